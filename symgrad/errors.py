@@ -1,0 +1,103 @@
+"""Every exception that symgrad raises on purpose, and the shape of its message.
+
+A message has up to four parts, one to a paragraph: what happened, with the value; where, with a caret under the
+place; why, when that is not obvious; what to write instead.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "AmbiguousBranch",
+    "BadFormula",
+    "BadInput",
+    "LostValue",
+    "NoPoint",
+    "NotReproducible",
+    "ReplayMismatch",
+    "SymgradError",
+    "UnknownName",
+    "UnknownOperation",
+    "UserCodeFailed",
+    "WrongShape",
+    "caret",
+    "close_names",
+]
+
+
+class SymgradError(Exception):
+    """Base of everything symgrad raises on purpose.
+
+    ``what`` says what happened, with the value; ``where`` shows the place; ``instead`` says what to write.
+    """
+
+    def __init__(self, what: str, *, where: str | None = None, instead: str | None = None) -> None:
+        self.what = what
+        self.where = where
+        self.instead = instead
+        super().__init__("\n".join(part for part in (what, where, instead) if part))
+
+
+class BadInput(SymgradError):
+    """An argument of a public function is of a kind, or has a value, that the function cannot take."""
+
+
+class BadFormula(SymgradError):
+    """Text or LaTeX that is not a formula."""
+
+
+class UnknownName(SymgradError):
+    """A formula, ``wrt`` or ``at`` uses a name that the model does not have."""
+
+
+class UnknownOperation(SymgradError):
+    """An operation that is not in the table."""
+
+
+class WrongShape(SymgradError):
+    """A value has a shape that does not fit where it is used."""
+
+
+class LostValue(SymgradError):
+    """A value computed from the inputs went through code that symgrad could not follow."""
+
+
+class ReplayMismatch(SymgradError):
+    """The recorded Program does not give what the code itself computed."""
+
+
+class NotReproducible(SymgradError):
+    """The same function gave two different results for the same inputs."""
+
+
+class AmbiguousBranch(SymgradError):
+    """The code chose its path by the value of an input, in a way that cannot be judged."""
+
+
+class NoPoint(SymgradError):
+    """No point of the domain was found to test at."""
+
+
+class UserCodeFailed(SymgradError):
+    """The user's own code raised; its own traceback is chained as ``__cause__``."""
+
+
+def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> str:
+    """Return ``text`` indented, with carets under ``text[span[0]:span[1]]``.
+
+    >>> print(caret("x ^ 2", (2, 3)))
+        x ^ 2
+          ^
+    """
+    if span is None:
+        return indent + text
+    start, stop = span
+    return f"{indent}{text}\n{indent}{' ' * start}{'^' * max(1, stop - start)}"
+
+
+def close_names(name: str, known: Iterable[str]) -> str:
+    """Return ``"Close names: a, b."`` for the known names nearest to ``name``, or ``""``."""
+    near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    return f"Close names: {', '.join(near)}." if near else ""

@@ -1,0 +1,167 @@
+"""A Program in rigorous balls (Arb): each value is an interval that contains the exact one.
+
+Inputs are the exact binary numbers they are.  A ball that excludes zero is a proof that a number is not zero.
+The precision is Arb's global one; `precision` sets it for a block and puts it back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from flint import acb, acb_mat, arb, arb_mat, ctx, fmpq
+
+from symgrad.evaluation.entries import Entries, array_of, entrywise
+from symgrad.ops.scalars import OPS
+from symgrad.program import Constant, Step
+
+__all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
+
+_NUMBERS = {
+    sp.pi: arb.pi,
+    sp.E: arb.const_e,
+    sp.EulerGamma: arb.const_euler,
+    sp.Catalan: arb.const_catalan,
+    sp.GoldenRatio: lambda: (1 + arb(5).sqrt()) / 2,
+}
+
+
+@contextlib.contextmanager
+def precision(bits: int) -> Iterator[None]:
+    """Set Arb's working precision for a block.
+
+    >>> with precision(53):
+    ...     print(ball_of(0.1))
+    0.10000000000000000555...
+    """
+    before = ctx.prec
+    ctx.prec = bits
+    try:
+        yield
+    finally:
+        ctx.prec = before
+
+
+def ball_of(x: Any) -> Any:
+    """The ball of a float (its exact binary value), an int, a Fraction, a SymPy number or a complex of floats."""
+    if isinstance(x, (complex, np.complexfloating)):
+        return acb(arb(float(x.real)), arb(float(x.imag)))
+    if isinstance(x, Fraction):
+        return arb(fmpq(x.numerator, x.denominator))
+    if isinstance(x, sp.Rational):
+        return arb(fmpq(int(x.p), int(x.q)))
+    if x in _NUMBERS:
+        return _NUMBERS[x]()
+    if x is sp.I:
+        return acb(0, 1)
+    if isinstance(x, sp.Expr):
+        raise TypeError(f"no ball for {x}")
+    return arb(float(x))
+
+
+def binary(value: Any) -> Any:
+    """An array of floats as balls of radius zero."""
+    array = np.asarray(value)
+    return array_of([ball_of(x) for x in array.reshape(-1).tolist()], array.shape)
+
+
+def is_finite(x: Any) -> bool:
+    return bool(x.is_finite())
+
+
+class Balls(Entries):
+    """The system of real and complex balls.
+
+    With ``typed=True`` a decimal typed with many digits is a ball of half a unit in its last digit; otherwise it is
+    the number typed.
+    """
+
+    functions = {name: op.ball for name, op in OPS.items() if op.ball is not None}
+
+    def __init__(self, *, typed: bool = False) -> None:
+        self.typed = typed
+        self.zero = arb(0)
+
+    def constant(self, step: Step) -> Any:
+        c: Constant = step.params
+        if c.exact is None:
+            return binary(c.value)
+        exact = [c.exact] if isinstance(c.exact, sp.Basic) else np.asarray(c.exact, dtype=object).reshape(-1).tolist()
+        balls = [ball_of(x) for x in exact]
+        if self.typed and c.radius is not None:
+            radii = np.asarray(c.radius, dtype=object).reshape(-1).tolist()
+            balls = [arb(x, ball_of(r)) if r else x for x, r in zip(balls, radii, strict=True)]
+        return array_of(balls, c.value.shape)
+
+    def read_pow(self, step: Step, a: Any, b: Any) -> Any:
+        return entrywise(_pow, a, b)
+
+    def read_polygamma(self, step: Step, a: Any) -> Any:
+        from symgrad.ops.scalars import _polygamma
+
+        return entrywise(lambda x: _polygamma(x, step.params), a)
+
+    def read_conj(self, step: Step, a: Any) -> Any:
+        return entrywise(lambda x: acb(x.real, -x.imag) if isinstance(x, acb) else x, a)
+
+    def read_real(self, step: Step, a: Any) -> Any:
+        return entrywise(lambda x: x.real, a)
+
+    def read_imag(self, step: Step, a: Any) -> Any:
+        return entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a)
+
+    def matmul(self, a: Any, b: Any) -> Any:
+        return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
+
+    def read_inverse(self, step: Step, a: Any) -> Any:
+        return np.stack([_array(_matrix(x).inv()) for x in a])
+
+    def read_solve(self, step: Step, a: Any, b: Any) -> Any:
+        return np.stack([_array(_solve(_matrix(x), _matrix(y))) for x, y in zip(a, b, strict=True)])
+
+    def read_det(self, step: Step, a: Any) -> Any:
+        return array_of([_matrix(x).det() for x in a], step.shape)
+
+    def read_logabsdet(self, step: Step, a: Any) -> Any:
+        return array_of([abs(_matrix(x).det()).log() for x in a], step.shape)
+
+    def read_cholesky(self, step: Step, a: Any) -> Any:
+        return np.stack([_cholesky(x) for x in a])
+
+
+def _pow(a: Any, b: Any) -> Any:
+    if isinstance(a, arb) and isinstance(b, arb) and a < 0 and b.is_exact() and b.is_integer():
+        return a ** b.unique_fmpz()
+    return a**b
+
+
+def _matrix(a: np.ndarray) -> Any:
+    rows = a.tolist()
+    if any(isinstance(x, acb) for row in rows for x in row):
+        return acb_mat(rows)
+    return arb_mat(a.shape[0], a.shape[1], [x for row in rows for x in row])
+
+
+def _array(m: Any) -> np.ndarray:
+    return array_of(list(m.entries()), (m.nrows(), m.ncols()))
+
+
+def _solve(a: Any, b: Any) -> Any:
+    return a.solve(b)
+
+
+def _cholesky(a: np.ndarray) -> np.ndarray:
+    n = a.shape[0]
+    out = np.full((n, n), arb(0), dtype=object)
+    sym = [[(a[i, j] + a[j, i]) / 2 for j in range(n)] for i in range(n)]
+    for j in range(n):
+        for i in range(j, n):
+            t = sym[i][j]
+            for k in range(j):
+                t = t - out[i, k] * out[j, k]
+            out[i, j] = t.sqrt() if i == j else t / out[j, j]
+    return out

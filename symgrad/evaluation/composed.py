@@ -1,0 +1,42 @@
+"""A row read in a number system that has no entry for it: the row's own exact column, as a small Program."""
+
+from __future__ import annotations
+
+import functools
+from typing import Any
+
+from symgrad.lifting.expressions import lower
+from symgrad.ops.scalars import OPS, X, Y
+from symgrad.ops.structure import COMPOSITES
+from symgrad.program import Builder, Program, Step, System, interpret
+
+__all__ = ["composed", "written_out"]
+
+
+@functools.cache
+def written_out(name: str) -> Program:
+    """The row's meaning in other rows, as a Program with the inputs X and Y."""
+    op = OPS[name]
+    b = Builder()
+    env = {X: b.input("X", ())}
+    if op.arity == 2:
+        env[Y] = b.input("Y", ())
+    if op.written is None and type(op.exact).__name__ == name:
+        raise NotImplementedError(f"{name} is written in no other rows")
+    return b.build({"value": lower(b, op.written if op.written is not None else op.exact, env)})
+
+
+@functools.cache
+def _composite(name: str, params: Any, shape: tuple[int, ...]) -> Program:
+    b = Builder()
+    x = b.input("X", shape)
+    return b.build({"value": COMPOSITES[name].write(b, x, params)})
+
+
+def composed(system: System, step: Step, args: list[Any], shapes: tuple[tuple[int, ...], ...] = ()) -> Any:
+    """The value of a step whose row has no entry of its own in ``system``."""
+    if step.op in COMPOSITES:
+        program = _composite(step.op, step.params, tuple(args[0].shape))
+        return interpret(program, system, {"X": args[0]})[program.output]
+    program = written_out(step.op)
+    return interpret(program, system, dict(zip(("X", "Y"), args, strict=False)))[program.output]
