@@ -1,0 +1,419 @@
+"""One SymPy scalar -> steps: `lower`.
+
+Formulas are lowered by it, and so are the derivatives that SymPy takes of the table's exact columns.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fractions import Fraction
+from typing import Any, Literal
+
+import sympy as sp
+from sympy.core.function import AppliedUndef
+from sympy.core.relational import Relational
+
+from symgrad.errors import BadFormula, UnknownOperation
+from symgrad.lifting.branches import RELATIONS, Point, choose, decide
+from symgrad.lifting.numbers import meaning_of
+from symgrad.ops.scalars import OPS, X, Y, by_head, find, unknown
+from symgrad.program import Builder
+
+__all__ = ["Extension", "Form", "holds", "lower"]
+
+Form = Literal["as written", "quotients", "stable"]
+Extension = Callable[[sp.Basic], "tuple[list[sp.Basic], Callable[[list[int]], int]] | None"]
+
+_HALF = sp.Rational(1, 2)
+_RECIPROCAL = {
+    sp.cot: sp.tan,
+    sp.sec: sp.cos,
+    sp.csc: sp.sin,
+    sp.coth: sp.tanh,
+    sp.sech: sp.cosh,
+    sp.csch: sp.sinh,
+}
+_OF_RECIPROCAL = {
+    sp.acot: sp.atan,
+    sp.asec: sp.acos,
+    sp.acsc: sp.asin,
+    sp.acoth: sp.atanh,
+    sp.asech: sp.acosh,
+    sp.acsch: sp.asinh,
+}
+_REFUSED = (sp.Derivative, sp.Subs, sp.Integral, sp.DiracDelta, sp.Product, sp.Sum, sp.Limit, AppliedUndef)
+_CHOICES = (sp.Piecewise, sp.Max, sp.Min, sp.Heaviside)
+
+
+def lower(
+    builder: Builder,
+    expression: sp.Expr,
+    env: dict[sp.Basic, int],
+    *,
+    dtype: str = "float64",
+    point: Mapping[sp.Basic, Any] | Point | None = None,
+    form: Form = "quotients",
+    keep_choices: bool = False,
+    extension: Extension | None = None,
+) -> int:
+    """Write ``expression`` on ``builder`` and return its step.
+
+    ``env`` maps expressions that are already written to their steps, and is added to.  ``point`` gives the symbols'
+    exact values, for expressions that choose between branches; the branch taken is written, and a guard remembers
+    the choice.  With ``keep_choices`` a choice is instead a step of its own (``select``, ``maximum``, ...), which
+    only a torch function can be made of.  No part of the expression is written twice.
+
+    ``form`` says how exponentials are written: "quotients" turns ``e^u / (1 + e^u)^n`` into sigmoids, as slopes
+    want; "stable" also ``1/(1 + e^u)`` and ``log(1 + e^u)``; "as written" leaves everything.  ``extension`` knows
+    further heads: it returns None, or the parts that must be written first and a function from their steps.
+    """
+    if point is not None and not isinstance(point, Point):
+        point = Point(builder, {env[s]: value for s, value in point.items() if s in env})
+    writer = _Lowering(builder, env, dtype, point, form, keep_choices, extension)
+    return writer.write(expression)
+
+
+def holds(condition: sp.Basic, point: Mapping[sp.Basic, Any]) -> bool:
+    """Whether a condition holds at exact values of its symbols.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> holds(x**2 < 2, {x: sp.Rational(7, 5)})
+    True
+    """
+    builder = Builder()
+    env: dict[sp.Basic, int] = {s: builder.input(f"%{k}", ()) for k, s in enumerate(point)}
+    exact = Point(builder, {env[s]: value for s, value in point.items()})
+    return bool(decide(builder, condition, lambda side: lower(builder, side, env, point=exact), exact))
+
+
+class _Lowering:
+    """The state of one `lower`: an explicit stack, so that depth costs no recursion."""
+
+    def __init__(
+        self,
+        builder: Builder,
+        env: dict[sp.Basic, int],
+        dtype: str,
+        point: Point | None,
+        form: Form,
+        keep_choices: bool,
+        extension: Extension | None,
+    ) -> None:
+        self.builder, self.env, self.dtype, self.point = builder, env, dtype, point
+        self.form, self.keep_choices, self.extension = form, keep_choices, extension
+
+    def write(self, expression: sp.Expr) -> int:
+        env, stack = self.env, [expression]
+        plans: dict[sp.Basic, tuple[list[sp.Basic], Callable[[list[int]], int]]] = {}
+        while stack:
+            e = stack[-1]
+            if e in env:
+                stack.pop()
+                continue
+            if e not in plans:
+                plans[e] = self.plan(e)
+            parts, write = plans[e]
+            missing = [p for p in parts if p not in env]
+            if missing:
+                stack.extend(missing)
+                continue
+            env[e] = write([env[p] for p in parts])
+            stack.pop()
+        return env[expression]
+
+    # -------------------------------------------------------------------------------- what each head needs, and does
+    def plan(self, e: sp.Basic) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+        """The parts that must be written first, and a function that writes ``e`` from their steps."""
+        b, dtype, head = self.builder, self.dtype, type(e)
+        if self.extension is not None and (found := self.extension(e)) is not None:
+            return found
+        if not isinstance(e, sp.Expr):
+            raise BadFormula(f"{e} is not a number or a formula.")
+        if e.is_Rational or e.is_NumberSymbol:
+            return [], lambda steps: b.number(e, dtype)
+        if e.is_Float:
+            return [], lambda steps: self.decimal(e)
+        if e is sp.I:
+            return [], lambda steps: b.constant(1j, "complex128", exact=sp.I)
+        if e in (sp.oo, -sp.oo, sp.zoo, sp.nan):
+            raise BadFormula(
+                f"the formula contains {e}, which is not a number.",
+                instead="It usually comes from a division by zero, which SymPy carried out when the formula was built.",
+            )
+        if isinstance(e, _CHOICES):
+            return self.choice(e)
+        if head is sp.Add:
+            terms = _terms(e)
+            if self.form == "stable":
+                terms = _sines(terms)
+            return [t for _, t in terms], lambda steps: _sum(b, [(s, i) for (s, _), i in zip(terms, steps, strict=True)])
+        if head is sp.Mul:
+            return self.product(e)
+        if e.is_Pow or head is sp.exp:
+            return self.power(e)
+        if head is sp.log and self.form == "stable" and (u := _one_plus_exp(e.args[0])) is not None:
+            return [u], lambda steps: b.apply("softplus", steps[0])
+        rewritten = _rewritten(e, self.point is not None or self.keep_choices)
+        if rewritten is not None:
+            return [rewritten], lambda steps: steps[0]
+        if head is sp.polygamma and e.args[0].is_Integer:
+            order = int(e.args[0])
+            return [e.args[1]], lambda steps: (
+                b.apply("polygamma", steps[0], params=order) if order else b.apply("digamma", steps[0])
+            )
+        if head is sp.besseli and abs(e.args[0]) in (0, 1):
+            return [e.args[1]], lambda steps: b.apply(f"i{abs(e.args[0])}", steps[0])
+        if head in (sp.conjugate, sp.re, sp.im):
+            return [e.args[0]], lambda steps: self.part(head.__name__, steps[0])
+        row = by_head(head) or _ROW_OF.get(head.__name__)
+        if row is None and isinstance(e, AppliedUndef) and (name := find(head.__name__)) is not None:
+            row = name if OPS[name].arity == len(e.args) else None
+        if row is not None:
+            return self.row(row, list(e.args))
+        if isinstance(e, _REFUSED):
+            raise UnknownOperation(
+                f"{e} is not a closed form, so it cannot be evaluated.",
+                instead="Write it out, for example with .doit(), or pass the formula it stands for.",
+            )
+        if e.is_Symbol or e.is_Symbol is None:
+            raise UnknownOperation(f"the name {e} has no value here.")
+        raise unknown(head.__name__)
+
+    def row(self, row: str, args: list[sp.Basic]) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+        b = self.builder
+        if OPS[row].branches and not self.keep_choices:
+            return [OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)], lambda s: s[0]
+        return args, lambda steps: b.apply(row, *steps)
+
+    def decimal(self, e: sp.Float) -> int:
+        """A Float is the shortest decimal that prints as it; with many digits, that one give or take half a unit."""
+        b = self.builder
+        if e._prec > 53:
+            return b.number(sp.Rational(str(e)), self.dtype)
+        exact, radius = meaning_of(float(e))
+        if radius is None or not exact.is_Rational:
+            return lower(b, exact, {}, dtype=self.dtype)
+        return b.constant(float(e), self.dtype, exact=exact, radius=Fraction(radius))
+
+    def part(self, name: str, step: int) -> int:
+        b = self.builder
+        if name == "conjugate":
+            return b.conj(step)
+        if not b.steps[step].is_complex:
+            return step if name == "re" else b.zeros(b.shape(step), b.dtype(step))
+        single = {"complex64": "float32"}.get(b.dtype(step), "float64")
+        return b.emit({"re": "real", "im": "imag"}[name], (step,), None, b.shape(step), single)
+
+    def product(self, e: sp.Mul) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+        b = self.builder
+        factors = list(e.args) if self.form == "as written" else _logistic(list(e.args))
+        above, below = _fraction(factors)
+        negative = sp.S.NegativeOne in above
+        above = [f for f in above if f is not sp.S.NegativeOne]
+        n = len(above)
+
+        def write(steps: list[int]) -> int:
+            top, bottom = _product(b, steps[:n]), _product(b, steps[n:])
+            if top is None:
+                top = b.number(-1 if negative else 1, self.dtype)
+            elif negative:
+                top = b.neg(top)
+            return top if bottom is None else b.div(top, bottom)
+
+        return above + below, write
+
+    def power(self, e: sp.Expr) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+        b = self.builder
+        base, exponent = (sp.E, e.args[0]) if isinstance(e, sp.exp) else (e.base, e.exp)
+        if base is sp.E:
+            return [exponent], lambda steps: b.apply("exp", steps[0])
+        if self.form == "stable" and exponent.is_Integer and exponent < 0 and (u := _one_plus_exp(base)) is not None:
+            return [_Sigmoid(-u)], lambda steps: b.integer_power(steps[0], -int(exponent))
+        if exponent == -_HALF:
+            return [base], lambda steps: b.apply("rsqrt", steps[0])
+        if exponent.is_Rational and exponent.q <= 2:
+            return [base], lambda steps: b.power(steps[0], b.number(exponent, self.dtype))
+        return [base, exponent], lambda steps: b.power(*steps)
+
+    # -------------------------------------------------------------------------------- choices
+    def choice(self, e: sp.Expr) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+        b = self.builder
+        if isinstance(e, sp.Heaviside):
+            x, at_zero = e.args if len(e.args) > 1 else (e.args[0], _HALF)
+            if self.keep_choices and at_zero is not sp.nan:
+                return [x, at_zero], lambda steps: b.apply("heaviside", *steps)
+            e = sp.Piecewise((0, x < 0), (1, x > 0), (at_zero, True), evaluate=False)
+        if self.keep_choices:
+            return self.kept(e)
+        if isinstance(e, (sp.Max, sp.Min)):
+            relation = "ge" if isinstance(e, sp.Max) else "le"
+            return list(e.args), lambda steps: self.extreme(relation, steps)
+        pairs = e.args
+        if pairs[-1].cond == sp.true and len(pairs) == 1:
+            return [pairs[0].expr], lambda steps: steps[0]
+        return [], lambda steps: choose(
+            b,
+            [(lambda p=p: self.write(p.expr), lambda p=p: decide(b, p.cond, self.write, self.point)) for p in pairs],
+            lambda: self.undefined(e),
+        )
+
+    def undefined(self, e: sp.Expr) -> int:
+        raise BadFormula(
+            f"no branch of {e} holds at the point.",
+            instead="Add a last branch (value, True), or choose a point of the formula's domain.",
+        )
+
+    def extreme(self, relation: str, steps: list[int]) -> int:
+        """The largest or smallest of some steps, entry by entry; at a tie the earliest."""
+        b, best = self.builder, steps[0]
+        for other in steps[1:]:
+            left, right = sp.Dummy("left", real=True), sp.Dummy("right", real=True)
+            sides = {left: best, right: other}
+            condition = sp.Rel(left, right, {"ge": ">=", "le": "<="}[relation])
+            best = choose(
+                b,
+                [
+                    (
+                        lambda best=best: best,
+                        lambda c=condition, s=sides: decide(b, c, s.__getitem__, self.point),
+                    )
+                ],
+                lambda other=other: other,
+            )
+        return best
+
+    def kept(self, e: sp.Expr) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+        b = self.builder
+        if isinstance(e, (sp.Max, sp.Min)):
+            name = "maximum" if isinstance(e, sp.Max) else "minimum"
+
+            def fold(steps: list[int]) -> int:
+                best = steps[0]
+                for other in steps[1:]:
+                    best = b.apply(name, best, other)
+                return best
+
+            return list(e.args), fold
+        sides: list[sp.Basic] = []
+        recipe: list[Any] = [_recipe(pair.cond, sides) for pair in e.args]
+        values = [pair.expr for pair in e.args]
+        return values + sides, lambda steps: b.emit("select", steps, (len(values), tuple(recipe)), ())
+
+
+def _recipe(condition: sp.Basic, sides: list[sp.Basic]) -> Any:
+    """A condition as nested tuples over positions in ``sides``, which it adds to."""
+    if condition in (sp.true, sp.false):
+        return bool(condition)
+    if isinstance(condition, Relational):
+        sides.extend(condition.args)
+        return RELATIONS[condition.rel_op], len(sides) - 2, len(sides) - 1
+    if isinstance(condition, (sp.And, sp.Or, sp.Not)):
+        return (type(condition).__name__.lower(), *(_recipe(c, sides) for c in condition.args))
+    raise UnknownOperation(f"{condition} is not a comparison.")
+
+
+# ------------------------------------------------------------------------------------------------ sums and products
+
+
+def _terms(e: sp.Add) -> list[tuple[int, sp.Expr]]:
+    """The terms of a sum with their signs; a positive one first where there is one."""
+    terms = [(-1, -t) if t.as_coeff_Mul()[0].is_negative else (1, t) for t in e.args]
+    return sorted(terms, key=lambda t: -t[0])
+
+
+def _sines(terms: list[tuple[int, sp.Expr]]) -> list[tuple[int, sp.Expr]]:
+    return terms
+
+
+def _sum(b: Builder, terms: list[tuple[int, int]]) -> int:
+    sign, total = terms[0]
+    if sign < 0:
+        total = b.neg(total)
+    for sign, term in terms[1:]:
+        total = b.add(total, term) if sign > 0 else b.sub(total, term)
+    return total
+
+
+def _product(b: Builder, factors: list[int]) -> int | None:
+    total = None
+    for f in factors:
+        total = f if total is None else b.mul(total, f)
+    return total
+
+
+def _fraction(factors: list[sp.Expr]) -> tuple[list[sp.Expr], list[sp.Expr]]:
+    """The factors above and below the line."""
+    above: list[sp.Expr] = []
+    below: list[sp.Expr] = []
+    for f in factors:
+        if f.is_Rational and not f.is_Integer:
+            above += [sp.Integer(f.p)] if f.p != 1 else []
+            below.append(sp.Integer(f.q))
+        elif f.is_Pow and f.exp.is_Rational and f.exp < 0 and f.exp != -_HALF:
+            below.append(f.base ** (-f.exp))
+        else:
+            above.append(f)
+    return above, below
+
+
+# ------------------------------------------------------------------------------------------------ other spellings
+
+_ROW_OF = {"Abs": "abs", "Sqrt": "sqrt", "Cbrt": "cbrt"} | {
+    name: name for name in ("log1p", "expm1", "log2", "log10", "exp2", "hypot", "logaddexp", "logaddexp2")
+}
+
+
+def _rewritten(e: sp.Expr, choices: bool) -> sp.Expr | None:
+    """The same value in functions that the table has."""
+    head, args = type(e), e.args
+    if head in _RECIPROCAL:
+        return 1 / _RECIPROCAL[head](args[0])
+    if head in _OF_RECIPROCAL:
+        return _OF_RECIPROCAL[head](1 / args[0])
+    if head is sp.sinc:
+        quotient = sp.sin(args[0]) / args[0]
+        return sp.Piecewise((quotient, sp.Ne(args[0], 0)), (1, True)) if choices else quotient
+    if head is sp.factorial:
+        return sp.gamma(args[0] + 1)
+    if head is sp.beta:
+        return sp.gamma(args[0]) * sp.gamma(args[-1]) / sp.gamma(args[0] + args[-1])
+    if head is sp.erfcinv:
+        return sp.erfinv(1 - args[0])
+    if head is sp.besseli and args[0].is_Integer and abs(args[0]) > 1:
+        n, x = abs(args[0]), args[1]
+        return sp.besseli(n - 2, x) - 2 * (n - 1) / x * sp.besseli(n - 1, x)
+    return None
+
+
+def _one_plus_exp(e: sp.Expr) -> sp.Expr | None:
+    """u, if ``e`` is 1 + e^u."""
+    if e.is_Add and len(e.args) == 2 and e.args[0] is sp.S.One and isinstance(e.args[1], sp.exp):
+        return e.args[1].args[0]
+    return None
+
+
+def _logistic(factors: list[sp.Expr]) -> list[sp.Expr]:
+    """``e^(mu) / (1 + e^u)^n  ->  s(u)^m s(-u)^(n-m)`` with s(u) = 1/(1 + e^-u): the same value, and stable."""
+    for k, f in enumerate(factors):
+        if not (f.is_Pow and f.exp.is_Integer and f.exp < 0):
+            continue
+        u, n = _one_plus_exp(f.base), -int(f.exp)
+        if u is None:
+            continue
+        for j, g in enumerate(factors):
+            if isinstance(g, sp.exp):
+                m = g.args[0] / u
+                if m.is_Integer and 0 < m <= n:
+                    others = [h for i, h in enumerate(factors) if i not in (j, k)]
+                    rising, falling = _Sigmoid(u), _Sigmoid(-u)
+                    return [*others, *([rising] * int(m)), *([falling] * int(n - m))]
+    return factors
+
+
+class _Sigmoid(sp.Function):
+    """Stands for the table's sigmoid while an expression is being lowered."""
+
+    is_real = True
+
+
+_ROW_OF["_Sigmoid"] = "sigmoid"
