@@ -1,0 +1,37 @@
+"""symgrad: is the gradient that you derived by hand right, and if not, where is the error?"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from symgrad.errors import SymgradError
+    from symgrad.ops.scalars import define
+    from symgrad.program import Program
+    from symgrad.report.report import Report
+    from symgrad.verifier import verify
+
+__version__ = "0.1.0"
+__all__ = ["Program", "Report", "SymgradError", "__version__", "define", "verify"]
+
+_PLACES = {
+    "Program": "symgrad.program",
+    "Report": "symgrad.report.report",
+    "SymgradError": "symgrad.errors",
+    "define": "symgrad.ops.scalars",
+    "verify": "symgrad.verifier",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is first used, so that the command line parses before torch is loaded."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'symgrad' has no attribute {name!r}")
+    value = getattr(importlib.import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -22,18 +22,21 @@ from symgrad.ops.scalars import OPS, X, Y
 from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Builder, Program, Strided, positions, size
 
-__all__ = ["Adjoint", "adjoint", "local_derivative", "tangent"]
+__all__ = ["Adjoint", "adjoint", "derivatives", "gradients", "local_derivative", "reverse", "tangent"]
 
 
-@functools.cache
 def local_derivative(name: str, argument: int = 0) -> sp.Expr:
     """SymPy's derivative of a row's exact column with respect to its first or second argument, off its kinks."""
-    exact = OPS[name].exact
-    if name == "sign":
+    return _slope(OPS[name].exact, argument)
+
+
+@functools.cache  # by meaning, not by name: `define` may give a name a new meaning
+def _slope(exact: sp.Expr, argument: int) -> sp.Expr:
+    if exact == sp.sign(X):
         return sp.Integer(0)
-    if name == "abs":
+    if exact == sp.Abs(X):
         return sp.sign(X)
-    if name == "cbrt":
+    if exact == OPS["cbrt"].exact:
         return sp.Rational(1, 3) * sp.Abs(X) ** sp.Rational(-2, 3)
     return sp.diff(exact, (X, Y)[argument]).replace(sp.Derivative, _settle).replace(sp.DiracDelta, lambda *a: 0)
 
@@ -178,11 +181,18 @@ def pull(b: Builder, i: int, g: int, active: set[int]) -> list[tuple[int, int]]:
     return [(a, c) for a, c in found if a in active]
 
 
+_REAL = {"complex64": "float32", "complex128": "float64"}
+
+
 def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, int]]:
     step = b.steps[i]
-    if step.is_complex and step.op in ("sign",) or step.op == "abs" and b.steps[step.args[0]].is_complex:
-        (a,) = step.args
-        return [(a, b.mul(g, b.div(a, i)))]
+    args = step.args
+    if step.op == "abs" and b.steps[args[0]].is_complex:
+        return [(args[0], b.mul(g, b.div(args[0], i)))]
+    if step.op == "sign" and step.is_complex:  # what g has along the direction itself does not turn it
+        along = b.cast(b.mul(g, b.conj(i)), _REAL[step.dtype])
+        size = b.apply("abs", args[0], dtype=_REAL[step.dtype])
+        return [(args[0], b.div(b.sub(g, b.mul(along, i)), size))]
     exact = OPS[step.op].exact
     env: dict[sp.Basic, int] = {exact: i, X: step.args[0]}
     if len(step.args) == 2:
@@ -273,3 +283,43 @@ def _pull_linear_algebra(b: Builder, i: int, g: int, on: list[bool]) -> list[tup
             left = b.emit("solve", (h(i), middle), None, step.shape)
             both = h(b.emit("solve", (h(i), h(left)), None, step.shape))
             return [(a, b.div(b.add(both, h(both)), b.number(2, step.dtype)))]
+
+
+def derivatives(b: Builder, output: int, wrt: Mapping[str, int], order: int = 1) -> dict[str, int]:
+    """The steps of the derivative of ``output`` with respect to each input, written on ``b``.
+
+    ``order=1``: for a scalar (or complex) output the gradient, of the input's shape, with upstream ones; otherwise the
+    Jacobian, of shape output.shape + input.shape.  ``order=2``: for a scalar output the Hessian of each input by
+    itself, of shape input.shape + input.shape.
+    """
+    shape = b.shape(output)
+    if order == 1 and (not shape or b.steps[output].is_complex):
+        return gradients(b, output, wrt)
+    if order == 1:
+        return _jacobians(b, output, wrt)
+    first = gradients(b, output, wrt)
+    return {name: _jacobians(b, first[name], {name: i})[name] for name, i in wrt.items()}
+
+
+def gradients(b: Builder, output: int, wrt: Mapping[str, int]) -> dict[str, int]:
+    """The gradients of the sum of the output's entries: its adjoints for upstream ones."""
+    seed = b.ones(b.shape(output), b.dtype(output))
+    of, _ = reverse(b, {output: seed}, set(wrt.values()))
+    return {name: of[i] if i in of else b.zeros(b.shape(i), b.dtype(i)) for name, i in wrt.items()}
+
+
+def _jacobians(b: Builder, output: int, wrt: Mapping[str, int]) -> dict[str, int]:
+    shape, dtype = b.shape(output), b.dtype(output)
+    n = size(shape)
+    rows: dict[str, list[int]] = {name: [] for name in wrt}
+    for k in range(n):
+        unit = np.zeros(n, dtype=np.int64)
+        unit[k] = 1
+        seed = b.pick([b.number(1, dtype)], unit, shape)
+        of, _ = reverse(b, {output: seed}, set(wrt.values()))
+        for name, i in wrt.items():
+            rows[name].append(of[i] if i in of else b.zeros(b.shape(i), b.dtype(i)))
+    return {
+        name: b.reshape(b.stack(rows[name]), (*shape, *b.shape(i))) if n else b.zeros((*shape, *b.shape(i)))
+        for name, i in wrt.items()
+    }

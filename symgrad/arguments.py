@@ -1,0 +1,249 @@
+"""The arguments of `verify` made definite: which inputs there are, their values, dtypes and bounds, and which of them
+are differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.domains import Undefined, first_undefined
+from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entries import flat
+from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.modules import Module
+from symgrad.program import interpret
+from symgrad.sampling import Bounds, Inputs, draw
+
+__all__ = ["differentiated", "dtypes_of", "find_point", "resolve"]
+
+_TRIES = 200
+
+
+def _array(name: str, value: Any) -> Any:
+    """A float value as an array of its exact binary values; other values as they are."""
+    if isinstance(value, torch.Tensor):
+        if not (value.is_floating_point() or value.is_complex()):
+            return value
+        value = value.detach().cpu()
+        return value.to(torch.complex128 if value.is_complex() else torch.float64).numpy()
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, (int, float, complex)):
+        return np.asarray(value, dtype=np.complex128 if isinstance(value, complex) else np.float64)
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind not in "fc":
+            return value
+        return np.asarray(value).astype(np.complex128 if value.dtype.kind == "c" else np.float64)
+    if isinstance(value, (list,)):
+        array = np.asarray(value)
+        if array.dtype.kind in "if":
+            return array.astype(np.float64)
+        if array.dtype.kind == "c":
+            return array
+    raise BadInput(
+        f"at[{name!r}] is {value!r}, which is neither numbers nor a shape.",
+        instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
+    )
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in value)
+
+
+def resolve(
+    model: Formula,
+    at: Mapping[str, Any] | None,
+    wrt: Sequence[str],
+    domain: Mapping[str, Bounds] | None,
+    seed: int,
+    own: Mapping[str, Any],
+) -> Inputs:
+    """The point that the user gave, completed: shapes are drawn, a module's parameters are its own.
+
+    Raises `UnknownName` for a name in ``at`` or ``domain`` that the model does not have.
+    """
+    known = model.names
+    for what, names in (("at", at or {}), ("domain", domain or {})):
+        for name in names:
+            if name not in known:
+                near = close_names(name, known)
+                raise UnknownName(
+                    f"{what} has {name!r}, but the model has only {', '.join(known)}.", instead=near or None
+                )
+    bounds: dict[str, Bounds] = {}
+    for name, (low, high) in (domain or {}).items():
+        bounds[name] = (None if low is None else float(low), None if high is None else float(high))
+    rng = np.random.default_rng((seed, 3))
+    point: dict[str, Any] = {}
+    given: set[str] = set()
+    for name in known:
+        value = (at or {}).get(name, own.get(name))
+        if value is None and name not in (at or {}):
+            if name in model.required or name in wrt:
+                point[name] = draw((), rng, bounds.get(name, (None, None)))
+            continue
+        if _is_shape(value):
+            point[name] = draw(value, rng, bounds.get(name, (None, None)))
+            continue
+        point[name] = _array(name, value)
+        given.add(name)
+    free = tuple(n for n in point if _is_float(point[n]) and (n in wrt or n not in given))
+    return Inputs(point, free, frozenset(given), bounds)
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
+
+
+def dtypes_of(model: Formula, at: Mapping[str, Any] | None, point: Mapping[str, Any], dtype: Any) -> dict[str, str]:
+    """The dtype of each float input: the one asked for, else its own, else that of the model's parameters."""
+    asked = None if dtype is None else str(dtype).removeprefix("torch.").removeprefix("<class 'numpy.").rstrip("'>")
+    if asked is not None and asked not in ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"):
+        raise BadInput(
+            f"dtype is {dtype!r}.", instead="Pass 'float64', 'float32', 'float16', 'bfloat16', or the torch dtype."
+        )
+    own = model.dtypes if isinstance(model, Module) else {}
+    found: dict[str, str] = {}
+    for name, value in point.items():
+        if not _is_float(value):
+            continue
+        given = (at or {}).get(name)
+        kind = own.get(name)
+        if isinstance(given, torch.Tensor):
+            kind = str(given.dtype).removeprefix("torch.")
+        elif isinstance(given, (np.ndarray, np.generic)):
+            kind = str(given.dtype)
+        found[name] = kind or ""
+    default = next((k for k in own.values()), None) or next((k for k in found.values() if k), None) or "float64"
+    for name, kind in found.items():
+        kind = asked or kind or default
+        if point[name].dtype.kind == "c" and not kind.startswith("complex"):
+            kind = "complex64" if kind == "float32" else "complex128"
+        found[name] = kind
+    return found
+
+
+def rounded_to(point: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, Any]:
+    """The point with every float rounded to its dtype: the values that the code is really given."""
+    out = dict(point)
+    for name, kind in dtypes.items():
+        tensor = torch.tensor(point[name]).to(getattr(torch, kind))
+        out[name] = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64).numpy()
+    return out
+
+
+def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: Sequence[str]) -> tuple[str, ...]:
+    """The inputs to differentiate with respect to: those asked for, else those that the hand formulas are for.
+
+    Raises `UnknownName` for a name that the model does not have, `BadInput` where nothing tells which one is meant.
+    """
+    names = [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else None
+    plain = {n.replace(".", "_"): n for n in model.names}
+    if names is None:
+        if list(hand_keys) == ["output"] or list(hand_keys) == ["value"]:
+            if len(floats) == 1:
+                return (floats[0],)
+            raise BadInput(
+                f"the hand formula gives one value, and the model has the inputs {', '.join(floats)}.",
+                instead=f"Say which one it is for: wrt={floats[0]!r}, or pass a mapping such as {{{floats[0]!r}: ...}}."
+                if floats
+                else "The model has no float input.",
+            )
+        if all(k.isdigit() for k in hand_keys):
+            if len(hand_keys) != len(floats):
+                raise BadInput(
+                    f"the hand formula gives {len(hand_keys)} values, and the model has {len(floats)} inputs: "
+                    f"{', '.join(floats)}.",
+                    instead="Pass wrt=(...) in the same order, or return a mapping from input to gradient.",
+                )
+            return tuple(floats)
+        names = list(hand_keys)
+    out = []
+    for name in names:
+        real = name if name in model.names else plain.get(name)
+        if real is None:
+            near = close_names(name, model.names)
+            what = "wrt names" if wrt is not None else "the hand formulas have"
+            raise UnknownName(
+                f"{what} {name!r}, but the model has only {', '.join(model.names)}.", instead=near or None
+            )
+        out.append(real)
+    return tuple(out)
+
+
+def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> Inputs:
+    """The inputs with those that were not given moved to where the model is defined.
+
+    Raises `NoPoint` if no draw is inside the domain, `UserCodeFailed` if the code fails everywhere.
+    """
+    last: Undefined | None = None
+    failure: SymgradError | None = None
+    drawn = [n for n in inputs.point if n not in inputs.given and _is_float(inputs.point[n])]
+    for k in range(_TRIES if drawn else 1):
+        rng = np.random.default_rng((seed, 4, k))
+        point = dict(inputs.point)
+        for name in drawn if k else ():
+            scale = (1.0, 0.25, 4.0, 1.0, 16.0, 64.0)[k % 6]
+            bounds = inputs.bounds.get(name, (None, None))
+            value = draw(np.shape(point[name]), rng, bounds)
+            point[name] = value if bounds != (None, None) else value * scale
+            if k % 3 == 2 and bounds == (None, None):
+                point[name] = np.abs(point[name])
+        point = rounded_to(point, dtypes)
+        try:
+            run = model.run(point, dtypes)
+        except UserCodeFailed as error:
+            failure = error
+            if k > 4:
+                break
+            continue
+        with precision(128):
+            values = interpret(run.program, Balls(), {n: binary(point[n]) for n in run.program.inputs})
+            if all(x.is_finite() for i in run.program.outputs.values() for x in flat(values[i])):
+                return Inputs(point, inputs.free, inputs.given, inputs.bounds)
+            last = first_undefined(run.program, values) or last
+        if not drawn:
+            return Inputs(point, inputs.free, inputs.given, inputs.bounds)
+    if failure is not None and last is None:
+        raise _missing(model, drawn, failure)
+    raise _no_point(inputs, last)
+
+
+def _missing(model: Formula, drawn: Sequence[str], failure: SymgradError) -> SymgradError:
+    if not drawn or isinstance(model, Symbolic):
+        return failure
+    example = ", ".join(f'"{n}": (3,)' for n in drawn[:2])
+    error = BadInput(
+        f"at has no value for {', '.join(drawn)}, and with single numbers the function fails: {failure.what}",
+        where=failure.where,
+        instead=f"Pass values or shapes: at={{{example}}}.",
+    )
+    error.__cause__ = failure
+    return error
+
+
+_NEEDS = {"log": "> 0", "sqrt": ">= 0", "rsqrt": "> 0", "div": "!= 0 below the line", "log1p": "> -1"}
+_NEEDS |= {"asin": "in (-1, 1)", "acos": "in (-1, 1)", "atanh": "in (-1, 1)", "acosh": "> 1", "lgamma": "> 0"}
+
+
+def _no_point(inputs: Inputs, last: Undefined | None) -> NoPoint:
+    domain = ", ".join(
+        f"{'' if low is None else f'{low:g} < '}{name}{'' if high is None else f' < {high:g}'}"
+        for name, (low, high) in inputs.bounds.items()
+    )
+    told = f", and the domain says {domain}" if domain else ""
+    if last is None:
+        return NoPoint(f"no point to test at: the formula has no value at any of {_TRIES} points tried{told}.")
+    need = _NEEDS.get(last.op)
+    text = last.source.text if last.source is not None else ""
+    what = f"{last.op} needs its argument {need}" if need else f"{last.op} has no value"
+    return NoPoint(
+        f"no point to test at: {what}{told}.",
+        where=f"    {text}" if text else None,
+        instead="Pass at={...} with a point inside the domain, or domain={name: (low, high)}.",
+    )

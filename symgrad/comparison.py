@@ -1,0 +1,296 @@
+"""Two Programs at a point: which entries differ, which agree, and which cannot be told.
+
+Everything here is decided by balls.  A difference whose ball excludes zero is a difference; a difference whose ball
+is thinner than `BITS` bits and contains zero is agreement at that point; where the precision does not suffice it is
+raised, and in the end said to be unclear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symgrad.derivative import derivatives, gradients
+from symgrad.domains import Undefined, first_undefined, ties
+from symgrad.errors import WrongShape
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entries import flat
+from symgrad.lifting.functions import Run
+from symgrad.program import Builder, Constant, Guard, Program, Shape, Strided, interpret, join, size
+
+__all__ = [
+    "BITS",
+    "Branch",
+    "Look",
+    "Pair",
+    "View",
+    "branch_of",
+    "excludes_zero",
+    "look",
+    "only_constants_differ",
+    "radius",
+    "same_structure",
+    "with_data",
+]
+
+BITS = 180
+_PRECISIONS = (256, 640, 2048)
+_MOST_ROWS = 4096  # entries of an output for which a Jacobian is written
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One derivative: the step of the hand formula and the step of the exact derivative, of equal shapes.
+
+    ``shape`` is the shape that the derivative has; ``hand_shape`` what the hand formula gave; ``note`` says how one
+    was laid out as the other.  ``hand`` is None where the shapes do not fit.
+    """
+
+    name: str
+    hand: int | None
+    exact: int
+    shape: Shape
+    hand_shape: Shape
+    note: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """The code's path through one region of inputs: model, hand formulas and exact derivatives in one Program."""
+
+    program: Program
+    model: int
+    pairs: tuple[Pair, ...]
+    model_run: Run
+    hand_run: Run
+    typed: bool
+
+    def same_path(self, model_run: Run, hand_run: Run) -> bool:
+        return same_structure(self.model_run.program, model_run.program) and same_structure(
+            self.hand_run.program, hand_run.program
+        )
+
+
+def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
+    """Join the two runs, write the exact derivatives, and lay the hand formulas out beside them.
+
+    Raises `WrongShape` where the model's output is too large for a Jacobian.
+    """
+    both = join(model=model_run.program, hand=hand_run.program)
+    outputs = [i for key, i in both.outputs.items() if key.startswith("model.")]
+    if len(outputs) != 1:
+        raise WrongShape(
+            f"the model returns {len(outputs)} values.", instead="Return one, for example their sum or a stack."
+        )
+    b = Builder.on(both)
+    (model,) = outputs
+    hands = {key.removeprefix("hand."): i for key, i in both.outputs.items() if key.startswith("hand.")}
+    inputs = {name: both.inputs[name] for name in wrt}
+    shape = b.shape(model)
+    summed = _means_sum(b, model, hands, inputs, order)
+    if shape and not summed and size(shape) > _MOST_ROWS:
+        raise WrongShape(
+            f"the model returns {size(shape)} values, too many for a Jacobian.",
+            instead="Return a scalar, such as a loss.",
+        )
+    exact = gradients(b, model, inputs) if summed else derivatives(b, model, inputs, order)
+    pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
+    program = b.build(both.outputs)
+    typed = any(s.op == "constant" and s.params.radius is not None for s in program.steps)
+    return Branch(program, model, pairs, model_run, hand_run, typed)
+
+
+def _means_sum(b: Builder, model: int, hands: Mapping[str, int], inputs: Mapping[str, int], order: int) -> bool:
+    """Whether the hand formulas are gradients for upstream ones rather than Jacobians: their shapes tell."""
+    if order != 1 or not b.shape(model):
+        return False
+    if b.steps[model].is_complex:
+        return True
+    squeezed = lambda shape: tuple(n for n in shape if n != 1)  # noqa: E731
+    fits = [
+        squeezed(b.shape(hands[n])) == squeezed(b.shape(i))
+        and squeezed(b.shape(hands[n])) != squeezed((*b.shape(model), *b.shape(i)))
+        for n, i in inputs.items()
+    ]
+    return all(fits)
+
+
+def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
+    given, wanted = b.shape(hand), b.shape(exact)
+    note = "taken for upstream ones: the gradient of the sum of the outputs" if summed else None
+    if given != wanted:
+        if tuple(n for n in given if n != 1) != tuple(n for n in wanted if n != 1):
+            return Pair(name, None, exact, wanted, given)
+        hand = b.reshape(hand, wanted)
+        laid = f"your {list(given)} was laid out as {list(wanted)}"
+        note = f"{note}; {laid}" if note else laid
+    return Pair(name, hand, exact, wanted, given, note)
+
+
+# ------------------------------------------------------------------------------------------------ at a point
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One pair at one point: its balls, and the state of each entry.
+
+    States: "agrees" (to `BITS` bits), "differs" (a ball excludes zero), "typed" (equal up to the digits that were
+    typed), "undefined" (the hand formula has no value, the derivative has), "outside" (the derivative has none),
+    "unclear" (the precision did not suffice).
+    """
+
+    hand: np.ndarray
+    exact: np.ndarray
+    states: tuple[str, ...]
+    bits: int
+
+    @property
+    def state(self) -> str:
+        """The state that matters most."""
+        for s in ("differs", "undefined", "outside", "unclear", "typed"):
+            if s in self.states:
+                return s
+        return "agrees"
+
+    def entries(self, state: str) -> list[int]:
+        return [k for k, s in enumerate(self.states) if s == state]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """All pairs at one point."""
+
+    point: Mapping[str, Any]
+    views: Mapping[str, View]
+    ties: tuple[Guard, ...]
+    undefined: Undefined | None
+    output: Any
+
+
+def look(
+    branch: Branch, point: Mapping[str, Any], free: Sequence[str], *, offset: Mapping[str, Any] | None = None
+) -> Look:
+    """Compare every pair of a branch at a point.
+
+    ``offset`` maps inputs to exact displacements (arrays of balls) that are added to them: the branch's Program is
+    then read beside the point, which is how one-sided slopes are found.
+    """
+    done: dict[str, View] = {}
+    edge: tuple[Guard, ...] = ()
+    undefined = None
+    output: Any = None
+    for k, bits in enumerate(_PRECISIONS):
+        wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
+        if not wanted and k:
+            break
+        guards = [a for g in branch.program.guards for a in g.args] if k == 0 and offset is None else []
+        steps = [i for p in wanted for i in (p.hand, p.exact) if i is not None]
+        with precision(bits):
+            values = _balls(branch, point, [*steps, branch.model, *guards], typed=False, offset=offset)
+            typed = _balls(branch, point, steps, typed=True, offset=offset) if branch.typed else values
+            if k == 0:
+                output = values[branch.model]
+                undefined = first_undefined(branch.program, values)
+                if offset is None:
+                    edge = ties(branch.program, values, free)
+            outside = not all(x.is_finite() for x in flat(values[branch.model]))
+            for p in wanted:
+                assert p.hand is not None
+                view = _view(
+                    flat(values[p.hand]),
+                    flat(values[p.exact]),
+                    flat(typed[p.hand]),
+                    flat(typed[p.exact]),
+                    bits,
+                    outside,
+                )
+                if "unclear" not in view.states and "undefined" not in view.states or k == len(_PRECISIONS) - 1:
+                    done[p.name] = view
+    return Look(point, done, edge, undefined, output)
+
+
+def _balls(
+    branch: Branch, point: Mapping[str, Any], steps: Sequence[int], *, typed: bool, offset: Mapping[str, Any] | None
+) -> dict[int, Any]:
+    inputs = {name: binary(point[name]) for name in branch.program.inputs}
+    for name, shift in (offset or {}).items():
+        if name in inputs:
+            inputs[name] = inputs[name] + shift
+    return interpret(branch.program, Balls(typed=typed), inputs, steps)
+
+
+def _view(hand: Any, exact: Any, hand_typed: Any, exact_typed: Any, bits: int, outside: bool) -> View:
+    scale = max((float(abs(x).upper()) for x in exact if x.is_finite()), default=0.0)
+    states = []
+    for h, e, ht, et in zip(hand, exact, hand_typed, exact_typed, strict=True):
+        if outside or not e.is_finite():
+            states.append("outside")
+        elif not h.is_finite():
+            states.append("undefined")
+        elif excludes_zero(h - e):
+            states.append("differs" if excludes_zero(ht - et) or not ht.is_finite() else "typed")
+        else:
+            size_ = max(float(abs(h).upper()), float(abs(e).upper()), scale)
+            states.append("agrees" if float(radius(h - e)) <= size_ * 2.0**-BITS else "unclear")
+    return View(hand, exact, tuple(states), bits)
+
+
+def excludes_zero(x: Any) -> bool:
+    return bool(x.is_finite()) and not x.contains(0)
+
+
+def radius(x: Any) -> Any:
+    """An upper bound of a ball's radius."""
+    if hasattr(x, "rad"):
+        return x.rad()
+    return max(x.real.rad(), x.imag.rad(), key=float)
+
+
+# ------------------------------------------------------------------------------------------------ structure
+
+
+def same_structure(a: Program, b: Program) -> bool:
+    """Whether two runs went the same way: the same operations on the same constants."""
+    return len(a) == len(b) and a.outputs == b.outputs and all(map(_same_step, a.steps, b.steps))
+
+
+def _same_step(a: Any, b: Any) -> bool:
+    return a.op == b.op and a.args == b.args and a.shape == b.shape and a.dtype == b.dtype and _same(a.params, b.params)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.shape == b.shape and bool(np.array_equal(a, b))
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return np.array_equal(a.value, b.value, equal_nan=True)
+    if isinstance(a, Strided) or isinstance(b, Strided):
+        return type(a) is type(b) and a == b
+    return a == b
+
+
+def only_constants_differ(a: Program, b: Program) -> int | None:
+    """The first step at which two runs of the same shape have different constants, if that is all that differs."""
+    if len(a) != len(b):
+        return None
+    found = None
+    for i, (s, t) in enumerate(zip(a.steps, b.steps, strict=True)):
+        if s.op != t.op or s.args != t.args or s.shape != t.shape:
+            return None
+        if not _same(s.params, t.params):
+            if s.op != "constant":
+                return None
+            found = i if found is None else found
+    return found
+
+
+def with_data(branch: Branch, point: Mapping[str, Any], free: Sequence[str]) -> Program:
+    """The branch's Program with every input that is not free replaced by its value: data are data."""
+    steps = list(branch.program.steps)
+    for name, i in branch.program.inputs.items():
+        if name not in free:
+            steps[i] = replace(steps[i], op="constant", params=Constant(np.asarray(point[name])), args=())
+    inputs = {n: i for n, i in branch.program.inputs.items() if n in free}
+    return replace(branch.program, steps=tuple(steps), inputs=inputs)

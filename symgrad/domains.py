@@ -1,0 +1,100 @@
+"""Where a Program is defined, and where it kinks: its guards and its undefined steps, read at a point in balls.
+
+A guard remembers a choice that the code made by looking at a value.  A *tie* is a guard that stands exactly on the
+edge between two choices: there the derivative may jump.  A step is undefined where its value is no finite ball
+although its arguments' are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgrad.evaluation.entries import flat
+from symgrad.program import Guard, Program, Source
+
+__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "ties"]
+
+_COMPARISONS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
+
+
+@dataclass(frozen=True, eq=False)
+class Undefined:
+    """The first step that has no finite value: its operation, its arguments' values there, and its place."""
+
+    op: str
+    arguments: tuple[Any, ...]
+    source: Source | None
+    position: int
+
+
+def depends_on(program: Program, names: Collection[str]) -> set[int]:
+    """The steps that depend on any of these inputs."""
+    found = {i for name, i in program.inputs.items() if name in names}
+    for i, step in enumerate(program.steps):
+        if any(a in found for a in step.args):
+            found.add(i)
+    return found
+
+
+def branches_on(program: Program, free: Collection[str], wanted: Iterable[int] | None = None) -> tuple[Guard, ...]:
+    """The guards whose outcome may change when the ``free`` inputs move."""
+    moving = depends_on(program, free)
+    return tuple(g for g in program.guards if any(a in moving for a in g.args))
+
+
+def ties(program: Program, values: Mapping[int, Any], free: Collection[str]) -> tuple[Guard, ...]:
+    """The guards on ``free`` inputs that stand on an edge at the point whose ball ``values`` are given."""
+    return tuple(g for g in branches_on(program, free) if all(a in values for a in g.args) and _on_edge(g, values))
+
+
+def _on_edge(guard: Guard, values: Mapping[int, Any]) -> bool:
+    sides = [values[a] for a in guard.args]
+    if guard.op in _COMPARISONS and len(sides) == 2:
+        left, right = (np.asarray(s, dtype=object) for s in sides)
+        if left.shape != right.shape:
+            left, right = np.broadcast_arrays(left, right)
+        return any(_may_vanish(a - b) for a, b in zip(left.reshape(-1), right.reshape(-1), strict=True))
+    if guard.op in ("sign", "ne", "eq"):
+        return any(_may_vanish(x) for x in flat(sides[0]))
+    if guard.op in ("argmax", "argmin") and guard.params != ("pool",):
+        return _several_extremes(guard, sides[0])
+    if guard.op == "argsort":
+        entries = sorted(flat(sides[0]).tolist(), key=lambda x: float(x.mid()))
+        return any(_may_vanish(a - b) for a, b in zip(entries, entries[1:], strict=False))
+    return False
+
+
+def _several_extremes(guard: Guard, value: Any) -> bool:
+    """Whether the entry that was chosen has an equal in its own row."""
+    array = np.asarray(value, dtype=object)
+    axis = guard.params if isinstance(guard.params, int) else None
+    if isinstance(guard.params, tuple) and guard.params and isinstance(guard.params[0], int):
+        axis = guard.params[0]
+    rows = array.reshape(1, -1) if axis is None else np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    chosen = np.asarray(guard.outcome).reshape(-1)
+    if chosen.size != rows.shape[0]:
+        return False
+    for row, k in zip(rows, chosen.tolist(), strict=True):
+        if any(_may_vanish(x - row[int(k)]) for j, x in enumerate(row) if j != int(k)):
+            return True
+    return False
+
+
+def _may_vanish(x: Any) -> bool:
+    return not x.is_finite() or bool(x.contains(0))
+
+
+def first_undefined(program: Program, values: Mapping[int, Any]) -> Undefined | None:
+    """The first step, in order, whose value is not finite although its arguments' values are."""
+    for i in sorted(values):
+        step = program.steps[i]
+        if all(x.is_finite() for x in flat(values[i])):
+            continue
+        arguments = [values.get(a) for a in step.args]
+        if all(v is not None and all(x.is_finite() for x in flat(v)) for v in arguments):
+            return Undefined(step.op, tuple(arguments), step.source, i)
+    return None

@@ -1,0 +1,213 @@
+"""What floats did at the user's own point: the hand formula's values and autograd's, each beside the truth.
+
+Autograd is one more float computation.  Where it differs from the exact derivative by more than its own rounding
+bound, it is autograd, or the code around it, that differs, and the report says so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.comparison import Pair
+from symgrad.errors import SymgradError
+from symgrad.evaluation.autograd import autograd_bounds
+from symgrad.evaluation.balls import precision
+from symgrad.evaluation.entries import array_of
+from symgrad.evaluation.running_errors import error_bounds
+from symgrad.judging import Findings, Problem
+from symgrad.lifting.modules import Module
+from symgrad.report.report import Instability
+from symgrad.rounding import Rounding, condition, distance, explain_loss, is_unstable, rounding
+from symgrad.verdict import Agrees, Kink, Proved, as_entry
+
+__all__ = ["Floating", "rounding_of"]
+
+_MOST = 200_000  # entries of all steps for which running bounds are computed
+_CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy is computed
+
+
+@dataclass(eq=False)
+class Floating:
+    """The findings about floats."""
+
+    roundings: dict[str, Rounding] = field(default_factory=dict)
+    autograd: dict[str, np.ndarray | None] = field(default_factory=dict)
+    kinks: list[Kink] = field(default_factory=list)
+    instabilities: list[Instability] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
+    """Put the user's values and autograd's beside the truth at the user's own point."""
+    out = Floating(kinks=list(findings.kinks))
+    tensors = _tensors(problem)
+    automatic = _autograd(problem, findings, formula, tensors, out)
+    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in findings.own.program.steps)
+    for pair in findings.own.pairs:
+        auto = automatic.get(pair.name)
+        out.autograd[pair.name] = None if auto is None else auto[0].numpy()
+        if pair.hand is None or not isinstance(findings.verdicts[pair.name], (Proved, Agrees)):
+            continue
+        if pair.shape and not np.prod(pair.shape):
+            continue
+        _one(problem, findings, pair, tensors, auto, work <= _MOST, out)
+    out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
+    return out
+
+
+def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.tensor(problem.inputs.point[name]).to(getattr(torch, kind)) for name, kind in problem.dtypes.items()
+    }
+
+
+def _autograd(
+    problem: Problem, findings: Findings, formula: Any, tensors: Mapping[str, torch.Tensor], out: Floating
+) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
+    shape = findings.own.program.shape(findings.own.model)
+    summed = all(p.note is not None and "upstream ones" in p.note for p in findings.own.pairs)
+    if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
+        return {}
+    rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
+    function = formula if isinstance(formula, torch.nn.Module) else None
+    try:
+        if function is not None:
+            assert isinstance(problem.model, Module)
+            wrapped = problem.model.module
+            data = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
+            found = autograd_bounds(wrapped, {**tensors, **data}, list(problem.wrt))
+        else:
+            call = lambda **given: formula(**given, **rest)  # noqa: E731
+            found = autograd_bounds(call, tensors, list(problem.wrt))
+    except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")
+        return {}
+    result = {}
+    for name in problem.wrt:
+        bound = found.gradients.get(name)
+        if bound is None:
+            if any(_nonzero(findings, name)):
+                out.notes.append(
+                    f"autograd gives no gradient for {name}: the graph is cut before it, by detach, no_grad or item()."
+                )
+            continue
+        result[name] = (bound.value.detach(), bound.error)
+    return result
+
+
+def _nonzero(findings: Findings, name: str) -> list[bool]:
+    view = findings.own_look.views.get(name)
+    return [] if view is None else [bool(x.is_finite()) and not x.contains(0) for x in view.exact]
+
+
+def _one(
+    problem: Problem,
+    findings: Findings,
+    pair: Pair,
+    tensors: Mapping[str, torch.Tensor],
+    auto: tuple[torch.Tensor, torch.Tensor | None] | None,
+    bounded: bool,
+    out: Floating,
+) -> None:
+    view = findings.own_look.views[pair.name]
+    if any(not x.is_finite() for x in view.exact) or view.state == "differs":
+        return
+    value = torch.as_tensor(np.asarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
+    if not value.is_floating_point():
+        return
+    own = findings.own.hand_run.program
+    truth = array_of(list(view.exact), pair.shape)
+    where = own.outputs[pair.name]
+    inputs = {n: tensors[n] for n in own.inputs}
+    kind = value.dtype if value.dtype.is_floating_point else torch.float64
+    with precision(view.bits), torch.no_grad():
+        bound = None
+        if bounded and not problem.only_here:
+            bound = error_bounds(own, inputs, [where])[where].error.reshape(pair.shape)
+        other = None if auto is None else auto[0].reshape(pair.shape)
+        r = rounding(
+            value,
+            truth,
+            autograd=other,
+            hand_bound=bound,
+            autograd_bound=None if auto is None or auto[1] is None else auto[1].reshape(pair.shape),
+            dtype=_asked(problem, kind),
+        )
+        out.roundings[pair.name] = r
+        for side, values in (("hand", value), ("autograd", other)):
+            if values is not None and not problem.only_here:
+                _instability(problem, findings, pair, side, values, truth, inputs, out)
+    loss = out.roundings[pair.name]
+    if loss.hand.lost and out.instabilities:
+        out.roundings[pair.name] = replace(loss, lost_at=None)
+
+
+def _asked(problem: Problem, kind: torch.dtype) -> torch.dtype:
+    """The dtype that the ulps are of: the coarser of the inputs' and the result's."""
+    kinds = [getattr(torch, k) for k in problem.dtypes.values() if not k.startswith("complex")]
+    return max([kind, *kinds], key=lambda d: torch.finfo(d).eps)
+
+
+def _instability(
+    problem: Problem,
+    findings: Findings,
+    pair: Pair,
+    side: str,
+    values: torch.Tensor,
+    truth: Any,
+    inputs: Mapping[str, torch.Tensor],
+    out: Floating,
+) -> None:
+    """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
+    _, high = distance(values, truth)
+    kind = _asked(problem, values.dtype)
+    scale = torch.tensor([float(abs(x).mid()) for x in np.asarray(truth, dtype=object).reshape(-1)])
+    error = high.reshape(-1)
+    suspicious = torch.nan_to_num(error / (scale.double() + 1e-300), nan=np.inf)
+    order = torch.argsort(suspicious, descending=True)[:_CHECKED].tolist()
+    order = [k for k in order if not error[k] <= 64 * torch.finfo(kind).eps * scale[k].double()]
+    if not order:
+        return
+    exact = findings.own.program
+    names = {n: inputs[n] if n in inputs else torch.tensor(problem.inputs.point[n]) for n in exact.inputs}
+    reachable = condition(exact, names, pair.exact, entries=order)
+    for k, attainable in zip(order, reachable, strict=True):
+        if not bool(is_unstable(error[k], attainable, kind)):
+            continue
+        source = None
+        if side == "hand":
+            own = findings.own.hand_run.program
+            loss = explain_loss(own, inputs, own.outputs[pair.name])
+            source = None if loss is None else own.steps[loss.step].source
+        computed, right = float(values.reshape(-1)[k]), float(np.asarray(truth, dtype=object).reshape(-1)[k].mid())
+        who = "your formula is right, and" if side == "hand" else "autograd"
+        name = str(kind).removeprefix("torch.")
+        line = f", in line {source.line}: {source.text}" if source is not None and source.line else ""
+        out.instabilities.append(
+            Instability(
+                pair.name,
+                side,
+                name,
+                problem.inputs.point,
+                as_entry(k, pair.shape),
+                computed,
+                right,
+                source,
+                f"{who} loses its digits in {name} at your point: it gives {computed:.6g}, the truth is {right:.6g}"
+                f"{line}.",
+            )
+        )
+        return
+
+
+def _with_autograd(kink: Kink, values: Mapping[str, np.ndarray | None]) -> Kink:
+    value = values.get(kink.input)
+    if value is None:
+        return kink
+    return replace(kink, autograd=float(np.real(value[kink.entry] if kink.entry is not None else value)))

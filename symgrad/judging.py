@@ -1,0 +1,435 @@
+"""The verdict of each claim: points, branches, witnesses, kinks, proofs.
+
+The order is the one that gives an answer soonest: the user's own point, a few generic points (a difference there is
+a refutation), a proof for each branch reached, and only where no proof is found, more points and a residue
+certificate.  Budgets count work, never seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symgrad.comparison import (
+    BITS,
+    Branch,
+    Look,
+    Pair,
+    View,
+    branch_of,
+    look,
+    only_constants_differ,
+    same_structure,
+    with_data,
+)
+from symgrad.domains import Undefined, branches_on
+from symgrad.errors import LostValue, SymgradError
+from symgrad.evaluation.balls import precision
+from symgrad.evaluation.entries import array_of
+from symgrad.evaluation.residues import certificate
+from symgrad.lifting.formulas import Formula
+from symgrad.proof import prove_all
+from symgrad.sampling import Inputs, neighbours, nice_points
+from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Verdict, Witness, as_entry
+
+__all__ = ["Findings", "Problem", "judge"]
+
+_FIRST = 3  # generic points that are looked at before a proof is tried
+_RAYS = 8
+_WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
+_BRANCHES = 8  # branches that are proved one by one
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model, the hand formulas of its derivatives, and where to compare them."""
+
+    model: Formula
+    hand: Formula
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+    wrt: tuple[str, ...]
+    order: int = 1
+    points: int = 64
+    seed: int = 0
+    only_here: bool = False  # the hand side is numbers: nothing can be said of other points
+
+    def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
+        """Run the code at a point: the branch it takes there, one of those known if it is the same."""
+        model_run = self.model.run(point, self.dtypes)
+        hand_run = self.hand.run(point, self.dtypes)
+        for branch in known:
+            if branch.same_path(model_run, hand_run):
+                return branch
+        return branch_of(model_run, hand_run, self.wrt, self.order)
+
+
+@dataclass(eq=False)
+class Findings:
+    """Everything that was seen."""
+
+    own: Branch
+    own_look: Look
+    branches: list[Branch] = field(default_factory=list)
+    looks: list[tuple[Branch, Look]] = field(default_factory=list)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    kinks: list[Kink] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    undefined: list[Undefined] = field(default_factory=list)
+
+
+def judge(problem: Problem) -> Findings:
+    """Judge every claim of the problem.
+
+    Raises `LostValue` if the code at a second point shows that a value was lost on the way.
+    """
+    own = problem.branch(problem.inputs.point)
+    found = Findings(own, look(own, problem.inputs.point, problem.wrt), [own])
+    open_pairs = []
+    for pair in own.pairs:
+        if pair.hand is None:
+            found.verdicts[pair.name] = Refuted(_shape_witness(problem, pair))
+        else:
+            open_pairs.append(pair)
+    if not open_pairs:
+        return found
+    stream = _more_looks(problem, found)
+    for _ in range(_FIRST):
+        next(stream, None)
+    open_pairs = _refute(problem, found, open_pairs)
+    open_pairs = _at_the_point(problem, found, open_pairs)
+    if not problem.only_here:
+        open_pairs = _prove(problem, found, open_pairs)
+    if open_pairs:
+        for _ in stream:
+            pass
+        open_pairs = _refute(problem, found, open_pairs)
+        for pair in open_pairs:
+            found.verdicts[pair.name] = _without_proof(problem, found, pair)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+def _more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
+    """Look at one resampled point after another, within the budget of work."""
+    if problem.only_here:
+        return
+    own = found.own
+    moving = branches_on(own.program, problem.inputs.free)
+    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.program.steps)
+    count = max(_FIRST + 1, min(problem.points, _WORK // max(work, 1)))
+    reran = False
+    for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
+        if sum(1 for _, seen in found.looks if _inside(seen)) >= count:
+            return
+        branch: Branch = own
+        if moving or not reran:
+            try:
+                branch = problem.branch(point, found.branches)
+            except SymgradError as error:
+                found.failed.append(error.what)
+                continue
+            if not moving and branch is not own:
+                _lost(own, branch)
+            reran = True
+        if all(branch is not b for b in found.branches):
+            found.branches.append(branch)
+        seen = look(branch, point, problem.wrt)
+        if seen.undefined is not None:
+            found.undefined.append(seen.undefined)
+        found.looks.append((branch, seen))
+        yield seen
+
+
+def _inside(seen: Look) -> bool:
+    return any(view.state != "outside" for view in seen.views.values())
+
+
+def _lost(own: Branch, branch: Branch) -> None:
+    """Without guards two runs must be the same Program; where they are not, a value was taken for a constant."""
+    for a, b in ((own.model_run, branch.model_run), (own.hand_run, branch.hand_run)):
+        if same_structure(a.program, b.program):
+            continue
+        i = only_constants_differ(a.program, b.program)
+        source = None if i is None else a.program.steps[i].source
+        where = None if source is None else f"    {source.file}:{source.line}    {source.text}"
+        raise LostValue(
+            "a number in your code changes with the inputs, in a way that could not be followed.",
+            where=where,
+            instead="Keep the value in a tensor, an array or a float, and use torch, numpy or math functions of it.",
+        )
+
+
+# ------------------------------------------------------------------------------------------------ refuting
+
+
+def _refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
+    """Refute the pairs that differ at a generic point (inside the domain, off every kink); return the others."""
+    rest = []
+    for pair in pairs:
+        witnesses = [w for branch, seen in found.looks if not seen.ties and (w := _witness(seen, pair)) is not None]
+        own = found.own_look
+        if not own.ties and (here := _witness(own, pair, own=True)) is not None and here.reason == "differs":
+            witnesses.insert(0, here)
+        if not witnesses:
+            rest.append(pair)
+            continue
+        simple = _simplest(problem, found, pair)
+        found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
+    return rest
+
+
+def _witness(seen: Look, pair: Pair, *, own: bool = False) -> Witness | None:
+    view = seen.views.get(pair.name)
+    if view is None or view.state not in ("differs", "undefined"):
+        return None
+    shape = pair.shape
+    state = view.state
+    k = _clearest(view, view.entries(state))
+    return Witness(
+        seen.point,
+        as_entry(k, shape),
+        *_digits(view.hand[k], view.exact[k]),
+        "differs" if state == "differs" else "undefined",
+        _middle(view.hand[k]),
+        _middle(view.exact[k]),
+        own,
+    )
+
+
+def _clearest(view: View, entries: list[int]) -> int:
+    """The entry whose two values differ most, relative to their size."""
+
+    def gap(k: int) -> float:
+        h, e = view.hand[k], view.exact[k]
+        if not h.is_finite():
+            return np.inf
+        return float(abs(h - e).mid()) / (float(abs(h).mid()) + float(abs(e).mid()) + 1e-300)
+
+    best = max(gap(k) for k in entries)
+    return next(k for k in entries if gap(k) >= 0.5 * best)
+
+
+def _simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
+    """The first of the simple points that shows the difference."""
+    moving = branches_on(found.own.program, problem.inputs.free)
+    for point in nice_points(problem.inputs, 24, problem.seed):
+        try:
+            branch = problem.branch(point, found.branches) if moving else found.own
+        except SymgradError:
+            continue
+        seen = look(branch, point, problem.wrt)
+        if seen.ties:
+            continue
+        here = _witness(seen, pair)
+        if here is not None and here.reason == "differs":
+            return here
+    return None
+
+
+def _shape_witness(problem: Problem, pair: Pair) -> Witness:
+    return Witness(problem.inputs.point, None, f"shape {list(pair.hand_shape)}", f"shape {list(pair.shape)}", "shape")
+
+
+def _digits(hand: Any, exact: Any) -> tuple[str, str]:
+    """Two balls to as many digits as they need to be told apart, and four more; at least six."""
+    for digits in range(6, 60, 4):
+        a, b = decimal(hand, digits), decimal(exact, digits)
+        if a != b:
+            return a, b
+    return decimal(hand, 60), decimal(exact, 60)
+
+
+def decimal(x: Any, digits: int) -> str:
+    """A ball's middle to this many significant digits; "undefined" where it has none."""
+    if not x.is_finite():
+        return "undefined"
+    if hasattr(x, "imag") and type(x).__name__ == "acb":
+        sign = "-" if x.imag < 0 else "+"
+        return f"{decimal(x.real, digits)} {sign} {decimal(abs(x.imag), digits)}i"
+    text = x.mid().str(digits, radius=False)
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def _middle(x: Any) -> float | complex:
+    if not x.is_finite():
+        return float("nan")
+    return complex(x.mid()) if type(x).__name__ == "acb" else float(x.mid())
+
+
+# ------------------------------------------------------------------------------------------------ the user's own point
+
+
+def _at_the_point(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
+    """What is special at the user's own point: a kink, a removable singularity, or a difference there alone."""
+    rest = []
+    for pair in pairs:
+        view = found.own_look.views[pair.name]
+        odd = [k for k, s in enumerate(view.states) if s in ("differs", "undefined", "outside")]
+        edges = found.own_look.ties
+        if not odd or (not edges and view.state == "outside" and not _near_is_defined(found)):
+            rest.append(pair)
+            continue
+        verdict = _on_an_edge(problem, found, pair, view, odd)
+        if verdict is None:
+            rest.append(pair)
+        else:
+            found.verdicts[pair.name] = verdict
+    return rest
+
+
+def _near_is_defined(found: Findings) -> bool:
+    return any(_inside(seen) for _, seen in found.looks)
+
+
+def _on_an_edge(problem: Problem, found: Findings, pair: Pair, view: View, odd: Sequence[int]) -> Verdict | None:
+    """Read the branches beside the point on rays into it; a jump between them is a kink."""
+    slopes = _rays(problem, found, pair)
+    if not slopes:
+        return None
+    autograd = None
+    for k in odd:
+        exact = [s[k] for _, s in slopes if s[k].is_finite()]
+        if not exact:
+            continue
+        values = [float(e.real.mid()) if type(e).__name__ == "acb" else float(e.mid()) for e in exact]
+        low, high = min(values), max(values)
+        scale = max(abs(low), abs(high), 1e-300)
+        hand = _middle(view.hand[k])
+        jump = high - low > 1e-9 * scale
+        inside = hand != hand or low - 1e-9 * scale <= np.real(hand) <= high + 1e-9 * scale
+        where = _edge_source(found)
+        if jump and inside:
+            found.kinks.append(
+                Kink(pair.name, as_entry(k, pair.shape), low, high, float(np.real(hand)), autograd, where)
+            )
+        elif not jump and view.states[k] != "differs":
+            found.notes.append(
+                f"d/d{pair.name}: at your point the hand formula or the derivative is written as 0/0; "
+                f"its limit there is {low:.6g}."
+            )
+        elif not inside or not jump:
+            h = view.hand[k]
+            text = decimal(h, 8), f"{low:.8g}" if not jump else f"between {low:.8g} and {high:.8g}"
+            return Refuted(
+                Witness(problem.inputs.point, as_entry(k, pair.shape), *text, "differs", hand, (low + high) / 2, True)
+            )
+    return None
+
+
+def _edge_source(found: Findings) -> str | None:
+    for guard in found.own_look.ties:
+        if guard.source is not None and guard.source.line is not None:
+            return f"line {guard.source.line}: {guard.source.text}"
+    return None
+
+
+def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarray, np.ndarray]]:
+    """(hand, exact) on rays into the user's own point, 2**-90 away, by the branch that the code takes beside it."""
+    from flint import arb
+
+    out = []
+    point = problem.inputs.point
+    rng = np.random.default_rng((problem.seed, 2))
+    direction: dict[str, np.ndarray] = {}
+    for j in range(_RAYS):
+        direction = (
+            {n: -d for n, d in direction.items()}
+            if j % 2
+            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free}
+        )
+        step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
+        beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}
+        try:
+            branch = problem.branch(beside, found.branches)
+        except SymgradError:
+            continue
+        with precision(640):
+            tiny = arb(2) ** -90
+            shift = {
+                n: array_of([arb(float(x)) * tiny for x in np.real(d).reshape(-1)], np.shape(d))
+                for n, d in direction.items()
+            }
+        seen = look(branch, point, problem.wrt, offset=shift)
+        view = seen.views.get(pair.name)
+        if view is not None:
+            out.append((view.hand, view.exact))
+    return out
+
+
+# ------------------------------------------------------------------------------------------------ proving
+
+
+def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
+    """Prove what can be proved, in every branch that was reached; return the pairs that are left."""
+    reached = [b for b in found.branches if any(b is c and _inside(s) for c, s in found.looks)] or [found.own]
+    if len(reached) > _BRANCHES:
+        return list(pairs)
+    links: dict[str, list[Any]] = {p.name: [] for p in pairs}
+    domain: dict[str, None] = {}
+    alive = {p.name for p in pairs}
+    for branch in reached:
+        mine = [p for p in branch.pairs if p.name in alive and p.hand is not None]
+        for pair, proof in zip(mine, _proofs(problem, branch, mine), strict=True):
+            if proof is None:
+                alive.discard(pair.name)
+            else:
+                links[pair.name].append(proof)
+                domain |= dict.fromkeys(getattr(proof, "conditions", ()))
+    for pair in pairs:
+        if pair.name in alive:
+            found.verdicts[pair.name] = Proved(tuple(links[pair.name]), tuple(map(str, domain)))
+    return [p for p in pairs if p.name not in alive]
+
+
+def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any]:
+    """A proof for each pair or None: first for all values of the data too, then for the data as given."""
+    goals = [(p.hand, p.exact) for p in pairs]
+    proofs = list(prove_all(branch.program, goals))
+    missing = [k for k, proof in enumerate(proofs) if proof is None]
+    if missing and len(problem.inputs.free) < len(branch.program.inputs):
+        fixed = with_data(branch, problem.inputs.point, problem.inputs.free)
+        for k, proof in zip(missing, prove_all(fixed, [goals[k] for k in missing]), strict=True):
+            proofs[k] = proof
+    return proofs
+
+
+def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
+    """Agreement at every point that was looked at, with what the residues say; or what kept it from being decided."""
+    seen = [(b, s) for b, s in found.looks if _inside(s)]
+    if problem.only_here:
+        seen = [(found.own, found.own_look)]
+    views = [s.views[pair.name] for _, s in seen if pair.name in s.views]
+    if not views:
+        why = found.failed[0] if found.failed else "no point of the domain was found to compare at."
+        return Undecided(why, ("resampling",))
+    states = {v.state for v in views} - {"outside"}
+    if states & {"unclear", "undefined", "differs"}:
+        bits = max(v.bits for v in views)
+        return Undecided(
+            f"the two could not be told apart, nor shown equal, with {bits} bits at every point.", ("balls",)
+        )
+    typed = "the constants that were typed with few digits" if "typed" in states else None
+    shown = None
+    if typed is None and not problem.only_here:
+        shown = _certificate(problem, found, pair)
+    return Agrees(len(views), BITS, shown, "no chain of rules was found within the budget", typed)
+
+
+def _certificate(problem: Problem, found: Findings, pair: Pair) -> Any:
+    """The residue certificate of the user's own branch (the others were only sampled), or None."""
+    branch = next((b for b, s in found.looks if _inside(s)), found.own)
+    mine = next(p for p in branch.pairs if p.name == pair.name)
+    for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
+        shown = certificate(program, [(mine.hand, mine.exact)], seed=problem.seed)
+        if shown.equal:
+            return shown
+    return None

@@ -1,0 +1,227 @@
+"""Anything -> a formula that can be run at a point: the one door through which inputs come in.
+
+A formula has ``names`` (its inputs) and ``run(point, dtypes) -> Run`` (its Program and plain values there).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+import sympy as sp
+import torch
+
+from symgrad.errors import BadInput, UnknownName, close_names
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.expressions import Expression
+from symgrad.lifting.functions import Function, Run
+from symgrad.lifting.modules import Module
+from symgrad.lifting.text import Text
+from symgrad.program import Program, interpret, join, promote
+
+__all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "rename"]
+
+
+class Formula(Protocol):
+    """What every kind of input becomes."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
+
+    @property
+    def required(self) -> tuple[str, ...]: ...
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run: ...
+
+
+def _dtype(names: Sequence[str], dtypes: Mapping[str, str] | str) -> str:
+    if isinstance(dtypes, str):
+        return dtypes
+    return promote(*(dtypes.get(n, "float64") for n in names)) if names else "float64"
+
+
+def _evaluate(program: Program, point: Mapping[str, Any]) -> Run:
+    inputs = {}
+    for name, i in program.inputs.items():
+        value = np.asarray(point[name])
+        inputs[name] = torch.as_tensor(value).to(getattr(torch, program.steps[i].dtype))
+    values = interpret(program, Floats(), inputs)
+    return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
+
+
+@dataclass(frozen=True, eq=False)
+class Symbolic:
+    """Text or a SymPy expression: scalars, and matrices of them."""
+
+    source: Text | Expression
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.source.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.source.names
+
+    @property
+    def library(self) -> str:
+        return "math"
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        return _evaluate(self.source.run(point, _dtype(self.names, dtypes)), point)
+
+
+@dataclass(frozen=True, eq=False)
+class Given:
+    """A Program, taken as it is."""
+
+    program: Program
+    library: str = "math"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.program.inputs)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(self.program.inputs)
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        return _evaluate(self.program, point)
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Values computed elsewhere, for one point: nothing is known of how they were computed."""
+
+    value: np.ndarray
+    names: tuple[str, ...] = ()
+    required: tuple[str, ...] = ()
+    library: str = "math"
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        from symgrad.program import Builder
+
+        b = Builder()
+        step = b.constant(self.value, str(self.value.dtype))
+        return Run(b.build({"output": step}), {"output": self.value})
+
+
+@dataclass(frozen=True, eq=False)
+class Several:
+    """A formula for each of several names."""
+
+    parts: Mapping[str, Formula]
+    library: str = "math"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(n for part in self.parts.values() for n in part.names))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(n for part in self.parts.values() for n in part.required))
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        runs = {name: part.run(point, dtypes) for name, part in self.parts.items()}
+        program = join(**{name: run.program for name, run in runs.items()})
+        outputs = {key.rsplit(".", 1)[0]: i for key, i in program.outputs.items()}
+        values = {name: next(iter(run.values.values())) for name, run in runs.items()}
+        return Run(program.with_outputs(outputs), values)
+
+
+@dataclass(frozen=True, eq=False)
+class Renamed:
+    """A formula whose inputs go by other names: ``linear1_weight`` for ``linear1.weight``."""
+
+    formula: Formula
+    of: Mapping[str, str]  # the formula's own name -> the name outside
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.of.get(n, n) for n in self.formula.names)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return tuple(self.of.get(n, n) for n in self.formula.required)
+
+    @property
+    def library(self) -> str:
+        return getattr(self.formula, "library", "math")
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        back = {outside: own for own, outside in self.of.items()}
+        inner = {back.get(n, n): v for n, v in point.items() if n in self.names}
+        kinds = dtypes if isinstance(dtypes, str) else {back.get(n, n): d for n, d in dtypes.items()}
+        run = self.formula.run(inner, kinds)
+        steps = list(run.program.steps)
+        inputs = {}
+        for name, i in run.program.inputs.items():
+            outside = self.of.get(name, name)
+            steps[i] = replace(steps[i], params=outside)
+            inputs[outside] = i
+        return Run(replace(run.program, inputs=inputs, steps=tuple(steps)), run.values)
+
+
+def rename(formula: Formula, known: Sequence[str], what: str) -> Formula:
+    """Match a formula's names with the model's: as they are, or with dots written as underscores.
+
+    Raises `UnknownName` for a name that the model does not have.
+    """
+    plain = {name.replace(".", "_"): name for name in known}
+    of = {n: plain[n] for n in formula.names if n not in known and n in plain}
+    for n in formula.required:
+        if n not in known and n not in of:
+            near = close_names(n, [*known, *plain])
+            raise UnknownName(
+                f"{what} uses {n!r}, but the model has only {', '.join(known) or 'no inputs'}.",
+                instead=f"{near + ' ' if near else ''}Rename it, or make {n!r} an input of the model.",
+            )
+    return Renamed(formula, of) if of else formula
+
+
+def open_formula(
+    thing: Any, *, stops: bool = True, like: str | None = None, known: Sequence[str] | None = None
+) -> Formula:
+    """The formula that ``thing`` states.
+
+    ``stops`` says whether ``detach`` cuts; ``like`` is the kind of values for a function whose code does not tell.
+    Raises `BadInput` for a thing that is no formula.
+    """
+    if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed)):
+        return thing
+    if isinstance(thing, Program):
+        return Given(thing)
+    if isinstance(thing, str):
+        return Symbolic(Text(thing, known))
+    if isinstance(thing, (sp.Basic, sp.MatrixBase, sp.NDimArray)):
+        return Symbolic(Expression(thing))
+    if isinstance(thing, torch.nn.Module):
+        return Module.of(thing)
+    if isinstance(thing, Mapping):
+        return Several({str(k): open_formula(v, stops=stops, like=like, known=known) for k, v in thing.items()})
+    if isinstance(thing, torch.Tensor):
+        return Numbers(thing.detach().cpu().numpy())
+    if isinstance(thing, (np.ndarray, np.generic, float, int, complex)) and not isinstance(thing, bool):
+        return Numbers(np.asarray(thing, dtype=None if isinstance(thing, (np.ndarray, np.generic)) else np.float64))
+    if isinstance(thing, (list, tuple)) and thing:
+        if isinstance(thing, tuple) and not all(isinstance(x, (int, float)) for x in thing):
+            return Several({str(k): open_formula(v, stops=stops, like=like, known=known) for k, v in enumerate(thing)})
+        return Numbers(np.asarray(thing, dtype=np.float64))
+    if callable(thing):
+        return _function(thing, stops, like)
+    raise BadInput(
+        f"a formula cannot be a {type(thing).__name__}.",
+        instead="Pass text, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of these.",
+    )
+
+
+def _function(thing: Callable[..., Any], stops: bool, like: str | None) -> Function:
+    try:
+        inspect.signature(thing)
+    except (TypeError, ValueError):
+        raise BadInput(f"{thing!r} does not tell its arguments.", instead="Wrap it: lambda x: f(x).") from None
+    return Function.of(thing, stops=stops, like=like)

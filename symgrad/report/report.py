@@ -1,0 +1,162 @@
+"""The Report: frozen plain data, the answer to one question."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symgrad.program import Program, Source
+from symgrad.rounding import Rounding
+from symgrad.verdict import Kink, Refuted, Verdict, Witness, worst
+
+__all__ = ["Claim", "Instability", "Report", "StepFinding"]
+
+
+@dataclass(frozen=True, eq=False)
+class StepFinding:
+    """One line of the derivation: the variable it binds, its place, and what is known of it."""
+
+    name: str
+    version: int
+    source: Source | None
+    claims: str | None = None
+    verdict: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Instability:
+    """A right formula that loses its digits in floats: where, by how much, and what the truth is.
+
+    ``side`` is whose computation it is, "hand" or "autograd"; ``computed`` and ``exact`` the two values at ``point``;
+    ``source`` the line that loses the digits.
+    """
+
+    claim: str
+    side: str
+    dtype: str
+    point: Mapping[str, Any]
+    entry: tuple[int, ...] | None
+    computed: float
+    exact: float
+    source: Source | None
+    sentence: str
+
+
+@dataclass(frozen=True, eq=False)
+class Claim:
+    """One derivative, judged.
+
+    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point; ``exact`` is the
+    exact derivative as a Program.
+    """
+
+    name: str
+    verdict: Verdict
+    exact: Program
+    hand: Program
+    note: str | None = None
+    rounding: Rounding | None = None
+    hand_value: np.ndarray | None = None
+    exact_value: np.ndarray | None = None
+    autograd_value: np.ndarray | None = None
+
+    @property
+    def kind(self) -> str:
+        return self.verdict.kind
+
+    @property
+    def witness(self) -> Witness | None:
+        return self.verdict.witness if isinstance(self.verdict, Refuted) else None
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """What symgrad found; everything is plain data, and ``str(report)`` is the answer in words.
+
+    ``verdict`` is the worst of the claims' verdicts; ``bool(report)`` is ``ok``: every claim proved or agreeing.
+    """
+
+    claims: Mapping[str, Claim]
+    seed: int
+    environment: Mapping[str, str]
+    point: Mapping[str, Any]
+    order: int = 1
+    steps: tuple[StepFinding, ...] = ()
+    wrong_steps: tuple[str, ...] = ()
+    repairs: tuple[Any, ...] = ()
+    repaired_source: str | None = None
+    kinks: tuple[Kink, ...] = ()
+    instabilities: tuple[Instability, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def verdict(self) -> str:
+        return worst([c.kind for c in self.claims.values()])
+
+    @property
+    def ok(self) -> bool:
+        return self.verdict in ("proved", "agrees")
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        from symgrad.report.text import render
+
+        return render(self)
+
+    __repr__ = __str__
+
+    def explain(self) -> str:
+        """The report in full: proofs, points, the environment."""
+        from symgrad.report.text import render
+
+        return render(self, full=True)
+
+    def assert_ok(self) -> None:
+        """Raise `AssertionError` with the report unless every claim is right."""
+        if not self.ok:
+            raise AssertionError("\n" + str(self))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The report as plain dictionaries, lists, strings and numbers."""
+        plain = _plain(self)
+        plain["verdict"], plain["ok"] = self.verdict, self.ok
+        for name, claim in self.claims.items():
+            plain["claims"][name]["kind"] = claim.kind
+            plain["claims"][name].pop("exact")
+            plain["claims"][name].pop("hand")
+        return plain
+
+    def to_json(self, *, indent: int | None = 2) -> str:
+        """The report as JSON; numbers that JSON has no name for are strings ("nan", "inf")."""
+        return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+
+def _plain(x: Any) -> Any:
+    if hasattr(x, "__dataclass_fields__"):
+        if isinstance(x, Program):
+            return repr(x)
+        return {name: _plain(getattr(x, name)) for name in x.__dataclass_fields__}
+    if isinstance(x, Mapping):
+        return {str(k): _plain(v) for k, v in x.items()}
+    if isinstance(x, (list, tuple)):
+        return [_plain(v) for v in x]
+    if isinstance(x, np.ndarray):
+        return _plain(x.tolist())
+    if isinstance(x, np.generic):
+        return _plain(x.item())
+    if isinstance(x, complex):
+        return {"real": _plain(x.real), "imag": _plain(x.imag)}
+    if isinstance(x, float):
+        return x if math.isfinite(x) else str(x)
+    if x is None or isinstance(x, (bool, int, str)):
+        return x
+    return str(x)

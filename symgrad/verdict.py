@@ -1,0 +1,114 @@
+"""What symgrad concludes, and on what evidence.
+
+Four verdicts.  *proved*: equal by a chain of named rules on a stated domain.  *agrees*: equal to the stated number of
+bits at every sampled point, and modulo random primes; no chain was found.  *refuted*: at a concrete point, with exact
+binary inputs, a ball around the difference excludes zero (or only one side is defined, or the shapes differ).
+*undecided*: what was tried, and why it did not suffice.  A verdict carries its evidence, so a refutation without a
+witness cannot be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+__all__ = ["Agrees", "Kink", "Proved", "Refuted", "Undecided", "Verdict", "Witness", "worst"]
+
+Kind = Literal["proved", "agrees", "refuted", "undecided"]
+
+
+@dataclass(frozen=True, eq=False)
+class Witness:
+    """A concrete point that shows a difference.
+
+    ``point`` maps the inputs to exact binary values; ``entry`` is the place in the gradient (None for a scalar);
+    ``hand`` and ``exact`` are the two values to as many digits as are certain and needed; ``reason`` is "differs",
+    "undefined" (one side has no value) or "shape".
+    """
+
+    point: Mapping[str, Any]
+    entry: tuple[int, ...] | None
+    hand: str
+    exact: str
+    reason: Literal["differs", "undefined", "shape"] = "differs"
+    hand_value: float | complex = float("nan")
+    exact_value: float | complex = float("nan")
+    at_own_point: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class Proved:
+    """Equal on the domain, by the rules of ``proof`` (one for each branch of the code that was reached)."""
+
+    proofs: tuple[Any, ...]
+    domain: tuple[str, ...] = ()
+    kind: Kind = "proved"
+
+
+@dataclass(frozen=True, eq=False)
+class Agrees:
+    """Equal to ``bits`` bits at ``points`` points; ``certificate`` bounds the chance of error, where there is one."""
+
+    points: int
+    bits: int
+    certificate: Any = None
+    why_not_proved: str = ""
+    typed: str | None = None
+    kind: Kind = "agrees"
+
+
+@dataclass(frozen=True, eq=False)
+class Refuted:
+    """Different at ``witness``."""
+
+    witness: Witness
+    others: tuple[Witness, ...] = ()
+    kind: Kind = "refuted"
+
+
+@dataclass(frozen=True, eq=False)
+class Undecided:
+    """Neither shown equal nor shown different: what was tried, and why it did not suffice."""
+
+    why: str
+    tried: tuple[str, ...] = ()
+    kind: Kind = "undecided"
+
+
+Verdict = Proved | Agrees | Refuted | Undecided
+_ORDER = ("refuted", "undecided", "agrees", "proved")
+
+
+def worst(kinds: list[str]) -> str:
+    """The worst of several verdicts: refuted before undecided before agrees before proved.
+
+    >>> worst(["proved", "agrees", "proved"])
+    'agrees'
+    """
+    return min(kinds, key=_ORDER.index) if kinds else "undecided"
+
+
+@dataclass(frozen=True, eq=False)
+class Kink:
+    """A point at which the function has no derivative: the slopes beside it, and what each tool says there.
+
+    ``low`` and ``high`` bound the derivatives on the rays that were tried; ``hand`` and ``autograd`` are the values
+    of the two at the point itself.
+    """
+
+    input: str
+    entry: tuple[int, ...] | None
+    low: float
+    high: float
+    hand: float
+    autograd: float | None
+    where: str | None = None
+    inside: bool = True
+
+
+def as_entry(k: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+    """The place of flat entry ``k`` in a tensor of this shape; None for a scalar."""
+    return tuple(int(i) for i in np.unravel_index(k, shape)) if shape else None

@@ -1,0 +1,217 @@
+"""verify: the whole pipeline on one page.
+
+what the user has -> Program -> exact derivative -> comparison -> verdict -> rounding -> Report
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.arguments import differentiated, dtypes_of, find_point, resolve
+from symgrad.errors import BadInput
+from symgrad.evidence import rounding_of
+from symgrad.judging import Findings, Problem, judge
+from symgrad.lifting.formulas import Formula, Numbers, Several, open_formula, rename
+from symgrad.lifting.modules import Module
+from symgrad.report.report import Claim, Report, StepFinding
+from symgrad.sampling import Bounds
+from symgrad.verdict import Proved
+
+__all__ = ["verify"]
+
+
+def verify(
+    formula: Any,
+    hand: Any,
+    *,
+    wrt: str | Sequence[str] | None = None,
+    at: Mapping[str, Any] | None = None,
+    order: int = 1,
+    domain: Mapping[str, Bounds] | None = None,
+    dtype: Any = None,
+    points: int = 64,
+    seed: int = 0,
+) -> Report:
+    """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
+
+    ``formula`` f and ``hand`` may each be text, a SymPy expression, a Python function written with torch, NumPy or
+    math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may also be a
+    mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``, or a
+    mapping; or numbers computed elsewhere.  For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the
+    Jacobian, of shape f.shape + x.shape (or, where it has x's shape, the gradient of the sum of f's entries); with
+    ``order=2`` the Hessian, of shape x.shape + x.shape.  For complex x it is torch's conjugate Wirtinger gradient,
+    with upstream ones.
+
+    ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
+    judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
+    an input to (low, high), either of them None.  ``dtype`` is the dtype that the code is given, by default that of
+    the values in ``at``, or float64.  ``seed`` makes every random choice.
+
+    >>> report = verify("tanh(w*x)", "x*(1 - tanh(w*x)**2)", wrt="w")
+    >>> report.verdict
+    'proved'
+    >>> verify("tanh(w*x)", "x*(1 - (w*x)**2)", wrt="w").claims["w"].witness.point["w"]
+    array(1.)
+
+    Raises `SymgradError` (its subclasses say which) where the question itself is not clear: unknown names, wrong
+    shapes, text that is no formula, code that fails, is random, or cannot be followed.
+
+    Guarantee: *refuted* rests on a ball, computed by Arb, that excludes zero at the witness, for the formulas as they
+    were read; *proved* on the rules that the proof names, on its domain; *agrees* is no proof, and carries the bound
+    on its chance of error.  Reading Python code rests on running it: see "what can go wrong" in the README.
+    """
+    if order not in (1, 2):
+        raise BadInput(
+            f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
+        )
+    model = open_formula(formula)
+    mine = rename(_open_hand(hand, model), model.names, "the hand formula")
+    problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
+    findings = judge(problem)
+    return _report(problem, findings, formula)
+
+
+def _open_hand(hand: Any, model: Formula) -> Formula:
+    like = getattr(model, "library", None)
+    opened = open_formula(hand, stops=False, like=like, known=None)
+    if isinstance(opened, Several):
+        parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
+        return Several(parts)
+    return opened
+
+
+def _problem(
+    model: Formula,
+    mine: Formula,
+    hand: Any,
+    wrt: Any,
+    at: Mapping[str, Any] | None,
+    order: int,
+    domain: Mapping[str, Bounds] | None,
+    dtype: Any,
+    points: int,
+    seed: int,
+) -> Problem:
+    plain = {n.replace(".", "_"): n for n in model.names}
+    at = None if at is None else {n if n in model.names else plain.get(n, n): v for n, v in at.items()}
+    own = model.parameters if isinstance(model, Module) else {}
+    asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
+    inputs = resolve(model, at, asked, domain, seed, own)
+    dtypes = dtypes_of(model, at, inputs.point, dtype)
+    inputs = find_point(model, inputs, dtypes, seed)
+    first = mine.run(inputs.point, dtypes)
+    keys = list(first.program.outputs)
+    names = differentiated(model, keys, wrt, list(dtypes))
+    mine = _Keyed(mine, dict(zip(keys, names, strict=True))) if len(keys) == len(names) and _unnamed(keys) else mine
+    by_name = {k if k in model.names else plain.get(k, k): k for k in keys}
+    if not isinstance(mine, _Keyed):
+        missing = [n for n in names if n not in by_name]
+        if missing:
+            raise BadInput(
+                f"the hand formula gives {', '.join(keys)}, and wrt asks for {', '.join(missing)} too.",
+                instead="Return a mapping from input to gradient, with these names.",
+            )
+        mine = _Keyed(mine, {by_name[n]: n for n in names})
+    inputs = resolve(model, {**(at or {})}, names, domain, seed, own)
+    inputs = find_point(model, inputs, dtypes, seed)
+    numbers = isinstance(open_formula(hand), Numbers) or (
+        isinstance(hand, Mapping) and any(isinstance(open_formula(h), Numbers) for h in hand.values())
+    )
+    return Problem(model, mine, inputs, dtypes, names, order, points, seed, numbers)
+
+
+def _unnamed(keys: Sequence[str]) -> bool:
+    return list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys)
+
+
+class _Keyed:
+    """A hand formula whose outputs go by the names of the inputs they are for."""
+
+    def __init__(self, formula: Formula, keys: Mapping[str, str]) -> None:
+        self.formula, self.keys = formula, keys
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.formula.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.formula.required
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Any:
+        from symgrad.lifting.functions import Run
+
+        run = self.formula.run(point, dtypes)
+        outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
+        return Run(
+            run.program.with_outputs(outputs), {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
+        )
+
+
+def _report(problem: Problem, findings: Findings, formula: Any) -> Report:
+    branch = findings.own
+    floats = rounding_of(problem, findings, formula)
+    claims = {}
+    for pair in branch.pairs:
+        view = findings.own_look.views.get(pair.name)
+        exact = None if view is None else np.array([_number(x) for x in view.exact]).reshape(pair.shape)
+        claims[pair.name] = Claim(
+            pair.name,
+            findings.verdicts[pair.name],
+            branch.program.with_outputs({"exact": pair.exact}),
+            branch.program.with_outputs({"hand": pair.hand}) if pair.hand is not None else branch.hand_run.program,
+            pair.note,
+            floats.roundings.get(pair.name),
+            branch.hand_run.values[pair.name],
+            exact,
+            floats.autograd.get(pair.name),
+        )
+    inside = sum(1 for _, s in findings.looks if any(v.state != "outside" for v in s.views.values()))
+    return Report(
+        claims,
+        problem.seed,
+        _environment(),
+        problem.inputs.point,
+        problem.order,
+        tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings),
+        kinks=tuple(floats.kinks),
+        instabilities=tuple(floats.instabilities),
+        assumptions=_assumptions(findings),
+        notes=tuple(dict.fromkeys([*findings.notes, *floats.notes])),
+        counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
+    )
+
+
+def _number(x: Any) -> float | complex:
+    if not x.is_finite():
+        return float("nan")
+    return complex(x.mid()) if type(x).__name__ == "acb" else float(x.mid())
+
+
+def _assumptions(findings: Findings) -> tuple[str, ...]:
+    found: dict[str, None] = {}
+    for verdict in findings.verdicts.values():
+        if isinstance(verdict, Proved):
+            found |= dict.fromkeys(verdict.domain)
+    return tuple(found)
+
+
+def _environment() -> dict[str, str]:
+    import flint
+    import sympy
+
+    from symgrad import __version__
+
+    return {
+        "symgrad": __version__,
+        "sympy": sympy.__version__,
+        "torch": torch.__version__,
+        "numpy": np.__version__,
+        "python-flint": flint.__version__,
+        "python": platform.python_version(),
+    }
