@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 from symgrad.derivative import derivatives, gradients
 from symgrad.domains import Undefined, first_undefined, ties
@@ -193,8 +194,7 @@ def look(
             typed = _balls(branch, point, steps, typed=True, offset=offset) if branch.typed else values
             if k == 0:
                 output = values[branch.model]
-                undefined = first_undefined(branch.program, values)
-                if offset is None:
+                if offset is None and branch.program.guards:
                     edge = ties(branch.program, values, free)
             outside = not all(x.is_finite() for x in flat(values[branch.model]))
             for p in wanted:
@@ -202,11 +202,13 @@ def look(
                 view = _view(
                     flat(values[p.hand]),
                     flat(values[p.exact]),
-                    flat(typed[p.hand]),
-                    flat(typed[p.exact]),
+                    flat(typed[p.hand]) if branch.typed else None,
+                    flat(typed[p.exact]) if branch.typed else None,
                     bits,
                     outside,
                 )
+                if undefined is None and view.state in ("outside", "undefined"):
+                    undefined = first_undefined(branch.program, values)
                 if "unclear" not in view.states and "undefined" not in view.states or k == len(_PRECISIONS) - 1:
                     done[p.name] = view
     return Look(point, done, edge, undefined, output)
@@ -223,19 +225,26 @@ def _balls(
 
 
 def _view(hand: Any, exact: Any, hand_typed: Any, exact_typed: Any, bits: int, outside: bool) -> View:
-    scale = max((float(abs(x).upper()) for x in exact if x.is_finite()), default=0.0)
+    if outside:
+        return View(hand, exact, ("outside",) * len(exact), bits)
+    differences = hand - exact
+    thin = _thin(exact)
     states = []
-    for h, e, ht, et in zip(hand, exact, hand_typed, exact_typed, strict=True):
-        if outside or not e.is_finite():
-            states.append("outside")
-        elif not h.is_finite():
-            states.append("undefined")
-        elif excludes_zero(h - e):
-            states.append("differs" if excludes_zero(ht - et) or not ht.is_finite() else "typed")
+    for k, d in enumerate(differences):
+        if not d.is_finite():
+            states.append("undefined" if exact[k].is_finite() else "outside")
+        elif not d.contains(0):
+            apart = hand_typed is None or excludes_zero(hand_typed[k] - exact_typed[k]) or not hand_typed[k].is_finite()
+            states.append("differs" if apart else "typed")
         else:
-            size_ = max(float(abs(h).upper()), float(abs(e).upper()), scale)
-            states.append("agrees" if float(radius(h - e)) <= size_ * 2.0**-BITS else "unclear")
+            states.append("agrees" if radius(d) <= thin else "unclear")
     return View(hand, exact, tuple(states), bits)
+
+
+def _thin(exact: Any) -> Any:
+    """The radius below which a difference counts as none: `BITS` bits of the largest entry."""
+    largest = max((abs(x).mid() for x in exact if x.is_finite()), default=arb(0))
+    return largest * arb(2) ** -BITS
 
 
 def excludes_zero(x: Any) -> bool:

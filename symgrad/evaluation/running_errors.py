@@ -1,394 +1,220 @@
-"""How far a float result may be from the exact one, given how far its arguments may be: one rule an operation.
-
-Each rule takes arguments ``a`` with bounds ``e >= |a - exact a|`` and the computed result ``c``, and returns a bound
-of the same kind for ``c``: what the arguments' errors can do to the exact function (over the whole interval, not to
-first order), plus what the kernel's own rounding can do (Wilkinson's running error analysis; Higham 2002, ch. 3).
-
-What is believed of kernels, and nothing else: arithmetic rounds to nearest with unit ``u`` and underflows gradually;
-sums and products of matrices may be added up in any order, fused or not, so that n terms err by at most
-``(1 + u)**n - 1`` times the sum of their sizes; a scalar function errs by the ``ulps`` of its row, by the absolute
-term of `_ABSOLUTE` where its kernel cancels, and may flush subnormal results to zero.
-
-Bounds are float64 and rounded outward: a bound is made of fewer than a million float64 additions and products of
-non-negative numbers, each wrong by at most 2**-53 relatively, so the factor 1 + 2**-30 covers them all; what float64
-loses to underflow is covered by ``eta``.
-"""
+"""A Program in floats that carry a bound on their own error, and the distance of floats from balls."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
 
+import numpy as np
 import torch
-from flint import acb, arb
+from flint import arb
+from torch import Tensor
 
-from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, ball_of, precision
-from symgrad.ops.scalars import OPS
-from symgrad.program import Step
+from symgrad.evaluation import kernel_errors as rules
+from symgrad.evaluation.balls import Balls, ball_of, binary, precision
+from symgrad.evaluation.entries import array_of, flat
+from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.kernel_errors import FORMATS, Bound, magnitude
+from symgrad.ops.structure import COMPOSITES
+from symgrad.program import Constant, Program, Step, interpret
 
 __all__ = [
-    "FORMATS",
-    "Bound",
-    "Format",
-    "add",
-    "cast",
-    "contraction",
-    "divide",
-    "function",
-    "magnitude",
-    "multiply",
-    "outward",
-    "power",
-    "softmax",
-    "total",
+    "LINEAR_ALGEBRA",
+    "RunningErrors",
+    "distance",
+    "dtype_of",
+    "error_bounds",
+    "linear_algebra",
+    "lower",
+    "ulps",
+    "upper",
 ]
 
-Tensor = torch.Tensor
-_INF = math.inf
 
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Bound:
-    """A computed tensor and, entry by entry in float64, how far it may be from exact arithmetic."""
-
-    value: Tensor
-    error: Tensor
-
-    @classmethod
-    def exact(cls, value: Tensor) -> Bound:
-        return cls(value, torch.zeros(value.shape, dtype=torch.float64, device=value.device))
-
-
-class Format(NamedTuple):
-    """Of a dtype: unit roundoff, smallest normal number, what underflow loses at most, digits with the hidden one."""
-
-    unit: float
-    normal: float
-    eta: float
-    digits: int
-
-
-# Half-precision arithmetic runs in float32 and is rounded twice, hence the factors; float64's eta also covers the
-# underflow of the bound's own arithmetic.
-FORMATS = {
-    torch.float16: Format(2.0**-11 * (1 + 2.0**-9), 2.0**-14, 2.0**-24, 11),
-    torch.bfloat16: Format(2.0**-8 * (1 + 2.0**-9), 2.0**-126, 2.0**-133, 8),
-    torch.float32: Format(2.0**-24, 2.0**-126, 2.0**-149, 24),
-    torch.float64: Format(2.0**-53, 2.0**-1022, 2.0**-1070, 53),
-}
-FORMATS[torch.complex64] = FORMATS[torch.float32]
-FORMATS[torch.complex128] = FORMATS[torch.float64]
-
-
-def magnitude(x: Tensor) -> Tensor:
-    """|x| in float64."""
-    x = x.detach()
-    return x.to(torch.complex128).abs() if x.is_complex() else x.to(torch.float64).abs()
-
-
-def outward(error: Tensor) -> Tensor:
-    """The bound with its own rounding covered; what cannot be bounded is infinite."""
-    return torch.nan_to_num(error * (1 + 2.0**-30), nan=_INF, posinf=_INF)
-
-
-def _settle(error: Tensor, c: Tensor, *args: Bound, all_exact: bool = True) -> Tensor:
-    """The finished bound: where ``c`` is not finite it is infinite, unless an exact infinity was put in."""
-    error = outward(error)
-    finite = torch.isfinite(c.detach())
-    if bool(finite.all()):
-        return error
-    fed, known = torch.zeros_like(finite), torch.ones_like(finite)
-    for a in args:
-        infinite = torch.isinf(a.value.detach())
-        fed = fed | infinite
-        known = known & ((a.error == 0) if all_exact else ((a.error == 0) | ~infinite & torch.isfinite(a.error)))
-    kept = fed & known & torch.isinf(c.detach())
-    return torch.where(finite, error, torch.where(kept, 0.0, _INF))
-
-
-def _gamma(n: float | Tensor, unit: float) -> float | Tensor:
-    """(1 + u)**n - 1: the relative error of n roundings, valid for every n."""
-    if isinstance(n, Tensor):
-        return torch.expm1(n.to(torch.float64) * math.log1p(unit)) * (1 + 2.0**-40)
-    return math.expm1(n * math.log1p(unit)) * (1 + 2.0**-40)
-
-
-# ------------------------------------------------------------------------------------------------ arithmetic
-
-
-def cast(a: Bound, dtype: torch.dtype) -> Bound:
-    """The value rounded to another dtype; widening is exact."""
-    if a.value.dtype == dtype:
-        return a
-    value = a.value.to(dtype)
-    if dtype not in FORMATS or a.value.dtype not in FORMATS:
-        return Bound.exact(value)
-    old, new = FORMATS[a.value.dtype], FORMATS[dtype]
-    if new.digits >= old.digits and new.normal <= old.normal:
-        return Bound(value, a.error)
-    size = magnitude(value)
-    return Bound(value, _settle(a.error + new.unit * size + torch.where(size < 2 * new.normal, new.eta, 0.0), value, a))
-
-
-def add(a: Bound, b: Bound, c: Tensor) -> Tensor:
-    """``a + b`` or ``a - b``; where it is subnormal it is exact."""
-    return _settle(a.error + b.error + FORMATS[c.dtype].unit * magnitude(c), c, a, b, all_exact=False)
-
-
-def multiply(a: Bound, b: Bound, c: Tensor) -> Tensor:
-    f, x, y = FORMATS[c.dtype], magnitude(a.value), magnitude(b.value)
-    own = 3 * f.unit * x * y + 8 * f.eta if c.is_complex() else f.unit * magnitude(c) + f.eta
-    zero = (x == 0) & (a.error == 0) | (y == 0) & (b.error == 0)
-    both = x * b.error + y * a.error + a.error * b.error + own
-    return _settle(torch.where(zero & torch.isfinite(both), 0.0, both), c, a, b)
-
-
-def divide(a: Bound, b: Bound, c: Tensor) -> Tensor:
-    f, size = FORMATS[c.dtype], magnitude(c)
-    own = 12 * f.unit * size + 8 * f.eta if c.is_complex() else f.unit * size + f.eta
-    nearest = magnitude(b.value) - b.error
-    quotient = size + own  # |a / b| of the computed a and b
-    spread = (a.error + quotient * b.error) / nearest
-    zero = (magnitude(a.value) == 0) & (a.error == 0) & (nearest > 0)
-    return _settle(torch.where(zero, 0.0, torch.where(nearest > 0, spread + own, _INF)), c, a, b)
-
-
-def power(a: Bound, b: Bound, c: Tensor) -> Tensor:
-    """``a ** b``; four ulps for the kernel."""
-    f, x, size = FORMATS[c.dtype], magnitude(a.value), magnitude(c)
-    own = (32 if c.is_complex() else 8) * f.unit * size + f.normal * (0 if c.dtype is torch.float16 else 1) + f.eta
-    exponent = magnitude(b.value)
-    if c.is_complex():
-        own = own + 8 * f.unit * size * exponent * (1 + torch.log(x.clamp(min=1e-300)).abs())
-    log_spread = -torch.log1p(-a.error / x)
-    t = exponent * log_spread + torch.log(x).abs() * (1 + 2.0**-50) * b.error + log_spread * b.error
-    spread = (size + own) * torch.expm1(t)
-    # A fixed whole exponent n >= 1 is a polynomial, also across zero: |a^n - a'^n| <= n (|a| + e)^(n-1) e.
-    n = b.value.detach().to(torch.complex128).real if b.value.is_complex() else b.value.detach().to(torch.float64)
-    whole = (b.error == 0) & (n >= 1) & (n == torch.floor(n))
-    polynomial = n * (x + a.error) ** (n - 1).clamp(min=0) * a.error
-    spread = torch.where(whole, polynomial, torch.where(x > a.error, spread, _INF))
-    return _settle(torch.where((a.error == 0) & (b.error == 0), 0.0, spread) + own, c, a, b)
-
-
-def total(summed: Callable[[Tensor], Tensor], a: Bound, count: float | Tensor, c: Tensor) -> Tensor:
-    """A sum of ``count`` entries in any order; ``summed`` does the same sum on float64."""
-    f = FORMATS[c.dtype]
-    sizes = summed(magnitude(a.value))
-    own = _gamma((torch.as_tensor(count, dtype=torch.float64) - 1).clamp(min=0), f.unit) * sizes
-    if f.digits < 24:  # added up in float32 and rounded once more
-        own = own + torch.where(torch.as_tensor(count, device=c.device) > 1, f.unit * magnitude(c), 0.0)
-    return _settle(summed(a.error) + own, c)
-
-
-def contraction(product: Callable[[Tensor, Tensor], Tensor], a: Bound, b: Bound, c: Tensor) -> Tensor:
-    """A sum of products in any order, fused or not; ``product`` does the same on float64 (it is bilinear)."""
-    f = FORMATS[c.dtype]
-    x, y = magnitude(a.value), magnitude(b.value)
-    count = product(torch.ones_like(x), torch.ones_like(y))
-    roundings = 3 * count + 4 if c.is_complex() else count + 1
-    e = product(x + a.error, b.error) + product(a.error, y) + _gamma(roundings, f.unit) * product(x, y)
-    e = e + 4 * f.eta * count
-    if c.dtype is torch.bfloat16:  # the bfloat16 dot product of x86 reads and writes subnormals as zero
-        e = e + f.normal * product(x + 1, y + 1)
-    return _settle(e, c)
-
-
-# ------------------------------------------------------------------------------------------------ scalar functions
-
-
-def _sech2(m: Tensor) -> Tensor:
-    e = torch.exp(-2 * m)
-    return 4 * e / (1 + e) ** 2
-
-
-def _logistic_slope(m: Tensor) -> Tensor:
-    e = torch.exp(-m)
-    return e / (1 + e) ** 2
-
-
-def _inner(x: Tensor, e: Tensor) -> Tensor:
-    """The smallest size of a number within ``e`` of ``x``."""
-    return (x.abs() - e).clamp(min=0)
-
-
-def _log_spread(x: Tensor, e: Tensor) -> Tensor:
-    return torch.where(x > e, -torch.log1p(-e / x), _INF)
-
-
-def _sqrt_spread(x: Tensor, e: Tensor) -> Tensor:
-    # Where the exact argument could be negative, the exact root exists only from zero on.
-    low = torch.sqrt((x - e).clamp(min=0))
-    root = torch.sqrt(x.clamp(min=0))
-    return torch.where(
-        x >= e, e / (root + low).clamp(min=1e-300), torch.maximum(root, torch.sqrt((x + e).clamp(min=0)))
-    )
-
-
-def _rsqrt_spread(x: Tensor, e: Tensor) -> Tensor:
-    root, low = torch.sqrt(x), torch.sqrt(x - e)
-    return torch.where(x > e, e / (root * low * (root + low)), _INF)
-
-
-def _wave_spread(slope: Callable[[Tensor], Tensor]) -> Callable[[Tensor, Tensor], Tensor]:
-    def spread(x: Tensor, e: Tensor) -> Tensor:
-        near = (slope(x).abs() + 2.0**-50) * e + e * e / 2
-        return torch.minimum(torch.minimum(e, near), torch.full_like(e, 2.0))
-
-    return spread
-
-
-def _silu_spread(x: Tensor, e: Tensor) -> Tensor:
-    left = torch.sigmoid(x + e) * (x.abs() + e).clamp(min=1)
-    return e * torch.where(x + e < 0, left.clamp(max=1.1), 1.1)
-
-
-def _gelu_spread(x: Tensor, e: Tensor) -> Tensor:
-    m = (-(x + e)).clamp(min=0)  # for x <= -m: |phi| = Phi + x phi, Phi <= exp(-m^2/2) / 2
-    left = torch.exp(-m * m / 2) * (0.5 + 0.4 * (x.abs() + e))
-    return e * torch.where(m > 0, left.clamp(max=1.13), 1.13)
-
-
-_SPREAD: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "exp": lambda x, e: torch.exp(x) * torch.expm1(e),
-    "exp2": lambda x, e: torch.exp2(x) * torch.expm1(e * (math.log(2) * (1 + 2.0**-50))),
-    "expm1": lambda x, e: torch.exp(x) * torch.expm1(e),
-    "log": _log_spread,
-    "log2": lambda x, e: _log_spread(x, e) / math.log(2),
-    "log10": lambda x, e: _log_spread(x, e) / math.log(10),
-    "log1p": lambda x, e: _log_spread(1 + x, e * (1 + 2.0**-50)),
-    "sqrt": _sqrt_spread,
-    "rsqrt": _rsqrt_spread,
-    "reciprocal": lambda x, e: torch.where(x.abs() > e, e / (x.abs() * (x.abs() - e)), _INF),
-    "square": lambda x, e: (2 * x.abs() + e) * e,
-    "sin": _wave_spread(torch.cos),
-    "cos": _wave_spread(torch.sin),
-    "sinh": lambda x, e: torch.cosh(x.abs() + e) * e,
-    "cosh": lambda x, e: torch.sinh(x.abs() + e) * e,
-    "tanh": lambda x, e: (_sech2(_inner(x, e)) * e).clamp(max=2),
-    "atan": lambda x, e: e / (1 + _inner(x, e) ** 2),
-    "asinh": lambda x, e: e / torch.sqrt(1 + _inner(x, e) ** 2),
-    "erf": lambda x, e: 2 / math.sqrt(math.pi) * torch.exp(-(_inner(x, e) ** 2)) * e,
-    "erfc": lambda x, e: 2 / math.sqrt(math.pi) * torch.exp(-(_inner(x, e) ** 2)) * e,
-    "abs": lambda x, e: e,
-    "sign": lambda x, e: torch.where((x.abs() > e) | (e == 0), 0.0, 2.0),
-    "sigmoid": lambda x, e: (_logistic_slope(_inner(x, e)) * e).clamp(max=1),
-    "softplus": lambda x, e: torch.sigmoid(x + e) * e,
-    "logsigmoid": lambda x, e: torch.sigmoid(e - x) * e,
-    "silu": _silu_spread,
-    "gelu": _gelu_spread,
-    "relu": lambda x, e: e,
-    "relu6": lambda x, e: e,
-    "hardtanh": lambda x, e: e,
-}
-
-# Where a kernel subtracts, its error is absolute: in units of u, at the arguments' values.
-_ABSOLUTE: dict[str, Callable[..., Tensor]] = {
-    "gelu": lambda x: 2 * x.abs(),
-    "gelu_tanh": lambda x: 4 * x.abs(),
-    "tanhshrink": lambda x: 4 * x.abs(),
-    "digamma": lambda x: 8 + 8 * torch.log(x.abs().clamp(min=1e-300)).abs(),
-    "lgamma": lambda x: 8 * torch.ones_like(x),
-    "logit": lambda x: 4 * torch.ones_like(x),
-    "ndtr": lambda x: 4 * torch.ones_like(x),
-    "logaddexp": lambda x, y: 4 * torch.maximum(x.abs(), y.abs()).clamp(min=1),
-    "logaddexp2": lambda x, y: 4 * torch.maximum(x.abs(), y.abs()).clamp(min=1),
-}
-
-# Kernels that err as if their argument were off by this many units u: Gaussians of a rounded square, reflections.
-_BACKWARD = dict.fromkeys(
-    ("gamma", "lgamma", "digamma", "polygamma", "erfcx", "ndtr", "log_ndtr", "gelu_tanh", "mish", "logit", "tan"), 8.0
-)
-
-
-def function(name: str, args: Sequence[Bound], c: Tensor, params: object = None) -> Tensor:
-    """A row of the table (or polygamma): the enclosure of the exact function, and the row's ulps."""
-    ulps = 64.0 if name == "polygamma" else OPS[name].ulps
-    f, size = FORMATS[c.dtype], magnitude(c)
-    backward = _BACKWARD.get(name, 0.0)
-    complex_valued = any(a.value.is_complex() for a in args)
-    if complex_valued:
-        ulps, backward = ulps + 8, max(backward, 4.0)
-    own = 2 * ulps * f.unit * size
-    if ulps:
-        largest = torch.stack([magnitude(a.value) for a in args]).amax(0)
-        own = own + (f.eta * ulps if c.dtype is torch.float16 else f.normal) * (1 + largest)
-    errors = [a.error + backward * f.unit * magnitude(a.value) for a in args]
-    if complex_valued:
-        own = own + 4 * f.unit * (1 + size)
-        return _settle(_by_balls(name, [a.value for a in args], errors, params) + own, c, *args)
-    values = [a.value.detach().to(torch.float64) for a in args]
-    if name in _ABSOLUTE:
-        own = own + f.unit * _ABSOLUTE[name](*values)
-    if name in ("maximum", "minimum"):
-        spread = torch.maximum(*errors)
-    elif name == "hypot":
-        spread = errors[0] + errors[1]
-    elif name in ("logaddexp", "logaddexp2"):
-        spread = torch.maximum(*errors)
-    elif name in _SPREAD and params is None:
-        spread = torch.where(errors[0] == 0, 0.0, _SPREAD[name](values[0], errors[0]))
-    else:
-        spread = _by_balls(name, values, errors, params)
-    return _settle(spread + own, c, *args)
-
-
-def _by_balls(name: str, values: Sequence[Tensor], errors: Sequence[Tensor], params: object) -> Tensor:
-    """max |f(x') - f(x)| over ``|x' - x| <= e``, by evaluating f on balls of radius e: rigorous for any row."""
-    out = torch.zeros(errors[0].numel(), dtype=torch.float64)
-    columns = [v.detach().cpu().reshape(-1).tolist() for v in values]
-    radii = [e.detach().cpu().reshape(-1).tolist() for e in errors]
-    step = Step(name, (), params, (), "float64")
-    system = Balls()
-    with precision(192):
-        for k in range(out.numel()):
-            rs = [r[k] for r in radii]
-            if any(rs):
-                out[k] = _deviation(system, step, [v[k] for v in columns], rs)
-    return out.reshape(errors[0].shape).to(errors[0].device)
-
-
-def _deviation(system: Balls, step: Step, xs: list, rs: list[float]) -> float:
-    if not all(map(math.isfinite, rs)):
-        return _INF
-    points = [ball_of(x) for x in xs]
-    fat = [acb(arb(p.real, r), arb(p.imag, r)) if isinstance(p, acb) else arb(p, r) for p, r in zip(points, rs)]
-    try:
-        d = system.read(step, fat) - system.read(step, points)
-    except (SymgradError, NotImplementedError, ValueError, ZeroDivisionError):
-        return _INF
-    return float(abs(d).upper()) * (1 + 2.0**-50) if d.is_finite() else _INF
-
-
-# ------------------------------------------------------------------------------------------------ softmax and kin
-
-
-def softmax(name: str, x: Bound, axis: int, c: Tensor) -> Tensor:
-    """softmax, log_softmax or logsumexp (keeping the axis) along an axis, by subtracting the maximum.
-
-    An error ``e_i`` of the arguments moves log softmax by at most ``e_i + max e``, for the log of the sum is a mean.
+LINEAR_ALGEBRA = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))
+_KEEPS = frozenset(("real", "imag", "abs", "cast"))  # as in Floats: these read their argument in its own dtype
+
+
+class RunningErrors:
+    """The system of floats that carry a bound on their own error; its values are `Bound`."""
+
+    def __init__(self) -> None:
+        self.floats = Floats()
+
+    def read(self, step: Step, args: list[Bound]) -> Bound:
+        dtype = self.floats.torch_dtype(step)
+        if step.op == "constant":
+            return _constant(step, self.floats.read(step, []))
+        if step.op == "cast":
+            return rules.cast(args[0], dtype)
+        if step.op not in _KEEPS:
+            args = [rules.cast(a, dtype) for a in args]
+        value = self.floats.read(step, [a.value for a in args])
+        return Bound(value, self.error(step, args, value))
+
+    def _same(self, step: Step, *tensors: Tensor) -> Tensor:
+        """The step's own layout or product, done on float64 tensors that are not negative."""
+        return self.floats.read(replace(step, dtype="float64"), list(tensors))
+
+    def error(self, step: Step, args: list[Bound], c: Tensor) -> Tensor:
+        a, b = (*args, *args)[:2]
+        match step.op:
+            case "pick":
+                return self._same(step, *(a.error for a in args))
+            case "neg" | "name" | "stop" | "conj" | "real" | "imag":
+                return args[0].error.reshape(c.shape)
+            case "add" | "sub":
+                return rules.add(a, b, c)
+            case "mul":
+                return rules.multiply(a, b, c)
+            case "div":
+                return rules.divide(a, b, c)
+            case "powi":
+                if step.params == 1:
+                    return args[0].error
+                n = Bound.exact(torch.full(c.shape, float(step.params), dtype=torch.float64))
+                return rules.power(args[0], n, c)
+            case "pow":
+                return rules.power(a, b, c)
+            case "scatter":
+                count = self._same(step, torch.ones_like(args[0].error))
+                return rules.total(lambda x: self._same(step, x), a, count, c)
+            case "matmul":
+                return rules.contraction(lambda x, y: self._same(step, x, y), a, b, c)
+            case op if op in COMPOSITES:
+                return rules.softmax(op, args[0], step.params, c)
+            case op if op in LINEAR_ALGEBRA:
+                return linear_algebra(op, args, c)
+        return rules.function(step.op, args, c, step.params)
+
+
+def error_bounds(program: Program, inputs: Mapping[str, Tensor], wanted: Iterable[int]) -> dict[int, Bound]:
+    """Run ``program`` in floats, each step in its dtype, with a bound on how far each entry is from exact arithmetic.
+
+    ``inputs`` are exact as they are.  The result maps each of ``wanted`` to a `Bound`: its ``value`` is the tensor
+    that `Floats` computes, its ``error`` a float64 tensor of the same shape with
+    ``|value - exact run of the same Program| <= error``; infinite where nothing can be said (overflow, a division by
+    what may be zero).  Raises what the kernels raise.
+
+    >>> from symgrad.program import Builder
+    >>> b = Builder()
+    >>> x = b.input("x", (), "float32")
+    >>> square = b.mul(x, x)
+    >>> bound = error_bounds(b.build({"y": square}), {"x": torch.tensor(0.1)}, [square])[square]
+    >>> truth = float(torch.tensor(0.1)) ** 2  # exact in float64
+    >>> abs(bound.value.item() - truth) <= bound.error.item() < 1e-9
+    True
+
+    Guarantee: rigorous for kernels that keep to what `symgrad.evaluation.kernel_errors` believes of them.  For the
+    linear algebra steps the bound is a posteriori, by balls, plus n units of the usual backward error.
     """
-    f = FORMATS[c.dtype]
-    v = x.value.detach().to(torch.float64)
-    dead = (v == -_INF) & (x.error == 0)
-    distance = torch.where(dead, 0.0, v.amax(axis, keepdim=True) - v)
-    weights = torch.softmax(v, axis)
-    widest = x.error.amax(axis, keepdim=True)
-    n = v.shape[axis] if v.dim() else 1
-    # Each weight errs by the rounding of x - max, four units for exp, n for the sum, and a few more.
-    in_sum = f.unit * ((weights * distance).sum(axis, keepdim=True) + n + 16)
-    flushed = n * f.normal
-    if name == "softmax":
-        relative = x.error + widest + f.unit * distance + in_sum
-        own = torch.expm1(relative) * magnitude(c) / (1 - torch.expm1(relative).clamp(max=0.5))
-        own = torch.where(torch.expm1(relative) > 0.5, weights * torch.expm1(relative) + magnitude(c) + 1, own)
-        return _settle(torch.where(dead, 0.0, own + flushed), c, x)
-    spread = widest if name == "logsumexp" else x.error + widest
-    log_sum = math.log(max(n, 2))
-    own = torch.expm1(in_sum) + 4 * f.unit * log_sum + 4 * f.unit * magnitude(c) + flushed
-    if name == "log_softmax":
-        own = own + 2 * f.unit * distance
-    return _settle(torch.where(dead & torch.isinf(c), 0.0, spread + own), c, x)
+    start = {name: Bound.exact(value) for name, value in inputs.items()}
+    wanted = list(wanted)
+    values = interpret(program, RunningErrors(), start, wanted)
+    return {i: values[i] for i in wanted}
+
+
+def _constant(step: Step, value: Tensor) -> Bound:
+    """A constant and how far its rounding to the dtype took it from the number it stands for."""
+    c: Constant = step.params
+    if c.exact is None and bool((to_numpy(value) == c.value).all()):
+        return Bound.exact(value)
+    with precision(256):
+        _, far = distance(value, Balls().constant(step))
+    same = torch.isinf(value) & torch.as_tensor(np.asarray(to_numpy(value) == c.value))
+    return Bound(value, torch.where(same, 0.0, far) if c.exact is None else far)
+
+
+def linear_algebra(op: str, args: list[Bound], c: Tensor) -> Tensor:
+    """|computed - exact value on balls around the arguments|, and n units of the usual backward error.
+
+    The first term alone is a rigorous bound of this run; the second leaves room for another library's run.
+    """
+    with precision(256):
+        fat = [_fatten(binary(to_numpy(a.value)), a.error) for a in args]
+        try:
+            _, far = distance(c, Balls().read(Step(op, (), None, tuple(c.shape), "float64"), fat))
+        except ZeroDivisionError:
+            far = torch.full(c.shape, math.inf, dtype=torch.float64)
+    a, n = magnitude(args[0].value), args[0].value.shape[-1]
+    unit = 4 * n * FORMATS[c.dtype].unit
+    match op:
+        case "inverse":
+            own = magnitude(c) @ a @ magnitude(c)
+        case "solve":
+            own = magnitude(torch.linalg.inv(args[0].value.to(torch.complex128))) @ a @ magnitude(c)
+        case "det" | "logabsdet":
+            inverse = magnitude(torch.linalg.inv(args[0].value.to(torch.complex128)))
+            own = (a * inverse.mT).sum((-2, -1)).reshape(c.shape) * (magnitude(c) if op == "det" else 1)
+        case _:
+            own = a.amax((-2, -1), keepdim=True) * magnitude(torch.linalg.inv(c.to(torch.complex128))).amax()
+            own = own.expand(c.shape)
+    return rules.outward(far + unit * own)
+
+
+def _fatten(balls: Any, error: Tensor) -> Any:
+    """The balls with these radii added."""
+    radii = error.reshape(-1).tolist()
+    return array_of([_fat(x, r) for x, r in zip(flat(balls), radii, strict=True)], tuple(error.shape))
+
+
+def _fat(x: Any, r: float) -> Any:
+    return x + arb(0, r) if isinstance(x, arb) else type(x)(x.real + arb(0, r), x.imag + arb(0, r))
+
+
+# ------------------------------------------------------------------------------------------------ distances
+
+
+def distance(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
+    """``|values - truth|`` from below and from above, entry by entry in float64, for a truth enclosed in balls.
+
+    >>> with precision(200):
+    ...     low, high = distance(torch.tensor(0.1), ball_of(0.1))
+    >>> low.item() <= abs(torch.tensor(0.1).double().item() - 0.1) <= high.item()
+    True
+
+    A value or a ball that is not finite is infinitely far; an infinity on both sides is no distance.
+    """
+    low, high = [], []
+    for v, t in zip(to_numpy(values).reshape(-1).tolist(), flat(balls), strict=True):
+        if not np.isfinite(v) or not t.is_finite():
+            same = not isinstance(v, complex) and math.isinf(v) and isinstance(t, arb) and t == arb(v)
+            low.append(0.0)
+            high.append(0.0 if same else math.inf)
+            continue
+        d = ball_of(v) - t
+        low.append(lower(abs(d).abs_lower()))
+        high.append(upper(abs(d).abs_upper()))
+    shape = values.shape
+    return tuple(torch.tensor(side, dtype=torch.float64).reshape(shape) for side in (low, high))  # type: ignore
+
+
+def upper(x: arb) -> float:
+    """An exact ball as a float, rounded up."""
+    f = float(x)
+    return f if x <= ball_of(f) else math.nextafter(f, math.inf)
+
+
+def lower(x: arb) -> float:
+    """An exact non-negative ball as a float, rounded down."""
+    f = float(x)
+    return f if x >= ball_of(f) else max(0.0, math.nextafter(f, 0.0))
+
+
+def ulps(error: Tensor, reference: Tensor, dtype: str | torch.dtype) -> Tensor:
+    """The error in units of the last place that ``dtype`` has at ``reference``; both are float64.
+
+    >>> ulps(torch.tensor(2.0**-23), torch.tensor(1.5), "float32").item()
+    1.0
+    """
+    f = FORMATS[dtype_of(dtype)]
+    size = reference.abs().to(torch.float64).clamp(min=f.normal)
+    _, exponent = torch.frexp(size)
+    return error.to(torch.float64) / torch.ldexp(torch.ones_like(size), exponent - f.digits)
+
+
+def dtype_of(dtype: str | torch.dtype) -> torch.dtype:
+    """The torch dtype of this name."""
+    return dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype)

@@ -1,0 +1,431 @@
+"""Running error bounds of ATen operations, forward and backward: one row an operation, said in `kernel_errors`.
+
+A rule gets the `Call` that was made, its tensors as `Bound`, and returns a bound for each floating result (one tensor
+where there is one result).  Operations without a row are run written out, in torch's own decompositions; those that
+have neither are unknown, and their bound is infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from symgrad.evaluation import kernel_errors as rules
+from symgrad.evaluation.kernel_errors import FORMATS, Bound, magnitude
+from symgrad.evaluation.running_errors import linear_algebra
+from symgrad.ops.scalars import OPS, find
+
+__all__ = ["Call", "ErrorRule", "is_float", "operand", "rule_of", "written_out"]
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One ATen call: its floating tensors replaced by `Bound`, and what it returned."""
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    out: Any
+
+    def again(self, change: Callable[[Bound], Any]) -> Any:
+        """The same call with other values in the place of the floating tensors."""
+        args, kwargs = _map((self.args, dict(self.kwargs)), change)
+        return self.func(*args, **kwargs)
+
+    def get(self, k: int, name: str, default: Any = None) -> Any:
+        """An argument by position or by name."""
+        return self.args[k] if k < len(self.args) else self.kwargs.get(name, default)
+
+
+ErrorRule = Callable[[Call], Any]
+
+
+def is_float(x: Any) -> bool:
+    return isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
+
+
+def _map(tree: Any, change: Callable[[Bound], Any]) -> Any:
+    return tree_map(lambda x: change(x) if isinstance(x, Bound) else x, tree, is_leaf=lambda x: isinstance(x, Bound))
+
+
+def _short(v: float) -> bool:
+    """Whether a float is a dyadic number of few digits, which someone who wrote it meant exactly."""
+    return not math.isfinite(v) or (v * 2.0**20).is_integer()
+
+
+def operand(x: Any, c: Tensor) -> Bound:
+    """An argument of an entrywise operation with result ``c``: cast to its dtype and broadcast to its shape.
+
+    A Python number that is not short (such as 0.1 or sqrt(10)) may be half a unit of float64 from what was meant.
+    """
+    if isinstance(x, Bound):
+        b = rules.cast(x, c.dtype)
+    elif isinstance(x, Tensor):
+        value = x.to(torch.float64)
+        b = Bound(value.to(c.dtype), (value.to(c.dtype).to(torch.float64) - value).abs())
+    else:
+        number = torch.tensor(x, dtype=torch.complex128 if isinstance(x, complex) else torch.float64)
+        meant = 0.0 if isinstance(x, (bool, int)) or (not isinstance(x, complex) and _short(x)) else 2.0**-53 * abs(x)
+        gap = (
+            magnitude(number.to(c.dtype).to(number.dtype) - number) if c.is_complex() or not number.is_complex() else 0
+        )
+        b = Bound(number.to(c.device), torch.as_tensor(meant + torch.nan_to_num(torch.as_tensor(gap))))
+    return Bound(b.value.expand(c.shape), b.error.to(c.device).expand(c.shape))
+
+
+# ------------------------------------------------------------------------------------------------ entry by entry
+
+
+def _add(call: Call, sign: int = 1) -> Tensor:
+    a, b = (operand(x, call.out) for x in call.args[:2])
+    alpha = call.get(2, "alpha", 1)
+    if alpha != 1:
+        factor, product = operand(alpha, call.out), b.value * alpha
+        b = Bound(
+            product, rules.multiply(Bound(b.value.to(call.out.dtype), b.error), factor, product.to(call.out.dtype))
+        )
+    return rules.add(a, b, call.out)
+
+
+def _rsub(call: Call) -> Tensor:
+    return (
+        _add(Call(call.func, (call.args[1], call.args[0]), {}, call.out))
+        if call.get(2, "alpha", 1) == 1
+        else _never(call)
+    )
+
+
+def _never(call: Call) -> Tensor:
+    return torch.full(call.out.shape, math.inf, dtype=torch.float64)
+
+
+def _pair(rule: Callable[[Bound, Bound, Tensor], Tensor]) -> ErrorRule:
+    return lambda call: rule(operand(call.args[0], call.out), operand(call.args[1], call.out), call.out)
+
+
+def _div(call: Call) -> Tensor:
+    return _never(call) if call.kwargs.get("rounding_mode") else _pair(rules.divide)(call)
+
+
+def _row(name: str) -> ErrorRule:
+    def rule(call: Call) -> Tensor:
+        args = [operand(x, call.out) if OPS[name].arity == 2 else _as_bound(x) for x in call.args[: OPS[name].arity]]
+        return rules.function(name, args, call.out)
+
+    return rule
+
+
+def _as_bound(x: Any) -> Bound:
+    return x if isinstance(x, Bound) else Bound.exact(x)
+
+
+def _same(call: Call) -> Tensor:
+    """The first argument's error: negation, clamps, relu: functions of slope at most one."""
+    extra = sum((x.error for x in call.args[1:] if isinstance(x, Bound)), torch.zeros((), dtype=torch.float64))
+    return (_as_bound(call.args[0]).error + extra).expand(call.out.shape)
+
+
+def _where(call: Call) -> Tensor:
+    chosen, a, b = call.args
+    return torch.where(chosen, operand(a, call.out).error, operand(b, call.out).error)
+
+
+def _masked_fill(call: Call) -> Tensor:
+    a, mask, value = call.args[:3]
+    return torch.where(mask, operand(value, call.out).error, operand(a, call.out).error)
+
+
+def _threshold_backward(call: Call) -> Tensor:
+    g, x, threshold = call.args
+    value = x.value if isinstance(x, Bound) else x
+    return torch.where(value <= threshold, 0.0, _as_bound(g).error)
+
+
+def _filled(call: Call) -> Tensor:
+    """A tensor of one number: full, fill, scalar_tensor."""
+    numbers = [x for x in (*call.args, *call.kwargs.values()) if isinstance(x, (int, float, complex, Bound))]
+    name = call.func._schema.name
+    fill = call.args[1] if ("full" in name or "fill" in name) and len(call.args) > 1 else numbers[0] if numbers else 0
+    if "new_full" in name:
+        fill = call.get(2, "fill_value")
+    return operand(fill, call.out).error
+
+
+def _lifted(call: Call) -> Tensor:
+    """A tensor made of Python numbers: one number alone may have been rounded; data are what they are."""
+    if call.out.dim() or _short(abs(complex(call.out.item()))):
+        return torch.zeros(call.out.shape, dtype=torch.float64)
+    return FORMATS[call.out.dtype].unit * magnitude(call.out)
+
+
+def _exact(call: Call) -> Any:
+    return tree_map(lambda t: torch.zeros(t.shape, dtype=torch.float64) if is_float(t) else None, call.out)
+
+
+def _dropout(call: Call) -> Any:
+    x, p = call.args[:2]
+    kept, mask = call.out
+    scale = 0.0 if p == 1 else 1 / (1 - p)
+    return [_as_bound(x).error * mask * scale + 4 * FORMATS[kept.dtype].unit * magnitude(kept), None]
+
+
+# ------------------------------------------------------------------------------------------------ layouts and sums
+
+
+def _wide(kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in kwargs.items() if k not in ("dtype", "memory_format")}
+
+
+def _layout(call: Call) -> Tensor:
+    """Entries moved, repeated, zeroed or added up: the same operation on the errors, and on ones to count."""
+    free = Call(call.func, call.args, _wide(call.kwargs), call.out)
+    count = free.again(lambda b: torch.ones_like(b.error))
+    sizes, errors = free.again(lambda b: magnitude(b.value)), free.again(lambda b: b.error)
+    f = FORMATS[call.out.dtype]
+    own = torch.expm1((count - 1).clamp(min=0) * math.log1p(f.unit)) * sizes
+    if f.digits < 24:
+        own = own + torch.where(count > 1, f.unit * magnitude(call.out), 0.0)
+    return rules.outward(
+        torch.where(torch.isinf(sizes) & (count <= 1), errors, errors + torch.where(count <= 1, 0.0, own))
+    )
+
+
+def _mean(call: Call) -> Tensor:
+    a, rest = _as_bound(call.args[0]), call.args[1:]
+    count = a.value.numel() / max(call.out.numel(), 1)
+    mean = lambda x: call.func(x, *rest, **_wide(call.kwargs))  # noqa: E731
+    return rules.total(mean, a, count, call.out) + 2 * FORMATS[call.out.dtype].unit * magnitude(call.out)
+
+
+def _pad(call: Call) -> Tensor:
+    return call.func(_as_bound(call.args[0]).error, call.args[1])
+
+
+def _to_copy(call: Call) -> Tensor:
+    x = call.args[0]
+    return operand(x, call.out).error if isinstance(x, (Bound, Tensor)) else _never(call)
+
+
+def _copy(call: Call) -> Tensor:
+    return operand(call.args[1], call.out).error
+
+
+def _scatter(call: Call) -> Tensor:
+    """Values written over others; where two land on one place, either stays."""
+    if call.get(4, "reduce") is not None:
+        return _never(call)
+    a, dim, index, source = call.args[:4]
+    new = source.error if isinstance(source, Bound) else operand(source, call.out.new_empty(index.shape)).error
+    return _as_bound(a).error.scatter_reduce(dim, index, new.contiguous(), "amax", include_self=False)
+
+
+def _first_only(call: Call) -> Tensor:
+    """Linear in the first argument, the others only say where: max-pooling's backward, value selections."""
+    g, rest = call.args[0], _map(call.args[1:], lambda b: b.value.to(torch.float64))
+    kwargs = _map(_wide(call.kwargs), lambda b: b.value.to(torch.float64))
+    return rules.total(
+        lambda x: call.func(x, *rest, **kwargs), g, call.func(torch.ones_like(g.error), *rest, **kwargs), call.out
+    )
+
+
+def _selected(call: Call) -> Any:
+    """(values, indices) along an axis: the entry chosen keeps its error."""
+    x, (_, indices) = _as_bound(call.args[0]), call.out
+    dim = {"topk": 2, "kthvalue": 2}.get(call.func._schema.name.split("::")[1], 1)
+    axis = call.get(dim, "dim", -1)
+    error = x.error
+    if indices.dim() < error.dim():
+        return [error.gather(axis, indices.unsqueeze(axis)).squeeze(axis), None]
+    return [error.gather(axis, indices) if error.dim() else error, None]
+
+
+def _pooled(call: Call) -> Any:
+    x, (_, indices) = _as_bound(call.args[0]), call.out
+    return [x.error.flatten(-2).gather(-1, indices.flatten(-2)).reshape(indices.shape), None]
+
+
+def _extreme(call: Call) -> Tensor:
+    """amax, amin, max and min of everything: no entry moves by more than the largest error."""
+    error = _as_bound(call.args[0]).error
+    dims = call.get(1, "dim", [])
+    return error.amax(dims if dims or dims == 0 else tuple(range(error.dim())), keepdim=call.get(2, "keepdim", False))
+
+
+def _average(call: Call) -> Tensor:
+    """Means over windows, and their transpose."""
+    kernel = call.args[2] if "backward" in call.func._schema.name else call.args[1]
+    area = math.prod(kernel) if len(kernel) > 1 else kernel[0] ** 2
+    others = _map(call.args[1:], lambda b: b.value.to(torch.float64))
+    g = call.args[0]
+    run = lambda x: call.func(x, *others, **call.kwargs)  # noqa: E731
+    return rules.total(run, g, area + 3, call.out)
+
+
+# ------------------------------------------------------------------------------------------------ products
+
+
+def _prod(call: Call) -> Tensor:
+    """prod and cumprod: n - 1 roundings of the product of the sizes."""
+    a = _as_bound(call.args[0])
+    run = lambda x: call.func(x, *call.args[1:], **_wide(call.kwargs))  # noqa: E731
+    f, sizes, fat = FORMATS[call.out.dtype], run(magnitude(a.value)), run(magnitude(a.value) + a.error)
+    roundings = math.expm1((2 * a.value.numel() + 4) * math.log1p(f.unit)) + a.value.numel() * 2.0**-50
+    under = f.eta * run((magnitude(a.value) + a.error).clamp(min=1)) * a.value.numel()
+    return rules.outward((fat - sizes).clamp(min=0) + roundings * fat + under)
+
+
+def _product(call: Call) -> Tensor:
+    return rules.contraction(torch.matmul, _as_bound(call.args[0]), _as_bound(call.args[1]), call.out)
+
+
+def _added_product(call: Call) -> Tensor:
+    """beta * start + alpha * (a @ b), the start being one more term of the sum."""
+    start, a, b = (_as_bound(x) for x in call.args[:3])
+    beta, alpha = (abs(call.kwargs.get(k, 1)) for k in ("beta", "alpha"))
+    x, y = magnitude(a.value), magnitude(b.value)
+    sizes = alpha * (x @ y) + beta * magnitude(start.value)
+    more = math.expm1((4 * x.shape[-1] + 8) * math.log1p(FORMATS[call.out.dtype].unit)) * sizes
+    return alpha * rules.contraction(torch.matmul, a, b, call.out) + beta * start.error + more
+
+
+def _convolution(call: Call) -> Tensor:
+    x, w, bias, *rest = call.args
+    product = lambda p, q: call.func(p, q, None, *rest)  # noqa: E731
+    e = rules.contraction(product, _as_bound(x), _as_bound(w), call.out)
+    if bias is None:
+        return e
+    column = (-1, *(1,) * (call.out.dim() - 2))
+    f = FORMATS[call.out.dtype]
+    return (
+        e + bias.error.reshape(column) + 2 * f.unit * (magnitude(call.out) + magnitude(bias.value).reshape(column) + e)
+    )
+
+
+def _convolution_backward(call: Call) -> list[Tensor | None]:
+    g, x, w, *rest, mask = call.args
+    outs: list[Tensor | None] = [None, None, None]
+    if mask[0]:
+        run = lambda p, q: call.func(p, torch.zeros_like(x.error), q, *rest, [True, False, False])[0]  # noqa: E731
+        outs[0] = rules.contraction(run, g, w, call.out[0])
+    if mask[1]:
+        run = lambda p, q: call.func(p, q, torch.zeros_like(w.error), *rest, [False, True, False])[1]  # noqa: E731
+        outs[1] = rules.contraction(run, g, x, call.out[1])
+    if mask[2]:
+        axes = [k for k in range(g.error.dim()) if k != 1]
+        count = g.error.numel() / max(call.out[2].numel(), 1)
+        outs[2] = rules.total(lambda t: t.sum(axes), g, count, call.out[2])
+    return outs
+
+
+def _inverse(call: Call) -> list[Tensor | None]:
+    n = call.out[0].shape[-1]
+    a = call.args[0]
+    flat = Bound(a.value.reshape(-1, n, n), a.error.reshape(-1, n, n))
+    return [linear_algebra("inverse", [flat], call.out[0].reshape(-1, n, n)).reshape(call.out[0].shape), None]
+
+
+# ------------------------------------------------------------------------------------------------ the table
+
+
+def _softmax(name: str) -> ErrorRule:
+    return lambda call: rules.softmax(name, rules.cast(call.args[0], call.out.dtype), call.args[1], call.out)
+
+
+def _each(names: str, rule: ErrorRule) -> dict[str, ErrorRule]:
+    return dict.fromkeys(names.split(), rule)
+
+
+_TABLE: dict[str, ErrorRule] = {
+    **_each("add sub", _add),
+    "rsub": _rsub,
+    "mul": _pair(rules.multiply),
+    **_each("div true_divide", _div),
+    "pow": _pair(rules.power),
+    **_each("neg positive conj_physical real imag relu clamp clamp_min clamp_max hardtanh", _same),
+    "where": _where,
+    "masked_fill": _masked_fill,
+    "threshold_backward": _threshold_backward,
+    "_softmax": _softmax("softmax"),
+    "_log_softmax": _softmax("log_softmax"),
+    **_each("full full_like new_full fill scalar_tensor", _filled),
+    **_each("lift_fresh lift_fresh_copy", _lifted),
+    **_each(
+        "zeros ones empty zeros_like ones_like empty_like new_zeros new_ones new_empty eye zero empty_strided", _exact
+    ),
+    **_each("new_empty_strided rand randn rand_like randn_like bernoulli normal uniform randperm", _exact),
+    **_each("floor ceil round trunc", _exact),
+    "native_dropout": _dropout,
+    **_each("clone contiguous cat stack index index_select gather take flip roll repeat tril triu diag_embed", _layout),
+    **_each("select_backward slice_backward diagonal_backward select_scatter slice_scatter diagonal_scatter", _layout),
+    **_each(
+        "index_put _unsafe_index _unsafe_index_put scatter_add index_add embedding embedding_dense_backward", _layout
+    ),
+    **_each("sum cumsum trace _reshape_copy view_copy expand_copy permute_copy t_copy unfold_backward col2im", _layout),
+    **_each("im2col as_strided_scatter index_copy", _layout),
+    "mean": _mean,
+    "constant_pad_nd": _pad,
+    **_each("_to_copy convert_element_type", _to_copy),
+    "copy": _copy,
+    "scatter": _scatter,
+    **_each("prod cumprod", _prod),
+    **_each("avg_pool2d avg_pool2d_backward", _average),
+    "max_pool2d_with_indices": _pooled,
+    "max_pool2d_with_indices_backward": _first_only,
+    "value_selecting_reduction_backward": _first_only,
+    **_each("sort topk kthvalue cummax cummin", _selected),
+    **_each("amax amin", _extreme),
+    **_each("mm bmm mv dot", _product),
+    **_each("addmm baddbmm addmv", _added_product),
+    "convolution": _convolution,
+    "convolution_backward": _convolution_backward,
+    "linalg_inv_ex": _inverse,
+}
+
+# Rows of the scalar table whose ATen operation takes the tensors alone.
+_PLAIN = frozenset(
+    "exp log sqrt rsqrt reciprocal exp2 expm1 log1p log2 log10 sin cos tan asin acos atan sinh cosh tanh asinh acosh "
+    "atanh erf erfc erfinv special_erfcx lgamma digamma abs sign sgn sigmoid silu log_sigmoid special_ndtr "
+    "special_log_ndtr deg2rad rad2deg i0 atan2 hypot logaddexp logaddexp2 xlogy special_xlog1py maximum minimum fmax "
+    "fmin ndtri square".split()
+)
+
+
+def rule_of(func: Any) -> ErrorRule | None:
+    """The rule for an ATen (or prims) operation, in place or not; None if it has no row."""
+    name = func._schema.name.split("::")[1]
+    base = name[:-1] if name.endswith("_") else name
+    if base in ("max", "min"):
+        overload = func._overloadname
+        return _selected if overload == "dim" else _extreme if overload == "default" else _row(f"{base}imum")
+    if base == "gelu":
+        return None
+    if base in _TABLE:
+        return _TABLE[base]
+    row = find(base) if base in _PLAIN else None
+    return _row(row) if row is not None else None
+
+
+# ------------------------------------------------------------------------------------------------ written out
+
+
+def _var(x: Tensor, dims: Any = None, correction: float = 1, **_: Any) -> Tensor:
+    dims = list(range(x.dim())) if dims is None or dims == [] else dims
+    n = math.prod(x.shape[d] for d in dims) if x.dim() else 1
+    away = x - x.mean(dims, keepdim=True)
+    return (away * away).sum(dims) / max(n - (1 if correction is None else correction), 0)
+
+
+_OWN: dict[str, Callable[..., Any]] = {"prims::var": _var}
+
+
+def written_out(func: Any) -> Callable[..., Any] | None:
+    """The operation in simpler ones: torch's own decomposition, or None."""
+    from torch._decomp import decomposition_table
+
+    return _OWN.get(func._schema.name) or decomposition_table.get(func)
