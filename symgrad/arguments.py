@@ -5,6 +5,7 @@ are differentiated.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,23 @@ from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCod
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
 from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
 from symgrad.program import interpret
 from symgrad.sampling import Bounds, Inputs, draw
 
-__all__ = ["differentiated", "dtypes_of", "find_point", "resolve"]
+__all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "resolve"]
 
 _TRIES = 200
+
+
+def full_name(name: str, known: Sequence[str]) -> str:
+    """The input that ``name`` stands for: ``linear1_weight`` may be written for ``linear1.weight``.
+
+    >>> full_name("linear1_weight", ["linear1.weight", "x"])
+    'linear1.weight'
+    """
+    return name if name in known else next((k for k in known if k.replace(".", "_") == name), name)
 
 
 def _array(name: str, value: Any) -> Any:
@@ -143,7 +154,6 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
     Raises `UnknownName` for a name that the model does not have, `BadInput` where nothing tells which one is meant.
     """
     names = [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else None
-    plain = {n.replace(".", "_"): n for n in model.names}
     if names is None:
         if list(hand_keys) == ["output"] or list(hand_keys) == ["value"]:
             if len(floats) == 1:
@@ -165,8 +175,8 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
         names = list(hand_keys)
     out = []
     for name in names:
-        real = name if name in model.names else plain.get(name)
-        if real is None:
+        real = full_name(name, model.names)
+        if real not in model.names:
             near = close_names(name, model.names)
             what = "wrt names" if wrt is not None else "the hand formulas have"
             raise UnknownName(
@@ -176,8 +186,8 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
     return tuple(out)
 
 
-def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> Inputs:
-    """The inputs with those that were not given moved to where the model is defined.
+def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> tuple[Inputs, Run]:
+    """The inputs with those that were not given moved to where the model is defined, and its run there.
 
     Raises `NoPoint` if no draw is inside the domain, `UserCodeFailed` if the code fails everywhere.
     """
@@ -205,10 +215,10 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
         with precision(128):
             values = interpret(run.program, Balls(), {n: binary(point[n]) for n in run.program.inputs})
             if all(x.is_finite() for i in run.program.outputs.values() for x in flat(values[i])):
-                return Inputs(point, inputs.free, inputs.given, inputs.bounds)
+                return replace(inputs, point=point), run
             last = first_undefined(run.program, values) or last
         if not drawn:
-            return Inputs(point, inputs.free, inputs.given, inputs.bounds)
+            return replace(inputs, point=point), run
     if failure is not None and last is None:
         raise _missing(model, drawn, failure)
     raise _no_point(inputs, last)

@@ -78,6 +78,8 @@ class Branch:
 def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
     """Join the two runs, write the exact derivatives, and lay the hand formulas out beside them.
 
+    ``order=0`` compares the values themselves: ``wrt`` is then the one name that the comparison goes by.
+
     Raises `WrongShape` where the model's output is too large for a Jacobian.
     """
     both = join(model=model_run.program, hand=hand_run.program)
@@ -89,8 +91,12 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
     b = Builder.on(both)
     (model,) = outputs
     hands = {key.removeprefix("hand."): i for key, i in both.outputs.items() if key.startswith("hand.")}
-    inputs = {name: both.inputs[name] for name in wrt}
     shape = b.shape(model)
+    if order == 0:  # the values themselves
+        (hand,) = hands.values()
+        program_pairs = (_pair(b, wrt[0], hand, model, False),)
+        return _finish(b, both, model, program_pairs, model_run, hand_run)
+    inputs = {name: both.inputs[name] for name in wrt}
     summed = _means_sum(b, model, hands, inputs, order)
     if shape and not summed and size(shape) > _MOST_ROWS:
         raise WrongShape(
@@ -99,6 +105,10 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
         )
     exact = gradients(b, model, inputs) if summed else derivatives(b, model, inputs, order)
     pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
+    return _finish(b, both, model, pairs, model_run, hand_run)
+
+
+def _finish(b: Builder, both: Program, model: int, pairs: tuple[Pair, ...], model_run: Run, hand_run: Run) -> Branch:
     program = b.build(both.outputs)
     typed = any(s.op == "constant" and s.params.radius is not None for s in program.steps)
     return Branch(program, model, pairs, model_run, hand_run, typed)

@@ -13,6 +13,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -38,7 +39,8 @@ def _slope(exact: sp.Expr, argument: int) -> sp.Expr:
         return sp.sign(X)
     if exact == OPS["cbrt"].exact:
         return sp.Rational(1, 3) * sp.Abs(X) ** sp.Rational(-2, 3)
-    return sp.diff(exact, (X, Y)[argument]).replace(sp.Derivative, _settle).replace(sp.DiracDelta, lambda *a: 0)
+    slope: Any = sp.diff(exact, (X, Y)[argument])
+    return slope.replace(sp.Derivative, _settle).replace(sp.DiracDelta, lambda *a: 0)
 
 
 def _settle(e: sp.Expr, *variables: object) -> sp.Expr:
@@ -85,7 +87,7 @@ def reverse(b: Builder, seeds: Mapping[int, int], wrt: set[int]) -> tuple[dict[i
     order = sorted(needed)
     active: set[int] = set()
     for i in order:
-        if i in wrt or b.steps[i].op != "stop" and any(a in active for a in b.steps[i].args):
+        if i in wrt or (b.steps[i].op != "stop" and any(a in active for a in b.steps[i].args)):
             active.add(i)
     adjoints: dict[int, int] = dict(seeds)
     edges: list[tuple[int, int, int]] = []
@@ -111,12 +113,13 @@ def tangent(program: Program, output: int, wrt: int, direction: int | None = Non
     shape, dtype = program.shape(output), program.steps[output].dtype
     seed = b.emit("input", (), f"seed of %{output}", shape, dtype)
     of, _ = reverse(b, {output: seed}, {wrt})
-    if wrt not in of:
-        return b.build(program.outputs), b.zeros(shape, dtype)
-    if direction is None:
-        direction = b.ones(program.shape(wrt), program.steps[wrt].dtype)
-    back, _ = reverse(b, {of[wrt]: b.conj(direction)}, {seed})
-    result = b.conj(back[seed]) if seed in back else b.zeros(shape, dtype)
+    if wrt in of:
+        if direction is None:
+            direction = b.ones(program.shape(wrt), program.steps[wrt].dtype)
+        back, _ = reverse(b, {of[wrt]: direction}, {seed})
+        result = back[seed] if seed in back else b.zeros(shape, dtype)
+    else:
+        result = b.zeros(shape, dtype)
     return b.build(program.outputs), result
 
 

@@ -31,6 +31,7 @@ from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entries import array_of
 from symgrad.evaluation.residues import certificate
 from symgrad.lifting.formulas import Formula
+from symgrad.lifting.functions import Run
 from symgrad.proof import prove_all
 from symgrad.sampling import Inputs, neighbours, nice_points
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -56,6 +57,7 @@ class Problem:
     points: int = 64
     seed: int = 0
     only_here: bool = False  # the hand side is numbers: nothing can be said of other points
+    first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
 
     def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
         """Run the code at a point: the branch it takes there, one of those known if it is the same."""
@@ -87,8 +89,9 @@ def judge(problem: Problem) -> Findings:
 
     Raises `LostValue` if the code at a second point shows that a value was lost on the way.
     """
-    own = problem.branch(problem.inputs.point)
-    found = Findings(own, look(own, problem.inputs.point, problem.wrt), [own])
+    point = problem.inputs.point
+    own = problem.branch(point) if problem.first is None else branch_of(*problem.first, problem.wrt, problem.order)
+    found = Findings(own, look(own, point, problem.inputs.free), [own])
     open_pairs = []
     for pair in own.pairs:
         if pair.hand is None:
@@ -140,7 +143,7 @@ def _more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
             reran = True
         if all(branch is not b for b in found.branches):
             found.branches.append(branch)
-        seen = look(branch, point, problem.wrt)
+        seen = look(branch, point, problem.inputs.free)
         if seen.undefined is not None:
             found.undefined.append(seen.undefined)
         found.looks.append((branch, seen))
@@ -224,7 +227,7 @@ def _simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
             branch = problem.branch(point, found.branches) if moving else found.own
         except SymgradError:
             continue
-        seen = look(branch, point, problem.wrt)
+        seen = look(branch, point, problem.inputs.free)
         if seen.ties:
             continue
         here = _witness(seen, pair)
@@ -358,7 +361,7 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
                 n: array_of([arb(float(x)) * tiny for x in np.real(d).reshape(-1)], np.shape(d))
                 for n, d in direction.items()
             }
-        seen = look(branch, point, problem.wrt, offset=shift)
+        seen = look(branch, point, problem.inputs.free, offset=shift)
         view = seen.views.get(pair.name)
         if view is not None:
             out.append((view.hand, view.exact))

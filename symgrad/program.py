@@ -305,7 +305,9 @@ class Builder:
                     return a
             inner = source.params if source.op == "pick" and len(source.args) == 1 else None
             if inner is not None:
-                if isinstance(inner, Strided) and inner == Strided(0, dense(source.shape)):  # a reshape of the whole: look through it
+                if isinstance(inner, Strided) and inner == Strided(
+                    0, dense(source.shape)
+                ):  # a reshape of the whole: look through it
                     if size(self.shape(source.args[0])) == size(source.shape):
                         return self.pick(source.args, index, shape, dtype)
                 if isinstance(inner, np.ndarray) or size(shape) <= 4096:

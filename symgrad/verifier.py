@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.arguments import differentiated, dtypes_of, find_point, resolve
+from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, resolve
 from symgrad.errors import BadInput
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
-from symgrad.lifting.formulas import Formula, Numbers, Several, open_formula, rename
+from symgrad.lifting.formulas import Formula, Several, open_formula, rename
+from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
@@ -97,36 +99,41 @@ def _problem(
     points: int,
     seed: int,
 ) -> Problem:
-    plain = {n.replace(".", "_"): n for n in model.names}
-    at = None if at is None else {n if n in model.names else plain.get(n, n): v for n, v in at.items()}
+    """Everything that the arguments leave open made definite, by running both sides once."""
+    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
     inputs = resolve(model, at, asked, domain, seed, own)
     dtypes = dtypes_of(model, at, inputs.point, dtype)
-    inputs = find_point(model, inputs, dtypes, seed)
-    first = mine.run(inputs.point, dtypes)
-    keys = list(first.program.outputs)
+    inputs, model_run = find_point(model, inputs, dtypes, seed)
+    hand_run = mine.run(inputs.point, dtypes)
+    keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, wrt, list(dtypes))
-    mine = _Keyed(mine, dict(zip(keys, names, strict=True))) if len(keys) == len(names) and _unnamed(keys) else mine
-    by_name = {k if k in model.names else plain.get(k, k): k for k in keys}
-    if not isinstance(mine, _Keyed):
-        missing = [n for n in names if n not in by_name]
-        if missing:
-            raise BadInput(
-                f"the hand formula gives {', '.join(keys)}, and wrt asks for {', '.join(missing)} too.",
-                instead="Return a mapping from input to gradient, with these names.",
-            )
-        mine = _Keyed(mine, {by_name[n]: n for n in names})
-    inputs = resolve(model, {**(at or {})}, names, domain, seed, own)
-    inputs = find_point(model, inputs, dtypes, seed)
-    numbers = isinstance(open_formula(hand), Numbers) or (
-        isinstance(hand, Mapping) and any(isinstance(open_formula(h), Numbers) for h in hand.values())
-    )
-    return Problem(model, mine, inputs, dtypes, names, order, points, seed, numbers)
+    keyed = _Keyed(mine, _by_name(keys, names, model))
+    inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
+    first = model_run, keyed.named(hand_run)
+    return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first)
 
 
-def _unnamed(keys: Sequence[str]) -> bool:
-    return list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys)
+def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:
+    """Which of the hand formula's results is for which input."""
+    if list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys):
+        if len(keys) == len(names):
+            return dict(zip(keys, names, strict=True))
+    found = {k: full_name(k, model.names) for k in keys}
+    missing = [n for n in names if n not in found.values()]
+    if missing:
+        raise BadInput(
+            f"the hand formula gives {', '.join(keys)}, and wrt asks for {', '.join(missing)} too.",
+            instead="Return a mapping from input to gradient, with these names.",
+        )
+    return {k: n for k, n in found.items() if n in names}
+
+
+def _are_numbers(hand: Any) -> bool:
+    """Whether the hand side is values computed elsewhere, of which only one point is known."""
+    parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
+    return any(isinstance(part, (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)) for part in parts)
 
 
 class _Keyed:
@@ -143,10 +150,11 @@ class _Keyed:
     def required(self) -> tuple[str, ...]:
         return self.formula.required
 
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Any:
-        from symgrad.lifting.functions import Run
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        return self.named(self.formula.run(point, dtypes))
 
-        run = self.formula.run(point, dtypes)
+    def named(self, run: Run) -> Run:
+        """The run with its results under the inputs' names."""
         outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
         return Run(
             run.program.with_outputs(outputs), {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
@@ -184,6 +192,7 @@ def _report(problem: Problem, findings: Findings, formula: Any) -> Report:
         assumptions=_assumptions(findings),
         notes=tuple(dict.fromkeys([*findings.notes, *floats.notes])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
+        given=tuple(sorted(problem.inputs.given)),
     )
 
 

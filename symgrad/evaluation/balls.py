@@ -7,7 +7,7 @@ The precision is Arb's global one; `precision` sets it for a block and puts it b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
@@ -35,8 +35,8 @@ def precision(bits: int) -> Iterator[None]:
     """Set Arb's working precision for a block.
 
     >>> with precision(53):
-    ...     print(ball_of(0.1))
-    0.10000000000000000555...
+    ...     print(ball_of(1) / 3)
+    [0.333333333333333 +/- 3.71e-16]
     """
     before = ctx.prec
     ctx.prec = bits
@@ -80,11 +80,13 @@ class Balls(Entries):
     the number typed.
     """
 
-    functions = {name: op.ball for name, op in OPS.items() if op.ball is not None}
-
     def __init__(self, *, typed: bool = False) -> None:
         self.typed = typed
         self.zero = arb(0)
+
+    def function(self, name: str) -> Callable[..., Any] | None:
+        op = OPS.get(name)
+        return None if op is None else op.ball
 
     def constant(self, step: Step) -> Any:
         c: Constant = step.params
@@ -135,7 +137,8 @@ class Balls(Entries):
 
 def _pow(a: Any, b: Any) -> Any:
     if isinstance(a, arb) and isinstance(b, arb) and a < 0 and b.is_exact() and b.is_integer():
-        return a ** b.unique_fmpz()
+        n: Any = b.unique_fmpz()
+        return a**n
     return a**b
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import functools
 from typing import Any
 
+import sympy as sp
+
 from symgrad.lifting.expressions import lower
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.ops.structure import COMPOSITES
@@ -13,17 +15,20 @@ from symgrad.program import Builder, Program, Step, System, interpret
 __all__ = ["composed", "written_out"]
 
 
-@functools.cache
 def written_out(name: str) -> Program:
     """The row's meaning in other rows, as a Program with the inputs X and Y."""
     op = OPS[name]
+    return _written_out(name, op.exact if op.written is None else op.written, op.arity)
+
+
+@functools.cache  # by meaning too: `define` may give a name a new one
+def _written_out(name: str, meaning: sp.Expr, arity: int) -> Program:
     b = Builder()
-    env = {X: b.input("X", ())}
-    if op.arity == 2:
-        env[Y] = b.input("Y", ())
-    if op.written is None and type(op.exact).__name__ == name:
+    env: dict[sp.Basic, int] = {s: b.input(s.name, ()) for s in (X, Y)[:arity]}
+    value = lower(b, meaning, env)
+    if any(step.op == name for step in b.steps):
         raise NotImplementedError(f"{name} is written in no other rows")
-    return b.build({"value": lower(b, op.written if op.written is not None else op.exact, env)})
+    return b.build({"value": value})
 
 
 @functools.cache

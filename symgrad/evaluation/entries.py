@@ -6,6 +6,7 @@ index arrays.  A system says how to make a constant and how to read each scalar 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -37,10 +38,12 @@ def flat(value: Any) -> np.ndarray:
 
 
 def entrywise(function: Callable[..., Any], *args: Any) -> Any:
-    """``function`` of corresponding entries."""
-    if not isinstance(args[0], np.ndarray):
+    """``function`` of corresponding entries; a bare number (a constant of a row's meaning) goes with every entry."""
+    shape = next((a.shape for a in args if isinstance(a, np.ndarray)), None)
+    if shape is None:
         return function(*args)
-    return array_of([function(*items) for items in zip(*(a.reshape(-1) for a in args), strict=True)], args[0].shape)
+    columns = (a.reshape(-1) if isinstance(a, np.ndarray) else itertools.repeat(a) for a in args)
+    return array_of([function(*items) for items in zip(*columns, strict=False)], shape)
 
 
 def pick(step: Step, args: list[Any], zero: Any) -> Any:
@@ -108,7 +111,7 @@ class Entries:
                 return self.matmul(args[0], args[1])
             case "name" | "cast" | "stop":
                 return args[0]
-        function = self.functions.get(step.op)
+        function = self.function(step.op)
         if function is not None:
             if step.params is not None and step.op not in COMPOSITES:
                 return entrywise(lambda x: function(x, step.params), *args)
@@ -117,6 +120,10 @@ class Entries:
         if whole is not None:
             return whole(step, *args)
         return composed(self, step, args)
+
+    def function(self, name: str) -> Callable[..., Any] | None:
+        """How this system reads a row, or None for the row's meaning in other rows."""
+        return self.functions.get(name)
 
     def div(self, a: Any, b: Any) -> Any:
         return a / b

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import torch
 
@@ -69,8 +67,10 @@ class Floats:
                 return _scatter(step, args[0])
             case "matmul":
                 return torch.bmm(args[0], args[1])
-            case "name" | "cast" | "stop":
+            case "name" | "cast":
                 return args[0]
+            case "stop":
+                return args[0].detach()
             case "conj":
                 return args[0].conj().resolve_conj()
             case "real":
@@ -106,19 +106,20 @@ class Floats:
             return composed(self, step, args)
 
 
-_KEEPS = frozenset(("real", "imag", "abs", "cast"))
+_KEEPS = frozenset(("real", "imag", "abs", "logabsdet", "cast"))
 
 
 def _pick(step: Step, args: list[torch.Tensor]) -> torch.Tensor:
     if isinstance(step.params, Strided):
         (a,) = args
         if min(step.params.strides, default=0) >= 0:
-            return a.contiguous().as_strided(step.shape, step.params.strides, step.params.offset)
+            a = a.contiguous()  # may be a view that does not begin where its memory does
+            return a.as_strided(step.shape, step.params.strides, a.storage_offset() + step.params.offset)
         flat = torch.as_tensor(positions(step.params, step.shape).copy(), device=a.device)
         return a.reshape(-1)[flat - 1].reshape(step.shape)
     zero = args[0].new_zeros(1)
     entries = torch.cat([zero, *(a.reshape(-1) for a in args)])
-    return entries[torch.as_tensor(step.params, device=zero.device)].reshape(step.shape)
+    return entries[torch.as_tensor(np.array(step.params), device=zero.device)].reshape(step.shape)
 
 
 def _scatter(step: Step, value: torch.Tensor) -> torch.Tensor:

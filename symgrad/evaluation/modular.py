@@ -288,12 +288,17 @@ class Extension(Field):
         n = pow(norm, (p + 1) // 4, p)
         if n * n % p != norm:
             raise Retry("a number without a root")
-        for n in (n, p - n):
-            square = (re + n) * (p + 1) // 2 % p
+        for signed in (n, p - n):
+            square = (re + signed) * (p + 1) // 2 % p
             x = pow(square, (p + 1) // 4, p)
             if x and x * x % p == square:
                 return _join(x, im * pow(2 * x, -1, p) % p)
         raise Retry("a number without a root")
+
+    def leading(self, a: Value) -> Value:
+        """The first of its two parts that is not zero."""
+        a0, a1 = _split(a)
+        return a0 or a1 if isinstance(a, int) else np.where(a0 == 0, a1, a0)
 
     def exp(self, u: Value) -> Value:
         """g ** (a + c b) with one c for all u = a + b j: sums go to products."""

@@ -7,7 +7,7 @@ functions of `FUNCTIONS`; a constant that is a closed formula (`sqrt(10)`) has b
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ FUNCTIONS = frozenset(
     "exp log sqrt sin cos tanh sigmoid abs sign erf erfinv asin atan atan2 lgamma gamma digamma i0 i1".split()
 )
 _ATOMS = (sp.pi, sp.EulerGamma, sp.Catalan, sp.I)
-_KEPT = (FUNCTIONS | STRUCTURE) - {"logabsdet", "pow", "constant", "input", "cast", "name", "stop"}
+_KEPT = (FUNCTIONS | STRUCTURE) - {"logabsdet", "pow", "exp", "constant", "input", "cast", "name", "stop"}
 
 
 def primitive(program: Program, wanted: Iterable[int]) -> tuple[list[Step], dict[int, int]]:
@@ -56,10 +56,16 @@ def primitive(program: Program, wanted: Iterable[int]) -> tuple[list[Step], dict
 
 def _write(b: Builder, step: Step, args: list[int]) -> int:
     op = step.op
+    if op == "sqrt" and (n := number_of(b.steps, args[0])) is not None and n >= 0 and sp.sqrt(n).is_Rational:
+        return b.broadcast(b.number(sp.sqrt(n), step.dtype), step.shape)
     if op in _KEPT:
         return b.emit(op, args, step.params, step.shape, step.dtype)
     if op == "constant":
         return _constant(b, step)
+    if op == "exp":
+        return _exp(b, step, args[0])
+    if op == "rsqrt":
+        return b.div(b.number(1, step.dtype), _write(b, Step("sqrt", (), None, step.shape, step.dtype), args))
     if op == "pow":
         return _power(b, step, *args)
     if op == "logabsdet":
@@ -128,6 +134,27 @@ def _closed(exact: sp.Expr) -> Program:
     return b.build({"value": lower(b, exact, {})})
 
 
+def _exp(b: Builder, step: Step, a: int) -> int:
+    """exp(a), where a = u - log(v) up to layouts is written exp(u) / v: the logarithm has no more to say."""
+    s = b.steps[a]
+    if s.op in ("add", "sub") and any(_logarithm(b, x) is not None for x in s.args):
+        left, right = (_exp(b, step, x) for x in s.args)
+        return b.emit("mul" if s.op == "add" else "div", (left, right), None, step.shape, step.dtype)
+    inner = _logarithm(b, a)
+    return b.emit("exp", (a,), None, step.shape, step.dtype) if inner is None else inner
+
+
+def _logarithm(b: Builder, a: int) -> int | None:
+    """v, if step ``a`` is log(v) or a layout of it."""
+    s = b.steps[a]
+    if s.op == "log":
+        return s.args[0]
+    if s.op == "pick" and len(s.args) == 1 and isinstance(s.params, Strided):
+        inner = _logarithm(b, s.args[0])
+        return None if inner is None else b.emit("pick", (inner,), s.params, s.shape, s.dtype)
+    return None
+
+
 def _power(b: Builder, step: Step, base: int, exponent: int) -> int:
     n = number_of(b.steps, exponent)
     if n is not None and n.q <= 2 and abs(n.p) <= 2**40:
@@ -140,8 +167,8 @@ def _power(b: Builder, step: Step, base: int, exponent: int) -> int:
     return b.emit("pow", (base, exponent), None, step.shape, step.dtype)
 
 
-def number_of(steps: list[Step], i: int) -> sp.Rational | None:
-    """The one rational number that every entry of step ``i`` is, if it is made of a constant and layouts only."""
+def number_of(steps: Sequence[Step], i: int) -> Any:
+    """The rational number (SymPy's) that every entry of step ``i`` is, if it is made of a constant and layouts only."""
     sign = 1
     while steps[i].op in ("pick", "neg") and len(steps[i].args) == 1:
         if steps[i].op == "neg":
@@ -159,10 +186,10 @@ def number_of(steps: list[Step], i: int) -> sp.Rational | None:
         if not (c.value == first).all():
             return None
         return sign * sp.Rational(*float(first).as_integer_ratio())
-    exact = c.exact
+    exact: Any = c.exact
     if not isinstance(exact, sp.Basic):
         entries = np.asarray(exact, dtype=object).reshape(-1).tolist()
         if not entries or any(x != entries[0] for x in entries) or isinstance(entries[0], complex):
             return None
         exact = sp.Rational(entries[0].numerator, entries[0].denominator)
-    return sign * exact if exact.is_Rational else None
+    return sign * exact if exact.is_Rational else None  # type: ignore[operator]

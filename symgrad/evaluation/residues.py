@@ -2,10 +2,11 @@
 
 Arithmetic is exact and each step costs the same however large its formula would be.  Transcendental functions keep
 their algebra by a tower of primes p_0 < p_1 < ... (`symgrad.evaluation.modular`): a value is read at several levels,
-``exp(u)`` at level k+1 is g to the power of u at level k, and ``log`` is its inverse, so that exp(a + b) = exp(a) exp(b)
-and log(a b) = log(a) + log(b) hold by themselves; tanh and sigmoid are rational in exp; where -1 has a square root i,
-sin and cos are rational in exp(i u).  At the ends of the tower, and for functions with no algebra (erf), the value is a
-random element for each argument, odd where the function is.  A complex value is read twice, as z and as its conjugate.
+``exp(u)`` at level k+1 is g to the power of u at level k, and ``log`` is its inverse, so that exp(a + b) =
+exp(a) exp(b) and log(a b) = log(a) + log(b) hold by themselves; tanh and sigmoid are rational in exp; where -1 has a
+square root i, sin and cos are rational in exp(i u).  At the ends of the tower, and for functions with no algebra, a
+value is a random element for each argument (`symgrad.evaluation.residue_rows`).  A complex value is read twice, as z
+and as its conjugate.
 
 A residue that is not zero is no disproof: the sign of a root or of an absolute value is a convention modulo p.
 References: Schwartz, JACM 27 (1980); Gonnet, "Determining equivalence of expressions in random polynomial time" (1984).
@@ -15,332 +16,351 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
-import sympy as sp
 
-from symgrad.evaluation.modular import NARROW, TURNING, WIDE, Extension, Field, Retry, Value, extended, tower
-from symgrad.evaluation.primitives import primitive
-from symgrad.program import Program, Step, Strided, positions, size
+from symgrad.evaluation.modular import NARROW, TURNING, WIDE, Field, Retry, Value, extended, tower
+from symgrad.evaluation.primitives import number_of, primitive
+from symgrad.evaluation.residue_rows import NoResidue, Residues
+from symgrad.program import Program, Step, size
 
-__all__ = ["Certificate", "NoResidue", "Plan", "Residues", "certificate", "plans"]
+__all__ = ["Certificate", "NoResidue", "Plan", "Residues", "Retry", "certificate", "plans"]
 
 U = np.uint64
 _TOP = 3  # the level of a tower's largest prime
 _RISING = frozenset(("exp", "tanh", "sigmoid", "pow"))
-_TURNING = frozenset(("sin", "cos"))
+_TURNS = frozenset(("sin", "cos"))
+_ORACLES = frozenset("erf erfinv asin atan atan2 lgamma gamma digamma polygamma i0 i1".split())
+_EFFORT = 1 << 28  # entries read, over all trials
+_SIGNS = 30  # trials where signs are chosen: each finds a wrong sign with a chance of one half
+_RETRIES = 80  # points in a row without a residue
+_STRICT = 4  # up to so many logarithms are taken of "positive" numbers only, the powers of g
+
+Node = tuple[int, int, int]  # step, level, sheet: 0 for a value, 1 for the conjugate of a complex one
 
 
-class NoResidue(Exception):
-    """A step has no residue: a constant that is not finite, or a complex value where there is no square root of -1."""
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What residues say about pairs of steps.
 
-
-# ------------------------------------------------------------------------------------------------ one level
-
-
-class Residues:
-    """The system of residues in one field, for `symgrad.program.interpret`; values are ints and arrays of uint64.
-
-    ``seed`` decides every random element, so that equal arguments get equal values.
-
-    >>> from symgrad.program import Builder, interpret
-    >>> b = Builder()
-    >>> x = b.input("x", ())
-    >>> program = b.build({"y": b.div(b.integer_power(x, 2), x)})
-    >>> interpret(program, Residues(tower(WIDE[0])[0]), {"x": 12345})[program.output]
-    12345
+    ``equal`` is True if every pair agreed in each of ``trials`` trials (of ``attempts``; the others met a division by
+    zero or a root that is not there), None if too few trials could be finished, and False if a pair did not agree: not
+    shown equal, which is no disproof.  ``error_bound`` bounds the chance that pairs which differ pass, for a difference
+    of at most ``degree`` in the inputs and the values of exponentials and oracles, each counted as an element drawn at
+    random: (degree / p) ** trials, and where roots or absolute values choose a sign, 2 ** -trials more.  Equality is
+    where both sides are defined: log(x**2) = 2 log(x).  ``oracles`` names the functions of which
+    only their values' equality was used.
     """
 
-    def __init__(self, field: Field, seed: int = 0, *, strict: bool = False, sheet: int = 0) -> None:
-        self.field = field
-        self.seed = seed
-        self.strict = strict
-        self.sheet = sheet
+    equal: bool | None
+    trials: int
+    attempts: int
+    primes: tuple[int, ...]
+    degree: float
+    error_bound: float
+    oracles: tuple[str, ...]
+    note: str = ""
 
-    def read(self, step: Step, args: list[Value]) -> Value:
-        f = self.field
+    def __bool__(self) -> bool:
+        return self.equal is True
+
+
+class Plan:
+    """The order in which steps are read, each at the levels where it is wanted.
+
+    ``down`` and ``up`` are how many levels exponentials may go below, and logarithms above, the wanted steps.
+    """
+
+    def __init__(self, steps: Sequence[Step], wanted: Iterable[int], kind: str, down: int, up: int) -> None:
+        self.steps = steps
+        self.kind = kind
+        self.home = _TOP - up
+        self.bottom = self.home - down
+        self.wanted = sorted(set(wanted))
+        self.oracles: set[str] = set()
+        self.order: list[tuple[Node, tuple[int, ...]]] = []
+        self.slot: dict[Node, int] = {}
+        self.work = 0
+        self._arrange()
+
+    def _arrange(self) -> None:
+        stack = [(i, self.home, 0) for i in reversed(self.wanted)]
+        parts: dict[Node, list[Node]] = {}
+        while stack:
+            node = stack[-1]
+            if node in self.slot:
+                stack.pop()
+                continue
+            if node not in parts:
+                parts[node] = list(self._parts(node))
+                stack.extend(part for part in parts[node] if part not in self.slot)
+                continue
+            stack.pop()
+            self.slot[node] = len(self.order)
+            self.order.append((node, tuple(self.slot[part] for part in parts.pop(node))))
+            step = self.steps[node[0]]
+            inner = self.steps[step.args[0]].shape[-1] if step.op in ("matmul", "inverse", "solve", "det") else 1
+            self.work += max(1, size(step.shape)) * max(1, inner) * (40 if step.op in ("log", "pow", "sqrt") else 1)
+
+    def _parts(self, node: Node) -> Iterator[Node]:
+        """The nodes that a node is read from."""
+        i, level, sheet = node
+        step = self.steps[i]
+        if step.op in _ORACLES:
+            self.oracles.add(step.op)
+        for k, a in enumerate(step.args):
+            both = self.steps[a].is_complex
+            if step.op == "conj":
+                yield a, level, 1 - sheet if both else 0
+            elif (both and step.op in ("real", "imag", "abs")) or (both and not step.is_complex):
+                yield a, level, 0
+                yield a, level, 1
+            else:
+                yield a, self._level(step.op, k, level), sheet if both else 0
+
+    def _level(self, op: str, k: int, level: int) -> int:
+        """Where argument ``k`` is read for a result at ``level``."""
+        if op == "log":
+            if level == _TOP:
+                self.oracles.add("log")
+            return min(level + 1, _TOP)
+        if op in _RISING or (op in _TURNS and self.kind == "turning"):
+            if level == self.bottom:
+                self.oracles.add(op if op in ("pow", "sin", "cos") else "exp")
+                return level
+            return level if op == "pow" and k == 0 else level - 1
+        if op in _TURNS:
+            self.oracles.add(op)
+        return level
+
+    def run(self, seed: int, *, strict: bool = False, at: Mapping[str, Any] | None = None) -> dict[int, Value]:
+        """The wanted steps' residues at one random point; ``at`` fixes inputs to the binary values given.
+
+        Raises `Retry` where the point has none, and `NoResidue` where no point has.
+        """
+        fields = self.fields(seed)
+        systems = [[Residues(f, seed, strict=strict, sheet=s) for s in (0, 1)] for f in fields]
+        draw = np.random.Generator(np.random.PCG64(seed))
+        values: list[Value] = []
+        for (i, level, sheet), parts in self.order:
+            step = self.steps[i]
+            system = systems[level][sheet]
+            if step.op == "input":
+                if at is not None and step.params in at:
+                    value = system.binary(np.asarray(at[step.params]))
+                else:
+                    value = draw.integers(1, system.field.p, step.shape or None, dtype=np.uint64)
+                    value = value if step.shape else int(value)
+                values.append(value)
+                continue
+            args = [values[k] for k in parts]
+            op = step.op
+            if op in _RISING or op in _TURNS or op == "log":
+                values.append(self._across(step, level, args, system, fields))
+            else:
+                values.append(system.read(step, args))
+        return {i: values[self.slot[i, self.home, 0]] for i in self.wanted}
+
+    def fields(self, seed: int) -> Sequence[Field]:
+        firsts = {"wide": WIDE, "narrow": NARROW, "turning": TURNING, "extended": NARROW}[self.kind]
+        first = firsts[seed % len(firsts)]
+        return extended(first) if self.kind == "extended" else tower(first)
+
+    def _across(self, step: Step, level: int, args: list[Value], system: Residues, fields: Sequence[Field]) -> Value:
+        """exp, log, powers and turns, from values at the levels below and above."""
+        f, op = fields[level], step.op
+        if op == "log":
+            if level == _TOP:
+                return system.read(step, args)
+            v, above = args[0], fields[level + 1]
+            if system.strict:
+                _check(above, v)
+            return above.log(v)
+        if level == self.bottom or (op in _TURNS and self.kind != "turning"):
+            return system.read(step, args)
+        if op == "pow":
+            _check(f, args[0])
+            return f.exp(fields[level - 1].mul(f.log(args[0]), args[1]))
+        if op in _TURNS:
+            return system.of_turn(op, f.exp(fields[level - 1].mul(args[0], fields[level - 1].i)))
+        return system.of_exp(op, f.exp(args[0]))
+
+
+def _check(f: Field, v: Value) -> None:
+    """That ``v`` is a power of g, as the logarithm's argument in exp(log(v)) = v has to be."""
+    if np.any(np.not_equal(f.power(v, f.below), 1)):
+        raise Retry("a number that is no power of g")
+
+
+def plans(steps: Sequence[Step], wanted: Iterable[int]) -> Iterator[Plan]:
+    """Plans to try, the cheapest that may do first."""
+    wanted = list(wanted)
+    ops = {s.op for s in steps}
+    turning = any(s.is_complex for s in steps)
+    down, up = _reach(steps, wanted)
+    logs = bool(ops & {"log", "pow"})
+    kinds = ["turning"] if turning else ["narrow" if logs else "wide"]
+    if ops & _TURNS and not turning:
+        kinds = ["turning", *kinds] if not ops & {"sqrt", "cholesky"} else [*kinds, "turning"]
+    first = (min(down, 1), min(up, 1))
+    second = (min(down, _TOP - min(up, 2)), min(up, 2))
+    for depth in dict.fromkeys((first, second)):
+        for kind in kinds:
+            yield Plan(steps, wanted, kind, *depth)
+        if not turning and ops & {"sqrt", "cholesky"}:
+            yield Plan(steps, wanted, "extended", *depth)
+
+
+def _reach(steps: Sequence[Step], wanted: Iterable[int]) -> tuple[int, int]:
+    """How many levels below and above their own the wanted steps reach, counted up to the height of a tower."""
+    low: dict[int, int] = {}
+    high: dict[int, int] = {}
+    for i in wanted:
+        low[i] = high[i] = 0
+    lowest = highest = 0
+    for i in range(len(steps) - 1, -1, -1):
+        if i not in low:
+            continue
+        step = steps[i]
+        shift = 1 if step.op == "log" else -1 if step.op in _RISING or step.op in _TURNS else 0
+        for k, a in enumerate(step.args):
+            d = 0 if step.op == "pow" and k == 0 else shift
+            low[a] = max(-_TOP, min(low.get(a, low[i] + d), low[i] + d))
+            high[a] = min(_TOP, max(high.get(a, high[i] + d), high[i] + d))
+            lowest, highest = min(lowest, low[a]), max(highest, high[a])
+    return -lowest, highest
+
+
+def certificate(
+    program: Program,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    trials: int = 2,
+    seed: int = 0,
+    at: Mapping[str, Any] | None = None,
+    free: Iterable[str] | None = None,
+    effort: int = _EFFORT,
+) -> Certificate:
+    """Whether the two steps of each pair, of equal shapes, are the same function of the inputs, by residues.
+
+    Inputs are drawn at random in each trial, all but those that ``at`` gives: these are data, read as the binary
+    numbers they are (except for the names in ``free``, which vary all the same).  ``trials`` is the least number of
+    trials; there are up to four more while the bound on the error is above 1e-9.  ``effort`` bounds the entries read.
+
+    >>> from symgrad.program import Builder
+    >>> b = Builder()
+    >>> x, y = b.input("x", ()), b.input("y", ())
+    >>> whole = b.apply("exp", b.add(x, y))
+    >>> parts = b.mul(b.apply("exp", x), b.apply("exp", y))
+    >>> found = certificate(b.build({}), [(whole, parts)])
+    >>> found.equal, found.error_bound < 1e-12
+    (True, True)
+
+    Raises nothing.  Guarantee: pairs that are equal by the algebra of fields, exponentials, logarithms and turns are
+    shown equal (up to choices of sign); pairs that differ pass with a chance of at most
+    ``error_bound`` over the draws, each value of an exponential or oracle counted as a draw of its own.
+    """
+    steps, place = primitive(program, [i for pair in pairs for i in pair])
+    wanted = [(place[a], place[b]) for a, b in pairs]
+    if all(a == b for a, b in wanted):
+        return Certificate(True, 0, 0, (), 0.0, 0.0, (), "the same steps")
+    differ: Certificate | None = None
+    note, attempts, spent = "", 0, 0
+    if at is not None and free is not None:
+        at = {name: value for name, value in at.items() if name not in set(free)}
+    choices = any(
+        s.op in ("abs", "sign", "cholesky") or (s.op == "sqrt" and number_of(steps, s.args[0]) is None) for s in steps
+    )
+    logarithms = sum(size(s.shape) for s in steps if s.op in ("log", "pow"))
+    draws = random.Random(seed)
+    differ: Certificate | None = None
+    note, attempts, spent = "", 0, 0
+    for plan in plans(steps, [i for pair in wanted for i in pair]):
+        primes: list[int] = []
+        oracles, degree, unfinished = tuple(sorted(plan.oracles)), _degree(plan, wanted), 0
+        while not _enough(primes, degree, trials, choices) and unfinished < _RETRIES:
+            if spent + plan.work > effort:
+                note = "the budget of work was spent"
+                break
+            spent += plan.work
+            attempts += 1
+            draw = draws.getrandbits(48)
+            try:
+                values = plan.run(draw, strict=logarithms <= _STRICT, at=at)
+            except Retry as why:
+                unfinished, note = unfinished + 1, str(why)
+                continue
+            except NoResidue as why:
+                note = str(why)
+                break
+            if not all(np.array_equal(values[a], values[b]) for a, b in wanted):
+                differ = Certificate(False, len(primes) + 1, attempts, (), degree, 1.0, oracles, "residues differ")
+                break
+            primes.append(plan.fields(draw)[plan.home].p)
+        else:
+            if len(primes) >= trials:
+                bound = _bound(primes, degree, choices)
+                return Certificate(True, len(primes), attempts, tuple(primes), degree, bound, oracles)
+    return differ if differ is not None else Certificate(None, 0, attempts, (), 0.0, 1.0, (), note)
+
+
+def _bound(primes: Sequence[int], degree: float, choices: bool) -> float:
+    """The chance that all trials are zeros of a polynomial of this degree, or fall on signs that hide a difference."""
+    chance = math.prod(min(1.0, degree / p) for p in primes)
+    return min(1.0, chance + 0.5 ** len(primes)) if choices else chance
+
+
+def _enough(primes: Sequence[int], degree: float, trials: int, choices: bool) -> bool:
+    least = max(trials, _SIGNS) if choices else trials
+    return len(primes) >= least and (len(primes) >= least + 4 or _bound(primes, degree, False) < 1e-9)
+
+
+def _degree(plan: Plan, pairs: Sequence[tuple[int, int]]) -> float:
+    """A bound on the degree of any difference's numerator in the inputs and the values of functions."""
+    steps = plan.steps
+    over: dict[int, tuple[float, float]] = {}  # the degrees of numerator and denominator
+    for i, step in enumerate(steps):
+        a = [over[k] for k in step.args]
         match step.op:
+            case "input":
+                over[i] = (1.0, 0.0)
             case "constant":
-                return self.constant(step)
-            case "add":
-                return f.add(args[0], args[1])
-            case "sub":
-                return f.sub(args[0], args[1])
+                over[i] = (0.0, 0.0)
+            case "add" | "sub":
+                (n, d), (m, e) = a
+                over[i] = (max(n, m), d) if d == e == 0 else (max(n + e, m + d), d + e)
             case "mul":
-                return f.mul(args[0], args[1])
+                over[i] = (a[0][0] + a[1][0], a[0][1] + a[1][1])
             case "div":
-                return f.div(args[0], args[1])
-            case "neg":
-                return f.neg(args[0])
+                over[i] = (a[0][0] + a[1][1], a[0][1] + a[1][0])
             case "powi":
-                return f.power(args[0], step.params)
+                over[i] = (a[0][0] * step.params, a[0][1] * step.params)
+            case "neg" | "conj" | "abs":
+                over[i] = a[0]
             case "pick":
-                return _pick(step, args)
+                over[i] = (max(n for n, _ in a), max(d for _, d in a))
             case "scatter":
-                return self._scatter(step, args[0])
+                terms = size(steps[step.args[0]].shape)
+                n, d = a[0]
+                over[i] = (n + (terms - 1) * d, terms * d)
             case "matmul":
-                return f.matmul(args[0], args[1])
-            case "name" | "cast" | "stop":
-                return args[0]
-            case "sqrt":
-                return f.sqrt(args[0])
-            case "sign":
-                return self.sign(args[0])
-            case "abs":
-                return f.mul(self.sign(args[0]), args[0]) if len(args) == 1 else f.sqrt(f.mul(args[0], args[1]))
-            case "exp" | "tanh" | "sigmoid":
-                return self.of_exp(step.op, self.exp_oracle(args[0]))
-            case "sin" | "cos":
-                if f.i:
-                    return self.of_turn(step.op, self.exp_oracle(f.mul(args[0], f.i)))
-                return self.of_half_angle(step.op, self.odd("tan", args[0]))
-            case "log":
-                return self.log_oracle(args[0])
-            case "conj":
-                return args[0]
-            case "real":
-                return f.mul(f.add(args[0], args[1]), (f.p + 1) // 2)
-            case "imag":
-                return f.div(f.sub(args[0], args[1]), self.like(args[0], 2 * f.i % f.p))
-            case "inverse" | "solve" | "det":
-                return _solve(f, step, args)
-            case "cholesky":
-                return _cholesky(f, args[0])
-            case "erf" | "asin" | "atan" | "erfinv" | "i1":
-                return self.odd(step.op, args[0])
-            case "i0":
-                return self.oracle("i0", self._folded(args[0])[0])
-        return self.oracle(f"{step.op} {step.params}", *args)
-
-    # ---------------------------------------------------------------------------------------- numbers
-    def like(self, a: Value, number: int) -> Value:
-        return number if isinstance(a, int) else np.full(a.shape, number, dtype=U)
-
-    def constant(self, step: Step) -> Value:
-        c, shape = step.params, step.params.value.shape
-        if c.exact is None:
-            return self.binary(c.value)
-        if isinstance(c.exact, sp.Basic):
-            number = self.exact(c.exact)
-            return number if not shape else np.full(shape, number, dtype=U)
-        entries = np.asarray(c.exact, dtype=object).reshape(-1).tolist()
-        values = [self.exact(x) for x in entries]
-        return values[0] if not shape else np.array(values, dtype=U).reshape(shape)
-
-    def exact(self, x: Any) -> int:
-        f = self.field
-        if isinstance(x, sp.Rational):
-            x = Fraction(int(x.p), int(x.q))
-        if isinstance(x, (int, Fraction)):
-            if not x.denominator % f.p:
-                raise Retry("a division by zero")
-            return x.numerator % f.p * pow(x.denominator, -1, f.p) % f.p
-        if x == sp.I or isinstance(x, complex):
-            unit = self.unit()
-            if x == sp.I:
-                return unit
-            return (self.exact(Fraction(x.real)) + unit * self.exact(Fraction(x.imag))) % f.p
-        if isinstance(x, float):
-            return self.exact(Fraction(x))
-        return int(_mix(np.uint64(0), self._key(str(x))) % (f.p - 1)) + 1
-
-    def unit(self) -> int:
-        """The imaginary unit as this sheet reads it."""
-        f = self.field
-        if not f.i:
-            raise NoResidue("a complex value, modulo a prime where -1 has no square root")
-        return f.p - f.i if self.sheet else f.i
-
-    def binary(self, value: Any) -> Value:
-        """Floats as the binary numbers they are: m * 2**e."""
-        f, array = self.field, np.asarray(value)
-        if array.dtype.kind == "c":
-            re, im = self.binary(array.real), self.binary(array.imag)
-            return re if not array.imag.any() else f.add(re, f.mul(im, self.unit()))
-        if not np.isfinite(array).all():
-            raise NoResidue("a constant that is not finite")
-        if not array.shape:
-            return self.exact(Fraction(float(array)))
-        mantissa, exponent = np.frexp(array.astype(np.float64))
-        exponents, back = np.unique(exponent - 53, return_inverse=True)
-        two = np.array([pow(2, int(e), f.p) for e in exponents], dtype=U)
-        whole = np.ldexp(mantissa, 53).astype(np.int64) % f.p
-        return f.mul(whole.astype(U), two[back.reshape(array.shape)])
-
-    # ---------------------------------------------------------------------------------------- random elements
-    def _key(self, kind: str) -> int:
-        return random.Random(f"{self.seed} {self.field.p} {kind}").getrandbits(64)
-
-    def oracle(self, kind: str, *args: Value) -> Value:
-        """A random element, not zero, for each value of the arguments."""
-        key, f = self._key(kind), self.field
-        if isinstance(args[0], int):
-            mixed = 0
-            for a in args:
-                mixed = _mix_int(mixed ^ a, key)
-            return mixed % (f.p - 1) + 1
-        mixed = np.zeros(args[0].shape, dtype=U)
-        for a in args:
-            mixed = _mix(mixed ^ a, key)
-        return mixed % U(f.p - 1) + U(1)
-
-    def _folded(self, u: Value) -> tuple[Value, Value]:
-        """The smaller of u and -u, and whether it is u."""
-        minus = self.field.neg(u)
-        if isinstance(u, int):
-            return min(u, minus), u <= minus
-        return np.minimum(u, minus), u <= minus
-
-    def odd(self, kind: str, u: Value) -> Value:
-        folded, same = self._folded(u)
-        r = self.oracle(kind, folded)
-        if isinstance(u, int):
-            return 0 if not u else r if same else self.field.neg(r)
-        return np.where(u == 0, U(0), np.where(same, r, self.field.neg(r)))
-
-    def sign(self, u: Value) -> Value:
-        """1 or -1 with sign(-u) = -sign(u) (and multiplicative where -1 is no square)."""
-        f = self.field
-        if f.p % 4 == 3 and not isinstance(f, Extension):
-            return f.power(u, (f.p - 1) // 2)
-        same = self._folded(u)[1]
-        if isinstance(u, int):
-            return 0 if not u else 1 if same else f.p - 1
-        return np.where(u == 0, U(0), np.where(same, U(1), U(f.p - 1)))
-
-    def exp_oracle(self, u: Value) -> Value:
-        """E with E(0) = 1 and E(-u) = 1/E(u), and a root for E."""
-        f = self.field
-        folded, same = self._folded(u)
-        r = f.power(self.oracle("exp", folded), 4)
-        if isinstance(u, int):
-            return 1 if not u else r if same else f.inverse(r)
-        return np.where(u == 0, U(1), np.where(same, r, f.inverse(r)))
-
-    def log_oracle(self, v: Value) -> Value:
-        """L with L(1) = 0 and L(1/v) = -L(v)."""
-        f, other = self.field, self.field.inverse(v)
-        if isinstance(v, int):
-            r = self.oracle("log", min(v, other))
-            return 0 if v == 1 else r if v <= other else f.neg(r)
-        r = self.oracle("log", np.minimum(v, other))
-        return np.where(v == 1, U(0), np.where(v <= other, r, f.neg(r)))
-
-    # ---------------------------------------------------------------------------------------- rational in those
-    def of_exp(self, op: str, e: Value) -> Value:
-        f = self.field
-        if op == "exp":
-            return e
-        if op == "sigmoid":
-            return f.div(e, f.add(e, 1))
-        square = f.mul(e, e)
-        return f.div(f.sub(square, 1), f.add(square, 1))
-
-    def of_turn(self, op: str, e: Value) -> Value:
-        """sin = (e - 1/e)/(2i), cos = (e + 1/e)/2 for e = exp(i u)."""
-        f, half = self.field, (self.field.p + 1) // 2
-        if op == "cos":
-            return f.mul(f.add(e, f.inverse(e)), half)
-        return f.mul(f.sub(e, f.inverse(e)), half * (f.p - f.i) % f.p)
-
-    def of_half_angle(self, op: str, t: Value) -> Value:
-        f, square = self.field, self.field.mul(t, t)
-        top = f.mul(t, 2) if op == "sin" else f.sub(self.like(t, 1), square)
-        return f.div(top, f.add(square, 1))
-
-    # ---------------------------------------------------------------------------------------- layouts
-    def _scatter(self, step: Step, value: Value) -> Value:
-        a = np.array([value], dtype=U) if isinstance(value, int) else value
-        where = step.params
-        if isinstance(where, Strided):
-            where = positions(where, a.shape if not isinstance(value, int) else ())
-        sums = self.field.sums(a.reshape(-1), where, size(step.shape) + 1)[1:]
-        return int(sums[0]) if not step.shape else sums.reshape(step.shape)
-
-
-def _mix(x: Any, key: int) -> Any:
-    """The finaliser of splitmix64, keyed."""
-    with np.errstate(over="ignore"):
-        x = x + U(key)
-        x = (x ^ (x >> U(30))) * U(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> U(27))) * U(0x94D049BB133111EB)
-        return x ^ (x >> U(31))
-
-
-def _mix_int(x: int, key: int) -> int:
-    mask = 0xFFFFFFFFFFFFFFFF
-    x = (x + key) & mask
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9 & mask
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EB & mask
-    return x ^ (x >> 31)
-
-
-def _flat(value: Value) -> np.ndarray:
-    return np.array([value], dtype=U) if isinstance(value, int) else value.reshape(-1)
-
-
-def _pick(step: Step, args: list[Value]) -> Value:
-    index, shape = step.params, step.shape
-    if isinstance(index, Strided):
-        (a,) = args
-        if isinstance(a, int):
-            return a if not shape else np.full(shape, a, dtype=U)
-        if not shape:
-            return int(a.reshape(-1)[index.offset])
-        if min(index.strides, default=0) >= 0:
-            a = np.ascontiguousarray(a).reshape(-1)[index.offset :]
-            view = np.lib.stride_tricks.as_strided(a, shape, tuple(s * a.itemsize for s in index.strides))
-            return np.ascontiguousarray(view)
-        return a.reshape(-1)[positions(index, shape) - 1].reshape(shape)
-    entries = np.concatenate([np.zeros(1, dtype=U), *(_flat(a) for a in args)])
-    return int(entries[index[0]]) if not shape else entries[index].reshape(shape)
-
-
-def _solve(f: Field, step: Step, args: list[Value]) -> Value:
-    """Gauss and Jordan, for each matrix of the batch: the inverse, the solution or the determinant."""
-    a = args[0]
-    n = a.shape[1]
-    right = args[1] if step.op == "solve" else np.broadcast_to(np.eye(n, dtype=U), a.shape)
-    solved, dets = [], []
-    for m, r in zip(a, right, strict=True):
-        m = np.concatenate([m, r], axis=1)
-        det = 1
-        for k in range(n):
-            found = np.flatnonzero(m[k:, k])
-            if not found.size:
-                if step.op == "det":
-                    det = 0
-                    break
-                raise Retry("a singular matrix")
-            if found[0]:
-                m[[k, k + found[0]]] = m[[k + found[0], k]]
-                det = f.neg(det)
-            pivot = int(m[k, k])
-            det = f.mul(det, pivot)
-            m[k] = f.mul(m[k], f.inverse(pivot))
-            factors = m[:, k].copy()
-            factors[k] = 0
-            m = f.sub(m, f.mul(factors[:, None], m[k][None, :]))
-        solved.append(m[:, n:])
-        dets.append(det)
-    if step.op == "det":
-        return int(dets[0]) if not step.shape else np.array(dets, dtype=U).reshape(step.shape)
-    return np.stack(solved) if solved else np.zeros(step.shape, dtype=U)
-
-
-def _cholesky(f: Field, a: np.ndarray) -> np.ndarray:
-    n, half = a.shape[1], (f.p + 1) // 2
-    a = f.mul(f.add(a, a.transpose(0, 2, 1)), half)
-    out = np.zeros_like(a)
-    for j in range(n):
-        column = a[:, j:, j]
-        for k in range(j):
-            column = f.sub(column, f.mul(out[:, j:, k], out[:, j : j + 1, k]))
-        root = f.sqrt(np.ascontiguousarray(column[:, 0]))
-        out[:, j, j] = root
-        out[:, j + 1 :, j] = f.mul(column[:, 1:], f.inverse(root)[:, None])
-    return out
+                terms = steps[step.args[0]].shape[2]
+                n, d = a[0][0] + a[1][0], a[0][1] + a[1][1]
+                over[i] = (n + (terms - 1) * d, terms * d)
+            case "inverse" | "solve" | "det" | "cholesky":
+                n, d = a[0]
+                terms = steps[step.args[0]].shape[-1]
+                more = a[1] if len(a) > 1 else (0.0, 0.0)
+                over[i] = (terms * (n + terms * d) + more[0] + more[1], terms * (n + terms * d) + more[1])
+            case "tanh":
+                over[i] = (4.0, 4.0)
+            case "sin" | "cos" | "sigmoid" | "exp":
+                over[i] = (4.0, 4.0)
+            case "real" | "imag":
+                over[i] = (a[0][0] + a[0][1], 2 * a[0][1])
+            case _:
+                over[i] = (2.0, 0.0)
+    return max(max(over[x][0] + over[y][1], over[y][0] + over[x][1]) for x, y in pairs)

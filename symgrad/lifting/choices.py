@@ -76,7 +76,7 @@ def select(b: Builder, name: str, steps: Sequence[int], values: Sequence[Any], d
 def _branch(b: Builder, value: sp.Expr, env: dict, mask: np.ndarray, dtype: str) -> tuple[int, np.ndarray]:
     """A branch's values, and the position among them of each entry of the mask."""
     inside = places(mask.shape)[mask]
-    if value in env:
+    if value in (X, Y):
         return env[value], inside
     if not value.free_symbols:
         return b.number(value, dtype), np.ones(inside.shape, dtype=np.int64)
@@ -93,9 +93,10 @@ def _write(b: Builder, value: sp.Expr, env: dict, dtype: str) -> int:
         if len(part.args) == 2 and part.has(sp.exp):
             rise = next(a for a in part.args if a.has(sp.exp))
             scale = rise - part
-            power: Any = rise / scale
+            power = rise / scale
             if isinstance(power, sp.exp):
-                step = b.apply("expm1", lower(b, power.exp, env, dtype=dtype))
+                inner: Any = power.exp
+                step = b.apply("expm1", lower(b, inner, env, dtype=dtype))
                 env[part] = step if scale == 1 else b.mul(lower(b, scale, env, dtype=dtype), step)
     return lower(b, value, env, dtype=dtype)
 

@@ -104,8 +104,10 @@ def _square(b: Builder, x: int) -> int:
 
 
 def _moved(b: Builder, x: int, axis: int, to: int) -> int:
-    order = np.moveaxis(np.arange(len(b.shape(x))), axis, to)
-    return b.permute(x, order.tolist())
+    order = list(range(len(b.shape(x))))
+    moved = order.pop(axis)
+    order.insert(to % (len(order) + 1), moved)
+    return b.permute(x, order)
 
 
 def mean(b: Builder, x: int, axes: Axes = None, keepdims: bool = False) -> int:
