@@ -7,19 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symgrad.errors import SymgradError
+    from symgrad.gradients import gradient
     from symgrad.ops.scalars import define
     from symgrad.program import Program
+    from symgrad.questions import compare, lift
     from symgrad.report.report import Report
     from symgrad.verifier import verify
 
 __version__ = "0.1.0"
-__all__ = ["Program", "Report", "SymgradError", "__version__", "define", "verify"]
+__all__ = ["Program", "Report", "SymgradError", "__version__", "compare", "define", "gradient", "lift", "verify"]
 
 _PLACES = {
     "Program": "symgrad.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",
+    "compare": "symgrad.questions",
     "define": "symgrad.ops.scalars",
+    "gradient": "symgrad.gradients",
+    "lift": "symgrad.questions",
     "verify": "symgrad.verifier",
 }
 

@@ -11,14 +11,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.derivative import reverse
 from symgrad.domains import Undefined, first_undefined
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
+from symgrad.evaluation.floats import Floats
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
-from symgrad.program import interpret
+from symgrad.program import Builder, Program, interpret
 from symgrad.sampling import Bounds, Inputs, draw
 
 __all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "resolve"]
@@ -193,6 +195,7 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
     """
     last: Undefined | None = None
     failure: SymgradError | None = None
+    step_inside: dict[str, Any] | None = None
     drawn = [n for n in inputs.point if n not in inputs.given and _is_float(inputs.point[n])]
     for k in range(_TRIES if drawn else 1):
         rng = np.random.default_rng((seed, 4, k))
@@ -204,6 +207,8 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             point[name] = value if bounds != (None, None) else value * scale
             if k % 3 == 2 and bounds == (None, None):
                 point[name] = np.abs(point[name])
+        if k % 16 and step_inside is not None:
+            point = step_inside
         point = rounded_to(point, dtypes)
         try:
             run = model.run(point, dtypes)
@@ -217,11 +222,49 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             if all(x.is_finite() for i in run.program.outputs.values() for x in flat(values[i])):
                 return replace(inputs, point=point), run
             last = first_undefined(run.program, values) or last
+        step_inside = None if last is None else toward_domain(run.program, last, point, drawn, inputs.bounds, rng)
         if not drawn:
             return replace(inputs, point=point), run
     if failure is not None and last is None:
         raise _missing(model, drawn, failure)
     raise _no_point(inputs, last)
+
+
+def toward_domain(
+    program: Program,
+    undefined: Undefined,
+    point: Mapping[str, Any],
+    names: Sequence[str],
+    bounds: Mapping[str, Bounds],
+    rng: np.random.Generator,
+) -> dict[str, Any] | None:
+    """One Newton step that brings the argument of an undefined logarithm or root to a positive value."""
+    step = program.steps[undefined.position]
+    wanted = {"log": 1, "log2": 1, "log10": 1, "sqrt": 1, "rsqrt": 1, "lgamma": 1, "powi": 1, "pow": 1}.get(step.op)
+    names = [n for n in names if n in program.inputs]
+    if wanted is None or not names:
+        return None
+    b = Builder.on(program)
+    argument = step.args[0]
+    of, _ = reverse(b, {argument: b.ones(b.shape(argument), b.dtype(argument))}, {program.inputs[n] for n in names})
+    slopes = {n: of[program.inputs[n]] for n in names if program.inputs[n] in of}
+    if not slopes:
+        return None
+    tensors = {n: torch.as_tensor(point[n]) for n in program.inputs}
+    values = interpret(b.build({}), Floats("float64"), tensors, [argument, *slopes.values()])
+    here = float(values[argument].min())
+    size = sum(float((values[i] ** 2).sum()) for i in slopes.values())
+    if not np.isfinite(here) or not np.isfinite(size) or size == 0:
+        return None
+    aim = float(rng.choice([0.0625, 0.25, 0.5, 1.0, 4.0])) * float(rng.uniform(0.5, 1.0))
+    out = dict(point)
+    for n, i in slopes.items():
+        moved = np.asarray(point[n]) + (aim - here) * values[i].numpy() / size
+        low, high = bounds.get(n, (None, None))
+        if (low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)):
+            return None
+        out[n] = moved
+    return out
 
 
 def _missing(model: Formula, drawn: Sequence[str], failure: SymgradError) -> SymgradError:

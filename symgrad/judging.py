@@ -33,12 +33,14 @@ from symgrad.evaluation.residues import certificate
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Run
 from symgrad.proof import prove_all
-from symgrad.sampling import Inputs, neighbours, nice_points
+from symgrad.sampling import Inputs, neighbours, nice_points, toward
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 
 __all__ = ["Findings", "Problem", "judge"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
+_BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
+_SHARES = (1.0, 2.0**-3, 2.0**-7, 2.0**-12)  # how far back toward the user's point, where a point is outside
 _RAYS = 8
 _WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
 _BRANCHES = 8  # branches that are proved one by one
@@ -101,7 +103,7 @@ def judge(problem: Problem) -> Findings:
     if not open_pairs:
         return found
     stream = _more_looks(problem, found)
-    for _ in range(_FIRST):
+    for _ in range(_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST):
         next(stream, None)
     open_pairs = _refute(problem, found, open_pairs)
     open_pairs = _at_the_point(problem, found, open_pairs)
@@ -113,7 +115,27 @@ def judge(problem: Problem) -> Findings:
         open_pairs = _refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
+    found.notes += _unreached(problem, found)
     return found
+
+
+def _unreached(problem: Problem, found: Findings) -> list[str]:
+    """The choices of the code that came out the same way at every point: their other branch was not judged."""
+    outcomes: dict[tuple[Any, ...], set[bool]] = {}
+    texts: dict[tuple[Any, ...], str] = {}
+    for branch in found.branches:
+        for guard in branches_on(branch.program, problem.inputs.free):
+            if guard.outcome.size != 1 or guard.outcome.dtype != bool or guard.source is None:
+                continue
+            key = (guard.op, guard.source.file, guard.source.line, guard.source.span, guard.source.text)
+            outcomes.setdefault(key, set()).add(bool(guard.outcome))
+            texts[key] = f"line {guard.source.line}, {guard.source.text}" if guard.source.line else guard.source.text
+    return [
+        f"a comparison ({texts[key]}) was {'true' if True in seen else 'false'} at every point that was looked at; "
+        "the other branch was not judged."
+        for key, seen in outcomes.items()
+        if len(seen) == 1
+    ]
 
 
 # ------------------------------------------------------------------------------------------------ looking
@@ -131,23 +153,35 @@ def _more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
     for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
         if sum(1 for _, seen in found.looks if _inside(seen)) >= count:
             return
-        branch: Branch = own
-        if moving or not reran:
-            try:
-                branch = problem.branch(point, found.branches)
-            except SymgradError as error:
-                found.failed.append(error.what)
-                continue
-            if not moving and branch is not own:
-                _lost(own, branch)
-            reran = True
-        if all(branch is not b for b in found.branches):
+        for share in _SHARES:
+            nearer = point if share == 1 else toward(problem.inputs, point, share)
+            branch: Branch | None = own
+            if moving or not reran:
+                branch = _rerun(problem, found, nearer)
+                if branch is None:
+                    continue
+                if not moving and branch is not own:
+                    _lost(own, branch)
+                reran = True
+            assert branch is not None
+            seen = look(branch, nearer, problem.inputs.free)
+            found.looks.append((branch, seen))
+            if seen.undefined is not None:
+                found.undefined.append(seen.undefined)
+            if _inside(seen) or not _inside(found.own_look):
+                break
+        if all(branch is not b for b in found.branches) and branch is not None:
             found.branches.append(branch)
-        seen = look(branch, point, problem.inputs.free)
-        if seen.undefined is not None:
-            found.undefined.append(seen.undefined)
-        found.looks.append((branch, seen))
-        yield seen
+        yield found.looks[-1][1] if found.looks else found.own_look
+
+
+def _rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> Branch | None:
+    """The branch that the code takes at a point; None, and a line in the findings, if it fails there."""
+    try:
+        return problem.branch(point, found.branches)
+    except SymgradError as error:
+        found.failed.append(error.what)
+        return None
 
 
 def _inside(seen: Look) -> bool:
@@ -183,7 +217,7 @@ def _refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pa
         if not witnesses:
             rest.append(pair)
             continue
-        simple = _simplest(problem, found, pair)
+        simple = None if problem.only_here else _simplest(problem, found, pair)
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
 

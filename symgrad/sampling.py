@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Bounds", "Inputs", "draw", "neighbours", "nice_points", "rounded"]
+__all__ = ["Bounds", "Inputs", "draw", "neighbours", "nice_points", "rounded", "toward"]
 
 Bounds = tuple[float | None, float | None]
 _NICE = (1.0, 2.0, 0.5, -1.0, 3.0, -2.0, 0.25, 1.5, -0.5, 4.0, 0.75, 5.0, -3.0, 0.125, 10.0)
@@ -40,7 +40,7 @@ def rounded(x: np.ndarray, bits: int = 8) -> np.ndarray:
     if x.dtype.kind == "c":
         return rounded(x.real, bits) + 1j * rounded(x.imag, bits)
     mantissa, exponent = np.frexp(x)
-    return np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent)
+    return np.asarray(np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent))
 
 
 def draw(shape: tuple[int, ...], rng: np.random.Generator, bounds: Bounds = (None, None)) -> np.ndarray:
@@ -53,9 +53,9 @@ def draw(shape: tuple[int, ...], rng: np.random.Generator, bounds: Bounds = (Non
         return rounded(np.asarray(value), min(bits, 20) if bits < 20 else 52)
     normal = rounded(np.asarray(rng.standard_normal(shape)))
     if low is not None:
-        return low + rounded(np.abs(normal) + 0.0625)
+        return np.asarray(low + rounded(np.abs(normal) + 0.0625))
     if high is not None:
-        return high - rounded(np.abs(normal) + 0.0625)
+        return np.asarray(high - rounded(np.abs(normal) + 0.0625))
     return normal
 
 
@@ -71,12 +71,14 @@ def neighbours(inputs: Inputs, count: int, seed: int) -> Iterator[dict[str, Any]
 
 def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.Generator) -> np.ndarray:
     bounds = inputs.bounds.get(name, (None, None))
-    if name not in inputs.given:
-        scale = (1.0, 1.0, 0.25, 4.0, 1.0, 0.0625, 1.0, 16.0)[k % 8]
+    if name not in inputs.given and k % 2 == 0:
+        scale = (1.0, 0.25, 4.0, 0.0625, 1.0, 16.0)[k // 2 % 6]
         if bounds != (None, None):
             return draw(value.shape, rng, bounds)
         return rounded(np.asarray(draw(value.shape, rng) * scale))
-    reach = (0.1, 0.1, 0.7, 0.7, 0.02, 1.5)[k % 6]
+    reach = (0.1, 0.1, 0.7, 0.7, 0.1, 1.5)[k % 6]
+    if k % 6 == 4 and name in inputs.given and value.dtype.kind != "c":
+        value = _inside(-value, value, bounds)  # the mirror image: the other side of most branches
     floor = 0.05 if reach <= 0.1 else 0.5
     noise = rng.standard_normal(value.shape)
     if value.dtype.kind == "c":
@@ -84,6 +86,15 @@ def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.
         return rounded(value + reach * np.maximum(np.abs(value), floor) * noise, 12)
     moved = rounded(np.asarray(value + reach * np.maximum(np.abs(value), floor) * noise), 12)
     return _inside(moved, value, bounds)
+
+
+def toward(inputs: Inputs, point: Mapping[str, Any], share: float) -> dict[str, Any]:
+    """The point moved back toward the user's own: ``own + share * (point - own)`` for every input that may move."""
+    out = dict(point)
+    for name in inputs.free:
+        own = inputs.point[name]
+        out[name] = own + rounded(np.asarray((point[name] - own) * share))
+    return out
 
 
 def _inside(moved: np.ndarray, value: np.ndarray, bounds: Bounds) -> np.ndarray:

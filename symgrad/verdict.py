@@ -20,7 +20,7 @@ __all__ = ["Agrees", "Kink", "Proved", "Refuted", "Undecided", "Verdict", "Witne
 Kind = Literal["proved", "agrees", "refuted", "undecided"]
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Witness:
     """A concrete point that shows a difference.
 
@@ -38,8 +38,24 @@ class Witness:
     exact_value: float | complex = float("nan")
     at_own_point: bool = False
 
+    def __str__(self) -> str:
+        if self.reason == "shape":
+            return f"{self.hand} for {self.exact}"
+        where = ", ".join(f"{name} = {_short(value)}" for name, value in self.point.items())
+        entry = "" if self.entry is None else f", entry {list(self.entry)}"
+        return f"at {where}{entry}: {self.hand}, not {self.exact}"
 
-@dataclass(frozen=True, eq=False)
+
+def _short(value: Any) -> str:
+    array = np.asarray(value)
+    return (
+        f"{array.item():.17g}"
+        if array.ndim == 0 and array.dtype.kind == "f"
+        else (str(array.tolist()) if array.size <= 6 else f"an array of shape {list(array.shape)}")
+    )
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Proved:
     """Equal on the domain, by the rules of ``proof`` (one for each branch of the code that was reached)."""
 
@@ -47,8 +63,12 @@ class Proved:
     domain: tuple[str, ...] = ()
     kind: Kind = "proved"
 
+    def __str__(self) -> str:
+        where = f", where {' and '.join(self.domain)}" if self.domain else ""
+        return f"proved{where}"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Agrees:
     """Equal to ``bits`` bits at ``points`` points; ``certificate`` bounds the chance of error, where there is one."""
 
@@ -59,8 +79,11 @@ class Agrees:
     typed: str | None = None
     kind: Kind = "agrees"
 
+    def __str__(self) -> str:
+        return f"agrees: equal to {self.bits} bits at {self.points} points; not proved"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Refuted:
     """Different at ``witness``."""
 
@@ -68,8 +91,11 @@ class Refuted:
     others: tuple[Witness, ...] = ()
     kind: Kind = "refuted"
 
+    def __str__(self) -> str:
+        return f"refuted: {self.witness}"
 
-@dataclass(frozen=True, eq=False)
+
+@dataclass(frozen=True, eq=False, repr=False)
 class Undecided:
     """Neither shown equal nor shown different: what was tried, and why it did not suffice."""
 
@@ -77,6 +103,12 @@ class Undecided:
     tried: tuple[str, ...] = ()
     kind: Kind = "undecided"
 
+    def __str__(self) -> str:
+        return f"undecided: {self.why}"
+
+
+for _class in (Witness, Proved, Agrees, Refuted, Undecided):
+    _class.__repr__ = _class.__str__  # type: ignore[method-assign]
 
 Verdict = Proved | Agrees | Refuted | Undecided
 _ORDER = ("refuted", "undecided", "agrees", "proved")

@@ -223,5 +223,15 @@ def _function(thing: Callable[..., Any], stops: bool, like: str | None) -> Funct
     try:
         inspect.signature(thing)
     except (TypeError, ValueError):
-        raise BadInput(f"{thing!r} does not tell its arguments.", instead="Wrap it: lambda x: f(x).") from None
+        return _builtin(thing, stops)
     return Function.of(thing, stops=stops, like=like)
+
+
+def _builtin(thing: Any, stops: bool) -> Function:
+    """A function written in C, such as ``torch.tanh`` or ``np.exp``, which does not tell its arguments."""
+    count = getattr(thing, "nin", 1)
+    wrapped = (lambda x: thing(x)) if count == 1 else (lambda x, y: thing(x, y))
+    library = (
+        "numpy" if isinstance(thing, np.ufunc) else "math" if getattr(thing, "__module__", "") == "math" else "torch"
+    )
+    return Function(wrapped, ("x", "y")[:count], library, stops)

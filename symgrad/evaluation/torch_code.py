@@ -1,0 +1,333 @@
+"""Programs and SymPy formulas -> torch functions, through SymPy's `lambdify` with our printer.
+
+There is one way: a formula becomes a Program whose choices stay choices, and a Program becomes one line for each
+step, so that a thousand steps deep compiles without recursion.  No name of the user's reaches the code that is
+executed.  What no input changes is folded to the nearest double.
+"""
+
+from __future__ import annotations
+
+import keyword
+import weakref
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+
+from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
+from symgrad.evaluation.folding import folded
+from symgrad.evaluation.torch_printer import Line, StepPrinter
+from symgrad.lifting.expressions import Expression
+from symgrad.lifting.indexed import Indices
+from symgrad.lifting.lowering import lower
+from symgrad.lifting.matrices import Matrices
+from symgrad.program import Builder, Program, Shape, size
+
+__all__ = ["TorchFunction", "call", "compile_torch", "source", "torch_function"]
+
+_PREFIX = "_symgrad_"
+_LOW = (torch.float16, torch.bfloat16)
+_MOVES = frozenset("pick scatter matmul inverse solve det logabsdet cholesky softmax log_softmax logsumexp".split())
+
+
+@dataclass(frozen=True, eq=False)
+class TorchFunction:
+    """A Program as a torch function; call it with its inputs by name, or in their order.
+
+    >>> x = sp.Symbol("x")
+    >>> f = torch_function(sp.exp(-x) / (1 + sp.exp(-x))**2, [x])
+    >>> f(torch.tensor([0.0, 500.0], dtype=torch.float64))
+    tensor([2.5000e-01, 7.1246e-218], dtype=torch.float64)
+
+    Inputs are tensors, arrays or numbers.  The result has the inputs' common dtype (numbers do not count; float64 if
+    there are only numbers) and their device; float16 and bfloat16 are computed in float32 and rounded once at the
+    end.  Leading axes of an input, beyond the shape it has in the Program, are a batch: they are broadcast over all
+    inputs, and the result has them too.  Everything is differentiable by torch, and works under ``torch.vmap``.
+
+    Raises `UnknownName` for an input that is missing or not the Program's, `WrongShape` for shapes that do not fit,
+    `BadInput` for inputs on different devices.
+    """
+
+    program: Program
+    several: bool = False
+    _code: Callable[..., list[torch.Tensor]] = field(init=False, repr=False)
+    _pointwise: bool = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        code, pointwise = _compiled(self.program)
+        object.__setattr__(self, "_code", code)
+        object.__setattr__(self, "_pointwise", pointwise)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.program.inputs)
+
+    def __call__(self, *positional: Any, **named: Any) -> Any:
+        values = self._bound(positional, named)
+        tensors, like, dtype = _tensors(values)
+        shapes = [self.program.shape(i) for i in self.program.inputs.values()]
+        batch = _batch(self.names, tensors, shapes)
+        if self._pointwise or not batch:
+            found = self._code(like, *tensors)
+        elif not size(batch):
+            found = [like.new_empty(()) for _ in self.program.outputs]
+        else:
+            found = self._mapped(like, tensors, shapes, batch)
+        out = []
+        for value, i in zip(found, self.program.outputs.values(), strict=True):
+            value = value.expand(batch + self.program.shape(i))
+            out.append(value.to(dtype) if dtype in _LOW else value)
+        return out if self.several else out[0] if len(out) == 1 else dict(zip(self.program.outputs, out, strict=True))
+
+    def _bound(self, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        if len(positional) > len(self.names):
+            raise BadInput(f"{len(positional)} inputs are given, and there are {len(self.names)}: {', '.join(self.names)}.")
+        values = dict(zip(self.names, positional, strict=False))
+        for name, value in named.items():
+            if name not in self.names:
+                near = close_names(name, self.names) or f"The inputs are {', '.join(self.names)}."
+                raise UnknownName(f"{name!r} is not an input. {near}")
+            if name in values:
+                raise BadInput(f"{name!r} is given twice.")
+            values[name] = value
+        missing = [n for n in self.names if n not in values]
+        if missing:
+            raise UnknownName(f"no value is given for {', '.join(map(repr, missing))}.")
+        return {n: values[n] for n in self.names}
+
+    def _mapped(
+        self, like: torch.Tensor, tensors: Sequence[torch.Tensor], shapes: Sequence[Shape], batch: Shape
+    ) -> list[torch.Tensor]:
+        """The function mapped over the batch, which is flattened for it."""
+        flat, axes = [], []
+        for tensor, shape in zip(tensors, shapes, strict=True):
+            mapped = tensor.dim() > len(shape)
+            flat.append(tensor.expand(batch + shape).reshape(size(batch), *shape) if mapped else tensor)
+            axes.append(0 if mapped else None)
+        found = torch.vmap(lambda *args: tuple(self._code(like, *args)), tuple(axes))(*flat)
+        return [value.reshape(batch + value.shape[1:]) for value in found]
+
+
+def compile_torch(program: Program) -> TorchFunction:
+    """Return the Program as a torch function (see `TorchFunction`); one output is returned bare, several as a dict.
+
+    Where the Program took a branch at its point, so does the function: it is the Program's, not the formula's.
+    Raises `UnknownOperation` for a step that torch cannot be told.
+    """
+    return TorchFunction(program)
+
+
+_KEPT: weakref.WeakKeyDictionary[Program, TorchFunction] = weakref.WeakKeyDictionary()
+
+
+def call(program: Program, *positional: Any, **named: Any) -> Any:
+    """Evaluate the Program on tensors: ``compile_torch(program)(...)``, compiled once for each Program."""
+    if program not in _KEPT:
+        _KEPT[program] = compile_torch(program)
+    return _KEPT[program](*positional, **named)
+
+
+def torch_function(formula: Any, args: Iterable[Any]) -> TorchFunction:
+    """Return a SymPy formula, or a list of them, as a torch function of ``args``, in their order.
+
+    ``args`` are symbols, matrix symbols or indexed bases of explicit shape; ``formula`` is what `Expression` takes.
+    Piecewise, Max, Min, Heaviside, Abs and sign choose entry by entry, with NaN where a Piecewise has no branch.
+    ``1/(1 + exp(-x))``, ``log(1 + exp(x))`` and their like are computed by the kernels that do not overflow.
+
+    >>> x = sp.Symbol("x")
+    >>> torch_function([sp.Max(x, 0), sp.sqrt(2) * x / 3], [x])(torch.tensor([-1.0, 3.0]))
+    [tensor([0., 3.]), tensor([-0.4714,  1.4142])]
+
+    Raises `UnknownName` for a symbol that is not among ``args``, `UnknownOperation` for what is not a closed form
+    (Derivative, Subs, Integral, DiracDelta) or not in the table.
+    """
+    several = isinstance(formula, (list, tuple))
+    formulas = [f if isinstance(f, Expression) else Expression(f) for f in (formula if several else [formula])]
+    b = Builder()
+    for arg in args:
+        name, shape = _argument(arg)
+        if name in b.inputs:
+            raise BadInput(f"two arguments are called {name!r}.")
+        b.input(name, shape)
+    for f in formulas:
+        for name in (*f.names, *f.sizes):
+            if name not in b.inputs:
+                near = close_names(name, b.inputs)
+                raise UnknownName(f"{name!r} in {f} is not among the arguments. {near}".rstrip())
+    indices, matrices = Indices(b, b.inputs, {}, 0, {}, "float64"), Matrices(b, b.inputs, {}, "float64")
+
+    def extension(e: sp.Basic) -> Any:
+        plan = indices.plan(e)
+        return plan if plan is not None else matrices.plan(e)
+
+    env: dict[sp.Basic, int] = {s: b.inputs[s.name] for f in formulas for s in f.symbols}
+    outputs = {
+        str(k): lower(b, f.formula, env, form="stable", keep_choices=True, extension=extension)
+        for k, f in enumerate(formulas)
+    }
+    return TorchFunction(b.build(outputs), several)
+
+
+def source(program: Program) -> str:
+    """Return the torch code of a Program as Python text, under the inputs' own names where Python allows them.
+
+    >>> x = sp.Symbol("x")
+    >>> print(source(torch_function(sp.tanh(2 * x) / 3, [x]).program))
+    import torch
+    <BLANKLINE>
+    def function(x):
+        v2 = 2 * x
+        v3 = torch.tanh(v2)
+        v5 = v3 / 3
+        return v5
+    """
+    taken = {"torch", "like", "function"}
+    names: dict[int, str] = {}
+    for name, i in program.inputs.items():
+        clean = "".join(c if c.isidentifier() or c.isdigit() else "_" for c in name)
+        if not clean.isidentifier() or keyword.iskeyword(clean) or _reserved(clean):
+            clean = f"x_{clean}"
+        while clean in taken:
+            clean += "_"
+        names[i] = clean
+        taken.add(clean)
+    printer, lines, results = _lines(program, "", names)
+    body = [f"    {symbol} = {printer.doprint(line)}" for symbol, line in lines]
+    body.append(f"    return {', '.join(printer.doprint(r) for r in results)}")
+    if any("like" in line for line in body):
+        first = names[next(iter(program.inputs.values()))] if program.inputs else "torch.zeros(())"
+        body.insert(0, f"    like = {first}")
+    head = ["import torch"]
+    for name, value in printer.captured.items():
+        if name.startswith("kernel_"):
+            head += ["from symgrad.ops.scalars import OPS"] if len(head) == 1 else []
+            head.append(f'{name} = OPS["{name.removeprefix("kernel_")}"].torch')
+        else:
+            kind = ", dtype=torch.float64" if value.dtype == torch.float64 else ""
+            head.append(f"{name} = torch.tensor({value.tolist()}{kind})")
+    return "\n".join([*head, "", f"def function({', '.join(names.values())}):", *body])
+
+
+# ------------------------------------------------------------------------------------------------ compiling
+
+
+def _reserved(name: str) -> bool:
+    return name[0] == "v" and name[1:].isdigit() or name.partition("_")[0] in ("index", "constant", "kernel", "kept")
+
+
+def _lines(
+    program: Program, prefix: str, names: Mapping[int, str]
+) -> tuple[StepPrinter, list[tuple[sp.Symbol, sp.Expr]], list[sp.Expr]]:
+    """The printer, one (symbol, step) for each step that is needed, and the results."""
+    wanted = program.needed(program.outputs.values())
+    numbers = folded(program, wanted)
+    alive = [i for i in _alive(program, numbers)]
+    symbols = {i: sp.Symbol(names[i] if i in names else f"v{i}") for i in wanted} | {
+        i: sp.Symbol(n) for i, n in names.items()
+    }
+    printer = StepPrinter(program, numbers, prefix)
+    nothing = sp.Symbol("None")
+
+    def line(i: int) -> sp.Expr:
+        return Line(i, *(nothing if a in numbers else symbols[a] for a in program.steps[i].args))
+
+    lines = [(symbols[i], line(i)) for i in alive if program.steps[i].op != "input"]
+    results = [Line(i) if i in numbers else symbols[i] for i in program.outputs.values()]
+    return printer, lines, results
+
+
+def _alive(program: Program, numbers: Mapping[int, np.ndarray]) -> list[int]:
+    """The steps that must be computed: those that the outputs need, where what is folded needs nothing."""
+    found: set[int] = set()
+    stack = [i for i in program.outputs.values() if i not in numbers]
+    while stack:
+        i = stack.pop()
+        if i not in found:
+            found.add(i)
+            stack.extend(a for a in program.steps[i].args if a not in numbers)
+    return sorted(found)
+
+
+def _compiled(program: Program) -> tuple[Callable[..., list[torch.Tensor]], bool]:
+    names = {i: f"x{k}" for k, i in enumerate(program.inputs.values())}
+    printer, lines, results = _lines(program, _PREFIX, names)
+    for _, line in lines:  # so that `captured` is full before lambdify makes the namespace
+        printer.doprint(line)
+    for result in results:
+        printer.doprint(result)
+    arguments = [sp.Symbol(_PREFIX + "like"), *(sp.Symbol(n) for n in names.values())]
+    code = sp.lambdify(
+        arguments,
+        results,
+        modules=[{"torch": torch, **printer.captured}],
+        printer=printer,
+        cse=lambda _: (lines, results),
+    )
+    steps = [program.steps[int(line.args[0])] for _, line in lines]  # type: ignore[arg-type]
+    outputs = [program.steps[i] for i in program.outputs.values()]
+    pointwise = not any(s.shape or s.op in _MOVES for s in (*steps, *outputs))
+    return code, pointwise and not any(program.shape(i) for i in program.inputs.values())
+
+
+def _argument(arg: Any) -> tuple[str, Shape]:
+    if isinstance(arg, str):
+        return arg, ()
+    if isinstance(arg, sp.Symbol):
+        return arg.name, ()
+    if isinstance(arg, (sp.MatrixSymbol, sp.IndexedBase)) and arg.shape and all(n.is_Integer for n in arg.shape):
+        name = arg.name if isinstance(arg, sp.MatrixSymbol) else str(arg.label)
+        return name, tuple(int(n) for n in arg.shape)
+    raise BadInput(
+        f"{arg!r} cannot be an argument.",
+        instead="Pass symbols, or MatrixSymbol and IndexedBase with a shape in numbers.",
+    )
+
+
+# ------------------------------------------------------------------------------------------------ calling
+
+
+def _tensors(values: Mapping[str, Any]) -> tuple[list[torch.Tensor], torch.Tensor, torch.dtype]:
+    """The values as tensors of one dtype on one device, a tensor like them, and the dtype of the result."""
+    given = {n: torch.as_tensor(v) if isinstance(v, (np.ndarray, list, tuple)) else v for n, v in values.items()}
+    tensors = {n: v for n, v in given.items() if isinstance(v, torch.Tensor)}
+    for name, value in given.items():
+        if name not in tensors and not isinstance(value, (int, float, complex, np.number)):
+            raise BadInput(f"{name!r} is a {type(value).__name__}, not a tensor or a number.")
+    devices = {v.device for v in tensors.values()}
+    if len(devices) > 1:
+        placed = ", ".join(f"{n} on {v.device}" for n, v in tensors.items())
+        raise BadInput(f"the inputs are on different devices: {placed}.", instead="Move them with .to(device).")
+    dtype = None
+    for v in tensors.values():
+        dtype = v.dtype if dtype is None else torch.promote_types(dtype, v.dtype)
+    if dtype is None:
+        dtype = torch.float64
+    elif not dtype.is_floating_point and not dtype.is_complex:
+        dtype = torch.get_default_dtype()
+    if any(isinstance(v, (complex, np.complexfloating)) for v in given.values()):
+        dtype = torch.promote_types(dtype, torch.complex64)
+    working = torch.float32 if dtype in _LOW else dtype
+    device = next(iter(devices), torch.device("cpu"))
+    found = [
+        v.to(working) if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=working, device=device)
+        for v in given.values()
+    ]
+    return found, torch.zeros((), dtype=working, device=device), dtype
+
+
+def _batch(names: Sequence[str], tensors: Sequence[torch.Tensor], shapes: Sequence[Shape]) -> Shape:
+    """The common leading shape of the inputs."""
+    leads = []
+    for name, tensor, shape in zip(names, tensors, shapes, strict=True):
+        lead = tuple(tensor.shape[: max(0, tensor.dim() - len(shape))])
+        if tuple(tensor.shape[len(lead) :]) != shape:
+            raise WrongShape(f"{name!r} has the shape {list(tensor.shape)}, which does not end in {list(shape)}.")
+        leads.append(lead)
+    try:
+        return tuple(torch.broadcast_shapes(*leads))
+    except RuntimeError:
+        shown = ", ".join(f"{n} {list(lead)}" for n, lead in zip(names, leads, strict=True))
+        raise WrongShape(f"the inputs' leading axes cannot be broadcast: {shown}.") from None
