@@ -15,7 +15,7 @@ import torch
 
 from symgrad.comparison import Pair
 from symgrad.errors import SymgradError
-from symgrad.evaluation.autograd import autograd_bounds
+from symgrad.evaluation.autograd import autograd_bounds, autograd_gradient
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entries import array_of
 from symgrad.evaluation.running_errors import error_bounds
@@ -28,6 +28,8 @@ from symgrad.verdict import Agrees, Kink, Proved, as_entry
 __all__ = ["Floating", "rounding_of"]
 
 _MOST = 200_000  # entries of all steps for which running bounds are computed
+_AUTOGRAD = 128  # steps of a model up to which autograd's own bound is always computed
+_SUSPICIOUS = 16.0  # ulps of autograd's error from which it is computed for any model
 _CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy is computed
 
 
@@ -47,7 +49,7 @@ def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
     out = Floating(kinks=list(findings.kinks))
     tensors = _tensors(problem)
     automatic = _autograd(problem, findings, formula, tensors, out)
-    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in findings.own.program.steps)
+    bounds = _hand_bounds(problem, findings, tensors)
     for pair in findings.own.pairs:
         auto = automatic.get(pair.name)
         out.autograd[pair.name] = None if auto is None else auto[0].numpy()
@@ -55,9 +57,21 @@ def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
             continue
         if pair.shape and not np.prod(pair.shape):
             continue
-        _one(problem, findings, pair, tensors, auto, work <= _MOST, out)
+        _one(problem, findings, pair, tensors, auto, bounds.get(pair.name), out)
     out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
     return out
+
+
+def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The running error bounds of the hand formulas that are right, all from one run; none for a large Program."""
+    own = findings.own.hand_run.program
+    right = [n for n, v in findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
+    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.steps)
+    if problem.only_here or work > _MOST or not right:
+        return {}
+    with torch.no_grad():
+        found = error_bounds(own, {n: tensors[n] for n in own.inputs}, [own.outputs[n] for n in right])
+    return {n: found[own.outputs[n]].error for n in right}
 
 
 def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
@@ -75,30 +89,47 @@ def _autograd(
     if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
         return {}
     rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
-    function = formula if isinstance(formula, torch.nn.Module) else None
+    if isinstance(formula, torch.nn.Module):
+        assert isinstance(problem.model, Module)
+        function: Any = problem.model.module
+        tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
+    else:
+        function = lambda **given: formula(**given, **rest)  # noqa: E731
     try:
-        if function is not None:
-            assert isinstance(problem.model, Module)
-            wrapped = problem.model.module
-            data = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
-            found = autograd_bounds(wrapped, {**tensors, **data}, list(problem.wrt))
-        else:
-            call = lambda **given: formula(**given, **rest)  # noqa: E731
-            found = autograd_bounds(call, tensors, list(problem.wrt))
+        plain = autograd_gradient(function, tensors, list(problem.wrt))
+        result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {
+            n: (g.detach(), None) for n, g in plain.items() if g is not None
+        }
+        if len(findings.own.model_run.program) <= _AUTOGRAD or _suspicious(problem, findings, result):
+            bounded = autograd_bounds(function, tensors, list(problem.wrt)).gradients
+            result = {n: (b.value.detach(), b.error) for n, b in bounded.items() if b is not None}
     except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")
         return {}
-    result = {}
     for name in problem.wrt:
-        bound = found.gradients.get(name)
-        if bound is None:
-            if any(_nonzero(findings, name)):
-                out.notes.append(
-                    f"autograd gives no gradient for {name}: the graph is cut before it, by detach, no_grad or item()."
-                )
-            continue
-        result[name] = (bound.value.detach(), bound.error)
+        if name not in result and any(_nonzero(findings, name)):
+            out.notes.append(
+                f"autograd gives no gradient for {name}: the graph is cut before it, by detach, no_grad or item()."
+            )
     return result
+
+
+def _suspicious(
+    problem: Problem, findings: Findings, gradients: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
+) -> bool:
+    """Whether autograd is so far from the truth anywhere that its own rounding bound is worth its price."""
+    for pair in findings.own.pairs:
+        view = findings.own_look.views.get(pair.name)
+        if view is None or pair.name not in gradients or any(not x.is_finite() for x in view.exact):
+            continue
+        value = gradients[pair.name][0].reshape(pair.shape)
+        if not value.is_floating_point():
+            continue
+        exact = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64).reshape(pair.shape)
+        size = _SUSPICIOUS * torch.finfo(_asked(problem, value.dtype)).eps * exact.abs()
+        if not bool(((value.double() - exact).abs() <= size).all()):
+            return True
+    return False
 
 
 def _nonzero(findings: Findings, name: str) -> list[bool]:
@@ -112,7 +143,7 @@ def _one(
     pair: Pair,
     tensors: Mapping[str, torch.Tensor],
     auto: tuple[torch.Tensor, torch.Tensor | None] | None,
-    bounded: bool,
+    bound: torch.Tensor | None,
     out: Floating,
 ) -> None:
     view = findings.own_look.views[pair.name]
@@ -123,19 +154,15 @@ def _one(
         return
     own = findings.own.hand_run.program
     truth = array_of(list(view.exact), pair.shape)
-    where = own.outputs[pair.name]
     inputs = {n: tensors[n] for n in own.inputs}
     kind = value.dtype if value.dtype.is_floating_point else torch.float64
     with precision(view.bits), torch.no_grad():
-        bound = None
-        if bounded and not problem.only_here:
-            bound = error_bounds(own, inputs, [where])[where].error.reshape(pair.shape)
         other = None if auto is None else auto[0].reshape(pair.shape)
         r = rounding(
             value,
             truth,
             autograd=other,
-            hand_bound=bound,
+            hand_bound=None if bound is None else bound.reshape(pair.shape),
             autograd_bound=None if auto is None or auto[1] is None else auto[1].reshape(pair.shape),
             dtype=_asked(problem, kind),
         )
