@@ -23,7 +23,7 @@ from symgrad.lifting.modules import Module
 from symgrad.program import Builder, Program, interpret
 from symgrad.sampling import Bounds, Inputs, draw
 
-__all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "resolve"]
+__all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "refuse_copies", "resolve"]
 
 _TRIES = 200
 
@@ -148,6 +148,31 @@ def rounded_to(point: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str,
         tensor = torch.tensor(point[name]).to(getattr(torch, kind))
         out[name] = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64).numpy()
     return out
+
+
+def refuse_copies(hand: Program, inputs: Inputs) -> None:
+    """Raise `BadInput` if the hand formula uses a copy of an input that was made outside of it.
+
+    Such a formula can be right at the user's own point and at no other; it would be called wrong.  A constant counts
+    as a copy if it holds just an input's values, several of them, and at least one that nobody types.
+    """
+    used = {hand.steps[i].params for i in hand.needed(hand.outputs.values()) if hand.steps[i].op == "input"}
+    for step in hand.steps:
+        if step.op != "constant" or step.params.value.size < 2 or step.params.exact is not None:
+            continue
+        values = np.sort_complex(step.params.value.reshape(-1))
+        for name, value in inputs.point.items():
+            if not _is_float(value) or value.size != values.size or name in used:
+                continue
+            there = np.sort_complex(value.reshape(-1))
+            if np.array_equal(values, there) and any(v != float(f"{v:.6g}") for v in np.abs(there).tolist()):
+                where = step.source
+                raise BadInput(
+                    f"the hand formula uses a copy of {name} that was made outside of it.",
+                    where=f"    {where.file}:{where.line}    {where.text}" if where and where.line else None,
+                    instead="Take it inside the function, from the module or as an argument, so that the formula can be judged at "
+                    "other points too.",
+                )
 
 
 def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: Sequence[str]) -> tuple[str, ...]:

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, resolve
+from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
 from symgrad.errors import BadInput
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, rename
-from symgrad.lifting.functions import Run
+from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
@@ -84,6 +84,8 @@ def _open_hand(hand: Any, model: Formula) -> Formula:
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)
+    if isinstance(opened, Function) and isinstance(model, Module):
+        return replace(opened, beside=model.module)
     return opened
 
 
@@ -107,6 +109,7 @@ def _problem(
     dtypes = dtypes_of(model, at, inputs.point, dtype)
     inputs, model_run = find_point(model, inputs, dtypes, seed)
     hand_run = mine.run(inputs.point, dtypes)
+    refuse_copies(hand_run.program, inputs)
     keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, wrt, list(dtypes))
     keyed = _Keyed(mine, _by_name(keys, names, model))
@@ -117,9 +120,9 @@ def _problem(
 
 def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:
     """Which of the hand formula's results is for which input."""
-    if list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys):
-        if len(keys) == len(names):
-            return dict(zip(keys, names, strict=True))
+    unnamed = list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys)
+    if unnamed and len(keys) == len(names):
+        return dict(zip(keys, names, strict=True))
     found = {k: full_name(k, model.names) for k in keys}
     missing = [n for n in names if n not in found.values()]
     if missing:
