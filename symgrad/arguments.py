@@ -170,7 +170,7 @@ def refuse_copies(hand: Program, inputs: Inputs) -> None:
                 raise BadInput(
                     f"the hand formula uses a copy of {name} that was made outside of it.",
                     where=f"    {where.file}:{where.line}    {where.text}" if where and where.line else None,
-                    instead="Take it inside the function, from the module or as an argument, so that the formula can be judged at "
+                    instead="Take it inside the function, from the module or as an argument, so that it can be judged at "
                     "other points too.",
                 )
 

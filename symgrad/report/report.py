@@ -95,6 +95,7 @@ class Report:
     assumptions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
 
     @property
     def verdict(self) -> str:
@@ -119,6 +120,16 @@ class Report:
         from symgrad.report.text import render
 
         return render(self, full=True)
+
+    def to_html(self) -> str:
+        """The report as a piece of HTML with its own style, for light and dark pages; nothing is fetched."""
+        from symgrad.report.html import render
+
+        return render(self)
+
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+        """What a notebook shows: HTML where it can, else the text."""
+        return {"text/plain": str(self), "text/html": self.to_html()}
 
     def assert_ok(self) -> None:
         """Raise `AssertionError` with the report unless every claim is right."""

@@ -1,0 +1,368 @@
+"""Findings -> blocks: what a report says, in order, before anything is known of the page that it is printed on.
+
+`blocks` writes the sentences; `text` (and every other format) only lays them out.  A sentence states what was
+computed and nothing else.  The parts of a sentence about one kind of finding stand in one function.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
+from symgrad.report.proofs import conditions, in_brief
+from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.words import counted, listed, plural, sentence
+from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
+
+__all__ = ["Answer", "Block", "Code", "Footer", "Items", "Paragraph", "Section", "Table", "Values", "blocks"]
+
+_SECTIONS = 4  # right claims that get a section each; more of them make a table
+
+# ------------------------------------------------------------------------------------------------ the blocks
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first line: what a reader in a hurry reads."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Values:
+    """A lead-in, and numbers under each other, each with a label."""
+
+    lead: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A line of the user's code: where it stands, and the part of it that is meant."""
+
+    text: str
+    place: str | None = None
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a title; ``kind`` is the verdict that the title states, or "" for other findings."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Footer:
+    """The last line: how much was looked at, and how to have it again."""
+
+    text: str
+
+
+Block = Answer | Paragraph | Values | Code | Table | Items | Section | Footer
+
+
+def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
+    """The report as blocks, the answer first.
+
+    ``full`` adds what the short report leaves out: every proof's links, each side's rounding, all values at the
+    user's own point, and the versions.
+    """
+    return tuple(_blocks(report, full))
+
+
+def _blocks(report: Report, full: bool) -> Iterator[Block]:
+    yield Answer(_answer(report), report.verdict)
+    ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
+    right = [c for c in ranked if c.kind in ("proved", "agrees")]
+    for claim in ranked:
+        if claim not in right or full or len(right) <= _SECTIONS:
+            yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
+    if len(right) > _SECTIONS and not full:
+        yield from _right_table(right)
+    if report.kinks:
+        yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
+    if report.instabilities:
+        told = [b for i in report.instabilities for b in _instability(i)]
+        yield Section("Right, and still not safe in floats", tuple(told))
+    if report.notes:
+        yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
+    domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
+    assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
+    if assumed:
+        yield Section("Assumed", (Items(tuple(map(sentence, assumed))),))
+    yield Footer(_footer(report))
+    if full:
+        yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
+
+
+# ------------------------------------------------------------------------------------------------ the answer
+
+_RANK = {"refuted": 0, "undecided": 1, "agrees": 2, "proved": 3}
+_WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
+
+
+def _answer(report: Report) -> str:
+    of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
+    for claim in report.claims.values():
+        of[claim.kind].append(claim)
+    wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
+    right = _are([*agreeing, *proved], "right")
+    if wrong:
+        rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
+        return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(wrong)}{f' ({rest})' if rest else ''}."
+    if open_:
+        rest = f" ({right})" if right else ""
+        return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
+    if agreeing:
+        rest = f" ({_are(proved, 'proved')})" if proved else ""
+        return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}; no proof was found{rest}."
+    one = len(proved) == 1
+    return f"Right, and proved: {_yours(report, proved)} {'is the derivative' if one else 'are the derivatives'}."
+
+
+def _yours(report: Report, claims: Sequence[Claim]) -> str:
+    kinds = {_kind_of_derivative(report, c) for c in claims}
+    word = kinds.pop() if len(kinds) == 1 else "derivative"
+    return f"your {word if len(claims) == 1 else plural(word)} for {listed([c.name for c in claims])}"
+
+
+def _kind_of_derivative(report: Report, claim: Claim) -> str:
+    if report.order == 2:
+        return "Hessian"
+    shape = claim.exact.shape(claim.exact.output)
+    return "gradient" if tuple(shape) == np.shape(report.point[claim.name]) else "Jacobian"
+
+
+def _not_the_derivative(wrong: Sequence[Claim]) -> str:
+    reasons = {c.witness.reason for c in wrong if c.witness is not None}
+    one = len(wrong) == 1
+    if reasons == {"shape"}:
+        return "has the wrong shape" if one else "have the wrong shapes"
+    return "is not the derivative" if one else "are not the derivatives"
+
+
+def _agreement(claims: Sequence[Claim]) -> str:
+    """What is known of claims that agree: the least of what is known of each."""
+    verdicts = [c.verdict for c in claims if isinstance(c.verdict, Agrees)]
+    points = min(v.points for v in verdicts)
+    one = len(claims) == 1
+    where = "at your point" if points == 1 else f"at {points} points"
+    text = f"{'agrees' if one else 'agree'} with the {'derivative' if one else 'derivatives'} {where}"
+    if any(v.typed for v in verdicts):
+        text += ", up to the digits of the constants that you typed"
+    bounds = [v.certificate.error_bound if v.certificate else None for v in verdicts]
+    if any(b is None for b in bounds):
+        return text
+    return f"{text} and modulo random primes (chance of error {_below(max(b for b in bounds if b is not None))})"
+
+
+def _below(bound: float) -> str:
+    """A bound on a probability, rounded up to a power of ten."""
+    return f"< 1e{math.floor(math.log10(bound)) + 1:d}" if bound > 1e-300 else "< 1e-300"
+
+
+def _are(claims: Sequence[Claim], word: str) -> str:
+    return f"{listed([c.name for c in claims])} {'is' if len(claims) == 1 else 'are'} {word}" if claims else ""
+
+
+# ------------------------------------------------------------------------------------------------ one derivative
+
+
+def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+    match claim.verdict:
+        case Refuted(witness=witness, others=others):
+            yield from _refutation(report, claim, witness)
+            for other in others if full else ():
+                yield from _witness(report, claim, other)
+        case Undecided(why=why, tried=tried):
+            yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
+        case Agrees() as agrees:
+            yield Paragraph(_agrees(agrees, full))
+        case Proved() as proved:
+            yield from _proof(claim, proved, full)
+    if claim.note:
+        yield Paragraph(sentence(claim.note))
+    if claim.rounding is not None:
+        yield Paragraph(f"In {claim.rounding.dtype}: {claim.rounding.sentence}.")
+        if full:
+            yield _sides(claim)
+    if full and claim.kind != "refuted":
+        yield from _at_your_point(report, claim)
+
+
+def _refutation(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
+    if witness.reason == "shape":
+        yield Paragraph(f"Yours has {witness.hand}, the derivative has {witness.exact}.")
+        return
+    yield from _witness(report, claim, witness)
+    if not _is_own(report, witness):
+        yield from _at_your_point(report, claim)
+
+
+def _is_own(report: Report, witness: Witness) -> bool:
+    return all(unmoved(value, report.point.get(name)) for name, value in witness.point.items())
+
+
+def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
+    rows = [("yours", witness.hand), ("exact", witness.exact)]
+    if report.given and _is_own(report, witness):
+        if claim.autograd_value is not None:
+            rows.append(("autograd", number(at_entry(claim.autograd_value, witness.entry))))
+        where = _own_point(report, witness.entry)
+    else:
+        where = f"At {witness_text(witness.point, report.point, claim.name, witness.entry)}{_in_entry(witness.entry)}:"
+    yield Values(where, tuple(rows))
+    if witness.reason == "undefined":
+        yield Paragraph("There the derivative has a value, and yours has none.")
+
+
+def _own_point(report: Report, entry: tuple[int, ...] | None) -> str:
+    inputs = own_text(report.point)
+    return f"At your own point{f' ({inputs})' if inputs else ''}{_in_entry(entry)}:"
+
+
+def _in_entry(entry: tuple[int, ...] | None) -> str:
+    return "" if entry is None else f", in entry {place_of(entry)}"
+
+
+def _at_your_point(report: Report, claim: Claim) -> Iterator[Block]:
+    """The values at the user's own point, in the entry where yours is furthest from the exact one."""
+    if not report.given or claim.hand_value is None or claim.exact_value is None:
+        return
+    exact = np.asarray(claim.exact_value)
+    if exact.size == 0 or np.size(claim.hand_value) != exact.size:
+        return
+    hand = np.reshape(claim.hand_value, exact.shape)
+    with np.errstate(all="ignore"):
+        far = np.nan_to_num(np.abs(hand - exact), nan=np.inf).reshape(-1)
+    k = int(far.argmax())
+    entry = tuple(int(i) for i in np.unravel_index(k, exact.shape)) if exact.shape else None
+    values = [hand.reshape(-1)[k], exact.reshape(-1)[k]]
+    if claim.autograd_value is not None:
+        values.append(np.reshape(claim.autograd_value, -1)[k])
+    rows = zip(("yours", "exact", "autograd"), together(*values), strict=False)
+    yield Values(_own_point(report, entry), tuple(rows))
+
+
+def _agrees(verdict: Agrees, full: bool) -> str:
+    where = "at your point" if verdict.points == 1 else f"at {counted(verdict.points, 'point')}"
+    text = f"Equal to {verdict.bits} bits {where}"
+    if verdict.typed:
+        text = f"Equal {where} up to {verdict.typed}"
+    shown = verdict.certificate
+    if shown:
+        text += f", and modulo random primes in {counted(shown.trials, 'trial')} (chance of error "
+        text += f"{_below(shown.error_bound)})"
+        if full and shown.oracles:
+            text += f", where of {listed(list(shown.oracles))} only that equal arguments give equal values was used"
+    return f"{text}.{' ' + sentence(verdict.why_not_proved) if verdict.why_not_proved else ''}"
+
+
+def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
+    yield Paragraph(in_brief(verdict.proofs, claim.exact))
+    if full:
+        yield Items(tuple(conditions(verdict.proofs, claim.exact)))
+        for proof in verdict.proofs:
+            yield Items(tuple(map(str, proof.links)))
+
+
+def _sides(claim: Claim) -> Table:
+    rounding = claim.rounding
+    assert rounding is not None
+    rows = []
+    for name, side in (("yours", rounding.hand), ("autograd", rounding.autograd)):
+        if side is not None:
+            bound = "none" if side.bound is None else number(side.bound, 3)
+            rows.append((name, number(side.largest, 3), number(side.median, 3), bound))
+    return Table((f"ulps of {rounding.dtype}", "largest", "median", "bound"), tuple(rows))
+
+
+def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
+    """Many right derivatives: a row each."""
+    rows = []
+    for claim in claims:
+        r = claim.rounding
+        mine = "" if r is None else number(r.hand.largest, 2)
+        other = "" if r is None or r.autograd is None else number(r.autograd.largest, 2)
+        rows.append((claim.name, _WORD[claim.kind], mine, other))
+    dtypes = {c.rounding.dtype: None for c in claims if c.rounding is not None}
+    if not dtypes:
+        yield Table(("input", "verdict"), tuple((name, word) for name, word, _, _ in rows))
+        return
+    yield Table(("input", "verdict", "yours", "autograd"), tuple(rows))
+    yield Paragraph(f"The last columns are the largest errors, in ulps of {listed(list(dtypes))}.")
+
+
+# ------------------------------------------------------------------------------------------------ other findings
+
+
+def _kink(kink: Kink, report: Report) -> str:
+    entry = "" if kink.entry is None else place_of(kink.entry)
+    line = f" ({kink.where})" if kink.where else ""
+    alone = len(report.point) == 1 and np.ndim(report.point[kink.input]) == 0  # two sides, and both were seen
+    low, high = number(kink.low), number(kink.high)
+    slopes = f"the slopes beside it are {low} and {high}"
+    if not alone:
+        slopes = f"beside it, on the rays that were tried, the slopes run from {low} to {high}"
+    said = f"there yours gives {number(kink.hand)}"
+    if kink.hand != kink.hand:
+        said = "there yours gives no number"
+    if kink.autograd is not None:
+        said += f", autograd {number(kink.autograd)}"
+    choice = "; any number between the slopes is a convention, not an error" if kink.inside else ""
+    return f"{kink.input}{entry}: your point is on a kink{line}; {slopes}; {said}{choice}."
+
+
+def _instability(found: Instability) -> Iterator[Block]:
+    entry = "" if found.entry is None else place_of(found.entry)
+    mine, truth = together(found.computed, found.exact)
+    who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
+    what = f"{who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
+    yield Paragraph(f"{found.claim}{entry}: {what}.")
+    if found.source is not None and found.source.text:
+        place = None if found.source.line is None else f"line {found.source.line}"
+        yield Code(found.source.text, place, found.source.span)
+
+
+def _footer(report: Report) -> str:
+    counts: Mapping[str, int] = report.counts
+    parts = []
+    if counts.get("points"):
+        branches = counts.get("branches", 1)
+        paths = f", on {branches} branches of the code" if branches > 1 else ""
+        parts.append(f"looked at {counted(counts['points'], 'point')}{paths}")
+    if counts.get("outside"):
+        parts.append(f"{counts['outside']} more outside the domain")
+    parts.append(f"seed {report.seed}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."

@@ -1,0 +1,83 @@
+"""Proofs in words: the rules that were used, and where they hold, in the user's names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from symgrad.domains import depends_on
+from symgrad.program import Program
+from symgrad.proof import Proof
+from symgrad.report.words import counted, listed
+
+__all__ = ["conditions", "in_brief", "name_of", "rules"]
+
+_RULES = {
+    "congruence": "the same operations on equal values",
+    "linear": "sums of the same terms",
+    "field": "exact arithmetic of fractions",
+    "shared": "exact arithmetic of fractions",
+}
+_SHOWN = 3  # conditions that a short report names
+
+
+def rules(proofs: Sequence[Proof]) -> tuple[str, ...]:
+    """The rules that the proofs rest on, in words, each once."""
+    used = dict.fromkeys(link.rule for proof in proofs for link in proof.links) or {"congruence": None}
+    return tuple(dict.fromkeys(_RULES[rule] for rule in used))
+
+
+def in_brief(proofs: Sequence[Proof], program: Program) -> str:
+    """One or two sentences: by which rules, in how many branches, and where."""
+    text = f"By {listed(rules(proofs))}"
+    if any(link.expanded for proof in proofs for link in proof.links):
+        text += ", with tanh and sigmoid written in exp"
+    links = sum(len(proof.links) for proof in proofs)
+    if links > 1:
+        text += f", in {counted(links, 'link')}"
+    if len(proofs) > 1:
+        text += f", for each of the {len(proofs)} branches that were reached"
+    where = list(conditions(proofs, program))
+    if len(where) > _SHOWN:
+        where = [*where[: _SHOWN - 1], "every other step is defined"]
+    return f"{text}.{f' It holds where {listed(where)}.' if where else ''}"
+
+
+def conditions(proofs: Sequence[Proof], program: Program) -> Iterator[str]:
+    """Where the equality is claimed, each condition once: the ones that can be named, then the rest."""
+    named: dict[str, None] = {}
+    unnamed = False
+    moving = depends_on(program, program.inputs)
+    for proof in proofs:
+        for condition in proof.conditions:
+            if condition.step is None or len(proofs) > 1:
+                unnamed = True
+                continue
+            if condition.step not in moving:
+                continue  # a constant: it met the condition at every point, having met it at one
+            name = name_of(program, condition.step)
+            if name is None:
+                unnamed = True
+            else:
+                named[f"{name} {condition.what}"] = None
+    positive = {text.removesuffix(" is positive") for text in named if text.endswith(" is positive")}
+    weaker = {f"{name} {what}" for name in positive for what in ("is not zero", "is not negative")}
+    yield from (text for text in named if text not in weaker)
+    if unnamed:
+        yield "every other step is defined" if named else "every step is defined"
+
+
+def name_of(program: Program, step: int) -> str | None:
+    """What the user calls a step: an input, a variable (``h[3]`` the fourth time), or the text that computes it."""
+    while program.steps[step].op in ("pick", "cast", "name") and len(program.steps[step].args) == 1:
+        step = program.steps[step].args[0]  # a layout: broadcasting, most of all
+    for name, i in program.inputs.items():
+        if i == step:
+            return name
+    for b in program.bindings:
+        if b.step == step:
+            again = any(c.name == b.name and c.version for c in program.bindings)
+            return f"{b.name}[{b.version}]" if again else b.name
+    source = program.steps[step].source
+    if source is None or source.span is None:
+        return None
+    return source.text[source.span[0] : source.span[1]].strip() or None
