@@ -38,7 +38,7 @@ def letter(name: str, shape: tuple[int, ...] = (), *, real: bool = True) -> Any:
     """
     if not shape:
         return sp.Symbol(name, real=True) if real else sp.Symbol(name)
-    base = sp.IndexedBase(name, shape=shape, real=True) if real else sp.IndexedBase(name, shape=shape)
+    base: Any = sp.IndexedBase(name, shape=shape, real=True) if real else sp.IndexedBase(name, shape=shape)
     return array_of([base[i] for i in np.ndindex(shape)], shape)
 
 
@@ -61,8 +61,7 @@ def meaning(
     position = program.output if position is None else position
     _check(program, position, operations, depth)
     inputs = {
-        name: letter(name, program.shape(i), real=not program.steps[i].is_complex)
-        for name, i in program.inputs.items()
+        name: letter(name, program.shape(i), real=not program.steps[i].is_complex) for name, i in program.inputs.items()
     }
     return interpret(program, Exact(), inputs, [position])[position]
 
@@ -128,19 +127,19 @@ def _number(x: Any) -> sp.Expr:
     return sp.Rational(x.numerator, x.denominator)
 
 
-def _apply(row: str, args: tuple[sp.Expr, ...]) -> sp.Expr:
+def _apply(row: str, args: tuple[Any, ...]) -> Any:
     """A row's exact column of these arguments.
 
     SymPy's functions look into their arguments while they are built, at a cost that is exponential in the nesting of
     tanh; a head that is one function is therefore built unevaluated around anything but a small argument.
     """
-    exact = OPS[row].exact
+    exact: Any = OPS[row].exact
     if len(args) == 1 and exact.args == (X,) and isinstance(exact, sp.Function) and _ops(args[0]) > _CHEAP:
         return exact.func(args[0], evaluate=False)
     return exact.xreplace(dict(zip((X, Y), args, strict=False)))
 
 
-def _ops(e: sp.Expr) -> int:
+def _ops(e: Any) -> int:
     """How many nodes an expression has, counted up to a few."""
     n, stack = 0, [e]
     while stack and n <= _CHEAP:

@@ -20,7 +20,8 @@ _LARGEST = 4096  # entries of a constant tensor that is folded
 def nearest(ball: Any) -> float | complex | None:
     """The double nearest to a narrow ball (ties and the ball's own width aside), or None if it is not finite.
 
-    >>> nearest(arb(2).sqrt())
+    >>> with precision(200):
+    ...     nearest(arb(2).sqrt())
     1.4142135623730951
     """
     if isinstance(ball, acb):

@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["NARROW", "TURNING", "WIDE", "Extension", "Field", "Retry", "Value", "extended", "tower"]
+__all__ = ["LOW_TURNING", "NARROW", "TURNING", "WIDE", "Extension", "Field", "Retry", "Value", "extended", "tower"]
 
 Value = Any
 U = np.uint64
 
 # First primes of towers of four.  In the first two each prime is 2 * p + 1 and is 3 modulo 4, so that -1 has no
-# square root, and among the square roots of a number one is a square.  In the third the multipliers are 4, 12, 4 and
-# each prime is 5 modulo 8, so that -1 has a square root i, and exp(i u) turns.
+# square root, and among the square roots of a number one is a square.  In the others the multipliers are 4, 12, 4 and
+# each prime is 5 modulo 8, so that -1 has a square root i, and exp(i u) turns.  NARROW and LOW_TURNING are small enough
+# for discrete logarithms.
 WIDE = (137471459, 157676699, 166418699, 167135099, 198451559, 212879399, 231486539, 243347939, 246440399, 250172519)
 NARROW = (1218779, 1269179, 1342499, 1390979, 1494659, 1598699, 1625699, 1632899, 1652879, 1866239, 1955939)
 TURNING = (9424237, 9768133, 10282813, 11180557, 11588413, 12059533, 12588853, 14013157, 14173693, 14252053, 15415333)
+LOW_TURNING = (262957, 267493, 287557, 349933, 356197, 378997, 458797, 469717, 474037, 511933)
 _TURNING_MULTIPLIERS = (4, 12, 4)
 
 
@@ -177,7 +179,7 @@ def _powers(g: int, p: int) -> np.ndarray:
     return np.array([[pow(g, d << (8 * k), p) for d in range(256)] for k in range(4)], dtype=U)
 
 
-@functools.lru_cache(maxsize=32)
+@functools.lru_cache(maxsize=128)
 def _baby_steps(g: int, p: int, n: int) -> tuple[np.ndarray, np.ndarray, int, int]:
     """The first 2**15 powers of g in order of size, their exponents, g ** -2**15 and 2**15."""
     stride = 1 << 15
@@ -191,7 +193,7 @@ def _baby_steps(g: int, p: int, n: int) -> tuple[np.ndarray, np.ndarray, int, in
 @functools.lru_cache(maxsize=64)
 def tower(first: int) -> tuple[Field, ...]:
     """The fields of the tower that begins at a prime of the tables."""
-    turning = first in TURNING
+    turning = first in TURNING + LOW_TURNING
     fields: list[Field] = []
     p, below, c = first, 0, 0
     for k in range(4):

@@ -123,7 +123,7 @@ def _constant(b: Builder, step: Step) -> int:
             return b.emit("exp", (b.number(1),), None, ())
         if exact is sp.GoldenRatio:
             exact = (1 + sp.sqrt(5)) / 2
-        if not exact.is_NumberSymbol:
+        if not exact.is_NumberSymbol and exact.is_finite is not False and exact is not sp.nan:
             return _inline(b, _closed(exact), {})
     return b.emit("constant", (), step.params, step.shape, step.dtype)
 
@@ -134,11 +134,11 @@ def _closed(exact: sp.Expr) -> Program:
     return b.build({"value": lower(b, exact, {})})
 
 
-def _exp(b: Builder, step: Step, a: int) -> int:
+def _exp(b: Builder, step: Step, a: int, depth: int = 0) -> int:
     """exp(a), where a = u - log(v) up to layouts is written exp(u) / v: the logarithm has no more to say."""
     s = b.steps[a]
-    if s.op in ("add", "sub") and any(_logarithm(b, x) is not None for x in s.args):
-        left, right = (_exp(b, step, x) for x in s.args)
+    if s.op in ("add", "sub") and depth < 32 and any(_logarithm(b, x) is not None for x in s.args):
+        left, right = (_exp(b, step, x, depth + 1) for x in s.args)
         return b.emit("mul" if s.op == "add" else "div", (left, right), None, step.shape, step.dtype)
     inner = _logarithm(b, a)
     return b.emit("exp", (a,), None, step.shape, step.dtype) if inner is None else inner

@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.evaluation.modular import NARROW, TURNING, WIDE, Field, Retry, Value, extended, tower
+from symgrad.evaluation.modular import LOW_TURNING, NARROW, TURNING, WIDE, Field, Retry, Value, extended, tower
 from symgrad.evaluation.primitives import number_of, primitive
 from symgrad.evaluation.residue_rows import NoResidue, Residues
 from symgrad.program import Program, Step, size
@@ -84,6 +84,7 @@ class Plan:
         self.order: list[tuple[Node, tuple[int, ...]]] = []
         self.slot: dict[Node, int] = {}
         self.work = 0
+        self.logarithms = any(s.op in ("log", "pow") for s in steps)
         self._arrange()
 
     def _arrange(self) -> None:
@@ -165,7 +166,8 @@ class Plan:
         return {i: values[self.slot[i, self.home, 0]] for i in self.wanted}
 
     def fields(self, seed: int) -> Sequence[Field]:
-        firsts = {"wide": WIDE, "narrow": NARROW, "turning": TURNING, "extended": NARROW}[self.kind]
+        turning = LOW_TURNING if self.logarithms else TURNING
+        firsts = {"wide": WIDE, "narrow": NARROW, "turning": turning, "extended": NARROW}[self.kind]
         first = firsts[seed % len(firsts)]
         return extended(first) if self.kind == "extended" else tower(first)
 

@@ -19,7 +19,7 @@ import torch
 
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.folding import folded
-from symgrad.evaluation.torch_printer import Line, StepPrinter
+from symgrad.evaluation.torch_printer import OWN, Line, StepPrinter
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.indexed import Indices
 from symgrad.lifting.lowering import lower
@@ -40,7 +40,7 @@ class TorchFunction:
     >>> x = sp.Symbol("x")
     >>> f = torch_function(sp.exp(-x) / (1 + sp.exp(-x))**2, [x])
     >>> f(torch.tensor([0.0, 500.0], dtype=torch.float64))
-    tensor([2.5000e-01, 7.1246e-218], dtype=torch.float64)
+    tensor([ 2.5000e-01, 7.1246e-218], dtype=torch.float64)
 
     Inputs are tensors, arrays or numbers.  The result has the inputs' common dtype (numbers do not count; float64 if
     there are only numbers) and their device; float16 and bfloat16 are computed in float32 and rounded once at the
@@ -84,7 +84,9 @@ class TorchFunction:
 
     def _bound(self, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         if len(positional) > len(self.names):
-            raise BadInput(f"{len(positional)} inputs are given, and there are {len(self.names)}: {', '.join(self.names)}.")
+            raise BadInput(
+                f"{len(positional)} inputs are given, and there are {len(self.names)}: {', '.join(self.names)}."
+            )
         values = dict(zip(self.names, positional, strict=False))
         for name, value in named.items():
             if name not in self.names:
@@ -159,11 +161,11 @@ def torch_function(formula: Any, args: Iterable[Any]) -> TorchFunction:
                 raise UnknownName(f"{name!r} in {f} is not among the arguments. {near}".rstrip())
     indices, matrices = Indices(b, b.inputs, {}, 0, {}, "float64"), Matrices(b, b.inputs, {}, "float64")
 
-    def extension(e: sp.Basic) -> Any:
+    def extension(e: Any) -> Any:
         plan = indices.plan(e)
         return plan if plan is not None else matrices.plan(e)
 
-    env: dict[sp.Basic, int] = {s: b.inputs[s.name] for f in formulas for s in f.symbols}
+    env: dict[Any, int] = {s: b.inputs[s.name] for f in formulas for s in f.symbols}
     outputs = {
         str(k): lower(b, f.formula, env, form="stable", keep_choices=True, extension=extension)
         for k, f in enumerate(formulas)
@@ -179,12 +181,12 @@ def source(program: Program) -> str:
     import torch
     <BLANKLINE>
     def function(x):
-        v2 = 2 * x
-        v3 = torch.tanh(v2)
-        v5 = v3 / 3
-        return v5
+        v1 = 2 * x
+        v2 = torch.tanh(v1)
+        v3 = v2 / 3
+        return v3
     """
-    taken = {"torch", "like", "function"}
+    taken = {"torch", "like", "function", "OPS", *OWN}
     names: dict[int, str] = {}
     for name, i in program.inputs.items():
         clean = "".join(c if c.isidentifier() or c.isdigit() else "_" for c in name)
@@ -196,14 +198,16 @@ def source(program: Program) -> str:
         taken.add(clean)
     printer, lines, results = _lines(program, "", names)
     body = [f"    {symbol} = {printer.doprint(line)}" for symbol, line in lines]
-    body.append(f"    return {', '.join(printer.doprint(r) for r in results)}")
+    body.append(f"    return {', '.join(str(printer.doprint(r)) for r in results)}")
     if any("like" in line for line in body):
         first = names[next(iter(program.inputs.values()))] if program.inputs else "torch.zeros(())"
         body.insert(0, f"    like = {first}")
     head = ["import torch"]
     for name, value in printer.captured.items():
-        if name.startswith("kernel_"):
-            head += ["from symgrad.ops.scalars import OPS"] if len(head) == 1 else []
+        if name in OWN:
+            head.append(f"from symgrad.evaluation.torch_printer import {name}")
+        elif name.startswith("kernel_"):
+            head.append("from symgrad.ops.scalars import OPS")
             head.append(f'{name} = OPS["{name.removeprefix("kernel_")}"].torch')
         else:
             kind = ", dtype=torch.float64" if value.dtype == torch.float64 else ""
@@ -215,23 +219,22 @@ def source(program: Program) -> str:
 
 
 def _reserved(name: str) -> bool:
-    return name[0] == "v" and name[1:].isdigit() or name.partition("_")[0] in ("index", "constant", "kernel", "kept")
+    return (name[0] == "v" and name[1:].isdigit()) or name.partition("_")[0] in ("index", "constant", "kernel", "kept")
 
 
 def _lines(
     program: Program, prefix: str, names: Mapping[int, str]
-) -> tuple[StepPrinter, list[tuple[sp.Symbol, sp.Expr]], list[sp.Expr]]:
+) -> tuple[StepPrinter, list[tuple[sp.Symbol, Any]], list[Any]]:
     """The printer, one (symbol, step) for each step that is needed, and the results."""
     wanted = program.needed(program.outputs.values())
     numbers = folded(program, wanted)
-    alive = [i for i in _alive(program, numbers)]
-    symbols = {i: sp.Symbol(names[i] if i in names else f"v{i}") for i in wanted} | {
-        i: sp.Symbol(n) for i, n in names.items()
-    }
+    alive = _alive(program, numbers)
+    own = (i for i in alive if i not in names)
+    symbols = {i: sp.Symbol(f"v{k}") for k, i in enumerate(own, start=1)} | {i: sp.Symbol(n) for i, n in names.items()}
     printer = StepPrinter(program, numbers, prefix)
     nothing = sp.Symbol("None")
 
-    def line(i: int) -> sp.Expr:
+    def line(i: int) -> Any:
         return Line(i, *(nothing if a in numbers else symbols[a] for a in program.steps[i].args))
 
     lines = [(symbols[i], line(i)) for i in alive if program.steps[i].op != "input"]
@@ -264,7 +267,7 @@ def _compiled(program: Program) -> tuple[Callable[..., list[torch.Tensor]], bool
         results,
         modules=[{"torch": torch, **printer.captured}],
         printer=printer,
-        cse=lambda _: (lines, results),
+        cse=lambda _: (lines, results),  # type: ignore[arg-type]  # a callable is documented
     )
     steps = [program.steps[int(line.args[0])] for _, line in lines]  # type: ignore[arg-type]
     outputs = [program.steps[i] for i in program.outputs.values()]
@@ -279,7 +282,8 @@ def _argument(arg: Any) -> tuple[str, Shape]:
         return arg.name, ()
     if isinstance(arg, (sp.MatrixSymbol, sp.IndexedBase)) and arg.shape and all(n.is_Integer for n in arg.shape):
         name = arg.name if isinstance(arg, sp.MatrixSymbol) else str(arg.label)
-        return name, tuple(int(n) for n in arg.shape)
+        lengths: Any = arg.shape
+        return name, tuple(int(n) for n in lengths)
     raise BadInput(
         f"{arg!r} cannot be an argument.",
         instead="Pass symbols, or MatrixSymbol and IndexedBase with a shape in numbers.",

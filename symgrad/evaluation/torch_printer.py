@@ -7,6 +7,7 @@ every line also works under ``torch.vmap``.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -20,7 +21,7 @@ from symgrad.lifting.indexed import affine
 from symgrad.ops.scalars import OPS
 from symgrad.program import Program, Shape, Step, Strided, dense, positions, size
 
-__all__ = ["Line", "StepPrinter", "torch_name"]
+__all__ = ["OWN", "Line", "StepPrinter", "gamma", "log_ndtr", "torch_name"]
 
 _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _RELATION = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
@@ -40,12 +41,29 @@ _UNARY = {
 }
 _WITH_PARAMS = {
     "powi": "{0}**{params}",
-    "polygamma": "torch.polygamma({params}, {0})",
     "softmax": "torch.softmax({0}, {params})",
     "log_softmax": "torch.log_softmax({0}, {params})",
     "logsumexp": "torch.logsumexp({0}, {params}, keepdim=True)",
 }
 _BINARY = {"matmul": "{} @ {}", "solve": "torch.linalg.solve({}, {})"}
+
+
+def gamma(x: torch.Tensor) -> torch.Tensor:
+    """The gamma function, with a derivative for autograd on both sides of zero: no branch meets a pole of its own."""
+    right = x > 0
+    value = torch.where(right, x, 1 - x).lgamma().exp()
+    return torch.where(right, value, math.pi / (torch.sin(math.pi * torch.where(right, 0.5, x)) * value))
+
+
+def log_ndtr(x: torch.Tensor) -> torch.Tensor:
+    """log of the normal distribution function, which `torch.special.log_ndtr` cannot map over a batch."""
+    left = x < -1
+    t = x * math.sqrt(0.5)
+    tail = torch.log(torch.special.erfcx(-torch.where(left, t, -1.0)) / 2) - t * t
+    return torch.where(left, tail, torch.log1p(-torch.erfc(torch.where(left, 0.0, t)) / 2))
+
+
+OWN = {"gamma": gamma, "log_ndtr": log_ndtr}
 
 
 class Line(sp.Function):
@@ -57,7 +75,11 @@ class Line(sp.Function):
 def torch_name(row: str) -> str | None:
     """The name under which torch itself has a row's kernel, or None if the kernel is the table's own."""
     kernel = OPS[row].torch
-    for module, prefix in ((torch, "torch"), (torch.special, "torch.special"), (torch.nn.functional, "torch.nn.functional")):
+    for module, prefix in (
+        (torch, "torch"),
+        (torch.special, "torch.special"),
+        (torch.nn.functional, "torch.nn.functional"),
+    ):
         name = getattr(kernel, "__name__", "").removeprefix("special_")
         if getattr(module, name, None) is kernel:
             return f"{prefix}.{name}"
@@ -76,7 +98,7 @@ class StepPrinter(TorchPrinter):
         self.program, self.numbers, self.prefix = program, numbers, prefix
         self.captured: dict[str, Any] = {}
 
-    def _print_Line(self, e: sp.Function) -> str:
+    def _print_Line(self, e: Any) -> str:
         i = int(e.args[0])  # type: ignore[arg-type]
         if i in self.numbers:
             return self.tensor(i)
@@ -95,6 +117,15 @@ class StepPrinter(TorchPrinter):
         match step.op:
             case "pow":
                 return f"torch.pow({args[0]}, {self.operand(step.args[1], symbols[1])})"
+            case "polygamma":  # torch.polygamma(1, x) has only ten digits; the Hurwitz zeta function has all
+                n = step.params
+                return f"{(-1) ** (n + 1) * math.factorial(n)}*torch.special.zeta({n + 1}, {args[0]})"
+            case "heaviside":  # torch.heaviside has no derivative for autograd
+                one, zero = (f"{self.prefix}like.new_full((), {k})" for k in (1, 0))
+                x, at_zero = args
+                return f"torch.where({x} > 0, {one}, torch.where({x} < 0, {zero}, {at_zero} + 0*{x}))"
+            case "gamma" | "log_ndtr":
+                return f"{self.capture(step.op, OWN[step.op])}({args[0]})"
             case "imag":
                 return f"torch.imag({args[0]} + 0j)"
             case "constant":
@@ -182,10 +213,10 @@ class StepPrinter(TorchPrinter):
         return out if len(step.shape) == 1 else f"{out}.reshape({step.shape})"
 
     # -------------------------------------------------------------------------------- choices
-    def select(self, step: Step, args: Sequence[str], operands: Sequence[str]) -> str:
+    def select(self, step: Step, args: list[str], operands: list[str]) -> str:
         """The first branch whose condition holds, NaN where none does."""
         n, recipe = step.params
-        values, sides = args[:n], list(operands[n:])
+        values, sides = args[:n], [*operands[n:]]
         for k in range(0, len(sides), 2):
             if {step.args[n + k], step.args[n + k + 1]} <= self.numbers.keys():
                 sides[k] = args[n + k]  # two numbers: one of them must be a tensor

@@ -19,12 +19,28 @@ from symgrad.ops.scalars import OPS, X, Y
 from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Builder, Constant, Program, Step, interpret, positions, size
 
-__all__ = ["RELATIONS", "Point", "choose", "decide"]
+__all__ = ["RELATIONS", "Point", "choose", "compare", "decide", "given"]
 
 _BITS = 200
 _SAME = mpmath.mpf(2) ** -150
 RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
-_SWAPPED = {"lt": "gt", "le": "ge"}
+
+
+def given(value: Any, dtype: str) -> tuple[np.ndarray, str]:
+    """A value of an input (a number, an array, a tensor) rounded to ``dtype``, and the input's own dtype."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.resolve_conj().numpy() if value.dtype.is_complex else value.double().numpy()
+    array = np.asarray(value)
+    if array.dtype == object and any(
+        isinstance(x, complex) or getattr(x, "is_real", True) is False for x in array.flat
+    ):
+        array = array.astype(np.complex128)
+    if array.dtype.kind == "c":
+        dtype = "complex64" if dtype in ("float32", "complex64") else "complex128"
+        return array.astype(dtype), dtype
+    array = array.astype(np.float64)
+    return array.astype(dtype).astype(np.float64) if dtype in ("float16", "float32") else array, dtype
 
 
 class Point:
@@ -32,10 +48,13 @@ class Point:
 
     def __init__(self, builder: Builder, values: Mapping[int, Any]) -> None:
         self.builder = builder
-        self.values = {i: _exactly(v) for i, v in values.items()}
+        self.given = dict(values)
+        self.values: dict[int, np.ndarray] = {}
 
     def __getitem__(self, step: int) -> np.ndarray:
         b = self.builder
+        self.values |= {i: _exactly(v) for i, v in self.given.items()}
+        self.given.clear()
         if step not in self.values:
             program = Program(b.inputs, tuple(b.steps), {})
             with mpmath.workprec(_BITS):
@@ -178,10 +197,10 @@ def _linear_algebra(op: str, a: np.ndarray, b: np.ndarray | None = None) -> np.n
 # ------------------------------------------------------------------------------------------------ choices
 
 
-Write = Callable[[sp.Basic], int]
+Write = Callable[[Any], int]
 
 
-def decide(b: Builder, condition: sp.Basic, write: Write, point: Point | None) -> np.ndarray:
+def decide(b: Builder, condition: Any, write: Write, point: Point | None) -> np.ndarray:
     """Where a SymPy condition holds; ``write`` gives the step of each side.  Each relation becomes a guard."""
     if condition in (sp.true, sp.false):
         return np.array(bool(condition))

@@ -1,287 +1,297 @@
-"""SymPy expressions -> steps.
-
-`lower` writes one scalar expression on a Builder; the derivative uses it too, for the derivatives that SymPy takes
-of the table's exact columns.
-"""
+"""SymPy formulas -> Programs at a point: scalars, matrices, matrix expressions, indexed sums."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import functools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import sympy as sp
-from sympy.core.function import AppliedUndef
+from sympy.matrices.expressions.matexpr import MatrixElement
 
-from symgrad.errors import AmbiguousBranch, UnknownOperation
-from symgrad.ops.scalars import by_head, find, unknown
-from symgrad.program import Builder
+from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, close_names
+from symgrad.lifting.branches import Point, given
+from symgrad.lifting.indexed import Indices, OutOfRange
+from symgrad.lifting.lowering import holds, lower
+from symgrad.lifting.matrices import Matrices, entries_of
+from symgrad.program import Builder, Program, Source
 
-__all__ = ["holds", "lower"]
-
-_HALF = sp.Rational(1, 2)
-_RECIPROCAL = {
-    sp.cot: sp.tan,
-    sp.sec: sp.cos,
-    sp.csc: sp.sin,
-    sp.coth: sp.tanh,
-    sp.sech: sp.cosh,
-    sp.csch: sp.sinh,
-}
-_OF_RECIPROCAL = {
-    sp.acot: sp.atan,
-    sp.asec: sp.acos,
-    sp.acsc: sp.asin,
-    sp.acoth: sp.atanh,
-    sp.asech: sp.acosh,
-    sp.acsch: sp.asinh,
-}
-_REFUSED = (sp.Derivative, sp.Subs, sp.Integral, sp.DiracDelta, sp.Product, AppliedUndef)
+__all__ = ["Expression", "holds", "lower"]
 
 
-def lower(
-    builder: Builder,
-    expression: sp.Expr,
-    env: dict[sp.Basic, int],
-    *,
-    dtype: str = "float64",
-    point: Mapping[sp.Basic, Any] | None = None,
-) -> int:
-    """Write ``expression`` on ``builder`` and return its step.
+@dataclass(frozen=True)
+class Expression:
+    """A formula that was built in SymPy: a scalar, a matrix, an array, or a matrix expression.
 
-    ``env`` maps expressions that are already written to their steps, and is added to.  ``point`` gives the symbols'
-    exact values, for expressions that choose between branches.  No part of the expression is written twice.
+    Inputs go by name: two symbols of one name are one input, whatever is assumed of them (`assumptions` says what
+    is).  ``Indexed`` entries and ``Sum`` read tensors; symbols in limits and shapes are sizes, found from the
+    tensors.  ``first_index`` is what indices count from, 0 or 1; by default 0, and 1 where only that fits the
+    tensors.  ``axes`` are free indices, whose values are the axes of the result; a ``Lambda`` gives them too.
+
+    >>> U, x, (k, s, m, d) = sp.IndexedBase("U"), sp.IndexedBase("x"), sp.symbols("k s m d")
+    >>> formula = Expression(sp.Lambda(k, sp.tanh(sp.Sum(U[k, s] * x[s], (s, 1, d)))))
+    >>> formula.names, formula.sizes
+    (('U', 'x'), ('d',))
+    >>> formula.run({"U": [[1.0, 2.0, 3.0]] * 4, "x": [0.5, 0.5, 0.5]})
+    Program(U, x -> value; 9 steps)
     """
-    stack = [expression]
+
+    formula: Any
+    axes: tuple[Any, ...] = ()
+    first_index: int | None = None
+
+    def __post_init__(self) -> None:
+        formula: Any = self.formula
+        if isinstance(formula, str):
+            raise BadInput("text is not a SymPy formula.", instead="Pass the text itself; symgrad parses it.")
+        if isinstance(formula, (list, tuple, np.ndarray)):
+            formula = sp.Array(formula)
+        try:
+            formula = sp.sympify(formula, strict=True)
+        except sp.SympifyError:
+            raise BadInput(f"{type(self.formula).__name__} is not a SymPy formula.") from None
+        if isinstance(formula, sp.Lambda):
+            object.__setattr__(self, "axes", tuple(formula.variables))
+            formula = formula.expr
+        if entries_of(formula) is not None:
+            formula = formula.as_immutable()
+        if not isinstance(formula, (sp.Expr, sp.MatrixExpr, sp.NDimArray)):
+            raise BadFormula(f"{formula} is not a formula but a {type(formula).__name__}.")
+        object.__setattr__(self, "formula", formula)
+
+    def __str__(self) -> str:
+        try:
+            return str(self.formula)
+        except RecursionError:
+            return f"a nested {type(self.formula).__name__}"
+
+    # -------------------------------------------------------------------------------- what it is made of
+    @functools.cached_property
+    def _found(self) -> tuple[dict[str, list[Any]], dict[str, list[Any]], list[tuple]]:
+        """Inputs by name, sizes by name, and the uses of a bare index or a limit that tell a size."""
+        inputs: dict[str, list[Any]] = {}
+        sizes: dict[str, list[Any]] = {}
+        told: list[tuple] = []
+        for node, bound in _walk(self.formula, frozenset(self.axes)):
+            if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol)):
+                inputs.setdefault(_name(node), []).append(node)
+                shape: Any = node.shape
+                for n in shape or ():
+                    for symbol in n.free_symbols:
+                        sizes.setdefault(symbol.name, []).append(symbol)
+            elif isinstance(node, (sp.Sum, sp.Product)):
+                for limit in node.limits:
+                    told.append(("limit", node, limit))
+                    ends: Any = limit[1:]
+                    for x in ends:
+                        for symbol in x.free_symbols - bound:
+                            if symbol not in {v[0] for v in node.limits}:
+                                sizes.setdefault(symbol.name, []).append(symbol)
+            elif isinstance(node, sp.Symbol) and node not in bound:
+                inputs.setdefault(node.name, []).append(node)
+            if isinstance(node, (sp.Indexed, MatrixElement)):
+                told.append(("entry", node, None))
+        for name in sizes:
+            if all(isinstance(s, sp.Symbol) for s in inputs.get(name, ())):
+                sizes[name] += inputs.pop(name, [])
+        return inputs, sizes, told
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs: symbols, indexed bases and matrix symbols, sorted."""
+        return tuple(sorted(self._found[0]))
+
+    @property
+    def sizes(self) -> tuple[str, ...]:
+        """The symbols that are sizes, sorted: they stand in limits and shapes, and are not differentiated."""
+        return tuple(sorted(self._found[1]))
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """The scalar symbols that are inputs; several of one name are one input."""
+        return tuple(s for nodes in self._found[0].values() for s in nodes if isinstance(s, sp.Symbol))
+
+    @property
+    def assumptions(self) -> Mapping[str, Mapping[str, bool]]:
+        """What the symbols were declared to be, by name: ``{"x": {"positive": True}}``."""
+        found: dict[str, dict[str, bool]] = {}
+        for name, nodes in self._found[0].items():
+            for node in nodes:
+                symbol = node.label if isinstance(node, sp.IndexedBase) else node
+                declared = getattr(symbol, "_assumptions_orig", {}) if isinstance(symbol, sp.Symbol) else {}
+                for key, value in declared.items():
+                    if key == "commutative" or value is None:
+                        continue
+                    if found.setdefault(name, {}).setdefault(key, value) != value:
+                        raise BadInput(f"two symbols called {name!r} are declared differently: one {key}, one not.")
+        return found
+
+    # -------------------------------------------------------------------------------- running it
+    def run(self, point: Mapping[str, Any], dtype: str = "float64") -> Program:
+        """Return the Program of the formula at ``point``, in the operations that SymPy holds.
+
+        ``point`` maps each name to a number or an array.  Branches (Piecewise, Max, Min, Heaviside) are chosen at
+        the exact binary values, and each choice is a guard of the Program.
+
+        Raises `UnknownName` for a name without a value, `WrongShape` where tensors do not fit, `UnknownOperation`
+        for what is not a closed form (Derivative, Integral, an unknown function), `BadFormula` for infinities.
+        """
+        for name in self.names:
+            if name not in point:
+                near = close_names(name, point)
+                raise UnknownName(
+                    f"{name!r} has no value at the point. {near}".rstrip(),
+                    where=f"    {self}",
+                    instead=f"Pass at={{{name!r}: ...}}.",
+                )
+        if self.first_index is not None:
+            return self._run(point, dtype, self.first_index)
+        try:
+            return self._run(point, dtype, 0)
+        except OutOfRange as error:
+            try:
+                return self._run(point, dtype, 1)
+            except OutOfRange:
+                raise error from None
+
+    def _run(self, point: Mapping[str, Any], dtype: str, first: int) -> Program:
+        b = Builder(source=Source(str(self)))
+        inputs, _, _ = self._found
+        env: dict[Any, int] = {}
+        values: dict[int, Any] = {}
+        for name in self.names:
+            value, kind = given(point[name], dtype)
+            step = b.input(name, value.shape, kind)
+            values[step] = value
+            env |= {node: step for node in inputs[name] if isinstance(node, sp.Symbol)}
+        sizes = _Sizes(self, {n: b.shape(b.inputs[n]) for n in self.names}, point)
+        axes = {index: sizes.extent(index) for index in self.axes}
+        indices = Indices(b, b.inputs, sizes.known, first, axes, dtype)
+        matrices = Matrices(b, b.inputs, sizes.known, dtype)
+
+        def extension(e: Any) -> Any:
+            plan = indices.plan(e)
+            return plan if plan is not None else matrices.plan(e)
+
+        out = lower(
+            b,
+            self.formula,
+            env,
+            dtype=dtype,
+            point=Point(b, values),
+            form="as written",
+            extension=extension,
+        )
+        if axes:
+            out = b.broadcast(out, tuple(axes.values()))
+        elif isinstance(self.formula, sp.MatrixExpr) and b.shape(out) == (1, 1) and entries_of(self.formula) is None:
+            out = b.reshape(out, ())  # x.T * A * x is meant as a number
+        return b.build({"value": out})
+
+
+def _name(node: Any) -> str:
+    return str(node.label) if isinstance(node, sp.IndexedBase) else node.name
+
+
+def _walk(formula: Any, bound: frozenset[Any]) -> Iterator[tuple[Any, frozenset[Any]]]:
+    """Every part of a formula once, with the indices bound around it; without recursion."""
+    seen: set[tuple[Any, frozenset[Any]]] = set()
+    stack: list[tuple[Any, frozenset[Any]]] = [(formula, bound)]
     while stack:
-        e = stack[-1]
-        if e in env:
-            stack.pop()
+        node, bound = stack.pop()
+        if (node, bound) in seen:
             continue
-        if isinstance(e, (sp.Piecewise, sp.Max, sp.Min, sp.Heaviside)):
-            e = _taken(builder, e, env, dtype, point)
-            if e not in env:
-                stack.append(e)
-                continue
-            env[stack.pop()] = env[e]
+        seen.add((node, bound))
+        yield node, bound
+        if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol, sp.Idx)):
             continue
-        parts = _parts(e)
-        missing = [p for p in parts if p not in env]
-        if missing:
-            stack.extend(missing)
-            continue
-        env[e] = _write(builder, e, parts, env, dtype)
-        stack.pop()
-    return env[expression]
-
-
-def _parts(e: sp.Basic) -> list[sp.Basic]:
-    """The sub-expressions that `_write` will want."""
-    head = type(e)
-    if e.is_Rational or e.is_NumberSymbol or e is sp.I or e.is_Float or e.is_Symbol:
-        return []
-    if e is sp.E:
-        return []
-    if head is sp.Add:
-        return [part for _, part in _terms(e)]
-    if head is sp.Mul:
-        above, below = _fraction(e)
-        return above + below
-    if head is sp.Pow:
-        if e.base is sp.E:
-            return [e.exp]
-        return [e.base] if e.exp.is_Rational and e.exp.q <= 2 else [e.base, e.exp]
-    if head in _RECIPROCAL:
-        return [_RECIPROCAL[head](e.args[0])]
-    if head in _OF_RECIPROCAL:
-        return [_OF_RECIPROCAL[head](1 / e.args[0])]
-    if head is sp.polygamma:
-        return [e.args[1]]
-    if head is sp.sinc:
-        return [sp.sin(e.args[0]), e.args[0]]
-    if head is sp.factorial:
-        return [sp.gamma(e.args[0] + 1)]
-    if head is sp.beta:
-        a, b = e.args[:2]
-        return [sp.gamma(a) * sp.gamma(b) / sp.gamma(a + b)]
-    if head is sp.besseli and e.args[0].is_Integer and e.args[0] > 1:
-        n, x = e.args
-        return [sp.besseli(n - 2, x) - 2 * (n - 1) / x * sp.besseli(n - 1, x)]
-    if head is sp.besseli:
-        return [e.args[1]]
-    return list(e.args)
-
-
-def _write(b: Builder, e: sp.Expr, parts: list[sp.Basic], env: dict[sp.Basic, int], dtype: str) -> int:
-    steps = [env[p] for p in parts]
-    head = type(e)
-    if e.is_Rational or e.is_NumberSymbol or e is sp.E:
-        return b.number(e, dtype)
-    if e.is_Float:
-        return b.number(sp.Rational(str(e)), dtype)
-    if e is sp.I:
-        return b.constant(1j, "complex128", exact=sp.I)
-    if head is sp.Add:
-        return _sum(b, [(sign, env[p]) for sign, p in _terms(e)])
-    if head is sp.Mul:
-        above, below = _fraction(e)
-        top = _product(b, [env[p] for p in above if p is not sp.S.NegativeOne])
-        if top is None:
-            top = b.number(1, dtype)
-        if sp.S.NegativeOne in above:
-            top = b.neg(top)
-        bottom = _product(b, [env[p] for p in below])
-        return top if bottom is None else b.div(top, bottom)
-    if head is sp.Pow and e.base is not sp.E:
-        if e.exp == -_HALF:
-            return b.apply("rsqrt", steps[0])
-        if len(steps) == 1:
-            return b.power(steps[0], b.number(e.exp, dtype))
-        return b.power(*steps)
-    if head is sp.exp or head is sp.Pow:
-        return b.apply("exp", steps[0])
-    if head in _RECIPROCAL:
-        return b.div(b.number(1, dtype), steps[0])
-    if head in _OF_RECIPROCAL or head in (sp.factorial, sp.beta):
-        return steps[0]
-    if head is sp.polygamma and e.args[0].is_Integer:
-        order = int(e.args[0])
-        return b.apply("polygamma", steps[0], params=order) if order else b.apply("digamma", steps[0])
-    if head is sp.sinc:
-        return b.div(*steps)
-    if head is sp.besseli and e.args[0].is_Integer:
-        order = int(e.args[0])
-        return steps[0] if order > 1 else b.apply(f"i{abs(order)}", steps[0])
-    if head in (sp.conjugate, sp.re) and e.args[0].is_real:
-        return steps[0]
-    row = by_head(head) or find({"Abs": "abs"}.get(head.__name__, ""))
-    if row is not None:
-        return b.apply(row, *steps)
-    if isinstance(e, _REFUSED):
-        raise UnknownOperation(
-            f"{e} is not a closed form, so it cannot be evaluated.",
-            instead="Write it out, for example with .doit(), or pass the formula it stands for.",
-        )
-    raise unknown(head.__name__)
-
-
-def _terms(e: sp.Add) -> list[tuple[int, sp.Expr]]:
-    """The terms of a sum with their signs; a positive one first where there is one."""
-    terms = [(-1, -t) if t.could_extract_minus_sign() else (1, t) for t in e.args]
-    return sorted(terms, key=lambda t: -t[0])
-
-
-def _sum(b: Builder, terms: list[tuple[int, int]]) -> int:
-    sign, total = terms[0]
-    if sign < 0:
-        total = b.neg(total)
-    for sign, term in terms[1:]:
-        total = b.add(total, term) if sign > 0 else b.sub(total, term)
-    return total
-
-
-def _product(b: Builder, factors: list[int]) -> int | None:
-    total = None
-    for f in factors:
-        total = f if total is None else b.mul(total, f)
-    return total
-
-
-def _fraction(e: sp.Mul) -> tuple[list[sp.Expr], list[sp.Expr]]:
-    """The factors above and below the line, an exponential quotient e^(mu) / (1 + e^u)^n first made sigmoids."""
-    factors = _logistic(list(e.args))
-    above: list[sp.Expr] = []
-    below: list[sp.Expr] = []
-    for f in factors:
-        if f.is_Rational and not f.is_Integer:
-            above += [sp.Integer(f.p)] if f.p != 1 else []
-            below.append(sp.Integer(f.q))
-        elif f.is_Pow and f.exp.is_Rational and f.exp < 0 and f.exp != -_HALF:
-            below.append(f.base ** (-f.exp))
+        explicit = entries_of(node)
+        if explicit is not None:
+            stack.extend((x, bound) for x in explicit[0])
+        elif isinstance(node, (sp.Sum, sp.Product)):
+            inner = bound | {limit[0] for limit in node.limits}
+            stack.append((node.function, inner))
+            stack.extend((x, inner) for limit in node.limits for x in limit[1:])
+        elif isinstance(node, sp.Lambda):
+            stack.append((node.expr, bound | set(node.variables)))
         else:
-            above.append(f)
-    return above, below
+            stack.extend((x, bound) for x in node.args)
 
 
-def _logistic(factors: list[sp.Expr]) -> list[sp.Expr]:
-    """``e^(mu) / (1 + e^u)^n  ->  s(u)^m s(-u)^(n-m)`` with s(u) = 1/(1 + e^-u): the same value, and stable."""
-    for k, f in enumerate(factors):
-        if not (f.is_Pow and f.exp.is_Integer and f.exp < -1 or f.is_Pow and f.exp == -1):
-            continue
-        rest = f.base - 1
-        if not isinstance(rest, sp.exp):
-            continue
-        u, n = rest.args[0], -int(f.exp)
-        for j, g in enumerate(factors):
-            if isinstance(g, sp.exp):
-                m = g.args[0] / u
-                if m.is_Integer and 0 < m <= n:
-                    others = [h for i, h in enumerate(factors) if i not in (j, k)]
-                    rising, falling = _Sigmoid(u), _Sigmoid(-u)
-                    return [*others, *([rising] * int(m)), *([falling] * int(n - m))]
-    return factors
+class _Sizes:
+    """The numbers that the symbols in limits and shapes stand for, from the tensors' own shapes."""
 
+    def __init__(self, expression: Expression, shapes: Mapping[str, tuple[int, ...]], point: Mapping[str, Any]) -> None:
+        inputs, sizes, self.told = expression._found
+        self.shapes, self.known = shapes, {}
+        self.same = sizes
+        for name in sizes:
+            if name in point:
+                self.settle(name, int(point[name]))
+        for name, nodes in inputs.items():
+            for node in nodes:
+                if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol)) and node.shape is not None:
+                    self.declared(name, node)
+        for kind, node, limit in self.told:
+            if kind == "limit":
+                self.from_limit(node, limit)
 
-class _Sigmoid(sp.Function):
-    """Stands for the table's sigmoid while an expression is being lowered."""
+    def settle(self, name: str, n: int) -> None:
+        for symbol in self.same[name]:
+            if self.known.setdefault(symbol, n) != n:
+                raise WrongShape(f"the size {name} is both {self.known[symbol]} and {n}.")
 
-    is_real = True
+    def declared(self, name: str, node: Any) -> None:
+        """A tensor that was declared with a shape has it."""
+        shape = self.shapes[name]
+        vector = isinstance(node, sp.MatrixSymbol) and len(shape) == 1 and 1 in node.shape
+        wanted: list[Any] = list(node.shape)
+        if vector and len(shape) != len(wanted):
+            wanted = [n for n in wanted if n != 1]
+        if vector and not wanted:
+            wanted = [sp.Integer(1)]
+        if len(wanted) != len(shape):
+            raise WrongShape(f"{name} was declared with the shape {tuple(node.shape)} and is given {list(shape)}.")
+        for n, actual in zip(wanted, shape, strict=True):
+            if n.is_Symbol:
+                self.settle(n.name, actual)
+            elif n.is_Integer and n != actual:
+                raise WrongShape(f"{name} was declared with the shape {tuple(node.shape)} and is given {list(shape)}.")
 
+    def from_limit(self, node: Any, limit: Any) -> None:
+        """``(k, 1, m)`` with an entry ``U[k, s]`` in the body: m is how many rows U has."""
+        index, low, high = limit if len(limit) == 3 else (limit[0], sp.nan, sp.nan)
+        free: Any = (high - low).free_symbols
+        unknown = [s for s in free if s not in self.known and s.name in self.same]
+        if len(unknown) != 1:
+            return
+        n = self.range_of(index, node.function)
+        if n is not None:
+            solutions = sp.solve((high - low + 1).subs(self.known) - n, unknown[0])
+            if len(solutions) == 1 and solutions[0].is_Integer:
+                self.settle(unknown[0].name, int(solutions[0]))
 
-def _register_sigmoid() -> None:
-    from symgrad.ops import scalars
+    def range_of(self, index: Any, within: sp.Basic | None = None) -> int | None:
+        """The length of an axis that the bare index runs along."""
+        for kind, entry, _ in self.told:
+            if kind == "entry" and (within is None or within.has(entry)):
+                base = entry.base if isinstance(entry, sp.Indexed) else entry.args[0]
+                places = entry.indices if isinstance(entry, sp.Indexed) else entry.args[1:]
+                if isinstance(base, (sp.IndexedBase, sp.MatrixSymbol)) and index in places:
+                    shape = self.shapes[_name(base)]
+                    axis = list(places).index(index)
+                    if axis < len(shape):
+                        return shape[axis]
+        return None
 
-    scalars._BY_HEAD[_Sigmoid] = "sigmoid"
-
-
-_register_sigmoid()
-
-
-# ------------------------------------------------------------------------------------------------ branches
-
-
-def _taken(b: Builder, e: sp.Expr, env: dict, dtype: str, point: Mapping[sp.Basic, Any] | None) -> sp.Expr:
-    """The branch of a choice that is taken at the point; each condition looked at is remembered as a guard."""
-    if isinstance(e, sp.Heaviside):
-        x = e.args[0]
-        at_zero = e.args[1] if len(e.args) > 1 else _HALF
-        e = sp.Piecewise((0, x < 0), (1, x > 0), (at_zero, True), evaluate=False)
-    if isinstance(e, (sp.Max, sp.Min)):
-        best = e.args[0]
-        for other in e.args[1:]:
-            keep = sp.Ge(best, other, evaluate=False) if isinstance(e, sp.Max) else sp.Le(best, other, evaluate=False)
-            best = best if _decide(b, keep, env, dtype, point) else other
-        return best
-    for branch in e.args:
-        if _decide(b, branch.cond, env, dtype, point):
-            return branch.expr
-    return sp.nan
-
-
-def _decide(b: Builder, condition: sp.Basic, env: dict, dtype: str, point: Mapping[sp.Basic, Any] | None) -> bool:
-    if condition in (sp.true, sp.false):
-        return bool(condition)
-    if isinstance(condition, sp.And):
-        return all(_decide(b, c, env, dtype, point) for c in condition.args)
-    if isinstance(condition, sp.Or):
-        return any(_decide(b, c, env, dtype, point) for c in condition.args)
-    if isinstance(condition, sp.Not):
-        return not _decide(b, condition.args[0], env, dtype, point)
-    if point is None:
-        raise AmbiguousBranch(
-            f"the formula chooses by {condition}, and there is no point to choose at.",
-            instead="Pass at={...} with a value for each name.",
-        )
-    outcome = holds(condition, point)
-    name = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}[condition.rel_op]
-    sides = [lower(b, side, env, dtype=dtype, point=point) for side in condition.args]
-    b.guard(name, sides, None, outcome)
-    return outcome
-
-
-def holds(condition: sp.Basic, point: Mapping[sp.Basic, Any]) -> bool:
-    """Whether a condition holds at exact values of its symbols."""
-    value = condition.subs(point)
-    if value in (sp.true, sp.false):
-        return bool(value)
-    difference = sp.N(value.args[0] - value.args[1], 50)
-    return bool(type(condition)(difference, 0))
+    def extent(self, index: Any) -> int:
+        """How many values a free index takes."""
+        n = self.range_of(index)
+        if n is None:
+            raise WrongShape(
+                f"the range of the index {index} is not known: it is the index of no tensor.",
+                instead=f"Use it in an entry, such as U[{index}, s].",
+            )
+        return n

@@ -1,4 +1,4 @@
-"""The grammar of formulas in text: tokens, a precedence parser, and the errors that point at a place.
+"""The grammar of formulas in text: a precedence parser, and the errors that point at a place.
 
 The tree is a list of nodes in which arguments come before what uses them, so that nothing that reads it recurses.
 """
@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, UnknownOperation, caret, close_names
-from symgrad.ops.scalars import OPS, find, unknown
+from symgrad.lifting.words import DEFAULT, EVALUATED, INSTEAD, RAISED, Token, functions, resolve, tokens
+from symgrad.ops.scalars import OPS, unknown
 
-__all__ = ["CONSTANTS", "Node", "Tree", "functions", "read"]
+__all__ = ["CONSTANTS", "Node", "Tree", "read"]
 
 CONSTANTS: Mapping[str, sp.Expr] = {"pi": sp.pi, "π": sp.pi}
 _PREFIXED = {"pi": sp.pi, "e": sp.E}  # math.pi, np.e
@@ -75,124 +76,11 @@ class Tree:
         return values
 
 
-# ------------------------------------------------------------------------------------------------ functions
-
-_SAME = {
-    "ln": "log",
-    "Abs": "abs",
-    "arcsech": "asech",
-    "loggamma": "lgamma",
-    "Heaviside": "heaviside",
-    "logistic": "sigmoid",
-    "step": "heaviside",
-}
-_MANY = {"max": "maximum", "Max": "maximum", "amax": "maximum", "min": "minimum", "Min": "minimum", "amin": "minimum"}
-_WRITTEN = {f.__name__: f for f in (sp.sec, sp.csc, sp.cot, sp.sech, sp.csch, sp.coth, sp.acot, sp.asec, sp.acsc)}
-_WRITTEN |= {f.__name__: f for f in (sp.acoth, sp.asech, sp.acsch)}
-_DEFAULT = {
-    "heaviside": Fraction(1, 2),
-    "leaky_relu": Fraction(1, 100),
-    "prelu": Fraction(1, 4),
-    "elu": Fraction(1),
-    "celu": Fraction(1),
-    "softshrink": Fraction(1, 2),
-    "hardshrink": Fraction(1, 2),
-}
-_SPECIAL = {"where": (3, 3), "pow": (2, 2), "power": (2, 2), "clip": (3, 3), "clamp": (3, 3), "polygamma": (2, 2)}
-
-
-def functions() -> list[str]:
-    """The names that can be called in text."""
-    return sorted({*OPS, *_SAME, *_MANY, *_WRITTEN, *_SPECIAL, "polygamma"})
-
-
-def _resolve(name: str) -> tuple[str, Any, int, int | None] | None:
-    """(head, value, least, most arguments) of a function, or None."""
-    if name in _SPECIAL:
-        return (name, None, *_SPECIAL[name])
-    if name in _MANY:
-        return _MANY[name], None, 1, None
-    if name in _WRITTEN:
-        return "lower", _WRITTEN[name], 1, 1
-    row = find(_SAME.get(name, name))
-    if row is None:
-        return None
-    if row == "log":
-        return row, None, 1, 2
-    if row in ("maximum", "minimum"):
-        return row, None, 1, None
-    arity = OPS[row].arity
-    return row, None, arity - (row in _DEFAULT), arity
-
-
-# ------------------------------------------------------------------------------------------------ tokens
-
-_TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|(?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)"
-    r"|(?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
-    r"|(?P<op>\*\*|//|<=|>=|==|!=|:=|->|[-+*/()<>,.=^%@!&|~:;\[\]{}'\"`?$#\\×·⋅−≤≥≠√∞∑∫∂])"
-)
-_FRIENDLY = {"×": "*", "·": "*", "⋅": "*", "−": "-", "≤": "<=", "≥": ">=", "≠": "!="}
-_RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-_EVALUATED = "Text is parsed, never evaluated: a formula has numbers, names, + - * / **, parentheses and functions."
-
-
-@dataclass(frozen=True, slots=True)
-class _Token:
-    kind: str
-    text: str
-    start: int
-    stop: int
-
-    @property
-    def span(self) -> tuple[int, int]:
-        return self.start, self.stop
-
-
-def _tokens(text: str) -> list[_Token]:
-    found, at = [], 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise BadFormula(f"{text[at]!r} is not part of a formula.", where=caret(text, (at, at + 1)))
-        kind = match.lastgroup or ""
-        found.append(_Token(kind, _FRIENDLY.get(match.group(), match.group()), at, match.end()))
-        at = match.end()
-    found.append(_Token("end", "", len(text.rstrip()), len(text.rstrip()) + 1))
-    return found
-
-
 # ------------------------------------------------------------------------------------------------ the parser
 
 _BINARY = {"+": ("add", 40), "-": ("sub", 40), "*": ("mul", 50), "/": ("div", 50)}
 _COMPARE = frozenset(("<", "<=", ">", ">=", "==", "!="))
 _UNARY, _POWER, _NOT, _AND, _OR, _RELATION = 60, 70, 28, 25, 20, 30
-
-_INSTEAD: dict[str, tuple[str, str | None]] = {
-    "^": ("^ is exclusive-or in Python; write powers as x**2.", None),
-    "=": ("= assigns, and a formula is one value.", "Write the right-hand side alone; to compare, use == inside where."),
-    ":=": ("= assigns, and a formula is one value.", "Write the right-hand side alone."),
-    "//": ("// rounds down, which has no derivative.", "Write a division as a/b."),
-    "%": ("% has no derivative at its jumps and is not in the table.", None),
-    "@": ("@ multiplies matrices, and text is entry by entry.", "Pass a Python function or a SymPy matrix instead."),
-    "!": ("! is not part of a formula.", "Write n! as gamma(n + 1)."),
-    "&": ("& is not part of a formula.", "Write `and` between conditions, inside where."),
-    "|": ("| is not part of a formula.", "Write abs(x) for |x|, and `or` between conditions."),
-    "~": ("~ is not part of a formula.", "Write `not` before a condition, inside where."),
-    "[": ("a subscript is not part of a formula in text.", f"{_EVALUATED}\nName the entry, or pass a Python function."),
-    "{": ("{ } is not part of a formula.", "Group with parentheses; for LaTeX, pass Latex(r'...')."),
-    "\\": ("this looks like LaTeX.", "Pass it as Latex(r'...')."),
-    "'": ("a quote is not part of a formula.", _EVALUATED),
-    '"': ("a quote is not part of a formula.", _EVALUATED),
-    ":": (": is not part of a formula.", _EVALUATED),
-    ";": ("; is not part of a formula.", _EVALUATED),
-    "√": ("√ is not read.", "Write sqrt(x)."),
-    "∞": ("∞ is not a number to compute with.", None),
-}
 
 
 def read(text: str, known: frozenset[str] | None = None) -> Tree:
@@ -206,19 +94,19 @@ def read(text: str, known: frozenset[str] | None = None) -> Tree:
 class _Parser:
     def __init__(self, text: str, known: frozenset[str] | None) -> None:
         self.text, self.known = text, known
-        self.tokens = _tokens(text)
+        self.tokens = tokens(text)
         self.at = 0
         self.nodes: list[Node] = []
-        self.open: list[_Token] = []  # parentheses
+        self.open: list[Token] = []  # parentheses
         self.depth = 0
         self.conditions = 0  # how many first arguments of where we are inside
 
     # -------------------------------------------------------------------------------- helpers
     @property
-    def token(self) -> _Token:
+    def token(self) -> Token:
         return self.tokens[self.at]
 
-    def take(self) -> _Token:
+    def take(self) -> Token:
         token = self.token
         self.at += 1
         return token
@@ -255,7 +143,7 @@ class _Parser:
         while True:
             token = self.token
             if token.kind == "power":
-                exponent = self.put("number", (), token.span, Fraction(int(token.text.translate(_RAISED))))
+                exponent = self.put("number", (), token.span, Fraction(int(token.text.translate(RAISED))))
                 left = self.put("pow", (left, exponent), (self.nodes[left].span[0], token.stop))
                 self.at += 1
             elif token.text == "**" and least <= _POWER:
@@ -336,7 +224,7 @@ class _Parser:
         self.nodes[inner] = Node(node.head, node.args, (start, stop), node.value, node.radius, node.constant)
         return inner
 
-    def number(self, token: _Token) -> int:
+    def number(self, token: Token) -> int:
         digits = Decimal(token.text)
         shown = digits.as_tuple()
         assert isinstance(shown.exponent, int)
@@ -348,28 +236,28 @@ class _Parser:
             radius = None  # 0.015625 is exact
         return self.put("number", (), token.span, Fraction(digits), radius=radius)
 
-    def name(self, token: _Token) -> int:
+    def name(self, token: Token) -> int:
         name, prefixed, stop = token.text, False, token.stop
         if name == "not" and self.conditions:
             inner = self.condition(self.expression(_NOT))
             return self.put("not", (inner,), (token.start, self.nodes[inner].span[1]))
         if name == "lambda" and self.token.kind == "name":
-            self.fail("lambda makes a function, and a formula is one value.", token.span, _EVALUATED)
+            self.fail("lambda makes a function, and a formula is one value.", token.span, EVALUATED)
         if name in ("if", "else", "for", "in", "is", "import", "and", "or", "not", "def", "return"):
-            instead = "Write a choice as where(condition, a, b)." if name in ("if", "else") else _EVALUATED
+            instead = "Write a choice as where(condition, a, b)." if name in ("if", "else") else EVALUATED
             self.fail(f"{name!r} is not part of a formula.", token.span, instead)
         while self.token.text == "." and self.token.kind == "op":
             self.at += 1
             following = self.take()
             if name not in _MODULES or following.kind != "name" or (self.known and name in self.known):
-                self.fail("an attribute is not part of a formula.", (token.start, following.stop), _EVALUATED)
+                self.fail("an attribute is not part of a formula.", (token.start, following.stop), EVALUATED)
             name, prefixed, stop = following.text, True, following.stop
         span = (token.start, stop)
         if self.token.text == "(":
             return self.call(name, span)
         if prefixed:
             if name not in _PREFIXED:
-                self.fail("an attribute is not part of a formula.", span, _EVALUATED)
+                self.fail("an attribute is not part of a formula.", span, EVALUATED)
             if name == "e":
                 one = self.put("number", (), span, Fraction(1))
                 return self.put("exp", (one,), span)
@@ -385,11 +273,11 @@ class _Parser:
         return self.put("name", (), span, name)
 
     def call(self, name: str, span: tuple[int, int]) -> int:
-        found = _resolve(name)
+        found = resolve(name)
         if found is None:
             if name.startswith("__") or name in ("eval", "exec", "open", "compile", "getattr", "lambda"):
-                self.fail(f"{name}(...) cannot be called in a formula.", span, _EVALUATED, UnknownOperation)
-            if self.known is not None and name in self.known or len(name) == 1:
+                self.fail(f"{name}(...) cannot be called in a formula.", span, EVALUATED, UnknownOperation)
+            if (self.known is not None and name in self.known) or len(name) == 1:
                 self.fail(
                     f"{name}(...) reads as a call of a function, and {name!r} is not one.",
                     span,
@@ -420,7 +308,7 @@ class _Parser:
             self.at += 1
         closing = self.close()
         whole = (span[0], closing.stop)
-        if len(args) < least or most is not None and len(args) > most:
+        if len(args) < least or (most is not None and len(args) > most):
             wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} or {most}"
             plural = "" if wanted == "1" else "s"
             self.fail(f"{name} takes {wanted} argument{plural}, and {len(args)} are given.", whole)
@@ -435,12 +323,12 @@ class _Parser:
         if head == "log" and len(args) == 2:
             parts = [self.put("log", (a,), span) for a in args]
             return self.put("div", (parts[0], parts[1]), span)
-        if head in _DEFAULT and len(args) < OPS[head].arity:
-            args.append(self.put("number", (), span, _DEFAULT[head]))
+        if head in DEFAULT and len(args) < OPS[head].arity:
+            args.append(self.put("number", (), span, DEFAULT[head]))
         return self.put(head, tuple(args), span, value)
 
     # -------------------------------------------------------------------------------- errors
-    def close(self) -> _Token:
+    def close(self) -> Token:
         if self.token.text == ")":
             self.open.pop()
             return self.take()
@@ -456,7 +344,7 @@ class _Parser:
             if before.text == "(":
                 self.fail("this parenthesis is never closed.", before.span)
             self.fail(f"the formula ends after {before.text!r}.", before.span, "Something must follow it.")
-        if token.text in _INSTEAD:
+        if token.text in INSTEAD:
             self.unexpected()
         if token.text == ")" and not self.open:
             self.fail("this parenthesis was never opened.", token.span)
@@ -470,8 +358,8 @@ class _Parser:
         """Something other than an operator after an operand."""
         token = self.token
         before = self.tokens[self.at - 1]
-        if token.text in _INSTEAD:
-            what, instead = _INSTEAD[token.text]
+        if token.text in INSTEAD:
+            what, instead = INSTEAD[token.text]
             self.fail(what, token.span, instead)
         if token.text == ")":
             self.fail("this parenthesis was never opened.", token.span)
@@ -482,10 +370,14 @@ class _Parser:
         if token.text in ("and", "or", "not", "for", "in", "is"):
             self.fail(f"{token.text!r} is not part of a formula here.", token.span)
         if token.kind in ("number", "name") or token.text == "(":
-            joined = f"{before.text}*{token.text}" + ("..." if token.text == "(" else "")
+            span = (before.start, token.stop)
+            if before.kind == "name" and resolve(before.text) is not None and token.text != "(":
+                self.fail(f"{before.text} is a function.", span, f"Write {before.text}({token.text}).")
+            right = f"{token.text}...)" if token.text == "(" else token.text
+            left = before.text if before.kind in ("number", "name") else f"...{before.text}"
             self.fail(
                 f"an operator is missing between {before.text!r} and {token.text!r}.",
-                (before.start, token.stop),
-                f"To multiply, write {joined}.",
+                span,
+                f"To multiply, write {left}*{right}.",
             )
         self.fail(f"{token.text!r} is not part of a formula.", token.span)

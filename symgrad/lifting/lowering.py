@@ -13,8 +13,8 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
-from symgrad.errors import BadFormula, UnknownOperation
-from symgrad.lifting.branches import RELATIONS, Point, choose, decide
+from symgrad.errors import AmbiguousBranch, BadFormula, UnknownName, UnknownOperation
+from symgrad.lifting.branches import RELATIONS, Point, choose, compare, decide
 from symgrad.lifting.numbers import meaning_of
 from symgrad.ops.scalars import OPS, X, Y, by_head, find, unknown
 from symgrad.program import Builder
@@ -22,7 +22,7 @@ from symgrad.program import Builder
 __all__ = ["Extension", "Form", "holds", "lower"]
 
 Form = Literal["as written", "quotients", "stable"]
-Extension = Callable[[sp.Basic], "tuple[list[sp.Basic], Callable[[list[int]], int]] | None"]
+Extension = Callable[[Any], "tuple[list[Any], Callable[[list[int]], int]] | None"]
 
 _HALF = sp.Rational(1, 2)
 _RECIPROCAL = {
@@ -47,11 +47,11 @@ _CHOICES = (sp.Piecewise, sp.Max, sp.Min, sp.Heaviside)
 
 def lower(
     builder: Builder,
-    expression: sp.Expr,
-    env: dict[sp.Basic, int],
+    expression: Any,
+    env: dict[Any, int],
     *,
     dtype: str = "float64",
-    point: Mapping[sp.Basic, Any] | Point | None = None,
+    point: Mapping[Any, Any] | Point | None = None,
     form: Form = "quotients",
     keep_choices: bool = False,
     extension: Extension | None = None,
@@ -73,7 +73,7 @@ def lower(
     return writer.write(expression)
 
 
-def holds(condition: sp.Basic, point: Mapping[sp.Basic, Any]) -> bool:
+def holds(condition: Any, point: Mapping[Any, Any]) -> bool:
     """Whether a condition holds at exact values of its symbols.
 
     >>> x = sp.Symbol("x", real=True)
@@ -81,7 +81,7 @@ def holds(condition: sp.Basic, point: Mapping[sp.Basic, Any]) -> bool:
     True
     """
     builder = Builder()
-    env: dict[sp.Basic, int] = {s: builder.input(f"%{k}", ()) for k, s in enumerate(point)}
+    env: dict[Any, int] = {s: builder.input(f"%{k}", ()) for k, s in enumerate(point)}
     exact = Point(builder, {env[s]: value for s, value in point.items()})
     return bool(decide(builder, condition, lambda side: lower(builder, side, env, point=exact), exact))
 
@@ -92,7 +92,7 @@ class _Lowering:
     def __init__(
         self,
         builder: Builder,
-        env: dict[sp.Basic, int],
+        env: dict[Any, int],
         dtype: str,
         point: Point | None,
         form: Form,
@@ -102,9 +102,9 @@ class _Lowering:
         self.builder, self.env, self.dtype, self.point = builder, env, dtype, point
         self.form, self.keep_choices, self.extension = form, keep_choices, extension
 
-    def write(self, expression: sp.Expr) -> int:
+    def write(self, expression: Any) -> int:
         env, stack = self.env, [expression]
-        plans: dict[sp.Basic, tuple[list[sp.Basic], Callable[[list[int]], int]]] = {}
+        plans: dict[Any, tuple[list[Any], Callable[[list[int]], int]]] = {}
         while stack:
             e = stack[-1]
             if e in env:
@@ -122,7 +122,7 @@ class _Lowering:
         return env[expression]
 
     # -------------------------------------------------------------------------------- what each head needs, and does
-    def plan(self, e: sp.Basic) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+    def plan(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         """The parts that must be written first, and a function that writes ``e`` from their steps."""
         b, dtype, head = self.builder, self.dtype, type(e)
         if self.extension is not None and (found := self.extension(e)) is not None:
@@ -144,9 +144,9 @@ class _Lowering:
             return self.choice(e)
         if head is sp.Add:
             terms = _terms(e)
-            if self.form == "stable":
-                terms = _sines(terms)
-            return [t for _, t in terms], lambda steps: _sum(b, [(s, i) for (s, _), i in zip(terms, steps, strict=True)])
+            return [t for _, t in terms], lambda steps: _sum(
+                b, [(s, i) for (s, _), i in zip(terms, steps, strict=True)]
+            )
         if head is sp.Mul:
             return self.product(e)
         if e.is_Pow or head is sp.exp:
@@ -157,12 +157,12 @@ class _Lowering:
         if rewritten is not None:
             return [rewritten], lambda steps: steps[0]
         if head is sp.polygamma and e.args[0].is_Integer:
-            order = int(e.args[0])
-            return [e.args[1]], lambda steps: (
-                b.apply("polygamma", steps[0], params=order) if order else b.apply("digamma", steps[0])
-            )
-        if head is sp.besseli and abs(e.args[0]) in (0, 1):
-            return [e.args[1]], lambda steps: b.apply(f"i{abs(e.args[0])}", steps[0])
+            order = _int(e.args[0])
+            return [
+                e.args[1]
+            ], lambda steps: b.apply("polygamma", steps[0], params=order) if order else b.apply("digamma", steps[0])
+        if head is sp.besseli and e.args[0] in (-1, 0, 1):
+            return [e.args[1]], lambda steps: b.apply(f"i{abs(_int(e.args[0]))}", steps[0])
         if head in (sp.conjugate, sp.re, sp.im):
             return [e.args[0]], lambda steps: self.part(head.__name__, steps[0])
         row = by_head(head) or _ROW_OF.get(head.__name__)
@@ -175,17 +175,17 @@ class _Lowering:
                 f"{e} is not a closed form, so it cannot be evaluated.",
                 instead="Write it out, for example with .doit(), or pass the formula it stands for.",
             )
-        if e.is_Symbol or e.is_Symbol is None:
-            raise UnknownOperation(f"the name {e} has no value here.")
+        if e.is_Symbol:
+            raise UnknownName(f"the name {e} has no value here.")
         raise unknown(head.__name__)
 
-    def row(self, row: str, args: list[sp.Basic]) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+    def row(self, row: str, args: list[Any]) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
         if OPS[row].branches and not self.keep_choices:
             return [OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)], lambda s: s[0]
         return args, lambda steps: b.apply(row, *steps)
 
-    def decimal(self, e: sp.Float) -> int:
+    def decimal(self, e: Any) -> int:
         """A Float is the shortest decimal that prints as it; with many digits, that one give or take half a unit."""
         b = self.builder
         if e._prec > 53:
@@ -204,7 +204,7 @@ class _Lowering:
         single = {"complex64": "float32"}.get(b.dtype(step), "float64")
         return b.emit({"re": "real", "im": "imag"}[name], (step,), None, b.shape(step), single)
 
-    def product(self, e: sp.Mul) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+    def product(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
         factors = list(e.args) if self.form == "as written" else _logistic(list(e.args))
         above, below = _fraction(factors)
@@ -222,9 +222,10 @@ class _Lowering:
 
         return above + below, write
 
-    def power(self, e: sp.Expr) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+    def power(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
-        base, exponent = (sp.E, e.args[0]) if isinstance(e, sp.exp) else (e.base, e.exp)
+        base: Any = sp.E if type(e) is sp.exp else e.base
+        exponent: Any = e.args[0] if type(e) is sp.exp else e.exp
         if base is sp.E:
             return [exponent], lambda steps: b.apply("exp", steps[0])
         if self.form == "stable" and exponent.is_Integer and exponent < 0 and (u := _one_plus_exp(base)) is not None:
@@ -233,21 +234,21 @@ class _Lowering:
             return [base], lambda steps: b.apply("rsqrt", steps[0])
         if exponent.is_Rational and exponent.q <= 2:
             return [base], lambda steps: b.power(steps[0], b.number(exponent, self.dtype))
-        return [base, exponent], lambda steps: b.power(*steps)
+        return [base, exponent], lambda steps: b.power(steps[0], steps[1])
 
     # -------------------------------------------------------------------------------- choices
-    def choice(self, e: sp.Expr) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+    def choice(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
         if isinstance(e, sp.Heaviside):
-            x, at_zero = e.args if len(e.args) > 1 else (e.args[0], _HALF)
+            x: Any = e.args[0]
+            at_zero: Any = e.args[1] if len(e.args) > 1 else _HALF
             if self.keep_choices and at_zero is not sp.nan:
                 return [x, at_zero], lambda steps: b.apply("heaviside", *steps)
             e = sp.Piecewise((0, x < 0), (1, x > 0), (at_zero, True), evaluate=False)
         if self.keep_choices:
             return self.kept(e)
         if isinstance(e, (sp.Max, sp.Min)):
-            relation = "ge" if isinstance(e, sp.Max) else "le"
-            return list(e.args), lambda steps: self.extreme(relation, steps)
+            return list(e.args), lambda steps: self.extreme(e, steps)
         pairs = e.args
         if pairs[-1].cond == sp.true and len(pairs) == 1:
             return [pairs[0].expr], lambda steps: steps[0]
@@ -257,32 +258,27 @@ class _Lowering:
             lambda: self.undefined(e),
         )
 
-    def undefined(self, e: sp.Expr) -> int:
+    def undefined(self, e: Any) -> int:
         raise BadFormula(
             f"no branch of {e} holds at the point.",
             instead="Add a last branch (value, True), or choose a point of the formula's domain.",
         )
 
-    def extreme(self, relation: str, steps: list[int]) -> int:
+    def extreme(self, e: Any, steps: list[int]) -> int:
         """The largest or smallest of some steps, entry by entry; at a tie the earliest."""
-        b, best = self.builder, steps[0]
-        for other in steps[1:]:
-            left, right = sp.Dummy("left", real=True), sp.Dummy("right", real=True)
-            sides = {left: best, right: other}
-            condition = sp.Rel(left, right, {"ge": ">=", "le": "<="}[relation])
-            best = choose(
-                b,
-                [
-                    (
-                        lambda best=best: best,
-                        lambda c=condition, s=sides: decide(b, c, s.__getitem__, self.point),
-                    )
-                ],
-                lambda other=other: other,
+        b, best, point = self.builder, steps[0], self.point
+        if point is None:
+            raise AmbiguousBranch(
+                f"the formula chooses in {e}, and there is no point to choose at.",
+                instead="Pass at={...} with a value for each name.",
             )
+        relation = "ge" if isinstance(e, sp.Max) else "le"
+        for other in steps[1:]:
+            outcome = compare(b, relation, best, other, point)
+            best = choose(b, [(lambda i=best: i, lambda o=outcome: o)], lambda i=other: i)
         return best
 
-    def kept(self, e: sp.Expr) -> tuple[list[sp.Basic], Callable[[list[int]], int]]:
+    def kept(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
         if isinstance(e, (sp.Max, sp.Min)):
             name = "maximum" if isinstance(e, sp.Max) else "minimum"
@@ -294,19 +290,19 @@ class _Lowering:
                 return best
 
             return list(e.args), fold
-        sides: list[sp.Basic] = []
+        sides: list[Any] = []
         recipe: list[Any] = [_recipe(pair.cond, sides) for pair in e.args]
         values = [pair.expr for pair in e.args]
         return values + sides, lambda steps: b.emit("select", steps, (len(values), tuple(recipe)), ())
 
 
-def _recipe(condition: sp.Basic, sides: list[sp.Basic]) -> Any:
+def _recipe(condition: Any, sides: list[Any]) -> Any:
     """A condition as nested tuples over positions in ``sides``, which it adds to."""
     if condition in (sp.true, sp.false):
         return bool(condition)
     if isinstance(condition, Relational):
         sides.extend(condition.args)
-        return RELATIONS[condition.rel_op], len(sides) - 2, len(sides) - 1
+        return RELATIONS[condition.rel_op], len(sides) - 2, len(sides) - 1  # type: ignore[attr-defined]
     if isinstance(condition, (sp.And, sp.Or, sp.Not)):
         return (type(condition).__name__.lower(), *(_recipe(c, sides) for c in condition.args))
     raise UnknownOperation(f"{condition} is not a comparison.")
@@ -315,14 +311,10 @@ def _recipe(condition: sp.Basic, sides: list[sp.Basic]) -> Any:
 # ------------------------------------------------------------------------------------------------ sums and products
 
 
-def _terms(e: sp.Add) -> list[tuple[int, sp.Expr]]:
+def _terms(e: Any) -> list[tuple[int, Any]]:
     """The terms of a sum with their signs; a positive one first where there is one."""
     terms = [(-1, -t) if t.as_coeff_Mul()[0].is_negative else (1, t) for t in e.args]
     return sorted(terms, key=lambda t: -t[0])
-
-
-def _sines(terms: list[tuple[int, sp.Expr]]) -> list[tuple[int, sp.Expr]]:
-    return terms
 
 
 def _sum(b: Builder, terms: list[tuple[int, int]]) -> int:
@@ -341,10 +333,10 @@ def _product(b: Builder, factors: list[int]) -> int | None:
     return total
 
 
-def _fraction(factors: list[sp.Expr]) -> tuple[list[sp.Expr], list[sp.Expr]]:
+def _fraction(factors: list[Any]) -> tuple[list[Any], list[Any]]:
     """The factors above and below the line."""
-    above: list[sp.Expr] = []
-    below: list[sp.Expr] = []
+    above: list[Any] = []
+    below: list[Any] = []
     for f in factors:
         if f.is_Rational and not f.is_Integer:
             above += [sp.Integer(f.p)] if f.p != 1 else []
@@ -363,7 +355,7 @@ _ROW_OF = {"Abs": "abs", "Sqrt": "sqrt", "Cbrt": "cbrt"} | {
 }
 
 
-def _rewritten(e: sp.Expr, choices: bool) -> sp.Expr | None:
+def _rewritten(e: Any, choices: bool) -> Any:
     """The same value in functions that the table has."""
     head, args = type(e), e.args
     if head in _RECIPROCAL:
@@ -385,14 +377,18 @@ def _rewritten(e: sp.Expr, choices: bool) -> sp.Expr | None:
     return None
 
 
-def _one_plus_exp(e: sp.Expr) -> sp.Expr | None:
+def _int(x: Any) -> int:
+    return int(x)
+
+
+def _one_plus_exp(e: Any) -> Any:
     """u, if ``e`` is 1 + e^u."""
     if e.is_Add and len(e.args) == 2 and e.args[0] is sp.S.One and isinstance(e.args[1], sp.exp):
         return e.args[1].args[0]
     return None
 
 
-def _logistic(factors: list[sp.Expr]) -> list[sp.Expr]:
+def _logistic(factors: list[Any]) -> list[Any]:
     """``e^(mu) / (1 + e^u)^n  ->  s(u)^m s(-u)^(n-m)`` with s(u) = 1/(1 + e^-u): the same value, and stable."""
     for k, f in enumerate(factors):
         if not (f.is_Pow and f.exp.is_Integer and f.exp < 0):

@@ -11,7 +11,7 @@ only ``pi`` is a constant, unless an input is called so.  Decimals are exact: ``
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -20,8 +20,9 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, UnknownName, caret, close_names
-from symgrad.lifting.branches import RELATIONS, Point, choose, compare
-from symgrad.lifting.grammar import CONSTANTS, Node, Tree, functions, read
+from symgrad.lifting.branches import RELATIONS, Point, choose, compare, given
+from symgrad.lifting.choices import select
+from symgrad.lifting.grammar import CONSTANTS, Node, Tree, read
 from symgrad.lifting.lowering import lower
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program import Builder, Program, Source
@@ -163,8 +164,7 @@ class _Writer:
                     where=caret(text.text, next(n.span for n in self.tree.nodes if n.value == name)),
                     instead=f"Pass at={{{name!r}: ...}}.",
                 )
-            value = np.asarray(point[name])
-            kind = {"float32": "complex64"}.get(dtype, "complex128") if value.dtype.kind == "c" else dtype
+            value, kind = given(point[name], dtype)
             values[self.builder.input(name, value.shape, kind)] = value
         self.point = Point(self.builder, values)
 
@@ -274,7 +274,4 @@ class _Writer:
         op = OPS[row]
         if not op.branches:
             return self.builder.apply(row, *args)
-        shape = np.broadcast_shapes(*(self.builder.shape(a) for a in args))
-        env: dict[sp.Basic, int] = dict(zip((X, Y), (self.builder.broadcast(a, shape) for a in args), strict=False))
-        value = lower(self.builder, op.exact, env, dtype=self.dtype, point=self.point)
-        return self.builder.broadcast(value, shape)
+        return select(self.builder, row, args, [self.point[a].astype(np.float64) for a in args])
