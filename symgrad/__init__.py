@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symgrad.batches import verify_many
     from symgrad.errors import SymgradError
     from symgrad.gradients import gradient
     from symgrad.ops.scalars import define
@@ -15,7 +16,18 @@ if TYPE_CHECKING:
     from symgrad.verifier import verify
 
 __version__ = "0.1.0"
-__all__ = ["Program", "Report", "SymgradError", "__version__", "compare", "define", "gradient", "lift", "verify"]
+__all__ = [
+    "Program",
+    "Report",
+    "SymgradError",
+    "__version__",
+    "compare",
+    "define",
+    "gradient",
+    "lift",
+    "verify",
+    "verify_many",
+]
 
 _PLACES = {
     "Program": "symgrad.program",
@@ -26,6 +38,7 @@ _PLACES = {
     "gradient": "symgrad.gradients",
     "lift": "symgrad.questions",
     "verify": "symgrad.verifier",
+    "verify_many": "symgrad.batches",
 }
 
 

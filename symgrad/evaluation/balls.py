@@ -7,6 +7,7 @@ The precision is Arb's global one; `precision` sets it for a block and puts it b
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
@@ -21,6 +22,7 @@ from symgrad.program import Constant, Step
 
 __all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
 
+_LOCK = threading.RLock()  # Arb's precision belongs to the whole process: one thread at a time may set it
 _NUMBERS = {
     sp.pi: arb.pi,
     sp.E: arb.const_e,
@@ -38,12 +40,13 @@ def precision(bits: int) -> Iterator[None]:
     ...     print(ball_of(1) / 3)
     [0.333333333333333 +/- 3.71e-16]
     """
-    before = ctx.prec
-    ctx.prec = bits
-    try:
-        yield
-    finally:
-        ctx.prec = before
+    with _LOCK:
+        before = ctx.prec
+        ctx.prec = bits
+        try:
+            yield
+        finally:
+            ctx.prec = before
 
 
 def ball_of(x: Any) -> Any:
