@@ -44,7 +44,7 @@ def _array(name: str, value: Any) -> Any:
             return value
         value = value.detach().cpu()
         return value.to(torch.complex128 if value.is_complex() else torch.float64).numpy()
-    if isinstance(value, (bool, str)) or value is None:
+    if isinstance(value, bool) or value is None:
         return value
     if isinstance(value, (int, float, complex)):
         return np.asarray(value, dtype=np.complex128 if isinstance(value, complex) else np.float64)
@@ -62,6 +62,16 @@ def _array(name: str, value: Any) -> Any:
         f"at[{name!r}] is {value!r}, which is neither numbers nor a shape.",
         instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
     )
+
+
+def _bounds(name: str, given: Any) -> Bounds:
+    try:
+        low, high = (None if x is None else float(x) for x in given)
+    except (TypeError, ValueError):
+        low, high = np.inf, -np.inf
+    if low is not None and high is not None and not low < high:
+        raise BadInput(f"domain[{name!r}] is {given!r}.", instead="Pass (low, high), either of them None for no bound.")
+    return low, high
 
 
 def _is_shape(value: Any) -> bool:
@@ -88,9 +98,7 @@ def resolve(
                 raise UnknownName(
                     f"{what} has {name!r}, but the model has only {', '.join(known)}.", instead=near or None
                 )
-    bounds: dict[str, Bounds] = {}
-    for name, (low, high) in (domain or {}).items():
-        bounds[name] = (None if low is None else float(low), None if high is None else float(high))
+    bounds = {name: _bounds(name, given) for name, given in (domain or {}).items()}
     rng = np.random.default_rng((seed, 3))
     point: dict[str, Any] = {}
     given: set[str] = set()
@@ -249,7 +257,9 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             last = first_undefined(run.program, values) or last
         step_inside = None if last is None else toward_domain(run.program, last, point, drawn, inputs.bounds, rng)
         if not drawn:
-            return replace(inputs, point=point), run
+            if any(_has_value(run.values[k]) for k in run.program.outputs):
+                return replace(inputs, point=point), run
+            raise _no_value(inputs, last)
     if failure is not None and last is None:
         raise _missing(model, drawn, failure)
     raise _no_point(inputs, last)
@@ -305,23 +315,40 @@ def _missing(model: Formula, drawn: Sequence[str], failure: SymgradError) -> Sym
     return error
 
 
+def _has_value(output: np.ndarray) -> bool:
+    return not output.size or bool(np.isfinite(output).any())
+
+
+def _no_value(inputs: Inputs, last: Undefined | None) -> SymgradError:
+    """The user's own point is outside the domain, or holds a NaN."""
+    odd = [n for n in inputs.given if _is_float(inputs.point[n]) and not np.isfinite(inputs.point[n]).all()]
+    if odd:
+        held = ", ".join(f"at[{n!r}] holds {_first_odd(inputs.point[n])}" for n in sorted(odd))
+        return BadInput(f"{held}: the model has no value there.", instead="Pass ordinary numbers.")
+    return _no_point(inputs, last, "your point is outside the domain")
+
+
+def _first_odd(value: np.ndarray) -> str:
+    return str(value[~np.isfinite(value)].reshape(-1)[0])
+
+
 _NEEDS = {"log": "> 0", "sqrt": ">= 0", "rsqrt": "> 0", "div": "!= 0 below the line", "log1p": "> -1"}
 _NEEDS |= {"asin": "in (-1, 1)", "acos": "in (-1, 1)", "atanh": "in (-1, 1)", "acosh": "> 1", "lgamma": "> 0"}
 
 
-def _no_point(inputs: Inputs, last: Undefined | None) -> NoPoint:
+def _no_point(inputs: Inputs, last: Undefined | None, told: str = "no point to test at") -> NoPoint:
     domain = ", ".join(
         f"{'' if low is None else f'{low:g} < '}{name}{'' if high is None else f' < {high:g}'}"
         for name, (low, high) in inputs.bounds.items()
     )
-    told = f", and the domain says {domain}" if domain else ""
+    bounds = f", and the domain says {domain}" if domain else ""
     if last is None:
-        return NoPoint(f"no point to test at: the formula has no value at any of {_TRIES} points tried{told}.")
+        return NoPoint(f"{told}: the formula has no value at any of {_TRIES} points tried{bounds}.")
     need = _NEEDS.get(last.op)
     text = last.source.text if last.source is not None else ""
     what = f"{last.op} needs its argument {need}" if need else f"{last.op} has no value"
     return NoPoint(
-        f"no point to test at: {what}{told}.",
+        f"{told}: {what}{bounds}.",
         where=f"    {text}" if text else None,
         instead="Pass at={...} with a point inside the domain, or domain={name: (low, high)}.",
     )

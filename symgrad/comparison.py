@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from flint import arb
 
-from symgrad.derivative import derivatives, gradients
+from symgrad.derivative import derivatives, gradients, reverse
 from symgrad.domains import Undefined, first_undefined, ties
 from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, binary, precision
@@ -78,12 +79,15 @@ class Branch:
 def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
     """Join the two runs, write the exact derivatives, and lay the hand formulas out beside them.
 
-    ``order=0`` compares the values themselves: ``wrt`` is then the one name that the comparison goes by.
+    ``order=0`` compares the values themselves: ``wrt`` is then the one name that the comparison goes by.  An output
+    of the model that is called ``at:name`` is the step that the derivative called ``name`` is taken at, where that is
+    no input of this name.
 
     Raises `WrongShape` where the model's output is too large for a Jacobian.
     """
     both = join(model=model_run.program, hand=hand_run.program)
-    outputs = [i for key, i in both.outputs.items() if key.startswith("model.")]
+    at = {key.removeprefix("model.at:"): i for key, i in both.outputs.items() if key.startswith("model.at:")}
+    outputs = [i for key, i in both.outputs.items() if key.startswith("model.") and not key.startswith("model.at:")]
     if len(outputs) != 1:
         raise WrongShape(
             f"the model returns {len(outputs)} values.", instead="Return one, for example their sum or a stack."
@@ -96,7 +100,7 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
         (hand,) = hands.values()
         program_pairs = (_pair(b, wrt[0], hand, model, False),)
         return _finish(b, both, model, program_pairs, model_run, hand_run)
-    inputs = {name: both.inputs[name] for name in wrt}
+    inputs = {name: at[name] if name in at else both.inputs[name] for name in wrt}
     summed = _means_sum(b, model, hands, inputs, order)
     if shape and not summed and size(shape) > _MOST_ROWS:
         raise WrongShape(
@@ -104,6 +108,8 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
             instead="Return a scalar, such as a loss.",
         )
     exact = gradients(b, model, inputs) if summed else derivatives(b, model, inputs, order)
+    turning = [n for n, i in inputs.items() if order == 1 and _turns(b, model, hands[n], i)]
+    exact = {**exact, **_complex_slopes(b, model, {n: inputs[n] for n in turning})}
     pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
     return _finish(b, both, model, pairs, model_run, hand_run)
 
@@ -127,6 +133,27 @@ def _means_sum(b: Builder, model: int, hands: Mapping[str, int], inputs: Mapping
         for n, i in inputs.items()
     ]
     return all(fits)
+
+
+def _turns(b: Builder, model: int, hand: int, wrt: int) -> bool:
+    """Whether a complex function of a real input has a complex hand formula: then it is f' itself that is meant."""
+    return b.steps[model].is_complex and b.steps[hand].is_complex and not b.steps[wrt].is_complex
+
+
+def _complex_slopes(b: Builder, model: int, wrt: Mapping[str, int]) -> dict[str, int]:
+    """f' of a complex f for real inputs: the adjoint of a real input is Re(conj(seed) f'), so the seeds are 1 and i."""
+    if not wrt:
+        return {}
+    dtype = b.dtype(model)
+    along = gradients(b, model, wrt)
+    seed = b.mul(b.ones(b.shape(model), dtype), b.constant(1j, dtype, exact=sp.I))
+    of, _ = reverse(b, {model: seed}, set(wrt.values()))
+    found = {}
+    for name, i in wrt.items():
+        across = of[i] if i in of else b.zeros(b.shape(i), b.dtype(i))
+        turned = b.mul(b.cast(across, dtype), b.constant(1j, dtype, exact=sp.I))
+        found[name] = b.add(b.cast(along[name], dtype), turned)
+    return found
 
 
 def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
@@ -219,7 +246,7 @@ def look(
                 )
                 if undefined is None and view.state in ("outside", "undefined"):
                     undefined = first_undefined(branch.program, values)
-                if "unclear" not in view.states and "undefined" not in view.states or k == len(_PRECISIONS) - 1:
+                if ("unclear" not in view.states and "undefined" not in view.states) or k == len(_PRECISIONS) - 1:
                     done[p.name] = view
     return Look(point, done, edge, undefined, output)
 

@@ -7,6 +7,7 @@ although its arguments' are.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,6 +20,12 @@ from symgrad.program import Guard, Program, Source
 __all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "ties"]
 
 _COMPARISONS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
+_WHOLE = {
+    "floor": 0.0,
+    "ceil": 0.0,
+    "trunc": 0.0,
+    "round": 0.5,
+}  # where each jumps, as the part of a number after its point
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,9 +69,11 @@ def _on_edge(guard: Guard, values: Mapping[int, Any]) -> bool:
         return any(_may_vanish(x) for x in flat(sides[0]))
     if guard.op in ("argmax", "argmin") and guard.params != ("pool",):
         return _several_extremes(guard, sides[0])
+    if guard.op in _WHOLE:
+        return any(_may_be_whole(x, _WHOLE[guard.op]) for x in flat(sides[0]))
     if guard.op == "argsort":
         entries = sorted(flat(sides[0]).tolist(), key=lambda x: float(x.mid()))
-        return any(_may_vanish(a - b) for a, b in zip(entries, entries[1:], strict=False))
+        return any(_may_vanish(a - b) for a, b in itertools.pairwise(entries))
     return False
 
 
@@ -86,6 +95,13 @@ def _several_extremes(guard: Guard, value: Any) -> bool:
 
 def _may_vanish(x: Any) -> bool:
     return not x.is_finite() or bool(x.contains(0))
+
+
+def _may_be_whole(x: Any, shift: float) -> bool:
+    if not x.is_finite():
+        return True
+    y = x.real + shift
+    return _may_vanish(y - (y + 0.5).floor().mid())
 
 
 def first_undefined(program: Program, values: Mapping[int, Any]) -> Undefined | None:

@@ -52,7 +52,7 @@ def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
     bounds = _hand_bounds(problem, findings, tensors)
     for pair in findings.own.pairs:
         auto = automatic.get(pair.name)
-        out.autograd[pair.name] = None if auto is None else auto[0].numpy()
+        out.autograd[pair.name] = None if auto is None else _array(auto[0])
         if pair.hand is None or not isinstance(findings.verdicts[pair.name], (Proved, Agrees)):
             continue
         if pair.shape and not np.prod(pair.shape):
@@ -74,6 +74,11 @@ def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, tor
     return {n: found[own.outputs[n]].error for n in right}
 
 
+def _array(x: torch.Tensor) -> np.ndarray:
+    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
+    return (x.float() if x.dtype is torch.bfloat16 else x.resolve_conj()).numpy()
+
+
 def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
     return {
         name: torch.tensor(problem.inputs.point[name]).to(getattr(torch, kind)) for name, kind in problem.dtypes.items()
@@ -86,6 +91,9 @@ def _autograd(
     """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
     shape = findings.own.program.shape(findings.own.model)
     summed = all(p.note is not None and "upstream ones" in p.note for p in findings.own.pairs)
+    known = getattr(problem.model, "autograd", None)
+    if known is not None:  # a script ran it itself
+        return {n: (torch.as_tensor(v), None) for n, v in known.items()}
     if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
         return {}
     rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
@@ -168,7 +176,7 @@ def _one(
         )
         out.roundings[pair.name] = r
         for side, values in (("hand", value), ("autograd", other)):
-            if values is not None and not problem.only_here:
+            if values is not None and not problem.only_here and (side != "hand" or view.state != "typed"):
                 _instability(problem, findings, pair, side, values, truth, inputs, out)
     loss = out.roundings[pair.name]
     if loss.hand.lost and out.instabilities:

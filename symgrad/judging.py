@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symgrad.comparison import (
     BITS,
@@ -25,13 +26,15 @@ from symgrad.comparison import (
     same_structure,
     with_data,
 )
+from symgrad.crossing import across
 from symgrad.domains import Undefined, branches_on
-from symgrad.errors import LostValue, SymgradError
+from symgrad.errors import LostValue, NotReproducible, SymgradError
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entries import array_of
-from symgrad.evaluation.residues import certificate
+from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Run
+from symgrad.program import Guard
 from symgrad.proof import prove_all
 from symgrad.sampling import Inputs, neighbours, nice_points, toward
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -44,6 +47,9 @@ _SHARES = (1.0, 2.0**-3, 2.0**-7, 2.0**-12)  # how far back toward the user's po
 _RAYS = 8
 _WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
 _BRANCHES = 8  # branches that are proved one by one
+_FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
+_AGAIN = 8  # runs at one point that tell whether the code is random
+_CROSSINGS = 12  # comparisons whose other side is looked for
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,10 +67,13 @@ class Problem:
     only_here: bool = False  # the hand side is numbers: nothing can be said of other points
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
 
+    def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
+        """The model and the hand formulas, run at a point."""
+        return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
+
     def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
         """Run the code at a point: the branch it takes there, one of those known if it is the same."""
-        model_run = self.model.run(point, self.dtypes)
-        hand_run = self.hand.run(point, self.dtypes)
+        model_run, hand_run = self.runs(point)
         for branch in known:
             if branch.same_path(model_run, hand_run):
                 return branch
@@ -105,6 +114,7 @@ def judge(problem: Problem) -> Findings:
     stream = _more_looks(problem, found)
     for _ in range(_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST):
         next(stream, None)
+    _cross(problem, found)
     open_pairs = _refute(problem, found, open_pairs)
     open_pairs = _at_the_point(problem, found, open_pairs)
     if not problem.only_here:
@@ -121,21 +131,27 @@ def judge(problem: Problem) -> Findings:
 
 def _unreached(problem: Problem, found: Findings) -> list[str]:
     """The choices of the code that came out the same way at every point: their other branch was not judged."""
+    return [
+        f"a comparison ({text}) was {'true' if outcome else 'false'} at every point that was looked at; "
+        "the other branch was not judged."
+        for text, outcome in _one_sided(problem, found)
+    ]
+
+
+def _one_sided(problem: Problem, found: Findings) -> dict[tuple[str, bool], tuple[Branch, Guard]]:
+    """The comparisons of the code that came out the same way at every point and entry, by their text and outcome."""
     outcomes: dict[tuple[Any, ...], set[bool]] = {}
-    texts: dict[tuple[Any, ...], str] = {}
+    places: dict[tuple[Any, ...], tuple[str, Branch, Guard]] = {}
     for branch in found.branches:
         for guard in branches_on(branch.program, problem.inputs.free):
-            if guard.outcome.size != 1 or guard.outcome.dtype != bool or guard.source is None:
+            if guard.outcome.dtype != bool or guard.source is None:
                 continue
-            key = (guard.op, guard.source.file, guard.source.line, guard.source.span, guard.source.text)
-            outcomes.setdefault(key, set()).add(bool(guard.outcome))
-            texts[key] = f"line {guard.source.line}, {guard.source.text}" if guard.source.line else guard.source.text
-    return [
-        f"a comparison ({texts[key]}) was {'true' if True in seen else 'false'} at every point that was looked at; "
-        "the other branch was not judged."
-        for key, seen in outcomes.items()
-        if len(seen) == 1
-    ]
+            source = guard.source
+            key = (guard.op, source.file, source.line, source.span, source.text)
+            outcomes.setdefault(key, set()).update(np.unique(guard.outcome).tolist())
+            text = f"line {source.line}, {source.text}" if source.line else source.text
+            places.setdefault(key, (text, branch, guard))
+    return {(places[key][0], seen == {True}): places[key][1:] for key, seen in outcomes.items() if len(seen) == 1}
 
 
 # ------------------------------------------------------------------------------------------------ looking
@@ -161,7 +177,7 @@ def _more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
                 if branch is None:
                     continue
                 if not moving and branch is not own:
-                    _lost(own, branch)
+                    _lost(problem, own, branch)
                 reran = True
             assert branch is not None
             seen = look(branch, nearer, problem.inputs.free)
@@ -173,6 +189,29 @@ def _more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
         if all(branch is not b for b in found.branches) and branch is not None:
             found.branches.append(branch)
         yield found.looks[-1][1] if found.looks else found.own_look
+
+
+def _cross(problem: Problem, found: Findings) -> None:
+    """Look on the other side of every comparison that came out the same way so far; what appears there, likewise."""
+    if problem.only_here:
+        return
+    tried: set[tuple[str, bool]] = set()
+    while waiting := [item for item in _one_sided(problem, found).items() if item[0] not in tried]:
+        for key, (branch, guard) in waiting:
+            tried.add(key)
+            if len(tried) > _CROSSINGS:
+                return
+            starts = [found.own_look.point] if branch is found.own else []
+            starts += [seen.point for b, seen in found.looks if b is branch][:1]
+            for start in starts[:1]:
+                point = across(branch.program, guard, start, problem.inputs.free, problem.inputs.bounds)
+                there = None if point is None else _rerun(problem, found, point)
+                if point is None or there is None:
+                    continue
+                seen = look(there, point, problem.inputs.free)
+                found.looks.append((there, seen))
+                if all(there is not b for b in found.branches):
+                    found.branches.append(there)
 
 
 def _rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> Branch | None:
@@ -188,8 +227,13 @@ def _inside(seen: Look) -> bool:
     return any(view.state != "outside" for view in seen.views.values())
 
 
-def _lost(own: Branch, branch: Branch) -> None:
+def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
     """Without guards two runs must be the same Program; where they are not, a value was taken for a constant."""
+    if any(not own.same_path(*problem.runs(problem.inputs.point)) for _ in range(_AGAIN)):
+        raise NotReproducible(
+            "the code goes another way each time that it is run, at the same point.",
+            instead="Fix the randomness: set the seed inside the function, or pass what it draws as an input.",
+        )
     for a, b in ((own.model_run, branch.model_run), (own.hand_run, branch.hand_run)):
         if same_structure(a.program, b.program):
             continue
@@ -455,18 +499,54 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
             f"the two could not be told apart, nor shown equal, with {bits} bits at every point.", ("balls",)
         )
     typed = "the constants that were typed with few digits" if "typed" in states else None
-    shown = None
-    if typed is None and not problem.only_here:
-        shown = _certificate(problem, found, pair)
-    return Agrees(len(views), BITS, shown, "no chain of rules was found within the budget", typed)
+    if typed is not None or problem.only_here:
+        return Agrees(len(views), BITS, None, "no chain of rules was found within the budget", typed)
+    tried = _certificates(problem, found, pair)
+    shown = next((c for c in tried if c.equal), None)
+    if shown is None and (why := _doubt(tried, views, _is_faithful(found.own, pair))) is not None:
+        return Undecided(why, ("balls", "residues"))
+    return Agrees(len(views), BITS, shown, "no chain of rules was found within the budget")
 
 
-def _certificate(problem: Problem, found: Findings, pair: Pair) -> Any:
-    """The residue certificate of the user's own branch (the others were only sampled), or None."""
+def _certificates(problem: Problem, found: Findings, pair: Pair) -> list[Certificate]:
+    """What residues say of the user's own branch (the others were only sampled): for any data, and for these."""
     branch = next((b for b, s in found.looks if _inside(s)), found.own)
     mine = next(p for p in branch.pairs if p.name == pair.name)
+    tried: list[Certificate] = []
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
-        shown = certificate(program, [(mine.hand, mine.exact)], seed=problem.seed)
-        if shown.equal:
-            return shown
+        tried.append(certificate(program, [(mine.hand, mine.exact)], seed=problem.seed))
+        if tried[-1].equal:
+            break
+    return tried
+
+
+def _doubt(tried: Sequence[Certificate], views: Sequence[View], faithful: bool) -> str | None:
+    """Why agreement at every point is not enough: what residues show to differ, or an entry that was never seen."""
+    if any(c.equal is False and not c.oracles for c in tried) and faithful:
+        return (
+            f"the two are equal to {BITS} bits at every point, but not modulo a prime: they differ, if only by an "
+            "amount too small to be seen at these points."
+        )
+    entries = range(len(views[0].exact))
+    hidden = [k for k in entries if all(_too_small(v.hand[k], v.exact[k]) for v in views if v.exact.size > k)]
+    if hidden:
+        return (
+            "an entry is so small beside the others at every point that its digits could not be seen, and residues "
+            "did not show the two to be equal."
+        )
     return None
+
+
+def _is_faithful(branch: Branch, pair: Pair) -> bool:
+    """Whether residues keep all that is true of this pair: no choice of sign, no number but rationals."""
+    program = branch.program
+    steps = [program.steps[i] for i in program.needed([pair.exact, *([] if pair.hand is None else [pair.hand])])]
+    numbers = [s.params.exact for s in steps if s.op == "constant"]
+    return all(s.op in _FAITHFUL for s in steps) and all(
+        not isinstance(n, sp.Basic) or isinstance(n, sp.Rational) for n in numbers
+    )
+
+
+def _too_small(hand: Any, exact: Any) -> bool:
+    """Whether two balls agree only because both hold zero, and not by being the number zero."""
+    return bool(exact.contains(0) and hand.contains(0)) and not (exact == 0 and hand == 0)

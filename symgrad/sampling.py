@@ -35,7 +35,7 @@ def rounded(x: np.ndarray, bits: int = 8) -> np.ndarray:
     """The nearest numbers with ``bits`` significant bits.
 
     >>> rounded(np.array([0.3, 1000.3]))
-    array([3.00781250e-01, 1.00000000e+03])
+    array([3.0078125e-01, 1.0000000e+03])
     """
     if x.dtype.kind == "c":
         return rounded(x.real, bits) + 1j * rounded(x.imag, bits)

@@ -6,7 +6,12 @@ the names it refers to); `Function.run` runs it at a point and returns the Progr
 
 from __future__ import annotations
 
+import contextlib
+import contextlib
+import functools
 import inspect
+import linecache
+import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,11 +21,14 @@ import numpy as np
 import torch
 
 from symgrad.errors import NotReproducible, SymgradError, UserCodeFailed, WrongShape
-from symgrad.lifting import instrument
-from symgrad.lifting.tracing import Tracer
+from symgrad.lifting import sources
+from symgrad.lifting.tracing import TracedArray, TracedFloat, Tracer
 from symgrad.program import Program
 
 __all__ = ["Function", "Run", "library_of"]
+
+
+_FIRST = inspect.Parameter.POSITIONAL_ONLY
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,13 +44,15 @@ class Function:
     """A Python callable whose arguments are its inputs.
 
     ``names`` are the arguments, in order; ``stops`` says that ``detach`` cuts (in a model).  ``constants`` are
-    arguments that are not floats (class labels, flags) and are passed on as they are.
+    arguments that are not floats (class labels, flags) and are passed on as they are.  ``beside`` is a module whose
+    parameters the code may reach without being given them; they are inputs too, under their own names.
     """
 
     function: Callable[..., Any]
     names: tuple[str, ...]
     library: str
     stops: bool = True
+    beside: torch.nn.Module | None = None
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, stops: bool = True, like: str | None = None) -> Function:
@@ -51,13 +61,21 @@ class Function:
         names = tuple(
             p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
         )
-        return cls(function, names, library_of(function) or like or "torch", stops)
+        library = library_of(function) or like or "torch"
+        if stops and library != "torch" and "tensors" in set(_libraries(function, set())):
+            library = "torch"  # a model that calls a module, whatever else it uses
+        return cls(function, names, library, stops)
 
     @property
     def required(self) -> tuple[str, ...]:
         """The arguments that have no default."""
         parameters = inspect.signature(self.function).parameters
         return tuple(n for n in self.names if parameters[n].default is inspect.Parameter.empty)
+
+    @property
+    def _open(self) -> bool:
+        """Whether the function takes arguments of any name."""
+        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.function).parameters.values())
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         """Run the code at a point, under a tracer, and once more without; both must give the same values.
@@ -67,71 +85,64 @@ class Function:
         two runs differ, `LostValue` or `UnknownOperation` where the code cannot be followed.
         """
         trace = Tracer(self.library, stops=self.stops)
-        traced: dict[str, Any] = {}
-        plain: dict[str, Any] = {}
-        for name in self.names:
-            if name not in point:
-                continue
-            value = point[name]
-            if _is_float_data(value):
-                dtype = dtypes if isinstance(dtypes, str) else dtypes.get(name, "float64")
-                array = np.asarray(value)
-                if array.dtype.kind == "c" and not dtype.startswith("complex"):
-                    dtype = {"float32": "complex64"}.get(dtype, "complex128")
-                step = trace.builder.input(name, array.shape, dtype)
-                traced[name] = _give(trace, array, dtype, step, self.library)
-                plain[name] = _give(None, array, dtype, step, self.library)
-            else:
-                traced[name] = plain[name] = value
+        given = self._given(point, dtypes, trace)
         with trace.running():
-            result = _call(trace.instrumented(self.function), traced)
-            outputs = {name: trace.step_of(x) for name, x in _named(result).items()}
-            values = {name: np.asarray(trace.value_of(x)) for name, x in _named(result).items()}
-        again = {name: _plain(x) for name, x in _named(_call(self.function, plain)).items()}
-        _same_twice(values, again)
-        return Run(trace.builder.build(outputs), values)
+            result = named(called(trace.ready(self.function), given, self.function))
+            program = trace.program(result)
+            values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
+        same_twice(values, self.plain(point, dtypes), trace)
+        return Run(program, values)
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
         """What the code gives at a point, without a tracer."""
-        given = {}
-        for name in self.names:
-            if name in point:
-                value = point[name]
-                dtype = dtypes if isinstance(dtypes, str) else dtypes.get(name, "float64")
-                given[name] = _give(None, np.asarray(value), dtype, 0, self.library) if _is_float_data(value) else value
-        return {name: _plain(x) for name, x in _named(_call(self.function, given)).items()}
+        result = called(self.function, self._given(point, dtypes, None))
+        return {name: plain(x) for name, x in named(result).items()}
+
+    def _given(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str, trace: Tracer | None) -> dict[str, Any]:
+        """The arguments in the form that the code works with; inputs of the trace, if there is one."""
+        given: dict[str, Any] = {}
+        for name in (*self.names, *(n for n in point if self._open and n not in self.names)):
+            if name not in point:
+                continue
+            value = point[name]
+            if not is_float_data(value):
+                given[name] = value
+                continue
+            dtype = dtypes if isinstance(dtypes, str) else dtypes.get(name, "float64")
+            array = np.asarray(value)
+            if array.dtype.kind == "c" and not dtype.startswith("complex"):
+                dtype = {"float32": "complex64"}.get(dtype, "complex128")
+            step = 0 if trace is None else trace.builder.input(name, array.shape, dtype)
+            given[name] = _give(trace, array, dtype, step, self.library)
+        return given
 
 
-def _call(function: Callable[..., Any], arguments: Mapping[str, Any]) -> Any:
+def called(function: Callable[..., Any], arguments: Mapping[str, Any], signed: Callable[..., Any] | None = None) -> Any:
+    """Call ``function`` with arguments by name; ``signed`` is the function whose signature it has, itself if None."""
     try:
-        parameters = inspect.signature(function).parameters
+        parameters = inspect.signature(signed or function).parameters
         first = [arguments[n] for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY and n in arguments]
-        rest = {n: v for n, v in arguments.items() if parameters[n].kind is not inspect.Parameter.POSITIONAL_ONLY}
+        rest = {n: v for n, v in arguments.items() if n not in parameters or parameters[n].kind is not _FIRST}
         with np.errstate(all="ignore"):
             return function(*first, **rest)
     except SymgradError:
         raise
     except Exception as error:
-        raise UserCodeFailed(
-            f"your function raised {type(error).__name__}: {error}", where=_place(error, function)
-        ) from error
+        raise UserCodeFailed(f"your function raised {type(error).__name__}: {error}", where=_place(error)) from error
 
 
-def _place(error: Exception, function: Any) -> str | None:
+def _place(error: Exception) -> str | None:
     """The deepest line of the user's own code in a traceback."""
     found = None
-    frames = error.__traceback__
-    while frames is not None:
-        code = frames.tb_frame.f_code
-        if instrument.is_users(types.FunctionType(code, {}, closure=tuple(types.CellType() for _ in code.co_freevars))):
-            found = f"    {code.co_filename}:{frames.tb_lineno}    " + instrument.line_of(
-                code.co_filename, frames.tb_lineno
-            )
-        frames = frames.tb_next
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        if sources.is_users(code):
+            text = linecache.getline(code.co_filename, line).strip()
+            found = f"    {code.co_filename}:{line}    {text}"
     return found
 
 
-def _is_float_data(value: Any) -> bool:
+def is_float_data(value: Any) -> bool:
     if isinstance(value, (bool, int, str)) or value is None:
         return False
     if isinstance(value, (float, complex)):
@@ -141,8 +152,6 @@ def _is_float_data(value: Any) -> bool:
 
 def _give(trace: Tracer | None, array: np.ndarray, dtype: str, step: int, library: str) -> Any:
     """An input in the form that the code works with, traced or plain."""
-    from symgrad.lifting.tracing import TracedFloat
-
     if library == "torch":
         tensor = torch.tensor(array, dtype=getattr(torch, dtype))
         if trace is not None:
@@ -165,7 +174,7 @@ def _give(trace: Tracer | None, array: np.ndarray, dtype: str, step: int, librar
     return trace.arrays.new(value.astype(np.float64), step).tolist()
 
 
-def _named(result: Any) -> dict[str, Any]:
+def named(result: Any) -> dict[str, Any]:
     """The results by name: a mapping's keys, a tuple's places, ``output`` for a single value."""
     if isinstance(result, Mapping):
         return {str(k): v for k, v in result.items()}
@@ -180,21 +189,25 @@ def _named(result: Any) -> dict[str, Any]:
     return {"output": result}
 
 
-def _plain(x: Any) -> np.ndarray:
+def plain(x: Any) -> np.ndarray:
+    """A value of the user's code, run without a tracer, as an array."""
+    if type(x) in (TracedFloat, TracedArray):
+        raise x.tracer.kept()
     if isinstance(x, torch.Tensor):
         x = x.detach().cpu().resolve_conj().resolve_neg()
         return (x.float() if x.dtype is torch.bfloat16 else x).numpy()
     if isinstance(x, (list, tuple)):
-        return np.asarray([_plain(i) for i in x])
+        return np.asarray([plain(i) for i in x])
     return np.asarray(x)
 
 
-def _same_twice(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray]) -> None:
+def same_twice(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], trace: Tracer) -> None:
     if first.keys() != second.keys():
         raise NotReproducible(f"one run returned {sorted(first)}, the next {sorted(second)}.")
+    narrow = {step.dtype for step in trace.builder.steps} & {"float32", "complex64", "float16", "bfloat16"}
     for name in first:
         a, b = first[name], second[name]
-        if a.shape != b.shape or not _close(a, b):
+        if a.shape != b.shape or not _close(a, b, 0.1 if narrow & {"float16", "bfloat16"} else 1e-3 if narrow else 1e-9):
             raise NotReproducible(
                 f"two runs of the function at the same point gave different values of {name}: "
                 f"{_short(a)}, then {_short(b)}.",
@@ -203,12 +216,11 @@ def _same_twice(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray
             )
 
 
-def _close(a: np.ndarray, b: np.ndarray) -> bool:
+def _close(a: np.ndarray, b: np.ndarray, eps: float) -> bool:
     """Equal up to the order in which a kernel adds: the tracer turns fused kernels off, which may change last bits."""
     with np.errstate(all="ignore"):
         if np.array_equal(a, b, equal_nan=True):
             return True
-        eps = {"float32": 1e-3, "complex64": 1e-3, "float16": 0.1}.get(str(a.dtype), 1e-9)
         scale = np.nanmax(np.abs(np.where(np.isfinite(a), a, 0)), initial=0)
         return bool(np.all((np.abs(a - b) <= eps * scale) | (a == b) | (np.isnan(a) & np.isnan(b))))
 
@@ -222,53 +234,51 @@ def _short(a: np.ndarray) -> str:
 
 def library_of(function: Any) -> str | None:
     """The kind of values a function's code works with, found from the names it refers to; None if it does not tell."""
-    found = {library for library in _libraries(function, set())}
+    found = set(_libraries(function, set()))
     for library in ("torch", "numpy", "math"):
         if library in found:
             return library
-    return None
+    return "torch" if "tensors" in found else None
 
 
-def _libraries(function: Any, seen: set[Any]) -> Iterator[str]:
-    target = inspect.unwrap(getattr(function, "__func__", function))
-    while hasattr(target, "func"):  # functools.partial
-        target = target.func
-    target = getattr(target, "__func__", target)
-    if not isinstance(target, types.FunctionType):
-        call = getattr(type(target), "__call__", None)
-        if isinstance(target, torch.nn.Module):
+def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iterator[str]:
+    """The libraries that a function refers to; ``owner`` is the class whose method it is."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    owner = owner or type(getattr(function, "__self__", function))
+    target = sources.unwrapped(inspect.unwrap(function))
+    if target is None:
+        if isinstance(function, torch.nn.Module):
             yield "torch"
-        elif isinstance(call, types.FunctionType):
-            yield from _libraries(call, seen)
-        return
-    if target in seen:
+            return
+        target = sources.unwrapped(owner.__call__) if hasattr(owner, "__call__") else None  # noqa: B004
+    if target is None or target in seen:
         return
     seen.add(target)
     cells = {}
     for name, cell in zip(target.__code__.co_freevars, target.__closure__ or (), strict=True):
-        try:
+        with contextlib.suppress(ValueError):  # not assigned yet
             cells[name] = cell.cell_contents
-        except ValueError:
-            continue
-    for code in instrument.code_objects(target.__code__):
-        names = set(code.co_names) | set(code.co_freevars)
-        for name in names:
+    for code in sources.code_objects(target.__code__):
+        for name in {*code.co_names, *code.co_freevars}:
             value = cells.get(name, target.__globals__.get(name))
+            method = sources.unwrapped(getattr(owner, name, None))
+            if method is not None and sources.is_users(method.__code__):
+                yield from _libraries(method, seen, owner)
             yield from _library_of_value(name, value, seen)
 
 
 def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:
     if value is None and name in ("torch", "numpy", "math"):
         yield name  # imported inside the function
-        return
-    module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
-    if isinstance(value, torch.Tensor) or isinstance(value, torch.nn.Module):
+    elif isinstance(value, (torch.Tensor, torch.nn.Module)):
         yield "torch"
     elif isinstance(value, (np.ndarray, np.ufunc)):
         yield "numpy"
-    elif isinstance(module, str) and (value is not None) and not isinstance(value, (int, float, str)):
-        root = module.split(".")[0]
+    elif isinstance(value, types.FunctionType) and sources.is_users(value.__code__):
+        yield from _libraries(value, seen)
+    elif value is not None and not isinstance(value, (int, float, str)):
+        module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        root = str(module).split(".")[0]
         if root in ("torch", "numpy", "math", "scipy"):
             yield {"scipy": "numpy"}.get(root, root)
-        elif isinstance(value, types.FunctionType) and instrument.is_users(value):
-            yield from _libraries(value, seen)

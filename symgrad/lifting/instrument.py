@@ -1,174 +1,96 @@
 """The user's function, rewritten so that a tracer sees its names, its calls and its arithmetic on plain numbers.
 
 Three rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
-``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``.  Lines, closures, globals and defaults stay the
-user's own: the tracer arrives through one more closure cell.
+``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``.  Lines, columns, closures, globals and defaults
+stay the user's own: the tracer arrives through one more closure cell.
 """
 
 from __future__ import annotations
 
 import ast
 import copy
-import inspect
-import linecache
-import sysconfig
-import textwrap
+import functools
 import types
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-__all__ = ["code_objects", "instrument", "is_users", "source_tree"]
+from symgrad.lifting.sources import node_of
 
-TRACE = "__symgrad_trace__"
-_BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow"}
-_LEFT_ALONE = {"super", "locals", "globals", "print", "range", "len", "enumerate", "zip", "isinstance", "type", "dict"}
-_LIBRARIES = tuple(
-    str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
+__all__ = ["instrument"]
+
+_TRACE = "__symgrad_trace__"
+_BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
+# these look at the frame that calls them, or never at a number
+_LEFT_ALONE = frozenset(
+    "super locals globals vars dir eval exec print range len enumerate zip isinstance issubclass hasattr type dict "
+    "list tuple set iter next id repr str".split()
 )
-_OURS = str(Path(__file__).resolve().parent.parent)
 
 
-def is_users(function: Any) -> bool:
-    """Whether a function is the user's own: not from the standard library, an installed package or symgrad."""
-    code = getattr(function, "__code__", None)
-    if not isinstance(function, types.FunctionType) or code is None:
-        return False
-    file = code.co_filename
-    return not file.startswith((*_LIBRARIES, _OURS, "<frozen", "<string>", "<@"))
-
-
-def source_tree(function: types.FunctionType) -> tuple[ast.AST, int] | None:
-    """The syntax tree of a function or lambda with the user's own line numbers, or None where no source is found."""
-    try:
-        lines, start = inspect.getsourcelines(function)
-    except (OSError, TypeError):
+def instrument(function: types.FunctionType, trace: Any) -> tuple[types.FunctionType, ast.AST] | None:
+    """The same function, reporting to ``trace``, and its tree; None where its source cannot be found."""
+    code = function.__code__
+    node = node_of(function)
+    if node is None:
         return None
-    text = "".join(lines)
-    try:
-        tree = ast.parse(textwrap.dedent(text))
-    except SyntaxError:
-        tree = _parse_fragment(text)
-    if tree is None:
+    owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
+    made = _compiled(node, code, owner if owner.isidentifier() else "")
+    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
+    cells[_TRACE] = types.CellType(trace)
+    if made is None or not set(made.co_freevars) <= set(cells):
         return None
-    ast.increment_lineno(tree, max(start, 1) - 1)
-    found = _find(tree, function)
-    return None if found is None else (found, start)
+    closure = tuple(cells[n] for n in made.co_freevars)
+    twin = types.FunctionType(made, function.__globals__, function.__name__, function.__defaults__, closure)
+    twin.__kwdefaults__ = function.__kwdefaults__
+    twin.__qualname__ = function.__qualname__
+    twin.__module__ = function.__module__
+    twin.__dict__.update(vars(function))
+    return twin, node
 
 
-def _parse_fragment(text: str) -> ast.Module | None:
-    """A lambda's line is often only a piece of a statement: take the piece from ``lambda`` on that parses."""
-    dedented = textwrap.dedent(text)
-    start = dedented.find("lambda")
-    if start < 0:
-        return None
-    blank = "".join("\n" if c == "\n" else " " for c in dedented[:start])
-    for stop in range(len(dedented), start, -1):
-        try:
-            tree = ast.parse("(" + blank[1:] + dedented[start:stop] + ")" if blank else dedented[start:stop])
-        except SyntaxError:
-            continue
-        return tree
+@functools.lru_cache(maxsize=1024)
+def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str) -> types.CodeType | None:
+    """The rewritten code, taken from a factory whose arguments are the free variables, so that they stay free.
+
+    ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.
+    """
+    rewritten: Any = _Rewriter().visit(copy.deepcopy(node))
+    defaults = rewritten.args
+    defaults.defaults = [ast.Constant(None) for _ in defaults.defaults]
+    defaults.kw_defaults = [None if d is None else ast.Constant(None) for d in defaults.kw_defaults]
+    free = ", ".join(n for n in (_TRACE, *code.co_freevars) if n != "__class__")
+    module = ast.parse(f"class {owner}:\n def __factory__({free}): pass" if owner else f"def __factory__({free}): pass")
+    factory: Any = module.body[0]
+    factory = factory.body[0] if owner else factory
+    if isinstance(rewritten, ast.Lambda):
+        factory.body = [ast.Return(rewritten)]
+    else:
+        rewritten.decorator_list, rewritten.returns = [], None
+        factory.body = [rewritten]
+    found = [compile(ast.fix_missing_locations(module), code.co_filename, "exec")]
+    while found:
+        c = found.pop(0)
+        if (c.co_name, c.co_firstlineno, c.co_argcount) == (code.co_name, node.lineno, code.co_argcount):
+            return c
+        found += [x for x in c.co_consts if isinstance(x, types.CodeType)]
     return None
 
 
-def _find(tree: ast.Module, function: types.FunctionType) -> ast.AST | None:
-    code = function.__code__
-    wanted = ast.Lambda if function.__name__ == "<lambda>" else (ast.FunctionDef, ast.AsyncFunctionDef)
-    found = []
-    for node in ast.walk(tree):
-        if not isinstance(node, wanted) or (wanted is not ast.Lambda and node.name != function.__name__):
-            continue
-        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args)]
-        if names == list(code.co_varnames[: code.co_argcount]):
-            found.append(node)
-    if isinstance(found[0] if found else None, ast.Lambda) and len(found) > 1:
-        found = [n for n in found if _same_code(n, function)]
-    return found[0] if found else None
-
-
-def _same_code(node: ast.Lambda, function: types.FunctionType) -> bool:
-    code = compile(ast.Expression(copy.deepcopy(node)), "<lambda>", "eval")
-    inner = [c for c in code.co_consts if isinstance(c, types.CodeType)]
-    return (
-        bool(inner)
-        and inner[0].co_code == function.__code__.co_code
-        and inner[0].co_consts == (function.__code__.co_consts)
-    )
-
-
-def instrument(function: types.FunctionType, trace: Any) -> types.FunctionType | None:
-    """The same function, reporting to ``trace``; None where its source cannot be found."""
-    found = source_tree(function)
-    if found is None:
-        return None
-    node, _ = found
-    node = copy.deepcopy(node)
-    code = function.__code__
-    rewritten = _Rewriter().visit(node)
-    if isinstance(rewritten, ast.Lambda):
-        body: list[ast.stmt] = [ast.Return(rewritten)]
-    else:
-        rewritten.decorator_list = []
-        rewritten.args.defaults = [ast.Constant(None) for _ in rewritten.args.defaults]
-        rewritten.args.kw_defaults = [None if d is None else ast.Constant(None) for d in rewritten.args.kw_defaults]
-        body = [rewritten, ast.Return(ast.Name(rewritten.name, ast.Load()))]
-    free = [TRACE, *code.co_freevars]
-    factory = ast.FunctionDef(
-        name="__factory__",
-        args=ast.arguments([], [ast.arg(n) for n in free], None, [], [], None, []),
-        body=body,
-        decorator_list=[],
-    )
-    module = ast.fix_missing_locations(ast.Module([factory], []))
-    compiled = compile(module, code.co_filename, "exec")
-    outer = next(c for c in compiled.co_consts if isinstance(c, types.CodeType))
-    inner = next(c for c in outer.co_consts if isinstance(c, types.CodeType) and c.co_name == code.co_name)
-    cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    cells[TRACE] = types.CellType(trace)
-    if not set(inner.co_freevars) <= set(cells):
-        return None  # a recursive inner function: its own name would be a new cell
-    made = types.FunctionType(
-        inner,
-        function.__globals__,
-        function.__name__,
-        function.__defaults__,
-        tuple(cells[n] for n in inner.co_freevars),
-    )
-    made.__kwdefaults__ = function.__kwdefaults__
-    made.__qualname__ = function.__qualname__
-    return made
-
-
-def code_objects(code: types.CodeType) -> list[types.CodeType]:
-    """A code object and all those nested in it."""
-    found = [code]
-    for c in code.co_consts:
-        if isinstance(c, types.CodeType):
-            found += code_objects(c)
-    return found
-
-
-def line_of(file: str, line: int) -> str:
-    return linecache.getline(file, line).strip()
-
-
 class _Rewriter(ast.NodeTransformer):
-    def _trace(self, method: str, args: list[ast.expr], at: ast.AST, keywords: Any = ()) -> ast.Call:
-        target = ast.Attribute(ast.Name(TRACE, ast.Load()), method, ast.Load())
+    def _trace(self, method: str, args: list[ast.expr], at: ast.expr | ast.stmt, keywords: Any = ()) -> ast.Call:
+        target = ast.Attribute(ast.Name(_TRACE, ast.Load()), method, ast.Load())
+        for part in (target, target.value):  # a point: the compiler counts a method call's lines from its name's end
+            part.lineno = part.end_lineno = at.lineno
+            part.col_offset = part.end_col_offset = at.col_offset
         return ast.copy_location(ast.Call(target, args, list(keywords)), at)
 
     def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
         out: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
-        for target in targets:
-            for name in _names(target):
-                value = self._trace("bind", [ast.Constant(name), ast.Name(name, ast.Load())], node)
-                out.append(ast.copy_location(ast.Assign([ast.Name(name, ast.Store())], value), node))
-        for statement in out[1:]:
-            for part in ast.walk(statement):
+        for name in dict.fromkeys(n for target in targets for n in _names(target)):
+            word, value, target = (
                 ast.copy_location(part, node)
-                if hasattr(part, "end_lineno"):
-                    part.end_lineno = part.lineno  # type: ignore[attr-defined]
+                for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
+            )
+            out.append(ast.copy_location(ast.Assign([target], self._trace("bind", [word, value], node)), node))
         return out
 
     def visit_Assign(self, node: ast.Assign) -> Any:
@@ -179,6 +101,11 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         return self._bound(node, [node.target]) if node.value else node
+
+    def visit_NamedExpr(self, node: ast.NamedExpr) -> Any:
+        self.generic_visit(node)
+        node.value = self._trace("bind", [ast.Constant(node.target.id), node.value], node)
+        return node
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
@@ -191,6 +118,10 @@ class _Rewriter(ast.NodeTransformer):
         name = _BINARY.get(type(node.op))
         return self._trace("binary", [ast.Constant(name), node.left, node.right], node) if name else node
 
+    def visit_ClassDef(self, node: ast.ClassDef) -> Any:
+        node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
+        return node
+
 
 def _names(target: ast.expr) -> list[str]:
     """The variables that an assignment to ``target`` binds or changes."""
@@ -202,13 +133,3 @@ def _names(target: ast.expr) -> list[str]:
         case ast.Starred(value=value) | ast.Subscript(value=value):
             return _names(value)
     return []
-
-
-def instrumented_if_users(function: Any, trace: Any) -> Callable[..., Any] | None:
-    """The instrumented form of a user's function or bound method, else None."""
-    if isinstance(function, types.MethodType) and is_users(function.__func__):
-        made = instrument(function.__func__, trace)  # type: ignore[arg-type]
-        return None if made is None else types.MethodType(made, function.__self__)
-    if is_users(function):
-        return instrument(function, trace)
-    return None

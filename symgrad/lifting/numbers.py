@@ -43,7 +43,7 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
     if digits >= _FULL:
         half = Fraction(math.ulp(x)) / 2
         known = recognise(x)
-        return (known if known is not None else _rational(value)), half
+        return (known, None) if known is not None else (_rational(value), half)
     decimal = _rational(Fraction(repr(x)))
     if digits < _TYPED or (value.denominator <= 2**30 and Fraction(repr(x)) == value):
         return decimal, None

@@ -1,5 +1,4 @@
-"""NumPy under a tracer: a `TracedArray` is a real array that knows its memory, and NumPy's two protocols
-(``__array_ufunc__`` and ``__array_function__``) tell us of every operation on it.
+"""What a tracer does with NumPy: values and views, writes, entrywise functions, and functions that only move entries.
 
 A layout operation is not known by rule: it is run once more on the positions 1..n, and its result is the index.
 """
@@ -12,428 +11,62 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from symgrad.errors import UnknownOperation
+from symgrad.lifting import numpy_functions
 from symgrad.lifting.choices import select
 from symgrad.lifting.memory import Memory
-from symgrad.ops import layouts, windows
-from symgrad.ops.scalars import OPS, find, unknown
+from symgrad.lifting.traced_array import TracedArray
+from symgrad.lifting.traced_floats import TracedFloat
+from symgrad.ops.layouts import index_put_accumulate
+from symgrad.ops.scalars import OPS, find
 from symgrad.program import Index, Strided, dense, positions, size
 
 if TYPE_CHECKING:
     from symgrad.lifting.tracing import Tracer
 
-__all__ = ["Arrays", "TracedArray"]
+__all__ = ["Arrays"]
 
-_ARITHMETIC = {
-    "add": "add",
-    "subtract": "sub",
-    "multiply": "mul",
-    "divide": "div",
-    "true_divide": "div",
-    "power": "pow",
-    "float_power": "pow",
-    "matmul": "matmul",
-}
-_UFUNC_OF = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "div": np.true_divide, "pow": np.power}
+_ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
+_POWER = ("power", "float_power")
 _COMPARE = {
-    "greater": "gt",
-    "greater_equal": "ge",
-    "less": "lt",
-    "less_equal": "le",
-    "equal": "eq",
-    "not_equal": "ne",
+    **{"greater": "gt", "greater_equal": "ge", "less": "lt", "less_equal": "le"},
+    **{"equal": "eq", "not_equal": "ne"},
 }
-_LAYOUT = frozenset(
-    [
-        "transpose",
-        "reshape",
-        "concatenate",
-        "stack",
-        "vstack",
-        "hstack",
-        "column_stack",
-        "dstack",
-        "diag",
-        "diagonal",
-        "tril",
-        "triu",
-        "pad",
-        "flip",
-        "fliplr",
-        "flipud",
-        "repeat",
-        "tile",
-        "where",
-        "broadcast_to",
-        "expand_dims",
-        "squeeze",
-        "roll",
-        "take",
-        "take_along_axis",
-        "ravel",
-        "swapaxes",
-        "moveaxis",
-        "atleast_1d",
-        "atleast_2d",
-        "atleast_3d",
-        "append",
-        "delete",
-        "insert",
-        "split",
-        "array_split",
-        "rot90",
-        "diagflat",
-        "copy",
-        "asarray",
-        "array",
-        "choose",
-        "select",
-        "compress",
-        "extract",
-        "sliding_window_view",
-        "block",
-        "ascontiguousarray",
-        "rollaxis",
-        "vsplit",
-        "hsplit",
-        "concat",
-        "permute_dims",
-        "matrix_transpose",
-        "unstack",
-        "broadcast_arrays",
-        "meshgrid",
-        "resize",
-    ]
-)
+_WHOLE = {"floor": np.floor, "ceil": np.ceil, "rint": np.rint, "trunc": np.trunc}
+_REDUCE = {"add": "sum", "maximum": "max", "minimum": "min", "multiply": "prod"}
+_REDUCE |= {"logical_and": "all", "logical_or": "any"}
+
+# what these return depends on shapes and dtypes only
 _PLAIN = frozenset(
-    [
-        "shape",
-        "ndim",
-        "size",
-        "array_repr",
-        "array2string",
-        "array_str",
-        "result_type",
-        "iscomplexobj",
-        "isrealobj",
-        "can_cast",
-        "min_scalar_type",
-        "common_type",
-        "shares_memory",
-        "may_share_memory",
-    ]
+    "shape ndim size array_repr array2string array_str result_type iscomplexobj isrealobj can_cast min_scalar_type "
+    "common_type shares_memory may_share_memory isscalar".split()
 )
+# these look at values and return integers or truths
 _LOOKS = frozenset(
-    [
-        "argmax",
-        "argmin",
-        "argsort",
-        "nonzero",
-        "any",
-        "all",
-        "allclose",
-        "array_equal",
-        "isclose",
-        "count_nonzero",
-        "digitize",
-        "searchsorted",
-        "flatnonzero",
-        "argwhere",
-        "isnan",
-        "isfinite",
-        "isinf",
-    ]
+    "argmax argmin argsort nonzero any all allclose array_equal array_equiv isclose count_nonzero digitize searchsorted "
+    "flatnonzero argwhere isnan isfinite isinf lexsort argpartition nanargmax nanargmin isposinf isneginf".split()
 )
-
-
-class TracedArray:
-    """A NumPy array that carries its memory; it passes for an ``ndarray`` in ``isinstance``."""
-
-    __slots__ = ("_step", "_version", "index", "memory", "trace", "value")
-    __array_priority__ = 1000
-    __hash__ = None  # type: ignore[assignment]
-
-    def __init__(self, trace: Tracer, value: Any, memory: Memory, index: Index, step: int | None = None) -> None:
-        self.trace = trace
-        self.value = value
-        self.memory = memory
-        self.index = index
-        self._step = step
-        self._version = memory.version
-
-    @property
-    def __class__(self) -> type:  # type: ignore[override]
-        return np.ndarray
-
-    @__class__.setter
-    def __class__(self, value: Any) -> None:
-        raise TypeError("a traced array stays one")
-
-    # ------------------------------------------------------------------------------------ NumPy's protocols
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        return self.trace.arrays.ufunc(ufunc, method, *inputs, **options)
-
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
-        return self.trace.arrays.function(function, args, options)
-
-    @classmethod
-    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        trace = next(a.trace for a in (*args, *(kwargs or {}).values()) if type(a) is TracedArray)
-        return trace.tensors.function(func, args, kwargs or {})
-
-    def __array__(self, *args: Any, **options: Any) -> Any:
-        raise self.trace.lost(
-            "np.asarray of an array, called inside a library,", "Pass the function with its source, or use np.stack."
-        )
-
-    # ------------------------------------------------------------------------------------ views and writes
-    def _view(self, change: Callable[[np.ndarray], Any]) -> Any:
-        return self.trace.arrays.view(self, change)
-
-    def __getitem__(self, key: Any) -> Any:
-        key = self.trace.arrays.plain_index(key)
-        return self._view(lambda q: q[key])
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        self.trace.arrays.write(self, self.trace.arrays.plain_index(key), value)
-
-    def __iter__(self) -> Any:
-        if not self.shape:
-            raise TypeError("iteration over a 0-d array")
-        return (self[i] for i in range(len(self)))
-
-    def __len__(self) -> int:
-        return self.shape[0]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self.value.shape
-
-    @property
-    def ndim(self) -> int:
-        return self.value.ndim
-
-    @property
-    def size(self) -> int:
-        return self.value.size
-
-    @property
-    def dtype(self) -> Any:
-        return self.value.dtype
-
-    @property
-    def nbytes(self) -> int:
-        return self.value.nbytes
-
-    @property
-    def itemsize(self) -> int:
-        return self.value.itemsize
-
-    @property
-    def T(self) -> Any:
-        return self._view(lambda q: q.T)
-
-    @property
-    def mT(self) -> Any:
-        return self._view(lambda q: np.swapaxes(q, -1, -2))
-
-    @property
-    def real(self) -> Any:
-        return self.trace.arrays.part(self, "real")
-
-    @property
-    def imag(self) -> Any:
-        return self.trace.arrays.part(self, "imag")
-
-    def reshape(self, *shape: Any, **options: Any) -> Any:
-        return self._view(lambda q: q.reshape(*shape, **options))
-
-    def transpose(self, *axes: Any) -> Any:
-        return self._view(lambda q: q.transpose(*axes))
-
-    def squeeze(self, axis: Any = None) -> Any:
-        return self._view(lambda q: q.squeeze(axis))
-
-    def swapaxes(self, a: int, b: int) -> Any:
-        return self._view(lambda q: q.swapaxes(a, b))
-
-    def ravel(self, *a: Any) -> Any:
-        return self._view(lambda q: q.ravel())
-
-    def flatten(self, *a: Any) -> Any:
-        return self._view(lambda q: q.flatten())
-
-    def copy(self, *a: Any) -> Any:
-        return self._view(lambda q: q.copy())
-
-    def diagonal(self, *a: Any, **k: Any) -> Any:
-        return self._view(lambda q: q.diagonal(*a, **k))
-
-    def repeat(self, *a: Any, **k: Any) -> Any:
-        return self._view(lambda q: q.repeat(*a, **k))
-
-    def take(self, indices: Any, axis: Any = None, **k: Any) -> Any:
-        return self._view(lambda q: q.take(self.trace.value_of(indices), axis))
-
-    def fill(self, value: Any) -> None:
-        self[...] = value
-
-    # ------------------------------------------------------------------------------------ leaving the arrays
-    def item(self, *where: Any) -> Any:
-        from symgrad.lifting.tracing import TracedFloat
-
-        if where:
-            return self[where if len(where) > 1 else np.unravel_index(where[0], self.shape)].item()
-        step = self.trace.arrays.step(self)
-        if self.size != 1:
-            raise ValueError("can only convert an array of size 1 to a Python scalar")
-        if self.dtype.kind == "c":
-            raise self.trace.lost("item() of a complex array", "Use x.real and x.imag.")
-        b = self.trace.builder
-        return TracedFloat(
-            float(np.asarray(self.value).reshape(())), b.cast(b.reshape(step, ()), "float64"), self.trace
-        )
-
-    def tolist(self) -> Any:
-        return [x.tolist() for x in self] if self.shape else self.item()
-
-    def astype(self, dtype: Any, **k: Any) -> Any:
-        return self.trace.arrays.astype(self, np.dtype(dtype))
-
-    def __float__(self) -> float:
-        raise self.trace.lost("float()", "Use x.item(), or keep the array.")
-
-    __complex__ = __float__
-
-    def __int__(self) -> int:
-        out = int(self.value)
-        self.trace.guard("int", [self], None, out)
-        return out
-
-    __index__ = __int__
-
-    def __bool__(self) -> bool:
-        out = bool(self.value)
-        self.trace.guard("ne", [self, 0.0], None, out)
-        return out
-
-    def __format__(self, spec: str) -> str:
-        return format(self.value[()] if isinstance(self.value, np.ndarray) else self.value, spec)
-
-    def __repr__(self) -> str:
-        return repr(self.value)
-
-    __str__ = __repr__
-
-    # ------------------------------------------------------------------------------------ reductions
-    def sum(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False, **k: Any) -> Any:
-        return np.sum(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-
-    def mean(self, axis: Any = None, dtype: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.mean(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-
-    def var(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return np.var(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
-
-    def std(self, axis: Any = None, dtype: Any = None, out: Any = None, ddof: int = 0, keepdims: bool = False) -> Any:
-        return np.std(self, axis=axis, ddof=ddof, keepdims=keepdims)  # type: ignore[call-overload]
-
-    def prod(self, axis: Any = None, **k: Any) -> Any:
-        return np.prod(self, axis=axis, **k)  # type: ignore[call-overload]
-
-    def max(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.max(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-
-    def min(self, axis: Any = None, out: Any = None, keepdims: bool = False) -> Any:
-        return np.min(self, axis=axis, keepdims=keepdims)  # type: ignore[call-overload]
-
-    def argmax(self, axis: Any = None, **k: Any) -> Any:
-        return np.argmax(self, axis=axis, **k)  # type: ignore[call-overload]
-
-    def argmin(self, axis: Any = None, **k: Any) -> Any:
-        return np.argmin(self, axis=axis, **k)  # type: ignore[call-overload]
-
-    def argsort(self, axis: int = -1, **k: Any) -> Any:
-        return np.argsort(self, axis=axis, **k)  # type: ignore[call-overload]
-
-    def any(self, *a: Any, **k: Any) -> Any:
-        return np.any(self, *a, **k)  # type: ignore[call-overload]
-
-    def all(self, *a: Any, **k: Any) -> Any:
-        return np.all(self, *a, **k)  # type: ignore[call-overload]
-
-    def cumsum(self, axis: Any = None, **k: Any) -> Any:
-        return np.cumsum(self, axis=axis)  # type: ignore[call-overload]
-
-    def cumprod(self, axis: Any = None, **k: Any) -> Any:
-        return np.cumprod(self, axis=axis)  # type: ignore[call-overload]
-
-    def dot(self, other: Any) -> Any:
-        return np.dot(self, other)  # type: ignore[call-overload]
-
-    def clip(self, low: Any = None, high: Any = None, **k: Any) -> Any:
-        return np.clip(self, low, high)  # type: ignore[call-overload]
-
-    def trace_(self) -> Any:
-        return np.trace(self)  # type: ignore[call-overload]
-
-    def conj(self) -> Any:
-        return np.conjugate(self)  # type: ignore[call-overload]
-
-    conjugate = conj
-
-    def __neg__(self) -> Any:
-        return np.negative(self)  # type: ignore[call-overload]
-
-    def __pos__(self) -> Any:
-        return self
-
-    def __abs__(self) -> Any:
-        return np.absolute(self)  # type: ignore[call-overload]
-
-    def __getattr__(self, name: str) -> Any:
-        if name.startswith("_"):
-            raise AttributeError(name)
-        raise unknown(f"ndarray.{name}", self.trace.where())
-
-
-def _operators() -> None:
-    def make(ufunc: Any, swapped: bool) -> Callable[[Any, Any], Any]:
-        def method(self: Any, other: Any) -> Any:
-            if isinstance(other, torch.Tensor):
-                return NotImplemented
-            return ufunc(other, self) if swapped else ufunc(self, other)
-
-        return method
-
-    def in_place(ufunc: Any) -> Callable[[Any, Any], Any]:
-        def method(self: Any, other: Any) -> Any:
-            out = ufunc(self, other)
-            if not isinstance(self.value, np.ndarray):  # a NumPy scalar is not changed, it is replaced
-                return out
-            self[...] = out
-            return self
-
-        return method
-
-    words = {"add": np.add, "sub": np.subtract, "mul": np.multiply, "truediv": np.true_divide, "pow": np.power}
-    for word, ufunc in {**words, "matmul": np.matmul}.items():
-        setattr(TracedArray, f"__{word}__", make(ufunc, False))
-        setattr(TracedArray, f"__r{word}__", make(ufunc, True))
-        setattr(TracedArray, f"__i{word}__", in_place(ufunc))
-    compare = {"lt": np.less, "le": np.less_equal, "gt": np.greater, "ge": np.greater_equal, "ne": np.not_equal}
-    for word, ufunc in {**compare, "eq": np.equal}.items():
-        setattr(TracedArray, f"__{word}__", make(ufunc, False))
-
-
-_operators()
+# views of one array
+_VIEWS = frozenset(
+    "transpose reshape ravel swapaxes moveaxis rollaxis expand_dims squeeze diagonal broadcast_to flip fliplr flipud "
+    "rot90 sliding_window_view matrix_transpose permute_dims atleast_1d atleast_2d atleast_3d".split()
+)
+_SPLITS = frozenset("split array_split vsplit hsplit dsplit unstack broadcast_arrays".split())
+# arrays of moved entries, with the arguments that are values although they may be plain numbers
+_LAYOUT: dict[str, tuple[Any, ...]] = dict.fromkeys(
+    "concatenate concat stack vstack hstack column_stack dstack row_stack diag tril triu repeat tile roll take "
+    "take_along_axis delete diagflat copy compress extract block meshgrid resize transpose reshape".split(),
+    (),
+)
+_LAYOUT |= {"where": (1, 2, "x", "y"), "select": (1, 2, "choicelist", "default"), "append": (1, "values")}
+_LAYOUT |= {"insert": (2, "values"), "pad": ("constant_values",), "choose": (1, "choices")}
+_PADS = ("constant", "edge", "wrap", "reflect", "symmetric")
 
 
 class Arrays:
     """What a tracer does with NumPy."""
 
-    def __init__(self, trace: Tracer) -> None:
-        self.trace = trace
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
 
     # ------------------------------------------------------------------------------------ values and steps
     def is_traced(self, x: Any) -> bool:
@@ -441,294 +74,347 @@ class Arrays:
 
     def new(self, value: Any, step: int) -> TracedArray:
         """A fresh array, with memory of its own."""
-        b = self.trace.builder
+        b = self.tracer.builder
         dtype = str(value.dtype)
         if b.dtype(step) != dtype:
             step = b.cast(step, dtype)
         if b.shape(step) != value.shape:
             step = b.reshape(step, value.shape)
-        return TracedArray(self.trace, value, Memory.holding(b, step), Strided(0, dense(value.shape)), step)
+        return TracedArray(self.tracer, value, Memory.holding(b, step), Strided(0, dense(value.shape)), step)
 
     def step(self, x: TracedArray) -> int:
-        if x._step is None or x._version != x.memory.version:
-            x._step = x.memory.read(self.trace.builder, x.index, x.value.shape)
-            x._version = x.memory.version
-        return x._step
+        if x.tracer is not self.tracer:
+            raise self.tracer.kept()
+        if x.step is None or x.version != x.memory.version:
+            x.step = x.memory.read(self.tracer.builder, x.index, x.value.shape)
+            x.version = x.memory.version
+        return x.step
 
     def wrap(self, x: Any) -> TracedArray:
         """Anything as a traced array."""
-        if self.is_traced(x):
+        if type(x) is TracedArray:
             return x
-        value = np.asarray(self.trace.value_of(x))
+        if isinstance(x, (list, tuple)) and self.tracer.is_traced(x):
+            return self.array(x)
+        value = np.asarray(self.tracer.value_of(x))
         if isinstance(x, torch.Tensor):
-            return self.new(value, self.trace.tensors.step(x))
-        if value.dtype.kind in "iub" and not self.trace.is_traced(x):
-            value = value.astype(np.float64)
-        return self.new(
-            value, self.trace.step_of(x) if value.ndim == 0 or self.trace.is_traced(x) else (self.trace.data(value))
-        )
+            return self.new(value, self.tracer.tensors.step(x))
+        step = self.tracer.step_of(x) if value.ndim == 0 else self.tracer.data(value)
+        return self.new(value.astype(np.float64) if value.dtype.kind in "iub" else value, step)
 
     def adopt(self, x: Any) -> Any:
         """A plain float array that user code made, such as ``np.zeros(3)``, so that writes into it are seen."""
-        if isinstance(x, np.ndarray) and type(x) is np.ndarray and x.dtype.kind in "fc":
-            return self.new(x, self.trace.data(x))
+        if type(x) is np.ndarray and x.dtype.kind in "fc":
+            return self.new(x, self.tracer.data(x))
         return x
 
     def bound(self, x: TracedArray, name: str) -> TracedArray:
-        named = self.trace.at_line().name(self.step(x), name)
-        return TracedArray(self.trace, x.value, x.memory, x.index, named)
+        named = self.tracer.at_line().name(self.step(x), name)
+        return TracedArray(self.tracer, x.value, x.memory, x.index, named)
 
     def plain_index(self, key: Any) -> Any:
         if isinstance(key, tuple):
             return tuple(self.plain_index(k) for k in key)
-        if self.is_traced(key) or (isinstance(key, list) and self.trace.is_traced(key)):
-            value = np.asarray(self.trace.value_of(key))
-            self.trace.guard("int", [key], None, value)
-            return value.astype(np.int64)
         if isinstance(key, torch.Tensor):
-            return self.trace.tensors.value(key)
+            return self.tracer.tensors.value(key)
+        if self.tracer.is_traced(key):
+            raise self.tracer.lost("an index made of floats", "Make it an integer with int() or astype(int).")
         return key
 
-    # ------------------------------------------------------------------------------------ layouts
+    # ------------------------------------------------------------------------------------ views
     def view(self, x: TracedArray, change: Callable[[np.ndarray], Any]) -> Any:
         """A layout operation of one array: a view shares its memory, a copy has its own."""
         base = np.asarray(x.value)
+        value = change(base)
         probe = np.empty(base.shape, dtype=np.uint8)
         moved = np.asarray(change(probe))
-        value = change(base)
-        shares = moved.size == 0 or (np.may_share_memory(moved, probe) and moved.base is not None)
-        if shares and moved.dtype == np.uint8 and isinstance(x.index, Strided) and probe.size:
+        shares = isinstance(value, np.ndarray) and moved.size > 0 and np.may_share_memory(moved, probe)
+        if shares and isinstance(x.index, Strided):
             offset = moved.__array_interface__["data"][0] - probe.__array_interface__["data"][0]
-            inner = self._compose(x, offset, moved.strides, moved.shape)
-            if inner is not None:
-                return TracedArray(self.trace, np.asarray(value), x.memory, inner)
-        where = np.arange(1, base.size + 1).reshape(base.shape)
-        flat = np.asarray(change(where)).reshape(-1)
-        self.trace.at_line()
+            index = self._compose(x, x.index, offset, moved.strides, moved.shape)
+            if index is not None:
+                return TracedArray(self.tracer, value, x.memory, index)
+        where = np.asarray(change(np.arange(1, base.size + 1).reshape(base.shape))).reshape(-1)
         if shares:
-            inner = positions(x.index, base.shape)[flat - 1]
-            return TracedArray(self.trace, np.asarray(value), x.memory, inner)
-        value = np.asarray(value) if isinstance(value, np.ndarray) else value
-        return self.new(value, self.trace.builder.pick([self.step(x)], flat, np.shape(value)))
+            return TracedArray(self.tracer, value, x.memory, positions(x.index, base.shape)[where - 1])
+        return self.new(value, self.tracer.at_line().pick([self.step(x)], where, np.shape(value)))
 
-    def _compose(self, x: TracedArray, offset: int, strides: Any, shape: Any) -> Index | None:
+    def _compose(self, x: TracedArray, inner: Strided, offset: int, strides: Any, shape: Any) -> Index | None:
         """The index of a view of a view, where both are affine and the outer one moves along the inner one's axes."""
-        assert isinstance(x.index, Strided)
         here = dense(x.value.shape)
-        if x.index.strides == here:
-            return Strided(x.index.offset + offset, tuple(strides))
+        if inner.strides == here:
+            return Strided(inner.offset + offset, tuple(strides))
         axes = [k for k, n in enumerate(x.value.shape) if n > 1]
-        lookup = {here[k]: x.index.strides[k] for k in axes}
-        start, rest = x.index.offset, offset
+        place, start, rest = {}, inner.offset, offset
         for k in axes:
-            start += rest // here[k] * x.index.strides[k]
-            rest %= here[k]
+            place[k], rest = divmod(rest, here[k])
+            start += place[k] * inner.strides[k]
         out = []
         for s, n in zip(strides, shape, strict=True):
             if n <= 1 or s == 0:
                 out.append(0)
                 continue
-            unit = max((h for h in lookup if abs(s) % h == 0), default=None)
-            if unit is None:
+            k = next((k for k in axes if s % here[k] == 0), None)
+            if k is None:
                 return None
-            times = s // unit
-            extent = next(x.value.shape[k] for k in axes if here[k] == unit)
-            if abs(times) * (n - 1) >= extent:
+            times = s // here[k]
+            if not 0 <= place[k] + times * (n - 1) < x.value.shape[k]:
                 return None  # the outer axis runs over the end of the inner one
-            out.append(lookup[unit] * times)
+            out.append(inner.strides[k] * times)
         return Strided(start, tuple(out))
 
+    # ------------------------------------------------------------------------------------ writes
     def write(self, x: TracedArray, key: Any, value: Any) -> None:
-        b = self.trace.at_line()
-        plain = np.asarray(self.trace.value_of(value))
-        step = self.trace.step_of(value, str(x.dtype))
+        b = self.tracer.at_line()
+        if not isinstance(x.value, np.ndarray):
+            raise TypeError("a NumPy scalar does not support item assignment")
+        step = self.tracer.step_of(value, str(x.dtype))
         self.step(x)
-        where = np.arange(1, x.value.size + 1).reshape(x.value.shape)[key]
-        target = positions(x.index, x.value.shape)[np.asarray(where).reshape(-1) - 1]
-        while len(b.shape(step)) > np.ndim(where):
+        where = np.asarray(np.arange(1, x.value.size + 1).reshape(x.value.shape)[key])
+        target = positions(x.index, x.value.shape)[where.reshape(-1) - 1]
+        x.value[key] = np.asarray(self.tracer.value_of(value))
+        while len(b.shape(step)) > where.ndim:
             step = b.reshape(step, b.shape(step)[1:])
-        step = b.cast(b.broadcast(step, np.shape(where)), str(x.dtype))
-        x.memory.write(b, target, np.shape(where), step)
-        x.value[key] = plain
+        step = b.broadcast(b.cast(step, str(x.dtype)), where.shape)
+        x.memory.write(b, target, where.shape, step)
 
-    def layout(self, function: Any, args: Any, options: Any) -> Any:
-        """A layout function of several arrays: run on positions, its result is the index."""
-        steps: list[int] = []
-        count = 0
-        b = self.trace.at_line()
+    def _into(self, target: Any, what: str) -> TracedArray:
+        """The array that an operation writes to; it must be one whose writes are seen."""
+        if type(target) is not TracedArray:
+            raise self.tracer.lost(
+                f"{what} writes into an array made outside of the function, which", "Make the array inside the function."
+            )
+        return target
 
-        def place(x: Any, forced: bool = False) -> Any:
-            nonlocal count
-            if self.is_traced(x) or (self.trace.is_traced(x) and not isinstance(x, (list, tuple))):
-                step = self.trace.step_of(x)
-            elif isinstance(x, (list, tuple)) and (self.trace.is_traced(x) or any(map(_is_float, x))):
-                return type(x)(place(i, True) for i in x)
-            elif _is_float(x) or (forced and not isinstance(x, (list, tuple))):
-                step = self.trace.step_of(x)
-            else:
-                return x
-            n = size(b.shape(step))
-            where = np.arange(count + 1, count + 1 + n).reshape(b.shape(step))
-            steps.append(step)
-            count += n
-            return where
-
-        name = function.__name__
-        forced = {1, 2} if name == "where" else {2} if name == "insert" else {1} if name == "append" else set()
-        moved = function(
-            *(place(a, k in forced) for k, a in enumerate(args)), **{k: place(v) for k, v in options.items()}
-        )
-        plain = function(*self.trace.value_of(list(args)), **{k: self.trace.value_of(v) for k, v in options.items()})
-
-        def make(where: Any, value: Any) -> TracedArray:
-            return self.new(value, b.pick(steps, np.asarray(where), np.shape(where)))
-
-        if isinstance(moved, (list, tuple)):
-            return type(moved)(make(w, v) for w, v in zip(moved, plain, strict=True))
-        return make(moved, plain)
-
-    # ------------------------------------------------------------------------------------ arithmetic
-    def arithmetic(self, name: str, a: Any, b: Any) -> Any:
-        return self.ufunc(_UFUNC_OF[name], "__call__", a, b)
-
+    # ------------------------------------------------------------------------------------ entrywise
     def ufunc(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
-        out = options.pop("out", None)
-        name = ufunc.__name__
+        name, out = ufunc.__name__, options.pop("out", None)
         if any(isinstance(i, torch.Tensor) for i in inputs):
             return NotImplemented
-        if method == "reduce" and name in ("add", "maximum", "minimum", "multiply"):
-            word = {"add": "sum", "maximum": "max", "minimum": "min", "multiply": "prod"}[name]
-            axis = options.get("axis", 0)
-            result = _FUNCTIONS[word](self, inputs[0], axis=axis, keepdims=bool(options.get("keepdims", False)))
+        if method == "at":
+            return self._add_at(name, *inputs)
+        if method == "reduce" and name in _REDUCE:
+            options.setdefault("axis", 0)
+            result = self.function(getattr(np, _REDUCE[name]), inputs, options)
         elif method == "accumulate" and name in ("add", "multiply"):
-            result = _FUNCTIONS["cumsum" if name == "add" else "cumprod"](self, inputs[0], options.get("axis", 0))
+            function = np.cumsum if name == "add" else np.cumprod
+            result = self.function(function, inputs, {"axis": options.get("axis", 0)})
         elif method == "outer":
             a, b = (self.wrap(i) for i in inputs)
             result = ufunc(a.reshape(a.shape + (1,) * b.ndim), b)
         elif method == "__call__":
-            if options.get("where", True) is not True:
-                raise unknown(f"numpy.{name}(where=)", self.trace.where())
-            options.pop("where", None)
+            mask = options.pop("where", True)
+            if mask is not True:
+                return self._masked(ufunc, inputs, mask, out)
             result = self._entrywise(ufunc, name, inputs, options)
         else:
-            raise unknown(f"numpy.{name}.{method}", self.trace.where())
-        if out is not None:
-            (target,) = out
-            self.wrap(target)[...] = result
-            return target
-        return result
+            raise self.tracer.unknown(f"numpy.{name}.{method}")
+        if out is None:
+            return result
+        (target,) = out
+        if isinstance(target, np.ndarray) and target.dtype.kind not in "fc" and not self.tracer.is_traced(result):
+            target[...] = result
+        else:
+            self._into(target, f"numpy.{name}")[...] = result
+        return target
+
+    def _masked(self, ufunc: Any, inputs: Any, mask: Any, out: Any) -> Any:
+        """``np.divide(x, y, out=z, where=mask)``."""
+        if out is None:
+            raise self.tracer.unknown(f"numpy.{ufunc.__name__}(where=) without out=")
+        target = self._into(out[0], f"numpy.{ufunc.__name__}")
+        mask = np.broadcast_to(mask, target.shape)
+        target[mask] = ufunc(*(np.broadcast_to(self.wrap(i), target.shape)[mask] for i in inputs))
+        return target
+
+    def _add_at(self, name: str, target: Any, indices: Any, values: Any = None) -> None:
+        if name not in ("add", "subtract"):
+            raise self.tracer.unknown(f"numpy.{name}.at")
+        target, b = self._into(target, f"numpy.{name}.at"), self.tracer.at_line()
+        at = self.plain_index(indices if isinstance(indices, tuple) else (indices,))
+        step = b.cast(self.tracer.step_of(values, str(target.dtype)), str(target.dtype))
+        after = np.array(target.value)
+        getattr(np, name).at(after, at, self.tracer.value_of(values))
+        step = index_put_accumulate(b, self.step(target), at, b.neg(step) if name == "subtract" else step)
+        target[...] = self.new(after, step)
 
     def _entrywise(self, ufunc: Any, name: str, inputs: Any, options: Any) -> Any:
-        trace = self.trace
+        trace = self.tracer
         plain = [trace.value_of(i) for i in inputs]
         value = ufunc(*plain, **options)
+        if name == "modf":
+            whole = np.trunc(inputs[0])
+            return inputs[0] - whole, whole
+        if name == "divmod":
+            return np.floor_divide(*inputs), np.remainder(*inputs)
         if isinstance(value, tuple):
-            raise unknown(f"numpy.{name}", trace.where())
+            raise trace.unknown(f"numpy.{name}")
         if name in _COMPARE:
             trace.guard(_COMPARE[name], list(inputs), None, value)
             return value
-        if name in ("isnan", "isfinite", "isinf", "logical_and", "logical_or", "logical_not", "signbit"):
-            trace.guard(name, [i for i in inputs if trace.is_traced(i)], None, value)
-            return value
-        b = trace.at_line()
-        dtype = str(value.dtype)
-        weak = dtype if value.dtype.kind in "fc" else None
-        steps = [trace.step_of(i, weak if type(i) in (int, float) else None) for i in inputs]
         if value.dtype.kind not in "fc":
             trace.guard(name, [i for i in inputs if trace.is_traced(i)], None, value)
             return value
-        return self.new(value, self._step(b, name, steps, plain, dtype))
+        b, dtype = trace.at_line(), str(value.dtype)
+        steps = [
+            b.cast(trace.step_of(i, dtype), dtype) if type(i) in (int, float, bool, TracedFloat) else trace.step_of(i)
+            for i in inputs
+        ]
+        return self.new(value, self._step(name, steps, plain, dtype))
 
-    def _step(self, b: Any, name: str, steps: list[int], plain: list[Any], dtype: str) -> int:
-        kind = _ARITHMETIC.get(name)
-        if kind == "matmul":
-            return b.matmul(*steps)
-        if kind == "pow":
+    def _step(self, name: str, steps: list[int], plain: list[Any], dtype: str) -> int:
+        b = self.tracer.builder
+        if name in _ARITHMETIC:
+            return b.binary(_ARITHMETIC[name], *steps, dtype=dtype)
+        if name in _POWER:
             return b.power(*steps, dtype=dtype)
-        if kind is not None:
-            return b.binary(kind, *steps, dtype=dtype)
-        if name == "negative":
-            return b.neg(steps[0])
-        if name == "positive":
-            return steps[0]
-        if name in ("conjugate", "conj"):
-            return b.conj(steps[0])
-        if name in ("floor", "ceil", "rint", "trunc"):
-            self.trace.builder.guard(name, steps, None, np.asarray(getattr(np, name)(plain[0])))
-            return self.trace.data(np.asarray(getattr(np, name)(plain[0])), dtype)
+        if name in _WHOLE:
+            return self.tracer.piecewise(name, steps, _WHOLE[name](plain[0]), dtype)
+        if name in ("remainder", "fmod"):  # x - y * k, where k is x / y made whole
+            whole = _WHOLE["floor" if name == "remainder" else "trunc"]
+            ratio = b.binary("div", *steps, dtype=dtype)
+            k = self.tracer.piecewise(whole.__name__, [ratio], whole(np.divide(*plain)), dtype)
+            return b.binary("sub", steps[0], b.binary("mul", steps[1], k, dtype), dtype)
+        if name == "floor_divide":
+            ratio = b.binary("div", *steps, dtype=dtype)
+            return self.tracer.piecewise("floor", [ratio], np.floor_divide(*plain), dtype)
+        if name == "copysign":
+            turned = np.copysign(1.0, plain[0]) * np.copysign(1.0, plain[1])
+            return b.binary("mul", steps[0], self.tracer.piecewise("sign", steps, turned, dtype), dtype)
+        match name:
+            case "matmul":
+                return b.matmul(*steps)
+            case "vecdot":
+                return b.sum(b.mul(b.conj(steps[0]), steps[1]), -1)
+            case "matvec":
+                return b.reshape(b.matmul(steps[0], b.reshape(steps[1], (*b.shape(steps[1]), 1))), np.shape(plain[1]))
+            case "negative":
+                return b.neg(steps[0])
+            case "positive":
+                return steps[0]
+            case "conjugate":
+                return b.conj(steps[0])
         row = find(name)
         if row is None:
-            raise unknown(f"numpy.{name}", self.trace.where())
+            raise self.tracer.unknown(f"numpy.{name}", entrywise=True)
         if OPS[row].branches:
-            return select(b, row, steps, [np.asarray(p) for p in plain], dtype)
-        if row in ("abs", "sign"):
-            self.trace.guard("sign", [steps[0]] if False else [], None, np.sign(plain[0]))
-            b.guard("sign", [steps[0]], None, np.sign(plain[0]))
-            if row == "abs" and b.steps[steps[0]].is_complex:
-                return b.apply("abs", steps[0], dtype=dtype)
+            return select(b, row, steps, plain, dtype)
+        if row in ("abs", "sign") and not b.steps[steps[0]].is_complex:
+            b.guard("sign", steps, None, np.sign(plain[0]))
         return b.apply(row, *steps, dtype=dtype)
 
     def part(self, x: TracedArray, which: str) -> Any:
         if x.dtype.kind != "c":
             return x if which == "real" else np.zeros_like(x.value)
-        value = getattr(x.value, which).copy()
-        b = self.trace.at_line()
-        return self.new(value, b.emit(which, (self.step(x),), None, value.shape, str(value.dtype)))
+        value = np.array(getattr(x.value, which))[()]
+        return self.new(value, self.tracer.at_line().emit(which, (self.step(x),), None, value.shape, str(value.dtype)))
 
     def astype(self, x: TracedArray, dtype: np.dtype) -> Any:
-        value = np.asarray(x.value).astype(dtype)
+        value = x.value.astype(dtype)
         if dtype.kind not in "fc":
-            self.trace.guard("int", [x], None, value)
+            self.tracer.guard("ne" if dtype.kind == "b" else "trunc", [x, 0.0] if dtype.kind == "b" else [x], None, value)
             return value
-        return self.new(value, self.trace.at_line().cast(self.step(x), str(dtype)))
+        return self.new(value, self.tracer.at_line().cast(self.step(x), str(dtype)))
 
     # ------------------------------------------------------------------------------------ functions
     def function(self, function: Any, args: Any, options: Any) -> Any:
-        name = function.__name__
-        if name in _PLAIN:
-            return function(*self.trace.value_of(list(args)), **options)
-        if name in _LOOKS:
-            plain = function(
-                *self.trace.value_of(list(args)), **{k: self.trace.value_of(v) for k, v in options.items()}
-            )
-            seen = [a for a in args if self.trace.is_traced(a)]
-            self.trace.guard(name, seen, tuple(a for a in args if not self.trace.is_traced(a)), plain)
+        trace, name = self.tracer, function.__name__
+        options = {k: v for k, v in options.items() if v is not np._NoValue}
+        out = options.pop("out", None)
+        if out is not None:
+            self._into(out, f"numpy.{name}")[...] = self.function(function, args, options)
+            return out
+        trace.at_line()
+        if name in _PLAIN or name in _LOOKS:
+            plain = function(*trace.value_of(list(args)), **{k: trace.value_of(v) for k, v in options.items()})
+            if name in _LOOKS:
+                seen = [a for a in args if trace.is_traced(a)]
+                axis = options.get("axis", next((a for a in args[1:] if isinstance(a, int)), None))
+                trace.guard(name, seen, axis, plain if not isinstance(plain, tuple) else np.stack(plain))
             return plain
-        handler = _FUNCTIONS.get(name)
-        if handler is not None:
-            self.trace.at_line()
-            return handler(self, *args, **{k: v for k, v in options.items() if k not in ("dtype", "out")})
-        if name in _LAYOUT:
-            return self.layout(function, args, options)
-        raise unknown(f"numpy.{name}", self.trace.where())
+        if name in numpy_functions.FUNCTIONS:
+            return numpy_functions.call(self, name, args, options)
+        if name in _VIEWS and args and type(args[0]) is TracedArray:
+            return self.view(args[0], lambda q: function(q, *args[1:], **options))
+        if name in _SPLITS and type(args[0]) is TracedArray:
+            pieces = function(np.asarray(args[0].value), *args[1:], **options)
+            made = [self.view(args[0], lambda q, k=k: function(q, *args[1:], **options)[k]) for k in range(len(pieces))]
+            return type(pieces)(made)
+        if name in _LAYOUT or name in _SPLITS or name in _VIEWS:
+            return self._layout(function, name, args, options)
+        module = str(getattr(function, "__module__", "numpy") or "numpy")
+        raise trace.unknown(f"{module if 'array_function' not in module else 'numpy'}.{name}")
 
+    def _layout(self, function: Any, name: str, args: Any, options: Any) -> Any:
+        """A layout function of several arrays: run on positions, its result is the index."""
+        steps: list[int] = []
+        count = 0
+        b = self.tracer.builder
+        values = _LAYOUT.get(name, ())
+        if name == "pad" and options.get("mode", args[2] if len(args) > 2 else "constant") not in _PADS:
+            raise self.tracer.unknown(f"numpy.pad(mode={options.get('mode')!r})")
+
+        def place(x: Any, forced: bool = False) -> Any:
+            nonlocal count
+            if isinstance(x, (list, tuple)) and (forced or self.tracer.is_traced(x) or any(map(_is_float, x))):
+                return type(x)(place(i, True) for i in x)
+            if not (forced or self.tracer.is_traced(x) or _is_float(x)):
+                return x
+            step = self.tracer.step_of(x)
+            n = size(b.shape(step))
+            steps.append(step)
+            count += n
+            return np.arange(count - n + 1, count + 1).reshape(b.shape(step))[()]
+
+        moved = function(
+            *(place(a, k in values) for k, a in enumerate(args)), **{k: place(v, k in values) for k, v in options.items()}
+        )
+        plain = function(
+            *self.tracer.value_of(list(args)), **{k: self.tracer.value_of(v) for k, v in options.items()}
+        )
+        many = isinstance(moved, (list, tuple))
+        made = [
+            self.new(v, b.pick(steps, np.asarray(w), np.shape(w)))
+            for w, v in (zip(moved, plain, strict=True) if many else [(moved, plain)])
+        ]
+        return type(moved)(made) if many else made[0]
+
+    # ------------------------------------------------------------------------------------ calls that no protocol shows
     def call(self, function: Any, args: Any, options: Any) -> Any:
-        """Calls that NumPy's protocols do not show: of plain numbers, and of lists of traced ones."""
-        trace = self.trace
-        if isinstance(function, np.ufunc) and len(args) == 1 and type(args[0]) in (int, float):
-            value = function(args[0], **options)
-            if value.dtype.kind == "f" and np.isfinite(value):
-                b = trace.at_line()
-                return self.new(value, self._step(b, function.__name__, [trace.step_of(args[0])], [value], "float64"))
-            return value
-        if (
-            function in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray)
-            and args
-            and trace.is_traced(args[0])
-        ):
-            return self._array(function, args[0], options.get("dtype", args[1] if len(args) > 1 else None))
-        if function is np.float64 or function is np.float32:
-            if args and trace.is_traced(args[0]):
-                return self._array(np.array, args[0], function)
-            value = function(*args)
-            return self.new(value, trace.step_of(args[0] if args else 0.0, str(value.dtype)))
+        """Calls of plain numbers, whose exact meaning is kept, and makers of arrays out of traced numbers."""
+        trace = self.tracer
+        if isinstance(function, np.ufunc):
+            if all(type(a) in (int, float) or type(a) is np.float64 for a in args):
+                value = function(*args, **options)
+                if not isinstance(value, tuple) and value.dtype == np.float64:
+                    steps = [trace.step_of(float(a)) for a in args]
+                    trace.exactly(value, lambda: self._step(function.__name__, steps, list(args), "float64"))
+                return value
+            return NotImplemented
+        traced = bool(args) and trace.is_traced(args[0])
+        if function in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray) and traced:
+            dtype = options.get("dtype", args[1] if len(args) > 1 else None)
+            return self.array(args[0], dtype, copy=function is np.array)
+        if isinstance(function, type) and issubclass(function, np.generic) and traced:
+            return self.array(args[0], function, copy=True)
+        if function in (np.full, np.linspace) and trace.is_traced([*args, *options.values()]):
+            return numpy_functions.call(self, function.__name__, args, options)
+        if function is np.vectorize and args:
+            return numpy_functions.vectorized(self, trace.ready(args[0]))
         return NotImplemented
 
-    def _array(self, function: Any, x: Any, dtype: Any) -> Any:
-        if self.is_traced(x):
-            out = x if function is not np.array else x.copy()
+    def array(self, x: Any, dtype: Any = None, *, copy: bool = False) -> Any:
+        """``np.array`` of anything traced."""
+        if type(x) is TracedArray:
+            out = x.copy() if copy else x
+            if copy and not isinstance(out.value, np.ndarray):
+                out = self.new(np.asarray(x.value), self.step(x))
         elif isinstance(x, (list, tuple)):
-            out = np.stack([self._array(np.asarray, i, None) for i in x])  # type: ignore[call-overload]
+            parts = [self.array(i) for i in x]
+            value = np.array([p.value for p in parts])
+            b = self.tracer.at_line()
+            steps = [b.cast(self.step(p), str(value.dtype)) for p in parts]
+            out = self.new(value, b.stack(steps))
         else:
             out = self.wrap(x)
         return out.astype(dtype) if dtype is not None and np.dtype(dtype) != out.dtype else out
@@ -736,251 +422,3 @@ class Arrays:
 
 def _is_float(x: Any) -> bool:
     return isinstance(x, (float, np.floating)) or (isinstance(x, np.ndarray) and x.dtype.kind in "fc")
-
-
-# ------------------------------------------------------------------------------------------------ functions, one each
-
-
-def _reduced(a: Arrays, x: Any, axis: Any, keepdims: bool, value: Callable, step: Callable) -> Any:
-    x = a.wrap(x)
-    axes = None if axis is None else tuple(int(k) for k in np.atleast_1d(axis))
-    return a.new(value(x.value, axis=axes, keepdims=keepdims), step(a.trace.builder, a.step(x), axes, keepdims))
-
-
-def _sum(a: Arrays, x: Any, axis: Any = None, keepdims: bool = False, **k: Any) -> Any:
-    return _reduced(a, x, axis, keepdims, np.sum, lambda b, s, ax, keep: b.sum(s, ax, keep))
-
-
-def _mean(a: Arrays, x: Any, axis: Any = None, keepdims: bool = False, **k: Any) -> Any:
-    return _reduced(a, x, axis, keepdims, np.mean, layouts.mean)
-
-
-def _average(a: Arrays, x: Any, axis: Any = None, weights: Any = None, keepdims: bool = False, **k: Any) -> Any:
-    if weights is None:
-        return _mean(a, x, axis, keepdims)
-    w = a.wrap(weights)
-    return np.sum(a.wrap(x) * w, axis=axis, keepdims=keepdims) / np.sum(w, axis=axis if w.ndim > 1 else None)
-
-
-def _var(a: Arrays, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, **k: Any) -> Any:
-    ddof = k.get("correction", ddof)
-    return _reduced(
-        a,
-        x,
-        axis,
-        keepdims,
-        lambda v, axis, keepdims: np.var(v, axis=axis, ddof=ddof, keepdims=keepdims),
-        lambda b, s, ax, keep: layouts.var(b, s, ax, keep, ddof),
-    )
-
-
-def _std(a: Arrays, x: Any, axis: Any = None, ddof: int = 0, keepdims: bool = False, **k: Any) -> Any:
-    return np.sqrt(_var(a, x, axis, ddof, keepdims, **k))
-
-
-def _prod(a: Arrays, x: Any, axis: Any = None, keepdims: bool = False, **k: Any) -> Any:
-    x = a.wrap(x)
-    value = np.prod(x.value, axis=axis, keepdims=keepdims)
-    return a.new(value, layouts.prod(a.trace.builder, a.step(x), axis, keepdims))
-
-
-def _extreme(largest: bool) -> Callable[..., Any]:
-    def reduce(a: Arrays, x: Any, axis: Any = None, keepdims: bool = False, **k: Any) -> Any:
-        x = a.wrap(x)
-        value = (np.max if largest else np.min)(x.value, axis=axis, keepdims=keepdims)
-        return a.new(
-            value, layouts.extreme(a.trace.builder, a.step(x), np.asarray(x.value), axis, keepdims, largest=largest)
-        )
-
-    return reduce
-
-
-def _running(step: Callable[..., int], plain: Callable[..., Any]) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any, axis: Any = None, **k: Any) -> Any:
-        x = a.wrap(x)
-        if axis is None:
-            x, axis = x.reshape(-1), 0
-        return a.new(plain(x.value, axis=axis), step(a.trace.builder, a.step(x), axis))
-
-    return run
-
-
-def _dot(a: Arrays, x: Any, y: Any, **k: Any) -> Any:
-    x, y = a.wrap(x), a.wrap(y)
-    return x * y if not x.ndim or not y.ndim else np.matmul(x, y)
-
-
-def _inner(a: Arrays, x: Any, y: Any, **k: Any) -> Any:
-    x, y = a.wrap(x), a.wrap(y)
-    return x * y if not x.ndim or not y.ndim else np.matmul(x, y.T)
-
-
-def _outer(a: Arrays, x: Any, y: Any, **k: Any) -> Any:
-    return a.wrap(x).reshape(-1, 1) * a.wrap(y).reshape(1, -1)
-
-
-def _norm(a: Arrays, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
-    x = a.wrap(x)
-    if ord not in (None, 2, 1) or (ord is not None and axis is None and x.ndim > 1 and ord != 2):
-        raise unknown(f"numpy.linalg.norm(ord={ord!r})", a.trace.where())
-    if ord == 2 and axis is None and x.ndim == 2:
-        raise unknown("numpy.linalg.norm(ord=2) of a matrix", a.trace.where())
-    return _reduced(
-        a,
-        x,
-        axis,
-        keepdims,
-        lambda v, axis, keepdims: (
-            np.linalg.norm(v, None if ord is None else ord, axis, keepdims)
-            if axis is None or len(axis) == 1 or ord is None
-            else np.linalg.norm(v, ord, axis, keepdims)
-        ),
-        lambda b, s, ax, keep: layouts.norm(b, s, 2 if ord is None else ord, ax, keep),
-    )
-
-
-def _clip(a: Arrays, x: Any, low: Any = None, high: Any = None, **k: Any) -> Any:
-    low = k.get("a_min", k.get("min", low))
-    high = k.get("a_max", k.get("max", high))
-    x = a.wrap(x)
-    if low is not None:
-        x = np.maximum(x, low)
-    return x if high is None else np.minimum(x, high)
-
-
-def _like(value: float) -> Callable[..., Any]:
-    def make(a: Arrays, x: Any, *args: Any, **k: Any) -> Any:
-        x = a.wrap(x)
-        fill = value if value == value else args[0] if args else k["fill_value"]
-        out = np.full(x.shape, a.trace.value_of(fill), x.dtype)
-        b = a.trace.builder
-        return a.new(out, b.broadcast(b.cast(a.trace.step_of(fill), str(x.dtype)), x.shape))
-
-    return make
-
-
-def _einsum(a: Arrays, spec: str, *operands: Any, **k: Any) -> Any:
-    xs = [a.wrap(x) for x in operands]
-    value = np.asarray(np.einsum(spec, *(x.value for x in xs)))
-    return a.new(value, layouts.einsum(a.trace.builder, spec, *(a.step(x) for x in xs)))
-
-
-def _tensordot(a: Arrays, x: Any, y: Any, axes: Any = 2) -> Any:
-    x, y = a.wrap(x), a.wrap(y)
-    value = np.tensordot(x.value, y.value, axes)
-    return a.new(value, layouts.tensordot(a.trace.builder, a.step(x), a.step(y), axes))
-
-
-def _convolution(which: str) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any, y: Any, mode: str | None = None) -> Any:
-        x, y = a.wrap(x), a.wrap(y)
-        mode = mode or ("full" if which == "convolve" else "valid")
-        value = getattr(np, which)(x.value, y.value, mode)
-        return a.new(value, getattr(windows, which)(a.trace.builder, a.step(x), a.step(y), mode))
-
-    return run
-
-
-def _trace(a: Arrays, x: Any, **k: Any) -> Any:
-    return np.diagonal(a.wrap(x)).sum(-1)
-
-
-def _cross(a: Arrays, x: Any, y: Any, axis: int = -1, **k: Any) -> Any:
-    x, y = a.wrap(x), a.wrap(y)
-    value = np.cross(x.value, y.value, axis=axis)
-    return a.new(value, layouts.cross(a.trace.builder, a.step(x), a.step(y), axis))
-
-
-def _sort(a: Arrays, x: Any, axis: int = -1, **k: Any) -> Any:
-    x = a.wrap(x)
-    order = np.argsort(x, axis=axis, kind="stable")
-    return np.take_along_axis(x, order, axis)
-
-
-def _diff(a: Arrays, x: Any, n: int = 1, axis: int = -1, **k: Any) -> Any:
-    x = a.wrap(x)
-    for _ in range(n):
-        later = x._view(lambda q: np.take(q, range(1, q.shape[axis]), axis))
-        sooner = x._view(lambda q: np.take(q, range(q.shape[axis] - 1), axis))
-        x = later - sooner
-    return x
-
-
-def _linear(op: str) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any, *rest: Any, **k: Any) -> Any:
-        b = a.trace.builder
-        x = a.wrap(x)
-        n = x.shape[-1]
-        batch = x.shape[:-2]
-        square = b.reshape(a.step(x), (size(batch), n, n))
-        if op == "solve":
-            y = a.wrap(rest[0])
-            value = np.linalg.solve(x.value, y.value)
-            columns = b.reshape(
-                b.broadcast(a.step(y), value.shape), (size(batch), n, size(value.shape) // n // max(size(batch), 1))
-            )
-            step = b.emit("solve", (square, columns), None, b.shape(columns))
-            return a.new(value, b.reshape(step, value.shape))
-        value = getattr(np.linalg, {"inverse": "inv"}.get(op, op))(x.value)
-        shape = (size(batch),) if op == "det" else (size(batch), n, n)
-        return a.new(
-            np.asarray(value) if op != "det" else value, b.reshape(b.emit(op, (square,), None, shape), np.shape(value))
-        )
-
-    return run
-
-
-def _slogdet(a: Arrays, x: Any) -> Any:
-    b = a.trace.builder
-    x = a.wrap(x)
-    n, batch = x.shape[-1], x.shape[:-2]
-    sign, value = np.linalg.slogdet(x.value)
-    square = b.reshape(a.step(x), (size(batch), n, n))
-    step = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),)), batch)
-    a.trace.guard("sign", [], None, sign)
-    return sign, a.new(value, step)
-
-
-def _nan_to_num(a: Arrays, x: Any, **k: Any) -> Any:
-    raise UnknownOperation("numpy.nan_to_num hides undefined values.", where=a.trace.where())
-
-
-_FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "sum": _sum,
-    "mean": _mean,
-    "average": _average,
-    "var": _var,
-    "std": _std,
-    "prod": _prod,
-    "max": _extreme(True),
-    "amax": _extreme(True),
-    "min": _extreme(False),
-    "amin": _extreme(False),
-    "cumsum": _running(layouts.cumsum, np.cumsum),
-    "cumprod": _running(layouts.cumprod, np.cumprod),
-    "dot": _dot,
-    "vdot": _dot,
-    "inner": _inner,
-    "outer": _outer,
-    "norm": _norm,
-    "vector_norm": _norm,
-    "clip": _clip,
-    "zeros_like": _like(0.0),
-    "ones_like": _like(1.0),
-    "empty_like": _like(0.0),
-    "full_like": _like(float("nan")),
-    "einsum": _einsum,
-    "tensordot": _tensordot,
-    "convolve": _convolution("convolve"),
-    "correlate": _convolution("correlate"),
-    "trace": _trace,
-    "cross": _cross,
-    "sort": _sort,
-    "diff": _diff,
-    "inv": _linear("inverse"),
-    "solve": _linear("solve"),
-    "det": _linear("det"),
-    "cholesky": _linear("cholesky"),
-    "slogdet": _slogdet,
-    "nan_to_num": _nan_to_num,
-}

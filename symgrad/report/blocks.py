@@ -160,7 +160,8 @@ def _kind_of_derivative(report: Report, claim: Claim) -> str:
     if report.order == 2:
         return "Hessian"
     shape = claim.exact.shape(claim.exact.output)
-    return "gradient" if tuple(shape) == np.shape(report.point[claim.name]) else "Jacobian"
+    own = report.point.get(claim.name)
+    return "gradient" if own is None or tuple(shape) == np.shape(own) else "Jacobian"
 
 
 def _not_the_derivative(wrong: Sequence[Claim]) -> str:
@@ -329,7 +330,7 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
 def _kink(kink: Kink, report: Report) -> str:
     entry = "" if kink.entry is None else place_of(kink.entry)
     line = f" ({kink.where})" if kink.where else ""
-    alone = len(report.point) == 1 and np.ndim(report.point[kink.input]) == 0  # two sides, and both were seen
+    alone = [np.ndim(x) for x in report.point.values()] == [0]  # there are two sides, and both were seen
     low, high = number(kink.low), number(kink.high)
     slopes = f"the slopes beside it are {low} and {high}"
     if not alone:

@@ -1,0 +1,177 @@
+"""The command line: ``symgrad check FILE``.
+
+Arguments are parsed, and the file is looked for, before torch and SymPy are imported: that takes seconds, and a
+mistyped option should not.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib.util
+import sys
+import traceback
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any, NoReturn
+
+from symgrad import __version__
+from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
+
+__all__ = ["main"]
+
+RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
+_CODES = {"proved": RIGHT, "agrees": RIGHT, "refuted": WRONG, "undecided": UNDECIDED}
+_SETTINGS = ("wrt", "order", "domain", "dtype", "seed")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the result is the exit code.
+
+    0: right (proved, or agrees everywhere it was looked at); 1: wrong; 2: undecided; 3: could not run.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):  # the file may print too
+            report = _check(options)
+    except SymgradError as error:
+        _show_cause(error, Path(options.file))
+        print(f"symgrad: {error}", file=sys.stderr)
+        return COULD_NOT_RUN
+    except Exception:  # Python's own exit code for it is 1, which would say "wrong"
+        traceback.print_exc()
+        print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
+        return COULD_NOT_RUN
+    print(report.to_json() if options.json else report.explain() if options.full else report)
+    return _CODES[report.verdict]
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors exit with 3: argparse's own 2 would say "undecided"."""
+
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(COULD_NOT_RUN, f"{self.prog}: {message}\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(prog="symgrad", description="Is the gradient that you derived by hand right?")
+    parser.add_argument("--version", action="version", version=f"symgrad {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    check = commands.add_parser(
+        "check",
+        help="check the gradient in a Python file",
+        description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
+        "The file is run. It may also set wrt, order, domain, dtype and seed; options go before them.",
+        epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
+    )
+    check.add_argument("file", metavar="FILE", help="the Python file")
+    check.add_argument("--model", default="model", metavar="NAME", help="the formula's name in it (model)")
+    check.add_argument("--hand", default="hand", metavar="NAME", help="the hand formula's name in it (hand)")
+    check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
+    check.add_argument("--wrt", type=_names, metavar="A,B", help="the inputs to differentiate with respect to")
+    check.add_argument("--dtype", help="the dtype that the code is given, such as float32")
+    check.add_argument("--order", type=int, choices=(1, 2), help="1 for gradients and Jacobians, 2 for Hessians")
+    check.add_argument("--points", type=int, metavar="N", help="the most points to compare at (64)")
+    check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
+    how = check.add_mutually_exclusive_group()
+    how.add_argument("--json", action="store_true", help="print the report as JSON")
+    how.add_argument("--full", action="store_true", help="print all that was found")
+    return parser
+
+
+def _names(text: str) -> tuple[str, ...]:
+    names = tuple(name.strip() for name in text.split(",") if name.strip())
+    if not names:
+        raise argparse.ArgumentTypeError("no names")
+    return names
+
+
+def _check(options: argparse.Namespace) -> Any:
+    path = Path(options.file)
+    if not path.is_file():
+        raise BadInput(f"there is no file {options.file}.")
+    if path.suffix != ".py":
+        raise BadInput(f"{options.file} is not a Python file.", instead="Its name should end in .py.")
+    module = _loaded(path)
+    model, hand = _wanted(module, options.model, "--model"), _wanted(module, options.hand, "--hand")
+    at = getattr(module, "at", None) if options.at is None else _wanted(module, options.at, "--at")
+    if at is not None and not isinstance(at, Mapping):
+        raise BadInput(
+            f"{options.at or 'at'} in {options.file} is a {type(at).__name__}.",
+            instead="Make it a mapping from input to number, array, tensor or shape.",
+        )
+    settings = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
+    given = {name: getattr(options, name) for name in ("wrt", "order", "dtype", "points", "seed")}
+    settings |= {name: value for name, value in given.items() if value is not None}
+
+    from symgrad.verifier import verify
+
+    return verify(model, hand, at=at, **settings)
+
+
+# ------------------------------------------------------------------------------------------------ the user's file
+
+
+def _loaded(path: Path) -> ModuleType:
+    """The file as a module, with the files beside it importable, as when Python runs it.
+
+    Where the file itself fails, its own traceback is printed and the exit code is 3.
+    """
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.resolve().parent))
+    kept = sys.modules.get(path.stem)
+    sys.modules[path.stem] = module
+    try:
+        spec.loader.exec_module(module)
+    except SymgradError:
+        raise
+    except (Exception, SystemExit) as error:
+        sys.stderr.write(_own_traceback(error, path))
+        what = "exited" if isinstance(error, SystemExit) else "failed"
+        raise BadInput(f"{path} {what} before anything could be checked.") from error
+    finally:
+        sys.path.remove(str(path.resolve().parent))
+        if kept is not None:
+            sys.modules[path.stem] = kept
+    return module
+
+
+def _wanted(module: ModuleType, name: str, option: str) -> Any:
+    if hasattr(module, name):
+        return getattr(module, name)
+    known = [n for n in vars(module) if not n.startswith("_") and not isinstance(vars(module)[n], ModuleType)]
+    near = close_names(name, known)
+    raise UnknownName(
+        f"{module.__file__} has no {name!r}.",
+        instead=f"{near + ' ' if near else ''}Name another one with {option}.",
+    )
+
+
+def _show_cause(error: SymgradError, path: Path) -> None:
+    """Print the traceback through the user's own lines where it was their code that failed."""
+    found: BaseException | None = error
+    while found is not None and not isinstance(found, UserCodeFailed):
+        found = found.__cause__
+    if found is not None and found.__cause__ is not None:
+        sys.stderr.write(_own_traceback(found.__cause__, path))
+
+
+def _own_traceback(error: BaseException, path: Path) -> str:
+    """A traceback that begins where the user's file does."""
+    frames = next((t for t in _frames(error.__traceback__) if _is_in(t, path)), None)
+    return "".join(traceback.format_exception(type(error), error, frames))
+
+
+def _frames(frame: TracebackType | None) -> Iterator[TracebackType]:
+    while frame is not None:
+        yield frame
+        frame = frame.tb_next
+
+
+def _is_in(frame: TracebackType, path: Path) -> bool:
+    return Path(frame.tb_frame.f_code.co_filename).resolve() == path.resolve()

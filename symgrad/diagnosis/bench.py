@@ -1,0 +1,254 @@
+"""A bench on which edited expressions are computed: at every sample of a scene, many at once where they are scalars.
+
+In code that works on single numbers entry by entry, the samples lie side by side in one array and a thousand
+candidates are one array program; other code is run sample by sample.  Typed formulas are read here and never run as
+code.  Closeness in float64 is only a filter: what passes it is judged by the whole pipeline afterwards.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import types
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.diagnosis.scope import Scene, scope_of
+from symgrad.ops.scalars import OPS, find
+
+__all__ = ["HOLE", "Bench", "as_array", "bench_of", "same"]
+
+HOLE = "_X_"
+_NEAR = 1e-8  # a filter, not a verdict
+_BINARY: dict[type, Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.Pow: operator.pow,
+    ast.MatMult: operator.matmul,
+}
+_UNSAFE = frozenset("pop append extend remove insert clear next print input open exec send write".split())
+
+
+def as_array(x: Any) -> np.ndarray:
+    if isinstance(x, torch.Tensor):
+        return x.detach().resolve_conj().numpy()
+    return np.asarray(x)
+
+
+def same(a: Any, b: np.ndarray) -> bool:
+    """Whether two values are near enough to be worth judging; shapes count."""
+    a = as_array(a)
+    if a.shape != b.shape or a.dtype.kind not in "fciub":
+        return False
+    if not a.size:
+        return True
+    scale = float(np.max(np.abs(b)))
+    return bool(np.max(np.abs(a - b)) <= _NEAR * scale + 1e-13 * (scale == 0))
+
+
+class Bench:
+    """Computes expressions in the scope of a scene.
+
+    ``batch`` says that the samples lie side by side: a value is then an array with one entry for each sample, and a
+    candidate's place (`HOLE`) may hold many rows of them.
+    """
+
+    def __init__(self, scopes: list[dict[str, Any]], wanted: list[np.ndarray], plain: int, typed: bool) -> None:
+        self.scopes, self.plain, self.typed = scopes, plain, typed
+        self.wanted = wanted
+        self.batch = False
+        self.count = 0  # candidates computed
+        self.side: dict[str, Any] = {}
+        self.goal = np.zeros(0)
+        self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
+
+    # ---------------------------------------------------------------------------- computing
+    def compiled(self, text: str) -> Any:
+        tree = ast.parse(f"({text}\n)", mode="eval")
+        return tree.body if self.typed else compile(tree, "<edit>", "eval")
+
+    def run(self, code: Any, k: int, hole: Any = None) -> Any:
+        """The value of compiled code at sample ``k`` (in batch mode at all of them), the hole filled with ``hole``."""
+        scope = self.side if self.batch else self.scopes[k]
+        with np.errstate(all="ignore"):
+            if self.typed:
+                return _read(code, scope, hole)
+            return eval(code, scope, {HOLE: hole})
+
+    def values(self, text: str) -> list[Any] | np.ndarray:
+        """The value of an expression at every sample; raises what the expression raises."""
+        code = self.compiled(text)
+        if self.batch:
+            return np.broadcast_to(np.asarray(as_array(self.run(code, 0)), float), self.goal.shape)
+        return [self.run(code, k) for k in range(len(self.scopes))]
+
+    def fits(self, text: str) -> bool:
+        """Whether an expression gives what is wanted at every sample that counts."""
+        self.count += 1
+        try:
+            code = self.compiled(text)
+            if self.batch:
+                value = np.broadcast_to(np.asarray(as_array(self.run(code, 0)), float), self.goal.shape)
+                return bool(self.rows(value[None])[0])
+            return all(same(self.run(code, k), self.wanted[k]) for k in range(self.plain))
+        except Exception:  # an edit may well be nonsense: of other shapes, undefined, no number
+            return False
+
+    def everywhere(self, text: str) -> bool:
+        """Whether it gives what is wanted also where the data were moved."""
+        try:
+            code = self.compiled(text)
+            if self.batch:
+                value = np.broadcast_to(np.asarray(as_array(self.run(code, 0)), float), self.goal.shape)
+                return bool(np.all(np.abs(value - self.goal) <= _NEAR * np.abs(self.goal) + 1e-13))
+            return all(same(self.run(code, k), self.wanted[k]) for k in range(len(self.wanted)))
+        except Exception:
+            return False
+
+    def rows(self, many: np.ndarray) -> np.ndarray:
+        """Which rows of values give what is wanted."""
+        n = self.plain
+        with np.errstate(all="ignore"):
+            goal = self.goal[:n]
+            near = np.abs(many[..., :n] - goal) <= _NEAR * np.abs(goal) + 1e-13 * (goal == 0)
+        return near.all(axis=-1)
+
+    # ---------------------------------------------------------------------------- side by side
+    def lay_side_by_side(self, text: str) -> bool:
+        """Go to batch mode, if the expression then gives what it gives sample by sample."""
+        if any(w.ndim or w.dtype.kind == "c" for w in self.wanted) or not self.wanted:
+            return False
+        try:
+            one_by_one = [float(as_array(self.run(self.compiled(text), k))) for k in range(len(self.scopes))]
+        except Exception:
+            return False
+        side: dict[str, Any] = {}
+        for name, first in self.scopes[0].items():
+            many = [scope.get(name, first) for scope in self.scopes]
+            side[name] = _together(many)
+        self.side = {n: v for n, v in side.items() if v is not None}
+        self.goal = np.array([float(w) for w in self.wanted])
+        self.batch = True
+        try:
+            value = np.broadcast_to(np.asarray(as_array(self.run(self.compiled(text), 0)), float), self.goal.shape)
+            if same(value.copy(), np.array(one_by_one)):
+                return True
+        except Exception:
+            pass
+        self.batch = False
+        return False
+
+
+def bench_of(scene: Scene) -> Bench | None:
+    """The bench of a function's line; None where the line must not be computed out of its place."""
+    calls = {
+        n.func.id if isinstance(n.func, ast.Name) else n.func.attr
+        for n in ast.walk(scene.site.expression.tree)
+        if isinstance(n, ast.Call) and isinstance(n.func, (ast.Name, ast.Attribute))
+    }
+    if calls & _UNSAFE or not scene.plain:
+        return None
+    scopes = [scope_of(scene, k) for k in range(len(scene.envs))]
+    bench = Bench(scopes, scene.wanted, scene.plain, False)
+    bench.clipped = _clipped(scene.site.unit.node)
+    bench.lay_side_by_side(scene.site.expression.text)
+    return bench
+
+
+def _clipped(whole: ast.AST) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for node in ast.walk(whole):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=f) as call):
+                called = f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "")
+                if called in ("clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "max", "min"):
+                    found[name] = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ together
+
+
+def _together(many: list[Any]) -> Any:
+    """One value of several samples: numbers side by side, functions made to work on arrays; None if it cannot be."""
+    first = many[0]
+    if isinstance(first, torch.Tensor):
+        if all(isinstance(x, torch.Tensor) and x.ndim == 0 for x in many):
+            return torch.stack([x.double() for x in many]) if first.is_floating_point() else first
+        return None
+    if isinstance(first, (float, np.floating)) and all(isinstance(x, (float, int, np.number)) for x in many):
+        return np.array([float(x) for x in many])
+    if isinstance(first, np.ndarray):
+        return np.array([float(x) for x in many]) if all(np.ndim(x) == 0 for x in many) else None
+    if first is math:
+        return _Math()
+    if type(first) in (list, tuple):
+        parts = [_together([x[i] for x in many]) for i in range(len(first))]
+        return None if any(p is None for p in parts) else parts
+    if isinstance(first, types.BuiltinFunctionType) and first.__module__ == "math":
+        return _vectorized(first)
+    if isinstance(first, types.FunctionType):
+        return _Either(first)
+    return first
+
+
+class _Math:
+    """The math module for arrays."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(math, name)
+        return _vectorized(value) if callable(value) else value
+
+
+def _vectorized(function: Any) -> Any:
+    name = {"pow": "power", "fabs": "abs", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
+    name |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
+    known = getattr(np, name.get(function.__name__, function.__name__), None)
+    if isinstance(known, np.ufunc):
+        return known
+    return np.vectorize(function, otypes=[float])
+
+
+class _Either:
+    """A helper of the user's: on arrays as it is, or number by number."""
+
+    def __init__(self, function: Any) -> None:
+        self.function = function
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        try:
+            return self.function(*args, **options)
+        except TypeError:
+            return np.vectorize(self.function, otypes=[float])(*args, **options)
+
+
+# ------------------------------------------------------------------------------------------------ typed formulas
+
+
+def _read(node: Any, scope: Mapping[str, Any], hole: Any) -> Any:
+    """A typed formula's tree in floats, without running it as code."""
+    match node:
+        case ast.Constant(value=int() | float() as value):
+            return float(value)
+        case ast.Name(id=name):
+            return hole if name == HOLE else scope[name]
+        case ast.UnaryOp(op=ast.USub(), operand=a):
+            return -_read(a, scope, hole)
+        case ast.UnaryOp(op=ast.UAdd(), operand=a):
+            return _read(a, scope, hole)
+        case ast.BinOp(left=a, op=op, right=b):
+            return _BINARY[type(op)](_read(a, scope, hole), _read(b, scope, hole))
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+            row = find(name) if name not in OPS else OPS[name]
+            if row is None:
+                raise KeyError(name)
+            row = OPS[row] if isinstance(row, str) else row
+            given = [torch.as_tensor(np.asarray(_read(a, scope, hole), dtype=np.float64)) for a in args]
+            return row.torch(*given).numpy()
+    raise KeyError(type(node).__name__)

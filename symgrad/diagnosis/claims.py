@@ -1,0 +1,194 @@
+"""What each line of a derivation claims to be: the user's word decides, then the name narrows, then the value decides.
+
+A `Meaning` lists the true quantities that a line may mean by its name, the likeliest first.  Several remain where a
+name is bound many times (a loop), or where it may mean a whole adjoint or a part of it: then the value decides, and
+where no value fits, the quantity next to those that the line uses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from symgrad.diagnosis.names import bare, is_derivative_like, lookup, means_output, read_name, read_words, squashed
+from symgrad.diagnosis.table import Entry, Table
+from symgrad.errors import BadInput
+from symgrad.program import Binding, Program, size
+
+__all__ = ["Line", "Meaning", "Names", "asked_for", "meaning_of", "phrase"]
+
+_VERSIONS = 36  # pairs of versions that are all written out; of more, each with its neighbour
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One binding of the hand code; ``key`` is the same for all that one line of code binds to one name."""
+
+    binding: Binding
+    accumulates: bool = False
+    last: bool = True
+
+    @property
+    def step(self) -> int:
+        return self.binding.step
+
+    @property
+    def name(self) -> str:
+        return self.binding.name
+
+    @property
+    def key(self) -> tuple[str, int | None]:
+        source = self.binding.source
+        return (self.binding.name, None if source is None else source.line)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """The true quantities that a line means: ``whole`` ones and ``parts``; ``how`` is "word", "name" or "final"."""
+
+    whole: tuple[Entry, ...] = ()
+    parts: tuple[Entry, ...] = ()
+    sure: float = 0.0
+    how: str = "name"
+
+    @property
+    def all(self) -> tuple[Entry, ...]:
+        return self.whole + self.parts
+
+
+@dataclass(frozen=True, eq=False)
+class Names:
+    """What the model's steps are called: by the model, and by the hand code where it computes them again."""
+
+    steps: Mapping[str, Sequence[int]]
+    output: int
+    inputs: Mapping[str, int]
+    own: frozenset[str]  # the names that the model itself binds
+
+
+def asked_for(name: str, names: Names, word: str | None = None) -> tuple[list[tuple[int, int]], float]:
+    """The derivatives (of, wrt) that a name may mean, and how sure that is.
+
+    Raises `BadInput` if the user's word on the variable cannot be read.
+    """
+    if word is not None:
+        return _by_word(name, word, names)
+    found: dict[tuple[int, int], None] = {}
+    sure = 0.0
+    for reading in read_name(name):
+        wrt, sure_wrt = lookup(reading.wrt, names.steps)
+        if not wrt:
+            continue
+        of, sure_of = _of(reading.of, names)
+        if not of:
+            continue
+        pairs = _pairs(of, wrt, names)
+        sure = max(sure, min(sure_of, sure_wrt) if pairs else 0.0)
+        found |= dict.fromkeys(pairs)
+    if not name.startswith(("d", "grad", "D")):
+        sure *= 0.6
+    return list(found), sure
+
+
+def _of(name: str | None, names: Names) -> tuple[list[int], float]:
+    if name is None:
+        return [names.output], 1.0
+    found, sure = lookup(name, names.steps)
+    if found:
+        return found, sure
+    if means_output(name) or means_output(re.sub(r"\d+$", "", name)) or means_output(bare(name)):
+        return [names.output], 0.95
+    return [], 0.0
+
+
+def _pairs(of: Sequence[int], wrt: Sequence[int], names: Names) -> list[tuple[int, int]]:
+    wrt = list(dict.fromkeys(wrt))
+    of = list(dict.fromkeys(of))
+    if len(of) * len(wrt) <= _VERSIONS or of == [names.output]:
+        return [(o, w) for o in of for w in wrt if o != w]
+    found = []
+    for o in of:
+        before = [w for w in wrt if w < o]
+        found += [(o, w) for w in before[-2:]]
+    return found
+
+
+def _by_word(name: str, word: str, names: Names) -> tuple[list[tuple[int, int]], float]:
+    reading = read_words(word)
+    of, wrt = ([], []) if reading is None else (_of(reading.of, names)[0], lookup(reading.wrt, names.steps)[0])
+    if reading is None or not of or not wrt:
+        known = ", ".join(list(names.steps)[:12])
+        raise BadInput(
+            f"claims says that {name} is {word!r}, which could not be read.",
+            instead=f'Write "d out / d h1" or "adjoint of h1", with names of the model: {known}.',
+        )
+    return _pairs(of, wrt, names), 1.0
+
+
+def meaning_of(line: Line, pairs: Sequence[tuple[int, int]], sure: float, table: Kinds, names: Names, word: bool) -> Meaning:
+    """The entries of the table that a line may mean."""
+    whole: list[Entry] = []
+    parts: list[Entry] = []
+    for o, w in pairs:
+        whole += table.get("final", o, w) + table.get("adjoint", o, w)
+        parts += table.get("part", o, w)
+        whole += table.get("tangent", o, w) + table.get("local", o, w) + table.get("jacobian", o, w)
+        if o == names.output:  # `df` in a pass forward is df by the input
+            for i in names.inputs.values():
+                whole += table.get("tangent", w, i)
+    if not whole and not is_derivative_like(line.name) and line.name in names.own:
+        versions = list(names.steps[line.name])
+        k = line.binding.version
+        whole = [e for i in versions[k : k + 1] + versions[:k] + versions[k + 1 :] for e in table.get("value", i, None)]
+        sure = 0.7
+    n = size(table.program.shape(line.step))
+    fits = lambda es: tuple(dict.fromkeys(e for e in es if size(table.program.shape(e.step)) == n))  # noqa: E731
+    return Meaning(fits(whole), fits(parts), 1.0 if word else sure, "word" if word else "name")
+
+
+class Kinds:
+    """The table's entries by kind and by what they are derivatives of."""
+
+    def __init__(self, table: Table) -> None:
+        self.program: Program = table.program
+        self._found: dict[tuple[str, int | None, int | None], list[Entry]] = {}
+        for e in table.entries:
+            self._found.setdefault((e.kind, e.of, e.wrt), []).append(e)
+
+    def get(self, kind: str, of: int | None, wrt: int | None) -> list[Entry]:
+        return self._found.get((kind, of, wrt), [])
+
+
+def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
+    """An entry in words, such as "d h1 / d w_h" or "the adjoint of h2_raw"."""
+    of = called.get(entry.of, "an intermediate value") if entry.of is not None else ""
+    wrt = called.get(entry.wrt, "an intermediate value") if entry.wrt is not None else ""
+    top = "out" if entry.of == output else of
+    match entry.kind:
+        case "final":
+            return f"d {top} / d {wrt}"
+        case "adjoint":
+            return f"d {top} / d {wrt}" if entry.wrt in called else "an adjoint of the model"
+        case "part":
+            return f"a part of d {top} / d {wrt}"
+        case "tangent" | "local" | "jacobian":
+            return f"d {of} / d {wrt}"
+        case "row":
+            return f"{entry.note} of d {top} / d {wrt}"
+        case "value":
+            return f"the value of {of}"
+    return "a step of the derivative"
+
+
+def called_by(names: Names) -> dict[int, str]:
+    """What to call each step of the model: its name, with a number where the name is bound several times."""
+    found: dict[int, str] = {}
+    for name, steps in names.steps.items():
+        for k, i in enumerate(steps):
+            found.setdefault(i, name if len(steps) == 1 else f"{name}[{k}]")
+    return found
+
+
+def related(name: str, others: Iterable[str]) -> bool:
+    return squashed(name) in {squashed(o) for o in others}

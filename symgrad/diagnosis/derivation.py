@@ -1,0 +1,270 @@
+"""A derivation laid out for diagnosis: its lines, what they mean, and all true quantities, at one generic point.
+
+The point lies near one where the hand formula was refuted, in the same branch of the code, with all the bits that a
+double holds, so that two different quantities do not agree by chance.  Data stay as given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgrad.comparison import Branch, Pair, View
+from symgrad.diagnosis.claims import Kinds, Line, Meaning, Names, asked_for, called_by, meaning_of
+from symgrad.diagnosis.matching import Index, entries_of
+from symgrad.diagnosis.names import is_derivative_like, squashed
+from symgrad.diagnosis.table import Entry, Table, ask, tabulate
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.judging import Findings, Problem
+from symgrad.program import Binding, Program, interpret, size
+
+__all__ = ["PRECISION", "Derivation", "Final", "derivation_of"]
+
+PRECISION = 256
+_TRIES = 6
+_NAMED = 64  # model quantities that count as named for the table's derivatives between them
+_PASSING = frozenset(("add", "sub", "name", "cast"))
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """What the derivation returns for one input: the hand's step, the truth's, and the line that holds it, if any."""
+
+    name: str
+    hand: int
+    exact: int
+    line: int | None
+    wrong: bool
+    fits: bool = True
+
+
+@dataclass(frozen=True, eq=False)
+class Derivation:
+    """Everything that diagnosis looks at.  ``values`` are balls, by step; ``order`` the steps of the hand code."""
+
+    branch: Branch
+    table: Table
+    values: Mapping[int, Any]
+    lines: Mapping[int, Line]
+    meanings: Mapping[int, Meaning]
+    order: tuple[int, ...]
+    users: Mapping[int, tuple[int, ...]]
+    finals: tuple[Final, ...]
+    names: Names
+    called: Mapping[int, str]
+    derivatives: Index
+    model: Index
+    typed: bool
+    point: Mapping[str, Any]
+
+    @property
+    def program(self) -> Program:
+        return self.table.program
+
+    def entry(self, k: int) -> Entry:
+        return self.table.entries[k]
+
+
+def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str] | None = None) -> Derivation:
+    """Lay out the derivation of a refuted claim.
+
+    Raises `BadInput` where a word in ``words`` cannot be read.
+    """
+    branch, views, point = _where(problem, findings)
+    bindings = branch.program.bindings
+    count = len(branch.model_run.program.bindings)
+    names = _names(branch, problem, bindings[:count])
+    wanted = [*branch.program.needed([branch.model]), *(b.step for b in bindings), *_ends(branch)]
+    with precision(PRECISION):
+        inputs = {name: binary(point[name]) for name in branch.program.inputs}
+        balls = Balls(typed=branch.typed)
+        values = interpret(branch.program, balls, inputs, wanted)
+        lines = _lines(branch, bindings[count:])
+        names = _with_aliases(branch, names, lines, values)
+        named = [i for steps in names.steps.values() for i in steps][:_NAMED]
+        scalars = [n for n in problem.wrt if branch.program.shape(branch.program.inputs[n]) == ()]
+        table = tabulate(branch, named, scalars)
+        asked = {n: asked_for(n, names, (words or {}).get(n)) for n in dict.fromkeys(b.name for b in bindings[count:])}
+        table = ask(table, branch.model, [pair for pairs, _ in asked.values() for pair in pairs])
+        values = interpret(table.program, balls, inputs, [e.step for e in table.entries], replaced=values)
+        kinds = Kinds(table)
+        meanings = {
+            i: meaning_of(line, *asked[line.name], kinds, names, line.name in (words or {})) for i, line in lines.items()
+        }
+        finals = tuple(_finals(branch, views, lines, point))
+        for final in finals:
+            if final.line is not None:
+                mine = Entry("final", branch.model, branch.program.inputs[final.name], final.exact, 0)
+                before = meanings[final.line]
+                together = before.whole if before.how == "final" else ()
+                meanings[final.line] = Meaning((*together, mine), before.parts, 1.0, "final")
+        entries = [(k, entries_of(values[e.step]), table.program.shape(e.step)) for k, e in enumerate(table.entries)]
+        derivatives = Index([x for x in entries if table.entries[x[0]].kind != "value"], branch.typed)
+        model = Index([x for x in entries if table.entries[x[0]].kind == "value"], branch.typed)
+    order, users = _order(branch, finals, lines)
+    return Derivation(
+        branch,
+        table,
+        values,
+        {i: line for i, line in lines.items() if i in set(order)},
+        meanings,
+        order,
+        users,
+        finals,
+        names,
+        called_by(names),
+        derivatives,
+        model,
+        branch.typed,
+        point,
+    )
+
+
+def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, View], Mapping[str, Any]]:
+    """A branch where the hand formula is wrong, and a generic point of it."""
+    seen = [(b, s) for b, s in [(findings.own, findings.own_look), *findings.looks] if not s.ties]
+    bad = ("differs", "undefined")
+    refuted = [n for n, v in findings.verdicts.items() if v.kind == "refuted"]
+    wrong = [
+        (b, s)
+        for b, s in seen
+        if any(s.views[n].state in bad for n in refuted if n in s.views) or any(p.hand is None for p in b.pairs)
+    ]
+    whole = [(b, s) for b, s in wrong if not any(v.state == "outside" for v in s.views.values())]
+    branch, look = (whole or wrong or seen or [(findings.own, findings.own_look)])[0]
+    for k in range(_TRIES if not problem.only_here else 0):
+        rng = np.random.default_rng((problem.seed, 3, k))
+        point = dict(look.point)
+        for name in problem.inputs.free:
+            value = np.asarray(point[name])
+            noise = rng.uniform(0.5, 1.0, value.shape) * rng.choice([-1, 1], value.shape)
+            near = np.asarray(value + 2.0 ** -(7 + 3 * k) * np.maximum(np.abs(value), 0.05) * noise)
+            low, high = problem.inputs.bounds.get(name, (None, None))
+            outside = (np.zeros(value.shape, bool) if low is None else near <= low) | (False if high is None else near >= high)
+            point[name] = np.where(outside, value, near)
+        try:
+            if problem.branch(point, [branch]) is branch:
+                return branch, look.views, point
+        except SymgradError:
+            continue
+    return branch, look.views, look.point
+
+
+def _names(branch: Branch, problem: Problem, bindings: Sequence[Binding]) -> Names:
+    steps: dict[str, list[int]] = {}
+    inside = set(branch.program.needed([branch.model]))
+    for name, i in branch.program.inputs.items():
+        steps.setdefault(name, []).append(i)
+    for b in bindings:
+        if b.step in inside:
+            steps.setdefault(b.name, []).append(b.step)
+    scalars = {n: branch.program.inputs[n] for n in problem.wrt if branch.program.shape(branch.program.inputs[n]) == ()}
+    return Names(steps, branch.model, scalars, frozenset(b.name for b in bindings))
+
+
+def _with_aliases(branch: Branch, names: Names, lines: Mapping[int, Line], values: Mapping[int, Any]) -> Names:
+    """The names, and those that the hand code gives to the model's quantities when it computes them again."""
+    program = branch.program
+    model = [i for i in program.needed([branch.model]) if program.steps[i].op != "constant"]
+    index = Index([(i, entries_of(values[i]), program.shape(i)) for i in model], branch.typed)
+    steps = {name: list(found) for name, found in names.steps.items()}
+    for line in lines.values():
+        if line.name in names.own or line.name in names.inputs or is_derivative_like(line.name):
+            continue
+        found = [i for i, layout in index.matches(entries_of(values[line.step]), program.shape(line.step)) if not layout]
+        if found:
+            steps.setdefault(line.name, []).append(found[-1])
+    _before_activation(program, steps)
+    return Names(steps, names.output, names.inputs, names.own)
+
+
+_ACTIVATIONS = frozenset("tanh sigmoid relu exp softplus gelu erf sin cos log sqrt softmax".split())
+
+
+def _before_activation(program: Program, steps: dict[str, list[int]]) -> None:
+    """What people call the argument of the function that makes h, where the model has no name for it: h_raw, z."""
+    known = {squashed(n) for n in steps}
+    for name, found in list(steps.items()):
+        before = []
+        for i in found:
+            while program.steps[i].op in ("name", "cast") or (
+                program.steps[i].op == "pick" and len(program.steps[i].args) == 1 and "h" in name
+            ):
+                i = program.steps[i].args[0]
+            if program.steps[i].op in _ACTIVATIONS:
+                before.append(program.steps[i].args[0])
+        others = [f"{name}{end}" for end in ("_raw", "_pre", "_lin", "_in", "_net")]
+        others += ["z" + name[1:]] if name[:1] in "ah" else []
+        for other in others if before else ():
+            if squashed(other) not in known:
+                steps[other] = before
+
+
+def _lines(branch: Branch, bindings: Sequence[Binding]) -> dict[int, Line]:
+    last = {b.name: b.step for b in bindings}
+    before: dict[str, int] = {}
+    found = {}
+    for b in bindings:
+        adds = b.name in before and _passes(branch.program, b.step, before[b.name])
+        found[b.step] = Line(b, adds, last[b.name] == b.step)
+        before[b.name] = b.step
+    return found
+
+
+def _passes(program: Program, step: int, earlier: int) -> bool:
+    """Whether an earlier value arrives at a step unchanged but for what is added to it, or written over parts of it."""
+    stack, seen = [step], set()
+    while stack:
+        i = stack.pop()
+        if i == earlier:
+            return True
+        if i in seen or i < earlier:
+            continue
+        seen.add(i)
+        s = program.steps[i]
+        if s.op in _PASSING or (s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(s.args[0])))):
+            stack.extend(s.args[:1] if s.op == "sub" else s.args)
+    return False
+
+
+def _ends(branch: Branch) -> list[int]:
+    outputs = [i for key, i in branch.program.outputs.items() if key.startswith("hand.")]
+    return [*outputs, *(i for p in branch.pairs for i in (p.hand, p.exact) if i is not None)]
+
+
+def _finals(branch: Branch, views: Mapping[str, View], lines: Mapping[int, Line], point: Any):
+    for p in branch.pairs:
+        hand = branch.program.outputs[f"hand.{p.name}"] if p.hand is None else p.hand
+        view = views.get(p.name)
+        wrong = p.hand is None or (view is not None and view.state in ("differs", "undefined"))
+        yield Final(p.name, hand, p.exact, _line_of(branch.program, hand, lines), wrong, _fits(p))
+
+
+def _fits(pair: Pair) -> bool:
+    return pair.hand is not None
+
+
+def _line_of(program: Program, step: int, lines: Mapping[int, Line]) -> int | None:
+    """The line whose value is returned as it is."""
+    while step not in lines:
+        s = program.steps[step]
+        if s.op not in ("name", "cast", "pick") or len(s.args) != 1 or size(s.shape) != size(program.shape(s.args[0])):
+            return None
+        step = s.args[0]
+    return step
+
+
+def _order(branch: Branch, finals: Sequence[Final], lines: Mapping[int, Line]) -> tuple[tuple[int, ...], dict[int, Any]]:
+    """The hand code's steps that its results need, and which of them use which."""
+    program = branch.program
+    model = set(program.needed([branch.model]))
+    order = [i for i in program.needed([f.hand for f in finals]) if i not in model or i in lines]
+    users: dict[int, list[int]] = {}
+    for i in order:
+        for a in dict.fromkeys(program.steps[i].args):
+            users.setdefault(a, []).append(i)
+    return tuple(order), {a: tuple(found) for a, found in users.items()}

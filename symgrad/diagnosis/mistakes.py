@@ -1,0 +1,542 @@
+"""Common slips: one row each, how to recognise it, and the sentence that explains it in the user's own names.
+
+A row is a function from a `Slip` to a sentence, or None where the slip is another one; the first row that speaks is
+believed.  The rows stand from the particular to the general, so that the last ones always have something to say.
+To add a slip, write a row and put it in `ROWS` before the ones that are more general.
+
+`describe_difference` says what two values have to do with each other when there is no edit to go by: an exact ratio, a
+transpose, a missing path; it is confirmed by residues, not by closeness.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.diagnosis.edits import Edit
+
+__all__ = ["ROWS", "Row", "Slip", "explain"]
+
+_SLOPES = {
+    "tanh": ("1 - tanh(z)**2", "1 - {h}**2"),
+    "sigmoid": ("sigmoid(z)*(1 - sigmoid(z))", "{h}*(1 - {h})"),
+    "exp": ("exp(z)", "{h}"),
+    "log": ("1/z", "1/{z}"),
+    "sin": ("cos(z)", "cos({z})"),
+    "cos": ("-sin(z)", "-sin({z})"),
+    "sqrt": ("1/(2*sqrt(z))", "1/(2*{h})"),
+    "softmax": ("s*(g - sum(g*s))", "{h}*(g - sum(g*{h}))"),
+    "relu": ("1 for z > 0, else 0", "({z} > 0)"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Slip:
+    """One repaired line: the edit, the smallest part of it that changed, and where it stands."""
+
+    name: str
+    edit: Edit
+    old: str
+    new: str
+    scene: Any = None
+    brought: str = ""  # the operand that the edit put in or took away
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """What the user wrote after ``name =``, for the names assigned in the same function."""
+        if self.scene is None:
+            return {}
+        found: dict[str, str] = {}
+        for node in ast.walk(self.scene.site.unit.node):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                found.setdefault(node.targets[0].id, ast.unparse(node.value))
+        return found
+
+    @property
+    def kind(self) -> str:
+        return self.edit.kind
+
+    def function_of(self, outer: str, inner: str) -> str | None:
+        """f, where the user wrote ``outer = f(inner)``."""
+        try:
+            node = ast.parse(self.definitions.get(outer, ""), mode="eval").body
+        except SyntaxError:
+            return None
+        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == inner:
+            return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+        text = ast.unparse(node).replace(" ", "")
+        if re.fullmatch(rf"1(\.0)?/\(1(\.0)?\+(\w+\.)?exp\(-\(?{re.escape(inner)}\)?\)\)", text):
+            return "sigmoid"
+        return None
+
+
+def _canonical(text: str) -> str:
+    try:
+        return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
+    except SyntaxError:
+        return text
+
+
+@dataclass(frozen=True)
+class Row:
+    """A slip: its name, and the function that recognises and explains it."""
+
+    name: str
+    says: Callable[[Slip], str | None]
+
+
+def explain(slip: Slip) -> str:
+    """The sentence of the first row that knows the slip."""
+    return next(text for row in ROWS if (text := row.says(slip)) is not None)
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def _before_activation(s: Slip) -> str | None:
+    f = s.function_of(s.new, s.old)
+    if f is None:
+        return None
+    rule, here = _SLOPES.get(f, (f"{f}'(z)", ""))
+    around = _around(s)
+    so = around or here.format(h=s.new, z=s.old)
+    tail = f", so here {so}" if so and so != s.new else f", so here it is {s.new}"
+    return f"{s.old} is the value before {f}; {f}'(z) = {rule}{tail}."
+
+
+def _after_activation(s: Slip) -> str | None:
+    f = s.function_of(s.old, s.new)
+    if f is None:
+        return None
+    return f"{s.old} is already {f}({s.new}); what is wanted here is {s.new}, the value before {f}."
+
+
+def _around(s: Slip) -> str:
+    """The slope that the new name stands in, such as ``1 - h1**2``."""
+    try:
+        tree = ast.parse(f"({s.edit.text}\n)", mode="eval").body
+    except SyntaxError:
+        return ""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.left, ast.Constant):
+            names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
+            if names == {s.new}:
+                return ast.unparse(node).replace(" ** ", "**")
+    return ""
+
+
+def _other_index(s: Slip) -> str | None:
+    strip = lambda t: re.sub(r"\d+", "#", t)  # noqa: E731
+    if not (s.old.isidentifier() and s.new.isidentifier()) or strip(s.old) != strip(s.new):
+        return None
+    return f"{s.old} belongs to another step or layer; in this line it is {s.new}."
+
+
+def _primal_for_derivative(s: Slip) -> str | None:
+    old, new = s.old, s.new
+    if not (s.kind == "name" and new.lower().startswith(("d", "grad")) and new[1:].lstrip("_").endswith(old)):
+        return None
+    return f"{old} is the value itself; the chain rule wants its gradient {new} here."
+
+
+def _derivative_for_primal(s: Slip) -> str | None:
+    old, new = s.old, s.new
+    if not (s.kind == "name" and old.lower().startswith(("d", "grad")) and old[1:].lstrip("_").endswith(new)):
+        return None
+    return f"{old} is a gradient; the local derivative here is taken at the value {new}."
+
+
+def _other_name(s: Slip) -> str | None:
+    if s.kind != "name":
+        return None
+    what = f" ({s.new} = {s.definitions[s.new]})" if s.new in s.definitions else ""
+    return f"{s.old} stands where {s.new} belongs{what}."
+
+
+# ------------------------------------------------------------------------------------------------ paths and factors
+
+
+def _not_carried(s: Slip) -> str | None:
+    if not (re.search(r"zeros(_like)?\(", s.old) or s.old in ("0", "0.0")) or s.kind == "constant":
+        return None
+    if not s.new.isidentifier():
+        return None
+    return f"{s.name} is set to zero, so nothing flows back along this path; the gradient computed as {s.new} goes on."
+
+
+def _upstream(s: Slip) -> str | None:
+    if s.kind != "factor" or not re.fullmatch(r"(d_?out|grad_?out(put)?|upstream|dy|dL_?d\w+|delta\w*|dout)", s.brought):
+        return None
+    return f"the chain rule multiplies the local derivative by the gradient that comes from above, {s.brought}."
+
+
+def _batch_mean(s: Slip) -> str | None:
+    if s.kind not in ("divide", "factor", "replace", "constant") or not s.brought:
+        return None
+    extent = re.search(r"len\(|\.shape\[|\.size\b|\.numel\(", s.brought)
+    is_size = s.edit.of == "size" or extent or re.fullmatch(r"[nNmMB]|batch(_size)?|count", s.brought)
+    if not is_size or "/" not in _canonical(s.new):
+        return None
+    size = _value(s, s.brought)
+    told = f", here {size:g}," if size is not None else ""
+    return f"the loss is a mean over {s.brought}{told} and its gradient carries the 1/{s.brought}: {_short(s.old)} is {s.brought} times too large."
+
+
+def _value(s: Slip, text: str) -> float | None:
+    if s.scene is None or not s.scene.envs:
+        return None
+    try:
+        from symgrad.diagnosis.scope import scope_of
+
+        return float(eval(text, scope_of(s.scene, 0)))
+    except Exception:  # a size is told only where it can be computed
+        return None
+
+
+def _degrees(s: Slip) -> str | None:
+    if s.edit.of != "degrees" and "180" not in s.new and "deg2rad" not in s.new:
+        return None
+    return "the input is in degrees: d/d(degrees) = (pi/180) * d/d(radians), and that factor is missing."
+
+
+def _log_parameter(s: Slip) -> str | None:
+    name = s.brought if s.brought in s.definitions else None
+    if name is None:
+        base = re.search(r"(\w+)\s*\*\*", s.edit.text)
+        name = base.group(1) if s.kind in ("constant", "exponent") and base else None
+    if name is None or s.kind not in ("factor", "constant", "exponent", "divide", "replace"):
+        return None
+    inner = re.fullmatch(r"(?:\w+\.)?exp\((\w+)\)", s.definitions.get(name, ""))
+    if not inner:
+        return None
+    p = inner.group(1)
+    return f"the input is {p} = log {name}, not {name}: d{name}/d{p} = {name}, so one more factor {name} belongs here."
+
+
+def _two_cells(s: Slip) -> str | None:
+    cell = re.fullmatch(r"(.+)\[(\d+), (\d+)\]", s.old)
+    if cell is None or cell[2] == cell[3] or not (s.brought == "2" or f"[{cell[3]}, {cell[2]}]" in s.new):
+        return None
+    i, j = cell[2], cell[3]
+    return f"one parameter stands in two cells, ({i}, {j}) and ({j}, {i}); each adds its own term, so {s.new}."
+
+
+def _factor_two(s: Slip) -> str | None:
+    if s.brought in ("2", "2.0", "0.5") and s.kind in ("factor", "divide", "drop factor", "constant factor"):
+        if s.kind == "drop factor" or s.kind == "divide" or s.brought == "0.5":
+            return f"there is a factor 2 too much: {s.old} becomes {s.new}."
+        return "the derivative of a square carries a factor 2: d(u**2) = 2*u*du."
+    return None
+
+
+def _constant_factor(s: Slip) -> str | None:
+    if re.fullmatch(r"-?\d+(\.\d+)?", s.brought) and s.kind in ("factor", "divide", "drop factor", "constant factor"):
+        return f"the constant factor is off: {s.old} becomes {s.new}."
+    return None
+
+
+def _missing_factor(s: Slip) -> str | None:
+    if s.kind != "factor" or not s.brought:
+        return None
+    what = s.definitions.get(s.brought)
+    return f"a factor of the chain rule is missing: {s.brought}{f' = {what}' if what else ''}."
+
+
+def _hidden_factor(s: Slip) -> str | None:
+    """What was put in is what was there, times something that has a name."""
+    if s.kind != "replace" or s.scene is None:
+        return None
+    from symgrad.diagnosis.scope import scope_of
+
+    found: set[str] | None = None
+    for k in range(s.scene.plain):
+        scope = scope_of(s.scene, k)
+        try:
+            old, new = (_numbers(eval(t, scope)) for t in (s.old, s.new))
+            with np.errstate(all="ignore"):
+                ratio = new / old
+            fits = {n for n, v in s.scene.envs[k].items() if _is_ratio(ratio, _numbers(v))}
+        except Exception:  # a part of a line need not be a value
+            return None
+        found = fits if found is None else found & fits
+    if not found:
+        return None
+    name = min(found, key=lambda n: (len(n), n))
+    return f"{s.old} lacks the factor {name} of the chain rule: {s.new} is {name} times as much."
+
+
+def _numbers(x: Any) -> np.ndarray:
+    return x.detach().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=float)
+
+
+def _is_ratio(ratio: np.ndarray, value: np.ndarray) -> bool:
+    if value.ndim > ratio.ndim or not np.isfinite(ratio).all() or value.dtype.kind not in "fi":
+        return False
+    try:
+        return bool(np.allclose(np.broadcast_to(value, ratio.shape), ratio, rtol=1e-9, atol=0))
+    except ValueError:
+        return False
+
+
+def _extra_factor(s: Slip) -> str | None:
+    if s.kind not in ("drop factor", "divide"):
+        return None
+    taken = s.brought or s.old
+    return f"{taken} is multiplied in once too often: {s.old} becomes {s.new}."
+
+
+def _missing_path(s: Slip) -> str | None:
+    if s.kind != "term" or not s.brought:
+        return None
+    names = [n for n in re.findall(r"[A-Za-z_]\w*", s.brought) if n in s.definitions or n == s.brought]
+    through = f" through {names[0]}" if names else ""
+    return f"what is missing is exactly the path{through}: the term {s.brought}; every use of a variable adds its own term."
+
+
+def _extra_term(s: Slip) -> str | None:
+    if s.kind != "drop term":
+        return None
+    return f"there is a term too much{f', {s.brought}' if s.brought else ''}: {s.old} becomes {s.new}."
+
+
+# ------------------------------------------------------------------------------------------------ signs, powers, brackets
+
+
+def _sign_of_difference(s: Slip) -> str | None:
+    if s.kind != "operand order" or " - " not in s.new:
+        return None
+    return f"the difference is the wrong way round: it is {s.new}, the derivative of which carries the sign."
+
+
+def _sign(s: Slip) -> str | None:
+    return f"the sign is wrong: {s.old} becomes {s.new}." if s.kind == "sign" else None
+
+
+def _whole_sign(s: Slip) -> str | None:
+    if s.kind != "sign" or s.scene is None:
+        return None
+    line = s.scene.site.expression.text
+    if s.edit.text not in (f"-{line}", f"-({line})") and line not in (f"-{s.edit.text}", f"-({s.edit.text})"):
+        return None
+    return f"yours is exactly minus the truth: {s.name} is {_short(s.edit.text)}."
+
+
+def _short(text: str, most: int = 60) -> str:
+    return text if len(text) <= most else text[: most - 3] + "..."
+
+
+def _exponent(s: Slip) -> str | None:
+    powered = "**" in s.edit.text or "**" in s.old or "**" in s.new
+    if s.kind == "exponent" or s.kind == "square" or s.kind == "root" or (s.kind == "constant" and powered):
+        return f"the exponent is off: {s.old} becomes {s.new} (d u**n = n * u**(n-1) * du)."
+    return None
+
+
+def _quotient(s: Slip) -> str | None:
+    if s.kind == "divide" or (s.kind in ("exponent", "square") and "/" in s.edit.text):
+        return f"the quotient rule divides by the square of the denominator: {s.old} becomes {s.new}."
+    return None
+
+
+def _quotient_sign(s: Slip) -> str | None:
+    if s.kind != "sign" or "/" not in s.edit.text or "**" not in s.edit.text.split("/")[-1]:
+        return None
+    return f"the quotient rule subtracts: (u/v)' = (u'*v - u*v')/v**2, so {s.old} becomes {s.new}."
+
+
+def _brackets(s: Slip) -> str | None:
+    return f"the brackets group the wrong things: {s.old} is read as {_read(s.old)}; it is {s.new}." if s.kind == "brackets" else None
+
+
+def _read(text: str) -> str:
+    """The text with the brackets that Python puts in."""
+    node = ast.parse(f"({text}\n)", mode="eval").body
+    if not isinstance(node, ast.BinOp):
+        return text
+    part = lambda n: f"({ast.unparse(n)})" if isinstance(n, ast.BinOp) else ast.unparse(n)  # noqa: E731
+    sign = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.Pow: "**", ast.MatMult: "@"}[type(node.op)]
+    return f"{part(node.left)} {sign} {part(node.right)}"
+
+
+# ------------------------------------------------------------------------------------------------ functions
+
+
+def _function_for_slope(s: Slip) -> str | None:
+    if s.kind not in ("slope", "complement"):
+        return None
+    return f"{s.old} is the function's own value; its derivative is {s.new}."
+
+
+def _softmax(s: Slip) -> str | None:
+    if s.kind != "softmax" and not (".sum(" in s.new and " - (" in s.new and ".sum(" not in s.old):
+        return None
+    return f"softmax is no function entry by entry: every output depends on every input, so the gradient is {s.new}; the terms off the diagonal are missing."
+
+
+def _scatter_add(s: Slip) -> str | None:
+    if s.kind != "function" or "scatter_add" not in s.new:
+        return None
+    return "an input that is used twice receives both gradients: they are added up, not assigned."
+
+
+def _mean_for_sum(s: Slip) -> str | None:
+    if not ({".mean(" in s.old, ".sum(" in s.new} == {True} or {".sum(" in s.old, ".mean(" in s.new} == {True}):
+        return None
+    word = "sum" if ".sum(" in s.new else "mean"
+    return f"this is a {word} over the batch: {s.old} becomes {s.new}."
+
+
+def _function(s: Slip) -> str | None:
+    if s.kind == "function":
+        return f"another function belongs here: {s.new} instead of {s.old}."
+    return None
+
+
+def _drop_function(s: Slip) -> str | None:
+    return f"no function is applied here: {s.old} becomes {s.new}." if s.kind == "drop function" else None
+
+
+def _mask(s: Slip) -> str | None:
+    if s.kind != "mask":
+        return None
+    return f"the code clips first, and where it clips the derivative is zero: {s.new} keeps the gradient only where nothing was cut."
+
+
+def _comparison(s: Slip) -> str | None:
+    return f"the condition is the wrong way round: {s.old} becomes {s.new}." if s.kind in ("comparison", "branches swapped") else None
+
+
+def _conjugate(s: Slip) -> str | None:
+    if s.kind != "conjugate":
+        return None
+    return f"torch's gradient of a complex input is the conjugate of the derivative: {s.new}."
+
+
+# ------------------------------------------------------------------------------------------------ layouts
+
+
+def _transpose(s: Slip) -> str | None:
+    if s.kind != "transpose":
+        return None
+    return f"the gradient goes back through a product by the transpose: {s.new}, not {s.old}."
+
+
+def _matrix_order(s: Slip) -> str | None:
+    if s.kind == "operand order" and ("@" in s.new or "dot(" in s.new or "outer(" in s.new or "matmul(" in s.new):
+        return f"the factors of a matrix product do not commute: {s.new}, not {s.old}."
+    return None
+
+
+def _order(s: Slip) -> str | None:
+    return f"the operands are the wrong way round: {s.old} becomes {s.new}." if s.kind == "operand order" else None
+
+
+def _elementwise(s: Slip) -> str | None:
+    if s.kind == "operator" and ("@" in s.new) != ("@" in s.old):
+        word = "a matrix product" if "@" in s.new else "a product entry by entry"
+        return f"this is {word}: {s.new}, not {s.old}."
+    return None
+
+
+def _operator(s: Slip) -> str | None:
+    return f"another operation belongs here: {s.old} becomes {s.new}." if s.kind == "operator" else None
+
+
+def _not_reduced(s: Slip) -> str | None:
+    if s.kind != "reduction" or not re.search(r"\.(sum|mean)\(", s.new) or re.search(r"\.(sum|mean)\([^()]*\)$", s.old):
+        return None
+    return f"{s.name} was repeated by broadcasting, and each copy receives a gradient: they are added up, {s.new}."
+
+
+def _reduced(s: Slip) -> str | None:
+    return f"nothing is to be added up here: {s.old} becomes {s.new}." if s.kind == "reduction" else None
+
+
+def _axis(s: Slip) -> str | None:
+    return f"the sum runs over the wrong axis: {s.old} becomes {s.new}." if s.kind == "axis" else None
+
+
+def _keepdims(s: Slip) -> str | None:
+    if s.kind != "keepdims":
+        return None
+    return f"without the summed axis kept, broadcasting pairs the wrong entries: {s.old} becomes {s.new}."
+
+
+def _broadcast(s: Slip) -> str | None:
+    return f"broadcasting pairs the wrong axes: {s.old} becomes {s.new}." if s.kind in ("broadcast", "outer", "diagonal") else None
+
+
+def _index(s: Slip) -> str | None:
+    return f"the index is off: {s.new}, not {s.old}." if s.kind == "index" else None
+
+
+def _constant(s: Slip) -> str | None:
+    return f"the constant is {s.new}, not {s.old}." if s.kind == "constant" else None
+
+
+def _formula(s: Slip) -> str | None:
+    return f"no small edit puts this line right; by the chain rule {s.name} is {s.new}." if s.kind == "formula" else None
+
+
+def _anything(s: Slip) -> str | None:
+    return f"{s.old} should be {s.new}."
+
+
+ROWS: tuple[Row, ...] = (
+    Row("the value before the activation", _before_activation),
+    Row("the value after the activation", _after_activation),
+    Row("the value for its gradient", _primal_for_derivative),
+    Row("the gradient for its value", _derivative_for_primal),
+    Row("another index", _other_index),
+    Row("another name", _other_name),
+    Row("a gradient not carried on", _not_carried),
+    Row("degrees for radians", _degrees),
+    Row("the logarithm as parameter", _log_parameter),
+    Row("the 1/n of a mean", _batch_mean),
+    Row("the upstream gradient", _upstream),
+    Row("one parameter in two cells", _two_cells),
+    Row("the 2 of a square", _factor_two),
+    Row("a constant factor", _constant_factor),
+    Row("a missing factor", _missing_factor),
+    Row("the sign of a difference", _sign_of_difference),
+    Row("the sign of the quotient rule", _quotient_sign),
+    Row("the sign of the whole", _whole_sign),
+    Row("a sign", _sign),
+    Row("the denominator of the quotient rule", lambda s: _quotient(s) if s.kind != "divide" or "/" in s.old else None),
+    Row("an extra factor", _extra_factor),
+    Row("a factor missing in a name", _hidden_factor),
+    Row("a missing path", _missing_path),
+    Row("an extra term", _extra_term),
+    Row("an exponent", _exponent),
+    Row("brackets", _brackets),
+    Row("the function for its derivative", _function_for_slope),
+    Row("the softmax Jacobian's diagonal only", _softmax),
+    Row("assigned, not added up", _scatter_add),
+    Row("a mean for a sum", _mean_for_sum),
+    Row("a clipped value", _mask),
+    Row("a condition", _comparison),
+    Row("a conjugate", _conjugate),
+    Row("a transpose", _transpose),
+    Row("the order of a matrix product", _matrix_order),
+    Row("the order of operands", _order),
+    Row("a matrix product for entries", _elementwise),
+    Row("an operator", _operator),
+    Row("not reduced", _not_reduced),
+    Row("reduced", _reduced),
+    Row("an axis", _axis),
+    Row("an axis not kept", _keepdims),
+    Row("broadcasting", _broadcast),
+    Row("an index", _index),
+    Row("another function", _function),
+    Row("a function too much", _drop_function),
+    Row("a constant", _constant),
+    Row("the whole formula", _formula),
+    Row("anything else", _anything),
+)

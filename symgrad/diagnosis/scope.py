@@ -1,0 +1,338 @@
+"""What a faulty line could see: the values of every name in scope, at several points, with the truth put in place.
+
+The user's function is run once more with a look at its variables before the faulty line.  Each variable is then a
+step of a Program, and has its value at any point; where a binding is wrong, what it should have been is put in its
+place, so that a line is searched given right inputs only.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.diagnosis.places import Expression, Unit, rebuild
+from symgrad.errors import SymgradError
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.functions import Function
+from symgrad.lifting.traced_array import TracedArray
+from symgrad.lifting.traced_floats import TracedFloat
+from symgrad.program import Binding, Program, interpret
+
+__all__ = ["Scene", "Site", "look_around", "values_at"]
+
+_HOOK, _TRACE = "__symgrad_look__", "__symgrad_trace__"
+_MOST = 3  # rounds of a loop that are looked at
+_LONG = 12  # lists that are longer are kept only where the line uses them
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """A traced value: the step that holds it, and the kind of value it is."""
+
+    step: int
+    kind: type
+
+
+@dataclass(frozen=True, eq=False)
+class Site:
+    """A faulty expression: where it stands, and for each time it ran the binding it made and what that should be.
+
+    ``rounds`` are (position of the binding among those of the function's Program or None, step of the truth).
+    """
+
+    unit: Unit
+    expression: Expression
+    name: str
+    rounds: tuple[tuple[int | None, int], ...]
+    before: tuple[int, ...] = ()  # of each round: which time the line ran
+
+
+@dataclass(eq=False)
+class Scene:
+    """A site with values: for each sample (a round at a point) the names in scope and the value that is wanted.
+
+    The first ``plain`` samples hold data as they were given; the others move data too, and only help to rank.
+    """
+
+    site: Site
+    envs: list[dict[str, Any]] = field(default_factory=list)
+    wanted: list[np.ndarray] = field(default_factory=list)
+    given: list[np.ndarray] = field(default_factory=list)  # what the line computed
+    points: list[int] = field(default_factory=list)
+    plain: int = 0
+
+
+def values_at(program: Program, wanted: Sequence[int], point: Mapping[str, Any], **more: Any) -> dict[int, Any]:
+    """The wanted steps in float64."""
+    inputs = {n: _tensor(point[n]) for n in program.inputs}
+    with torch.no_grad():
+        return interpret(program, Floats("float64"), inputs, wanted, **more)
+
+
+def _tensor(x: Any) -> torch.Tensor:
+    a = np.asarray(x)
+    return torch.tensor(a, dtype=torch.complex128 if a.dtype.kind == "c" else torch.float64)
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+def look_around(
+    function: Function,
+    of: Mapping[str, str],
+    sites: Sequence[Site],
+    program: Program,
+    truths: Mapping[int, int],
+    points: Sequence[Mapping[str, Any]],
+    plain: int,
+    dtypes: Mapping[str, str],
+) -> list[Scene]:
+    """The scene of each site of one function.
+
+    ``of`` maps the function's own input names to those of ``points``; ``program`` holds the truths; ``truths`` maps
+    positions among the function's bindings to the steps of ``program`` that hold what they should be.  Raises
+    `SymgradError` where the function cannot be run so.
+    """
+    seen: list[list[dict[str, Any]]] = [[] for _ in sites]
+
+    def look(k: int, trace: Any, names: dict[str, Any]) -> None:
+        if trace is not None:
+            used = _names_in(sites[k])
+            seen[k].append({n: _hold(trace, v, n in used) for n, v in names.items() if not n.startswith("__")})
+
+    unit = sites[0].unit
+    changed = _with_looks(unit, sites)
+    made = rebuild(unit.function, changed, {_HOOK: look, _TRACE: None})
+    if made is None:
+        raise SymgradError("the function could not be compiled again.")
+    main = unwrapped_unit(function, unit)
+    runnable = made if main else rebuild_caller(function, unit, made)
+    if runnable is None:
+        raise SymgradError("the line stands in a function that could not be reached.")
+    own = {o: points[0][of.get(o, o)] for o in function.names if of.get(o, o) in points[0]}
+    kinds = {o: dtypes[of.get(o, o)] for o in function.names if of.get(o, o) in dtypes}
+    run = Function(runnable, function.names, function.library, function.stops).run(own, kinds).program
+    return [_scene(site, seen[k], run, of, program, truths, points, plain) for k, site in enumerate(sites)]
+
+
+def unwrapped_unit(function: Function, unit: Unit) -> bool:
+    """Whether the unit is the function itself, and not one that it calls."""
+    import inspect
+
+    return inspect.unwrap(getattr(function.function, "__func__", function.function)) is unit.function
+
+
+def rebuild_caller(function: Function, unit: Unit, made: Any) -> Any:
+    """The function with a helper of its globals replaced."""
+    import inspect
+    import types
+
+    target = inspect.unwrap(getattr(function.function, "__func__", function.function))
+    if not isinstance(target, types.FunctionType) or target.__globals__.get(unit.function.__name__) is not unit.function:
+        return None
+    scope = {**target.__globals__, unit.function.__name__: made}
+    out = types.FunctionType(target.__code__, scope, target.__name__, target.__defaults__, target.__closure__)
+    out.__kwdefaults__ = target.__kwdefaults__
+    return out
+
+
+def _with_looks(unit: Unit, sites: Sequence[Site]) -> str:
+    """The unit's text with a look at the variables before each site's statement."""
+    hooks = [ast.parse(f"{_HOOK}({k}, {_TRACE}, locals())").body[0] for k in range(len(sites))]
+    if isinstance(unit.node, ast.Lambda):
+        body = copy.deepcopy(unit.node)
+        tupled: Any = ast.Tuple([h.value for h in hooks] + [body.body], ast.Load())  # type: ignore[attr-defined]
+        body.body = ast.Subscript(tupled, ast.Constant(-1), ast.Load())
+        return ast.unparse(ast.fix_missing_locations(body))
+    before: dict[tuple[int, int], list[ast.stmt]] = {}
+    for k, site in enumerate(sites):
+        assert site.expression.statement is not None
+        s = site.expression.statement
+        before.setdefault((s.lineno, s.col_offset), []).append(hooks[k])
+
+    class Insert(ast.NodeTransformer):
+        def generic_visit(self, node: ast.AST) -> Any:
+            super().generic_visit(node)
+            if isinstance(node, ast.stmt) and not hasattr(node, "body"):
+                found = before.get((node.lineno, node.col_offset))
+                if found:
+                    return [*found, node]
+            return node
+
+    tree: Any = Insert().visit(copy.deepcopy(unit.node))
+    tree.decorator_list = []
+    return ast.unparse(ast.fix_missing_locations(tree))
+
+
+def _names_in(site: Site) -> set[str]:
+    return {n.id for n in ast.walk(site.expression.tree) if isinstance(n, ast.Name)}
+
+
+def _hold(trace: Any, x: Any, used: bool) -> Any:
+    """A variable's value, with steps in the place of traced numbers."""
+    kind = type(x)
+    if kind is TracedFloat or kind is TracedArray:
+        return _Held(trace.step_of(x), kind)
+    if isinstance(x, torch.Tensor):
+        return _Held(trace.step_of(x), torch.Tensor) if trace.tensors.is_known(x) else x.detach().clone()
+    if kind is np.ndarray:
+        return x.copy()
+    if kind in (list, tuple):
+        if len(x) > _LONG and not used:
+            return None
+        return kind(_hold(trace, i, used) for i in x)
+    if kind is dict:
+        return {k: _hold(trace, v, used) for k, v in x.items()}
+    return x
+
+
+# ------------------------------------------------------------------------------------------------ values
+
+
+def _scene(
+    site: Site,
+    seen: list[dict[str, Any]],
+    run: Program,
+    of: Mapping[str, str],
+    program: Program,
+    truths: Mapping[int, int],
+    points: Sequence[Mapping[str, Any]],
+    plain: int,
+) -> Scene:
+    scene = Scene(site)
+    rounds = _some([(k, r) for k, r in zip(site.before, site.rounds) if k < len(seen)])
+    held = {k: sorted(set(_steps(seen[k]))) for k, _ in rounds}
+    own = [run.bindings[p].step for _, (p, _) in rounds if p is not None]
+    for j, point in enumerate(points):
+        right = values_at(program, sorted({*truths.values(), *(t for _, (_, t) in rounds)}), point)
+        outer = {o: point[of.get(o, o)] for o in run.inputs}
+        replaced = {run.bindings[p].step: right[t] for p, t in truths.items()}
+        for k, (position, truth) in rounds:
+            try:
+                values = values_at(run, held[k], outer, replaced=replaced)
+            except RuntimeError:  # a truth of another shape does not fit further on
+                values = values_at(run, held[k], outer)
+            env = {n: _plain(v, values) for n, v in seen[k].items()}
+            env = {n: v for n, v in env.items() if v is not None}
+            wanted = _wanted(site, env, right[truth])
+            if wanted is None or not np.isfinite(np.asarray(wanted)).all():
+                continue
+            scene.envs.append(env)
+            scene.wanted.append(wanted)
+            scene.points.append(j)
+        if j < plain:
+            scene.plain = len(scene.envs)
+    del own
+    return scene
+
+
+def _some(rounds: list[Any]) -> list[Any]:
+    if len(rounds) <= _MOST:
+        return rounds
+    return [rounds[0], rounds[len(rounds) // 2], rounds[-1]]
+
+
+def _steps(x: Any) -> Iterator[int]:
+    if type(x) is _Held:
+        yield x.step
+    elif isinstance(x, dict):
+        for v in x.values():
+            yield from _steps(v)
+    elif isinstance(x, (list, tuple)):
+        for v in x:
+            yield from _steps(v)
+
+
+def _plain(x: Any, values: Mapping[int, torch.Tensor]) -> Any:
+    if type(x) is _Held:
+        v = values[x.step]
+        if x.kind is torch.Tensor:
+            return v
+        array = v.detach().resolve_conj().numpy()
+        if x.kind is TracedFloat:
+            return float(array) if array.dtype.kind == "f" else complex(array)
+        return array.copy() if array.ndim else array[()]
+    if isinstance(x, torch.Tensor) and x.is_floating_point():
+        return x.double()
+    if isinstance(x, np.ndarray) and x.dtype.kind == "f":
+        return x.astype(np.float64)
+    if type(x) in (list, tuple):
+        return type(x)(_plain(i, values) for i in x)
+    if type(x) is dict:
+        return {k: _plain(v, values) for k, v in x.items()}
+    return x
+
+
+def _wanted(site: Site, env: Mapping[str, Any], truth: torch.Tensor) -> np.ndarray | None:
+    """What the line's expression must give, so that what is bound is the truth."""
+    value: Any = truth.detach().resolve_conj().numpy()
+    target, op = site.expression.target, site.expression.op
+    scope = {**site.unit.function.__globals__, **_closure(site.unit), **env}
+    old: Any = None
+    try:
+        if isinstance(target, ast.Subscript):
+            index = ast.parse(f"__old__[{ast.unparse(target.slice)}]", mode="eval")
+            code = compile(index, "<target>", "eval")
+            if isinstance(env.get(getattr(target.value, "id", "")), dict):
+                old = eval(code, {**scope, "__old__": env[target.value.id]}) if op is not None else None  # type: ignore[attr-defined]
+            else:
+                value = eval(code, {**scope, "__old__": value})
+        if op is not None and old is None:
+            old = eval(compile(ast.Expression(_load(target)), "<target>", "eval"), scope)
+        if op is not None:
+            old = np.asarray(old)
+            with np.errstate(all="ignore"):
+                match op:
+                    case ast.Add():
+                        value = value - old
+                    case ast.Sub():
+                        value = old - value
+                    case ast.Mult():
+                        value = value / old
+                    case ast.Div():
+                        value = old / value
+                    case _:
+                        return None
+    except Exception:  # the user's index or old value could not be computed outside of the run
+        return None
+    return np.asarray(value)
+
+
+def _load(target: Any) -> ast.expr:
+    node = copy.deepcopy(target)
+    for part in ast.walk(node):
+        if hasattr(part, "ctx"):
+            part.ctx = ast.Load()
+    return node
+
+
+def _closure(unit: Unit) -> dict[str, Any]:
+    f = unit.function
+    found = {}
+    for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+        try:
+            found[name] = cell.cell_contents
+        except ValueError:
+            continue
+    return found
+
+
+def scope_of(scene: Scene, k: int) -> dict[str, Any]:
+    """The globals, closure and variables of a sample, for an expression to be computed in."""
+    unit = scene.site.unit
+    return {**unit.function.__globals__, **_closure(unit), **scene.envs[k]}
+
+
+def is_binding(b: Binding, name: str, line: int | None) -> bool:
+    return b.name == name and b.source is not None and b.source.line == line
+
+
+def finite(x: Any) -> bool:
+    return bool(np.isfinite(x).all()) if isinstance(x, np.ndarray) else math.isfinite(x)

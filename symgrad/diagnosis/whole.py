@@ -1,0 +1,126 @@
+"""Whole formulas with no steps, typed as text or given as SymPy: the same search on one expression.
+
+The steps that the formula does not have are made from its function applications and from the model's, so that
+``tanh(w*x)`` is something that an edit can put in.  Text is never run as code.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from sympy.printing.pycode import PythonCodePrinter
+
+from symgrad.comparison import Branch
+from symgrad.diagnosis.atoms import Atom, atoms_in, functions_of, spell_truth
+from symgrad.diagnosis.bench import Bench
+from symgrad.diagnosis.edits import Edit, search
+from symgrad.diagnosis.scope import values_at
+from symgrad.errors import SymgradError
+from symgrad.judging import Findings, Problem
+from symgrad.lifting.expressions import Expression
+from symgrad.lifting.formulas import Symbolic, open_formula
+from symgrad.lifting.text import Text
+
+__all__ = ["propose_whole", "write_whole"]
+
+
+def propose_whole(
+    problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Any, faults: Sequence[Any]
+) -> list[Any]:
+    """The edits of a formula that make it right by value."""
+    from symgrad.diagnosis.repair import Proposal, points_for
+
+    if not isinstance(leaf.formula, Symbolic):
+        return []
+    text = formula_text(leaf.formula)
+    if text is None:
+        return []
+    found = []
+    for fault in faults[:1]:
+        truth = next(iter(fault.truths.values()))
+        points, plain = points_for(problem, findings, branch)
+        if diagnosis.program.shape(truth):
+            continue
+        goals = [values_at(diagnosis.program, [truth], p)[truth].numpy() for p in points]
+        scopes = [{n: np.float64(p[leaf.of.get(n, n)]) for n in _inputs(problem)} for p in points]
+        kept = [k for k, g in enumerate(goals) if np.isfinite(g).all()]
+        bench = Bench([scopes[k] for k in kept], [goals[k] for k in kept], sum(k < plain for k in kept), True)
+        if not bench.lay_side_by_side(text):
+            continue
+        names = dict(bench.scopes[0])
+        tree = ast.parse(f"({text}\n)", mode="eval").body
+        atoms = [*atoms_in(bench, names, tree, None, ""), *_applications(problem, bench, tree)]
+        samples = list(range(len(kept)))
+        try:
+            whole, pieces = spell_truth(
+                bench, diagnosis.program, truth, [points[k] for k in kept], samples, names, atoms
+            )
+        except (RuntimeError, ValueError):
+            whole, pieces = None, []
+        edits = search(text, bench, atoms, list(functions_of(bench, atoms)), pieces, whole)
+        found.append(Proposal(fault.name, None, (leaf, None), text, tuple(edits), None))
+    return found
+
+
+def _inputs(problem: Problem) -> list[str]:
+    return [n for n, v in problem.inputs.point.items() if isinstance(v, np.ndarray) and not v.ndim and v.dtype.kind == "f"]
+
+
+def _applications(problem: Problem, bench: Bench, hand: ast.expr) -> Iterator[Atom]:
+    """The function applications of the formula and of the model, their arguments, and the tree's other small parts."""
+    model = formula_text(problem.model) if isinstance(problem.model, Symbolic) else None
+    trees = [hand] + ([ast.parse(f"({model}\n)", mode="eval").body] if model else [])
+    seen: set[str] = set()
+    for tree in trees:
+        for node in ast.walk(tree):
+            for part in (node, *node.args) if isinstance(node, ast.Call) else ():
+                text = ast.unparse(part)
+                if text in seen or isinstance(part, (ast.Name, ast.Constant)):
+                    continue
+                seen.add(text)
+                try:
+                    yield Atom(text, bench.values(text), 1.05 + 0.01 * len(text), "written")
+                except Exception:
+                    continue
+
+
+class _Printer(PythonCodePrinter):
+    """SymPy in the grammar of `Text`: plain function names, rationals as quotients."""
+
+    def __init__(self) -> None:
+        super().__init__({"fully_qualified_modules": False, "allow_unknown_functions": True})
+
+    def _print_Function(self, expr: Any) -> str:
+        return f"{expr.func.__name__}({', '.join(self._print(a) for a in expr.args)})"
+
+    _print_tanh = _print_exp = _print_log = _print_sin = _print_cos = _print_sinh = _print_cosh = _print_Function
+
+    def _print_Pi(self, expr: Any) -> str:
+        return "pi"
+
+    def _print_Exp1(self, expr: Any) -> str:
+        return "exp(1)"
+
+
+def formula_text(formula: Symbolic) -> str | None:
+    """The formula as text that `Text` reads and that has the same meaning; None where it has none."""
+    source = formula.source
+    if isinstance(source, Text):
+        return source.text
+    expression: Any = source.expression if isinstance(source, Expression) else None
+    if not isinstance(expression, sp.Expr):
+        return None
+    try:
+        text = _Printer().doprint(expression)
+        return text if sp.simplify(Text(text).expression - expression) == 0 else None
+    except (SymgradError, ValueError, TypeError):
+        return None
+
+
+def write_whole(leaf: Any, edit: Edit) -> tuple[Any, str]:
+    """The formula with an edit made, and its text."""
+    return open_formula(edit.text, known=None), edit.text

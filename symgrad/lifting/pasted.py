@@ -1,0 +1,272 @@
+"""Pasted text -> the code in it: forum posts, notebooks, sessions, fenced blocks.
+
+What is code is what parses.  Lines keep their numbers, so that every message speaks of the text as it was pasted; what
+is not code is left out, and kept to be told.  Statements are found one by one; a run of statements that are plain
+formulas over names that nothing defines is mathematics or printed output, and is left out too.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import codeop
+import json
+import re
+import textwrap
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from symgrad.errors import BadInput
+
+__all__ = ["Pasted", "read_pasted"]
+
+_CELL = re.compile(r"\s*In\s*\[[\d ]*\]\s*:\s?")
+_OUT = re.compile(r"\s*Out\s*\[[\d ]*\]\s*:")
+_FENCE = re.compile(r"\s*(```|~~~)\s*([\w+-]*)")
+_PROMPT = re.compile(r"\s*(>>>|\.\.\.)( |$)")
+_MAGIC = re.compile(r"\s*(%|!|\?)")
+_CONTINUES = ("else", "elif", "except", "finally", ")", "]", "}")
+_MOST_LINES = 20_000
+
+
+@dataclass(frozen=True)
+class Pasted:
+    """The code in a pasted text, on the lines where it stood, and the lines that were left out (from 1)."""
+
+    code: str
+    left_out: tuple[tuple[int, str], ...]
+
+    @property
+    def tree(self) -> ast.Module:
+        return ast.parse(self.code)
+
+    @property
+    def lines(self) -> list[str]:
+        return self.code.splitlines()
+
+
+def read_pasted(text: str) -> Pasted:
+    """Find the code in a pasted text.
+
+    >>> pasted = read_pasted("Why is this wrong?\\nIn [3]:\\nx = 2.0\\nprint(x)\\n2.0 <> 4.0\\n")
+    >>> pasted.lines
+    ['', '', 'x = 2.0', 'print(x)']
+    >>> pasted.left_out
+    ((1, 'Why is this wrong?'), (2, 'In [3]:'), (5, '2.0 <> 4.0'))
+
+    Raises `BadInput` where there is no code, with the error of the text as a whole.
+    """
+    lines = textwrap.dedent(_cells(text)).expandtabs(4).splitlines()
+    pasted = lines
+    if len(lines) > _MOST_LINES:
+        raise BadInput(f"the text has {len(lines)} lines.", instead=f"Paste at most {_MOST_LINES}.")
+    if _parses("\n".join(lines)):
+        kept = set(range(len(lines)))
+    else:
+        lines = _without_marks(lines)
+        kept = set(_statements(lines))
+    left = tuple((k + 1, line) for k, line in enumerate(pasted) if k not in kept and line.strip())
+    code = [line if k in kept else "" for k, line in enumerate(lines)]
+    while code and not code[-1].strip():
+        code.pop()
+    if not any(line.strip() and not line.lstrip().startswith("#") for line in code):  # no more than comments
+        raise _no_code("\n".join(lines))
+    return Pasted("\n".join(code) + "\n", left)
+
+
+def _cells(text: str) -> str:
+    """The code cells of a notebook file one after another; any other text as it is."""
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        cells = json.loads(text)["cells"]
+        return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
+    except (ValueError, KeyError, TypeError):
+        return text
+
+
+def _parses(text: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _no_code(text: str) -> BadInput:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError) as error:
+        line = getattr(error, "lineno", None) or 1
+        shown = text.splitlines()[line - 1] if line <= len(text.splitlines()) else ""
+        return BadInput(
+            f"there is no Python code in this text: {getattr(error, 'msg', error)}.",
+            where=f"    line {line}    {shown.strip()}",
+            instead="Pass a script as text, or the path of one.",
+        )
+    return BadInput("there is no Python code in this text.", instead="Pass a script as text, or the path of one.")
+
+
+# ------------------------------------------------------------------------------------------------ marks
+
+
+def _without_marks(lines: list[str]) -> list[str]:
+    """Prompts, cell numbers, fences and magics taken away; where there are prompts or fences, the rest is no code."""
+    lines = ["" if _OUT.match(line) else _CELL.sub("", line, count=1) for line in lines]
+    if any(_FENCE.match(line) for line in lines):
+        lines = list(_fenced(lines))
+    if any(re.match(r"\s*>>> ", line) for line in lines):
+        lines = [_PROMPT.sub("", line) if _PROMPT.match(line) else "" for line in lines]
+    return ["" if _MAGIC.match(line) else line for line in lines]
+
+
+def _fenced(lines: list[str]) -> Iterator[str]:
+    inside = python = False
+    for line in lines:
+        fence = _FENCE.match(line)
+        if fence:
+            inside, python = not inside, fence[2].lower() in ("", "python", "py", "python3", "ipython", "pycon")
+            yield ""
+        else:
+            yield line if inside and python else ""
+
+
+# ------------------------------------------------------------------------------------------------ statements
+
+
+def _statements(lines: list[str]) -> Iterator[int]:
+    """The numbers of the lines that are code, from 0."""
+    known = set(dir(builtins)) | {"__name__", "__file__"}
+    run: list[tuple[range, list[ast.stmt]]] = []
+    for piece in [*_pieces(lines), None]:
+        if piece is not None:
+            where, body = piece
+            if run and where.start != run[-1][0].stop and any(lines[k].strip() for k in range(run[-1][0].stop, where.start)):
+                yield from _code(run, known)
+                run = []
+            run.append((where, body))
+            continue
+        yield from _code(run, known)
+
+
+def _pieces(lines: list[str]) -> Iterator[tuple[range, list[ast.stmt]]]:
+    """Each statement that parses by itself, with its lines."""
+    k = 0
+    while k < len(lines):
+        line = lines[k]
+        if not line.strip():
+            k += 1
+            continue
+        if line.lstrip().startswith("#"):
+            if not re.match(r"\s*##+ \w", line):  # that is a heading
+                yield range(k, k + 1), []
+            k += 1
+            continue
+        stop = None if line[0].isspace() else _end(lines, k)
+        if stop is None:
+            k += 1
+            continue
+        body = ast.parse("\n".join(lines[k:stop])).body
+        yield range(k, stop), body
+        k = stop
+
+
+def _end(lines: list[str], start: int) -> int | None:
+    """The line after the statement that begins at ``start``; None if none does."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for stop in range(start + 1, len(lines) + 1):
+            text = "\n".join(lines[start:stop])
+            if _parses(text):
+                break
+            try:
+                if codeop.compile_command(text + "\n", symbol="exec") is not None:
+                    return None
+            except (SyntaxError, ValueError, OverflowError):
+                return None
+        else:
+            return None
+    body = ast.parse(text).body
+    if not (body and hasattr(body[-1], "body")):
+        return stop
+    best, here = stop, stop  # the rest of a block: lines that are indented, and else, except and the like
+    while here < len(lines):
+        line = lines[here]
+        if line.strip() and not line[0].isspace() and not line.startswith(_CONTINUES):
+            break
+        here += 1
+        if line.strip() and _parses("\n".join(lines[start:here])):
+            best = here
+    return best
+
+
+def _code(run: list[tuple[range, list[ast.stmt]]], known: set[str]) -> Iterator[int]:
+    """The lines of a run of statements, unless it is formulas or output that only look like code."""
+    mine = set(known)
+    strange = False  # an equation over names that nothing defines
+    for _, body in run:
+        for statement in body:
+            strange |= isinstance(statement, ast.Assign) and bool(_loaded(statement) - mine)
+            mine |= _bound(statement)
+    if strange and all(_is_formula(s) for _, body in run for s in body):
+        return
+    for where, body in run:
+        if any(_is_output(s, mine) for s in body):
+            continue
+        known |= {n for s in body for n in _bound(s)}
+        yield from where
+
+
+def _is_output(statement: ast.stmt, known: set[str]) -> bool:
+    """A value that stands alone: ``array([1., 2.])``, a word, a number."""
+    if not isinstance(statement, ast.Expr) or not _is_formula(statement):
+        return False
+    if any(isinstance(n, (ast.Name, ast.JoinedStr)) for n in ast.walk(statement)):
+        return bool(_loaded(statement) - known)
+    return not (isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str))
+
+
+def _is_formula(statement: ast.stmt) -> bool:
+    """``h1 = tanh(h1_raw)``, ``array([1., 2.])``, a word: what stands in prose and in printed output too."""
+    value = statement.value if isinstance(statement, (ast.Assign, ast.Expr, ast.AnnAssign)) else None
+    if value is None or (isinstance(statement, ast.Expr) and isinstance(value, ast.Constant)):
+        return value is not None
+    if isinstance(statement, ast.Assign) and not all(isinstance(t, (ast.Name, ast.Subscript)) for t in statement.targets):
+        return False
+    return not any(isinstance(n, (ast.Attribute, ast.Await, ast.Lambda)) for n in ast.walk(value)) and not any(
+        isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "print" for n in ast.walk(value)
+    )
+
+
+def _loaded(statement: ast.stmt) -> set[str]:
+    """The names that running a statement looks up at once (not those inside a function that it defines)."""
+    found: set[str] = set()
+    inner: set[str] = set()
+    stack: list[ast.AST] = [statement]
+    while stack:
+        node = stack.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)):
+            stack += [*getattr(node, "decorator_list", []), *getattr(node, "bases", [])]
+            continue
+        if isinstance(node, ast.comprehension):
+            inner |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+            found.add(node.id)
+        stack += ast.iter_child_nodes(node)
+    return found - inner - _bound(statement) if not isinstance(statement, (ast.Assign, ast.AugAssign)) else found - inner
+
+
+def _bound(statement: ast.stmt) -> set[str]:
+    """The names that a statement defines."""
+    found: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            found.add(node.name)
+        elif isinstance(node, (ast.Import, ast.ImportFrom)):
+            found |= {(a.asname or a.name).split(".")[0] for a in node.names}
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+    return found

@@ -1,0 +1,153 @@
+"""Proofs that two steps of a Program are equal functions of the inputs: a ladder, each rung a theorem.
+
+1. *congruence*: equal operations on equal arguments are equal (hash-consing; sums and products commute).
+2. *linear*: both are the same combination of the same steps.
+3. *field* and *shared*: both are the same fraction in kernels (`symgrad.kernels`), read as one generic entry of a whole
+   tensor (`symgrad.generic`), or entry by entry.
+4. *sweep*: steps that look equal modulo a prime are proved equal one after the other, each over the few steps that
+   lead to it, in the order of computation; what is proved is one step from then on.  So a long recurrence costs a
+   small proof for each step.  (As in the equivalence checking of circuits: Kuehlmann and Krohm, DAC 1997.)
+
+Residues only choose what to try; every link is proved over the rationals, with no tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from symgrad.equalities import Equalities, Link
+from symgrad.evaluation.primitives import number_of
+from symgrad.program import Program
+
+__all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay"]
+
+EFFORT = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Where the equality is claimed: ``what`` (such as "is positive") of the Program's step ``step``, if it has one."""
+
+    what: str
+    step: int | None
+
+    def __str__(self) -> str:
+        return f"{'an intermediate value' if self.step is None else f'%{self.step}'} {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That steps ``left`` and ``right`` of a Program are equal for all inputs that meet the ``conditions``.
+
+    ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again.
+    """
+
+    left: int
+    right: int
+    links: tuple[Link, ...]
+    conditions: tuple[Condition, ...]
+    roots: tuple[int, ...]
+
+    def __str__(self) -> str:
+        lines = [f"%{self.left} = %{self.right}", *(f"  {link}" for link in self.links)]
+        if self.conditions:
+            lines += ["where", *(f"  {c}" for c in self.conditions)]
+        return "\n".join(lines)
+
+
+def prove(program: Program, a: int, b: int, *, effort: int = EFFORT) -> Proof | None:
+    """A proof that steps ``a`` and ``b`` are equal for all real inputs where both are defined, or None.
+
+    >>> from symgrad.program import Builder
+    >>> build = Builder()
+    >>> x = build.input("x", ())
+    >>> left = build.apply("tanh", x)
+    >>> e = build.apply("exp", build.mul(build.number(-2), x))
+    >>> right = build.div(build.sub(build.number(1), e), build.add(build.number(1), e))
+    >>> program = build.build({})
+    >>> proof = prove(program, left, right)
+    >>> replay(program, proof)
+    True
+    >>> prove(program, left, x) is None
+    True
+
+    ``effort`` bounds the work, in terms and steps.  None is no disproof: nothing was found within that work.  Raises
+    nothing.  Guarantee: a proof is a theorem; each link is an identity of fractions over the rationals.
+    """
+    return prove_all(program, [(a, b)], effort=effort)[0]
+
+
+def prove_all(program: Program, pairs: Sequence[tuple[int, int]], *, effort: int = EFFORT) -> list[Proof | None]:
+    """`prove` for each pair; what is proved for one is used for all."""
+    roots = tuple(i for pair in pairs for i in pair)
+    known = Equalities(program, roots, effort)
+    known.close({})
+    found = [known.settle(*pair) for pair in pairs]
+    if not all(found):
+        known.sweep()
+        found = [done or known.settle(*pair, last=True) for done, pair in zip(found, pairs, strict=True)]
+    return [_proof(known, *pair) if done else None for done, pair in zip(found, pairs, strict=True)]
+
+
+def replay(program: Program, proof: Proof) -> bool:
+    """Whether every link of the proof holds when it is checked again, and they join the two steps."""
+    known = Equalities(program, proof.roots, EFFORT * 100)
+    swept: dict[int, list[Link]] = {}
+    for link in proof.links:
+        if not 0 <= min(link.left, link.right) <= max(link.left, link.right) < len(known.steps):
+            return False
+        if link.stage == 1:
+            swept.setdefault(max(link.left, link.right), []).append(link)
+    known.close({})
+    if not all(known.take(link) for link in proof.links if link.stage == 0):
+        return False
+    if not known.close(swept) or not all(known.take(link) for link in proof.links if link.stage == 2):
+        return False
+    ends = [known.place.get(i) for i in (proof.left, proof.right)]
+    return None not in ends and len({known.find(i) for i in ends if i is not None}) == 1
+
+
+def _proof(known: Equalities, a: int, b: int) -> Proof:
+    links, needed = known.behind([known.place[i] for i in known.program.needed((a, b))])
+    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots)
+
+
+def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:
+    """Where every step is defined: one condition for each class of arguments."""
+    of: dict[int, int] = {}
+    for original, made in known.place.items():
+        of.setdefault(known.find(made), original)
+    seen: set[tuple[str, int]] = set()
+    for i in needed:
+        step = known.steps[i]
+        if step.op not in _DOMAIN:
+            continue
+        k, what = _DOMAIN[step.op]
+        a = known.find(step.args[k])
+        number = number_of(known.steps, a)
+        if number is not None and (number > 0 if what in _POSITIVE else number != 0 and what == "is not zero"):
+            continue
+        if (what, a) not in seen:
+            seen.add((what, a))
+            yield Condition(what, of.get(a))
+
+
+_DOMAIN = {
+    "div": (1, "is not zero"),
+    "log": (0, "is positive"),
+    "sqrt": (0, "is not negative"),
+    "pow": (0, "is positive"),
+    "abs": (0, "is not zero"),
+    "sign": (0, "is not zero"),
+    "asin": (0, "is between -1 and 1"),
+    "erfinv": (0, "is between -1 and 1"),
+    "lgamma": (0, "is positive"),
+    "digamma": (0, "is positive"),
+    "gamma": (0, "is positive"),
+    "inverse": (0, "is invertible"),
+    "solve": (0, "is invertible"),
+    "cholesky": (0, "is positive definite"),
+}
+
+_POSITIVE = ("is positive", "is not negative")

@@ -1,0 +1,217 @@
+"""The command line, as a person meets it: exit codes, messages, what is printed where."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from symgrad.cli import main
+
+RIGHT = """
+    import torch
+
+    def model(w, x):
+        return torch.tanh(w * x)
+
+    def hand(w, x):
+        return {"w": x * (1 - torch.tanh(w * x) ** 2)}
+
+    at = {"w": 0.5, "x": 2.0}
+"""
+WRONG = RIGHT.replace("torch.tanh(w * x) ** 2", "(w * x) ** 2")
+
+
+@pytest.fixture
+def file(tmp_path):
+    def write(text: str):
+        path = tmp_path / "derivation.py"
+        path.write_text(textwrap.dedent(text))
+        return str(path)
+
+    return write
+
+
+# ------------------------------------------------------------------------------------------------ exit codes
+
+
+def test_right_exits_with_0(file, capsys):
+    assert main(["check", file(RIGHT)]) == 0
+    assert capsys.readouterr().out.startswith("Right, and proved: your gradient for w is the derivative.\n")
+
+
+def test_wrong_exits_with_1(file, capsys):
+    assert main(["check", file(WRONG)]) == 1
+    assert capsys.readouterr().out.startswith("Wrong: your gradient for w is not the derivative.\n")
+
+
+def test_undecided_exits_with_2(file, capsys):
+    # The argument of the sine has some 4,000 digits before the point: no precision that is tried settles its sign.
+    hopeless = """
+        model = "sin(exp(exp(x)))"
+        hand = "2*cos(exp(exp(x)))*exp(exp(x))*exp(x)"
+        at = {"x": 9.5}
+        domain = {"x": (9, 10)}
+    """
+    assert main(["check", file(hopeless), "--points", "4"]) == 2
+    assert capsys.readouterr().out.startswith("Undecided: your gradient for x could be neither proved nor refuted.\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "the following arguments are required: COMMAND"),
+        (["check"], "the following arguments are required: FILE"),
+        (["check", "a.py", "--order", "3"], "argument --order: invalid choice: 3"),
+        (["check", "a.py", "--wrt", ","], "argument --wrt: no names"),
+        (["check", "a.py", "--json", "--full"], "not allowed with argument --json"),
+        (["prove", "a.py"], "invalid choice: 'prove'"),
+    ],
+)
+def test_bad_arguments_exit_with_3_not_with_argparses_2(arguments, message, capsys):
+    with pytest.raises(SystemExit) as exit_:
+        main(arguments)
+    assert exit_.value.code == 3
+    assert message in capsys.readouterr().err
+
+
+# ------------------------------------------------------------------------------------------------ could not run
+
+
+def complaint(arguments, capsys) -> str:
+    assert main(arguments) == 3
+    out, err = capsys.readouterr()
+    assert out == ""
+    return err
+
+
+def test_a_file_that_is_not_there(capsys):
+    assert complaint(["check", "nowhere.py"], capsys) == "symgrad: there is no file nowhere.py.\n"
+
+
+def test_a_file_that_is_not_python(tmp_path, capsys):
+    path = tmp_path / "derivation.txt"
+    path.write_text("x")
+    assert "derivation.txt is not a Python file.\nIts name should end in .py." in complaint(
+        ["check", str(path)], capsys
+    )
+
+
+def test_a_name_that_the_file_has_not(file, capsys):
+    err = complaint(["check", file(RIGHT), "--hand", "hands"], capsys)
+    assert err.endswith("derivation.py has no 'hands'.\nClose names: hand. Name another one with --hand.\n")
+
+
+def test_a_point_that_is_no_mapping(file, capsys):
+    err = complaint(["check", file(RIGHT + "\n    at = [1, 2]\n")], capsys)
+    assert "is a list.\nMake it a mapping from input to number, array, tensor or shape.\n" in err
+
+
+def test_a_symgrad_error_is_a_message_without_a_traceback(file, capsys):
+    err = complaint(["check", file(RIGHT), "--wrt", "v"], capsys)
+    assert err.startswith("symgrad: wrt names 'v', but the model has only w, x.")
+    assert "Traceback" not in err
+
+
+def test_an_error_in_the_file_shows_its_own_traceback_and_none_of_ours(file, capsys):
+    path = file("limit = 0\nprint(1 / limit)\n")
+    err = complaint(["check", path], capsys)
+    assert f'File "{path}", line 2, in <module>' in err
+    assert "ZeroDivisionError: division by zero" in err
+    assert "cli.py" not in err
+
+
+def test_an_error_in_the_users_function_shows_its_own_traceback(file, capsys):
+    path = file(RIGHT.replace("return torch.tanh(w * x)", "return torch.tanh(w * x) / [1]"))
+    err = complaint(["check", path], capsys)
+    assert f'File "{path}", line 5, in model' in err
+    assert "TypeError" in err
+    assert "cli.py" not in err
+
+
+def test_a_syntax_error_is_shown_with_its_caret(file, capsys):
+    err = complaint(["check", file("model = (1 +\n")], capsys)
+    assert "SyntaxError" in err
+    assert "^" in err
+
+
+def test_a_file_that_exits(file, capsys):
+    assert "derivation.py exited before anything could be checked." in complaint(
+        ["check", file("raise SystemExit(0)")], capsys
+    )
+
+
+def test_a_fault_of_ours_does_not_exit_with_wrong(file, capsys, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("a broken invariant")
+
+    monkeypatch.setattr("symgrad.verifier.verify", broken)
+    err = complaint(["check", file(RIGHT)], capsys)
+    assert "a broken invariant" in err
+    assert err.endswith("symgrad: this is a fault in symgrad, not in your file. Please report it.\n")
+
+
+# ------------------------------------------------------------------------------------------------ options
+
+
+def test_names_by_options(file, capsys):
+    renamed = RIGHT.replace("def model", "def f").replace("def hand", "def df").replace("at =", "here =")
+    assert main(["check", file(renamed), "--model", "f", "--hand", "df", "--at", "here"]) == 0
+    assert "w = 0.5" not in capsys.readouterr().err
+
+
+def test_settings_of_the_file_and_options_before_them(file, capsys):
+    path = file(RIGHT + '\n    dtype = "float32"\n    seed = 11\n')
+    assert main(["check", path]) == 0
+    out = capsys.readouterr().out
+    assert "In float32:" in out
+    assert "seed 11." in out
+    assert main(["check", path, "--dtype", "float64", "--seed", "12"]) == 0
+    out = capsys.readouterr().out
+    assert "In float64:" in out
+    assert "seed 12." in out
+
+
+def test_json_is_alone_on_stdout(file, capsys):
+    assert main(["check", file(WRONG + '\n    print("hello")\n'), "--json"]) == 1
+    out, err = capsys.readouterr()
+    told = json.loads(out)
+    assert told["verdict"] == "refuted"
+    assert told["claims"]["w"]["kind"] == "refuted"
+    assert err == "hello\n"
+
+
+def test_full_tells_the_versions(file, capsys):
+    assert main(["check", file(RIGHT), "--full"]) == 0
+    assert "sympy" in capsys.readouterr().out
+
+
+def test_a_file_may_import_its_neighbours(file, tmp_path):
+    (tmp_path / "shared_layers.py").write_text("SCALE = 2\n")
+    text = RIGHT.replace("    import torch\n", "    import torch\n    from shared_layers import SCALE\n")
+    assert main(["check", file(text)]) == 0
+    assert str(tmp_path) not in sys.path
+
+
+# ------------------------------------------------------------------------------------------------ as a program
+
+LOADED = "import sys; print(sorted({'torch', 'sympy', 'numpy'} & set(sys.modules)))"
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["check", "--help"], ["check"], ["check", "nowhere.py"], ["--version"]]
+)
+def test_arguments_are_parsed_before_anything_heavy_is_imported(arguments):
+    code = f"from symgrad.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n{LOADED}"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_python_m_symgrad(file):
+    done = subprocess.run([sys.executable, "-m", "symgrad", "check", file(WRONG)], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stdout.startswith("Wrong: ")
+    assert done.stderr == ""

@@ -1,0 +1,126 @@
+"""What the documentation shows is what happens: the README's code, every docstring's examples, the notebooks."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import os
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+import symgrad
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+MODULES = sorted(m.name for m in pkgutil.walk_packages(symgrad.__path__, "symgrad.") if not m.name.endswith("__main__"))
+
+
+def run(command: list[str]) -> str:
+    """What a command prints, with this checkout's symgrad."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def but_for_rounding(text: str) -> str:
+    """A report without its sentences on rounding: they are about this machine's floats, and other machines round
+    otherwise.
+    """
+    return re.sub(r"In float\d+: .*? ulp\)?\.", "In floats: ...", " ".join(text.split()))
+
+
+# ------------------------------------------------------------------------------------------------ the README
+
+
+def fenced(language: str) -> list[str]:
+    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
+
+
+def test_the_readmes_code_prints_what_the_readme_shows(tmp_path):
+    blocks = re.findall(r"^```(python|text)\n(.*?)^```$", README, re.M | re.S)
+    script = "\nprint(chr(30), end='')\n".join(text for language, text in blocks if language == "python")
+    (tmp_path / "readme.py").write_text(script, encoding="utf-8")
+    printed = iter(run([sys.executable, str(tmp_path / "readme.py")]).split(chr(30)))
+    was = ""
+    for language, text in blocks:
+        if language == "python":
+            was = next(printed)
+        else:
+            assert but_for_rounding(text) == but_for_rounding(was)
+    assert was.startswith("Right")
+
+
+def test_the_first_two_shell_blocks_are_one_command_each():
+    first, second, *_ = fenced("sh")
+    assert first.count("\n") == second.count("\n") == 1
+    for word in ("venv", "torch", "tanh_rnn.py", "sigmoid_net.py"):
+        assert word in first
+    assert "pytest" in second
+
+
+def test_every_link_of_the_readme_leads_somewhere():
+    links = re.findall(r"\]\((?!#)([^)]+)\)", README.replace("\n", " "))
+    assert links
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+# ------------------------------------------------------------------------------------------------ the docstrings
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_docstring_examples(name):
+    module = importlib.import_module(name)
+    assert module.__doc__ or not Path(str(module.__file__)).read_text(encoding="utf-8"), "a module says what it is"
+    failed, _ = doctest.testmod(module, optionflags=doctest.NORMALIZE_WHITESPACE)
+    assert failed == 0
+
+
+@pytest.mark.parametrize("name", [n for n in symgrad.__all__ if n != "__version__"])
+def test_every_public_name_is_documented(name):
+    thing = getattr(symgrad, name)
+    assert thing.__doc__
+    if callable(thing) and not isinstance(thing, type):
+        assert ">>>" in thing.__doc__, "a public function shows an example"
+
+
+# ------------------------------------------------------------------------------------------------ the notebooks
+
+RUN = """
+import sys, nbclient, nbformat
+notebook = nbformat.read(sys.argv[1], 4)
+where = {"metadata": {"path": sys.argv[2]}}
+nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
+nbformat.write(notebook, sys.argv[3])
+"""
+
+
+def outputs(notebook: nbformat.NotebookNode) -> list[str]:
+    """What each cell shows as text, but for cells whose tag says that their last digits vary."""
+    shown = []
+    for cell in notebook.cells:
+        if "varies" in cell.metadata.get("tags", ()):
+            continue
+        for out in cell.get("outputs", ()):
+            shown.append(but_for_rounding(out.get("text") or out.get("data", {}).get("text/plain", "")))
+    return shown
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_notebooks_show_what_they_give(path, tmp_path):
+    committed = nbformat.read(path, 4)
+    assert len(committed.cells) <= 10
+    done = tmp_path / path.name
+    run([sys.executable, "-c", RUN, str(path), str(path.parent), str(done)])
+    assert outputs(nbformat.read(done, 4)) == outputs(committed)
+
+
+def test_there_are_notebooks():
+    assert [p.stem for p in NOTEBOOKS][:2] == ["1-tanh-rnn", "2-sigmoid-net"]

@@ -1,0 +1,344 @@
+"""The report in words.  The reports here are made by hand, one of each finding, so that each golden text shows what a
+person reads and which facts it was written from; the posts' own reports are in test_posts.py.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from symgrad.evaluation.residues import Certificate
+from symgrad.program import Binding, Builder, Program, Source
+from symgrad.proof import Condition, Link, Proof
+from symgrad.report.numbers import exactly, number, together, witness_text
+from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.text import WIDTH, render
+from symgrad.rounding import Rounding, Side
+from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
+
+# ------------------------------------------------------------------------------------------------ made by hand
+
+
+def program(shape: tuple[int, ...] = ()) -> Program:
+    """Two steps: the input z and its logarithm, which the user calls log_z."""
+    b = Builder()
+    z = b.input("z", shape)
+    log = b.apply("log", z)
+    built = b.build({"exact": log})
+    return replace(built, bindings=(Binding("log_z", 0, log),))
+
+
+def claim(name, verdict, shape=(), **rest) -> Claim:
+    return Claim(name, verdict, program(shape), program(shape), **rest)
+
+
+def report(*claims: Claim, point=None, **rest) -> Report:
+    point = {c.name: np.array(2.0) for c in claims} if point is None else point
+    rest = {"counts": {"points": 3, "outside": 0, "branches": 1}, "given": tuple(point), **rest}
+    return Report({c.name: c for c in claims}, 7, {"symgrad": "0.1.0", "torch": "2.13.0"}, point, **rest)
+
+
+def side(largest: float, median: float = 0.25, bound: float | None = 9.0) -> Side:
+    return Side(largest, median, (), bound, (), ())
+
+
+ROUNDING = Rounding("float32", side(0.6), side(1.7), False)
+FIELD = Proof(1, 1, (Link("field", 0, 1), Link("field", 0, 1, 3, True)), (Condition("is positive", 0),), (1, 1))
+SAME = Proof(1, 1, (), (), (1, 1))
+CERTIFICATE = Certificate(True, 3, 3, (2**61 - 1,), 40.0, 3.2e-52, ("erf",))
+AWAY = Witness({"w": np.array(1.0), "y": np.array(-0.5)}, None, "1.3167", "1.39171")
+
+PROVED = Proved((FIELD,), ("%0 is positive",))
+AGREES = Agrees(64, 180, CERTIFICATE, "no chain of rules was found within the budget")
+REFUTED = Refuted(AWAY)
+UNDECIDED = Undecided("the two could not be told apart with 2048 bits.", ("balls", "residues"))
+
+
+def test_a_wrong_gradient_is_told_first_with_the_witness_and_the_users_own_point():
+    values = {"hand_value": np.array(-40.21530288726289), "exact_value": np.array(8.188810110092163)}
+    told = report(
+        claim("y", PROVED, rounding=ROUNDING),
+        claim("w", REFUTED, **values, autograd_value=np.array(8.1888, dtype=np.float32)),
+    )
+    assert (
+        str(told)
+        == """\
+Wrong: your gradient for w is not the derivative (y is right).
+
+w: wrong
+    At w = 1, y = -0.5:
+        yours  1.3167
+        exact  1.39171
+    At your own point (y = 2, w = 2):
+        yours     -40.2153
+        exact       8.18881
+        autograd    8.1888
+
+y: right, proved
+    By exact arithmetic of fractions, with tanh and sigmoid written in exp, in 2
+    links. It holds where z is positive.
+    In float32: both are within rounding; yours is closer to the truth (at most
+    0.6 ulp, autograd 1.7 ulp).
+
+Looked at 3 points; seed 7."""
+    )
+
+
+def test_a_witness_at_the_users_own_point_is_told_once():
+    here = Refuted(replace(AWAY, point={"w": np.array(2.0)}, at_own_point=True))
+    assert (
+        str(report(claim("w", here, hand_value=np.array(1.3), exact_value=np.array(1.4))))
+        == """\
+Wrong: your gradient for w is not the derivative.
+
+w: wrong
+    At your own point (w = 2):
+        yours  1.3167
+        exact  1.39171
+
+Looked at 3 points; seed 7."""
+    )
+
+
+def test_a_point_that_symgrad_drew_is_not_called_the_users():
+    told = report(claim("w", REFUTED, hand_value=np.array(1.3), exact_value=np.array(1.4)), given=())
+    assert "your own point" not in str(told)
+
+
+def test_a_proof_without_links_says_that_both_do_the_same():
+    assert (
+        str(report(claim("w", Proved((SAME,)), note="your [1] was laid out as []")))
+        == """\
+Right, and proved: your gradient for w is the derivative.
+
+w: right, proved
+    By the same operations on equal values.
+    Your [1] was laid out as [].
+
+Looked at 3 points; seed 7."""
+    )
+
+
+def test_agreement_states_the_points_and_the_chance_of_error():
+    assert (
+        str(report(claim("w", AGREES), claim("b", PROVED)))
+        == """\
+Right: your gradient for w agrees with the derivative at 64 points and modulo
+random primes (chance of error < 1e-51); no proof was found (b is proved).
+
+w: right, not proved
+    Equal to 180 bits at 64 points, and modulo random primes in 3 trials (chance
+    of error < 1e-51). No chain of rules was found within the budget.
+
+b: right, proved
+    By exact arithmetic of fractions, with tanh and sigmoid written in exp, in 2
+    links. It holds where z is positive.
+
+Looked at 3 points; seed 7."""
+    )
+
+
+def test_agreement_without_a_certificate_claims_no_chance():
+    first = " ".join(str(report(claim("w", Agrees(1, 180)))).split("\n\n")[0].split())
+    assert first == "Right: your gradient for w agrees with the derivative at your point; no proof was found."
+    typed = render(report(claim("w", Agrees(5, 180, typed="the constants that were typed with few digits"))))
+    assert "up to the digits of the constants that you typed" in " ".join(typed.split())
+
+
+@pytest.mark.parametrize("bound", [3.2e-52, 1e-9, 0.5, 1e-320, 0.0])
+def test_the_chance_of_error_is_rounded_up(bound):
+    verdict = replace(AGREES, certificate=replace(CERTIFICATE, error_bound=bound))
+    text = " ".join(str(report(claim("w", verdict))).split())
+    stated = text.split("chance of error < ")[1].split(")")[0]
+    assert Fraction(stated) > Fraction(bound)
+
+
+def test_undecided_says_what_was_tried():
+    assert (
+        str(report(claim("w", UNDECIDED), claim("b", PROVED)))
+        == """\
+Undecided: your gradient for w could be neither proved nor refuted (b is right).
+
+w: undecided
+    The two could not be told apart with 2048 bits. Tried: balls and residues.
+
+b: right, proved
+    By exact arithmetic of fractions, with tanh and sigmoid written in exp, in 2
+    links. It holds where z is positive.
+
+Looked at 3 points; seed 7."""
+    )
+
+
+def test_a_wrong_shape():
+    shape = Witness({}, None, "shape [3]", "shape [3, 2]", "shape")
+    point = {"W": np.zeros((3, 2))}
+    assert (
+        str(report(claim("W", Refuted(shape), (3, 2)), point=point, counts={}))
+        == """\
+Wrong: your gradient for W has the wrong shape.
+
+W: wrong
+    Yours has shape [3], the derivative has shape [3, 2].
+
+Seed 7."""
+    )
+
+
+def test_a_value_that_only_the_derivative_has():
+    lost = Refuted(replace(AWAY, hand="undefined", reason="undefined"))
+    assert "There the derivative has a value, and yours has none." in str(report(claim("w", lost)))
+
+
+def test_a_large_array_is_shown_by_its_shape_and_the_entry():
+    point = {"W": np.full((40, 3), 0.1), "x": np.array([2.0, 1.0, 1.0]), "t": np.arange(9)}
+    moved = {**point, "W": np.full((40, 3), 2.0)}
+    seen = Witness(moved, (7, 1), "4.50141e-7", "9.00281e-7")
+    text = str(report(claim("W", Refuted(seen), (40, 3)), point=point))
+    assert "At W of shape [40, 3] with W[7, 1] = 2, x = [2, 1, 1], t as given, in entry" in text
+
+
+@pytest.mark.parametrize(("order", "shape", "word"), [(1, (), "gradient"), (1, (3,), "Jacobian"), (2, (), "Hessian")])
+def test_the_derivative_is_called_by_its_name(order, shape, word):
+    told = report(claim("w", Proved((SAME,)), shape), point={"w": np.array(1.0)}, order=order)
+    assert str(told).startswith(f"Right, and proved: your {word} for w is the derivative.")
+
+
+def test_several_are_spoken_of_in_the_plural():
+    first = str(report(claim("a", REFUTED), claim("b", REFUTED), claim("c", UNDECIDED), claim("d", PROVED)))
+    assert first.startswith("Wrong: your gradients for a and b are not the derivatives (d is right; c is\nundecided).")
+
+
+def test_kinks_instabilities_and_notes():
+    line = Source("dw = s * (1 - s)", "net.py", 12, (9, 16))
+    told = report(
+        claim("w", Proved((SAME, SAME))),
+        kinks=(Kink("w", None, 0.0, 1.0, 0.0, 0.5, "line 4: torch.relu(w)"),),
+        instabilities=(Instability("w", "hand", "float32", {}, None, 0.0, 4.1399375e-8, line, ""),),
+        notes=("autograd gives no gradient for b: the graph is cut before it",),
+        assumptions=("w is positive",),
+        counts={"points": 5, "outside": 2, "branches": 2},
+    )
+    assert (
+        str(told)
+        == """\
+Right, and proved: your gradient for w is the derivative.
+
+w: right, proved
+    By the same operations on equal values, for each of the 2 branches that were
+    reached.
+
+At a kink
+    w: your point is on a kink (line 4: torch.relu(w)); the slopes beside it are
+    0 and 1; there yours gives 0, autograd 0.5; any number between the slopes is
+    a convention, not an error.
+
+Right, and still not safe in floats
+    w: your formula is right, and at your own point it loses its digits in
+    float32: it gives 0, exact is 4.13994e-8.
+    line 12:  dw = s * (1 - s)
+                       ^^^^^^^
+
+Notes
+    - Autograd gives no gradient for b: the graph is cut before it.
+
+Assumed
+    - w is positive.
+
+Looked at 5 points, on 2 branches of the code; 2 more outside the domain; seed
+7."""
+    )
+
+
+def test_many_right_derivatives_make_a_table():
+    told = report(*(claim(name, PROVED, rounding=ROUNDING) for name in "abcde"))
+    assert (
+        str(told)
+        == """\
+Right, and proved: your gradients for a, b, c, d and e are the derivatives.
+
+input  verdict        yours  autograd
+-----  -------------  -----  --------
+a      right, proved  0.6    1.7
+b      right, proved  0.6    1.7
+c      right, proved  0.6    1.7
+d      right, proved  0.6    1.7
+e      right, proved  0.6    1.7
+
+The last columns are the largest errors, in ulps of float32.
+
+Looked at 3 points; seed 7."""
+    )
+
+
+def test_explain_adds_the_links_the_sides_and_the_versions():
+    values = {"hand_value": np.array(0.5), "exact_value": np.array(0.5)}
+    text = report(claim("w", PROVED, rounding=ROUNDING, **values)).explain()
+    assert "%0 = %1 by field (3 steps back, tanh and sigmoid as exp)" in text
+    assert "autograd         1.7      0.25    9" in text
+    assert text.endswith("symgrad 0.1.0, torch 2.13.0.")
+
+
+def test_in_a_notebook_it_is_html_that_fetches_nothing():
+    line = Source("y = x < 1 & <b>", "net.py", 3, (4, 9))
+    told = report(
+        claim("w", REFUTED),
+        claim("y", PROVED, rounding=ROUNDING),
+        instabilities=(Instability("y", "hand", "float32", {}, None, 0.0, 4.1e-8, line, ""),),
+    )
+    bundle = told._repr_mimebundle_()
+    assert bundle["text/plain"] == str(told)
+    page = bundle["text/html"]
+    assert "Wrong: your gradient for w is not the derivative" in page
+    assert "y = <mark>x &lt; 1</mark> &amp; &lt;b&gt;" in page
+    assert not any(word in page for word in ("http", "src=", "url(", "<script", "@import"))
+    open_tags: list[str] = []
+    reader = HTMLParser()
+    reader.handle_starttag = lambda tag, attrs: open_tags.append(tag)
+    reader.handle_endtag = lambda tag: None if open_tags.pop() == tag else pytest.fail(f"{tag} closes another tag")
+    reader.feed(page)
+    assert open_tags == []
+
+
+EVERY = [PROVED, AGREES, REFUTED, UNDECIDED]
+
+
+@given(st.lists(st.sampled_from(EVERY), min_size=1, max_size=7), st.booleans())
+def test_every_page_fits_80_columns_and_shows_no_insides(verdicts, full):
+    claims = [claim(f"a_long_name_{k}", v, rounding=ROUNDING) for k, v in enumerate(verdicts)]
+    text = render(report(*claims), full)
+    assert all(len(line) <= WIDTH and line == line.rstrip() for line in text.splitlines())
+    assert not any(word in text for word in ("array(", "Witness(", "Proof(", "None", "tensor(", "nan", "'"))
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_exactly_gives_the_binary_value_back(x):
+    assert float(exactly(x)) == x
+
+
+@given(st.floats(-1e9, 1e9), st.floats(-1e9, 1e9))
+def test_numbers_that_differ_are_printed_with_the_digits_that_differ(a, b):
+    first, second = together(a, b)
+    assert (first != second) == (a != b or math.copysign(1, a) != math.copysign(1, b))
+
+
+def test_a_scalar_of_any_kind_is_printed():
+    point = {"x": np.array(0.5), "n": 3, "flag": True, "mode": "mean", "z": np.array(1 - 2j), "m": np.eye(2)}
+    assert witness_text(point, {}) == "x = 0.5, n = 3, flag = True, mode = 'mean', z = 1 - 2i, m = [[1, 0], [0, 1]]"
+    assert number(math.nan) == "not a number"
+    assert number(-math.inf) == "-inf"
+
+
+def test_the_json_of_a_report_has_no_number_that_json_has_not():
+    told = report(claim("w", REFUTED, hand_value=np.array(np.nan), exact_value=np.array(np.inf)))
+    assert '"hand_value": "nan"' in told.to_json()
+    assert told.to_dict()["verdict"] == "refuted"
+    with pytest.raises(AssertionError, match="Wrong: your gradient for w"):
+        told.assert_ok()
