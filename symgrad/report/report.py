@@ -127,6 +127,18 @@ class Report:
 
         return render(self)
 
+    def to_latex(self) -> str:
+        """The exact derivatives as a LaTeX display, with the hand formulas that differ beside them."""
+        from symgrad.report.latex import render
+
+        return render(self)
+
+    def plot(self, name: str | None = None, *, axes: Any = None) -> Any:
+        """Draw a claim with matplotlib: curves for a scalar input, an image of the difference for a tensor."""
+        from symgrad.report.plots import plot
+
+        return plot(self, name, axes=axes)
+
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
         """What a notebook shows: HTML where it can, else the text."""
         return {"text/plain": str(self), "text/html": self.to_html()}

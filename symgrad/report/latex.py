@@ -1,0 +1,55 @@
+"""The derivatives as LaTeX: for each input the exact one, and yours beside it where it differs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import sympy as sp
+
+from symgrad.errors import SymgradError
+from symgrad.evaluation.exact import meaning
+from symgrad.program import Program
+from symgrad.report.report import Claim, Report
+
+__all__ = ["render"]
+
+_OPERATIONS = 400  # a longer formula is not shown: nobody would read it
+
+
+def render(report: Report) -> str:
+    """One ``aligned`` display: the exact derivatives, each followed by the hand formula if that is refuted.
+
+    >>> from symgrad import verify
+    >>> print(render(verify("x**3", "2*x**2")))
+    \\begin{aligned}
+    \\frac{\\partial f}{\\partial x} &= 3 x^{2} \\\\
+    \\text{yours:}\\quad &\\phantom{=}\\ 2 x^{2}
+    \\end{aligned}
+    """
+    lines = [line for claim in report.claims.values() for line in _claim(claim, report.order)]
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _claim(claim: Claim, order: int) -> Iterator[str]:
+    name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else rf"\text{{{claim.name}}}"
+    slope = rf"\frac{{\partial f}}{{\partial {name}}}" if order == 1 else rf"\nabla^2_{{{name}}} f"
+    yield f"{slope} &= {_formula(claim.exact)}"
+    if claim.kind == "refuted" and claim.hand.outputs:
+        yield rf"\text{{yours:}}\quad &\phantom{{=}}\ {_formula(claim.hand)}"
+
+
+def _formula(program: Program) -> str:
+    """The formula in LaTeX, or what it is where it is too long to be read."""
+    output = program.outputs.get("hand", program.outputs.get("exact"))
+    if output is None:
+        return r"\ldots"
+    shape = program.shape(output)
+    try:
+        value = meaning(program, output, operations=_OPERATIONS)
+    except SymgradError:
+        return rf"\text{{a formula of {len(program.needed([output]))} steps}}"
+    if not shape:
+        return sp.latex(sp.simplify(value) if sp.count_ops(value) < 60 else value)
+    if len(shape) <= 2 and value.size <= 16:
+        return sp.latex(sp.Matrix(value.reshape(shape[0], -1).tolist()))
+    return rf"\text{{a tensor of shape {list(shape)}}}"
