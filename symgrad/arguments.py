@@ -44,7 +44,7 @@ def _array(name: str, value: Any) -> Any:
             return value
         value = value.detach().cpu()
         return value.to(torch.complex128 if value.is_complex() else torch.float64).numpy()
-    if isinstance(value, bool) or value is None:
+    if isinstance(value, (bool, str)) or value is None:
         return value
     if isinstance(value, (int, float, complex)):
         return np.asarray(value, dtype=np.complex128 if isinstance(value, complex) else np.float64)
@@ -58,7 +58,11 @@ def _array(name: str, value: Any) -> Any:
             return array.astype(np.float64)
         if array.dtype.kind == "c":
             return array
-    raise BadInput(
+    raise _no_numbers(name, value)
+
+
+def _no_numbers(name: str, value: Any) -> BadInput:
+    return BadInput(
         f"at[{name!r}] is {value!r}, which is neither numbers nor a shape.",
         instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
     )
@@ -111,6 +115,8 @@ def resolve(
         if _is_shape(value):
             point[name] = draw(value, rng, bounds.get(name, (None, None)))
             continue
+        if isinstance(value, str) and isinstance(model, Symbolic):
+            raise _no_numbers(name, value)
         point[name] = _array(name, value)
         given.add(name)
     free = tuple(n for n in point if _is_float(point[n]) and (n in wrt or n not in given))

@@ -16,7 +16,7 @@ import sympy as sp
 from flint import arb
 
 from symgrad.derivative import derivatives, gradients, reverse
-from symgrad.domains import Undefined, first_undefined, ties
+from symgrad.domains import Undefined, first_undefined, misjudged, ties
 from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
@@ -206,6 +206,7 @@ class Look:
     ties: tuple[Guard, ...]
     undefined: Undefined | None
     output: Any
+    misjudged: bool = False  # a rounding error chose the branch that was read beside the point
 
 
 def look(
@@ -220,11 +221,12 @@ def look(
     edge: tuple[Guard, ...] = ()
     undefined = None
     output: Any = None
+    rounded = False
     for k, bits in enumerate(_PRECISIONS):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
         if not wanted and k:
             break
-        guards = [a for g in branch.program.guards for a in g.args] if k == 0 and offset is None else []
+        guards = [a for g in branch.program.guards for a in g.args] if k == 0 else []
         steps = [i for p in wanted for i in (p.hand, p.exact) if i is not None]
         with precision(bits):
             values = _balls(branch, point, [*steps, branch.model, *guards], typed=False, offset=offset)
@@ -233,6 +235,7 @@ def look(
                 output = values[branch.model]
                 if offset is None and branch.program.guards:
                     edge = ties(branch.program, values, free)
+                rounded = offset is not None and misjudged(branch.program, values, free)
             outside = not all(x.is_finite() for x in flat(values[branch.model]))
             for p in wanted:
                 assert p.hand is not None
@@ -248,7 +251,7 @@ def look(
                     undefined = first_undefined(branch.program, values)
                 if ("unclear" not in view.states and "undefined" not in view.states) or k == len(_PRECISIONS) - 1:
                     done[p.name] = view
-    return Look(point, done, edge, undefined, output)
+    return Look(point, done, edge, undefined, output, rounded)
 
 
 def _balls(

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from symgrad.evaluation.entries import flat
-from symgrad.program import Guard, Program, Source
+from symgrad.program import Guard, Program, Source, Strided, positions, size
 
-__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "ties"]
+__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "misjudged", "ties"]
 
 _COMPARISONS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _WHOLE = {
@@ -55,16 +55,19 @@ def branches_on(program: Program, free: Collection[str], wanted: Iterable[int] |
 
 def ties(program: Program, values: Mapping[int, Any], free: Collection[str]) -> tuple[Guard, ...]:
     """The guards on ``free`` inputs that stand on an edge at the point whose ball ``values`` are given."""
-    return tuple(g for g in branches_on(program, free) if all(a in values for a in g.args) and _on_edge(g, values))
+    asked = (g for g in branches_on(program, free) if all(a in values for a in g.args))
+    return tuple(g for g in asked if _on_edge(program, g, values))
 
 
-def _on_edge(guard: Guard, values: Mapping[int, Any]) -> bool:
+def _on_edge(program: Program, guard: Guard, values: Mapping[int, Any]) -> bool:
+    """Whether the choice may be another one beside this point, or was made by a rounding error."""
     sides = [values[a] for a in guard.args]
     if guard.op in _COMPARISONS and len(sides) == 2:
-        left, right = (np.asarray(s, dtype=object) for s in sides)
-        if left.shape != right.shape:
-            left, right = np.broadcast_arrays(left, right)
-        return any(_may_vanish(a - b) for a, b in zip(left.reshape(-1), right.reshape(-1), strict=True))
+        gaps = _gaps(guard, values)
+        if any(_rounded(guard.op, gap, said) for gap, said in gaps):
+            return True
+        tied = np.array([_may_vanish(gap) for gap, _ in gaps], dtype=bool)
+        return bool(tied.any()) and not _same_entries(program, guard)[tied].all()
     if guard.op in ("sign", "ne", "eq"):
         return any(_may_vanish(x) for x in flat(sides[0]))
     if guard.op in ("argmax", "argmin") and guard.params != ("pool",):
@@ -75,6 +78,56 @@ def _on_edge(guard: Guard, values: Mapping[int, Any]) -> bool:
         entries = sorted(flat(sides[0]).tolist(), key=lambda x: float(x.mid()))
         return any(_may_vanish(a - b) for a, b in itertools.pairwise(entries))
     return False
+
+
+def misjudged(program: Program, values: Mapping[int, Any], free: Collection[str]) -> bool:
+    """Whether a rounding error decided a comparison: exactly, it comes out the other way."""
+    guards = [g for g in branches_on(program, free) if g.op in _COMPARISONS and len(g.args) == 2]
+    return any(
+        _rounded(g.op, gap, said) for g in guards if all(a in values for a in g.args) for gap, said in _gaps(g, values)
+    )
+
+
+def _gaps(guard: Guard, values: Mapping[int, Any]) -> list[tuple[Any, bool]]:
+    """For each entry of a comparison the exact difference of its sides, and what the code found."""
+    left, right, said = np.broadcast_arrays(
+        *(np.asarray(values[a], dtype=object) for a in guard.args), np.asarray(guard.outcome, dtype=object)
+    )
+    entries = zip(left.reshape(-1), right.reshape(-1), said.reshape(-1).tolist(), strict=True)
+    return [(a - b, bool(outcome)) for a, b, outcome in entries]
+
+
+def _rounded(op: str, gap: Any, said: bool) -> bool:
+    return not _may_vanish(gap) and said != _decided(op, gap)
+
+
+def _decided(op: str, gap: Any) -> bool:
+    """The outcome of a comparison whose sides differ by ``gap``, which is not zero."""
+    if op in ("eq", "ne"):
+        return op == "ne"
+    return bool(gap.real > 0) == (op in ("gt", "ge"))
+
+
+def _same_entries(program: Program, guard: Guard) -> np.ndarray:
+    """Where the two sides read the same entry of the same step: equal at every point, and so no edge."""
+    sides = [[x.reshape(program.shape(a)) for x in _origin(program, a)] for a in guard.args]
+    step, place, other, beside, _ = np.broadcast_arrays(*sides[0], *sides[1], np.asarray(guard.outcome))
+    return ((step == other) & (place == beside) & (place > 0)).reshape(-1)
+
+
+def _origin(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each entry of a step, the step and the position (from 1; 0 for a zero) that it is a copy of."""
+    step = program.steps[i]
+    n = size(step.shape)
+    if step.op == "name":
+        return _origin(program, step.args[0])
+    if step.op != "pick":
+        return np.full(n, i), np.arange(1, n + 1)
+    where = np.asarray(positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params)
+    parts = [_origin(program, a) for a in step.args]
+    steps = np.concatenate([[-1], *(p[0] for p in parts)])
+    places = np.concatenate([[0], *(p[1] for p in parts)])
+    return steps[where.reshape(-1)], places[where.reshape(-1)]
 
 
 def _several_extremes(guard: Guard, value: Any) -> bool:

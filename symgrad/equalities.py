@@ -6,7 +6,7 @@ Residues only choose what to try; every link is checked over the rationals, with
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -196,7 +196,7 @@ class Equalities:
                     self.effort -= field.work + len(reader.values)
         return False
 
-    def _near(self, terms: dict[int, Fraction], depth: int) -> set[int]:
+    def _near(self, terms: Iterable[int], depth: int) -> set[int]:
         """The classes at most ``depth`` operations back (layouts are free)."""
         near = dict.fromkeys(terms, 0)
         level = list(terms)
@@ -231,8 +231,11 @@ class Equalities:
         small = len(cone) <= _SMALL
         if last or len(self._cone([i]) ^ self._cone([j])) <= _SMALL:
             yield Link("shared", i, j)
-        depths: list[int | None] = [None] if small else [*_DEPTHS]
-        if last and not small and len(cone) <= 12 * _SMALL:
+        near = [self._near((i, j), depth) for depth in _DEPTHS]
+        depths: list[int | None] = (
+            [] if small else [d for d, inside in zip(_DEPTHS, near, strict=True) if inside != cone]
+        )
+        if small or (last and len(cone) <= 12 * _SMALL):
             depths.append(None)
         if last or (small and not any(self.steps[k].op in ("matmul", "scatter") for k in cone)):
             for depth in depths:
@@ -241,7 +244,7 @@ class Equalities:
         n = size(self.steps[i].shape)
         if last and n <= 512 and sum(size(self.steps[k].shape) for k in cone) <= 20000:
             yield Link("shared", i, j, None, False, True)
-            for depth in [None] if small else depths:
+            for depth in depths:
                 for expanded in expansions:
                     yield Link("field", i, j, depth, expanded, True)
 

@@ -163,7 +163,9 @@ def _one(
     own = findings.own.hand_run.program
     truth = array_of(list(view.exact), pair.shape)
     inputs = {n: tensors[n] for n in own.inputs}
-    kind = value.dtype if value.dtype.is_floating_point else torch.float64
+    kind = value.dtype
+    if auto is not None and auto[0].is_floating_point():
+        kind = max(kind, auto[0].dtype, key=lambda d: torch.finfo(d).eps)
     with precision(view.bits), torch.no_grad():
         other = None if auto is None else auto[0].reshape(pair.shape)
         r = rounding(

@@ -8,12 +8,14 @@ certificate.  Budgets count work, never seconds.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 import sympy as sp
+import torch
 
+from symgrad.bare_numbers import is_number, measure
 from symgrad.comparison import (
     BITS,
     Branch,
@@ -37,6 +39,7 @@ from symgrad.lifting.functions import Run
 from symgrad.program import Guard
 from symgrad.proof import prove_all
 from symgrad.sampling import Inputs, neighbours, nice_points, toward
+from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 
 __all__ = ["Findings", "Problem", "judge"]
@@ -45,6 +48,7 @@ _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
 _SHARES = (1.0, 2.0**-3, 2.0**-7, 2.0**-12)  # how far back toward the user's point, where a point is outside
 _RAYS = 8
+_NEAR = 2.0**-60
 _WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
 _BRANCHES = 8  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
@@ -100,6 +104,27 @@ def judge(problem: Problem) -> Findings:
 
     Raises `LostValue` if the code at a second point shows that a value was lost on the way.
     """
+    found = _judge(problem)
+    found.notes += _transposed(problem, found)
+    return found
+
+
+def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
+    """The gradients that are right but for their layout."""
+    near = [s.point for b, s in found.looks if b is found.own and _inside(s)][:_FIRST]
+    for pair in found.own.pairs:
+        if not isinstance(found.verdicts[pair.name], Refuted):
+            continue
+        bare = problem.only_here and is_number(
+            found.own.hand_run.program, found.own.hand_run.program.outputs[pair.name]
+        )
+        numbers = found.own.hand_run.values[pair.name] if bare else None
+        points = [problem.inputs.point, *(() if bare else near)]
+        if is_transpose(found.own, pair, points, problem.inputs.free, numbers):
+            yield f"{pair.name}: yours is exactly the transpose of the derivative, which has shape {list(pair.shape)}."
+
+
+def _judge(problem: Problem) -> Findings:
     point = problem.inputs.point
     own = problem.branch(point) if problem.first is None else branch_of(*problem.first, problem.wrt, problem.order)
     found = Findings(own, look(own, point, problem.inputs.free), [own])
@@ -109,6 +134,11 @@ def judge(problem: Problem) -> Findings:
             found.verdicts[pair.name] = Refuted(_shape_witness(problem, pair))
         else:
             open_pairs.append(pair)
+    if problem.only_here:
+        numbers = [p for p in open_pairs if is_number(own.hand_run.program, own.hand_run.program.outputs[p.name])]
+        _numbers(problem, found, numbers)
+        open_pairs = [p for p in open_pairs if p not in numbers]
+        problem = replace(problem, only_here=False)
     if not open_pairs:
         return found
     stream = _more_looks(problem, found)
@@ -117,8 +147,7 @@ def judge(problem: Problem) -> Findings:
     _cross(problem, found)
     open_pairs = _refute(problem, found, open_pairs)
     open_pairs = _at_the_point(problem, found, open_pairs)
-    if not problem.only_here:
-        open_pairs = _prove(problem, found, open_pairs)
+    open_pairs = _prove(problem, found, open_pairs)
     if open_pairs:
         for _ in stream:
             pass
@@ -127,6 +156,42 @@ def judge(problem: Problem) -> Findings:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
     found.notes += _unreached(problem, found)
     return found
+
+
+def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
+    """Judge values of which nothing else is known, at the point that they are for."""
+    here = found.own_look
+    tensors = {
+        n: torch.as_tensor(np.asarray(problem.inputs.point[n])).to(getattr(torch, k)) for n, k in problem.dtypes.items()
+    }
+    tensors = {n: tensors.get(n, torch.as_tensor(problem.inputs.point[n])) for n in found.own.program.inputs}
+    for pair in pairs:
+        view = here.views[pair.name]
+        if any(not x.is_finite() for x in (*view.exact, *view.hand)):
+            what = "the derivative has no value at your point" if view.state == "outside" else "a number is not finite"
+            found.verdicts[pair.name] = Undecided(f"{what}, and numbers tell of no other.", ("balls",))
+            continue
+        result = measure(found.own, here, pair, found.own.hand_run.values[pair.name], tensors)
+        kinks = len(found.kinks)
+        if result.entry is not None:
+            _at_the_point(problem, found, [pair])
+        if len(found.kinks) > kinks:  # between the slopes on its sides: a convention
+            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
+        elif result.entry is not None:
+            k = result.entry
+            texts = _digits(view.hand[k], view.exact[k])
+            values = _middle(view.hand[k]), _middle(view.exact[k])
+            found.verdicts[pair.name] = Refuted(
+                Witness(here.point, as_entry(k, pair.shape), *texts, "differs", *values, True)
+            )
+            found.notes.append(
+                f"{pair.name}: the number is off by {result.off:.2g}, and rounding in {result.dtype} accounts for at "
+                f"most {result.allowed:.2g} there, unless the computation loses its digits: pass the code to tell."
+            )
+        elif not result.decided:
+            found.verdicts[pair.name] = Undecided("too many numbers differ by more than a few ulps.", ("rounding",))
+        else:
+            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
 
 
 def _unreached(problem: Problem, found: Findings) -> list[str]:
@@ -159,8 +224,6 @@ def _one_sided(problem: Problem, found: Findings) -> dict[tuple[str, bool], tupl
 
 def _more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
     """Look at one resampled point after another, within the budget of work."""
-    if problem.only_here:
-        return
     own = found.own
     moving = branches_on(own.program, problem.inputs.free)
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.program.steps)
@@ -225,6 +288,12 @@ def _rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> Branc
 
 def _inside(seen: Look) -> bool:
     return any(view.state != "outside" for view in seen.views.values())
+
+
+def _clear(found: Findings) -> list[tuple[Branch, Look]]:
+    """The looks inside the domain and off every edge: a branch taken on an edge alone says nothing beside it."""
+    inside = [(b, s) for b, s in found.looks if _inside(s)]
+    return [(b, s) for b, s in inside if not s.ties] or inside
 
 
 def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
@@ -397,13 +466,19 @@ def _on_an_edge(problem: Problem, found: Findings, pair: Pair, view: View, odd: 
                 f"d/d{pair.name}: at your point the hand formula or the derivative is written as 0/0; "
                 f"its limit there is {low:.6g}."
             )
-        elif not inside or not jump:
+        elif not inside or not (jump or _is_limit(view.hand[k], exact)):
             h = view.hand[k]
             text = decimal(h, 8), f"{low:.8g}" if not jump else f"between {low:.8g} and {high:.8g}"
             return Refuted(
                 Witness(problem.inputs.point, as_entry(k, pair.shape), *text, "differs", hand, (low + high) / 2, True)
             )
     return None
+
+
+def _is_limit(hand: Any, slopes: Sequence[Any]) -> bool:
+    """Whether the value is that of the slopes 2**-90 away, up to what a slope may change over that distance."""
+    gap = min(abs(hand - s).mid() for s in slopes)
+    return bool(gap <= max(abs(s).mid() for s in slopes) * _NEAR)
 
 
 def _edge_source(found: Findings) -> str | None:
@@ -441,7 +516,7 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
             }
         seen = look(branch, point, problem.inputs.free, offset=shift)
         view = seen.views.get(pair.name)
-        if view is not None:
+        if view is not None and not seen.misjudged:
             out.append((view.hand, view.exact))
     return out
 
@@ -451,7 +526,8 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
 
 def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
     """Prove what can be proved, in every branch that was reached; return the pairs that are left."""
-    reached = [b for b in found.branches if any(b is c and _inside(s) for c, s in found.looks)] or [found.own]
+    clear = _clear(found)
+    reached = [b for b in found.branches if any(b is c for c, _ in clear)] or [found.own]
     if len(reached) > _BRANCHES:
         return list(pairs)
     links: dict[str, list[Any]] = {p.name: [] for p in pairs}
@@ -485,9 +561,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
 
 def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
     """Agreement at every point that was looked at, with what the residues say; or what kept it from being decided."""
-    seen = [(b, s) for b, s in found.looks if _inside(s)]
-    if problem.only_here:
-        seen = [(found.own, found.own_look)]
+    seen = _clear(found)
     views = [s.views[pair.name] for _, s in seen if pair.name in s.views]
     if not views:
         why = found.failed[0] if found.failed else "no point of the domain was found to compare at."
@@ -501,17 +575,17 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
     typed = "the constants that were typed with few digits" if "typed" in states else None
     if typed is not None or problem.only_here:
         return Agrees(len(views), BITS, None, "no chain of rules was found within the budget", typed)
-    tried = _certificates(problem, found, pair)
+    branch = next((b for b, _ in _clear(found)), found.own)
+    mine = next(p for p in branch.pairs if p.name == pair.name)
+    tried = _certificates(problem, branch, mine)
     shown = next((c for c in tried if c.equal), None)
-    if shown is None and (why := _doubt(tried, views, _is_faithful(found.own, pair))) is not None:
+    if shown is None and (why := _doubt(tried, views, _is_faithful(branch, mine))) is not None:
         return Undecided(why, ("balls", "residues"))
     return Agrees(len(views), BITS, shown, "no chain of rules was found within the budget")
 
 
-def _certificates(problem: Problem, found: Findings, pair: Pair) -> list[Certificate]:
-    """What residues say of the user's own branch (the others were only sampled): for any data, and for these."""
-    branch = next((b for b, s in found.looks if _inside(s)), found.own)
-    mine = next(p for p in branch.pairs if p.name == pair.name)
+def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certificate]:
+    """What residues say of one branch (the others were only sampled): for any data, and for these."""
     tried: list[Certificate] = []
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
         tried.append(certificate(program, [(mine.hand, mine.exact)], seed=problem.seed))

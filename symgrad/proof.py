@@ -22,7 +22,7 @@ from symgrad.program import Program
 
 __all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay"]
 
-EFFORT = 1_000_000
+EFFORT = 300_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ def prove(program: Program, a: int, b: int, *, effort: int = EFFORT) -> Proof | 
 
 
 def prove_all(program: Program, pairs: Sequence[tuple[int, int]], *, effort: int = EFFORT) -> list[Proof | None]:
-    """`prove` for each pair; what is proved for one is used for all."""
+    """`prove` for each pair; what is proved for one is used for all, and so may be its conditions."""
     roots = tuple(i for pair in pairs for i in pair)
     known = Equalities(program, roots, effort)
     known.close({})

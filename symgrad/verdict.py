@@ -70,16 +70,22 @@ class Proved:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Agrees:
-    """Equal to ``bits`` bits at ``points`` points; ``certificate`` bounds the chance of error, where there is one."""
+    """Equal to ``bits`` bits at ``points`` points; ``certificate`` bounds the chance of error, where there is one.
+
+    ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size.
+    """
 
     points: int
     bits: int
     certificate: Any = None
     why_not_proved: str = ""
     typed: str | None = None
+    told_to: float | None = None
     kind: Kind = "agrees"
 
     def __str__(self) -> str:
+        if self.told_to is not None:
+            return f"agrees, as far as numbers alone can tell: to a relative {self.told_to:.1e}"
         return f"agrees: equal to {self.bits} bits at {self.points} points; not proved"
 
 

@@ -21,7 +21,9 @@ from symgrad.lifting.formulas import Formula, Several, open_formula, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.report.report import Claim, Report, StepFinding
+from symgrad.lifting.steps_text import are_steps
 from symgrad.sampling import Bounds
+from symgrad.step_lines import judge_lines, steps_of
 from symgrad.verdict import Proved
 
 __all__ = ["verify"]
@@ -75,7 +77,11 @@ def verify(
     mine = rename(_open_hand(hand, model), model.names, "the hand formula")
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
-    return _report(problem, findings, formula)
+    report = _report(problem, findings, formula)
+    if steps_of(mine) is not None:
+        steps, wrong = judge_lines(problem)
+        report = replace(report, steps=steps, wrong_steps=wrong)
+    return report
 
 
 def _open_hand(hand: Any, model: Formula) -> Formula:
@@ -135,6 +141,8 @@ def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[
 
 def _are_numbers(hand: Any) -> bool:
     """Whether the hand side is values computed elsewhere, of which only one point is known."""
+    if are_steps(hand):
+        return False
     parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
     return any(isinstance(part, (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)) for part in parts)
 

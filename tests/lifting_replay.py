@@ -64,7 +64,9 @@ def assert_equal(got: Any, want: Any, rtol: float) -> None:
     assert np.max(np.abs(got[finite] - want[finite]), initial=0) <= rtol * scale, (got, want)
 
 
-def replay(code: Callable[..., Any] | Function, *at: Mapping[str, Any], like: str | None = None, dtype="float64") -> Run:
+def replay(
+    code: Callable[..., Any] | Function, *at: Mapping[str, Any], like: str | None = None, dtype="float64"
+) -> Run:
     """Run, record, and check the Program at every point; the first two are drawn by the arguments' names."""
     function = code if isinstance(code, Function) else Function.of(code, like=like)
     at = at or points(function.names, dtype=dtype)

@@ -33,6 +33,7 @@ class Derivation:
 def function(text: str, name: str = "hand") -> Callable[..., Any]:
     """The function that ``text`` defines, with a source that can be found."""
     file = f"<derivation {next(_COUNT)}>"
+    text = f"{text}# {file}\n"  # no two files are the same
     linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
     scope: dict[str, Any] = {}
     exec(compile(text, file, "exec"), scope)

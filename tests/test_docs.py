@@ -13,6 +13,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from golden import but_for_rounding
 
 import symgrad
 
@@ -28,13 +29,6 @@ def run(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def but_for_rounding(text: str) -> str:
-    """A report without its sentences on rounding: they are about this machine's floats, and other machines round
-    otherwise.
-    """
-    return re.sub(r"In float\d+: .*? ulp\)?\.", "In floats: ...", " ".join(text.split()))
 
 
 # ------------------------------------------------------------------------------------------------ the README

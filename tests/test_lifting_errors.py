@@ -144,7 +144,9 @@ def test_a_statement_of_several_lines_is_shown_on_one() -> None:
     assert caught.value.where is not None
     place = f"    {__file__}:{many_lines.__code__.co_firstlineno + 2}    "
     text = "return np.linalg.eigh(np.outer(y, y))[0]"
-    assert caught.value.where == place + text + "\n" + " " * (len(place) + 7) + "^" * len("np.linalg.eigh(np.outer(y, y))")
+    assert caught.value.where == place + text + "\n" + " " * (len(place) + 7) + "^" * len(
+        "np.linalg.eigh(np.outer(y, y))"
+    )
 
 
 def failing(s):
@@ -253,7 +255,10 @@ def test_a_value_kept_from_an_earlier_run_is_refused() -> None:
 
 @pytest.mark.parametrize(
     "function",
-    [lambda x: scipy.special.expit(x) * scipy.special.erf(x), lambda p: scipy.special.gammaln(p) + scipy.special.psi(p)],
+    [
+        lambda x: scipy.special.expit(x) * scipy.special.erf(x),
+        lambda p: scipy.special.gammaln(p) + scipy.special.psi(p),
+    ],
 )
 def test_scipy_functions_of_the_table_are_followed(function) -> None:
     replay(function)
@@ -264,5 +269,5 @@ def test_vmap_is_followed() -> None:
 
 
 def test_autograd_in_the_formula_is_refused() -> None:
-    with pytest.raises(BadInput, match="the function calls torch.grad"):
+    with pytest.raises(BadInput, match=r"the function calls torch\.grad"):
         Function.of(lambda x: torch.autograd.grad((x**2).sum(), x)[0]).run(points("x")[0])

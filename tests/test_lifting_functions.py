@@ -16,8 +16,6 @@ import sympy as sp
 import torch
 from lifting_replay import points, replay
 
-from symgrad.errors import LostValue
-from symgrad.evaluation.floats import Floats
 from symgrad.lifting.functions import Function, library_of
 from symgrad.program import interpret
 
@@ -30,13 +28,21 @@ EXPRESSIONS = {
     "roots": lambda p: math.sqrt(p[0]) + math.cbrt(p[1]) + p[2] ** 0.5 + p[3] ** (1 / 3) + p[0] ** -1 + p[0] ** p[1],
     "trigonometry": lambda s: math.sin(s) + math.cos(s) * math.tan(s) + math.atan2(s, 2) + math.atan(s),
     "inverse trigonometry": lambda s: math.asin(s / 9) + math.acos(s / 9) + math.degrees(s) + math.radians(s),
-    "hyperbolic": lambda s: math.sinh(s) + math.cosh(s) * tanh(s) + math.asinh(s) + math.atanh(s / 9) + math.acosh(s + 9),
+    "hyperbolic": lambda s: (
+        math.sinh(s) + math.cosh(s) * tanh(s) + math.asinh(s) + math.atanh(s / 9) + math.acosh(s + 9)
+    ),
     "special": lambda s: math.erf(s) + math.erfc(s) + math.gamma(s + 2) + math.lgamma(s + 2),
     "pairs": lambda s, t: math.pow(s + 9, t) + math.hypot(s, t) + math.hypot(s, t, 1.0) + math.dist([s, t], [1.0, 2.0]),
     "signs": lambda s, t: math.copysign(s, t) + math.fabs(s) + abs(t) * s,
-    "modulo": lambda s: s % 0.7 + math.fmod(s, 0.3) + s // 0.5 * s + divmod(s, 0.3)[1] + math.remainder(s, 0.3) + 7 % (s + 2),
-    "whole": lambda s: s * math.floor(s * 10) + s * math.ceil(s) + s * int(s * 10) + s * round(s * 10) + s * math.trunc(s),
-    "sums": lambda x: math.fsum(x) + sum(x) + math.prod(x) + sum(v * v for v in x) + sum(x, 1.0) + statistics.mean([1, 2]),
+    "modulo": lambda s: (
+        s % 0.7 + math.fmod(s, 0.3) + s // 0.5 * s + divmod(s, 0.3)[1] + math.remainder(s, 0.3) + 7 % (s + 2)
+    ),
+    "whole": lambda s: (
+        s * math.floor(s * 10) + s * math.ceil(s) + s * int(s * 10) + s * round(s * 10) + s * math.trunc(s)
+    ),
+    "sums": lambda x: (
+        math.fsum(x) + sum(x) + math.prod(x) + sum(v * v for v in x) + sum(x, 1.0) + statistics.mean([1, 2])
+    ),
     "modf": lambda s: math.modf(s * 10)[0] * 2 + math.ldexp(s, 3),
     "builtins": lambda x: max(x) + min(x) * max(x[0], x[1], 0.1) + sorted(x)[1] + min(x, key=abs) + pow(x[0], 2),
     "choice": lambda s: (s if s > 0 else 0) + (s if not s < 0 else -s) + (1 if s == 0 else s) + bool(s) * s,
@@ -44,14 +50,14 @@ EXPRESSIONS = {
     "constants": lambda s: s / 3 + s * (1 / 3) + s * 2**0.5 + s * math.log(2 * math.pi) + s * math.tau + s * math.e,
     "vectors": lambda x, y: [a * b for a, b in zip(x, y)],
     "matrices": lambda A, x: [sum(a * v for a, v in zip(row, x)) for row in A],
-    "map": lambda x: sum(map(math.tanh, x)) + functools.reduce(operator.mul, x) + sum(map(lambda v: math.exp(v), x)),
+    "map": lambda x: sum(map(math.tanh, x)) + functools.reduce(operator.mul, x) + sum(map(lambda v: math.exp(v), x)),  # noqa: C417
     "filter": lambda x: sum(filter(lambda v: v > 0, x)) + len([v for v in x if v > 0]) * x[0],
-    "dictionary": lambda s, t: {"a": s * t, "b": s + t}["a"] + dict(c=s)["c"],
+    "dictionary": lambda s, t: {"a": s * t, "b": s + t}["a"] + dict(c=s)["c"],  # noqa: C408
     "walrus": lambda s: (y := s * s) + y * (z := math.exp(y)) + z,
     "isclose": lambda s: s if math.isclose(s, s) and math.isfinite(s) and not math.isnan(s) else -s,
     "lambda in a lambda": lambda s: (lambda a, b=2.0: a * b + s)(s * 3),
     "unpacking": lambda x: (lambda a, *rest: a * sum(rest))(*x) + (lambda **k: k["u"] * 2)(u=x[0]),
-    "printing": lambda s: (print(f"{s} {s!r}", "%s" % s) or s) * len(f"{s:.1f}") * len("%.1f %.2f" % (s, s)),
+    "printing": lambda s: (print(f"{s} {s!r}", "%s" % s) or s) * len(f"{s:.1f}") * len("%.1f %.2f" % (s, s)),  # noqa: UP031
 }
 
 
@@ -363,7 +369,7 @@ def constant_of(function: object, library: str) -> object:
                     return args[0]
             return getattr(sp, step.op)(*args)
 
-    (used,) = [s for s in program if s.op == "mul" and s.args[0] == program.inputs["s"] or s.op == "add"][-1:]
+    (used,) = [s for s in program if (s.op == "mul" and s.args[0] == program.inputs["s"]) or s.op == "add"][-1:]
     return interpret(program, Exact(), {"s": sp.Integer(1)}, [used.args[1]])[used.args[1]]
 
 
@@ -477,7 +483,7 @@ def test_versions_of_a_variable_count_its_bindings() -> None:
 )
 def test_every_look_at_a_value_is_a_guard(function, library, guards) -> None:
     if library == "math" and "x" in function.__code__.co_varnames:
-        assert set(g.op for g in replay(function, like=library).program.guards) == set(guards)
+        assert {g.op for g in replay(function, like=library).program.guards} == set(guards)
     else:
         assert [g.op for g in replay(function, like=library).program.guards] == guards
 

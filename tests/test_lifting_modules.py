@@ -152,7 +152,10 @@ def sequential(*layers: nn.Module, training: bool = True) -> nn.Module:
 ROWS, SEQUENCE, WIDE, IMAGE = (5, 3), (2, 3, 3), (2, 3, 4), (2, 2, 6, 6)
 FAMILIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
     "mlp": (lambda: sequential(nn.Linear(3, 8), nn.Tanh(), nn.Linear(8, 2), nn.LogSoftmax(-1)), ROWS),
-    "deep relu": (lambda: sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.LeakyReLU(), nn.Linear(8, 1)), ROWS),
+    "deep relu": (
+        lambda: sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 8), nn.LeakyReLU(), nn.Linear(8, 1)),
+        ROWS,
+    ),
     "tanh rnn by hand": (TanhRNN, SEQUENCE),
     "lstm by hand": (LSTMByHand, SEQUENCE),
     "nn.RNN": (lambda: First(nn.RNN(3, 4, 2, batch_first=True)), SEQUENCE),
@@ -168,7 +171,10 @@ FAMILIES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...]]] = {
         lambda: sequential(nn.Conv2d(2, 3, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2), nn.Conv2d(3, 2, 2, stride=2)),
         IMAGE,
     ),
-    "transposed": (lambda: sequential(nn.ConvTranspose2d(2, 3, 3, stride=2, groups=1), nn.AvgPool2d(2), nn.ELU()), IMAGE),
+    "transposed": (
+        lambda: sequential(nn.ConvTranspose2d(2, 3, 3, stride=2, groups=1), nn.AvgPool2d(2), nn.ELU()),
+        IMAGE,
+    ),
     "depthwise": (lambda: sequential(nn.Conv2d(2, 4, 3, groups=2, dilation=2, padding="same"), nn.SiLU()), IMAGE),
     "batch norm, train": (lambda: sequential(nn.Conv2d(2, 3, 3), nn.BatchNorm2d(3), nn.Sigmoid()), IMAGE),
     "batch norm, eval": (lambda: sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Softplus(), training=False), ROWS),
@@ -191,7 +197,7 @@ def build(name: str) -> tuple[nn.Module, dict[str, np.ndarray], dict[str, np.nda
     random = np.random.default_rng(0)
     first = {**Module.of(module).parameters}
     for argument in Module.of(module).required:
-        first[argument] = EXTRA.get(argument, None)
+        first[argument] = EXTRA.get(argument)
         if first[argument] is None:
             first[argument] = random.standard_normal(shape)
     second = {n: v + 1e-4 * random.standard_normal(v.shape) if v.dtype.kind == "f" else v for n, v in first.items()}
@@ -214,7 +220,11 @@ def state(module: nn.Module) -> list[object]:
     out: list[object] = []
     for part in module.modules():
         out.append((part.training, sorted(vars(part)), len(part._forward_hooks), "forward" in vars(part)))
-        out += [(n, id(v), v._version, v.tolist()) for n, v in [*part._parameters.items(), *part._buffers.items()] if v is not None]
+        out += [
+            (n, id(v), v._version, v.tolist())
+            for n, v in [*part._parameters.items(), *part._buffers.items()]
+            if v is not None
+        ]
     return out
 
 
@@ -240,11 +250,26 @@ def test_family(name: str) -> None:
 
 def test_float32_and_mixed_dtypes() -> None:
     module, first, _ = build("mlp")
-    dtypes = {n: "float32" if n.startswith("0") else "float64" for n in first}
     run = Module.of(module.float()).run({n: v.astype(np.float32) for n, v in first.items()}, "float32")
     assert {step.dtype for step in run.program.steps if step.op in ("matmul", "tanh", "add")} == {"float32"}
     assert run.program.steps[run.program.output].dtype == "float32"
-    assert set(dtypes.values()) == {"float32", "float64"}
+
+    class Mixed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.narrow, self.wide = nn.Linear(3, 4), nn.Linear(4, 2).double()
+
+        def forward(self, x):
+            return self.wide(torch.tanh(self.narrow(x)).double())
+
+    mixed = Module.of(Mixed())
+    run = mixed.run({**mixed.parameters, "x": np.ones((2, 3), np.float32)}, {**mixed.dtypes, "x": "float32"})
+    assert [(s.op, s.dtype) for s in run.program.steps if s.op in ("matmul", "tanh", "cast")] == [
+        ("matmul", "float32"),
+        ("tanh", "float32"),
+        ("cast", "float64"),
+        ("matmul", "float64"),
+    ]
 
 
 def test_a_buffer_that_forward_writes_is_put_back() -> None:

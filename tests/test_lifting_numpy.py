@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import warnings
-
 import numpy as np
 import pytest
-from lifting_replay import points, replay
+from lifting_replay import replay
 from numpy.lib.stride_tricks import sliding_window_view
 
-from symgrad.errors import LostValue, UnknownOperation
 from symgrad.lifting.functions import Function
 
 EXPRESSIONS = {
@@ -100,12 +97,16 @@ EXPRESSIONS = {
     "count": lambda x: x * np.sum(x > 0) + x * np.mean(x > 0) + x * np.count_nonzero(x),
     # products
     "dot": lambda A, x, y: A.dot(x) + np.dot(A, x) + np.dot(x, y) + x.dot(A) + A @ x + x @ A + x @ y,
-    "dot of three axes": lambda X, A: np.dot(X, A) + X @ A + np.matmul(X, A) + np.dot(X, 2.0) + np.dot(X, A[0])[..., None],
+    "dot of three axes": lambda X, A: (
+        np.dot(X, A) + X @ A + np.matmul(X, A) + np.dot(X, 2.0) + np.dot(X, A[0])[..., None]
+    ),
     "dot of five axes": lambda X, A: np.dot(X, np.stack([A, A])),
     "batched": lambda X: X @ X.swapaxes(-1, -2) + np.matmul(X, np.transpose(X, (0, 2, 1))),
     "inner": lambda A, x: np.inner(A, x) + np.inner(x, x) + np.inner(A, A)[0] + np.vdot(A, A),
     "outer": lambda x, y: np.outer(x, y) + x[:, None] * y,
-    "einsum": lambda A, X: np.einsum("ij,bkj->bki", A, X) + np.einsum("bkj,ji->bki", X, A) * np.einsum("bkj,kbj", X, X.swapaxes(0, 1)),
+    "einsum": lambda A, X: (
+        np.einsum("ij,bkj->bki", A, X) + np.einsum("bkj,ji->bki", X, A) * np.einsum("bkj,kbj", X, X.swapaxes(0, 1))
+    ),
     "einsum traces": lambda A, x: np.einsum("ii->i", A) + np.einsum("ii", A) + np.einsum("i,i->", x, x),
     "tensordot": lambda X, A: np.tensordot(X, A, axes=([2], [0])) + np.tensordot(X, A, 1),
     "convolve": lambda x, y: np.convolve(x, y) + np.convolve(x, y, "same").sum() + np.correlate(x, y, "full"),

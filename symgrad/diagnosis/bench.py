@@ -12,6 +12,7 @@ import math
 import operator
 import types
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ import torch
 from symgrad.diagnosis.scope import Scene, scope_of
 from symgrad.ops.scalars import OPS, find
 
-__all__ = ["HOLE", "Bench", "as_array", "bench_of", "same"]
+__all__ = ["HOLE", "Bench", "Edit", "as_array", "bench_of", "same", "uses_tensors"]
 
 HOLE = "_X_"
 _NEAR = 1e-8  # a filter, not a verdict
@@ -33,6 +34,21 @@ _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.MatMult: operator.matmul,
 }
 _UNSAFE = frozenset("pop append extend remove insert clear next print input open exec send write".split())
+
+
+@dataclass(frozen=True, eq=False)
+class Edit:
+    """``text`` is the whole expression after the edit; ``before`` and ``after`` the part that changed.
+
+    ``kind`` is the family of the edit, ``cost`` how large and how strange it is; ``of`` the kind of atom put in.
+    """
+
+    text: str
+    before: str
+    after: str
+    kind: str
+    cost: float
+    of: str = ""
 
 
 def as_array(x: Any) -> np.ndarray:
@@ -170,6 +186,10 @@ def _clipped(whole: ast.AST) -> dict[str, set[str]]:
                 if called in ("clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "max", "min"):
                     found[name] = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
     return found
+
+
+def uses_tensors(bench: Bench) -> bool:
+    return any(isinstance(v, torch.Tensor) for v in bench.scopes[0].values())
 
 
 # ------------------------------------------------------------------------------------------------ together

@@ -12,17 +12,14 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
 
-import numpy as np
-import torch
+from symgrad.diagnosis.differences import describe_difference
+from symgrad.diagnosis.scope import scope_of
+from symgrad.diagnosis.slip import Slip, canonical
 
-from symgrad.diagnosis.edits import Edit
-
-__all__ = ["ROWS", "Row", "Slip", "explain"]
+__all__ = ["ROWS", "Row", "Slip", "describe_difference", "explain"]
 
 _SLOPES = {
     "tanh": ("1 - tanh(z)**2", "1 - {h}**2"),
@@ -35,53 +32,6 @@ _SLOPES = {
     "softmax": ("s*(g - sum(g*s))", "{h}*(g - sum(g*{h}))"),
     "relu": ("1 for z > 0, else 0", "({z} > 0)"),
 }
-
-
-@dataclass(frozen=True, eq=False)
-class Slip:
-    """One repaired line: the edit, the smallest part of it that changed, and where it stands."""
-
-    name: str
-    edit: Edit
-    old: str
-    new: str
-    scene: Any = None
-    brought: str = ""  # the operand that the edit put in or took away
-
-    @cached_property
-    def definitions(self) -> dict[str, str]:
-        """What the user wrote after ``name =``, for the names assigned in the same function."""
-        if self.scene is None:
-            return {}
-        found: dict[str, str] = {}
-        for node in ast.walk(self.scene.site.unit.node):
-            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                found.setdefault(node.targets[0].id, ast.unparse(node.value))
-        return found
-
-    @property
-    def kind(self) -> str:
-        return self.edit.kind
-
-    def function_of(self, outer: str, inner: str) -> str | None:
-        """f, where the user wrote ``outer = f(inner)``."""
-        try:
-            node = ast.parse(self.definitions.get(outer, ""), mode="eval").body
-        except SyntaxError:
-            return None
-        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == inner:
-            return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-        text = ast.unparse(node).replace(" ", "")
-        if re.fullmatch(rf"1(\.0)?/\(1(\.0)?\+(\w+\.)?exp\(-\(?{re.escape(inner)}\)?\)\)", text):
-            return "sigmoid"
-        return None
-
-
-def _canonical(text: str) -> str:
-    try:
-        return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
-    except SyntaxError:
-        return text
 
 
 @dataclass(frozen=True)
@@ -172,7 +122,9 @@ def _not_carried(s: Slip) -> str | None:
 
 
 def _upstream(s: Slip) -> str | None:
-    if s.kind != "factor" or not re.fullmatch(r"(d_?out|grad_?out(put)?|upstream|dy|dL_?d\w+|delta\w*|dout)", s.brought):
+    if s.kind != "factor" or not re.fullmatch(
+        r"(d_?out|grad_?out(put)?|upstream|dy|dL_?d\w+|delta\w*|dout)", s.brought
+    ):
         return None
     return f"the chain rule multiplies the local derivative by the gradient that comes from above, {s.brought}."
 
@@ -182,19 +134,18 @@ def _batch_mean(s: Slip) -> str | None:
         return None
     extent = re.search(r"len\(|\.shape\[|\.size\b|\.numel\(", s.brought)
     is_size = s.edit.of == "size" or extent or re.fullmatch(r"[nNmMB]|batch(_size)?|count", s.brought)
-    if not is_size or "/" not in _canonical(s.new):
+    if not is_size or "/" not in canonical(s.new):
         return None
     size = _value(s, s.brought)
     told = f", here {size:g}," if size is not None else ""
-    return f"the loss is a mean over {s.brought}{told} and its gradient carries the 1/{s.brought}: {_short(s.old)} is {s.brought} times too large."
+    n = s.brought
+    return f"the loss is a mean over {n}{told} and its gradient carries 1/{n}: {_short(s.old)} is {n} times too large."
 
 
 def _value(s: Slip, text: str) -> float | None:
     if s.scene is None or not s.scene.envs:
         return None
     try:
-        from symgrad.diagnosis.scope import scope_of
-
         return float(eval(text, scope_of(s.scene, 0)))
     except Exception:  # a size is told only where it can be computed
         return None
@@ -251,38 +202,10 @@ def _missing_factor(s: Slip) -> str | None:
 
 def _hidden_factor(s: Slip) -> str | None:
     """What was put in is what was there, times something that has a name."""
-    if s.kind != "replace" or s.scene is None:
+    name = s.named_ratio() if s.kind == "replace" else None
+    if name is None:
         return None
-    from symgrad.diagnosis.scope import scope_of
-
-    found: set[str] | None = None
-    for k in range(s.scene.plain):
-        scope = scope_of(s.scene, k)
-        try:
-            old, new = (_numbers(eval(t, scope)) for t in (s.old, s.new))
-            with np.errstate(all="ignore"):
-                ratio = new / old
-            fits = {n for n, v in s.scene.envs[k].items() if _is_ratio(ratio, _numbers(v))}
-        except Exception:  # a part of a line need not be a value
-            return None
-        found = fits if found is None else found & fits
-    if not found:
-        return None
-    name = min(found, key=lambda n: (len(n), n))
     return f"{s.old} lacks the factor {name} of the chain rule: {s.new} is {name} times as much."
-
-
-def _numbers(x: Any) -> np.ndarray:
-    return x.detach().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=float)
-
-
-def _is_ratio(ratio: np.ndarray, value: np.ndarray) -> bool:
-    if value.ndim > ratio.ndim or not np.isfinite(ratio).all() or value.dtype.kind not in "fi":
-        return False
-    try:
-        return bool(np.allclose(np.broadcast_to(value, ratio.shape), ratio, rtol=1e-9, atol=0))
-    except ValueError:
-        return False
 
 
 def _extra_factor(s: Slip) -> str | None:
@@ -297,7 +220,7 @@ def _missing_path(s: Slip) -> str | None:
         return None
     names = [n for n in re.findall(r"[A-Za-z_]\w*", s.brought) if n in s.definitions or n == s.brought]
     through = f" through {names[0]}" if names else ""
-    return f"what is missing is exactly the path{through}: the term {s.brought}; every use of a variable adds its own term."
+    return f"what is missing is exactly the path{through}: the term {s.brought}; every use adds its own."
 
 
 def _extra_term(s: Slip) -> str | None:
@@ -306,17 +229,13 @@ def _extra_term(s: Slip) -> str | None:
     return f"there is a term too much{f', {s.brought}' if s.brought else ''}: {s.old} becomes {s.new}."
 
 
-# ------------------------------------------------------------------------------------------------ signs, powers, brackets
+# ------------------------------------------------------------------------------------------------ signs, brackets
 
 
 def _sign_of_difference(s: Slip) -> str | None:
     if s.kind != "operand order" or " - " not in s.new:
         return None
     return f"the difference is the wrong way round: it is {s.new}, the derivative of which carries the sign."
-
-
-def _sign(s: Slip) -> str | None:
-    return f"the sign is wrong: {s.old} becomes {s.new}." if s.kind == "sign" else None
 
 
 def _whole_sign(s: Slip) -> str | None:
@@ -352,7 +271,9 @@ def _quotient_sign(s: Slip) -> str | None:
 
 
 def _brackets(s: Slip) -> str | None:
-    return f"the brackets group the wrong things: {s.old} is read as {_read(s.old)}; it is {s.new}." if s.kind == "brackets" else None
+    if s.kind != "brackets":
+        return None
+    return f"the brackets group the wrong things: {s.old} is read as {_read(s.old)}; it is {s.new}."
 
 
 def _read(text: str) -> str:
@@ -368,16 +289,13 @@ def _read(text: str) -> str:
 # ------------------------------------------------------------------------------------------------ functions
 
 
-def _function_for_slope(s: Slip) -> str | None:
-    if s.kind not in ("slope", "complement"):
-        return None
-    return f"{s.old} is the function's own value; its derivative is {s.new}."
-
-
 def _softmax(s: Slip) -> str | None:
     if s.kind != "softmax" and not (".sum(" in s.new and " - (" in s.new and ".sum(" not in s.old):
         return None
-    return f"softmax is no function entry by entry: every output depends on every input, so the gradient is {s.new}; the terms off the diagonal are missing."
+    return (
+        f"softmax is no function entry by entry: every output depends on every input, so the gradient is {s.new}; the "
+        "terms off the diagonal are missing."
+    )
 
 
 def _scatter_add(s: Slip) -> str | None:
@@ -393,49 +311,10 @@ def _mean_for_sum(s: Slip) -> str | None:
     return f"this is a {word} over the batch: {s.old} becomes {s.new}."
 
 
-def _function(s: Slip) -> str | None:
-    if s.kind == "function":
-        return f"another function belongs here: {s.new} instead of {s.old}."
-    return None
-
-
-def _drop_function(s: Slip) -> str | None:
-    return f"no function is applied here: {s.old} becomes {s.new}." if s.kind == "drop function" else None
-
-
-def _mask(s: Slip) -> str | None:
-    if s.kind != "mask":
-        return None
-    return f"the code clips first, and where it clips the derivative is zero: {s.new} keeps the gradient only where nothing was cut."
-
-
-def _comparison(s: Slip) -> str | None:
-    return f"the condition is the wrong way round: {s.old} becomes {s.new}." if s.kind in ("comparison", "branches swapped") else None
-
-
-def _conjugate(s: Slip) -> str | None:
-    if s.kind != "conjugate":
-        return None
-    return f"torch's gradient of a complex input is the conjugate of the derivative: {s.new}."
-
-
-# ------------------------------------------------------------------------------------------------ layouts
-
-
-def _transpose(s: Slip) -> str | None:
-    if s.kind != "transpose":
-        return None
-    return f"the gradient goes back through a product by the transpose: {s.new}, not {s.old}."
-
-
 def _matrix_order(s: Slip) -> str | None:
     if s.kind == "operand order" and ("@" in s.new or "dot(" in s.new or "outer(" in s.new or "matmul(" in s.new):
         return f"the factors of a matrix product do not commute: {s.new}, not {s.old}."
     return None
-
-
-def _order(s: Slip) -> str | None:
-    return f"the operands are the wrong way round: {s.old} becomes {s.new}." if s.kind == "operand order" else None
 
 
 def _elementwise(s: Slip) -> str | None:
@@ -445,48 +324,19 @@ def _elementwise(s: Slip) -> str | None:
     return None
 
 
-def _operator(s: Slip) -> str | None:
-    return f"another operation belongs here: {s.old} becomes {s.new}." if s.kind == "operator" else None
-
-
 def _not_reduced(s: Slip) -> str | None:
     if s.kind != "reduction" or not re.search(r"\.(sum|mean)\(", s.new) or re.search(r"\.(sum|mean)\([^()]*\)$", s.old):
         return None
     return f"{s.name} was repeated by broadcasting, and each copy receives a gradient: they are added up, {s.new}."
 
 
-def _reduced(s: Slip) -> str | None:
-    return f"nothing is to be added up here: {s.old} becomes {s.new}." if s.kind == "reduction" else None
-
-
-def _axis(s: Slip) -> str | None:
-    return f"the sum runs over the wrong axis: {s.old} becomes {s.new}." if s.kind == "axis" else None
-
-
-def _keepdims(s: Slip) -> str | None:
-    if s.kind != "keepdims":
-        return None
-    return f"without the summed axis kept, broadcasting pairs the wrong entries: {s.old} becomes {s.new}."
-
-
-def _broadcast(s: Slip) -> str | None:
-    return f"broadcasting pairs the wrong axes: {s.old} becomes {s.new}." if s.kind in ("broadcast", "outer", "diagonal") else None
-
-
-def _index(s: Slip) -> str | None:
-    return f"the index is off: {s.new}, not {s.old}." if s.kind == "index" else None
-
-
-def _constant(s: Slip) -> str | None:
-    return f"the constant is {s.new}, not {s.old}." if s.kind == "constant" else None
-
-
-def _formula(s: Slip) -> str | None:
-    return f"no small edit puts this line right; by the chain rule {s.name} is {s.new}." if s.kind == "formula" else None
-
-
 def _anything(s: Slip) -> str | None:
     return f"{s.old} should be {s.new}."
+
+
+def _row(name: str, kinds: tuple[str, ...], text: str) -> Row:
+    """A row that knows its slip by the kind of the edit alone."""
+    return Row(name, lambda s: text.format(old=s.old, new=s.new, name=s.name) if s.kind in kinds else None)
 
 
 ROWS: tuple[Row, ...] = (
@@ -508,7 +358,7 @@ ROWS: tuple[Row, ...] = (
     Row("the sign of a difference", _sign_of_difference),
     Row("the sign of the quotient rule", _quotient_sign),
     Row("the sign of the whole", _whole_sign),
-    Row("a sign", _sign),
+    _row("a sign", ("sign",), "the sign is wrong: {old} becomes {new}."),
     Row("the denominator of the quotient rule", lambda s: _quotient(s) if s.kind != "divide" or "/" in s.old else None),
     Row("an extra factor", _extra_factor),
     Row("a factor missing in a name", _hidden_factor),
@@ -516,27 +366,43 @@ ROWS: tuple[Row, ...] = (
     Row("an extra term", _extra_term),
     Row("an exponent", _exponent),
     Row("brackets", _brackets),
-    Row("the function for its derivative", _function_for_slope),
+    _row(
+        "the function for its derivative",
+        ("slope", "complement"),
+        "{old} is the function's own value; its derivative is {new}.",
+    ),
     Row("the softmax Jacobian's diagonal only", _softmax),
     Row("assigned, not added up", _scatter_add),
     Row("a mean for a sum", _mean_for_sum),
-    Row("a clipped value", _mask),
-    Row("a condition", _comparison),
-    Row("a conjugate", _conjugate),
-    Row("a transpose", _transpose),
+    _row(
+        "a clipped value",
+        ("mask",),
+        "the code clips first, and where it clips the derivative is zero: {new} keeps only what was not cut.",
+    ),
+    _row(
+        "a condition", ("comparison", "branches swapped"), "the condition is the wrong way round: {old} becomes {new}."
+    ),
+    _row(
+        "a conjugate", ("conjugate",), "torch's gradient of a complex input is the conjugate of the derivative: {new}."
+    ),
+    _row("a transpose", ("transpose",), "the gradient goes back through a product by the transpose: {new}, not {old}."),
     Row("the order of a matrix product", _matrix_order),
-    Row("the order of operands", _order),
+    _row("the order of operands", ("operand order",), "the operands are the wrong way round: {old} becomes {new}."),
     Row("a matrix product for entries", _elementwise),
-    Row("an operator", _operator),
+    _row("an operator", ("operator",), "another operation belongs here: {old} becomes {new}."),
     Row("not reduced", _not_reduced),
-    Row("reduced", _reduced),
-    Row("an axis", _axis),
-    Row("an axis not kept", _keepdims),
-    Row("broadcasting", _broadcast),
-    Row("an index", _index),
-    Row("another function", _function),
-    Row("a function too much", _drop_function),
-    Row("a constant", _constant),
-    Row("the whole formula", _formula),
+    _row("reduced", ("reduction",), "nothing is to be added up here: {old} becomes {new}."),
+    _row("an axis", ("axis",), "the sum runs over the wrong axis: {old} becomes {new}."),
+    _row(
+        "an axis not kept",
+        ("keepdims",),
+        "without the summed axis kept, broadcasting pairs the wrong entries: {old} becomes {new}.",
+    ),
+    _row("broadcasting", ("broadcast", "outer", "diagonal"), "broadcasting pairs the wrong axes: {old} becomes {new}."),
+    _row("an index", ("index",), "the index is off: {new}, not {old}."),
+    _row("another function", ("function",), "another function belongs here: {new} instead of {old}."),
+    _row("a function too much", ("drop function",), "no function is applied here: {old} becomes {new}."),
+    _row("a constant", ("constant",), "the constant is {new}, not {old}."),
+    _row("the whole formula", ("formula",), "no small edit puts this line right; by the chain rule {name} is {new}."),
     Row("anything else", _anything),
 )

@@ -105,9 +105,7 @@ def statement_at(unit: Unit, line: int | None, name: str | None) -> ast.stmt | N
         return None
     here = line - unit.first + 1
     found = [
-        s
-        for s in ast.walk(unit.node)
-        if isinstance(s, _SIMPLE) and s.lineno <= here <= (s.end_lineno or s.lineno)
+        s for s in ast.walk(unit.node) if isinstance(s, _SIMPLE) and s.lineno <= here <= (s.end_lineno or s.lineno)
     ]
     binding = [s for s in found if name in _bound(s)]
     return (binding or found or [None])[0]
@@ -213,7 +211,9 @@ def rebuild(
         return None
     linecache.cache[file] = (len(whole), None, whole.splitlines(keepends=True), file)
     scope = {**function.__globals__, **(names or {})} if names else function.__globals__
-    out = types.FunctionType(made, scope, function.__name__, function.__defaults__, tuple(cells[n] for n in made.co_freevars))
+    out = types.FunctionType(
+        made, scope, function.__name__, function.__defaults__, tuple(cells[n] for n in made.co_freevars)
+    )
     out.__kwdefaults__ = function.__kwdefaults__
     return out
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import ast
 import copy
-import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,7 +22,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.functions import Function
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
-from symgrad.program import Binding, Program, interpret
+from symgrad.program import Program, interpret
 
 __all__ = ["Scene", "Site", "look_around", "values_at"]
 
@@ -64,8 +63,8 @@ class Scene:
     site: Site
     envs: list[dict[str, Any]] = field(default_factory=list)
     wanted: list[np.ndarray] = field(default_factory=list)
-    given: list[np.ndarray] = field(default_factory=list)  # what the line computed
-    points: list[int] = field(default_factory=list)
+    points: list[int] = field(default_factory=list)  # of each sample: its point
+    truths: list[int] = field(default_factory=list)  # of each sample: the step that holds its truth
     plain: int = 0
 
 
@@ -135,7 +134,10 @@ def rebuild_caller(function: Function, unit: Unit, made: Any) -> Any:
     import types
 
     target = inspect.unwrap(getattr(function.function, "__func__", function.function))
-    if not isinstance(target, types.FunctionType) or target.__globals__.get(unit.function.__name__) is not unit.function:
+    if (
+        not isinstance(target, types.FunctionType)
+        or target.__globals__.get(unit.function.__name__) is not unit.function
+    ):
         return None
     scope = {**target.__globals__, unit.function.__name__: made}
     out = types.FunctionType(target.__code__, scope, target.__name__, target.__defaults__, target.__closure__)
@@ -209,12 +211,11 @@ def _scene(
     scene = Scene(site)
     rounds = _some([(k, r) for k, r in zip(site.before, site.rounds) if k < len(seen)])
     held = {k: sorted(set(_steps(seen[k]))) for k, _ in rounds}
-    own = [run.bindings[p].step for _, (p, _) in rounds if p is not None]
     for j, point in enumerate(points):
         right = values_at(program, sorted({*truths.values(), *(t for _, (_, t) in rounds)}), point)
         outer = {o: point[of.get(o, o)] for o in run.inputs}
         replaced = {run.bindings[p].step: right[t] for p, t in truths.items()}
-        for k, (position, truth) in rounds:
+        for k, (_, truth) in rounds:
             try:
                 values = values_at(run, held[k], outer, replaced=replaced)
             except RuntimeError:  # a truth of another shape does not fit further on
@@ -227,9 +228,9 @@ def _scene(
             scene.envs.append(env)
             scene.wanted.append(wanted)
             scene.points.append(j)
+            scene.truths.append(truth)
         if j < plain:
             scene.plain = len(scene.envs)
-    del own
     return scene
 
 
@@ -328,11 +329,3 @@ def scope_of(scene: Scene, k: int) -> dict[str, Any]:
     """The globals, closure and variables of a sample, for an expression to be computed in."""
     unit = scene.site.unit
     return {**unit.function.__globals__, **_closure(unit), **scene.envs[k]}
-
-
-def is_binding(b: Binding, name: str, line: int | None) -> bool:
-    return b.name == name and b.source is not None and b.source.line == line
-
-
-def finite(x: Any) -> bool:
-    return bool(np.isfinite(x).all()) if isinstance(x, np.ndarray) else math.isfinite(x)

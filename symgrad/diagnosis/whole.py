@@ -7,7 +7,7 @@ The steps that the formula does not have are made from its function applications
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,25 +15,25 @@ import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
 from symgrad.comparison import Branch
-from symgrad.diagnosis.atoms import Atom, atoms_in, functions_of, spell_truth
+from symgrad.diagnosis.atoms import Atom, atoms_in, functions_of
 from symgrad.diagnosis.bench import Bench
-from symgrad.diagnosis.edits import Edit, search
+from symgrad.diagnosis.edits import search
+from symgrad.diagnosis.leaves import Leaf, Proposal, points_for
 from symgrad.diagnosis.scope import values_at
+from symgrad.diagnosis.spelling import spell_truth
 from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem
 from symgrad.lifting.expressions import Expression
-from symgrad.lifting.formulas import Symbolic, open_formula
+from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.text import Text
 
-__all__ = ["propose_whole", "write_whole"]
+__all__ = ["formula_text", "propose_whole"]
 
 
 def propose_whole(
-    problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Any, faults: Sequence[Any]
-) -> list[Any]:
+    problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Leaf, faults: Sequence[Any]
+) -> list[Proposal]:
     """The edits of a formula that make it right by value."""
-    from symgrad.diagnosis.repair import Proposal, points_for
-
     if not isinstance(leaf.formula, Symbolic):
         return []
     text = formula_text(leaf.formula)
@@ -67,7 +67,9 @@ def propose_whole(
 
 
 def _inputs(problem: Problem) -> list[str]:
-    return [n for n, v in problem.inputs.point.items() if isinstance(v, np.ndarray) and not v.ndim and v.dtype.kind == "f"]
+    return [
+        n for n, v in problem.inputs.point.items() if isinstance(v, np.ndarray) and not v.ndim and v.dtype.kind == "f"
+    ]
 
 
 def _applications(problem: Problem, bench: Bench, hand: ast.expr) -> Iterator[Atom]:
@@ -119,8 +121,3 @@ def formula_text(formula: Symbolic) -> str | None:
         return text if sp.simplify(Text(text).expression - expression) == 0 else None
     except (SymgradError, ValueError, TypeError):
         return None
-
-
-def write_whole(leaf: Any, edit: Edit) -> tuple[Any, str]:
-    """The formula with an edit made, and its text."""
-    return open_formula(edit.text, known=None), edit.text

@@ -135,9 +135,9 @@ def _cdist(t: Tracer, a: Any, out: Any, name: str) -> Any:
     x, y = t.step_of(a.x1), t.step_of(a.x2)
     sx, sy = b.shape(x), b.shape(y)
     difference = b.sub(b.reshape(x, (*sx[:-1], 1, sx[-1])), b.reshape(y, (*sy[:-2], 1, *sy[-2:])))
-    return layouts.norm(b, difference, a.p, -1, values=np.abs(double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :]))
-
-
+    return layouts.norm(
+        b, difference, a.p, -1, values=np.abs(double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :])
+    )
 
 
 # ------------------------------------------------------------------------------------------------ linear algebra

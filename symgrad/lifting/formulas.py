@@ -19,6 +19,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
+from symgrad.lifting.steps_text import Steps, are_steps
 from symgrad.lifting.text import Text
 from symgrad.program import Program, interpret, join, promote
 
@@ -191,10 +192,12 @@ def open_formula(
     ``stops`` says whether ``detach`` cuts; ``like`` is the kind of values for a function whose code does not tell.
     Raises `BadInput` for a thing that is no formula.
     """
-    if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed)):
+    if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed, Steps)):
         return thing
     if isinstance(thing, Program):
         return Given(thing)
+    if are_steps(thing):
+        return Steps(tuple(thing) if isinstance(thing, (list, tuple)) else thing)
     if isinstance(thing, str):
         return Symbolic(Text(thing, known))
     if isinstance(thing, (sp.Basic, sp.MatrixBase, sp.NDimArray)):

@@ -7,10 +7,10 @@ the names it refers to); `Function.run` runs it at a point and returns the Progr
 from __future__ import annotations
 
 import contextlib
-import contextlib
 import functools
 import inspect
 import linecache
+import random
 import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
@@ -28,6 +28,7 @@ from symgrad.program import Program
 __all__ = ["Function", "Run", "library_of"]
 
 
+_CHANCES = 8  # runs by which a coin's two sides show
 _FIRST = inspect.Parameter.POSITIONAL_ONLY
 
 
@@ -90,7 +91,7 @@ class Function:
             result = named(called(trace.ready(self.function), given, self.function))
             program = trace.program(result)
             values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
-        same_twice(values, self.plain(point, dtypes), trace)
+        same_again(values, lambda: self.plain(point, dtypes), trace)
         return Run(program, values)
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
@@ -178,10 +179,9 @@ def named(result: Any) -> dict[str, Any]:
     """The results by name: a mapping's keys, a tuple's places, ``output`` for a single value."""
     if isinstance(result, Mapping):
         return {str(k): v for k, v in result.items()}
-    if isinstance(result, tuple) and not hasattr(result, "_fields"):
-        return {str(k): v for k, v in enumerate(result)}
     if isinstance(result, tuple):
-        return dict(zip(result._fields, result, strict=True))
+        names = getattr(result, "_fields", range(len(result)))
+        return {str(k): v for k, v in zip(names, result, strict=True)}
     if result is None:
         raise WrongShape(
             "your function returned None.", instead="Return the value, or a mapping from input to gradient."
@@ -201,13 +201,30 @@ def plain(x: Any) -> np.ndarray:
     return np.asarray(x)
 
 
-def same_twice(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], trace: Tracer) -> None:
+def same_again(first: Mapping[str, np.ndarray], run: Callable[[], Mapping[str, np.ndarray]], trace: Tracer) -> None:
+    """Whether the code gives without a tracer what it gave under it; random numbers get more chances to differ."""
+    before = _generators()
+    _same(first, run(), trace)
+    if _generators() != before:
+        for _ in range(_CHANCES):
+            _same(first, run(), trace)
+
+
+def _generators() -> tuple[Any, ...]:
+    """The states of the random generators that everyone shares."""
+    numpy = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), numpy[1].tobytes(), numpy[2], random.getstate()  # type: ignore[index]
+
+
+def _same(first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], trace: Tracer) -> None:
     if first.keys() != second.keys():
         raise NotReproducible(f"one run returned {sorted(first)}, the next {sorted(second)}.")
     narrow = {step.dtype for step in trace.builder.steps} & {"float32", "complex64", "float16", "bfloat16"}
     for name in first:
         a, b = first[name], second[name]
-        if a.shape != b.shape or not _close(a, b, 0.1 if narrow & {"float16", "bfloat16"} else 1e-3 if narrow else 1e-9):
+        if a.shape != b.shape or not _close(
+            a, b, 0.1 if narrow & {"float16", "bfloat16"} else 1e-3 if narrow else 1e-9
+        ):
             raise NotReproducible(
                 f"two runs of the function at the same point gave different values of {name}: "
                 f"{_short(a)}, then {_short(b)}.",

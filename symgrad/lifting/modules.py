@@ -14,7 +14,7 @@ import torch
 
 from symgrad.errors import NotReproducible
 from symgrad.lifting import sources
-from symgrad.lifting.functions import Run, called, is_float_data, named, plain, same_twice
+from symgrad.lifting.functions import Run, called, is_float_data, named, plain, same_again
 from symgrad.lifting.tracing import Tracer
 
 __all__ = ["Module"]
@@ -70,7 +70,7 @@ class Module:
             program = trace.program(result)
             values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
         try:
-            same_twice(values, self.plain(point, dtypes), trace)
+            same_again(values, lambda: self.plain(point, dtypes), trace)
         except NotReproducible as error:
             raise self._random(error) from None
         return Run(program, values)

@@ -37,7 +37,7 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
     if not math.isfinite(x):
         return (sp.nan if x != x else sp.oo if x > 0 else -sp.oo), None
     value = Fraction(x)
-    if value.denominator <= 2**12:
+    if value.denominator <= 2**12 and abs(value) < 2**53:
         return sp.Rational(value.numerator, value.denominator), None
     digits, unit = _digits(repr(x))
     if digits >= _FULL:
@@ -67,10 +67,10 @@ def recognise(x: float) -> sp.Expr | None:
     ):
         ratio = y / scale
         for root in (1, 2, 3):
-            if not 1e-6 < ratio**root < 1e6:
+            if not 1e-6 < ratio < 1e6 or not 1e-6 < ratio**root < 1e6:
                 continue
             near = Fraction(ratio**root).limit_denominator(1000)
-            if near == 0 or near.numerator > 1000:
+            if near == 0 or near.numerator > 1000 or abs(float(near) / ratio**root - 1) > 1e-14:
                 continue
             candidate = sp.root(_rational(near), root) * factor
             if float(sp.N(candidate, 30)) == y:
@@ -110,5 +110,5 @@ def _digits(text: str) -> tuple[int, Fraction]:
     return len(parts.digits), Fraction(10) ** parts.exponent
 
 
-def _rational(x: Fraction) -> sp.Rational:
+def _rational(x: Fraction) -> sp.Expr:
     return sp.Rational(x.numerator, x.denominator)

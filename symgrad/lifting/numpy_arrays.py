@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from symgrad.lifting import numpy_functions
+from symgrad.lifting import numpy_functions, numpy_makers, numpy_table  # noqa: F401  # functions enter themselves
 from symgrad.lifting.choices import select
 from symgrad.lifting.memory import Memory
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
 from symgrad.ops.layouts import index_put_accumulate
 from symgrad.ops.scalars import OPS, find
-from symgrad.program import Index, Strided, dense, positions, size
+from symgrad.program import Strided, dense, positions, size
 
 if TYPE_CHECKING:
     from symgrad.lifting.tracing import Tracer
@@ -42,19 +42,20 @@ _PLAIN = frozenset(
 )
 # these look at values and return integers or truths
 _LOOKS = frozenset(
-    "argmax argmin argsort nonzero any all allclose array_equal array_equiv isclose count_nonzero digitize searchsorted "
-    "flatnonzero argwhere isnan isfinite isinf lexsort argpartition nanargmax nanargmin isposinf isneginf".split()
+    "argmax argmin argsort nonzero any all allclose array_equal array_equiv isclose count_nonzero digitize "
+    "searchsorted flatnonzero argwhere isnan isfinite isinf lexsort argpartition nanargmax nanargmin isposinf "
+    "isneginf".split()
 )
 # views of one array
 _VIEWS = frozenset(
     "transpose reshape ravel swapaxes moveaxis rollaxis expand_dims squeeze diagonal broadcast_to flip fliplr flipud "
     "rot90 sliding_window_view matrix_transpose permute_dims atleast_1d atleast_2d atleast_3d".split()
 )
-_SPLITS = frozenset("split array_split vsplit hsplit dsplit unstack broadcast_arrays".split())
+_SPLITS = frozenset("split array_split vsplit hsplit dsplit unstack".split())
 # arrays of moved entries, with the arguments that are values although they may be plain numbers
 _LAYOUT: dict[str, tuple[Any, ...]] = dict.fromkeys(
     "concatenate concat stack vstack hstack column_stack dstack row_stack diag tril triu repeat tile roll take "
-    "take_along_axis delete diagflat copy compress extract block meshgrid resize transpose reshape".split(),
+    "take_along_axis delete diagflat copy compress extract block meshgrid resize broadcast_arrays".split(),
     (),
 )
 _LAYOUT |= {"where": (1, 2, "x", "y"), "select": (1, 2, "choicelist", "default"), "append": (1, "values")}
@@ -73,14 +74,21 @@ class Arrays:
         return type(x) is TracedArray
 
     def new(self, value: Any, step: int) -> TracedArray:
-        """A fresh array, with memory of its own."""
+        """A fresh array, with memory of its own, laid out as NumPy laid it out."""
         b = self.tracer.builder
-        dtype = str(value.dtype)
+        dtype, shape = str(value.dtype), value.shape
         if b.dtype(step) != dtype:
             step = b.cast(step, dtype)
-        if b.shape(step) != value.shape:
-            step = b.reshape(step, value.shape)
-        return TracedArray(self.tracer, value, Memory.holding(b, step), Strided(0, dense(value.shape)), step)
+        if b.shape(step) != shape:
+            step = b.reshape(step, shape)
+        index = Strided(0, dense(shape))
+        if isinstance(value, np.ndarray) and not value.flags.c_contiguous:
+            value = value.copy(order="K")  # dense, in the same order of axes
+            index = self._index(value)
+        return TracedArray(self.tracer, value, Memory(value.size, step, index), index, step)
+
+    def _index(self, value: np.ndarray, offset: int = 0) -> Strided:
+        return Strided(offset, tuple(s // value.itemsize for s in value.strides))
 
     def step(self, x: TracedArray) -> int:
         if x.tracer is not self.tracer:
@@ -123,45 +131,18 @@ class Arrays:
 
     # ------------------------------------------------------------------------------------ views
     def view(self, x: TracedArray, change: Callable[[np.ndarray], Any]) -> Any:
-        """A layout operation of one array: a view shares its memory, a copy has its own."""
+        """A layout operation of one array: a view shares its memory, as the real one does; a copy has its own."""
         base = np.asarray(x.value)
         value = change(base)
-        probe = np.empty(base.shape, dtype=np.uint8)
-        moved = np.asarray(change(probe))
-        shares = isinstance(value, np.ndarray) and moved.size > 0 and np.may_share_memory(moved, probe)
-        if shares and isinstance(x.index, Strided):
-            offset = moved.__array_interface__["data"][0] - probe.__array_interface__["data"][0]
-            index = self._compose(x, x.index, offset, moved.strides, moved.shape)
-            if index is not None:
-                return TracedArray(self.tracer, value, x.memory, index)
-        where = np.asarray(change(np.arange(1, base.size + 1).reshape(base.shape))).reshape(-1)
-        if shares:
-            return TracedArray(self.tracer, value, x.memory, positions(x.index, base.shape)[where - 1])
-        return self.new(value, self.tracer.at_line().pick([self.step(x)], where, np.shape(value)))
-
-    def _compose(self, x: TracedArray, inner: Strided, offset: int, strides: Any, shape: Any) -> Index | None:
-        """The index of a view of a view, where both are affine and the outer one moves along the inner one's axes."""
-        here = dense(x.value.shape)
-        if inner.strides == here:
-            return Strided(inner.offset + offset, tuple(strides))
-        axes = [k for k, n in enumerate(x.value.shape) if n > 1]
-        place, start, rest = {}, inner.offset, offset
-        for k in axes:
-            place[k], rest = divmod(rest, here[k])
-            start += place[k] * inner.strides[k]
-        out = []
-        for s, n in zip(strides, shape, strict=True):
-            if n <= 1 or s == 0:
-                out.append(0)
-                continue
-            k = next((k for k in axes if s % here[k] == 0), None)
-            if k is None:
-                return None
-            times = s // here[k]
-            if not 0 <= place[k] + times * (n - 1) < x.value.shape[k]:
-                return None  # the outer axis runs over the end of the inner one
-            out.append(inner.strides[k] * times)
-        return Strided(start, tuple(out))
+        if base is x.value and isinstance(value, np.ndarray) and value.size and np.may_share_memory(value, base):
+            moved = value.__array_interface__["data"][0] - base.__array_interface__["data"][0]
+            return TracedArray(
+                self.tracer, value, x.memory, self._index(value, x.index.offset + moved // base.itemsize)
+            )
+        places = np.empty_like(base, dtype=np.int64)  # laid out alike: order="K" looks at it
+        places[...] = np.arange(1, base.size + 1).reshape(base.shape)
+        where = np.asarray(change(places))
+        return self.new(value, self.tracer.at_line().pick([self.step(x)], where.reshape(-1), where.shape))
 
     # ------------------------------------------------------------------------------------ writes
     def write(self, x: TracedArray, key: Any, value: Any) -> None:
@@ -182,7 +163,8 @@ class Arrays:
         """The array that an operation writes to; it must be one whose writes are seen."""
         if type(target) is not TracedArray:
             raise self.tracer.lost(
-                f"{what} writes into an array made outside of the function, which", "Make the array inside the function."
+                f"{what} writes into an array made outside of the function, which",
+                "Make the array inside the function.",
             )
         return target
 
@@ -312,7 +294,9 @@ class Arrays:
     def astype(self, x: TracedArray, dtype: np.dtype) -> Any:
         value = x.value.astype(dtype)
         if dtype.kind not in "fc":
-            self.tracer.guard("ne" if dtype.kind == "b" else "trunc", [x, 0.0] if dtype.kind == "b" else [x], None, value)
+            self.tracer.guard(
+                "ne" if dtype.kind == "b" else "trunc", [x, 0.0] if dtype.kind == "b" else [x], None, value
+            )
             return value
         return self.new(value, self.tracer.at_line().cast(self.step(x), str(dtype)))
 
@@ -332,8 +316,8 @@ class Arrays:
                 axis = options.get("axis", next((a for a in args[1:] if isinstance(a, int)), None))
                 trace.guard(name, seen, axis, plain if not isinstance(plain, tuple) else np.stack(plain))
             return plain
-        if name in numpy_functions.FUNCTIONS:
-            return numpy_functions.call(self, name, args, options)
+        if name in numpy_table.FUNCTIONS:
+            return numpy_table.call(self, name, args, options)
         if name in _VIEWS and args and type(args[0]) is TracedArray:
             return self.view(args[0], lambda q: function(q, *args[1:], **options))
         if name in _SPLITS and type(args[0]) is TracedArray:
@@ -367,11 +351,10 @@ class Arrays:
             return np.arange(count - n + 1, count + 1).reshape(b.shape(step))[()]
 
         moved = function(
-            *(place(a, k in values) for k, a in enumerate(args)), **{k: place(v, k in values) for k, v in options.items()}
+            *(place(a, k in values) for k, a in enumerate(args)),
+            **{k: place(v, k in values) for k, v in options.items()},
         )
-        plain = function(
-            *self.tracer.value_of(list(args)), **{k: self.tracer.value_of(v) for k, v in options.items()}
-        )
+        plain = function(*self.tracer.value_of(list(args)), **{k: self.tracer.value_of(v) for k, v in options.items()})
         many = isinstance(moved, (list, tuple))
         made = [
             self.new(v, b.pick(steps, np.asarray(w), np.shape(w)))
@@ -398,9 +381,9 @@ class Arrays:
         if isinstance(function, type) and issubclass(function, np.generic) and traced:
             return self.array(args[0], function, copy=True)
         if function in (np.full, np.linspace) and trace.is_traced([*args, *options.values()]):
-            return numpy_functions.call(self, function.__name__, args, options)
+            return numpy_table.call(self, function.__name__, args, options)
         if function is np.vectorize and args:
-            return numpy_functions.vectorized(self, trace.ready(args[0]))
+            return numpy_makers.vectorized(self, trace.ready(args[0]))
         return NotImplemented
 
     def array(self, x: Any, dtype: Any = None, *, copy: bool = False) -> Any:

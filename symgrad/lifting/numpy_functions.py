@@ -6,47 +6,17 @@ A function's signature here is NumPy's; an option that it does not have is an op
 from __future__ import annotations
 
 import functools
-import inspect
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symgrad.lifting.traced_array import TracedArray
+from symgrad.lifting.numpy_table import entry
 from symgrad.ops import layouts
-from symgrad.program import size
 
 if TYPE_CHECKING:
     from symgrad.lifting.numpy_arrays import Arrays
-
-__all__ = ["FUNCTIONS", "call", "vectorized"]
-
-FUNCTIONS: dict[str, Callable[..., Any]] = {}
-
-
-def _entry(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
-        for name in names:
-            FUNCTIONS[name] = function
-        return function
-
-    return enter
-
-
-@functools.cache
-def _signature(name: str) -> inspect.Signature:
-    return inspect.signature(FUNCTIONS[name])
-
-
-def call(a: Arrays, name: str, args: Any, options: Any) -> Any:
-    """Call ``numpy.name`` on traced arguments; `UnknownOperation` for options that it is not known with."""
-    try:
-        _signature(name).bind(a, *args, **options)
-    except TypeError as error:
-        raise a.tracer.unknown(f"numpy.{name} ({error})") from None
-    return FUNCTIONS[name](a, *args, **options)
-
 
 # ------------------------------------------------------------------------------------------------ reductions
 
@@ -61,18 +31,18 @@ def _reduced(a: Arrays, x: Any, axis: Any, keepdims: bool, value: Callable, step
     return a.new(value(x.value, axis=axes, keepdims=keepdims), step(a.tracer.builder, a.step(x), axes, keepdims))
 
 
-@_entry("sum")
+@entry("sum")
 def _sum(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
     x = x if where is True else np.where(where, a.wrap(x), 0.0)
     return _reduced(a, x, axis, keepdims, np.sum, lambda b, s, ax, keep: b.sum(s, ax, keep), dtype)
 
 
-@_entry("mean")
+@entry("mean")
 def _mean(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
     return _reduced(a, x, axis, keepdims, np.mean, layouts.mean, dtype)
 
 
-@_entry("average")
+@entry("average")
 def _average(a: Arrays, x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
     x = a.wrap(x)
     if weights is None:
@@ -84,7 +54,7 @@ def _average(a: Arrays, x: Any, axis: Any = None, weights: Any = None, *, keepdi
     return np.sum(x * w, axis=axis, keepdims=keepdims) / np.sum(w, axis=axis, keepdims=keepdims)
 
 
-@_entry("var")
+@entry("var")
 def _var(
     a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, ddof: Any = 0, correction: Any = None, keepdims=False
 ) -> Any:
@@ -93,12 +63,12 @@ def _var(
     return _reduced(a, x, axis, keepdims, value, lambda b, s, ax, keep: layouts.var(b, s, ax, keep, ddof), dtype)
 
 
-@_entry("std")
+@entry("std")
 def _std(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
     return np.sqrt(_var(a, x, axis, dtype, **options))
 
 
-@_entry("prod")
+@entry("prod")
 def _prod(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
     return _reduced(a, x, axis, keepdims, np.prod, layouts.prod, dtype)
 
@@ -114,11 +84,11 @@ def _extreme(largest: bool) -> Callable[..., Any]:
     return reduce
 
 
-_entry("max", "amax")(_extreme(True))
-_entry("min", "amin")(_extreme(False))
+entry("max", "amax")(_extreme(True))
+entry("min", "amin")(_extreme(False))
 
 
-@_entry("ptp")
+@entry("ptp")
 def _ptp(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
 
@@ -133,20 +103,20 @@ def _running(plain: Callable[..., Any], step: Callable[..., int]) -> Callable[..
     return run
 
 
-_entry("cumsum")(_running(np.cumsum, layouts.cumsum))
-_entry("cumprod")(_running(np.cumprod, layouts.cumprod))
+entry("cumsum")(_running(np.cumsum, layouts.cumsum))
+entry("cumprod")(_running(np.cumprod, layouts.cumprod))
 
 
-@_entry("norm", "vector_norm")
+@entry("norm", "vector_norm")
 def _norm(a: Arrays, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = a.wrap(x)
     axes = _axes(axis)
     matrix = ord is not None and len(axes if axes is not None else x.shape) == 2
     if (matrix and ord != "fro") or (isinstance(ord, str) and not matrix) or ord == 0:
         raise a.tracer.unknown(f"numpy.linalg.norm(ord={ord!r}) of a {'matrix' if matrix else 'vector'}")
-    p = 2 if ord in (None, "fro") else ord
+    p: Any = 2 if ord in (None, "fro") else ord
     flat = axes[0] if axes is not None and len(axes) == 1 else axes
-    value = np.linalg.norm(x.value, ord, flat, keepdims)
+    value = np.linalg.norm(x.value, ord, flat, keepdims)  # type: ignore[call-overload]
     if p == 1 or math.isinf(p) or p % 2:
         a.tracer.guard("sign", [x], None, np.sign(x.value))
     b = a.tracer.builder
@@ -156,32 +126,32 @@ def _norm(a: Arrays, x: Any, ord: Any = None, axis: Any = None, keepdims: bool =
 # ------------------------------------------------------------------------------------------------ products
 
 
-@_entry("dot")
+@entry("dot")
 def _dot(a: Arrays, x: Any, y: Any) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     if not x.ndim or not y.ndim:
         return np.multiply(x, y)
-    product = np.matmul(x, y) if y.ndim <= 2 else np.tensordot(x, y, (-1, -2))
+    product: Any = np.matmul(x, y) if y.ndim <= 2 else np.tensordot(x, y, (-1, -2))
     return a.new(np.dot(x.value, y.value), a.step(product))
 
 
-@_entry("vdot")
+@entry("vdot")
 def _vdot(a: Arrays, x: Any, y: Any) -> Any:
     return np.matmul(np.conjugate(a.wrap(x).ravel()), a.wrap(y).ravel())
 
 
-@_entry("inner")
+@entry("inner")
 def _inner(a: Arrays, x: Any, y: Any) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     return np.multiply(x, y) if not x.ndim or not y.ndim else np.tensordot(x, y, (-1, -1))
 
 
-@_entry("outer")
+@entry("outer")
 def _outer(a: Arrays, x: Any, y: Any) -> Any:
     return np.multiply(a.wrap(x).reshape(-1, 1), a.wrap(y).reshape(1, -1))
 
 
-@_entry("kron")
+@entry("kron")
 def _kron(a: Arrays, x: Any, y: Any) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     n = max(x.ndim, y.ndim)
@@ -190,7 +160,7 @@ def _kron(a: Arrays, x: Any, y: Any) -> Any:
     return np.multiply.outer(x, y).transpose(order).reshape([p * q for p, q in zip(x.shape, y.shape)])
 
 
-@_entry("einsum")
+@entry("einsum")
 def _einsum(a: Arrays, spec: str, *operands: Any, optimize: Any = None) -> Any:
     if not isinstance(spec, str):
         raise a.tracer.unknown("numpy.einsum without a string of subscripts")
@@ -199,7 +169,7 @@ def _einsum(a: Arrays, spec: str, *operands: Any, optimize: Any = None) -> Any:
     return a.new(value, layouts.einsum(a.tracer.builder, spec, *(a.step(x) for x in xs)))
 
 
-@_entry("tensordot")
+@entry("tensordot")
 def _tensordot(a: Arrays, x: Any, y: Any, axes: Any = 2) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     if not isinstance(axes, int):
@@ -208,12 +178,12 @@ def _tensordot(a: Arrays, x: Any, y: Any, axes: Any = 2) -> Any:
     return a.new(value[()], layouts.tensordot(a.tracer.builder, a.step(x), a.step(y), axes))
 
 
-@_entry("multi_dot")
+@entry("multi_dot")
 def _multi_dot(a: Arrays, arrays: Any) -> Any:
     return functools.reduce(np.matmul, arrays)
 
 
-@_entry("matrix_power")
+@entry("matrix_power")
 def _matrix_power(a: Arrays, x: Any, n: int) -> Any:
     if n == 0:
         return np.broadcast_to(np.eye(x.shape[-1]), x.shape).copy()
@@ -229,18 +199,18 @@ def _convolution(which: str, default: str) -> Callable[..., Any]:
     return run
 
 
-_entry("convolve")(_convolution("convolve", "full"))
-_entry("correlate")(_convolution("correlate", "valid"))
+entry("convolve")(_convolution("convolve", "full"))
+entry("correlate")(_convolution("correlate", "valid"))
 
 
-@_entry("cross")
+@entry("cross")
 def _cross(a: Arrays, x: Any, y: Any, axis: int = -1) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     value = np.cross(x.value, y.value, axis=axis)
     return a.new(value, layouts.cross(a.tracer.builder, a.step(x), a.step(y), axis))
 
 
-@_entry("trace")
+@entry("trace")
 def _trace(a: Arrays, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.diagonal(a.wrap(x), offset, axis1, axis2).sum(-1)
 
@@ -248,7 +218,7 @@ def _trace(a: Arrays, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -
 # ------------------------------------------------------------------------------------------------ choices and order
 
 
-@_entry("clip")
+@entry("clip")
 def _clip(a: Arrays, x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     low, high = a_min if min is None else min, a_max if max is None else max
     x = a.wrap(x)
@@ -256,14 +226,14 @@ def _clip(a: Arrays, x: Any, a_min: Any = None, a_max: Any = None, *, min: Any =
     return x if high is None else np.minimum(x, high)
 
 
-@_entry("sort")
+@entry("sort")
 def _sort(a: Arrays, x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Any:
     x = a.wrap(x)
     x, axis = (x.ravel(), 0) if axis is None else (x, axis)
     return np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis)
 
 
-@_entry("median")
+@entry("median")
 def _median(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     x = a.wrap(x)
     if not isinstance(axis, int):
@@ -275,7 +245,7 @@ def _median(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> A
     return np.mean(np.take(ordered, [(n - 1) // 2, n // 2], axis), axis=axis, keepdims=keepdims)
 
 
-@_entry("nan_to_num")
+@entry("nan_to_num")
 def _nan_to_num(a: Arrays, x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
     x = a.wrap(x)
     finite = np.isfinite(x)
@@ -283,14 +253,14 @@ def _nan_to_num(a: Arrays, x: Any, copy: bool = True, nan: float = 0.0, posinf: 
     return x.copy() if np.all(finite) else np.where(finite, x, replaced)
 
 
-@_entry("round", "around")
+@entry("round", "around")
 def _round(a: Arrays, x: Any, decimals: int = 0) -> Any:
     x = a.wrap(x)
     value = np.round(x.value, decimals)
     return a.new(value, a.tracer.piecewise("round", [a.step(x)], value, str(value.dtype), decimals))
 
 
-@_entry("sinc")
+@entry("sinc")
 def _sinc(a: Arrays, x: Any) -> Any:
     x = a.wrap(x)
     y = np.pi * np.where(x == 0, 1.0e-20, x)
@@ -304,7 +274,7 @@ def _slice(x: Any, axis: int, *bounds: Any) -> Any:
     return x[(*(slice(None),) * (axis % x.ndim), slice(*bounds))]
 
 
-@_entry("diff")
+@entry("diff")
 def _diff(a: Arrays, x: Any, n: int = 1, axis: int = -1) -> Any:
     x = a.wrap(x)
     for _ in range(n):
@@ -312,7 +282,7 @@ def _diff(a: Arrays, x: Any, n: int = 1, axis: int = -1) -> Any:
     return x
 
 
-@_entry("gradient")
+@entry("gradient")
 def _gradient(a: Arrays, x: Any, spacing: float = 1.0, *, axis: Any = None) -> Any:
     x = a.wrap(x)
     if (x.ndim > 1 and not isinstance(axis, int)) or np.ndim(a.tracer.value_of(spacing)):
@@ -324,8 +294,8 @@ def _gradient(a: Arrays, x: Any, spacing: float = 1.0, *, axis: Any = None) -> A
     return np.concatenate([first, inner, last], axis=k)
 
 
-@_entry("trapezoid", "trapz")
-def _trapezoid(a: Arrays, y: Any, x: Any = None, dx: float = 1.0, axis: int = -1) -> Any:
+@entry("trapezoid", "trapz")
+def _trapezoid(a: Arrays, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = a.wrap(y)
     if x is not None:
         x = a.wrap(x)
@@ -335,7 +305,7 @@ def _trapezoid(a: Arrays, y: Any, x: Any = None, dx: float = 1.0, axis: int = -1
     return (dx * (_slice(y, axis, 1, None) + _slice(y, axis, None, -1)) / 2.0).sum(axis)
 
 
-@_entry("polyval")
+@entry("polyval")
 def _polyval(a: Arrays, p: Any, x: Any) -> Any:
     total = np.zeros_like(a.wrap(x))
     for coefficient in p if a.tracer.is_traced(p) else np.asarray(p):
@@ -343,7 +313,7 @@ def _polyval(a: Arrays, p: Any, x: Any) -> Any:
     return total
 
 
-@_entry("cov")
+@entry("cov")
 def _cov(a: Arrays, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
     m = a.wrap(m)
     if y is not None:
@@ -355,132 +325,10 @@ def _cov(a: Arrays, m: Any, y: Any = None, rowvar: bool = True, bias: bool = Fal
     return product / float(count)
 
 
-@_entry("apply_along_axis")
+@entry("apply_along_axis")
 def _apply_along_axis(a: Arrays, func1d: Any, axis: int, arr: Any, *args: Any, **options: Any) -> Any:
-    x = np.moveaxis(a.wrap(arr), axis, -1)
+    arr = a.wrap(arr)
+    x = np.moveaxis(arr, axis, -1)
     rows = [a.wrap(func1d(row, *args, **options)) for row in x.reshape((-1, x.shape[-1]))]
     out = np.stack(rows).reshape(x.shape[:-1] + rows[0].shape)
     return np.moveaxis(out, -1, axis) if rows[0].ndim else out
-
-
-def vectorized(a: Arrays, function: Callable[..., Any]) -> Callable[..., Any]:
-    """``np.vectorize(function)``: called entry by entry."""
-
-    def run(*args: Any) -> Any:
-        arrays = np.broadcast_arrays(*(a.wrap(x) for x in args))
-        entries = [function(*parts) for parts in zip(*(x.ravel() for x in arrays), strict=True)]
-        return a.array(entries).reshape(arrays[0].shape)
-
-    return run
-
-
-# ------------------------------------------------------------------------------------------------ making arrays
-
-
-def _like(value: float) -> Callable[..., Any]:
-    def make(a: Arrays, x: Any, dtype: Any = None, *, shape: Any = None, order: Any = "K", subok: bool = True) -> Any:
-        return _filled(a, x, value, dtype, shape)
-
-    return make
-
-
-def _filled(a: Arrays, x: Any, value: Any, dtype: Any, shape: Any) -> Any:
-    dtype = np.dtype(x.dtype if dtype is None else dtype)
-    out = np.full(x.shape if shape is None else shape, a.tracer.value_of(value), dtype)
-    if dtype.kind not in "fc":
-        return out
-    b = a.tracer.builder
-    return a.new(out, b.broadcast(b.cast(a.tracer.step_of(value, str(dtype)), str(dtype)), out.shape))
-
-
-_entry("zeros_like", "empty_like")(_like(0.0))
-_entry("ones_like")(_like(1.0))
-
-
-@_entry("full_like")
-def _full_like(a: Arrays, x: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
-    return _filled(a, x, fill_value, dtype, shape)
-
-
-@_entry("full")
-def _full(a: Arrays, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
-    value = a.wrap(fill_value)
-    return np.broadcast_to(value if dtype is None else value.astype(dtype), shape).copy()
-
-
-@_entry("linspace")
-def _linspace(a: Arrays, start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
-    start, stop = a.wrap(start), a.wrap(stop)
-    dtype = np.result_type(start.value, stop.value, float(num))
-    k = np.arange(num, dtype=dtype).reshape((-1,) + (1,) * max(start.ndim, stop.ndim))
-    return k * ((stop - start) / max(num - 1 if endpoint else num, 1)) + start
-
-
-@_entry("fill_diagonal")
-def _fill_diagonal(a: Arrays, x: TracedArray, val: Any, wrap: bool = False) -> None:
-    if x.ndim != 2 or wrap:
-        raise a.tracer.unknown("numpy.fill_diagonal of more than a matrix")
-    k = np.arange(min(x.shape))
-    x[k, k] = val
-
-
-@_entry("copyto")
-def _copyto(a: Arrays, dst: TracedArray, src: Any, casting: str = "same_kind", where: Any = True) -> None:
-    if type(dst) is not TracedArray:
-        raise a.tracer.lost("numpy.copyto into an array made outside of the function", "Make it inside the function.")
-    if where is True:
-        dst[...] = src
-    else:
-        mask = np.broadcast_to(where, dst.shape)
-        dst[mask] = np.broadcast_to(a.wrap(src), dst.shape)[mask]
-
-
-# ------------------------------------------------------------------------------------------------ linear algebra
-
-
-def _square(a: Arrays, x: TracedArray) -> tuple[int, tuple[int, ...]]:
-    """The step of a batch of square matrices, (batch, n, n), and the batch's shape."""
-    n = x.shape[-1]
-    return a.tracer.builder.reshape(a.step(x), (size(x.shape[:-2]), n, n)), x.shape[:-2]
-
-
-def _matrix_function(op: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any) -> Any:
-        b, x = a.tracer.builder, a.wrap(x)
-        square, _ = _square(a, x)
-        return a.new(function(x.value), b.reshape(b.emit(op, (square,), None, b.shape(square)), x.shape))
-
-    return run
-
-
-_entry("inv")(_matrix_function("inverse", np.linalg.inv))
-_entry("cholesky")(_matrix_function("cholesky", np.linalg.cholesky))
-
-
-@_entry("det")
-def _det(a: Arrays, x: Any) -> Any:
-    b, x = a.tracer.builder, a.wrap(x)
-    square, batch = _square(a, x)
-    return a.new(np.linalg.det(x.value), b.reshape(b.emit("det", (square,), None, (size(batch),)), batch))
-
-
-@_entry("slogdet")
-def _slogdet(a: Arrays, x: Any) -> Any:
-    b, x = a.tracer.builder, a.wrap(x)
-    square, batch = _square(a, x)
-    found = np.linalg.slogdet(x.value)
-    b.guard("sign", [b.reshape(b.emit("det", (square,), None, (size(batch),)), batch)], None, found.sign)
-    step = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),)), batch)
-    return type(found)(found.sign, a.new(found.logabsdet, step))
-
-
-@_entry("solve")
-def _solve(a: Arrays, x: Any, y: Any) -> Any:
-    b, x, y = a.tracer.builder, a.wrap(x), a.wrap(y)
-    value = np.linalg.solve(x.value, y.value)
-    columns = value.shape if y.ndim > 1 else (*value.shape, 1)
-    batch, n = columns[:-2], x.shape[-1]
-    square = b.reshape(b.broadcast(a.step(x), (*batch, n, n)), (size(batch), n, n))
-    right = a.step(y) if y.ndim > 1 else b.reshape(a.step(y), (n, 1))
-    right = b.reshape(b.broadcast(right, columns), (size(batch), *columns[-2:]))
-    return a.new(value, b.reshape(b.emit("solve", (square, right), None, b.shape(right)), value.shape))

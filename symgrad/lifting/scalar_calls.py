@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -142,7 +143,10 @@ def _look(t: Tracer, function: Any, x: Any) -> Any:
 @_entry(math.modf)
 def _modf(t: Tracer, function: Any, x: Any) -> Any:
     x = _scalar(t, x)
-    return (x - math.trunc(x), float(math.trunc(x))) if type(x) is TracedFloat else function(x)
+    if type(x) is not TracedFloat:
+        return function(x)
+    whole = float(math.trunc(x))
+    return t.scalar_arithmetic("sub", operator.sub, x, whole), whole
 
 
 # ------------------------------------------------------------------------------------------------ builtins

@@ -27,7 +27,7 @@ import numpy as np
 import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
-from symgrad.lifting.aten import is_float
+from symgrad.lifting.aten import dtype_of, is_float
 from symgrad.lifting.instrument import _TRACE, _Rewriter
 from symgrad.lifting.pasted import Pasted
 from symgrad.lifting.torch_modes import Dispatch, Functions, floats, quiet
@@ -448,7 +448,7 @@ class ScriptTracer(Tracer):
     def _from_input(self, name: str, value: Any) -> Any:
         """The input ``name`` in the form of the value that stood there."""
         if isinstance(value, torch.Tensor):
-            dtype, shape = self.tensors.dtype(value), tuple(value.shape)
+            dtype, shape = dtype_of(value), tuple(value.shape)
         elif type(value) is float:
             dtype, shape = "float64", ()
         else:
@@ -495,7 +495,7 @@ class ScriptTracer(Tracer):
             with quiet(), torch.no_grad():
                 x.copy_(torch.as_tensor(self.values[name]).reshape(x.shape))
         self.builder.source = None
-        self.tensors.put(x, self._shared(name, tuple(x.shape), self.tensors.dtype(x)))
+        self.tensors.put(x, self._shared(name, tuple(x.shape), dtype_of(x)))
         return self.tensors.step(x)
 
     def changed(self, x: torch.Tensor) -> None:
@@ -510,7 +510,7 @@ class ScriptTracer(Tracer):
         if name in self.values:
             with quiet(), torch.no_grad():
                 x.copy_(torch.as_tensor(self.values[name]).reshape(x.shape))
-        step = self.builder.input(name, tuple(x.shape), self.tensors.dtype(x))
+        step = self.builder.input(name, tuple(x.shape), dtype_of(x))
         memory.write(self.builder, Strided(x.storage_offset(), tuple(x.stride())), tuple(x.shape), step)
         self._enter(Leaf(x, step, True, self.tensors.value(x).copy()))
 
@@ -583,7 +583,7 @@ class ScriptTracer(Tracer):
         node = self.tensors.step(x) if node is None else node
         value = self.tensors.value(g).copy()
         name = f"autograd {len(self.results)}"
-        step = self.builder.input(name, tuple(g.shape), self.tensors.dtype(g))
+        step = self.builder.input(name, tuple(g.shape), dtype_of(g))
         self.tensors.put(g, step)
         self.names.setdefault(id(g), f"{self.names.get(id(x), 'x')}.grad")
         self.results.append(AutogradResult(len(self.calls) - 1, x, node, step, value))

@@ -104,7 +104,9 @@ class _Statement:
 
 def _joined(lines: list[str], first: int, last: int, start: int, stop: int) -> _Statement:
     """Lines ``first`` to ``last`` of a file (from 1), from column ``start`` to ``stop``, without comments or breaks."""
-    parts = [_uncommented(line.rstrip("\n")) if first != last else line.rstrip("\n") for line in lines[first - 1 : last]]
+    parts = [
+        _uncommented(line.rstrip("\n")) if first != last else line.rstrip("\n") for line in lines[first - 1 : last]
+    ]
     parts[-1] = parts[-1][: _characters(lines[last - 1], stop)]
     text, starts = "", []
     for k, part in enumerate(parts):
@@ -207,5 +209,3 @@ def place(source: Source | None) -> str | None:
         return head + source.text
     start, stop = source.span
     return f"{head}{source.text}\n{' ' * (len(head) + start)}{'^' * max(1, stop - start)}"
-
-

@@ -7,7 +7,6 @@ reads run with the modes off.
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput
-from symgrad.lifting import aten
+from symgrad.lifting import aten, aten_entries, aten_networks  # noqa: F401  # rules enter themselves
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
 
@@ -48,11 +47,20 @@ def _decompositions() -> dict[Any, Any]:
     return {**torch._decomp.decomposition_table, **torch._decomp.core_aten_decompositions()}
 
 
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
+class quiet:  # a context manager, used as a verb; a class, for it is entered for every operation
     """A block in which the tracer's own torch operations are not seen."""
-    with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
-        yield
+
+    __slots__ = ("_dispatch", "_function")
+
+    def __enter__(self) -> None:
+        self._function = torch._C.DisableTorchFunction()
+        self._function.__enter__()
+        self._dispatch = torch._C._DisableTorchDispatch()
+        self._dispatch.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._dispatch.__exit__(*error)
+        self._function.__exit__(*error)
 
 
 def floats(items: Any) -> Iterator[torch.Tensor]:
@@ -83,13 +91,14 @@ class Functions(TorchFunctionMode):
             out = bridge(self.tracer, func, args, kwargs)
             if out is not NotImplemented:
                 return out
-        if any(type(a) in _TRACED for a in (*args, *kwargs.values())) or (
-            any(isinstance(a, (list, tuple)) and self.tracer.is_traced(a) for a in (*args, *kwargs.values()))
-        ):
-            tensors = self.tracer.tensors
-            like = next(floats((*args, *kwargs.values())), None)
-            args = tuple(tensors.tensor(a, like) for a in args)
-            kwargs = {k: tensors.tensor(v, like) for k, v in kwargs.items()}
+        tensors = self.tracer.tensors
+        for a in (*args, *kwargs.values()):
+            kind = type(a)
+            if kind in _TRACED or (kind in (list, tuple) and tensors.holds_numbers(a)):
+                like = next(floats((*args, *kwargs.values())), None)
+                args = tuple(tensors.tensor(a, like) for a in args)
+                kwargs = {k: tensors.tensor(v, like) for k, v in kwargs.items()}
+                break
         return func(*args, **kwargs)
 
 
@@ -138,7 +147,7 @@ def _leaving(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     if not _followed(t, args):
         return NotImplemented
     x, name, tensors = args[0], func.__name__, t.tensors
-    with torch._C.DisableTorchFunction(), torch._C._DisableTorchDispatch():
+    with quiet():
         if name == "__format__":
             return format(x, *args[1:])
         if name in ("__int__", "__index__"):
@@ -195,11 +204,15 @@ class Dispatch(TorchDispatchMode):
         super().__init__()
         self.tracer = tracer
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and torch's wrapper would cost as much as an operation
+
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
         tensors = self.tracer.tensors
         name, target = _named(func)
-        known = any(tensors.is_known(x) for x in floats((*args, *kwargs.values())))
+        known = tensors.any_known(args) or (bool(kwargs) and tensors.any_known(kwargs.values()))
         if target is not None:
             x = kwargs.get(target[1]) if target[0] is None else args[target[0]] if target[0] < len(args) else None
             if x is None or isinstance(x, (list, tuple)):
@@ -231,7 +244,7 @@ class Dispatch(TorchDispatchMode):
     def _look(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         t = self.tracer
         out = func(*args, **kwargs)
-        dtype = next((t.tensors.dtype(x) for x in floats(args)), None)
+        dtype = next((aten.dtype_of(x) for x in floats(args)), None)
         seen = [
             t.step_of(a, dtype)
             for a in args
@@ -257,7 +270,9 @@ class Dispatch(TorchDispatchMode):
         if decomposition is None and func._can_decompose():
             decomposition = func.decompose
         if decomposition is None:
-            raise t.unknown(f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags)
+            raise t.unknown(
+                f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
+            )
         with self:
             again = decomposition(*args, **kwargs)
         if again is NotImplemented:
@@ -270,12 +285,10 @@ class Dispatch(TorchDispatchMode):
 
     def _record(self, out: Any, steps: Any, name: str) -> None:
         """Every float result carries its step: one that does not would pass for a constant."""
-        pairs = zip(out, steps, strict=True) if isinstance(out, (list, tuple)) else [(out, steps)]
-        b = self.tracer.builder
-        for x, step in pairs:
-            if not isinstance(x, torch.Tensor) or not x.numel() or step is aten.PLAIN:
+        for x, step in zip(out, steps, strict=True) if isinstance(out, (list, tuple)) else ((out, steps),):
+            if step is aten.PLAIN or not isinstance(x, torch.Tensor) or not x.numel():
                 continue
-            if not isinstance(step, int) or b.shape(step) != tuple(x.shape):
+            if not isinstance(step, int) or self.tracer.builder.shape(step) != tuple(x.shape):
                 raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
             self.tracer.tensors.put(x, step)
 
@@ -283,7 +296,7 @@ class Dispatch(TorchDispatchMode):
         """The operation is run on a copy, out of place, and its result written over ``x``."""
         t, tensors = self.tracer, self.tracer.tensors
         b = t.at_line()
-        word, dtype = name.removesuffix("_"), tensors.dtype(x)
+        word, dtype = name.removesuffix("_"), aten.dtype_of(x)
         if not aten.is_float(x):  # integers made of inputs' values
             out = func(*args, **kwargs)
             for value in floats((*args, *kwargs.values())):

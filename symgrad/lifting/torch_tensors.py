@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import weakref
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from symgrad.lifting.aten import is_float
+from symgrad.lifting.aten import dtype_of, is_float
 from symgrad.lifting.memory import Memory
 from symgrad.lifting.torch_modes import Dispatch, Functions, floats, quiet
 from symgrad.lifting.traced_array import TracedArray
@@ -33,8 +32,9 @@ class Tensors:
         self.functions = Functions(tracer)
         self.cut = False  # inside no_grad
         self._memories: dict[int, Memory] = {}
-        self._known: dict[int, tuple[weakref.ref[torch.Tensor], int, int]] = {}
-        self._kept: list[Any] = []  # storages and tensors must outlive the run, or an address could come twice
+        # tensors and storages are held, or an address could come twice
+        self._known: dict[int, tuple[torch.Tensor, int, Memory | None, int]] = {}
+        self._kept: list[Any] = []
 
     @contextlib.contextmanager
     def modes(self) -> Iterator[None]:
@@ -47,62 +47,74 @@ class Tensors:
             x = x.detach().resolve_conj().resolve_neg()
             return (x.float() if x.dtype is torch.bfloat16 else x).cpu().numpy()
 
-    def dtype(self, x: torch.Tensor) -> str:
-        return str(x.dtype).removeprefix("torch.")
-
     def _memory(self, x: torch.Tensor) -> Memory | None:
         return self._memories.get(x.untyped_storage()._cdata) if x.numel() else None
 
     def is_known(self, x: torch.Tensor) -> bool:
         record = self._known.get(id(x))
-        if record is not None and record[0]() is x:
+        if record is not None and record[0] is x:
             return True
         if not self._memories:
             return False
         with quiet():
             return self._memory(x) is not None
 
+    def any_known(self, items: Any) -> bool:
+        """Whether a float tensor among nested arguments carries a step."""
+        for x in items:
+            if isinstance(x, torch.Tensor):
+                if is_float(x) and self.is_known(x):
+                    return True
+            elif isinstance(x, (list, tuple)) and self.any_known(x):
+                return True
+        return False
+
+    def holds_numbers(self, items: Any) -> bool:
+        """Whether nested arguments hold traced floats or arrays."""
+        return any(
+            type(x) in (TracedFloat, TracedArray) or (isinstance(x, (list, tuple)) and self.holds_numbers(x))
+            for x in items
+        )
+
     def step(self, x: torch.Tensor) -> int:
         record = self._known.get(id(x))
+        if record is not None and record[0] is x and (record[2] is None or record[2].version == record[3]):
+            return record[1]
         with quiet():
             memory = self._memory(x)
-            version = memory.version if memory else 0
-            if record is not None and record[0]() is x and record[2] == version:
-                return record[1]
             if memory is None:
-                return self.tracer.data(self.value(x), self.dtype(x) if is_float(x) else None)
+                return self.tracer.data(self.value(x), dtype_of(x) if is_float(x) else None)
             b = self.tracer.builder
-            step = memory.read(b, Strided(x.storage_offset(), tuple(x.stride())), tuple(x.shape))
+            step = memory.read(b, _index(x), tuple(x.shape))
             step = b.conj(step) if x.is_conj() else step
             step = b.neg(step) if x.is_neg() else step
-            self._known[id(x)] = (weakref.ref(x), step, version)
+            self._known[id(x)] = (x, step, memory, memory.version)
             return step
 
     def put(self, x: torch.Tensor, step: int) -> None:
         """``x`` holds the value of ``step``; memory that is known already stays what it is."""
         b = self.tracer.builder
         with quiet():
-            dtype, shape = self.dtype(x), tuple(x.shape)
+            dtype, shape = dtype_of(x), tuple(x.shape)
             if b.dtype(step) != dtype:
                 step = b.cast(step, dtype)
             if b.shape(step) != shape:
                 step = b.reshape(step, shape)
-            version = 0
+            memory = None
             if x.numel():
                 storage = x.untyped_storage()
                 memory = self._memories.get(storage._cdata)
                 if memory is None and not x.is_conj() and not x.is_neg():
-                    index = Strided(x.storage_offset(), tuple(x.stride()))
+                    index = _index(x)
                     memory = Memory(storage.nbytes() // x.element_size(), step, index)
                     self._memories[storage._cdata] = memory
                     self._kept.append(storage)
-                version = memory.version if memory else 0
-            self._known[id(x)] = (weakref.ref(x), step, version)
-            self._kept.append(x)
+            self._known[id(x)] = (x, step, memory, memory.version if memory else 0)
 
     def forget(self, x: torch.Tensor) -> None:
         """``x`` is another view of its memory, or of another memory, from now on."""
-        self._known.pop(id(x), None)
+        record = self._known.pop(id(x), None)
+        self._kept.append(record)
 
     def write(self, x: torch.Tensor, step: int, before: np.ndarray) -> None:
         """An in-place operation gave ``x`` the value of ``step``; ``before`` is what its whole storage held."""
@@ -110,9 +122,9 @@ class Tensors:
         with quiet():
             storage = x.untyped_storage()
             if storage._cdata not in self._memories:
-                self._memories[storage._cdata] = Memory.holding(b, self.tracer.data(before, self.dtype(x)))
+                self._memories[storage._cdata] = Memory.holding(b, self.tracer.data(before, dtype_of(x)))
                 self._kept += [storage, x]
-            index = Strided(x.storage_offset(), tuple(x.stride()))
+            index = _index(x)
             self._memories[storage._cdata].write(b, index, tuple(x.shape), step)
 
     def storage(self, x: torch.Tensor) -> np.ndarray:
@@ -130,7 +142,7 @@ class Tensors:
         with quiet():
             alias = x.view_as(x)
         if not known:
-            self.write(x, self.tracer.data(self.value(x), self.dtype(x)), self.storage(x))
+            self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
         self.put(alias, step)
         return alias
 
@@ -140,7 +152,7 @@ class Tensors:
             dtype = like.dtype if like is not None and is_float(like) else torch.get_default_dtype()
             with quiet():
                 out = torch.tensor(x.value, dtype=dtype)
-            self.put(out, self.tracer.builder.cast(self.tracer.step_of(x), self.dtype(out)))
+            self.put(out, self.tracer.builder.cast(self.tracer.step_of(x), dtype_of(out)))
             return out
         if type(x) is TracedArray:
             with quiet():
@@ -185,3 +197,8 @@ class Tensors:
         like = next(floats((*args, *options.values())), None)
         args = tuple(self.tensor(a, like) for a in args)
         return function(*args, **{k: self.tensor(v, like) for k, v in options.items()})
+
+
+def _index(x: torch.Tensor) -> Strided:
+    """Where the entries of a tensor lie in its storage."""
+    return Strided(int(x.storage_offset()), tuple(x.stride()))

@@ -15,7 +15,7 @@ import torch
 
 from symgrad.lifting.memory import Memory
 from symgrad.lifting.traced_floats import TracedFloat
-from symgrad.program import Index
+from symgrad.program import Strided
 
 if TYPE_CHECKING:
     from symgrad.lifting.tracing import Tracer
@@ -29,7 +29,7 @@ class TracedArray:
     __slots__ = ("index", "memory", "step", "tracer", "value", "version")
     __array_priority__ = 1000
 
-    def __init__(self, tracer: Tracer, value: Any, memory: Memory, index: Index, step: int | None = None) -> None:
+    def __init__(self, tracer: Tracer, value: Any, memory: Memory, index: Strided, step: int | None = None) -> None:
         self.tracer = tracer
         self.value = value
         self.memory = memory
@@ -110,7 +110,8 @@ class TracedArray:
     # ------------------------------------------------------------------------------------ leaving the arrays
     def item(self, *where: Any) -> Any:
         if where:
-            return self[where if len(where) > 1 else np.unravel_index(where[0], self.shape)].item()
+            place: Any = where if len(where) > 1 else np.unravel_index(next(iter(where)), self.shape)
+            return self[place].item()
         if self.size != 1:
             raise ValueError("can only convert an array of size 1 to a Python scalar")
         if self.dtype.kind == "c":

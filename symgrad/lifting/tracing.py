@@ -38,14 +38,20 @@ __all__ = ["TracedArray", "TracedFloat", "Tracer"]
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
 _CALLERS = (map, filter, functools.reduce, max, min, sorted)
-_DIFFERENTIATORS = [torch.func.grad, torch.func.grad_and_value, torch.func.jacrev, torch.func.jacfwd, torch.func.hessian]
+_DIFFERENTIATORS = [
+    torch.func.grad,
+    torch.func.grad_and_value,
+    torch.func.jacrev,
+    torch.func.jacfwd,
+    torch.func.hessian,
+]
 _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
 def _is_plain(x: Any) -> bool:
-    return type(x) in (int, float, bool) or isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray
+    return type(x) in (int, float, bool) or (isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray)
 
 
 class Tracer:
@@ -147,7 +153,7 @@ class Tracer:
             return self.builder.cast(self._computed[value], dtype)
         key = (value.hex(), dtype)
         if key not in self._constants:
-            exact, radius = numbers.meaning_of(float(str(x)) if isinstance(x, np.float32) else value)
+            exact, radius = numbers.meaning_of(float(str(x)) if type(x) is np.float32 else value)
             if not exact.is_Rational and not exact.is_NumberSymbol and exact.is_finite:
                 self._constants[key] = lower(self.builder, exact, {}, dtype=dtype)
             else:
@@ -243,15 +249,18 @@ class Tracer:
             return self.arrays.ufunc(getattr(np, scalar_calls.UFUNC[name]), "__call__", a, b)
         value = operation(self.value_of(a), self.value_of(b))
         if isinstance(value, complex):
-            what = f"{self.value_of(a)!r} ** {self.value_of(b)!r} is complex, and floats are followed only while they are real."
+            power = f"{self.value_of(a)!r} ** {self.value_of(b)!r}"
+            what = f"{power} is complex, and floats are followed only while they are real."
             raise self._raising(LostValue(what, where=self.where(), instead="Use torch for complex values."))
         builder = self.at_line()
-        steps = [self.step_of(a), self.step_of(b)]
+        steps = self.step_of(a), self.step_of(b)
         if name in ("mod", "floordiv"):  # a - b k, where k is a / b rounded down
-            k = self.piecewise("floor", [builder.binary("div", *steps)], self.value_of(a) // self.value_of(b), "float64")
+            k = self.piecewise(
+                "floor", [builder.binary("div", *steps)], self.value_of(a) // self.value_of(b), "float64"
+            )
             made = k if name == "floordiv" else builder.sub(steps[0], builder.mul(steps[1], k))
         else:
-            made = builder.power(*steps) if name == "pow" else builder.binary(name, *steps)
+            made = builder.power(*steps) if name == "pow" else builder.emit(name, steps, None, (), "float64")
         return TracedFloat(float(value), made, self)
 
     def scalar_function(self, row: str, x: Any, value: float) -> TracedFloat:
@@ -259,7 +268,7 @@ class Tracer:
         step = self.step_of(x)
         if row in ("abs", "sign"):
             b.guard("sign", [step], None, math.copysign(1.0, self.value_of(x)) if self.value_of(x) else 0.0)
-        return TracedFloat(value, b.apply(row, step), self)
+        return TracedFloat(value, b.emit(row, (step,), None, (), "float64"), self)
 
     # ------------------------------------------------------------------------------------ what instrumented code calls
     def binary(self, name: str, a: Any, b: Any) -> Any:
@@ -272,7 +281,7 @@ class Tracer:
         return value
 
     def _of_plain(self, name: str, a: Any, b: Any) -> int:
-        steps = [self.step_of(a), self.step_of(b)]
+        steps = self.step_of(a), self.step_of(b)
         return self.builder.power(*steps) if name == "pow" else self.builder.binary(name, *steps)
 
     def _shown(self, x: Any) -> Any:
@@ -281,7 +290,7 @@ class Tracer:
             return tuple(self._shown(i) for i in x)
         return x.value if type(x) in (TracedFloat, TracedArray) else x
 
-    def call(self, function: Any, *args: Any, **options: Any) -> Any:
+    def call(self, function: Any, /, *args: Any, **options: Any) -> Any:
         """A call in instrumented code."""
         try:
             special = scalar_calls.CALLS.get(function)
@@ -345,8 +354,7 @@ class Tracer:
             return self._constructor(function)
         target = unwrapped(function)
         if target is None:
-            call = getattr(type(function), "__call__", None)
-            inner = unwrapped(call)
+            inner = unwrapped(getattr(type(function), "__call__", None))  # noqa: B004  # its class's own
             if inner is not None and is_users(inner.__code__):
                 return self.ready(inner).__get__(function)
             return function

@@ -145,7 +145,7 @@ def _answer(report: Report) -> str:
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
-        return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}; no proof was found{rest}."
+        return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     one = len(proved) == 1
     return f"Right, and proved: {_yours(report, proved)} {'is the derivative' if one else 'are the derivatives'}."
 
@@ -170,6 +170,12 @@ def _not_the_derivative(wrong: Sequence[Claim]) -> str:
     if reasons == {"shape"}:
         return "has the wrong shape" if one else "have the wrong shapes"
     return "is not the derivative" if one else "are not the derivatives"
+
+
+def _unproved(claims: Sequence[Claim]) -> str:
+    """Of numbers alone there is nothing to prove."""
+    bare = all(isinstance(c.verdict, Agrees) and c.verdict.told_to is not None for c in claims)
+    return ", as far as numbers alone can tell" if bare else "; no proof was found"
 
 
 def _agreement(claims: Sequence[Claim]) -> str:
@@ -277,6 +283,12 @@ def _at_your_point(report: Report, claim: Claim) -> Iterator[Block]:
 
 def _agrees(verdict: Agrees, full: bool) -> str:
     where = "at your point" if verdict.points == 1 else f"at {counted(verdict.points, 'point')}"
+    if verdict.told_to is not None:
+        return (
+            f"These are numbers for your point alone. They agree with the derivative within rounding; a difference "
+            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding. To judge the formula, pass "
+            "the code."
+        )
     text = f"Equal to {verdict.bits} bits {where}"
     if verdict.typed:
         text = f"Equal {where} up to {verdict.typed}"

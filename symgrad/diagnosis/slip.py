@@ -1,0 +1,96 @@
+"""A repaired line as the explanations see it: the edit, its smallest part, and what the user's names stand for."""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.diagnosis.bench import Edit
+from symgrad.diagnosis.scope import scope_of
+
+__all__ = ["Slip", "canonical"]
+
+
+@dataclass(frozen=True, eq=False)
+class Slip:
+    """One repaired line: the edit, the smallest part of it that changed, and where it stands."""
+
+    name: str
+    edit: Edit
+    old: str
+    new: str
+    scene: Any = None
+    brought: str = ""  # the operand that the edit put in or took away
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """What the user wrote after ``name =``, for the names assigned in the same function."""
+        if self.scene is None:
+            return {}
+        found: dict[str, str] = {}
+        for node in ast.walk(self.scene.site.unit.node):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                found.setdefault(node.targets[0].id, ast.unparse(node.value))
+        return found
+
+    @property
+    def kind(self) -> str:
+        return self.edit.kind
+
+    def function_of(self, outer: str, inner: str) -> str | None:
+        """f, where the user wrote ``outer = f(inner)``."""
+        try:
+            node = ast.parse(self.definitions.get(outer, ""), mode="eval").body
+        except SyntaxError:
+            return None
+        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == inner:
+            return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+        text = ast.unparse(node).replace(" ", "")
+        if re.fullmatch(rf"1(\.0)?/\(1(\.0)?\+(\w+\.)?exp\(-\(?{re.escape(inner)}\)?\)\)", text):
+            return "sigmoid"
+        return None
+
+    def named_ratio(self) -> str | None:
+        """The name in scope that what was put in is times what was there, at every sample."""
+        found: set[str] | None = None
+        for k in range(self.scene.plain if self.scene is not None else 0):
+            scope = scope_of(self.scene, k)
+            try:
+                old, new = (_numbers(eval(t, scope)) for t in (self.old, self.new))
+                with np.errstate(all="ignore"):
+                    ratio = new / old
+                fits = {n for n, v in self.scene.envs[k].items() if _is_ratio(ratio, v)}
+            except Exception:  # a part of a line need not be a value
+                return None
+            found = fits if found is None else found & fits
+        return min(found, key=lambda n: (len(n), n)) if found else None
+
+
+def canonical(text: str) -> str:
+    try:
+        return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
+    except SyntaxError:
+        return text
+
+
+def _numbers(x: Any) -> np.ndarray:
+    return x.detach().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=float)
+
+
+def _is_ratio(ratio: np.ndarray, x: Any) -> bool:
+    if not isinstance(x, (float, int, np.ndarray, np.generic, torch.Tensor)) or isinstance(x, bool):
+        return False
+    value = _numbers(x)
+    if value.ndim > ratio.ndim or value.dtype.kind not in "fi" or not np.isfinite(ratio).all():
+        return False
+    try:
+        value = np.broadcast_to(value, ratio.shape)
+    except ValueError:
+        return False
+    return bool(np.max(np.abs(value - ratio), initial=0) <= 1e-9 * np.max(np.abs(ratio), initial=0))
