@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from symgrad.batches import verify_many
+    from symgrad.custom_functions import verify_function
     from symgrad.errors import SymgradError
     from symgrad.gradients import gradient
     from symgrad.ops.scalars import define
     from symgrad.program import Program
     from symgrad.questions import compare, lift
     from symgrad.report.report import Report
+    from symgrad.scripts import verify_script
     from symgrad.verifier import verify
 
 __version__ = "0.1.0"
@@ -26,7 +28,9 @@ __all__ = [
     "gradient",
     "lift",
     "verify",
+    "verify_function",
     "verify_many",
+    "verify_script",
 ]
 
 _PLACES = {
@@ -38,7 +42,9 @@ _PLACES = {
     "gradient": "symgrad.gradients",
     "lift": "symgrad.questions",
     "verify": "symgrad.verifier",
+    "verify_function": "symgrad.custom_functions",
     "verify_many": "symgrad.batches",
+    "verify_script": "symgrad.scripts",
 }
 
 

@@ -548,13 +548,19 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
 
 
 def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any]:
-    """A proof for each pair or None: first for all values of the data too, then for the data as given."""
+    """A proof for each pair or None: first for all values of the data too, then for the data as given.
+
+    What residues do not show is not tried: a search for a proof of what is false costs the most.
+    """
     goals = [(p.hand, p.exact) for p in pairs]
-    proofs = list(prove_all(branch.program, goals))
-    missing = [k for k, proof in enumerate(proofs) if proof is None]
-    if missing and len(problem.inputs.free) < len(branch.program.inputs):
-        fixed = with_data(branch, problem.inputs.point, problem.inputs.free)
-        for k, proof in zip(missing, prove_all(fixed, [goals[k] for k in missing]), strict=True):
+    proofs: list[Any] = [None] * len(goals)
+    programs = [branch.program]
+    if len(problem.inputs.free) < len(branch.program.inputs):
+        programs.append(with_data(branch, problem.inputs.point, problem.inputs.free))
+    for program in programs:
+        open_goals = [k for k, proof in enumerate(proofs) if proof is None]
+        shown = [k for k in open_goals if certificate(program, [goals[k]], seed=problem.seed).equal is not False]
+        for k, proof in zip(shown, prove_all(program, [goals[k] for k in shown]), strict=True):
             proofs[k] = proof
     return proofs
 

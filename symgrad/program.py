@@ -396,8 +396,11 @@ class Builder:
 
     # -------------------------------------------------------------------------------- arithmetic
     def binary(self, op: str, a: int, b: int, dtype: str | None = None) -> int:
-        shape = np.broadcast_shapes(self.shape(a), self.shape(b))
-        return self.emit(op, (self.broadcast(a, shape), self.broadcast(b, shape)), None, shape, dtype)
+        shape = self.steps[a].shape
+        if shape != self.steps[b].shape:
+            shape = np.broadcast_shapes(shape, self.shape(b))
+            a, b = self.broadcast(a, shape), self.broadcast(b, shape)
+        return self.emit(op, (a, b), None, shape, dtype)
 
     def add(self, a: int, b: int) -> int:
         return self.binary("add", a, b)

@@ -16,7 +16,7 @@ import torch
 
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.evaluation.floats import Floats
-from symgrad.comparison import only_constants_differ
+from symgrad.comparison import only_constants_differ, same_structure
 from symgrad.judging import Problem, judge
 from symgrad.lifting.comments import other_formulas
 from symgrad.lifting.functions import Run, _close
@@ -87,8 +87,9 @@ def verify_script(
     run = script.run(given=given) if given else first
     roles = find_roles(run, output=output, wrt=asked, gradients=gradients)
     execution = _Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
-    _replay(script, run, roles, given)
     problem = execution.problem(domain or {}, points, seed)
+    assert problem.first is not None
+    _replay(execution, problem.first)
     report = _report(problem, judge(problem), None)
     notes = (*_notes(script, run, roles, execution), *other_formulas(pasted, run.trace), *report.notes)
     return replace(report, notes=tuple(dict.fromkeys(notes)))
@@ -96,7 +97,7 @@ def verify_script(
 
 def _opened(source: str | Path) -> tuple[Pasted, str | None]:
     """The code, and the file that it is from."""
-    if isinstance(source, Path) or ("\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))):
+    if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))):
         path = Path(source)
         if not path.is_file():
             raise BadInput(f"there is no file {source}.", instead="Pass the path of a script, or its text.")
@@ -174,7 +175,15 @@ class _Execution:
             np.array_equal(np.asarray(v), np.asarray(self._last[0][n]), equal_nan=True) for n, v in point.items()
         ):
             return self._last[1]
-        values = {self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner}
+        out = self._run({self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner})
+        self._last = dict(point), out
+        return out
+
+    def again(self) -> tuple[Run, Run]:
+        """Both Programs of one more run at the script's own point."""
+        return self._run({})
+
+    def _run(self, values: Mapping[str, np.ndarray]) -> tuple[Run, Run]:
         run = self.script.run(values, self.given)
         roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
         mine = {(d.input, d.variable): d for d in roles.derivations}
@@ -182,9 +191,7 @@ class _Execution:
         for label, d in self.labels.items():
             again = mine.get((d.input, d.variable)) or self._by_name(run, roles, d)
             labels[label] = again
-        out = self._programs(run, roles.output, labels)
-        self._last = dict(point), out
-        return out
+        return self._programs(run, roles.output, labels)
 
     def _by_name(self, run: ScriptRun, roles: Roles, d: Derivation) -> Derivation:
         bound = [b.step for b in run.trace.builder.bindings if b.name == d.variable]
@@ -261,12 +268,14 @@ class _Side:
         return self.execution.at(point)[self.side]
 
 
-def _replay(script: Script, run: ScriptRun, roles: Roles, given: Mapping[Key, str]) -> None:
+def _replay(execution: _Execution, first: tuple[Run, Run]) -> None:
     """A second run must record the same, and a plain one give the same."""
-    again = script.run(given=given).trace.builder.build({})
-    once = run.trace.builder.build({})
-    k = only_constants_differ(once, again)
-    if k is not None or len(once) != len(again):
+    script, run, roles = execution.script, execution.own, execution.roles
+    again = execution.again()
+    for once, twice in zip((run.program for run in first), (run.program for run in again), strict=True):
+        if same_structure(once, twice):
+            continue
+        k = only_constants_differ(once, twice)
         told = _outside(script.pasted)
         why = f"{' '.join(told)} " if told else ""
         raise NotReproducible(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
+
+import numpy as np
 
 from symgrad.derivative import gradients
 from symgrad.errors import SymgradError
@@ -23,8 +25,8 @@ def steps_of(formula: Any) -> Steps | None:
     return formula if isinstance(formula, Steps) else None
 
 
-def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, ...]]:
-    """What each line claims and whether it is true by itself, and the labels of the wrong lines in order.
+def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, ...], tuple[str, ...]]:
+    """What each line claims and whether it is true by itself, the labels of the wrong lines in order, and notes.
 
     The truth of dA/dB is the exact derivative of A, as the lines define it, along all paths through B; the output that
     no line defines is the model.  A line is wrong by itself if it is wrong when the derivatives that it uses are
@@ -47,7 +49,7 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
         findings.append(StepFinding(line.label, version, source, f"∂{line.name}/∂{line.of}", verdict))
         if verdict == "refuted" and line.label not in wrong:
             wrong.append(line.label)
-    return tuple(findings), tuple(wrong)
+    return tuple(findings), tuple(wrong), judged.notes()
 
 
 class _Lines:
@@ -70,6 +72,24 @@ class _Lines:
         except SymgradError:
             return None
         return found.verdicts["claim"].kind
+
+    def notes(self) -> tuple[str, ...]:
+        """Whether the output, where a line defines it, is the model."""
+        p, name = self.problem, self.steps.output
+        if name not in self.steps.definitions:
+            return ()
+
+        def both(point: Mapping[str, Any]) -> tuple[Run, Run]:
+            program, places = self.program(point)
+            mine = program.with_outputs({"value": places[name]})
+            return p.model.run(point, p.dtypes), Run(mine, {"value": np.asarray(np.nan)})
+
+        sides = [_Both(both, k, tuple(p.inputs.point)) for k in (0, 1)]
+        try:
+            kind = judge(Problem(sides[0], sides[1], p.inputs, p.dtypes, (name,), 0, 8, p.seed)).verdicts[name].kind
+        except SymgradError:
+            return ()
+        return (f"The steps end in {name}, which is not the model.",) if kind == "refuted" else ()
 
     def program(self, point: Mapping[str, Any]) -> tuple[Program, dict[str, int]]:
         """Definitions, and the model as the output that they do not define."""
@@ -101,6 +121,15 @@ class _Lines:
         b = Builder.on(program)
         found = gradients(b, places[pair[0]], {"it": places[pair[1]]})["it"]
         return b.build({"it": found})
+
+
+class _Both:
+    def __init__(self, both: Callable[[Mapping[str, Any]], tuple[Run, Run]], side: int, names: Sequence[str]) -> None:
+        self.both, self.side = both, side
+        self.names = self.required = tuple(names)
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        return self.both(point)[self.side]
 
 
 class _Side:

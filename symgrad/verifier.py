@@ -20,6 +20,7 @@ from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
+from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.lifting.steps_text import are_steps
 from symgrad.sampling import Bounds
@@ -79,8 +80,8 @@ def verify(
     findings = judge(problem)
     report = _report(problem, findings, formula)
     if steps_of(mine) is not None:
-        steps, wrong = judge_lines(problem)
-        report = replace(report, steps=steps, wrong_steps=wrong)
+        steps, wrong, told = judge_lines(problem)
+        report = replace(report, steps=steps, wrong_steps=wrong, notes=(*told, *report.notes))
     return report
 
 
@@ -116,6 +117,8 @@ def _problem(
     inputs, model_run = find_point(model, inputs, dtypes, seed)
     hand_run = mine.run(inputs.point, dtypes)
     refuse_copies(hand_run.program, inputs)
+    replay(model_run, inputs.point, "the formula")
+    replay(hand_run, inputs.point, "the hand formula")
     keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, wrt, list(dtypes))
     keyed = _Keyed(mine, _by_name(keys, names, model))

@@ -28,26 +28,29 @@ ROOMS = [
     ["domains"],
     ["lifting"],
     ["sampling", "crossing"],
-    ["arguments"],
+    ["arguments", "replaying"],
     ["rounding"],
     ["fields", "kernels", "views", "generic", "equalities", "proof"],
     ["verdict"],
-    ["comparison"],
+    ["comparison", "bare_numbers", "transposes"],
     ["judging"],
     ["report.report"],
     ["diagnosis"],
     ["report"],
-    ["evidence"],
+    ["evidence", "step_lines"],
     ["questions", "gradients"],
     ["verifier"],
-    ["cli", "__main__"],
+    ["scripts", "lifting.comments", "custom_functions"],
+    ["batches"],
+    ["cli", "__main__", "pytest_plugin"],
 ]
-# A report writes itself when it is asked to, so that the data need not know their formats.
-WHEN_ASKED = {"symgrad.report.report": {"symgrad.report.text", "symgrad.report.html"}}
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
     for path in sorted((ROOT / "symgrad").rglob("*.py"))
 }
+# A report writes itself when it is asked to, so that the data need not know their formats.
+FORMATS = {module for module in FILES if module.startswith("symgrad.report.")}
+WHEN_ASKED = {"symgrad.report.report": FORMATS}
 
 
 def room_of(module: str) -> int:

@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from planted import ARRAYS, Derivation, arrays, chain, function, slips
-
 from symgrad.diagnosis.difference import changed
 from symgrad.diagnosis.leaves import hand_bindings
 from symgrad.diagnosis.places import edited, expression_of, function_unit, rebuild, statement_at

@@ -165,7 +165,10 @@ def atoms_in(bench: Bench, visible: Mapping[str, Any], line: ast.expr, whole: as
             value = bench.values(text) if value is None else value
             if not _number(value[0]) or not is_finite(value):
                 return
-            key = (kind == "number", _key(value))
+            key = (
+                text if kind == "name" else kind == "number",
+                _key(value),
+            )  # which of two names is meant, the line tells
         except Exception:
             return
         old = made.get(key)
@@ -200,7 +203,7 @@ def _written(whole: ast.AST | None) -> Iterator[tuple[int, str]]:
             getattr(node, "ctx", ast.Load()), ast.Load
         ):
             n = sum(1 for _ in ast.walk(node) if not isinstance(_, (ast.expr_context, ast.operator)))
-            text = ast.unparse(node)
+            text = ast.unparse(node).replace(" ** ", "**")
             calls = any(isinstance(x, ast.Call) and _changes(x) for x in ast.walk(node))
             if n <= _SMALL and text not in seen and not calls:
                 seen.add(text)

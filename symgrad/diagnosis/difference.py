@@ -62,6 +62,8 @@ def classified(old: str, new: str, kind: str) -> tuple[str, str]:
         return "constant", ""
     if kind == "name":
         return kind, ""
+    if isinstance(b, ast.BinOp) and isinstance(b.op, ast.Pow) and ast.dump(b.left) == ast.dump(a):
+        return "exponent", ""
     for parts, names in ((_factors, ("factor", "divide", "drop factor")), (_terms, ("term", "term", "drop term"))):
         x, y = Counter(parts(a)), Counter(parts(b))
         more, less = y - x, x - y

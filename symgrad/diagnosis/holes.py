@@ -144,6 +144,7 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
     if kind == "replace":
         like = difflib.SequenceMatcher(None, hole.text, atom.text).ratio() if plain and atom.kind == "name" else 0.0
         strange = 0.6 if atom.kind == "number" and not isinstance(node, ast.Constant) else 0.0
+        strange += 0.4 if atom.text == "1" else 0.0  # rather take the factor away
         strange += (0.5 if hole.depth == 0 else 0.2) if atom.kind == "derivative" else 0.0
         strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
         return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange

@@ -51,7 +51,7 @@ def explain(slip: Slip) -> str:
 
 
 def _before_activation(s: Slip) -> str | None:
-    f = s.function_of(s.new, s.old)
+    f = s.function_of(s.new, s.old) or _applied(s)
     if f is None:
         return None
     rule, here = _SLOPES.get(f, (f"{f}'(z)", ""))
@@ -59,6 +59,15 @@ def _before_activation(s: Slip) -> str | None:
     so = around or here.format(h=s.new, z=s.old)
     tail = f", so here {so}" if so and so != s.new else f", so here it is {s.new}"
     return f"{s.old} is the value before {f}; {f}'(z) = {rule}{tail}."
+
+
+def _applied(s: Slip) -> str | None:
+    """f, where the edit puts f(z) in the place of z."""
+    node = ast.parse(f"({s.new}\n)", mode="eval").body
+    if not isinstance(node, ast.Call) or len(node.args) != 1 or ast.unparse(node.args[0]) != canonical(s.old):
+        return None
+    f = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+    return f if f in _SLOPES else None
 
 
 def _after_activation(s: Slip) -> str | None:
@@ -77,7 +86,7 @@ def _around(s: Slip) -> str:
     for node in ast.walk(tree):
         if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub) and isinstance(node.left, ast.Constant):
             names = {n.id for n in ast.walk(node) if isinstance(n, ast.Name)}
-            if names == {s.new}:
+            if names == {s.new} or (s.new != s.old and canonical(s.new) in ast.unparse(node)):
                 return ast.unparse(node).replace(" ** ", "**")
     return ""
 

@@ -77,7 +77,7 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     else f"{wrapped(ta)} {other} {wrapped(tb)}",
                 )
             if sign in (ast.Sub, ast.Div, ast.MatMult):
-                yield (0.85 if sign is ast.Sub else 1.0), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
+                yield (0.85 if sign is ast.Sub else 1.1), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
                 if not isinstance(b, ast.Constant):

@@ -16,12 +16,11 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from symgrad.comparison import Branch
 from symgrad.diagnosis.atoms import Atom, atoms_in, functions_of
-from symgrad.diagnosis.bench import Bench
+from symgrad.diagnosis.bench import Bench, same
 from symgrad.diagnosis.edits import search
 from symgrad.diagnosis.leaves import Leaf, Proposal, points_for
 from symgrad.diagnosis.scope import values_at
 from symgrad.diagnosis.spelling import spell_truth
-from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Symbolic
@@ -49,7 +48,7 @@ def propose_whole(
         scopes = [{n: np.float64(p[leaf.of.get(n, n)]) for n in _inputs(problem)} for p in points]
         kept = [k for k, g in enumerate(goals) if np.isfinite(g).all()]
         bench = Bench([scopes[k] for k in kept], [goals[k] for k in kept], sum(k < plain for k in kept), True)
-        if not bench.lay_side_by_side(text):
+        if not bench.lay_side_by_side(text) or not _says(bench, text, branch, leaf, faults, [points[k] for k in kept]):
             continue
         names = dict(bench.scopes[0])
         tree = ast.parse(f"({text}\n)", mode="eval").body
@@ -66,6 +65,15 @@ def propose_whole(
     return found
 
 
+def _says(bench: Bench, text: str, branch: Branch, leaf: Leaf, faults: Sequence[Any], points: Sequence[Any]) -> bool:
+    """Whether the text gives what the formula gives: SymPy was printed, and may have been printed wrongly."""
+    hand = next((p.hand for p in branch.pairs if p.name == faults[0].name), None)
+    if hand is None:
+        return False
+    own = np.array([float(values_at(branch.program, [hand], p)[hand]) for p in points])
+    return same(np.asarray(bench.values(text)), own)
+
+
 def _inputs(problem: Problem) -> list[str]:
     return [
         n for n, v in problem.inputs.point.items() if isinstance(v, np.ndarray) and not v.ndim and v.dtype.kind == "f"
@@ -80,7 +88,7 @@ def _applications(problem: Problem, bench: Bench, hand: ast.expr) -> Iterator[At
     for tree in trees:
         for node in ast.walk(tree):
             for part in (node, *node.args) if isinstance(node, ast.Call) else ():
-                text = ast.unparse(part)
+                text = ast.unparse(part).replace(" ** ", "**")
                 if text in seen or isinstance(part, (ast.Name, ast.Constant)):
                     continue
                 seen.add(text)
@@ -109,15 +117,13 @@ class _Printer(PythonCodePrinter):
 
 
 def formula_text(formula: Symbolic) -> str | None:
-    """The formula as text that `Text` reads and that has the same meaning; None where it has none."""
+    """The formula as text that `Text` reads; None where it has none."""
     source = formula.source
     if isinstance(source, Text):
         return source.text
-    expression: Any = source.expression if isinstance(source, Expression) else None
-    if not isinstance(expression, sp.Expr):
+    if not isinstance(source, Expression) or not isinstance(source.formula, sp.Expr):
         return None
     try:
-        text = _Printer().doprint(expression)
-        return text if sp.simplify(Text(text).expression - expression) == 0 else None
-    except (SymgradError, ValueError, TypeError):
+        return _Printer().doprint(source.formula)
+    except (ValueError, TypeError, NotImplementedError):
         return None

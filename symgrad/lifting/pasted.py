@@ -14,7 +14,7 @@ import json
 import re
 import textwrap
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from symgrad.errors import BadInput
@@ -65,7 +65,8 @@ def read_pasted(text: str) -> Pasted:
         kept = set(range(len(lines)))
     else:
         lines = _without_marks(lines)
-        kept = set(_statements(lines))
+        marks = {k for k, line in enumerate(lines) if pasted[k].strip() and not line.strip()}
+        kept = set(_statements(lines, marks))
     left = tuple((k + 1, line) for k, line in enumerate(pasted) if k not in kept and line.strip())
     code = [line if k in kept else "" for k, line in enumerate(lines)]
     while code and not code[-1].strip():
@@ -137,14 +138,15 @@ def _fenced(lines: list[str]) -> Iterator[str]:
 # ------------------------------------------------------------------------------------------------ statements
 
 
-def _statements(lines: list[str]) -> Iterator[int]:
-    """The numbers of the lines that are code, from 0."""
+def _statements(lines: list[str], marks: Collection[int]) -> Iterator[int]:
+    """The numbers of the lines that are code, from 0; ``marks`` are lines that held prompts and the like."""
     known = set(dir(builtins)) | {"__name__", "__file__"}
     run: list[tuple[range, list[ast.stmt]]] = []
     for piece in [*_pieces(lines), None]:
         if piece is not None:
             where, body = piece
-            if run and where.start != run[-1][0].stop and any(lines[k].strip() for k in range(run[-1][0].stop, where.start)):
+            between = range(run[-1][0].stop, where.start) if run else ()
+            if any(lines[k].strip() or k in marks for k in between):
                 yield from _code(run, known)
                 run = []
             run.append((where, body))

@@ -69,6 +69,7 @@ _SPELLING = [
     (r"\b(?:std::)?sqrt\((\d* ?\*? ?M_PI)\)", r"math.sqrt(\1)"),
     (r"\bM_PI\b", "math.pi"),
     (r"\bM_LN2\b", "math.log(2)"),
+    (r"\bat::zeros\(\{\}, \w+\.options\(\)\)", "0.0"),
     (r"\bat::", "torch."),
     (r"(?<![\w.])(exp|log|pow|where|lgamma|digamma|polygamma|zeros_like)\(", r"torch.\1("),
     (r"\bmaybe_multiply\(([^,()]+), ([^,()]+)\)", r"(\1)*(\2)"),
