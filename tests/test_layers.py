@@ -30,7 +30,7 @@ ROOMS = [
     ["sampling", "crossing"],
     ["arguments", "replaying"],
     ["rounding"],
-    ["fields", "kernels", "views", "generic", "equalities", "proof"],
+    ["proving", "proof"],
     ["verdict"],
     ["comparison", "bare_numbers", "transposes"],
     ["judging"],

@@ -211,7 +211,7 @@ def test_the_tanh_slip_is_not_proved(steps):
 
 
 def test_the_work_of_a_long_recurrence_is_linear():
-    from symgrad.equalities import Equalities
+    from symgrad.proving.equalities import Equalities
 
     spent = []
     for steps in (100, 300):

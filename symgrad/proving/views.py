@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.fields import Element
-from symgrad.kernels import Kernels
+from symgrad.proving.fields import Element
+from symgrad.proving.kernels import Kernels
 
 __all__ = ["DATA", "Terms", "Views"]
 

@@ -16,7 +16,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.fields import Element, Field, Kernel, OutOfWork, Poly, Rescale
+from symgrad.proving.fields import Element, Field, Kernel, OutOfWork, Poly, Rescale
 
 __all__ = ["Kernels"]
 

@@ -17,10 +17,10 @@ import numpy as np
 import sympy as sp
 
 from symgrad.evaluation.primitives import number_of
-from symgrad.fields import Element, Kernel, OutOfWork
-from symgrad.kernels import Kernels
+from symgrad.proving.fields import Element, Kernel, OutOfWork
+from symgrad.proving.kernels import Kernels
 from symgrad.program import Step, Strided, positions, size
-from symgrad.views import DATA, Terms, Views
+from symgrad.proving.views import DATA, Terms, Views
 
 __all__ = ["Reader"]
 

@@ -1,0 +1,1 @@
+"""What proofs are made of: fractions in kernels, generic entries of tensors, equal steps."""
