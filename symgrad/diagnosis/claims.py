@@ -143,8 +143,17 @@ def meaning_of(line: Line, pairs: Sequence[tuple[int, int]], sure: float, table:
         whole = [e for i in versions[k : k + 1] + versions[:k] + versions[k + 1 :] for e in table.get("value", i, None)]
         sure = 0.7
     n = size(table.program.shape(line.step))
+    shape = table.program.shape(line.step)
+    if sure > 0.9 and whole and not any(size(table.program.shape(e.step)) == n for e in whole):
+        spread = [e for e in whole if _spreads(table.program.shape(e.step), shape)]  # the line has too many entries
+        return Meaning(tuple(dict.fromkeys(spread)), (), sure, "word" if word else "name")
     fits = lambda es: tuple(dict.fromkeys(e for e in es if size(table.program.shape(e.step)) == n))  # noqa: E731
     return Meaning(fits(whole), fits(parts), 1.0 if word else sure, "word" if word else "name")
+
+
+def _spreads(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
+    """Whether a value of one shape is broadcast to the other."""
+    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False))
 
 
 class Kinds:

@@ -66,7 +66,10 @@ def as_value_of(d: Derivation, entry: Entry, step: int, layout: str | None = Non
     value = d.values[entry.step]
     shape, wanted = d.program.shape(entry.step), d.program.shape(step)
     if size(shape) != size(wanted):
-        return None
+        try:
+            return np.broadcast_to(np.asarray(value, dtype=object), wanted)
+        except ValueError:
+            return None
     if shape == wanted and layout != "transposed":
         return value
     balls = entries_of(value)
