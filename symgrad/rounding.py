@@ -290,7 +290,13 @@ def _standing(side: Side) -> str:
 
 
 def _number(x: float) -> str:
-    return f"{x:.1f}" if x < 1e4 else f"{x:.1e}" if math.isfinite(x) else "infinitely many"
+    """An upper bound to one decimal: "at most 0.1 ulp" for 0.03."""
+    if not math.isfinite(x):
+        return "infinitely many"
+    if x < 1e4:
+        return f"{math.ceil(10 * x) / 10:.1f}"
+    unit = 10.0 ** (math.floor(math.log10(x)) - 1)
+    return f"{math.ceil(x / unit) * unit:.1e}"
 
 
 def rounding(
@@ -314,7 +320,7 @@ def rounding(
     ...     third = ball_of(1) / 3
     ...     r = rounding(torch.tensor(1 / 3), third, autograd=torch.tensor(0.33333328))
     >>> r.sentence
-    'both are right; yours is closer to the truth (at most 0.3 ulp, autograd 1.7 ulp)'
+    'both are right; yours is closer to the truth (at most 0.4 ulp, autograd 1.7 ulp)'
 
     Guarantee: an entry is called outside its bound only if the distance, rounded down, exceeds it.
     """

@@ -87,11 +87,15 @@ class Function:
         """
         trace = Tracer(self.library, stops=self.stops)
         given = self._given(point, dtypes, trace)
-        with trace.running():
-            result = named(called(trace.ready(self.function), given, self.function))
-            program = trace.program(result)
-            values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
-        same_again(values, lambda: self.plain(point, dtypes), trace)
+        with holding(self.beside, point) as parameters:
+            for name, tensor in parameters.items():
+                dtype = str(tensor.dtype).removeprefix("torch.")
+                trace.tensors.put(tensor, trace.builder.input(name, tuple(tensor.shape), dtype))
+            with trace.running():
+                result = named(called(trace.ready(self.function), given, self.function))
+                program = trace.program(result)
+                values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
+            same_again(values, lambda: self.plain(point, dtypes), trace)
         return Run(program, values)
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
@@ -116,6 +120,25 @@ class Function:
             step = 0 if trace is None else trace.builder.input(name, array.shape, dtype)
             given[name] = _give(trace, array, dtype, step, self.library)
         return given
+
+
+@contextlib.contextmanager
+def holding(module: torch.nn.Module | None, point: Mapping[str, Any]) -> Iterator[dict[str, torch.Tensor]]:
+    """A block in which a module's parameters hold their values at a point; afterwards they are as they were.
+
+    Memory is written in place, so that arrays which share it (``weight.detach().numpy()``) hold the same values.
+    """
+    parameters = {} if module is None else {n: p for n, p in module.named_parameters() if n in point}
+    before = {n: p.detach().clone() for n, p in parameters.items()}
+    try:
+        with torch.no_grad():
+            for n, p in parameters.items():
+                p.copy_(torch.as_tensor(point[n]))
+        yield dict(parameters)
+    finally:
+        with torch.no_grad():
+            for n, p in parameters.items():
+                p.copy_(before[n])
 
 
 def called(function: Callable[..., Any], arguments: Mapping[str, Any], signed: Callable[..., Any] | None = None) -> Any:
@@ -266,7 +289,7 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
     target = sources.unwrapped(inspect.unwrap(function))
     if target is None:
         if isinstance(function, torch.nn.Module):
-            yield "torch"
+            yield "tensors"
             return
         target = sources.unwrapped(owner.__call__) if hasattr(owner, "__call__") else None  # noqa: B004
     if target is None or target in seen:
@@ -279,6 +302,11 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
     for code in sources.code_objects(target.__code__):
         for name in {*code.co_names, *code.co_freevars}:
             value = cells.get(name, target.__globals__.get(name))
+            if isinstance(value, types.ModuleType):  # module.helper(...): what the helper works with
+                for attribute in code.co_names:
+                    helper = sources.unwrapped(getattr(value, attribute, None))
+                    if helper is not None and sources.is_users(helper.__code__):
+                        yield from _libraries(helper, seen)
             method = sources.unwrapped(getattr(owner, name, None))
             if method is not None and sources.is_users(method.__code__):
                 yield from _libraries(method, seen, owner)
@@ -289,7 +317,7 @@ def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:
     if value is None and name in ("torch", "numpy", "math"):
         yield name  # imported inside the function
     elif isinstance(value, (torch.Tensor, torch.nn.Module)):
-        yield "torch"
+        yield "tensors"  # torch, unless a hand formula says that it works with arrays
     elif isinstance(value, (np.ndarray, np.ufunc)):
         yield "numpy"
     elif isinstance(value, types.FunctionType) and sources.is_users(value.__code__):
