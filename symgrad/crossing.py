@@ -55,11 +55,11 @@ def across(
     here = dict(point)
     for _ in range(_STEPS if slopes else 0):
         value, *gradient = _read(b, [one, *slopes.values()], program, here)
+        if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
+            return here
         size = sum(float((g**2).sum()) for g in gradient)
         if not np.isfinite(value) or not np.isfinite(size) or size == 0:
             return None
-        if value * aim > 0:
-            return here
         for n, g in zip(slopes, gradient, strict=True):
             moved = rounded(np.asarray(here[n] + (aim - value) * g / size), 20)
             low, high = bounds.get(n, (None, None))

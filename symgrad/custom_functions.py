@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -15,7 +15,7 @@ from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName,
 from symgrad.judging import Problem, judge
 from symgrad.lifting.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.functions import Run, _close
-from symgrad.lifting.slices import sliced
+from symgrad.lifting.slices import derivation_lines, sliced
 from symgrad.program import Builder
 from symgrad.report.report import Report
 from symgrad.report.words import listed
@@ -71,11 +71,15 @@ def verify_function(
     arguments = _arguments(custom, at)
     rng = np.random.default_rng((seed, 3))
     values, dtypes, given = _values(custom, arguments, domain or {}, rng)
-    names = [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else [n for n in custom.names if n in dtypes]
+    names = (
+        [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else [n for n in custom.names if n in dtypes]
+    )
     for n in names:
         if n not in dtypes:
             near = close_names(n, dtypes)
-            raise UnknownName(f"wrt names {n!r}; forward's float tensors are {', '.join(dtypes)}.", instead=near or None)
+            raise UnknownName(
+                f"wrt names {n!r}; forward's float tensors are {', '.join(dtypes)}.", instead=near or None
+            )
     setting = _Setting(custom, values, dtypes, given, domain or {}, points, seed)
     reports = [_backward_report(setting, names, rng)] if custom.backward is not None else []
     if custom.jvp is not None:
@@ -101,10 +105,14 @@ class _Setting:
         point = {n: v for n, v in self.values.items() if n in self.dtypes} | runs.extra
         first = runs.at(point)
         dtypes = {
-            n: program.steps[i].dtype for program in (first[0].program, first[1].program) for n, i in program.inputs.items()
+            n: program.steps[i].dtype
+            for program in (first[0].program, first[1].program)
+            for n, i in program.inputs.items()
         }
         point = {n: point[n] for n in dtypes}
-        bounds = {n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in self.domain.items()}
+        bounds = {
+            n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in self.domain.items()
+        }
         inputs = Inputs(point, tuple(dtypes), self.given & frozenset(dtypes), bounds)
         sides = [_Side(runs, k, tuple(dtypes)) for k in (0, 1)]
         return Problem(sides[0], sides[1], inputs, dtypes, tuple(wrt), order, self.points, self.seed, first=first)
@@ -119,7 +127,9 @@ class _Runs:
         self._last: tuple[dict[str, Any], tuple[Run, Run]] | None = None
 
     def at(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        if self._last is not None and all(np.array_equal(v, self._last[0][n], equal_nan=True) for n, v in point.items()):
+        if self._last is not None and all(
+            np.array_equal(v, self._last[0][n], equal_nan=True) for n, v in point.items()
+        ):
             return self._last[1]
         whole = {**self.setting.values, **self.extra, **point}
         out = self.programs(whole)
@@ -150,7 +160,9 @@ def _arguments(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[st
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
         if len(at) > len(custom.names):
-            raise BadInput(f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}.")
+            raise BadInput(
+                f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}."
+            )
         at = dict(zip(custom.names, at, strict=False))
     for n in at:
         if n not in custom.names:
@@ -174,7 +186,11 @@ def _values(
     dtypes: dict[str, str] = {}
     given = set()
     default = next(
-        (str(v.dtype).removeprefix("torch.") for v in arguments.values() if isinstance(v, torch.Tensor) and v.is_floating_point()),
+        (
+            str(v.dtype).removeprefix("torch.")
+            for v in arguments.values()
+            if isinstance(v, torch.Tensor) and v.is_floating_point()
+        ),
         "float64",
     )
     has_tensor = any(isinstance(v, (torch.Tensor, np.ndarray)) or _is_shape(v) for v in arguments.values())
@@ -202,7 +218,7 @@ def _values(
     return values, dtypes, frozenset(given)
 
 
-def _is_shape(value: Any) -> bool:
+def _is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
 
 
@@ -222,7 +238,7 @@ def _backward_report(setting: _Setting, names: Sequence[str], rng: np.random.Gen
             cotangents[n] = cotangents[n] + 1j * draw(shapes[output], rng)
     runs = _Runs(setting, lambda point: _both(setting, point, named, None))
     problem = setting.problem(runs, cotangents, names, 1)
-    report = _report(problem, judge(problem), None)
+    report = _report(problem, judge(problem), None, None)
     own = custom.run(setting.values, cotangents, setting.dtypes)
     told = listed(list(named.values()))
     notes = [f"The claims are about every {told}: cotangents are drawn, and moved like the inputs."]
@@ -233,7 +249,9 @@ def _backward_report(setting: _Setting, names: Sequence[str], rng: np.random.Gen
         alone = _alone(setting, named, cotangents, own, n)
         if alone is not None:
             claims[f"{n} (needed alone)"] = replace(alone.claims[n], name=f"{n} (needed alone)")
-            notes.append(f"With ctx.needs_input_grad true for {n} alone, backward computes something else; it is judged too.")
+            notes.append(
+                f"With ctx.needs_input_grad true for {n} alone, backward computes something else; it is judged too."
+            )
     return replace(report, claims=claims, notes=(*notes, *report.notes))
 
 
@@ -243,7 +261,9 @@ def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
     return [names[k] for k in places]
 
 
-def _both(setting: _Setting, point: Mapping[str, Any], named: Mapping[str, str], needs: Sequence[str] | None) -> tuple[Run, Run]:
+def _both(
+    setting: _Setting, point: Mapping[str, Any], named: Mapping[str, str], needs: Sequence[str] | None
+) -> tuple[Run, Run]:
     """Forward, made a scalar by the cotangents, and backward."""
     cotangents = {n: point[n] for n in named.values()}
     run = setting.custom.run(point, cotangents, setting.dtypes, needs)
@@ -257,7 +277,7 @@ def _both(setting: _Setting, point: Mapping[str, Any], named: Mapping[str, str],
     program = b.build({})
     model = sliced(program, {"output": total, **{f"keep:{n}": b.inputs[n] for n in setting.dtypes if n in b.inputs}})
     model = model.with_outputs({"output": model.outputs["output"]})
-    hand = sliced(program, run.gradients)
+    hand = sliced(replace(program, bindings=derivation_lines(program, total)), run.gradients)
     return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {n: run.values[n] for n in run.gradients})
 
 
@@ -275,7 +295,7 @@ def _alone(
         return model, Run(hand.program.with_outputs({name: hand.program.outputs[name]}), {name: hand.values[name]})
 
     problem = setting.problem(_Runs(setting, programs), cotangents, [name], 1)
-    return _report(problem, judge(problem), None)
+    return _report(problem, judge(problem), None, None)
 
 
 def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun) -> list[str]:
@@ -314,18 +334,20 @@ class _Jvp:
         run = s.custom.run(point, None, s.dtypes, tangents=moves)
         program, total = run.program, None
         for n in s.dtypes:
-            program, step = tangent(program, run.outputs[self.output], program.inputs[n], program.inputs[f"tangent of {n}"])
+            program, step = tangent(
+                program, run.outputs[self.output], program.inputs[n], program.inputs[f"tangent of {n}"]
+            )
             b = Builder.on(program)
             total = step if total is None else b.add(total, step)
             program = b.build({})
         assert total is not None
         model = sliced(program, {"output": total})
-        hand = sliced(run.program, {"jvp": run.tangents[self.output]})
+        hand = sliced(replace(run.program, bindings=()), {"jvp": run.tangents[self.output]})
         return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {"jvp": run.values[f"jvp {self.output}"]})
 
 
 def _jvp_reports(setting: _Setting, rng: np.random.Generator) -> list[Report]:
-    tangents = {f"tangent of {n}": draw(np.shape(setting.values[n]), rng) for n in setting.dtypes}
+    tangents = {f"tangent of {n}": draw(tuple(np.asarray(setting.values[n]).shape), rng) for n in setting.dtypes}
     moves = {n: tangents[f"tangent of {n}"] for n in setting.dtypes}
     run = setting.custom.run(setting.values, None, setting.dtypes, tangents=moves)
     reports = []
@@ -333,6 +355,6 @@ def _jvp_reports(setting: _Setting, rng: np.random.Generator) -> list[Report]:
         label = "jvp" if output == "output" else f"jvp of {output}"
         runs = _Runs(setting, _Jvp(setting, output).programs)
         problem = setting.problem(runs, tangents, ["jvp"], 0)
-        report = _report(problem, judge(problem), None)
+        report = _report(problem, judge(problem), None, None)
         reports.append(replace(report, claims={label: replace(report.claims["jvp"], name=label)}))
     return reports

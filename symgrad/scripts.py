@@ -7,26 +7,24 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.errors import BadInput, NotReproducible, SymgradError
-from symgrad.evaluation.floats import Floats
 from symgrad.comparison import only_constants_differ, same_structure
+from symgrad.errors import BadInput, NotReproducible
 from symgrad.judging import Problem, judge
 from symgrad.lifting.comments import other_formulas
+from symgrad.lifting.executions import Execution, Side
 from symgrad.lifting.functions import Run, _close
 from symgrad.lifting.pasted import Pasted, read_pasted
-from symgrad.lifting.roles import AS_TOLD, NAMED, Derivation, Roles, depending, find_roles, leaf_names, origins
-from symgrad.lifting.scripts import Key, Limits, Script, ScriptRun
-from symgrad.lifting.slices import sliced
+from symgrad.lifting.roles import AS_TOLD, NAMED, Roles, find_roles, leaf_names, origins
+from symgrad.lifting.script_tracer import Limits
+from symgrad.lifting.scripts import Script, ScriptRun
 from symgrad.lifting.sources import place
-from symgrad.program import Program, interpret
-from symgrad.report.report import Report
+from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.report.words import counted, listed
 from symgrad.sampling import Bounds, Inputs
 from symgrad.verifier import _report
@@ -41,6 +39,7 @@ def verify_script(
     output: str | None = None,
     gradients: Mapping[str, str | Sequence[str]] | None = None,
     domain: Mapping[str, Bounds] | None = None,
+    claims: Mapping[str, str] | None = None,
     points: int = 64,
     seed: int = 0,
     limits: Limits | None = None,
@@ -55,7 +54,8 @@ def verify_script(
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
-    their gradients, where the script does not tell.  ``seed`` fixes the random numbers of Python, NumPy and torch.
+    their gradients, where the script does not tell; ``claims`` says what single lines mean, as in `verify`.  ``seed``
+    fixes the random numbers of Python, NumPy and torch.
 
     >>> report = verify_script('''
     ... import torch
@@ -86,18 +86,20 @@ def verify_script(
     given = origins(first)
     run = script.run(given=given) if given else first
     roles = find_roles(run, output=output, wrt=asked, gradients=gradients)
-    execution = _Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
-    problem = execution.problem(domain or {}, points, seed)
-    assert problem.first is not None
-    _replay(execution, problem.first)
-    report = _report(problem, judge(problem), None)
+    execution = Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
+    programs = execution.first()
+    _replay(execution, programs)
+    problems = [_problem(execution, k, p, domain or {}, points, seed) for k, p in enumerate(programs)]
+    report = _merged(execution, [_report(p, judge(p), None, claims) for p in problems])
     notes = (*_notes(script, run, roles, execution), *other_formulas(pasted, run.trace), *report.notes)
     return replace(report, notes=tuple(dict.fromkeys(notes)))
 
 
 def _opened(source: str | Path) -> tuple[Pasted, str | None]:
     """The code, and the file that it is from."""
-    if isinstance(source, Path) or (isinstance(source, str) and "\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))):
+    if isinstance(source, Path) or (
+        isinstance(source, str) and "\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))
+    ):
         path = Path(source)
         if not path.is_file():
             raise BadInput(f"there is no file {source}.", instead="Pass the path of a script, or its text.")
@@ -110,169 +112,67 @@ def _opened(source: str | Path) -> tuple[Pasted, str | None]:
     return read_pasted(source), None
 
 
-# ------------------------------------------------------------------------------------------------ runs
+# ------------------------------------------------------------------------------------------------ judging
 
 
-@dataclass(eq=False)
-class _Execution:
-    """Runs of one script, each as a model and a hand formula."""
-
-    script: Script
-    given: Mapping[Key, str]
-    output: str | None
-    wrt: Sequence[str] | None
-    gradients: Mapping[str, str | Sequence[str]] | None
-    values: Mapping[Key, np.ndarray]  # of the variables that hold inputs
-    own: ScriptRun
-    roles: Roles
-    labels: dict[str, Derivation] = field(default_factory=dict)  # claim -> what it is about, in the own run
-    inner: dict[str, str] = field(default_factory=dict)  # names as told -> names in the trace
-    point: dict[str, np.ndarray] = field(default_factory=dict)
-    data: dict[int, str] = field(default_factory=dict)
-    _last: tuple[Any, tuple[Run, Run]] | None = None
-
-    def problem(self, domain: Mapping[str, Bounds], points: int, seed: int) -> Problem:
-        found = self.roles.derivations
-        for d in found:
-            several = sum(e.input == d.input for e in found) > 1
-            self.labels[f"{d.input} ({d.variable})" if several else d.input] = d
-        first = self._programs(self.own, self.roles.output, self.labels)
-        free = []
-        dtypes: dict[str, str] = {}
-        for program in (first[0].program, first[1].program):
-            for name, i in program.inputs.items():
-                dtypes[name] = program.steps[i].dtype
-        data = {name: i for i, name in self.data.items()}
-        for name in dtypes:
-            if name in data:
-                value = self.own.trace.builder.steps[data[name]].params.value
-            else:
-                free.append(name)
-                value = self._value(self.inner[name])
-            self.point[name] = np.asarray(value, dtype=np.complex128 if np.iscomplexobj(value) else np.float64)
-        for name in domain:
-            if name not in dtypes:
-                raise BadInput(f"domain has {name!r}, but the script's inputs are {', '.join(free)}.")
-        bounds = {n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in domain.items()}
-        inputs = Inputs(self.point, tuple(free), frozenset(self.point), bounds)
-        automatic = {
-            label: np.array(d.autograd.value) for label, d in self.labels.items() if d.autograd is not None
-        }
-        self._last = self.point, first
-        names = tuple(dtypes)
-        model = _Side(self, 0, names, automatic)
-        hand = _Side(self, 1, names, {})
-        return Problem(model, hand, inputs, dtypes, tuple(self.labels), 1, points, seed, first=first)
-
-    def _value(self, inner: str) -> np.ndarray:
-        """An input's value: the number that it was made of, which may have more digits than the tensor."""
-        made = [self.values[key] for key, name in self.given.items() if name == inner and key in self.values]
-        return made[0] if made else self.own.trace.leaves[int(inner.split()[1])].value
-
-    def at(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        """Both Programs of a run at a point."""
-        if self._last is not None and all(
-            np.array_equal(np.asarray(v), np.asarray(self._last[0][n]), equal_nan=True) for n, v in point.items()
-        ):
-            return self._last[1]
-        out = self._run({self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner})
-        self._last = dict(point), out
-        return out
-
-    def again(self) -> tuple[Run, Run]:
-        """Both Programs of one more run at the script's own point."""
-        return self._run({})
-
-    def _run(self, values: Mapping[str, np.ndarray]) -> tuple[Run, Run]:
-        run = self.script.run(values, self.given)
-        roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
-        mine = {(d.input, d.variable): d for d in roles.derivations}
-        labels = {}
-        for label, d in self.labels.items():
-            again = mine.get((d.input, d.variable)) or self._by_name(run, roles, d)
-            labels[label] = again
-        return self._programs(run, roles.output, labels)
-
-    def _by_name(self, run: ScriptRun, roles: Roles, d: Derivation) -> Derivation:
-        bound = [b.step for b in run.trace.builder.bindings if b.name == d.variable]
-        if not bound or d.input not in roles.inputs:
-            raise NotReproducible(f"with other values in {d.input}, the script computes no {d.variable}.")
-        return replace(d, step=bound[-1], node=roles.inputs[d.input])
-
-    def _programs(self, run: ScriptRun, output: int, labels: Mapping[str, Derivation]) -> tuple[Run, Run]:
-        trace = run.trace
-        program = trace.builder.build({})
-        renamed = self._inputs(run, program, labels)
-        opaque = depending(trace, [r.step for r in trace.results])
-        nodes = {f"at:{label}": d.node for label, d in labels.items()}
-        model = sliced(program, {"output": output, **nodes}, inputs=renamed, opaque=opaque)
-        hand = sliced(program, {label: d.step for label, d in labels.items()}, inputs=renamed, opaque=opaque, stops=False)
-        value = next((c.value for c in trace.calls if c.output == output), np.asarray(np.nan))
-        values = {}
-        for label, d in labels.items():
-            known = trace.value_at.get(d.step)
-            values[label] = known if known is not None else _evaluated(program, d.step, trace)
-        return Run(model, {"output": value}), Run(hand, values)
-
-    def _inputs(self, run: ScriptRun, program: Program, labels: Mapping[str, Derivation]) -> dict[int, str]:
-        """Names for the inputs as they are told, and for arrays of data, which are inputs that stay as given."""
-        told = {f"leaf {k}": name for k, name in enumerate(leaf_names(run.trace))}
-        out = {}
-        for inner, i in program.inputs.items():
-            if not inner.startswith("autograd "):
-                out[i] = told.get(inner, inner)
-                self.inner[out[i]] = inner
-        taken = {*out.values(), *(d.variable for d in labels.values())}
-        for b in program.bindings:
-            i = b.step
-            while program.steps[i].op in ("name", "cast"):
-                i = program.steps[i].args[0]
-            step = program.steps[i]
-            if step.op != "constant" or i in out or step.params.exact is not None or step.params.value.size < 2:
-                continue
-            if b.name not in taken:
-                out[i] = self.data[i] = b.name
-                taken.add(b.name)
-        return out
+def _problem(
+    execution: Execution, k: int, first: tuple[Run, Run], domain: Mapping[str, Bounds], points: int, seed: int
+) -> Problem:
+    """One group of derivations as a question, at the script's own point."""
+    found = execution.groups[k].derivations
+    dtypes = {name: run.program.steps[i].dtype for run in first for name, i in run.program.inputs.items()}
+    point = {n: np.asarray(execution.value(n)) for n in dtypes}
+    point = {n: v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for n, v in point.items()}
+    free = tuple(n for n in dtypes if n not in execution.data)
+    for name in domain:
+        if name not in execution.inner:
+            raise BadInput(f"domain has {name!r}, but the script's inputs are {', '.join(free)}.")
+    bounds = {n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in domain.items()}
+    inputs = Inputs(point, free, frozenset(point), bounds)
+    automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
+    sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
+    return Problem(*sides, inputs, dtypes, tuple(found), 1, points, seed, first=first)
 
 
-def _evaluated(program: Program, step: int, trace: Any) -> np.ndarray:
-    """The value of a step that was compared but has no name."""
-    leaves = {f"leaf {k}": leaf.value for k, leaf in enumerate(trace.leaves)}
-    known = {name: leaves.get(name) for name in program.inputs}
-    for r in trace.results:
-        known[program.steps[r.step].params] = r.value
-    inputs = {
-        n: torch.as_tensor(v).to(getattr(torch, program.steps[program.inputs[n]].dtype))
-        for n, v in known.items()
-        if v is not None
-    }
-    return interpret(program, Floats(), inputs, [step])[step].detach().numpy()
+def _merged(execution: Execution, reports: Sequence[Report]) -> Report:
+    """One report; where an input has several derivations, each claim is called after its own."""
+    claims: dict[str, Claim] = {}
+    steps: dict[tuple[str, int], StepFinding] = {}
+    wrong: dict[str, None] = {}
+    for group, report in zip(execution.groups, reports, strict=True):
+        for name, claim in report.claims.items():
+            d = group.derivations[name]
+            several = not group.on_the_way and execution.is_one_of_several(d)
+            label = f"{name} ({d.variable})" if several else name
+            claims[label] = replace(claim, name=label)
+        for step in report.steps:
+            old = steps.get((step.name, step.version))
+            if old is None or old.verdict in (None, "unused"):
+                steps[step.name, step.version] = step
+        wrong |= dict.fromkeys(report.wrong_steps)
+    order = sorted(steps.values(), key=lambda s: (s.source.line or 0) if s.source is not None else 0)
+    first = reports[0]
+    return replace(
+        first,
+        claims=claims,
+        steps=tuple(order),
+        wrong_steps=tuple(sorted(wrong, key=[s.name for s in order].index)),
+        kinks=tuple(k for r in reports for k in r.kinks),
+        instabilities=tuple(i for r in reports for i in r.instabilities),
+        assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
+        notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
+        counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+    )
 
 
-@dataclass(frozen=True, eq=False)
-class _Side:
-    """One side of a script as a formula: the model, or the derivations."""
-
-    execution: _Execution
-    side: int
-    names: tuple[str, ...]
-    autograd: Mapping[str, np.ndarray]
-    library: str = "script"
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.names
-
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return self.execution.at(point)[self.side]
-
-
-def _replay(execution: _Execution, first: tuple[Run, Run]) -> None:
+def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
     """A second run must record the same, and a plain one give the same."""
     script, run, roles = execution.script, execution.own, execution.roles
     again = execution.again()
-    for once, twice in zip((run.program for run in first), (run.program for run in again), strict=True):
+    pairs = [
+        (one.program, two.program) for a, b in zip(first, again, strict=True) for one, two in zip(a, b, strict=True)
+    ]
+    for once, twice in pairs:
         if same_structure(once, twice):
             continue
         k = only_constants_differ(once, twice)
@@ -306,10 +206,11 @@ def _replay(execution: _Execution, first: tuple[Run, Run]) -> None:
 # ------------------------------------------------------------------------------------------------ what is told
 
 
-def _notes(script: Script, run: ScriptRun, roles: Roles, execution: _Execution) -> list[str]:
+def _notes(script: Script, run: ScriptRun, roles: Roles, execution: Execution) -> list[str]:
     trace = run.trace
     names = list(roles.inputs)
-    notes = [f"I took {roles.output_name} as the output, and {listed(names)} as its {'inputs' if len(names) > 1 else 'input'}."]
+    noun = "inputs" if len(names) > 1 else "input"
+    notes = [f"I took {roles.output_name} as the output, and {listed(names)} as its {noun}."]
     by: dict[tuple[str, str], list[str]] = {}
     for d in roles.derivations:
         by.setdefault((d.input, d.why), []).append(d.variable)
@@ -321,7 +222,10 @@ def _notes(script: Script, run: ScriptRun, roles: Roles, execution: _Execution) 
         notes.append(f"Nothing was found that is meant as a gradient for {listed(list(roles.alone))}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
     if roles.call is not None and len(calls) > 1:
-        notes.append(f"The output {roles.output_name} is differentiated {len(calls)} times; I took the last, in line {roles.call.line}.")
+        notes.append(
+            f"The output {roles.output_name} is differentiated {len(calls)} times; "
+            f"I took the last, in line {roles.call.line}."
+        )
     if roles.call is not None and roles.call.upstream:
         notes.append(f"The output {roles.output_name} is differentiated with a cotangent of the script's own.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
@@ -330,7 +234,9 @@ def _notes(script: Script, run: ScriptRun, roles: Roles, execution: _Execution) 
         if leaf is not None and leaf != key[0]:
             notes.append(f"The numbers in {key[0]} are those of {leaf}: I took the two for one input.")
     if run.random:
-        notes.append(f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}.")
+        notes.append(
+            f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."
+        )
     if run.stopped is not None:
         notes.append(f"The script stops early ({run.stopped}); what it had computed until then is judged.")
     if run.cut:
@@ -341,7 +247,12 @@ def _notes(script: Script, run: ScriptRun, roles: Roles, execution: _Execution) 
         shown = ", ".join(_ranges([k for k, _ in left])[:6])
         more = len(_ranges([k for k, _ in left])) - 6
         tail = f" and {more} more places" if more > 0 else ""
-        notes.append(f"{counted(len(left), 'line')} that {'is' if len(left) == 1 else 'are'} no code were left out: {shown}{tail}.")
+        notes.append(
+            "1 line that is no code was left out: "
+            if len(left) == 1
+            else f"{len(left)} lines that are no code were left out: "
+        )
+        notes[-1] += f"{shown}{tail}."
     return notes
 
 
@@ -360,7 +271,18 @@ def _ranges(lines: Sequence[int]) -> list[str]:
     return [f"{a}-{b}" if a != b else f"{a}" for a, b in out]
 
 
-_FILES = ("open", "load", "loadtxt", "genfromtxt", "fromfile", "read_csv", "read_pickle", "read_text", "read_bytes", "memmap")
+_FILES = (
+    "open",
+    "load",
+    "loadtxt",
+    "genfromtxt",
+    "fromfile",
+    "read_csv",
+    "read_pickle",
+    "read_text",
+    "read_bytes",
+    "memmap",
+)
 _CLOCK = ("time", "perf_counter", "monotonic", "now", "today", "utcnow", "time_ns", "process_time")
 
 

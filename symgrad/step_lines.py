@@ -94,7 +94,7 @@ class _Lines:
     def program(self, point: Mapping[str, Any]) -> tuple[Program, dict[str, int]]:
         """Definitions, and the model as the output that they do not define."""
         builder, places = self.steps.defined(point, self.problem.dtypes)
-        program = builder.build({n: i for n, i in places.items()})
+        program = builder.build(places)
         if self.steps.output in places:
             return program, places
         model = self.problem.model.run(point, self.problem.dtypes).program
@@ -139,4 +139,3 @@ class _Side:
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         return self.lines.claim(self.line, point) if self.side else self.lines.truth(self.line, point)
-

@@ -18,7 +18,11 @@ __all__ = ["is_transpose"]
 
 
 def is_transpose(
-    branch: Branch, pair: Pair, points: Sequence[Mapping[str, Any]], free: Sequence[str], numbers: np.ndarray | None = None
+    branch: Branch,
+    pair: Pair,
+    points: Sequence[Mapping[str, Any]],
+    free: Sequence[str],
+    numbers: np.ndarray | None = None,
 ) -> bool:
     """Whether the hand formula of a refuted pair, with its axes in reverse order, is the derivative at all ``points``.
 

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
@@ -38,6 +39,7 @@ def verify(
     at: Mapping[str, Any] | None = None,
     order: int = 1,
     domain: Mapping[str, Bounds] | None = None,
+    claims: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
     seed: int = 0,
@@ -56,6 +58,10 @@ def verify(
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
     an input to (low, high), either of them None.  ``dtype`` is the dtype that the code is given, by default that of
     the values in ``at``, or float64.  ``seed`` makes every random choice.
+
+    Where a claim is refuted, ``report.steps`` says of each line of the hand code what it claims to be, and
+    ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
+    value; ``claims`` decides instead: ``{"t1": "d out / d h1"}``.
 
     >>> report = verify("tanh(w*x)", "x*(1 - tanh(w*x)**2)", wrt="w")
     >>> report.verdict
@@ -78,7 +84,7 @@ def verify(
     mine = rename(_open_hand(hand, model), model.names, "the hand formula")
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
-    report = _report(problem, findings, formula)
+    report = _report(problem, findings, formula, claims)
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)
         report = replace(report, steps=steps, wrong_steps=wrong, notes=(*told, *report.notes))
@@ -175,7 +181,7 @@ class _Keyed:
         )
 
 
-def _report(problem: Problem, findings: Findings, formula: Any) -> Report:
+def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[str, str] | None) -> Report:
     branch = findings.own
     floats = rounding_of(problem, findings, formula)
     claims = {}
@@ -193,6 +199,11 @@ def _report(problem: Problem, findings: Findings, formula: Any) -> Report:
             exact,
             floats.autograd.get(pair.name),
         )
+    lines = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
+    steps, wrong = lines, ()
+    if lines and any(v.kind == "refuted" for v in findings.verdicts.values()):
+        diagnosis = diagnose(problem, findings, words)
+        steps, wrong = diagnosis.steps, diagnosis.wrong_steps
     inside = sum(1 for _, s in findings.looks if any(v.state != "outside" for v in s.views.values()))
     return Report(
         claims,
@@ -200,7 +211,8 @@ def _report(problem: Problem, findings: Findings, formula: Any) -> Report:
         _environment(),
         problem.inputs.point,
         problem.order,
-        tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings),
+        steps,
+        wrong,
         kinks=tuple(floats.kinks),
         instabilities=tuple(floats.instabilities),
         assumptions=_assumptions(findings),

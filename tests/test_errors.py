@@ -285,11 +285,6 @@ CALLS = "Text is parsed, never evaluated: a formula has numbers, names, + - * / 
         ("", "the formula is empty.\nWrite an expression, for example w*tanh(x)."),
         ("x.real", f"an attribute is not part of a formula.\n    x.real\n    ^^^^^^\n{CALLS}"),
         (
-            "x = 3",
-            "= assigns, and a formula is one value.\n    x = 3\n      ^\n"
-            "Write the right-hand side alone; to compare, use == inside where.",
-        ),
-        (
             "lambda x: x",
             f"lambda makes a function, and a formula is one value.\n    lambda x: x\n    ^^^^^^\n{CALLS}",
         ),

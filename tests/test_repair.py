@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 from planted import ARRAYS, Derivation, arrays, chain, function, slips
+
 from symgrad.diagnosis.difference import changed
 from symgrad.diagnosis.leaves import hand_bindings
 from symgrad.diagnosis.places import edited, expression_of, function_unit, rebuild, statement_at
@@ -195,6 +196,36 @@ def test_array_slips(name: str, right: str, wrong: str, kind: str | None):
     autograd_says(d, source)
 
 
+def test_two_slips_in_one_derivation_are_repaired_together():
+    d = arrays("mlp")
+    wrong = d.hand.replace("dA = dP @ W2.T", "dA = dP @ W2.T * n").replace("db2 = dP.sum(axis=0)", "db2 = dP")
+    found, source = repaired(d, wrong)
+    assert {r.step for r in found} == {"dA", "db2"}
+    assert all(r.proved for r in found)
+    assert source is not None
+    autograd_says(d, source)
+
+
+def test_where_no_edit_is_small_the_formula_is_written_in_the_users_names():
+    wrong = BACKWARD.hand.replace("dh1_raw = (1 - h1**2) * dh1", "dh1_raw = h0 + w_y / 7")
+    found, source = repaired(BACKWARD, wrong)
+    assert [r.proved for r in found] == [True]
+    names = {n.id for n in ast.walk(ast.parse(found[0].after)) if isinstance(n, ast.Name)}
+    assert names <= {"h1", "h1_raw", "dh1", "dh2_raw", "w_h", "tanh"}
+    assert source is not None
+    autograd_says(BACKWARD, source)
+
+
+def test_a_line_in_a_helper_is_repaired_there():
+    text = POST.hand.replace("dh1_dwh = (1 - h1**2) * dh1raw_dwh", "dh1_dwh = slope(h1) * dh1raw_dwh")
+    text = text.replace("def hand", "def slope(h):\n    ds = 1 - h**2\n    return ds\n\ndef hand")
+    d = replace(POST, hand=text)
+    found, source = repaired(d, text.replace("ds = 1 - h**2", "ds = 1 - h"))
+    assert [(r.step, r.after, r.proved) for r in found] == [("ds", "1 - h**2", True)]
+    assert source is not None
+    assert "ds = 1 - h**2" in source
+
+
 def test_planted_slips_are_repaired_and_proved():
     """Scalar chains in both styles and array code, with one slip each: nearly every top repair is proved."""
     rng = np.random.default_rng(20261)
@@ -221,7 +252,7 @@ def test_planted_slips_are_repaired_and_proved():
     assert proved >= 38
 
 
-# ------------------------------------------------------------------------------------------------ formulas without steps
+# ------------------------------------------------------------------------------------------------ whole formulas
 
 
 def whole(model: str, hand: str, wrt: str, right: str) -> tuple[tuple[Repair, ...], str | None]:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.scope import Scene, scope_of
+from symgrad.diagnosis.scope import Scene, as_array, same, scope_of
 from symgrad.ops.scalars import OPS, find
 
 __all__ = ["HOLE", "Bench", "Edit", "as_array", "bench_of", "same", "uses_tensors"]
@@ -51,23 +51,6 @@ class Edit:
     of: str = ""
 
 
-def as_array(x: Any) -> np.ndarray:
-    if isinstance(x, torch.Tensor):
-        return x.detach().resolve_conj().numpy()
-    return np.asarray(x)
-
-
-def same(a: Any, b: np.ndarray) -> bool:
-    """Whether two values are near enough to be worth judging; shapes count."""
-    a = as_array(a)
-    if a.shape != b.shape or a.dtype.kind not in "fciub":
-        return False
-    if not a.size:
-        return True
-    scale = float(np.max(np.abs(b)))
-    return bool(np.max(np.abs(a - b)) <= _NEAR * scale + 1e-13 * (scale == 0))
-
-
 class Bench:
     """Computes expressions in the scope of a scene.
 
@@ -80,6 +63,7 @@ class Bench:
         self.wanted = wanted
         self.batch = False
         self.count = 0  # candidates computed
+        self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
         self.goal = np.zeros(0)
         self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
@@ -112,7 +96,7 @@ class Bench:
             if self.batch:
                 value = np.broadcast_to(np.asarray(as_array(self.run(code, 0)), float), self.goal.shape)
                 return bool(self.rows(value[None])[0])
-            return all(same(self.run(code, k), self.wanted[k]) for k in range(self.plain))
+            return all(self.right(self.run(code, k), k) for k in range(self.plain))
         except Exception:  # an edit may well be nonsense: of other shapes, undefined, no number
             return False
 
@@ -123,9 +107,13 @@ class Bench:
             if self.batch:
                 value = np.broadcast_to(np.asarray(as_array(self.run(code, 0)), float), self.goal.shape)
                 return bool(np.all(np.abs(value - self.goal) <= _NEAR * np.abs(self.goal) + 1e-13))
-            return all(same(self.run(code, k), self.wanted[k]) for k in range(len(self.wanted)))
+            return all(self.right(self.run(code, k), k) for k in range(len(self.wanted)))
         except Exception:
             return False
+
+    def right(self, value: Any, k: int) -> bool:
+        """Whether a value is what is wanted at sample ``k``, or makes what comes of it right."""
+        return self.accepts[k](value) if self.accepts else same(value, self.wanted[k])
 
     def rows(self, many: np.ndarray) -> np.ndarray:
         """Which rows of values give what is wanted."""
@@ -173,7 +161,9 @@ def bench_of(scene: Scene) -> Bench | None:
     scopes = [scope_of(scene, k) for k in range(len(scene.envs))]
     bench = Bench(scopes, scene.wanted, scene.plain, False)
     bench.clipped = _clipped(scene.site.unit.node)
-    bench.lay_side_by_side(scene.site.expression.text)
+    bench.accepts = scene.accepts
+    if not bench.accepts:
+        bench.lay_side_by_side(scene.site.expression.text)
     return bench
 
 

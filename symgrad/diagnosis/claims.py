@@ -7,11 +7,12 @@ where no value fits, the quantity next to those that the line uses.
 
 from __future__ import annotations
 
+import functools
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from symgrad.diagnosis.names import bare, is_derivative_like, lookup, means_output, read_name, read_words, squashed
+from symgrad.diagnosis.names import bare, is_derivative_like, lookup, means_output, read_name, read_words
 from symgrad.diagnosis.table import Entry, Table
 from symgrad.errors import BadInput
 from symgrad.program import Binding, Program, size
@@ -43,7 +44,7 @@ class Line:
         return (self.binding.name, None if source is None else source.line)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False)
 class Meaning:
     """The true quantities that a line means: ``whole`` ones and ``parts``; ``how`` is "word", "name" or "final"."""
 
@@ -51,6 +52,10 @@ class Meaning:
     parts: tuple[Entry, ...] = ()
     sure: float = 0.0
     how: str = "name"
+
+    @functools.cached_property
+    def members(self) -> frozenset[Entry]:
+        return frozenset(self.whole)
 
     @property
     def all(self) -> tuple[Entry, ...]:
@@ -106,7 +111,7 @@ def _pairs(of: Sequence[int], wrt: Sequence[int], names: Names) -> list[tuple[in
     wrt = list(dict.fromkeys(wrt))
     of = list(dict.fromkeys(of))
     if len(of) * len(wrt) <= _VERSIONS or of == [names.output]:
-        return [(o, w) for o in of for w in wrt if o != w]
+        return [(o, w) for o in of for w in wrt if o != w or o == names.output]
     found = []
     for o in of:
         before = [w for w in wrt if w < o]
@@ -126,7 +131,9 @@ def _by_word(name: str, word: str, names: Names) -> tuple[list[tuple[int, int]],
     return _pairs(of, wrt, names), 1.0
 
 
-def meaning_of(line: Line, pairs: Sequence[tuple[int, int]], sure: float, table: Kinds, names: Names, word: bool) -> Meaning:
+def meaning_of(
+    line: Line, pairs: Sequence[tuple[int, int]], sure: float, table: Kinds, names: Names, word: bool
+) -> Meaning:
     """The entries of the table that a line may mean."""
     whole: list[Entry] = []
     parts: list[Entry] = []
@@ -197,7 +204,3 @@ def called_by(names: Names) -> dict[int, str]:
         for k, i in enumerate(steps):
             found.setdefault(i, name if len(steps) == 1 else f"{name}[{k}]")
     return found
-
-
-def related(name: str, others: Iterable[str]) -> bool:
-    return squashed(name) in {squashed(o) for o in others}

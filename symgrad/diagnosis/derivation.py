@@ -7,7 +7,7 @@ double holds, so that two different quantities do not agree by chance.  Data sta
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +75,7 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
     Raises `BadInput` where a word in ``words`` cannot be read.
     """
     branch, views, point = _where(problem, findings)
+    branch = _through_names(branch)
     bindings = branch.program.bindings
     count = len(branch.model_run.program.bindings)
     names = _names(branch, problem, bindings[:count])
@@ -92,13 +93,11 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         table = ask(table, branch.model, [pair for pairs, _ in asked.values() for pair in pairs])
         values = interpret(table.program, balls, inputs, [e.step for e in table.entries], replaced=values)
         kinds = Kinds(table)
-        meanings = {
-            i: meaning_of(line, *asked[line.name], kinds, names, line.name in (words or {})) for i, line in lines.items()
-        }
+        meanings = _meanings(lines, asked, kinds, names, words or {})
         finals = tuple(_finals(branch, views, lines, point))
         for final in finals:
             if final.line is not None:
-                mine = Entry("final", branch.model, branch.program.inputs[final.name], final.exact, 0)
+                (mine,) = kinds.get("final", branch.model, branch.program.inputs[final.name])
                 before = meanings[final.line]
                 together = before.whole if before.how == "final" else ()
                 meanings[final.line] = Meaning((*together, mine), before.parts, 1.0, "final")
@@ -124,6 +123,25 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
     )
 
 
+def _meanings(
+    lines: Mapping[int, Line],
+    asked: Mapping[str, tuple[list[tuple[int, int]], float]],
+    kinds: Kinds,
+    names: Names,
+    words: Mapping[str, str],
+) -> dict[int, Meaning]:
+    """What every line means; the rounds of a loop share one meaning."""
+    shared: dict[Any, Meaning] = {}
+    found = {}
+    for i, line in lines.items():
+        version = line.binding.version if line.name in names.own else 0  # it recomputes that version of the model's
+        mark = line.name, kinds.program.shape(i), version
+        if mark not in shared:
+            shared[mark] = meaning_of(line, *asked[line.name], kinds, names, line.name in words)
+        found[i] = shared[mark]
+    return found
+
+
 def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, View], Mapping[str, Any]]:
     """A branch where the hand formula is wrong, and a generic point of it."""
     seen = [(b, s) for b, s in [(findings.own, findings.own_look), *findings.looks] if not s.ties]
@@ -144,7 +162,9 @@ def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, V
             noise = rng.uniform(0.5, 1.0, value.shape) * rng.choice([-1, 1], value.shape)
             near = np.asarray(value + 2.0 ** -(7 + 3 * k) * np.maximum(np.abs(value), 0.05) * noise)
             low, high = problem.inputs.bounds.get(name, (None, None))
-            outside = (np.zeros(value.shape, bool) if low is None else near <= low) | (False if high is None else near >= high)
+            outside = (np.zeros(value.shape, bool) if low is None else near <= low) | (
+                False if high is None else near >= high
+            )
             point[name] = np.where(outside, value, near)
         try:
             if problem.branch(point, [branch]) is branch:
@@ -152,6 +172,23 @@ def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, V
         except SymgradError:
             continue
     return branch, look.views, look.point
+
+
+def _through_names(branch: Branch) -> Branch:
+    """The branch with every later use of a value that has a name going through the name.
+
+    A view of an array is traced to the memory it looks at, which is older than the name; truth has to reach it too.
+    """
+    steps = list(branch.program.steps)
+    named: dict[int, int] = {}
+    names = {b.step for b in branch.program.bindings}
+    for i, step in enumerate(steps):
+        args = tuple(named.get(a, a) for a in step.args)
+        if args != step.args:
+            steps[i] = replace(step, args=args)
+        if i in names and step.op == "name" and steps[args[0]].op not in ("name", "input", "constant"):
+            named.setdefault(step.args[0], i)
+    return replace(branch, program=replace(branch.program, steps=tuple(steps)))
 
 
 def _names(branch: Branch, problem: Problem, bindings: Sequence[Binding]) -> Names:
@@ -172,11 +209,14 @@ def _with_aliases(branch: Branch, names: Names, lines: Mapping[int, Line], value
     model = [i for i in program.needed([branch.model]) if program.steps[i].op != "constant"]
     index = Index([(i, entries_of(values[i]), program.shape(i)) for i in model], branch.typed)
     steps = {name: list(found) for name, found in names.steps.items()}
+    taken: dict[int, str] = {}
     for line in lines.values():
         if line.name in names.own or line.name in names.inputs or is_derivative_like(line.name):
             continue
-        found = [i for i, layout in index.matches(entries_of(values[line.step]), program.shape(line.step)) if not layout]
-        if found:
+        found = [
+            i for i, layout in index.matches(entries_of(values[line.step]), program.shape(line.step)) if not layout
+        ]
+        if found and taken.setdefault(found[-1], line.name) == line.name:  # a second name is rather a slip
             steps.setdefault(line.name, []).append(found[-1])
     _before_activation(program, steps)
     return Names(steps, names.output, names.inputs, names.own)
@@ -226,7 +266,9 @@ def _passes(program: Program, step: int, earlier: int) -> bool:
             continue
         seen.add(i)
         s = program.steps[i]
-        if s.op in _PASSING or (s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(s.args[0])))):
+        if s.op in _PASSING or (
+            s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(s.args[0])))
+        ):
             stack.extend(s.args[:1] if s.op == "sub" else s.args)
     return False
 
@@ -258,7 +300,9 @@ def _line_of(program: Program, step: int, lines: Mapping[int, Line]) -> int | No
     return step
 
 
-def _order(branch: Branch, finals: Sequence[Final], lines: Mapping[int, Line]) -> tuple[tuple[int, ...], dict[int, Any]]:
+def _order(
+    branch: Branch, finals: Sequence[Final], lines: Mapping[int, Line]
+) -> tuple[tuple[int, ...], dict[int, Any]]:
     """The hand code's steps that its results need, and which of them use which."""
     program = branch.program
     model = set(program.needed([branch.model]))

@@ -136,16 +136,16 @@ def _told(c: sp.Expr, program: Program, names: Mapping[str, int]) -> str:
         return f"yours is exactly {c} times the truth: degrees were taken for radians."
     sentence = f"yours is exactly {c} times the truth"
     sizes = [
-        (len(program.shape(i)) != 2, k, name, n)
+        (not (k == 0 and len(program.shape(i)) > 1), len(program.shape(i)), k, name, n)
         for name, i in names.items()
         for k, n in enumerate(program.shape(i))
         if n > 2 and c in (n, sp.Rational(1, n))
     ]
     if not sizes:
         return f"{sentence}."
-    _, k, name, n = min(sizes)
-    what = "the batch size, the number of rows" if k == 0 and len(program.shape(names[name])) > 1 else "the length"
-    return f"{sentence}, and {n} is {what} of {name}."
+    rows, _, k, name, n = min(sizes)
+    what = "the length" if len(program.shape(names[name])) == 1 else f"the size of axis {k}"
+    return f"{sentence}, and {n} is {what if rows else 'the batch size, the number of rows'} of {name}."
 
 
 def _named_ratio(program: Program, hand: int, truth: int, names: Mapping[str, int], seen: _Seen) -> Iterator[_Claim]:

@@ -51,7 +51,7 @@ def search(
     if whole is not None and bench.fits(whole):
         keep(Edit(whole, text, whole, "formula", 4.5))
     edits = sorted(found.values(), key=lambda e: (e.cost, len(e.text), e.text))
-    lifted = [e if bench.everywhere(e.text) else replace(e, cost=e.cost + 1.5) for e in edits[:24]]
+    lifted = [e if bench.everywhere(e.text) else replace(e, cost=e.cost + 0.7) for e in edits[:24]]
     return sorted(lifted, key=lambda e: (e.cost, len(e.text), e.text))
 
 

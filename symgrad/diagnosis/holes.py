@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.atoms import Atom, loose, wrapped
-from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, same, uses_tensors
+from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, uses_tensors
 from symgrad.diagnosis.pairs import array_pairs
 from symgrad.diagnosis.typed import Text, after_sign, factor, factor_after, is_sum, joined, parts_of, sub_values
 
@@ -26,6 +26,7 @@ __all__ = ["filled"]
 
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
 _MOST_TRIES = 6000  # edits of array code that are computed one by one
+_MOST_ENDS = 1500  # and so many where each is followed to the end of the derivation
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,9 +108,9 @@ def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Ato
         yield from _applied_alone(t, bench, hole, code, value)
     for kinds, given in (("replace", atoms), ("factor divide", atoms), ("term", atoms), ("replace factor", functions)):
         for hole, code, value in ready:
-            if bench.count < _MOST_TRIES:
+            if bench.count < (_MOST_ENDS if bench.accepts else _MOST_TRIES):
                 yield from _one_by_one(t, bench, hole, code, value, given, kinds.split())
-    names = [a for a in atoms if a.kind in ("name", "derivative")][:24]
+    names = [a for a in atoms if a.kind in ("name", "derivative")][: 0 if bench.accepts else 24]
     for hole, code, value in ready:
         yield from _two_by_two(t, bench, hole, code, value, names)
 
@@ -145,7 +146,7 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
         like = difflib.SequenceMatcher(None, hole.text, atom.text).ratio() if plain and atom.kind == "name" else 0.0
         strange = 0.6 if atom.kind == "number" and not isinstance(node, ast.Constant) else 0.0
         strange += 0.4 if atom.text == "1" else 0.0  # rather take the factor away
-        strange += (0.5 if hole.depth == 0 else 0.2) if atom.kind == "derivative" else 0.0
+        strange += (0.9 if hole.depth == 0 else 0.2) if atom.kind == "derivative" else 0.0
         strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
         return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange
     if atom.kind == "number" and atom.text not in ("2", "0.5"):
@@ -246,10 +247,10 @@ def _triples(
         low = np.searchsorted(keys, wanted[:, 0] - 1e-9 * np.abs(wanted[:, 0]))
         high = np.searchsorted(keys, wanted[:, 0] + 1e-9 * np.abs(wanted[:, 0]))
         for row, (lo, hi) in enumerate(zip(low, high)):
-            for q in order[lo : min(hi, lo + 6)]:
+            for q in order[int(lo) : min(int(hi), int(lo) + 6)]:
                 w = wanted[row, :n]
                 if np.all(np.abs(products[q, :n] - w) <= 1e-8 * np.abs(w)):
-                    three = sorted((atoms[best[row]], atoms[left[q]], atoms[right[q]]), key=lambda a: a.text)
+                    three = sorted((atoms[best[row]], atoms[int(left[q])], atoms[int(right[q])]), key=lambda a: a.text)
                     product = f"{factor(three[0].text)} * {factor_after(three[1].text)} * {factor_after(three[2].text)}"
                     new = f"{hole.text if kind == 'term' else factor(hole.text)} {sign} {product}"
                     cost = sum(a.cost for a in three) + 0.9
@@ -262,7 +263,7 @@ def _triples(
 def _fits(bench: Bench, code: Any, fill: Callable[[int], Any]) -> bool:
     bench.count += 1
     try:
-        return all(same(bench.run(code, k, fill(k)), bench.wanted[k]) for k in range(bench.plain))
+        return all(bench.right(bench.run(code, k, fill(k)), k) for k in range(bench.plain))
     except Exception:  # of other shapes, undefined, no number
         return False
 

@@ -47,16 +47,27 @@ def proposed(
         source = source_of(fault)
         lines[id(site)] = source.line if source is not None else None
     points, plain = points_for(problem, findings, branch)
+    called = getattr(problem.hand, "keys", {})
+    exact = {p.name: p.exact for p in branch.pairs if p.hand is not None}
+    outputs = _outputs(problem, leaf)
+    finals = {o: exact[called.get(o, o)] for o in outputs if called.get(o, o) in exact and len(names) == 1}
     found: list[Proposal] = []
     for k, mine in sites.items():
         try:
-            scenes = look_around(leaf.formula, leaf.of, mine, diagnosis.program, truths, points, plain, problem.dtypes)
+            scenes = look_around(
+                leaf.formula, leaf.of, mine, diagnosis.program, truths, points, plain, problem.dtypes, finals
+            )
         except SymgradError:
             continue
         for site, scene in zip(mine, scenes, strict=True):
             edits = _searched(site, scene, diagnosis.program, points, units[k])
             found.append(Proposal(site.name, lines[id(site)], (leaf, site), site.expression.text, edits, scene))
     return found
+
+
+def _outputs(problem: Problem, leaf: Leaf) -> list[str]:
+    """What the function's own outputs are called."""
+    return [*getattr(problem.hand, "keys", {}), *problem.wrt]
 
 
 def _inner(problem: Problem, leaf: Leaf) -> dict[str, Any]:
@@ -98,8 +109,9 @@ def _site(
     same_line = [b.step for b in bindings if b.name == name and b.source is not None and b.source.line == line]
     rounds, before = [], []
     for b in fault.bindings:
-        if b.step in fault.truths and b.step in at and b.step in same_line:
-            rounds.append((at[b.step], fault.truths[b.step]))
+        known = b.step in fault.truths or len(fault.bindings) == len(same_line) == 1
+        if known and b.step in at and b.step in same_line:
+            rounds.append((at[b.step], fault.truths.get(b.step)))
             before.append(same_line.index(b.step))
     return Site(unit, expression, name, tuple(rounds), tuple(before)) if rounds else None
 
@@ -114,7 +126,7 @@ def _searched(site: Site, scene: Scene, program: Any, points: Sequence[Any], uni
     first = site.rounds[0][1]
     samples = [k for k, truth in enumerate(scene.truths) if truth == first]
     whole, pieces = None, []
-    if site.expression.op is None and samples:
+    if site.expression.op is None and samples and first is not None:
         try:
             whole, pieces = spell_truth(
                 bench, program, first, [points[scene.points[k]] for k in samples], samples, visible, atoms

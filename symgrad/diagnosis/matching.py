@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from flint import acb, arb
+from flint import arb
 
 from symgrad.evaluation.entries import flat
 from symgrad.program import Shape
 
-__all__ = ["Index", "is_zero", "laid_out", "norm_of", "ratio", "same"]
+__all__ = ["Index", "entries_of", "is_zero", "laid_out", "norm_of", "ratio", "same"]
 
 _THIN = 64  # bits of the largest entry below which a difference that holds zero counts as none
+_BACK = 6  # of the last different values, those that the next may be equal to
 _NEAR = 1e-9  # of the float fingerprints, which only choose what is looked at
 
 
@@ -65,6 +67,21 @@ def norm_of(a: np.ndarray) -> float | None:
     return 0.5 * float(total.log().mid()) if total > 0 else -math.inf
 
 
+def _fine(a: np.ndarray) -> tuple[float, float]:
+    """The sum of squares to twice the digits of a float: what tells the rounds of a settled recurrence apart."""
+    total = sum((_square(x) for x in a), arb(0)).mid()
+    high = float(total)
+    return (high, float((total - arb(high)).mid())) if math.isfinite(high) else (0.0, 0.0)
+
+
+def _near(a: tuple[float, float], b: tuple[float, float]) -> bool:
+    return abs((a[0] - b[0]) + (a[1] - b[1])) <= 1e-28 * b[0]
+
+
+def _square(x: Any) -> Any:
+    return x * x if isinstance(x, arb) else x.real * x.real + x.imag * x.imag
+
+
 def _float(x: Any) -> float:
     return abs(float(x.mid())) if isinstance(x, arb) else abs(complex(float(x.real.mid()), float(x.imag.mid())))
 
@@ -89,8 +106,19 @@ def laid_out(value: np.ndarray, shape: Shape, wanted: Shape) -> list[tuple[str, 
     return ways
 
 
+@dataclass(frozen=True, eq=False)
+class _Class:
+    """Equal values: what they are, and whose."""
+
+    norm: float
+    fine: tuple[float, float]
+    value: np.ndarray
+    shape: Shape
+    keys: list[int]
+
+
 class Index:
-    """Values by size and fingerprint: which of them equals a given one, in time that does not grow with their number."""
+    """Values by size and fingerprint: which of them equals a given one, found without looking at the others."""
 
     def __init__(self, entries: Iterable[tuple[int, np.ndarray, Shape]], typed: bool) -> None:
         self.typed = typed
@@ -99,8 +127,20 @@ class Index:
             norm = norm_of(value)
             if norm is not None and norm != -math.inf:
                 found.setdefault(len(value), []).append((norm, key, value, shape))
-        self.by_size = {n: sorted(items, key=lambda item: item[:2]) for n, items in found.items()}
-        self.norms = {n: np.array([item[0] for item in items]) for n, items in self.by_size.items()}
+        self.by_size = {n: self._classes(sorted(items, key=lambda item: item[:2])) for n, items in found.items()}
+        self.norms = {n: np.array([c.norm for c in classes]) for n, classes in self.by_size.items()}
+
+    def _classes(self, items: Sequence[tuple[float, int, np.ndarray, Shape]]) -> list[_Class]:
+        classes: list[_Class] = []
+        for norm, key, value, shape in items:
+            fine = _fine(value)
+            equal = (c for c in classes[: -_BACK - 1 : -1] if c.shape == shape and _near(fine, c.fine))
+            known = next((c for c in equal if same(value, c.value, self.typed)), None)
+            if known is None:
+                classes.append(_Class(norm, fine, value, shape, [key]))
+            else:
+                known.keys.append(key)
+        return classes
 
     def matches(self, value: np.ndarray, shape: Shape) -> list[tuple[int, str]]:
         """The keys of the equal values, each with the layout in which it is equal, in the order of the keys."""
@@ -110,22 +150,22 @@ class Index:
             return []
         near = 1e-4 if self.typed else _NEAR * max(1.0, abs(norm))
         low, high = np.searchsorted(norms, (norm - near, norm + near))
-        found = []
-        for _, key, other, its in self.by_size[len(value)][low:high]:
-            for layout, laid in laid_out(other, its, shape):
+        found: list[tuple[int, str]] = []
+        fine = _fine(value)
+        for known in self.by_size[len(value)][low:high]:
+            if not self.typed and not _near(known.fine, fine):
+                continue
+            for layout, laid in laid_out(known.value, known.shape, shape):
                 if same(value, laid, self.typed):
-                    found.append((key, layout))
+                    found += [(key, layout) for key in known.keys]
                     break
         return sorted(found)
 
     def of_size(self, n: int) -> Sequence[int]:
-        return [key for _, key, _, _ in self.by_size.get(n, ())]
+        """One key of each different value of this size."""
+        return [min(c.keys) for c in self.by_size.get(n, ())]
 
 
 def entries_of(value: Any) -> np.ndarray:
     """A value's balls in a row."""
     return flat(value)
-
-
-def is_real(a: np.ndarray) -> bool:
-    return not any(isinstance(x, acb) for x in a)

@@ -22,12 +22,16 @@ class Reading:
 
 
 _BETWEEN = re.compile(r"_?(?:by|over|wrt)?_?d_?|_wrt_|_over_|_by_")
-_TOGETHER = re.compile(r"_?(?:calc|hand|manual|mine|my|num|analytic|analytical|true|sym|ad|exact|val|value|total)$", re.I)
+_TOGETHER = re.compile(
+    r"_?(?:calc|hand|manual|mine|my|num|analytic|analytical|true|sym|ad|exact|val|value|total)$", re.I
+)
 _BESIDE = re.compile(r"_?(?:next|prev|acc|sum|new|cur|t|i|k|local|part|out|in|back|fwd|bwd)$", re.I)
 _PREFIX = re.compile(r"(?:d|grad|gradient|g|delta|nabla|bar|adj|adjoint|partial|del|bp|D)_?(.+)")
 _SUFFIX = re.compile(r"(.+?)_?(?:grad|gradient|bar|delta|adj|adjoint|cotangent|g)")
 _JACOBIAN = re.compile(r"(?:J|H|jac|hess|jacobian|hessian|grad)(?:_(.+))?")
-_OUTPUTS = frozenset("l loss out output f j e c cost err error y k fl ll nll obj objective total energy u v z s r".split())
+_OUTPUTS = frozenset(
+    "l loss out output f j e c cost err error y k fl ll nll obj objective total energy u v z s r".split()
+)
 _SAME = (
     frozenset("sigma2 var variance s2 sigmasq v".split()),
     frozenset("mu mean avg m".split()),
@@ -113,7 +117,9 @@ def read_words(words: str) -> Reading | None:
 def is_derivative_like(name: str) -> bool:
     """Whether a name looks as if it held a derivative."""
     if re.match(r"(?:d(?=[A-Z_0-9])|d[a-z]|grad|delta|nabla|g_|D[a-z_]|J$|J_|H$|H_)", name):
-        return not re.match(r"(?:data|device|dtype|dim|dist|diff|denom|den$|det|diag|dot|d_model|delta_t|default|dt$|div)", name)
+        return not re.match(
+            r"(?:data|device|dtype|dim|dist|diff|denom|den$|det|diag|dot|d_model|delta_t|default|dt$|div)", name
+        )
     return bool(re.search(r"(?:_?(?:grad|gradient|bar|delta|adj)|_d)$", name))
 
 

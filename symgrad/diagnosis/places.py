@@ -29,7 +29,7 @@ _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 class Unit:
     """A function's own text, from the column where it begins; ``first`` is its first line in ``file``."""
 
-    function: types.FunctionType
+    function: Any  # a plain Python function
     text: str
     file: str
     first: int
@@ -188,9 +188,7 @@ def edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     return text
 
 
-def rebuild(
-    function: types.FunctionType, text: str, names: Mapping[str, Any] | None = None
-) -> Callable[..., Any] | None:
+def rebuild(function: Any, text: str, names: Mapping[str, Any] | None = None) -> Callable[..., Any] | None:
     """The function whose text was edited: the same globals, closure and defaults; its source can be found again.
 
     ``names`` are put beside the globals.  None where the text does not compile.

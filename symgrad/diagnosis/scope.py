@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,9 @@ from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
 from symgrad.program import Program, interpret
 
-__all__ = ["Scene", "Site", "look_around", "values_at"]
+__all__ = ["Scene", "Site", "as_array", "look_around", "same", "values_at"]
+
+_NEAR = 1e-8  # a filter, not a verdict
 
 _HOOK, _TRACE = "__symgrad_look__", "__symgrad_trace__"
 _MOST = 3  # rounds of a loop that are looked at
@@ -43,13 +45,14 @@ class _Held:
 class Site:
     """A faulty expression: where it stands, and for each time it ran the binding it made and what that should be.
 
-    ``rounds`` are (position of the binding among those of the function's Program or None, step of the truth).
+    ``rounds`` are (position of the binding among those of the function's Program or None, step of the truth or None
+    where it is not known and only what comes out in the end is).
     """
 
     unit: Unit
     expression: Expression
     name: str
-    rounds: tuple[tuple[int | None, int], ...]
+    rounds: tuple[tuple[int | None, int | None], ...]
     before: tuple[int, ...] = ()  # of each round: which time the line ran
 
 
@@ -65,6 +68,7 @@ class Scene:
     wanted: list[np.ndarray] = field(default_factory=list)
     points: list[int] = field(default_factory=list)  # of each sample: its point
     truths: list[int] = field(default_factory=list)  # of each sample: the step that holds its truth
+    accepts: list[Callable[[Any], bool]] = field(default_factory=list)  # where only what comes of a value is known
     plain: int = 0
 
 
@@ -92,12 +96,13 @@ def look_around(
     points: Sequence[Mapping[str, Any]],
     plain: int,
     dtypes: Mapping[str, str],
+    finals: Mapping[str, int],
 ) -> list[Scene]:
     """The scene of each site of one function.
 
     ``of`` maps the function's own input names to those of ``points``; ``program`` holds the truths; ``truths`` maps
-    positions among the function's bindings to the steps of ``program`` that hold what they should be.  Raises
-    `SymgradError` where the function cannot be run so.
+    positions among the function's bindings to the steps of ``program`` that hold what they should be; ``finals`` the
+    function's outputs to the steps that hold theirs.  Raises `SymgradError` where the function cannot be run so.
     """
     seen: list[list[dict[str, Any]]] = [[] for _ in sites]
 
@@ -118,7 +123,8 @@ def look_around(
     own = {o: points[0][of.get(o, o)] for o in function.names if of.get(o, o) in points[0]}
     kinds = {o: dtypes[of.get(o, o)] for o in function.names if of.get(o, o) in dtypes}
     run = Function(runnable, function.names, function.library, function.stops).run(own, kinds).program
-    return [_scene(site, seen[k], run, of, program, truths, points, plain) for k, site in enumerate(sites)]
+    ends = {run.outputs[key]: step for key, step in finals.items() if key in run.outputs}
+    return [_scene(site, seen[k], run, of, program, truths, points, plain, ends) for k, site in enumerate(sites)]
 
 
 def unwrapped_unit(function: Function, unit: Unit) -> bool:
@@ -207,31 +213,64 @@ def _scene(
     truths: Mapping[int, int],
     points: Sequence[Mapping[str, Any]],
     plain: int,
+    ends: Mapping[int, int],
 ) -> Scene:
     scene = Scene(site)
     rounds = _some([(k, r) for k, r in zip(site.before, site.rounds) if k < len(seen)])
     held = {k: sorted(set(_steps(seen[k]))) for k, _ in rounds}
     for j, point in enumerate(points):
-        right = values_at(program, sorted({*truths.values(), *(t for _, (_, t) in rounds)}), point)
+        asked = {*truths.values(), *(t for _, (_, t) in rounds if t is not None), *ends.values()}
+        right = values_at(program, sorted(asked), point)
         outer = {o: point[of.get(o, o)] for o in run.inputs}
         replaced = {run.bindings[p].step: right[t] for p, t in truths.items()}
-        for k, (_, truth) in rounds:
+        for k, (position, truth) in rounds:
             try:
                 values = values_at(run, held[k], outer, replaced=replaced)
             except RuntimeError:  # a truth of another shape does not fit further on
                 values = values_at(run, held[k], outer)
             env = {n: _plain(v, values) for n, v in seen[k].items()}
             env = {n: v for n, v in env.items() if v is not None}
-            wanted = _wanted(site, env, right[truth])
+            if truth is None:
+                assert position is not None
+                here = run.bindings[position].step
+                wanted = _plain_array(values_at(run, [here], outer, replaced=replaced)[here])
+                scene.accepts.append(_acceptance(run, here, outer, replaced, ends, right))
+            else:
+                wanted = _wanted(site, env, right[truth])
             if wanted is None or not np.isfinite(np.asarray(wanted)).all():
                 continue
             scene.envs.append(env)
             scene.wanted.append(wanted)
             scene.points.append(j)
-            scene.truths.append(truth)
+            scene.truths.append(-1 if truth is None else truth)
         if j < plain:
             scene.plain = len(scene.envs)
     return scene
+
+
+def _plain_array(x: torch.Tensor) -> np.ndarray:
+    return x.detach().resolve_conj().numpy()
+
+
+def _acceptance(
+    run: Program,
+    here: int,
+    inputs: Mapping[str, Any],
+    replaced: Mapping[int, Any],
+    ends: Mapping[int, int],
+    right: Mapping[int, torch.Tensor],
+) -> Callable[[Any], bool]:
+    """Whether a value in the place of a step makes everything that the function returns right."""
+    shape = run.shape(here)
+
+    def accept(value: Any) -> bool:
+        given = value.double() if isinstance(value, torch.Tensor) else torch.as_tensor(np.asarray(value, float))
+        if tuple(given.shape) != shape or not bool(torch.isfinite(given).all()):
+            return False
+        got = values_at(run, list(ends), inputs, replaced={**replaced, here: given})
+        return all(same(got[i].reshape(right[t].shape), _plain_array(right[t])) for i, t in ends.items())
+
+    return accept
 
 
 def _some(rounds: list[Any]) -> list[Any]:
@@ -265,7 +304,8 @@ def _plain(x: Any, values: Mapping[int, torch.Tensor]) -> Any:
     if isinstance(x, np.ndarray) and x.dtype.kind == "f":
         return x.astype(np.float64)
     if type(x) in (list, tuple):
-        return type(x)(_plain(i, values) for i in x)
+        parts = [_plain(i, values) for i in x]
+        return parts if type(x) is list else tuple(parts)
     if type(x) is dict:
         return {k: _plain(v, values) for k, v in x.items()}
     return x
@@ -308,7 +348,8 @@ def _wanted(site: Site, env: Mapping[str, Any], truth: torch.Tensor) -> np.ndarr
 
 def _load(target: Any) -> ast.expr:
     node = copy.deepcopy(target)
-    for part in ast.walk(node):
+    parts: Any = ast.walk(node)
+    for part in parts:
         if hasattr(part, "ctx"):
             part.ctx = ast.Load()
     return node
@@ -329,3 +370,20 @@ def scope_of(scene: Scene, k: int) -> dict[str, Any]:
     """The globals, closure and variables of a sample, for an expression to be computed in."""
     unit = scene.site.unit
     return {**unit.function.__globals__, **_closure(unit), **scene.envs[k]}
+
+
+def as_array(x: Any) -> np.ndarray:
+    if isinstance(x, torch.Tensor):
+        return x.detach().resolve_conj().numpy()
+    return np.asarray(x)
+
+
+def same(a: Any, b: np.ndarray) -> bool:
+    """Whether two values are near enough to be worth judging; shapes count."""
+    a = as_array(a)
+    if a.shape != b.shape or a.dtype.kind not in "fciub":
+        return False
+    if not a.size:
+        return True
+    scale = float(np.max(np.abs(b)))
+    return bool(np.max(np.abs(a - b)) <= _NEAR * scale + 1e-13 * (scale == 0))

@@ -58,14 +58,16 @@ class Slip:
 
     def named_ratio(self) -> str | None:
         """The name in scope that what was put in is times what was there, at every sample."""
-        found: set[str] | None = None
-        for k in range(self.scene.plain if self.scene is not None else 0):
-            scope = scope_of(self.scene, k)
+        if self.scene is None:
+            return None
+        scene, found = self.scene, None
+        for k in range(scene.plain):
+            scope = scope_of(scene, k)
             try:
                 old, new = (_numbers(eval(t, scope)) for t in (self.old, self.new))
                 with np.errstate(all="ignore"):
                     ratio = new / old
-                fits = {n for n, v in self.scene.envs[k].items() if _is_ratio(ratio, v)}
+                fits = {n for n, v in scene.envs[k].items() if _is_ratio(ratio, v)}
             except Exception:  # a part of a line need not be a value
                 return None
             found = fits if found is None else found & fits

@@ -1,4 +1,4 @@
-"""Solving a line for one of the lines that it uses: the value that would make it right, where that is more than fitting.
+"""Solving a line for one of the lines that it uses, where that is more than fitting a number.
 
 Any number can be fitted to one equation.  An answer counts only where there are more equations than unknowns and they
 agree, or where it stands to the line's own value in a plain ratio, or differs from it in some entries only.
@@ -15,7 +15,8 @@ import numpy as np
 from flint import acb, arb, arb_mat
 
 from symgrad.diagnosis.derivation import Derivation
-from symgrad.diagnosis.matching import entries_of, ratio
+from symgrad.diagnosis.matching import entries_of
+from symgrad.diagnosis.walking import Over, recompute
 from symgrad.program import size
 
 __all__ = ["Answer", "solved"]
@@ -36,8 +37,6 @@ class Answer:
 
 def solved(d: Derivation, values: Mapping[int, Any], u: int, way: Sequence[int], goal: np.ndarray) -> Answer | None:
     """The value of line ``u`` for which the last step of ``way`` is ``goal``; None where it cannot be told."""
-    from symgrad.diagnosis.walking import recompute
-
     n, m = size(d.program.shape(u)), len(goal)
     mine = entries_of(values[u])
     if n > _UNKNOWNS or m > _EQUATIONS or m < n:
@@ -46,14 +45,10 @@ def solved(d: Derivation, values: Mapping[int, Any], u: int, way: Sequence[int],
         return None
     shape = d.program.shape(u)
 
-    class Over(dict):
-        def __missing__(self, key: int) -> Any:
-            return values[key]
-
     def read(z: Sequence[Any]) -> np.ndarray | None:
         flat = np.empty(n, dtype=object)
         flat[:] = list(z)
-        local = Over({u: flat.reshape(shape) if shape else flat[0]})
+        local = Over({u: flat.reshape(shape) if shape else flat[0]}, values)
         recompute(d, way, local)
         out = entries_of(local[way[-1]])
         if len(out) != m or any(isinstance(x, acb) or not x.is_finite() for x in out):
@@ -120,7 +115,3 @@ def _plain_ratio(a: Sequence[Any], b: Sequence[Any], close: Any) -> bool:
     if not any(abs(c - arb(q.numerator) / q.denominator) <= close for q in _RATIOS):
         return False
     return all(abs(x - c * y) <= close * abs(x) for x, y in zip(a, b, strict=True))
-
-
-def proportional(a: np.ndarray, b: np.ndarray) -> bool:
-    return ratio(a, b) is not None

@@ -68,7 +68,7 @@ def spell_truth(
         try:
             value = bench.values(text)
             if is_finite(value):
-                pieces.append(Atom(text, value, 1.3 + 0.08 * found[1], "derivative"))
+                pieces.append(Atom(text, value, 1.3 + 0.12 * found[1], "derivative"))
         except Exception:
             continue
     return (whole[0] if whole else None), pieces
@@ -129,7 +129,8 @@ def _constant(s: _Spelled, value: np.ndarray) -> tuple[str, int] | None:
         return (s.sizes.get(int(x)) or repr(int(x))), 0
     if x and abs(1 / x - round(1 / x)) < 1e-12 and abs(1 / x) < 1e6 and x != 0.5:
         n = round(1 / x)
-        return f"1 / {s.sizes.get(n) or n}", 1
+        text = s.sizes.get(abs(n)) or str(abs(n))
+        return f"{'-' if n < 0 else ''}1 / {text}", 1
     return repr(x), 0
 
 

@@ -22,7 +22,7 @@ _STEPS = 6000  # steps that these may add
 _ENTRIES = 256  # entries of a Jacobian between two named quantities
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, eq=False, slots=True)
 class Entry:
     """A true quantity: ``kind`` of (``of``, ``wrt``), held by ``step``.
 
@@ -72,11 +72,7 @@ def tabulate(branch: Branch, named: Sequence[int], tangents: Sequence[str]) -> T
     entries += _between(b, model, named)
     entries += _rows(b, branch)
     known = {e.step for e in entries}
-    entries += [
-        Entry("step", None, None, i, 3)
-        for i in own
-        if i not in known and b.steps[i].op != "constant"
-    ]
+    entries += [Entry("step", None, None, i, 3) for i in own if i not in known and b.steps[i].op != "constant"]
     constant = ("constant",)
     entries += [Entry("value", i, None, i, 4) for i in model if b.steps[i].op not in constant]
     return Table(b.build(program.outputs), tuple(sorted(entries, key=lambda e: e.rank)), tuple(model), of)
@@ -92,9 +88,7 @@ def _shared(branch: Branch) -> int:
     return len(set(model.inputs) & set(hand.inputs))
 
 
-def _parts(
-    b: Builder, output: int, of: Mapping[int, int], edges: Sequence[tuple[int, int, int]]
-) -> list[Entry]:
+def _parts(b: Builder, output: int, of: Mapping[int, int], edges: Sequence[tuple[int, int, int]]) -> list[Entry]:
     """The parts of an adjoint, consumer by consumer, and their partial sums."""
     uses: dict[int, list[int]] = {}
     for a, _, contribution in edges:
@@ -201,7 +195,7 @@ def _positions(places: Iterable[int]):
 
 
 def ask(table: Table, output: int, pairs: Sequence[tuple[int, int]]) -> Table:
-    """The table with the derivatives of the given pairs (of, wrt), as far as they fit the shapes people hold them in."""
+    """The table with the derivatives of the given pairs (of, wrt), in the shapes that people hold them in."""
     b = Builder.on(table.program)
     b.source = None
     have = {(e.kind, e.of, e.wrt) for e in table.entries}

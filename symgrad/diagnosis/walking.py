@@ -16,9 +16,9 @@ from symgrad.diagnosis.matching import entries_of, is_zero, ratio, same
 from symgrad.diagnosis.names import is_derivative_like
 from symgrad.diagnosis.table import Entry
 from symgrad.evaluation.balls import Balls
-from symgrad.program import dense, size
+from symgrad.program import size
 
-__all__ = ["Fix", "Status", "Walk", "as_value_of", "path", "recompute", "status_of", "walk"]
+__all__ = ["Fix", "Over", "Repair", "Status", "Walk", "as_value_of", "path", "recompute", "status_of", "walk"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +88,7 @@ def status_of(d: Derivation, line: Line, value: np.ndarray) -> Status:
             return Status("right", meaning.whole[0])
         return Status("zero") if meaning.how != "final" else Status("violation", None, 1.0)
     hits = [(d.entry(k), layout) for k, layout in d.derivatives.matches(value, shape)]
-    whole, parts = set(meaning.whole), set(meaning.parts)
+    whole, parts = meaning.members, meaning.parts
     for entry, _ in hits:
         if entry in whole:
             return Status("right", entry)
@@ -175,6 +175,17 @@ def recompute(d: Derivation, steps: Iterable[int], values: Any) -> None:
 Repair = Callable[[int, Mapping[int, Status], Any], "Fix | None"]
 
 
+class Over(dict):
+    """A mapping over another one, which is not changed."""
+
+    def __init__(self, mine: Mapping[int, Any], below: Mapping[int, Any]) -> None:
+        super().__init__(mine)
+        self.below = below
+
+    def __missing__(self, key: int) -> Any:
+        return self.below[key]
+
+
 def walk(
     d: Derivation,
     base: Walk | None,
@@ -230,7 +241,15 @@ def walk(
             if i in d.lines and (redo or fresh or i in again):
                 count += 1
                 statuses[i] = status_of(d, d.lines[i], entries_of(values[i]))
-                if repair is not None and statuses[i].kind in ("violation", "scaled", "zero", "other", "unknown", "step", "partial"):
+                if repair is not None and statuses[i].kind in (
+                    "violation",
+                    "scaled",
+                    "zero",
+                    "other",
+                    "unknown",
+                    "step",
+                    "partial",
+                ):
                     fix = repair(i, statuses, values)
                     if fix is not None:
                         fixes_now[i] = fix
@@ -256,7 +275,3 @@ def walk(
         if not f.fits or not same(entries_of(values[f.hand]), entries_of(d.values[f.exact]), d.typed):
             wrong.append(f.name)
     return Walk(values, changed, statuses, violations, wrong, fixes_now)
-
-
-def shape_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return dense(shape)

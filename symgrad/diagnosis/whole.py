@@ -124,6 +124,6 @@ def formula_text(formula: Symbolic) -> str | None:
     if not isinstance(source, Expression) or not isinstance(source.formula, sp.Expr):
         return None
     try:
-        return _Printer().doprint(source.formula)
+        return str(_Printer().doprint(source.formula))
     except (ValueError, TypeError, NotImplementedError):
         return None

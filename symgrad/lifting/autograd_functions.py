@@ -97,7 +97,7 @@ class Custom:
             setup = thing.setup_context if separate else None
             made = cls(thing, thing.__name__, (), {}, thing.forward, setup, backward, jvp, thing.apply)
             return made._signed(skip=0 if separate else 1)
-        if isinstance(thing, torch.library.CustomOpDef) if hasattr(torch.library, "CustomOpDef") else _is_op(thing):
+        if _is_op(thing):
             made = cls(
                 thing, thing._name, (), {}, thing._init_fn, thing._setup_context_fn or _no_context,
                 thing._backward_fn, None, thing,

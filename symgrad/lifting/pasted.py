@@ -236,7 +236,9 @@ def _is_formula(statement: ast.stmt) -> bool:
     value = statement.value if isinstance(statement, (ast.Assign, ast.Expr, ast.AnnAssign)) else None
     if value is None or (isinstance(statement, ast.Expr) and isinstance(value, ast.Constant)):
         return value is not None
-    if isinstance(statement, ast.Assign) and not all(isinstance(t, (ast.Name, ast.Subscript)) for t in statement.targets):
+    if isinstance(statement, ast.Assign) and not all(
+        isinstance(t, (ast.Name, ast.Subscript)) for t in statement.targets
+    ):
         return False
     return not any(isinstance(n, (ast.Attribute, ast.Await, ast.Lambda)) for n in ast.walk(value)) and not any(
         isinstance(n, ast.Call) and isinstance(n.func, ast.Name) and n.func.id == "print" for n in ast.walk(value)
@@ -258,7 +260,9 @@ def _loaded(statement: ast.stmt) -> set[str]:
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
             found.add(node.id)
         stack += ast.iter_child_nodes(node)
-    return found - inner - _bound(statement) if not isinstance(statement, (ast.Assign, ast.AugAssign)) else found - inner
+    return (
+        found - inner - _bound(statement) if not isinstance(statement, (ast.Assign, ast.AugAssign)) else found - inner
+    )
 
 
 def _bound(statement: ast.stmt) -> set[str]:

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.errors import BadInput, UnknownName, close_names
-from symgrad.lifting.scripts import AutogradCall, AutogradResult, Key, Leaf, ScriptRun, ScriptTracer
+from symgrad.lifting.script_tracer import AutogradCall, AutogradResult, Key, Leaf, ScriptTracer
+from symgrad.lifting.scripts import ScriptRun
 from symgrad.program import Shape, size
 
 __all__ = ["AS_TOLD", "NAMED", "Derivation", "Roles", "find_roles", "leaf_names", "origins"]
@@ -146,7 +147,7 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
 
 
 def _leaves_told(trace: ScriptTracer) -> str:
-    names = [n for n in trace.names.values()]
+    names = list(trace.names.values())
     return f"The variables that hold tensors are {', '.join(list(dict.fromkeys(names))[:8])}. " if names else ""
 
 
@@ -259,10 +260,10 @@ def _evidence(
 
     for step in trace.builder.steps:
         if step.op == "sub":
-            yield from pair(*step.args, COMPARED)
+            yield from pair(step.args[0], step.args[1], COMPARED)
     for guard in trace.builder.guards:
         if guard.op in _COMPARED and len(guard.args) == 2:
-            yield from pair(*guard.args, COMPARED)
+            yield from pair(guard.args[0], guard.args[1], COMPARED)
     for left, right in trace.compared:
         yield from pair(left, right, COMPARED)
     lines: dict[int | None, list[int]] = {}
@@ -279,9 +280,9 @@ def _evidence(
     bound = {b.name: b.step for b in trace.builder.bindings}
     for name, node in inputs.items():
         for variable, step in bound.items():
-            if step not in opaque and _names_gradient(variable, name, output, inputs):
-                if _fits(trace.builder.shape(step), trace.builder.shape(node)):
-                    yield Derivation(name, variable, node, step, NAMED, of.get(node))
+            fits = step not in opaque and _fits(trace.builder.shape(step), trace.builder.shape(node))
+            if fits and _names_gradient(variable, name, output, inputs):
+                yield Derivation(name, variable, node, step, NAMED, of.get(node))
 
 
 def _base(trace: ScriptTracer, i: int) -> int:
@@ -297,7 +298,9 @@ def _variable(trace: ScriptTracer, i: int, shape: Shape) -> int:
     steps, here = trace.builder.steps, i
     while here not in trace.key_of and steps[here].op in _LAYOUT and len(steps[here].args) == 1:
         here = steps[here].args[0]
-    if here in trace.key_of and (_squeezed(steps[here].shape) == _squeezed(shape) or size(steps[i].shape) != size(shape)):
+    if here in trace.key_of and (
+        _squeezed(steps[here].shape) == _squeezed(shape) or size(steps[i].shape) != size(shape)
+    ):
         return here
     return i
 
@@ -322,9 +325,9 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
         with np.errstate(all="ignore"):
             if np.abs(np.ravel(mine) - np.ravel(own)).max() <= 1e-2 * np.abs(own).max() or mine.size > 1:
                 return True
-    return bool(re.match(r"d(?![aeiou][a-z]{2,})|.*grad|g_|.*deriv|nabla|.*jac|.*_d(?=\w)", word)) or d.why == BESIDE and (
-        "calc" in word or "manual" in word or "hand" in word
-    )
+    if d.why == BESIDE and any(part in word for part in ("calc", "manual", "hand")):
+        return True
+    return bool(re.match(r"d(?![aeiou][a-z]{2,})|.*grad|g_|.*deriv|nabla|.*jac|.*_d(?=\w)", word))
 
 
 def _names_gradient(variable: str, name: str, output: str, inputs: Mapping[str, int]) -> bool:
@@ -376,7 +379,9 @@ def _none_found(trace: ScriptTracer, output: str, inputs: Mapping[str, int]) -> 
     fits = [
         b.name
         for b in trace.builder.bindings
-        if b.step not in opaque and trace.builder.steps[_base(trace, b.step)].op != "input" and any(_fits(trace.builder.shape(b.step), trace.builder.shape(n)) for n in inputs.values())
+        if b.step not in opaque
+        and trace.builder.steps[_base(trace, b.step)].op != "input"
+        and any(_fits(trace.builder.shape(b.step), trace.builder.shape(n)) for n in inputs.values())
     ]
     listed = ", ".join(list(dict.fromkeys(reversed(fits)))[:8])
     name = next(iter(inputs), "W")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from symgrad.program import Program, Step
+from symgrad.program import Binding, Program, Step
 
-__all__ = ["sliced"]
+__all__ = ["derivation_lines", "sliced"]
 
 
 def sliced(
@@ -67,3 +67,19 @@ def sliced(
         tuple(replace(b, step=place[b.step]) for b in program.bindings if b.step in needed),
         tuple(replace(g, args=tuple(place[a] for a in g.args)) for g in guards),
     )
+
+
+def derivation_lines(program: Program, output: int) -> tuple[Binding, ...]:
+    """The bindings of the derivation: those that are neither a part of the model nor another name for one."""
+    model = set(program.needed([output]))
+
+    def is_models(i: int) -> bool:
+        while (
+            i not in model
+            and program.steps[i].op in ("name", "cast", "stop", "pick")
+            and len(program.steps[i].args) == 1
+        ):
+            i = program.steps[i].args[0]
+        return i in model
+
+    return tuple(b for b in program.bindings if not is_models(b.step))

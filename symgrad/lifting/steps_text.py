@@ -58,8 +58,10 @@ def are_steps(thing: Any) -> bool:
     """
     if isinstance(thing, str):
         return _EQUALS.search(thing) is not None
-    return isinstance(thing, (list, tuple)) and bool(thing) and all(
-        isinstance(x, sp.Eq) or (isinstance(x, str) and _EQUALS.search(x)) for x in thing
+    return (
+        isinstance(thing, (list, tuple))
+        and bool(thing)
+        and all(isinstance(x, sp.Eq) or (isinstance(x, str) and _EQUALS.search(x)) for x in thing)
     )
 
 
@@ -163,7 +165,9 @@ class Steps:
         values = interpret(program, Floats(), writer.inputs)
         return Run(program, {n: values[i].detach().numpy() for n, i in outputs.items()})
 
-    def defined(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> tuple[Builder, dict[str, int]]:
+    def defined(
+        self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64"
+    ) -> tuple[Builder, dict[str, int]]:
         """The definitions alone: a builder, and the steps of the defined names and the inputs."""
         writer = _Writer(self, point, dtypes)
         steps = {n: writer.name(n) for n in (*self.names, *self.definitions)}
@@ -332,7 +336,7 @@ def _left(left: str, number: int, row: str, plain: set[str], words: set[str]) ->
 def _written(name: str, plain: set[str], words: set[str]) -> tuple[str, str] | None:
     """``dh1_dw`` for dh1/dw: where both parts are names of the derivation."""
     found = re.fullmatch(r"d(\w+)_d(\w+)", name)
-    if found is None or name in words - plain and name not in words:
+    if found is None or name not in words:
         return None
     rest = words - {name}
     return (found[1], found[2]) if found[2] in rest and (found[1] in rest or name in plain) else None

@@ -19,7 +19,11 @@ __all__ = ["Claim", "Instability", "Report", "StepFinding"]
 
 @dataclass(frozen=True, eq=False)
 class StepFinding:
-    """One line of the derivation: the variable it binds, its place, and what is known of it."""
+    """One line of the derivation: the variable it binds, its place, and what is known of it.
+
+    ``claims`` is what it should be, in words; ``verdict`` is "right", "wrong" (by itself), "fed wrong values",
+    "forward" (a value of the model), "misnamed", "unused" or "unknown"; None where lines were not judged.
+    """
 
     name: str
     version: int

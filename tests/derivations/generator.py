@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+
 from derivations.slips import KINDS, assignments, planted, target
 
 STYLES: Sequence[Callable[[str], str]] = (
@@ -52,7 +53,9 @@ _UNARY = {  # the function, its derivative by its argument u and its value v
 }
 
 
-def _chain(rng: random.Random, style: Callable[[str], str], forward: bool) -> tuple[str, dict[str, Any], tuple[str, ...]]:
+def _chain(
+    rng: random.Random, style: Callable[[str], str], forward: bool
+) -> tuple[str, dict[str, Any], tuple[str, ...]]:
     """A chain of scalar steps in which parameters are used several times."""
     parameters = ["w", "v", "c"][: rng.randint(2, 3)]
     n = rng.randint(2, 4)
@@ -86,7 +89,7 @@ def _chain(rng: random.Random, style: Callable[[str], str], forward: bool) -> tu
             body.append(f"dL_d{p} = " + " + ".join(terms))
             returned.append(f"{p!r}: dL_d{p}")
     else:
-        body.append(f"{style(f'h{n}')} = {last} * 1.0")
+        body.append(f"{style(f'h{n}')} = {last}")
         for k in range(n, 0, -1):
             body.append(f"{style(f'z{k}')} = {slope(k)} * {style(f'h{k}')}")
             if k > 1:
@@ -165,7 +168,7 @@ _ARRAYS = {
         D(v) = h
         D(Wx) = np.zeros((3, 2))
         D(Wh) = np.zeros((3, 3))
-        D(h) = v * 1.0
+        D(h) = v.copy()
         for t in (2, 1, 0):
             D(a) = (1 - hs[t + 1]**2) * D(h)
             D(Wx) += np.outer(D(a), x[t])
@@ -209,7 +212,7 @@ _ARRAYS = {
         """,
         "return (u * O).sum()",
         """
-        D(O) = u * 1.0
+        D(O) = u.copy()
         D(V) = P.T @ D(O)
         D(P) = D(O) @ V.T
         D(S) = P * (D(P) - (D(P) * P).sum(axis=1, keepdims=True))
@@ -260,6 +263,7 @@ def derivation(seed: int, family: str, slips: int = 0, kinds: Sequence[str] = KI
     model_names = {target(a) for a in assignments(tree.body[0])}  # type: ignore[arg-type]
     lines = [k for k, a in enumerate(assignments(hand)) if target(a) not in model_names | {"n", "hs"}]
     chosen = rng.sample(lines, slips) if slips <= len(lines) else []
+    original = copy.deepcopy(tree)
     planted_kinds, faulty = [], []
     for k in sorted(chosen):
         before = {target(a) for a in assignments(hand)[:k]}
@@ -267,7 +271,7 @@ def derivation(seed: int, family: str, slips: int = 0, kinds: Sequence[str] = KI
         got = planted(assignments(hand)[k].value, rng, scope, kinds)
         if got is None:
             return None
-        alone = copy.deepcopy(tree)
+        alone = copy.deepcopy(original)
         assignments(alone.body[1])[k].value = got[1]  # type: ignore[arg-type]
         if not _changes(_compiled(ast.unparse(alone), f"<alone {seed} {family}>")["hand"], at, right):
             return None
@@ -278,11 +282,20 @@ def derivation(seed: int, family: str, slips: int = 0, kinds: Sequence[str] = KI
     space = _compiled(source, f"<derivation {seed} {family} {slips}>")
     if slips and not _changes(space["hand"], at, right):
         return None
-    if len(set(faulty)) < slips:
+    if len(set(faulty)) < slips or (slips > 1 and not _each_needed(tree, original, sorted(chosen), at)):
         return None
-    return Derivation(
-        family, space["model"], space["hand"], at, wrt, tuple(faulty), tuple(planted_kinds), source
-    )
+    return Derivation(family, space["model"], space["hand"], at, wrt, tuple(faulty), tuple(planted_kinds), source)
+
+
+def _each_needed(tree: ast.Module, original: ast.Module, chosen: Sequence[int], at: Mapping[str, Any]) -> bool:
+    """Whether taking back any one slip changes the results: none stands where nothing uses it any more."""
+    both = _run(_compiled(ast.unparse(tree), "<both>")["hand"], at)
+    for k in chosen:
+        less = copy.deepcopy(tree)
+        assignments(less.body[1])[k].value = copy.deepcopy(assignments(original.body[1])[k].value)  # type: ignore[arg-type]
+        if not _changes(_compiled(ast.unparse(less), "<less>")["hand"], at, both):
+            return False
+    return True
 
 
 def _compiled(source: str, name: str) -> dict[str, Any]:
