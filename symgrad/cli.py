@@ -7,6 +7,7 @@ mistyped option should not.
 from __future__ import annotations
 
 import argparse
+import ast
 import contextlib
 import importlib.util
 import sys
@@ -63,13 +64,15 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="check the gradient in a Python file",
         description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
-        "The file is run. It may also set wrt, order, domain, dtype and seed; options go before them.",
+        "The file is run. It may also set wrt, order, domain, dtype and seed; options go before them. A script that "
+        "calls autograd itself, as it is or as pasted from a post or a notebook, is taken as a whole.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
     )
     check.add_argument("file", metavar="FILE", help="the Python file")
     check.add_argument("--model", default="model", metavar="NAME", help="the formula's name in it (model)")
     check.add_argument("--hand", default="hand", metavar="NAME", help="the hand formula's name in it (hand)")
     check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
+    check.add_argument("--output", metavar="NAME", help="in a whole script: the variable that is differentiated")
     check.add_argument("--wrt", type=_names, metavar="A,B", help="the inputs to differentiate with respect to")
     check.add_argument("--dtype", help="the dtype that the code is given, such as float32")
     check.add_argument("--order", type=int, choices=(1, 2), help="1 for gradients and Jacobians, 2 for Hessians")
@@ -92,6 +95,8 @@ def _check(options: argparse.Namespace) -> Any:
     path = Path(options.file)
     if not path.is_file():
         raise BadInput(f"there is no file {options.file}.")
+    if _is_script(path, options.hand):
+        return _check_script(path, options)
     if path.suffix != ".py":
         raise BadInput(f"{options.file} is not a Python file.", instead="Its name should end in .py.")
     module = _loaded(path)
@@ -109,6 +114,27 @@ def _check(options: argparse.Namespace) -> Any:
     from symgrad.verifier import verify
 
     return verify(model, hand, at=at, **settings)
+
+
+def _is_script(path: Path, hand: str) -> bool:
+    """Whether a file is a whole script or post: it calls autograd itself, and defines no hand formula."""
+    text = path.read_text(encoding="utf-8", errors="replace")
+    if "backward(" not in text and "autograd.grad(" not in text:
+        return False
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return True
+    bound = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
+    bound |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
+    return hand not in bound
+
+
+def _check_script(path: Path, options: argparse.Namespace) -> Any:
+    from symgrad.scripts import verify_script
+
+    given = {name: getattr(options, name) for name in ("wrt", "output", "points", "seed")}
+    return verify_script(path, **{name: value for name, value in given.items() if value is not None})
 
 
 # ------------------------------------------------------------------------------------------------ the user's file

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput
 from symgrad.evidence import rounding_of
@@ -199,11 +200,14 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
             exact,
             floats.autograd.get(pair.name),
         )
-    lines = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
-    steps, wrong = lines, ()
-    if lines and any(v.kind == "refuted" for v in findings.verdicts.values()):
+    steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
+    wrong: tuple[str, ...] = ()
+    repairs: tuple[Any, ...] = ()
+    repaired = None
+    if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here:
         diagnosis = diagnose(problem, findings, words)
         steps, wrong = diagnosis.steps, diagnosis.wrong_steps
+        repairs, repaired = repair(problem, findings, diagnosis)
     inside = sum(1 for _, s in findings.looks if any(v.state != "outside" for v in s.views.values()))
     return Report(
         claims,
@@ -213,6 +217,8 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         problem.order,
         steps,
         wrong,
+        repairs,
+        repaired,
         kinks=tuple(floats.kinks),
         instabilities=tuple(floats.instabilities),
         assumptions=_assumptions(findings),

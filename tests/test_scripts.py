@@ -514,3 +514,22 @@ def test_input_is_refused_and_sys_exit_is_an_end():
 
 def test_it_is_public():
     assert symgrad.verify_script is verify_script
+
+
+def test_the_command_line_takes_whole_scripts(tmp_path, capsys):
+    from symgrad.cli import main
+
+    assert main(["check", str(POSTS / "tanh_rnn.txt")]) == 1
+    assert capsys.readouterr().out.startswith("Wrong: your gradients for W_h (dy2_dwh) and W_h (dw_h)")
+    assert main(["check", str(POSTS / "sigmoid_net.txt")]) == 0
+    path = tmp_path / "two.py"
+    path.write_text(TWO)
+    assert main(["check", str(path)]) == 3
+    assert main(["check", str(path), "--output", "z"]) == 0
+    path.write_text("import torch\nw = torch.tensor(1.0, requires_grad=True)\n(w**2).backward()\ndw = 2 * q\n")
+    capsys.readouterr()
+    assert main(["check", str(path)]) == 3
+    err = capsys.readouterr().err
+    assert "    dw = 2 * q" in err
+    assert "NameError: name 'q' is not defined" in err
+    assert "Before that it was understood so far" in err

@@ -64,14 +64,15 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
         found = _explanations(d, now, blame, reach)
         if not found:
             break
+        until = _until(d, now, reach)
         scored = []
         for k, e in enumerate(found):
             if e.fixes:
                 kinds = {**blame.kinds, e.key: _kind(e)}
-                ahead = walk(d, now, e.fixes, repair=_repeating(d, kinds), again=versions[e.key], horizon=_HORIZON)
-                left = _what_is_left(d, ahead, reach, blame.misread)
+                ahead = walk(d, now, e.fixes, repair=_repeating(d, kinds), again=versions[e.key], until=until)
+                left = _what_is_left(d, ahead, reach, blame.misread, until)
             else:
-                left = _what_is_left(d, now, reach, {*blame.misread, e.key})
+                left = _what_is_left(d, now, reach, {*blame.misread, e.key}, until)
             scored.append((round(e.cost + left, 6), k))
         scored.sort()
         best = found[scored[0][1]]
@@ -88,11 +89,19 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
     return now
 
 
-def _what_is_left(d: Derivation, w: Walk, reach: set[int], misread: set[Key]) -> float:
+def _until(d: Derivation, w: Walk, reach: set[int]) -> int | None:
+    """How far explanations are followed: some lines beyond the first that is not right."""
+    lines = list(d.lines)
+    first = next((i for i in w.violations if i in reach), None)
+    end = len(lines) if first is None else lines.index(first) + _HORIZON
+    return lines[end] if end < len(lines) else None
+
+
+def _what_is_left(d: Derivation, w: Walk, reach: set[int], misread: set[Key], until: int | None) -> float:
     """How much is still wrong: results, and lines that are not what they claim, each line of code once."""
     weights: dict[Key, float] = {}
     for i, status in w.statuses.items():
-        if i in reach and d.meanings[i].how != "final":
+        if i in reach and d.meanings[i].how != "final" and (until is None or i <= until):
             key = d.lines[i].key
             weight = 0.0 if key in misread else status.weight
             weight = max(weight, 0.1 if status.kind in ("unknown", "violation") else 0.0)

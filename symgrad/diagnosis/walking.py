@@ -192,12 +192,12 @@ def walk(
     fixes: Mapping[int, Fix],
     repair: Repair | None = None,
     again: Iterable[int] = (),
-    horizon: int | None = None,
+    until: int | None = None,
 ) -> Walk:
     """Read the derivation again with the fixes in their places.
 
     ``base`` is an earlier pass, of which everything that the new fixes do not reach is kept.  ``repair`` is asked for
-    a fix at every line that is read again, and at the lines ``again``.  After ``horizon`` lines the pass stops.
+    a fix at every line that is read again, and at the lines ``again``.  The pass stops after the step ``until``.
     """
     balls = Balls(typed=d.typed)
     if base is None:
@@ -219,11 +219,10 @@ def walk(
     seen = set(heap)
     again = seen if repair is not None else set()
     moved: set[int] = set()
-    count = 0
     stop = None
     while heap:
         i = heappop(heap)
-        if horizon is not None and count > horizon:
+        if until is not None and i > until:
             stop = i
             break
         if i in fixes_now:
@@ -231,7 +230,6 @@ def walk(
                 changed[i] = fixes_now[i].value
                 statuses[i] = Status("right", fixes_now[i].entry)
                 moved.add(i)
-                count += 1
         else:
             step = d.program.steps[i]
             redo = any(a in moved for a in step.args)
@@ -239,7 +237,6 @@ def walk(
                 changed[i] = balls.read(step, [values[a] for a in step.args])
                 moved.add(i)
             if i in d.lines and (redo or fresh or i in again):
-                count += 1
                 statuses[i] = status_of(d, d.lines[i], entries_of(values[i]))
                 if repair is not None and statuses[i].kind in (
                     "violation",
