@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from symgrad.custom_functions import verify_function
     from symgrad.errors import SymgradError
     from symgrad.gradients import gradient
+    from symgrad.lifting.products import jvp, vjp
     from symgrad.ops.scalars import define
     from symgrad.program import Program
     from symgrad.questions import compare, lift
@@ -26,11 +27,13 @@ __all__ = [
     "compare",
     "define",
     "gradient",
+    "jvp",
     "lift",
     "verify",
     "verify_function",
     "verify_many",
     "verify_script",
+    "vjp",
 ]
 
 _PLACES = {
@@ -40,11 +43,13 @@ _PLACES = {
     "compare": "symgrad.questions",
     "define": "symgrad.ops.scalars",
     "gradient": "symgrad.gradients",
+    "jvp": "symgrad.lifting.products",
     "lift": "symgrad.questions",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.custom_functions",
     "verify_many": "symgrad.batches",
     "verify_script": "symgrad.scripts",
+    "vjp": "symgrad.lifting.products",
 }
 
 

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from symgrad import verify
+from symgrad import compare, jvp, verify, vjp
 from symgrad.bare_numbers import typed_unit
+from symgrad.errors import BadInput, UnknownName, WrongShape
 from symgrad.verdict import Agrees
 
 AT = {"w": 0.7, "x": 1.3}
@@ -161,3 +162,59 @@ def test_complex_numbers():
     model = lambda z: (z * z.conj()).real  # noqa: E731
     assert verify(model, {"z": 2 * z}, at={"z": torch.tensor(z)}).verdict == "agrees"
     assert verify(model, {"z": 2 * z.conj()}, at={"z": torch.tensor(z)}).verdict == "refuted"
+
+
+# ------------------------------------------------------------------------------------------------ products
+
+
+def test_a_vjp_given_a_cotangent():
+    def layer(W, x):
+        return torch.tanh(W @ x)
+
+    def pulled(W, x, g):
+        dz = g * (1 - torch.tanh(W @ x) ** 2)
+        return {"W": torch.outer(dz, x), "x": W.T @ dz}
+
+    def forgotten(W, x, g):
+        dz = 1 - torch.tanh(W @ x) ** 2
+        return {"W": torch.outer(dz, x), "x": W.T @ dz}
+
+    at = {"W": (3, 2), "x": (2,), "g": (3,)}
+    report = verify(vjp(layer, "g"), pulled, at=at)
+    assert report.verdict == "proved"
+    assert report.claims["W"].autograd_value is not None
+    assert verify(vjp(layer, "g"), forgotten, at=at).verdict == "refuted"
+
+
+def test_a_jvp_given_tangents():
+    def layer(W, x):
+        return torch.tanh(W @ x)
+
+    def pushed(W, x, dW, dx):
+        return (1 - torch.tanh(W @ x) ** 2) * (dW @ x + W @ dx)
+
+    at = {"W": (3, 2), "x": (2,), "dW": (3, 2), "dx": (2,)}
+    along = {"W": "dW", "x": "dx"}
+    assert compare(jvp(layer, along), pushed, at=at).kind == "proved"
+    assert compare(jvp(layer, along), lambda W, x, dW, dx: pushed(W, x, dW, 2 * dx), at=at).kind == "refuted"
+    W, x, dW, dx = (torch.randn(s, dtype=torch.float64) for s in at.values())
+    _, truth = torch.func.jvp(layer, (W, x), (dW, dx))
+    assert torch.allclose(pushed(W, x, dW, dx), truth)
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: vjp("x*v", "v"), BadInput, "the formula has an input called 'v' itself.\nGive v another name."),
+        (lambda: jvp("x*v", {"y": "dy"}), UnknownName, "tangents has 'y', but the formula has only v, x."),
+        (
+            lambda: verify(vjp(lambda x: x**2, "g"), lambda x, g: {"x": 2 * x * g}, at={"x": (3,), "g": (2,)}),
+            WrongShape,
+            "g has the shape [2], and the formula's output [3].\nA cotangent has the output's shape: at={'g': (3,)}.",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_product_is_told(make, error, message):
+    with pytest.raises(error) as caught:
+        make()
+    assert str(caught.value) == message

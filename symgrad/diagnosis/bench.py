@@ -187,7 +187,7 @@ def uses_tensors(bench: Bench) -> bool:
 
 def _together(many: list[Any]) -> Any:
     """One value of several samples: numbers side by side, functions made to work on arrays; None if it cannot be."""
-    first = many[0]
+    first: Any = many[0]
     if isinstance(first, torch.Tensor):
         if all(isinstance(x, torch.Tensor) and x.ndim == 0 for x in many):
             return torch.stack([x.double() for x in many]) if first.is_floating_point() else first
@@ -198,7 +198,7 @@ def _together(many: list[Any]) -> Any:
         return np.array([float(x) for x in many]) if all(np.ndim(x) == 0 for x in many) else None
     if first is math:
         return _Math()
-    if type(first) in (list, tuple):
+    if isinstance(first, (list, tuple)):
         parts = [_together([x[i] for x in many]) for i in range(len(first))]
         return None if any(p is None for p in parts) else parts
     if isinstance(first, types.BuiltinFunctionType) and first.__module__ == "math":
@@ -219,7 +219,8 @@ class _Math:
 def _vectorized(function: Any) -> Any:
     name = {"pow": "power", "fabs": "abs", "asin": "arcsin", "acos": "arccos", "atan": "arctan", "atan2": "arctan2"}
     name |= {"asinh": "arcsinh", "acosh": "arccosh", "atanh": "arctanh"}
-    known = getattr(np, name.get(function.__name__, function.__name__), None)
+    own = str(function.__name__)
+    known = getattr(np, name.get(own, own), None)
     if isinstance(known, np.ufunc):
         return known
     return np.vectorize(function, otypes=[float])

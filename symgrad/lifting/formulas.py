@@ -194,6 +194,8 @@ def open_formula(
     """
     if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed, Steps)):
         return thing
+    if getattr(type(thing), "is_formula", False):  # one that is made of another
+        return thing
     if isinstance(thing, Program):
         return Given(thing)
     if are_steps(thing):

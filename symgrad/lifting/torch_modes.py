@@ -7,6 +7,7 @@ reads run with the modes off.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ import torch
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from symgrad.errors import BadInput
+from symgrad.errors import BadInput, UnknownOperation
 from symgrad.lifting import aten, aten_entries, aten_networks  # noqa: F401  # rules enter themselves
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
@@ -197,12 +198,17 @@ def _filler(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ aten
 
 
+_CONSTANTS = 4096  # entries up to which numbers that depend on no input are followed
+_FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_ones", "scalar_tensor"))
+
+
 class Dispatch(TorchDispatchMode):
     """Sees every aten operation; writes its step by rule, or runs its decomposition under the same eyes."""
 
     def __init__(self, tracer: Tracer) -> None:
         super().__init__()
         self.tracer = tracer
+        self.inside = 0  # decompositions, whose own numbers are torch's
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -226,8 +232,8 @@ class Dispatch(TorchDispatchMode):
             if not known and not tensors.is_known(x):
                 return func(*args, **kwargs)
             return self._in_place(func, name, x, args, kwargs)
-        if not known:
-            return func(*args, **kwargs)
+        if not known or name in _FILLED:
+            return self._constant(func, name, args, kwargs)
         self.tracer.at_line()
         if name in _LOOKS:
             return self._look(func, name, args, kwargs)
@@ -239,6 +245,29 @@ class Dispatch(TorchDispatchMode):
             raise self.tracer.unknown(f"torch.{name}, random numbers whose law depends on the inputs")
         out = func(*args, **kwargs)
         self._record(out, self._steps(func, name, args, kwargs, out), name)
+        return out
+
+    def _constant(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """An operation on no input: ``full_like(x, pi)`` and ``ones_like(x) / 3`` mean pi and 1/3, not their floats."""
+        out = func(*args, **kwargs)
+        if self.inside or not isinstance(out, torch.Tensor) or not aten.is_float(out):
+            return out
+        if not 0 < out.numel() <= _CONSTANTS:
+            return out
+        t = self.tracer
+        if name in _FILLED:
+            fill = kwargs.get("fill_value", next((a for a in reversed(args) if type(a) in (int, float)), None))
+            if "ones" in name:
+                fill = 1.0
+            if type(fill) in (int, float):
+                dtype = aten.dtype_of(out)
+                number = t.builder.cast(t.step_of(float(fill), dtype), dtype)
+                t.tensors.put(out, t.builder.broadcast(number, tuple(out.shape)))
+        elif name not in _RANDOM and (given := [a for a in args if isinstance(a, torch.Tensor)]):
+            if not all(map(aten.is_float, given)):
+                return out
+            with contextlib.suppress(UnknownOperation):
+                self._record(out, self._steps(func, name, args, kwargs, out), name)
         return out
 
     def _look(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
@@ -273,8 +302,12 @@ class Dispatch(TorchDispatchMode):
             raise t.unknown(
                 f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
             )
-        with self:
-            again = decomposition(*args, **kwargs)
+        self.inside += 1
+        try:
+            with self:
+                again = decomposition(*args, **kwargs)
+        finally:
+            self.inside -= 1
         if again is NotImplemented:
             raise t.unknown(f"torch.{name.lstrip('_')}")
         steps = [

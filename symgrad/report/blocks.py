@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
+from symgrad.report.faults import error_lines
 from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
+from symgrad.report.page import Answer, Block, Code, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proofs import conditions, in_brief
 from symgrad.report.report import Claim, Instability, Report
 from symgrad.report.words import counted, listed, plural, sentence
@@ -21,74 +22,6 @@ from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
 __all__ = ["Answer", "Block", "Code", "Footer", "Items", "Paragraph", "Section", "Table", "Values", "blocks"]
 
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
-
-# ------------------------------------------------------------------------------------------------ the blocks
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The first line: what a reader in a hurry reads."""
-
-    text: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class Paragraph:
-    """Sentences."""
-
-    text: str
-
-
-@dataclass(frozen=True)
-class Values:
-    """A lead-in, and numbers under each other, each with a label."""
-
-    lead: str
-    rows: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True)
-class Code:
-    """A line of the user's code: where it stands, and the part of it that is meant."""
-
-    text: str
-    place: str | None = None
-    span: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under a header."""
-
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-
-
-@dataclass(frozen=True)
-class Items:
-    """A list of sentences."""
-
-    items: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Section:
-    """Blocks under a title; ``kind`` is the verdict that the title states, or "" for other findings."""
-
-    title: str
-    blocks: tuple[Block, ...]
-    kind: str = ""
-
-
-@dataclass(frozen=True)
-class Footer:
-    """The last line: how much was looked at, and how to have it again."""
-
-    text: str
-
-
-Block = Answer | Paragraph | Values | Code | Table | Items | Section | Footer
 
 
 def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
@@ -102,6 +35,7 @@ def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
 
 def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
+    yield from error_lines(report)
     ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
     for claim in ranked:
@@ -286,8 +220,8 @@ def _agrees(verdict: Agrees, full: bool) -> str:
     if verdict.told_to is not None:
         return (
             f"These are numbers for your point alone. They agree with the derivative within rounding; a difference "
-            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding. To judge the formula, pass "
-            "the code."
+            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding. To judge the formula, "
+            "pass the code."
         )
     text = f"Equal to {verdict.bits} bits {where}"
     if verdict.typed:

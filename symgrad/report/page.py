@@ -1,0 +1,73 @@
+"""What a report is made of, before anything is known of the page that it is printed on: a few kinds of blocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Answer", "Block", "Code", "Footer", "Items", "Paragraph", "Section", "Table", "Values"]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The first line: what a reader in a hurry reads."""
+
+    text: str
+    kind: str
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """Sentences."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Values:
+    """A lead-in, and numbers under each other, each with a label."""
+
+    lead: str
+    rows: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True)
+class Code:
+    """A line of the user's code: where it stands, and the part of it that is meant."""
+
+    text: str
+    place: str | None = None
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header."""
+
+    header: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of sentences."""
+
+    items: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Section:
+    """Blocks under a title; ``kind`` is the verdict that the title states, or "" for other findings."""
+
+    title: str
+    blocks: tuple[Block, ...]
+    kind: str = ""
+
+
+@dataclass(frozen=True)
+class Footer:
+    """The last line: how much was looked at, and how to have it again."""
+
+    text: str
+
+
+Block = Answer | Paragraph | Values | Code | Table | Items | Section | Footer
