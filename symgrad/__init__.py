@@ -44,6 +44,7 @@ _PLACES = {
     "define": "symgrad.ops.scalars",
     "gradient": "symgrad.gradients",
     "jvp": "symgrad.lifting.products",
+    "load_ipython_extension": "symgrad.notebook",
     "lift": "symgrad.questions",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.custom_functions",

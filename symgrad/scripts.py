@@ -9,6 +9,7 @@ import ast
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -43,6 +44,7 @@ def verify_script(
     points: int = 64,
     seed: int = 0,
     limits: Limits | None = None,
+    namespace: Mapping[str, Any] | None = None,
 ) -> Report:
     """Find the derivations in a script, and say of each whether it is the gradient that it is meant to be.
 
@@ -55,7 +57,8 @@ def verify_script(
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
     their gradients, where the script does not tell; ``claims`` says what single lines mean, as in `verify`.  ``seed``
-    fixes the random numbers of Python, NumPy and torch.
+    fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds variables that the script finds, as a
+    notebook's cell does those of the cells before it; they are copied.
 
     >>> report = verify_script('''
     ... import torch
@@ -80,7 +83,7 @@ def verify_script(
     script does: files that it writes are written.
     """
     pasted, file = _opened(source)
-    script = Script.of(pasted, file, seed, limits)
+    script = Script.of(pasted, file, seed, limits, namespace)
     asked = (wrt,) if isinstance(wrt, str) else tuple(wrt) if wrt is not None else None
     first = script.run()
     given = origins(first)

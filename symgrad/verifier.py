@@ -22,9 +22,9 @@ from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
+from symgrad.lifting.steps_text import are_steps
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
-from symgrad.lifting.steps_text import are_steps
 from symgrad.sampling import Bounds
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.verdict import Proved
@@ -204,7 +204,8 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
     wrong: tuple[str, ...] = ()
     repairs: tuple[Any, ...] = ()
     repaired = None
-    if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here:
+    about_inputs = problem.order > 0 and all(n in branch.program.inputs for n in problem.wrt)
+    if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here and about_inputs:
         diagnosis = diagnose(problem, findings, words)
         steps, wrong = diagnosis.steps, diagnosis.wrong_steps
         repairs, repaired = repair(problem, findings, diagnosis)

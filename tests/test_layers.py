@@ -33,7 +33,7 @@ ROOMS = [
     ["proving", "proof"],
     ["verdict"],
     ["comparison", "bare_numbers", "transposes"],
-    ["judging"],
+    ["looking", "refuting", "judging"],
     ["report.report"],
     ["diagnosis"],
     ["report"],
@@ -42,7 +42,7 @@ ROOMS = [
     ["verifier"],
     ["scripts", "lifting.comments", "custom_functions"],
     ["batches"],
-    ["cli", "__main__", "pytest_plugin"],
+    ["cli", "notebook", "__main__", "pytest_plugin"],
 ]
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

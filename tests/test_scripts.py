@@ -533,3 +533,21 @@ def test_the_command_line_takes_whole_scripts(tmp_path, capsys):
     assert "    dw = 2 * q" in err
     assert "NameError: name 'q' is not defined" in err
     assert "Before that it was understood so far" in err
+
+
+def test_the_notebook_magic():
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.run_line_magic("load_ext", "symgrad")
+    shell.run_cell(
+        "import torch\nw = torch.tensor([0.5, 2.0], dtype=torch.float64, requires_grad=True)\nx = torch.ones(2)"
+    )
+    cell = "y = (w**3 * x).sum()\ny.backward()\ndw = {} * w.detach()**2 * x\nprint(w.grad, dw)\n"
+    right = shell.run_cell_magic("symgrad", "seed=1", cell.format(3))
+    assert (right.verdict, right.seed, list(right.claims)) == ("proved", 1, ["w"])
+    assert shell.run_cell_magic("symgrad", "output=y", cell.format(2)).verdict == "refuted"
+    assert shell.user_ns["w"].tolist() == [0.5, 2.0]  # as it was
+    assert shell.user_ns["w"].grad is None
+    with pytest.raises(BadInput, match="%%symgrad has no option 'outpt=y'"):
+        shell.run_cell_magic("symgrad", "outpt=y", cell)

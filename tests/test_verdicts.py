@@ -297,3 +297,25 @@ def test_a_branch_joins_the_model_the_hand_formula_and_the_exact_derivative():
         values = interpret(branch.program, Balls(), {"x": binary(at["x"])}, wanted)
         assert float(values[branch.model].mid()) == 8
         assert float(values[pair.hand].mid()) == float(values[pair.exact].mid()) == 12
+
+
+# ------------------------------------------------------------------------------------------------ numbers made of none
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64], ids=str)
+@pytest.mark.parametrize(
+    ("model", "hand"),
+    [
+        (lambda x: x / 3, lambda x: torch.ones_like(x) / 3),
+        (lambda x: x * 1.2345678901234567, lambda x: torch.ones_like(x) * 1.2345678901234567),
+        (lambda x: x * np.pi, lambda x: torch.full_like(x, np.pi)),
+        (lambda x: x * np.exp(2), lambda x: torch.exp(2 * torch.ones_like(x))),
+        (lambda x: x * np.sqrt(3), lambda x: torch.sqrt(torch.tensor(3.0, dtype=x.dtype)) * torch.ones_like(x)),
+    ],
+    ids=["ones / 3", "ones * c", "full of pi", "exp of 2", "sqrt of 3"],
+)
+def test_a_constant_gradient_made_of_tensors_means_its_number(model, hand, dtype):
+    """What is computed from no input is rounded too; it must not be taken for the float it was rounded to."""
+    at = {"x": torch.tensor(1.0, dtype=dtype)}
+    assert said(model, hand, at) in OK
+    assert said(model, lambda x: hand(x) * (1 + 1e-9), at) == "refuted"

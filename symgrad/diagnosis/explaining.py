@@ -44,7 +44,7 @@ class _Explanation:
 
 @dataclass(eq=False)
 class Blame:
-    """The lines found wrong, with what each should be; the explanations that fitted too; the names that were misread."""
+    """The lines found wrong, with what each should be; what fitted nearly as well; the names that were misread."""
 
     kinds: dict[Key, Entry | None] = field(default_factory=dict)
     others: dict[Key, list[str]] = field(default_factory=dict)
@@ -101,7 +101,7 @@ def _what_is_left(d: Derivation, w: Walk, reach: set[int], misread: set[Key], un
     """How much is still wrong: results, and lines that are not what they claim, each line of code once."""
     weights: dict[Key, float] = {}
     for i, status in w.statuses.items():
-        if i in reach and d.meanings[i].how != "final" and (until is None or i <= until):
+        if i in reach and i in d.meanings and d.meanings[i].how != "final" and (until is None or i <= until):
             key = d.lines[i].key
             weight = 0.0 if key in misread else status.weight
             weight = max(weight, 0.1 if status.kind in ("unknown", "violation") else 0.0)
@@ -201,6 +201,8 @@ def _misreading(d: Derivation, w: Walk, step: int) -> float:
     sure = d.meanings[step].sure
     if d.meanings[step].how == "word":
         return 5.0
+    if _is_adjoint(w.statuses[step]):
+        return 0.6  # it is another adjoint, exactly
     start = d.lines[step].name[:1]
     confirmed = any(
         s.kind == "right"
@@ -211,6 +213,11 @@ def _misreading(d: Derivation, w: Walk, step: int) -> float:
         if d.meanings[i].whole
     )
     return 1.0 if confirmed and sure >= 0.45 else sure
+
+
+def _is_adjoint(status: Status) -> bool:
+    """Whether a line holds another adjoint than its name says."""
+    return status.kind == "other" and status.entry is not None and status.entry.kind in ("adjoint", "final")
 
 
 def _price(key: Key, cost: float, blame: Blame) -> float:
@@ -226,7 +233,7 @@ def _earlier(
     truths = [v for e in options[:8] if (v := as_value_of(d, e, step)) is not None]
     goals = [entries_of(v) for v in truths]
     found: list[_Explanation] = []
-    for u in _suspects(d, w, step)[:_SUSPECTS]:
+    for u in _suspects(d, w, step, blame)[:_SUSPECTS]:
         way = path(d, u, step, w.fixes)
         if way is None or len(way) > _PATH:
             continue
@@ -267,7 +274,7 @@ def _sources_first(d: Derivation, w: Walk, found: Sequence[_Explanation]) -> lis
     return best
 
 
-def _suspects(d: Derivation, w: Walk, step: int) -> list[int]:
+def _suspects(d: Derivation, w: Walk, step: int, blame: Blame) -> list[int]:
     """The lines before this one that are not known to be right, the nearest first."""
     found: list[int] = []
     stack = list(d.program.steps[step].args)
@@ -280,7 +287,7 @@ def _suspects(d: Derivation, w: Walk, step: int) -> list[int]:
         seen.add(i)
         if i in d.lines:
             status, name = w.statuses[i], d.lines[i].name
-            if status.kind == "right":
+            if status.kind == "right" or (_is_adjoint(status) and d.lines[i].key in blame.misread):
                 continue
             if status.kind == "forward":
                 if name not in d.names.own and name not in d.names.inputs:

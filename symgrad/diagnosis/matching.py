@@ -63,13 +63,14 @@ def norm_of(a: np.ndarray) -> float | None:
         return math.log(largest) + 0.5 * math.log(float(np.sum((floats / largest) ** 2)))
     if is_zero(a):
         return -math.inf
-    total = sum((abs(x).mid() ** 2 for x in a), arb(0))
+    total: Any = sum((abs(x).mid() ** 2 for x in a), arb(0))
     return 0.5 * float(total.log().mid()) if total > 0 else -math.inf
 
 
 def _fine(a: np.ndarray) -> tuple[float, float]:
     """The sum of squares to twice the digits of a float: what tells the rounds of a settled recurrence apart."""
-    total = sum((_square(x) for x in a), arb(0)).mid()
+    squares: Any = sum((_square(x) for x in a), arb(0))
+    total = squares.mid()
     high = float(total)
     return (high, float((total - arb(high)).mid())) if math.isfinite(high) else (0.0, 0.0)
 

@@ -26,7 +26,7 @@ _TOGETHER = re.compile(
     r"_?(?:calc|hand|manual|mine|my|num|analytic|analytical|true|sym|ad|exact|val|value|total)$", re.I
 )
 _BESIDE = re.compile(r"_?(?:next|prev|acc|sum|new|cur|t|i|k|local|part|out|in|back|fwd|bwd)$", re.I)
-_PREFIX = re.compile(r"(?:d|grad|gradient|g|delta|nabla|bar|adj|adjoint|partial|del|bp|D)_?(.+)")
+_PREFIX = re.compile(r"(?:delta|del|d|gradient|grad|g|nabla|bar|adjoint|adj|partial|bp|D)_?(.+)")
 _SUFFIX = re.compile(r"(.+?)_?(?:grad|gradient|bar|delta|adj|adjoint|cotangent|g)")
 _JACOBIAN = re.compile(r"(?:J|H|jac|hess|jacobian|hessian|grad)(?:_(.+))?")
 _OUTPUTS = frozenset(

@@ -61,15 +61,14 @@ def propose_whole(
         except (RuntimeError, ValueError):
             whole, pieces = None, []
         edits = search(text, bench, atoms, list(functions_of(bench, atoms)), pieces, whole)
-        found.append(Proposal(fault.name, None, (leaf, None), text, tuple(edits), None))
+        name = next((p.name for p in branch.pairs if p.hand in fault.truths), fault.name)
+        found.append(Proposal(name, None, (leaf, None), text, tuple(edits), None))
     return found
 
 
 def _says(bench: Bench, text: str, branch: Branch, leaf: Leaf, faults: Sequence[Any], points: Sequence[Any]) -> bool:
     """Whether the text gives what the formula gives: SymPy was printed, and may have been printed wrongly."""
-    hand = next((p.hand for p in branch.pairs if p.name == faults[0].name), None)
-    if hand is None:
-        return False
+    hand = next(iter(faults[0].truths))
     own = np.array([float(values_at(branch.program, [hand], p)[hand]) for p in points])
     return same(np.asarray(bench.values(text)), own)
 

@@ -1,4 +1,4 @@
-"""Products of a derivative with a vector: the pullback of a cotangent, and the push-forward of tangents, as formulas."""
+"""Products of a derivative with a vector, as formulas: the pullback of a cotangent, the push-forward of tangents."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
+from symgrad.lifting.slices import sliced
 from symgrad.program import Builder, Program
 
 __all__ = ["Pulled", "Pushed", "jvp", "vjp"]
@@ -161,4 +162,4 @@ class Pushed:
             program = b.build(program.outputs)
         b = Builder.on(program)
         total = b.zeros(b.shape(out), b.dtype(out)) if total is None else total
-        return Run(b.build({"output": total}), {"output": np.full(b.shape(total), np.nan)})
+        return Run(sliced(b.build({}), {"output": total}), {"output": np.full(b.shape(total), np.nan)})

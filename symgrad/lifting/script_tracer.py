@@ -173,6 +173,15 @@ class ScriptTracer(Tracer):
                 self.bound_values[key] = np.array(self.value_of(made))
         return made
 
+    def found(self, space: Mapping[str, Any]) -> None:
+        """Variables that the script finds when it begins."""
+        for name, value in space.items():
+            if isinstance(value, torch.Tensor):
+                self.names[id(value)] = name
+                self.held.append(value)
+            elif isinstance(value, torch.nn.Module):
+                self._name_parameters(name, value)
+
     def entered(self, name: str, value: Any) -> Any:
         """An argument of one of the script's functions: a plain number gets an identity of its own."""
         if isinstance(value, torch.Tensor):

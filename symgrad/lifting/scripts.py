@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import itertools
 import linecache
 import traceback
@@ -17,6 +18,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from symgrad.errors import SymgradError, UserCodeFailed
 from symgrad.lifting.instrument import _TRACE, _Rewriter
@@ -50,9 +52,17 @@ class Script:
     file: str
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
+    around: Mapping[str, Any] = field(default_factory=dict)  # variables that it finds, as in a notebook
 
     @classmethod
-    def of(cls, pasted: Pasted, file: str | None, seed: int, limits: Limits | None = None) -> Script:
+    def of(
+        cls,
+        pasted: Pasted,
+        file: str | None,
+        seed: int,
+        limits: Limits | None = None,
+        around: Mapping[str, Any] | None = None,
+    ) -> Script:
         if file is None:
             file = _NAMES.get(pasted.code)
             if file is None:
@@ -60,7 +70,7 @@ class Script:
                 file = _NAMES[pasted.code] = "<pasted>" if n == 1 else f"<pasted {n}>"
         lines = [line + "\n" for line in pasted.lines]
         linecache.cache[file] = (len(pasted.code), None, lines, file)
-        return cls(pasted, file, seed, limits or Limits())
+        return cls(pasted, file, seed, limits or Limits(), around or {})
 
     def run(self, values: Mapping[str, np.ndarray] | None = None, given: Mapping[Key, str] | None = None) -> ScriptRun:
         """Run the script under a tracer.
@@ -71,7 +81,8 @@ class Script:
         trace = ScriptTracer(self.limits, values or {}, given or {})
         code, tree = _instrumented(self.pasted, self.file)
         trace.places.add(code, tree)
-        space = namespace(self.file, trace)
+        space = {**namespace(self.file), **self._found()}
+        trace.found(space)
         space[_TRACE] = trace
         out = Limited(self.limits.printed)
         with surroundings(self.seed, out, self.file) as world:
@@ -91,10 +102,15 @@ class Script:
 
     def plain(self) -> dict[str, Any]:
         """The script's variables after a run without a tracer."""
-        space = namespace(self.file, None)
+        space = {**namespace(self.file), **self._found()}
         with surroundings(self.seed, Limited(self.limits.printed), self.file), np.errstate(all="ignore"):
             self._silently(space)
         return space
+
+    def _found(self) -> dict[str, Any]:
+        """The variables around the script that it uses; tensors, arrays and modules are copied, so that they stay."""
+        used = {n.id for n in ast.walk(self.pasted.tree) if isinstance(n, ast.Name)}
+        return {n: _copied(v) for n, v in self.around.items() if n in used}
 
     def _silently(self, space: dict[str, Any]) -> None:
         with contextlib.suppress(AssertionError, SystemExit), warnings.catch_warnings():
@@ -110,6 +126,17 @@ class Script:
             instead=trace.understood(),
         )
         return failed
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, torch.Tensor) and not value.is_leaf:
+        return value.detach().clone()
+    if isinstance(value, (torch.Tensor, torch.nn.Module, np.ndarray, list, dict)):
+        try:
+            return copy.deepcopy(value)
+        except (TypeError, RuntimeError):  # something in it cannot be copied
+            return value
+    return value
 
 
 def _first(error: BaseException, default: str) -> str:

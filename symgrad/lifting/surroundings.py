@@ -71,7 +71,7 @@ def _states() -> tuple[Any, ...]:
     return random.getstate(), numpy[1].tobytes(), numpy[2], torch.get_rng_state().numpy().tobytes()
 
 
-def namespace(file: str, trace: Any) -> dict[str, Any]:
+def namespace(file: str) -> dict[str, Any]:
     def no_input(prompt: Any = "") -> str:
         raise BadInput("the script asks for input().", instead="Write the value into the script.")
 

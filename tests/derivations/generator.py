@@ -77,7 +77,9 @@ def _chain(
         for p in used:
             before = None
             for k in range(1, n + 1):
-                terms = ([f"h{k - 1}"] if rules[k - 1][0] == p else []) + (["1.0"] if rules[k - 1][1] == p else [])
+                terms = ([f"h{k - 1}"] if rules[k - 1][0] == p else []) + (
+                    ["np.ones_like(x)"] if rules[k - 1][1] == p else []
+                )
                 if before is not None:
                     terms.append(f"{rules[k - 1][0]} * {before}")
                 if not terms:

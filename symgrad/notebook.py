@@ -1,0 +1,42 @@
+"""The notebook's door: the cell magic ``%%symgrad``.
+
+``%load_ext symgrad``, and then ``%%symgrad`` at the top of a cell that calls autograd and has a derivation by hand: the
+cell is judged as a script, with the variables of the cells before it.  Words after ``%%symgrad`` are options, as in
+``%%symgrad output=loss wrt=W,b seed=1``.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from symgrad.errors import BadInput, close_names
+
+__all__ = ["judge_cell", "load_ipython_extension"]
+
+_OPTIONS = ("output", "wrt", "seed", "points")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """What ``%load_ext symgrad`` calls."""
+
+    def magic(line: str, cell: str) -> Any:
+        return judge_cell(line, cell, shell.user_ns)
+
+    shell.register_magic_function(magic, "cell", "symgrad")
+
+
+def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
+    """The report on a cell.
+
+    Raises `BadInput` for an option that there is not, and what `verify_script` raises.
+    """
+    from symgrad.scripts import verify_script
+
+    options: dict[str, Any] = {}
+    for word in line.split():
+        name, equals, value = word.partition("=")
+        if name not in _OPTIONS or not equals:
+            near = close_names(name, _OPTIONS)
+            raise BadInput(f"%%symgrad has no option {word!r}.", instead=near or f"Options are {', '.join(_OPTIONS)}.")
+        options[name] = value.split(",") if name == "wrt" else value if name == "output" else int(value)
+    return verify_script(cell, namespace=namespace, **options)
