@@ -152,7 +152,8 @@ def meaning_of(
     n = size(table.program.shape(line.step))
     shape = table.program.shape(line.step)
     if sure > 0.9 and whole and not any(size(table.program.shape(e.step)) == n for e in whole):
-        spread = [e for e in whole if _spreads(table.program.shape(e.step), shape)]  # the line has too many entries
+        other = [(e, table.program.shape(e.step)) for e in whole]
+        spread = [e for e, its in other if _spreads(its, shape) or _spreads(shape, its)]
         return Meaning(tuple(dict.fromkeys(spread)), (), sure, "word" if word else "name")
     fits = lambda es: tuple(dict.fromkeys(e for e in es if size(table.program.shape(e.step)) == n))  # noqa: E731
     return Meaning(fits(whole), fits(parts), 1.0 if word else sure, "word" if word else "name")

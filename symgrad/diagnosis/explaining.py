@@ -70,7 +70,7 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
             if e.fixes:
                 kinds = {**blame.kinds, e.key: _kind(e)}
                 ahead = walk(d, now, e.fixes, repair=_repeating(d, kinds), again=versions[e.key], until=until)
-                left = _what_is_left(d, ahead, reach, blame.misread, until)
+                left = _what_is_left(d, ahead, reach, blame.misread | _settled(e), until)
             else:
                 left = _what_is_left(d, now, reach, {*blame.misread, e.key}, until)
             scored.append((round(e.cost + left, 6), k))
@@ -85,6 +85,7 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
             if score - scored[0][0] < 0.15 and other != best.key and other[0] not in blame.others[best.key]:
                 blame.others[best.key].append(other[0])
         blame.kinds[best.key] = _kind(best)
+        blame.misread |= _settled(best)
         now = walk(d, now, best.fixes, repair=_repeating(d, blame.kinds), again=versions[best.key])
     return now
 
@@ -107,6 +108,11 @@ def _what_is_left(d: Derivation, w: Walk, reach: set[int], misread: set[Key], un
             weight = max(weight, 0.1 if status.kind in ("unknown", "violation") else 0.0)
             weights[key] = max(weights.get(key, 0.0), weight)
     return len(w.wrong) + 0.5 * sum(weights.values())
+
+
+def _settled(e: _Explanation) -> set[Key]:
+    """The line whose uses are put right by an explanation: it stays what it is, and is explained."""
+    return {e.key} if any(f.line is not None for f in e.fixes.values()) else set()
 
 
 def _kind(e: _Explanation) -> Entry | None:
@@ -188,12 +194,21 @@ def _itself(
     sure = min(1.0, _misreading(d, w, step))
     for k, entry in enumerate(options[:_OPTIONS]):
         value = as_value_of(d, entry, step)
+        cost = 0.95 + 0.03 * k + 0.4 * (1 - sure)
+        if value is None and (uses := _spread_uses(d, step, d.program.shape(entry.step))):
+            truth = d.values[entry.step]
+            fixes = {u: Fix(u, truth, entry, d.meanings[step].how, step) for u in uses}
+            found.append(_Explanation(_price(key, cost, blame), fixes, key))
         if value is not None:
-            cost = 0.95 + 0.03 * k + 0.4 * (1 - sure)
             found.append(
                 _Explanation(_price(key, cost, blame), {step: Fix(step, value, entry, d.meanings[step].how)}, key)
             )
     return found
+
+
+def _spread_uses(d: Derivation, step: int, shape: tuple[int, ...]) -> list[int]:
+    """Where a line that has too few entries is broadcast to the shape that it should have."""
+    return [u for u in d.users.get(step, ()) if d.program.steps[u].op == "pick" and d.program.shape(u) == shape]
 
 
 def _misreading(d: Derivation, w: Walk, step: int) -> float:
@@ -202,7 +217,7 @@ def _misreading(d: Derivation, w: Walk, step: int) -> float:
     if d.meanings[step].how == "word":
         return 5.0
     if _is_adjoint(w.statuses[step]):
-        return 0.6  # it is another adjoint, exactly
+        return 0.9  # it is another adjoint, exactly
     start = d.lines[step].name[:1]
     confirmed = any(
         s.kind == "right"
@@ -375,20 +390,21 @@ def _direct(d: Derivation, i: int) -> list[int]:
 
 
 def key_of(d: Derivation, step: int) -> Key:
+    """The line of code that a step is, or that it is returned."""
     return d.lines[step].key if step in d.lines else ("return", None)
 
 
 def needed(d: Derivation, last: Walk) -> dict[int, Fix]:
     """The fixes without those lines that everything is right without, the last line first."""
     kept = dict(last.fixes)
-    keys = list(dict.fromkeys(key_of(d, i) for i in sorted(kept)))
+    keys = list(dict.fromkeys(key_of(d, kept[i].owner) for i in sorted(kept)))
     if len(keys) < 2:
         return kept
     for key in reversed(keys):
-        mine = [i for i in kept if key_of(d, i) == key]
-        if all(kept[i].how in ("word", "name") and _misreading(d, last, i) > 0.9 for i in mine):
+        mine = [f for f in kept.values() if key_of(d, f.owner) == key]
+        if all(f.how in ("word", "name") and _misreading(d, last, f.owner) > 0.9 for f in mine):
             continue  # it is wrong with all that it uses right: not needed, and wrong all the same
-        fewer = {i: f for i, f in kept.items() if key_of(d, i) != key}
+        fewer = {i: f for i, f in kept.items() if key_of(d, f.owner) != key}
         if fewer and walk(d, None, fewer).done:
             kept = fewer
     return kept

@@ -77,10 +77,13 @@ def diagnose(problem: Problem, findings: Findings, words: Mapping[str, str] | No
 def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) -> Diagnosis:
     after = walk(d, None, fixes)
     wrong: dict[Key, list[int]] = {}
+    owners: dict[int, int] = {}  # the wrong lines, each with the step where truth was put for it
     for i in sorted(fixes):
-        before = after.values[i] if i not in fixes else _own_value(d, after, fixes, i)
-        if not same(entries_of(before), entries_of(fixes[i].value), d.typed):
-            wrong.setdefault(key_of(d, i), []).append(i)
+        if not same(entries_of(_own_value(d, after, i)), entries_of(fixes[i].value), d.typed):
+            steps = wrong.setdefault(key_of(d, fixes[i].owner), [])
+            owners.setdefault(fixes[i].owner, i)
+            if owners[fixes[i].owner] == i:
+                steps.append(fixes[i].owner)
     b = Builder.on(d.program)
     b.source = None
     faults = []
@@ -89,20 +92,21 @@ def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) 
         order.setdefault(line.key, i)
     for key, steps in sorted(wrong.items(), key=lambda item: order.get(item[0], item[1][0])):
         lines = [d.lines[i] for i in steps if i in d.lines]
-        entries = {i: e for i in steps if (e := fixes[i].entry) is not None}
+        entries = {i: e for i in steps if (e := fixes[owners[i]].entry) is not None}
         truths = {i: _laid(b, e.step, d.program.shape(i)) for i, e in entries.items()}
-        kind = fixes[steps[0]].how
+        kind = fixes[owners[steps[0]]].how
         told = dict.fromkeys(phrase(e, d.called, d.names.output) for e in entries.values())
         claim = "; ".join(list(told)[:3]) or "what makes the results right"
         source = lines[0].binding.source if lines else d.program.steps[steps[0]].source
         others = tuple(blame.others.get(key, ()))
         faults.append(Fault(key[0], tuple(x.binding for x in lines), source, truths, claim, kind, others))
     program = b.build(d.program.outputs)
-    steps = tuple(_finding(d, first, after, fixes, line) for line in d.lines.values())
-    return Diagnosis(program, _with_dead(d, steps), tuple(faults), d)
+    put = {owner: fixes[i] for owner, i in owners.items()}
+    findings = tuple(_finding(d, first, after, put, line) for line in d.lines.values())
+    return Diagnosis(program, _with_dead(d, findings), tuple(faults), d)
 
 
-def _own_value(d: Derivation, after: Walk, fixes: Mapping[int, Fix], i: int) -> Any:
+def _own_value(d: Derivation, after: Walk, i: int) -> Any:
     """What a line computes by itself when all that it uses is true."""
     local = Over({}, after.values)
     step = d.program.steps[i]
@@ -122,15 +126,15 @@ def _laid(b: Builder, truth: int, wanted: tuple[int, ...]) -> int:
     return b.reshape(truth, wanted)
 
 
-def _finding(d: Derivation, first: Walk, after: Walk, fixes: Mapping[int, Fix], line: Line) -> StepFinding:
+def _finding(d: Derivation, first: Walk, after: Walk, wrong: Mapping[int, Fix], line: Line) -> StepFinding:
     i = line.step
     status = after.statuses[i]
     meaning = d.meanings.get(i, Meaning())
-    entry = fixes[i].entry if i in fixes else status.entry
+    entry = wrong[i].entry if i in wrong else status.entry
     if entry is None and meaning.whole:
         entry = meaning.whole[0]
     claims = None if entry is None else phrase(entry, d.called, d.names.output)
-    if i in fixes and not same(entries_of(_own_value(d, after, fixes, i)), entries_of(fixes[i].value), d.typed):
+    if i in wrong:
         verdict = "wrong"
     elif not same(entries_of(first.values[i]), entries_of(after.values[i]), d.typed):
         verdict = "fed wrong values"

@@ -43,6 +43,11 @@ class Fix:
     value: Any
     entry: Entry | None
     how: str
+    line: int | None = None  # where the truth is put into uses of a line, since it has another size: that line
+
+    @property
+    def owner(self) -> int:
+        return self.step if self.line is None else self.line
 
 
 @dataclass(eq=False)
