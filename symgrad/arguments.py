@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.building import Builder
 from symgrad.derivative import reverse
 from symgrad.domains import Undefined, first_undefined
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
@@ -20,7 +21,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
-from symgrad.program import Builder, Program, interpret
+from symgrad.program import Program, interpret
 from symgrad.sampling import Bounds, Inputs, draw
 
 __all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "refuse_copies", "resolve"]
@@ -184,8 +185,8 @@ def refuse_copies(hand: Program, inputs: Inputs) -> None:
                 raise BadInput(
                     f"the hand formula uses a copy of {name} that was made outside of it.",
                     where=f"    {where.file}:{where.line}    {where.text}" if where and where.line else None,
-                    instead="Take it inside the function, from the module or as an argument, so that it can be judged at "
-                    "other points too.",
+                    instead="Take it inside the function, from the module or as an argument, so that it can be "
+                    "judged at other points too.",
                 )
 
 

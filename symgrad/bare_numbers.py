@@ -46,7 +46,7 @@ class Measured:
 def is_number(program: Program, i: int) -> bool:
     """Whether a step is a value that does not depend on any input.
 
-    >>> from symgrad.program import Builder
+    >>> from symgrad.building import Builder
     >>> b = Builder()
     >>> x, two = b.input("x", ()), b.number(2)
     >>> program = b.build({"y": b.mul(x, two)})

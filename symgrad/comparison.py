@@ -15,13 +15,14 @@ import numpy as np
 import sympy as sp
 from flint import arb
 
+from symgrad.building import Builder, join
 from symgrad.derivative import derivatives, gradients, reverse
 from symgrad.domains import Undefined, first_undefined, misjudged, ties
 from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
 from symgrad.lifting.functions import Run
-from symgrad.program import Builder, Constant, Guard, Program, Shape, Strided, interpret, join, size
+from symgrad.program import Constant, Guard, Program, Shape, Strided, interpret, size
 
 __all__ = [
     "BITS",

@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.building import Builder
 from symgrad.derivative import reverse
 from symgrad.evaluation.floats import Floats
-from symgrad.program import Builder, Guard, Program, interpret
+from symgrad.program import Guard, Program, interpret
 from symgrad.sampling import Bounds, rounded
 
 __all__ = ["across"]

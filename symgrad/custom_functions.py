@@ -9,6 +9,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 
+from symgrad.building import Builder
 from symgrad.comparison import same_structure
 from symgrad.derivative import tangent
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
@@ -16,7 +17,6 @@ from symgrad.judging import Problem, judge
 from symgrad.lifting.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.functions import Run, _close
 from symgrad.lifting.slices import derivation_lines, sliced
-from symgrad.program import Builder
 from symgrad.report.report import Report
 from symgrad.report.words import listed
 from symgrad.sampling import Bounds, Inputs, draw

@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.lifting.expressions import lower
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.ops.structure import COMPOSITES
-from symgrad.program import Builder, Program, Strided, positions, size
+from symgrad.program import Program, Strided, positions, size
 
 __all__ = ["Adjoint", "adjoint", "derivatives", "gradients", "local_derivative", "reverse", "tangent"]
 

@@ -17,7 +17,7 @@ from symgrad.comparison import Pair
 from symgrad.errors import SymgradError
 from symgrad.evaluation.autograd import autograd_bounds, autograd_gradient
 from symgrad.evaluation.balls import precision
-from symgrad.evaluation.entries import array_of
+from symgrad.evaluation.entries import array_of, flat
 from symgrad.evaluation.running_errors import error_bounds
 from symgrad.judging import Findings, Problem
 from symgrad.lifting.modules import Module
@@ -203,9 +203,7 @@ def _instability(
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
     kind = _asked(problem, values.dtype)
-    exact_floats = torch.tensor(
-        [float(x.mid()) for x in np.asarray(truth, dtype=object).reshape(-1)], dtype=torch.float64
-    )
+    exact_floats = torch.tensor([float(x.mid()) for x in flat(truth)], dtype=torch.float64)
     rough = (values.reshape(-1).double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
     if bool((rough <= 32 * torch.finfo(kind).eps * exact_floats.abs()).all()):
         return
@@ -227,7 +225,7 @@ def _instability(
             own = findings.own.hand_run.program
             loss = explain_loss(own, inputs, own.outputs[pair.name])
             source = None if loss is None else own.steps[loss.step].source
-        computed, right = float(values.reshape(-1)[k]), float(np.asarray(truth, dtype=object).reshape(-1)[k].mid())
+        computed, right = float(values.reshape(-1)[k]), float(flat(truth)[k].mid())
         who = "your formula is right, and" if side == "hand" else "autograd"
         name = str(kind).removeprefix("torch.")
         line = f", in line {source.line}: {source.text}" if source is not None and source.line else ""

@@ -11,6 +11,7 @@ import sympy as sp
 import torch
 
 from symgrad.arguments import dtypes_of, find_point, full_name, resolve
+from symgrad.building import Builder
 from symgrad.derivative import derivatives
 from symgrad.domains import branches_on
 from symgrad.errors import AmbiguousBranch, UnknownName, close_names
@@ -19,7 +20,7 @@ from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.evaluation.torch_code import call, source
 from symgrad.lifting.formulas import open_formula
 from symgrad.lifting.modules import Module
-from symgrad.program import Builder, Guard, Program, interpret
+from symgrad.program import Guard, Program, interpret
 
 __all__ = ["Derivative", "gradient"]
 

@@ -167,7 +167,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
 
     What residues do not show is not tried: a search for a proof of what is false costs the most.
     """
-    goals = [(p.hand, p.exact) for p in pairs]
+    goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
     programs = [branch.program]
     if len(problem.inputs.free) < len(branch.program.inputs):
@@ -209,6 +209,7 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
 def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certificate]:
     """What residues say of one branch (the others were only sampled): for any data, and for these."""
     tried: list[Certificate] = []
+    assert mine.hand is not None
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
         tried.append(certificate(program, [(mine.hand, mine.exact)], seed=problem.seed))
         if tried[-1].equal:

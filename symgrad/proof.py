@@ -2,8 +2,8 @@
 
 1. *congruence*: equal operations on equal arguments are equal (hash-consing; sums and products commute).
 2. *linear*: both are the same combination of the same steps.
-3. *field* and *shared*: both are the same fraction in kernels (`symgrad.proving.kernels`), read as one generic entry of a whole
-   tensor (`symgrad.proving.generic`), or entry by entry.
+3. *field* and *shared*: both are the same fraction in kernels (`symgrad.proving.kernels`), read as one generic entry
+   of a whole tensor (`symgrad.proving.generic`), or entry by entry.
 4. *sweep*: steps that look equal modulo a prime are proved equal one after the other, each over the few steps that
    lead to it, in the order of computation; what is proved is one step from then on.  So a long recurrence costs a
    small proof for each step.  (As in the equivalence checking of circuits: Kuehlmann and Krohm, DAC 1997.)
@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from symgrad.proving.equalities import Equalities, Link
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Program
+from symgrad.proving.equalities import Equalities, Link
 
 __all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay"]
 
@@ -59,7 +59,7 @@ class Proof:
 def prove(program: Program, a: int, b: int, *, effort: int = EFFORT) -> Proof | None:
     """A proof that steps ``a`` and ``b`` are equal for all real inputs where both are defined, or None.
 
-    >>> from symgrad.program import Builder
+    >>> from symgrad.building import Builder
     >>> build = Builder()
     >>> x = build.input("x", ())
     >>> left = build.apply("tanh", x)

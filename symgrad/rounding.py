@@ -18,6 +18,7 @@ import torch
 from flint import arb
 from torch import Tensor
 
+from symgrad.building import Builder
 from symgrad.derivative import reverse
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import array_of, flat
@@ -34,7 +35,7 @@ from symgrad.evaluation.running_errors import (
     upper,
 )
 from symgrad.ops.structure import COMPOSITES
-from symgrad.program import Builder, Program, interpret, positions
+from symgrad.program import Program, interpret, positions
 
 __all__ = [
     "INSTABILITY",

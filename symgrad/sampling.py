@@ -38,7 +38,7 @@ def rounded(x: np.ndarray, bits: int = 8) -> np.ndarray:
     array([3.0078125e-01, 1.0000000e+03])
     """
     if x.dtype.kind == "c":
-        return rounded(x.real, bits) + 1j * rounded(x.imag, bits)
+        return rounded(np.real(x), bits) + 1j * rounded(np.imag(x), bits)
     mantissa, exponent = np.frexp(x)
     return np.asarray(np.ldexp(np.round(mantissa * 2.0**bits) / 2.0**bits, exponent))
 

@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.building import Builder, join
 from symgrad.derivative import gradients
 from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.functions import Run
 from symgrad.lifting.steps_text import Line, Steps
-from symgrad.program import Builder, Program, Source, join
+from symgrad.program import Program, Source
 from symgrad.report.report import StepFinding
 
 __all__ = ["judge_lines", "steps_of"]

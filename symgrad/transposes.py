@@ -10,9 +10,9 @@ import numpy as np
 import torch
 
 from symgrad.bare_numbers import measure
+from symgrad.building import Builder
 from symgrad.comparison import Branch, Pair, look
 from symgrad.errors import SymgradError
-from symgrad.program import Builder
 
 __all__ = ["is_transpose"]
 

@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.functions import Function, Run
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 
 SHAPES = {
     **dict.fromkeys("xyzuvpq", (4,)),

@@ -17,9 +17,10 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.building import Builder
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.ops.scalars import OPS, Op, X, Y
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 

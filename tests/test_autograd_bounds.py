@@ -10,12 +10,13 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.errors import BadInput
 from symgrad.evaluation.autograd import autograd_bounds, autograd_gradient
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.floats import to_numpy
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 from symgrad.rounding import distance, rounding
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)

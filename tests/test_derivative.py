@@ -13,11 +13,12 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint, pull, tangent
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats
 from symgrad.ops import layouts
-from symgrad.program import Builder, Program, Strided, dense, interpret, size
+from symgrad.program import Program, Strided, dense, interpret, size
 
 few = settings(max_examples=60, deadline=None, derandomize=True)
 INPUTS = {"a": ((2, 3), "float64"), "v": ((3,), "float64"), "s": ((), "float64"), "z": ((2, 3), "complex128")}

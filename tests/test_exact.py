@@ -6,13 +6,14 @@ import sympy as sp
 import torch
 from flint import arb
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, precision
 from symgrad.evaluation.exact import TooLarge, letter, meaning
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.text import Text
 from symgrad.ops.scalars import OPS
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 
 x, w = sp.symbols("x w", real=True)
 

@@ -5,10 +5,11 @@ import pytest
 import sympy as sp
 import torch
 
+from symgrad.building import Builder
 from symgrad.errors import AmbiguousBranch, BadFormula, BadInput, UnknownName, UnknownOperation, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import Expression, holds, lower
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 
 x, y, k, s, m, d, n = sp.symbols("x y k s m d n")
 U, W, X = sp.IndexedBase("U"), sp.IndexedBase("w"), sp.IndexedBase("x")

@@ -20,7 +20,7 @@ ROOMS = [
     ["symgrad"],  # the public names: it imports nothing until one is used
     ["errors"],
     ["ops"],
-    ["program"],
+    ["program", "building"],
     ["lifting.branches", "lifting.indexed", "lifting.numbers", "lifting.lowering", "lifting.matrices"]
     + ["lifting.expressions"],
     ["derivative"],

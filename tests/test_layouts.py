@@ -17,13 +17,14 @@ from flint import arb, fmpq
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.choices import select
 from symgrad.ops import layouts
 from symgrad.ops.structure import COMPOSITES, Composite
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 
 few = settings(max_examples=40, deadline=None, derandomize=True)
 

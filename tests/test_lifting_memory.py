@@ -9,10 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symgrad.building import Builder
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.functions import Function
 from symgrad.lifting.memory import Memory
-from symgrad.program import Builder, Strided, interpret
+from symgrad.program import Strided, interpret
 
 VIEWS = (
     "row",

@@ -48,6 +48,6 @@ def test_a_copy_made_outside_is_refused_and_the_line_is_shown(net):
     def hand(input):
         return gradient(W, net[0].bias.detach().numpy(), net[2].weight.detach().numpy(), input)
 
-    with pytest.raises(SymgradError, match="uses a copy of 0.weight that was made outside of it") as caught:
+    with pytest.raises(SymgradError, match=r"uses a copy of 0\.weight that was made outside of it") as caught:
         verify(net, hand, at={"input": X})
     assert "np.tanh(W @ x + b)" in str(caught.value)

@@ -18,6 +18,7 @@ import torch
 from flint import acb, arb
 from measure_ulps import errors, exact, inside, one_step, sample
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint, local_derivative
 from symgrad.errors import BadInput
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
@@ -25,7 +26,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.choices import select
 from symgrad.ops import scalars
 from symgrad.ops.scalars import OPS, Op, X, Y, define, find
-from symgrad.program import Builder, interpret
+from symgrad.program import interpret
 
 DIGITS = 400
 TINY = mpmath.mpf(10) ** -300

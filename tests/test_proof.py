@@ -15,11 +15,12 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import lower
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.program import Builder, Program, interpret, size
+from symgrad.program import Program, interpret, size
 from symgrad.proof import Link, prove, prove_all, replay
 
 x, y = sp.symbols("x y", real=True)

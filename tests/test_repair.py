@@ -16,13 +16,14 @@ import pytest
 import torch
 from planted import ARRAYS, Derivation, arrays, chain, function, slips
 
+from symgrad.building import Builder
 from symgrad.diagnosis.difference import changed
 from symgrad.diagnosis.leaves import hand_bindings
 from symgrad.diagnosis.places import edited, expression_of, function_unit, rebuild, statement_at
 from symgrad.diagnosis.repair import Repair, repair
 from symgrad.judging import Problem, judge
 from symgrad.lifting.formulas import open_formula, rename
-from symgrad.program import Binding, Builder, Program, Source
+from symgrad.program import Binding, Program, Source
 from symgrad.verifier import _open_hand, _problem
 
 

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symgrad.building import Builder
 from symgrad.evaluation.residues import Certificate
-from symgrad.program import Binding, Builder, Program, Source
+from symgrad.program import Binding, Program, Source
 from symgrad.proof import Condition, Link, Proof
 from symgrad.report.numbers import exactly, number, together, witness_text
 from symgrad.report.report import Claim, Instability, Report

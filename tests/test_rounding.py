@@ -10,11 +10,12 @@ import pytest
 import sympy as sp
 import torch
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.ops.scalars import OPS
-from symgrad.program import Builder, Program, interpret
+from symgrad.program import Program, interpret
 from symgrad.rounding import (
     condition,
     distance,

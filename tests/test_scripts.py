@@ -551,3 +551,35 @@ def test_the_notebook_magic():
     assert shell.user_ns["w"].grad is None
     with pytest.raises(BadInput, match="%%symgrad has no option 'outpt=y'"):
         shell.run_cell_magic("symgrad", "outpt=y", cell)
+
+
+LITERALS = """
+import torch, math
+W = torch.tensor(2.0, requires_grad=True)
+V = torch.tensor(3.0, requires_grad=True)
+y = torch.sin(W) * V
+y.backward()
+{}
+print(W.grad, dW)
+"""
+
+
+def test_a_number_under_another_name_is_the_input_where_that_makes_all_right():
+    report = verify_script(LITERALS.format("a = 2.0\nb = 3.0\ndW = math.cos(a) * b"))
+    assert report.verdict == "proved"
+    assert "The numbers in a are those of W: I took the two for one input." in report.notes
+    assert verify_script(LITERALS.format("a = 2.0\nb = 3.0\ndW = math.sin(a) * b")).verdict == "refuted"
+
+
+def test_numbers_written_out_are_judged_where_they_are_right():
+    report = verify_script(LITERALS.format("dW = math.cos(2.0) * 3.0"))
+    assert report.verdict == "agrees"
+    assert any("judged at the script's own point alone" in n for n in report.notes)
+    assert verify_script(LITERALS.format("dW = math.cos(2.0) * 3.1")).verdict == "refuted"
+
+
+def test_a_number_written_out_among_inputs_is_pointed_at():
+    report = verify_script(LITERALS.format("dW = math.cos(2.0) * V.item()"))
+    assert report.verdict == "refuted"
+    told = "W: at the script's own point yours is right; if a number in it stands for an input, write the input."
+    assert told in report.notes

@@ -9,6 +9,7 @@ import pytest
 import sympy as sp
 import torch
 
+from symgrad.building import Builder
 from symgrad.derivative import adjoint, local_derivative
 from symgrad.errors import BadInput, SymgradError, UnknownName, UnknownOperation, WrongShape
 from symgrad.evaluation.folding import folded
@@ -16,7 +17,6 @@ from symgrad.evaluation.torch_code import call, compile_torch, source, torch_fun
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.text import Text
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.program import Builder
 
 x, y = sp.symbols("x y", real=True)
 F64 = torch.float64

@@ -267,7 +267,7 @@ def _passes(program: Program, step: int, earlier: int) -> bool:
         seen.add(i)
         s = program.steps[i]
         if s.op in _PASSING or (
-            s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(s.args[0])))
+            s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(next(iter(s.args)))))
         ):
             stack.extend(s.args[:1] if s.op == "sub" else s.args)
     return False

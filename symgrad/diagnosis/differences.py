@@ -13,9 +13,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.diagnosis.scope import values_at
 from symgrad.evaluation.residues import certificate
-from symgrad.program import Builder, Program
+from symgrad.program import Program
 
 __all__ = ["describe_difference"]
 
@@ -35,7 +36,7 @@ def describe_difference(
 
     ``names`` are the steps that have a name the user knows; ``points`` are where the two are looked at first.
 
-    >>> from symgrad.program import Builder
+    >>> from symgrad.building import Builder
     >>> b = Builder()
     >>> x, w = b.input("x", ()), b.input("w", ())
     >>> truth = b.mul(b.mul(x, w), b.number(2))

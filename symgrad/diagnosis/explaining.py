@@ -15,6 +15,7 @@ from symgrad.diagnosis.claims import Meaning
 from symgrad.diagnosis.derivation import Derivation, Final
 from symgrad.diagnosis.matching import entries_of, same
 from symgrad.diagnosis.names import is_derivative_like
+from symgrad.diagnosis.ranking import alike, ranked
 from symgrad.diagnosis.solving import solved
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, walk
@@ -59,9 +60,14 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
         versions.setdefault(line.key, []).append(i)
     reach = set(d.program.needed([f.hand for f in d.finals if f.name in first.wrong]))
     for _ in range(_ROUNDS):
-        if now.done:
+        hidden = _hidden(d, now, blame, reach) if now.done else None
+        if now.done and hidden is None:
             break
-        found = _explanations(d, now, blame, reach)
+        if hidden is None:
+            found = _explanations(d, now, blame, reach)
+        else:
+            found = _itself(d, now, hidden, ranked(d, hidden, now.statuses), None, blame)
+            found.append(_Explanation(_misreading(d, now, hidden), {}, d.lines[hidden].key))
         if not found:
             break
         until = _until(d, now, reach)
@@ -88,6 +94,24 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
         blame.misread |= _settled(best)
         now = walk(d, now, best.fixes, repair=_repeating(d, blame.kinds), again=versions[best.key])
     return now
+
+
+def _hidden(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> int | None:
+    """A line that is not what it surely claims, and that no result shows, since truth stands between them."""
+    ends = {f.hand for f in d.finals}
+    for i in w.violations:
+        if i not in reach or d.lines[i].key in blame.misread or i in w.fixes:
+            continue
+        if w.statuses[i].kind not in ("violation", "scaled") or d.meanings[i].sure <= 0.9:
+            continue
+        seen, stack = {i}, [i]
+        while stack and not seen & ends:
+            found = [u for u in d.users.get(stack.pop(), ()) if u not in seen and u not in w.fixes]
+            seen.update(found)
+            stack += found
+        if not seen & ends:
+            return i
+    return None
 
 
 def _until(d: Derivation, w: Walk, reach: set[int]) -> int | None:
@@ -129,26 +153,13 @@ def _repeating(d: Derivation, kinds: Mapping[Key, Entry | None]) -> Repair:
         if wanted is None:
             return None
         named = d.meanings[i].all
-        for entry in _ranked(d, i, statuses, named or _alike(d, wanted)):
+        for entry in ranked(d, i, statuses, named or alike(d, wanted)):
             if entry.kind == wanted.kind or d.meanings[i].how == "final":
                 value = as_value_of(d, entry, i)
                 return None if value is None else Fix(i, value, entry, d.meanings[i].how)
         return None
 
     return repair
-
-
-def _alike(d: Derivation, entry: Entry) -> tuple[Entry, ...]:
-    """The quantities that are in other rounds of a loop what this one is in its own."""
-
-    def mark(i: int | None) -> Any:
-        if i is None:
-            return None
-        step = d.program.steps[i]
-        return step.op, step.shape, None if step.source is None else step.source.line
-
-    mine = mark(entry.of), mark(entry.wrt)
-    return tuple(e for e in d.table.entries if e.kind == entry.kind and (mark(e.of), mark(e.wrt)) == mine)
 
 
 def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list[_Explanation]:
@@ -160,7 +171,7 @@ def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list
     claimed = [i for i in violating if d.meanings[i].how != "final"]
     first = bool(claimed) and claimed[0] == violating[0]  # then it comes first, whatever comes later
     for i in claimed[: 1 if first else _TARGETS]:
-        targets.append((i, _ranked(d, i, w.statuses), None))
+        targets.append((i, ranked(d, i, w.statuses), None))
     for f in d.finals if not first else ():
         if f.name in w.wrong:
             step = f.hand if f.line is None else f.line
@@ -261,6 +272,8 @@ def _earlier(
         refits = _refit(d, w, u, way, goals)
         for entry, value in refits:
             cost = 0.75 + 0.4 * unlike + 0.05 * min(entry.rank, 2)
+            meaning = d.meanings.get(u, Meaning())
+            cost += 0.5 * meaning.sure if meaning.whole and entry not in meaning.all else 0.0
             found.append(_Explanation(_price(line.key, cost, blame), {u: Fix(u, value, entry, "value")}, line.key))
         if not refits and w.statuses[u].kind not in ("forward", "partial"):
             for goal in goals[: 1 if final is not None else 2]:
@@ -338,54 +351,6 @@ def _refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[A
                 tried.append(entries_of(value))
             if len(found) >= 3:
                 break
-    return found
-
-
-def _ranked(
-    d: Derivation, i: int, statuses: Mapping[int, Status], entries: Sequence[Entry] | None = None
-) -> list[Entry]:
-    """What a line may mean, the likeliest first: the quantity next to those that it uses, and not used up before."""
-    entries = d.meanings.get(i, Meaning()).all if entries is None else entries
-    if len(entries) <= 1:
-        return list(entries)
-    line = d.lines[i]
-    beside = [s.entry for a in _direct(d, i) if (s := statuses.get(a)) is not None and s.entry is not None]
-    after = [e.wrt for e in beside if e.kind in ("adjoint", "part", "final") and e.wrt is not None]
-    before = [e.of for e in beside if e.kind in ("tangent", "local", "value") and e.of is not None]
-    used = [
-        s.entry
-        for a, s in statuses.items()
-        if a < i and a in d.lines and d.lines[a].name == line.name and s.kind == "right" and s.entry is not None
-    ]
-    last = used[-1] if used else None
-    if not after and last is not None and last.wrt is not None:  # nothing to go by but the round before
-        after = [last.wrt - 1]
-
-    def far(e: Entry) -> float:
-        if e.kind in ("adjoint", "part", "final") and e.wrt is not None:
-            places = [j - e.wrt for j in after if j >= e.wrt] or [1e6 - e.wrt]
-        elif e.of is not None and e.kind in ("tangent", "local", "jacobian"):
-            places = [e.of - j for j in before if e.of >= j] or [1e6 + e.of]
-        else:
-            places = [0]
-        again = 1e7 if e in used and e is last else 0.0
-        return min(places) + again + (0.5 if e.kind == "part" else 0.0)
-
-    return sorted(entries, key=far)
-
-
-def _direct(d: Derivation, i: int) -> list[int]:
-    """The lines that a line uses directly."""
-    found, stack, seen = [], list(d.program.steps[i].args), set()
-    while stack:
-        a = stack.pop()
-        if a in seen:
-            continue
-        seen.add(a)
-        if a in d.lines:
-            found.append(a)
-        else:
-            stack.extend(d.program.steps[a].args)
     return found
 
 

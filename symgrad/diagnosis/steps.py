@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from symgrad.building import Builder
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explaining import Blame, Key, explain, key_of, needed
@@ -19,7 +20,7 @@ from symgrad.diagnosis.matching import entries_of, same
 from symgrad.diagnosis.walking import Fix, Over, Walk, recompute, walk
 from symgrad.evaluation.balls import precision
 from symgrad.judging import Findings, Problem
-from symgrad.program import Binding, Builder, Program, Source, size
+from symgrad.program import Binding, Program, Source, size
 from symgrad.report.report import StepFinding
 
 __all__ = ["Diagnosis", "Fault", "diagnose"]

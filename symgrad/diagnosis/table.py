@@ -10,9 +10,10 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from symgrad.building import Builder
 from symgrad.comparison import Branch
 from symgrad.derivative import pull, reverse
-from symgrad.program import Builder, Program, size
+from symgrad.program import Program, size
 
 __all__ = ["Entry", "Table", "ask", "tabulate"]
 

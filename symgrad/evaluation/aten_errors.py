@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,66 +16,12 @@ from torch import Tensor
 from torch.utils._pytree import tree_map
 
 from symgrad.evaluation import kernel_errors as rules
+from symgrad.evaluation.aten_calls import Call, ErrorRule, is_float, is_short, mapped, operand
 from symgrad.evaluation.kernel_errors import FORMATS, Bound, magnitude
 from symgrad.evaluation.running_errors import linear_algebra
 from symgrad.ops.scalars import OPS, find
 
-__all__ = ["Call", "ErrorRule", "is_float", "operand", "rule_of", "written_out"]
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One ATen call: its floating tensors replaced by `Bound`, and what it returned."""
-
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: Mapping[str, Any]
-    out: Any
-
-    def again(self, change: Callable[[Bound], Any]) -> Any:
-        """The same call with other values in the place of the floating tensors."""
-        args, kwargs = _map((self.args, dict(self.kwargs)), change)
-        return self.func(*args, **kwargs)
-
-    def get(self, k: int, name: str, default: Any = None) -> Any:
-        """An argument by position or by name."""
-        return self.args[k] if k < len(self.args) else self.kwargs.get(name, default)
-
-
-ErrorRule = Callable[[Call], Any]
-
-
-def is_float(x: Any) -> bool:
-    return isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
-
-
-def _map(tree: Any, change: Callable[[Bound], Any]) -> Any:
-    return tree_map(lambda x: change(x) if isinstance(x, Bound) else x, tree, is_leaf=lambda x: isinstance(x, Bound))
-
-
-def _short(v: float) -> bool:
-    """Whether a float is a dyadic number of few digits, which someone who wrote it meant exactly."""
-    return not math.isfinite(v) or (v * 2.0**20).is_integer()
-
-
-def operand(x: Any, c: Tensor) -> Bound:
-    """An argument of an entrywise operation with result ``c``: cast to its dtype and broadcast to its shape.
-
-    A Python number that is not short (such as 0.1 or sqrt(10)) may be half a unit of float64 from what was meant.
-    """
-    if isinstance(x, Bound):
-        b = rules.cast(x, c.dtype)
-    elif isinstance(x, Tensor):
-        value = x.to(torch.float64)
-        b = Bound(value.to(c.dtype), (value.to(c.dtype).to(torch.float64) - value).abs())
-    else:
-        number = torch.tensor(x, dtype=torch.complex128 if isinstance(x, complex) else torch.float64)
-        meant = 0.0 if isinstance(x, (bool, int)) or (not isinstance(x, complex) and _short(x)) else 2.0**-53 * abs(x)
-        gap = (
-            magnitude(number.to(c.dtype).to(number.dtype) - number) if c.is_complex() or not number.is_complex() else 0
-        )
-        b = Bound(number.to(c.device), torch.as_tensor(meant + torch.nan_to_num(torch.as_tensor(gap))))
-    return Bound(b.value.expand(c.shape), b.error.to(c.device).expand(c.shape))
+__all__ = ["rule_of", "written_out"]
 
 
 # ------------------------------------------------------------------------------------------------ entry by entry
@@ -159,7 +104,7 @@ def _filled(call: Call) -> Tensor:
 
 def _lifted(call: Call) -> Tensor:
     """A tensor made of Python numbers: one number alone may have been rounded; data are what they are."""
-    if call.out.dim() or _short(abs(complex(call.out.item()))):
+    if call.out.dim() or is_short(abs(complex(call.out.item()))):
         return torch.zeros(call.out.shape, dtype=torch.float64)
     return FORMATS[call.out.dtype].unit * magnitude(call.out)
 
@@ -227,8 +172,8 @@ def _scatter(call: Call) -> Tensor:
 
 def _first_only(call: Call) -> Tensor:
     """Linear in the first argument, the others only say where: max-pooling's backward, value selections."""
-    g, rest = call.args[0], _map(call.args[1:], lambda b: b.value.to(torch.float64))
-    kwargs = _map(_wide(call.kwargs), lambda b: b.value.to(torch.float64))
+    g, rest = call.args[0], mapped(call.args[1:], lambda b: b.value.to(torch.float64))
+    kwargs = mapped(_wide(call.kwargs), lambda b: b.value.to(torch.float64))
     return rules.total(
         lambda x: call.func(x, *rest, **kwargs), g, call.func(torch.ones_like(g.error), *rest, **kwargs), call.out
     )
@@ -261,7 +206,7 @@ def _average(call: Call) -> Tensor:
     """Means over windows, and their transpose."""
     kernel = call.args[2] if "backward" in call.func._schema.name else call.args[1]
     area = math.prod(kernel) if len(kernel) > 1 else kernel[0] ** 2
-    others = _map(call.args[1:], lambda b: b.value.to(torch.float64))
+    others = mapped(call.args[1:], lambda b: b.value.to(torch.float64))
     g = call.args[0]
     run = lambda x: call.func(x, *others, **call.kwargs)  # noqa: E731
     return rules.total(run, g, area + 3, call.out)

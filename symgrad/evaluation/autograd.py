@@ -20,7 +20,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from symgrad.errors import BadInput
-from symgrad.evaluation.aten_errors import Call, is_float, rule_of, written_out
+from symgrad.evaluation.aten_calls import Call, is_float
+from symgrad.evaluation.aten_errors import rule_of, written_out
 from symgrad.evaluation.kernel_errors import Bound
 
 __all__ = ["AutogradBounds", "autograd_bounds", "autograd_gradient"]

@@ -7,10 +7,11 @@ from typing import Any
 
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.lifting.expressions import lower
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.ops.structure import COMPOSITES
-from symgrad.program import Builder, Program, Step, System, interpret
+from symgrad.program import Program, Step, System, interpret
 
 __all__ = ["composed", "written_out"]
 

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.evaluation.composed import written_out
 from symgrad.lifting.expressions import lower
 from symgrad.ops.scalars import OPS
 from symgrad.ops.structure import COMPOSITES, STRUCTURE
-from symgrad.program import Builder, Program, Shape, Step, Strided
+from symgrad.program import Program, Shape, Step, Strided
 
 __all__ = ["FUNCTIONS", "number_of", "primitive"]
 

@@ -32,7 +32,8 @@ class Residues:
     ``seed`` decides every random element, so that equal arguments get equal values.
 
     >>> from symgrad.evaluation.modular import WIDE, tower
-    >>> from symgrad.program import Builder, interpret
+    >>> from symgrad.building import Builder
+    >>> from symgrad.program import interpret
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> program = b.build({"y": b.div(b.integer_power(x, 2), x)})

@@ -252,7 +252,7 @@ def certificate(
     numbers they are (except for the names in ``free``, which vary all the same).  ``trials`` is the least number of
     trials; there are up to four more while the bound on the error is above 1e-9.  ``effort`` bounds the entries read.
 
-    >>> from symgrad.program import Builder
+    >>> from symgrad.building import Builder
     >>> b = Builder()
     >>> x, y = b.input("x", ()), b.input("y", ())
     >>> whole = b.apply("exp", b.add(x, y))

@@ -98,7 +98,7 @@ def error_bounds(program: Program, inputs: Mapping[str, Tensor], wanted: Iterabl
     ``|value - exact run of the same Program| <= error``; infinite where nothing can be said (overflow, a division by
     what may be zero).  Raises what the kernels raise.
 
-    >>> from symgrad.program import Builder
+    >>> from symgrad.building import Builder
     >>> b = Builder()
     >>> x = b.input("x", (), "float32")
     >>> square = b.mul(x, x)

@@ -17,6 +17,7 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.building import Builder
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.folding import folded
 from symgrad.evaluation.torch_printer import OWN, Line, StepPrinter
@@ -24,7 +25,7 @@ from symgrad.lifting.expressions import Expression
 from symgrad.lifting.indexed import Indices
 from symgrad.lifting.lowering import lower
 from symgrad.lifting.matrices import Matrices
-from symgrad.program import Builder, Program, Shape, size
+from symgrad.program import Program, Shape, size
 
 __all__ = ["TorchFunction", "call", "compile_torch", "source", "torch_function"]
 

@@ -14,10 +14,11 @@ import mpmath
 import numpy as np
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.errors import AmbiguousBranch
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.ops.structure import COMPOSITES
-from symgrad.program import Builder, Constant, Program, Step, interpret, positions, size
+from symgrad.program import Constant, Program, Step, interpret, positions, size
 
 __all__ = ["RELATIONS", "Point", "choose", "compare", "decide", "given"]
 

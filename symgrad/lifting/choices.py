@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.lifting.expressions import lower
 from symgrad.ops.moves import extreme, places
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.program import Builder, promote, size
+from symgrad.program import promote, size
 
 __all__ = ["extreme", "select"]
 

@@ -11,12 +11,13 @@ import numpy as np
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from symgrad.building import Builder
 from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, close_names
 from symgrad.lifting.branches import Point, given
 from symgrad.lifting.indexed import Indices, OutOfRange
 from symgrad.lifting.lowering import holds, lower
 from symgrad.lifting.matrices import Matrices, entries_of
-from symgrad.program import Builder, Program, Source
+from symgrad.program import Program, Source
 
 __all__ = ["Expression", "holds", "lower"]
 

@@ -14,6 +14,7 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.building import join
 from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import Expression
@@ -21,7 +22,7 @@ from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import Steps, are_steps
 from symgrad.lifting.text import Text
-from symgrad.program import Program, interpret, join, promote
+from symgrad.program import Program, interpret, promote
 
 __all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "rename"]
 
@@ -104,7 +105,7 @@ class Numbers:
     library: str = "math"
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        from symgrad.program import Builder
+        from symgrad.building import Builder
 
         b = Builder()
         step = b.constant(self.value, str(self.value.dtype))

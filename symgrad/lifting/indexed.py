@@ -14,8 +14,9 @@ import numpy as np
 import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from symgrad.building import Builder
 from symgrad.errors import BadFormula, UnknownName, WrongShape
-from symgrad.program import Builder, Index, Shape, Strided
+from symgrad.program import Index, Shape, Strided
 
 __all__ = ["Indices", "OutOfRange", "affine"]
 

@@ -13,11 +13,11 @@ import sympy as sp
 from sympy.core.function import AppliedUndef
 from sympy.core.relational import Relational
 
+from symgrad.building import Builder
 from symgrad.errors import AmbiguousBranch, BadFormula, UnknownName, UnknownOperation
 from symgrad.lifting.branches import RELATIONS, Point, choose, compare, decide
 from symgrad.lifting.numbers import meaning_of
 from symgrad.ops.scalars import OPS, X, Y, by_head, find, unknown
-from symgrad.program import Builder
 
 __all__ = ["Extension", "Form", "holds", "lower"]
 

@@ -10,9 +10,9 @@ import sympy as sp
 from sympy.matrices.expressions.applyfunc import ElementwiseApplyFunction
 from sympy.matrices.expressions.matexpr import MatrixElement
 
+from symgrad.building import Builder
 from symgrad.errors import UnknownOperation, WrongShape
 from symgrad.lifting.lowering import lower
-from symgrad.program import Builder
 
 __all__ = ["Matrices", "entries_of"]
 

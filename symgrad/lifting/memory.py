@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symgrad.program import Builder, Index, Shape, Strided, dense, positions, size
+from symgrad.building import Builder
+from symgrad.program import Index, Shape, Strided, dense, positions, size
 
 __all__ = ["Memory"]
 

@@ -8,13 +8,14 @@ from typing import Any, ClassVar
 
 import numpy as np
 
+from symgrad.building import Builder
 from symgrad.derivative import tangent
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.slices import sliced
-from symgrad.program import Builder, Program
+from symgrad.program import Program
 
 __all__ = ["Pulled", "Pushed", "jvp", "vjp"]
 

@@ -72,8 +72,11 @@ def leaf_names(trace: ScriptTracer) -> list[str]:
     return out
 
 
-def origins(run: ScriptRun) -> dict[Key, str]:
-    """The variables that hold an input: a leaf was made from them, or they were typed again for the derivation."""
+def origins(run: ScriptRun, *, alike: bool = False) -> dict[Key, str]:
+    """The variables that hold an input: a leaf was made from them, or they were typed again for the derivation.
+
+    With ``alike``, a number that has the value of a leaf is taken for it whatever its name is.
+    """
     trace, found = run.trace, {}
     names = leaf_names(trace)
     for k, leaf in enumerate(trace.leaves):
@@ -84,7 +87,7 @@ def origins(run: ScriptRun) -> dict[Key, str]:
             whole = value is not None and _same_value(value, leaf)
             found[key] = f"leaf {k}" if whole else key[0]
         for key, value in trace.bound_values.items():
-            if key not in found and _same_value(value, leaf) and _is_twin(key[0], names[k], value):
+            if key not in found and _same_value(value, leaf) and (alike or _is_twin(key[0], names[k], value)):
                 found[key] = f"leaf {k}"
     return found
 

@@ -23,7 +23,7 @@ def sliced(
     ``inputs`` are steps that become inputs, with their names; ``opaque`` are steps that nothing looked at matters of;
     without ``stops``, ``detach`` is the identity.
 
-    >>> from symgrad.program import Builder
+    >>> from symgrad.building import Builder
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> y, z = b.stop(b.mul(x, x)), b.apply("exp", x)

@@ -17,11 +17,12 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.building import Builder
 from symgrad.errors import BadFormula, BadInput, SymgradError, UnknownName
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.functions import Run
 from symgrad.lifting.text import Text
-from symgrad.program import Builder, Program, Source, interpret, promote
+from symgrad.program import Program, Source, interpret, promote
 
 __all__ = ["Line", "Steps", "are_steps"]
 
@@ -98,7 +99,7 @@ class Steps:
         """The last side of the claims of each derivative: what later lines mean by it."""
         return {(line.name, line.of): line for line in self.lines if line.of is not None}
 
-    @functools.cached_property
+    @property
     def names(self) -> tuple[str, ...]:
         """The inputs: the names that are used and that no line defines."""
         used = {n for line in self.lines for n in _text(line).names if n not in line.uses}

@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.building import Builder
 from symgrad.errors import BadFormula, BadInput, UnknownName, caret, close_names
 from symgrad.lifting.branches import RELATIONS, Point, choose, compare, given
 from symgrad.lifting.choices import select
 from symgrad.lifting.grammar import CONSTANTS, Node, Tree, read
 from symgrad.lifting.lowering import lower
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.program import Builder, Program, Source
+from symgrad.program import Program, Source
 
 __all__ = ["Text", "parse"]
 

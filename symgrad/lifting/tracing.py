@@ -21,6 +21,7 @@ import numpy as np
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from symgrad.building import Builder
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting import numbers, scalar_calls
 from symgrad.lifting.expressions import lower
@@ -31,7 +32,7 @@ from symgrad.lifting.torch_tensors import Tensors
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import PLAIN, TracedFloat
 from symgrad.ops.scalars import unknown
-from symgrad.program import Builder, Program
+from symgrad.program import Program
 
 __all__ = ["TracedArray", "TracedFloat", "Tracer"]
 

@@ -10,7 +10,7 @@ import numpy as np
 from symgrad.ops.moves import diagonal, take
 
 if TYPE_CHECKING:
-    from symgrad.program import Builder
+    from symgrad.building import Builder
 
 __all__ = ["cross", "einsum", "outer", "tensordot"]
 

@@ -6,7 +6,7 @@ in `symgrad.ops.contractions`, choices and sums of entries in `symgrad.ops.moves
 `symgrad.ops.windows`; all of them are found under this name.  Whatever only moves entries is in none of them: its
 positions come from running the user's own operation.
 
->>> from symgrad.program import Builder
+>>> from symgrad.building import Builder
 >>> b = Builder()
 >>> x = b.input("x", (2, 3))
 >>> print(b.build({"y": mean(b, x, 1)}).listing())
@@ -50,7 +50,7 @@ from symgrad.ops.moves import (
 from symgrad.ops.windows import avg_pool, conv, convolve, correlate, max_pool_from_indices
 
 if TYPE_CHECKING:
-    from symgrad.program import Builder
+    from symgrad.building import Builder
 
 __all__ = [
     "avg_pool",

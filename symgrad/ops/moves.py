@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from symgrad.program import Builder
+    from symgrad.building import Builder
 
 __all__ = [
     "axes_of",

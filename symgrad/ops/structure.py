@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from symgrad.program import Builder
+    from symgrad.building import Builder
 
 __all__ = ["COMPOSITES", "STRUCTURE", "Composite"]
 

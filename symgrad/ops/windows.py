@@ -15,7 +15,7 @@ import numpy as np
 from symgrad.ops.moves import places
 
 if TYPE_CHECKING:
-    from symgrad.program import Builder
+    from symgrad.building import Builder
 
 __all__ = ["avg_pool", "conv", "convolve", "correlate", "max_pool_from_indices"]
 

@@ -16,10 +16,10 @@ import sympy as sp
 
 from symgrad.evaluation.primitives import number_of, primitive
 from symgrad.evaluation.residues import NoResidue, Retry, plans
+from symgrad.program import Program, Step, size
 from symgrad.proving.fields import Full, OutOfWork, Rescale
 from symgrad.proving.generic import Reader
 from symgrad.proving.kernels import Kernels
-from symgrad.program import Program, Step, size
 from symgrad.proving.views import Views
 
 __all__ = ["Equalities", "Link"]

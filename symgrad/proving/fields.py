@@ -1,9 +1,9 @@
 """Exact fractions of polynomials in kernels: the arithmetic.
 
-A kernel is an indeterminate that stands for an input or for a transcendental value (`symgrad.proving.kernels` says which).
-Some kernels satisfy a relation, power = fraction in earlier kernels, as r**2 = u does for a square root; fractions are
-kept reduced modulo these.  Two fractions that are equal are equal functions wherever both are defined; the converse is
-not claimed.
+A kernel is an indeterminate that stands for an input or for a transcendental value (`symgrad.proving.kernels` says
+which).  Some kernels satisfy a relation, power = fraction in earlier kernels, as r**2 = u does for a square root;
+fractions are kept reduced modulo these.  Two fractions that are equal are equal functions wherever both are defined;
+the converse is not claimed.
 """
 
 from __future__ import annotations

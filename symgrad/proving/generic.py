@@ -17,9 +17,9 @@ import numpy as np
 import sympy as sp
 
 from symgrad.evaluation.primitives import number_of
+from symgrad.program import Step, Strided, positions, size
 from symgrad.proving.fields import Element, Kernel, OutOfWork
 from symgrad.proving.kernels import Kernels
-from symgrad.program import Step, Strided, positions, size
 from symgrad.proving.views import DATA, Terms, Views
 
 __all__ = ["Reader"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import numpy as np
 import sympy as sp
 
 from symgrad.errors import SymgradError
@@ -51,5 +52,5 @@ def _formula(program: Program) -> str:
     if not shape:
         return sp.latex(sp.simplify(value) if sp.count_ops(value) < 60 else value)
     if len(shape) <= 2 and value.size <= 16:
-        return sp.latex(sp.Matrix(value.reshape(shape[0], -1).tolist()))
+        return sp.latex(sp.Matrix(np.atleast_2d(value).tolist()))
     return rf"\text{{a tensor of shape {list(shape)}}}"

@@ -1,6 +1,5 @@
 """Ridge regression: the mean is over the residuals only, and the gradient divides the penalty by n as well."""
 
-
 wrt = ("w",)
 at = {"w": [1.0, -0.5], "X": [[1.0, 2.0], [0.5, -1.0], [2.0, 0.25]], "y": [1.0, 0.0, -1.0], "penalty": 0.25}
 wrong = {"w"}

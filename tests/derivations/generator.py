@@ -290,9 +290,22 @@ def derivation(seed: int, family: str, slips: int = 0, kinds: Sequence[str] = KI
 
 
 def _each_needed(tree: ast.Module, original: ast.Module, chosen: Sequence[int], at: Mapping[str, Any]) -> bool:
-    """Whether taking back any one slip changes the results: none stands where nothing uses it any more."""
+    """Whether taking back any one slip changes the results, and no result that one changes comes right by the others.
+
+    Slips that undo each other, such as a factor 2 and then 1/2, leave a derivation that may have been meant so.
+    """
     both = _run(_compiled(ast.unparse(tree), "<both>")["hand"], at)
+    right = _run(_compiled(ast.unparse(original), "<right>")["hand"], at)
     for k in chosen:
+        alone = copy.deepcopy(original)
+        assignments(alone.body[1])[k].value = copy.deepcopy(assignments(tree.body[1])[k].value)  # type: ignore[arg-type]
+        changed = _run(_compiled(ast.unparse(alone), "<alone>")["hand"], at)
+        assert both is not None
+        assert right is not None
+        assert changed is not None
+        if any(_differ(changed[w], right[w]) and not _differ(both[w], right[w]) for w in right):
+            return False
+
         less = copy.deepcopy(tree)
         assignments(less.body[1])[k].value = copy.deepcopy(assignments(original.body[1])[k].value)  # type: ignore[arg-type]
         if not _changes(_compiled(ast.unparse(less), "<less>")["hand"], at, both):
@@ -313,6 +326,10 @@ def _run(function: Callable[..., Any], at: Mapping[str, Any]) -> dict[str, np.nd
             return {k: np.asarray(v) for k, v in function(**at).items()}
     except (ValueError, TypeError, AttributeError):
         return None
+
+
+def _differ(a: np.ndarray, b: np.ndarray) -> bool:
+    return float(np.abs(a - b).max()) > 1e-9 * float(np.abs(b).max())
 
 
 def _changes(function: Callable[..., Any], at: Mapping[str, Any], right: Mapping[str, np.ndarray] | None) -> bool:
