@@ -223,7 +223,7 @@ class Builder:
         """``a ** b``; a constant integer or half-integer exponent becomes an integer power or a root."""
         exponent = self.number_of(b)
         shape = np.broadcast_shapes(self.shape(a), self.shape(b))
-        if exponent is not None and exponent.is_Rational and abs(exponent.p) <= 64:
+        if isinstance(exponent, sp.Rational) and abs(exponent.p) <= 64:
             a = self.broadcast(a, shape)
             dtype = dtype or promote(self.dtype(a), self.dtype(b))
             if exponent == 0:

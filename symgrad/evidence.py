@@ -225,7 +225,7 @@ def _instability(
             own = findings.own.hand_run.program
             loss = explain_loss(own, inputs, own.outputs[pair.name])
             source = None if loss is None else own.steps[loss.step].source
-        computed, right = float(values.reshape(-1)[k]), float(flat(truth)[k].mid())
+        computed, right = float(values.reshape(-1)[k]), float(list(flat(truth))[k].mid())
         who = "your formula is right, and" if side == "hand" else "autograd"
         name = str(kind).removeprefix("torch.")
         line = f", in line {source.line}: {source.text}" if source is not None and source.line else ""

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_map
 
 from symgrad.evaluation import kernel_errors as rules
 from symgrad.evaluation.kernel_errors import Bound, magnitude
