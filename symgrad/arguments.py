@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 import torch
@@ -79,7 +79,7 @@ def _bounds(name: str, given: Any) -> Bounds:
     return low, high
 
 
-def _is_shape(value: Any) -> bool:
+def _is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
     return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in value)
 
 

@@ -16,7 +16,7 @@ import torch
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
-from symgrad.errors import BadInput
+from symgrad.errors import BadInput, SymgradError
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, rename
@@ -201,14 +201,17 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
             floats.autograd.get(pair.name),
         )
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
-    wrong: tuple[str, ...] = ()
-    repairs: tuple[Any, ...] = ()
-    repaired = None
+    wrong, repairs, repaired, trouble = (), (), None, []
     about_inputs = problem.order > 0 and all(n in branch.program.inputs for n in problem.wrt)
     if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here and about_inputs:
-        diagnosis = diagnose(problem, findings, words)
-        steps, wrong = diagnosis.steps, diagnosis.wrong_steps
-        repairs, repaired = repair(problem, findings, diagnosis)
+        try:
+            diagnosis = diagnose(problem, findings, words)
+            steps, wrong = diagnosis.steps, diagnosis.wrong_steps
+            repairs, repaired = repair(problem, findings, diagnosis)
+        except SymgradError:
+            raise
+        except Exception as error:  # the verdict rests on none of this, and must not be lost with it
+            trouble.append(f"the wrong line could not be looked for, by a fault of symgrad: {error!r}")
     inside = sum(1 for _, s in findings.looks if any(v.state != "outside" for v in s.views.values()))
     return Report(
         claims,
@@ -223,7 +226,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         kinks=tuple(floats.kinks),
         instabilities=tuple(floats.instabilities),
         assumptions=_assumptions(findings),
-        notes=tuple(dict.fromkeys([*findings.notes, *floats.notes])),
+        notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         given=tuple(sorted(problem.inputs.given)),
     )

@@ -53,7 +53,10 @@ _GENERAL += ("constant factor",)
 
 def classified(old: str, new: str, kind: str) -> tuple[str, str]:
     """The kind of a change as the two texts show it, and the operand that came or went."""
-    a, b = (ast.parse(f"({t}\n)", mode="eval").body for t in (old, new))
+    try:
+        a, b = (ast.parse(f"({t}\n)", mode="eval").body for t in (old, new))
+    except SyntaxError:  # pieces of a slice, such as ":, :2", are no expressions
+        return kind, ""
     if kind not in _GENERAL:
         return kind, ""
     if isinstance(a, ast.Name) and isinstance(b, ast.Name):

@@ -236,7 +236,7 @@ def _misreading(d: Derivation, w: Walk, step: int) -> float:
         and d.lines[i].name[:1] == start
         and d.lines[i].name != d.lines[step].name
         for i, s in w.statuses.items()
-        if d.meanings[i].whole
+        if i in d.meanings and d.meanings[i].whole
     )
     return 1.0 if confirmed and sure >= 0.45 else sure
 
