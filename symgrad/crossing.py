@@ -33,7 +33,7 @@ def across(
     >>> x = b.input("x", ())
     >>> b.guard("gt", [b.integer_power(x, 2), b.number(100)], None, np.array(False))
     >>> program = b.build({})
-    >>> abs(across(program, program.guards[0], {"x": np.array(1.0)}, ["x"], {})["x"]) > 10
+    >>> bool(abs(across(program, program.guards[0], {"x": np.array(1.0)}, ["x"], {})["x"]) > 10)
     True
     """
     names = [n for n in names if n in program.inputs and np.asarray(point[n]).dtype.kind == "f"]

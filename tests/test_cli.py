@@ -6,10 +6,15 @@ import json
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
 from symgrad.cli import main
+
+POSTS = Path(__file__).resolve().parent / "posts"
 
 RIGHT = """
     import torch
@@ -58,6 +63,28 @@ def test_undecided_exits_with_2(file, capsys):
     """
     assert main(["check", file(hopeless), "--points", "4"]) == 2
     assert capsys.readouterr().out.startswith("Undecided: your gradient for x could be neither proved nor refuted.\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "first"), [("tanh_rnn", 1, "Wrong: "), ("sigmoid_net", 0, "Right, and proved: ")]
+)
+def test_a_post_is_checked_as_it_was_pasted(name, code, first, capsys):
+    assert main(["check", str(POSTS / f"{name}.txt")]) == code
+    assert capsys.readouterr().out.startswith(first)
+
+
+def test_a_wrong_file_is_answered_with_its_wrong_line(file, capsys):
+    named = WRONG.replace('return {"w": ', "dw = ").replace("** 2)}", '** 2)\n        return {"w": dw}')
+    assert main(["check", file(named), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    (repair,) = found["repairs"]
+    assert repair["proved"] is True
+    assert repair["line"] == 8
+    space: dict[str, Any] = {"torch": torch}
+    exec(found["repaired_source"], space)
+    w, x = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.5, 2.0))
+    torch.tanh(w * x).backward()
+    assert space["hand"](w, x)["w"].item() == pytest.approx(w.grad.item(), rel=1e-13)
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_the_readmes_code_prints_what_the_readme_shows(tmp_path):
     blocks = re.findall(r"^```(python|text)\n(.*?)^```$", README, re.M | re.S)
     script = "\nprint(chr(30), end='')\n".join(text for language, text in blocks if language == "python")
     (tmp_path / "readme.py").write_text(script, encoding="utf-8")
-    printed = iter(run([sys.executable, str(tmp_path / "readme.py")]).split(chr(30)))
+    printed = iter(run([sys.executable, "-W", "error", str(tmp_path / "readme.py")]).split(chr(30)))
     was = ""
     for language, text in blocks:
         if language == "python":
@@ -117,4 +117,14 @@ def test_the_notebooks_show_what_they_give(path, tmp_path):
 
 
 def test_there_are_notebooks():
-    assert [p.stem for p in NOTEBOOKS][:2] == ["1-tanh-rnn", "2-sigmoid-net"]
+    titles = ["1-tanh-rnn", "2-sigmoid-net", "3-find-the-wrong-line", "6-guard-your-own-function"]
+    assert [p.stem for p in NOTEBOOKS] == titles
+    linked = {Path(link).stem for link in re.findall(r"\]\((notebooks/[^)]+\.ipynb)\)", README)}
+    assert linked == set(titles), "the README leads to each"
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
+def test_the_notebooks_show_no_warnings(path):
+    shown = [out for cell in nbformat.read(path, 4).cells for out in cell.get("outputs", ())]
+    assert shown
+    assert [out["text"] for out in shown if out.get("name") == "stderr"] == []

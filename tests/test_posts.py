@@ -12,9 +12,10 @@ import pytest
 import torch
 from golden import but_for_rounding
 
-from symgrad import verify
+from symgrad import verify, verify_script
 
 POSTS = Path(__file__).resolve().parent.parent / "notebooks" / "posts"
+PASTED = Path(__file__).resolve().parent / "posts"
 
 
 def load(name: str) -> ModuleType:
@@ -31,6 +32,10 @@ rnn, net = load("tanh_rnn"), load("sigmoid_net")
 WRONG = """
 Wrong: your gradient for w_h is not the derivative (w_y is right).
 
+The wrong lines
+{lines}
+    With these changes the derivation is proved; report.repaired_source holds it.
+
 w_h: wrong
     At w_h = 1, w_y = 2, h0 = 0.5:
         yours  1.3167
@@ -42,15 +47,65 @@ w_h: wrong
 
 w_y: right, proved
 """
+FORWARD = """
+    line 28:  dh1_dwh = (1 - h1_raw**2) * dh1raw_dwh
+                             ^^^^^^
+    h1_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
+    Write instead:  (1 - h1**2) * dh1raw_dwh
+    line 30:  dh2_dwh = (1 - h2_raw**2) * dh2raw_dwh
+                             ^^^^^^
+    h2_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.
+    Write instead:  (1 - h2**2) * dh2raw_dwh
+"""
+BACKWARD = """
+    line 47:  dh2_raw = (1 - h2_raw**2) * dh2
+                             ^^^^^^
+    h2_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.
+    Write instead:  (1 - h2**2) * dh2
+    line 49:  dh1_raw = (1 - h1_raw**2) * dh1
+                             ^^^^^^
+    h1_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
+    Write instead:  (1 - h1**2) * dh1
+"""
 
 
-@pytest.mark.parametrize("hand", [rnn.hand_forward, rnn.hand_backward], ids=["forward chain", "backward pass"])
-def test_both_derivations_of_the_tanh_network_are_refuted(hand):
+@pytest.mark.parametrize(
+    ("hand", "lines"),
+    [(rnn.hand_forward, FORWARD), (rnn.hand_backward, BACKWARD)],
+    ids=["forward chain", "backward pass"],
+)
+def test_both_derivations_of_the_tanh_network_are_refuted(hand, lines):
     report = verify(rnn.model, hand, at=rnn.at, dtype=rnn.dtype)
     assert report.verdict == "refuted"
     assert report.claims["w_h"].kind == "refuted"
     assert report.claims["w_y"].kind == "proved"
-    assert but_for_rounding(str(report)).startswith(but_for_rounding(WRONG))
+    assert but_for_rounding(str(report)).startswith(but_for_rounding(WRONG.format(lines=lines)))
+
+
+@pytest.mark.parametrize(
+    ("hand", "wrong"),
+    [(rnn.hand_forward, ("dh1_dwh", "dh2_dwh")), (rnn.hand_backward, ("dh2_raw", "dh1_raw"))],
+    ids=["forward chain", "backward pass"],
+)
+def test_the_four_slips_are_named_and_the_repaired_code_gives_autograds_number(hand, wrong):
+    report = verify(rnn.model, hand, at=rnn.at)
+    assert report.wrong_steps == wrong
+    assert [r.step for r in report.repairs if r.proved] == list(wrong)
+    space = dict(vars(rnn))
+    assert report.repaired_source is not None
+    exec(report.repaired_source, space)
+    w_h, w_y = (torch.tensor(rnn.at[n], dtype=torch.float64, requires_grad=True) for n in ("w_h", "w_y"))
+    rnn.model(w_h, w_y, rnn.at["h0"]).backward()
+    mine = space[hand.__name__](**rnn.at)
+    assert mine["w_h"] == pytest.approx(w_h.grad.item(), rel=1e-13)
+    assert mine["w_y"] == pytest.approx(w_y.grad.item(), rel=1e-13)
+
+
+def test_the_post_as_it_was_pasted_names_the_same_four_lines():
+    report = verify_script(PASTED / "tanh_rnn.txt")
+    assert report.verdict == "refuted"
+    assert set(report.wrong_steps) == {"dh1_dwh", "dh2_dwh", "dh2_raw", "dh1_raw"}
+    assert verify_script(PASTED / "sigmoid_net.txt").verdict == "proved"
 
 
 def test_the_witness_of_the_tanh_network_can_be_checked_with_outside_arithmetic():

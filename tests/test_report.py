@@ -15,11 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symgrad.building import Builder
+from symgrad.diagnosis.repair import Repair
 from symgrad.evaluation.residues import Certificate
 from symgrad.program import Binding, Program, Source
 from symgrad.proof import Condition, Link, Proof
 from symgrad.report.numbers import exactly, number, together, witness_text
-from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.report import Claim, Instability, Report, StepFinding
 from symgrad.report.text import WIDTH, render
 from symgrad.rounding import Rounding, Side
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
@@ -215,6 +216,70 @@ def test_the_derivative_is_called_by_its_name(order, shape, word):
 def test_several_are_spoken_of_in_the_plural():
     first = str(report(claim("a", REFUTED), claim("b", REFUTED), claim("c", UNDECIDED), claim("d", PROVED)))
     assert first.startswith("Wrong: your gradients for a and b are not the derivatives (d is right; c is\nundecided).")
+
+
+# ------------------------------------------------------------------------------------------------ faulty lines
+
+WHERE_IS_IT = Repair("dh", 4, "(1 - z**2) * x", "(1 - h**2) * x", "z is not h", True, "name", ("z", "h"))
+
+
+def line(name: str, text: str, number: int, verdict: str, claims: str = "d h / d w") -> StepFinding:
+    return StepFinding(name, 0, Source(text, "derivation.py", number, (0, len(text))), claims, verdict)
+
+
+FAULTY = line("dh", "dh = (1 - z**2) * x", 4, "wrong")
+
+
+def faults(told: Report) -> str:
+    """What stands between the first line and the claims."""
+    return str(told).split("\n\nw: wrong")[0].partition("\n\n")[2]
+
+
+def test_a_repaired_line_is_shown_with_the_place_the_reason_and_what_to_write():
+    fed = line("dy", "dy = v * dh", 5, "fed wrong values")
+    told = report(claim("w", REFUTED), steps=(FAULTY, fed), wrong_steps=("dh",), repairs=(WHERE_IS_IT,))
+    assert (
+        faults(told)
+        == """\
+The wrong line
+    line 4:  dh = (1 - z**2) * x
+                       ^
+    z is not h.
+    Write instead:  (1 - h**2) * x
+    With this change the derivation is proved; report.repaired_source holds it."""
+    )
+
+
+def test_a_line_without_a_repair_says_what_it_should_be():
+    told = report(claim("w", REFUTED), steps=(FAULTY,), wrong_steps=("dh",))
+    assert (
+        faults(told)
+        == """\
+The wrong line
+    line 4:  dh = (1 - z**2) * x
+    This line is wrong even where all that it uses is right. It should be d h /
+    d w."""
+    )
+
+
+def test_a_repair_that_is_not_proved_does_not_say_so():
+    told = report(claim("w", REFUTED), steps=(FAULTY,), repairs=(replace(WHERE_IS_IT, proved=False),))
+    assert "With this change the derivation agrees" in str(told)
+    assert "is proved" not in str(told)
+
+
+def test_a_right_value_under_another_name_is_no_fault():
+    told = report(claim("w", REFUTED), steps=(line("dh", "dh = x", 4, "misnamed", "d z / d w"),))
+    assert faults(told).split("\n")[0] == "Misnamed"
+    assert "dh (line 4) holds d z / d w" in faults(told)
+    assert "wrong line" not in str(told)
+
+
+def test_the_caret_is_under_the_part_that_the_repair_changes():
+    told = report(claim("w", REFUTED), steps=(FAULTY,), repairs=(WHERE_IS_IT,))
+    shown = str(told).split("\n")
+    (k,) = (k for k, text in enumerate(shown) if text.strip() == "^")
+    assert shown[k - 1][shown[k].index("^")] == "z"
 
 
 def test_kinks_instabilities_and_notes():

@@ -263,7 +263,8 @@ def _triples(
 def _fits(bench: Bench, code: Any, fill: Callable[[int], Any]) -> bool:
     bench.count += 1
     try:
-        return all(bench.right(bench.run(code, k, fill(k)), k) for k in range(bench.plain))
+        with np.errstate(all="ignore"):  # a candidate may divide by zero, and then does not fit
+            return all(bench.right(bench.run(code, k, fill(k)), k) for k in range(bench.plain))
     except Exception:  # of other shapes, undefined, no number
         return False
 
