@@ -47,7 +47,8 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
             findings.append(StepFinding(line.label, version, source))
             continue
         verdict = judged.verdict(line)
-        findings.append(StepFinding(line.label, version, source, f"∂{line.name}/∂{line.of}", verdict))
+        word = {"proved": "right", "agrees": "right", "refuted": "wrong", None: None}.get(verdict, "unknown")
+        findings.append(StepFinding(line.label, version, source, f"∂{line.name}/∂{line.of}", word))
         if verdict == "refuted" and line.label not in wrong:
             wrong.append(line.label)
     return tuple(findings), tuple(wrong), judged.notes()

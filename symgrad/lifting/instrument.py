@@ -33,7 +33,7 @@ def instrument(function: types.FunctionType, trace: Any) -> tuple[types.Function
     if node is None:
         return None
     owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
-    made = _compiled(node, code, owner if owner.isidentifier() else "")
+    made = _compiled(node, code, owner if owner.isidentifier() else "", code.co_filename)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
     cells[_TRACE] = types.CellType(trace)
     if made is None or not set(made.co_freevars) <= set(cells):
@@ -48,10 +48,13 @@ def instrument(function: types.FunctionType, trace: Any) -> tuple[types.Function
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str) -> types.CodeType | None:
+def _compiled(
+    node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str, file: str
+) -> types.CodeType | None:
     """The rewritten code, taken from a factory whose arguments are the free variables, so that they stay free.
 
-    ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.
+    ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.  ``file`` is the
+    code's: two files of the same text have equal code objects, and each is to keep its own name.
     """
     rewritten: Any = _Rewriter().visit(copy.deepcopy(node))
     defaults = rewritten.args
@@ -66,7 +69,7 @@ def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: s
     else:
         rewritten.decorator_list, rewritten.returns = [], None
         factory.body = [rewritten]
-    found = [compile(ast.fix_missing_locations(module), code.co_filename, "exec")]
+    found = [compile(ast.fix_missing_locations(module), file, "exec")]
     while found:
         c = found.pop(0)
         if (c.co_name, c.co_firstlineno, c.co_argcount) == (code.co_name, node.lineno, code.co_argcount):
