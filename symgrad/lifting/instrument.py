@@ -48,9 +48,7 @@ def instrument(function: types.FunctionType, trace: Any) -> tuple[types.Function
 
 
 @functools.lru_cache(maxsize=1024)
-def _compiled(
-    node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str, file: str
-) -> types.CodeType | None:
+def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: str, file: str) -> types.CodeType | None:
     """The rewritten code, taken from a factory whose arguments are the free variables, so that they stay free.
 
     ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.  ``file`` is the
