@@ -32,7 +32,7 @@ class StepFinding:
     verdict: str | None = None
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Instability:
     """A right formula that loses its digits in floats: where, by how much, and what the truth is.
 
@@ -49,6 +49,9 @@ class Instability:
     exact: float
     source: Source | None
     sentence: str
+
+    def __repr__(self) -> str:
+        return f"Instability({self.claim}: {self.sentence})"
 
 
 @dataclass(frozen=True, eq=False)
