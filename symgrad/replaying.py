@@ -21,7 +21,8 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
     """Run the Program in floats and compare it with what the code returned.
 
     The two may differ by what rounding can do, since kernels are free in the order in which they add: by the sum of
-    both their running error bounds, and no more.  Raises `ReplayMismatch` otherwise.
+    both their running error bounds, and no more.  Where a bound is infinite nothing
+    can be said of that entry.  Raises `ReplayMismatch` otherwise.
     """
     program = run.program
     inputs = {
