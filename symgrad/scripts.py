@@ -29,6 +29,7 @@ from symgrad.lifting.sources import place
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.report.words import counted, listed
 from symgrad.sampling import Bounds, Inputs
+from symgrad.script_code import ScriptCode
 from symgrad.verdict import Agrees
 from symgrad.verifier import _report
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,16 +11,14 @@ import numpy as np
 
 from symgrad.comparison import Branch
 from symgrad.diagnosis.bench import Edit
-from symgrad.diagnosis.places import Unit, function_unit
 from symgrad.diagnosis.scope import Scene
 from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem
 from symgrad.lifting.formulas import Renamed, Several
-from symgrad.lifting.functions import Function
 from symgrad.program import Binding
 from symgrad.sampling import neighbours
 
-__all__ = ["Leaf", "Proposal", "covers", "hand_bindings", "leaves", "points_for", "source_of", "swapped", "units_of"]
+__all__ = ["Leaf", "Proposal", "hand_bindings", "leaves", "points_for", "source_of", "swapped"]
 
 _POINTS = 3
 _MOVED = 2
@@ -84,26 +81,6 @@ def hand_bindings(branch: Branch) -> list[Binding]:
 
 def source_of(fault: Any) -> Any:
     return fault.source or next((b.source for b in fault.bindings if b.source is not None), None)
-
-
-def units_of(function: Function) -> list[Unit]:
-    """The function's own unit, and those of the helpers that it finds among its globals."""
-    main = function_unit(function.function)
-    if main is None:
-        return []
-    units = [main]
-    names = {n.id for n in ast.walk(main.node) if isinstance(n, ast.Name)}
-    for name in sorted(names):
-        helper = main.function.__globals__.get(name)
-        code = getattr(helper, "__code__", None)
-        if code is not None and helper is not main.function and code.co_filename == main.file:
-            unit = function_unit(helper)
-            units += [unit] if unit is not None else []
-    return units
-
-
-def covers(unit: Unit, source: Any) -> bool:
-    return source.file == unit.file and unit.first <= source.line < unit.first + unit.text.count("\n") + 1
 
 
 def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[list[Mapping[str, Any]], int]:

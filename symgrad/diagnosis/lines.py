@@ -9,8 +9,9 @@ from typing import Any
 from symgrad.comparison import Branch
 from symgrad.diagnosis.atoms import atoms_in, functions_of
 from symgrad.diagnosis.bench import Bench, Edit, bench_of
+from symgrad.diagnosis.codes import Code
 from symgrad.diagnosis.edits import search
-from symgrad.diagnosis.leaves import Leaf, Proposal, covers, hand_bindings, leaves, points_for, source_of, units_of
+from symgrad.diagnosis.leaves import Leaf, Proposal, hand_bindings, leaves, points_for, source_of
 from symgrad.diagnosis.places import Unit, expression_of, statement_at
 from symgrad.diagnosis.scope import Scene, Site, look_around
 from symgrad.diagnosis.spelling import spell_truth
@@ -22,7 +23,13 @@ __all__ = ["proposed"]
 
 
 def proposed(
-    problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Leaf, faults: Sequence[Any]
+    problem: Problem,
+    findings: Findings,
+    branch: Branch,
+    diagnosis: Any,
+    leaf: Leaf,
+    code: Code,
+    faults: Sequence[Any],
 ) -> list[Proposal]:
     bindings = hand_bindings(branch)
     names = [leaf_.key for leaf_ in leaves(problem.hand)]
@@ -35,7 +42,7 @@ def proposed(
             first += len(run.program.bindings)
     at = {b.step: k - first for k, b in enumerate(bindings)}
     truths = {at[s]: t for f in diagnosis.faults for s, t in f.truths.items() if at.get(s, -1) >= 0}
-    units = units_of(leaf.formula)
+    units = code.units
     sites: dict[int, list[Site]] = {}
     lines: dict[int, int | None] = {}
     for fault in faults:
@@ -55,7 +62,7 @@ def proposed(
     for k, mine in sites.items():
         try:
             scenes = look_around(
-                leaf.formula, leaf.of, mine, diagnosis.program, truths, points, plain, problem.dtypes, finals
+                code, leaf.of, mine, diagnosis.program, truths, points, plain, problem.dtypes, finals
             )
         except SymgradError:
             continue
@@ -87,7 +94,7 @@ def _site(
 ) -> Site | None:
     source = source_of(fault)
     line = source.line if source is not None else None
-    unit = next((u for u in units if source is not None and line is not None and covers(u, source)), None)
+    unit = next((u for u in units if source is not None and u.covers(source)), None)
     if unit is None:
         unit = units[0] if units and not fault.bindings else None
     if unit is None:

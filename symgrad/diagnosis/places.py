@@ -8,16 +8,18 @@ typed, comments and spaces included.
 from __future__ import annotations
 
 import ast
+import contextlib
 import inspect
 import itertools
 import linecache
 import textwrap
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from symgrad.lifting.sources import node_of
+from symgrad.program import Source
 
 __all__ = ["Expression", "Unit", "edited", "expression_of", "function_unit", "rebuild", "span", "statement_at"]
 
@@ -27,17 +29,41 @@ _SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
 
 @dataclass(frozen=True, eq=False)
 class Unit:
-    """A function's own text, from the column where it begins; ``first`` is its first line in ``file``."""
+    """A function's own text, from the column where it begins, or a whole script's; ``first`` is its first line in
+    ``file``.  A script has no ``function``; ``namespace`` has the functions and modules that it defines and imports.
+    """
 
     function: Any  # a plain Python function
     text: str
     file: str
     first: int
-    node: ast.FunctionDef | ast.Lambda
+    node: ast.FunctionDef | ast.Lambda | ast.Module
+    namespace: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def is_lambda(self) -> bool:
         return isinstance(self.node, ast.Lambda)
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The names that the unit finds outside of itself: globals, and what it closes over."""
+        f = self.function
+        if f is None:
+            return dict(self.namespace)
+        found = dict(f.__globals__)
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # not assigned yet
+                found[name] = cell.cell_contents
+        return found
+
+    def covers(self, source: Source) -> bool:
+        """Whether a place in the user's code is in this unit."""
+        line = source.line
+        return source.file == self.file and line is not None and self.first <= line < self.first + self._height
+
+    @property
+    def _height(self) -> int:
+        return self.text.count("\n") + 1
 
 
 @dataclass(frozen=True, eq=False)

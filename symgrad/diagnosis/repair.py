@@ -14,8 +14,9 @@ from typing import Any
 
 from symgrad.comparison import Branch
 from symgrad.diagnosis.bench import Edit
+from symgrad.diagnosis.codes import Code, code_of
 from symgrad.diagnosis.difference import changed, classified
-from symgrad.diagnosis.leaves import Leaf, Proposal, covers, leaves, source_of, units_of
+from symgrad.diagnosis.leaves import Leaf, Proposal, leaves, source_of
 from symgrad.diagnosis.lines import proposed
 from symgrad.diagnosis.mistakes import Slip, explain
 from symgrad.diagnosis.rewriting import rewritten
@@ -23,7 +24,6 @@ from symgrad.diagnosis.whole import propose_whole
 from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula
-from symgrad.lifting.functions import Function
 
 __all__ = ["Repair", "repair"]
 
@@ -62,9 +62,9 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
     """
     branch = _branch_of(findings, diagnosis.program)
     proposals: list[Proposal] = []
-    for leaf, faults in _by_leaf(problem, branch, diagnosis.faults):
-        if isinstance(leaf.formula, Function):
-            proposals += proposed(problem, findings, branch, diagnosis, leaf, faults)
+    for leaf, code, faults in _by_leaf(problem, diagnosis.faults):
+        if code is not None:
+            proposals += proposed(problem, findings, branch, diagnosis, leaf, code, faults)
         else:
             proposals += propose_whole(problem, findings, branch, diagnosis, leaf, faults)
     if not any(p.edits for p in proposals):
@@ -123,24 +123,25 @@ def _branch_of(findings: Findings, program: Any) -> Branch:
     return findings.own
 
 
-def _by_leaf(problem: Problem, branch: Branch, faults: Sequence[Any]) -> list[tuple[Leaf, list[Any]]]:
+def _by_leaf(problem: Problem, faults: Sequence[Any]) -> list[tuple[Leaf, Code | None, list[Any]]]:
     """The faults of each formula: by the file and line they stand on, else by the name they are for."""
-    found = leaves(problem.hand)
-    groups: list[tuple[Leaf, list[Any]]] = [(leaf, []) for leaf in found]
+    found = [(leaf, code_of(leaf.formula)) for leaf in leaves(problem.hand)]
+    groups: list[tuple[Leaf, Code | None, list[Any]]] = [(leaf, code, []) for leaf, code in found]
     for fault in faults:
-        k = next((k for k, leaf in enumerate(found) if _stands_in(fault, leaf)), None)
+        k = next((k for k, (leaf, code) in enumerate(found) if _stands_in(fault, leaf, code)), None)
         if k is None:
-            k = next((k for k, leaf in enumerate(found) if leaf.key == fault.name), None if len(found) > 1 else 0)
+            other = None if len(found) > 1 else 0
+            k = next((k for k, (leaf, _) in enumerate(found) if leaf.key == fault.name), other)
         if k is not None:
-            groups[k][1].append(fault)
-    return [g for g in groups if g[1]]
+            groups[k][2].append(fault)
+    return [g for g in groups if g[2]]
 
 
-def _stands_in(fault: Any, leaf: Leaf) -> bool:
+def _stands_in(fault: Any, leaf: Leaf, code: Code | None) -> bool:
     source = source_of(fault)
-    if source is None or source.line is None or not isinstance(leaf.formula, Function):
+    if source is None or code is None:
         return False
-    return any(covers(u, source) for u in units_of(leaf.formula)) and (leaf.key is None or not _twins(fault, leaf))
+    return any(u.covers(source) for u in code.units) and (leaf.key is None or not _twins(fault, leaf))
 
 
 def _twins(fault: Any, leaf: Leaf) -> bool:

@@ -11,15 +11,15 @@ import ast
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.diagnosis.places import Expression, Unit, rebuild
-from symgrad.errors import SymgradError
+from symgrad.diagnosis.codes import HOOK, TRACE, Code, Watched
+from symgrad.diagnosis.places import Expression, Unit, edited, span
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.functions import Function
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
 from symgrad.program import Program, interpret
@@ -28,7 +28,6 @@ __all__ = ["Scene", "Site", "as_array", "look_around", "same", "values_at"]
 
 _NEAR = 1e-8  # a filter, not a verdict
 
-_HOOK, _TRACE = "__symgrad_look__", "__symgrad_trace__"
 _MOST = 3  # rounds of a loop that are looked at
 _LONG = 12  # lists that are longer are kept only where the line uses them
 
@@ -73,8 +72,14 @@ class Scene:
 
 
 def values_at(program: Program, wanted: Sequence[int], point: Mapping[str, Any], **more: Any) -> dict[int, Any]:
-    """The wanted steps in float64."""
-    inputs = {n: _tensor(point[n]) for n in program.inputs}
+    """The wanted steps in float64, those that do not need an input that has no value at the point."""
+    inputs = {n: _tensor(point[n]) for n in program.inputs if n in point}
+    if len(inputs) < len(program.inputs):
+        lost = {i for n, i in program.inputs.items() if n not in inputs}
+        for i, step in enumerate(program.steps):
+            if any(a in lost for a in step.args):
+                lost.add(i)
+        wanted = [i for i in wanted if i not in lost]
     with torch.no_grad():
         return interpret(program, Floats("float64"), inputs, wanted, **more)
 
@@ -88,7 +93,7 @@ def _tensor(x: Any) -> torch.Tensor:
 
 
 def look_around(
-    function: Function,
+    code: Code,
     of: Mapping[str, str],
     sites: Sequence[Site],
     program: Program,
@@ -98,11 +103,11 @@ def look_around(
     dtypes: Mapping[str, str],
     finals: Mapping[str, int],
 ) -> list[Scene]:
-    """The scene of each site of one function.
+    """The scene of each site of one unit of code.
 
-    ``of`` maps the function's own input names to those of ``points``; ``program`` holds the truths; ``truths`` maps
-    positions among the function's bindings to the steps of ``program`` that hold what they should be; ``finals`` the
-    function's outputs to the steps that hold theirs.  Raises `SymgradError` where the function cannot be run so.
+    ``of`` maps the code's own input names to those of ``points``; ``program`` holds the truths; ``truths`` maps
+    positions among the code's bindings to the steps of ``program`` that hold what they should be; ``finals`` the
+    code's outputs to the steps that hold theirs.  Raises `SymgradError` where the code cannot be run so.
     """
     seen: list[list[dict[str, Any]]] = [[] for _ in sites]
 
@@ -112,71 +117,27 @@ def look_around(
             seen[k].append({n: _hold(trace, v, n in used) for n, v in names.items() if not n.startswith("__")})
 
     unit = sites[0].unit
-    changed = _with_looks(unit, sites)
-    made = rebuild(unit.function, changed, {_HOOK: look, _TRACE: None})
-    if made is None:
-        raise SymgradError("the function could not be compiled again.")
-    main = unwrapped_unit(function, unit)
-    runnable = made if main else rebuild_caller(function, unit, made)
-    if runnable is None:
-        raise SymgradError("the line stands in a function that could not be reached.")
-    own = {o: points[0][of.get(o, o)] for o in function.names if of.get(o, o) in points[0]}
-    kinds = {o: dtypes[of.get(o, o)] for o in function.names if of.get(o, o) in dtypes}
-    run = Function(runnable, function.names, function.library, function.stops).run(own, kinds).program
+    back = {outside: own for own, outside in of.items()}
+    own = {back.get(n, n): v for n, v in points[0].items()}
+    kinds = {back.get(n, n): k for n, k in dtypes.items()}
+    run = code.watched(unit, _with_looks(unit, sites), look, own, kinds)
     ends = {run.outputs[key]: step for key, step in finals.items() if key in run.outputs}
     return [_scene(site, seen[k], run, of, program, truths, points, plain, ends) for k, site in enumerate(sites)]
 
 
-def unwrapped_unit(function: Function, unit: Unit) -> bool:
-    """Whether the unit is the function itself, and not one that it calls."""
-    import inspect
-
-    return inspect.unwrap(getattr(function.function, "__func__", function.function)) is unit.function
-
-
-def rebuild_caller(function: Function, unit: Unit, made: Any) -> Any:
-    """The function with a helper of its globals replaced."""
-    import inspect
-    import types
-
-    target = inspect.unwrap(getattr(function.function, "__func__", function.function))
-    if (
-        not isinstance(target, types.FunctionType)
-        or target.__globals__.get(unit.function.__name__) is not unit.function
-    ):
-        return None
-    scope = {**target.__globals__, unit.function.__name__: made}
-    out = types.FunctionType(target.__code__, scope, target.__name__, target.__defaults__, target.__closure__)
-    out.__kwdefaults__ = target.__kwdefaults__
-    return out
-
-
 def _with_looks(unit: Unit, sites: Sequence[Site]) -> str:
-    """The unit's text with a look at the variables before each site's statement."""
-    hooks = [ast.parse(f"{_HOOK}({k}, {_TRACE}, locals())").body[0] for k in range(len(sites))]
-    if isinstance(unit.node, ast.Lambda):
-        body = copy.deepcopy(unit.node)
-        tupled: Any = ast.Tuple([h.value for h in hooks] + [body.body], ast.Load())  # type: ignore[attr-defined]
-        body.body = ast.Subscript(tupled, ast.Constant(-1), ast.Load())
-        return ast.unparse(ast.fix_missing_locations(body))
-    before: dict[tuple[int, int], list[ast.stmt]] = {}
-    for k, site in enumerate(sites):
+    """The unit's text with a look at the variables before each site's statement; every line keeps its number."""
+    names = "locals()" if unit.function is not None else "{**globals(), **locals()}"
+    looks = [f"{HOOK}({k}, {TRACE}, {names})" for k in range(len(sites))]
+    if unit.is_lambda:
+        body: Any = unit.node.body  # type: ignore[union-attr]
+        start, end = span(unit.text, body, shift=1)
+        return edited(unit.text, [(start, end, f"({', '.join(looks)}, ({unit.text[start:end]}))[-1]")])
+    places: dict[int, list[str]] = {}
+    for look, site in zip(looks, sites, strict=True):
         assert site.expression.statement is not None
-        s = site.expression.statement
-        before.setdefault((s.lineno, s.col_offset), []).append(hooks[k])
-
-    class Insert(ast.NodeTransformer):
-        def generic_visit(self, node: ast.AST) -> Any:
-            super().generic_visit(node)
-            if isinstance(node, ast.stmt) and not hasattr(node, "body"):
-                found = before.get((node.lineno, node.col_offset))
-                if found:
-                    return [*found, node]
-            return node
-
-    tree: Any = Insert().visit(copy.deepcopy(unit.node))
-    tree.decorator_list = []
-    return ast.unparse(ast.fix_missing_locations(tree))
+        places.setdefault(span(unit.text, site.expression.statement)[0], []).append(look)
+    return edited(unit.text, [(at, at, "; ".join(found) + "; ") for at, found in places.items()])
 
 
 def _names_in(site: Site) -> set[str]:
@@ -186,6 +147,8 @@ def _names_in(site: Site) -> set[str]:
 def _hold(trace: Any, x: Any, used: bool) -> Any:
     """A variable's value, with steps in the place of traced numbers."""
     kind = type(x)
+    if kind is FunctionType and TRACE in x.__globals__:
+        return None  # one of a script's own, that reports to the tracer: the unit has it as it was written
     if kind is TracedFloat or kind is TracedArray:
         return _Held(trace.step_of(x), kind)
     if isinstance(x, torch.Tensor):
@@ -207,7 +170,7 @@ def _hold(trace: Any, x: Any, used: bool) -> Any:
 def _scene(
     site: Site,
     seen: list[dict[str, Any]],
-    run: Program,
+    watched: Watched,
     of: Mapping[str, str],
     program: Program,
     truths: Mapping[int, int],
@@ -216,13 +179,14 @@ def _scene(
     ends: Mapping[int, int],
 ) -> Scene:
     scene = Scene(site)
+    run = watched.program
     rounds = _some([(k, r) for k, r in zip(site.before, site.rounds) if k < len(seen)])
     held = {k: sorted(set(_steps(seen[k]))) for k, _ in rounds}
     for j, point in enumerate(points):
         asked = {*truths.values(), *(t for _, (_, t) in rounds if t is not None), *ends.values()}
         right = values_at(program, sorted(asked), point)
-        outer = {o: point[of.get(o, o)] for o in run.inputs}
-        replaced = {run.bindings[p].step: right[t] for p, t in truths.items()}
+        outer = {o: point[of.get(o, o)] for o in run.inputs if of.get(o, o) in point}
+        replaced = {watched.bindings[p].step: right[t] for p, t in truths.items()}
         for k, (position, truth) in rounds:
             try:
                 values = values_at(run, held[k], outer, replaced=replaced)
@@ -232,7 +196,7 @@ def _scene(
             env = {n: v for n, v in env.items() if v is not None}
             if truth is None:
                 assert position is not None
-                here = run.bindings[position].step
+                here = watched.bindings[position].step
                 wanted = _plain_array(values_at(run, [here], outer, replaced=replaced)[here])
                 scene.accepts.append(_acceptance(run, here, outer, replaced, ends, right))
             else:
@@ -292,7 +256,9 @@ def _steps(x: Any) -> Iterator[int]:
 
 def _plain(x: Any, values: Mapping[int, torch.Tensor]) -> Any:
     if type(x) is _Held:
-        v = values[x.step]
+        v = values.get(x.step)
+        if v is None:
+            return None
         if x.kind is torch.Tensor:
             return v
         array = v.detach().resolve_conj().numpy()
@@ -315,7 +281,7 @@ def _wanted(site: Site, env: Mapping[str, Any], truth: torch.Tensor) -> np.ndarr
     """What the line's expression must give, so that what is bound is the truth."""
     value: Any = truth.detach().resolve_conj().numpy()
     target, op = site.expression.target, site.expression.op
-    scope = {**site.unit.function.__globals__, **_closure(site.unit), **env}
+    scope = {**site.unit.scope, **env}
     old: Any = None
     try:
         if isinstance(target, ast.Subscript):
@@ -355,21 +321,9 @@ def _load(target: Any) -> ast.expr:
     return node
 
 
-def _closure(unit: Unit) -> dict[str, Any]:
-    f = unit.function
-    found = {}
-    for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
-        try:
-            found[name] = cell.cell_contents
-        except ValueError:
-            continue
-    return found
-
-
 def scope_of(scene: Scene, k: int) -> dict[str, Any]:
     """The globals, closure and variables of a sample, for an expression to be computed in."""
-    unit = scene.site.unit
-    return {**unit.function.__globals__, **_closure(unit), **scene.envs[k]}
+    return {**scene.site.unit.scope, **scene.envs[k]}
 
 
 def as_array(x: Any) -> np.ndarray:

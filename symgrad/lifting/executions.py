@@ -19,8 +19,8 @@ from symgrad.lifting.functions import Run
 from symgrad.lifting.roles import Derivation, Roles, depending, find_roles, leaf_names
 from symgrad.lifting.script_tracer import Key
 from symgrad.lifting.scripts import Script, ScriptRun
-from symgrad.lifting.slices import derivation_lines, sliced
-from symgrad.program import Program, interpret
+from symgrad.lifting.slices import derivation_lines, kept, sliced
+from symgrad.program import Binding, Program, interpret
 
 __all__ = ["Execution", "Group", "Side"]
 
@@ -121,7 +121,39 @@ class Execution:
         ]
         return self._programs(run, roles.output, groups)
 
+    def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
+        """The same questions about another text of the script, which finds ``more`` names around it."""
+        pasted, around = replace(self.script.pasted, code=code), {**self.script.around, **(more or {})}
+        script = replace(self.script, pasted=pasted, around=around)
+        run = script.run(given=self.given)
+        roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
+        made = replace(self, script=script, own=run, roles=roles, groups=[], inner={}, data={}, _known={})
+        if [list(g.derivations) for g in made.groups] != [list(g.derivations) for g in self.groups]:
+            raise NotReproducible("with another text, the script computes other gradients.")
+        made.first()
+        return made
+
     # ------------------------------------------------------------------------------------ Programs
+    def whole(self, k: int) -> tuple[Program, list[Binding], dict[str, int]]:
+        """All that the own run computed, with the inputs under their names; the bindings of a group's derivations, in
+        the order of its hand side; and the steps of what they give.
+        """
+        trace, found = self.own.trace, self.groups[k].derivations
+        program = trace.builder.build({})
+        renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
+        outputs = {label: d.step for label, d in found.items()}
+        opaque = depending(trace, [r.step for r in trace.results])
+        needed = kept(program, outputs, inputs=renamed, opaque=opaque)
+        bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
+        steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
+        for i, name in renamed.items():
+            if name in inputs:  # several forms of one input
+                steps[i] = replace(steps[i], op="cast", args=(inputs[name],), params=steps[i].dtype)
+            else:
+                steps[i] = replace(steps[i], op="input", args=(), params=name)
+                inputs[name] = i
+        return replace(program, steps=tuple(steps), inputs=inputs), bindings, outputs
+
     def _programs(
         self, run: ScriptRun, output: int, groups: Sequence[Mapping[str, Derivation]]
     ) -> list[tuple[Run, Run]]:

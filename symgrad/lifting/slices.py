@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import replace
 
-from symgrad.program import Binding, Program, Step
+from symgrad.program import Binding, Guard, Program, Step
 
-__all__ = ["derivation_lines", "sliced"]
+__all__ = ["derivation_lines", "kept", "sliced"]
 
 
 def sliced(
@@ -32,15 +32,8 @@ def sliced(
     %1 = mul(%0, %0) float64[]
     """
     renamed = dict(inputs or {})
-    last = max(outputs.values(), default=0)
-    guards = [g for g in program.guards if max(g.args, default=0) <= last and not any(a in opaque for a in g.args)]
-    needed: set[int] = set()
-    stack = [*outputs.values(), *(a for g in guards for a in g.args)]
-    while stack:
-        i = stack.pop()
-        if i not in needed:
-            needed.add(i)
-            stack += () if i in renamed else program.steps[i].args
+    guards = _choices(program, outputs, opaque)
+    needed = kept(program, outputs, inputs=renamed, opaque=opaque)
     place: dict[int, int] = {}
     steps: list[Step] = []
     leaves: dict[str, int] = {}
@@ -67,6 +60,29 @@ def sliced(
         tuple(replace(b, step=place[b.step]) for b in program.bindings if b.step in needed),
         tuple(replace(g, args=tuple(place[a] for a in g.args)) for g in guards),
     )
+
+
+def kept(
+    program: Program,
+    outputs: Mapping[str, int],
+    *,
+    inputs: Mapping[int, str] | None = None,
+    opaque: Collection[int] = (),
+) -> set[int]:
+    """The steps of the program that `sliced` keeps."""
+    needed: set[int] = set()
+    stack = [*outputs.values(), *(a for g in _choices(program, outputs, opaque) for a in g.args)]
+    while stack:
+        i = stack.pop()
+        if i not in needed:
+            needed.add(i)
+            stack += () if i in (inputs or {}) else program.steps[i].args
+    return needed
+
+
+def _choices(program: Program, outputs: Mapping[str, int], opaque: Collection[int]) -> list[Guard]:
+    last = max(outputs.values(), default=0)
+    return [g for g in program.guards if max(g.args, default=0) <= last and not any(a in opaque for a in g.args)]
 
 
 def derivation_lines(program: Program, output: int) -> tuple[Binding, ...]:
