@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, TypeGuard
 
 import numpy as np
@@ -11,15 +12,16 @@ import torch
 
 from symgrad.building import Builder
 from symgrad.comparison import same_structure
+from symgrad.custom_code import Recorded, Runs, Setting
 from symgrad.derivative import tangent
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
-from symgrad.judging import Problem, judge
+from symgrad.judging import judge
 from symgrad.lifting.autograd_functions import Custom, FunctionRun
-from symgrad.lifting.functions import Run, _close
+from symgrad.lifting.functions import _close
 from symgrad.lifting.slices import derivation_lines, sliced
 from symgrad.report.report import Report
 from symgrad.report.words import listed
-from symgrad.sampling import Bounds, Inputs, draw
+from symgrad.sampling import Bounds, draw
 from symgrad.verifier import _report
 
 __all__ = ["verify_function"]
@@ -80,76 +82,13 @@ def verify_function(
             raise UnknownName(
                 f"wrt names {n!r}; forward's float tensors are {', '.join(dtypes)}.", instead=near or None
             )
-    setting = _Setting(custom, values, dtypes, given, domain or {}, points, seed)
+    setting = Setting(custom, values, dtypes, given, domain or {}, points, seed)
     reports = [_backward_report(setting, names, rng)] if custom.backward is not None else []
     if custom.jvp is not None:
         reports += _jvp_reports(setting, rng)
     claims = {name: c for r in reports for name, c in r.claims.items()}
     notes = [n for r in reports for n in r.notes]
     return replace(reports[0], claims=claims, notes=tuple(dict.fromkeys(notes)))
-
-
-@dataclass(eq=False)
-class _Setting:
-    custom: Custom
-    values: dict[str, Any]
-    dtypes: dict[str, str]
-    given: frozenset[str]
-    domain: Mapping[str, Bounds]
-    points: int
-    seed: int
-
-    def problem(self, runs: _Runs, extra: Mapping[str, np.ndarray], wrt: Sequence[str], order: int) -> Problem:
-        """The arguments and the cotangents (or tangents) as inputs; the two sides of ``runs`` as formulas."""
-        runs.extra = dict(extra)
-        point = {n: v for n, v in self.values.items() if n in self.dtypes} | runs.extra
-        first = runs.at(point)
-        dtypes = {
-            n: program.steps[i].dtype
-            for program in (first[0].program, first[1].program)
-            for n, i in program.inputs.items()
-        }
-        point = {n: point[n] for n in dtypes}
-        bounds = {
-            n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in self.domain.items()
-        }
-        inputs = Inputs(point, tuple(dtypes), self.given & frozenset(dtypes), bounds)
-        sides = [_Side(runs, k, tuple(dtypes)) for k in (0, 1)]
-        return Problem(sides[0], sides[1], inputs, dtypes, tuple(wrt), order, self.points, self.seed, first=first)
-
-
-class _Runs:
-    """Runs of a function at points, each as a model and a hand formula; the last one is kept."""
-
-    def __init__(self, setting: _Setting, programs: Any) -> None:
-        self.setting, self.programs = setting, programs
-        self.extra: dict[str, Any] = {}  # cotangents or tangents, also those that nothing depends on
-        self._last: tuple[dict[str, Any], tuple[Run, Run]] | None = None
-
-    def at(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        if self._last is not None and all(
-            np.array_equal(v, self._last[0][n], equal_nan=True) for n, v in point.items()
-        ):
-            return self._last[1]
-        whole = {**self.setting.values, **self.extra, **point}
-        out = self.programs(whole)
-        self._last = whole, out
-        return out
-
-
-@dataclass(frozen=True, eq=False)
-class _Side:
-    runs: _Runs
-    side: int
-    names: tuple[str, ...]
-    library: str = "function"
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.names
-
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return self.runs.at(point)[self.side]
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -225,7 +164,7 @@ def _is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
 # ------------------------------------------------------------------------------------------------ backward
 
 
-def _backward_report(setting: _Setting, names: Sequence[str], rng: np.random.Generator) -> Report:
+def _backward_report(setting: Setting, names: Sequence[str], rng: np.random.Generator) -> Report:
     custom = setting.custom
     outs = custom.run(setting.values, None, setting.dtypes)
     shapes = {k: outs.program.shape(i) for k, i in outs.outputs.items()}
@@ -236,7 +175,7 @@ def _backward_report(setting: _Setting, names: Sequence[str], rng: np.random.Gen
         cotangents[n] = draw(shapes[output], rng)
         if kinds[output]:
             cotangents[n] = cotangents[n] + 1j * draw(shapes[output], rng)
-    runs = _Runs(setting, lambda point: _both(setting, point, named, None))
+    runs = Runs(setting, lambda s, point: _backward(s, point, named, None))
     problem = setting.problem(runs, cotangents, names, 1)
     report = _report(problem, judge(problem), None, None)
     own = custom.run(setting.values, cotangents, setting.dtypes)
@@ -261,10 +200,10 @@ def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
     return [names[k] for k in places]
 
 
-def _both(
-    setting: _Setting, point: Mapping[str, Any], named: Mapping[str, str], needs: Sequence[str] | None
-) -> tuple[Run, Run]:
-    """Forward, made a scalar by the cotangents, and backward."""
+def _backward(
+    setting: Setting, point: Mapping[str, Any], named: Mapping[str, str], needs: Sequence[str] | None
+) -> Recorded:
+    """Forward, made a scalar by the cotangents, and backward; ``needs`` are the gradients that are asked for."""
     cotangents = {n: point[n] for n in named.values()}
     run = setting.custom.run(point, cotangents, setting.dtypes, needs)
     b = Builder.on(run.program)
@@ -275,14 +214,12 @@ def _both(
         total = part if total is None else b.add(total, part)
     assert total is not None
     program = b.build({})
-    model = sliced(program, {"output": total, **{f"keep:{n}": b.inputs[n] for n in setting.dtypes if n in b.inputs}})
-    model = model.with_outputs({"output": model.outputs["output"]})
-    hand = sliced(replace(program, bindings=derivation_lines(program, total)), run.gradients)
-    return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {n: run.values[n] for n in run.gradients})
+    asked = run.gradients if needs is None else {n: run.gradients[n] for n in needs}
+    return Recorded(program, total, asked, run.values, derivation_lines(program, total), tuple(setting.dtypes))
 
 
 def _alone(
-    setting: _Setting, named: Mapping[str, str], cotangents: Mapping[str, Any], own: FunctionRun, name: str
+    setting: Setting, named: Mapping[str, str], cotangents: Mapping[str, Any], own: FunctionRun, name: str
 ) -> Report | None:
     """The report on one gradient that is asked for alone, if backward then goes another way."""
     run = setting.custom.run(setting.values, cotangents, setting.dtypes, [name])
@@ -290,15 +227,12 @@ def _alone(
     if same_structure(*pieces):
         return None
 
-    def programs(point: Mapping[str, Any]) -> tuple[Run, Run]:
-        model, hand = _both(setting, point, named, [name])
-        return model, Run(hand.program.with_outputs({name: hand.program.outputs[name]}), {name: hand.values[name]})
-
-    problem = setting.problem(_Runs(setting, programs), cotangents, [name], 1)
+    runs = Runs(setting, lambda s, point: _backward(s, point, named, [name]))
+    problem = setting.problem(runs, cotangents, [name], 1)
     return _report(problem, judge(problem), None, None)
 
 
-def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun) -> list[str]:
+def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun) -> list[str]:
     """Autograd, calling the function itself, must get the same gradients; where it refuses, its words are told."""
     try:
         found = setting.custom.by_torch(setting.values, cotangents, setting.dtypes)
@@ -323,37 +257,28 @@ def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun
 # ------------------------------------------------------------------------------------------------ jvp
 
 
-@dataclass(eq=False)
-class _Jvp:
-    setting: _Setting
-    output: str
-
-    def programs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        s = self.setting
-        moves = {n: point[f"tangent of {n}"] for n in s.dtypes}
-        run = s.custom.run(point, None, s.dtypes, tangents=moves)
-        program, total = run.program, None
-        for n in s.dtypes:
-            program, step = tangent(
-                program, run.outputs[self.output], program.inputs[n], program.inputs[f"tangent of {n}"]
-            )
-            b = Builder.on(program)
-            total = step if total is None else b.add(total, step)
-            program = b.build({})
-        assert total is not None
-        model = sliced(program, {"output": total})
-        hand = sliced(replace(run.program, bindings=()), {"jvp": run.tangents[self.output]})
-        return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {"jvp": run.values[f"jvp {self.output}"]})
+def _forward(setting: Setting, point: Mapping[str, Any], output: str) -> Recorded:
+    """The tangent of an output, exactly, and what jvp gives for it."""
+    moves = {n: point[f"tangent of {n}"] for n in setting.dtypes}
+    run = setting.custom.run(point, None, setting.dtypes, tangents=moves)
+    program, total = run.program, None
+    for n in setting.dtypes:
+        program, step = tangent(program, run.outputs[output], program.inputs[n], program.inputs[f"tangent of {n}"])
+        b = Builder.on(program)
+        total = step if total is None else b.add(total, step)
+        program = b.build({})
+    assert total is not None
+    return Recorded(program, total, {"jvp": run.tangents[output]}, {"jvp": run.values[f"jvp {output}"]})
 
 
-def _jvp_reports(setting: _Setting, rng: np.random.Generator) -> list[Report]:
+def _jvp_reports(setting: Setting, rng: np.random.Generator) -> list[Report]:
     tangents = {f"tangent of {n}": draw(tuple(np.asarray(setting.values[n]).shape), rng) for n in setting.dtypes}
     moves = {n: tangents[f"tangent of {n}"] for n in setting.dtypes}
     run = setting.custom.run(setting.values, None, setting.dtypes, tangents=moves)
     reports = []
     for output in run.tangents:
         label = "jvp" if output == "output" else f"jvp of {output}"
-        runs = _Runs(setting, _Jvp(setting, output).programs)
+        runs = Runs(setting, functools.partial(_forward, output=output))
         problem = setting.problem(runs, tangents, ["jvp"], 0)
         report = _report(problem, judge(problem), None, None)
         reports.append(replace(report, claims={label: replace(report.claims["jvp"], name=label)}))

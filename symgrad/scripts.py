@@ -29,7 +29,7 @@ from symgrad.lifting.sources import place
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.report.words import counted, listed
 from symgrad.sampling import Bounds, Inputs
-from symgrad.script_code import ScriptCode
+from symgrad.script_code import repair_together
 from symgrad.verdict import Agrees
 from symgrad.verifier import _report
 
@@ -97,7 +97,9 @@ def verify_script(
         programs = execution.first()
         _replay(execution, programs)
         problems = [_problem(execution, k, p, domain or {}, points, seed) for k, p in enumerate(programs)]
-        return _merged(execution, [_judged(p, claims) for p in problems]), execution
+        reports = [_judged(p, claims) for p in problems]
+        repairs, repaired = repair_together(execution, problems, reports)
+        return replace(_merged(execution, reports), repairs=repairs, repaired_source=repaired), execution
 
     given = origins(first)
     report, execution = answer(given)

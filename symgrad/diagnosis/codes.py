@@ -20,7 +20,7 @@ from symgrad.errors import SymgradError
 from symgrad.lifting.functions import Function
 from symgrad.program import Binding, Program
 
-__all__ = ["HOOK", "TRACE", "Code", "Watched", "code_of"]
+__all__ = ["HOOK", "TRACE", "Code", "Watched", "calling", "code_of", "helpers_of"]
 
 HOOK, TRACE = "__symgrad_look__", "__symgrad_trace__"
 
@@ -78,7 +78,7 @@ class FunctionCode:
         made = rebuild(unit.function, text, {HOOK: look, TRACE: None})
         if made is None:
             raise SymgradError("the function could not be compiled again.")
-        runnable = made if _is_itself(self.function, unit) else _calling(self.function, unit, made)
+        runnable = made if _is_itself(self.function, unit) else calling(_plain(self.function), unit, made)
         if runnable is None:
             raise SymgradError("the line stands in a function that could not be reached.")
         f = self.function
@@ -91,7 +91,7 @@ class FunctionCode:
             helpers = {u.function.__name__: current.function.__globals__[u.function.__name__] for u in written}
             itself = _is_itself(self.function, unit)
             made = rebuild(unit.function, texts[unit], helpers if itself else None)
-            made = made if itself or made is None else _calling(current, unit, made)
+            made = made if itself or made is None else calling(_plain(current), unit, made)
             if made is None:
                 return None
             current = replace(current, function=made)
@@ -130,9 +130,8 @@ def _plain(function: Function) -> Any:
     return inspect.unwrap(getattr(function.function, "__func__", function.function))
 
 
-def _calling(function: Function, unit: Unit, made: Any) -> Any:
-    """The function with a helper of its globals replaced; None where it does not find it there."""
-    target = _plain(function)
+def calling(target: Any, unit: Unit, made: Any) -> Any:
+    """A function with a helper of its globals replaced; None where it does not find the helper there."""
     name = unit.function.__name__
     if not isinstance(target, types.FunctionType) or target.__globals__.get(name) is not unit.function:
         return None

@@ -19,6 +19,7 @@ import torch
 
 from symgrad.diagnosis.atoms import Atom, loose, wrapped
 from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, uses_tensors
+from symgrad.diagnosis.names import is_derivative_like
 from symgrad.diagnosis.pairs import array_pairs
 from symgrad.diagnosis.typed import Text, after_sign, factor, factor_after, is_sum, joined, parts_of, sub_values
 
@@ -147,6 +148,8 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
         strange = 0.6 if atom.kind == "number" and not isinstance(node, ast.Constant) else 0.0
         strange += 0.4 if atom.text == "1" else 0.0  # rather take the factor away
         strange += (0.9 if hole.depth == 0 else 0.2) if atom.kind == "derivative" else 0.0
+        if plain and isinstance(node, ast.Name) and atom.kind == "name":  # a value for a value, a gradient for one
+            strange += 0.2 * (is_derivative_like(hole.text) is not is_derivative_like(atom.text))
         strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
         return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange
     if atom.kind == "number" and atom.text not in ("2", "0.5"):

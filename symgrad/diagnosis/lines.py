@@ -61,9 +61,7 @@ def proposed(
     found: list[Proposal] = []
     for k, mine in sites.items():
         try:
-            scenes = look_around(
-                code, leaf.of, mine, diagnosis.program, truths, points, plain, problem.dtypes, finals
-            )
+            scenes = look_around(code, leaf.of, mine, diagnosis.program, truths, points, plain, problem.dtypes, finals)
         except SymgradError:
             continue
         for site, scene in zip(mine, scenes, strict=True):

@@ -25,7 +25,7 @@ from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula
 
-__all__ = ["Repair", "repair"]
+__all__ = ["Repair", "judged", "repair"]
 
 _JUDGED = 8  # repaired derivations that are judged before giving up
 _OFFERED = 5  # edits of a line that are kept for that
@@ -37,7 +37,8 @@ class Repair:
 
     ``before`` and ``after`` are the line's expression; ``edit`` is the smallest part that changed, as (old, new);
     ``why`` explains the slip; ``proved`` says that the derivation with all repairs made is proved, otherwise it
-    agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew.
+    agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew;
+    ``span`` is where ``before`` stands in its function's or script's text, in characters.
     """
 
     step: str
@@ -48,6 +49,7 @@ class Repair:
     proved: bool
     kind: str
     edit: tuple[str, str]
+    span: tuple[int, int] | None = None
 
 
 def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[Repair, ...], str | None]:
@@ -70,11 +72,14 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
     if not any(p.edits for p in proposals):
         return (), None
     for choice in itertools.islice(_choices(proposals), _JUDGED):
-        made = rewritten(problem, proposals, choice)
+        try:
+            made = rewritten(problem, proposals, choice)
+        except SymgradError:  # the edited code fails where it is run
+            continue
         if made is None:
             continue
         hand, source = made
-        kind = _judged(problem, hand)
+        kind = judged(problem, hand)
         if kind in ("proved", "agrees"):
             return tuple(_repairs(proposals, choice, kind == "proved")), source
     return (), None
@@ -91,7 +96,8 @@ def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]
         yield tuple(o[k] for o, k in zip(offered, r, strict=True))
 
 
-def _judged(problem: Problem, hand: Formula) -> str:
+def judged(problem: Problem, hand: Formula) -> str:
+    """The worst verdict on another hand side."""
     try:
         found = judge(replace(problem, hand=hand, points=min(problem.points, 12), first=None))
     except SymgradError:
@@ -106,7 +112,8 @@ def _repairs(proposals: Sequence[Proposal], choice: Sequence[Edit | None], prove
             old, new = changed(p.text, e.text)
             kind, operand = classified(old, new, e.kind)
             why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
-            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new))
+            span = None if p.scene is None else (p.scene.site.expression.start, p.scene.site.expression.end)
+            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

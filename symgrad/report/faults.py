@@ -17,20 +17,24 @@ def error_lines(report: Report) -> Iterator[Block]:
     wrong = _first_of_each(report, "wrong")
     found: list[Block] = []
     for step in wrong:
-        mine = [r for r in report.repairs if r.step == step.name]
+        mine = [r for r in report.repairs if _is_of(r, step)]
         found += _line(step, mine, _iterations(report, step))
     for r in report.repairs:  # a formula without steps: the whole of it is the line
-        if all(r.step != step.name for step in wrong):
+        if not any(_is_of(r, step) for step in wrong):
             found += _repair(
                 r, Code(r.before, None if r.line is None else f"line {r.line}", _span(r.before, r.edit[0]))
             )
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
-        yield Section(title, (*found, *_together(report)), "refuted")
+        yield Section(title, (*found, *_together(report, wrong)), "refuted")
     misnamed = _first_of_each(report, "misnamed")
     if misnamed:
         told = (f"{s.name}{_at(s)} holds {s.claims}, which is right, and not what its name says." for s in misnamed)
         yield Section("Misnamed", (Items(tuple(told)),))
+
+
+def _is_of(repair: Any, step: StepFinding) -> bool:
+    return repair.step == step.name and (repair.line is None or repair.line == _line_number(step))
 
 
 def _first_of_each(report: Report, verdict: str) -> list[StepFinding]:
@@ -96,11 +100,13 @@ def _span(text: str, part: str) -> tuple[int, int] | None:
     return None if start < 0 else (start, start + len(part))
 
 
-def _together(report: Report) -> Iterator[Block]:
+def _together(report: Report, wrong: list[StepFinding]) -> Iterator[Block]:
     if not report.repairs:
         return
     change = "this change" if len(report.repairs) == 1 else "these changes"
-    if all(r.proved for r in report.repairs):
+    if not all(any(_is_of(r, step) for r in report.repairs) for step in wrong):
+        yield Paragraph(f"report.repaired_source holds {change}; for the other lines no small edit was found.")
+    elif all(r.proved for r in report.repairs):
         yield Paragraph(f"With {change} the derivation is proved; report.repaired_source holds it.")
     else:
         yield Paragraph(
