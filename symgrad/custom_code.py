@@ -131,6 +131,7 @@ class CustomCode:
 
     side: CustomSide
     units: tuple[Unit, ...]
+    returned: tuple[str, ...]
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
@@ -160,7 +161,7 @@ def _(formula: CustomSide) -> Code | None:
     found = [function_unit(getattr(custom, part)) for part in reversed(_PARTS) if getattr(custom, part) is not None]
     own = [u for u in found if u is not None]
     units = [*own, *(h for u in own for h in helpers_of(u))]
-    return CustomCode(formula, tuple(units)) if units and formula.side == 1 else None
+    return CustomCode(formula, tuple(units), custom.names) if units and formula.side == 1 else None
 
 
 def _with(custom: Custom, unit: Unit, made: Any) -> Custom | None:

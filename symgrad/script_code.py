@@ -24,6 +24,7 @@ class ScriptCode:
 
     side: Side
     units: tuple[Unit, ...]
+    returned: tuple[str, ...] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

@@ -42,6 +42,11 @@ class Code(Protocol):
     @property
     def units(self) -> Sequence[Unit]: ...
 
+    @property
+    def returned(self) -> Sequence[str] | None:
+        """The inputs that it returns gradients for, in order; None where that is the order of the question."""
+        ...
+
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
     ) -> Watched:
@@ -71,6 +76,7 @@ class FunctionCode:
 
     function: Function
     units: tuple[Unit, ...]
+    returned: tuple[str, ...] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

@@ -7,6 +7,7 @@ There are two sources: structure (`symgrad.diagnosis.structure`), computed one b
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -50,9 +51,18 @@ def search(
         keep(edit)
     if whole is not None and bench.fits(whole):
         keep(Edit(whole, text, whole, "formula", 4.5))
-    edits = sorted(found.values(), key=lambda e: (e.cost, len(e.text), e.text))
+    edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
     lifted = [e if bench.everywhere(e.text) else replace(e, cost=e.cost + 0.7) for e in edits[:24]]
     return sorted(lifted, key=lambda e: (e.cost, len(e.text), e.text))
+
+
+def _spaced(edit: Edit, text: str) -> Edit:
+    """The edit with operators written as tightly as the user writes them."""
+    for sign in "*/+-@":
+        if f" {sign} " not in text and re.search(rf"[\w)\]][{sign}][\w(\[]", text):
+            parts = (part.replace(f" {sign} ", sign) for part in (edit.text, edit.before, edit.after))
+            edit = replace(edit, **dict(zip(("text", "before", "after"), parts, strict=True)))
+    return edit
 
 
 def _canonical(text: str) -> str:

@@ -9,12 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Any
+
+from flint import arb, fmpq
 
 from symgrad.diagnosis.claims import Meaning
 from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.matching import entries_of, same
-from symgrad.diagnosis.names import is_derivative_like
+from symgrad.diagnosis.matching import entries_of, ratio, same
+from symgrad.diagnosis.names import is_derivative_like, is_short
 from symgrad.diagnosis.ranking import alike, ranked
 from symgrad.diagnosis.solving import solved
 from symgrad.diagnosis.table import Entry
@@ -55,7 +58,7 @@ class Blame:
 def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
     """Put truths in the place of lines until every result is right."""
     now = first
-    versions: dict[Key, list[int]] = {("return", None): []}
+    versions: dict[Key, list[int]] = {(f.name, None): [] for f in d.finals}
     for i, line in d.lines.items():
         versions.setdefault(line.key, []).append(i)
     reach = set(d.program.needed([f.hand for f in d.finals if f.name in first.wrong]))
@@ -172,13 +175,11 @@ def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list
     first = bool(claimed) and claimed[0] == violating[0]  # then it comes first, whatever comes later
     for i in claimed[: 1 if first else _TARGETS]:
         targets.append((i, ranked(d, i, w.statuses), None))
-    for f in d.finals if not first else ():
-        if f.name in w.wrong:
-            step = f.hand if f.line is None else f.line
-            wrt = d.program.inputs[f.name]
-            entries = [e for e in d.table.entries if e.kind == "final" and e.wrt == wrt]
-            targets.append((step, entries, f))
+    targets += _unlike(d, w) if not first else ()
     found: list[_Explanation] = []
+    if first and d.meanings[claimed[0]].how == "name" and is_short(d.lines[claimed[0]].name):
+        for f in _unlike(d, w):  # what uses it may mean something else than its name says
+            found += (e for e in _earlier(d, w, *f, blame, only=claimed[0]) if _is_another(d, claimed[0], e))
     for step, options, final in targets[: 2 * _TARGETS]:
         found += _itself(d, w, step, options, final, blame)
         found += _earlier(d, w, step, options, final, blame)
@@ -192,10 +193,35 @@ def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list
     return list(unique.values())
 
 
+def _is_another(d: Derivation, step: int, e: _Explanation) -> bool:
+    """Whether an explanation puts something else in a line's place than a simple multiple of what its name says."""
+    ((_, fix),) = e.fixes.items()
+    if fix.entry is None or fix.entry.kind in ("adjoint", "final", "part"):
+        return False
+    for entry in d.meanings[step].whole[:_OPTIONS]:
+        c = ratio(entries_of(fix.value), entries_of(d.values[entry.step]))
+        if c is not None and type(c) is arb:
+            simple = Fraction(float(c.mid())).limit_denominator(12)
+            if c.contains(fmpq(simple.numerator, simple.denominator)):
+                return False
+    return True
+
+
+def _unlike(d: Derivation, w: Walk) -> list[tuple[int, list[Entry], Final]]:
+    """The results that are not right: where they stand, and what they should be."""
+    found = []
+    for f in d.finals:
+        if f.name in w.wrong:
+            wrt = d.program.inputs[f.name]
+            entries = [e for e in d.table.entries if e.kind == "final" and e.wrt == wrt]
+            found.append((f.hand if f.line is None else f.line, entries, f))
+    return found
+
+
 def _itself(
     d: Derivation, w: Walk, step: int, options: Sequence[Entry], final: Final | None, blame: Blame
 ) -> list[_Explanation]:
-    key = d.lines[step].key if step in d.lines else ("return", None)
+    key = key_of(d, step)
     if final is not None:
         value = as_value_of(d, options[0], step)
         value = d.values[options[0].step] if value is None else value
@@ -251,15 +277,21 @@ def _price(key: Key, cost: float, blame: Blame) -> float:
 
 
 def _earlier(
-    d: Derivation, w: Walk, step: int, options: Sequence[Entry], final: Final | None, blame: Blame
+    d: Derivation,
+    w: Walk,
+    step: int,
+    options: Sequence[Entry],
+    final: Final | None,
+    blame: Blame,
+    only: int | None = None,
 ) -> list[_Explanation]:
-    """Earlier lines that, put right, make this one right."""
+    """Earlier lines that, put right, make this one right; ``only`` one of them."""
     if final is not None and not final.fits:
         return []
     truths = [v for e in options[:8] if (v := as_value_of(d, e, step)) is not None]
     goals = [entries_of(v) for v in truths]
     found: list[_Explanation] = []
-    for u in _suspects(d, w, step, blame)[:_SUSPECTS]:
+    for u in _suspects(d, w, step, blame)[:_SUSPECTS] if only is None else [only]:
         way = path(d, u, step, w.fixes)
         if way is None or len(way) > _PATH:
             continue
@@ -355,8 +387,8 @@ def _refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[A
 
 
 def key_of(d: Derivation, step: int) -> Key:
-    """The line of code that a step is, or that it is returned."""
-    return d.lines[step].key if step in d.lines else ("return", None)
+    """The line of code that a step is, or the input that it is returned for."""
+    return d.lines[step].key if step in d.lines else (next(f.name for f in d.finals if f.hand == step), None)
 
 
 def needed(d: Derivation, last: Walk) -> dict[int, Fix]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -46,7 +47,7 @@ def proposed(
     sites: dict[int, list[Site]] = {}
     lines: dict[int, int | None] = {}
     for fault in faults:
-        site = _site(problem, units, fault, bindings, at, first)
+        site = _site(code.returned or problem.wrt, units, fault, bindings, at, first)
         if site is None:
             continue
         k = next(i for i, u in enumerate(units) if u is site.unit)
@@ -88,7 +89,12 @@ def _kinds(problem: Problem, leaf: Leaf) -> dict[str, str]:
 
 
 def _site(
-    problem: Problem, units: Sequence[Unit], fault: Any, bindings: Sequence[Binding], at: Mapping[int, int], first: int
+    returned: Sequence[str],
+    units: Sequence[Unit],
+    fault: Any,
+    bindings: Sequence[Binding],
+    at: Mapping[int, int],
+    first: int,
 ) -> Site | None:
     source = source_of(fault)
     line = source.line if source is not None else None
@@ -105,7 +111,7 @@ def _site(
         statement = statement_at(unit, line, name) if line is not None and not unit.is_lambda else None
         if statement is None and not unit.is_lambda:
             statement = next((s for s in reversed(list(ast.walk(unit.node))) if isinstance(s, ast.Return)), None)
-    place = problem.wrt.index(fault.name) if fault.name in problem.wrt else 0
+    place = returned.index(fault.name) if fault.name in returned else 0
     expression = expression_of(unit, statement, name, place) if statement is not None or unit.is_lambda else None
     if expression is None:
         return None
@@ -138,7 +144,9 @@ def _searched(site: Site, scene: Scene, program: Any, points: Sequence[Any], uni
             )
         except (RuntimeError, ValueError):
             whole, pieces = None, []
-    return tuple(search(site.expression.text, bench, atoms, functions, pieces, whole))
+    with warnings.catch_warnings():  # of the candidates' doing
+        warnings.simplefilter("ignore")
+        return tuple(search(site.expression.text, bench, atoms, functions, pieces, whole))
 
 
 def _visible(bench: Bench, scene: Scene) -> dict[str, Any]:

@@ -10,7 +10,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-__all__ = ["Reading", "bare", "is_derivative_like", "lookup", "means_output", "read_name", "read_words", "squashed"]
+__all__ = [
+    "Reading",
+    "bare",
+    "is_derivative_like",
+    "is_short",
+    "lookup",
+    "means_output",
+    "read_name",
+    "read_words",
+    "squashed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +131,16 @@ def is_derivative_like(name: str) -> bool:
             r"(?:data|device|dtype|dim|dist|diff|denom|den$|det|diag|dot|d_model|delta_t|default|dt$|div)", name
         )
     return bool(re.search(r"(?:_?(?:grad|gradient|bar|delta|adj)|_d)$", name))
+
+
+def is_short(name: str) -> bool:
+    """Whether a name says of one quantity that it is differentiated, and not by what: ``ds`` may be d out/d s, or the
+    slope of s.
+
+    >>> is_short("ds"), is_short("dL_ds"), is_short("grad_s")
+    (True, False, False)
+    """
+    return re.fullmatch(r"d_?[^\W_]\w*", name) is not None and all(r.of is None for r in read_name(name))
 
 
 def means_output(name: str) -> bool:

@@ -192,12 +192,19 @@ def expression_of(unit: Unit, statement: ast.stmt | None, name: str, place: int 
 def _returned(value: ast.expr, name: str, place: int) -> ast.expr | None:
     match value:
         case ast.Dict(keys=keys, values=values):
-            return next((v for k, v in zip(keys, values) if isinstance(k, ast.Constant) and k.value == name), None)
+            return next(
+                (v for k, v in zip(keys, values) if isinstance(k, ast.Constant) and _is_for(k.value, name)), None
+            )
         case ast.Call(func=ast.Name(id="dict"), keywords=keywords) if keywords:
-            return next((k.value for k in keywords if k.arg == name), None)
+            return next((k.value for k in keywords if _is_for(k.arg, name)), None)
         case ast.Tuple(elts=values):
             return values[place] if place < len(values) else None
     return value
+
+
+def _is_for(key: Any, name: str) -> bool:
+    """Whether a key is an input's name, as it is or with its dots as underscores."""
+    return key in (name, name.replace(".", "_"))
 
 
 # ------------------------------------------------------------------------------------------------ edited text

@@ -30,7 +30,8 @@ __all__ = ["Diagnosis", "Fault", "diagnose"]
 class Fault:
     """One line that is wrong by itself.
 
-    ``bindings`` are the versions of its variable that are wrong.  ``truths`` maps the step of each to the step, of the
+    ``bindings`` are the versions of its variable that are wrong; there are none where what is returned for the input
+    ``name`` has no variable of its own.  ``truths`` maps the step of each to the step, of the
     diagnosis' Program, that holds what it should be, of the same shape where the sizes allow it; a version whose
     truth was only solved for is missing there.  ``confidence`` says what the claim rests on: "word", "name", "value"
     (a true quantity that makes everything after it right), "final" (it is what the derivation returns) or "solved".
@@ -56,7 +57,7 @@ class Diagnosis:
 
     @property
     def wrong_steps(self) -> tuple[str, ...]:
-        return tuple(dict.fromkeys(f.name for f in self.faults))
+        return tuple(dict.fromkeys(f.name if f.bindings else "return" for f in self.faults))
 
 
 def diagnose(problem: Problem, findings: Findings, words: Mapping[str, str] | None = None) -> Diagnosis:
