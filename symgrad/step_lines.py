@@ -16,7 +16,7 @@ from symgrad.lifting.steps_text import Line, Steps
 from symgrad.program import Program, Source
 from symgrad.report.report import StepFinding
 
-__all__ = ["judge_lines", "steps_of"]
+__all__ = ["Lines", "judge_lines", "steps_of"]
 
 
 def steps_of(formula: Any) -> Steps | None:
@@ -35,7 +35,7 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
     """
     steps = steps_of(problem.hand)
     assert steps is not None
-    judged = _Lines(problem, steps)
+    judged = Lines(problem, steps)
     findings: list[StepFinding] = []
     wrong: list[str] = []
     count: dict[str, int] = {}
@@ -54,7 +54,7 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
     return tuple(findings), tuple(wrong), judged.notes()
 
 
-class _Lines:
+class Lines:
     """The truths of a list of steps, by rerunning definitions and model at a point."""
 
     def __init__(self, problem: Problem, steps: Steps) -> None:
@@ -135,7 +135,7 @@ class _Both:
 
 
 class _Side:
-    def __init__(self, lines: _Lines, line: Line, side: int, names: Sequence[str]) -> None:
+    def __init__(self, lines: Lines, line: Line, side: int, names: Sequence[str]) -> None:
         self.lines, self.line, self.side = lines, line, side
         self.names = self.required = tuple(names)
 

@@ -27,6 +27,7 @@ from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
 from symgrad.step_lines import judge_lines, steps_of
+from symgrad.step_repairs import repair_lines
 from symgrad.verdict import Proved
 
 __all__ = ["verify"]
@@ -88,7 +89,9 @@ def verify(
     report = _report(problem, findings, formula, claims)
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)
-        report = replace(report, steps=steps, wrong_steps=wrong, notes=(*told, *report.notes))
+        repairs, repaired = repair_lines(problem, steps) if wrong else ((), None)
+        report = replace(report, steps=steps, wrong_steps=wrong, repairs=repairs, repaired_source=repaired)
+        report = replace(report, notes=(*told, *report.notes))
     return report
 
 

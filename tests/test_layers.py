@@ -37,10 +37,10 @@ ROOMS = [
     ["report.report"],
     ["diagnosis"],
     ["report"],
-    ["evidence", "step_lines"],
+    ["evidence", "step_lines", "step_repairs"],
     ["questions", "gradients"],
     ["verifier"],
-    ["scripts", "lifting.comments", "custom_functions"],
+    ["scripts", "script_code", "lifting.comments", "custom_functions", "custom_code"],
     ["batches"],
     ["cli", "notebook", "__main__", "pytest_plugin"],
 ]

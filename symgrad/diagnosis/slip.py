@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -38,12 +38,13 @@ class Slip:
     new: str
     scene: Any = None
     brought: str = ""  # the operand that the edit put in or took away
+    written: Mapping[str, str] = field(default_factory=dict)  # what names are defined as, where there is no scene
 
     @cached_property
     def definitions(self) -> dict[str, str]:
         """What the user wrote after ``name =``, for the names assigned in the same function."""
         if self.scene is None:
-            return {}
+            return dict(self.written)
         found: dict[str, str] = {}
         for node in ast.walk(self.scene.site.unit.node):
             if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
@@ -56,18 +57,16 @@ class Slip:
 
     def function_of(self, outer: str, inner: str) -> str | None:
         """f, where ``outer`` holds f(``inner``): as the user wrote it, or by their values."""
-        if not (outer.isidentifier() and inner.isidentifier()):
-            return None
         try:
             node = ast.parse(self.definitions.get(outer, ""), mode="eval").body
         except SyntaxError:
             return self._function_by_value(outer, inner)
-        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == inner:
+        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == canonical(inner):
             return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
         return self._function_by_value(outer, inner)
 
     def _function_by_value(self, outer: str, inner: str) -> str | None:
-        if self.scene is None or not self.scene.plain:
+        if self.scene is None or not self.scene.plain or not (outer.isidentifier() and inner.isidentifier()):
             return None
         for name, f in _ACTIVATIONS.items():
             try:

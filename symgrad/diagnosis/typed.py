@@ -129,6 +129,8 @@ def factor(text: str) -> str:
     node = ast.parse(f"({text}\n)", mode="eval").body
     if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Mult, ast.Div, ast.Pow)):
         return text
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub) and not isinstance(node.operand, ast.BinOp):
+        return text
     return wrapped(text)
 
 

@@ -22,6 +22,7 @@ _LIBRARIES = tuple(
     str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _OURS = str(Path(__file__).resolve().parent.parent)
+_INSTALLED = {"site-packages", "dist-packages"}  # also those of an environment that this one is built on
 _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 
@@ -30,7 +31,8 @@ _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 def is_users(code: types.CodeType) -> bool:
     """Whether code is the user's own: not from the standard library, an installed package or symgrad."""
-    return not code.co_filename.startswith(_NOT_THE_USERS)
+    file = code.co_filename
+    return not file.startswith(_NOT_THE_USERS) and not _INSTALLED.intersection(Path(file).parts)
 
 
 def unwrapped(function: Any) -> types.FunctionType | None:

@@ -35,8 +35,8 @@ _REMARK = re.compile(r"\s+\([^()]*[A-Za-z]{2,}\s[^()]*\)\s*$|\s+(?:because|since
 
 @dataclass(frozen=True)
 class Line:
-    """One side of an equation: ``name`` defined, or d ``name`` / d ``of`` claimed, as ``text``; the derivatives in it
-    are written as names (``uses`` maps these to (name, of)).
+    """One side of an equation, as it was ``said``: ``name`` defined, or d ``name`` / d ``of`` claimed, as ``text``; the
+    derivatives in it are written as names (``uses`` maps these to (name, of)).
     """
 
     name: str
@@ -45,6 +45,7 @@ class Line:
     number: int
     whole: str
     uses: Mapping[str, tuple[str, str]]
+    said: str = ""
 
     @property
     def label(self) -> str:
@@ -316,7 +317,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 written = _written(n, plain, words)
                 if written is not None and n not in uses:
                     uses[n] = written
-            line = Line(name, of, text, number, row, uses)
+            line = Line(name, of, text, number, row, uses, side)
             _text(line)
             yield line
 
