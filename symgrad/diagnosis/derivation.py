@@ -6,7 +6,7 @@ double holds, so that two different quantities do not agree by chance.  Data sta
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 from symgrad.comparison import Branch, Pair, View
 from symgrad.diagnosis.claims import Kinds, Line, Meaning, Names, asked_for, called_by, meaning_of
 from symgrad.diagnosis.matching import Index, entries_of
-from symgrad.diagnosis.names import is_derivative_like, squashed
+from symgrad.diagnosis.names import is_derivative_like, read_name, squashed
 from symgrad.diagnosis.table import Entry, Table, ask, tabulate
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
@@ -94,6 +94,9 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         values = interpret(table.program, balls, inputs, [e.step for e in table.entries], replaced=values)
         kinds = Kinds(table)
         meanings = _meanings(lines, asked, kinds, names, words or {})
+        held = _held(program=branch.program, model=branch.model, lines=lines, values=values, typed=branch.typed)
+        moving = _moving(branch.program, problem.wrt)
+        meanings = {i: _in_step(i, m, lines, held, moving) for i, m in meanings.items()}
         finals = tuple(_finals(branch, views, lines, point))
         for final in finals:
             if final.line is not None:
@@ -139,6 +142,51 @@ def _meanings(
         if mark not in shared:
             shared[mark] = meaning_of(line, *asked[line.name], kinds, names, line.name in words)
         found[i] = shared[mark]
+    return found
+
+
+def _held(program: Program, model: int, lines: Mapping[int, Line], values: Any, typed: bool) -> dict[int, int]:
+    """The quantities of the model that lines of the hand code hold: it computes them again as it goes."""
+    steps = [i for i in program.needed([model]) if program.steps[i].op != "constant"]
+    index = Index([(i, entries_of(values[i]), program.shape(i)) for i in steps], typed)
+    found = {}
+    for i in lines:
+        same = [k for k, layout in index.matches(entries_of(values[i]), program.shape(i)) if not layout]
+        if same:
+            found[i] = same[-1]
+    return found
+
+
+def _in_step(
+    i: int, meaning: Meaning, lines: Mapping[int, Line], held: Mapping[int, int], moving: Collection[int]
+) -> Meaning:
+    """What a line means that goes forward beside the values: the tangent of the value just computed, or of the next.
+
+    ``held`` are the model's quantities that lines hold, ``moving`` the steps that depend on what is differentiated.
+    """
+    line = lines[i]
+    if meaning.how != "name" or not meaning.whole:
+        return meaning
+    of = {squashed(r.of or r.wrt) for r in read_name(line.name)}
+    mine = [k for k, other in lines.items() if other.name == line.name]
+    values = [k for k, other in lines.items() if squashed(other.name) in of]
+    if not any(mine[0] < k < mine[-1] for k in values):
+        return meaning
+    before = max((k for k in values if k < i), default=values[0])
+    after = min((k for k in values if k > i), default=before)
+    if before not in moving:
+        return Meaning()  # the tangent of a constant
+    near = {held.get(before), held.get(after)}
+    kept = tuple(e for e in meaning.whole if e.kind in ("tangent", "local", "jacobian") and e.of in near)
+    return replace(meaning, whole=kept) if kept else meaning
+
+
+def _moving(program: Program, wrt: Sequence[str]) -> set[int]:
+    """The steps that depend on the inputs ``wrt``."""
+    found = {program.inputs[n] for n in wrt if n in program.inputs}
+    for i, step in enumerate(program.steps):
+        if not found.isdisjoint(step.args):
+            found.add(i)
     return found
 
 
@@ -246,10 +294,15 @@ def _before_activation(program: Program, steps: dict[str, list[int]]) -> None:
 
 def _lines(branch: Branch, bindings: Sequence[Binding]) -> dict[int, Line]:
     last = {b.name: b.step for b in bindings}
+    users: dict[int, list[int]] = {}
+    for i, step in enumerate(branch.program.steps):
+        for a in step.args:
+            users.setdefault(a, []).append(i)
     before: dict[str, int] = {}
     found = {}
     for b in bindings:
         adds = b.name in before and _passes(branch.program, b.step, before[b.name])
+        adds = adds and not _goes_on(branch.program, users, before[b.name], b.step)
         found[b.step] = Line(b, adds, last[b.name] == b.step)
         before[b.name] = b.step
     return found
@@ -270,6 +323,19 @@ def _passes(program: Program, step: int, earlier: int) -> bool:
             s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(next(iter(s.args)))))
         ):
             stack.extend(s.args[:1] if s.op == "sub" else s.args)
+    return False
+
+
+def _goes_on(program: Program, users: Mapping[int, Sequence[int]], earlier: int, step: int) -> bool:
+    """Whether an earlier value is computed with before ``step``: then it is a recurrence's, and no sum under way."""
+    stack, seen = [earlier], set()
+    while stack:
+        for u in users.get(stack.pop(), ()):
+            if u <= step and u not in seen:
+                seen.add(u)
+                if program.steps[u].op not in (*_PASSING, "pick"):
+                    return True
+                stack.append(u)
     return False
 
 

@@ -156,6 +156,8 @@ def _repeating(d: Derivation, kinds: Mapping[Key, Entry | None]) -> Repair:
         if wanted is None:
             return None
         named = d.meanings[i].all
+        if statuses[i].kind == "right" and statuses[i].entry in alike(d, wanted):
+            return None
         for entry in ranked(d, i, statuses, named or alike(d, wanted)):
             if entry.kind == wanted.kind or d.meanings[i].how == "final":
                 value = as_value_of(d, entry, i)

@@ -90,7 +90,9 @@ def status_of(d: Derivation, line: Line, value: np.ndarray) -> Status:
     meaning = d.meanings.get(line.step, Meaning())
     if is_zero(value):
         if any(is_zero(entries_of(d.values[e.step])) for e in meaning.whole):
-            return Status("right", meaning.whole[0])
+            return Status("right", next(e for e in meaning.whole if is_zero(entries_of(d.values[e.step]))))
+        if meaning.whole and meaning.how == "name" and not line.accumulates and not _is_written(d, line.step):
+            return Status("violation", None, meaning.sure)
         return Status("zero") if meaning.how != "final" else Status("violation", None, 1.0)
     hits = [(d.entry(k), layout) for k, layout in d.derivatives.matches(value, shape)]
     whole, parts = meaning.members, meaning.parts
@@ -191,6 +193,21 @@ class Over(dict):
         return self.below[key]
 
 
+def _is_written(d: Derivation, step: int) -> bool:
+    """Whether a line's value is numbers that the code writes down, such as zeros to begin with."""
+    while d.program.steps[step].op in ("name", "cast", "pick") and len(d.program.steps[step].args) == 1:
+        step = d.program.steps[step].args[0]
+    return d.program.steps[step].op == "constant"
+
+
+_OPEN = frozenset(("violation", "scaled", "zero", "other", "unknown", "step", "partial"))
+
+
+def _is_unnamed(d: Derivation, i: int, status: Status) -> bool:
+    """Whether a line was taken for right by its value alone, which may be a chance."""
+    return status.kind == "right" and not d.meanings.get(i, Meaning()).whole
+
+
 def walk(
     d: Derivation,
     base: Walk | None,
@@ -243,15 +260,7 @@ def walk(
                 moved.add(i)
             if i in d.lines and (redo or fresh or i in again):
                 statuses[i] = status_of(d, d.lines[i], entries_of(values[i]))
-                if repair is not None and statuses[i].kind in (
-                    "violation",
-                    "scaled",
-                    "zero",
-                    "other",
-                    "unknown",
-                    "step",
-                    "partial",
-                ):
+                if repair is not None and (statuses[i].kind in _OPEN or _is_unnamed(d, i, statuses[i])):
                     fix = repair(i, statuses, values)
                     if fix is not None:
                         fixes_now[i] = fix

@@ -40,6 +40,11 @@ class Memory:
             return b.pick([self.root], index, shape)
         return b.pick([self._flatten(b)], index, shape)
 
+    def call(self, b: Builder, step: int, named: int) -> None:
+        """The value that fills the buffer got a name: every view is one of the named value from now on."""
+        if self.root == step and b.steps[step].op != "name":
+            self.root, self._flat = named, None
+
     def write(self, b: Builder, index: Index, shape: Shape, step: int) -> None:
         """Put a value's entries at ``index``."""
         where = positions(index, shape)

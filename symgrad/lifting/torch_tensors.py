@@ -143,6 +143,9 @@ class Tensors:
             alias = x.view_as(x)
         if not known:
             self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
+        memory = self._memory(x)
+        if memory is not None:
+            memory.call(self.tracer.builder, self.step(x), step)
         self.put(alias, step)
         return alias
 
