@@ -21,7 +21,6 @@ from symgrad.comparison import (
     Branch,
     Pair,
     View,
-    branch_of,
     look,
     with_data,
 )
@@ -68,8 +67,8 @@ def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
 
 def _judge(problem: Problem) -> Findings:
     point = problem.inputs.point
-    own = problem.branch(point) if problem.first is None else branch_of(*problem.first, problem.wrt, problem.order)
-    found = Findings(own, look(own, point, problem.inputs.free), [own])
+    own, told = problem.joined(*(problem.runs(point) if problem.first is None else problem.first))
+    found = Findings(own, look(own, point, problem.inputs.free), [own], notes=told)
     open_pairs = []
     for pair in own.pairs:
         if pair.hand is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from symgrad.comparison import (
 from symgrad.crossing import across
 from symgrad.domains import Undefined, branches_on
 from symgrad.errors import LostValue, NotReproducible, SymgradError
+from symgrad.given_numbers import with_given_numbers
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Run
 from symgrad.program import Guard
@@ -59,7 +60,14 @@ class Problem:
         for branch in known:
             if branch.same_path(model_run, hand_run):
                 return branch
-        return branch_of(model_run, hand_run, self.wrt, self.order)
+        return self.joined(model_run, hand_run)[0]
+
+    def joined(self, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
+        """The branch of two runs, and what was understood of the numbers in it."""
+        branch = branch_of(model_run, hand_run, self.wrt, self.order)
+        data = [n for n in branch.program.inputs if n in self.inputs.given and n not in self.inputs.free]
+        program, told = with_given_numbers(branch.program, self.inputs.point, data, self.dtypes)
+        return (replace(branch, program=program) if told else branch), told
 
 
 @dataclass(eq=False)

@@ -32,7 +32,7 @@ ROOMS = [
     ["rounding"],
     ["proving", "proof"],
     ["verdict"],
-    ["comparison", "bare_numbers", "transposes"],
+    ["comparison", "bare_numbers", "given_numbers", "transposes"],
     ["looking", "refuting", "judging"],
     ["report.report"],
     ["diagnosis"],
