@@ -23,6 +23,7 @@ from symgrad.verdict import Kink, Refuted, Verdict, Witness, as_entry
 
 __all__ = ["at_the_point", "decimal", "digits_apart", "middle", "refute", "shape_witness", "simplest"]
 
+_ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
 _RAYS = 8
 NEAR = 2.0**-60
 
@@ -133,6 +134,8 @@ def at_the_point(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> li
         view = found.own_look.views[pair.name]
         odd = [k for k, s in enumerate(view.states) if s in ("differs", "undefined", "outside")]
         edges = found.own_look.ties
+        if not odd and edges:  # the hand formula follows the same side as the model: it is a kink all the same
+            _on_an_edge(problem, found, pair, view, range(min(len(view.states), _ENTRIES)), told=True)
         if not odd or (not edges and view.state == "outside" and not _near_is_defined(found)):
             rest.append(pair)
             continue
@@ -148,8 +151,13 @@ def _near_is_defined(found: Findings) -> bool:
     return any(inside(seen) for _, seen in found.looks)
 
 
-def _on_an_edge(problem: Problem, found: Findings, pair: Pair, view: View, odd: Sequence[int]) -> Verdict | None:
-    """Read the branches beside the point on rays into it; a jump between them is a kink."""
+def _on_an_edge(
+    problem: Problem, found: Findings, pair: Pair, view: View, odd: Sequence[int], told: bool = False
+) -> Verdict | None:
+    """Read the branches beside the point on rays into it; a jump between them is a kink.
+
+    ``told`` says that the two are equal at the point, so that kinks are only to be told.
+    """
     slopes = _rays(problem, found, pair)
     if not slopes:
         return None
@@ -169,6 +177,8 @@ def _on_an_edge(problem: Problem, found: Findings, pair: Pair, view: View, odd: 
             found.kinks.append(
                 Kink(pair.name, as_entry(k, pair.shape), low, high, float(np.real(hand)), autograd, where)
             )
+        elif told:
+            continue
         elif not jump and view.states[k] != "differs":
             found.notes.append(
                 f"d/d{pair.name}: at your point the hand formula or the derivative is written as 0/0; "
