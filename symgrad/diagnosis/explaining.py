@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
-
-from flint import arb, fmpq
 
 from symgrad.diagnosis.claims import Meaning
 from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.matching import entries_of, ratio, same
+from symgrad.diagnosis.matching import entries_of, same
 from symgrad.diagnosis.names import is_derivative_like, is_short
 from symgrad.diagnosis.ranking import alike, ranked
 from symgrad.diagnosis.solving import solved
+from symgrad.diagnosis.suspects import increment, refit, simple_ratio, suspects, work_of
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, walk
 from symgrad.program import size
@@ -30,8 +28,8 @@ _ROUNDS = 60
 _HORIZON = 200  # lines that an explanation is followed for
 _TARGETS = 4
 _OPTIONS = 5
-_REFITS = 600  # true quantities that are tried in one line's place
-_SUSPECTS = 8
+_GOALS = 6  # that a line is solved for
+_SIMPLER = 2  # how many times as much a suspect does as the line that only passes it on
 _PATH = 120
 
 Key = tuple[str, int | None]
@@ -180,11 +178,14 @@ def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list
     targets += _unlike(d, w) if not first else ()
     found: list[_Explanation] = []
     if first and d.meanings[claimed[0]].how == "name" and is_short(d.lines[claimed[0]].name):
-        for f in _unlike(d, w):  # what uses it may mean something else than its name says
-            found += (e for e in _earlier(d, w, *f, blame, only=claimed[0]) if _is_another(d, claimed[0], e))
+        for step, options, f in _unlike(d, w):  # what uses it may mean something else than its name says
+            others = _earlier(d, w, step, _goals(d, step, options), f, blame, claimed[0])
+            found += (e for e in others if _is_another(d, claimed[0], e))
     for step, options, final in targets[: 2 * _TARGETS]:
         found += _itself(d, w, step, options, final, blame)
-        found += _earlier(d, w, step, options, final, blame)
+        found += _earlier(d, w, step, _goals(d, step, options), final, blame)
+        if final is not None and (sooner := increment(d, w, final)) is not None:
+            found += _earlier(d, w, *sooner, None, blame)
         if final is None:
             found.append(_Explanation(_misreading(d, w, step), {}, d.lines[step].key))
     unique: dict[Any, _Explanation] = {}
@@ -200,13 +201,8 @@ def _is_another(d: Derivation, step: int, e: _Explanation) -> bool:
     ((_, fix),) = e.fixes.items()
     if fix.entry is None or fix.entry.kind in ("adjoint", "final", "part"):
         return False
-    for entry in d.meanings[step].whole[:_OPTIONS]:
-        c = ratio(entries_of(fix.value), entries_of(d.values[entry.step]))
-        if c is not None and type(c) is arb:
-            simple = Fraction(float(c.mid())).limit_denominator(12)
-            if c.contains(fmpq(simple.numerator, simple.denominator)):
-                return False
-    return True
+    truths = (entries_of(d.values[entry.step]) for entry in d.meanings[step].whole[:_OPTIONS])
+    return all(simple_ratio(entries_of(fix.value), truth) is None for truth in truths)
 
 
 def _unlike(d: Derivation, w: Walk) -> list[tuple[int, list[Entry], Final]]:
@@ -282,43 +278,61 @@ def _earlier(
     d: Derivation,
     w: Walk,
     step: int,
-    options: Sequence[Entry],
+    goals: Sequence[Any],
     final: Final | None,
     blame: Blame,
     only: int | None = None,
 ) -> list[_Explanation]:
-    """Earlier lines that, put right, make this one right; ``only`` one of them."""
+    """Earlier lines that, put right, make this one one of the ``goals``; ``only`` one of them."""
     if final is not None and not final.fits:
         return []
-    truths = [v for e in options[:8] if (v := as_value_of(d, e, step)) is not None]
-    goals = [entries_of(v) for v in truths]
     found: list[_Explanation] = []
-    for u in _suspects(d, w, step, blame)[:_SUSPECTS] if only is None else [only]:
+    known = {i for i, s in w.statuses.items() if _is_adjoint(s) and d.lines[i].key in blame.misread}
+    for u in suspects(d, w, step, known) if only is None else [only]:
         way = path(d, u, step, w.fixes)
         if way is None or len(way) > _PATH:
             continue
-        line = d.lines[u]
-        if w.statuses[u].kind == "forward" and all(d.program.steps[i].op in ("name", "pick", "cast") for i in way):
+        line, status = d.lines[u], w.statuses[u]
+        if status.kind == "forward" and all(d.program.steps[i].op in ("name", "pick", "cast") for i in way):
             continue  # it is only passed on: nothing speaks for its being meant as something else
-        unlike = 0.0 if is_derivative_like(line.name) else 0.25
-        unlike += 0.2 if w.statuses[u].kind == "forward" else 0.0
-        unlike += 0.3 if w.statuses[u].kind == "zero" and line.binding.version == 0 and not line.last else 0.0
-        refits = _refit(d, w, u, way, goals)
-        for entry, value in refits:
-            cost = 0.75 + 0.4 * unlike + 0.05 * min(entry.rank, 2)
+        named = is_derivative_like(line.name)
+        unlike = 0.0 if named else 0.25
+        unlike += (0.2 if named else 0.6) if status.kind == "forward" else 0.0
+        unlike += 0.3 if status.kind == "zero" and line.binding.version == 0 and not line.last else 0.0
+        refits = refit(d, w, u, way, goals)
+        for entry, value, scale in refits:
+            cost = 0.75 + 0.4 * unlike + 0.05 * min(entry.rank, 2) + (0.1 if scale is not None else 0.0)
             meaning = d.meanings.get(u, Meaning())
             cost += 0.5 * meaning.sure if meaning.whole and entry not in meaning.all else 0.0
-            found.append(_Explanation(_price(line.key, cost, blame), {u: Fix(u, value, entry, "value")}, line.key))
-        if not refits and w.statuses[u].kind not in ("forward", "partial"):
-            for goal in goals[: 1 if final is not None else 2]:
+            cost += 0.5 if _is_held(d, w, u, value) else 0.0
+            fix = Fix(u, value, entry, "value", scale=scale)
+            found.append(_Explanation(_price(line.key, cost, blame), {u: fix}, line.key))
+        if not refits and status.kind not in ("forward", "partial"):
+            for goal in goals[: 1 if final is not None else _GOALS]:
                 answer = solved(d, w.values, u, way, goal)
-                if answer is not None:
-                    cost = 0.95 + unlike - 0.3 * answer.overdetermined - answer.plain
-                    found.append(
-                        _Explanation(_price(line.key, cost, blame), {u: Fix(u, answer.value, None, "solved")}, line.key)
-                    )
-                    break
+                simple = answer is not None and not answer.overdetermined and not answer.plain
+                if answer is None or (simple and work_of(d, u) < _SIMPLER * work_of(d, step)):
+                    continue
+                cost = 0.95 + unlike - 0.3 * answer.overdetermined - answer.plain
+                cost = 0.9 if simple else cost
+                found.append(
+                    _Explanation(_price(line.key, cost, blame), {u: Fix(u, answer.value, None, "solved")}, line.key)
+                )
+                break
     return _sources_first(d, w, found)
+
+
+def _goals(d: Derivation, step: int, options: Sequence[Entry]) -> list[Any]:
+    truths = [v for e in options[:8] if (v := as_value_of(d, e, step)) is not None]
+    return [entries_of(v) for v in truths]
+
+
+def _is_held(d: Derivation, w: Walk, u: int, value: Any) -> bool:
+    """Whether another line holds this value already: then what is wrong is rather the name that a line uses."""
+    n, mine, name = size(d.program.shape(u)), entries_of(value), d.lines[u].name
+    lines = d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]
+    others = {b.step for b in lines if b.name != name and size(d.program.shape(b.step)) == n}
+    return any(same(entries_of(w.values[i]), mine, d.typed) for i in others)
 
 
 def _sources_first(d: Derivation, w: Walk, found: Sequence[_Explanation]) -> list[_Explanation]:
@@ -331,61 +345,11 @@ def _sources_first(d: Derivation, w: Walk, found: Sequence[_Explanation]) -> lis
             if u < v and e.cost > other.cost - 0.05 and (way := path(d, u, v, w.fixes)) is not None:
                 local = Over({u: fix.value}, w.values)
                 recompute(d, way, local)
-                if same(entries_of(local[v]), entries_of(theirs.value), d.typed):
+                if same(entries_of(fix.value), entries_of(theirs.value), d.typed):
+                    e = best[n] = _Explanation(other.cost + 0.2, e.fixes, e.key)  # then the later line would do nothing
+                elif same(entries_of(local[v]), entries_of(theirs.value), d.typed):
                     e = best[n] = _Explanation(other.cost - 0.05, e.fixes, e.key)
     return best
-
-
-def _suspects(d: Derivation, w: Walk, step: int, blame: Blame) -> list[int]:
-    """The lines before this one that are not known to be right, the nearest first."""
-    found: list[int] = []
-    stack = list(d.program.steps[step].args)
-    seen = set()
-    while stack:
-        i = max(stack)
-        stack.remove(i)
-        if i in seen or i in w.fixes:
-            continue
-        seen.add(i)
-        if i in d.lines:
-            status, name = w.statuses[i], d.lines[i].name
-            if status.kind == "right" or (_is_adjoint(status) and d.lines[i].key in blame.misread):
-                continue
-            if status.kind == "forward":
-                if name not in d.names.own and name not in d.names.inputs:
-                    found.append(i)
-                continue
-            found.append(i)
-            if len(found) >= _SUSPECTS:
-                break
-        stack += [a for a in d.program.steps[i].args if a not in seen]
-    return found
-
-
-def _refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[Any]) -> list[tuple[Entry, Any]]:
-    """The true quantities which, in the place of line ``u``, give one of the goals."""
-    n = size(d.program.shape(u))
-    mine = entries_of(w.values[u])
-    keys = [*d.derivatives.of_size(n), *(() if is_derivative_like(d.lines[u].name) else d.model.of_size(n))]
-    named = {e: k for k, e in enumerate(d.meanings[u].all)}
-    entries = sorted((d.entry(k) for k in keys), key=lambda e: (named.get(e, len(named)), e.rank, -e.step))
-    found: list[tuple[Entry, Any]] = []
-    tried: list[Any] = []
-    for entry in entries[:_REFITS]:
-        value = as_value_of(d, entry, u)
-        if value is None or same(entries_of(value), mine, d.typed):
-            continue
-        values = dict.fromkeys((u,), value)
-        local = Over(values, w.values)
-        recompute(d, way, local)
-        got = entries_of(local[way[-1]])
-        if any(same(got, goal, d.typed) for goal in goals):
-            if not any(same(entries_of(value), t, d.typed) for t in tried):
-                found.append((entry, value))
-                tried.append(entries_of(value))
-            if len(found) >= 3:
-                break
-    return found
 
 
 def key_of(d: Derivation, step: int) -> Key:

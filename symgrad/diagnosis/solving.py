@@ -1,7 +1,8 @@
 """Solving a line for one of the lines that it uses, where that is more than fitting a number.
 
-Any number can be fitted to one equation.  An answer counts only where there are more equations than unknowns and they
-agree, or where it stands to the line's own value in a plain ratio, or differs from it in some entries only.
+Any number can be fitted to one equation.  An answer says much where there are more equations than unknowns and they
+agree, or where it stands to the line's own value in a plain ratio, or differs from it in some entries only; otherwise
+it counts only for a line that does the work which others pass on.
 """
 
 from __future__ import annotations
@@ -100,10 +101,7 @@ def solved(d: Derivation, values: Mapping[int, Any], u: int, way: Sequence[int],
     value = np.empty(n, dtype=object)
     value[:] = [arb(x, abs(x) * arb(2) ** -120) for x in z]
     plain = 0.25 if _plain_ratio(z, [x.mid() for x in mine], close) else 0.1 if any(unchanged) and n > 2 else 0.0
-    overdetermined = m > n
-    if not overdetermined and not plain:
-        return None
-    return Answer(value.reshape(shape) if shape else value[0], overdetermined, plain)
+    return Answer(value.reshape(shape) if shape else value[0], m > n, plain)
 
 
 def _plain_ratio(a: Sequence[Any], b: Sequence[Any], close: Any) -> bool:

@@ -10,13 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
+
+import sympy as sp
 
 from symgrad.building import Builder
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explaining import Blame, Key, explain, key_of, needed
 from symgrad.diagnosis.matching import entries_of, same
+from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Walk, recompute, walk
 from symgrad.evaluation.balls import precision
 from symgrad.judging import Findings, Problem
@@ -95,9 +99,10 @@ def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) 
     for key, steps in sorted(wrong.items(), key=lambda item: order.get(item[0], item[1][0])):
         lines = [d.lines[i] for i in steps if i in d.lines]
         entries = {i: e for i in steps if (e := fixes[owners[i]].entry) is not None}
-        truths = {i: _laid(b, e.step, d.program.shape(i)) for i, e in entries.items()}
+        scales = {i: fixes[owners[i]].scale for i in entries}
+        truths = {i: _laid(b, _times(b, scales[i], e.step), d.program.shape(i)) for i, e in entries.items()}
         kind = fixes[owners[steps[0]]].how
-        told = dict.fromkeys(phrase(e, d.called, d.names.output) for e in entries.values())
+        told = dict.fromkeys(_phrase(d, e, scales[i]) for i, e in entries.items())
         claim = "; ".join(list(told)[:3]) or "what makes the results right"
         source = lines[0].binding.source if lines else d.program.steps[steps[0]].source
         others = tuple(blame.others.get(key, ()))
@@ -118,6 +123,17 @@ def _own_value(d: Derivation, after: Walk, i: int) -> Any:
     return local[i]
 
 
+def _phrase(d: Derivation, entry: Entry, scale: Fraction | None) -> str:
+    return f"{'' if scale is None else f'{scale} times '}{phrase(entry, d.called, d.names.output)}"
+
+
+def _times(b: Builder, c: Fraction | None, step: int) -> int:
+    if c is None:
+        return step
+    number = b.number(sp.Rational(c.numerator, c.denominator), b.dtype(step))
+    return b.mul(b.broadcast(number, b.shape(step)), step)
+
+
 def _laid(b: Builder, truth: int, wanted: tuple[int, ...]) -> int:
     shape = b.shape(truth)
     if shape == wanted or size(shape) != size(wanted):
@@ -135,7 +151,7 @@ def _finding(d: Derivation, first: Walk, after: Walk, wrong: Mapping[int, Fix], 
     entry = wrong[i].entry if i in wrong else status.entry
     if entry is None and meaning.whole:
         entry = meaning.whole[0]
-    claims = None if entry is None else phrase(entry, d.called, d.names.output)
+    claims = None if entry is None else _phrase(d, entry, wrong[i].scale if i in wrong else None)
     if i in wrong:
         verdict = "wrong"
     elif not same(entries_of(first.values[i]), entries_of(after.values[i]), d.typed):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from heapq import heappop, heappush
 from typing import Any
 
@@ -37,13 +38,16 @@ class Status:
 
 @dataclass(frozen=True, slots=True)
 class Fix:
-    """A true value in the place of a line; ``entry`` is what it is, None where it was solved for."""
+    """A true value in the place of a line; ``entry`` is what it is, up to a factor ``scale``, None where it was solved
+    for.
+    """
 
     step: int
     value: Any
     entry: Entry | None
     how: str
     line: int | None = None  # where the truth is put into uses of a line, since it has another size: that line
+    scale: Fraction | None = None
 
     @property
     def owner(self) -> int:
@@ -99,11 +103,11 @@ def status_of(d: Derivation, line: Line, value: np.ndarray) -> Status:
     for entry, _ in hits:
         if entry in whole:
             return Status("right", entry)
+    if line.accumulates and not line.last:
+        return Status("partial", hits[0][0] if hits else None)
     firm = [e for e, _ in hits if e.kind not in ("part", "step")]
     values = d.model.matches(value, shape)
     if meaning.how in ("final", "word") and meaning.whole:
-        if not line.last and line.accumulates:
-            return Status("partial")
         return Status("violation", None, 1.0)
     for k, _ in values:
         if d.entry(k) in whole:
@@ -120,8 +124,6 @@ def status_of(d: Derivation, line: Line, value: np.ndarray) -> Status:
         return Status("other" if mixed else "right", firm[0])
     if hits and hits[0][0].kind == "part":
         return Status("partial", hits[0][0], 0.1 * meaning.sure)
-    if line.accumulates and not line.last:
-        return Status("partial")
     if values:
         return Status("other" if meaning.whole else "forward", d.entry(values[-1][0]), 0.5 * meaning.sure)
     if meaning.whole:

@@ -40,10 +40,11 @@ class Memory:
             return b.pick([self.root], index, shape)
         return b.pick([self._flatten(b)], index, shape)
 
-    def call(self, b: Builder, step: int, named: int) -> None:
+    def call(self, b: Builder, index: Index, shape: Shape, named: int) -> None:
         """The value that fills the buffer got a name: every view is one of the named value from now on."""
-        if self.root == step and b.steps[step].op != "name":
-            self.root, self._flat = named, None
+        whole = size(shape) == self.total and index == Strided(0, dense(shape))
+        if whole and not (self._flat is None and b.steps[self.root].op == "name"):
+            self.root, self.index, self._flat = named, index, None
 
     def write(self, b: Builder, index: Index, shape: Shape, step: int) -> None:
         """Put a value's entries at ``index``."""

@@ -118,7 +118,7 @@ class Arrays:
 
     def bound(self, x: TracedArray, name: str) -> TracedArray:
         named = self.tracer.at_line().name(self.step(x), name)
-        x.memory.call(self.tracer.builder, self.step(x), named)
+        x.memory.call(self.tracer.builder, x.index, x.value.shape, named)
         return TracedArray(self.tracer, x.value, x.memory, x.index, named)
 
     def plain_index(self, key: Any) -> Any:

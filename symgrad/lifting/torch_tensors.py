@@ -144,8 +144,8 @@ class Tensors:
         if not known:
             self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
         memory = self._memory(x)
-        if memory is not None:
-            memory.call(self.tracer.builder, self.step(x), step)
+        if memory is not None and not x.is_conj() and not x.is_neg():
+            memory.call(self.tracer.builder, _index(x), tuple(x.shape), step)
         self.put(alias, step)
         return alias
 

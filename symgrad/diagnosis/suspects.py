@@ -1,0 +1,167 @@
+"""Earlier lines that may be behind what is not right, and the true quantities that would put it right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from flint import arb, fmpq
+
+from symgrad.diagnosis.derivation import Derivation, Final
+from symgrad.diagnosis.matching import entries_of, is_zero, ratio, same
+from symgrad.diagnosis.names import is_derivative_like
+from symgrad.diagnosis.table import Entry
+from symgrad.diagnosis.walking import Over, Walk, as_value_of, recompute
+from symgrad.program import size
+
+__all__ = ["increment", "refit", "simple_ratio", "suspects", "work_of"]
+
+_SUSPECTS = 8
+_REFITS = 600  # true quantities that are tried in one line's place
+_SCALED = 24  # and so many up to a factor
+_SIMPLE = 12  # the largest denominator of such a factor
+
+Refit = tuple[Entry, Any, Fraction | None]
+
+
+def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> list[int]:
+    """The lines before this one that are not known to be right, the nearest first."""
+    found: list[int] = []
+    stack = list(d.program.steps[step].args)
+    seen = set()
+    while stack:
+        i = max(stack)
+        stack.remove(i)
+        if i in seen or i in w.fixes:
+            continue
+        seen.add(i)
+        if i in d.lines:
+            status, name = w.statuses[i], d.lines[i].name
+            if status.kind == "right" or i in known:
+                continue
+            if status.kind == "forward":
+                if name not in d.names.own and name not in d.names.inputs:
+                    found.append(i)
+                continue
+            found.append(i)
+            if len(found) >= _SUSPECTS:
+                break
+        stack += [a for a in d.program.steps[i].args if a not in seen]
+    return found
+
+
+def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[Any]) -> list[Refit]:
+    """The true quantities which, in the place of line ``u``, give one of the goals; if there are none, those that do
+    up to a simple factor, which is told too.
+    """
+    mine = entries_of(w.values[u])
+    entries = _candidates(d, u)
+    found: list[Refit] = []
+    tried: list[Any] = []
+    for entry in entries[:_REFITS]:
+        value = as_value_of(d, entry, u)
+        if value is None or same(entries_of(value), mine, d.typed):
+            continue
+        got = _ahead(d, w, u, way, value)
+        if any(same(got, goal, d.typed) for goal in goals):
+            if not any(same(entries_of(value), t, d.typed) for t in tried):
+                found.append((entry, value, None))
+                tried.append(entries_of(value))
+            if len(found) >= 3:
+                break
+    return found or list(_scaled(d, w, u, way, goals, [e for e in entries if e.kind == "adjoint"]))
+
+
+def _candidates(d: Derivation, u: int) -> list[Entry]:
+    n = size(d.program.shape(u))
+    keys = [*d.derivatives.of_size(n), *(() if is_derivative_like(d.lines[u].name) else d.model.of_size(n))]
+    named = {e: k for k, e in enumerate(d.meanings[u].all)}
+    return sorted((d.entry(k) for k in keys), key=lambda e: (named.get(e, len(named)), e.rank, -e.step))
+
+
+def _ahead(d: Derivation, w: Walk, u: int, way: Sequence[int], value: Any) -> np.ndarray:
+    """What the last step of a way is with another value in the place of line ``u``."""
+    local = Over({u: value}, w.values)
+    recompute(d, way, local)
+    return entries_of(local[way[-1]])
+
+
+def _scaled(
+    d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[Any], entries: Sequence[Entry]
+) -> Iterator[Refit]:
+    """``err`` is often an adjoint but for a factor such as -1/2; a line that is so already is no suspect."""
+    n = size(d.program.shape(u))
+    mine = entries_of(w.values[u])
+    if n < 2 or not goals or any(simple_ratio(mine, entries_of(d.values[e.step])) for e in entries[:_SCALED]):
+        return
+    shape = d.program.shape(u)
+    nothing = np.array([arb(0)] * n, dtype=object).reshape(shape)
+    base = _ahead(d, w, u, way, nothing)
+    for entry in entries[:_SCALED]:
+        value = as_value_of(d, entry, u)
+        if value is None or any(type(x) is not arb for x in entries_of(value)):
+            continue
+        moved = _ahead(d, w, u, way, value) - base
+        for goal in goals:
+            c = simple_ratio(goal - base, moved)
+            if c is not None and c != 1:
+                times = arb(fmpq(c.numerator, c.denominator))
+                made = np.array([times * x for x in entries_of(value)], dtype=object).reshape(shape)
+                if same(_ahead(d, w, u, way, made), goal, d.typed):
+                    yield entry, made, c
+                    return
+
+
+def simple_ratio(a: np.ndarray, b: np.ndarray) -> Fraction | None:
+    """The simple fraction c with a = c b, if there is one."""
+    c = ratio(a, b)
+    if c is None or type(c) is not arb:
+        return None
+    simple = Fraction(float(c.mid())).limit_denominator(_SIMPLE)
+    return simple if simple and c.contains(fmpq(simple.numerator, simple.denominator)) else None
+
+
+def increment(d: Derivation, w: Walk, final: Final) -> tuple[int, list[Any]] | None:
+    """Where a result is summed up: the first line that adds no part of the truth, and what it could come to."""
+    if final.line is None or not d.lines[final.line].accumulates:
+        return None
+    name, wrt = d.lines[final.line].name, d.program.inputs[final.name]
+    versions = [i for i in d.lines if d.lines[i].name == name]
+    parts = [
+        entries_of(d.values[e.step])
+        for e in d.table.entries
+        if e.wrt == wrt and e.kind in ("part", "term") and e.note != "some"
+    ]
+    before = None
+    for i in versions:
+        now = entries_of(w.values[i])
+        if not d.lines[i].accumulates:
+            before = now
+            continue
+        if before is None or len(before) != len(now):
+            return None
+        added = now - before
+        if not is_zero(added) and not any(len(p) == len(added) and same(p, added, d.typed) for p in parts):
+            near = sorted((p for p in parts if len(p) == len(before)), key=lambda p: _distance(added, p))
+            return (i, [before + p for p in near]) if near else None
+        before = now
+    return None
+
+
+def _distance(a: np.ndarray, b: np.ndarray) -> float:
+    return float(sum(abs(x - y).mid() for x, y in zip(a, b, strict=True) if (x - y).is_finite()))
+
+
+def work_of(d: Derivation, i: int) -> int:
+    """How many operations a line does by itself."""
+    count, stack, seen = 0, [i], set()
+    while stack:
+        k = stack.pop()
+        for a in d.program.steps[k].args:
+            if a not in seen and a not in d.lines:
+                seen.add(a)
+                stack.append(a)
+        count += d.program.steps[k].op not in ("name", "cast", "pick", "input", "constant")
+    return max(count, 1)
