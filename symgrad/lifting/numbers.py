@@ -20,6 +20,7 @@ __all__ = ["array_meaning", "meaning_of", "recognise"]
 
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
+_OFF = 4  # ulps by which a computed number may miss the one that it stands for: it is the result of a few roundings
 _BIG = 4096  # arrays of more entries are data
 
 
@@ -41,9 +42,8 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
         return sp.Rational(value.numerator, value.denominator), None
     digits, unit = _digits(repr(x))
     if digits >= _FULL:
-        half = Fraction(math.ulp(x)) / 2
         known = recognise(x)
-        return (known, None) if known is not None else (_rational(value), half)
+        return (known, None) if known is not None else (_rational(value), _OFF * Fraction(math.ulp(x)))
     decimal = _rational(Fraction(repr(x)))
     if digits < _TYPED or (value.denominator <= 2**30 and Fraction(repr(x)) == value):
         return decimal, None
@@ -51,10 +51,13 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
 
 
 def recognise(x: float) -> sp.Expr | None:
-    """A simple closed number whose nearest double is ``x``, if there is one: p/q, sqrt(p/q), and those times or over
-    pi or sqrt(pi); logs of small integers.
+    """A simple closed number that ``x`` is the double of, up to `_OFF` ulps, if there is one: p/q, sqrt(p/q), and
+    those times or over pi or sqrt(pi); logs of small integers, and of simple multiples of pi.
 
-    With about 10**5 candidates, the chance that a random double is mistaken for one is below 10**-10.
+    With about 10**5 candidates, the chance that a random double is mistaken for one is some 10**-9.
+
+    >>> recognise(1 / math.sqrt(2)), recognise(math.log(math.sqrt(2 * math.pi)))
+    (sqrt(2)/2, log(2*pi)/2)
     """
     sign = -1 if x < 0 else 1
     y = abs(x)
@@ -73,13 +76,20 @@ def recognise(x: float) -> sp.Expr | None:
             if near == 0 or near.numerator > 1000 or abs(float(near) / ratio**root - 1) > 1e-14:
                 continue
             candidate = sp.root(_rational(near), root) * factor
-            if float(sp.N(candidate, 30)) == y:
+            if _is_near(candidate, y):
                 return sign * candidate
-    if abs(x) < 8:
-        n = round(math.exp(abs(x)))
-        if 2 <= n <= 1000 and math.log(n) == abs(x):
-            return sign * sp.log(n)
+    for k, factor in ((1, sp.Integer(1)), (1, sp.pi), (2, sp.pi)) if y < 8 else ():
+        ratio = math.exp(k * y) / float(factor)
+        near = Fraction(ratio).limit_denominator(1 if factor == 1 else 8)
+        if 2 <= ratio <= 1000 and abs(float(near) / ratio - 1) < 1e-13:
+            candidate = sp.log(_rational(near) * factor) / k
+            if _is_near(candidate, y):
+                return sign * candidate
     return None
+
+
+def _is_near(candidate: sp.Expr, y: float) -> bool:
+    return abs(float(sp.N(candidate, 30)) - y) <= _OFF * math.ulp(y)
 
 
 def array_meaning(value: np.ndarray) -> Any:

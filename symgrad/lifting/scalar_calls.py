@@ -64,6 +64,17 @@ def _row(t: Tracer, function: Any, x: Any, *base: Any) -> Any:
     return value
 
 
+@_entry(*(getattr(np, n) for n in f"{_ROWS} arcsin arccos arctan arcsinh arccosh arctanh".split() if hasattr(np, n)))
+def _numpy_row(t: Tracer, function: Any, x: Any, *args: Any, **options: Any) -> Any:
+    if type(x) not in (int, float, np.float64) or args or options:
+        return NotImplemented
+    value = function(x)
+    row = find(function.__name__)
+    if row is not None:
+        t.exactly(value, lambda: t.builder.apply(row, t.step_of(x)))
+    return value
+
+
 @_entry(math.pow)
 def _pow(t: Tracer, function: Any, x: Any, y: Any) -> Any:
     return t.binary("pow", *(float(v) if type(v) is int else _scalar(t, v) for v in (x, y)))

@@ -48,6 +48,8 @@ _DIFFERENTIATORS = [
 ]
 _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
+_FLOATS = (float, np.float64)
+_PLAIN = (int, *_FLOATS)
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
@@ -277,7 +279,7 @@ class Tracer:
         if name == "mod" and isinstance(a, (str, bytes)):
             return a % self._shown(b)
         value = PLAIN[name](a, b)
-        if type(value) is float and type(a) in (int, float) and type(b) in (int, float) and name != "mod":
+        if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
 
