@@ -157,7 +157,7 @@ def _one(
     view = findings.own_look.views[pair.name]
     if any(not x.is_finite() for x in view.exact) or view.state == "differs":
         return
-    value = torch.as_tensor(np.asarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
+    value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
         return
     own = findings.own.hand_run.program

@@ -47,6 +47,7 @@ def judge(problem: Problem) -> Findings:
     """
     found = _judge(problem)
     found.notes += _transposed(problem, found)
+    found.notes += _elsewhere(found)
     return found
 
 
@@ -63,6 +64,19 @@ def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
         points = [problem.inputs.point, *(() if bare else near)]
         if is_transpose(found.own, pair, points, problem.inputs.free, numbers):
             yield f"{pair.name}: yours is exactly the transpose of the derivative, which has shape {list(pair.shape)}."
+
+
+def _elsewhere(found: Findings) -> Iterator[str]:
+    """The gradients that are wrong on another branch of the code than the one that the user's own point takes."""
+    for pair in found.own.pairs:
+        verdict = found.verdicts[pair.name]
+        own = [found.own_look, *(s for b, s in found.looks if b is found.own and not s.ties)]
+        views = [s.views[pair.name].state for s in own if pair.name in s.views]
+        if isinstance(verdict, Refuted) and len(found.branches) > 1 and views and set(views) <= {"agrees", "outside"}:
+            yield (
+                f"{pair.name}: on the branch of the code that your own point takes, the two agree at every point that "
+                "was looked at; they differ on another branch."
+            )
 
 
 def _judge(problem: Problem) -> Findings:

@@ -69,7 +69,7 @@ def _clearest(view: View, entries: list[int]) -> int:
         h, e = view.hand[k], view.exact[k]
         if not h.is_finite():
             return np.inf
-        return float(abs(h - e).mid()) / (float(abs(h).mid()) + float(abs(e).mid()) + 1e-300)
+        return float((abs(h - e) / (abs(h) + abs(e) + 1e-300)).mid())
 
     best = max(gap(k) for k in entries)
     return next(k for k in entries if gap(k) >= 0.5 * best)

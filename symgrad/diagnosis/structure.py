@@ -57,7 +57,7 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
 
 def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str, str]]:
     match node:
-        case ast.BinOp(left=a, op=op, right=b):
+        case ast.BinOp(left=a, op=op, right=b) if type(op) in _SIGN:
             ta, tb, sign = t.of(a), t.of(b), type(op)
             for other in _SWAPS.get(sign, ()):
                 if other == "@" and bench.batch:

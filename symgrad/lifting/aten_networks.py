@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from symgrad.lifting.aten import PLAIN, double, dtype_of, plain, rule
+from symgrad.lifting.choices import select
 from symgrad.ops import layouts
 from symgrad.program import size
 
@@ -79,6 +80,31 @@ def _nll(t: Tracer, a: Any, out: Any, name: str) -> Any:
         n = b.sum(counted) if a.weight is not None else b.number(int(kept.sum()), dtype)
         total = b.div(total, n)
     return [total, PLAIN]
+
+
+@rule("binary_cross_entropy")
+def _binary_cross_entropy(t: Tracer, a: Any, out: Any, name: str) -> int:
+    """-(y log p + (1 - y) log(1 - p)).  torch takes no log for less than -100: that guard against overflow is left out
+    where no entry here comes under it.
+    """
+    b, dtype = t.builder, dtype_of(out)
+    shape = tuple(a.self.shape)
+    p, y = t.step_of(a.self), b.broadcast(b.cast(t.step_of(a.target), dtype), shape)
+    one = b.broadcast(b.number(1, dtype), shape)
+    logs = []
+    for x, value in ((p, a.self), (b.sub(one, p), 1 - a.self)):
+        log = b.apply("log", x)
+        seen = torch.log(value.detach().double())
+        if bool((seen < -100).any()):
+            log = select(b, "maximum", [log, b.number(-100, dtype)], [double(seen), np.asarray(-100.0)], dtype)
+        logs.append(log)
+    loss = b.neg(b.add(b.mul(y, logs[0]), b.mul(b.sub(one, y), logs[1])))
+    if getattr(a, "weight", None) is not None:
+        loss = b.mul(loss, b.broadcast(t.step_of(a.weight), shape))
+    if a.reduction == 0 or not shape:
+        return loss
+    total = b.sum(loss)
+    return total if a.reduction == 2 else b.div(total, b.number(size(shape), dtype))
 
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")

@@ -14,7 +14,7 @@ import random
 import traceback
 import types
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -84,7 +84,23 @@ class Function:
         ``point`` maps names to arrays (or values that are not floats, passed as they are); ``dtypes`` says in which
         dtype each float input is given.  Raises `UserCodeFailed` if the code itself raises, `NotReproducible` if the
         two runs differ, `LostValue` or `UnknownOperation` where the code cannot be followed.
+
+        Which kind of values the code works with is a guess where its text does not tell; where the code fails with
+        one kind and runs with another, that is the one.
         """
+        try:
+            return self._run(point, dtypes)
+        except UserCodeFailed as error:
+            if not isinstance(error.__cause__, (AttributeError, TypeError)):
+                raise
+            for library in ("torch", "numpy", "math"):
+                with contextlib.suppress(SymgradError):
+                    run = replace(self, library=library)._run(point, dtypes)
+                    object.__setattr__(self, "library", library)
+                    return run
+            raise
+
+    def _run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str) -> Run:
         trace = Tracer(self.library, stops=self.stops)
         given = self._given(point, dtypes, trace)
         with holding(self.beside, point) as parameters:
@@ -252,6 +268,13 @@ def _same(
     eps = 0.0 if exactly else 0.1 if narrow & {"float16", "bfloat16"} else 1e-3 if narrow else 1e-9
     for name in first:
         a, b = first[name], second[name]
+        empty = np.isnan(a) & ~np.isnan(b) if a.shape == b.shape and not exactly else np.zeros(())
+        if empty.any():  # the tracer fills such memory with nan
+            entry = f"[{', '.join(map(str, np.argwhere(empty)[0]))}]" if a.ndim else "itself"
+            raise NotReproducible(
+                f"entry {entry} of {name} is memory that the function never filled: it holds whatever lay there.",
+                instead="Fill every entry of what np.empty or torch.empty makes, or begin with zeros.",
+            )
         if a.shape != b.shape or not _close(a, b, eps):
             raise NotReproducible(
                 f"two runs of the function at the same point gave different values of {name}: "

@@ -75,6 +75,15 @@ def _numpy_row(t: Tracer, function: Any, x: Any, *args: Any, **options: Any) -> 
     return value
 
 
+@_entry(np.empty)
+def _empty(t: Tracer, function: Any, *args: Any, **options: Any) -> Any:
+    """Memory that is not filled holds nothing: not what happens to lie there."""
+    out = function(*args, **options)
+    if out.dtype.kind in "fc":
+        out.fill(np.nan)
+    return t.arrays.adopt(out)
+
+
 @_entry(math.pow)
 def _pow(t: Tracer, function: Any, x: Any, y: Any) -> Any:
     return t.binary("pow", *(float(v) if type(v) is int else _scalar(t, v) for v in (x, y)))

@@ -181,6 +181,14 @@ def _maker(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     return t.tensors.made(args[0], kwargs.get("dtype")) if args and t.is_traced(args[0]) else NotImplemented
 
 
+@_bridge("empty", "empty_like", "new_empty")
+def _empty(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    """Memory that is not filled holds nothing: not what happens to lie there."""
+    with quiet():
+        out = func(*args, **kwargs)
+        return out.fill_(float("nan")) if out.is_floating_point() or out.is_complex() else out
+
+
 @_bridge(*_FILLERS)
 def _filler(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     kwargs = dict(kwargs)
