@@ -189,6 +189,8 @@ def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
             return f"d {top} / d {wrt}" if entry.wrt in called else "an adjoint of the model"
         case "part":
             return f"a part of d {top} / d {wrt}"
+        case "term":
+            return f"one sample's part of d {top} / d {wrt}"
         case "tangent" | "local" | "jacobian":
             return f"d {of} / d {wrt}"
         case "row":

@@ -17,7 +17,7 @@ from symgrad.diagnosis.matching import entries_of, same
 from symgrad.diagnosis.names import is_derivative_like, is_short
 from symgrad.diagnosis.ranking import alike, ranked
 from symgrad.diagnosis.solving import solved
-from symgrad.diagnosis.suspects import increment, refit, simple_ratio, suspects, work_of
+from symgrad.diagnosis.suspects import increments, recurrence, refit, simple_ratio, suspects, work_of
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, walk
 from symgrad.program import size
@@ -184,8 +184,8 @@ def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list
     for step, options, final in targets[: 2 * _TARGETS]:
         found += _itself(d, w, step, options, final, blame)
         found += _earlier(d, w, step, _goals(d, step, options), final, blame)
-        if final is not None and (sooner := increment(d, w, final)) is not None:
-            found += _earlier(d, w, *sooner, None, blame)
+        if final is not None:
+            found += _in_rounds(d, w, final, blame)
         if final is None:
             found.append(_Explanation(_misreading(d, w, step), {}, d.lines[step].key))
     unique: dict[Any, _Explanation] = {}
@@ -298,6 +298,7 @@ def _earlier(
         named = is_derivative_like(line.name)
         unlike = 0.0 if named else 0.25
         unlike += (0.2 if named else 0.6) if status.kind == "forward" else 0.0
+        unlike += 0.5 if status.kind == "step" and not named else 0.0
         unlike += 0.3 if status.kind == "zero" and line.binding.version == 0 and not line.last else 0.0
         refits = refit(d, w, u, way, goals)
         for entry, value, scale in refits:
@@ -311,15 +312,49 @@ def _earlier(
             for goal in goals[: 1 if final is not None else _GOALS]:
                 answer = solved(d, w.values, u, way, goal)
                 simple = answer is not None and not answer.overdetermined and not answer.plain
-                if answer is None or (simple and work_of(d, u) < _SIMPLER * work_of(d, step)):
+                if answer is None or (simple and not _only_passes(d, step, u)):
                     continue
                 cost = 0.95 + unlike - 0.3 * answer.overdetermined - answer.plain
-                cost = 0.9 if simple else cost
+                cost = 0.9 + 0.3 * unlike if simple else cost
                 found.append(
                     _Explanation(_price(line.key, cost, blame), {u: Fix(u, answer.value, None, "solved")}, line.key)
                 )
                 break
     return _sources_first(d, w, found)
+
+
+def _in_rounds(d: Derivation, w: Walk, final: Final, blame: Blame) -> list[_Explanation]:
+    """Lines of a loop that, put right in every round, make what is added to a result right."""
+    wrong = [i for i in increments(d, w, final) if not i.right]
+    if not wrong:
+        return [e for step, goals in recurrence(d, w, final) for e in _earlier(d, w, step, goals, None, blame)]
+    first = wrong[0]
+    found = _earlier(d, w, first.step, [first.before + first.part], None, blame)
+    known = {e.key for e in found}
+    for u in suspects(d, w, first.step):
+        key = d.lines[u].key
+        if key in known or w.statuses[u].kind in ("forward", "partial", "zero") or not _only_passes(d, first.step, u):
+            continue
+        fixes = {}
+        for now in wrong:
+            v = max((i for i in d.lines if d.lines[i].key == key and i < now.step), default=u)
+            way = path(d, v, now.step, w.fixes)
+            answer = None if way is None else solved(d, w.values, v, way, now.before + now.part)
+            if answer is not None:
+                fixes[v] = Fix(v, answer.value, None, "solved")
+        if len(fixes) == len(wrong):
+            unlike = 0.0 if is_derivative_like(d.lines[u].name) else 0.25
+            found.append(_Explanation(_price(key, 0.9 + 0.3 * unlike, blame), fixes, key))
+    return found
+
+
+def _only_passes(d: Derivation, step: int, u: int) -> bool:
+    """Whether a line hardly does more than to pass another one on, which does the work."""
+    if step not in d.lines:
+        return False
+    most = 2 if d.lines[step].accumulates else 1
+    named = d.lines[step].accumulates and is_derivative_like(d.lines[u].name)
+    return work_of(d, step) <= most and (named or work_of(d, u) >= _SIMPLER * most)
 
 
 def _goals(d: Derivation, step: int, options: Sequence[Entry]) -> list[Any]:
@@ -340,12 +375,14 @@ def _sources_first(d: Derivation, w: Walk, found: Sequence[_Explanation]) -> lis
     best = list(found)
     for n, e in enumerate(best):
         ((u, fix),) = e.fixes.items()
+        if fix.entry is None and w.statuses[u].kind in ("forward", "step"):
+            continue
         for other in found:
             ((v, theirs),) = other.fixes.items()
             if u < v and e.cost > other.cost - 0.05 and (way := path(d, u, v, w.fixes)) is not None:
                 local = Over({u: fix.value}, w.values)
                 recompute(d, way, local)
-                if same(entries_of(fix.value), entries_of(theirs.value), d.typed):
+                if simple_ratio(entries_of(fix.value), entries_of(theirs.value)) is not None:
                     e = best[n] = _Explanation(other.cost + 0.2, e.fixes, e.key)  # then the later line would do nothing
                 elif same(entries_of(local[v]), entries_of(theirs.value), d.typed):
                     e = best[n] = _Explanation(other.cost - 0.05, e.fixes, e.key)

@@ -7,7 +7,7 @@ it counts only for a line that does the work which others pass on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -24,7 +24,8 @@ __all__ = ["Answer", "solved"]
 
 _UNKNOWNS = 24
 _EQUATIONS = 256
-_NEWTON = 8
+_NEWTON = 16
+_HALVINGS = 8
 _CLOSE = 180  # bits to which a solution has to hold
 _RATIOS = tuple(Fraction(p, q) for p in range(-6, 7) for q in range(1, 7) if p and Fraction(p, q) != 1)
 
@@ -90,8 +91,7 @@ def solved(d: Derivation, values: Mapping[int, Any], u: int, way: Sequence[int],
         moved = [move[r, 0] for r in range(len(live))]
         if not all(x.is_finite() for x in moved):
             return None
-        for k, x in zip(live, moved, strict=True):
-            z[k] = (z[k] + x).mid()
+        z = _moved(read, z, dict(zip(live, moved, strict=True)), target, max(abs(x) for x in off))
     else:
         return None
     close = arb(2) ** -40
@@ -102,6 +102,19 @@ def solved(d: Derivation, values: Mapping[int, Any], u: int, way: Sequence[int],
     value[:] = [arb(x, abs(x) * arb(2) ** -120) for x in z]
     plain = 0.25 if _plain_ratio(z, [x.mid() for x in mine], close) else 0.1 if any(unchanged) and n > 2 else 0.0
     return Answer(value.reshape(shape) if shape else value[0], m > n, plain)
+
+
+def _moved(
+    read: Callable[[Sequence[Any]], Any], z: Sequence[Any], move: Mapping[int, Any], target: Sequence[Any], far: Any
+) -> list[Any]:
+    """A Newton step, halved while it leads further away than ``far``."""
+    out = list(z)
+    for half in range(_HALVINGS):
+        out = [(x + move[k] * arb(2) ** -half).mid() if k in move else x for k, x in enumerate(z)]
+        there = read(out)
+        if there is not None and max(abs(t - h) for t, h in zip(target, there, strict=True)) < far:
+            break
+    return out
 
 
 def _plain_ratio(a: Sequence[Any], b: Sequence[Any], close: Any) -> bool:

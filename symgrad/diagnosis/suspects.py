@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -16,11 +17,12 @@ from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Over, Walk, as_value_of, recompute
 from symgrad.program import size
 
-__all__ = ["increment", "refit", "simple_ratio", "suspects", "work_of"]
+__all__ = ["Increment", "increments", "recurrence", "refit", "simple_ratio", "suspects", "work_of"]
 
 _SUSPECTS = 8
 _REFITS = 600  # true quantities that are tried in one line's place
 _SCALED = 24  # and so many up to a factor
+_GOALS = 16
 _SIMPLE = 12  # the largest denominator of such a factor
 
 Refit = tuple[Entry, Any, Fraction | None]
@@ -123,31 +125,61 @@ def simple_ratio(a: np.ndarray, b: np.ndarray) -> Fraction | None:
     return simple if simple and c.contains(fmpq(simple.numerator, simple.denominator)) else None
 
 
-def increment(d: Derivation, w: Walk, final: Final) -> tuple[int, list[Any]] | None:
-    """Where a result is summed up: the first line that adds no part of the truth, and what it could come to."""
+@dataclass(frozen=True, slots=True)
+class Increment:
+    """One line that adds to a result: what it adds, what was there before, and the part of the truth that it is or,
+    where it is none, the nearest that no other line adds.
+    """
+
+    step: int
+    before: np.ndarray
+    part: np.ndarray
+    right: bool
+
+
+def increments(d: Derivation, w: Walk, final: Final) -> list[Increment]:
+    """What the lines that sum a result up add; nothing where it is not summed up, or no parts are known."""
     if final.line is None or not d.lines[final.line].accumulates:
-        return None
+        return []
     name, wrt = d.lines[final.line].name, d.program.inputs[final.name]
-    versions = [i for i in d.lines if d.lines[i].name == name]
-    parts = [
+    free = [
         entries_of(d.values[e.step])
         for e in d.table.entries
         if e.wrt == wrt and e.kind in ("part", "term") and e.note != "some"
     ]
-    before = None
-    for i in versions:
+    before: Any = None
+    added: list[Any] = []
+    for i in (i for i in d.lines if d.lines[i].name == name):
         now = entries_of(w.values[i])
-        if not d.lines[i].accumulates:
-            before = now
-            continue
-        if before is None or len(before) != len(now):
-            return None
-        added = now - before
-        if not is_zero(added) and not any(len(p) == len(added) and same(p, added, d.typed) for p in parts):
-            near = sorted((p for p in parts if len(p) == len(before)), key=lambda p: _distance(added, p))
-            return (i, [before + p for p in near]) if near else None
+        adds = d.lines[i].accumulates and before is not None and len(before) == len(now)
+        if adds and not is_zero(now - before):
+            added.append((i, before, now - before))
         before = now
-    return None
+    found: dict[int, Increment] = {}
+    for i, was, more in added:
+        k = next((k for k, p in enumerate(free) if len(p) == len(more) and same(p, more, d.typed)), None)
+        if k is not None:
+            found[i] = Increment(i, was, free.pop(k), True)
+    for i, was, more in added:
+        near = [k for k, p in enumerate(free) if len(p) == len(more)]
+        if i not in found and near:
+            k = min(near, key=lambda k: _distance(more, free[k]))
+            found[i] = Increment(i, was, free.pop(k), False)
+    return [found[i] for i, _, _ in added if i in found]
+
+
+def recurrence(d: Derivation, w: Walk, final: Final) -> list[tuple[int, list[Any]]]:
+    """Where a result comes of a recurrence: its first round that holds no adjoint, and what it may hold."""
+    if final.line is None:
+        return []
+    rounds = [i for i in d.lines if d.lines[i].key == d.lines[final.line].key]
+    first = next((i for i in rounds[:-1] if w.statuses[i].kind in ("unknown", "violation")), None)
+    if first is None:
+        return []
+    mine = entries_of(w.values[first])
+    values = (as_value_of(d, e, first) for e in d.table.entries if e.kind == "adjoint")
+    goals = [entries_of(v) for v in values if v is not None and len(entries_of(v)) == len(mine)]
+    return [(first, sorted(goals, key=lambda g: _distance(mine, g))[:_GOALS])]
 
 
 def _distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from symgrad.building import Builder
 from symgrad.comparison import Branch
 from symgrad.derivative import pull, reverse
+from symgrad.diagnosis.terms import terms_of
 from symgrad.program import Program, size
 
 __all__ = ["Entry", "Table", "ask", "tabulate"]
@@ -27,7 +28,8 @@ _ENTRIES = 256  # entries of a Jacobian between two named quantities
 class Entry:
     """A true quantity: ``kind`` of (``of``, ``wrt``), held by ``step``.
 
-    Kinds: "final" (what was asked for), "adjoint", "part" (of an adjoint, by some consumers), "tangent", "local" (the
+    Kinds: "final" (what was asked for), "adjoint", "part" (of an adjoint, by some consumers), "term" (of
+    a result, by one sample), "tangent", "local" (the
     derivative of the sum of ``of``), "jacobian", "row", "value" (of the model) and "step" (of the truth's own
     computation).  ``rank`` is how much it says to equal one, 0 most.
     """
@@ -66,6 +68,7 @@ def tabulate(branch: Branch, named: Sequence[int], tangents: Sequence[str]) -> T
     entries += [Entry("adjoint", branch.model, i, g, 0) for i, g in of.items()]
     entries += _parts(b, branch.model, of, edges)
     own = range(_end_of_hand(branch), len(b.steps))  # the truth's own computation
+    entries += _terms(b, branch, entries)
     for name in tangents:
         direction = program.inputs[name]
         found = tangents_of(b, model, direction)
@@ -108,6 +111,17 @@ def _parts(b: Builder, output: int, of: Mapping[int, int], edges: Sequence[tuple
                 for g in order[1:-1]:
                     total = b.add(total, g)
                     found.append(Entry("part", output, i, total, 1, "some"))
+    return found
+
+
+def _terms(b: Builder, branch: Branch, known: Sequence[Entry]) -> list[Entry]:
+    """What single samples add to the results, or to a part of one."""
+    wanted = {branch.program.inputs[p.name] for p in branch.pairs}
+    found = []
+    for e in known:
+        whole = e.kind in ("final", "part") and e.note != "some" and e.wrt in wanted
+        if whole and size(b.shape(e.step)) <= _ENTRIES:
+            found += [Entry("term", e.of, e.wrt, t, 2) for t in terms_of(b, e.step)]
     return found
 
 

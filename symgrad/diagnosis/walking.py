@@ -105,7 +105,7 @@ def status_of(d: Derivation, line: Line, value: np.ndarray) -> Status:
             return Status("right", entry)
     if line.accumulates and not line.last:
         return Status("partial", hits[0][0] if hits else None)
-    firm = [e for e, _ in hits if e.kind not in ("part", "step")]
+    firm = [e for e, _ in hits if e.kind not in ("part", "step", "term")]
     values = d.model.matches(value, shape)
     if meaning.how in ("final", "word") and meaning.whole:
         return Status("violation", None, 1.0)
