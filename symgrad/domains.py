@@ -17,7 +17,7 @@ import numpy as np
 from symgrad.evaluation.entries import flat
 from symgrad.program import Guard, Program, Source, Strided, positions, size
 
-__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "misjudged", "ties"]
+__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "misjudged", "origins", "ties"]
 
 _COMPARISONS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _WHOLE = {
@@ -110,21 +110,21 @@ def _decided(op: str, gap: Any) -> bool:
 
 def _same_entries(program: Program, guard: Guard) -> np.ndarray:
     """Where the two sides read the same entry of the same step: equal at every point, and so no edge."""
-    sides = [[x.reshape(program.shape(a)) for x in _origin(program, a)] for a in guard.args]
+    sides = [[x.reshape(program.shape(a)) for x in origins(program, a)] for a in guard.args]
     step, place, other, beside, _ = np.broadcast_arrays(*sides[0], *sides[1], np.asarray(guard.outcome))
     return ((step == other) & (place == beside) & (place > 0)).reshape(-1)
 
 
-def _origin(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
+def origins(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
     """For each entry of a step, the step and the position (from 1; 0 for a zero) that it is a copy of."""
     step = program.steps[i]
     n = size(step.shape)
     if step.op == "name":
-        return _origin(program, step.args[0])
+        return origins(program, step.args[0])
     if step.op != "pick":
         return np.full(n, i), np.arange(1, n + 1)
     where = np.asarray(positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params)
-    parts = [_origin(program, a) for a in step.args]
+    parts = [origins(program, a) for a in step.args]
     steps = np.concatenate([[-1], *(p[0] for p in parts)])
     places = np.concatenate([[0], *(p[1] for p in parts)])
     return steps[where.reshape(-1)], places[where.reshape(-1)]

@@ -87,7 +87,7 @@ class Speller:
                 return self.direct[n]
         for alias, module in self.modules:
             for n in names:
-                if hasattr(module, n):
+                if hasattr(module, n) and (self.torch or module.__name__ != "torch"):
                     return f"{alias}.{n}"
         return None
 

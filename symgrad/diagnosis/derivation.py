@@ -309,20 +309,18 @@ def _lines(branch: Branch, bindings: Sequence[Binding]) -> dict[int, Line]:
 
 
 def _passes(program: Program, step: int, earlier: int) -> bool:
-    """Whether an earlier value arrives at a step unchanged but for what is added to it, or written over parts of it."""
-    stack, seen = [step], set()
+    """Whether an earlier value arrives at a step with something added to it, or to parts of it, and unchanged else."""
+    stack, seen = [(step, False)], set()
     while stack:
-        i = stack.pop()
-        if i == earlier:
+        i, added = stack.pop()
+        if i == earlier and added:
             return True
-        if i in seen or i < earlier:
+        if (i, added) in seen or i <= earlier:
             continue
-        seen.add(i)
+        seen.add((i, added))
         s = program.steps[i]
-        if s.op in _PASSING or (
-            s.op == "pick" and (len(s.args) > 1 or size(s.shape) == size(program.shape(next(iter(s.args)))))
-        ):
-            stack.extend(s.args[:1] if s.op == "sub" else s.args)
+        if s.op in (*_PASSING, "pick"):
+            stack += [(a, added or s.op in ("add", "sub")) for a in (s.args[:1] if s.op == "sub" else s.args)]
     return False
 
 

@@ -293,12 +293,14 @@ def _earlier(
         if way is None or len(way) > _PATH:
             continue
         line, status = d.lines[u], w.statuses[u]
-        if status.kind == "forward" and all(d.program.steps[i].op in ("name", "pick", "cast") for i in way):
+        moved = all(d.program.steps[i].op in ("name", "pick", "cast") for i in way)
+        if moved and (status.kind == "forward" or (step in d.lines and d.lines[step].name == line.name)):
             continue  # it is only passed on: nothing speaks for its being meant as something else
         named = is_derivative_like(line.name)
         unlike = 0.0 if named else 0.25
         unlike += (0.2 if named else 0.6) if status.kind == "forward" else 0.0
         unlike += 0.5 if status.kind == "step" and not named else 0.0
+        unlike += 0.4 if status.kind == "right" else 0.0
         unlike += 0.3 if status.kind == "zero" and line.binding.version == 0 and not line.last else 0.0
         refits = refit(d, w, u, way, goals)
         for entry, value, scale in refits:
@@ -308,11 +310,11 @@ def _earlier(
             cost += 0.5 if _is_held(d, w, u, value) else 0.0
             fix = Fix(u, value, entry, "value", scale=scale)
             found.append(_Explanation(_price(line.key, cost, blame), {u: fix}, line.key))
-        if not refits and status.kind not in ("forward", "partial"):
+        if not refits and status.kind not in ("forward", "partial", "right"):
             for goal in goals[: 1 if final is not None else _GOALS]:
                 answer = solved(d, w.values, u, way, goal)
                 simple = answer is not None and not answer.overdetermined and not answer.plain
-                if answer is None or (simple and not _only_passes(d, step, u)):
+                if answer is None or (simple and (status.kind == "zero" or not _only_passes(d, step, u))):
                     continue
                 cost = 0.95 + unlike - 0.3 * answer.overdetermined - answer.plain
                 cost = 0.9 + 0.3 * unlike if simple else cost
@@ -330,7 +332,7 @@ def _in_rounds(d: Derivation, w: Walk, final: Final, blame: Blame) -> list[_Expl
         return [e for step, goals in recurrence(d, w, final) for e in _earlier(d, w, step, goals, None, blame)]
     first = wrong[0]
     found = _earlier(d, w, first.step, [first.before + first.part], None, blame)
-    known = {e.key for e in found}
+    known = {e.key for e in found if all(f.entry is not None for f in e.fixes.values())}
     for u in suspects(d, w, first.step):
         key = d.lines[u].key
         if key in known or w.statuses[u].kind in ("forward", "partial", "zero") or not _only_passes(d, first.step, u):

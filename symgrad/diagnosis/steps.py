@@ -8,6 +8,7 @@ the least is wrong is kept, until all results are right.  Truths that turn out n
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -19,7 +20,8 @@ from symgrad.building import Builder
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explaining import Blame, Key, explain, key_of, needed
-from symgrad.diagnosis.matching import entries_of, same
+from symgrad.diagnosis.matching import entries_of, is_zero, same
+from symgrad.diagnosis.suspects import increments, writes
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Walk, recompute, walk
 from symgrad.evaluation.balls import precision
@@ -76,7 +78,7 @@ def diagnose(problem: Problem, findings: Findings, words: Mapping[str, str] | No
         first = walk(d, None, {})
         blame = Blame()
         last = explain(d, first, blame)
-        fixes = needed(d, last)
+        fixes = _round_by_round(d, needed(d, last))
         return _result(d, first, fixes, blame)
 
 
@@ -100,7 +102,9 @@ def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) 
         lines = [d.lines[i] for i in steps if i in d.lines]
         entries = {i: e for i in steps if (e := fixes[owners[i]].entry) is not None}
         scales = {i: fixes[owners[i]].scale for i in entries}
-        truths = {i: _laid(b, _times(b, scales[i], e.step), d.program.shape(i)) for i, e in entries.items()}
+        sums = {i: [e.step, *(a.step for a in fixes[owners[i]].also)] for i, e in entries.items()}
+        totals = {i: functools.reduce(b.add, steps) for i, steps in sums.items()}
+        truths = {i: _laid(b, _times(b, scales[i], totals[i]), d.program.shape(i)) for i in entries}
         kind = fixes[owners[steps[0]]].how
         told = dict.fromkeys(_phrase(d, e, scales[i]) for i, e in entries.items())
         claim = "; ".join(list(told)[:3]) or "what makes the results right"
@@ -111,6 +115,34 @@ def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) 
     put = {owner: fixes[i] for owner, i in owners.items()}
     findings = tuple(_finding(d, first, after, put, line) for line in d.lines.values())
     return Diagnosis(program, _with_dead(d, findings), tuple(faults), d)
+
+
+def _round_by_round(d: Derivation, fixes: Mapping[int, Fix]) -> dict[int, Fix]:
+    """The fixes, with a result that is summed up put right by what each line adds, where that is known, and one that
+    is written in pieces by what each line writes.
+    """
+    out = dict(fixes)
+    for final in d.finals:
+        fix = fixes.get(-1 if final.line is None else final.line)
+        if fix is None or fix.how != "final":
+            continue
+        others = {i: f for i, f in out.items() if f is not fix}
+        if written := writes(d, fix, final):
+            out = others | written
+            continue
+        found = increments(d, walk(d, None, others), final)
+        total = sum((i.part for i in found[1:]), start=found[0].part) if found else None
+        if total is None or not is_zero(found[0].before) or not same(total, entries_of(fix.value), d.typed):
+            continue
+        running, entries = found[0].part, (found[0].entry,)
+        for k, one in enumerate(found):
+            if k:
+                running, entries = running + one.part, (*entries, one.entry)
+            shape = d.program.shape(one.step)
+            value = running.reshape(shape) if shape else running[0]
+            others[one.step] = Fix(one.step, value, entries[0], "final", also=entries[1:])
+        out = others
+    return out
 
 
 def _own_value(d: Derivation, after: Walk, i: int) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,10 +15,11 @@ from symgrad.diagnosis.derivation import Derivation, Final
 from symgrad.diagnosis.matching import entries_of, is_zero, ratio, same
 from symgrad.diagnosis.names import is_derivative_like
 from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Over, Walk, as_value_of, recompute
+from symgrad.diagnosis.walking import Fix, Over, Walk, as_value_of, path, recompute
+from symgrad.domains import origins
 from symgrad.program import size
 
-__all__ = ["Increment", "increments", "recurrence", "refit", "simple_ratio", "suspects", "work_of"]
+__all__ = ["Increment", "increments", "recurrence", "refit", "simple_ratio", "suspects", "work_of", "writes"]
 
 _SUSPECTS = 8
 _REFITS = 600  # true quantities that are tried in one line's place
@@ -29,7 +31,10 @@ Refit = tuple[Entry, Any, Fraction | None]
 
 
 def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> list[int]:
-    """The lines before this one that are not known to be right, the nearest first."""
+    """The lines before this one that are not known to be right, the nearest first.
+
+    A line that was taken for right by its value alone may still be meant as something else.
+    """
     found: list[int] = []
     stack = list(d.program.steps[step].args)
     seen = set()
@@ -41,7 +46,7 @@ def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> 
         seen.add(i)
         if i in d.lines:
             status, name = w.statuses[i], d.lines[i].name
-            if status.kind == "right" or i in known:
+            if i in known or (status.kind == "right" and (d.meanings[i].whole or status.entry is None)):
                 continue
             if status.kind == "forward":
                 if name not in d.names.own and name not in d.names.inputs:
@@ -134,6 +139,7 @@ class Increment:
     step: int
     before: np.ndarray
     part: np.ndarray
+    entry: Entry
     right: bool
 
 
@@ -143,7 +149,7 @@ def increments(d: Derivation, w: Walk, final: Final) -> list[Increment]:
         return []
     name, wrt = d.lines[final.line].name, d.program.inputs[final.name]
     free = [
-        entries_of(d.values[e.step])
+        (e, entries_of(d.values[e.step]))
         for e in d.table.entries
         if e.wrt == wrt and e.kind in ("part", "term") and e.note != "some"
     ]
@@ -157,15 +163,58 @@ def increments(d: Derivation, w: Walk, final: Final) -> list[Increment]:
         before = now
     found: dict[int, Increment] = {}
     for i, was, more in added:
-        k = next((k for k, p in enumerate(free) if len(p) == len(more) and same(p, more, d.typed)), None)
+        k = next((k for k, (_, p) in enumerate(free) if len(p) == len(more) and same(p, more, d.typed)), None)
         if k is not None:
-            found[i] = Increment(i, was, free.pop(k), True)
-    for i, was, more in added:
-        near = [k for k, p in enumerate(free) if len(p) == len(more)]
-        if i not in found and near:
-            k = min(near, key=lambda k: _distance(more, free[k]))
-            found[i] = Increment(i, was, free.pop(k), False)
+            entry, part = free.pop(k)
+            found[i] = Increment(i, was, part, entry, True)
+    rest = [(i, was, more) for i, was, more in added if i not in found]
+    for (i, was, _), (entry, part) in zip(rest, _paired([more for *_, more in rest], free), strict=False):
+        found[i] = Increment(i, was, part, entry, False)
     return [found[i] for i, _, _ in added if i in found]
+
+
+def writes(d: Derivation, fix: Fix, final: Final) -> dict[int, Fix]:
+    """Where a result is written in pieces, each line whose own entries are not right, with these put right; nothing
+    where the wrong entries are not all some line's.
+    """
+    assert final.line is not None
+    truth = entries_of(fix.value)
+    versions = [i for i in d.lines if d.lines[i].name == d.lines[final.line].name]
+    values = {i: entries_of(d.values[i]) for i in versions}
+    if len(versions) < 2 or any(len(v) != len(truth) for v in values.values()):
+        return {}
+    places = {i: list(zip(*(x.tolist() for x in origins(d.program, i)), strict=True)) for i in versions}
+    new = {b: [k for k, o in enumerate(places[b]) if o != places[a][k]] for a, b in itertools.pairwise(versions)}
+    if any(path(d, a, places[b][k][0]) for a, b in itertools.pairwise(versions) for k in new[b] if places[b][k][0] > a):
+        return {}  # added to, not written
+    writer = dict.fromkeys(range(len(truth)), versions[0]) | {k: i for i in versions[1:] for k in new[i]}
+    wrong = {k for k in writer if not same(values[writer[k]][k : k + 1], truth[k : k + 1], d.typed)}
+    if not wrong or versions[0] in {writer[k] for k in wrong}:
+        return {}
+    found = {}
+    right = values[versions[0]]
+    for i in versions[1:]:
+        right = right.copy()
+        for k in new[i]:
+            right[k] = truth[k] if writer[k] == i else values[i][k]
+        if any(writer[k] == i for k in wrong):
+            shape = d.program.shape(i)
+            found[i] = Fix(i, right.reshape(shape) if shape else right[0], fix.entry, "final")
+    return found
+
+
+def _paired(added: Sequence[np.ndarray], parts: Sequence[tuple[Entry, np.ndarray]]) -> list[tuple[Entry, np.ndarray]]:
+    """Which part of the truth each wrong increment is meant to be: in the model's order, or in reverse, where there
+    are as many, else each the nearest that is left.
+    """
+    left = [(e, p) for e, p in parts if added and len(p) == len(added[0])]
+    if len(left) == len(added):
+        return min((left, left[::-1]), key=lambda o: sum(_distance(a, p) for a, (_, p) in zip(added, o, strict=True)))
+    out = []
+    for more in added if len(left) > len(added) else ():
+        k = min(range(len(left)), key=lambda k: _distance(more, left[k][1]))
+        out.append(left.pop(k))
+    return out
 
 
 def recurrence(d: Derivation, w: Walk, final: Final) -> list[tuple[int, list[Any]]]:

@@ -48,6 +48,7 @@ class Fix:
     how: str
     line: int | None = None  # where the truth is put into uses of a line, since it has another size: that line
     scale: Fraction | None = None
+    also: tuple[Entry, ...] = ()  # what is added to the entry, where a sum is under way
 
     @property
     def owner(self) -> int:
