@@ -91,6 +91,8 @@ def asked_for(name: str, names: Names, word: str | None = None) -> tuple[list[tu
         pairs = _pairs(of, wrt, names)
         sure = max(sure, min(sure_of, sure_wrt) if pairs else 0.0)
         found |= dict.fromkeys(pairs)
+        if pairs and re.fullmatch(r"delta_?\d+", name):
+            break  # by convention that of what goes into the activation, where that has a name
     if not name.startswith(("d", "grad", "D")):
         sure *= 0.6
     return list(found), sure

@@ -75,6 +75,8 @@ def masks(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
     for a in atoms:
         for b in clipped:
             if a.kind == "name" and a is not b and a.text in bench.clipped[b.text]:
-                new = f"{factor(text)} * ({a.text} == {b.text})"
-                if bench.fits(new):
-                    yield Edit(new, text, new, "mask", 1.0, "mask")
+                for cost, mask in ((0.95, f"({a.text} > 0)"), (1.0, f"({a.text} == {b.text})")):
+                    new = f"{factor(text)} * {mask}"
+                    if bench.fits(new):
+                        yield Edit(new, text, new, "mask", cost, "mask")
+                        break

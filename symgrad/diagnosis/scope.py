@@ -20,6 +20,7 @@ import torch
 from symgrad.diagnosis.codes import HOOK, TRACE, Code, Watched
 from symgrad.diagnosis.places import Expression, Unit, edited, span
 from symgrad.evaluation.floats import Floats
+from symgrad.lifting.sources import node_of
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import TracedFloat
 from symgrad.program import Program, interpret
@@ -38,6 +39,21 @@ class _Held:
 
     step: int
     kind: type
+
+
+@dataclass(frozen=True, slots=True)
+class _Local:
+    """A function that the user's code makes on the way, as it was written."""
+
+    text: str
+    is_lambda: bool
+    name: str
+
+    def made(self, scope: dict[str, Any]) -> Any:
+        if self.is_lambda:
+            return eval(compile(self.text, "<local>", "eval"), scope)
+        exec(compile(self.text, "<local>", "exec"), scope)
+        return scope[self.name]
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +163,9 @@ def _names_in(site: Site) -> set[str]:
 def _hold(trace: Any, x: Any, used: bool) -> Any:
     """A variable's value, with steps in the place of traced numbers."""
     kind = type(x)
+    if kind is FunctionType and TRACE in x.__code__.co_freevars:
+        node = node_of(x)
+        return None if node is None else _Local(ast.unparse(node), isinstance(node, ast.Lambda), x.__name__)
     if kind is FunctionType and TRACE in x.__globals__:
         return None  # one of a script's own, that reports to the tracer: the unit has it as it was written
     if kind is TracedFloat or kind is TracedArray:
@@ -323,7 +342,11 @@ def _load(target: Any) -> ast.expr:
 
 def scope_of(scene: Scene, k: int) -> dict[str, Any]:
     """The globals, closure and variables of a sample, for an expression to be computed in."""
-    return {**scene.site.unit.scope, **scene.envs[k]}
+    scope = {**scene.site.unit.scope, **scene.envs[k]}
+    for name, value in scene.envs[k].items():
+        if type(value) is _Local:
+            scope[name] = value.made(scope)
+    return scope
 
 
 def as_array(x: Any) -> np.ndarray:

@@ -51,6 +51,9 @@ def spell_truth(
     known: list[tuple[str, list[np.ndarray], float]] = []
     for name, value in names_with_values(bench, visible).items():
         known.append((name, [as_array(value[k]) for k in samples], 0.0))
+    for name, value, _ in list(known):
+        if all(v.dtype.kind == "f" for v in value):
+            known.append((f"1 - {name}", [1 - v for v in value], 1.0))
     for atom in also:
         if atom.kind in ("written", "size"):
             known.append((atom.text, [as_array(atom.value[k]) for k in samples], 1.0))
