@@ -1,0 +1,308 @@
+"""Formulas in LaTeX, as papers and posts have them.
+
+A parser of our own reads them.  Of those that exist, pylatexenc gives macros and groups but leaves scripts, primes and
+fences as text, which is what a formula is made of; the others (SymPy's two, latex2sympy2_extended) read a formula that
+they do not understand as another one: ``w_y(1-\\tanh x)`` as a call, ``exp(x)`` as a product, a sum's index as a
+variable.  A tool that says whether a formula is right must not guess what it is; so here what has two readings is an
+error with its place, and what was read can be seen in plain form (``Latex.plain``).
+
+text -> tokens -> tree (`latex_grammar`) -> what each symbol is (`latex_scopes`) -> SymPy (`latex_meaning`)
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+
+from symgrad.building import Builder
+from symgrad.errors import BadInput, UnknownName, WrongShape
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.branches import given as given_value
+from symgrad.lifting.expressions import Expression
+from symgrad.lifting.functions import Run
+from symgrad.lifting.latex_equations import equations
+from symgrad.lifting.latex_meaning import Meaning
+from symgrad.lifting.latex_names import place
+from symgrad.lifting.latex_plain import plain_text
+from symgrad.lifting.latex_scopes import Claim, Definition, Document, parts, resolve
+from symgrad.lifting.latex_sizes import count_from, find_sizes
+from symgrad.lifting.latex_values import Value
+from symgrad.program import Program, Source, interpret, promote
+
+__all__ = ["Latex"]
+
+
+@dataclass(frozen=True, eq=False)
+class Latex:
+    r"""A formula in LaTeX, to be passed wherever a formula can be.
+
+    >>> from symgrad import verify
+    >>> f = Latex(r"f(W,U) = \frac{1}{\sqrt{m}} \sum_{k=1}^{m} \frac{w_k}{1+\exp(-\sum_{s=1}^{d} u_{k,s} x_s)}")
+    >>> f.names
+    ('u', 'w', 'x')
+    >>> print(f.plain)
+    f = 1/sqrt(m)*sum(k=1..m, w[k]/(1 + exp(-sum(s=1..d, u[k, s]*x[s]))))
+    >>> hand = Latex(r"\frac{\partial f}{\partial w_k} = \frac{1}{\sqrt{m}} \frac{1}{1+\exp(-\sum_{s=1}^{d} u_{k,s} x_s)}")
+    >>> verify(f, hand, at={"w": (4,), "u": (4, 3), "x": (3,)}).verdict
+    'proved'
+
+    The left side says what the formula is: a function (``f(x) = ...``, ``y_k = ...``) or a derivative
+    (``\frac{\partial f}{\partial u_{k,s}} = ...``, ``\nabla_w f = ...``, ``f'(x) = ...``), whose free indices are the
+    axes of the result in order.  It may be left out.  Several equations, one to a row, define names for those that
+    follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from ``shapes``:
+    ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``names`` maps names of the formula to the model's:
+    ``{"u": "linear1.weight"}``.
+
+    Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``, ``A^{-1}``,
+    ``\det A``, ``\odot`` entry by entry; functions of a vector are taken entry by entry.  ``\log`` is the natural
+    logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a name), ``e^{x}`` and ``exp(x)`` the
+    exponential.  A sum's body goes to the next plus or minus.  A name before a parenthesis is a factor.
+
+    LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
+    `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
+    `WrongShape` where tensors do not fit; each points at the place and says what to write instead.
+    """
+
+    text: str
+    shapes: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
+    renamed: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    model: Any = field(default=None, kw_only=True, repr=False)
+    only: str | None = field(default=None, kw_only=True, repr=False)
+
+    is_formula = True
+    library = "math"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise BadInput(f"a formula in LaTeX must be a str, not {type(self.text).__name__}.")
+        for name, shape in self.shapes.items():
+            if isinstance(shape, str) or not all(isinstance(n, (str, int)) for n in shape):
+                raise BadInput(
+                    f"shapes[{name!r}] is {shape!r}.", instead="Give a size or a letter for each axis: ('m', 'd')."
+                )
+        _ = self.document
+
+    def __str__(self) -> str:
+        return self.text
+
+    # -------------------------------------------------------------------------------- what it says
+    @functools.cached_property
+    def document(self) -> Document:
+        """The equations with every symbol resolved."""
+        known = self.known
+        beside = self.model.document if isinstance(self.model, Latex) else None
+        if beside is not None and known is not None:
+            known |= {d.name for d in beside.definitions if d.name is not None}
+        found = equations(self.text, known)
+        inputs = self.known
+        return resolve(self.text, found, inputs, self.shapes, beside)
+
+    @property
+    def known(self) -> frozenset[str] | None:
+        """The names that the model has, as this formula calls them; None where there is no model."""
+        if self.model is None:
+            return None
+        back = {outside: own for own, outside in self.renamed.items()}
+        names = {back.get(n, n) for n in self.model.names}
+        return frozenset(names | {n.replace(".", "_") for n in names})
+
+    @property
+    def plain(self) -> str:
+        """What was read, in plain form."""
+        return plain_text(self.document)
+
+    @property
+    def line(self) -> Definition | Claim:
+        """The equation that is the formula."""
+        claims = [c for c in self.document.claims if self.only in (None, c.key)]
+        line = claims[-1] if claims else self.document.lines[-1]
+        if line.others:
+            raise BadInput(
+                "this equation has several right sides.",
+                where="    " + plain_text(replace_lines(self.document, line)),
+                instead="Pass the one that is meant, or all equations as a list of steps.",
+            )
+        return line
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return self.document.claims
+
+    @property
+    def key(self) -> str:
+        """The name of the result: what a derivative is taken with respect to."""
+        line = self.line
+        if isinstance(line, Claim) and line.wrt:
+            return self.renamed.get(line.wrt[0], line.wrt[0])
+        return "value"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs, sorted."""
+        return tuple(sorted(self.renamed.get(n, n) for n in self.document.names))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.names
+
+    def beside(self, model: Any) -> Latex:
+        """This formula as one about ``model``, whose names, sizes and definitions it may use.
+
+        Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about
+        something else.
+        """
+        made = replace(self, model=model)
+        line = made.line
+        if isinstance(line, Claim) and isinstance(model, Latex):
+            output = model.document.output
+            if output is not None and line.of != output:
+                raise BadInput(
+                    f"the left side is a derivative of {line.of}, and the model is {output}.",
+                    where=place(self.text, line.span),
+                    instead=f"Write \\partial {output}, or rename the model.",
+                )
+        return made
+
+    # -------------------------------------------------------------------------------- running it
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        """The Program of the formula at ``point``, and its values there."""
+        own = {inner: self.renamed.get(inner, inner) for inner in self.document.names}
+        kinds = dtypes if isinstance(dtypes, str) else {n: dtypes.get(n, "float64") for n in self.names}
+        dtype = kinds if isinstance(kinds, str) else (promote(*kinds.values()) if kinds else "float64")
+        for inner, outer in own.items():
+            if outer not in point:
+                raise UnknownName(
+                    f"{outer!r} has no value at the point.",
+                    where=place(self.text, self.document.spans[inner]),
+                    instead=f"Pass at={{{outer!r}: ...}}.",
+                )
+        program = _Writer(self, {inner: point[outer] for inner, outer in own.items()}, own, dtype, point).program()
+        inputs = {}
+        for name, i in program.inputs.items():
+            inputs[name] = torch.as_tensor(np.asarray(point[name])).to(getattr(torch, program.steps[i].dtype))
+        values = interpret(program, Floats(), inputs)
+        return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
+
+
+def replace_lines(document: Document, line: Definition | Claim) -> Document:
+    return replace(document, lines=(line,))
+
+
+class _Writer:
+    """The meaning of a formula at a point, as steps."""
+
+    def __init__(
+        self, latex: Latex, point: Mapping[str, Any], own: Mapping[str, str], dtype: str, outside: Mapping[str, Any]
+    ) -> None:
+        self.latex, self.dtype, self.own = latex, dtype, own
+        self.values = {n: given_value(v, dtype) for n, v in point.items()}
+        self.documents = [latex.document]
+        self.model_shapes: dict[str, tuple[int, ...]] = {n: v[0].shape for n, v in self.values.items()}
+        if isinstance(latex.model, Latex):
+            self.documents.append(latex.model.document)
+        if latex.model is not None:
+            back = {o: n for n, o in latex.renamed.items()}
+            self.model_shapes |= {back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values}
+        self.outside = outside
+
+    def program(self) -> Program:
+        latex, document = self.latex, self.latex.document
+        counting = count_from(self.documents)
+        declared = dict(latex.model.shapes) | dict(latex.shapes) if isinstance(latex.model, Latex) else latex.shapes
+        sizes = find_sizes(self.documents, self.model_shapes, declared, counting)
+        meaning = Meaning(document.text, self.model_shapes, counting.axes, counting.first)
+        if isinstance(latex.model, Latex):
+            model = replace_text(meaning, latex.model.text)
+            for line in latex.model.document.definitions:
+                if line.name is not None:
+                    model.values[line.name] = model.define(line)
+        for line in document.lines:
+            if line is latex.line:
+                break
+            name = line.name if isinstance(line, Definition) else line.key
+            if name is not None:
+                meaning.values[name] = self.defined(meaning, line)
+        reading = meaning.read(latex.line)
+        self.require_sizes(sizes)
+        named = {size: n for size, n in sizes.items()}
+        used = [a for a in reading.axes if reading.body.has(a)]
+        extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
+        expression = Expression(reading.body, tuple(used), counting.first, extents)
+        return self.steps(expression, reading, named, meaning)
+
+    def defined(self, meaning: Meaning, line: Definition | Claim) -> Value:
+        if isinstance(line, Claim):
+            return meaning.define(Definition(line.key, line.indices, line.body))
+        return meaning.define(line)
+
+    def require_sizes(self, sizes: Mapping[str, int]) -> None:
+        for node in (p for line in self.latex.document.lines for p in parts(line.body)):
+            if node.head == "size" and node.value not in sizes:
+                raise WrongShape(
+                    f"how large {node.value} is, is not known: no sum runs to it along an axis.",
+                    where=place(self.latex.text, node.span),
+                    instead=f'Say which axis it is, Latex(r"...", shapes={{"u": ("{node.value}", "d")}}), or write the number.',
+                )
+
+    def steps(self, expression: Expression, reading: Any, sizes: Mapping[str, int], meaning: Meaning) -> Program:
+        """The expression's steps over inputs that have the shapes that they are given in."""
+        source = Source(self.latex.text)
+        b = Builder(source=source)
+        place_of: dict[str, int] = {}
+        for inner, outer in self.own.items():
+            value, kind = self.values[inner]
+            place_of[inner] = b.input(outer, value.shape, kind)
+        constants = {str(symbol): text for text, symbol in meaning.decimals.items()}
+        rename = {symbol: sp.Symbol(f"typed {text}") for text, symbol in meaning.decimals.items()}
+        if rename:
+            expression = replace(expression, formula=expression.formula.xreplace(rename))
+            constants = {f"typed {text}": text for text in meaning.decimals}
+        point = {n: v[0] for n, v in self.values.items()} | {n: float(text) for n, text in constants.items()}
+        point |= {n: n_ for n, n_ in sizes.items() if n in expression.sizes}
+        inner = expression.run(point | {n: sizes[n] for n in expression.names if n in sizes}, self.dtype)
+        place_at: list[int] = []
+        for step in inner.steps:
+            if step.op == "input" and step.params in place_of:
+                place_at.append(place_of[step.params])
+            elif step.op == "input" and step.params in constants:
+                text = constants[step.params]
+                exact = sp.Rational(text)
+                radius = Fraction(1, 2 * 10 ** len(text.partition(".")[2]))
+                place_at.append(b.constant(float(text), self.dtype, exact=exact, radius=radius))
+            elif step.op == "input":
+                place_at.append(b.number(sizes[step.params], self.dtype))
+            else:
+                b.steps.append(replace(step, args=tuple(place_at[a] for a in step.args), source=source))
+                place_at.append(len(b.steps) - 1)
+        for g in inner.guards:
+            b.guards.append(replace(g, args=tuple(place_at[a] for a in g.args), source=source))
+        out = place_at[inner.output]
+        kept = [n for a, n in zip(reading.axes, reading.extents, strict=True) if a in expression.axes]
+        lined = tuple(n if a in expression.axes else 1 for a, n in zip(reading.axes, reading.extents, strict=True))
+        if b.shape(out) != tuple(kept):
+            out = b.broadcast(out, tuple(kept))
+        if reading.axes:
+            out = b.broadcast(b.reshape(out, lined), tuple(reading.extents))
+        return b.build({self.latex.key: self.shaped(b, out)})
+
+    def shaped(self, b: Builder, out: int) -> int:
+        """A gradient in the layout of its input: ``w_k`` may be the entries of a 1 x m matrix."""
+        line = self.latex.line
+        if isinstance(line, Claim) and line.order == 1 and line.wrt:
+            wanted = self.model_shapes.get(line.wrt[0])
+            here = b.shape(out)
+            if wanted is not None and here != wanted and [n for n in here if n != 1] == [n for n in wanted if n != 1]:
+                return b.reshape(out, wanted)
+        return out
+
+
+def replace_text(meaning: Meaning, text: str) -> Meaning:
+    """The same values, for another text."""
+    return replace(meaning, text=text)

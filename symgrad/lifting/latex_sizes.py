@@ -1,0 +1,147 @@
+"""How large the letters in limits are, and what the indices of each axis count from, as the formulas themselves say.
+
+``\\sum_{k=1}^{m} w_k`` says that w has m entries, counted from 1; ``\\sum_{i=0}^{n-1} x_i`` that x has n, counted from 0.
+A limit such as m - 1 in a sum from 1 tells nothing: it may be meant to leave an entry out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from symgrad.errors import WrongShape
+from symgrad.lifting.latex_names import Node, place
+from symgrad.lifting.latex_scopes import Document, parts
+
+__all__ = ["Counting", "count_from", "find_sizes"]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """``first`` is what indices count from, ``axes`` the exceptions: (tensor, axis) -> 0 or 1."""
+
+    first: int
+    axes: Mapping[tuple[str, int], int]
+
+    def of(self, name: str, axis: int) -> int:
+        return self.axes.get((name, axis), self.first)
+
+
+def count_from(documents: Sequence[Document]) -> Counting:
+    """What the indices count from: 0 for an axis that an index takes to 0, else 1."""
+    least: dict[tuple[str, int], int] = {}
+    for document in documents:
+        for node, lows in _entries(document):
+            for axis, item in enumerate(node.args[1:]):
+                lowest = _least(item, lows)
+                if lowest is not None:
+                    key = str(node.args[0].value), axis
+                    least[key] = min(least.get(key, lowest), lowest)
+    axes = {key: int(n > 0) for key, n in least.items()}
+    first = 0 if axes and not any(axes.values()) else 1
+    return Counting(first, {key: n for key, n in axes.items() if n != first})
+
+
+def find_sizes(
+    documents: Sequence[Document],
+    shapes: Mapping[str, tuple[int, ...]],
+    declared: Mapping[str, Sequence[Any]],
+    counting: Counting,
+) -> dict[str, int]:
+    """The numbers that letters stand for.
+
+    Raises `WrongShape` where two uses of a letter differ.
+    """
+    found: dict[str, int] = {}
+    for name, letters in declared.items():
+        shape = shapes.get(name)
+        if shape is None:
+            continue
+        if len(shape) != len(letters) or any(isinstance(s, int) and s != n for s, n in zip(letters, shape, strict=True)):
+            raise WrongShape(f"{name} was declared with the shape {tuple(letters)} and is given {list(shape)}.")
+        for letter, n in zip(letters, shape, strict=True):
+            if isinstance(letter, str) and found.setdefault(letter, n) != n:
+                raise WrongShape(f"the size {letter} is both {found[letter]} and {n}.")
+    for document in documents:
+        for line in document.lines:
+            for node in parts(line.body):
+                if node.head not in ("sum", "prod") or len(node.args) < 3:
+                    continue
+                for letter, n in _told(node, shapes, counting):
+                    if found.setdefault(letter, n) != n:
+                        raise WrongShape(
+                            f"the size {letter} is {found[letter]} elsewhere, and {n} here.",
+                            where=place(document.text, node.span),
+                        )
+    return found
+
+
+def _told(node: Node, shapes: Mapping[str, tuple[int, ...]], counting: Counting) -> Iterator[tuple[str, int]]:
+    """What a sum along a whole axis says."""
+    body, low, high = node.args
+    if low.head != "number":
+        return
+    letter, less = _letter(high)
+    if letter is None:
+        return
+    for entry in parts(body):
+        if entry.head != "entry" or entry.args[0].head != "name":
+            continue
+        name = str(entry.args[0].value)
+        shape = shapes.get(name, ())
+        if len(shape) > len(entry.args) - 1:
+            shape = tuple(n for n in shape if n != 1)
+        for axis, item in enumerate(entry.args[1:]):
+            if item.head == "index" and item.value == node.value and axis < len(shape):
+                origin = counting.of(name, axis)
+                if not less and low.value in (0, 1):
+                    yield letter, shape[axis] + origin - 1
+                elif less and origin == 0 and low.value == 0:
+                    yield letter, shape[axis]
+
+
+def _letter(high: Node) -> tuple[str | None, int]:
+    """The letter of a limit m or m - 1."""
+    if high.head == "size":
+        return high.value, 0
+    if high.head == "add" and len(high.args) == 2 and high.args[0].head == "size" and high.args[1].head == "neg":
+        one = high.args[1].args[0]
+        if one.head == "number" and one.value == 1:
+            return high.args[0].value, 1
+    return None, 0
+
+
+def _entries(document: Document) -> Iterator[tuple[Node, Mapping[str, int | None]]]:
+    """Each entry of a name, with the lowest values of the indices around it."""
+    stack: list[tuple[Node, dict[str, int | None]]] = [(line.body, {}) for line in document.lines]
+    while stack:
+        node, lows = stack.pop()
+        if node.head in ("sum", "prod"):
+            low = node.args[1] if len(node.args) > 1 else None
+            value = int(low.value) if low is not None and low.head == "number" else None
+            lows = {**lows, node.value: value}
+        if node.head == "entry" and node.args[0].head == "name":
+            yield node, lows
+        stack.extend((a, lows) for a in node.args)
+
+
+def _least(item: Node, lows: Mapping[str, int | None]) -> int | None:
+    """The smallest value of an index expression, if it is known."""
+    match item.head:
+        case "number":
+            return int(item.value)
+        case "index":
+            return lows.get(item.value)
+        case "neg" if item.args[0].head == "number":
+            return -int(item.args[0].value)
+        case "add" | "mul":
+            values = [_least(x, lows) for x in item.args]
+            known = [v for v in values if v is not None]
+            if len(known) < len(values):
+                return None
+            total = known[0]
+            for v in known[1:]:
+                total = total + v if item.head == "add" else total * v
+            return total
+    return None
