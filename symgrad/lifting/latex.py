@@ -27,7 +27,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.branches import given as given_value
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.functions import Run
-from symgrad.lifting.latex_equations import equations
+from symgrad.lifting.latex_equations import Equation, equations
 from symgrad.lifting.latex_meaning import Meaning
 from symgrad.lifting.latex_names import place
 from symgrad.lifting.latex_plain import plain_text
@@ -57,7 +57,7 @@ class Latex:
     (``\frac{\partial f}{\partial u_{k,s}} = ...``, ``\nabla_w f = ...``, ``f'(x) = ...``), whose free indices are the
     axes of the result in order.  It may be left out.  Several equations, one to a row, define names for those that
     follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from ``shapes``:
-    ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``names`` maps names of the formula to the model's:
+    ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``rename`` maps names of the formula to the model's:
     ``{"u": "linear1.weight"}``.
 
     Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``, ``A^{-1}``,
@@ -72,9 +72,10 @@ class Latex:
 
     text: str
     shapes: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
-    renamed: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     model: Any = field(default=None, kw_only=True, repr=False)
     only: str | None = field(default=None, kw_only=True, repr=False)
+    keyed: bool = field(default=False, kw_only=True, repr=False)
 
     is_formula = True
     library = "math"
@@ -87,29 +88,32 @@ class Latex:
                 raise BadInput(
                     f"shapes[{name!r}] is {shape!r}.", instead="Give a size or a letter for each axis: ('m', 'd')."
                 )
-        _ = self.document
+        _ = self.equations
 
     def __str__(self) -> str:
         return self.text
 
     # -------------------------------------------------------------------------------- what it says
     @functools.cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations as they stand."""
+        known = self.known
+        if known is not None and isinstance(self.model, Latex):
+            known |= self.model.defined
+        return equations(self.text, known)
+
+    @functools.cached_property
     def document(self) -> Document:
         """The equations with every symbol resolved."""
-        known = self.known
         beside = self.model.document if isinstance(self.model, Latex) else None
-        if beside is not None and known is not None:
-            known |= {d.name for d in beside.definitions if d.name is not None}
-        found = equations(self.text, known)
-        inputs = self.known
-        return resolve(self.text, found, inputs, self.shapes, beside)
+        return resolve(self.text, self.equations, self.known, self.shapes, beside)
 
     @property
     def known(self) -> frozenset[str] | None:
         """The names that the model has, as this formula calls them; None where there is no model."""
         if self.model is None:
             return None
-        back = {outside: own for own, outside in self.renamed.items()}
+        back = {outside: own for own, outside in self.rename.items()}
         names = {back.get(n, n) for n in self.model.names}
         return frozenset(names | {n.replace(".", "_") for n in names})
 
@@ -132,48 +136,85 @@ class Latex:
         return line
 
     @property
-    def claims(self) -> tuple[Claim, ...]:
-        return self.document.claims
+    def final(self) -> dict[str, Claim]:
+        """The derivatives of what is differentiated last, by the input that each is for."""
+        claims = self.document.claims
+        return {
+            self.rename.get(c.wrt[0], c.wrt[0]): c
+            for c in claims
+            if c.of == claims[-1].of and c.wrt and c.wrt[0] not in self.defined
+        }
 
     @property
     def key(self) -> str:
         """The name of the result: what a derivative is taken with respect to."""
         line = self.line
-        if isinstance(line, Claim) and line.wrt:
-            return self.renamed.get(line.wrt[0], line.wrt[0])
+        if self.keyed and isinstance(line, Claim) and line.wrt:
+            return self.rename.get(line.wrt[0], line.wrt[0])
         return "value"
 
     @property
     def names(self) -> tuple[str, ...]:
         """The inputs, sorted."""
-        return tuple(sorted(self.renamed.get(n, n) for n in self.document.names))
+        for slope in self.document.open:
+            raise BadInput(
+                f"the formula uses {slope.value}, and no row says what it is.",
+                where=place(self.text, slope.span),
+                instead="Add a row with its value before this one, or write it out.",
+            )
+        return tuple(sorted(self.rename.get(n, n) for n in self.document.names))
 
     @property
     def required(self) -> tuple[str, ...]:
         return self.names
 
-    def beside(self, model: Any) -> Latex:
-        """This formula as one about ``model``, whose names, sizes and definitions it may use.
+    def beside(self, model: Any, *, order: int = 1, key: str | None = None) -> Latex:
+        """This formula as a derivative of ``model``, whose names, sizes and definitions it may use.
 
         Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about
-        something else.
+        something else: another function, another order, another input than ``key``.
         """
-        made = replace(self, model=model)
+        made = replace(self, model=model, keyed=True)
         line = made.line
-        if isinstance(line, Claim) and isinstance(model, Latex):
-            output = model.document.output
-            if output is not None and line.of != output:
-                raise BadInput(
-                    f"the left side is a derivative of {line.of}, and the model is {output}.",
-                    where=place(self.text, line.span),
-                    instead=f"Write \\partial {output}, or rename the model.",
-                )
+        if not isinstance(line, Claim):
+            return made
+        where = place(self.text, line.span)
+        output = model.document.output if isinstance(model, Latex) else None
+        if output is not None and line.of != output:
+            raise BadInput(
+                f"the left side is a derivative of {line.of}, and the model is {output}.",
+                where=where,
+                instead=f"Write \\partial {output}, or rename the model.",
+            )
+        if line.order != order:
+            raise BadInput(
+                f"the left side is a derivative of order {line.order}, and order is {order}.",
+                where=where,
+                instead=f"Pass order={line.order}.",
+            )
+        if len(set(line.wrt)) > 1:
+            raise BadInput(
+                f"the left side mixes {' and '.join(line.wrt)}.",
+                where=where,
+                instead="Hessians are of one input; for mixed ones verify the derivative of the first derivative.",
+            )
+        if key is not None and made.key not in ("value", key):
+            raise BadInput(
+                f"the formula for {key!r} has a left side about {made.key!r}.",
+                where=where,
+                instead=f"Pass it as {{{made.key!r}: ...}}, or mend the left side.",
+            )
         return made
+
+    @property
+    def defined(self) -> frozenset[str]:
+        """The names that rows define."""
+        return frozenset(d.name for d in self.document.definitions if d.name is not None)
 
     # -------------------------------------------------------------------------------- running it
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         """The Program of the formula at ``point``, and its values there."""
-        own = {inner: self.renamed.get(inner, inner) for inner in self.document.names}
+        own = {inner: self.rename.get(inner, inner) for inner in self.document.names}
         kinds = dtypes if isinstance(dtypes, str) else {n: dtypes.get(n, "float64") for n in self.names}
         dtype = kinds if isinstance(kinds, str) else (promote(*kinds.values()) if kinds else "float64")
         for inner, outer in own.items():
@@ -208,7 +249,7 @@ class _Writer:
         if isinstance(latex.model, Latex):
             self.documents.append(latex.model.document)
         if latex.model is not None:
-            back = {o: n for n, o in latex.renamed.items()}
+            back = {o: n for n, o in latex.rename.items()}
             self.model_shapes |= {back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values}
         self.outside = outside
 

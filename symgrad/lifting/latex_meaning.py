@@ -168,7 +168,7 @@ class Meaning:
                 return a.scalar(sp.pi)
             case "e":
                 return a.scalar(sp.E)
-            case "name":
+            case "name" | "slope":
                 return self.name(node)
             case "index":
                 return a.scalar(scope[node.value])

@@ -59,8 +59,8 @@ def _written(node: Node) -> tuple[str, int]:
             return _decimal(value)
         case "decimal":
             return node.value, _ATOM
-        case "name" | "index" | "size" | "constant":
-            return str(node.value).replace("/", "_") if node.head == "name" else str(node.value), _ATOM
+        case "name" | "index" | "size" | "constant" | "slope":
+            return str(node.value), _ATOM
         case "e":
             return "exp(1)", _ATOM
         case "identity" | "ones" | "zeros":

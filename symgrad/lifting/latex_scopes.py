@@ -55,6 +55,7 @@ class Document:
     sizes: frozenset[str]
     tensors: frozenset[str]
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    open: tuple[Node, ...] = ()  # derivatives that are used and that no row says
 
     @property
     def definitions(self) -> tuple[Definition, ...]:
@@ -112,9 +113,11 @@ class _Resolver:
         self.lets: set[str] = set()
         if beside is not None:
             self.lets = {d.name for d in beside.definitions if d.name is not None}
-        self.slopes: dict[str, str] = {}
+        self.slopes: set[str] = set()
+        self.open: list[Node] = []
         self.binders = {p.value[0] for e in found for s in e.sides for p in parts(s) if p.head in ("sum", "prod")}
-        self.powers_of_e = self.alone_e = False
+        self.plain_names = {n for e in found for side in e.sides for n in self.unbound(e, side)}
+        self.borrowed = False  # whether a name of the model's own rows is used
 
     def fail(
         self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
@@ -145,10 +148,15 @@ class _Resolver:
                 assert equation.left is not None
                 claim = Claim(of, wrt, indices, body, equation.left.value, equation.left.span, others, below)
                 lines.append(claim)
-                self.slopes[claim.key] = claim.key
+                self.slopes.add(claim.key)
         self.same_style()
-        names = tuple(sorted(n for n in self.names if n not in self.lets))
-        return Document(self.text, tuple(lines), names, frozenset(self.sizes), frozenset(self.tensors), self.names)
+        inputs = {n for n in self.names if n not in self.lets}
+        if self.borrowed and self.beside is not None:
+            inputs |= set(self.beside.names)
+            self.names |= {n: self.found[0].span for n in self.beside.names if n not in self.names}
+        names = tuple(sorted(inputs))
+        sizes, tensors = frozenset(self.sizes), frozenset(self.tensors)
+        return Document(self.text, tuple(lines), names, sizes, tensors, self.names, tuple(self.open))
 
     def check(self, name: str, equation: Equation) -> None:
         if name in self.names:
@@ -213,7 +221,7 @@ class _Resolver:
             return False
         if len(w.args) > 1 or (names is not None and self.cased(w.value.base) in names):
             return True
-        return names is None and full not in self.lets
+        return names is None and full not in self.lets and full not in self.plain_names
 
     def cased(self, name: str) -> str:
         """``U`` on the left side for the input u, where there is no other."""
@@ -224,6 +232,18 @@ class _Resolver:
     def once(self, letters: Sequence[str], node: Node) -> None:
         if len(set(letters)) < len(letters):
             self.fail("an index stands twice on the left side.", node.span, "Use a letter for each axis.")
+
+    def unbound(self, e: Equation, side: Node) -> Iterator[str]:
+        """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
+        left = [x for a in (e.left.args if e.left is not None and e.left.head == "derivative" else ()) for x in _indices(a)]
+        stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(left))]
+        while stack:
+            node, scope = stack.pop()
+            if node.head in ("sum", "prod"):
+                scope = scope | {node.value[0]}
+            if node.head == "symbol" and node.args and not {x for i in node.args for x in _letters_in(i)} & scope:
+                yield spelled(node) or node.value.base
+            stack.extend((a, scope) for a in node.args)
 
     def name_of(self, node: Node) -> str:
         full = spelled(node)
@@ -312,13 +332,10 @@ class _Resolver:
     def slope(self, node: Node) -> Node:
         of, *wrt = node.args
         key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}"
+        made = Node("slope", (), node.span, key)
         if key not in self.slopes:
-            self.fail(
-                "a derivative stands in the formula, and no row above says what it is.",
-                node.span,
-                f"Add a row with its value before this one, or write it out.",
-            )
-        return Node("name", (), node.span, key)
+            self.open.append(made)
+        return made
 
     def symbol(self, node: Node, scope: frozenset[str]) -> Node:
         base, items = node.value.base, node.args
@@ -351,7 +368,13 @@ class _Resolver:
             near = close_names(cased, self.known)
             plain = {n.replace(".", "_") for n in self.known}
             if cased not in plain:
-                self.fail(f"{cased!r} is not an input of the model, which has {listed}.", node.span, near or None, UnknownName)
+                self.fail(
+                    f"{cased!r} is not an input of the model, which has {listed}.",
+                    node.span,
+                    near or f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).',
+                    UnknownName,
+                )
+        self.borrowed |= cased in self.lets
         self.names.setdefault(cased, node.span)
         return Node("name", (), node.span, cased)
 
