@@ -173,7 +173,7 @@ class Choices(Parts):
                 braces += 1
             if not self.starts_name(self.token):
                 self.fail("the arguments of a function that is defined are names.", (opening.start, self.token.stop))
-            found.append(self.subscripted(self.bare_name()))
+            found.append(self.subscripted(self.sure_name()))
             for _ in range(braces):
                 if self.token.kind != "close":
                     self.fail("the arguments of a function that is defined are names.", (opening.start, self.token.stop))
@@ -288,7 +288,7 @@ class Choices(Parts):
                 self.at += braces
                 if not self.starts_name(self.token):
                     self.fail("\\nabla_ needs a name.", (start.start, self.token.stop), "Write \\nabla_w f.")
-                wrt.append(self.subscripted(self.bare_name()) if braces else self.bare_name())
+                wrt.append(self.subscripted(self.sure_name()) if braces else self.sure_name())
                 if braces and self.token.kind != "close":
                     self.fail("\\nabla_ needs one name.", (start.start, self.token.stop), "Write \\nabla_w f.")
                 self.at += braces

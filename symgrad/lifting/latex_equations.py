@@ -105,7 +105,7 @@ def _alone(pieces: list[list[list[Token]]]) -> frozenset[str]:
     found = set()
     for sides in pieces:
         for side in sides:
-            for here, following in zip(side, [*side[1:], None], strict=True):
+            for here, following in zip(side, [*side[1:], None], strict=False):
                 text = following.text if following is not None else ""
                 if here.text in ("\\sigma", "\\Gamma") and text not in ("(", "[", "\\{", "_", "'"):
                     found.add(here.text[1:])

@@ -93,11 +93,30 @@ class Parser(Choices):
                 (last.span[0], token.stop),
                 "Write it first, 2x, or with a sign, x \\cdot 2; a subscript is x_2 and a power x^2.",
             )
+        if token.text in ("(", "[") and last.head == "pow" and last.args[0].head == "symbol":
+            self.raised_call(last)
         pipes = [f for f in factors if f.head == "abs" and f.value != "sided"]
         if token.text == "|" and not token.side and pipes and last.head != "abs":
             self.fail(
                 "it is not clear which | opens and which closes.", (pipes[0].span[0], token.stop), "Write \\left| ... \\right|."
             )
+
+    def raised_call(self, last: Node) -> None:
+        """Refuse ``f^2(x)``, which may be a square of a function's value."""
+        name = last.args[0]
+        base = name.value.base
+        if self.known is not None and (spelled(name) in self.known or base in self.known):
+            return
+        mark, inner = self.at, self.fenced(commas=True)
+        if base in LIKE_FUNCTIONS or base == "Gamma" or inner.head in ("symbol", "several"):
+            shown = self.text[slice(*last.span)]
+            self.fail(
+                f"{shown}(...) reads as the power of a function.",
+                (last.span[0], inner.span[1]),
+                f"For the product write {shown} \\cdot (...), for the power ({name.value.shown}(...))^n.",
+                UnknownOperation,
+            )
+        self.at = mark
 
     def starts_factor(self, token: Token) -> bool:
         if token.kind in ("letter", "number", "open"):

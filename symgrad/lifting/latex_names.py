@@ -197,7 +197,7 @@ class Cursor:
                 self.fail(f"\\{word} stands over one name.", (opening.start, self.token.stop))
             self.at += 1
         elif self.starts_name(self.token):
-            inner = self.bare_name()
+            inner = self.sure_name()
         else:
             self.fail(f"\\{word} stands over a name.", self.token.span)
         self.depth -= 1
@@ -206,9 +206,16 @@ class Cursor:
         style = "bold" if not ACCENTS[word] else name.style
         return Node("symbol", inner.args, span, Name(name.base + ACCENTS[word], style, self.text[slice(*span)]))
 
+    def sure_name(self) -> Node:
+        """A name, where a number in a font would be none."""
+        node = self.bare_name()
+        if node.head != "symbol":
+            self.fail("this is no name.", node.span)
+        return node
+
     def scripted_name(self) -> Node:
         """A name with its subscript."""
-        name = self.bare_name()
+        name = self.sure_name()
         if self.token.text == "_" and self.token.kind == "sign":
             self.at += 1
             return Node("symbol", self.subscript(), (name.span[0], self.before.stop), name.value)
@@ -226,7 +233,7 @@ class Cursor:
             if self.token.kind == "number":
                 return self.styled_number(start, style)
             self.deeper()
-            inner = self.bare_name()
+            inner = self.sure_name()
             self.depth -= 1
             base = inner.value.base
             return Node("symbol", (), (start.start, inner.span[1]), Name(base, style or inner.value.style, base))

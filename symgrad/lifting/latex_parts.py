@@ -34,7 +34,7 @@ class Parts(Cursor):
         self.fences: list[str] = []
         self.commas = False
 
-    def product(self) -> Node:
+    def term(self) -> Node:
         raise NotImplementedError
 
     def factor(self) -> Node:
@@ -70,7 +70,7 @@ class Parts(Cursor):
     # -------------------------------------------------------------------------------- scripts
     def subscripted(self, node: Node) -> Node:
         """A name with its primes and its subscript."""
-        while True:
+        while node.head == "symbol":
             if self.token.text == "_" and self.token.kind == "sign":
                 if node.args:
                     self.fail("two subscripts stand on one name.", (node.span[0], self.token.stop), "Write x_{i,j}.")
@@ -80,7 +80,8 @@ class Parts(Cursor):
                 self.at += 1
                 node = self.primed(node)
             else:
-                return node
+                break
+        return node
 
     def primed(self, node: Node) -> Node:
         name = Name(f"{node.value.base}_prime", node.value.style, f"{node.value.shown}'")
@@ -135,9 +136,7 @@ class Parts(Cursor):
             if base.args:
                 self.fail("two subscripts stand on one name.", span, "Write x_{i,j}.")
             inner = Node("symbol", items, base.span, base.value)
-            if node.head == "transpose":
-                return Node("entry", (inner, *items), span) if False else Node("transpose", (inner,), span, node.value)
-            return Node("pow", (inner, *node.args[1:]), span)
+            return Node(node.head, (inner, *node.args[1:]), span, node.value)
         return Node("entry", (node, *items), span)
 
     def superscript(self, node: Node) -> Node:
@@ -146,8 +145,9 @@ class Parts(Cursor):
         braces = self.token.kind == "open"
         span = (node.span[0], inside[-1].stop + braces if inside else self.token.stop)
         end = self.at + len(inside) + 2 * braces
-        if node.head == "symbol" and len(texts) > 2 and (texts[0], ")" in texts or "]" in texts) in (("(", True), ("[", True)):
-            close = texts.index(")" if texts[0] == "(" else "]")
+        closing = {"(": ")", "[": "]"}.get(texts[0] if texts else "")
+        if node.head == "symbol" and closing in texts[2:]:
+            close = texts.index(closing)
             label, rest = texts[1:close], inside[close + 1 :]
             if all(t.isalnum() or t in "+-" for t in label) and (not rest or is_transposed(rest)):
                 self.at = end
@@ -339,7 +339,7 @@ class Parts(Cursor):
         if (low is None) != (high is None):
             here = (token.start, self.before.stop)
             self.fail(f"{token.text} has only one limit.", here, f"Write {token.text}_{{k=1}}^{{m}}, or {token.text}_k for all.")
-        body = self.product()
+        body = self.term()
         for name in reversed(names):
             span = (token.start, body.span[1])
             limits = () if low is None or high is None else (low, high)
