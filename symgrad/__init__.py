@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from symgrad.custom_functions import verify_function
     from symgrad.errors import SymgradError
     from symgrad.gradients import gradient
-    from symgrad.lifting.latex import Latex
+    from symgrad.lifting.latex.formula import Latex
     from symgrad.lifting.products import jvp, vjp
     from symgrad.ops.scalars import define
     from symgrad.program import Program
@@ -39,7 +39,7 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Latex": "symgrad.lifting.latex",
+    "Latex": "symgrad.lifting.latex.formula",
     "Program": "symgrad.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",

@@ -19,8 +19,8 @@ from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.functions import Function, Run
-from symgrad.lifting.latex import Latex
-from symgrad.lifting.latex_lists import are_equations, derivation, joined
+from symgrad.lifting.latex.formula import Latex
+from symgrad.lifting.latex.lists import are_equations, derivation, joined
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import Steps, are_steps
 from symgrad.lifting.text import Text

@@ -10,10 +10,11 @@ from fractions import Fraction
 from typing import NoReturn
 
 from symgrad.errors import UnknownOperation
-from symgrad.lifting.latex_names import Node, spelled
-from symgrad.lifting.latex_choices import Choices
-from symgrad.lifting.latex_tokens import GREEK, Token
-from symgrad.lifting.latex_words import INSTEAD, LIKE_FUNCTIONS, OPERATORS, WORDS, function
+from symgrad.lifting.latex.choices import Choices
+from symgrad.lifting.latex.cursor import Node, place, spelled
+from symgrad.lifting.latex.tokens import GREEK, Token
+from symgrad.lifting.latex.words import INSTEAD, LIKE_FUNCTIONS, OPERATORS, WORDS, function
+from symgrad.ops.scalars import unknown
 
 __all__ = ["Parser"]
 
@@ -34,10 +35,8 @@ class Parser(Choices):
             sign = self.take()
             if self.token.text in ("+", "-"):
                 self.fail("two signs stand in a row.", (sign.start, self.token.stop), "Write a - (-b).")
-            right = self.product()
-            terms.append(
-                right if sign.text == "+" else Node("neg", (right,), (sign.start, right.span[1]))
-            )
+            right = self.visible(self.product())
+            terms.append(right if sign.text == "+" else Node("neg", (right,), (sign.start, right.span[1])))
         self.depth -= 1
         if len(terms) == 1:
             return terms[0]
@@ -49,7 +48,7 @@ class Parser(Choices):
             self.at += 1
             if self.token.text in ("+", "-"):
                 self.fail("two signs stand in a row.", (token.start, self.token.stop), "Write a - (-b).")
-            inner = self.product()
+            inner = self.visible(self.product())
             return Node("neg", (inner,), (token.start, inner.span[1])) if token.text == "-" else inner
         return self.product()
 
@@ -76,6 +75,8 @@ class Parser(Choices):
                 break
         if len(factors) == 1:
             return factors[0]
+        for factor in factors:
+            self.visible(factor)
         return Node("mul", tuple(factors), (factors[0].span[0], factors[-1].span[1]), tuple(operators))
 
     def juxtaposed(self, token: Token, factors: list[Node], operators: list[str]) -> None:
@@ -98,7 +99,9 @@ class Parser(Choices):
         pipes = [f for f in factors if f.head == "abs" and f.value != "sided"]
         if token.text == "|" and not token.side and pipes and last.head != "abs":
             self.fail(
-                "it is not clear which | opens and which closes.", (pipes[0].span[0], token.stop), "Write \\left| ... \\right|."
+                "it is not clear which | opens and which closes.",
+                (pipes[0].span[0], token.stop),
+                "Write \\left| ... \\right|.",
             )
 
     def raised_call(self, last: Node) -> None:
@@ -134,9 +137,9 @@ class Parser(Choices):
             or self.starts_name(token)
             or function(token.text[1:], macro=True) is not None
             or token.text in ("\\partial", "\\nabla")
-            or token.text not in INSTEAD
+            or (token.text not in INSTEAD
             and token.text not in OPERATORS
-            and token.text not in _STOPS
+            and token.text not in _STOPS)
         )
 
     # -------------------------------------------------------------------------------- factors
@@ -208,7 +211,9 @@ class Parser(Choices):
         ending = next((w for w in sorted(WORDS, key=len, reverse=True) if word.endswith(w)), None)
         if opens and ending is not None:
             start = word.removesuffix(ending)
-            self.fail(f"{word}(...) holds the function {ending}, or is a product.", span, f"Write {start} \\{ending}(...).")
+            self.fail(
+                f"{word}(...) holds the function {ending}, or is a product.", span, f"Write {start} \\{ending}(...)."
+            )
         if opens and (len(word) > 2 or function(word) is not None):
             self.fail(
                 f"{word}(...) is a product of {len(word)} letters in LaTeX, and looks like a function.",
@@ -230,6 +235,8 @@ class Parser(Choices):
         node = self.bare_name()
         if node.head != "symbol":
             return self.indicator(node) if node.head == "ones" else node
+        if node.value.base == "I" and node.value.style == "blackboard" and self.token.text in ("(", "[", "_"):
+            return self.indicator(node)
         node = self.subscripted(node)
         if self.token.text in ("(", "[", "\\{") and self.token.kind == "sign":
             return self.before_parenthesis(node)
@@ -240,6 +247,10 @@ class Parser(Choices):
         if self.known is not None and (full in self.known or base in self.known):
             return node
         letter = node.value.shown or base
+        if letter == base and len(base) > 1:
+            raise unknown(base, place(self.text, node.span))
+        if node.value.style == "blackboard" or (base in ("E", "P") and self.token.text == "["):
+            self.fail(f"{letter} with brackets is an expectation or a probability.", node.span, "Write out its value.")
         if base in ("sigma", "Gamma") and not node.args and not node.value.style:
             if base in self.alone:
                 self.fail(
@@ -250,8 +261,8 @@ class Parser(Choices):
                     else f"For a product write {letter} \\cdot (...); the function is \\operatorname{{gamma}}.",
                 )
             return self.call("sigmoid" if base == "sigma" else "gamma", 0, node.span)
-        if base in ("sigma_prime",) and not node.args:
-            return self.call("sigmoid'", 0, node.span)
+        if base.replace("_prime", "") == "sigma" and not node.args:
+            return self.call("sigmoid" + "'" * base.count("_prime"), 0, node.span)
         if base in LIKE_FUNCTIONS or base.endswith("_prime"):
             self.fail(
                 f"{letter}(...) reads as a function, and which one is not known.",
@@ -305,6 +316,7 @@ class Parser(Choices):
         self.fences.pop()
         self.commas = outside
         span = (opening.start, closing.stop)
+        self.fence = span
         if opening.text == "\\langle":
             if len(items) != 2:
                 self.fail("an inner product has two sides.", span, "Write \\langle x, y \\rangle.")
@@ -347,6 +359,8 @@ class Parser(Choices):
         kind = "2"
         if self.token.text == "_":
             self.at += 1
+            if self.token.text == "\\infty":
+                self.fail("the largest entry is not read.", (span[0], self.token.stop), "Norms are 1, 2 and F.")
             (item, *_) = self.subscript()
             kind = str(item.value.base if item.head == "symbol" else item.value)
             if kind not in ("1", "2", "F"):
@@ -370,9 +384,13 @@ class Parser(Choices):
         if token.text in (")", "]", "\\}", "\\rangle") and not self.fences:
             self.fail("this parenthesis was never opened.", token.span)
         if token.kind == "close":
-            self.fail("a brace closes where something is missing.", (before.start if before else token.start, token.stop))
+            self.fail(
+                "a brace closes where something is missing.", (before.start if before else token.start, token.stop)
+            )
         if token.kind == "macro" and token.text not in INSTEAD and token.text not in OPERATORS:
             self.unexpected()
+        if before is not None and before.text == token.text == "*":
+            self.fail("** is no power in LaTeX.", (before.start, token.stop), "Write x^{2}.")
         if before is not None:
             self.fail(f"something is missing between {before.text!r} and {token.text!r}.", (before.start, token.stop))
         self.fail(f"a formula cannot begin with {token.text!r}.", token.span)
@@ -401,4 +419,6 @@ class Parser(Choices):
 
 
 _CONNECTING = frozenset("if for when otherwise else and or".split())
-_STOPS = frozenset("\\rangle \\\\ \\lt \\gt \\le \\leq \\leqslant \\ge \\geq \\geqslant \\ne \\neq \\land \\lor \\end{cases}".split())
+_STOPS = frozenset(
+    "\\rangle \\\\ \\lt \\gt \\le \\leq \\leqslant \\ge \\geq \\geqslant \\ne \\neq \\land \\lor \\end{cases}".split()
+)

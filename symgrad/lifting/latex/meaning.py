@@ -9,9 +9,9 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, UnknownOperation, WrongShape
-from symgrad.lifting.latex_names import Node, place
-from symgrad.lifting.latex_scopes import Claim, Definition, parts
-from symgrad.lifting.latex_values import Algebra, Trouble, Value
+from symgrad.lifting.latex.cursor import Node, place
+from symgrad.lifting.latex.document import Claim, Definition, parts
+from symgrad.lifting.latex.values import Algebra, Trouble, Value
 from symgrad.lifting.words import applied, resolve
 
 __all__ = ["Meaning", "Origins", "Reading"]
@@ -394,7 +394,9 @@ class Meaning:
         head, extra, _, most = found
         if name in _WHOLE:
             self.refuse_whole(values[0], node, name)
-        if head == "polygamma" or (head not in ("maximum", "minimum") and most is not None and len(values) < most and name != "log"):
+        if head == "polygamma" or (
+            head not in ("maximum", "minimum") and most is not None and len(values) < most and name != "log"
+        ):
             self.fail(f"{name} is not read in LaTeX.", node, "Write it out.", UnknownOperation)
         if not primes:
             return a.map(lambda *x: applied(head, extra, x), values, f"{name}")
@@ -470,5 +472,3 @@ def _is_whole(e: Any) -> bool:
 
 def _real_root(x: Any, order: int) -> Any:
     return sp.sign(x) * sp.Abs(x) ** sp.Rational(1, order)
-
-

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from symgrad.lifting.latex_names import Node
-from symgrad.lifting.latex_parts import Parts
-from symgrad.lifting.latex_words import RELATIONS
+from symgrad.lifting.latex.cursor import Node
+from symgrad.lifting.latex.parts import Parts
+from symgrad.lifting.latex.words import RELATIONS
 
 __all__ = ["Choices"]
 
@@ -57,11 +57,16 @@ class Choices(Parts):
         if below:
             self.at += 1
         if not self.compares():
+            if ones.head == "symbol":
+                self.at -= below
+                return self.subscripted(ones)
             if below:
                 self.subscript()  # the length, which the other tensors tell too
                 return Node("ones", (), (ones.span[0], self.before.stop))
             if self.token.text in ("(", "["):
-                self.fail("an indicator needs a condition.", (ones.span[0], self.token.stop), "Write \\mathbb{1}[x > 0].")
+                self.fail(
+                    "an indicator needs a condition.", (ones.span[0], self.token.stop), "Write \\mathbb{1}[x > 0]."
+                )
             return ones
         closing = []
         while self.token.kind == "open" or self.token.text in ("(", "[", "\\{"):
@@ -135,6 +140,7 @@ class Choices(Parts):
 
     def sign_at(self, k: int) -> int:
         """How many tokens at ``k`` are the sign of a differential, 0 for none."""
+
         def text(j: int) -> str:
             return self.tokens[min(j, len(self.tokens) - 1)].text
 
@@ -176,7 +182,9 @@ class Choices(Parts):
             found.append(self.subscripted(self.sure_name()))
             for _ in range(braces):
                 if self.token.kind != "close":
-                    self.fail("the arguments of a function that is defined are names.", (opening.start, self.token.stop))
+                    self.fail(
+                        "the arguments of a function that is defined are names.", (opening.start, self.token.stop)
+                    )
                 self.at += 1
             if self.token.text not in (",", ";", "|", "\\mid"):
                 break
@@ -246,12 +254,18 @@ class Choices(Parts):
             end = self.at + 1
             if self.starts_name(self.token) and self.peek().text == "_":
                 end = self.at + 2 + (len(self.exponent_at(self.at + 2)))
-            if self.tokens[min(end, len(self.tokens) - 1)].text != "/" or not self.sign_at(min(end + 1, len(self.tokens) - 1)):
+            if self.tokens[min(end, len(self.tokens) - 1)].text != "/" or not self.sign_at(
+                min(end + 1, len(self.tokens) - 1)
+            ):
                 self.at = mark
                 return None
         of = self.differentiated()
         if self.token.text != "/":
-            self.fail("this derivative is not read.", (start.start, self.token.stop), "Write \\frac{\\partial f}{\\partial x}.")
+            self.fail(
+                "this derivative is not read.",
+                (start.start, self.token.stop),
+                "Write \\frac{\\partial f}{\\partial x}.",
+            )
         self.at += 1
         size = self.sign_at(self.at)
         if not size:

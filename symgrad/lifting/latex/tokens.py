@@ -33,7 +33,7 @@ _OTHER_NAME = {
     "}": "\\}",
 }
 _FIXED_SIDE = {"lvert": "l", "rvert": "r", "lVert": "l", "rVert": "r"}
-_WITH_ARGUMENT = frozenset("label tag tag* hspace hspace* vspace vspace* phantom hphantom vphantom color".split())
+_WITH_ARGUMENT = frozenset("label tag hspace vspace phantom hphantom vphantom color".split())
 _AROUND = frozenset(
     "aligned align align* equation equation* gather gather* gathered split eqnarray eqnarray* multline multline* "
     "displaymath math alignat alignat*".split()
@@ -96,7 +96,7 @@ class Token:
 _PIECE = re.compile(
     r"(?P<space>\s+|~|%[^\n]*|\$+)"
     r"|(?P<row>\\\\(?:\s*\[[^\]]*\])?|\\newline\b)"
-    r"|(?P<macro>\\(?:[A-Za-z]+\*?|.))"
+    r"|(?P<macro>\\(?:[A-Za-z]+|.))"
     r"|(?P<number>\d+(?:\.\d+)?|\.\d+)"
     r"|(?P<letter>[A-Za-z])"
     r"|(?P<open>\{)|(?P<close>\})"
@@ -133,6 +133,7 @@ def tokens(text: str) -> list[Token]:
                     side = ""
                 continue
             if name in _WITH_ARGUMENT:
+                at += text.startswith("*", at)
                 at = _argument(text, at)[1]
                 continue
             if name in _TEXT:

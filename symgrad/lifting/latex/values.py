@@ -163,9 +163,7 @@ class Algebra:
                     return self.dot(a, b)
                 if a.shape == (1,) or b.shape == (1,):
                     return self.times(self.number(a), self.number(b), sign)
-                raise Trouble(
-                    "the product of two vectors is not clear.", "Write x^\\top y, x y^\\top or x \\odot y."
-                )
+                raise Trouble("the product of two vectors is not clear.", "Write x^\\top y, x y^\\top or x \\odot y.")
             case 1, True, 1, False:
                 return self.dot(a, b)
             case 1, False, 1, True:
@@ -306,14 +304,18 @@ class Algebra:
         if kind == "1" and len(a.shape) > 1:
             raise Trouble("\\|A\\|_1 of a matrix is two norms.", "Write the sum with indices.")
         if kind == "2" and len(a.shape) == 2 and 1 not in a.shape:
-            raise Trouble("\\|A\\| of a matrix is the spectral norm to some.", "Write \\|A\\|_F for the Frobenius norm.")
+            raise Trouble(
+                "\\|A\\| of a matrix is the spectral norm to some.", "Write \\|A\\|_F for the Frobenius norm."
+            )
         if kind == "1":
             return self.scalar(self.over_all(a, sp.Abs))
         return self.scalar(sp.sqrt(self.over_all(a, lambda x: x**2)))
 
     def softmax(self, a: Value) -> Value:
         if len(a.shape) != 1:
-            raise Trouble(f"the softmax of {a.kind} is not clear.", "It is read of vectors; write the sum with indices.")
+            raise Trouble(
+                f"the softmax of {a.kind} is not clear.", "It is read of vectors; write the sum with indices."
+            )
         (n,) = a.shape
         return Value(a.shape, lambda i: sp.exp(a.at(i)) / self.total(n, lambda k: sp.exp(a.at(k))), a.row, None, True)
 

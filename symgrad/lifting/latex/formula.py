@@ -1,13 +1,4 @@
-"""Formulas in LaTeX, as papers and posts have them.
-
-A parser of our own reads them.  Of those that exist, pylatexenc gives macros and groups but leaves scripts, primes and
-fences as text, which is what a formula is made of; the others (SymPy's two, latex2sympy2_extended) read a formula that
-they do not understand as another one: ``w_y(1-\\tanh x)`` as a call, ``exp(x)`` as a product, a sum's index as a
-variable.  A tool that says whether a formula is right must not guess what it is; so here what has two readings is an
-error with its place, and what was read can be seen in plain form (``Latex.plain``).
-
-text -> tokens -> tree (`latex_grammar`) -> what each symbol is (`latex_scopes`) -> SymPy (`latex_meaning`)
-"""
+"""`Latex`: a formula in LaTeX as one that can be run at a point."""
 
 from __future__ import annotations
 
@@ -27,13 +18,14 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.branches import given as given_value
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.functions import Run
-from symgrad.lifting.latex_equations import Equation, equations
-from symgrad.lifting.latex_meaning import Meaning
-from symgrad.lifting.latex_names import place
-from symgrad.lifting.latex_plain import plain_text
-from symgrad.lifting.latex_scopes import Claim, Definition, Document, parts, resolve
-from symgrad.lifting.latex_sizes import count_from, find_sizes
-from symgrad.lifting.latex_values import Value
+from symgrad.lifting.latex.cursor import place
+from symgrad.lifting.latex.document import Claim, Definition, Document, parts
+from symgrad.lifting.latex.equations import Equation, equations
+from symgrad.lifting.latex.meaning import Meaning
+from symgrad.lifting.latex.plain import plain_text
+from symgrad.lifting.latex.scopes import resolve
+from symgrad.lifting.latex.sizes import count_from, find_sizes
+from symgrad.lifting.latex.values import Value
 from symgrad.program import Program, Source, interpret, promote
 
 __all__ = ["Latex"]
@@ -250,7 +242,9 @@ class _Writer:
             self.documents.append(latex.model.document)
         if latex.model is not None:
             back = {o: n for n, o in latex.rename.items()}
-            self.model_shapes |= {back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values}
+            self.model_shapes |= {
+                back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values
+            }
         self.outside = outside
 
     def program(self) -> Program:

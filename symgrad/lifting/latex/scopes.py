@@ -7,77 +7,14 @@ a sum over k is an entry of w, and ``w_y`` is called w_y.  Names that the model 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
-from symgrad.lifting.latex_equations import Equation
-from symgrad.lifting.latex_names import Node, place, spelled
+from symgrad.lifting.latex.cursor import Node, place, settled, spelled
+from symgrad.lifting.latex.document import Claim, Definition, Document, parts
+from symgrad.lifting.latex.equations import Equation
 
-__all__ = ["Claim", "Definition", "Document", "parts", "resolve"]
-
-
-@dataclass(frozen=True, slots=True)
-class Definition:
-    """``name_{indices} = body``; the name of a formula without a left side is None."""
-
-    name: str | None
-    indices: tuple[str, ...]
-    body: Node
-    others: tuple[Node, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """d ``of`` / d ``wrt`` is ``body``; the indices are the axes in order."""
-
-    of: str
-    wrt: tuple[str, ...]
-    indices: tuple[str, ...]
-    body: Node
-    order: int
-    span: tuple[int, int]
-    others: tuple[Node, ...] = ()
-    below: tuple[tuple[str, ...], ...] = ()  # the indices of each name in wrt
-
-    @property
-    def key(self) -> str:
-        return f"d{self.of}/d{'/d'.join(self.wrt)}"
-
-
-@dataclass(frozen=True)
-class Document:
-    """The equations of one text with every symbol resolved."""
-
-    text: str
-    lines: tuple[Definition | Claim, ...]
-    names: tuple[str, ...]
-    sizes: frozenset[str]
-    tensors: frozenset[str]
-    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    open: tuple[Node, ...] = ()  # derivatives that are used and that no row says
-
-    @property
-    def definitions(self) -> tuple[Definition, ...]:
-        return tuple(line for line in self.lines if isinstance(line, Definition))
-
-    @property
-    def claims(self) -> tuple[Claim, ...]:
-        return tuple(line for line in self.lines if isinstance(line, Claim))
-
-    @property
-    def output(self) -> str | None:
-        """The name of what is defined last."""
-        return self.definitions[-1].name if self.definitions else None
-
-
-def parts(node: Node) -> Iterator[Node]:
-    """A node and all below it."""
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        yield here
-        stack.extend(reversed(here.args))
+__all__ = ["resolve"]
 
 
 def resolve(
@@ -182,14 +119,15 @@ class _Resolver:
         if e.left is None:
             return None, (), None
         below = {x for side in e.sides for x in _letters_below(side)}
+        known = self.known or frozenset()
         if e.left.head == "symbol":
-            letters = _indices(e.left)
-            full = self.name_of(e.left)
-            if letters and ((set(letters) <= below and full not in (self.known or ())) or len(e.left.args) > 1):
+            node = settled(e.left, below.__contains__)
+            letters, full = _indices(node), self.name_of(node)
+            if letters and ((set(letters) <= below and full not in known) or len(node.args) > 1):
                 self.once(letters, e.left)
-                return e.left.value.base, letters, None
+                return node.value.base, letters, None
             return full, (), None
-        of, *wrt = e.left.args
+        of, *wrt = (settled(x, lambda i, x=x: spelled(x) not in known and i in below) for x in e.left.args)
         names: list[str] = []
         indices: list[str] = []
         each: list[tuple[str, ...]] = []
@@ -206,7 +144,11 @@ class _Resolver:
                 each.append(())
         letters, full = _indices(of), self.name_of(of)
         defined = {d for d in (self.beside.definitions if self.beside else ()) if d.name == of.value.base}
-        if letters and full not in self.lets and (set(letters) <= below | set(under) or any(d.indices for d in defined)):
+        if (
+            letters
+            and full not in self.lets
+            and (set(letters) <= below | set(under) or any(d.indices for d in defined))
+        ):
             full = of.value.base
             indices += letters
         indices += under
@@ -235,13 +177,19 @@ class _Resolver:
 
     def unbound(self, e: Equation, side: Node) -> Iterator[str]:
         """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
-        left = [x for a in (e.left.args if e.left is not None and e.left.head == "derivative" else ()) for x in _indices(a)]
+        left = [
+            x for a in (e.left.args if e.left is not None and e.left.head == "derivative" else ()) for x in _indices(a)
+        ]
         stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(left))]
         while stack:
             node, scope = stack.pop()
             if node.head in ("sum", "prod"):
                 scope = scope | {node.value[0]}
-            if node.head == "symbol" and node.args and not {x for i in node.args for x in _letters_in(i)} & scope:
+            if (
+                node.head == "symbol"
+                and (node.args or node.value.label)
+                and not {x for i in (*node.value.label, *node.args) for x in _letters_in(i)} & scope
+            ):
                 yield spelled(node) or node.value.base
             stack.extend((a, scope) for a in node.args)
 
@@ -274,16 +222,13 @@ class _Resolver:
             node, scope = stack.pop()
             if node.head in ("sum", "prod"):
                 scope = scope | {node.value[0]}
-            if node.head == "symbol" and node.args:
+            if node.head == "symbol":
+                node = settled(node, scope.__contains__)
                 letters = {x for item in node.args for x in _letters_in(item)}
-                if letters & scope and not self.is_own_name(node, scope):
+                if letters & scope and spelled(node) not in self.lets:
                     self.tensors.add(node.value.base)
                 continue
             stack.extend((a, scope) for a in node.args)
-
-    def is_own_name(self, node: Node, scope: frozenset[str]) -> bool:
-        full = spelled(node)
-        return full is not None and full in self.lets
 
     # -------------------------------------------------------------------------------- symbols
     def walk(self, node: Node, scope: frozenset[str]) -> Node:
@@ -306,7 +251,7 @@ class _Resolver:
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
-            case "pow" if node.args[0].head == "symbol" and self.is_e(node.args[0], scope):
+            case "pow" if node.args[0].head == "e" or self.is_e(node.args[0], scope):
                 return Node("call", (self.walk(node.args[1], scope),), node.span, ("exp", 0))
             case "transpose" if node.value == "T" and self.is_taken("T", scope):
                 self.fail(
@@ -323,21 +268,23 @@ class _Resolver:
         return Node(node.head, tuple(self.walk(a, scope) for a in node.args), node.span, node.value)
 
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
-        plain = node.value.base == "e" and not node.args and not node.value.style
-        return plain and "e" not in scope and not self.is_taken("e", scope)
+        if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:
+            return False
+        return "e" not in scope and not self.is_taken("e", scope)
 
     def is_taken(self, name: str, scope: frozenset[str]) -> bool:
         return name in scope or name in self.sizes or name in self.lets or name in (self.known or self.arguments)
 
     def slope(self, node: Node) -> Node:
         of, *wrt = node.args
-        key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}"
+        key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}" if wrt else f"∇{self.name_of(of)}"
         made = Node("slope", (), node.span, key)
         if key not in self.slopes:
             self.open.append(made)
         return made
 
     def symbol(self, node: Node, scope: frozenset[str]) -> Node:
+        node = settled(node, scope.__contains__)
         base, items = node.value.base, node.args
         if items:
             return self.with_subscript(node, scope)
@@ -352,6 +299,12 @@ class _Resolver:
                     "e alone is a number to some and a name to others.",
                     node.span,
                     "Write \\mathrm{e} for the number 2.718..., \\exp(x) for a power; another letter for a name.",
+                )
+            if base == "i" and not node.value.style:
+                self.fail(
+                    "i alone is an index that nothing binds, or the imaginary unit.",
+                    node.span,
+                    "Write the sum over i; formulas are read over the real numbers.",
                 )
             if base == "I" and node.value.style in ("bold", "blackboard"):
                 return Node("identity", (), node.span)
@@ -406,6 +359,12 @@ class _Resolver:
                 node.span,
                 "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ...",
             )
+        if (ended := letters & self.binders) and full not in known:
+            self.fail(
+                f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus.",
+                node.span,
+                "Put what is summed in parentheses.",
+            )
         return self.named(full, node, entry=False)
 
     def items(self, item: Node, scope: frozenset[str], whole: Node) -> list[Node]:
@@ -443,7 +402,8 @@ def _letters_in(item: Node) -> Iterable[str]:
 def _letters_below(side: Node) -> Iterator[str]:
     for p in parts(side):
         if p.head in ("symbol", "entry"):
-            for item in p.args[p.head == "entry" :]:
+            label = p.value.label if p.head == "symbol" else ()
+            for item in (*label, *p.args[p.head == "entry" :]):
                 yield from _letters_in(item)
 
 

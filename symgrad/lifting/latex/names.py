@@ -1,165 +1,20 @@
-"""Names in formulas in LaTeX, with their fonts, accents, subscripts and labels; the cursor over tokens."""
+"""Names in formulas in LaTeX, with their fonts, accents and subscripts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from fractions import Fraction
-from typing import Any, NoReturn
+from symgrad.lifting.latex.cursor import Cursor, Name, Node, place
+from symgrad.lifting.latex.tokens import GREEK, Token
+from symgrad.lifting.latex.words import ACCENTS, FONTS, function
+from symgrad.ops.scalars import unknown
 
-from symgrad.errors import BadFormula, SymgradError, caret
-from symgrad.lifting.latex_tokens import GREEK, Token
-from symgrad.lifting.latex_words import ACCENTS, FONTS, function
+__all__ = ["Names"]
 
-__all__ = ["Cursor", "Name", "Node", "place", "spelled"]
-
-_DEPTH = 60
-_SAME = {"varepsilon": "epsilon", "hbar": "hbar", "imath": "i", "jmath": "j"}
+_SAME = {"varepsilon": "epsilon", "imath": "i", "jmath": "j"}
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """One operation of the formula; ``span`` is its place in the text."""
+class Names(Cursor):
+    """Reads names."""
 
-    head: str
-    args: tuple[Node, ...]
-    span: tuple[int, int]
-    value: Any = None
-
-
-@dataclass(frozen=True, slots=True)
-class Name:
-    """What a symbol is called, without its subscript: ``base`` as symgrad writes it, and the font."""
-
-    base: str
-    style: str = ""
-    shown: str = ""
-
-
-def place(text: str, span: tuple[int, int]) -> str:
-    """The line of the text that holds the span, with carets under it."""
-    start = text.rfind("\n", 0, span[0]) + 1
-    stop = text.find("\n", span[0])
-    stop = len(text) if stop < 0 else stop
-    line = text[start:stop]
-    lead = len(line) - len(line.lstrip())
-    first = max(0, span[0] - start - lead)
-    return caret(line.strip().replace("\t", " "), (first, max(first + 1, min(span[1], stop) - start - lead)))
-
-
-def spelled(node: Node) -> str | None:
-    """The name that a symbol has where its subscript is part of it (``w_{hy}`` is w_hy), or None."""
-    parts = [part for item in node.args if (part := _letters(item)) is not None]
-    if len(parts) < len(node.args):
-        return None
-    return "_".join((node.value.base, "".join(parts))) if parts else node.value.base
-
-
-def _letters(item: Node) -> str | None:
-    if item.head == "symbol" and not item.args:
-        return item.value.base
-    if item.head == "word":
-        return "".join(c if c.isalnum() else "_" for c in item.value).strip("_")
-    if item.head == "number" and item.value.denominator == 1:
-        return str(item.value)
-    if item.head == "mul" and not any(item.value):
-        parts = [_letters(x) for x in item.args]
-        return None if None in parts else "".join(p or "" for p in parts)
-    return None
-
-
-class Cursor:
-    """A place in a list of tokens, and the reading of names."""
-
-    def __init__(self, text: str, tokens: list[Token], known: frozenset[str] | None) -> None:
-        self.text, self.tokens, self.known = text, tokens, known
-        self.at = 0
-        self.depth = 0
-
-    # -------------------------------------------------------------------------------- tokens
-    @property
-    def token(self) -> Token:
-        return self.tokens[self.at]
-
-    @property
-    def before(self) -> Token:
-        return self.tokens[self.at - 1]
-
-    def take(self) -> Token:
-        token = self.token
-        if token.kind != "end":
-            self.at += 1
-        return token
-
-    def peek(self, k: int = 1) -> Token:
-        return self.tokens[min(self.at + k, len(self.tokens) - 1)]
-
-    def fail(
-        self,
-        what: str,
-        span: tuple[int, int],
-        instead: str | None = None,
-        kind: type[SymgradError] = BadFormula,
-    ) -> NoReturn:
-        raise kind(what, where=place(self.text, span), instead=instead)
-
-    def deeper(self) -> None:
-        self.depth += 1
-        if self.depth > _DEPTH:
-            self.fail(f"the formula nests more than {_DEPTH} deep.", self.token.span, "Name its parts, in several rows.")
-
-    # -------------------------------------------------------------------------------- arguments of macros
-    def expression(self) -> Node:
-        raise NotImplementedError
-
-    def argument(self, what: str) -> Node:
-        """The formula in braces after a macro, or the one token that TeX takes without them."""
-        token = self.token
-        if token.kind == "open":
-            return self.braced()
-        if token.kind == "letter" or (token.kind == "macro" and token.text[1:] in GREEK):
-            return self.plain_name()
-        if token.kind == "number":
-            if len(token.text) > 1:
-                self.fail(
-                    f"TeX takes only {token.text[0]!r} of {token.text} after {what}.",
-                    token.span,
-                    f"Write {what}{{{token.text}}}.",
-                )
-            self.at += 1
-            return Node("number", (), token.span, Fraction(token.text))
-        return self.other_argument(what)
-
-    def other_argument(self, what: str) -> Node:
-        self.fail(f"{what} needs braces here.", self.token.span, f"Write {what}{{...}}.")
-
-    def braced(self) -> Node:
-        """``{ formula }``."""
-        opening = self.take()
-        if self.token.kind == "close":
-            self.fail("there is nothing between these braces.", (opening.start, self.token.stop))
-        inner = self.expression()
-        if self.token.kind == "end":
-            self.fail("this brace is never closed.", opening.span)
-        if self.token.kind != "close":
-            self.unexpected()
-        closing = self.take()
-        return Node(inner.head, inner.args, (opening.start, closing.stop), inner.value)
-
-    def unexpected(self) -> NoReturn:
-        raise NotImplementedError
-
-    def digits(self) -> Node | None:
-        """One digit of a number, where TeX takes single tokens: ``\\frac12`` is one half."""
-        token = self.token
-        if token.kind != "number" or len(token.text) != 2 or not token.text.isdigit():
-            return None
-        first = Token("number", token.text[0], token.start, token.start + 1)
-        second = Token("number", token.text[1], token.start + 1, token.stop)
-        self.tokens[self.at : self.at + 1] = [first, second]
-        self.at += 1
-        return Node("number", (), first.span, Fraction(first.text))
-
-    # -------------------------------------------------------------------------------- names
     def starts_name(self, token: Token) -> bool:
         if token.kind in ("letter", "text"):
             return True
@@ -170,7 +25,8 @@ class Cursor:
         """A letter, Greek or not, as TeX takes it: alone."""
         token = self.take()
         base = token.text.removeprefix("\\")
-        return Node("symbol", (), token.span, Name(_SAME.get(base, base), "", token.text))
+        style = "variant" if base == "varepsilon" else ""
+        return Node("symbol", (), token.span, Name(_SAME.get(base, base), style, token.text))
 
     def bare_name(self) -> Node:
         """A name without scripts: a letter, a Greek letter, an accented or styled name, a word."""
@@ -224,9 +80,9 @@ class Cursor:
     def styled(self, word: str) -> Node:
         """``\\mathbf{x}``, ``\\mathrm{loss}``, ``\\operatorname{softmax}``."""
         start = self.take()
-        if self.token.text == "*":
+        if self.token.text == "*" and word == "operatorname":
             self.at += 1
-        style = FONTS.get(word.rstrip("*"), "")
+        style = FONTS.get(word, "")
         if self.token.kind != "open":
             if not self.starts_name(self.token) and self.token.kind != "number":
                 self.fail(f"\\{word} needs a name.", self.token.span, f"Write \\{word}{{x}}.")
@@ -267,6 +123,11 @@ class Cursor:
                 span,
                 f"Write \\mathrm{{{letters}}} for one name, or \\{word} for each letter.",
             )
+        if letters == "d" and word == "mathrm" and self.starts_name(self.token):
+            self.fail("\\mathrm{d} stands for a differential.", span, "For the product write d \\cdot x.")
+        if word == "operatorname" and (self.starts_name(self.token) or self.token.text in ("(", "[", "\\{", "{")):
+            if self.known is None or letters not in self.known:
+                raise unknown(letters, place(self.text, span))
         return self.word(letters, span, style)
 
     def styled_number(self, start: Token, style: str) -> Node:
@@ -283,13 +144,26 @@ class Cursor:
             self.fail("text is not part of a formula.", span, "Leave it out.")
         if clean in ("e", "pi") and not style and self.text[span[0] :].startswith("\\mathrm"):
             return Node("e" if clean == "e" else "symbol", (), span, Name("pi", "", "\\pi"))
-        if " " in letters.strip() or letters.strip().lower() in ("if", "where", "for", "and", "or", "otherwise", "else"):
+        if " " in letters.strip() or letters.strip().lower() in (
+            "if",
+            "where",
+            "for",
+            "and",
+            "or",
+            "otherwise",
+            "else",
+        ):
             self.fail("text is not part of a formula.", span, "Leave it out; conditions stand in \\begin{cases}.")
         return Node("symbol", (), span, Name(clean, style, letters))
 
     def subscript(self) -> tuple[Node, ...]:
         """What stands below a name, after the sign ``_``: items that commas separate."""
         token = self.token
+        if token.kind == "open" and (letters := self.letters_below()) is not None:
+            return (letters,)
+        if token.kind == "macro" and function(token.text[1:], macro=True) is not None:
+            self.at += 1
+            return (Node("word", (), token.span, token.text[1:]),)
         if token.kind == "open":
             self.at += 1
             items: list[Node] = []
@@ -318,28 +192,34 @@ class Cursor:
             return (self.styled_item(),)
         return (self.argument("_"),)
 
+    def letters_below(self) -> Node | None:
+        """``_{hy}``, ``_{max}``, ``_{\\max}``: letters alone, which are no function there."""
+        k, found = self.at + 1, []
+        while self.tokens[k].kind in ("letter", "number"):
+            found.append(self.tokens[k])
+            k += 1
+        if self.tokens[k].kind == "macro" and not found and function(self.tokens[k].text[1:], macro=True):
+            found.append(self.tokens[k])
+            k += 1
+        if (
+            self.tokens[k].kind != "close"
+            or not found
+            or found[0].kind == "number"
+            or (len(found) == 1 == k - self.at - 1
+            and found[0].kind == "letter")
+        ):
+            return None
+        span = (found[0].start, found[-1].stop)
+        self.at = k + 1
+        if found[0].kind == "macro":
+            return Node("word", (), span, found[0].text[1:])
+        if any(t.kind == "number" for t in found):
+            return Node("word", (), span, "".join(t.text for t in found))
+        items = tuple(Node("symbol", (), t.span, Name(t.text, "", t.text)) for t in found)
+        return Node("mul", items, span, ("",) * (len(items) - 1))
+
     def styled_item(self) -> Node:
         inner = self.styled(self.token.text[1:])
         if inner.head != "symbol" or inner.args:
             return inner
         return Node("word", (), inner.span, inner.value.base)
-
-    def function_word(self) -> tuple[str, int] | None:
-        """The function that the next tokens name, and how many tokens that takes."""
-        token = self.token
-        if token.kind == "macro":
-            name = function(token.text[1:], macro=True)
-            if name is not None:
-                return name, 1
-            if token.text.rstrip("*") in ("\\operatorname", "\\mathrm", "\\mathsf", "\\mathit", "\\mathbf"):
-                start = 2 if self.peek().text == "*" else 1
-                if self.peek(start).kind == "open":
-                    k, letters = start + 1, ""
-                    while self.peek(k).kind in ("letter", "number"):
-                        letters += self.peek(k).text
-                        k += 1
-                    if self.peek(k).kind == "close" and len(letters) > 1 and function(letters) is not None:
-                        return str(function(letters)), k + 1
-        if token.kind == "text" and function(token.text) is not None and len(token.text) > 1:
-            return str(function(token.text)), 1
-        return None

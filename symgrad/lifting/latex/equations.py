@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from symgrad.errors import BadFormula
-from symgrad.lifting.latex_grammar import Parser
-from symgrad.lifting.latex_names import Node, place, spelled
-from symgrad.lifting.latex_tokens import Token, tokens
+from symgrad.lifting.latex.cursor import Node, place, spelled
+from symgrad.lifting.latex.grammar import Parser
+from symgrad.lifting.latex.tokens import Token, tokens
 
 __all__ = ["Equation", "equations"]
 
@@ -179,4 +179,3 @@ def _sides(part: list[Token]) -> list[list[Token]]:
         if side and side[-1].text == ":" and side[-1].kind == "sign":
             side.pop()
     return sides
-

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from symgrad.lifting.latex_names import Node
-from symgrad.lifting.latex_scopes import Claim, Definition, Document
+from symgrad.lifting.latex.cursor import Node
+from symgrad.lifting.latex.document import Claim, Definition, Document
 
 __all__ = ["plain", "plain_line", "plain_text"]
 
@@ -66,7 +66,10 @@ def _written(node: Node) -> tuple[str, int]:
         case "identity" | "ones" | "zeros":
             return node.head, _ATOM
         case "entry":
-            return f"{_at(args[0], _ATOM)}[{', '.join(':' if a.head == 'slice' else plain(a) for a in args[1:])}]", _ATOM
+            return (
+                f"{_at(args[0], _ATOM)}[{', '.join(':' if a.head == 'slice' else plain(a) for a in args[1:])}]",
+                _ATOM,
+            )
         case "delta":
             return f"delta[{', '.join(map(plain, args))}]", _ATOM
         case "add":

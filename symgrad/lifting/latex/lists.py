@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from symgrad.lifting.latex import Latex
-from symgrad.lifting.latex_names import Node
-from symgrad.lifting.latex_plain import plain_text
-from symgrad.lifting.latex_scopes import Document, parts
+from symgrad.lifting.latex.cursor import Node
+from symgrad.lifting.latex.document import Document, parts
+from symgrad.lifting.latex.formula import Latex
+from symgrad.lifting.latex.plain import plain_text
 from symgrad.lifting.steps_text import Steps
 
 __all__ = ["are_equations", "derivation", "joined"]
@@ -43,10 +43,12 @@ def derivation(formula: Latex) -> Steps | None:
     if not document.claims or formula.rename:
         return None
     chained = document.definitions or document.open or any(line.others for line in document.lines)
-    chained = chained or any(p.head == "slope" for p in _nodes(document)) 
+    chained = chained or any(p.head == "slope" for p in _nodes(document))
     if not chained or any(map(_is_tensor, _nodes(document))):
         return None
-    if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(d.indices for d in document.definitions):
+    if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(
+        d.indices for d in document.definitions
+    ):
         return None
     return Steps(plain_text(document))
 

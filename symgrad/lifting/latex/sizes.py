@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgrad.errors import WrongShape
-from symgrad.lifting.latex_names import Node, place
-from symgrad.lifting.latex_scopes import Document, parts
+from symgrad.lifting.latex.cursor import Node, place
+from symgrad.lifting.latex.document import Document, parts
 
 __all__ = ["Counting", "count_from", "find_sizes"]
 
@@ -58,7 +58,9 @@ def find_sizes(
         shape = shapes.get(name)
         if shape is None:
             continue
-        if len(shape) != len(letters) or any(isinstance(s, int) and s != n for s, n in zip(letters, shape, strict=True)):
+        if len(shape) != len(letters) or any(
+            isinstance(s, int) and s != n for s, n in zip(letters, shape, strict=True)
+        ):
             raise WrongShape(f"{name} was declared with the shape {tuple(letters)} and is given {list(shape)}.")
         for letter, n in zip(letters, shape, strict=True):
             if isinstance(letter, str) and found.setdefault(letter, n) != n:

@@ -1,0 +1,73 @@
+"""The equations of a text in LaTeX, once every symbol in them is resolved."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from symgrad.lifting.latex.cursor import Node
+
+__all__ = ["Claim", "Definition", "Document", "parts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """``name_{indices} = body``; the name of a formula without a left side is None."""
+
+    name: str | None
+    indices: tuple[str, ...]
+    body: Node
+    others: tuple[Node, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """d ``of`` / d ``wrt`` is ``body``; the indices are the axes in order."""
+
+    of: str
+    wrt: tuple[str, ...]
+    indices: tuple[str, ...]
+    body: Node
+    order: int
+    span: tuple[int, int]
+    others: tuple[Node, ...] = ()
+    below: tuple[tuple[str, ...], ...] = ()  # the indices of each name in wrt
+
+    @property
+    def key(self) -> str:
+        return f"d{self.of}/d{'/d'.join(self.wrt)}"
+
+
+@dataclass(frozen=True)
+class Document:
+    """The equations of one text with every symbol resolved."""
+
+    text: str
+    lines: tuple[Definition | Claim, ...]
+    names: tuple[str, ...]
+    sizes: frozenset[str]
+    tensors: frozenset[str]
+    spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    open: tuple[Node, ...] = ()  # derivatives that are used and that no row says
+
+    @property
+    def definitions(self) -> tuple[Definition, ...]:
+        return tuple(line for line in self.lines if isinstance(line, Definition))
+
+    @property
+    def claims(self) -> tuple[Claim, ...]:
+        return tuple(line for line in self.lines if isinstance(line, Claim))
+
+    @property
+    def output(self) -> str | None:
+        """The name of what is defined last."""
+        return self.definitions[-1].name if self.definitions else None
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """A node and all below it."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        yield here
+        stack.extend(reversed(here.args))
