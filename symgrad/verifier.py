@@ -19,7 +19,7 @@ from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, SymgradError
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
-from symgrad.lifting.formulas import Formula, Several, open_formula, rename
+from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import are_steps
@@ -86,6 +86,8 @@ def verify(
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
     report = _report(problem, findings, formula, claims)
+    told = (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    report = replace(report, notes=(*told, *report.notes))
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)
         report = replace(report, steps=steps, wrong_steps=wrong, notes=(*told, *report.notes))

@@ -26,7 +26,7 @@ from symgrad.lifting.steps_text import Steps, are_steps
 from symgrad.lifting.text import Text
 from symgrad.program import Program, interpret, promote
 
-__all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "rename"]
+__all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "readings", "rename"]
 
 
 class Formula(Protocol):
@@ -265,6 +265,17 @@ def _equations(thing: Latex, beside: Formula | None, order: int, key: str | None
     if beside is not None:
         parts = {name: replace(p.beside(beside, order=order), keyed=False) for name, p in parts.items()}
     return Several(parts)
+
+
+def readings(formula: Formula, what: str) -> tuple[str, ...]:
+    """How formulas in LaTeX were read, for the report."""
+    if isinstance(formula, Latex):
+        lines = formula.shown.splitlines()
+        return (f"{what} was read as {'; '.join(lines)}.",)
+    if isinstance(formula, Several):
+        return tuple(r for part in formula.parts.values() for r in readings(part, what))
+    inner = getattr(formula, "formula", None)
+    return () if inner is None else readings(inner, what)
 
 
 def _function(thing: Callable[..., Any], stops: bool, like: str | None) -> Function:

@@ -115,6 +115,12 @@ class Latex:
         return plain_text(self.document)
 
     @property
+    def shown(self) -> str:
+        """What was read of this formula alone: its own line, and the definitions that it may use."""
+        lines = tuple(x for x in self.document.lines if isinstance(x, Definition) or x is self.line)
+        return plain_text(replace(self.document, lines=lines))
+
+    @property
     def line(self) -> Definition | Claim:
         """The equation that is the formula."""
         claims = [c for c in self.document.claims if self.only in (None, c.key)]
@@ -131,10 +137,11 @@ class Latex:
     def final(self) -> dict[str, Claim]:
         """The derivatives of what is differentiated last, by the input that each is for."""
         claims = self.document.claims
+        inner = self.defined | (self.model.defined if isinstance(self.model, Latex) else frozenset())
         return {
             self.rename.get(c.wrt[0], c.wrt[0]): c
             for c in claims
-            if c.of == claims[-1].of and c.wrt and c.wrt[0] not in self.defined
+            if c.of == claims[-1].of and c.wrt and c.wrt[0] not in inner
         }
 
     @property
@@ -288,7 +295,7 @@ class _Writer:
 
     def steps(self, expression: Expression, reading: Any, sizes: Mapping[str, int], meaning: Meaning) -> Program:
         """The expression's steps over inputs that have the shapes that they are given in."""
-        source = Source(self.latex.text)
+        source = Source(self.latex.shown)
         b = Builder(source=source)
         place_of: dict[str, int] = {}
         for inner, outer in self.own.items():

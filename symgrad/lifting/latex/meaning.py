@@ -74,6 +74,9 @@ class Meaning:
         """The meaning of the line that is asked for."""
         known: dict[str, int] = {}
         if isinstance(line, Claim):
+            outer = line.indices[: len(line.indices) - sum(map(len, line.below))]
+            if line.of in self.values and len(self.values[line.of].shape) == len(outer):
+                known |= {i: n for i, n in zip(outer, self.values[line.of].shape, strict=True) if n is not None}
             for name, below in zip(line.wrt, line.below, strict=False):
                 shape = self.squeezed(self.shapes.get(name, ()), len(below))
                 if len(shape) == len(below):
@@ -141,6 +144,12 @@ class Meaning:
                 list(found.values())[-1],
                 kind=WrongShape,
             )
+        if not found:  # delta_{ij} ties one index to another
+            for node in parts(body):
+                ends = [x.value for x in node.args if x.head == "index"] if node.head == "delta" else []
+                if len(ends) == 2 and index in ends:
+                    other = ends[ends[0] == index]
+                    found |= {n: node for n, _, _ in self.uses(other, body)}
         if not found:
             self.fail(
                 f"the range of the index {index} is not known: it is the index of no tensor here.",

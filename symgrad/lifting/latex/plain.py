@@ -78,7 +78,8 @@ def _written(node: Node) -> tuple[str, int]:
                 text += f" - {_at(a.args[0], _PRODUCT)}" if a.head == "neg" else f" + {_at(a, _PRODUCT)}"
             return text, _SUM
         case "neg":
-            return f"-{_at(args[0], _SIGNED)}", _PRODUCT
+            text = _at(args[0], _PRODUCT)
+            return f"-({text})" if text.startswith("-") else f"-{text}", _PRODUCT
         case "mul":
             return _product(node)
         case "frac":

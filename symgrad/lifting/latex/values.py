@@ -32,7 +32,7 @@ class Value:
     """``at`` gives the entry at some indices; a size that is not known yet (of ones, of the identity) is None.
 
     ``matrix`` is the same as a SymPy matrix expression, where it has one: determinants and inverses need it.
-    ``entrywise`` says that functions of single entries made it, so that a power of it means powers of entries.
+    ``unit`` is c where this is c times the identity.  ``entrywise`` says that functions of single entries made it, so that a power of it means powers of entries.
     """
 
     shape: tuple[Size, ...]
@@ -40,6 +40,7 @@ class Value:
     row: bool = False
     matrix: Any = None
     entrywise: bool = False
+    unit: Any = None
 
     @property
     def kind(self) -> str:
@@ -68,7 +69,7 @@ class Algebra:
         return Value((None,), lambda i: sp.Integer(entry), entrywise=False)
 
     def identity(self) -> Value:
-        return Value((None, None), lambda i, j: sp.KroneckerDelta(i, j), matrix="identity")
+        return Value((None, None), lambda i, j: sp.KroneckerDelta(i, j), unit=sp.Integer(1))
 
     def total(self, n: Size, body: Callable[[Any], Any]) -> Any:
         """The sum of ``body`` over an axis of n entries."""
@@ -126,9 +127,8 @@ class Algebra:
                 )
         shape, row = self.common(values, "the sum")
         matrix = None
-        if len(shape) == 2 and all(v.matrix is not None for v in values):
-            parts = [sp.Identity(shape[0]) if isinstance(v.matrix, str) else v.matrix for v in values]
-            matrix = sp.MatAdd(*parts) if shape[0] is not None else None
+        if len(shape) == 2 and shape[0] is not None and all(v.matrix is not None or v.unit is not None for v in values):
+            matrix = sp.MatAdd(*(v.matrix if v.unit is None else v.unit * sp.Identity(shape[0]) for v in values))
         entrywise = bool(shape) and all(v.entrywise for v in values if v.shape)
         return Value(
             shape, lambda *i: sp.Add(*(v.at(*i) if v.shape else v.at() for v in values)), row, matrix, entrywise
@@ -139,12 +139,9 @@ class Algebra:
 
     def scaled(self, number: Value, a: Value) -> Value:
         c = number.at()
-        matrix = None
-        if a.matrix is not None and not isinstance(a.matrix, str):
-            matrix = sp.MatMul(c, a.matrix)
-        elif isinstance(a.matrix, str) and a.shape[0] is None:
-            return Value(a.shape, lambda *i: c * a.at(*i), a.row, None, False)
-        return replace(a, at=lambda *i: c * a.at(*i), matrix=matrix)
+        matrix = None if a.matrix is None else sp.MatMul(c, a.matrix)
+        unit = None if a.unit is None else c * a.unit
+        return replace(a, at=lambda *i: c * a.at(*i), matrix=matrix, unit=unit)
 
     # -------------------------------------------------------------------------------- products
     def times(self, a: Value, b: Value, sign: str) -> Value:
@@ -179,7 +176,7 @@ class Algebra:
             case 2, _, 2, _:
                 n = self.inner(a.shape[1], b.shape[0], a, b)
                 made = self.through(a, b, n, (a.shape[0], b.shape[1]), lambda k, i, j: a.at(i, k) * b.at(k, j))
-                if a.matrix is None or b.matrix is None or isinstance(a.matrix, str) or isinstance(b.matrix, str):
+                if a.matrix is None or b.matrix is None:
                     return made
                 return replace(made, matrix=sp.MatMul(a.matrix, b.matrix))
             case 1, False, 2, _ if b.shape[0] == 1:
@@ -196,9 +193,9 @@ class Algebra:
     def through(self, a: Value, b: Value, n: Size, shape: Any, body: Callable[..., Any], row: bool = False) -> Value:
         """A sum over the inner axis; the identity is only passed by."""
         for one, other in ((a, b), (b, a)):
-            if isinstance(one.matrix, str):
+            if one.unit is not None:
                 grown = tuple(n if x is None else x for x in other.shape)
-                return replace(other, shape=grown)
+                return self.scaled(self.scalar(one.unit), replace(other, shape=grown))
         return Value(shape, lambda *i: self.total(n, lambda k: body(k, *i)), row)
 
     def dot(self, a: Value, b: Value) -> Value:
@@ -211,8 +208,7 @@ class Algebra:
             raise Trouble(f"a division by {b.kind} is not defined.", "Write A^{-1}, or x \\oslash y for entries.")
         if not a.shape:
             return self.scalar(a.at() / b.at())
-        matrix = sp.MatMul(1 / b.at(), a.matrix) if a.matrix is not None and not isinstance(a.matrix, str) else None
-        return replace(a, at=lambda *i: a.at(*i) / b.at(), matrix=matrix)
+        return self.scaled(self.scalar(1 / b.at()), a)
 
     # -------------------------------------------------------------------------------- matrices
     def transposed(self, a: Value, *, sure: bool) -> Value:
@@ -227,7 +223,7 @@ class Algebra:
             case (_,):
                 return replace(a, row=not a.row)
             case (n, m):
-                matrix = a.matrix if a.matrix is None or isinstance(a.matrix, str) else sp.Transpose(a.matrix)
+                matrix = None if a.matrix is None else sp.Transpose(a.matrix)
                 return replace(a, shape=(m, n), at=lambda i, j: a.at(j, i), matrix=matrix)
         raise Trouble(f"the transpose of {a.kind} is not defined.")
 
@@ -237,7 +233,7 @@ class Algebra:
         return a.shape[0]
 
     def whole(self, a: Value, what: str) -> Any:
-        if a.matrix is None or isinstance(a.matrix, str):
+        if a.matrix is None:
             raise Trouble(
                 f"{what} is read of sums and products of matrices alone.", "Give the matrix a name of its own."
             )
