@@ -9,10 +9,11 @@ import re
 import numpy as np
 import pytest
 import sympy as sp
+import torch
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from symgrad import Latex, compare, lift
+from symgrad import Latex, compare, lift, verify
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.lifting.formulas import open_formula
 
@@ -193,3 +194,191 @@ def test_the_table(text, plain, exact):
         assert formula.plain == plain
     assert set(formula.names) <= set(AT)
     np.testing.assert_allclose(value_of(text), exact(**AT), rtol=1e-12, atol=1e-14)
+
+
+# ------------------------------------------------------------------------------------------------ the question
+
+F = (
+    r"f(\vec{W},{U}) = \frac{1}{\sqrt{m}} \sum \limits _{k=1} ^{m} "
+    r"\frac{w_k}{(1+exp(-\sum \limits _{s=1} ^{d} u_{k,s} \cdot x_s))}"
+)
+DW = (
+    r"\frac{\partial f}{\partial w_k} = \frac{1}{\sqrt{m}} "
+    r"\frac{1}{(1+exp(-\sum \limits _{s=1} ^{d} u_{k,s} \cdot x_s))}"
+)
+DU = (
+    r"\frac{\partial f}{\partial u_{k,N}} = \frac{1}{\sqrt{m}} \frac{x_N \cdot w_k \cdot "
+    r"exp(-\sum \limits _{s=1} ^{d} u_{k,s} \cdot x_s)}{(1+exp(-\sum \limits _{s=1} ^{d} u_{k,s} \cdot x_s))^2}"
+)
+SHAPES = {"u": (10, 3), "w": (10,), "x": (3,)}
+
+
+class SingleLayerNet(torch.nn.Module):
+    def __init__(self, m=10, d=3):
+        super().__init__()
+        self.m = m
+        self.linear1 = torch.nn.Linear(d, m, bias=False)
+        self.linear2 = torch.nn.Linear(m, 1, bias=False)
+
+    def forward(self, x):
+        return self.linear2(torch.sigmoid(self.linear1(x))).squeeze() / np.sqrt(self.m)
+
+
+def by_hand(u, w, x):
+    tmp0 = np.matmul(u, x)
+    tmp = np.exp(-1 * tmp0)
+    dw = (1 / np.sqrt(10)) / (1 + tmp)
+    tmp2 = (1 + tmp) * (1 + tmp)
+    du = np.outer(w * (1 / np.sqrt(10)) * tmp / tmp2, x)
+    return {"w": dw, "u": du}
+
+
+def test_the_formulas_of_the_question_are_proved():
+    for hand in ([Latex(DW), Latex(DU)], (Latex(DW), Latex(DU)), {"w": Latex(DW), "u": Latex(DU)}):
+        report = verify(Latex(F), hand, at=SHAPES)
+        assert report.verdict == "proved"
+        assert set(report.claims) == {"u", "w"}
+    assert verify(Latex(F), Latex(DU), at=SHAPES).claims.keys() == {"u"}
+    assert "w[k]/(1 + exp(-sum(s=1..d, u[k, s]·x[s])))" in str(verify(Latex(F), Latex(DW), at=SHAPES).notes)
+
+
+def test_the_formula_of_the_question_is_its_numpy_code_and_its_module():
+    assert verify(Latex(F), by_hand, at=SHAPES).verdict == "proved"
+    alone = Latex(DU, shapes={"u": ("m", "d")})
+    assert compare(alone, lambda u, w, x: by_hand(u, w, x)["u"], at=SHAPES).kind in ("proved", "agrees")
+    to_module = {"u": "linear1.weight", "w": "linear2.weight"}
+    net = SingleLayerNet()
+    assert compare(net, Latex(F, rename=to_module), at={"x": (3,)}).kind in ("proved", "agrees")
+    hand = [Latex(t, rename=to_module, shapes={"u": ("m", "d")}) for t in (DW, DU)]
+    report = verify(net, hand, at={"x": (3,)})
+    assert report.verdict == "proved"
+    assert set(report.claims) == {"linear1.weight", "linear2.weight"}
+
+
+WRONG = [
+    (DW, "\\frac{1}{\\sqrt{m}} ", ""),
+    (DW, "exp(-", "exp("),
+    (DU, "x_N \\cdot", ""),
+    (DU, "^2", ""),
+    (DU, "x_N \\cdot w_k", "x_N \\cdot w_N"),
+    (DU, "{\\sqrt{m}}", "{m}"),
+    (DU, "\\frac{x_N", "-\\frac{x_N"),
+    (DU, "u_{k,N}}", "u_{N,k}}"),
+]
+
+
+@pytest.mark.parametrize(("text", "right", "wrong"), WRONG)
+def test_wrong_variants_are_refuted(text, right, wrong):
+    assert right in text
+    changed = text.replace(right, wrong, 1) if right != "^2" else text.replace(right, wrong)
+    try:
+        assert verify(Latex(F), Latex(changed), at=SHAPES).verdict == "refuted"
+    except WrongShape as error:  # w_N: the index runs along 3 of 10 entries
+        assert "N" in str(error)
+
+
+# ------------------------------------------------------------------------------------------------ derivations
+
+SQUARE = {"A": (3, 3), "x": (3,)}
+LAYER = {"W": (3, 2), "x": (2,), "b": (3,), "y": (3,)}
+NET = r"\begin{aligned} z &= Wx + b \\ L &= \tfrac12 \|\sigma(z) - y\|^2 \end{aligned}"
+RIGHT = [
+    (r"f = \|Ax-b\|^2", r"\nabla_x f = 2A^\top(Ax-b)", {"A": (4, 3), "x": (3,), "b": (4,)}),
+    (r"f = \|Ax-b\|^2", r"\frac{\partial f}{\partial A} = 2(Ax-b)x^\top", {"A": (4, 3), "x": (3,), "b": (4,)}),
+    (r"f = x^\top A x", r"\frac{\partial f}{\partial x} = x^\top(A+A^\top)", SQUARE),
+    (r"f = \operatorname{tr}(AXB)", r"\frac{\partial f}{\partial X} = A^\top B^\top", {"A": (2, 3), "X": (3, 4), "B": (4, 2)}),
+    (r"f = \operatorname{tr}(X^{-1}A)", r"\frac{\partial f}{\partial X} = -(X^{-1} A X^{-1})^\top", {"A": (2, 2), "X": (2, 2)}),
+    (r"f = \log\det X", r"\frac{\partial f}{\partial X} = X^{-\top}", {"X": (2, 2)}),
+    (r"s_i = \frac{e^{z_i}}{\sum_j e^{z_j}}", r"\frac{\partial s_i}{\partial z_j} = s_i (\delta_{ij} - s_j)", {"z": (4,)}),
+    (r"y_i = \sum_j W_{ij} x_j", r"\frac{\partial y_i}{\partial W_{jk}} = \delta_{ij} x_k", {"W": (3, 2), "x": (2,)}),
+    (r"y = Wx", r"\frac{\partial y}{\partial x} = W", {"W": (3, 2), "x": (2,)}),
+    (NET, r"\nabla_b L = (\sigma(z) - y) \odot \sigma'(z)", LAYER),
+    (NET, r"\begin{aligned} \delta &= (\sigma(z) - y) \odot \sigma'(z) \\ \frac{\partial L}{\partial W} &= \delta x^\top \\ "
+          r"\frac{\partial L}{\partial b} &= \delta \end{aligned}", LAYER),
+    (r"f(x) = x^3", r"f'(x) = 3x^2", {}),
+    (r"y = x^3", r"\frac{dy}{dx} = 3x^2", {}),
+    (r"y = x^3", r"dy/dx = 3x^2", {}),
+    (r"f = \sum_k b_k", r"\frac{\partial f}{\partial b_k} = 1", {"b": (3,)}),
+    (r"f(U) = \sum_{k,s} u_{k,s}^2", r"\frac{\partial f}{\partial U_{k,s}} = 2u_{k,s}", {"u": (3, 2)}),
+    (r"x^3", r"3x^2", {}),
+]
+
+
+@pytest.mark.parametrize(("model", "hand", "at"), RIGHT, ids=[h[:40] for _, h, _ in RIGHT])
+def test_right_derivatives_are_right_and_twice_them_is_not(model, hand, at):
+    assert verify(Latex(model), Latex(hand), at=at).ok
+    *left, right = re.split(r"(= |&= )(?!.*= )", hand)
+    sign = "" if not left and right[0] == "-" else "-" if right[0] in "123" else "2"
+    wrong = "".join(left) + sign + (right.removeprefix("-") if right[0] == "-" else right)
+    assert verify(Latex(model), Latex(wrong), at=at).verdict == "refuted"
+
+
+def test_second_derivatives():
+    cubes = Latex(r"f(x) = \sum_i x_i^3")
+    hessian = Latex(r"\frac{\partial^2 f}{\partial x_i \partial x_j} = 6 x_i \delta_{ij}")
+    assert verify(cubes, hessian, at={"x": (3,)}, order=2).verdict == "proved"
+    with pytest.raises(BadInput, match="Pass order=2"):
+        verify(cubes, hessian, at={"x": (3,)})
+    assert verify(Latex(r"f(x) = x^3"), Latex(r"f''(x) = 6x"), order=2).verdict == "proved"
+
+
+def test_the_chain_rule_over_tensors():
+    chain = [
+        Latex(r"\frac{\partial L}{\partial z} = (\sigma(z)-y)\odot\sigma'(z)"),
+        Latex(r"\frac{\partial L}{\partial W} = \frac{\partial L}{\partial z} x^\top"),
+        Latex(r"\frac{\partial L}{\partial b} = \frac{\partial L}{\partial z}"),
+    ]
+    report = verify(Latex(NET), chain, at=LAYER)
+    assert report.verdict == "proved"
+    assert set(report.claims) == {"W", "b"}
+
+
+STEPS = r"""\begin{align}
+    h_1 &= \tanh(w_h h_0) \\
+    \frac{\partial h_1}{\partial w_h} &= (1 - h_1^2) h_0 \\
+    h_2 &= \tanh(w_h h_1) \\
+    \frac{\partial h_2}{\partial w_h} &= (1 - h_2^2)\left(h_1 + w_h \frac{\partial h_1}{\partial w_h}\right)
+\end{align}"""
+
+
+def test_a_derivation_is_judged_line_by_line():
+    model = Latex(r"h_2 = \tanh(w_h \tanh(w_h h_0))")
+    assert verify(model, Latex(STEPS)).verdict == "proved"
+    wrong = STEPS.replace("(1 - h_1^2) h_0", "(1 - h_1) h_0")
+    report = verify(model, Latex(wrong))
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("dh_1/dw_h",)
+    assert verify(Latex("y = (x+1)^2"), Latex(r"\frac{dy}{dx} = 2(x+1) = 2x + 2")).verdict == "proved"
+
+
+def test_names_that_the_model_has_decide_what_a_letter_below_is():
+    by_name = verify("w_h*tanh(w_x*x)", Latex(r"\frac{\partial f}{\partial w_h} = \tanh(w_x x)"))
+    assert by_name.verdict == "proved"
+    by_index = verify(
+        lambda w, x: torch.tanh(w @ x).sum(),
+        Latex(r"\frac{\partial f}{\partial w_{ij}} = \left(1 - \tanh^2\left(\sum_k w_{ik} x_k\right)\right) x_j"),
+        at={"w": (3, 2), "x": (2,)},
+    )
+    assert by_index.verdict == "proved"
+    assert verify("sigma*(x + 1)", Latex(r"\frac{\partial g}{\partial x} = \sigma(x + 1) - \sigma x")).verdict == "proved"
+
+
+def test_an_index_above_a_name_is_an_index_where_it_is_bound():
+    assert Latex(r"\sum_{i=1}^{m} x^{(i)}_1").plain == "sum(i=1..m, x[i, 1])"
+    assert Latex(r"W^{(1)} x + b^{(1)}").names == ("W_1", "b_1", "x")
+    assert Latex(r"\sum_{j,k} w^{(2)}_{jk}").names == ("w_2",)
+
+
+def test_sizes_are_found_or_asked_for():
+    at = {"v": np.arange(4.0)}
+    assert Latex(r"\sum_{k=1}^{m} v_k / m").run(at).values["value"] == 1.5
+    with pytest.raises(WrongShape, match="how large n is"):
+        Latex(r"\sum_{k=1}^{n-1} v_k").run(at)
+    assert Latex(r"\sum_{k=1}^{n-1} v_k", shapes={"v": ("n",)}).run(at).values["value"] == 3
+    with pytest.raises(WrongShape, match="the size m is 4 elsewhere, and 3 here"):
+        Latex(r"\sum_{k=1}^{m} v_k + \sum_{k=1}^{m} q_k").run({**at, "q": np.arange(3.0)})
+
+
+def test_lift_says_how_a_formula_was_read():
+    program = lift(Latex(r"f = w^\top x"), at={"w": (3,), "x": (3,)})
+    assert program.steps[-1].source.text == "f = w.T*x"

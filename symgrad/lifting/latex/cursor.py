@@ -7,12 +7,16 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from symgrad.errors import BadFormula, SymgradError, caret
+from symgrad.errors import BadFormula, SymgradError, UnknownOperation, caret
 from symgrad.lifting.latex.tokens import GREEK, Token
 
-__all__ = ["Cursor", "Name", "Node", "place", "settled", "spelled"]
+__all__ = ["Cursor", "Name", "Node", "Undecided", "place", "settled", "spelled"]
 
 _DEPTH = 60
+
+
+class Undecided(UnknownOperation):
+    """A name before a parenthesis: only the model tells whether it is a factor or a function."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from symgrad.lifting.latex.cursor import Node, place, spelled
 from symgrad.lifting.latex.grammar import Parser
 from symgrad.lifting.latex.tokens import Token, tokens
 
-__all__ = ["Equation", "equations"]
+__all__ = ["Equation", "equations", "have_left_sides"]
 
 _EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
 
@@ -47,6 +47,11 @@ def equations(text: str, known: frozenset[str] | None = None) -> tuple[Equation,
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
         found.append(Equation(left, arguments, read, span))
     return tuple(found)
+
+
+def have_left_sides(text: str) -> bool:
+    """Whether each equation of ``text`` has a left side."""
+    return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
 
 
 def _parser(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Parser:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.branches import given as given_value
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.functions import Run
-from symgrad.lifting.latex.cursor import place
+from symgrad.lifting.latex.cursor import Undecided, place
 from symgrad.lifting.latex.document import Claim, Definition, Document, parts
 from symgrad.lifting.latex.equations import Equation, equations
 from symgrad.lifting.latex.meaning import Meaning
@@ -80,7 +81,8 @@ class Latex:
                 raise BadInput(
                     f"shapes[{name!r}] is {shape!r}.", instead="Give a size or a letter for each axis: ('m', 'd')."
                 )
-        _ = self.equations
+        with contextlib.suppress(Undecided):  # the model may decide
+            _ = self.equations
 
     def __str__(self) -> str:
         return self.text

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from symgrad.errors import UnknownOperation
 from symgrad.lifting.latex.choices import Choices
-from symgrad.lifting.latex.cursor import Node, place, spelled
+from symgrad.lifting.latex.cursor import Node, Undecided, place, spelled
 from symgrad.lifting.latex.tokens import GREEK, Token
 from symgrad.lifting.latex.words import INSTEAD, LIKE_FUNCTIONS, OPERATORS, WORDS, function
 from symgrad.ops.scalars import unknown
@@ -117,7 +117,7 @@ class Parser(Choices):
                 f"{shown}(...) reads as the power of a function.",
                 (last.span[0], inner.span[1]),
                 f"For the product write {shown} \\cdot (...), for the power ({name.value.shown}(...))^n.",
-                UnknownOperation,
+                Undecided,
             )
         self.at = mark
 
@@ -259,6 +259,7 @@ class Parser(Choices):
                     f"For a product write {letter} \\cdot (...); the logistic function is \\operatorname{{sigmoid}}."
                     if base == "sigma"
                     else f"For a product write {letter} \\cdot (...); the function is \\operatorname{{gamma}}.",
+                    Undecided,
                 )
             return self.call("sigmoid" if base == "sigma" else "gamma", 0, node.span)
         if base.replace("_prime", "") == "sigma" and not node.args:
@@ -268,7 +269,7 @@ class Parser(Choices):
                 f"{letter}(...) reads as a function, and which one is not known.",
                 (node.span[0], self.token.stop),
                 f"Write out what it is; for a product write {letter} \\cdot (...).",
-                UnknownOperation,
+                Undecided,
             )
         mark = self.at
         inner = self.fenced(commas=True)
@@ -277,14 +278,14 @@ class Parser(Choices):
                 f"{letter}(...) with a comma is a call, and {letter} is not a known function.",
                 (node.span[0], inner.span[1]),
                 "The functions are those of the table, such as \\exp, \\tanh and \\operatorname{softmax}.",
-                UnknownOperation,
+                Undecided,
             )
         if inner.head in ("symbol", "number"):
             self.fail(
                 f"{letter}(...) around one name reads as a call.",
                 (node.span[0], inner.span[1]),
                 f"For the product write {letter} \\cdot {self.text[slice(*inner.span)][1:-1].strip()}.",
-                UnknownOperation,
+                Undecided,
             )
         self.at = mark
         return node

@@ -7,6 +7,7 @@ from typing import Any
 
 from symgrad.lifting.latex.cursor import Node
 from symgrad.lifting.latex.document import Document, parts
+from symgrad.lifting.latex.equations import have_left_sides
 from symgrad.lifting.latex.formula import Latex
 from symgrad.lifting.latex.plain import plain_text
 from symgrad.lifting.steps_text import Steps
@@ -24,7 +25,7 @@ def are_equations(thing: Any) -> bool:
     return (
         isinstance(thing, (list, tuple))
         and bool(thing)
-        and all(isinstance(x, Latex) and all(e.left is not None for e in x.equations) for x in thing)
+        and all(isinstance(x, Latex) and have_left_sides(x.text) for x in thing)
     )
 
 
