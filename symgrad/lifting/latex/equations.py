@@ -146,14 +146,19 @@ def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
 def _rows(found: list[Token]) -> list[list[Token]]:
     rows: list[list[Token]] = [[]]
     depth = 0
-    for token in found[:-1]:
+    for k, token in enumerate(found[:-1]):
         depth += token.text.startswith("\\begin{")
         depth -= token.text.startswith("\\end{")
         if token.kind == "row" and depth <= 0:
             rows.append([])
-        elif not (token.text == "&" and token.kind == "sign" and depth <= 0):
+        elif depth > 0 or token.text != "&" or not (_aligns(found[k + 1]) or not rows[-1] or _aligns(rows[-1][-1])):
             rows[-1].append(token)
     return [row for row in rows if row]
+
+
+def _aligns(token: Token) -> bool:
+    """Whether a row is aligned at this token: ``&`` may stand beside it."""
+    return token.text in _EQUALS or token.text in ("+", "-", ":", "&") or token.kind in ("row", "end", "text")
 
 
 def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:

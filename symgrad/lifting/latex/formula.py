@@ -14,7 +14,7 @@ import sympy as sp
 import torch
 
 from symgrad.building import Builder
-from symgrad.errors import BadInput, UnknownName, WrongShape
+from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.branches import given as given_value
 from symgrad.lifting.expressions import Expression
@@ -310,7 +310,13 @@ class _Writer:
             constants = {f"typed {text}": text for text in meaning.decimals}
         point = {n: v[0] for n, v in self.values.items()} | {n: float(text) for n, text in constants.items()}
         point |= {n: n_ for n, n_ in sizes.items() if n in expression.sizes}
-        inner = expression.run(point | {n: sizes[n] for n in expression.names if n in sizes}, self.dtype)
+        try:
+            inner = expression.run(point | {n: sizes[n] for n in expression.names if n in sizes}, self.dtype)
+        except SymgradError as error:
+            if error.where is not None and not isinstance(error, UnknownName):
+                raise
+            where = place(self.latex.text, self.latex.line.body.span)
+            raise type(error)(error.what, where=where, instead=error.instead) from None
         place_at: list[int] = []
         for step in inner.steps:
             if step.op == "input" and step.params in place_of:

@@ -151,6 +151,10 @@ class Meaning:
                     other = ends[ends[0] == index]
                     found |= {n: node for n, _, _ in self.uses(other, body)}
         if not found:
+            for node in parts(body):
+                if node.head == "entry" and any(x.head == "index" and x.value == index for x in node.args[1:]):
+                    if node.args[0].head == "name" and node.args[0].value not in self.values:
+                        self.too_many(node, str(node.args[0].value))
             self.fail(
                 f"the range of the index {index} is not known: it is the index of no tensor here.",
                 body,
@@ -243,13 +247,8 @@ class Meaning:
         base, *items = node.args
         value = self.value(base, scope)
         name = base.value if base.head == "name" else None
-        if name is not None and not value.shape:
-            self.fail(
-                f"{name} has {len(items)} ind{'ex' if len(items) == 1 else 'ices'} here, and is a number.",
-                node,
-                f"Give its shape: at={{{name!r}: ({', '.join('3' for _ in items)}{',' if len(items) == 1 else ''})}}.",
-                WrongShape,
-            )
+        if name is not None and name not in self.values and len(items) > len(value.shape):
+            self.too_many(node, name)
         if len(items) < len(value.shape) and name in self.shapes:
             kept = self.squeezed(self.shapes[str(name)], len(items))
             if len(kept) == len(items):
@@ -285,6 +284,18 @@ class Meaning:
             return source.at(*(next(left) if f is None else f for f in fixed))
 
         return Value(rest, at, entrywise=False)
+
+    def too_many(self, node: Node, name: str) -> NoReturn:
+        """An entry with more indices than its tensor has axes."""
+        count, shape = len(node.args) - 1, self.shapes.get(name, ())
+        what = "is a number" if not shape else f"has the shape {list(shape)}"
+        wanted = ", ".join("3" for _ in range(count)) + ("," if count == 1 else "")
+        self.fail(
+            f"{name} has {count} ind{'ex' if count == 1 else 'ices'} here, and {what}.",
+            node,
+            f"Give it a shape that fits: at={{{name!r}: ({wanted})}}.",
+            WrongShape,
+        )
 
     def position(self, item: Node, scope: Scope) -> Any:
         """An index expression."""

@@ -101,10 +101,9 @@ class Algebra:
             if not shape:
                 shape, row = v.shape, v.row
                 continue
-            if len(v.shape) != len(shape) or (len(shape) == 1 and v.row != row and None not in (*v.shape, *shape)):
+            if len(v.shape) != len(shape) or (len(shape) == 1 and v.row != row):
                 other = next(w for w in values if w.shape == shape)
                 raise Trouble(f"{what} of {other.kind} and {v.kind} is not defined.")
-            row = row if shape != (None,) else v.row
             shape = tuple(self.size(a, b, what) for a, b in zip(shape, v.shape, strict=True))
         return shape, row
 
