@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from symgrad import Latex, verify
+from symgrad import Latex
 from symgrad.errors import SymgradError
 
 # a formula, and the message without it: what happened, the carets under it, what to write instead
@@ -431,7 +431,7 @@ a side of this equation is missing.
 # the same, with the shapes of the tensors
 MISFITS = [
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 a power of a vector is not clear.
     v^2
@@ -440,7 +440,7 @@ Write \|x\|^2 for the norm, x \odot x or x^{\odot 2} for the entries.
 """,
     ),
     (
-        {'v': (3,), 'u': (3,)},
+        {"v": (3,), "u": (3,)},
         r"""
 the product of two vectors is not clear.
     v u
@@ -449,7 +449,7 @@ Write x^\top y, x y^\top or x \odot y.
 """,
     ),
     (
-        {'A': (2, 3), 'v': (2,)},
+        {"A": (2, 3), "v": (2,)},
         r"""
 the product of a matrix of shape 2 x 3 and a vector of 2 entries is not defined: 3 and 2 do not fit.
     A v
@@ -457,7 +457,7 @@ the product of a matrix of shape 2 x 3 and a vector of 2 entries is not defined:
 """,
     ),
     (
-        {'A': (2, 3)},
+        {"A": (2, 3)},
         r"""
 a number is added to a matrix of shape 2 x 3, which means the identity to some and ones to others.
     A + 1
@@ -466,7 +466,7 @@ Write \lambda \mathbf{I}, or the entries with indices: A_{ij} + \lambda.
 """,
     ),
     (
-        {'A': (2, 2)},
+        {"A": (2, 2)},
         r"""
 exp of a matrix of shape 2 x 2 is entry by entry to some and a function of the matrix to others.
     \exp(A)
@@ -475,7 +475,7 @@ Write it with indices, as in \exp(A_{ij}).
 """,
     ),
     (
-        {'A': (2, 2)},
+        {"A": (2, 2)},
         r"""
 of a matrix only whole powers are read.
     A^{1/2}
@@ -484,7 +484,7 @@ Write A^{-1}, A^2 or A^{\odot 2}.
 """,
     ),
     (
-        {'v': (3,), 'u': (3,)},
+        {"v": (3,), "u": (3,)},
         r"""
 \times of a vector of 3 entries and a vector of 3 entries is a cross product to some.
     v \times u
@@ -493,7 +493,7 @@ Write A B, x^\top y or x \odot y.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 a division by a vector of 3 entries is not defined.
     \frac{1}{v}
@@ -502,7 +502,7 @@ Write A^{-1}, or x \oslash y for entries.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 |x| of a vector of 3 entries is not clear.
     |v|
@@ -511,7 +511,7 @@ Write \|x\| for the norm.
 """,
     ),
     (
-        {'A': (2, 2)},
+        {"A": (2, 2)},
         r"""
 \|A\| of a matrix is the spectral norm to some.
     \|A\|
@@ -520,7 +520,7 @@ Write \|A\|_F for the Frobenius norm.
 """,
     ),
     (
-        {'A': (2, 3)},
+        {"A": (2, 3)},
         r"""
 the determinant of a matrix of shape 2 x 3 is not defined.
     \det A
@@ -529,7 +529,7 @@ It needs a square matrix.
 """,
     ),
     (
-        {'A': (2, 3)},
+        {"A": (2, 3)},
         r"""
 the softmax of a matrix of shape 2 x 3 is not clear.
     \operatorname{softmax}(A)
@@ -538,7 +538,7 @@ It is read of vectors; write the sum with indices.
 """,
     ),
     (
-        {'v': (3,), 'u': (2,)},
+        {"v": (3,), "u": (2,)},
         r"""
 the sum has axes of 3 and 2 entries.
     v + u
@@ -546,7 +546,7 @@ the sum has axes of 3 and 2 entries.
 """,
     ),
     (
-        {'v': (), 'u': ()},
+        {"v": (), "u": ()},
         r"""
 ^T stands on a number, where it may be a power.
     v^T u
@@ -555,7 +555,7 @@ Give the tensor a shape, at={...: (3,)}; for a power call the exponent otherwise
 """,
     ),
     (
-        {'v': ()},
+        {"v": ()},
         r"""
 v has 1 index here, and is a number.
     \sum_k v_k
@@ -564,7 +564,7 @@ Give it a shape that fits: at={'v': (3,)}.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 v has 2 indices here, and has the shape [3].
     \sum_{k,s} v_{k,s}
@@ -573,7 +573,7 @@ Give it a shape that fits: at={'v': (3, 3)}.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 how large n is, is not known: no sum runs to it along an axis.
     \sum_{k=1}^{n-1} v_k
@@ -582,7 +582,7 @@ Say which axis it is, Latex(r"...", shapes={"u": ("n", "d")}), or write the numb
 """,
     ),
     (
-        {'v': (3,), 'u': (2,)},
+        {"v": (3,), "u": (2,)},
         r"""
 the size m is 3 elsewhere, and 2 here.
     \sum_{k=1}^{m} v_k + \sum_{k=1}^m u_k
@@ -590,7 +590,7 @@ the size m is 3 elsewhere, and 2 here.
 """,
     ),
     (
-        {'v': (3,), 'u': (2,)},
+        {"v": (3,), "u": (2,)},
         r"""
 the index k runs along axes of 3 and 2 entries.
     \sum_{k} v_k u_k
@@ -598,7 +598,7 @@ the index k runs along axes of 3 and 2 entries.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 a determinant is read of sums and products of matrices alone.
     \det(\operatorname{diag}(v))
@@ -607,7 +607,7 @@ Give the matrix a name of its own.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 the sum of a vector of 3 entries and a vector is not defined.
     v + \mathbf{1}^\top
@@ -615,7 +615,7 @@ the sum of a vector of 3 entries and a vector is not defined.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 this entry is outside of a vector of 3 entries.
     v_5 \sum_k v_k
@@ -623,7 +623,7 @@ this entry is outside of a vector of 3 entries.
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 v[k] takes its index k to 5, and axis 0 of the tensor of shape [3] runs from 1 to 3.
     \sum_{k=1}^{5} v_k
@@ -631,7 +631,7 @@ v[k] takes its index k to 5, and axis 0 of the tensor of shape [3] runs from 1 t
 """,
     ),
     (
-        {'v': (3,)},
+        {"v": (3,)},
         r"""
 a power with a vector of 3 entries as exponent is not read.
     2^{v}

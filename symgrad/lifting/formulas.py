@@ -226,13 +226,14 @@ def open_formula(
         return Numbers(np.asarray(thing, dtype=None if isinstance(thing, (np.ndarray, np.generic)) else np.float64))
     if isinstance(thing, (list, tuple)) and thing:
         if isinstance(thing, tuple) and not all(isinstance(x, (int, float)) for x in thing):
-            return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in enumerate(thing)})
+            parts = enumerate(thing)
+            return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in parts})
         return Numbers(np.asarray(thing, dtype=np.float64))
     if callable(thing):
         return _function(thing, stops, like)
     raise BadInput(
         f"a formula cannot be a {type(thing).__name__}.",
-        instead="Pass text, LaTeX, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of these.",
+        instead="Pass text, Latex, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of them.",
     )
 
 

@@ -120,7 +120,7 @@ class Choices(Parts):
 
     # -------------------------------------------------------------------------------- derivatives
     def derivative(self) -> Node | None:
-        """``\\frac{\\partial f}{\\partial x}``, ``\\partial f/\\partial x``, ``dy/dx``, ``\\nabla_x f``, if one stands here."""
+        """``\\frac{\\partial f}{\\partial x}``, ``\\partial f/\\partial x``, ``dy/dx`` or ``\\nabla_x f``, or None."""
         token = self.token
         if token.text == "\\nabla":
             return self.nabla()

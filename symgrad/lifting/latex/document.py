@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from symgrad.lifting.latex.cursor import Node
 
-__all__ = ["Claim", "Definition", "Document", "parts"]
+__all__ = ["Claim", "Definition", "Document", "indices_of", "letters_below", "letters_in", "parts"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,3 +71,28 @@ def parts(node: Node) -> Iterator[Node]:
         here = stack.pop()
         yield here
         stack.extend(reversed(here.args))
+
+
+def letters_in(item: Node) -> Iterable[str]:
+    return (p.value.base for p in parts(item) if p.head == "symbol" and not p.args)
+
+
+def letters_below(side: Node) -> Iterator[str]:
+    for p in parts(side):
+        if p.head in ("symbol", "entry"):
+            label = p.value.label if p.head == "symbol" else ()
+            for item in (*label, *p.args[p.head == "entry" :]):
+                yield from letters_in(item)
+
+
+def indices_of(node: Node) -> tuple[str, ...]:
+    """The letters below a name on the left side, if it has only letters there."""
+    found: list[str] = []
+    for item in node.args:
+        if item.head == "mul" and not any(item.value) and all(x.head == "symbol" and not x.args for x in item.args):
+            found += [x.value.base for x in item.args]
+        elif item.head == "symbol" and not item.args:
+            found.append(item.value.base)
+        else:
+            return ()
+    return tuple(found)

@@ -185,7 +185,7 @@ def _parts(row: list[Token]) -> list[list[Token]]:
 
 def _sides(part: list[Token]) -> list[list[Token]]:
     sides = _split(part, _EQUALS)
-    for side, _ in zip(sides, sides[1:], strict=False):
+    for side in sides[:-1]:
         if side and side[-1].text == ":" and side[-1].kind == "sign":
             side.pop()
     return sides

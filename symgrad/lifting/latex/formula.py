@@ -42,21 +42,21 @@ class Latex:
     ('u', 'w', 'x')
     >>> print(f.plain)
     f = 1/sqrt(m)*sum(k=1..m, w[k]/(1 + exp(-sum(s=1..d, u[k, s]*x[s]))))
-    >>> hand = Latex(r"\frac{\partial f}{\partial w_k} = \frac{1}{\sqrt{m}} \frac{1}{1+\exp(-\sum_{s=1}^{d} u_{k,s} x_s)}")
+    >>> hand = Latex(r"\frac{\partial f}{\partial w_k} = \frac{1}{\sqrt{m}} \sigma(\sum_{s=1}^{d} u_{k,s} x_s)")
     >>> verify(f, hand, at={"w": (4,), "u": (4, 3), "x": (3,)}).verdict
     'proved'
 
     The left side says what the formula is: a function (``f(x) = ...``, ``y_k = ...``) or a derivative
     (``\frac{\partial f}{\partial u_{k,s}} = ...``, ``\nabla_w f = ...``, ``f'(x) = ...``), whose free indices are the
     axes of the result in order.  It may be left out.  Several equations, one to a row, define names for those that
-    follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from ``shapes``:
-    ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``rename`` maps names of the formula to the model's:
-    ``{"u": "linear1.weight"}``.
+    follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from
+    ``shapes``: ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``rename`` maps names of the formula to the
+    model's: ``{"u": "linear1.weight"}``.
 
-    Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``, ``A^{-1}``,
-    ``\det A``, ``\odot`` entry by entry; functions of a vector are taken entry by entry.  ``\log`` is the natural
-    logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a name), ``e^{x}`` and ``exp(x)`` the
-    exponential.  A sum's body goes to the next plus or minus.  A name before a parenthesis is a factor.
+    Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``,
+    ``A^{-1}``, ``\det A``, ``\odot`` entry by entry; functions of a vector are taken entry by entry.  ``\log`` is the
+    natural logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a name), ``e^{x}`` and ``exp(x)``
+    the exponential.  A sum's body goes to the next plus or minus.  A name before a parenthesis is a factor.
 
     LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
     `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
@@ -108,7 +108,8 @@ class Latex:
         if self.model is None:
             return None
         back = {outside: own for own, outside in self.rename.items()}
-        names = {back.get(n, n) for n in self.model.names}
+        own: tuple[str, ...] = self.model.names
+        names = {back.get(n, n) for n in own}
         return frozenset(names | {n.replace(".", "_") for n in names})
 
     @property
@@ -275,11 +276,10 @@ class _Writer:
                 meaning.values[name] = self.defined(meaning, line)
         reading = meaning.read(latex.line)
         self.require_sizes(sizes)
-        named = {size: n for size, n in sizes.items()}
         used = [a for a in reading.axes if reading.body.has(a)]
         extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
         expression = Expression(reading.body, tuple(used), counting.first, extents)
-        return self.steps(expression, reading, named, meaning)
+        return self.steps(expression, reading, sizes, meaning)
 
     def defined(self, meaning: Meaning, line: Definition | Claim) -> Value:
         if isinstance(line, Claim):
@@ -292,7 +292,8 @@ class _Writer:
                 raise WrongShape(
                     f"how large {node.value} is, is not known: no sum runs to it along an axis.",
                     where=place(self.latex.text, node.span),
-                    instead=f'Say which axis it is, Latex(r"...", shapes={{"u": ("{node.value}", "d")}}), or write the number.',
+                    instead=f'Say which axis it is, Latex(r"...", shapes={{"u": ("{node.value}", "d")}}), '
+                    "or write the number.",
                 )
 
     def steps(self, expression: Expression, reading: Any, sizes: Mapping[str, int], meaning: Meaning) -> Program:

@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
 
 import sympy as sp
 
-from symgrad.errors import BadFormula, SymgradError, UnknownOperation, WrongShape
+from symgrad.errors import BadFormula, SymgradError, WrongShape
 from symgrad.lifting.latex.cursor import Node, place
 from symgrad.lifting.latex.document import Claim, Definition, parts
+from symgrad.lifting.latex.heads import called, chosen, folded
 from symgrad.lifting.latex.values import Algebra, Trouble, Value
-from symgrad.lifting.words import applied, resolve
 
 __all__ = ["Meaning", "Origins", "Reading"]
 
 Origins = Mapping[tuple[str, int], int]
 Scope = Mapping[str, Any]  # what an index stands for
-_WHOLE = frozenset("exp log sqrt cos sin cosh sinh log2 log10".split())  # of a matrix these have a second meaning
 
 
 @dataclass(frozen=True)
@@ -152,9 +151,9 @@ class Meaning:
                     found |= {n: node for n, _, _ in self.uses(other, body)}
         if not found:
             for node in parts(body):
-                if node.head == "entry" and any(x.head == "index" and x.value == index for x in node.args[1:]):
-                    if node.args[0].head == "name" and node.args[0].value not in self.values:
-                        self.too_many(node, str(node.args[0].value))
+                has = node.head == "entry" and any(x.head == "index" and x.value == index for x in node.args[1:])
+                if has and node.args[0].head == "name" and node.args[0].value not in self.values:
+                    self.too_many(node, str(node.args[0].value))
             self.fail(
                 f"the range of the index {index} is not known: it is the index of no tensor here.",
                 body,
@@ -222,11 +221,11 @@ class Meaning:
             case "log_to":
                 return a.map(lambda x, b: sp.log(x) / sp.log(b), [self.value(x, scope) for x in args], "a logarithm")
             case "call":
-                return self.call(node, scope)
+                return called(self, node, scope)
             case "sum" | "prod":
-                return self.folded(node, scope)
+                return folded(self, node, scope)
             case "indicator" | "cases":
-                return self.choice(node, scope)
+                return chosen(self, node, scope)
             case "slice" | "compare" | "and" | "or":
                 self.fail("this has no place here.", node)
         raise AssertionError(node.head)
@@ -238,7 +237,7 @@ class Meaning:
         shape = self.shapes.get(name, ())
         if not shape:
             return self.algebra.scalar(sp.Symbol(name))
-        base = sp.IndexedBase(name)
+        base: Any = sp.IndexedBase(name)
         matrix = sp.MatrixSymbol(name, *shape) if len(shape) == 2 else None
         return Value(shape, lambda *i: base[i], matrix=matrix)
 
@@ -246,7 +245,7 @@ class Meaning:
         """``u_{k,s}``; with fewer indices than axes, what is left: a row of a matrix is a vector."""
         base, *items = node.args
         value = self.value(base, scope)
-        name = base.value if base.head == "name" else None
+        name = str(base.value) if base.head == "name" else None
         if name is not None and name not in self.values and len(items) > len(value.shape):
             self.too_many(node, name)
         if len(items) < len(value.shape) and name in self.shapes:
@@ -391,103 +390,10 @@ class Meaning:
             self.fail(f"|x| of {value.kind} is not clear.", node, "Write \\|x\\| for the norm.", WrongShape)
         return self.algebra.scalar(sp.Abs(value.at()))
 
-    # -------------------------------------------------------------------------------- functions
-    def call(self, node: Node, scope: Scope) -> Value:
-        name, primes = node.value
-        values = [self.value(x, scope) for x in node.args]
-        a = self.algebra
-        tensors: dict[str, Callable[[Value], Value]] = {
-            "det": a.determinant,
-            "tr": a.trace,
-            "diag": a.diagonal,
-            "softmax": a.softmax,
-            "logsumexp": a.logsumexp,
-            "logdet": lambda v: a.scalar(sp.log(a.determinant(v).at())),
-            "total": lambda v: a.scalar(a.over_all(v, lambda x: x)),
-        }
-        if name in tensors:
-            if primes:
-                self.fail(f"the derivative of {name} is not read.", node, "Write it out.")
-            return tensors[name](values[0])
-        found = resolve(name)
-        assert found is not None
-        head, extra, _, most = found
-        if name in _WHOLE:
-            self.refuse_whole(values[0], node, name)
-        if head == "polygamma" or (
-            head not in ("maximum", "minimum") and most is not None and len(values) < most and name != "log"
-        ):
-            self.fail(f"{name} is not read in LaTeX.", node, "Write it out.", UnknownOperation)
-        if not primes:
-            return a.map(lambda *x: applied(head, extra, x), values, f"{name}")
-        x = sp.Dummy("x", real=True)
-        slope = applied(head, extra, (x,))
-        for _ in range(primes):
-            slope = sp.diff(slope, x)
-        if slope.has(sp.Derivative, sp.DiracDelta, sp.Heaviside, sp.sign):
-            self.fail(f"the derivative of {name} has a jump.", node, "Write it out, with \\begin{cases}.")
-        return a.map(lambda z: slope.subs(x, z), values, name)
-
-    def folded(self, node: Node, scope: Scope) -> Value:
-        """A sum or product over an index."""
-        index, fold = node.value, sp.Sum if node.head == "sum" else sp.Product
-        symbol = self.symbol(index)
-        inside = {**scope, index: symbol}
-        if len(node.args) > 1:
-            limits = [self.algebra.number(self.value(x, scope)) for x in node.args[1:]]
-            for limit, where in zip(limits, node.args[1:], strict=True):
-                if limit.shape or not _is_whole(limit.at()):
-                    self.fail("a limit must be a whole number or a size.", where)
-            low, high = (x.at() for x in limits)
-        else:
-            n = self.extent(index, node.args[0], None)
-            origins = {o for _, o, _ in self.uses(index, node.args[0])}
-            if len(origins) > 1:
-                self.fail(f"the index {index} counts from 0 along one axis and from 1 along another.", node)
-            low = sp.Integer(origins.pop())
-            high = low + n - 1
-        value = self.value(node.args[0], inside)
-        return Value(value.shape, lambda *i: fold(value.at(*i), (symbol, low, high)), value.row)
-
-    # -------------------------------------------------------------------------------- choices
-    def choice(self, node: Node, scope: Scope) -> Value:
-        """Cases, entry by entry; an indicator is 1 or 0."""
-        if node.head == "indicator":
-            values = [self.algebra.scalar(sp.Integer(1)), self.algebra.scalar(sp.Integer(0))]
-            conditions = [node.args[0]]
-        else:
-            count = len(node.args) // 2
-            values = [self.value(x, scope) for x in (*node.args[0 : 2 * count : 2], *node.args[2 * count :])]
-            conditions = list(node.args[1 : 2 * count : 2])
-        sides: list[Value] = []
-        made = [self.condition(c, scope, sides) for c in conditions]
-        count = len(values)
-
-        def chosen(*x: Any) -> Any:
-            pairs = [(v, f(x[count:])) for v, f in zip(x[:count], made, strict=False)]
-            if count > len(made):
-                pairs.append((x[count - 1], True))
-            return sp.Piecewise(*pairs)
-
-        return self.algebra.map(chosen, [*values, *sides], "a choice")
-
-    def condition(self, node: Node, scope: Scope, sides: list[Value]) -> Callable[[Any], Any]:
-        if node.head == "compare":
-            k = len(sides)
-            sides += [self.value(x, scope) for x in node.args]
-            return lambda x: sp.Rel(x[k], x[k + 1], node.value)
-        left, right = (self.condition(x, scope, sides) for x in node.args)
-        joined = sp.And if node.head == "and" else sp.Or
-        return lambda x: joined(left(x), right(x))
-
 
 def size_symbol(name: str) -> sp.Symbol:
     """The symbol of a size, as it stands in limits."""
     return sp.Symbol(name, integer=True, positive=True)
-
-
-def _is_whole(e: Any) -> bool:
-    return bool(e.is_integer)
 
 
 def _real_root(x: Any, order: int) -> Any:

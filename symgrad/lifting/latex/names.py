@@ -125,9 +125,9 @@ class Names(Cursor):
             )
         if letters == "d" and word == "mathrm" and self.starts_name(self.token):
             self.fail("\\mathrm{d} stands for a differential.", span, "For the product write d \\cdot x.")
-        if word == "operatorname" and (self.starts_name(self.token) or self.token.text in ("(", "[", "\\{", "{")):
-            if self.known is None or letters not in self.known:
-                raise unknown(letters, place(self.text, span))
+        applied = self.starts_name(self.token) or self.token.text in ("(", "[", "\\{", "{")
+        if word == "operatorname" and applied and letters not in (self.known or ()):
+            raise unknown(letters, place(self.text, span))
         return self.word(letters, span, style)
 
     def styled_number(self, start: Token, style: str) -> Node:
@@ -205,8 +205,7 @@ class Names(Cursor):
             self.tokens[k].kind != "close"
             or not found
             or found[0].kind == "number"
-            or (len(found) == 1 == k - self.at - 1
-            and found[0].kind == "letter")
+            or (len(found) == 1 == k - self.at - 1 and found[0].kind == "letter")
         ):
             return None
         span = (found[0].start, found[-1].stop)

@@ -109,5 +109,6 @@ class Parts(Functions):
         self.fail(
             f"what stands below {token.text} is not read.",
             (token.start, self.token.stop),
-            f"Write {token.text}_{{k=1}}^{{m}}, or {token.text}_k for all entries; a condition goes into \\mathbb{{1}}[...].",
+            f"Write {token.text}_{{k=1}}^{{m}}, or {token.text}_k for all entries; "
+            "a condition goes into \\mathbb{1}[...].",
         )

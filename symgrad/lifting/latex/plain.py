@@ -53,10 +53,7 @@ def _written(node: Node) -> tuple[str, int]:
     args = node.args
     match node.head:
         case "number":
-            value: Fraction = node.value
-            if value.denominator == 1:
-                return str(value), _ATOM if value >= 0 else _SIGNED
-            return _decimal(value)
+            return _number(node.value)
         case "decimal":
             return node.value, _ATOM
         case "name" | "index" | "size" | "constant" | "slope":
@@ -105,8 +102,9 @@ def _written(node: Node) -> tuple[str, int]:
         case "factorial":
             return f"gamma({plain(args[0])} + 1)", _ATOM
         case "sum" | "prod":
-            limits = f"{node.value}={plain(args[1])}..{plain(args[2])}" if len(args) > 1 else str(node.value)
-            return f"{node.head}({limits}, {plain(args[0])})", _ATOM
+            body, *ends = map(plain, args)
+            limits = f"{node.value}={'..'.join(ends)}" if ends else str(node.value)
+            return f"{node.head}({limits}, {body})", _ATOM
         case "compare":
             return f"{plain(args[0])} {node.value} {plain(args[1])}", _SUM
         case "and" | "or":
@@ -123,7 +121,9 @@ def _written(node: Node) -> tuple[str, int]:
             return f"{head}({', '.join(map(plain, args))})", _ATOM
 
 
-def _decimal(value: Fraction) -> tuple[str, int]:
+def _number(value: Fraction) -> tuple[str, int]:
+    if value.denominator == 1:
+        return str(value), _ATOM if value >= 0 else _SIGNED
     digits = 0
     while (value * 10**digits).denominator != 1 and digits < 40:
         digits += 1

@@ -6,15 +6,25 @@ a sum over k is an entry of w, and ``w_y`` is called w_y.  Names that the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.cursor import Node, place, settled, spelled
-from symgrad.lifting.latex.document import Claim, Definition, Document, parts
+from symgrad.lifting.latex.document import (
+    Claim,
+    Definition,
+    Document,
+    indices_of,
+    letters_below,
+    letters_in,
+    parts,
+)
 from symgrad.lifting.latex.equations import Equation
 
 __all__ = ["resolve"]
+
+_FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
 
 def resolve(
@@ -118,11 +128,11 @@ class _Resolver:
     def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
         if e.left is None:
             return None, (), None
-        below = {x for side in e.sides for x in _letters_below(side)}
+        below = {x for side in e.sides for x in letters_below(side)}
         known = self.known or frozenset()
         if e.left.head == "symbol":
             node = settled(e.left, below.__contains__)
-            letters, full = _indices(node), self.name_of(node)
+            letters, full = indices_of(node), self.name_of(node)
             if letters and ((set(letters) <= below and full not in known) or len(node.args) > 1):
                 self.once(letters, e.left)
                 return node.value.base, letters, None
@@ -133,7 +143,7 @@ class _Resolver:
         each: list[tuple[str, ...]] = []
         under: list[str] = []
         for w in wrt:
-            letters, full = _indices(w), self.name_of(w)
+            letters, full = indices_of(w), self.name_of(w)
             if letters and self.is_indexed(w, full, letters):
                 under += letters
                 names.append(self.cased(w.value.base))
@@ -142,7 +152,7 @@ class _Resolver:
             else:
                 names.append(self.cased(full))
                 each.append(())
-        letters, full = _indices(of), self.name_of(of)
+        letters, full = indices_of(of), self.name_of(of)
         defined = {d for d in (self.beside.definitions if self.beside else ()) if d.name == of.value.base}
         if (
             letters
@@ -178,7 +188,9 @@ class _Resolver:
     def unbound(self, e: Equation, side: Node) -> Iterator[str]:
         """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
         left = [
-            x for a in (e.left.args if e.left is not None and e.left.head == "derivative" else ()) for x in _indices(a)
+            x
+            for a in (e.left.args if e.left is not None and e.left.head == "derivative" else ())
+            for x in indices_of(a)
         ]
         stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(left))]
         while stack:
@@ -188,7 +200,7 @@ class _Resolver:
             if (
                 node.head == "symbol"
                 and (node.args or node.value.label)
-                and not {x for i in (*node.value.label, *node.args) for x in _letters_in(i)} & scope
+                and not {x for i in (*node.value.label, *node.args) for x in letters_in(i)} & scope
             ):
                 yield spelled(node) or node.value.base
             stack.extend((a, scope) for a in node.args)
@@ -224,7 +236,7 @@ class _Resolver:
                 scope = scope | {node.value[0]}
             if node.head == "symbol":
                 node = settled(node, scope.__contains__)
-                letters = {x for item in node.args for x in _letters_in(item)}
+                letters = {x for item in node.args for x in letters_in(item)}
                 if letters & scope and spelled(node) not in self.lets:
                     self.tensors.add(node.value.base)
                 continue
@@ -334,7 +346,7 @@ class _Resolver:
     def with_subscript(self, node: Node, scope: frozenset[str]) -> Node:
         base, full = node.value.base, spelled(node)
         known = self.known or frozenset()
-        letters = {x for item in node.args for x in _letters_in(item)}
+        letters = {x for item in node.args for x in letters_in(item)}
         bound = letters & scope
         if full is not None and full in self.lets and not bound:
             return self.named(full, node, entry=False)
@@ -357,7 +369,7 @@ class _Resolver:
             self.fail(
                 f"{unbound} is no index here: no sum binds it, and the left side does not have it.",
                 node.span,
-                "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ...",
+                _FREE,
             )
         if (ended := letters & self.binders) and full not in known:
             self.fail(
@@ -388,33 +400,5 @@ class _Resolver:
         self.fail(
             f"{self.text[slice(*item.span)]} is no index here: no sum binds it, and the left side does not have it.",
             whole.span,
-            "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ...",
+            _FREE,
         )
-
-
-# ------------------------------------------------------------------------------------------------ letters below names
-
-
-def _letters_in(item: Node) -> Iterable[str]:
-    return (p.value.base for p in parts(item) if p.head == "symbol" and not p.args)
-
-
-def _letters_below(side: Node) -> Iterator[str]:
-    for p in parts(side):
-        if p.head in ("symbol", "entry"):
-            label = p.value.label if p.head == "symbol" else ()
-            for item in (*label, *p.args[p.head == "entry" :]):
-                yield from _letters_in(item)
-
-
-def _indices(node: Node) -> tuple[str, ...]:
-    """The letters below a name on the left side, if it has only letters there."""
-    found: list[str] = []
-    for item in node.args:
-        if item.head == "mul" and not any(item.value) and all(x.head == "symbol" and not x.args for x in item.args):
-            found += [x.value.base for x in item.args]
-        elif item.head == "symbol" and not item.args:
-            found.append(item.value.base)
-        else:
-            return ()
-    return tuple(found)

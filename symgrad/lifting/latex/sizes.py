@@ -1,6 +1,6 @@
 """How large the letters in limits are, and what the indices of each axis count from, as the formulas themselves say.
 
-``\\sum_{k=1}^{m} w_k`` says that w has m entries, counted from 1; ``\\sum_{i=0}^{n-1} x_i`` that x has n, counted from 0.
+``\\sum_{k=1}^{m} w_k`` says that w has m entries, counted from 1; ``\\sum_{i=0}^{n-1} x_i`` that x has n, from 0.
 A limit such as m - 1 in a sum from 1 tells nothing: it may be meant to leave an entry out.
 """
 
@@ -120,8 +120,8 @@ def _entries(document: Document) -> Iterator[tuple[Node, Mapping[str, int | None
     while stack:
         node, lows = stack.pop()
         if node.head in ("sum", "prod"):
-            low = node.args[1] if len(node.args) > 1 else None
-            value = int(low.value) if low is not None and low.head == "number" else None
+            _, *ends = node.args
+            value = int(ends[0].value) if ends and ends[0].head == "number" else None
             lows = {**lows, node.value: value}
         if node.head == "entry" and node.args[0].head == "name":
             yield node, lows

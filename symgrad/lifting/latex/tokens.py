@@ -10,8 +10,8 @@ from symgrad.errors import BadFormula, caret
 __all__ = ["GREEK", "Token", "tokens"]
 
 _SPACING = frozenset(
-    ", ; : ! > quad qquad thinspace medspace thickspace enspace space negthinspace limits nolimits displaystyle textstyle "
-    "scriptstyle nonumber notag hfill cr allowbreak null smallskip noindent centering".split()
+    ", ; : ! > quad qquad thinspace medspace thickspace enspace space negthinspace limits nolimits displaystyle "
+    "textstyle scriptstyle nonumber notag hfill cr allowbreak null smallskip noindent centering".split()
 ) | {" ", "\n", "/"}
 _SIZES = {f"{size}{side}": side for size in ("big", "Big", "bigg", "Bigg") for side in ("", "l", "r", "m")}
 _SIDES = {"left": "l", "right": "r", "middle": "m"} | _SIZES
@@ -48,8 +48,8 @@ GREEK = frozenset(
 _UNICODE_GREEK = dict(
     zip(
         "αβγδεζηθικλμνξορστυφχψωΓΔΘΛΞΠΣΥΦΨΩϵϕ",
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon phi chi "
-        "psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega epsilon phi".split(),
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron rho sigma tau upsilon phi "
+        "chi psi omega Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega epsilon phi".split(),
         strict=True,
     )
 ) | {"π": "pi", "ℓ": "ell"}
@@ -80,7 +80,9 @@ _SIGNS = frozenset("+-*/^_=<>()[]|,.;:'!&")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """``kind`` is letter, number, macro, text, sign, open, close, row or end; ``side`` is l or r where a delimiter says so."""
+    """``kind`` is letter, number, macro, text, sign, open, close, row or end; ``side`` is l or r of a delimiter that
+    says so.
+    """
 
     kind: str
     text: str

@@ -31,8 +31,9 @@ class Trouble(Exception):
 class Value:
     """``at`` gives the entry at some indices; a size that is not known yet (of ones, of the identity) is None.
 
-    ``matrix`` is the same as a SymPy matrix expression, where it has one: determinants and inverses need it.
-    ``unit`` is c where this is c times the identity.  ``entrywise`` says that functions of single entries made it, so that a power of it means powers of entries.
+    ``matrix`` is the same as a SymPy matrix expression, where it has one: determinants and inverses need it.  ``unit``
+    is c where this is c times the identity.  ``entrywise`` says that functions of single entries made it, so that a
+    power of it means powers of entries.
     """
 
     shape: tuple[Size, ...]
@@ -41,6 +42,17 @@ class Value:
     matrix: Any = None
     entrywise: bool = False
     unit: Any = None
+
+    @property
+    def form(self) -> str:
+        match len(self.shape):
+            case 0:
+                return "number"
+            case 1:
+                return "row" if self.row else "column"
+            case 2:
+                return "matrix"
+        return "tensor"
 
     @property
     def kind(self) -> str:
@@ -151,46 +163,46 @@ class Algebra:
             )
         if not a.shape or not b.shape:
             return self.scaled(a, b) if not a.shape else self.scaled(b, a)
-        if len(a.shape) > 2 or len(b.shape) > 2:
-            raise Trouble(f"the product of {a.kind} and {b.kind} is not defined.", "Write the sum with indices.")
-        match len(a.shape), a.row, len(b.shape), b.row:
-            case 1, False, 1, False:
+        match a.form, b.form:
+            case "column", "column":
                 if sign in ("cdot", "*"):
                     return self.dot(a, b)
                 if a.shape == (1,) or b.shape == (1,):
                     return self.times(self.number(a), self.number(b), sign)
                 raise Trouble("the product of two vectors is not clear.", "Write x^\\top y, x y^\\top or x \\odot y.")
-            case 1, True, 1, False:
+            case "row", "column":
                 return self.dot(a, b)
-            case 1, False, 1, True:
-                return Value((a.shape[0], b.shape[0]), lambda i, j: a.at(i) * b.at(j))
-            case 1, True, 1, True:
+            case "column", "row":
+                return Value((*a.shape, *b.shape), lambda i, j: a.at(i) * b.at(j))
+            case "row", "row":
                 raise Trouble("the product of two rows is not clear.", "Write x^\\top y, x y^\\top or x \\odot y.")
-            case 2, _, 1, False:
-                n = self.inner(a.shape[1], b.shape[0], a, b)
-                return self.through(a, b, n, (a.shape[0],), lambda k, i: a.at(i, k) * b.at(k))
-            case 1, True, 2, _:
-                n = self.inner(a.shape[0], b.shape[0], a, b)
-                return self.through(a, b, n, (b.shape[1],), lambda k, j: a.at(k) * b.at(k, j), row=True)
-            case 2, _, 2, _:
-                n = self.inner(a.shape[1], b.shape[0], a, b)
-                made = self.through(a, b, n, (a.shape[0], b.shape[1]), lambda k, i, j: a.at(i, k) * b.at(k, j))
+            case "matrix", "column":
+                return self.through(a, b, a.shape[:1], lambda k, i: a.at(i, k) * b.at(k))
+            case "row", "matrix":
+                return self.through(a, b, b.shape[1:], lambda k, j: a.at(k) * b.at(k, j), row=True)
+            case "matrix", "matrix":
+                made = self.through(a, b, a.shape[:1] + b.shape[1:], lambda k, i, j: a.at(i, k) * b.at(k, j))
                 if a.matrix is None or b.matrix is None:
                     return made
                 return replace(made, matrix=sp.MatMul(a.matrix, b.matrix))
-            case 1, False, 2, _ if b.shape[0] == 1:
-                return self.times(Value((a.shape[0], 1), lambda i, j: a.at(i)), b, sign)
-            case 2, _, 1, True if a.shape[1] == 1:
-                return self.times(a, Value((1, b.shape[0]), lambda i, j: b.at(j)), sign)
+            case "column", "matrix" if b.shape[:1] == (1,):
+                return self.times(Value((*a.shape, 1), lambda i, j: a.at(i)), b, sign)
+            case "matrix", "row" if a.shape[1:] == (1,):
+                return self.times(a, Value((1, *b.shape), lambda i, j: b.at(j)), sign)
         raise Trouble(f"the product of {a.kind} and {b.kind} is not defined.", "Write the transpose where it stands.")
 
-    def inner(self, a: Size, b: Size, left: Value, right: Value) -> Size:
-        if a is not None and b is not None and a != b:
-            raise Trouble(f"the product of {left.kind} and {right.kind} is not defined: {a} and {b} do not fit.")
-        return b if a is None else a
+    def inner(self, a: Value, b: Value) -> Size:
+        """The size of the axis that a product runs along."""
+        last, first = a.shape[-1], b.shape[0]
+        if last is not None and first is not None and last != first:
+            raise Trouble(f"the product of {a.kind} and {b.kind} is not defined: {last} and {first} do not fit.")
+        return first if last is None else last
 
-    def through(self, a: Value, b: Value, n: Size, shape: Any, body: Callable[..., Any], row: bool = False) -> Value:
+    def through(
+        self, a: Value, b: Value, shape: tuple[Size, ...], body: Callable[..., Any], row: bool = False
+    ) -> Value:
         """A sum over the inner axis; the identity is only passed by."""
+        n = self.inner(a, b)
         for one, other in ((a, b), (b, a)):
             if one.unit is not None:
                 grown = tuple(n if x is None else x for x in other.shape)
@@ -198,7 +210,7 @@ class Algebra:
         return Value(shape, lambda *i: self.total(n, lambda k: body(k, *i)), row)
 
     def dot(self, a: Value, b: Value) -> Value:
-        n = self.inner(a.shape[0], b.shape[0], a, b)
+        n = self.inner(a, b)
         return self.scalar(self.total(n, lambda k: a.at(k) * b.at(k)))
 
     def over(self, a: Value, b: Value) -> Value:
