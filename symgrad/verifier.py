@@ -47,13 +47,13 @@ def verify(
 ) -> Report:
     """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
 
-    ``formula`` f and ``hand`` may each be text, a SymPy expression, a Python function written with torch, NumPy or
-    math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may also be a
-    mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``, or a
-    mapping; or numbers computed elsewhere.  For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the
-    Jacobian, of shape f.shape + x.shape (or, where it has x's shape, the gradient of the sum of f's entries); with
-    ``order=2`` the Hessian, of shape x.shape + x.shape.  For complex x it is torch's conjugate Wirtinger gradient,
-    with upstream ones.
+    ``formula`` f and ``hand`` may each be text, a SymPy expression, `Latex`, a Python function written with torch,
+    NumPy or math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may
+    also be a mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``,
+    or a mapping; equations in LaTeX, whose left sides say what is for which input; or numbers computed elsewhere.
+    For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the Jacobian, of shape f.shape + x.shape (or,
+    where it has x's shape, the gradient of the sum of f's entries); with ``order=2`` the Hessian, of shape x.shape +
+    x.shape.  For complex x it is torch's conjugate Wirtinger gradient, with upstream ones.
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps

@@ -73,7 +73,9 @@ def settled(node: Node, is_index: Callable[[str], bool]) -> Node:
     if any(is_index(x) for x in letters):
         return Node("symbol", (*label, *node.args), node.span, replace(node.value, label=()))
     name = spelled(Node("symbol", (), node.span, node.value)) or node.value.base
-    return Node("symbol", node.args, node.span, replace(node.value, base=name, label=()))
+    return Node(
+        "symbol", node.args, node.span, replace(node.value, base=name, style=f"{node.value.style} label", label=())
+    )
 
 
 def _letters(item: Node) -> str | None:

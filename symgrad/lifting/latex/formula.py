@@ -22,10 +22,10 @@ from symgrad.lifting.functions import Run
 from symgrad.lifting.latex.cursor import Undecided, place
 from symgrad.lifting.latex.document import Claim, Definition, Document, parts
 from symgrad.lifting.latex.equations import Equation, equations
-from symgrad.lifting.latex.meaning import Meaning
+from symgrad.lifting.latex.meaning import Meaning, Reading
 from symgrad.lifting.latex.plain import plain_text
 from symgrad.lifting.latex.scopes import resolve
-from symgrad.lifting.latex.sizes import count_from, find_sizes
+from symgrad.lifting.latex.sizes import count_from, find_sizes, letters_of_axes
 from symgrad.lifting.latex.values import Value
 from symgrad.program import Program, Source, interpret, promote
 
@@ -54,9 +54,10 @@ class Latex:
     model's: ``{"u": "linear1.weight"}``.
 
     Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``,
-    ``A^{-1}``, ``\det A``, ``\odot`` entry by entry; functions of a vector are taken entry by entry.  ``\log`` is the
-    natural logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a name), ``e^{x}`` and ``exp(x)``
-    the exponential.  A sum's body goes to the next plus or minus.  A name before a parenthesis is a factor.
+    ``A^{-1}``, ``\det A`` (``|A|`` too), ``\odot`` entry by entry and after products; functions of a vector are taken
+    entry by entry.  ``\log`` is the natural logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a
+    name), ``e^{x}`` and ``exp(x)`` the exponential, ``\tanh(x)^2`` the square of tanh.  A sum's body goes to the next
+    plus or minus.  A name before a parenthesis is a factor.
 
     LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
     `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
@@ -69,6 +70,7 @@ class Latex:
     model: Any = field(default=None, kw_only=True, repr=False)
     only: str | None = field(default=None, kw_only=True, repr=False)
     keyed: bool = field(default=False, kw_only=True, repr=False)
+    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
     is_formula = True
     library = "math"
@@ -113,6 +115,12 @@ class Latex:
         return frozenset(names | {n.replace(".", "_") for n in names})
 
     @property
+    def axes(self) -> dict[str, tuple[str | int, ...]]:
+        """The shapes that the formula itself says, by input: from ``shapes``, and from the limits of sums."""
+        told = {**letters_of_axes(self.document), **{n: tuple(s) for n, s in self.shapes.items()}}
+        return {self.rename.get(n, n): shape for n, shape in told.items()}
+
+    @property
     def plain(self) -> str:
         """What was read, in plain form."""
         return plain_text(self.document)
@@ -140,6 +148,9 @@ class Latex:
     def final(self) -> dict[str, Claim]:
         """The derivatives of what is differentiated last, by the input that each is for."""
         claims = self.document.claims
+        for k, c in enumerate(claims):
+            if c.key in {d.key for d in claims[:k]}:
+                raise BadInput(f"two equations say what {c.key} is.", where=place(self.text, c.span))
         inner = self.defined | (self.model.defined if isinstance(self.model, Latex) else frozenset())
         return {
             self.rename.get(c.wrt[0], c.wrt[0]): c
@@ -238,6 +249,16 @@ def replace_lines(document: Document, line: Definition | Claim) -> Document:
     return replace(document, lines=(line,))
 
 
+@dataclass(frozen=True)
+class _Elaborated:
+    """A formula for some shapes: its expression, its axes, the sizes, and the decimals that were typed."""
+
+    expression: Expression
+    reading: Reading
+    sizes: Mapping[str, int]
+    constants: Mapping[str, str]
+
+
 class _Writer:
     """The meaning of a formula at a point, as steps."""
 
@@ -258,13 +279,20 @@ class _Writer:
         self.outside = outside
 
     def program(self) -> Program:
+        key = tuple(sorted(self.model_shapes.items()))
+        if key not in self.latex.made:  # a formula is run at many points of the same shapes
+            self.latex.made[key] = self.elaborated()
+        return self.steps(self.latex.made[key])
+
+    def elaborated(self) -> _Elaborated:
+        """The meaning for these shapes."""
         latex, document = self.latex, self.latex.document
         counting = count_from(self.documents)
         declared = dict(latex.model.shapes) | dict(latex.shapes) if isinstance(latex.model, Latex) else latex.shapes
         sizes = find_sizes(self.documents, self.model_shapes, declared, counting)
         meaning = Meaning(document.text, self.model_shapes, counting.axes, counting.first)
         if isinstance(latex.model, Latex):
-            model = replace_text(meaning, latex.model.text)
+            model = replace(meaning, text=latex.model.text)  # with the same dict of values
             for line in latex.model.document.definitions:
                 if line.name is not None:
                     model.values[line.name] = model.define(line)
@@ -276,10 +304,12 @@ class _Writer:
                 meaning.values[name] = self.defined(meaning, line)
         reading = meaning.read(latex.line)
         self.require_sizes(sizes)
-        used = [a for a in reading.axes if reading.body.has(a)]
+        typed = {text: sp.Symbol(f"typed {text}") for text in meaning.decimals}
+        body = reading.body.xreplace({symbol: typed[text] for text, symbol in meaning.decimals.items()})
+        used = [a for a in reading.axes if body.has(a)]
         extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
-        expression = Expression(reading.body, tuple(used), counting.first, extents)
-        return self.steps(expression, reading, sizes, meaning)
+        expression = Expression(body, tuple(used), counting.first, extents)
+        return _Elaborated(expression, reading, sizes, {str(symbol): text for text, symbol in typed.items()})
 
     def defined(self, meaning: Meaning, line: Definition | Claim) -> Value:
         if isinstance(line, Claim):
@@ -296,23 +326,19 @@ class _Writer:
                     "or write the number.",
                 )
 
-    def steps(self, expression: Expression, reading: Any, sizes: Mapping[str, int], meaning: Meaning) -> Program:
+    def steps(self, made: _Elaborated) -> Program:
         """The expression's steps over inputs that have the shapes that they are given in."""
+        expression, reading, sizes, constants = made.expression, made.reading, made.sizes, made.constants
         source = Source(self.latex.shown)
         b = Builder(source=source)
         place_of: dict[str, int] = {}
         for inner, outer in self.own.items():
             value, kind = self.values[inner]
             place_of[inner] = b.input(outer, value.shape, kind)
-        constants = {str(symbol): text for text, symbol in meaning.decimals.items()}
-        rename = {symbol: sp.Symbol(f"typed {text}") for text, symbol in meaning.decimals.items()}
-        if rename:
-            expression = replace(expression, formula=expression.formula.xreplace(rename))
-            constants = {f"typed {text}": text for text in meaning.decimals}
         point = {n: v[0] for n, v in self.values.items()} | {n: float(text) for n, text in constants.items()}
-        point |= {n: n_ for n, n_ in sizes.items() if n in expression.sizes}
+        point |= {n: sizes[n] for n in (*expression.sizes, *expression.names) if n in sizes}
         try:
-            inner = expression.run(point | {n: sizes[n] for n in expression.names if n in sizes}, self.dtype)
+            inner = expression.run(point, self.dtype)
         except SymgradError as error:
             if error.where is not None and not isinstance(error, UnknownName):
                 raise
@@ -352,8 +378,3 @@ class _Writer:
             if wanted is not None and here != wanted and [n for n in here if n != 1] == [n for n in wanted if n != 1]:
                 return b.reshape(out, wanted)
         return out
-
-
-def replace_text(meaning: Meaning, text: str) -> Meaning:
-    """The same values, for another text."""
-    return replace(meaning, text=text)

@@ -87,6 +87,12 @@ class Parser(Symbols):
                 (last.span[0], token.stop),
                 "Write \\frac{a}{b c}, a/(b c) or \\frac{a}{b} c.",
             )
+        if "\\quad" in (between := self.text[last.span[1] : token.start]) or "\\qquad" in between:
+            self.fail(
+                "\\quad separates what stands beside it.",
+                (last.span[0], token.stop),
+                "Leave out an equation's number and remarks; for a product write \\cdot.",
+            )
         if token.kind == "number":
             self.fail(
                 "a number follows a factor.",

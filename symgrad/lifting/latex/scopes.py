@@ -57,6 +57,7 @@ class _Resolver:
         if beside is not None:
             self.sizes |= beside.sizes
             self.tensors |= beside.tensors
+        self.ways: dict[str, tuple[str, bool]] = {}
         self.lets: set[str] = set()
         if beside is not None:
             self.lets = {d.name for d in beside.definitions if d.name is not None}
@@ -260,6 +261,7 @@ class _Resolver:
                         span,
                         "Use another letter.",
                     )
+                self.inside_product(node, index)
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
@@ -278,6 +280,20 @@ class _Resolver:
             case "word" | "slice":
                 self.fail("this has no place here.", node.span)
         return Node(node.head, tuple(self.walk(a, scope) for a in node.args), node.span, node.value)
+
+    def inside_product(self, node: Node, index: str) -> None:
+        """Refuse ``\\prod_i a_i b``, of which it is not clear whether b is multiplied once."""
+        body = node.args[0]
+        if node.head != "prod" or body.head != "mul" or body.span[0] < body.args[0].span[0]:  # or in parentheses
+            return
+        for factor in body.args:
+            alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
+            if index not in alone | set(letters_below(factor)):
+                self.fail(
+                    "it is not clear whether this factor is inside the product.",
+                    factor.span,
+                    f"Write \\prod_{index} (...) with parentheses, or the factor first.",
+                )
 
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
         if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:
@@ -326,6 +342,9 @@ class _Resolver:
 
     def named(self, name: str, node: Node, *, entry: bool) -> Node:
         base = node.value.base
+        way = base, "label" in node.value.style
+        if self.ways.setdefault(name, way) != way:
+            self.fail(f"two names that are written differently would both be {name}.", node.span, "Rename one of them.")
         self.styles.setdefault(base, {}).setdefault(node.value.style, (node.span, entry or base != name))
         cased = self.cased(name) if entry else name
         if self.known is not None and cased not in self.known and cased not in self.lets:

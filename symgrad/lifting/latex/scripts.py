@@ -137,6 +137,10 @@ class Scripts(Names):
         self.at += 1
         items = self.subscript()
         span = (node.span[0], self.before.stop)
+        if node.head == "pow" and node.args[0].head == "norm" and node.args[0].value == "2":  # \\|A\\|^2_F
+            kind = str(items[0].value.base if items[0].head == "symbol" else items[0].value)
+            if kind in ("1", "2", "F") and len(items) == 1:
+                return Node("pow", (replace(node.args[0], value=kind), node.args[1]), span)
         if node.head in ("pow", "transpose") and node.args[0].head == "symbol" and self.text[node.span[0]] not in "({[":
             base = node.args[0]
             if base.args:

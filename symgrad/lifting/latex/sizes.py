@@ -14,7 +14,7 @@ from symgrad.errors import WrongShape
 from symgrad.lifting.latex.cursor import Node, place
 from symgrad.lifting.latex.document import Document, parts
 
-__all__ = ["Counting", "count_from", "find_sizes"]
+__all__ = ["Counting", "count_from", "find_sizes", "letters_of_axes"]
 
 
 @dataclass(frozen=True)
@@ -79,6 +79,25 @@ def find_sizes(
     return found
 
 
+def letters_of_axes(document: Document) -> dict[str, tuple[str | int, ...]]:
+    """The shapes of tensors as the limits of sums say them, where they say all of it: u is m x d."""
+    counting = count_from([document])
+    found: dict[str, dict[int, str | int]] = {}
+    ranks: dict[str, int] = {}
+    for node, highs in _entries(document, limit=2):
+        name = str(node.args[0].value)
+        ranks[name] = max(ranks.get(name, 0), len(node.args) - 1)
+        for axis, item in enumerate(node.args[1:]):
+            high = highs.get(item.value) if item.head == "index" else None
+            if high is None:
+                continue
+            letter, less = _letter(high)
+            if letter is not None and less + counting.of(name, axis) == 1:
+                found.setdefault(name, {})[axis] = letter
+    whole = {name: axes for name, axes in found.items() if len(axes) == ranks[name]}
+    return {name: tuple(axes[k] for k in range(ranks[name])) for name, axes in whole.items()}
+
+
 def _told(node: Node, shapes: Mapping[str, tuple[int, ...]], counting: Counting) -> Iterator[tuple[str, int]]:
     """What a sum along a whole axis says."""
     body, low, high = node.args
@@ -114,27 +133,26 @@ def _letter(high: Node) -> tuple[str | None, int]:
     return None, 0
 
 
-def _entries(document: Document) -> Iterator[tuple[Node, Mapping[str, int | None]]]:
-    """Each entry of a name, with the lowest values of the indices around it."""
-    stack: list[tuple[Node, dict[str, int | None]]] = [(line.body, {}) for line in document.lines]
+def _entries(document: Document, limit: int = 1) -> Iterator[tuple[Node, Mapping[str, Node | None]]]:
+    """Each entry of a name, with the lower (or upper) limits of the indices around it."""
+    stack: list[tuple[Node, dict[str, Node | None]]] = [(line.body, {}) for line in document.lines]
     while stack:
-        node, lows = stack.pop()
+        node, limits = stack.pop()
         if node.head in ("sum", "prod"):
-            _, *ends = node.args
-            value = int(ends[0].value) if ends and ends[0].head == "number" else None
-            lows = {**lows, node.value: value}
+            limits = {**limits, node.value: node.args[limit] if len(node.args) > limit else None}
         if node.head == "entry" and node.args[0].head == "name":
-            yield node, lows
-        stack.extend((a, lows) for a in node.args)
+            yield node, limits
+        stack.extend((a, limits) for a in node.args)
 
 
-def _least(item: Node, lows: Mapping[str, int | None]) -> int | None:
+def _least(item: Node, lows: Mapping[str, Node | None]) -> int | None:
     """The smallest value of an index expression, if it is known."""
     match item.head:
         case "number":
             return int(item.value)
         case "index":
-            return lows.get(item.value)
+            low = lows.get(item.value)
+            return int(low.value) if low is not None and low.head == "number" else None
         case "neg" if item.args[0].head == "number":
             return -int(item.args[0].value)
         case "add" | "mul":
