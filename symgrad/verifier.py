@@ -82,7 +82,8 @@ def verify(
             f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
         )
     model = open_formula(formula)
-    mine = rename(_open_hand(hand, model, order), model.names, "the hand formula")
+    scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
+    mine = rename(_open_hand(hand, model, order, scalars), model.names, "the hand formula")
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
     report = _report(problem, findings, formula, claims)
@@ -94,9 +95,9 @@ def verify(
     return report
 
 
-def _open_hand(hand: Any, model: Formula, order: int) -> Formula:
+def _open_hand(hand: Any, model: Formula, order: int, scalars: bool) -> Formula:
     like = getattr(model, "library", None)
-    opened = open_formula(hand, stops=False, like=like, known=None, beside=model, order=order)
+    opened = open_formula(hand, stops=False, like=like, known=None, beside=model, order=order, scalars=scalars)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)

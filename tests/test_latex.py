@@ -483,3 +483,12 @@ def test_sizes_are_found_or_asked_for():
 def test_lift_says_how_a_formula_was_read():
     program = lift(Latex(r"f = w^\top x"), at={"w": (3,), "x": (3,)})
     assert program.steps[-1].source.text == "f = w.T*x"
+
+
+def test_steps_are_of_numbers_and_tensors_follow_linear_algebra():
+    model = Latex(r"f = \tfrac12 x^\top A x")
+    hand = [Latex(r"y = A x"), Latex(r"\nabla_x f = \tfrac12 (y + A^\top x)")]
+    assert verify(model, hand, at={"A": (3, 3), "x": (3,)}).verdict == "proved"
+    diagonal = [Latex(r"y = A x"), Latex(r"\frac{\partial f}{\partial x} = y")]
+    assert verify(model, diagonal, at={"A": (3, 3), "x": (3,)}).verdict == "refuted"
+    assert verify(Latex(r"f = \tfrac12 A x^2"), diagonal, at={"A": 2.0, "x": 3.0}).verdict == "proved"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from symgrad import Latex
+from symgrad import Latex, verify
 from symgrad.errors import SymgradError
 
 # a formula, and the message without it: what happened, the carets under it, what to write instead
@@ -669,3 +669,121 @@ def test_tensors_that_do_not_fit(shapes, block):
     with pytest.raises(SymgradError) as error:
         Latex(text).run(point)
     assert str(error.value) == message
+
+
+F = Latex("f = x y")
+ABOUT = [
+    (
+        lambda: verify(F, Latex(r"\frac{\partial g}{\partial x} = y")),
+        r"""
+the left side is a derivative of g, and the model is f.
+    \frac{\partial g}{\partial x} = y
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+Write \partial f, or rename the model.
+""",
+    ),
+    (
+        lambda: verify(F, Latex(r"f''(x) = 0")),
+        r"""
+the left side is a derivative of order 2, and order is 1.
+    f''(x) = 0
+    ^^^
+Pass order=2.
+""",
+    ),
+    (
+        lambda: verify(F, {"x": Latex(r"\frac{\partial f}{\partial y} = x"), "y": Latex("x")}),
+        r"""
+the formula for 'x' has a left side about 'y'.
+    \frac{\partial f}{\partial y} = x
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+Pass it as {'y': ...}, or mend the left side.
+""",
+    ),
+    (
+        lambda: verify(F, Latex(r"\frac{\partial^2 f}{\partial x \partial y} = 1"), order=2),
+        r"""
+the left side mixes x and y.
+    \frac{\partial^2 f}{\partial x \partial y} = 1
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+Hessians are of one input; for mixed ones verify the derivative of the first derivative.
+""",
+    ),
+    (
+        lambda: verify(Latex(r"f = \|v\|^2"), [Latex(r"\nabla_v f = 2v"), Latex(r"\nabla_v f = v")], at={"v": (3,)}),
+        r"""
+two equations say what df/dv is.
+    \nabla_v f = v
+    ^^^^^^^^^^
+""",
+    ),
+    (
+        lambda: verify(Latex(r"f = \|v\|^2"), Latex(r"\nabla_v f = v + v = 2v"), at={"v": (3,)}),
+        r"""
+this equation has several right sides.
+    df/dv = v + v = 2*v
+Pass the one that is meant; of numbers, all are judged as a list of steps.
+""",
+    ),
+    (
+        lambda: verify("x/3", Latex(r"\frac{\partial f}{\partial x} = \frac{1}{m}")),
+        r"""
+'m' is not an input of the model, which has x.
+    \frac{\partial f}{\partial x} = \frac{1}{m}
+                                             ^
+If it is a size, say of what: Latex(r"...", shapes={"u": ("m", "d")}).
+""",
+    ),
+    (
+        lambda: verify(
+            lambda v: v.sum(), Latex(r"\frac{\partial f}{\partial v_k} = \sum_j \delta_{jk}"), at={"v": (3,)}
+        ),
+        r"""
+the range of the index j is not known: it is the index of no tensor here.
+    \frac{\partial f}{\partial v_k} = \sum_j \delta_{jk}
+                                             ^^^^^^^^^^^
+Give the limits, \sum_{j=1}^{n}, or a shape to the tensor that has it, at={...}.
+""",
+    ),
+    (
+        lambda: verify("g*(x + 1)", Latex(r"f'(x) = f(x + 1)")),
+        r"""
+f(...) reads as a function, and which one is not known.
+    f'(x) = f(x + 1)
+            ^^
+Write out what it is; for a product write f \cdot (...).
+""",
+    ),
+    (
+        lambda: Latex(r"2\frac{dy}{dx}").names,
+        r"""
+the formula uses dy/dx, and no row says what it is.
+    2\frac{dy}{dx}
+     ^^^^^^^^^^^^^
+Add a row with its value before this one, or write it out.
+""",
+    ),
+    (
+        lambda: Latex("x", shapes={"x": "m"}),
+        r"""
+shapes['x'] is 'm'.
+Give a size or a letter for each axis: ('m', 'd').
+""",
+    ),
+    (
+        lambda: Latex(r"x \, y").run({"x": 1.0}),
+        r"""
+'y' has no value at the point.
+    x \, y
+         ^
+Pass at={'y': ...}.
+""",
+    ),
+]
+
+
+@pytest.mark.parametrize(("call", "message"), ABOUT, ids=[m.split("\n")[1][:40] for _, m in ABOUT])
+def test_formulas_that_do_not_fit_the_model(call, message):
+    with pytest.raises(SymgradError) as error:
+        call()
+    assert str(error.value) == message.strip()

@@ -145,3 +145,90 @@ def test_long_formulas_take_linear_time():
     formula = Latex(" + ".join(f"x_{{{k}}} \\tanh(y_{{{k}}})" for k in range(1000)))
     assert len(formula.names) == 2000
     assert time.process_time() - begun < 20
+
+
+# ------------------------------------------------------------------------------------------------ linear algebra
+
+SIZES = {"n": 4, "m": 3}
+TENSORS = {
+    "u": np.array([0.5, -1.5, 2.0, 0.25]),
+    "v": np.array([1.25, 0.75, -0.5, 2.5]),
+    "q": np.array([-0.3, 1.7, 0.6]),
+    "M": np.linspace(-1, 1, 16).reshape(4, 4) ** 3 + 2 * np.eye(4),
+    "U": np.cos(np.arange(12.0)).reshape(4, 3),
+    "c": np.array(0.8),
+}
+
+
+def grow(rng, form, depth):
+    """A formula of a form ("", "n", "m", "nn", "nm"), in LaTeX with its parentheses, and its value by NumPy."""
+    leaves = {"": ["c"], "n": ["u", "v"], "m": ["q"], "nn": ["M"], "nm": ["U"]}
+
+    def of(other):
+        return grow(rng, other, depth - 1)
+
+    if depth == 0:
+        name = rng.choice(leaves[form])
+        return name, TENSORS[name]
+    (a, x), (b, y) = of(form), of(form)
+    choices = [
+        lambda: (f"({a} + {b})", x + y),
+        lambda: (f"({a} - {b})", x - y),
+        lambda: (f"\\tfrac{{1}}{{2}} {a}", x / 2),
+        lambda: (f"({of_scalar[0]} {a})", of_scalar[1] * x),
+        lambda: (f"\\left( {a} \\odot {b} \\right)", x * y),
+        lambda: (f"\\tanh\\left({a}\\right)", np.tanh(x)),
+        lambda: (f"\\frac{{{a}}}{{1 + {of_scalar[0]}^2}}", x / (1 + of_scalar[1] ** 2)),
+    ]
+    of_scalar = of("")
+    if form == "":
+        (p, s), (r, t), (k, z) = of("n"), of("n"), of("nn")
+        choices += [
+            lambda: (f"{p}^\\top {r}", s @ t),
+            lambda: (f"\\|{p}\\|^2", s @ s),
+            lambda: (f"({p}^T {k} {r})", s @ z @ t),
+            lambda: (f"\\operatorname{{tr}}({k})", np.trace(z)),
+            lambda: (f"\\|{k}\\|_F^2", (z**2).sum()),
+            lambda: (f"\\mathbf{{1}}^\\top {p}", s.sum()),
+            lambda: (f"\\langle {p}, {r} \\rangle", s @ t),
+        ]
+    elif form == "n":
+        (k, z), (r, t), (g, w), (h, o) = of("nn"), of("n"), of("nm"), of("m")
+        choices += [
+            lambda: (f"({k} {r})", z @ t),
+            lambda: (f"({k}^\\top {r})", z.T @ t),
+            lambda: (f"({g} {h})", w @ o),
+            lambda: (f"\\operatorname{{diag}}({k})", np.diag(z)),
+            lambda: (f"\\sigma({r})", 1 / (1 + np.exp(-t))),
+        ]
+    elif form == "m":
+        (g, w), (r, t) = of("nm"), of("n")
+        choices += [lambda: (f"({g}^\\top {r})", w.T @ t), lambda: (f"({r}^\\top {g})^\\top", t @ w)]
+    elif form == "nn":
+        (p, s), (r, t), (k, z), (g, w) = of("n"), of("n"), of("nn"), of("nm")
+        choices += [
+            lambda: (f"({p} {r}^\\top)", np.outer(s, t)),
+            lambda: (f"({k} {a})", z @ x),
+            lambda: (f"({g} {g}^\\top)", w @ w.T),
+            lambda: (f"\\operatorname{{diag}}({p})", np.diag(s)),
+            lambda: (f"({k} + {of_scalar[0]} \\mathbf{{I}})", z + of_scalar[1] * np.eye(4)),
+        ]
+    else:
+        (k, z), (p, s), (h, o) = of("nn"), of("n"), of("m")
+        choices += [lambda: (f"({k} {a})", z @ x), lambda: (f"({p} {h}^\\top)", np.outer(s, o))]
+    return rng.choice(choices)()
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_linear_algebra_has_numpys_value_or_is_refused(seed):
+    rng, refused = random.Random(seed), 0
+    for _ in range(60):
+        text, exact = grow(rng, rng.choice(["", "n", "m", "nn", "nm"]), rng.randint(1, 2))
+        try:
+            formula = Latex(text)
+            (value,) = formula.run({n: TENSORS[n] for n in formula.names}).values.values()
+        except SymgradError:
+            refused += 1
+            continue
+        np.testing.assert_allclose(value, exact, rtol=1e-10, atol=1e-10, err_msg=text)
+    assert refused < 20

@@ -195,17 +195,19 @@ def open_formula(
     known: Sequence[str] | None = None,
     beside: Formula | None = None,
     order: int = 1,
+    scalars: bool = True,
 ) -> Formula:
     """The formula that ``thing`` states.
 
     ``stops`` says whether ``detach`` cuts; ``like`` is the kind of values for a function whose code does not tell.
-    ``beside`` is the model, where ``thing`` is its derivative of ``order``: LaTeX is read by the names that it has.
+    ``beside`` is the model, where ``thing`` is its derivative of ``order``: LaTeX is read by the names that it has,
+    and where all of them are ``scalars``, a derivation in it is a list of steps.
     Raises `BadInput` for a thing that is no formula.
     """
     if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed, Steps)):
         return thing
     if isinstance(thing, Latex) or are_equations(thing):
-        return _equations(thing if isinstance(thing, Latex) else joined(thing), beside, order)
+        return _equations(thing if isinstance(thing, Latex) else joined(thing), beside, order, scalars)
     if getattr(type(thing), "is_formula", False):  # one that is made of another
         return thing
     if isinstance(thing, Program):
@@ -252,16 +254,16 @@ def _part(
     return open_formula(thing, stops=stops, like=like, known=known)
 
 
-def _equations(thing: Latex, beside: Formula | None, order: int, key: str | None = None) -> Formula:
+def _equations(thing: Latex, beside: Formula | None, order: int, scalars: bool) -> Formula:
     """A formula in LaTeX; of several derivatives, one for each input; a derivation, line by line."""
     if beside is not None:
         thing = replace(thing, model=beside)
-    steps = derivation(thing)
+    steps = derivation(thing) if scalars else None
     if steps is not None:
         return steps
     final = thing.final
     if len(final) < 2:
-        return thing if beside is None else thing.beside(beside, order=order, key=key)
+        return thing if beside is None else thing.beside(beside, order=order)
     parts = {name: replace(thing, only=c.key) for name, c in final.items()}
     if beside is not None:
         parts = {name: replace(p.beside(beside, order=order), keyed=False) for name, p in parts.items()}

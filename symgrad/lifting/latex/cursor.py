@@ -174,6 +174,8 @@ class Cursor:
         if self.token.kind != "close":
             self.unexpected()
         closing = self.take()
+        if inner.head in ("symbol", "number"):
+            return inner
         span = (opening.start, closing.stop)
         if inner.span != self.fence and inner.head in ("add", "neg", "mul", "call", "sum", "prod"):
             self.invisible.add(span)

@@ -140,7 +140,7 @@ class Latex:
             raise BadInput(
                 "this equation has several right sides.",
                 where="    " + plain_text(replace_lines(self.document, line)),
-                instead="Pass the one that is meant, or all equations as a list of steps.",
+                instead="Pass the one that is meant; of numbers, all are judged as a list of steps.",
             )
         return line
 
