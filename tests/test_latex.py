@@ -482,7 +482,9 @@ def test_sizes_are_found_or_asked_for():
 
 def test_lift_says_how_a_formula_was_read():
     program = lift(Latex(r"f = w^\top x"), at={"w": (3,), "x": (3,)})
-    assert program.steps[-1].source.text == "f = w.T*x"
+    source = program.steps[-1].source
+    assert source is not None
+    assert source.text == "f = w.T*x"
 
 
 def test_steps_are_of_numbers_and_tensors_follow_linear_algebra():

@@ -178,7 +178,7 @@ def grow(rng, form, depth):
         lambda: (f"({of_scalar[0]} {a})", of_scalar[1] * x),
         lambda: (f"\\left( {a} \\odot {b} \\right)", x * y),
         lambda: (f"\\tanh\\left({a}\\right)", np.tanh(x)),
-        lambda: (f"\\frac{{{a}}}{{1 + {of_scalar[0]}^2}}", x / (1 + of_scalar[1] ** 2)),
+        lambda: (f"\\frac{{{a}}}{{1 + ({of_scalar[0]})^2}}", x / (1 + of_scalar[1] ** 2)),
     ]
     of_scalar = of("")
     if form == "":

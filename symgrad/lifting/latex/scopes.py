@@ -6,7 +6,7 @@ a sum over k is an entry of w, and ``w_y`` is called w_y.  Names that the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
@@ -18,6 +18,8 @@ from symgrad.lifting.latex.document import (
     indices_of,
     letters_below,
     letters_in,
+    names_in_limits,
+    names_unbound,
     parts,
 )
 from symgrad.lifting.latex.equations import Equation
@@ -64,7 +66,7 @@ class _Resolver:
         self.slopes: set[str] = set()
         self.open: list[Node] = []
         self.binders = {p.value[0] for e in found for s in e.sides for p in parts(s) if p.head in ("sum", "prod")}
-        self.plain_names = {n for e in found for side in e.sides for n in self.unbound(e, side)}
+        self.plain_names = {n for e in found for side in e.sides for n in names_unbound(side, e.left)}
         self.borrowed = False  # whether a name of the model's own rows is used
 
     def fail(
@@ -74,7 +76,7 @@ class _Resolver:
 
     # -------------------------------------------------------------------------------- the whole
     def document(self) -> Document:
-        self.sizes |= {n for e in self.found for side in e.sides for n in self.limits(side)}
+        self.sizes |= {n for e in self.found for side in e.sides for n in names_in_limits(side)}
         self.sizes -= self.known or frozenset()
         lefts = [self.left(e) for e in self.found]
         for equation, (_, indices, _) in zip(self.found, lefts, strict=True):
@@ -186,26 +188,6 @@ class _Resolver:
         if len(set(letters)) < len(letters):
             self.fail("an index stands twice on the left side.", node.span, "Use a letter for each axis.")
 
-    def unbound(self, e: Equation, side: Node) -> Iterator[str]:
-        """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
-        left = [
-            x
-            for a in (e.left.args if e.left is not None and e.left.head == "derivative" else ())
-            for x in indices_of(a)
-        ]
-        stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(left))]
-        while stack:
-            node, scope = stack.pop()
-            if node.head in ("sum", "prod"):
-                scope = scope | {node.value[0]}
-            if (
-                node.head == "symbol"
-                and (node.args or node.value.label)
-                and not {x for i in (*node.value.label, *node.args) for x in letters_in(i)} & scope
-            ):
-                yield spelled(node) or node.value.base
-            stack.extend((a, scope) for a in node.args)
-
     def name_of(self, node: Node) -> str:
         full = spelled(node)
         if full is None:
@@ -213,21 +195,6 @@ class _Resolver:
         return full
 
     # -------------------------------------------------------------------------------- sizes and tensors
-    def limits(self, side: Node) -> Iterator[str]:
-        """The names in the limits of sums that are no indices."""
-        stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset())]
-        while stack:
-            node, bound = stack.pop()
-            if node.head in ("sum", "prod"):
-                for limit in node.args[1:]:
-                    for p in parts(limit):
-                        if p.head == "symbol" and not (not p.args and p.value.base in bound):
-                            yield self.name_of(p)
-                stack.append((node.args[0], bound | {node.value[0]}))
-                stack.extend((a, bound) for a in node.args[1:])
-            else:
-                stack.extend((a, bound) for a in node.args)
-
     def collect(self, side: Node, free: frozenset[str]) -> None:
         """Find out which names are tensors, before numbers below names are read."""
         stack = [(side, free)]
