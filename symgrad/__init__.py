@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from symgrad.custom_functions import verify_function
     from symgrad.errors import SymgradError
     from symgrad.gradients import gradient
+    from symgrad.lifting.latex.formula import Latex
     from symgrad.lifting.products import jvp, vjp
     from symgrad.ops.scalars import define
     from symgrad.program import Program
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Latex",
     "Program",
     "Report",
     "SymgradError",
@@ -37,6 +39,7 @@ __all__ = [
 ]
 
 _PLACES = {
+    "Latex": "symgrad.lifting.latex.formula",
     "Program": "symgrad.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",

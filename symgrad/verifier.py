@@ -19,7 +19,7 @@ from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, SymgradError
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
-from symgrad.lifting.formulas import Formula, Several, open_formula, rename
+from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import are_steps
@@ -48,13 +48,13 @@ def verify(
 ) -> Report:
     """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
 
-    ``formula`` f and ``hand`` may each be text, a SymPy expression, a Python function written with torch, NumPy or
-    math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may also be a
-    mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``, or a
-    mapping; or numbers computed elsewhere.  For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the
-    Jacobian, of shape f.shape + x.shape (or, where it has x's shape, the gradient of the sum of f's entries); with
-    ``order=2`` the Hessian, of shape x.shape + x.shape.  For complex x it is torch's conjugate Wirtinger gradient,
-    with upstream ones.
+    ``formula`` f and ``hand`` may each be text, a SymPy expression, `Latex`, a Python function written with torch,
+    NumPy or math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may
+    also be a mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``,
+    or a mapping; equations in LaTeX, whose left sides say what is for which input; or numbers computed elsewhere.
+    For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the Jacobian, of shape f.shape + x.shape (or,
+    where it has x's shape, the gradient of the sum of f's entries); with ``order=2`` the Hessian, of shape x.shape +
+    x.shape.  For complex x it is torch's conjugate Wirtinger gradient, with upstream ones.
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
@@ -83,10 +83,13 @@ def verify(
             f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
         )
     model = open_formula(formula)
-    mine = rename(_open_hand(hand, model), model.names, "the hand formula")
+    scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
+    mine = rename(_open_hand(hand, model, order, scalars), model.names, "the hand formula")
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
     report = _report(problem, findings, formula, claims)
+    told = (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    report = replace(report, notes=(*told, *report.notes))
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)
         repairs, repaired = repair_lines(problem, steps) if wrong else ((), None)
@@ -95,9 +98,9 @@ def verify(
     return report
 
 
-def _open_hand(hand: Any, model: Formula) -> Formula:
+def _open_hand(hand: Any, model: Formula, order: int, scalars: bool) -> Formula:
     like = getattr(model, "library", None)
-    opened = open_formula(hand, stops=False, like=like, known=None)
+    opened = open_formula(hand, stops=False, like=like, known=None, beside=model, order=order, scalars=scalars)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)

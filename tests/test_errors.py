@@ -316,7 +316,7 @@ def test_order_dtype_and_formula_of_another_kind():
     )
     assert message(BadInput, {1, 2}, "1") == (
         "a formula cannot be a set.\n"
-        "Pass text, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of these."
+        "Pass text, Latex, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of them."
     )
 
 

@@ -30,6 +30,7 @@ class Expression:
     is).  ``Indexed`` entries and ``Sum`` read tensors; symbols in limits and shapes are sizes, found from the
     tensors.  ``first_index`` is what indices count from, 0 or 1; by default 0, and 1 where only that fits the
     tensors.  ``axes`` are free indices, whose values are the axes of the result; a ``Lambda`` gives them too.
+    ``extents`` are how many values each of them takes, where the formula's own entries do not tell.
 
     >>> U, x, (k, s, m, d) = sp.IndexedBase("U"), sp.IndexedBase("x"), sp.symbols("k s m d")
     >>> formula = Expression(sp.Lambda(k, sp.tanh(sp.Sum(U[k, s] * x[s], (s, 1, d)))))
@@ -42,6 +43,7 @@ class Expression:
     formula: Any
     axes: tuple[Any, ...] = ()
     first_index: int | None = None
+    extents: tuple[int | None, ...] = ()
 
     def __post_init__(self) -> None:
         formula: Any = self.formula
@@ -168,7 +170,8 @@ class Expression:
             values[step] = value
             env |= {node: step for node in inputs[name] if isinstance(node, sp.Symbol)}
         sizes = _Sizes(self, {n: b.shape(b.inputs[n]) for n in self.names}, point)
-        axes = {index: sizes.extent(index) for index in self.axes}
+        told = self.extents or (None,) * len(self.axes)
+        axes = {index: sizes.extent(index) if n is None else n for index, n in zip(self.axes, told, strict=True)}
         indices = Indices(b, b.inputs, sizes.known, first, axes, dtype)
         matrices = Matrices(b, b.inputs, sizes.known, dtype)
 

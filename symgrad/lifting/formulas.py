@@ -19,12 +19,14 @@ from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.functions import Function, Run
+from symgrad.lifting.latex.formula import Latex
+from symgrad.lifting.latex.lists import are_equations, derivation, joined
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import Steps, are_steps
 from symgrad.lifting.text import Text
 from symgrad.program import Program, interpret, promote
 
-__all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "rename"]
+__all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "readings", "rename"]
 
 
 class Formula(Protocol):
@@ -186,15 +188,26 @@ def rename(formula: Formula, known: Sequence[str], what: str) -> Formula:
 
 
 def open_formula(
-    thing: Any, *, stops: bool = True, like: str | None = None, known: Sequence[str] | None = None
+    thing: Any,
+    *,
+    stops: bool = True,
+    like: str | None = None,
+    known: Sequence[str] | None = None,
+    beside: Formula | None = None,
+    order: int = 1,
+    scalars: bool = True,
 ) -> Formula:
     """The formula that ``thing`` states.
 
     ``stops`` says whether ``detach`` cuts; ``like`` is the kind of values for a function whose code does not tell.
+    ``beside`` is the model, where ``thing`` is its derivative of ``order``: LaTeX is read by the names that it has,
+    and where all of them are ``scalars``, a derivation in it is a list of steps.
     Raises `BadInput` for a thing that is no formula.
     """
     if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed, Steps)):
         return thing
+    if isinstance(thing, Latex) or are_equations(thing):
+        return _equations(thing if isinstance(thing, Latex) else joined(thing), beside, order, scalars)
     if getattr(type(thing), "is_formula", False):  # one that is made of another
         return thing
     if isinstance(thing, Program):
@@ -208,21 +221,64 @@ def open_formula(
     if isinstance(thing, torch.nn.Module):
         return Module.of(thing)
     if isinstance(thing, Mapping):
-        return Several({str(k): open_formula(v, stops=stops, like=like, known=known) for k, v in thing.items()})
+        return Several({str(k): _part(v, str(k), stops, like, known, beside, order) for k, v in thing.items()})
     if isinstance(thing, torch.Tensor):
         return Numbers(thing.detach().cpu().numpy())
     if isinstance(thing, (np.ndarray, np.generic, float, int, complex)) and not isinstance(thing, bool):
         return Numbers(np.asarray(thing, dtype=None if isinstance(thing, (np.ndarray, np.generic)) else np.float64))
     if isinstance(thing, (list, tuple)) and thing:
         if isinstance(thing, tuple) and not all(isinstance(x, (int, float)) for x in thing):
-            return Several({str(k): open_formula(v, stops=stops, like=like, known=known) for k, v in enumerate(thing)})
+            parts = enumerate(thing)
+            return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in parts})
         return Numbers(np.asarray(thing, dtype=np.float64))
     if callable(thing):
         return _function(thing, stops, like)
     raise BadInput(
         f"a formula cannot be a {type(thing).__name__}.",
-        instead="Pass text, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of these.",
+        instead="Pass text, Latex, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of them.",
     )
+
+
+def _part(
+    thing: Any,
+    key: str | None,
+    stops: bool,
+    like: str | None,
+    known: Sequence[str] | None,
+    beside: Formula | None,
+    order: int,
+) -> Formula:
+    """One of several formulas; ``key`` is the input that it is for."""
+    if isinstance(thing, Latex) and beside is not None:
+        return replace(thing.beside(beside, order=order, key=key), keyed=False)
+    return open_formula(thing, stops=stops, like=like, known=known)
+
+
+def _equations(thing: Latex, beside: Formula | None, order: int, scalars: bool) -> Formula:
+    """A formula in LaTeX; of several derivatives, one for each input; a derivation, line by line."""
+    if beside is not None:
+        thing = replace(thing, model=beside)
+    steps = derivation(thing) if scalars else None
+    if steps is not None:
+        return steps
+    final = thing.final
+    if len(final) < 2:
+        return thing if beside is None else thing.beside(beside, order=order)
+    parts = {name: replace(thing, only=c.key) for name, c in final.items()}
+    if beside is not None:
+        parts = {name: replace(p.beside(beside, order=order), keyed=False) for name, p in parts.items()}
+    return Several(parts)
+
+
+def readings(formula: Formula, what: str) -> tuple[str, ...]:
+    """How formulas in LaTeX were read, for the report."""
+    if isinstance(formula, Latex):
+        lines = formula.shown.splitlines()
+        return (f"{what} was read as {'; '.join(lines)}.",)
+    if isinstance(formula, Several):
+        return tuple(r for part in formula.parts.values() for r in readings(part, what))
+    inner = getattr(formula, "formula", None)
+    return () if inner is None else readings(inner, what)
 
 
 def _function(thing: Callable[..., Any], stops: bool, like: str | None) -> Function:

@@ -60,6 +60,8 @@ class Indices:
         if isinstance(e, MatrixElement) and isinstance(e.args[0], sp.MatrixSymbol):
             matrix: Any = e.args[0]
             return [], lambda steps: self.entry(e, self.tensors[matrix.name], e.args[1:], 0)
+        if isinstance(e, MatrixElement) and any(self.depends(i) for i in e.args[1:]):
+            return [e.args[0]], lambda steps: self.entry(e, steps[0], e.args[1:], 0)
         if isinstance(e, sp.KroneckerDelta):
             left, right = (self.integers(x) for x in e.args[:2])
             return [], lambda steps: b.constant((left == right).astype(float), self.dtype)

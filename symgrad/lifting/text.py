@@ -25,7 +25,8 @@ from symgrad.lifting.branches import RELATIONS, Point, choose, compare, given
 from symgrad.lifting.choices import select
 from symgrad.lifting.grammar import CONSTANTS, Node, Tree, read
 from symgrad.lifting.lowering import lower
-from symgrad.ops.scalars import OPS, X, Y
+from symgrad.lifting.words import applied
+from symgrad.ops.scalars import OPS
 from symgrad.program import Program, Source
 
 __all__ = ["Text", "parse"]
@@ -137,14 +138,8 @@ def _meaning(text: Text, node: Node, args: list[Any]) -> Any:
             return sp.Not(args[0])
         case "where":
             return sp.Piecewise((args[1], args[0]), (args[2], True))
-        case "maximum" | "minimum":
-            return {"maximum": sp.Max, "minimum": sp.Min}[node.head](*args)
-        case "polygamma":
-            return sp.polygamma(*args)
-        case "lower":
-            return node.value(*args)
-        case row:
-            return OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)
+        case head:
+            return applied(head, node.value, args)
 
 
 # ------------------------------------------------------------------------------------------------ steps

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -10,9 +11,9 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import BadFormula, caret
-from symgrad.ops.scalars import OPS, find
+from symgrad.ops.scalars import OPS, X, Y, find
 
-__all__ = ["DEFAULT", "EVALUATED", "INSTEAD", "RAISED", "Token", "functions", "resolve", "tokens"]
+__all__ = ["DEFAULT", "EVALUATED", "INSTEAD", "RAISED", "Token", "applied", "functions", "resolve", "tokens"]
 
 EVALUATED = "Text is parsed, never evaluated: a formula has numbers, names, + - * / **, parentheses and functions."
 
@@ -63,6 +64,23 @@ def resolve(name: str) -> tuple[str, Any, int, int | None] | None:
         return row, None, 1, None
     arity = OPS[row].arity
     return row, None, arity - (row in DEFAULT), arity
+
+
+def applied(head: str, value: Any, args: Sequence[Any]) -> Any:
+    """What a function means, as `resolve` names it, in SymPy."""
+    match head:
+        case "maximum" | "minimum":
+            return {"maximum": sp.Max, "minimum": sp.Min}[head](*args)
+        case "polygamma":
+            return sp.polygamma(*args)
+        case "pow" | "power":
+            return args[0] ** args[1]
+        case "clip" | "clamp":
+            return sp.Min(sp.Max(args[0], args[1]), args[2])
+        case "lower":
+            return value(*args)
+        case row:
+            return OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)
 
 
 # ------------------------------------------------------------------------------------------------ tokens

@@ -1,0 +1,191 @@
+"""Equations in LaTeX: rows, sides, and what the left side says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from symgrad.errors import BadFormula
+from symgrad.lifting.latex.cursor import Node, place, spelled
+from symgrad.lifting.latex.grammar import Parser
+from symgrad.lifting.latex.tokens import Token, tokens
+
+__all__ = ["Equation", "equations", "have_left_sides"]
+
+_EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
+
+
+@dataclass(frozen=True, slots=True)
+class Equation:
+    """``left`` is a symbol or a derivative or None, ``arguments`` the names in parentheses after it; each of ``sides``
+    is what it equals.
+    """
+
+    left: Node | None
+    arguments: tuple[Node, ...]
+    sides: tuple[Node, ...]
+    span: tuple[int, int]
+
+
+def equations(text: str, known: frozenset[str] | None = None) -> tuple[Equation, ...]:
+    """The equations of ``text``; ``known`` are names that are inputs, if they are known.
+
+    Raises `BadFormula` where the text is no formula, with the place.
+    """
+    pieces = _pieces(text, tokens(text))
+    if not pieces:
+        raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
+    alone = _alone(pieces)
+    lefts = [_left(text, sides[0], known, alone) if len(sides) > 1 else (None, ()) for sides in pieces]
+    named = {n for _, arguments in lefts for a in arguments for n in (spelled(a), a.value.base) if n}
+    for left, arguments in lefts:
+        if left is not None and left.head == "symbol" and (arguments or len(pieces) > 1):
+            named.discard(left.value.base)
+    whole = known if not named else (known or frozenset()) | named
+    found = []
+    for (left, arguments), sides in zip(lefts, pieces, strict=True):
+        read = tuple(_side(text, side, whole, alone) for side in (sides[1:] if left is not None else sides))
+        span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
+        found.append(Equation(left, arguments, read, span))
+    return tuple(found)
+
+
+def have_left_sides(text: str) -> bool:
+    """Whether each equation of ``text`` has a left side."""
+    return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
+
+
+def _parser(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Parser:
+    stop = piece[-1].stop if piece else 0
+    end = min(stop, len(text))
+    return Parser(text, [*piece, Token("end", "", end, end + 1)], known, alone)
+
+
+def _side(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Node:
+    parser = _parser(text, piece, known, alone)
+    node = parser.expression()
+    if parser.token.kind != "end":
+        parser.unexpected()
+    return node
+
+
+def _left(
+    text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]
+) -> tuple[Node | None, tuple[Node, ...]]:
+    """What an equation is about."""
+    if not piece:
+        return None, ()
+    parser = _parser(text, piece, known, alone)
+    arguments: tuple[Node, ...] = ()
+    node = parser.derivative()
+    if node is None and parser.starts_name(parser.token):
+        node = parser.subscripted(parser.bare_name())
+        if node.head == "symbol" and parser.token.text == "^":
+            texts = [t.text for t in parser.exponent()]
+            if texts[:1] in (["("], ["["]):
+                node = parser.superscript(node)
+        if parser.token.text in ("(", "["):
+            arguments = parser.named_arguments()
+    if node is None or node.head not in ("symbol", "derivative") or parser.token.kind != "end":
+        span = (piece[0].start, piece[-1].stop)
+        raise BadFormula(
+            "the left side is neither a name nor a derivative of one.",
+            where=place(text, span),
+            instead="Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
+        )
+    if node.head == "symbol" and node.value.base.endswith("_prime"):
+        base = node.value.base.removesuffix("_prime")
+        order = 1
+        while base.endswith("_prime"):
+            base, order = base.removesuffix("_prime"), order + 1
+        if order > 2:
+            raise BadFormula("a derivative is read to the second order.", where=place(text, node.span))
+        of = replace(node, value=replace(node.value, base=base))
+        wrt = arguments[:1] * order if len(arguments) == 1 else ()
+        return Node("derivative", (of, *wrt), node.span, order), arguments
+    return node, arguments
+
+
+def _alone(pieces: list[list[list[Token]]]) -> frozenset[str]:
+    """The letters that can be functions, where they stand without a parenthesis somewhere."""
+    found = set()
+    for sides in pieces:
+        for side in sides:
+            for here, following in zip(side, [*side[1:], None], strict=False):
+                text = following.text if following is not None else ""
+                if here.text in ("\\sigma", "\\Gamma") and text not in ("(", "[", "\\{", "_", "'"):
+                    found.add(here.text[1:])
+    return frozenset(found)
+
+
+# ------------------------------------------------------------------------------------------------ rows and sides
+
+
+def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
+    """The sides of each equation, as tokens."""
+    pieces: list[list[list[Token]]] = []
+    for row in _rows(found):
+        for part in _parts(row):
+            sides = _sides(part)
+            if pieces and (len(sides) == 1 or not sides[0]):
+                if len(sides) == 1:  # the row goes on where the last one ended
+                    pieces[-1][-1] += sides[0]
+                else:
+                    pieces[-1] += sides[1:]
+            elif any(sides):
+                pieces.append(sides)
+    for sides in pieces:
+        for k, side in enumerate(sides):
+            while side and side[-1].text in (",", ".", ";") and side[-1].kind == "sign":
+                side.pop()
+            if not side and (k or len(sides) == 1):
+                where = next((t for s in sides[::-1] for t in s[::-1]), found[-1])
+                raise BadFormula("a side of this equation is missing.", where=place(text, where.span))
+    return pieces
+
+
+def _rows(found: list[Token]) -> list[list[Token]]:
+    rows: list[list[Token]] = [[]]
+    depth = 0
+    for k, token in enumerate(found[:-1]):
+        depth += token.text.startswith("\\begin{")
+        depth -= token.text.startswith("\\end{")
+        if token.kind == "row" and depth <= 0:
+            rows.append([])
+        elif depth > 0 or token.text != "&" or not (_aligns(found[k + 1]) or not rows[-1] or _aligns(rows[-1][-1])):
+            rows[-1].append(token)
+    return [row for row in rows if row]
+
+
+def _aligns(token: Token) -> bool:
+    """Whether a row is aligned at this token: ``&`` may stand beside it."""
+    return token.text in _EQUALS or token.text in ("+", "-", ":", "&") or token.kind in ("row", "end", "text")
+
+
+def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:
+    """The row cut at signs outside of all parentheses."""
+    pieces: list[list[Token]] = [[]]
+    depth = 0
+    for token in row:
+        depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
+        depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
+        if depth <= 0 and token.text in at and token.kind in ("sign", "macro"):
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return pieces
+
+
+def _parts(row: list[Token]) -> list[list[Token]]:
+    """The equations of one row, between commas or semicolons."""
+    parts = [p for p in _split(row, frozenset((",", ";"))) if p]
+    if len(parts) > 1 and all(len(_sides(p)) > 1 for p in parts):
+        return parts
+    return [row]
+
+
+def _sides(part: list[Token]) -> list[list[Token]]:
+    sides = _split(part, _EQUALS)
+    for side in sides[:-1]:
+        if side and side[-1].text == ":" and side[-1].kind == "sign":
+            side.pop()
+    return sides

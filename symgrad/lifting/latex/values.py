@@ -1,0 +1,338 @@
+"""Tensors as they stand in formulas in LaTeX: an entry for every choice of indices, as a SymPy scalar.
+
+A `Value` of shape (n, m) is a function from two index expressions to SymPy; products are sums over fresh indices, so
+that a formula ends as ``Sum`` and ``Indexed`` whatever it was written with.  A vector is a column, its transpose a row.
+What linear algebra leaves open (a vector squared, a number added to a matrix) is refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import sympy as sp
+from sympy.matrices.expressions.matexpr import MatrixElement
+
+__all__ = ["Algebra", "Trouble", "Value"]
+
+Size = int | None
+
+
+class Trouble(Exception):
+    """Two values that do not fit, without the place."""
+
+    def __init__(self, what: str, instead: str | None = None) -> None:
+        super().__init__(what)
+        self.what, self.instead = what, instead
+
+
+@dataclass(frozen=True, slots=True)
+class Value:
+    """``at`` gives the entry at some indices; a size that is not known yet (of ones, of the identity) is None.
+
+    ``matrix`` is the same as a SymPy matrix expression, where it has one: determinants and inverses need it.  ``unit``
+    is c where this is c times the identity.  ``entrywise`` says that functions of single entries made it, so that a
+    power of it means powers of entries.
+    """
+
+    shape: tuple[Size, ...]
+    at: Callable[..., Any]
+    row: bool = False
+    matrix: Any = None
+    entrywise: bool = False
+    unit: Any = None
+
+    @property
+    def form(self) -> str:
+        match len(self.shape):
+            case 0:
+                return "number"
+            case 1:
+                return "row" if self.row else "column"
+            case 2:
+                return "matrix"
+        return "tensor"
+
+    @property
+    def kind(self) -> str:
+        match self.shape:
+            case ():
+                return "a number"
+            case (n,):
+                return f"a {'row' if self.row else 'vector'} of {n} entries" if n else "a vector"
+            case shape if len(shape) == 2:
+                return f"a matrix of shape {' x '.join(str(n) for n in shape)}"
+            case shape:
+                return f"a tensor of shape {list(shape)}"
+
+
+class Algebra:
+    """The operations; ``first`` is what indices count from."""
+
+    def __init__(self, first: int) -> None:
+        self.first = first
+
+    # -------------------------------------------------------------------------------- making values
+    def scalar(self, expression: Any) -> Value:
+        return Value((), lambda: expression)
+
+    def ones(self, entry: int) -> Value:
+        return Value((None,), lambda i: sp.Integer(entry), entrywise=False)
+
+    def identity(self) -> Value:
+        return Value((None, None), lambda i, j: sp.KroneckerDelta(i, j), unit=sp.Integer(1))
+
+    def total(self, n: Size, body: Callable[[Any], Any]) -> Any:
+        """The sum of ``body`` over an axis of n entries."""
+        if n is None:
+            raise Trouble("how long this is, is not known.", "Write the sum with its limits.")
+        k = sp.Dummy("k", integer=True)
+        return sp.Sum(body(k), (k, self.first, self.first + n - 1))
+
+    def number(self, a: Value) -> Value:
+        """A tensor of one entry as a number."""
+        if a.shape and all(n == 1 for n in a.shape):
+            entry = a.at(*[sp.Integer(self.first)] * len(a.shape))
+            return self.scalar(entry)
+        return a
+
+    # -------------------------------------------------------------------------------- entry by entry
+    def size(self, a: Size, b: Size, what: str) -> Size:
+        if a is not None and b is not None and a != b:
+            raise Trouble(f"{what} has axes of {a} and {b} entries.")
+        return b if a is None else a
+
+    def common(self, values: Sequence[Value], what: str) -> tuple[tuple[Size, ...], bool]:
+        """The shape of tensors that are taken entry by entry; numbers go with all."""
+        shape: tuple[Size, ...] = ()
+        row = False
+        for v in values:
+            if not v.shape:
+                continue
+            if not shape:
+                shape, row = v.shape, v.row
+                continue
+            if len(v.shape) != len(shape) or (len(shape) == 1 and v.row != row):
+                other = next(w for w in values if w.shape == shape)
+                raise Trouble(f"{what} of {other.kind} and {v.kind} is not defined.")
+            shape = tuple(self.size(a, b, what) for a, b in zip(shape, v.shape, strict=True))
+        return shape, row
+
+    def map(self, f: Callable[..., Any], values: Sequence[Value], what: str) -> Value:
+        """``f`` of the entries."""
+        shape, row = self.common(values, what)
+        return Value(shape, lambda *i: f(*(v.at(*i) if v.shape else v.at() for v in values)), row, None, bool(shape))
+
+    def add(self, values: Sequence[Value]) -> Value:
+        ranks = {len(v.shape) for v in values}
+        if 0 in ranks and len(ranks) > 1:
+            values = [self.number(v) for v in values]
+            ranks = {len(v.shape) for v in values}
+        if 0 in ranks and len(ranks) > 1:
+            tensor = next(v for v in values if v.shape)
+            if len(tensor.shape) == 2 and not all(v.entrywise for v in values if v.shape):
+                raise Trouble(
+                    f"a number is added to {tensor.kind}, which means the identity to some and ones to others.",
+                    "Write \\lambda \\mathbf{I}, or the entries with indices: A_{ij} + \\lambda.",
+                )
+        shape, row = self.common(values, "the sum")
+        matrix = None
+        if len(shape) == 2 and shape[0] is not None and all(v.matrix is not None or v.unit is not None for v in values):
+            matrix = sp.MatAdd(*(v.matrix if v.unit is None else v.unit * sp.Identity(shape[0]) for v in values))
+        entrywise = bool(shape) and all(v.entrywise for v in values if v.shape)
+        return Value(
+            shape, lambda *i: sp.Add(*(v.at(*i) if v.shape else v.at() for v in values)), row, matrix, entrywise
+        )
+
+    def negative(self, a: Value) -> Value:
+        return self.scaled(self.scalar(sp.Integer(-1)), a)
+
+    def scaled(self, number: Value, a: Value) -> Value:
+        c = number.at()
+        matrix = None if a.matrix is None else sp.MatMul(c, a.matrix)
+        unit = None if a.unit is None else c * a.unit
+        return replace(a, at=lambda *i: c * a.at(*i), matrix=matrix, unit=unit)
+
+    # -------------------------------------------------------------------------------- products
+    def times(self, a: Value, b: Value, sign: str) -> Value:
+        """``a b``, ``a \\cdot b``: of numbers, vectors and matrices."""
+        if sign == "times" and a.shape and b.shape:
+            raise Trouble(
+                f"\\times of {a.kind} and {b.kind} is a cross product to some.", "Write A B, x^\\top y or x \\odot y."
+            )
+        if not a.shape or not b.shape:
+            return self.scaled(a, b) if not a.shape else self.scaled(b, a)
+        match a.form, b.form:
+            case "column", "column":
+                if sign in ("cdot", "*"):
+                    return self.dot(a, b)
+                if a.shape == (1,) or b.shape == (1,):
+                    return self.times(self.number(a), self.number(b), sign)
+                raise Trouble("the product of two vectors is not clear.", "Write x^\\top y, x y^\\top or x \\odot y.")
+            case "row", "column":
+                return self.dot(a, b)
+            case "column", "row":
+                return Value((*a.shape, *b.shape), lambda i, j: a.at(i) * b.at(j))
+            case "row", "row":
+                raise Trouble("the product of two rows is not clear.", "Write x^\\top y, x y^\\top or x \\odot y.")
+            case "matrix", "column":
+                return self.through(a, b, a.shape[:1], lambda k, i: a.at(i, k) * b.at(k))
+            case "row", "matrix":
+                return self.through(a, b, b.shape[1:], lambda k, j: a.at(k) * b.at(k, j), row=True)
+            case "matrix", "matrix":
+                made = self.through(a, b, a.shape[:1] + b.shape[1:], lambda k, i, j: a.at(i, k) * b.at(k, j))
+                if a.matrix is None or b.matrix is None:
+                    return made
+                return replace(made, matrix=sp.MatMul(a.matrix, b.matrix))
+            case "column", "matrix" if b.shape[:1] == (1,):
+                return self.times(Value((*a.shape, 1), lambda i, j: a.at(i)), b, sign)
+            case "matrix", "row" if a.shape[1:] == (1,):
+                return self.times(a, Value((1, *b.shape), lambda i, j: b.at(j)), sign)
+        raise Trouble(f"the product of {a.kind} and {b.kind} is not defined.", "Write the transpose where it stands.")
+
+    def inner(self, a: Value, b: Value) -> Size:
+        """The size of the axis that a product runs along."""
+        last, first = a.shape[-1], b.shape[0]
+        if last is not None and first is not None and last != first:
+            raise Trouble(f"the product of {a.kind} and {b.kind} is not defined: {last} and {first} do not fit.")
+        return first if last is None else last
+
+    def through(
+        self, a: Value, b: Value, shape: tuple[Size, ...], body: Callable[..., Any], row: bool = False
+    ) -> Value:
+        """A sum over the inner axis; the identity is only passed by."""
+        n = self.inner(a, b)
+        for one, other in ((a, b), (b, a)):
+            if one.unit is not None:
+                grown = tuple(n if x is None else x for x in other.shape)
+                return self.scaled(self.scalar(one.unit), replace(other, shape=grown))
+        return Value(shape, lambda *i: self.total(n, lambda k: body(k, *i)), row)
+
+    def dot(self, a: Value, b: Value) -> Value:
+        n = self.inner(a, b)
+        return self.scalar(self.total(n, lambda k: a.at(k) * b.at(k)))
+
+    def over(self, a: Value, b: Value) -> Value:
+        b = self.number(b)
+        if b.shape:
+            raise Trouble(f"a division by {b.kind} is not defined.", "Write A^{-1}, or x \\oslash y for entries.")
+        if not a.shape:
+            return self.scalar(a.at() / b.at())
+        return self.scaled(self.scalar(1 / b.at()), a)
+
+    # -------------------------------------------------------------------------------- matrices
+    def transposed(self, a: Value, *, sure: bool) -> Value:
+        match a.shape:
+            case ():
+                if not sure:
+                    raise Trouble(
+                        "^T stands on a number, where it may be a power.",
+                        "Give the tensor a shape, at={...: (3,)}; for a power call the exponent otherwise.",
+                    )
+                return a
+            case (_,):
+                return replace(a, row=not a.row)
+            case (n, m):
+                matrix = None if a.matrix is None else sp.Transpose(a.matrix)
+                return replace(a, shape=(m, n), at=lambda i, j: a.at(j, i), matrix=matrix)
+        raise Trouble(f"the transpose of {a.kind} is not defined.")
+
+    def square(self, a: Value, what: str) -> int:
+        if len(a.shape) != 2 or a.shape[0] != a.shape[1] or a.shape[0] is None:
+            raise Trouble(f"{what} of {a.kind} is not defined.", "It needs a square matrix.")
+        return a.shape[0]
+
+    def whole(self, a: Value, what: str) -> Any:
+        if a.matrix is None:
+            raise Trouble(
+                f"{what} is read of sums and products of matrices alone.", "Give the matrix a name of its own."
+            )
+        return a.matrix
+
+    def determinant(self, a: Value) -> Value:
+        if not a.shape:
+            return a
+        self.square(a, "the determinant")
+        return self.scalar(sp.Determinant(self.whole(a, "a determinant")))
+
+    def inverse(self, a: Value) -> Value:
+        n = self.square(a, "the inverse")
+        matrix = sp.Inverse(self.whole(a, "an inverse"))
+        first = self.first
+        return Value((n, n), lambda i, j: MatrixElement(matrix, i - first, j - first), matrix=matrix)
+
+    def power(self, a: Value, n: int) -> Value:
+        self.square(a, "a power")
+        base = self.inverse(a) if n < 0 else a
+        whole = base
+        for _ in range(abs(n) - 1):
+            whole = self.times(whole, base, "")
+        return whole
+
+    def trace(self, a: Value) -> Value:
+        if not a.shape:
+            return a
+        n = self.square(a, "the trace")
+        return self.scalar(self.total(n, lambda k: a.at(k, k)))
+
+    def diagonal(self, a: Value) -> Value:
+        match a.shape:
+            case (n,):
+                return Value((n, n), lambda i, j: sp.KroneckerDelta(i, j) * a.at(i))
+            case (_, _):
+                return Value((self.square(a, "the diagonal"),), lambda i: a.at(i, i))
+        raise Trouble(f"diag of {a.kind} is not defined.")
+
+    # -------------------------------------------------------------------------------- sums of all entries
+    def over_all(self, a: Value, f: Callable[[Any], Any]) -> Any:
+        """The sum of ``f`` of every entry."""
+        if not a.shape:
+            return f(a.at())
+        indices: list[Any] = []
+
+        def inside(rest: tuple[Size, ...]) -> Any:
+            if not rest:
+                return f(a.at(*indices))
+
+            def body(k: Any) -> Any:
+                indices.append(k)
+                made = inside(rest[1:])
+                indices.pop()
+                return made
+
+            return self.total(rest[0], body)
+
+        return inside(a.shape)
+
+    def norm(self, a: Value, kind: str) -> Value:
+        if not a.shape:
+            return self.scalar(sp.Abs(a.at()))
+        if kind == "1" and len(a.shape) > 1:
+            raise Trouble("\\|A\\|_1 of a matrix is two norms.", "Write the sum with indices.")
+        if kind == "2" and len(a.shape) == 2 and 1 not in a.shape:
+            raise Trouble(
+                "\\|A\\| of a matrix is the spectral norm to some.", "Write \\|A\\|_F for the Frobenius norm."
+            )
+        if kind == "1":
+            return self.scalar(self.over_all(a, sp.Abs))
+        return self.scalar(sp.sqrt(self.over_all(a, lambda x: x**2)))
+
+    def softmax(self, a: Value) -> Value:
+        if len(a.shape) != 1:
+            raise Trouble(
+                f"the softmax of {a.kind} is not clear.", "It is read of vectors; write the sum with indices."
+            )
+        (n,) = a.shape
+        return Value(a.shape, lambda i: sp.exp(a.at(i)) / self.total(n, lambda k: sp.exp(a.at(k))), a.row, None, True)
+
+    def logsumexp(self, a: Value) -> Value:
+        return self.scalar(sp.log(self.over_all(a, sp.exp)))
+
+    def inner_product(self, a: Value, b: Value) -> Value:
+        if len(a.shape) != len(b.shape):
+            raise Trouble(f"the inner product of {a.kind} and {b.kind} is not defined.")
+        if not a.shape:
+            return self.scalar(a.at() * b.at())
+        shape, _ = self.common([replace(a, row=False), replace(b, row=False)], "the inner product")
+        return self.scalar(self.over_all(Value(shape, lambda *i: a.at(*i) * b.at(*i)), lambda x: x))
