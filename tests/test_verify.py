@@ -7,6 +7,7 @@ autograd in the ninth decimal.  Then `tests/corpus`: one short file for each way
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import math
 import threading
@@ -168,6 +169,7 @@ def test_a_slip_in_the_networks_formulas_is_refuted():
 CORPUS = sorted((Path(__file__).parent / "corpus").glob("*.py"))
 
 
+@functools.cache
 def load(path: Path):
     spec = importlib.util.spec_from_file_location(f"corpus_{path.stem}", path)
     case = importlib.util.module_from_spec(spec)
@@ -175,6 +177,7 @@ def load(path: Path):
     return case
 
 
+@functools.cache
 def judged(case, hand):
     return verify(
         case.model,
@@ -196,6 +199,23 @@ def test_the_derivation_as_people_write_it(path):
     assert bool(report.instabilities) == getattr(case, "unstable", False)
     if getattr(case, "typed", False):
         assert all(isinstance(c.verdict, Agrees) and c.verdict.typed for c in report.claims.values())
+
+
+@pytest.mark.parametrize("path", [p for p in CORPUS if "\nwrong = {" in p.read_text()], ids=lambda p: p.stem)
+def test_the_wrong_lines_are_named_and_repaired(path):
+    """Exactly the faulty lines; and the repaired code, run in float64, gives autograd's gradient."""
+    case = load(path)
+    report = judged(case, case.hand)
+    assert report.wrong_steps == case.faulty
+    if getattr(case, "unrepaired", False):
+        assert report.repaired_source is None
+        return
+    scope = dict(vars(case))
+    exec(report.repaired_source, scope)
+    as_tensor = lambda v: torch.tensor(v, dtype=torch.complex128 if "complex" in path.stem else torch.float64)  # noqa: E731
+    at = {n: as_tensor(v) for n, v in case.at.items()}
+    for name, value in called(scope["hand"], at).items():
+        np.testing.assert_allclose(value, true_derivative(case, at, name), rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("path", [p for p in CORPUS if "fixed = hand" not in p.read_text()], ids=lambda p: p.stem)

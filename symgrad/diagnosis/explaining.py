@@ -19,7 +19,7 @@ from symgrad.diagnosis.ranking import alike, ranked
 from symgrad.diagnosis.solving import solved
 from symgrad.diagnosis.suspects import increments, recurrence, refit, simple_ratio, suspects, work_of
 from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, walk
+from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, repeats, walk
 from symgrad.program import size
 
 __all__ = ["Blame", "Key", "explain", "key_of", "needed"]
@@ -154,7 +154,7 @@ def _repeating(d: Derivation, kinds: Mapping[Key, Entry | None]) -> Repair:
         if wanted is None:
             return None
         named = d.meanings[i].all
-        if statuses[i].kind == "right" and statuses[i].entry in alike(d, wanted):
+        if statuses[i].kind == "right" and statuses[i].entry in alike(d, wanted) and not repeats(d, i, statuses):
             return None
         for entry in ranked(d, i, statuses, named or alike(d, wanted)):
             if entry.kind == wanted.kind or d.meanings[i].how == "final":

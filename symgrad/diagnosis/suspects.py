@@ -15,7 +15,7 @@ from symgrad.diagnosis.derivation import Derivation, Final
 from symgrad.diagnosis.matching import entries_of, is_zero, ratio, same
 from symgrad.diagnosis.names import is_derivative_like
 from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Fix, Over, Walk, as_value_of, path, recompute
+from symgrad.diagnosis.walking import Fix, Over, Walk, as_value_of, path, recompute, repeats
 from symgrad.domains import origins
 from symgrad.program import size
 
@@ -46,7 +46,9 @@ def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> 
         seen.add(i)
         if i in d.lines:
             status, name = w.statuses[i], d.lines[i].name
-            if i in known or (status.kind == "right" and (d.meanings[i].whole or status.entry is None)):
+            sure = status.kind == "right" and (bool(d.meanings[i].whole) or status.entry is None)
+            under_way = step in d.lines and d.lines[i].name == d.lines[step].name and d.lines[i].accumulates
+            if i in known or under_way or (sure and not repeats(d, i, w.statuses)):
                 continue
             if status.kind == "forward":
                 if name not in d.names.own and name not in d.names.inputs:

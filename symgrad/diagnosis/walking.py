@@ -19,7 +19,19 @@ from symgrad.diagnosis.table import Entry
 from symgrad.evaluation.balls import Balls
 from symgrad.program import size
 
-__all__ = ["Fix", "Over", "Repair", "Status", "Walk", "as_value_of", "path", "recompute", "status_of", "walk"]
+__all__ = [
+    "Fix",
+    "Over",
+    "Repair",
+    "Status",
+    "Walk",
+    "as_value_of",
+    "path",
+    "recompute",
+    "repeats",
+    "status_of",
+    "walk",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +223,15 @@ def _is_unnamed(d: Derivation, i: int, status: Status) -> bool:
     return status.kind == "right" and not d.meanings.get(i, Meaning()).whole
 
 
+def repeats(d: Derivation, i: int, statuses: Mapping[int, Status]) -> bool:
+    """Whether a line holds what the round before held already, although there is more that it may mean."""
+    line, mine = d.lines[i], statuses[i]
+    if mine.kind != "right" or mine.entry is None or len(d.meanings.get(i, Meaning()).whole) < 2:
+        return False
+    before = max((k for k in d.lines if k < i and d.lines[k].name == line.name), default=None)
+    return before is not None and (old := statuses.get(before)) is not None and old.entry is mine.entry
+
+
 def walk(
     d: Derivation,
     base: Walk | None,
@@ -263,7 +284,8 @@ def walk(
                 moved.add(i)
             if i in d.lines and (redo or fresh or i in again):
                 statuses[i] = status_of(d, d.lines[i], entries_of(values[i]))
-                if repair is not None and (statuses[i].kind in _OPEN or _is_unnamed(d, i, statuses[i])):
+                open_ = statuses[i].kind in _OPEN or _is_unnamed(d, i, statuses[i]) or repeats(d, i, statuses)
+                if repair is not None and open_:
                     fix = repair(i, statuses, values)
                     if fix is not None:
                         fixes_now[i] = fix

@@ -81,7 +81,7 @@ def recognise(x: float) -> sp.Expr | None:
     for k, factor in ((1, sp.Integer(1)), (1, sp.pi), (2, sp.pi)) if y < 8 else ():
         ratio = math.exp(k * y) / float(factor)
         near = Fraction(ratio).limit_denominator(1 if factor == 1 else 8)
-        if 2 <= ratio <= 1000 and abs(float(near) / ratio - 1) < 1e-13:
+        if 0.1 <= ratio <= 1000 and near * factor != 1 and abs(float(near) / ratio - 1) < 1e-13:
             candidate = sp.log(_rational(near) * factor) / k
             if _is_near(candidate, y):
                 return sign * candidate
