@@ -23,6 +23,7 @@ from symgrad.lifting.formulas import Formula, Several, open_formula, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import are_steps
+from symgrad.progress import shown
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
@@ -32,6 +33,7 @@ from symgrad.verdict import Proved
 __all__ = ["verify"]
 
 
+@shown("reading the code")
 def verify(
     formula: Any,
     hand: Any,

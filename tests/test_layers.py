@@ -18,7 +18,7 @@ LONGEST = 420
 
 ROOMS = [
     ["symgrad"],  # the public names: it imports nothing until one is used
-    ["errors"],
+    ["errors", "progress"],
     ["ops"],
     ["program", "building"],
     ["lifting.branches", "lifting.indexed", "lifting.numbers", "lifting.lowering", "lifting.matrices"]
@@ -41,7 +41,7 @@ ROOMS = [
     ["questions", "gradients"],
     ["verifier"],
     ["scripts", "lifting.comments", "custom_functions"],
-    ["batches"],
+    ["batches", "assertions"],
     ["cli", "notebook", "__main__", "pytest_plugin"],
 ]
 FILES = {

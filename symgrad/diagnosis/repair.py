@@ -24,6 +24,7 @@ from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Function
+from symgrad.progress import doing
 
 __all__ = ["Repair", "repair"]
 
@@ -63,6 +64,7 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
     branch = _branch_of(findings, diagnosis.program)
     proposals: list[Proposal] = []
     for leaf, faults in _by_leaf(problem, branch, diagnosis.faults):
+        doing("looking for a repair")
         if isinstance(leaf.formula, Function):
             proposals += proposed(problem, findings, branch, diagnosis, leaf, faults)
         else:
@@ -70,6 +72,7 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
     if not any(p.edits for p in proposals):
         return (), None
     for choice in itertools.islice(_choices(proposals), _JUDGED):
+        doing("looking for a repair")
         made = rewritten(problem, proposals, choice)
         if made is None:
             continue
