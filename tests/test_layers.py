@@ -42,7 +42,7 @@ ROOMS = [
     ["verifier"],
     ["scripts", "lifting.comments", "custom_functions"],
     ["batches", "assertions"],
-    ["cli", "notebook", "__main__", "pytest_plugin"],
+    ["files", "cli", "notebook", "__main__", "pytest_plugin"],
 ]
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

@@ -40,8 +40,8 @@ _STYLE = """
 """
 
 
-def render(report: Report) -> str:
-    """The report as an HTML fragment: the short report, and all the evidence folded under it.
+def render(report: Report, *, page: bool = False) -> str:
+    """The report as a piece of HTML, or as a page: the short report, and all the evidence folded under it.
 
     >>> from symgrad import verify
     >>> page = render(verify("x**3", "3*x", wrt="x"))
@@ -50,10 +50,26 @@ def render(report: Report) -> str:
     """
     short = "".join(map(_block, blocks(report)))
     full = "".join(_block(b) for b in blocks(report, full=True) if not isinstance(b, Answer))
-    return (
+    piece = (
         f'<div class="symgrad"><style>{_STYLE}</style>{short}'
         f"<details><summary>All the evidence</summary>{full}</details></div>"
     )
+    return _PAGE.format(title=escape(blocks(report)[0].text), piece=piece) if page else piece  # type: ignore[union-attr]
+
+
+_PAGE = """<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+</head>
+<body>
+{piece}
+</body>
+</html>
+"""
 
 
 def _block(block: Block) -> str:

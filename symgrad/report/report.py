@@ -128,11 +128,14 @@ class Report:
 
         return render(self, full=True)
 
-    def to_html(self) -> str:
-        """The report as a piece of HTML with its own style, for light and dark pages; nothing is fetched."""
+    def to_html(self, *, page: bool = False) -> str:
+        """The report as HTML with its own style, light or dark as the page is; nothing is fetched from anywhere.
+
+        A piece to be put into a page, or with ``page`` a whole page.
+        """
         from symgrad.report.html import render
 
-        return render(self)
+        return render(self, page=page)
 
     def to_latex(self) -> str:
         """The exact derivatives as a LaTeX display, with the hand formulas that differ beside them."""
