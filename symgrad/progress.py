@@ -122,5 +122,4 @@ def _tqdm(total: int | None) -> Any:
         warnings.simplefilter("ignore")  # without widgets tqdm draws in text, and says that it would rather not
         from tqdm.auto import tqdm
 
-        shape = {} if total is not None else {"bar_format": "{desc} [{elapsed}]"}
-        return tqdm(total=total, leave=False, **shape)
+        return tqdm(total=total, leave=False, bar_format=None if total is not None else "{desc} [{elapsed}]")

@@ -201,6 +201,9 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
             branch.hand_run.values[pair.name],
             exact,
             floats.autograd.get(pair.name),
+            None
+            if view is None
+            else np.array([s in ("differs", "undefined") for s in view.states]).reshape(pair.shape),
         )
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong, repairs, repaired, trouble = (), (), None, []

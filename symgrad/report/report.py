@@ -58,8 +58,8 @@ class Instability:
 class Claim:
     """One derivative, judged.
 
-    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point; ``exact`` is the
-    exact derivative as a Program.
+    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point, and ``differs`` says in
+    which entries the first two differ there, by balls that exclude zero; ``exact`` is the exact derivative as a Program.
     """
 
     name: str
@@ -71,6 +71,7 @@ class Claim:
     hand_value: np.ndarray | None = None
     exact_value: np.ndarray | None = None
     autograd_value: np.ndarray | None = None
+    differs: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
