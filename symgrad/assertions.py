@@ -1,5 +1,6 @@
-"""A question that a test asks: `assert_gradient`, whose message is laid out as `torch.testing.assert_close` lays out its
-own, and ends in code to paste that shows the failure again.
+"""A question that a test asks: `assert_gradient`.
+
+Its message is laid out as that of `torch.testing.assert_close`, and ends in code to paste that shows the failure again.
 """
 
 from __future__ import annotations
@@ -26,10 +27,10 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     Without ``hand``, ``formula`` is a ``torch.autograd.Function`` or a custom operator, whose own backward is judged;
     the other arguments are then those of `symgrad.verify_function`.
 
-    Returns the report, so that a test can ask for more (``report.verdict == "proved"``).  Raises `AssertionError` if the
-    gradient is refuted or undecided.  The message counts the entries that differ, as `torch.testing.assert_close` does
-    (here by rigorous bounds, and so without a tolerance), and has the report, and code to paste that shows the failure
-    again.
+    Returns the report, so that a test can ask for more (``report.verdict == "proved"``).  Raises `AssertionError` if
+    the gradient is refuted or undecided.  The message counts the entries that differ, as `torch.testing.assert_close`
+    does (here by rigorous bounds, and so without a tolerance), and has the report, and code to paste that shows the
+    failure again.
 
     >>> assert_gradient("x**2", "2*x").verdict
     'proved'

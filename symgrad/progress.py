@@ -1,8 +1,9 @@
 """Progress: a bar once a call has taken more than a second, and silence before that.
 
-The bar is tqdm's, where tqdm is installed and somebody looks: on a terminal, or in a notebook.  Everywhere else (pipes,
-logs, worker processes, test suites) nothing is shown.  The pipeline says what it is at by `doing`, at the price of
-reading a clock; it needs no thread, and knows nothing of bars.
+The bar is tqdm's, where tqdm is installed and somebody looks: on a terminal, or in a notebook that has widgets.
+Everywhere else (pipes, logs, worker processes, test suites) nothing is shown, and TQDM_DISABLE=1 turns it off as it
+does every bar of tqdm's.  The pipeline says what it is at by `doing`, at the price of reading a clock; it needs no
+thread, and knows nothing of bars.
 """
 
 from __future__ import annotations
@@ -102,17 +103,21 @@ def each(things: Iterable[T], text: str, total: int) -> Iterator[T]:
 
 
 def _is_watched() -> bool:
-    """Whether there is a bar to be had, and somebody to see it."""
+    """Whether there is a bar to be had, and somebody to see it.
+
+    In a notebook that takes widgets: a bar of text would stay in the cell, when it is gone, as an empty line.
+    """
     with contextlib.suppress(AttributeError, ValueError):
-        if sys.stderr.isatty() or type(sys.stderr).__module__.startswith("ipykernel"):
-            return _has_tqdm()
+        if type(sys.stderr).__module__.startswith("ipykernel"):
+            return _is_installed("tqdm") and _is_installed("ipywidgets")
+        return sys.stderr.isatty() and _is_installed("tqdm")
     return False
 
 
-def _has_tqdm() -> bool:
+def _is_installed(module: str) -> bool:
     import importlib.util
 
-    return importlib.util.find_spec("tqdm") is not None
+    return importlib.util.find_spec(module) is not None
 
 
 def _tqdm(total: int | None) -> Any:

@@ -25,7 +25,7 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(symgrad.__path__, "symgra
 
 def run(command: list[str]) -> str:
     """What a command prints, with this checkout's symgrad."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout

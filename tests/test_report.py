@@ -257,8 +257,8 @@ def test_a_line_without_a_repair_says_what_it_should_be():
         == """\
 The wrong line
     line 4:  dh = (1 - z**2) * x
-    This line is wrong even where all that it uses is right. It should be d h /
-    d w."""
+    This line is wrong even where all that it uses is right. It should be
+    d h / d w."""
     )
 
 
@@ -347,7 +347,10 @@ Looked at 3 points; seed 7."""
 def test_explain_adds_the_links_the_sides_and_the_versions():
     values = {"hand_value": np.array(0.5), "exact_value": np.array(0.5)}
     text = report(claim("w", PROVED, rounding=ROUNDING, **values)).explain()
-    assert "%0 = %1 by field (3 steps back, tanh and sigmoid as exp)" in text
+    assert (
+        "- step 0 = step 1, by exact arithmetic of fractions (read 3 steps back and tanh\n      and sigmoid written in exp)"
+        in text
+    )
     assert "autograd         1.7      0.25    9" in text
     assert text.endswith("symgrad 0.1.0, torch 2.13.0.")
 

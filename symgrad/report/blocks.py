@@ -11,15 +11,41 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from symgrad.report.derivations import derivation_of
 from symgrad.report.faults import error_lines
 from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
-from symgrad.report.page import Answer, Block, Code, Footer, Items, Paragraph, Section, Table, Values
-from symgrad.report.proofs import conditions, in_brief
+from symgrad.report.page import (
+    Answer,
+    Block,
+    Code,
+    Derivation,
+    Footer,
+    Items,
+    Line,
+    Paragraph,
+    Section,
+    Table,
+    Values,
+)
+from symgrad.report.proofs import conditions, in_brief, in_full
 from symgrad.report.report import Claim, Instability, Report
 from symgrad.report.words import counted, listed, plural, sentence
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
 
-__all__ = ["Answer", "Block", "Code", "Footer", "Items", "Paragraph", "Section", "Table", "Values", "blocks"]
+__all__ = [
+    "Answer",
+    "Block",
+    "Code",
+    "Derivation",
+    "Footer",
+    "Items",
+    "Line",
+    "Paragraph",
+    "Section",
+    "Table",
+    "Values",
+]
+__all__ += ["blocks"]
 
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
@@ -36,6 +62,11 @@ def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
 def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
     yield from error_lines(report)
+    derivation = derivation_of(report) if full else None
+    if derivation is not None:
+        far = any(line.error for line in derivation.lines)
+        where = (Paragraph("Differences are relative, at one random point near the counterexample."),) if far else ()
+        yield Section("The derivation, line by line", (*where, derivation))
     ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
     for claim in ranked:
@@ -144,7 +175,8 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         case Refuted(witness=witness, others=others):
             yield from _refutation(report, claim, witness)
             for other in others if full else ():
-                yield from _witness(report, claim, other)
+                if not _is_own(report, other):  # the user's own point has been told
+                    yield from _witness(report, claim, other)
         case Undecided(why=why, tried=tried):
             yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
         case Agrees() as agrees:
@@ -237,10 +269,12 @@ def _agrees(verdict: Agrees, full: bool) -> str:
 
 def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
     yield Paragraph(in_brief(verdict.proofs, claim.exact))
-    if full:
-        yield Items(tuple(conditions(verdict.proofs, claim.exact)))
-        for proof in verdict.proofs:
-            yield Items(tuple(map(str, proof.links)))
+    where = tuple(conditions(verdict.proofs, claim.exact)) if full else ()
+    if where:
+        yield Paragraph("It is proved where:")
+        yield Items(where)
+    for proof in verdict.proofs if full else ():
+        yield from in_full(proof)
 
 
 def _sides(claim: Claim) -> Table:

@@ -22,7 +22,8 @@ class StepFinding:
     """One line of the derivation: the variable it binds, its place, and what is known of it.
 
     ``claims`` is what it should be, in words; ``verdict`` is "right", "wrong" (by itself), "fed wrong values",
-    "forward" (a value of the model), "misnamed", "unused" or "unknown"; None where lines were not judged.
+    "forward" (a value of the model), "misnamed", "unused" or "unknown"; None where lines were not judged.  ``error`` is
+    how far its value is from what it claims, relative to that, at the point where the lines were judged.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StepFinding:
     source: Source | None
     claims: str | None = None
     verdict: str | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,8 +60,9 @@ class Instability:
 class Claim:
     """One derivative, judged.
 
-    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point, and ``differs`` says in
-    which entries the first two differ there, by balls that exclude zero; ``exact`` is the exact derivative as a Program.
+    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point, and ``differs`` says
+    in which entries the first two differ there, by balls that exclude zero; ``exact`` is the exact derivative as a
+    Program.
     """
 
     name: str
@@ -150,9 +153,17 @@ class Report:
 
         return plot(self, name, axes=axes)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook shows: HTML where it can, else the text."""
-        return {"text/plain": str(self), "text/html": self.to_html()}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """What a notebook may show: HTML where it can, LaTeX, the text; and the data, for programs.
+
+        The data go by a name of their own: plain application/json is what JupyterLab would show, before any HTML.
+        """
+        return {
+            "text/plain": str(self),
+            "text/html": self.to_html(),
+            "text/latex": f"$$\n{self.to_latex()}\n$$",
+            "application/vnd.symgrad.report+json": self.to_dict(),
+        }
 
     def assert_ok(self) -> None:
         """Raise `AssertionError` with the report unless every claim is right."""

@@ -9,8 +9,10 @@ from symgrad.report.blocks import (
     Answer,
     Block,
     Code,
+    Derivation,
     Footer,
     Items,
+    Line,
     Paragraph,
     Section,
     Table,
@@ -18,6 +20,7 @@ from symgrad.report.blocks import (
     blocks,
 )
 from symgrad.report.report import Report
+from symgrad.report.words import unbroken
 
 __all__ = ["WIDTH", "coloured", "lines", "plain", "render"]
 
@@ -82,10 +85,12 @@ def _block(block: Block, indent: str, paint: Paint) -> list[str]:
             return _code(text, place, span, indent, paint)
         case Table(header=header, rows=rows):
             return _table(header, rows, indent)
+        case Derivation(lines=inner):
+            return [text for line in inner for text in _line(line, indent, paint)]
 
 
 def _wrapped(text: str, indent: str, bullet: str = "") -> list[str]:
-    return textwrap.wrap(
+    wrapped = textwrap.wrap(
         text,
         WIDTH,
         initial_indent=indent + bullet,
@@ -93,6 +98,7 @@ def _wrapped(text: str, indent: str, bullet: str = "") -> list[str]:
         break_long_words=False,
         break_on_hyphens=False,
     )
+    return [line.replace("\xa0", " ") for line in wrapped]
 
 
 def _aligned(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
@@ -131,6 +137,14 @@ def _window(text: str, span: tuple[int, int], room: int) -> tuple[str, tuple[int
     right = min(len(text), left + inner)
     head, tail = "... " if left else "", " ..." if right < len(text) else ""
     return f"{head}{text[left:right]}{tail}".rstrip(), (start - left + len(head), stop - left + len(head))
+
+
+def _line(line: Line, indent: str, paint: Paint) -> list[str]:
+    said = line.words + (f" ({line.error})" if line.error else "")
+    meant = f"; meant as {unbroken(line.meant)}" if line.meant else ""
+    kind = {"wrong": "refuted", "right": "proved"}.get(line.verdict, "")
+    told = _wrapped(f"{said}{meant}", indent + _INDENT)
+    return [*_code(line.code.text, line.code.place, line.code.span, indent, paint), *(paint(t, kind) for t in told)]
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str) -> list[str]:
