@@ -234,6 +234,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         given=tuple(sorted(problem.inputs.given)),
+        formula=branch.program.with_outputs({"f": branch.model}),
     )
 
 

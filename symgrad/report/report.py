@@ -107,6 +107,7 @@ class Report:
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
+    formula: Program | None = None  # what was differentiated, as it was read
 
     @property
     def verdict(self) -> str:
@@ -147,11 +148,15 @@ class Report:
 
         return render(self)
 
-    def plot(self, name: str | None = None, *, axes: Any = None) -> Any:
-        """Draw a claim with matplotlib: curves for a scalar input, an image of the difference for a tensor."""
+    def plot(self, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+        """Draw a claim with matplotlib: ``what`` is "curves", "entries", "lines" or "magnitudes".
+
+        By default a number is drawn as curves, a tensor entry by entry, and a formula that loses its digits over
+        magnitudes.
+        """
         from symgrad.report.plots import plot
 
-        return plot(self, name, axes=axes)
+        return plot(self, name, what=what, axes=axes)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """What a notebook may show: HTML where it can, LaTeX, the text; and the data, for programs.
@@ -174,6 +179,7 @@ class Report:
         """The report as plain dictionaries, lists, strings and numbers."""
         plain = _plain(self)
         plain["verdict"], plain["ok"] = self.verdict, self.ok
+        plain.pop("formula")
         for name, claim in self.claims.items():
             plain["claims"][name]["kind"] = claim.kind
             plain["claims"][name].pop("exact")
