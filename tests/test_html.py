@@ -224,7 +224,8 @@ BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "
 def test_a_browser_shows_the_page_without_an_error(report, scheme, tmp_path):
     page = tmp_path / "report.html"
     probe = "<script>onerror = e => { document.documentElement.dataset.fault = e }; onload = () => { "
-    probe += "document.body.dataset.ink = getComputedStyle(document.querySelector('.symgrad')).color; document.body.dataset.wide = "
+    probe += "document.body.dataset.ink = getComputedStyle(document.querySelector('.symgrad')).color; "
+    probe += "document.body.dataset.wide = "
     probe += "document.documentElement.scrollWidth > innerWidth }</script></head>"
     page.write_text(report.to_html(page=True).replace("</head>", probe), encoding="utf-8")
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=900,1200", "--enable-logging=stderr"]
