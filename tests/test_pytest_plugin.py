@@ -11,12 +11,12 @@ README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encodi
 
 def test_the_readmes_test_module_guards_a_custom_backward(pytester):
     pytester.makepyfile(GUARD)
-    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=1)
+    pytester.runpytest("-p", "no:cacheprovider").assert_outcomes(passed=2)
 
 
 def test_it_fails_where_the_backward_is_wrong_and_takes_its_seed_from_the_command_line(pytester):
     pytester.makepyfile(GUARD.replace("3 * x**2", "2 * x**2"))
     result = pytester.runpytest("-p", "no:cacheprovider", "--symgrad-seed", "7")
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(failed=1, passed=1)
     result.stdout.fnmatch_lines(["*Gradient for x is not the derivative!*", "*Mismatched entries: 4 / 4*", "*seed=7,*"])
     result.stdout.no_fnmatch_line("*assertions.py*")  # the traceback ends in the user's test
