@@ -12,9 +12,12 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.custom_functions import verify_function
 from symgrad.diagnosis.places import function_unit
+from symgrad.errors import SymgradError
 from symgrad.report.numbers import number, witness_text
 from symgrad.report.report import Claim, Report
+from symgrad.verifier import verify
 
 __all__ = ["assert_gradient", "pasteable"]
 
@@ -48,14 +51,10 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     Guarantee: that of `verify`.
     """
     __tracebackhide__ = True
-    if hand is None:
-        from symgrad.custom_functions import verify_function
-
-        report = verify_function(formula, **options)
-    else:
-        from symgrad.verifier import verify
-
-        report = verify(formula, hand, **options)
+    try:
+        report = verify_function(formula, **options) if hand is None else verify(formula, hand, **options)
+    except SymgradError as error:  # its message has the place in the user's code; symgrad's own lines help nobody
+        raise error.with_traceback(None) from None
     if not report.ok:
         raise AssertionError("\n".join(_message(report, formula, hand, options)))
     return report

@@ -172,6 +172,7 @@ class Report:
 
     def assert_ok(self) -> None:
         """Raise `AssertionError` with the report unless every claim is right."""
+        __tracebackhide__ = True
         if not self.ok:
             raise AssertionError("\n" + str(self))
 
