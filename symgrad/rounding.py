@@ -274,6 +274,8 @@ class Rounding:
         if other.lost and not hand.lost:
             return f"autograd loses its digits; yours keeps them {both}"
         opening = "both are within rounding" if hand.within and other.within else "both are right"
+        if not hand.lost and _number(hand.largest) == _number(other.largest):
+            return f"{opening} (at most {_number(hand.largest)} ulp)"
         if hand.lost:
             opening = "both lose their digits"
         match self.who_is_closer:

@@ -6,6 +6,7 @@ what the user has -> Program -> exact derivative -> comparison -> verdict -> rou
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -210,9 +211,11 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
     about_inputs = problem.order > 0 and all(n in branch.program.inputs for n in problem.wrt)
     if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here and about_inputs:
         try:
-            diagnosis = diagnose(problem, findings, words)
-            steps, wrong = diagnosis.steps, diagnosis.wrong_steps
-            repairs, repaired = repair(problem, findings, diagnosis)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
+                diagnosis = diagnose(problem, findings, words)
+                steps, wrong = diagnosis.steps, diagnosis.wrong_steps
+                repairs, repaired = repair(problem, findings, diagnosis)
         except SymgradError:
             raise
         except Exception as error:  # the verdict rests on none of this, and must not be lost with it

@@ -21,8 +21,10 @@ def execute(path: Path, out: Path) -> None:
         notebook, timeout=300, kernel_name="python3", resources=where, record_timing=False
     ).execute()
     notebook.metadata.get("language_info", {}).pop("version", None)
-    for out in (out for cell in notebook.cells for out in cell.get("outputs", ())):
-        out.get("data", {}).pop("application/vnd.symgrad.report+json", None)  # it has the paths of this machine's files
+    for shown in (one for cell in notebook.cells for one in cell.get("outputs", ())):
+        shown.get("data", {}).pop(
+            "application/vnd.symgrad.report+json", None
+        )  # it has the paths of this machine's files
     nbformat.write(notebook, out)
 
 

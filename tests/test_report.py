@@ -207,10 +207,17 @@ def test_a_large_array_is_shown_by_its_shape_and_the_entry():
     assert "At W of shape [40, 3] with W[7, 1] = 2, x = [2, 1, 1], t as given, in entry" in text
 
 
-@pytest.mark.parametrize(("order", "shape", "word"), [(1, (), "gradient"), (1, (3,), "Jacobian"), (2, (), "Hessian")])
-def test_the_derivative_is_called_by_its_name(order, shape, word):
+@pytest.mark.parametrize(
+    ("order", "shape", "words"),
+    [
+        (1, (), "your gradient for w is the derivative"),
+        (1, (3,), "your Jacobian for w is the derivative"),
+        (2, (), "your Hessian for w is the second derivative"),
+    ],
+)
+def test_the_derivative_is_called_by_its_name(order, shape, words):
     told = report(claim("w", Proved((SAME,)), shape), point={"w": np.array(1.0)}, order=order)
-    assert str(told).startswith(f"Right, and proved: your {word} for w is the derivative.")
+    assert str(told).startswith(f"Right, and proved: {words}.")
 
 
 def test_several_are_spoken_of_in_the_plural():

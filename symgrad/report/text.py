@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
@@ -26,6 +27,7 @@ __all__ = ["WIDTH", "coloured", "lines", "plain", "render"]
 
 WIDTH = 80
 _INDENT = "    "
+_SHAPE = re.compile(r"\[\d[\d, ]{0,20}\]")
 _COLOURS = {"refuted": "1;31", "undecided": "1;33", "agrees": "1;32", "proved": "1;32", "mark": "31", "soft": "2"}
 
 Paint = Callable[[str, str], str]
@@ -91,7 +93,7 @@ def _block(block: Block, indent: str, paint: Paint) -> list[str]:
 
 def _wrapped(text: str, indent: str, bullet: str = "") -> list[str]:
     wrapped = textwrap.wrap(
-        text,
+        _SHAPE.sub(lambda found: unbroken(found[0]), text),
         WIDTH,
         initial_indent=indent + bullet,
         subsequent_indent=indent + " " * len(bullet),
