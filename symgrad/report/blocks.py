@@ -287,8 +287,8 @@ def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
     if where:
         yield Paragraph("It is proved where:")
         yield Items(where)
-    for proof in verdict.proofs if full else ():
-        yield from in_full(proof)
+    if full:
+        yield from in_full(verdict.proofs)
 
 
 def _sides(claim: Claim) -> Table:

@@ -160,6 +160,8 @@ def _line(line: Line) -> str:
 
 def _formulas(report: Report) -> Iterator[str]:
     """The exact derivatives typeset, and yours beside those that differ."""
+    if report.counts.get("branches", 1) > 1:
+        yield '<p class="soft">On the branch of the code that your own point takes:</p>'
     for claim in report.claims.values():
         name = of_derivative(claim.name, report.order)
         yield f'<div class="formula">{name} {_typeset(formula_of(claim.exact))}</div>'

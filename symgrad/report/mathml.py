@@ -201,6 +201,9 @@ def _applied(name: str, args: list[ast.expr]) -> tuple[str, int]:
 
 def _name(name: str) -> str:
     """A name, with its number and what follows its first underscore as indices; Greek letters by their names."""
+    again = re.fullmatch(r"(\w+)\[(\d+)\]", name)
+    if again is not None:  # the value that a variable had in one round of a loop
+        return f"<msub>{_row(_name(again[1]))}<mn>{again[2]}</mn></msub>"
     found = None if re.match(r"d.*_d", name) else re.fullmatch(r"([A-Za-z]+)(\d*)(?:_(\w+))?", name)
     base, number, index = found.groups() if found else (name, "", None)
     marks = [f"<mn>{number}</mn>"] * bool(number) + ([f"<mi>{_letter(index)}</mi>"] if index else [])

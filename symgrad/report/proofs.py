@@ -44,11 +44,12 @@ def in_brief(proofs: Sequence[Proof], program: Program) -> str:
     return f"{text}.{f' It holds where {listed(where)}.' if where else ''}"
 
 
-def in_full(proof: Proof) -> Iterator[Block]:
-    """Every link of a proof, in words."""
-    if proof.links:
-        yield Paragraph(_LINKS)
-        yield Items(tuple(_link(link) for link in proof.links))
+def in_full(proofs: Sequence[Proof]) -> Iterator[Block]:
+    """Every link of the proofs, one for each branch, in words."""
+    for k, proof in enumerate(proofs, 1):
+        if proof.links:
+            yield Paragraph(_LINKS if len(proofs) == 1 else f"On branch {k}. {_LINKS}")
+            yield Items(tuple(_link(link) for link in proof.links))
 
 
 def _link(link: Link) -> str:
