@@ -39,7 +39,8 @@ class _Bar:
             return
         self.drawn = now
         if self.bar is None:  # tqdm's own truth is whether it has a total
-            self.bar = _tqdm(self.total)
+            self.bar = _tqdm(self.text, self.total)
+            self.bar.start_t -= now - self.begun  # it counts from the beginning of the call
         self.bar.n = self.done
         self.bar.set_description_str(self.text, refresh=True)
 
@@ -120,11 +121,11 @@ def _is_installed(module: str) -> bool:
     return importlib.util.find_spec(module) is not None
 
 
-def _tqdm(total: int | None) -> Any:
+def _tqdm(text: str, total: int | None) -> Any:
     import warnings
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # without widgets tqdm draws in text, and says that it would rather not
         from tqdm.auto import tqdm
 
-        return tqdm(total=total, leave=False, bar_format=None if total is not None else "{desc} [{elapsed}]")
+        return tqdm(desc=text, total=total, leave=False, bar_format=None if total is not None else "{desc} [{elapsed}]")
