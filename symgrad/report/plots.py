@@ -19,6 +19,7 @@ __all__ = ["plot"]
 
 _POINTS = 241
 _BITS = 300
+_WORK = 16_000  # entries up to which an octave has several points
 _OCTAVES = 12  # how far up and down an input is scaled
 _COLOURS = {"wrong": "C3", "fed wrong values": "C1", "misnamed": "C1"}
 _COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -236,7 +237,8 @@ def _magnitudes(report: Report, claim: Claim, axes: Any) -> None:
     if not size:
         raise BadInput(f"{claim.name} is zero at your point, and stays zero however it is scaled.")
     found = []
-    for k in np.linspace(-_OCTAVES, _OCTAVES, 8 * _OCTAVES + 1):
+    entries = max(1, int(np.prod(programs["exact"].shape(programs["exact"].output))))
+    for k in np.linspace(-_OCTAVES, _OCTAVES, 2 * _OCTAVES * max(1, min(4, _WORK // entries)) + 1):
         scaled = (value * 2.0**k).astype(_HELD.get(dtype, dtype)).astype(float)
         point = {**report.point, name: scaled}
         far = _error(programs, point, dtype)
