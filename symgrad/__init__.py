@@ -6,6 +6,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symgrad.assertions import assert_gradient
     from symgrad.batches import verify_many
     from symgrad.custom_functions import verify_function
     from symgrad.errors import SymgradError
@@ -26,6 +27,7 @@ __all__ = [
     "Report",
     "SymgradError",
     "__version__",
+    "assert_gradient",
     "compare",
     "define",
     "gradient",
@@ -43,6 +45,7 @@ _PLACES = {
     "Program": "symgrad.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",
+    "assert_gradient": "symgrad.assertions",
     "compare": "symgrad.questions",
     "define": "symgrad.ops.scalars",
     "gradient": "symgrad.gradients",

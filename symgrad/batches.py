@@ -7,6 +7,7 @@ from concurrent.futures import Executor
 from typing import Any
 
 from symgrad.errors import BadInput
+from symgrad.progress import each, silent
 from symgrad.report.report import Report
 from symgrad.verifier import verify
 
@@ -21,7 +22,8 @@ def verify_many(pairs: Iterable[Any], *, executor: Executor | None = None, **opt
     picklable: text, SymPy, functions and modules defined at the top level of a module.  ``options`` are `verify`'s,
     for every pair; a pair's own come before them.
 
-    A pair that raises gives its exception in the result's place, and never loses the others.
+    A pair that raises gives its exception in the result's place, and never loses the others; so does a pair that the
+    executor cannot send.  Past a second a bar counts the answers, if tqdm is installed and somebody is looking.
 
     >>> [r.verdict for r in verify_many([("x**2", "2*x"), ("x**2", "3*x")])]
     ['proved', 'refuted']
@@ -30,9 +32,9 @@ def verify_many(pairs: Iterable[Any], *, executor: Executor | None = None, **opt
     """
     jobs = [_job(pair, options) for pair in pairs]
     if executor is None:
-        return [_one(*job) for job in jobs]
-    futures = [executor.submit(_one, *job) for job in jobs]
-    return [_result(future) for future in futures]
+        return list(each((_one(*job) for job in jobs), "verifying", len(jobs)))
+    futures = [_sent(executor, job) for job in jobs]
+    return list(each(map(_result, futures), "verifying", len(futures)))
 
 
 def _job(pair: Any, options: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
@@ -40,6 +42,20 @@ def _job(pair: Any, options: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any
         raise BadInput(f"{pair!r} is not a pair.", instead="Pass (formula, hand) or (formula, hand, {options}).")
     own = pair[2] if len(pair) == 3 else {}
     return pair[0], pair[1], {**options, **own}
+
+
+def _sent(executor: Executor, job: tuple[Any, ...]) -> Any:
+    """A future; where the executor does not take the pair, the exception that it raises."""
+    try:
+        return executor.submit(_far, *job)
+    except Exception as error:
+        return error
+
+
+def _far(formula: Any, hand: Any, options: dict[str, Any]) -> Report | Exception:
+    """`_one` in a worker, whose terminal is not its own."""
+    with silent():
+        return _one(formula, hand, options)
 
 
 def _one(formula: Any, hand: Any, options: dict[str, Any]) -> Report | Exception:
@@ -51,6 +67,8 @@ def _one(formula: Any, hand: Any, options: dict[str, Any]) -> Report | Exception
 
 def _result(future: Any) -> Report | Exception:
     """A future's result; where the pair could not be sent, or its worker died, that exception."""
+    if isinstance(future, Exception):
+        return future
     try:
         return future.result()
     except Exception as error:

@@ -10,6 +10,7 @@ import argparse
 import ast
 import contextlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any, NoReturn
 
 from symgrad import __version__
 from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
+from symgrad.files import repaired_text, write_beside, write_page
 
 __all__ = ["main"]
 
@@ -36,6 +38,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):  # the file may print too
             report = _check(options)
+            page = None if options.html is None else Path(options.html)
+            if page is not None:
+                write_page(report, page, Path(options.file))
+            told = [] if page is None else [f"symgrad: wrote {page}."]
+            told += _repair(report, options) if options.repair else []
     except SymgradError as error:
         _show_cause(error, Path(options.file))
         print(f"symgrad: {error}", file=sys.stderr)
@@ -44,8 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
         return COULD_NOT_RUN
-    print(report.to_json() if options.json else report.explain() if options.full else report)
+    print(report.to_json() if options.json else _in_words(report, options.full))
+    for line in told:
+        print(line, file=sys.stderr)
     return _CODES[report.verdict]
+
+
+def _in_words(report: Any, full: bool) -> str:
+    from symgrad.report.text import render
+
+    return render(report, full, colour=_has_colours())
+
+
+def _has_colours() -> bool:
+    """Whether colours are wanted: on a terminal that has them, unless NO_COLOR is set (https://no-color.org)."""
+    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -78,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--order", type=int, choices=(1, 2), help="1 for gradients and Jacobians, 2 for Hessians")
     check.add_argument("--points", type=int, metavar="N", help="the most points to compare at (64)")
     check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
+    check.add_argument("--html", metavar="PAGE", help="write the report as a page of HTML too")
+    check.add_argument(
+        "--repair", action="store_true", help="write the file with its repairs made beside it, under a new name"
+    )
     how = check.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print the report as JSON")
     how.add_argument("--full", action="store_true", help="print all that was found")
@@ -135,6 +159,26 @@ def _check_script(path: Path, options: argparse.Namespace) -> Any:
 
     given = {name: getattr(options, name) for name in ("wrt", "output", "points", "seed")}
     return verify_script(path, **{name: value for name, value in given.items() if value is not None})
+
+
+def _repair(report: Any, options: argparse.Namespace) -> list[str]:
+    """Write the file with its repairs made, if what it then says is right; what is told of it."""
+    path = Path(options.file)
+    if report.ok:
+        return ["symgrad: there is nothing to repair."]
+    text = repaired_text(path.read_text(encoding="utf-8"), report.repairs) if report.repairs else None
+    if text is None:
+        return ["symgrad: no repair was found that could be written; no file was written."]
+    made = write_beside(text, path)
+    try:
+        again = _check(argparse.Namespace(**{**vars(options), "file": str(made)}))
+    except Exception:
+        made.unlink()
+        raise
+    if not again.ok:
+        made.unlink()
+        return [f"symgrad: with the repairs made the file is still {again.verdict}; no file was written."]
+    return [f"symgrad: wrote {made}, which was checked too: {'proved' if again.verdict == 'proved' else 'right'}."]
 
 
 # ------------------------------------------------------------------------------------------------ the user's file

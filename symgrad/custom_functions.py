@@ -19,6 +19,7 @@ from symgrad.judging import judge
 from symgrad.lifting.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.functions import _close
 from symgrad.lifting.slices import derivation_lines, sliced
+from symgrad.progress import shown
 from symgrad.report.report import Report
 from symgrad.report.words import listed
 from symgrad.sampling import Bounds, draw
@@ -27,6 +28,7 @@ from symgrad.verifier import _report
 __all__ = ["verify_function"]
 
 
+@shown("reading the function")
 def verify_function(
     function: Any,
     *,

@@ -7,6 +7,8 @@ place; why, when that is not obvious; what to write instead.
 from __future__ import annotations
 
 import difflib
+import re
+import traceback
 from collections.abc import Iterable
 
 __all__ = [
@@ -38,6 +40,15 @@ class SymgradError(Exception):
         self.where = where
         self.instead = instead
         super().__init__("\n".join(part for part in (what, where, instead) if part))
+
+    def _render_traceback_(self) -> list[str]:
+        """What a notebook shows: the line of the cell and the message, and none of symgrad's own lines."""
+        cells = [
+            f for f in traceback.extract_tb(self.__traceback__) if re.search("ipykernel|ipython-input", f.filename)
+        ]
+        at = cells[-1] if cells and "run_cell_magic" not in (cells[-1].line or "") else None
+        place = [f"line {at.lineno}: {at.line}", ""] if at is not None and at.line else []
+        return [*place, f"{type(self).__name__}: {self}"]
 
 
 class BadInput(SymgradError):
@@ -98,6 +109,13 @@ def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> s
 
 
 def close_names(name: str, known: Iterable[str]) -> str:
-    """Return ``"Close names: a, b."`` for the known names nearest to ``name``, or ``""``."""
-    near = difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.6)
+    """Return ``"Close names: a, b."`` for the known names nearest to ``name``, or ``""``.
+
+    >>> close_names("W_H", ["w_h", "x"])
+    'Close names: w_h.'
+    """
+    lower: dict[str, list[str]] = {}
+    for k in sorted(set(known)):
+        lower.setdefault(k.lower(), []).append(k)
+    near = [k for m in difflib.get_close_matches(name.lower(), lower, n=3, cutoff=0.6) for k in lower[m]][:3]
     return f"Close names: {', '.join(near)}." if near else ""

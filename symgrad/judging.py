@@ -140,8 +140,9 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
                 Witness(here.point, as_entry(k, pair.shape), *texts, "differs", *values, True)
             )
             found.notes.append(
-                f"{pair.name}: the number is off by {result.off:.2g}, and rounding in {result.dtype} accounts for at "
-                f"most {result.allowed:.2g} there, unless the computation loses its digits: pass the code to tell."
+                f"{pair.name}: the number is off by {result.off:.2g}, and rounding, in {result.dtype} and to the "
+                f"digits that were typed, accounts for at most {result.allowed:.2g} there, unless the computation "
+                "loses its digits: pass the code to tell."
             )
         elif not result.decided:
             found.verdicts[pair.name] = Undecided("too many numbers differ by more than a few ulps.", ("rounding",))

@@ -23,6 +23,7 @@ from symgrad.given_numbers import with_given_numbers
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Run
 from symgrad.program import Guard
+from symgrad.progress import doing
 from symgrad.sampling import Inputs, neighbours, toward
 from symgrad.verdict import Kink, Verdict
 
@@ -95,6 +96,7 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
     for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
+        doing("looking at points")
         for share in _SHARES:
             nearer = point if share == 1 else toward(problem.inputs, point, share)
             branch: Branch | None = own

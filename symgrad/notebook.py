@@ -35,8 +35,11 @@ def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
     options: dict[str, Any] = {}
     for word in line.split():
         name, equals, value = word.partition("=")
-        if name not in _OPTIONS or not equals:
-            near = close_names(name, _OPTIONS)
-            raise BadInput(f"%%symgrad has no option {word!r}.", instead=near or f"Options are {', '.join(_OPTIONS)}.")
+        if name not in _OPTIONS or not equals or not value or (name in ("seed", "points") and not value.isdigit()):
+            near = close_names(name.strip("-"), _OPTIONS)
+            raise BadInput(
+                f"%%symgrad has no option {word!r}.",
+                instead=f"{near + ' ' if near else ''}Write them as in %%symgrad output=loss wrt=W,b seed=1 points=64.",
+            )
         options[name] = value.split(",") if name == "wrt" else value if name == "output" else int(value)
     return verify_script(cell, namespace=namespace, **options)

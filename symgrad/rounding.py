@@ -255,31 +255,39 @@ class Rounding:
     def sentence(self) -> str:
         """The finding in one sentence."""
         hand, other = self.hand, self.autograd
-        mine = f"yours is off by at most {_number(hand.largest)} ulp"
         if other is None:
-            return f"{_standing(hand)}; {mine}"
+            return "yours is exact" if not hand.largest else f"{_standing(hand)}; {_off(hand)}"
         both = f"(at most {_number(hand.largest)} ulp, autograd {_number(other.largest)} ulp)"
         reverse_ = f"(at most {_number(other.largest)} ulp, yours {_number(hand.largest)} ulp)"
         if self.equal:
-            return f"both are the same to the last bit {both}"
+            alike = (
+                "both give the same, and have lost their digits" if hand.lost else "both are the same to the last bit"
+            )
+            return f"{alike} (at most {_number(hand.largest)} ulp)" if hand.largest else "both are exact"
         if hand.within is not False and other.within is False:
             return f"autograd is what differs: it is further from the truth than rounding can take it {both}"
         if hand.within is False:
             tail = "" if other.within is not False else "; so is autograd"
             return f"yours is further from the truth than rounding can take it{tail} {both}"
         if hand.lost and not other.lost:
-            return f"the formula is right and loses its digits in {self.dtype}; autograd keeps them {reverse_}"
+            return f"the formula is right and loses its digits; autograd keeps them {reverse_}"
         if other.lost and not hand.lost:
-            return f"autograd loses its digits in {self.dtype}; yours keeps them {both}"
+            return f"autograd loses its digits; yours keeps them {both}"
         opening = "both are within rounding" if hand.within and other.within else "both are right"
+        if not hand.lost and _number(hand.largest) == _number(other.largest):
+            return f"{opening} (at most {_number(hand.largest)} ulp)"
         if hand.lost:
-            opening = f"both lose their digits in {self.dtype}"
+            opening = "both lose their digits"
         match self.who_is_closer:
             case "yours":
                 return f"{opening}; yours is closer to the truth {both}"
             case "autograd":
                 return f"{opening}; autograd is closer to the truth {reverse_}"
         return f"{opening}, and equally far from the truth {both}"
+
+
+def _off(side: Side) -> str:
+    return f"yours is off by at most {_number(side.largest)} ulp"
 
 
 def _standing(side: Side) -> str:
@@ -297,7 +305,7 @@ def _number(x: float) -> str:
     if x < 1e4:
         return f"{math.ceil(10 * x) / 10:.1f}"
     unit = 10.0 ** (math.floor(math.log10(x)) - 1)
-    return f"{math.ceil(x / unit) * unit:.1e}"
+    return f"{math.ceil(x / unit) * unit:.1e}".replace("e+0", "e").replace("e+", "e")
 
 
 def rounding(

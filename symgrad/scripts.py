@@ -26,6 +26,7 @@ from symgrad.lifting.roles import AS_TOLD, NAMED, find_roles, leaf_names, origin
 from symgrad.lifting.script_tracer import Key, Limits
 from symgrad.lifting.scripts import Script
 from symgrad.lifting.sources import place
+from symgrad.progress import shown
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.report.words import counted, listed
 from symgrad.sampling import Bounds, Inputs
@@ -36,6 +37,7 @@ from symgrad.verifier import _report
 __all__ = ["verify_script"]
 
 
+@shown("reading the script")
 def verify_script(
     source: str | Path,
     *,

@@ -6,6 +6,7 @@ what the user has -> Program -> exact derivative -> comparison -> verdict -> rou
 from __future__ import annotations
 
 import platform
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -23,6 +24,7 @@ from symgrad.lifting.formulas import Formula, Several, open_formula, readings, r
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import are_steps
+from symgrad.progress import shown
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
@@ -33,6 +35,7 @@ from symgrad.verdict import Proved
 __all__ = ["verify"]
 
 
+@shown("reading the code")
 def verify(
     formula: Any,
     hand: Any,
@@ -205,15 +208,20 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
             branch.hand_run.values[pair.name],
             exact,
             floats.autograd.get(pair.name),
+            None
+            if view is None
+            else np.array([s in ("differs", "undefined") for s in view.states]).reshape(pair.shape),
         )
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong, repairs, repaired, trouble = (), (), None, []
     about_inputs = problem.order > 0 and all(n in branch.program.inputs for n in problem.wrt)
     if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here and about_inputs:
         try:
-            diagnosis = diagnose(problem, findings, words)
-            steps, wrong = diagnosis.steps, diagnosis.wrong_steps
-            repairs, repaired = repair(problem, findings, diagnosis)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
+                diagnosis = diagnose(problem, findings, words)
+                steps, wrong = diagnosis.steps, diagnosis.wrong_steps
+                repairs, repaired = repair(problem, findings, diagnosis)
         except SymgradError:
             raise
         except Exception as error:  # the verdict rests on none of this, and must not be lost with it
@@ -235,6 +243,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         given=tuple(sorted(problem.inputs.given)),
+        formula=branch.program.with_outputs({"f": branch.model}),
     )
 
 

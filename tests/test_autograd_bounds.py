@@ -164,7 +164,7 @@ def test_a_saturated_sigmoid_is_covered_and_hand_is_closer():
     assert r.autograd is not None
     assert r.autograd.within
     assert r.who_is_closer == "yours"
-    assert r.sentence.startswith("autograd loses its digits in float32; yours keeps them")
+    assert r.sentence.startswith("autograd loses its digits; yours keeps them")
 
 
 # ------------------------------------------------------------------------------------------------ bounds hold: float64

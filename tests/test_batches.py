@@ -42,6 +42,27 @@ def test_balls_keep_their_precision_when_threads_verify_side_by_side():
         assert judged(verify_many(PAIRS * 3, executor=pool)) == ["proved", "refuted", "BadFormula", "proved"] * 3
 
 
+def test_dask_takes_the_pairs_as_any_executor_does():
+    """Its client has ``submit``, and sends functions that pickle does not."""
+    distributed = pytest.importorskip("distributed")
+    pairs = [*PAIRS, (lambda x: x**2, lambda x: 3 * x, {"at": {"x": 2.0}})]
+    expected = ["proved", "refuted", "BadFormula", "proved", "refuted"]
+    with distributed.Client(n_workers=1, threads_per_worker=1, dashboard_address=None) as client:
+        assert judged(verify_many(pairs, executor=client)) == expected
+        assert judged(verify_many(pairs, executor=client.get_executor())) == expected
+
+
+def test_an_executor_that_refuses_a_pair_keeps_the_others():
+    class Picky(ThreadPoolExecutor):
+        def submit(self, function, *args):
+            if args[0] == "x^3":
+                raise RuntimeError("I do not like its name")
+            return super().submit(function, *args)
+
+    with Picky(2) as pool:
+        assert judged(verify_many(PAIRS, executor=pool)) == ["proved", "refuted", "RuntimeError", "proved"]
+
+
 def test_what_is_not_a_pair_is_refused():
     with pytest.raises(SymgradError, match="is not a pair"):
         verify_many(["x**2"])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import re
 import subprocess
 import sys
 import textwrap
@@ -221,6 +224,109 @@ def test_a_file_may_import_its_neighbours(file, tmp_path):
     text = RIGHT.replace("    import torch\n", "    import torch\n    from shared_layers import SCALE\n")
     assert main(["check", file(text)]) == 0
     assert str(tmp_path) not in sys.path
+
+
+# ------------------------------------------------------------------------------------------------ files
+
+WITH_A_LINE = WRONG.replace('return {"w": ', "dw = ").replace("** 2)}", '** 2)\n        return {"w": dw}')
+
+
+def test_html_writes_a_page(file, tmp_path, capsys):
+    page = tmp_path / "report.html"
+    assert main(["check", file(WRONG), "--html", str(page)]) == 1
+    assert capsys.readouterr().err == f"symgrad: wrote {page}.\n"
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!DOCTYPE html>")
+    assert "<title>Wrong: your gradient for w is not the derivative.</title>" in text
+
+
+def test_html_never_replaces_the_file_that_is_checked(file, capsys):
+    path = file(WRONG)
+    before = Path(path).read_text()
+    assert "is the file that is checked" in complaint(["check", path, "--html", path], capsys)
+    assert Path(path).read_text() == before
+
+
+def test_html_that_cannot_be_written(file, tmp_path, capsys):
+    err = complaint(["check", file(RIGHT), "--html", str(tmp_path / "nowhere" / "page.html")], capsys)
+    assert err.startswith("symgrad: the page could not be written: ")
+
+
+def test_repair_writes_a_right_file_beside_the_wrong_one(file, tmp_path, capsys):
+    path = file(WITH_A_LINE)
+    before = Path(path).read_text()
+    assert main(["check", path, "--repair"]) == 1, "the exit code is about the file that was asked about"
+    made = tmp_path / "derivation_repaired.py"
+    assert f"symgrad: wrote {made}, which was checked too: proved.\n" in capsys.readouterr().err
+    assert Path(path).read_text() == before
+    space: dict[str, Any] = {}
+    exec(made.read_text(), space)
+    w, x = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.5, 2.0))
+    torch.tanh(w * x).backward()
+    assert space["hand"](w, x)["w"].item() == pytest.approx(w.grad.item(), rel=1e-13)
+    assert main(["check", str(made)]) == 0
+
+
+def test_repair_writes_over_no_file(file, tmp_path, capsys):
+    taken = tmp_path / "derivation_repaired.py"
+    taken.write_text("mine\n")
+    assert main(["check", file(WITH_A_LINE), "--repair"]) == 1
+    assert taken.read_text() == "mine\n"
+    assert (tmp_path / "derivation_repaired_2.py").exists()
+
+
+def test_repair_of_a_formula_in_text(file, tmp_path):
+    path = file('model = "tanh(w*x)"\nhand = {"w": "x*(1 - (w*x)**2)"}\n')
+    assert main(["check", path, "--repair"]) == 1
+    assert main(["check", str(tmp_path / "derivation_repaired.py")]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "told"),
+    [
+        (RIGHT, 0, "there is nothing to repair."),
+        ('model = "x**3"\nhand = 5.0\nat = {"x": 2.0}\n', 1, "no repair was found that could be written"),
+    ],
+)
+def test_where_there_is_no_repair_no_file_is_written(text, code, told, file, tmp_path, capsys):
+    assert main(["check", file(text), "--repair"]) == code
+    assert told in capsys.readouterr().err
+    assert [p.name for p in tmp_path.glob("*.py")] == ["derivation.py"]
+
+
+# ------------------------------------------------------------------------------------------------ colours
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+
+    def show(*arguments: str, on: io.StringIO | None = None) -> str:
+        with contextlib.redirect_stdout(Terminal() if on is None else on) as out:
+            main(["check", *arguments])
+        return out.getvalue()
+
+    return show
+
+
+def test_a_terminal_has_colours_and_the_same_words(file, shown):
+    path = file(WITH_A_LINE)
+    coloured, plain = shown(path), shown(path, on=io.StringIO())
+    assert coloured.startswith("\x1b[1;31mWrong: ")
+    assert "\x1b" not in plain
+    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+
+
+@pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
+def test_no_colours_where_they_are_not_wanted(name, value, file, shown, monkeypatch):
+    monkeypatch.setenv(name, value)
+    assert "\x1b" not in shown(file(RIGHT))
 
 
 # ------------------------------------------------------------------------------------------------ as a program

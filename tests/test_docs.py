@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree
 
 import nbformat
 import pytest
@@ -25,7 +26,7 @@ MODULES = sorted(m.name for m in pkgutil.walk_packages(symgrad.__path__, "symgra
 
 def run(command: list[str]) -> str:
     """What a command prints, with this checkout's symgrad."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -60,6 +61,38 @@ def test_the_first_two_shell_blocks_are_one_command_each():
     assert "pytest" in second
 
 
+def test_the_readmes_chapters_stand_in_their_order():
+    chapters = re.findall(r"^## (.*)$", README, re.M)
+    assert chapters == [
+        "A wrong gradient",
+        "The right one",
+        "Install",
+        "What the answers mean",
+        "What you can pass",
+        "A picture",
+        "How it works",
+        "What can go wrong",
+        "Speed",
+        "Add an operation",
+    ]
+    first = README.split("\n\n")[1]
+    assert first.count(". ") == 0, "it begins with one sentence"
+
+
+def test_the_readmes_pictures_are_drawn_by_their_script(tmp_path):
+    drawn = re.findall(r"!\[[^\]]*\]\((notebooks/pictures/[^)]+)\)", README)
+    assert drawn
+    run([sys.executable, str(ROOT / "notebooks" / "pictures" / "draw.py"), str(tmp_path)])
+    for name in drawn:
+        old, new = (
+            ElementTree.parse(folder / Path(name).name).getroot() for folder in ((ROOT / name).parent, tmp_path)
+        )
+        assert [old.get(k) for k in ("width", "height")] == [new.get(k) for k in ("width", "height")]
+        assert {e.get("id") for e in old.iter() if "line2d" in e.get("id", "")} == {
+            e.get("id") for e in new.iter() if "line2d" in e.get("id", "")
+        }
+
+
 def test_every_link_of_the_readme_leads_somewhere():
     links = re.findall(r"\]\((?!#)([^)]+)\)", README.replace("\n", " "))
     assert links
@@ -87,14 +120,6 @@ def test_every_public_name_is_documented(name):
 
 # ------------------------------------------------------------------------------------------------ the notebooks
 
-RUN = """
-import sys, nbclient, nbformat
-notebook = nbformat.read(sys.argv[1], 4)
-where = {"metadata": {"path": sys.argv[2]}}
-nbclient.NotebookClient(notebook, timeout=300, kernel_name="python3", resources=where).execute()
-nbformat.write(notebook, sys.argv[3])
-"""
-
 
 def outputs(notebook: nbformat.NotebookNode) -> list[str]:
     """What each cell shows as text, but for cells whose tag says that their last digits vary."""
@@ -112,12 +137,12 @@ def test_the_notebooks_show_what_they_give(path, tmp_path):
     committed = nbformat.read(path, 4)
     assert len(committed.cells) <= 10
     done = tmp_path / path.name
-    run([sys.executable, "-c", RUN, str(path), str(path.parent), str(done)])
+    run([sys.executable, str(ROOT / "tests" / "notebooks.py"), str(path), str(done)])
     assert outputs(nbformat.read(done, 4)) == outputs(committed)
 
 
 def test_there_are_notebooks():
-    titles = ["1-tanh-rnn", "2-sigmoid-net", "3-find-the-wrong-line", "6-guard-your-own-function"]
+    titles = ["1-tanh-rnn", "2-sigmoid-net", "3-find-the-wrong-line", "5-rounding-or-bug", "6-guard-your-own-function"]
     assert [p.stem for p in NOTEBOOKS] == titles
     linked = {Path(link).stem for link in re.findall(r"\]\((notebooks/[^)]+\.ipynb)\)", README)}
     assert linked == set(titles), "the README leads to each"

@@ -330,3 +330,13 @@ def test_compare_names_its_second_formula():
     assert message(UnknownName, "x", "y", ask=compare) == (
         "the second formula uses 'y', but the model has only x.\nRename it, or make 'y' an input of the model."
     )
+
+
+def test_an_autograd_function_has_a_question_of_its_own():
+    class Cube(torch.autograd.Function):
+        pass
+
+    expected = (
+        "Cube is an autograd.Function, whose backward is judged with its forward.\nWrite verify_function(Cube, at=...)."
+    )
+    assert message(BadInput, Cube, "3*x**2") == expected

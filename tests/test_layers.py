@@ -18,7 +18,7 @@ LONGEST = 420
 
 ROOMS = [
     ["symgrad"],  # the public names: it imports nothing until one is used
-    ["errors"],
+    ["errors", "progress"],
     ["ops"],
     ["program", "building"],
     ["lifting.branches", "lifting.indexed", "lifting.numbers", "lifting.lowering", "lifting.matrices"]
@@ -41,8 +41,8 @@ ROOMS = [
     ["questions", "gradients"],
     ["verifier"],
     ["scripts", "script_code", "lifting.comments", "custom_functions", "custom_code"],
-    ["batches"],
-    ["cli", "notebook", "__main__", "pytest_plugin"],
+    ["batches", "assertions"],
+    ["files", "cli", "notebook", "__main__", "pytest_plugin"],
 ]
 FILES = {
     ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path

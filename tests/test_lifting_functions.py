@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import math
@@ -17,6 +18,7 @@ import torch
 from lifting_replay import points, replay
 
 from symgrad.lifting.functions import Function, library_of
+from symgrad.lifting.sources import is_users
 from symgrad.program import interpret
 
 GAIN = 1.5
@@ -530,3 +532,19 @@ def test_a_planted_lost_value_is_found_by_the_replay() -> None:
 
     with pytest.raises(AssertionError):
         replay(code, *points("s"), like="math")
+
+
+@pytest.mark.parametrize(
+    ("file", "own"),
+    [
+        ("/data/project/model.py", True),
+        ("<stdin>", True),
+        ("/usr/lib/python3/dist-packages/numpy/_core/numeric.py", False),
+        ("/data/other/lib/python3.11/site-packages/numpy/_core/numeric.py", False),
+        (np.__file__, False),
+        (ast.__file__, False),
+    ],
+)
+def test_whose_code_it_is_does_not_depend_on_where_packages_stand(file, own):
+    """A virtual environment may be built on another, and a system's packages stand apart from a user's."""
+    assert is_users(compile("", file, "exec")) is own

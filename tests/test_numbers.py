@@ -33,7 +33,7 @@ def test_a_number_that_rounding_does_not_explain_is_refuted(relative):
     report, claim = judge(TRUE * (1 + relative))
     assert report.verdict == "refuted"
     assert claim.witness.at_own_point
-    assert "rounding in float64 accounts for at most" in report.notes[0]
+    assert "rounding, in float64 and to the digits that were typed, accounts for at most" in report.notes[0]
 
 
 @pytest.mark.parametrize(("relative", "verdict"), [(0.0, "agrees"), (1e-7, "agrees"), (1e-3, "refuted")])

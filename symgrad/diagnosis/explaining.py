@@ -21,6 +21,7 @@ from symgrad.diagnosis.suspects import increments, recurrence, refit, simple_rat
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, repeats, walk
 from symgrad.program import size
+from symgrad.progress import doing
 
 __all__ = ["Blame", "Key", "explain", "key_of", "needed"]
 
@@ -61,6 +62,7 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
         versions.setdefault(line.key, []).append(i)
     reach = set(d.program.needed([f.hand for f in d.finals if f.name in first.wrong]))
     for _ in range(_ROUNDS):
+        doing("looking for the wrong line")
         hidden = _hidden(d, now, blame, reach) if now.done else None
         if now.done and hidden is None:
             break
@@ -74,6 +76,7 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
         until = _until(d, now, reach)
         scored = []
         for k, e in enumerate(found):
+            doing("looking for the wrong line")
             if e.fixes:
                 kinds = {**blame.kinds, e.key: _kind(e)}
                 ahead = walk(d, now, e.fixes, repair=_repeating(d, kinds), again=versions[e.key], until=until)

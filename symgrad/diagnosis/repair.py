@@ -24,6 +24,7 @@ from symgrad.diagnosis.whole import propose_whole
 from symgrad.errors import SymgradError
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula
+from symgrad.progress import doing
 
 __all__ = ["Repair", "judged", "repair"]
 
@@ -65,6 +66,7 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
     branch = _branch_of(findings, diagnosis.program)
     proposals: list[Proposal] = []
     for leaf, code, faults in _by_leaf(problem, diagnosis.faults):
+        doing("looking for a repair")
         if code is not None:
             proposals += proposed(problem, findings, branch, diagnosis, leaf, code, faults)
         else:
@@ -72,6 +74,7 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
     if not any(p.edits for p in proposals):
         return (), None
     for choice in itertools.islice(_choices(proposals), _JUDGED):
+        doing("looking for a repair")
         try:
             made = rewritten(problem, proposals, choice)
         except SymgradError:  # the edited code fails where it is run

@@ -199,7 +199,18 @@ def _finding(d: Derivation, first: Walk, after: Walk, wrong: Mapping[int, Fix], 
         }.get(status.kind, "unknown")
         if status.kind == "right" and status.entry is not None and status.entry.kind == "value":
             verdict = "forward"
-    return StepFinding(line.name, line.binding.version, line.binding.source, claims, verdict)
+    error = None if entry is None else _error(first.values[i], d.values[entry.step])
+    return StepFinding(line.name, line.binding.version, line.binding.source, claims, verdict, error)
+
+
+def _error(value: Any, truth: Any) -> float | None:
+    """How far a value is from what it should be, relative to that, in the entry where it is furthest."""
+    mine, true = entries_of(value), entries_of(truth)
+    if len(mine) != len(true):
+        return None
+    far = max((float(abs(a - b).mid()) for a, b in zip(mine, true, strict=True)), default=0.0)
+    size = max((float(abs(b).mid()) for b in true), default=0.0)
+    return far / size if size and far == far and size == size else None
 
 
 def _with_dead(d: Derivation, steps: Sequence[StepFinding]) -> tuple[StepFinding, ...]:

@@ -65,8 +65,7 @@ def operand(x: Any, c: Tensor) -> Bound:
     else:
         number = torch.tensor(x, dtype=torch.complex128 if isinstance(x, complex) else torch.float64)
         meant = 0.0 if isinstance(x, (bool, int)) or (not isinstance(x, complex) and is_short(x)) else 2.0**-53 * abs(x)
-        gap = (
-            magnitude(number.to(c.dtype).to(number.dtype) - number) if c.is_complex() or not number.is_complex() else 0
-        )
+        wide = torch.complex128 if c.is_complex() else torch.float64
+        gap = magnitude(number.to(c.dtype).to(wide) - number) if c.is_complex() or not number.is_complex() else 0
         b = Bound(number.to(c.device), torch.as_tensor(meant + torch.nan_to_num(torch.as_tensor(gap))))
     return Bound(b.value.expand(c.shape), b.error.to(c.device).expand(c.shape))

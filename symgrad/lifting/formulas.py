@@ -180,8 +180,9 @@ def rename(formula: Formula, known: Sequence[str], what: str) -> Formula:
     for n in formula.required:
         if n not in known and n not in of:
             near = close_names(n, [*known, *plain])
+            has = f"only {', '.join(known)}" if known else "no inputs"
             raise UnknownName(
-                f"{what} uses {n!r}, but the model has only {', '.join(known) or 'no inputs'}.",
+                f"{what} uses {n!r}, but the model has {has}.",
                 instead=f"{near + ' ' if near else ''}Rename it, or make {n!r} an input of the model.",
             )
     return Renamed(formula, of) if of else formula
@@ -231,6 +232,11 @@ def open_formula(
             parts = enumerate(thing)
             return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in parts})
         return Numbers(np.asarray(thing, dtype=np.float64))
+    if isinstance(thing, type) and issubclass(thing, torch.autograd.Function):
+        raise BadInput(
+            f"{thing.__name__} is an autograd.Function, whose backward is judged with its forward.",
+            instead=f"Write verify_function({thing.__name__}, at=...).",
+        )
     if callable(thing):
         return _function(thing, stops, like)
     raise BadInput(

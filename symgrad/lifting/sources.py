@@ -22,7 +22,6 @@ _LIBRARIES = tuple(
     str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 _OURS = str(Path(__file__).resolve().parent.parent)
-_INSTALLED = {"site-packages", "dist-packages"}  # also those of an environment that this one is built on
 _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 
@@ -31,8 +30,13 @@ _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 def is_users(code: types.CodeType) -> bool:
     """Whether code is the user's own: not from the standard library, an installed package or symgrad."""
-    file = code.co_filename
-    return not file.startswith(_NOT_THE_USERS) and not _INSTALLED.intersection(Path(file).parts)
+    return _is_users_file(code.co_filename)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_users_file(name: str) -> bool:
+    """Packages stand in more places than this environment's own: the user's, the system's, one that it is built on."""
+    return not name.startswith(_NOT_THE_USERS) and not {"site-packages", "dist-packages"} & set(Path(name).parts)
 
 
 def unwrapped(function: Any) -> types.FunctionType | None:

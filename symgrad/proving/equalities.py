@@ -17,6 +17,7 @@ import sympy as sp
 from symgrad.evaluation.primitives import number_of, primitive
 from symgrad.evaluation.residues import NoResidue, Retry, plans
 from symgrad.program import Program, Step, size
+from symgrad.progress import doing
 from symgrad.proving.fields import Full, OutOfWork, Rescale
 from symgrad.proving.generic import Reader
 from symgrad.proving.kernels import Kernels
@@ -250,6 +251,7 @@ class Equalities:
 
     def take(self, link: Link) -> bool:
         """Join the two steps of a link, if its rule proves it."""
+        doing("looking for a proof")
         if not self.check(link):
             return False
         self.join(link.left, link.right)

@@ -11,15 +11,42 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from symgrad.report.derivations import derivation_of
 from symgrad.report.faults import error_lines
 from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
-from symgrad.report.page import Answer, Block, Code, Footer, Items, Paragraph, Section, Table, Values
-from symgrad.report.proofs import conditions, in_brief
+from symgrad.report.page import (
+    Answer,
+    Block,
+    Code,
+    Derivation,
+    Footer,
+    Items,
+    Line,
+    Paragraph,
+    Section,
+    Table,
+    Values,
+)
+from symgrad.report.proofs import conditions, in_brief, in_full
 from symgrad.report.report import Claim, Instability, Report
 from symgrad.report.words import counted, listed, plural, sentence
+from symgrad.rounding import Rounding
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
 
-__all__ = ["Answer", "Block", "Code", "Footer", "Items", "Paragraph", "Section", "Table", "Values", "blocks"]
+__all__ = [
+    "Answer",
+    "Block",
+    "Code",
+    "Derivation",
+    "Footer",
+    "Items",
+    "Line",
+    "Paragraph",
+    "Section",
+    "Table",
+    "Values",
+]
+__all__ += ["blocks"]
 
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
@@ -36,6 +63,11 @@ def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
 def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
     yield from error_lines(report)
+    derivation = derivation_of(report) if full else None
+    if derivation is not None:
+        far = any(line.error for line in derivation.lines)
+        where = (Paragraph("Differences are relative, at one random point near the counterexample."),) if far else ()
+        yield Section("The derivation, line by line", (*where, derivation))
     ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
     for claim in ranked:
@@ -62,6 +94,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
 # ------------------------------------------------------------------------------------------------ the answer
 
 _RANK = {"refuted": 0, "undecided": 1, "agrees": 2, "proved": 3}
+_DERIVATIVE = {0: "the value", 1: "the derivative", 2: "the second derivative"}
 _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
 
 
@@ -73,15 +106,15 @@ def _answer(report: Report) -> str:
     right = _are([*agreeing, *proved], "right")
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
-        return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(wrong)}{f' ({rest})' if rest else ''}."
+        return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
     if open_:
         rest = f" ({right})" if right else ""
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
         return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
-    one = len(proved) == 1
-    return f"Right, and proved: {_yours(report, proved)} {'is the derivative' if one else 'are the derivatives'}."
+    are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
+    return f"Right, and proved: {_yours(report, proved)} {are}."
 
 
 def _yours(report: Report, claims: Sequence[Claim]) -> str:
@@ -98,12 +131,12 @@ def _kind_of_derivative(report: Report, claim: Claim) -> str:
     return "gradient" if own is None or tuple(shape) == np.shape(own) else "Jacobian"
 
 
-def _not_the_derivative(wrong: Sequence[Claim]) -> str:
+def _not_the_derivative(report: Report, wrong: Sequence[Claim]) -> str:
     reasons = {c.witness.reason for c in wrong if c.witness is not None}
     one = len(wrong) == 1
     if reasons == {"shape"}:
         return "has the wrong shape" if one else "have the wrong shapes"
-    return "is not the derivative" if one else "are not the derivatives"
+    return f"is not {_DERIVATIVE[report.order]}" if one else f"are not {_DERIVATIVE[report.order]}s"
 
 
 def _unproved(claims: Sequence[Claim]) -> str:
@@ -144,7 +177,8 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         case Refuted(witness=witness, others=others):
             yield from _refutation(report, claim, witness)
             for other in others if full else ():
-                yield from _witness(report, claim, other)
+                if not _is_own(report, other):  # the user's own point has been told
+                    yield from _witness(report, claim, other)
         case Undecided(why=why, tried=tried):
             yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
         case Agrees() as agrees:
@@ -153,12 +187,24 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
             yield from _proof(claim, proved, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
+    if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
+        yield Paragraph(_COMPLEX)
     if claim.rounding is not None:
-        yield Paragraph(f"In {claim.rounding.dtype}: {claim.rounding.sentence}.")
+        yield Paragraph(f"In {claim.rounding.dtype}: {_floats(claim, claim.rounding)}.")
         if full:
             yield _sides(claim)
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
+
+
+_COMPLEX = "As torch has it for complex numbers, the gradient is the conjugate Wirtinger derivative."
+
+
+def _floats(claim: Claim, rounding: Rounding) -> str:
+    """What floats did; where constants were typed with few digits, it is their digits that are seen and not floats'."""
+    if isinstance(claim.verdict, Agrees) and claim.verdict.typed:
+        return f"yours is off by at most {number(rounding.hand.largest, 2)} ulp, as the typed constants are"
+    return rounding.sentence
 
 
 def _refutation(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
@@ -237,10 +283,12 @@ def _agrees(verdict: Agrees, full: bool) -> str:
 
 def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
     yield Paragraph(in_brief(verdict.proofs, claim.exact))
+    where = tuple(conditions(verdict.proofs, claim.exact)) if full else ()
+    if where:
+        yield Paragraph("It is proved where:")
+        yield Items(where)
     if full:
-        yield Items(tuple(conditions(verdict.proofs, claim.exact)))
-        for proof in verdict.proofs:
-            yield Items(tuple(map(str, proof.links)))
+        yield from in_full(verdict.proofs)
 
 
 def _sides(claim: Claim) -> Table:
@@ -262,12 +310,13 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
         mine = "" if r is None else number(r.hand.largest, 2)
         other = "" if r is None or r.autograd is None else number(r.autograd.largest, 2)
         rows.append((claim.name, _WORD[claim.kind], mine, other))
+    filled = [k for k in range(4) if k < 2 or any(row[k] for row in rows)]  # no column that is empty
+    header = ("input", "verdict", "yours", "autograd")
+    yield Table(tuple(header[k] for k in filled), tuple(tuple(row[k] for k in filled) for row in rows))
     dtypes = {c.rounding.dtype: None for c in claims if c.rounding is not None}
-    if not dtypes:
-        yield Table(("input", "verdict"), tuple((name, word) for name, word, _, _ in rows))
-        return
-    yield Table(("input", "verdict", "yours", "autograd"), tuple(rows))
-    yield Paragraph(f"The last columns are the largest errors, in ulps of {listed(list(dtypes))}.")
+    if dtypes:
+        last = "The last column is the largest error" if len(filled) == 3 else "The last columns are the largest errors"
+        yield Paragraph(f"{last}, in ulps of {listed(list(dtypes))}.")
 
 
 # ------------------------------------------------------------------------------------------------ other findings
@@ -275,7 +324,7 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
 
 def _kink(kink: Kink, report: Report) -> str:
     entry = "" if kink.entry is None else place_of(kink.entry)
-    line = f" ({kink.where})" if kink.where else ""
+    line = f" ({kink.where.rstrip(': ')})" if kink.where else ""
     alone = [np.ndim(x) for x in report.point.values()] == [0]  # there are two sides, and both were seen
     low, high = number(kink.low), number(kink.high)
     slopes = f"the slopes beside it are {low} and {high}"

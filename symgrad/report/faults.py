@@ -7,9 +7,9 @@ from typing import Any
 
 from symgrad.report.page import Block, Code, Items, Paragraph, Section
 from symgrad.report.report import Report, StepFinding
-from symgrad.report.words import listed, sentence
+from symgrad.report.words import listed, sentence, unbroken
 
-__all__ = ["error_lines"]
+__all__ = ["error_lines", "marked"]
 
 
 def error_lines(report: Report) -> Iterator[Block]:
@@ -18,7 +18,7 @@ def error_lines(report: Report) -> Iterator[Block]:
     found: list[Block] = []
     for step in wrong:
         mine = [r for r in report.repairs if _is_of(r, step)]
-        found += _line(step, mine, _iterations(report, step))
+        found += _line(report, step, mine, _iterations(report, step))
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
             found += _repair(
@@ -29,7 +29,10 @@ def error_lines(report: Report) -> Iterator[Block]:
         yield Section(title, (*found, *_together(report, wrong)), "refuted")
     misnamed = _first_of_each(report, "misnamed")
     if misnamed:
-        told = (f"{s.name}{_at(s)} holds {s.claims}, which is right, and not what its name says." for s in misnamed)
+        told = (
+            f"{s.name}{_at(s)} holds {unbroken(str(s.claims))}, which is right, and not what its name says."
+            for s in misnamed
+        )
         yield Section("Misnamed", (Items(tuple(told)),))
 
 
@@ -74,17 +77,25 @@ def _at(step: StepFinding) -> str:
     return f" (line {step.source.line})" if step.source is not None and step.source.line is not None else ""
 
 
-def _line(step: StepFinding, repairs: list[Any], again: str) -> Iterator[Block]:
+def marked(report: Report, step: StepFinding) -> Code:
+    """A line of the derivation, the part marked that its repair changes."""
     text = step.name if step.source is None else step.source.text
     place = None if _line_number(step) is None else f"line {_line_number(step)}"
+    repairs = [r for r in report.repairs if r.step == step.name and r.before in text and step.verdict == "wrong"]
+    if not repairs:
+        return Code(text, place, None)
+    start = text.find(repairs[0].before)
+    part = _span(text[start:], repairs[0].edit[0])
+    return Code(text, place, None if part is None else (part[0] + start, part[1] + start))
+
+
+def _line(report: Report, step: StepFinding, repairs: list[Any], again: str) -> Iterator[Block]:
+    code = marked(report, step)
     if repairs:
-        start = text.find(repairs[0].before)
-        part = _span(text[max(start, 0) :], repairs[0].edit[0])
-        span = None if part is None else (part[0] + max(start, 0), part[1] + max(start, 0))
-        yield from _repair(repairs[0], Code(text, place, span), again)
+        yield from _repair(repairs[0], code, again)
         return
-    yield Code(text, place, None)
-    meant = f" It should be {step.claims}." if step.claims else ""
+    yield code
+    meant = f" It should be {unbroken(step.claims)}." if step.claims else ""
     yield Paragraph(f"This line is wrong even where all that it uses is right.{meant}{again}")
 
 

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
 import sympy as sp
 
-from symgrad.errors import SymgradError
-from symgrad.evaluation.exact import meaning
 from symgrad.program import Program
+from symgrad.report.formulas import formula_of
 from symgrad.report.report import Claim, Report
 
 __all__ = ["render"]
-
-_OPERATIONS = 400  # a longer formula is not shown: nobody would read it
 
 
 def render(report: Report) -> str:
@@ -32,7 +28,7 @@ def render(report: Report) -> str:
 
 
 def _claim(claim: Claim, order: int) -> Iterator[str]:
-    name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else rf"\text{{{claim.name}}}"
+    name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else _words(claim.name)
     slope = rf"\frac{{\partial f}}{{\partial {name}}}" if order == 1 else rf"\nabla^2_{{{name}}} f"
     yield f"{slope} &= {_formula(claim.exact)}"
     if claim.kind == "refuted" and claim.hand.outputs:
@@ -41,16 +37,10 @@ def _claim(claim: Claim, order: int) -> Iterator[str]:
 
 def _formula(program: Program) -> str:
     """The formula in LaTeX, or what it is where it is too long to be read."""
-    output = program.outputs.get("hand", program.outputs.get("exact"))
-    if output is None:
-        return r"\ldots"
-    shape = program.shape(output)
-    try:
-        value = meaning(program, output, operations=_OPERATIONS)
-    except SymgradError:
-        return rf"\text{{a formula of {len(program.needed([output]))} steps}}"
-    if not shape:
-        return sp.latex(sp.simplify(value) if sp.count_ops(value) < 60 else value)
-    if len(shape) <= 2 and value.size <= 16:
-        return sp.latex(sp.Matrix(np.atleast_2d(value).tolist()))
-    return rf"\text{{a tensor of shape {list(shape)}}}"
+    found = formula_of(program)
+    return _words(found) if isinstance(found, str) else sp.latex(found)
+
+
+def _words(text: str) -> str:
+    escaped = text.replace("_", r"\_")
+    return rf"\text{{{escaped}}}"

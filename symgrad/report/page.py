@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = ["Answer", "Block", "Code", "Footer", "Items", "Paragraph", "Section", "Table", "Values"]
+__all__ = [
+    "Answer",
+    "Block",
+    "Code",
+    "Derivation",
+    "Footer",
+    "Items",
+    "Line",
+    "Paragraph",
+    "Section",
+    "Table",
+    "Values",
+]
 
 
 @dataclass(frozen=True)
@@ -55,6 +67,24 @@ class Items:
 
 
 @dataclass(frozen=True)
+class Line:
+    """A line of a derivation: its code, the part that is wrong, its verdict, and what it is meant to be, in words."""
+
+    code: Code
+    verdict: str
+    words: str
+    meant: str | None = None
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The lines of a derivation in their order."""
+
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True)
 class Section:
     """Blocks under a title; ``kind`` is the verdict that the title states, or "" for other findings."""
 
@@ -70,4 +100,4 @@ class Footer:
     text: str
 
 
-Block = Answer | Paragraph | Values | Code | Table | Items | Section | Footer
+Block = Answer | Paragraph | Values | Code | Table | Items | Derivation | Section | Footer

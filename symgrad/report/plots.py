@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.errors import BadInput
+from symgrad.errors import BadInput, close_names
+from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.program import interpret
+from symgrad.evaluation.running_errors import distance, ulps
+from symgrad.program import Guard, Program, interpret
 from symgrad.report.report import Claim, Report
 
 __all__ = ["plot"]
 
-_POINTS = 201
+_POINTS = 241
+_BITS = 300
+_WORK = 16_000  # entries up to which an octave has several points
+_OCTAVES = 12  # how far up and down an input is scaled
+_COLOURS = {"wrong": "C3", "fed wrong values": "C1", "misnamed": "C1"}
+_COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
+    "gt": np.greater,
+    "ge": np.greater_equal,
+    "lt": np.less,
+    "le": np.less_equal,
+    "eq": np.equal,
+    "ne": np.not_equal,
+}
 
 
-def plot(report: Report, name: str | None = None, *, axes: Any = None) -> Any:
-    """Draw one claim: for a scalar input the exact derivative and the hand formula along it, around the user's own
-    point, with the witness marked; for a tensor the relative difference of the two, entry by entry.
+def plot(report: Report, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+    """Draw one claim of a report into matplotlib's ``axes`` (new ones by default), and return them.
 
-    ``name`` is the input (by default the first wrong one, else the first); ``axes`` are matplotlib's, to draw into.
-    Returns the axes.  The curves are those of the branch of the code that was taken at the user's own point.
+    ``name`` is the input: by default the first wrong one, else the first.  ``what`` is
 
-    Raises `BadInput` if matplotlib is not installed, there is no such input, or there is nothing to draw.
+    * ``"curves"``: f, its exact derivative and the hand formula along the input, around the counterexample (else around
+      the user's own point), the other inputs held there.  Of a tensor, the entry of the counterexample is moved.
+    * ``"entries"``: how far each entry of a gradient is from the exact one, in ulps, at the user's own point.
+    * ``"lines"``: how far each line of the derivation is from what it is meant to be; of a right one, its rounding.
+    * ``"magnitudes"``: the hand formula's error in ulps as its input is made smaller and larger.
+
+    By default a number is drawn as curves, a tensor as entries, and a formula that loses its digits over magnitudes.
+
+    Raises `BadInput` if matplotlib is not installed, there is no such claim or picture, or there is nothing to draw.
+    Guarantee: every error is the distance of a float to a ball around the truth; a curve is drawn only where the code
+    takes the branch that it was read on.
     """
     try:
         import matplotlib.pyplot as plt
     except ImportError:
         raise BadInput("plot() needs matplotlib.", instead='Install it: pip install "symgrad[plot]".') from None
     claim = _chosen(report, name)
-    axes = plt.subplots(figsize=(6, 4))[1] if axes is None else axes
-    if np.ndim(report.point[claim.name]) == 0 and "hand" in claim.hand.outputs:
-        _curves(report, claim, axes)
-    else:
-        _differences(claim, axes)
+    draw = _PICTURES.get(what or _usual(report, claim))
+    if draw is None:
+        near = close_names(str(what), _PICTURES)
+        raise BadInput(f"there is no picture {what!r}.", instead=near or f"There are {', '.join(_PICTURES)}.")
+    axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1] if axes is None else axes
+    draw(report, claim, axes)
     return axes
 
 
@@ -48,38 +72,205 @@ def _chosen(report: Report, name: str | None) -> Claim:
     return report.claims[name]
 
 
+def _usual(report: Report, claim: Claim) -> str:
+    if claim.kind != "refuted" and any(i.claim == claim.name and i.side == "hand" for i in report.instabilities):
+        return "magnitudes"
+    return "curves" if np.ndim(report.point.get(_input(claim), 0.0)) == 0 else "entries"
+
+
+def _input(claim: Claim) -> str:
+    """The input that a claim is for: scripts with several derivations call theirs ``w (dw)``."""
+    return claim.name if claim.name in claim.exact.inputs else claim.name.split(" ")[0]
+
+
+def _both(claim: Claim) -> dict[str, Program]:
+    if "hand" not in claim.hand.outputs:
+        raise BadInput(f"the shapes of the two gradients for {claim.name} differ; there is nothing to draw.")
+    return {"exact": claim.exact, "yours": claim.hand}
+
+
+# ------------------------------------------------------------------------------------------------ curves
+
+
 def _curves(report: Report, claim: Claim, axes: Any) -> None:
-    """Both formulas along the input, the others held at the user's own point."""
-    centre = float(np.real(report.point[claim.name]))
+    programs = _both(claim)
+    point = dict(report.point if claim.witness is None or not claim.witness.point else claim.witness.point)
+    point = {n: point.get(n, report.point[n]) for n in report.point}
+    name = _input(claim)
+    shape = np.shape(point[name])
+    if np.iscomplexobj(point[name]):
+        raise BadInput(f"{claim.name} is complex; curves are drawn along real inputs.")
+    entry = None if claim.witness is None else claim.witness.entry
+    if shape and claim.exact.shape(claim.exact.output) != shape:
+        raise BadInput(f"the derivative for {claim.name} is no gradient; draw what='entries'.")
+    entry = (entry or (0,) * len(shape)) if shape else None
+    centre = float(np.asarray(point[name])[entry or ()])
     reach = max(2 * abs(centre), 2.0)
     xs = np.linspace(centre - reach, centre + reach, _POINTS)
-    for label, program, style in (("exact", claim.exact, "-"), ("yours", claim.hand, "--")):
-        axes.plot(xs, [_value(program, report, claim.name, x) for x in xs], style, label=label)
-    axes.axvline(centre, color="0.7", lw=1, zorder=0)
-    witness = claim.witness
-    if witness is not None and all(
-        np.array_equal(witness.point[n], report.point[n]) for n in report.point if n != claim.name
-    ):
-        axes.plot([float(witness.point[claim.name])] * 2, [witness.hand_value, witness.exact_value], "o", color="C3")
-    axes.set_xlabel(claim.name)
-    axes.set_ylabel(f"derivative by {claim.name}")
+    moved = [{**point, name: _with_entry(point[name], entry, x)} for x in xs]
+    if report.formula is not None and not report.formula.shape(report.formula.output):
+        axes.plot(xs, [_value(report.formula, p, None) for p in moved], color="0.6", lw=1, label="f")
+    for label, style in (("exact", "-"), ("yours", "--")):
+        axes.plot(xs, [_value(programs[label], p, entry) for p in moved], style, label=f"derivative, {label}")
+    if claim.witness is not None and claim.witness.reason == "differs":
+        ends = [np.real(claim.witness.hand_value), np.real(claim.witness.exact_value)]
+        axes.plot([centre] * 2, ends, "o-", color="C3", lw=1, label="counterexample")
+    else:
+        axes.axvline(centre, color="0.8", lw=1, zorder=0)
+    axes.set_xlabel(name if entry is None else f"{name}{list(entry)}")
     axes.legend()
 
 
-def _value(program: Any, report: Report, name: str, x: float) -> float:
-    point = {n: torch.as_tensor(np.asarray(report.point[n])) for n in program.inputs}
-    point[name] = torch.tensor(x, dtype=torch.float64)
-    (output,) = program.outputs.values()
-    value = to_numpy(interpret(program, Floats("float64"), point, [output])[output])
-    return float(np.real(value).reshape(-1)[0])
+def _with_entry(value: Any, entry: tuple[int, ...] | None, x: float) -> Any:
+    out = np.array(value, dtype=float)
+    out[entry or ()] = x
+    return out
 
 
-def _differences(claim: Claim, axes: Any) -> None:
-    """|yours - exact| over the largest exact entry, as an image of the gradient."""
-    if claim.hand_value is None or claim.exact_value is None or claim.hand_value.size != claim.exact_value.size:
+def _value(program: Program, point: Mapping[str, Any], entry: tuple[int, ...] | None) -> float:
+    """A Program's value in float64, or one entry of it; not a number off the branch that it was read on."""
+    inputs = {n: torch.as_tensor(np.asarray(point[n])) for n in program.inputs}
+    guards = [g for g in program.guards if g.op in _COMPARED and len(g.args) == 2]
+    wanted = [program.output, *(a for g in guards for a in g.args)]
+    values = interpret(program, Floats("float64"), inputs, wanted)
+    if any(not _holds(g, values) for g in guards):
+        return float("nan")
+    return float(np.real(to_numpy(values[program.output])[entry or ()]))
+
+
+def _holds(guard: Guard, values: Mapping[int, torch.Tensor]) -> bool:
+    left, right = (to_numpy(values[a]) for a in guard.args)
+    return bool(np.all(_COMPARED[guard.op](left, right) == guard.outcome))
+
+
+# ------------------------------------------------------------------------------------------------ entries
+
+
+def _entries(report: Report, claim: Claim, axes: Any) -> None:
+    value = claim.hand_value
+    if value is None or "hand" not in claim.hand.outputs:
         raise BadInput(f"the shapes of the two gradients for {claim.name} differ; there is nothing to draw.")
-    exact = np.atleast_1d(claim.exact_value)
-    gap = np.abs(claim.hand_value.reshape(exact.shape) - exact) / max(float(np.abs(exact).max()), 1e-300)
-    image = axes.imshow(gap.reshape(exact.shape[0], -1) if exact.ndim > 1 else gap[None], aspect="auto")
-    axes.figure.colorbar(image, ax=axes, label="difference / largest entry")
-    axes.set_title(f"gradient for {claim.name}: yours - exact")
+    shape = claim.exact.shape(claim.exact.output)
+    dtype = claim.rounding.dtype if claim.rounding is not None else str(np.asarray(value).dtype)
+    far = _ulps(claim.exact, report.point, torch.as_tensor(np.array(value)).reshape(shape), dtype)
+    table = far.reshape(shape[0], -1) if len(shape) > 1 else far.reshape(1, -1)
+    image = axes.imshow(table, aspect="auto", norm=_scale(table))
+    axes.figure.colorbar(image, ax=axes, label=f"yours - exact, in ulps of {dtype}")
+    axes.set_title(f"the gradient for {claim.name}, entry by entry")
+    if len(shape) < 2:
+        axes.set_yticks([])
+
+
+def _scale(table: np.ndarray) -> Any:
+    """Linear colours, or logarithmic ones where the errors span more than two decades."""
+    from matplotlib.colors import LogNorm, Normalize
+
+    seen = table[np.isfinite(table) & (table > 0)]
+    if seen.size and seen.max() > 100 * seen.min():
+        return LogNorm(max(seen.min(), seen.max() * 1e-12), seen.max())
+    return Normalize(0.0, seen.max() if seen.size else 1.0)
+
+
+def _ulps(exact: Program, point: Mapping[str, Any], value: torch.Tensor, dtype: str) -> np.ndarray:
+    """How far values are from the truth, in ulps that ``dtype`` has there."""
+    with precision(_BITS):
+        inputs = {n: binary(point[n]) for n in exact.inputs}
+        truth = interpret(exact, Balls(), inputs, [exact.output])[exact.output]
+        _, far = distance(value, truth)
+        size = torch.tensor([abs(_middle(x)) for x in np.asarray(truth, dtype=object).reshape(-1)])
+    return ulps(far, size.reshape(far.shape), dtype).numpy()
+
+
+def _middle(ball: Any) -> float:
+    return float(abs(ball).mid()) if ball.is_finite() else float("nan")
+
+
+# ------------------------------------------------------------------------------------------------ lines
+
+
+def _lines(report: Report, claim: Claim, axes: Any) -> None:
+    judged = [s for s in report.steps if s.error is not None]
+    if judged:
+        names = [s.name if not s.version else f"{s.name}[{s.version}]" for s in judged]
+        errors = [s.error or 0.0 for s in judged]
+        colours = [_COLOURS.get(s.verdict or "", "C2") for s in judged]
+        axes.set_xlabel("distance from what the line is meant to be, relative to it")
+    else:
+        found = _rounding_by_line(report, claim)
+        names, errors, colours = list(found), list(found.values()), ["C0"] * len(found)
+        axes.set_xlabel("rounding error, in ulps")
+    if not names:
+        raise BadInput("the derivation has no lines that could be drawn.")
+    axes.barh(range(len(names)), errors, color=colours)
+    axes.set_yticks(range(len(names)), names)
+    axes.invert_yaxis()
+    if judged and max(errors) > 100 * min((e for e in errors if e), default=1.0):
+        axes.set_xscale("symlog", linthresh=min(e for e in errors if e))
+
+
+def _rounding_by_line(report: Report, claim: Claim) -> dict[str, float]:
+    """The largest error of each line of a right derivation: its floats beside an exact run of the same code."""
+    program = claim.hand
+    needed = set(program.needed([program.output]))
+    lines = [b for b in program.bindings if b.step in needed]
+    inputs = {n: torch.as_tensor(np.asarray(report.point[n])) for n in program.inputs}
+    inputs = {n: x.to(getattr(torch, program.steps[program.inputs[n]].dtype)) for n, x in inputs.items()}
+    values = interpret(program, Floats(), inputs, [b.step for b in lines])
+    found = {}
+    for b in lines:
+        one = program.with_outputs({"it": b.step})
+        name = f"{b.name}[{b.version}]" if any(c.name == b.name and c.version for c in lines) else b.name
+        far = _ulps(one, report.point, values[b.step], program.steps[b.step].dtype.replace("complex128", "float64"))
+        found[name] = float(np.max(far, initial=0.0))
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ magnitudes
+
+
+def _magnitudes(report: Report, claim: Claim, axes: Any) -> None:
+    programs = _both(claim)
+    name = _input(claim)
+    dtype = claim.rounding.dtype if claim.rounding is not None else "float64"
+    value = np.asarray(report.point[name], dtype=float)
+    size = float(np.max(np.abs(value), initial=0.0))
+    if not size:
+        raise BadInput(f"{claim.name} is zero at your point, and stays zero however it is scaled.")
+    found = []
+    entries = max(1, int(np.prod(programs["exact"].shape(programs["exact"].output))))
+    for k in np.linspace(-_OCTAVES, _OCTAVES, 2 * _OCTAVES * max(1, min(4, _WORK // entries)) + 1):
+        scaled = (value * 2.0**k).astype(_HELD.get(dtype, dtype)).astype(float)
+        point = {**report.point, name: scaled}
+        far = _error(programs, point, dtype)
+        if far is not None and np.isfinite(far):
+            found.append((float(np.max(np.abs(scaled))), far))
+    if not found:
+        raise BadInput(f"the formula for {claim.name} has no value beside your point.")
+    axes.loglog(*zip(*found, strict=True), label="yours")
+    axes.axvline(size, color="0.8", lw=1, zorder=0)
+    axes.set_xlabel(f"|{name}|" if not value.shape else f"largest |{name}|")
+    axes.set_ylabel(f"error in ulps of {dtype}")
+
+
+_HELD = {"bfloat16": "float32"}  # what NumPy holds a dtype in
+
+
+def _error(programs: Mapping[str, Program], point: Mapping[str, Any], dtype: str) -> float | None:
+    """The largest error of the hand formula's floats at a point; None off the branch, or where there is no truth."""
+    hand = programs["yours"]
+    kinds = {n: hand.steps[i].dtype for n, i in hand.inputs.items()}
+    inputs = {n: torch.as_tensor(np.asarray(point[n])).to(getattr(torch, kinds[n])) for n in hand.inputs}
+    guards = [g for g in hand.guards if g.op in _COMPARED and len(g.args) == 2]
+    values = interpret(hand, Floats(), inputs, [hand.output, *(a for g in guards for a in g.args)])
+    if any(not _holds(g, values) for g in guards):
+        return None
+    far = _ulps(programs["exact"], point, values[hand.output], dtype)
+    return None if not far.size or np.isnan(far).any() else max(float(far.max()), 2.0**-10)
+
+
+_PICTURES: Mapping[str, Callable[[Report, Claim, Any], None]] = {
+    "curves": _curves,
+    "entries": _entries,
+    "lines": _lines,
+    "magnitudes": _magnitudes,
+}

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 
 from symgrad.domains import depends_on
 from symgrad.program import Program
-from symgrad.proof import Proof
+from symgrad.proof import Link, Proof
+from symgrad.report.page import Block, Items, Paragraph
 from symgrad.report.words import counted, listed
 
-__all__ = ["conditions", "in_brief", "name_of", "rules"]
+__all__ = ["conditions", "in_brief", "in_full", "name_of", "rules"]
 
 _RULES = {
     "congruence": "the same operations on equal values",
@@ -17,6 +18,7 @@ _RULES = {
     "field": "exact arithmetic of fractions",
     "shared": "exact arithmetic of fractions",
 }
+_LINKS = "The links of the proof, each an identity between steps of the two formulas in their simplest operations:"
 _SHOWN = 3  # conditions that a short report names
 
 
@@ -40,6 +42,20 @@ def in_brief(proofs: Sequence[Proof], program: Program) -> str:
     if len(where) > _SHOWN:
         where = [*where[: _SHOWN - 1], "every other step is defined"]
     return f"{text}.{f' It holds where {listed(where)}.' if where else ''}"
+
+
+def in_full(proofs: Sequence[Proof]) -> Iterator[Block]:
+    """Every link of the proofs, one for each branch, in words."""
+    for k, proof in enumerate(proofs, 1):
+        if proof.links:
+            yield Paragraph(_LINKS if len(proofs) == 1 else f"On branch {k}. {_LINKS}")
+            yield Items(tuple(_link(link) for link in proof.links))
+
+
+def _link(link: Link) -> str:
+    how = [] if link.depth is None else [f"read {counted(link.depth, 'step')} back"]
+    how += ["tanh and sigmoid written in exp"] * link.expanded + ["entry by entry"] * link.entries
+    return f"step {link.left} = step {link.right}, by {_RULES[link.rule]}{f' ({listed(how)})' if how else ''}"
 
 
 def conditions(proofs: Sequence[Proof], program: Program) -> Iterator[str]:

@@ -22,7 +22,8 @@ class StepFinding:
     """One line of the derivation: the variable it binds, its place, and what is known of it.
 
     ``claims`` is what it should be, in words; ``verdict`` is "right", "wrong" (by itself), "fed wrong values",
-    "forward" (a value of the model), "misnamed", "unused" or "unknown"; None where lines were not judged.
+    "forward" (a value of the model), "misnamed", "unused" or "unknown"; None where lines were not judged.  ``error`` is
+    how far its value is from what it claims, relative to that, at the point where the lines were judged.
     """
 
     name: str
@@ -30,6 +31,7 @@ class StepFinding:
     source: Source | None
     claims: str | None = None
     verdict: str | None = None
+    error: float | None = None
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -58,8 +60,9 @@ class Instability:
 class Claim:
     """One derivative, judged.
 
-    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point; ``exact`` is the
-    exact derivative as a Program.
+    ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point, and ``differs`` says
+    in which entries the first two differ there, by balls that exclude zero; ``exact`` is the exact derivative as a
+    Program.
     """
 
     name: str
@@ -71,6 +74,7 @@ class Claim:
     hand_value: np.ndarray | None = None
     exact_value: np.ndarray | None = None
     autograd_value: np.ndarray | None = None
+    differs: np.ndarray | None = None
 
     @property
     def kind(self) -> str:
@@ -103,6 +107,7 @@ class Report:
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
+    formula: Program | None = None  # what was differentiated, as it was read
 
     @property
     def verdict(self) -> str:
@@ -128,11 +133,14 @@ class Report:
 
         return render(self, full=True)
 
-    def to_html(self) -> str:
-        """The report as a piece of HTML with its own style, for light and dark pages; nothing is fetched."""
+    def to_html(self, *, page: bool = False) -> str:
+        """The report as HTML with its own style, light or dark as the page is; nothing is fetched from anywhere.
+
+        A piece to be put into a page, or with ``page`` a whole page.
+        """
         from symgrad.report.html import render
 
-        return render(self)
+        return render(self, page=page)
 
     def to_latex(self) -> str:
         """The exact derivatives as a LaTeX display, with the hand formulas that differ beside them."""
@@ -140,18 +148,31 @@ class Report:
 
         return render(self)
 
-    def plot(self, name: str | None = None, *, axes: Any = None) -> Any:
-        """Draw a claim with matplotlib: curves for a scalar input, an image of the difference for a tensor."""
+    def plot(self, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+        """Draw a claim with matplotlib: ``what`` is "curves", "entries", "lines" or "magnitudes".
+
+        By default a number is drawn as curves, a tensor entry by entry, and a formula that loses its digits over
+        magnitudes.
+        """
         from symgrad.report.plots import plot
 
-        return plot(self, name, axes=axes)
+        return plot(self, name, what=what, axes=axes)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
-        """What a notebook shows: HTML where it can, else the text."""
-        return {"text/plain": str(self), "text/html": self.to_html()}
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
+        """What a notebook may show: HTML where it can, LaTeX, the text; and the data, for programs.
+
+        The data go by a name of their own: plain application/json is what JupyterLab would show, before any HTML.
+        """
+        return {
+            "text/plain": str(self),
+            "text/html": self.to_html(),
+            "text/latex": f"$$\n{self.to_latex()}\n$$",
+            "application/vnd.symgrad.report+json": self.to_dict(),
+        }
 
     def assert_ok(self) -> None:
         """Raise `AssertionError` with the report unless every claim is right."""
+        __tracebackhide__ = True
         if not self.ok:
             raise AssertionError("\n" + str(self))
 
@@ -159,6 +180,7 @@ class Report:
         """The report as plain dictionaries, lists, strings and numbers."""
         plain = _plain(self)
         plain["verdict"], plain["ok"] = self.verdict, self.ok
+        plain.pop("formula")
         for name, claim in self.claims.items():
             plain["claims"][name]["kind"] = claim.kind
             plain["claims"][name].pop("exact")

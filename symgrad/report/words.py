@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-__all__ = ["counted", "listed", "plural", "sentence"]
+__all__ = ["counted", "listed", "plural", "sentence", "unbroken"]
 
 
 def listed(names: Sequence[str]) -> str:
@@ -34,6 +34,15 @@ def plural(noun: str) -> str:
     if noun.endswith("y"):
         return f"{noun[:-1]}ies"
     return f"{noun}es" if noun.endswith(("ch", "s", "x")) else f"{noun}s"
+
+
+def unbroken(text: str) -> str:
+    """Words that stay on one line.
+
+    >>> " " in unbroken("d h / d w")
+    False
+    """
+    return text.replace(" ", "\xa0")
 
 
 def sentence(text: str) -> str:

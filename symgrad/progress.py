@@ -1,0 +1,131 @@
+"""Progress: a bar once a call has taken more than a second, and silence before that.
+
+The bar is tqdm's, where tqdm is installed and somebody looks: on a terminal, or in a notebook that has widgets.
+Everywhere else (pipes, logs, worker processes, test suites) nothing is shown, and TQDM_DISABLE=1 turns it off as it
+does every bar of tqdm's.  The pipeline says what it is at by `doing`, at the price of reading a clock; it needs no
+thread, and knows nothing of bars.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextvars import ContextVar
+from typing import Any, TypeVar
+
+__all__ = ["doing", "each", "shown", "silent"]
+
+_PATIENCE = 1.0  # seconds before a bar
+_EVERY = 0.1  # seconds between two looks of the bar
+
+T = TypeVar("T")
+
+
+class _Bar:
+    """What is being done, and tqdm's bar from the time that it has taken longer than a second."""
+
+    def __init__(self, text: str, total: int | None) -> None:
+        self.text, self.total, self.done = text, total, 0
+        self.begun = self.drawn = time.monotonic()
+        self.bar: Any = None
+
+    def move(self, *, text: str | None = None, done: int | None = None) -> None:
+        self.text = self.text if text is None else text
+        self.done = self.done if done is None else done
+        now = time.monotonic()
+        if now - self.begun < _PATIENCE or now - self.drawn < _EVERY:
+            return
+        self.drawn = now
+        if self.bar is None:  # tqdm's own truth is whether it has a total
+            self.bar = _tqdm(self.text, self.total)
+            self.bar.start_t -= now - self.begun  # it counts from the beginning of the call
+        self.bar.n = self.done
+        self.bar.set_description_str(self.text, refresh=True)
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.close()
+
+
+_BAR: ContextVar[_Bar | None] = ContextVar("symgrad_progress", default=None)
+
+
+def doing(text: str) -> None:
+    """Say what is being done now; inside of a larger call, which counts its own parts, nothing changes but the time."""
+    bar = _BAR.get()
+    if bar is not None:
+        bar.move(text=text if bar.total is None else None)
+
+
+@contextlib.contextmanager
+def shown(text: str, total: int | None = None) -> Iterator[None]:
+    """Show the progress of what is done inside; a call inside of another has no bar of its own."""
+    if _BAR.get() is not None or not _is_watched():
+        yield
+        return
+    bar = _Bar(text, total)
+    token = _BAR.set(bar)
+    try:
+        yield
+    finally:
+        _BAR.reset(token)
+        bar.close()
+
+
+@contextlib.contextmanager
+def silent() -> Iterator[None]:
+    """Show nothing of what is done inside: a worker's terminal is not its own."""
+    token = _BAR.set(_Silence("", None))
+    try:
+        yield
+    finally:
+        _BAR.reset(token)
+
+
+class _Silence(_Bar):
+    def move(self, *, text: str | None = None, done: int | None = None) -> None:
+        pass
+
+
+def each(things: Iterable[T], text: str, total: int) -> Iterator[T]:
+    """The things one by one, counted.
+
+    >>> list(each("ab", "letters", 2))
+    ['a', 'b']
+    """
+    with shown(text, total):
+        bar = _BAR.get()
+        for k, thing in enumerate(things, 1):
+            yield thing
+            if bar is not None and bar.total == total:
+                bar.move(done=k)
+
+
+def _is_watched() -> bool:
+    """Whether there is a bar to be had, and somebody to see it.
+
+    In a notebook that takes widgets: a bar of text would stay in the cell, when it is gone, as an empty line.
+    """
+    with contextlib.suppress(AttributeError, ValueError):
+        if type(sys.stderr).__module__.startswith("ipykernel"):
+            return _is_installed("tqdm") and _is_installed("ipywidgets")
+        return sys.stderr.isatty() and _is_installed("tqdm")
+    return False
+
+
+def _is_installed(module: str) -> bool:
+    import importlib.util
+
+    return importlib.util.find_spec(module) is not None
+
+
+def _tqdm(text: str, total: int | None) -> Any:
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # without widgets tqdm draws in text, and says that it would rather not
+        from tqdm.auto import tqdm
+
+        return tqdm(desc=text, total=total, leave=False, bar_format=None if total is not None else "{desc} [{elapsed}]")

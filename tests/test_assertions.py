@@ -1,0 +1,162 @@
+"""assert_gradient: the message of a failing test, and the code in it that shows the failure again."""
+
+import contextlib
+import io
+import textwrap
+
+import numpy as np
+import pytest
+import sympy as sp
+import torch
+
+from symgrad import assert_gradient
+
+
+def model(W, x):
+    return torch.tanh(W @ x).sum()
+
+
+def hand(W, x):
+    z = W @ x
+    return {"W": torch.outer(1 - z**2, x)}
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * x**2 * g
+
+
+class Square(Cube):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**2
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 2 * x * g
+
+
+def message(*question, **options) -> str:
+    with pytest.raises(AssertionError) as caught:
+        assert_gradient(*question, **options)
+    return str(caught.value)
+
+
+def test_a_right_gradient_passes_and_gives_its_report():
+    assert assert_gradient("exp(x)", "exp(x)").verdict == "proved"
+    assert assert_gradient(Square, at={"x": (2,)}).verdict == "proved"
+
+
+def test_the_message_of_a_number():
+    assert (
+        message("x**3", "2*x**2", seed=5)
+        == """\
+Gradient for x is not the derivative!
+
+Expected 3 but got 2.
+Absolute difference: 1
+Relative difference: 0.333333
+The failure occurred at x = 1
+
+Wrong: your gradient for x is not the derivative.
+
+The wrong line
+    2*x**2
+    ^
+    The exponent is off: 2 becomes 3 (d u**n = n * u**(n-1) * du).
+    Write instead:  3*x**2
+    With this change the derivation is proved; report.repaired_source holds it.
+
+x: wrong
+    At x = 1:
+        yours  2
+        exact  3
+
+Looked at 3 points; seed 5.
+
+You can see it again with:
+
+    from symgrad import verify
+
+    print(verify(
+        'x**3', '2*x**2',
+        at={'x': 1.0},
+        seed=5,
+    ))"""
+    )
+
+
+def test_the_message_of_an_array_counts_entries_as_assert_close_does():
+    """The numbers are those of torch's own message for the same two arrays, where no tolerance hides an entry."""
+    W = torch.tensor([[0.5, 0.5], [0.5, 0.25], [0.25, 1.0]], dtype=torch.float64, requires_grad=True)
+    x = torch.tensor([1.0, -0.5], dtype=torch.float64)
+    ours = message(model, hand, at={"W": W.detach(), "x": x}).splitlines()[2:5]
+    model(W, x).backward()
+    with pytest.raises(AssertionError) as caught:
+        torch.testing.assert_close(hand(W.detach(), x)["W"], W.grad, atol=0.0, rtol=0.0)
+    theirs = str(caught.value).splitlines()[2:5]
+    assert ours[0] == theirs[0].replace("elements", "entries")
+    for mine, other in zip(ours[1:], theirs[1:], strict=True):
+        assert mine.split(": ")[0] == other.split(": ")[0]
+        assert float(mine.split(": ")[1].split(" at")[0]) == pytest.approx(
+            float(other.split(": ")[1].split(" at")[0]), rel=1e-5
+        )
+        assert mine.split(" at ")[1] == other.split(" at ")[1].split(" (up")[0]
+
+
+def test_entries_that_are_right_are_not_counted():
+    """In one row z is zero, and there 1 - z**2 is the slope of tanh."""
+    W, x = np.array([[0.5, 0.5], [0.5, 0.25]]), np.array([1.0, -2.0])
+    told = message(model, hand, at={"W": W, "x": x})
+    z = W @ x
+    gap = np.abs(np.outer(np.tanh(z) ** 2 - z**2, x))
+    wrong = np.count_nonzero(gap)
+    assert f"Mismatched entries: {wrong} / 4 ({wrong / 4:.1%})" in told
+    assert f"Greatest absolute difference: {gap.max():.6g} at index (0, 1)" in told
+    assert wrong == 2
+
+
+def test_a_wrong_shape_says_which():
+    told = message(model, lambda W, x: {"W": torch.tanh(W @ x)}, at={"W": (3, 2), "x": (2,)})
+    assert (
+        told.splitlines()[2] == "The values for attribute 'shape' do not match: yours has shape [3], not shape [3, 2]."
+    )
+
+
+def test_undecided_is_no_pass():
+    options = {"at": {"x": 9.5}, "domain": {"x": (9, 10)}, "points": 4}
+    told = message("sin(exp(exp(x)))", "2*cos(exp(exp(x)))*exp(exp(x))*exp(x)", **options)
+    assert told.startswith("Gradient for x is undecided!\n")
+
+
+symbol = sp.Symbol("x")
+QUESTIONS = {
+    "text": ("x**3", "2*x**2", {"seed": 5}),
+    "SymPy": (symbol**3, 2 * symbol**2, {}),
+    "mapping": ("a*b**2", {"a": "b**2", "b": "2*a"}, {"domain": {"a": (0, None)}}),
+    "functions": (model, hand, {"at": {"W": (3, 2), "x": torch.tensor([0.5, 1.0])}}),
+    "lambdas": (lambda x: x**3, lambda x: 3 * x, {"at": {"x": 0.1}, "dtype": "float32"}),
+    "autograd.Function": (Cube, None, {"at": {"x": (4,)}}),
+    "large": (model, hand, {"at": {"W": (30, 20), "x": (20,)}, "seed": 2}),
+}
+
+
+@pytest.mark.parametrize("kind", QUESTIONS)
+def test_what_is_to_be_pasted_shows_the_failure_again(kind):
+    formula, by_hand, options = QUESTIONS[kind]
+    code = textwrap.dedent(message(formula, by_hand, **options).split("You can see it again with:\n")[1])
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(code, {"model": model, "hand": hand, "Cube": Cube, "torch": torch})
+    assert printed.getvalue().startswith("Wrong: your gradient for ")
+    if kind not in ("large", "autograd.Function"):
+        assert "At your own point" in printed.getvalue()

@@ -1,0 +1,83 @@
+"""Progress: a bar past a second where somebody looks, and silence everywhere else."""
+
+import io
+import subprocess
+import sys
+from contextlib import redirect_stderr
+
+import pytest
+
+from symgrad import SymgradError, progress, verify, verify_many
+
+LONG = [("tanh(w*x)", "x*(1 - tanh(w*x)**2)", {"wrt": "w"})] * 3
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """A terminal to be redirected to, and calls that count as long from their beginning."""
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    monkeypatch.setattr(progress, "_EVERY", 0.0)
+    return Terminal()
+
+
+def test_many_are_counted(terminal):
+    with redirect_stderr(terminal):
+        verify_many(LONG)
+    assert "verifying" in terminal.getvalue()
+    assert "3/3" in terminal.getvalue()
+
+
+def test_a_long_call_says_what_it_does(terminal):
+    with redirect_stderr(terminal):
+        verify("tanh(w*x)", "x*(1 - (w*x)**2)", wrt="w")
+    assert "looking at points" in terminal.getvalue()
+    assert "looking for the wrong line" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r"), "the bar is taken away at the end"
+
+
+def test_the_bar_is_gone_when_a_call_fails(terminal):
+    with redirect_stderr(terminal):
+        with pytest.raises(SymgradError):
+            verify("x^2", "2*x")
+        before = terminal.getvalue()
+        progress.doing("nothing")
+    assert terminal.getvalue() == before
+
+
+def test_a_short_call_is_silent():
+    with redirect_stderr(Terminal()) as seen:
+        verify("x**2", "2*x")
+    assert seen.getvalue() == ""
+
+
+def test_a_pipe_is_silent(monkeypatch):
+    monkeypatch.setattr(progress, "_PATIENCE", 0.0)
+    with redirect_stderr(io.StringIO()) as seen:
+        verify_many(LONG)
+    assert seen.getvalue() == ""
+
+
+def test_a_worker_is_silent(terminal):
+    with redirect_stderr(terminal), progress.silent():
+        verify_many(LONG)
+    assert terminal.getvalue() == ""
+
+
+def test_without_tqdm_it_is_silent():
+    code = """
+import sys
+sys.modules["tqdm"] = None  # as if it were not installed
+from symgrad import SymgradError, progress, verify
+progress._PATIENCE = 0.0
+sys.stderr.isatty = lambda: True  # and somebody looks
+assert verify("x**2", "2*x").ok
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
