@@ -87,7 +87,7 @@ def verify(
         )
     model = open_formula(formula)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
-    mine = rename(_open_hand(hand, model, order, scalars), model.names, "the hand formula")
+    mine = rename(_open_hand(hand, model, order=order, scalars=scalars), model.names, "the hand formula")
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
     report = _report(problem, findings, formula, claims)
@@ -101,7 +101,7 @@ def verify(
     return report
 
 
-def _open_hand(hand: Any, model: Formula, order: int, scalars: bool) -> Formula:
+def _open_hand(hand: Any, model: Formula, *, order: int = 1, scalars: bool = False) -> Formula:
     like = getattr(model, "library", None)
     opened = open_formula(hand, stops=False, like=like, known=None, beside=model, order=order, scalars=scalars)
     if isinstance(opened, Several):

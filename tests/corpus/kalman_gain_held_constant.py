@@ -1,6 +1,5 @@
 """Scalar Kalman filter log-likelihood for log q: sensitivity recursion with a constant gain."""
 
-
 import torch
 
 wrt = ("q",)

@@ -1,6 +1,5 @@
 """Forward sensitivities of a discrete logistic growth, one product-rule term lost."""
 
-
 wrt = ("r", "K")
 at = {"r": 0.6, "K": 5.0, "N0": 1.0, "obs": [1.4, 2.1, 2.9]}
 wrong = {"r"}

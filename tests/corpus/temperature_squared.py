@@ -18,6 +18,7 @@ def model(zs, zt, y, T, a):
 def hand(zs, zt, y, T, a):
     def softmax(v):
         return torch.exp(v) / torch.exp(v).sum()
+
     d_hard = softmax(zs) - y
     d_soft = T**2 * (softmax(zs / T) - softmax(zt / T))
     d_zs = a * d_hard + (1 - a) * d_soft
@@ -27,6 +28,7 @@ def hand(zs, zt, y, T, a):
 def fixed(zs, zt, y, T, a):
     def softmax(v):
         return torch.exp(v) / torch.exp(v).sum()
+
     d_hard = softmax(zs) - y
     d_soft = T * (softmax(zs / T) - softmax(zt / T))
     d_zs = a * d_hard + (1 - a) * d_soft

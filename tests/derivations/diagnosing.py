@@ -17,7 +17,7 @@ from symgrad.verifier import _open_hand, _problem
 
 def problem_of(made: Derivation) -> Problem:
     model = open_formula(made.model)
-    mine = rename(_open_hand(made.hand, model, 1, False), model.names, "the hand formula")
+    mine = rename(_open_hand(made.hand, model), model.names, "the hand formula")
     return _problem(model, mine, made.hand, list(made.wrt), dict(made.at), 1, None, None, 4, 0)
 
 
