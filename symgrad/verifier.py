@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.all_sizes import judge_all_sizes
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
@@ -26,6 +27,7 @@ from symgrad.lifting.steps_text import are_steps
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
+from symgrad.shapes import declared_shapes, named_shapes
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.verdict import Proved
 
@@ -83,9 +85,13 @@ def verify(
         )
     model = open_formula(formula)
     mine = rename(_open_hand(hand, model), model.names, "the hand formula")
+    own = model.parameters if isinstance(model, Module) else {}
+    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
+    shapes, at = named_shapes(at, own, declared_shapes(model, mine))
     problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
     findings = judge(problem)
-    report = _report(problem, findings, formula, claims)
+    sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes)
+    report = replace(_report(problem, findings, formula, claims), sizes=sizes)
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)
         report = replace(report, steps=steps, wrong_steps=wrong, notes=(*told, *report.notes))
@@ -116,7 +122,6 @@ def _problem(
     seed: int,
 ) -> Problem:
     """Everything that the arguments leave open made definite, by running both sides once."""
-    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
     inputs = resolve(model, at, asked, domain, seed, own)

@@ -129,6 +129,30 @@ class Expression:
                         raise BadInput(f"two symbols called {name!r} are declared differently: one {key}, one not.")
         return found
 
+    @property
+    def shapes(self) -> dict[str, tuple[int | str, ...]]:
+        """The tensors' shapes, as far as declarations and limits of sums tell them, in numbers and names of sizes.
+
+        >>> U, x, (k, s, m, d) = sp.IndexedBase("U"), sp.IndexedBase("x"), sp.symbols("k s m d")
+        >>> Expression(sp.Sum(sp.tanh(sp.Sum(U[k, s] * x[s], (s, 1, d))), (k, 1, m))).shapes
+        {'U': ('m', 'd'), 'x': ('d',)}
+        """
+        inputs, _, told = self._found
+        lengths: dict[str, tuple[Any, ...]] = {}
+        for name, nodes in inputs.items():
+            for node in nodes:
+                if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol)) and node.shape is not None:
+                    lengths[name] = tuple(node.shape)
+        sums = [(node, limit) for kind, node, limit in told if kind == "limit" and len(limit) == 3]
+        for kind, entry, _ in told:
+            if kind == "entry" and isinstance(entry, sp.Indexed):
+                before = lengths.get(_name(entry.base), (None,) * len(entry.indices))
+                here = [_length(i, entry, sums) for i in entry.indices]
+                if len(before) == len(here):
+                    lengths[_name(entry.base)] = tuple(a if a is not None else b for a, b in zip(before, here))
+        named = {name: tuple(map(_written, shape)) for name, shape in lengths.items()}
+        return {name: shape for name, shape in named.items() if None not in shape}  # type: ignore[misc]
+
     # -------------------------------------------------------------------------------- running it
     def run(self, point: Mapping[str, Any], dtype: str = "float64") -> Program:
         """Return the Program of the formula at ``point``, in the operations that SymPy holds.
@@ -190,6 +214,20 @@ class Expression:
         elif isinstance(self.formula, sp.MatrixExpr) and b.shape(out) == (1, 1) and entries_of(self.formula) is None:
             out = b.reshape(out, ())  # x.T * A * x is meant as a number
         return b.build({"value": out})
+
+
+def _length(index: Any, entry: Any, sums: list[tuple[Any, Any]]) -> Any:
+    """How many values a bare index of an entry takes in the sum around it; None where that is not said."""
+    for node, (bound, low, high) in sums:
+        if bound == index and node.function.has(entry):
+            return high - low + 1
+    return None
+
+
+def _written(length: Any) -> int | str | None:
+    if length is None or length.is_Symbol:
+        return None if length is None else length.name
+    return int(length) if length.is_Integer else None
 
 
 def _name(node: Any) -> str:

@@ -12,7 +12,7 @@ import numpy as np
 
 from symgrad.program import Program, Source
 from symgrad.rounding import Rounding
-from symgrad.verdict import Kink, Refuted, Verdict, Witness, worst
+from symgrad.verdict import AllSizes, Kink, Refuted, Verdict, Witness, worst
 
 __all__ = ["Claim", "Instability", "Report", "StepFinding"]
 
@@ -102,6 +102,7 @@ class Report:
     assumptions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    sizes: AllSizes | None = None  # where shapes have names in them
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
 
     @property

@@ -1,0 +1,133 @@
+"""Shapes with names in them: ``at={"U": ("m", "d"), "x": ("d",)}``, and what the names are in a run.
+
+The code itself is run at numbers.  A name is given one: small and different for each name, or the length that an
+object of the user's already has (a module's parameters), or the one that is written beside it: ``"m=10"``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgrad.errors import BadInput, WrongShape
+from symgrad.lifting.expressions import Expression
+from symgrad.lifting.formulas import Formula, Several, Symbolic
+
+__all__ = ["Shapes", "declared_shapes", "named_shapes"]
+
+Shape = tuple[int | str, ...]
+_ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """The inputs' shapes, of numbers and names; the names in the order in which they were met; those with one value."""
+
+    of: Mapping[str, Shape]
+    names: tuple[str, ...]
+    fixed: Mapping[str, int]
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The sizes that can be varied."""
+        return tuple(n for n in self.names if n not in self.fixed)
+
+    def own(self) -> dict[str, int]:
+        """The sizes at which everything is looked at first: 2, 3, 4, ..., and the fixed ones."""
+        return {**{n: k + 2 for k, n in enumerate(self.free)}, **self.fixed}
+
+    def at(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The shapes in numbers.
+
+        >>> shapes, _ = named_shapes({"U": ("m", "d"), "x": ("d",)}, {})
+        >>> shapes.own(), shapes.at(shapes.own())
+        ({'m': 2, 'd': 3}, {'U': (2, 3), 'x': (3,)})
+        """
+        return {name: tuple(sizes[n] if isinstance(n, str) else n for n in shape) for name, shape in self.of.items()}
+
+
+def named_shapes(
+    at: Mapping[str, Any] | None, own: Mapping[str, Any], found: Mapping[str, Shape] | None = None
+) -> tuple[Shapes | None, dict[str, Any] | None]:
+    """Take the shapes with names out of ``at``: what they say, and ``at`` with numbers in their place.
+
+    ``own`` maps a module's parameters to their values, whose lengths fix the names; ``found`` holds shapes that the
+    formulas themselves declare, for inputs that ``at`` says nothing of.  None where no shape has a name.
+
+    Raises `BadInput` for an entry that is neither a number nor a name, `WrongShape` where a name would be two numbers.
+    """
+    asked = dict(at or {})
+    for name, shape in _told(asked, found or {}).items():
+        asked.setdefault(name, shape)
+    of: dict[str, Shape] = {}
+    values: dict[str, int] = {}
+    names: dict[str, None] = {}
+    for name, shape in asked.items():
+        if not isinstance(shape, tuple) or not any(isinstance(n, str) for n in shape):
+            continue
+        entries = [_entry(name, shape, n) for n in shape]
+        of[name] = tuple(n for n, _ in entries)
+        names |= dict.fromkeys(n for n, _ in entries if isinstance(n, str))
+        actual = np.shape(own[name]) if name in own else None
+        if actual is not None and len(actual) != len(shape):
+            raise WrongShape(f"at[{name!r}] is {shape!r}, and the module's {name} has the shape {list(actual)}.")
+        for k, (n, value) in enumerate(entries):
+            told = [v for v in (value, None if actual is None else actual[k]) if v is not None]
+            for v in told:
+                known = n if isinstance(n, int) else values.setdefault(n, v)
+                if known != v:
+                    raise WrongShape(f"the size {n} is both {known} and {v}, in at[{name!r}].")
+    if not of:
+        return None, None if at is None and not asked else asked
+    clash = [n for n in names if n in asked]
+    if clash:
+        raise BadInput(
+            f"{clash[0]!r} is the name of an input and of a size.", instead="Give the size another name in at={...}."
+        )
+    shapes = Shapes(of, tuple(names), values)
+    numbers = shapes.at(shapes.own())
+    return shapes, {**asked, **{n: own[n] if n in own else s for n, s in numbers.items()}}
+
+
+def _told(at: Mapping[str, Any], found: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The declared shapes, with the numbers that the given values tell."""
+    told: dict[str, int] = {}
+    for name, shape in found.items():
+        given = at.get(name)
+        if given is None:
+            continue
+        actual = given if isinstance(given, tuple) else np.shape(given)
+        if len(actual) == len(shape):
+            told |= {n: k for n, k in zip(shape, actual, strict=True) if isinstance(n, str) and not isinstance(k, str)}
+    return {name: tuple(told.get(n, n) if isinstance(n, str) else n for n in shape) for name, shape in found.items()}
+
+
+def declared_shapes(*formulas: Formula) -> dict[str, Shape]:
+    """The shapes that SymPy formulas declare, or tell by the limits of their sums."""
+    found: dict[str, Shape] = {}
+    for formula in formulas:
+        match formula:
+            case Several():
+                parts = declared_shapes(*formula.parts.values())
+            case Symbolic() if isinstance(formula.source, Expression):
+                parts = formula.source.shapes
+            case _:
+                parts = {}
+        found = {**parts, **found}
+    return found
+
+
+def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[int | str, int | None]:
+    if isinstance(n, (int, np.integer)) and not isinstance(n, bool):
+        return int(n), None
+    match = _ENTRY.fullmatch(n) if isinstance(n, str) else None
+    if match is None:
+        raise BadInput(
+            f"at[{name!r}] is {shape!r}, and {n!r} is neither a number nor the name of a size.",
+            instead='Write a number, a name such as "m", or a name with its value: "m=10".',
+        )
+    return match[1], None if match[2] is None else int(match[2])
