@@ -16,6 +16,7 @@ from symgrad.comparison import (
     only_constants_differ,
     same_structure,
 )
+from symgrad.constraints import settle
 from symgrad.crossing import across
 from symgrad.domains import Undefined, branches_on
 from symgrad.errors import LostValue, NotReproducible, SymgradError
@@ -123,6 +124,7 @@ def cross(problem: Problem, found: Findings) -> None:
             starts += [seen.point for b, seen in found.looks if b is branch][:1]
             for start in starts[:1]:
                 point = across(branch.program, guard, start, problem.inputs.free, problem.inputs.bounds)
+                point = None if point is None else settle(point, problem.inputs.facts)
                 there = None if point is None else rerun(problem, found, point)
                 if point is None or there is None:
                     continue

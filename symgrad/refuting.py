@@ -210,11 +210,12 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
     point = problem.inputs.point
     rng = np.random.default_rng((problem.seed, 2))
     direction: dict[str, np.ndarray] = {}
+    bound = {fact.name for fact in problem.inputs.facts}
     for j in range(_RAYS):
         direction = (
             {n: -d for n, d in direction.items()}
             if j % 2
-            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free}
+            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free if n not in bound}
         )
         step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
         beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}

@@ -125,10 +125,12 @@ class Agrees:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Refuted:
-    """Different at ``witness``."""
+    """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
+    and as ``assuming`` takes it."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
+    true_if: tuple[str, str] | None = None
     kind: Kind = "refuted"
 
     def __str__(self) -> str:

@@ -15,6 +15,7 @@ import torch
 
 from symgrad.all_sizes import judge_all_sizes
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.constraints import Assumed, parse_assuming
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, SymgradError
@@ -29,6 +30,7 @@ from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
 from symgrad.shapes import declared_shapes, named_shapes
 from symgrad.step_lines import judge_lines, steps_of
+from symgrad.supposing import suppose
 from symgrad.verdict import Proved
 
 __all__ = ["verify"]
@@ -42,6 +44,7 @@ def verify(
     at: Mapping[str, Any] | None = None,
     order: int = 1,
     domain: Mapping[str, Bounds] | None = None,
+    assuming: str | Sequence[str] | None = None,
     claims: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
@@ -88,8 +91,10 @@ def verify(
     own = model.parameters if isinstance(model, Module) else {}
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(model, mine))
-    problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
+    assumed = parse_assuming(assuming, model.names, {n: _rank(v) for n, v in {**own, **(at or {})}.items()})
+    problem = _problem(model, mine, hand, wrt, at, order, domain, assumed, dtype, points, seed)
     findings = judge(problem)
+    suppose(problem, findings)
     sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes)
     report = replace(_report(problem, findings, formula, claims), sizes=sizes)
     if steps_of(mine) is not None:
@@ -117,6 +122,7 @@ def _problem(
     at: Mapping[str, Any] | None,
     order: int,
     domain: Mapping[str, Bounds] | None,
+    assumed: Assumed,
     dtype: Any,
     points: int,
     seed: int,
@@ -124,7 +130,8 @@ def _problem(
     """Everything that the arguments leave open made definite, by running both sides once."""
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
-    inputs = resolve(model, at, asked, domain, seed, own)
+    inputs = resolve(model, at, asked, {**(assumed.bounds or {}), **(domain or {})}, seed, own)
+    inputs = replace(inputs, facts=assumed.facts)
     dtypes = dtypes_of(model, at, inputs.point, dtype)
     inputs, model_run = find_point(model, inputs, dtypes, seed)
     hand_run = mine.run(inputs.point, dtypes)
@@ -137,6 +144,10 @@ def _problem(
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
     return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first)
+
+
+def _rank(value: Any) -> int:
+    return len(value) if isinstance(value, tuple) else np.ndim(value)
 
 
 def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:

@@ -141,8 +141,10 @@ def _are(claims: Sequence[Claim], word: str) -> str:
 
 def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
     match claim.verdict:
-        case Refuted(witness=witness, others=others):
+        case Refuted(witness=witness, others=others, true_if=true_if):
             yield from _refutation(report, claim, witness)
+            if true_if is not None:
+                yield Paragraph(f'It is true if {true_if[0]}: assuming="{true_if[1]}" says so.')
             for other in others if full else ():
                 yield from _witness(report, claim, other)
         case Undecided(why=why, tried=tried):
