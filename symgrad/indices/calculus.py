@@ -150,7 +150,7 @@ def _atoms(e: Any) -> Iterator[Any]:
 
 
 def _solve(pair: tuple[Any, Any], index: Any) -> Any:
-    """The value of ``index`` at which the delta is 1: its expression must be the index, plus or minus, plus the rest."""
+    """The value of ``index`` at which the delta is 1: its expression is plus or minus the index, plus the rest."""
     where, target = pair
     if where == index:
         return target

@@ -1,0 +1,204 @@
+"""Equality of two bodies for all sizes: a proof as data, or nothing.
+
+>>> import sympy as sp
+>>> from symgrad.indices.calculus import differentiate
+>>> from symgrad.indices.terms import IndexSum, tensor
+>>> n = sp.Symbol("n", integer=True, positive=True)
+>>> i, j, k = sp.symbols("i j k", integer=True)
+>>> x, A = tensor("x", n), tensor("A", n, n)
+>>> form = IndexSum(IndexSum(x[i] * A[i, j] * x[j], j, n), i, n)
+>>> hand = IndexSum((A[k, j] + A[j, k]) * x[j], j, n)
+>>> prove_equal(differentiate(form, x[k]), hand) is not None
+True
+>>> twice = 2 * IndexSum(A[k, j] * x[j], j, n)
+>>> prove_equal(differentiate(form, x[k]), twice) is None
+True
+>>> [str(fact) for fact in missing_facts(differentiate(form, x[k]), twice) or ()]
+['A is symmetric']
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symgrad.errors import WrongShape
+from symgrad.indices.denominators import vanishes
+from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
+from symgrad.indices.forms import Condition, Forms
+from symgrad.indices.normal_form import EFFORT
+from symgrad.indices.polynomials import Exhausted
+from symgrad.indices.terms import Array
+
+__all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``before`` equals ``after`` by a rule, wherever both are defined."""
+
+    rule: str
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        return f"{self.before} = {self.after}  ({self.rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexProof:
+    """That ``left`` equals ``right`` for all sizes and real values that meet the ``conditions`` and the ``facts``.
+
+    ``links`` lead from each side to the form that both have; those between are uses of the rules that are more than
+    arithmetic of sums, a few of each, and each is an equality that can be checked by itself.
+    """
+
+    left: Any
+    right: Any
+    links: tuple[Link, ...]
+    conditions: tuple[Condition, ...]
+    facts: tuple[Fact, ...]
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The names of the rules, in the order of their first use."""
+        return tuple(dict.fromkeys(link.rule for link in self.links))
+
+    def __str__(self) -> str:
+        lines = [f"{self.left} = {self.right}", *(f"  {link}" for link in self.links)]
+        if self.conditions or self.facts:
+            lines += ["where", *(f"  {c}" for c in (*self.facts, *self.conditions))]
+        return "\n".join(lines)
+
+
+def prove_equal(
+    a: Any,
+    b: Any,
+    *,
+    sizes: Mapping[Any, Any] | None = None,
+    facts: Iterable[Fact] = (),
+    effort: int = EFFORT,
+) -> IndexProof | None:
+    """A proof that two bodies, or two Arrays, are equal for all sizes wherever both are defined; or None.
+
+    ``sizes`` says where the free indices of bodies run; what is not said is taken from the axes they stand in.
+    ``facts`` may be used, and those that were needed are named.  ``effort`` bounds the work, in terms.  None is no
+    disproof.  Raises `symgrad.errors.BadFormula` for what is not index notation, and `symgrad.errors.WrongShape` for
+    Arrays of two shapes.
+    """
+    left, right, runs = _aligned(a, b, dict(sizes or {}))
+    facts = tuple(facts)
+    found = _attempt(left, right, runs, (), effort)
+    if found is None and facts:
+        found = _attempt(left, right, runs, facts, effort)
+        for fact in facts:  # those that the proof needs
+            fewer = tuple(f for f in (found.facts if found else ()) if f != fact)
+            found = found and (_attempt(left, right, runs, fewer, effort) or found)
+    return found
+
+
+def missing_facts(
+    a: Any,
+    b: Any,
+    *,
+    sizes: Mapping[Any, Any] | None = None,
+    facts: Iterable[Fact] = (),
+    effort: int = EFFORT,
+) -> tuple[Fact, ...] | None:
+    """The fewest standard facts about the leaves under which two bodies are equal; None where none suffice.
+
+    Standard facts are: a tensor sums to one along an axis, a square matrix is symmetric, entries are positive.
+    """
+    left, right, runs = _aligned(a, b, dict(sizes or {}))
+    given = tuple(facts)
+    candidates = [f for f in _standard(left, right) if f not in given]
+    for count in (0, 1, 2):
+        for extra in itertools.combinations(candidates, count):
+            if _attempt(left, right, runs, given + extra, effort):
+                return extra
+    return None
+
+
+def _aligned(a: Any, b: Any, sizes: dict[Any, Any]) -> tuple[Any, Any, dict[Any, Any]]:
+    if isinstance(a, Array) and isinstance(b, Array):
+        if len(a.shape) != len(b.shape) or any(sp.expand(s - t) != 0 for s, t in zip(a.shape, b.shape)):
+            raise WrongShape(f"the shapes {a.shape} and {b.shape} differ")
+        return a.body, b.at(a.axes), sizes | dict(zip(a.axes, a.shape, strict=True))
+    if isinstance(a, Array) or isinstance(b, Array):
+        raise WrongShape("an Array can be compared with an Array only, and a body with a body")
+    return sp.sympify(a), sp.sympify(b), sizes
+
+
+def _attempt(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> IndexProof | None:
+    forms = Forms(facts=facts, effort=effort)
+    try:
+        forms.declare((a, b), sizes)
+        p, q = forms.read(a), forms.read(b)
+        if p is not q:
+            cleared = vanishes(forms, forms.subtract(p, q))
+            if cleared is None:
+                return _with_logarithms(forms, a, b, sizes, facts, effort)
+        else:
+            cleared = ()
+    except (Exhausted, ZeroDivisionError):
+        return None
+    shown = forms.write(p), forms.write(q)
+    links = [Link("arithmetic of sums", a, shown[0])]
+    for uses in forms.instances.values():
+        links += [Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after)) for u in uses]
+    links += [Link("multiply by what is not zero", forms.write(z), forms.write(w)) for z, w in cleared]
+    links.append(Link("arithmetic of sums", b, shown[1]))
+    return IndexProof(a, b, tuple(links), tuple(forms.conditions), facts)
+
+
+def _with_logarithms(
+    forms: Forms, a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int
+) -> IndexProof | None:
+    """Where log x[i] stands under a sum over all i, x is positive wherever the formula is defined."""
+    if any(e.has(sp.Piecewise) for e in (a, b)):
+        return None
+    known = set(facts)
+    more = []
+    for condition in forms.conditions:
+        e = condition.body
+        if condition.what != "is positive":
+            continue
+        if isinstance(e, sp.Indexed):
+            whole = e.base.shape is not None and all(
+                isinstance(i, sp.Symbol) and i not in a.free_symbols | b.free_symbols and forms.ranges.get(i) is size
+                for i, size in zip(e.indices, forms.shapes[str(e.base.label)], strict=True)
+            )
+            if not whole or len(set(e.indices)) < len(e.indices):
+                continue
+            fact = Positive(str(e.base.label))
+        elif isinstance(e, sp.Symbol):
+            fact = Positive(e.name)
+        else:
+            continue
+        if fact not in known:
+            known.add(fact)
+            more.append(fact)
+    return _attempt(a, b, sizes, facts + tuple(more), effort) if more else None
+
+
+def _standard(*bodies: Any) -> Iterator[Fact]:
+    """The facts that are tried where a proof fails without any."""
+    bases = {e.base for body in bodies for e in body.atoms(sp.Indexed)}
+    symbols = {s for body in bodies for s in body.free_symbols if isinstance(s, sp.Symbol) and s.is_real}
+    leaves = sorted(bases, key=str)
+    for base in leaves:
+        for axis in range(len(base.shape or ())):
+            yield SumsTo(str(base.label), axis, 1, len(base.shape))
+    for base in leaves:
+        if len(base.shape or ()) == 2 and base.shape[0] == base.shape[1]:
+            yield Symmetric(str(base.label))
+    for base in leaves:
+        yield Positive(str(base.label))
+    labels = {str(base.label) for base in leaves}
+    for s in sorted(symbols, key=str):
+        if not s.is_integer and not s.is_positive and s.name not in labels:
+            yield Positive(s.name)

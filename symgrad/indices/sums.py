@@ -1,0 +1,410 @@
+"""Sums over indices: deltas contracted, facts used, denominators cancelled, connected components named.
+
+A sum is worked on while it is *open*: a set of bound indices, each with its size, and a product of powers of atoms in
+which nested sums are opened too, so that the order and the nesting of sums do not matter (Fubini).  What can be
+simplified is; what is left falls into connected components, and each becomes one atom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import sympy as sp
+from flint import fmpq
+
+from symgrad.indices.facts import SumsTo
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, key_of, whole
+from symgrad.indices.products import Products
+
+__all__ = ["Sums"]
+
+Bound = dict[Name, Poly]
+
+
+class Sums(Products):
+    """Sums, and the renaming of indices everywhere."""
+
+    def __init__(self, *, effort: int) -> None:
+        super().__init__(effort=effort)
+        self._renamed: dict[Any, Poly] = {}
+        self.sums_to: list[SumsTo] = []
+        self.shapes: dict[str, tuple[Poly | None, ...]] = {}
+
+    def apply(self, head: Any, *args: Poly) -> Poly:
+        raise NotImplementedError
+
+    def exponential(self, p: Poly) -> Poly:
+        raise NotImplementedError
+
+    def matrix(self, kind: str, body: Poly, row: Name, column: Name, size: Poly, *ends: Any) -> Poly:
+        raise NotImplementedError
+
+    # deltas and indicators
+
+    def delta(self, a: Any, b: Any) -> Poly:
+        """1 where two index values are equal, else 0."""
+        return self.delta_of(self.subtract(self.as_poly(a), self.as_poly(b)))
+
+    def delta_of(self, p: Poly) -> Poly:
+        if p.number is not None:
+            return self.one if p.number == 0 else self.zero
+        if p.terms[self.head(p)] < 0:
+            p = self.scale(p, fmpq(-1))
+        positive = self.least(p) is not None or self.least(self.scale(p, fmpq(-1))) is not None
+        return self.zero if positive else self.single(self.atom("delta", p))
+
+    def within(self, a: Any, size: Poly) -> Poly:
+        """1 where 0 <= a < size, else 0."""
+        p = self.as_poly(a)
+        return self.multiply(self.indicator(p), self.indicator(self.subtract(self.subtract(size, p), self.one)))
+
+    def indicator(self, p: Poly) -> Poly:
+        """1 where the integer ``p`` is at least 0, else 0; constants in ``p`` become deltas, signs a complement."""
+        if self.never_negative(p):
+            return self.one
+        opposite = self.subtract(self.scale(p, fmpq(-1)), self.one)
+        if self.never_negative(opposite):
+            return self.zero
+        if p.terms[self.head(p)] < 0:
+            return self.subtract(self.one, self.indicator(opposite))
+        shift = p.terms.get(self.unit, fmpq(0))
+        if shift == 0 or shift.q != 1 or abs(shift) > 4:
+            return self.single(self.atom("nonneg", p))
+        q = self.subtract(p, self.constant(shift))
+        steps = range(1, int(shift) + 1) if shift > 0 else range(0, int(shift), -1)
+        edge = self.add(self.delta_of(self.add((q, self.constant(t)))) for t in steps)
+        return self.add((self.single(self.atom("nonneg", q)), self.scale(edge, fmpq(1 if shift > 0 else -1))))
+
+    def never_negative(self, p: Poly) -> bool:
+        """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
+        for m, c in list(p.terms.items()):
+            for name in m.free:
+                if isinstance(name, sp.Symbol) and name.is_positive:
+                    continue
+                only = m.powers == ((self.atom("sym", name), 1),)
+                if not only or name not in self.ranges:
+                    return False
+                end = self.zero if c > 0 else self.subtract(self.ranges[name], self.one)
+                rest = self.poly({k: v for k, v in p.terms.items() if k is not m})
+                return self.never_negative(self.add((rest, self.scale(end, c))))
+        least = fmpq(0)  # every size is at least 1
+        for m, c in p.terms.items():
+            if c < 0 and m.powers:
+                return False
+            if any(a.kind != "sym" or not isinstance(e, int) or e < 0 for a, e in m.powers):
+                return False
+            least += c
+        return least >= 0
+
+    def least(self, p: Poly) -> Poly | None:
+        """``p`` if it is at least 1 for all sizes and places of its indices."""
+        return p if self.never_negative(self.subtract(p, self.one)) else None
+
+    # sums
+
+    def summed(self, p: Poly, name: Name, size: Poly) -> Poly:
+        """The sum of ``p`` over an open index."""
+        return self.add(self.total({name: size}, dict(m.powers), c) for m, c in p.terms.items())
+
+    def total(self, bound: Bound, powers: Powers, c: Any) -> Poly:
+        """The sum of ``c`` times a product over the bound indices, which are open."""
+        self.spend()
+        bound, powers, sign = self._open(dict(bound), powers)
+        c = c * sign
+        for rule, step in (
+            ("contract a delta", self._without_delta),
+            (None, self._simplified),
+            ("use a fact", self._with_facts),
+            ("a matrix times its inverse", self._with_inverses),
+            ("cancel a denominator", self._without_denominators),
+        ):
+            found = step(bound, powers)
+            if found is not None:
+                if rule:
+                    self.note(rule, self.poly({self.mono(powers): fmpq(1)}), found, bound)
+                return self.scale(found, c)
+        out = self.one
+        for inside, factors in self.components(bound, powers):
+            if not factors:
+                out = self.multiply_all(out, *inside.values())
+            elif not inside:
+                out = self.multiply(out, self.product(factors))
+            else:
+                out = self.multiply(out, self.label(inside, factors))
+        return self.scale(out, c)
+
+    def _again(self, bound: Bound, p: Poly) -> Poly:
+        return self.add(self.total(bound, dict(m.powers), c) for m, c in p.terms.items())
+
+    def opened(self, a: Atom, taken: Iterable[Name] = ()) -> tuple[Bound, Powers, Any]:
+        """The indices and factors of a ``sum`` atom under new numbers that are not ``taken``; and a sign."""
+        sizes, mono, first = a.data
+        used = a.free.union(taken)
+        mapping: dict[Name, int] = {}
+        for k, size in enumerate(sizes):
+            mapping[first + k] = self.spare(size, used)
+            used |= {mapping[first + k]}
+        bound = {new: self.rename(sizes[old - first], mapping) for old, new in mapping.items()}
+        self.ranges.update(bound)
+        only = self.rename(self.poly({mono: fmpq(1)}), mapping).only
+        if only is None:
+            raise AssertionError("opening a sum changed it")
+        return bound, dict(only[0].powers), only[1]
+
+    def _open(self, bound: Bound, powers: Powers) -> tuple[Bound, Powers, Any]:
+        """Nested sums opened, where a bound index reaches into them."""
+        c = fmpq(1)
+        while True:
+            inner = (
+                (a, e)
+                for a, e in powers.items()
+                if a.kind == "sum" and isinstance(e, int) and e > 0 and not a.free.isdisjoint(bound)
+            )
+            hit = next(inner, None)
+            if hit is None:
+                return bound, powers, c
+            a, e = hit
+            powers = {b: f for b, f in powers.items() if b is not a}
+            for _ in range(e):
+                more, factors, sign = self.opened(a, bound.keys() | frozenset().union(*(b.free for b in powers)))
+                bound |= more
+                c *= sign
+                for b, f in factors.items():
+                    powers[b] = powers.get(b, 0) + f
+            powers = {b: f for b, f in powers.items() if f}
+
+    def components(self, bound: Bound, powers: Powers) -> Iterator[tuple[Bound, Powers]]:
+        """Connected components: indices and the factors they stand in; last the factors with no bound index."""
+        waiting = dict(powers)
+        left = dict(bound)
+        while left:
+            first = next(iter(left))
+            inside: Bound = {}
+            factors: Powers = {}
+            names = [first]
+            while names:
+                i = names.pop()
+                if i not in left:
+                    continue
+                inside[i] = left.pop(i)
+                near = [s for s in inside[i].free if s in left]
+                near += [j for j, s in left.items() if i in s.free]
+                for a in [a for a in waiting if i in a.free]:
+                    factors[a] = waiting.pop(a)
+                    near += [j for j in a.free if j in left]
+                names += near
+            yield inside, factors
+        if waiting:
+            yield {}, waiting
+
+    def _without_delta(self, bound: Bound, powers: Powers) -> Poly | None:
+        for a in powers:
+            if a.kind == "delta" and (solved := self.solve(a, a.free & bound.keys())):
+                name, value = solved
+                to = {name: self.as_index(value)}
+                rest = {b: f for b, f in powers.items() if b is not a}
+                left = {j: self.rename(s, to) for j, s in bound.items() if j != name}
+                self.ranges.update({j: left[j] for j in left if isinstance(j, int)})
+                inside = self.within(value, self.rename(bound[name], to))
+                return self._again(left, self.multiply(inside, self.rename(self.poly({self.mono(rest): fmpq(1)}), to)))
+        return None
+
+    def _simplified(self, bound: Bound, powers: Powers) -> Poly | None:
+        """Factors that met only when sums were opened."""
+        p = self.product(powers)
+        only = p.only
+        return None if only and only[1] == 1 and only[0] is self.mono(powers) else self._again(bound, p)
+
+    def _with_facts(self, bound: Bound, powers: Powers) -> Poly | None:
+        for fact in self.sums_to:
+            for a, e in powers.items():
+                if a.kind != "leaf" or e != 1 or a.data[0] != fact.name:
+                    continue
+                i = a.data[1][fact.axis]
+                axis = self.shapes.get(fact.name, (None,) * (fact.axis + 1))[fact.axis]
+                alone = i in bound and sum(i in b.free for b in powers) == 1 and a.data[1].count(i) == 1
+                if alone and axis is bound[i] and not any(i in s.free for s in bound.values()):
+                    self.use(fact)
+                    rest = {b: f for b, f in powers.items() if b is not a}
+                    left = {j: s for j, s in bound.items() if j != i}
+                    return self.total(left, rest, fmpq(sp.Rational(fact.value).p, sp.Rational(fact.value).q))
+        return None
+
+    def use(self, fact: Any) -> None:
+        raise NotImplementedError
+
+    def _with_inverses(self, bound: Bound, powers: Powers) -> Poly | None:
+        """Sum over b of inv[i, b] * B[b, k] = delta(i, k), for the leading term of B; the other terms move over."""
+        for a, e in powers.items():
+            if a.kind != "inv" or e != 1:
+                continue
+            body, first, size, *ends = a.data
+            for side, b in enumerate(ends):
+                if isinstance(b, Poly) or b not in bound or ends.count(b) != 1 or bound[b] is not size:
+                    continue
+                rest = {x: f for x, f in powers.items() if x is not a}
+                found = self._against(rest, bound, body, first, b, side)
+                if found is not None:
+                    k, left, others, c = found
+                    one = self.multiply(self.delta(ends[1 - side], k), left)
+                    two = self.multiply_all(self.single(a), others, left)
+                    outer = {j: s for j, s in bound.items() if j != b}
+                    return self.add(
+                        (self.scale(self._again(outer, one), 1 / c), self.scale(self._again(bound, two), -1 / c))
+                    )
+        return None
+
+    def _against(self, powers: Powers, bound: Bound, body: Poly, first: int, b: Name, side: int) -> Any:
+        """Where the matrix's leading term stands at b and k: k, the other factors, the other terms, the coefficient."""
+        lead = self.head(body)
+        leaves = [x for x, _ in lead.powers]
+        candidates = {j for x in powers if b in x.free for j in x.free if j != b}
+        candidates |= {i for x in powers if x.kind == "leaf" and b in x.free for i in x.data[1] if i != b}
+        if len(leaves) > 1 or leaves[0].kind != "leaf":
+            candidates |= {j for x in powers for j in x.free if j != b}
+        for k in sorted(candidates, key=lambda j: (not isinstance(j, int), key_of(j))):
+            at = {first: b, first + 1: k} if side == 1 else {first: k, first + 1: b}
+            want = self.rename(self.poly({lead: fmpq(1)}), at).only
+            if want is None:
+                continue
+            left = self.divided(powers, bound, want[0], frozenset((b, k)))
+            if left is None or b in left.free:
+                continue
+            others = self.poly({m: c for m, c in body.terms.items() if m is not lead})
+            return k, left, self.rename(others, at), body.terms[lead] * want[1]
+        return None
+
+    def divided(self, powers: Powers, bound: Bound, by: Mono, fixed: frozenset[Name]) -> Poly | None:
+        """A product under a sum over a monomial in which only ``fixed`` indices are open; None if it is no factor.
+
+        Indices outside ``fixed`` are summed first: their components are what the monomial's sums are made of.
+        """
+        wanted = dict(by.powers)
+        free = {j: s for j, s in bound.items() if j not in fixed}
+        looked_for = {self.blank(a) for a in wanted if a.kind == "sum"}
+        rest: Poly = self.one
+        for inside, factors in self.components(free, powers):
+            if not inside:
+                for a, e in factors.items():
+                    taken = min(e, wanted.get(a, 0)) if wanted.get(a, 0) > 0 else 0
+                    if taken:
+                        wanted[a] -= taken
+                    if e - taken:
+                        rest = self.multiply(rest, self.single(a, whole(e - taken)))
+                continue
+            part = None
+            if factors and self.blank_sum(inside, factors) in looked_for:
+                only = self.label(inside, factors).only
+                if only and only[1] == 1 and len(only[0].powers) == 1:
+                    part = only[0].powers[0][0]
+            if part is not None and wanted.get(part, 0) >= 1:
+                wanted[part] -= 1
+            elif part is not None:
+                rest = self.multiply(rest, self.single(part))
+            else:
+                rest = self.multiply(rest, self.total(inside, factors, fmpq(1)))
+        return rest if not any(wanted.values()) else None
+
+    def _without_denominators(self, bound: Bound, powers: Powers) -> Poly | None:
+        """A denominator that cancels against a sum inside the sum, once the denominator's own indices are fixed."""
+        for a, e in powers.items():
+            if e >= 0 or a.kind not in ("base", "sum") or a.free.isdisjoint(bound):
+                continue
+            if a.kind == "sum":
+                lead, c, others = self.mono({a: 1}), fmpq(1), self.zero
+            else:
+                p: Poly = a.data[0]
+                lead = self.head(p)
+                c = p.terms[lead]
+                others = self.poly({m: d for m, d in p.terms.items() if m is not lead})
+            if any(f < 0 for _, f in lead.powers) or all(b.kind != "sum" for b, _ in lead.powers):
+                continue  # nothing is summed there: `cancel` sees it
+            rest = {b: f for b, f in powers.items() if b is not a}
+            left = self.divided(rest, bound, lead, a.free)
+            if left is None:
+                continue
+            outer = {j: s for j, s in bound.items() if j in a.free or j in left.free}
+            first = self.multiply(left, self.power(self.single(a), whole(e + 1)))
+            second = self.multiply_all(left, self.single(a, e), others)
+            return self.add(
+                (self.scale(self._again(outer, first), 1 / c), self.scale(self._again(outer, second), -1 / c))
+            )
+        return None
+
+    # renaming
+
+    def rename(self, p: Poly, mapping: Mapping[Name, Any]) -> Poly:
+        mapping = {k: v for k, v in mapping.items() if k in p.free and v is not k}
+        if not mapping:
+            return p
+        key = (p, tuple(mapping.items()))
+        if key not in self._renamed:
+            self.spend(len(p.terms))
+            self._renamed[key] = self.add(self.scale(self._renamed_mono(m, mapping), c) for m, c in p.terms.items())
+        return self._renamed[key]
+
+    def _renamed_mono(self, m: Mono, mapping: Mapping[Name, Any]) -> Poly:
+        merged: Powers = {}
+        c = fmpq(1)
+        others: list[Poly] = []
+        for a, e in m.powers:
+            if a.free.isdisjoint(mapping):
+                merged[a] = merged.get(a, 0) + e
+                continue
+            new = self._renamed_power(a, e, {k: v for k, v in mapping.items() if k in a.free})
+            only = new.only
+            if only is None:
+                others.append(new)
+                continue
+            c *= only[1]
+            for b, f in only[0].powers:
+                merged[b] = merged.get(b, 0) + f
+        product = self.product({b: f for b, f in merged.items() if f})
+        return self.scale(self.multiply_all(product, *others), c)
+
+    def _renamed_power(self, a: Atom, e: Any, mapping: Mapping[Name, Any]) -> Poly:
+        key = (a, tuple(mapping.items()))
+        if key not in self._renamed:
+            self._renamed[key] = self._renamed_atom(a, mapping)
+        return self.power(self._renamed[key], e)
+
+    def _renamed_atom(self, a: Atom, mapping: Mapping[Name, Any]) -> Poly:
+        new = lambda p: self.rename(p, mapping)  # noqa: E731
+        match a.kind:
+            case "sym":
+                return self.as_poly(mapping[a.data[0]])
+            case "leaf":
+                return self.leaf(a.data[0], tuple(self._renamed_index(i, mapping) for i in a.data[1]))
+            case "exp":
+                return self.exponential(new(self.poly({a.data[0]: fmpq(1)})))
+            case "base":
+                return new(a.data[0])
+            case "fun":
+                return self.apply(a.data[0], *map(new, a.data[1]))
+            case "sgn":
+                return self.sign(new(a.data[0]))
+            case "delta":
+                return self.delta_of(new(a.data[0]))
+            case "nonneg":
+                return self.indicator(new(a.data[0]))
+            case "sum":
+                values = (self.as_poly(v).free for v in mapping.values())
+                bound, powers, sign = self.opened(a, frozenset().union(*values))
+                bound = {i: new(s) for i, s in bound.items()}
+                self.ranges.update(bound)
+                return self.scale(self._again(bound, self._renamed_mono(self.mono(powers), mapping)), sign)
+            case _:
+                body, first, size, *ends = a.data
+                r, c = self.fresh(size), self.fresh(size)
+                body = self.rename(body, {first: r, first + 1: c} | dict(mapping))
+                ends = [self._renamed_index(i, mapping) for i in ends]
+                return self.matrix(a.kind, body, r, c, new(size), *ends)
+
+    def _renamed_index(self, i: Any, mapping: Mapping[Name, Any]) -> Any:
+        return self.as_index(self.rename(i, mapping)) if isinstance(i, Poly) else mapping.get(i, i)
+
+    def leaf(self, label: str, indices: tuple[Any, ...]) -> Poly:
+        if label in self.symmetric:
+            indices = tuple(sorted(indices, key=lambda i: self.as_poly(i).key))
+        return self.single(self.atom("leaf", label, indices))
