@@ -15,7 +15,19 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Agrees", "AllSizes", "ForAll", "Kink", "Proved", "Refuted", "Undecided", "Verdict", "Witness", "worst"]
+__all__ = [
+    "Agrees",
+    "AllSizes",
+    "ForAll",
+    "IndexForm",
+    "Kink",
+    "Proved",
+    "Refuted",
+    "Undecided",
+    "Verdict",
+    "Witness",
+    "worst",
+]
 
 Kind = Literal["proved", "agrees", "refuted", "undecided"]
 
@@ -61,8 +73,7 @@ class ForAll:
     """Equal for all ``sizes`` of at least ``least``: the proof, and what it rests on.
 
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
-    code was read; ``facts`` are the declared constraints that the proof uses, in words; ``formula`` is the exact
-    derivative in index notation, as text and in LaTeX.
+    code was read; ``facts`` are the declared constraints that the proof uses, in words.
     """
 
     sizes: tuple[str, ...]
@@ -71,19 +82,33 @@ class ForAll:
     read_at: str
     proof: Any
     facts: tuple[str, ...] = ()
-    formula: tuple[str, str] = ("", "")
+
+
+@dataclass(frozen=True, eq=False)
+class IndexForm:
+    """A derivative in index notation: the entry at the indices of ``factors``, of which the first ``upstream`` are those
+    of the function's own axes."""
+
+    body: Any
+    factors: tuple[Any, ...]
+    upstream: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class AllSizes:
-    """What was looked at where sizes are named: the sizes of the report's own point, those that are fixed, others that
-    were looked at, and why a claim was not proved for all sizes (empty where all were)."""
+    """What was looked at where sizes have names.
+
+    ``own`` are the sizes at the report's own point, ``fixed`` those that cannot be varied, ``looked_at`` others that
+    were looked at where a claim was not proved for all, ``why_not`` says why it was not, ``forms`` holds the exact
+    derivatives in index notation.
+    """
 
     names: tuple[str, ...]
     own: Mapping[str, int]
     fixed: Mapping[str, int]
     looked_at: tuple[Mapping[str, int], ...] = ()
-    why_not: str = ""
+    why_not: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, IndexForm] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False, repr=False)

@@ -36,7 +36,7 @@ ROOMS = [
     ["verdict"],
     ["comparison", "bare_numbers", "transposes"],
     ["looking", "refuting", "judging"],
-    ["all_sizes", "supposing"],
+    ["readings", "all_sizes", "supposing"],
     ["report.report"],
     ["diagnosis"],
     ["report"],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
@@ -50,6 +50,7 @@ class Sizes:
     names: tuple[str, ...]
     runs: tuple[Mapping[str, int], ...]
     literals: bool = False
+    met: dict[str, int] = field(default_factory=dict, compare=False, repr=False)  # the numbers that were read as sizes
 
     @classmethod
     def of(cls, names: Sequence[str], fixed: Mapping[str, int] | None = None, *, literals: bool = False) -> Sizes:
@@ -112,6 +113,7 @@ class Sizes:
         if self.literals:
             for e, v in self._fixed_products():
                 if v == n:
+                    self.met.update({s.name: self.fixed[s.name] for s in e.free_symbols})
                     return e
         return sp.sympify(n)
 

@@ -1,0 +1,221 @@
+"""The claims of a problem in index notation: its code run at several sizes, read, and held against fresh runs.
+
+Model, hand formulas and exact derivatives (by the reverse pass, as everywhere) are one Program at each assignment of
+the sizes; what they say for all sizes is read by `symgrad.indices.reading`.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symgrad.arguments import find_point
+from symgrad.building import Builder, join
+from symgrad.comparison import Pair, branch_of, radius
+from symgrad.derivative import gradients, reverse
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entries import flat
+from symgrad.indices.reading import Factor, Value, aligned, merged, read
+from symgrad.indices.sizes import Sizes, Unread, size_symbol
+from symgrad.indices.terms import fresh
+from symgrad.indices.values import BALLS, Ring, evaluate
+from symgrad.looking import Problem
+from symgrad.ops.scalars import OPS, X
+from symgrad.program import Program, interpret
+from symgrad.sampling import draw
+from symgrad.shapes import Shapes
+
+__all__ = ["Reading", "gives", "read_problem", "resized"]
+
+_BITS = 256
+_THIN = 2.0**-160  # of balls that agree
+_SEED = "the upstream derivative"
+_ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
+_RING = Ring(BALLS.number, BALLS.power, {**_ROWS, **BALLS.functions})
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A claim in index notation: both sides over common indices."""
+
+    hand: Any  # None where it could not be read, and why
+    exact: Any
+    factors: tuple[Factor, ...]
+    upstream: int = 0  # how many of these are of the function's own axes
+    why: Unread | None = None
+
+
+def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Problem:
+    """The problem at other sizes, at a point drawn there.  Raises what the code raises where it does not fit them."""
+    point = dict(problem.inputs.point)
+    for k, (name, shape) in enumerate(shapes.at(sizes).items()):
+        if np.shape(point[name]) != shape:
+            rng = np.random.default_rng((problem.seed, 5, k, *shape))
+            point[name] = draw(shape, rng, problem.inputs.bounds.get(name, (None, None)))
+    inputs, model = find_point(problem.model, replace(problem.inputs, point=point), problem.dtypes, problem.seed)
+    return replace(problem, inputs=inputs, first=(model, problem.hand.run(inputs.point, problem.dtypes)))
+
+
+def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair]) -> dict[str, Reading]:
+    """The claims in index notation.  Raises `Unread` where the model, at these sizes, is not one formula in them."""
+    summed = all(p.note is not None and "upstream ones" in p.note for p in pairs)
+    programs = []
+    for run in sizes.runs:
+        try:
+            there = resized(problem, shapes, run)
+        except SymgradError as error:
+            raise Unread(f"at other sizes ({', '.join(f'{n} = {v}' for n, v in run.items())}) {error.what}") from None
+        assert there.first is not None
+        names = [p.name for p in pairs]
+        programs.append(_joined(*(r.program for r in there.first), names, problem.order, summed))
+    point = problem.inputs.point
+    of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
+    found = {}
+    for p in pairs:
+        exact, upstream = _read_exact(programs, sizes, of, p.name)
+        try:
+            (hand,) = _read(programs, sizes, of, [f"hand.{p.name}"]) if p.hand is not None else (None,)
+            found[p.name] = replace(_paired(hand, exact), upstream=upstream)
+        except Unread as error:
+            found[p.name] = replace(_paired(None, exact), upstream=upstream, why=error)
+    return found
+
+
+def _read(
+    programs: Sequence[Program],
+    sizes: Sizes,
+    shapes: Mapping[str, Any],
+    keys: Sequence[str],
+    given: Mapping[str, Value] | None = None,
+) -> list[Value]:
+    """Outputs of the runs' Programs; only the steps that they need are to be the same in every run."""
+    cut = [_only(p, [p.outputs[k] for k in keys]) for p in programs]
+    program = merged([p.with_outputs(dict(zip(keys, at, strict=True))) for p, at in cut])
+    values = read(program, sizes, shapes, program.outputs.values(), given=given)
+    return [values[program.outputs[k]] for k in keys]
+
+
+def _only(program: Program, wanted: Sequence[int]) -> tuple[Program, list[int]]:
+    """The steps that ``wanted`` need, and where these went."""
+    needed = program.needed(wanted)
+    place = {i: k for k, i in enumerate(needed)}
+    steps = tuple(replace(program.steps[i], args=tuple(place[a] for a in program.steps[i].args)) for i in needed)
+    inputs = {n: place[i] for n, i in program.inputs.items() if i in place}
+    return Program(inputs, steps, {}), [place[i] for i in wanted]
+
+
+def _read_exact(programs: Sequence[Program], sizes: Sizes, shapes: Mapping[str, Any], name: str) -> tuple[Value, int]:
+    """The exact derivative, and how many of its axes are the function's own; a Jacobian by reading its rows for an
+    upstream that is one in a free place."""
+    outputs = programs[0].outputs
+    seeded = next((k for k in (f"seeded.{name}", "seeded") if k in outputs), None)
+    if seeded is None:
+        return _read(programs, sizes, shapes, [f"exact.{name}"])[0], 0
+    upstream, free = _unit(_read(programs, sizes, shapes, [seeded])[0])
+    key = _SEED if seeded == "seeded" else f"{_SEED} {name}"
+    (rows,) = _read(programs, sizes, shapes, [f"exact.{name}"], {key: upstream})
+    return Value(rows.body, (*((f,) for f in free), *rows.axes)), len(free)
+
+
+def _paired(hand: Value | None, exact: Value) -> Reading:
+    """Both sides over common indices; axes of length one count for nothing."""
+    sides = [Value(v.body, tuple((f,) for f in v.factors)) for v in (exact, hand) if v is not None]
+    if len({tuple(f.numbers for f in v.factors) for v in sides}) > 1:
+        raise Unread("hand formula and derivative have axes that were split in different ways.")
+    (right, *left), axes = aligned(sides)
+    return Reading(left[0] if left else None, right, tuple(f for axis in axes for f in axis))
+
+
+def _joined(model: Program, hand: Program, names: Sequence[str], order: int, summed: bool) -> Program:
+    """Model, hand formulas and exact derivatives in one Program.
+
+    A Jacobian is the derivative for an upstream that is an input here: read as a one in one place, it is every row.
+    """
+    both = join(model=model, hand=hand)
+    b = Builder.on(both)
+    (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
+    wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n)) for n in names}
+    outputs = {f"hand.{n}": both.outputs[f"hand.{n}"] for n in names}
+    if order == 0:
+        outputs[f"exact.{names[0]}"] = output
+        return b.build(outputs)
+    if any(i is None for i in wrt.values()):
+        raise Unread("a derivative is asked for by a value that is no input at other sizes.")
+    if order == 1 and (not b.shape(output) or summed):
+        outputs |= {f"exact.{n}": i for n, i in gradients(b, output, wrt).items()}
+    elif order == 1:
+        outputs["seeded"] = output
+        outputs |= {f"exact.{n}": i for n, i in _rows(b, output, wrt, _SEED).items()}
+    else:
+        first = gradients(b, output, wrt)
+        for n, i in wrt.items():
+            outputs[f"seeded.{n}"] = first[n]
+            outputs[f"exact.{n}"] = _rows(b, first[n], {n: i}, f"{_SEED} {n}")[n]
+    return b.build(outputs)
+
+
+def _rows(b: Builder, output: int, wrt: Mapping[str, Any], name: str) -> dict[str, int]:
+    seed = b.input(name, b.shape(output), b.dtype(output))
+    of, _ = reverse(b, {output: seed}, set(wrt.values()))
+    return {n: of[i] if i in of else b.zeros(b.shape(i), b.dtype(i)) for n, i in wrt.items()}
+
+
+def _unit(value: Value) -> tuple[Value, tuple[Factor, ...]]:
+    """A tensor of the value's shape that is one at a free place and zero elsewhere, and the indices of that place."""
+    axes = tuple(tuple(replace(f, index=fresh(f.index), loose=False) for f in axis) for axis in value.axes)
+    mine = [f for axis in axes for f in axis]
+    free = tuple(replace(f, index=fresh(f.index)) for f in mine)
+    body = sp.Mul(*(sp.KroneckerDelta(f.index, g.index) for f, g in zip(mine, free, strict=True)))
+    return Value(body, axes), free
+
+
+# ------------------------------------------------------------------------------------------------ held to the code
+
+
+def gives(problem: Problem, shapes: Shapes, name: str, reading: Reading, sizes: Mapping[str, int]) -> bool:
+    """Whether both sides of a reading, at these sizes, are what a fresh run computes, in balls."""
+    try:
+        there = problem if sizes == shapes.own() else resized(problem, shapes, sizes)
+        runs = there.first if there.first is not None else there.runs(there.inputs.point)
+        branch = branch_of(*runs, there.wrt, there.order)
+    except SymgradError:
+        return False
+    pair = next(p for p in branch.pairs if p.name == name)
+    if pair.hand is None:
+        return False
+    point = there.inputs.point
+    with precision(_BITS):
+        inputs = {n: binary(point[n]) for n in branch.program.inputs}
+        values = interpret(branch.program, Balls(), inputs, [pair.hand, pair.exact])
+        for step, body in ((pair.hand, reading.hand), (pair.exact, reading.exact)):
+            if not _same(flat(values[step]), _entries(body, reading.factors, inputs, sizes)):
+                return False
+    return True
+
+
+def _entries(body: Any, factors: Sequence[Factor], inputs: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:
+    lengths = {size_symbol(n): v for n, v in sizes.items()}
+    box = [range(int(f.size.subs(lengths))) for f in factors]
+    return [
+        evaluate(body, inputs, {**lengths, **dict(zip((f.index for f in factors), at, strict=True))}, _RING)
+        for at in itertools.product(*box)
+    ]
+
+
+def _same(code: Sequence[Any], formula: Sequence[Any]) -> bool:
+    """Whether the balls overlap, entry by entry, and are thin."""
+    if len(code) != len(formula):
+        return False
+    for c, f in zip(code, formula, strict=True):
+        if not (c.is_finite() and f.is_finite()):
+            if c.is_finite() != f.is_finite():
+                return False
+        elif not (c - f).contains(0) or radius(c - f) > _THIN * (1 + abs(c).mid()):
+            return False
+    return True
