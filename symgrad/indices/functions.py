@@ -28,7 +28,7 @@ class Functions(Sums):
 
     def leading_sign(self, p: Poly) -> tuple[Poly, int]:
         """``p`` or ``-p``, whichever is written with a leading plus."""
-        if p.terms and p.terms[self.head(p)] < 0:
+        if p.terms and p.terms[self.leading(p)] < 0:
             return self.scale(p, fmpq(-1)), -1
         return p, 1
 

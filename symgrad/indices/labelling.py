@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Store, key_of, name_key
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Store, Unstable, is_index, key_of, name_key
 
 __all__ = ["Labelling"]
 
@@ -36,7 +36,7 @@ class Labelling(Store):
         raise NotImplementedError
 
     def blank(self, part: Atom | Mono | Poly) -> bytes:
-        """The signature of a part, with all its bound indices alike."""
+        """The signature of a part, with all indices alike."""
         return self.signature(part, {})
 
     def blank_sum(self, bound: Mapping[Name, Poly], powers: Powers) -> bytes:
@@ -48,7 +48,7 @@ class Labelling(Store):
         if not isinstance(part, (Atom, Mono, Poly)):
             if part in colours:
                 return colours[part]
-            return b"?" if isinstance(part, int) else name_key(part).encode()
+            return b"?" if is_index(part) else name_key(part).encode()
         mine = tuple((n, colours[n]) for n in sorted(part.free & colours.keys(), key=name_key))
         key = (part, mine)
         if key not in self._signatures:
@@ -113,7 +113,7 @@ class Labelling(Store):
             for a, e in powers.items():
                 new = self.rename(self.single(a, e), mapping).only
                 if new is None:
-                    raise AssertionError("renaming changed the shape of a monomial")
+                    raise Unstable("renaming changed a monomial")
                 number *= new[1]
                 for b, f in new[0].powers:
                     merged[b] = merged.get(b, 0) + f

@@ -19,7 +19,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-__all__ = ["Atom", "Exhausted", "Mono", "Name", "Poly", "Powers", "Store", "key_of", "name_key", "whole"]
+__all__ = ["Atom", "Exhausted", "Mono", "Name", "Poly", "Powers", "Store", "Unstable", "is_index", "key_of", "name_key", "whole"]
 
 Name = Any  # a SymPy Symbol, or the number of a bound index
 Exponent = int | Fraction
@@ -28,6 +28,10 @@ _FRESH = 10**6  # numbers from here on are open indices; below are those put awa
 
 class Exhausted(Exception):
     """The work allowed was done before an answer was found."""
+
+
+class Unstable(Exhausted):
+    """Renaming made a monomial into something else; no answer is better than a wrong one."""
 
 
 class Atom:
@@ -148,6 +152,11 @@ def _names(data: tuple[Any, ...]) -> Iterable[Any]:
     return data[1] if len(data) == 2 else data
 
 
+def is_index(name: Name) -> bool:
+    """Whether a name is an index, and not a size or a scalar."""
+    return isinstance(name, int) or bool(name.is_integer and not name.is_positive)
+
+
 def name_key(name: Name) -> str:
     return f"{name}#{name.dummy_index}" if isinstance(name, sp.Dummy) else str(name)
 
@@ -222,7 +231,7 @@ class Store:
 
     def spare(self, size: Poly, used: frozenset[Name]) -> int:
         """An open index over ``size`` that is not ``used``; names are used again, so that results are found again."""
-        if any(not (isinstance(n, sp.Symbol) and n.is_positive) for n in size.free):
+        if any(map(is_index, size.free)):
             return self.fresh(size)  # the size moves with another index
         names = self._spares.setdefault(size, [])
         for name in names:

@@ -21,7 +21,7 @@ import sympy as sp
 from flint import fmpq, fmpz
 
 from symgrad.indices.labelling import Labelling
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, whole
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, is_index, whole
 
 __all__ = ["Products"]
 
@@ -32,7 +32,7 @@ class Products(Labelling):
     def __init__(self, *, effort: int) -> None:
         super().__init__(effort=effort)
         self._products: dict[Mono, Poly] = {}
-        self._heads: dict[Poly, Mono] = {}
+        self._heads: dict[Poly, Mono | None] = {}
         self.positive_leaves: set[str] = set()
 
     def rename(self, p: Poly, mapping: Mapping[Name, Any]) -> Poly:
@@ -114,8 +114,8 @@ class Products(Labelling):
         """One of these index names, and its value where the delta is 1."""
         difference: Poly = delta.data[0]
         for name in sorted(names, key=lambda s: (isinstance(s, int), str(s)), reverse=True):
-            if isinstance(name, sp.Symbol) and name.is_positive:
-                continue  # a size
+            if not is_index(name):
+                continue
             m = self.mono({self.atom("sym", name): 1})
             c = difference.terms.get(m, 0)
             if c in (1, -1):
@@ -126,11 +126,23 @@ class Products(Labelling):
 
     # denominators
 
-    def head(self, p: Poly) -> Mono:
-        """The monomial that stands for a polynomial in a cancellation; names of indices play no part in the choice."""
+    def head(self, p: Poly) -> Mono | None:
+        """The monomial that stands for a polynomial in a cancellation.
+
+        Names of indices play no part in the choice, so that renaming never makes or unmakes a cancellation: terms that
+        differ in names alone are passed over.
+        """
         if p not in self._heads:
-            self._heads[p] = max(p.terms, key=lambda m: (self.weight(m), self.blank(m), m.key))
+            ranks: dict[Any, list[Mono]] = {}
+            for m in p.terms:
+                ranks.setdefault((self.weight(m), self.blank(m)), []).append(m)
+            alone = [(rank, same[0]) for rank, same in ranks.items() if len(same) == 1]
+            self._heads[p] = max(alone, key=lambda pair: pair[0])[1] if alone else None
         return self._heads[p]
+
+    def leading(self, p: Poly) -> Mono:
+        """The monomial whose sign is the sign that a polynomial is written with."""
+        return self.head(p) or max(p.terms, key=lambda m: (self.weight(m), m.key))
 
     def weight(self, m: Mono) -> Fraction:
         total = Fraction(0)
@@ -148,7 +160,7 @@ class Products(Labelling):
                 continue
             p: Poly = a.data[0]
             lead = self.head(p)
-            if not all(0 < f <= powers.get(b, 0) for b, f in lead.powers):
+            if lead is None or not all(0 < f <= powers.get(b, 0) for b, f in lead.powers):
                 if self.unit not in p.terms or not self._shares_inverse(p, powers):
                     continue
                 lead = self.unit
@@ -231,7 +243,7 @@ class Products(Labelling):
             )
         p = self.scale(p, 1 / content)
         sign = fmpq(1)
-        if isinstance(e, int) and p.terms[self.head(p)] < 0:
+        if isinstance(e, int) and p.terms[self.leading(p)] < 0:
             p, sign = self.scale(p, fmpq(-1)), fmpq((-1) ** (e % 2))
         number = self.poly({self.unit: content**e}) if isinstance(e, int) else self.number_power(content, e)
         return self.scale(self.multiply(number, self.product({self.atom("base", p): e})), sign)
@@ -302,7 +314,7 @@ class Products(Labelling):
             inverse = self.poly({self.mono({a: whole(-f) for a, f in common.items()}): fmpq(1)})
             return self.multiply(self.sign(self.product(common)), self.sign(self.multiply(p, inverse)))
         p = self.scale(p, 1 / content)
-        if p.terms[self.head(p)] < 0:
+        if p.terms[self.leading(p)] < 0:
             return self.scale(self.sign(self.scale(p, fmpq(-1))), fmpq(-1))
         base = self.atom("base", p)
         return self.one if self.is_positive(base) else self.single(self.atom("sgn", p))

@@ -14,7 +14,7 @@ import sympy as sp
 from flint import fmpq
 
 from symgrad.indices.facts import SumsTo
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, key_of, whole
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Unstable, is_index, key_of, whole
 from symgrad.indices.products import Products
 
 __all__ = ["Sums"]
@@ -49,7 +49,7 @@ class Sums(Products):
     def delta_of(self, p: Poly) -> Poly:
         if p.number is not None:
             return self.one if p.number == 0 else self.zero
-        if p.terms[self.head(p)] < 0:
+        if p.terms[self.leading(p)] < 0:
             p = self.scale(p, fmpq(-1))
         positive = self.least(p) is not None or self.least(self.scale(p, fmpq(-1))) is not None
         return self.zero if positive else self.single(self.atom("delta", p))
@@ -66,7 +66,7 @@ class Sums(Products):
         opposite = self.subtract(self.scale(p, fmpq(-1)), self.one)
         if self.never_negative(opposite):
             return self.zero
-        if p.terms[self.head(p)] < 0:
+        if p.terms[self.leading(p)] < 0:
             return self.subtract(self.one, self.indicator(opposite))
         shift = p.terms.get(self.unit, fmpq(0))
         if shift == 0 or shift.q != 1 or abs(shift) > 4:
@@ -80,7 +80,7 @@ class Sums(Products):
         """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
         for m, c in list(p.terms.items()):
             for name in m.free:
-                if isinstance(name, sp.Symbol) and name.is_positive:
+                if not is_index(name):
                     continue
                 only = m.powers == ((self.atom("sym", name), 1),)
                 if not only or name not in self.ranges:
@@ -149,7 +149,7 @@ class Sums(Products):
         self.ranges.update(bound)
         only = self.rename(self.poly({mono: fmpq(1)}), mapping).only
         if only is None:
-            raise AssertionError("opening a sum changed it")
+            raise Unstable("opening a sum changed it")
         return bound, dict(only[0].powers), only[1]
 
     def _open(self, bound: Bound, powers: Powers) -> tuple[Bound, Powers, Any]:
@@ -258,6 +258,8 @@ class Sums(Products):
     def _against(self, powers: Powers, bound: Bound, body: Poly, first: int, b: Name, side: int) -> Any:
         """Where the matrix's leading term stands at b and k: k, the other factors, the other terms, the coefficient."""
         lead = self.head(body)
+        if lead is None:
+            return None
         leaves = [x for x, _ in lead.powers]
         candidates = {j for x in powers if b in x.free for j in x.free if j != b}
         candidates |= {i for x in powers if x.kind == "leaf" and b in x.free for i in x.data[1] if i != b}
@@ -316,6 +318,8 @@ class Sums(Products):
             else:
                 p: Poly = a.data[0]
                 lead = self.head(p)
+                if lead is None:
+                    continue
                 c = p.terms[lead]
                 others = self.poly({m: d for m, d in p.terms.items() if m is not lead})
             if any(f < 0 for _, f in lead.powers) or all(b.kind != "sum" for b, _ in lead.powers):
