@@ -123,7 +123,7 @@ class Balls(Entries):
         return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
 
     def read_inverse(self, step: Step, a: Any) -> Any:
-        return np.stack([_array(_matrix(x).inv()) for x in a])
+        return np.stack([_inverse(x) for x in a])
 
     def read_solve(self, step: Step, a: Any, b: Any) -> Any:
         return np.stack([_array(_solve(_matrix(x), _matrix(y))) for x, y in zip(a, b, strict=True)])
@@ -156,8 +156,19 @@ def _array(m: Any) -> np.ndarray:
     return array_of(list(m.entries()), (m.nrows(), m.ncols()))
 
 
+def _inverse(a: np.ndarray) -> np.ndarray:
+    """The inverse; without a value where the matrix may be singular."""
+    try:
+        return _array(_matrix(a).inv())
+    except ZeroDivisionError:
+        return np.full(a.shape, arb("nan"), dtype=object)
+
+
 def _solve(a: Any, b: Any) -> Any:
-    return a.solve(b)
+    try:
+        return a.solve(b)
+    except ZeroDivisionError:
+        return arb_mat([[arb("nan")] * b.ncols()] * b.nrows())
 
 
 def _cholesky(a: np.ndarray) -> np.ndarray:
