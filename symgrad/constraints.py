@@ -189,6 +189,8 @@ def misses(name: str, value: np.ndarray, fact: Fact) -> bool:
 def settle_data(point: Mapping[str, Any], given: frozenset[str], facts: Sequence[Fact]) -> dict[str, Any]:
     """`settle`, for a user's own point.  Raises `BadInput` where what was given does not meet a constraint."""
     for fact in facts:
+        if np.iscomplexobj(point[fact.name]):
+            raise BadInput(f"{fact.name} is complex, and the constraint that {fact} is read of real numbers only.")
         if fact.name in given and misses(fact.name, np.asarray(point[fact.name]), fact):
             raise BadInput(
                 f"at[{fact.name!r}] does not meet the constraint that {fact}.",

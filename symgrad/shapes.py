@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symgrad.errors import BadInput, WrongShape
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 
-__all__ = ["Shapes", "declared_shapes", "named_shapes"]
+__all__ = ["Shapes", "declared_shapes", "entries_named", "named_in", "named_shapes", "with_shapes"]
 
 Shape = tuple[int | str, ...]
 _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
@@ -119,6 +120,57 @@ def declared_shapes(*formulas: Formula) -> dict[str, Shape]:
                 parts = {}
         found = {**parts, **found}
     return found
+
+
+def named_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
+    """The shapes with names that ``at`` holds."""
+    return {
+        name: tuple(_entry(name, shape, n)[0] for n in shape)
+        for name, shape in (at or {}).items()
+        if isinstance(shape, tuple) and any(isinstance(n, str) for n in shape)
+    }
+
+
+def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[str] = ()) -> Formula:
+    """The formula with the names in these shapes read as sizes, unless an input is called so."""
+    kept = tuple((name.replace(".", "_"), shape) for name, shape in shapes.items() if not set(shape) & set(inputs))
+    match formula:
+        case Several():
+            return replace(formula, parts={k: with_shapes(f, shapes, inputs) for k, f in formula.parts.items()})
+        case Symbolic() if isinstance(formula.source, Expression):
+            return replace(formula, source=replace(formula.source, declared=kept))
+        case _:
+            return formula
+
+
+def entries_named(hand: Any, wrt: Any) -> tuple[Any, Any]:
+    """Hand formulas for an entry, ``{U[k, N]: ...}`` or ``wrt=U[k, N]``, as formulas of the free indices k and N.
+
+    >>> U, (k, N) = sp.IndexedBase("U"), sp.symbols("k N")
+    >>> entries_named({U[k, N]: 2 * U[k, N]}, None)
+    ({'U': Lambda((k, N), 2*U[k, N])}, None)
+    """
+    if isinstance(wrt, sp.Indexed) and isinstance(hand, sp.Expr):
+        hand = {wrt: hand}
+    if isinstance(wrt, (sp.Basic, list, tuple)):
+        several = wrt if isinstance(wrt, (list, tuple)) else [wrt]
+        names = [str(x.base.label) if isinstance(x, sp.Indexed) else x for x in several]
+        wrt = names if isinstance(wrt, (list, tuple)) else names[0]
+    if isinstance(hand, Mapping) and any(isinstance(key, sp.Indexed) for key in hand):
+        hand = dict(_entry_named(key, formula) for key, formula in hand.items())
+    return hand, wrt
+
+
+def _entry_named(key: Any, formula: Any) -> tuple[Any, Any]:
+    if not isinstance(key, sp.Indexed):
+        return key, formula
+    free = tuple(i for i in key.indices if not i.is_Integer)  # an axis of length one has its only index written out
+    if not all(isinstance(i, (sp.Symbol, sp.Idx)) for i in free) or len(set(free)) < len(free):
+        raise BadInput(
+            f"a hand formula is for {key}, whose indices are not free.",
+            instead="Name the entry by letters of its own: U[k, N].",
+        )
+    return str(key.base.label), sp.Lambda(free, formula) if free else formula
 
 
 def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[int | str, int | None]:

@@ -32,8 +32,9 @@ def suppose(problem: Problem, found: Findings) -> None:
     open_pairs = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
     if problem.only_here or problem.inputs.facts or work > _WORK or not open_pairs:
         return
-    shapes = {n: found.own.program.shape(i) for n, i in found.own.program.inputs.items() if n in problem.dtypes}
-    for fact in standard_facts({n: s for n, s in shapes.items() if s and max(s) > 1})[:_FACTS]:
+    steps = {n: found.own.program.steps[i] for n, i in found.own.program.inputs.items() if n in problem.dtypes}
+    shapes = {n: s.shape for n, s in steps.items() if not s.is_complex}
+    for fact in standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})[:_FACTS]:
         for pair in _agreeing(problem, found.own, fact, open_pairs):
             verdict = found.verdicts[pair.name]
             assert isinstance(verdict, Refuted) and pair.hand is not None

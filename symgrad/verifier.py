@@ -28,7 +28,7 @@ from symgrad.lifting.steps_text import are_steps
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
-from symgrad.shapes import declared_shapes, named_shapes
+from symgrad.shapes import declared_shapes, entries_named, named_in, named_shapes, with_shapes
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.supposing import suppose
 from symgrad.verdict import Proved
@@ -87,7 +87,10 @@ def verify(
             f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
         )
     model = open_formula(formula)
-    mine = rename(_open_hand(hand, model), model.names, "the hand formula")
+    hand, wrt = entries_named(hand, wrt)
+    told = {**declared_shapes(model), **named_in(at)}
+    model = with_shapes(model, told)
+    mine = rename(_open_hand(hand, model, told), model.names, "the hand formula")
     own = model.parameters if isinstance(model, Module) else {}
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(model, mine))
@@ -103,9 +106,9 @@ def verify(
     return report
 
 
-def _open_hand(hand: Any, model: Formula) -> Formula:
+def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any]) -> Formula:
     like = getattr(model, "library", None)
-    opened = open_formula(hand, stops=False, like=like, known=None)
+    opened = with_shapes(open_formula(hand, stops=False, like=like, known=None), told, model.names)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)

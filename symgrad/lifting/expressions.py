@@ -30,6 +30,7 @@ class Expression:
     is).  ``Indexed`` entries and ``Sum`` read tensors; symbols in limits and shapes are sizes, found from the
     tensors.  ``first_index`` is what indices count from, 0 or 1; by default 0, and 1 where only that fits the
     tensors.  ``axes`` are free indices, whose values are the axes of the result; a ``Lambda`` gives them too.
+    ``declared`` are shapes of inputs, by name, in numbers and names of sizes, for sizes that no limit tells.
 
     >>> U, x, (k, s, m, d) = sp.IndexedBase("U"), sp.IndexedBase("x"), sp.symbols("k s m d")
     >>> formula = Expression(sp.Lambda(k, sp.tanh(sp.Sum(U[k, s] * x[s], (s, 1, d)))))
@@ -42,6 +43,7 @@ class Expression:
     formula: Any
     axes: tuple[Any, ...] = ()
     first_index: int | None = None
+    declared: tuple[tuple[str, tuple[int | str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         formula: Any = self.formula
@@ -94,6 +96,8 @@ class Expression:
                 inputs.setdefault(node.name, []).append(node)
             if isinstance(node, (sp.Indexed, MatrixElement)):
                 told.append(("entry", node, None))
+        for n in (n for _, shape in self.declared for n in shape if isinstance(n, str) and n in inputs):
+            sizes.setdefault(n, [])
         for name in sizes:
             if all(isinstance(s, sp.Symbol) for s in inputs.get(name, ())):
                 sizes[name] += inputs.pop(name, [])
@@ -269,10 +273,14 @@ class _Sizes:
         for name in sizes:
             if name in point:
                 self.settle(name, int(point[name]))
+        for name, shape in expression.declared:
+            for n, actual in zip(shape, shapes.get(name, ()), strict=False):
+                if n in sizes:
+                    self.settle(str(n), actual)
         for name, nodes in inputs.items():
             for node in nodes:
                 if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol)) and node.shape is not None:
-                    self.declared(name, node)
+                    self.fitting(name, node)
         for kind, node, limit in self.told:
             if kind == "limit":
                 self.from_limit(node, limit)
@@ -282,7 +290,7 @@ class _Sizes:
             if self.known.setdefault(symbol, n) != n:
                 raise WrongShape(f"the size {name} is both {self.known[symbol]} and {n}.")
 
-    def declared(self, name: str, node: Any) -> None:
+    def fitting(self, name: str, node: Any) -> None:
         """A tensor that was declared with a shape has it."""
         shape = self.shapes[name]
         vector = isinstance(node, sp.MatrixSymbol) and len(shape) == 1 and 1 in node.shape
