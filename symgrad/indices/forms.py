@@ -75,14 +75,16 @@ class Forms(Functions):
     # reading
 
     def declare(self, bodies: Iterable[Any], sizes: Mapping[Any, Any]) -> None:
-        """Where free indices run: as told, else over the axis of a leaf that they stand in."""
+        """Where free indices run: as told, else over the one axis of leaves that they stand in."""
         for index, size in sizes.items():
             self.ranges[index] = self.read(size)
+        seen: dict[Any, set[Poly]] = {}
         for body in bodies:
             for leaf, bound in _leaves(body, frozenset()):
                 for i, size in zip(leaf.indices, leaf.base.shape or (), strict=False):
-                    if isinstance(i, sp.Symbol) and i not in bound and i not in self.ranges:
-                        self.ranges[i] = self.read(size)
+                    if isinstance(i, sp.Symbol) and i not in bound and i not in sizes:
+                        seen.setdefault(i, set()).add(self.read(size))
+        self.ranges.update({i: axes.pop() for i, axes in seen.items() if len(axes) == 1})
 
     def read(self, e: Any) -> Poly:
         e = sp.sympify(e)
@@ -309,7 +311,7 @@ def _size(e: Any) -> int:
 
 
 def _leaves(e: Any, bound: frozenset[Any]) -> Iterator[tuple[Any, frozenset[Any]]]:
-    """The leaves of a body, with the indices that are bound around them."""
+    """The leaves of a body, with the indices that are bound around them; not those that an indicator may switch off."""
     seen: set[Any] = set()
     waiting = [(e, bound)]
     while waiting:
@@ -323,5 +325,5 @@ def _leaves(e: Any, bound: frozenset[Any]) -> Iterator[tuple[Any, frozenset[Any]
         elif isinstance(part, Binder):
             waiting.append((part.body, around | set(part.bound)))
             waiting += [(a, around) for a in part.outside]
-        elif not isinstance(part, sp.IndexedBase):
+        elif not isinstance(part, (sp.IndexedBase, sp.Piecewise)) and not any(isinstance(a, Within) for a in part.args):
             waiting += [(a, around) for a in part.args if isinstance(a, sp.Basic)]

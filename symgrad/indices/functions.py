@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import sympy as sp
-from flint import fmpq
+from flint import fmpq, fmpz
 
 from symgrad.indices.heads import RELU, STEP
 from symgrad.indices.polynomials import Atom, Name, Poly, Powers, whole
@@ -103,7 +103,7 @@ class Functions(Sums):
     def _logarithm_of_number(self, c: Any) -> Poly:
         parts = [self.zero]
         for value, sign in ((c.p, 1), (c.q, -1)):
-            for prime, k in value.factor()[1] if value != 1 else ():
+            for prime, k in fmpz(value).factor() if value != 1 else ():
                 parts.append(self.scale(self.opaque(sp.log, self.constant(prime)), fmpq(sign * int(k))))
         return self.add(parts)
 

@@ -67,7 +67,7 @@ class Labelling(Store):
             label, indices = part.data
             marks = [self.signature(i, colours) for i in indices]
             return key_of((label, *(sorted(marks) if label in self.symmetric else marks)))
-        if part.kind in ("base", "sgn", "delta", "nonneg"):  # which sign was chosen may depend on names
+        if part.kind in ("base", "sgn", "delta"):  # which sign was chosen may depend on names
             p = part.data[0]
             both = (self.signature(p, colours), self.signature(self.scale(p, fmpq(-1)), colours))
             return key_of((part.kind, *sorted(both)))

@@ -31,28 +31,13 @@ class Inverse(_Matrix):
     def entry(self) -> tuple[Any, Any]:
         return self.args[4], self.args[5]
 
-    def _sympystr(self, printer: Any) -> str:
-        i, j = map(printer._print, self.entry)
-        return f"Inverse({_inside(self, printer)})[{i}, {j}]"
-
 
 class Det(_Matrix):
     """The determinant of a square matrix."""
 
-    def _sympystr(self, printer: Any) -> str:
-        return f"Det({_inside(self, printer)})"
-
 
 class LogDet(_Matrix):
     """The logarithm of the absolute value of the determinant."""
-
-    def _sympystr(self, printer: Any) -> str:
-        return f"LogDet({_inside(self, printer)})"
-
-
-def _inside(e: Any, printer: Any) -> str:
-    row, column = map(printer._print, e.bound)
-    return f"{printer._print(e.body)}, ({row}, {column}, {printer._print(e.size)})"
 
 
 def matmul(*factors: Array) -> Array:

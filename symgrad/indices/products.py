@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
+from itertools import combinations
 from math import floor, lcm
 from typing import Any
 
@@ -21,6 +22,7 @@ import sympy as sp
 from flint import fmpq, fmpz
 
 from symgrad.indices.labelling import Labelling
+from symgrad.indices.partial_fractions import combination_of_one, factors
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, is_index, whole
 
 __all__ = ["Products"]
@@ -60,7 +62,7 @@ class Products(Labelling):
 
     def product(self, powers: Powers) -> Poly:
         """The product of these powers, simplified."""
-        mono = self.mono(powers)
+        mono = self.mono({a: e for a, e in powers.items() if e})
         if mono not in self._products:
             self.spend()
             self._products[mono] = self._product(mono)
@@ -95,8 +97,10 @@ class Products(Labelling):
         for a in powers:
             if a.kind == "delta" and (contracted := self._contract(a, powers)) is not None:
                 return contracted
-        cancelled = self.cancel(powers)
-        return cancelled if cancelled is not None else self.poly({mono: number})
+        for rule in (self.cancel, self._split):
+            if (found := rule(powers)) is not None:
+                return self.scale(found, number)
+        return self.poly({mono: number})
 
     def _contract(self, delta: Atom, powers: Powers) -> Poly | None:
         """delta(i, k) f(i) = delta(i, k) f(k), for a free index i that stands elsewhere too."""
@@ -176,6 +180,20 @@ class Products(Labelling):
             return result
         return None
 
+    def _split(self, powers: Powers) -> Poly | None:
+        """Partial fractions: 1/(P*Q) = u/Q + v/P, for P and Q in one and the same atom."""
+        below = [(a, e) for a, e in powers.items() if a.kind == "base" and e < 0]
+        for (a, e), (b, f) in combinations(below, 2):
+            found = combination_of_one(self, a.data[0], b.data[0])
+            if found is not None:
+                u, v = found
+                one = self.multiply(self.product({**powers, a: whole(e + 1)}), u)
+                two = self.multiply(self.product({**powers, b: whole(f + 1)}), v)
+                result = self.add((one, two))
+                self.note("partial fractions", self.poly({self.mono(powers): fmpq(1)}), result)
+                return result
+        return None
+
     def _shares_inverse(self, p: Poly, powers: Powers) -> bool:
         rows = [dict(m.powers) for m in p.terms if m.powers]
         return any(e < 0 and all(row.get(a, 0) > 0 for row in rows) for a, e in powers.items())
@@ -229,7 +247,7 @@ class Products(Labelling):
         """A positive rational number to a rational power, over primes."""
         powers: Powers = {}
         for value, sign in ((c.p, 1), (c.q, -1)):
-            for prime, k in fmpz(value).factor()[1] if value != 1 else ():
+            for prime, k in fmpz(value).factor() if value != 1 else ():
                 powers[self.atom("num", int(prime))] = whole(sign * int(k) * e)
         return self.product(powers)
 
@@ -242,6 +260,11 @@ class Products(Labelling):
                 self.product({a: whole(f * e) for a, f in common.items()}), self.power(self.multiply(p, inverse), e)
             )
         p = self.scale(p, 1 / content)
+        if isinstance(e, int) and (parts := factors(self, p)):
+            whole_product = self.multiply_all(*(self.power(f, k) for f, k in parts))
+            number = p.terms[self.leading(p)] / whole_product.terms[self.leading(p)]
+            powers = (self.power(f, k * e) for f, k in parts)
+            return self.scale(self.multiply_all(*powers), (content * number) ** e)
         sign = fmpq(1)
         if isinstance(e, int) and p.terms[self.leading(p)] < 0:
             p, sign = self.scale(p, fmpq(-1)), fmpq((-1) ** (e % 2))

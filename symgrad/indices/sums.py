@@ -66,7 +66,8 @@ class Sums(Products):
         opposite = self.subtract(self.scale(p, fmpq(-1)), self.one)
         if self.never_negative(opposite):
             return self.zero
-        if p.terms[self.leading(p)] < 0:
+        lead = self.head(p)
+        if lead is not None and p.terms[lead] < 0:  # not where names alone would decide: a complement is no mere sign
             return self.subtract(self.one, self.indicator(opposite))
         shift = p.terms.get(self.unit, fmpq(0))
         if shift == 0 or shift.q != 1 or abs(shift) > 4:

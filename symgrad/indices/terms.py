@@ -11,7 +11,7 @@ SymPy's ``Sum`` does both, silently, which is why it is not used.
 >>> i, p = sp.symbols("i p", integer=True)
 >>> x, w = tensor("x", n), tensor("w", n)
 >>> rename(IndexSum(x[i] * w[p], i, n), {p: i})
-IndexSum(w[i]*x[_i], (_i, n))
+IndexSum(w[i]*x[_i], _i, n)
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
 
 __all__ = ["Array", "Binder", "IndexSum", "Within", "fresh", "rename", "tensor"]
 
@@ -119,6 +120,7 @@ class IndexSum(Binder):
     """The sum of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1.  Sums of several indices are nested."""
 
     BINDS = (1,)
+    precedence = PRECEDENCE["Add"] + 1  # for printers: in brackets inside a product or a power
 
     def __new__(cls, body: Any, index: Any, size: Any) -> Any:
         body = sp.sympify(body)
@@ -137,9 +139,6 @@ class IndexSum(Binder):
 
     def _eval_is_nonnegative(self) -> bool | None:
         return True if self.body.is_nonnegative else None
-
-    def _sympystr(self, printer: Any) -> str:
-        return f"IndexSum({printer._print(self.body)}, ({printer._print(self.index)}, {printer._print(self.size)}))"
 
 
 class Within(sp.Function):

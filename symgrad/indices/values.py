@@ -99,18 +99,21 @@ BALLS = Ring(
 )
 
 
-def evaluate(body: Any, values: Mapping[str, Any], at: Mapping[Any, int], ring: Ring = FLOATS) -> Any:
+def evaluate(
+    body: Any, values: Mapping[str, Any], at: Mapping[Any, int], ring: Ring = FLOATS, *, outside: Any = None
+) -> Any:
     """The value of a body: ``values`` holds nested sequences (or arrays) by name, ``at`` sizes and free indices.
 
-    Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for a name without a
-    value.
+    An entry that an indicator switches off may stand outside its axis; any other there counts as ``outside``, or
+    raises IndexError.  Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for
+    a name without a value.
     """
-    return _Evaluation(values, ring).of(sp.sympify(body), dict(at))
+    return _Evaluation(values, ring, outside).of(sp.sympify(body), dict(at))
 
 
 class _Evaluation:
-    def __init__(self, values: Mapping[str, Any], ring: Ring) -> None:
-        self.values, self.ring = values, ring
+    def __init__(self, values: Mapping[str, Any], ring: Ring, outside: Any) -> None:
+        self.values, self.ring, self.outside = values, ring, outside
         self.seen: dict[Any, Any] = {}
         self.free: dict[Any, frozenset[Any]] = {}
 
@@ -132,23 +135,21 @@ class _Evaluation:
             case sp.Indexed():
                 value = self.values[str(e.base.label)]
                 for i in e.indices:
-                    value = value[self.integer(i, at)]
+                    place = self.integer(i, at)
+                    if not 0 <= place < len(value):
+                        return self._out_of(e, i, place)
+                    value = value[place]
                 return value
             case IndexSum():
                 return _sum(self.of(e.body, at | {e.index: v}) for v in range(self.integer(e.size, at)))(number)
             case Inverse() | Det() | LogDet():
                 return self._of_matrix(e, at)
-            case sp.KroneckerDelta():
-                return number(sp.Integer(self.integer(e.args[0], at) == self.integer(e.args[1], at)))
-            case Within():
-                return number(sp.Integer(0 <= self.integer(e.args[0], at) < self.integer(e.args[1], at)))
+            case sp.KroneckerDelta() | Within():
+                return number(sp.Integer(self._mark(e, at)))
             case sp.Add():
                 return _sum(self.of(a, at) for a in e.args)(number)
             case sp.Mul():
-                product = self.of(e.args[0], at)
-                for a in e.args[1:]:
-                    product = product * self.of(a, at)
-                return product
+                return self._product(e, at)
             case sp.Pow() if e.exp.is_Rational and e.base is not sp.E:
                 return self.ring.power(self.of(e.base, at), e.exp)
             case sp.Pow() if e.base is not sp.E and e.exp.is_integer:
@@ -166,6 +167,26 @@ class _Evaluation:
             case sp.NumberSymbol() if e is sp.pi:
                 return 4 * self._call(sp.atan, [number(sp.Integer(1))])
         raise BadFormula(f"{e} has no value")
+
+    def _out_of(self, leaf: Any, index: Any, place: int) -> Any:
+        if self.outside is None:
+            raise IndexError(f"{leaf} stands outside its axis where {index} is {place}")
+        return self.outside
+
+    def _product(self, e: Any, at: dict[Any, int]) -> Any:
+        """Deltas and indicators first: where one is 0, the other factors may stand outside their axes."""
+        marks = [a for a in e.args if isinstance(a, (sp.KroneckerDelta, Within))]
+        others = [a for a in e.args if a not in marks]
+        if any(self._mark(a, at) == 0 for a in marks) or not others:
+            return self.ring.number(sp.Integer(all(self._mark(a, at) for a in marks)))
+        product = self.of(others[0], at)
+        for a in others[1:]:
+            product = product * self.of(a, at)
+        return product
+
+    def _mark(self, e: Any, at: dict[Any, int]) -> int:
+        first, second = (self.integer(a, at) for a in e.args[:2])
+        return int(first == second if isinstance(e, sp.KroneckerDelta) else 0 <= first < second)
 
     def _call(self, head: Any, args: list[Any]) -> Any:
         if head not in self.ring.functions:
