@@ -75,7 +75,7 @@ class _Text(StrPrinter):
     def _print_IndexSum(self, e: IndexSum) -> str:
         i = self._print(e.index)
         where = i if _runs_over_axis(e) else f"{{{i}<{self._print(e.size)}}}"
-        return f"sum_{where} {self.parenthesize(e.body, PRECEDENCE['Mul'], strict=True)}"
+        return f"sum_{where} {_after_sum(self, e.body)}"
 
     def _print_Mul(self, expr: Any) -> str:
         """Sums last: the last of them ends with the product."""
@@ -87,8 +87,8 @@ class _Text(StrPrinter):
         return self._print_factors(expr)
 
     def _print_factors(self, expr: Any) -> str:
-        if not isinstance(expr, sp.Mul):
-            return self.parenthesize(expr, PRECEDENCE["Mul"])
+        if isinstance(expr, IndexSum):
+            return self._print(expr)
         sums = [a for a in expr.args if isinstance(a, IndexSum)]
         top, bottom = sp.fraction(sp.Mul(*(a for a in expr.args if a not in sums)))
         written = [] if top == 1 else [self.parenthesize(top, PRECEDENCE["Mul"], strict=True)]
@@ -140,6 +140,10 @@ def _leaf_name(e: Any) -> str | None:
     return None
 
 
+def _after_sum(printer: Any, body: Any) -> str:
+    return printer._print(body) if isinstance(body, IndexSum) else printer.parenthesize(body, PRECEDENCE["Mul"], True)
+
+
 class _Latex(LatexPrinter):
     """Sums with their limits; entries with subscripts."""
 
@@ -148,7 +152,7 @@ class _Latex(LatexPrinter):
         self.first = first
 
     def _print_IndexSum(self, e: IndexSum) -> str:
-        body = self.parenthesize(e.body, PRECEDENCE["Mul"], strict=True)
+        body = _after_sum(self, e.body)
         last = self._print(e.size - 1 + self.first)
         return f"\\sum_{{{self._print(e.index)}={self.first}}}^{{{last}}} {body}"
 
@@ -162,8 +166,8 @@ class _Latex(LatexPrinter):
         return self._print_factors(expr)
 
     def _print_factors(self, expr: Any) -> str:
-        if not isinstance(expr, sp.Mul):
-            return self.parenthesize(expr, PRECEDENCE["Mul"])
+        if isinstance(expr, IndexSum):
+            return self._print(expr)
         sums = [a for a in expr.args if isinstance(a, IndexSum)]
         rest = sp.Mul(*(a for a in expr.args if a not in sums))
         *inner, last = sums
