@@ -28,13 +28,16 @@ __all__ = ["judge_all_sizes"]
 _MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
 
 
-def judge_all_sizes(problem: Problem, found: Findings, shapes: Shapes) -> AllSizes:
+def judge_all_sizes(
+    problem: Problem, found: Findings, shapes: Shapes, letters: Mapping[str, Sequence[str]] | None = None
+) -> AllSizes:
     """Extend every verdict to all sizes where that can be proved, and say what is known where it cannot.
 
     ``found`` holds the verdicts at the problem's own sizes; they are replaced by what is known of all sizes.
+    ``letters`` are the user's names of indices, by claim.
     """
     _shrink(problem, found, shapes)
-    proved, forms, why = _prove(problem, found, shapes)
+    proved, forms, why = _prove(problem, found, shapes, letters or {})
     for name, for_all in proved.items():
         verdict = found.verdicts[name]
         proofs, domain = (verdict.proofs, verdict.domain) if isinstance(verdict, Proved) else ((), ())
@@ -48,7 +51,7 @@ def judge_all_sizes(problem: Problem, found: Findings, shapes: Shapes) -> AllSiz
 
 
 def _prove(
-    problem: Problem, found: Findings, shapes: Shapes
+    problem: Problem, found: Findings, shapes: Shapes, letters: Mapping[str, Sequence[str]]
 ) -> tuple[dict[str, ForAll], dict[str, IndexForm], dict[str, str]]:
     """A proof for all sizes of each claim that has one, every exact derivative that could be read, and why there is no
     proof for the others.
@@ -70,12 +73,14 @@ def _prove(
             why = {p.name: error.what for p in pairs} | why
             continue
         for name, reading in readings.items():
-            forms.setdefault(name, IndexForm(reading.exact, reading.factors, reading.upstream))
+            form = IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters.get(name, ())))
+            forms.setdefault(name, form)
             if name not in right:
                 continue
             result = _proved(problem, shapes, sizes, name, reading)
             if isinstance(result, ForAll):
                 proved[name] = result
+                forms[name] = replace(form, bodies=(reading.hand, reading.exact))
             else:
                 why[name] = result
     return proved, forms, why

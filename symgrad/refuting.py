@@ -111,6 +111,8 @@ def decimal(x: Any, digits: int) -> str:
     if hasattr(x, "imag") and type(x).__name__ == "acb":
         sign = "-" if x.imag < 0 else "+"
         return f"{decimal(x.real, digits)} {sign} {decimal(abs(x.imag), digits)}i"
+    if x.contains(0):
+        return "0"  # no digit is certain
     text = x.mid().str(digits, radius=False)
     if "." in text and "e" not in text:
         text = text.rstrip("0").rstrip(".")

@@ -18,7 +18,7 @@ from symgrad.errors import BadInput, WrongShape
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 
-__all__ = ["Shapes", "declared_shapes", "entries_named", "named_in", "named_shapes", "with_shapes"]
+__all__ = ["Shapes", "declared_shapes", "entries_named", "letters_of", "named_in", "named_shapes", "with_shapes"]
 
 Shape = tuple[int | str, ...]
 _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
@@ -119,7 +119,7 @@ def declared_shapes(*formulas: Formula) -> dict[str, Shape]:
             case _:
                 parts = {}
         found = {**parts, **found}
-    return found
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))  # the names in the order of a matrix's axes
 
 
 def named_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
@@ -159,6 +159,12 @@ def entries_named(hand: Any, wrt: Any) -> tuple[Any, Any]:
     if isinstance(hand, Mapping) and any(isinstance(key, sp.Indexed) for key in hand):
         hand = dict(_entry_named(key, formula) for key, formula in hand.items())
     return hand, wrt
+
+
+def letters_of(hand: Any) -> dict[str, tuple[str, ...]]:
+    """The names of the free indices of hand formulas that are given by entry."""
+    parts = hand.items() if isinstance(hand, Mapping) else ()
+    return {name: tuple(map(str, f.variables)) for name, f in parts if isinstance(f, sp.Lambda)}
 
 
 def _entry_named(key: Any, formula: Any) -> tuple[Any, Any]:

@@ -87,11 +87,13 @@ class ForAll:
 @dataclass(frozen=True, eq=False)
 class IndexForm:
     """A derivative in index notation: the entry at the indices of ``factors``, of which the first ``upstream`` are those
-    of the function's own axes."""
+    of the function's own axes; ``bodies`` are ways to write it that are proved equal, ``letters`` how the user names the
+    indices."""
 
-    body: Any
+    bodies: tuple[Any, ...]
     factors: tuple[Any, ...]
     upstream: int = 0
+    letters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -28,7 +28,7 @@ from symgrad.lifting.steps_text import are_steps
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
-from symgrad.shapes import declared_shapes, entries_named, named_in, named_shapes, with_shapes
+from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, with_shapes
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.supposing import suppose
 from symgrad.verdict import Proved
@@ -98,7 +98,7 @@ def verify(
     problem = _problem(model, mine, hand, wrt, at, order, domain, assumed, dtype, points, seed)
     findings = judge(problem)
     suppose(problem, findings)
-    sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes)
+    sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes, letters_of(hand))
     report = replace(_report(problem, findings, formula, claims), sizes=sizes)
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)

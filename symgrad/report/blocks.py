@@ -16,6 +16,7 @@ from symgrad.report.numbers import at_entry, number, own_text, place_of, togethe
 from symgrad.report.page import Answer, Block, Code, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proofs import conditions, in_brief
 from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.sizes import at_sizes, evidence, scope, size_blocks
 from symgrad.report.words import counted, listed, plural, sentence
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
 
@@ -43,6 +44,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
             yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
+        yield from (Paragraph(f"{c.name}: {evidence(report.sizes, c)}") for c in right if _open_sizes(report, c))
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     if report.instabilities:
@@ -57,6 +59,10 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Footer(_footer(report))
     if full:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
+
+
+def _open_sizes(report: Report, claim: Claim) -> bool:
+    return report.sizes is not None and not (isinstance(claim.verdict, Proved) and claim.verdict.for_all is not None)
 
 
 # ------------------------------------------------------------------------------------------------ the answer
@@ -81,7 +87,7 @@ def _answer(report: Report) -> str:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
         return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     one = len(proved) == 1
-    return f"Right, and proved: {_yours(report, proved)} {'is the derivative' if one else 'are the derivatives'}."
+    return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {'is the derivative' if one else 'are the derivatives'}."
 
 
 def _yours(report: Report, claims: Sequence[Claim]) -> str:
@@ -153,6 +159,7 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
             yield Paragraph(_agrees(agrees, full))
         case Proved() as proved:
             yield from _proof(claim, proved, full)
+    yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
     if claim.rounding is not None:
@@ -183,7 +190,8 @@ def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
             rows.append(("autograd", number(at_entry(claim.autograd_value, witness.entry))))
         where = _own_point(report, witness.entry)
     else:
-        where = f"At {witness_text(witness.point, report.point, claim.name, witness.entry)}{_in_entry(witness.entry)}:"
+        sizes = f"{at_sizes(witness.sizes)}: " if witness.sizes else ""
+        where = f"At {sizes}{witness_text(witness.point, report.point, claim.name, witness.entry)}{_in_entry(witness.entry)}:"
     yield Values(where, tuple(rows))
     if witness.reason == "undefined":
         yield Paragraph("There the derivative has a value, and yours has none.")
@@ -238,7 +246,10 @@ def _agrees(verdict: Agrees, full: bool) -> str:
 
 
 def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
-    yield Paragraph(in_brief(verdict.proofs, claim.exact))
+    if verdict.for_all is not None and not full:
+        return  # the proof for all sizes is told, and it is the stronger one
+    if verdict.proofs:
+        yield Paragraph(in_brief(verdict.proofs, claim.exact))
     if full:
         yield Items(tuple(conditions(verdict.proofs, claim.exact)))
         for proof in verdict.proofs:

@@ -164,6 +164,10 @@ class Report:
             plain["claims"][name]["kind"] = claim.kind
             plain["claims"][name].pop("exact")
             plain["claims"][name].pop("hand")
+        if self.sizes is not None:
+            from symgrad.report.sizes import plain_sizes
+
+            plain_sizes(self, plain)
         return plain
 
     def to_json(self, *, indent: int | None = 2) -> str:
