@@ -141,7 +141,11 @@ def _leaf_name(e: Any) -> str | None:
 
 
 def _after_sum(printer: Any, body: Any) -> str:
-    return printer._print(body) if isinstance(body, IndexSum) else printer.parenthesize(body, PRECEDENCE["Mul"], True)
+    return (
+        printer._print(body)
+        if isinstance(body, IndexSum)
+        else printer.parenthesize(body, PRECEDENCE["Mul"], strict=True)
+    )
 
 
 class _Latex(LatexPrinter):

@@ -1,4 +1,4 @@
-"""A body at given sizes and values, in any ring; and the smallest sizes at which two bodies differ.
+"""A body at given sizes and values, in any ring.
 
 >>> import sympy as sp
 >>> from symgrad.indices.terms import IndexSum, tensor
@@ -9,25 +9,21 @@
 
 from __future__ import annotations
 
-import itertools
 import math
-import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import eq, ge, gt, le, lt, methodcaller, ne
 from typing import Any
 
 import sympy as sp
-from flint import arb, ctx, fmpq
+from flint import arb, fmpq
 
 from symgrad.errors import BadFormula
-from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.indices.heads import EXP, RELU, STEP
 from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.terms import Array, IndexSum, Within
 
-__all__ = ["BALLS", "FLOATS", "Ring", "Witness", "evaluate", "refute"]
-
-BITS = 128
+__all__ = ["BALLS", "FLOATS", "Ring", "evaluate", "evaluate_all"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,42 +55,51 @@ def _ball_step(b: arb) -> arb:
     return (1 + _ball_sign(b)) / 2
 
 
+def _float_step(x: float) -> float:
+    return 1.0 if x > 0 else 0.0
+
+
+# head, in floats, the method of a ball
+_FUNCTIONS: tuple[tuple[Any, Any, Any], ...] = (
+    (sp.exp, math.exp, "exp"),
+    (EXP, math.exp, "exp"),
+    (sp.log, math.log, "log"),
+    (sp.sinh, math.sinh, "sinh"),
+    (sp.cosh, math.cosh, "cosh"),
+    (sp.tanh, math.tanh, "tanh"),
+    (sp.sin, math.sin, "sin"),
+    (sp.cos, math.cos, "cos"),
+    (sp.tan, math.tan, "tan"),
+    (sp.asin, math.asin, "asin"),
+    (sp.acos, math.acos, "acos"),
+    (sp.atan, math.atan, "atan"),
+    (sp.asinh, math.asinh, "asinh"),
+    (sp.acosh, math.acosh, "acosh"),
+    (sp.atanh, math.atanh, "atanh"),
+    (sp.erf, math.erf, "erf"),
+    (sp.erfc, math.erfc, "erfc"),
+    (sp.gamma, math.gamma, "gamma"),
+    (sp.loggamma, math.lgamma, "lgamma"),
+    (sp.Abs, abs, "__abs__"),
+    (sp.sign, lambda x: _float_step(x) - _float_step(-x), None),
+    (STEP, _float_step, None),
+    (RELU, lambda x: max(x, 0.0), None),
+)
 FLOATS = Ring(
     float,
     lambda b, e: b ** int(e) if e.q == 1 else b ** float(e),
-    {
-        sp.exp: math.exp,
-        EXP: math.exp,
-        sp.log: math.log,
-        sp.tanh: math.tanh,
-        sp.sinh: math.sinh,
-        sp.cosh: math.cosh,
-        sp.sin: math.sin,
-        sp.cos: math.cos,
-        sp.erf: math.erf,
-        sp.Abs: abs,
-        sp.sign: lambda x: math.copysign(1.0, x) if x else 0.0,
-        STEP: lambda x: 1.0 if x > 0 else 0.0,
-        RELU: lambda x: max(x, 0.0),
-    },
+    {head: f for head, f, _ in _FUNCTIONS},
 )
 BALLS = Ring(
     _ball,
     _ball_power,
-    {
-        sp.exp: lambda x: x.exp(),
-        EXP: lambda x: x.exp(),
-        sp.log: lambda x: x.log(),
-        sp.tanh: lambda x: x.tanh(),
-        sp.sinh: lambda x: x.sinh(),
-        sp.cosh: lambda x: x.cosh(),
-        sp.sin: lambda x: x.sin(),
-        sp.cos: lambda x: x.cos(),
-        sp.erf: lambda x: x.erf(),
-        sp.Abs: abs,
+    {head: methodcaller(name) for head, _, name in _FUNCTIONS if name}
+    | {
         sp.sign: _ball_sign,
         STEP: _ball_step,
         RELU: lambda x: x * _ball_step(x),
+        sp.digamma: methodcaller("digamma"),
+        sp.erfinv: methodcaller("erfinv"),
     },
 )
 
@@ -109,6 +114,19 @@ def evaluate(
     a name without a value.
     """
     return _Evaluation(values, ring, outside).of(sp.sympify(body), dict(at))
+
+
+def evaluate_all(array: Array, values: Mapping[str, Any], at: Mapping[Any, int], ring: Ring = FLOATS) -> Any:
+    """Every entry of an Array, as nested lists; what entries share is calculated once."""
+    work = _Evaluation(values, ring, None)
+
+    def part(axes: tuple[Any, ...], shape: tuple[Any, ...], here: dict[Any, int]) -> Any:
+        if not axes:
+            return work.of(array.body, here)
+        run = range(work.integer(sp.sympify(shape[0]), here))
+        return [part(axes[1:], shape[1:], here | {axes[0]: v}) for v in run]
+
+    return part(array.axes, array.shape, dict(at))
 
 
 class _Evaluation:
@@ -166,6 +184,8 @@ class _Evaluation:
                 return self._call(e.func, [self.of(a, at) for a in e.args])
             case sp.NumberSymbol() if e is sp.pi:
                 return 4 * self._call(sp.atan, [number(sp.Integer(1))])
+            case sp.NumberSymbol() if e is sp.E:
+                return self._call(sp.exp, [number(sp.Integer(1))])
         raise BadFormula(f"{e} has no value")
 
     def _out_of(self, leaf: Any, index: Any, place: int) -> Any:
@@ -194,13 +214,17 @@ class _Evaluation:
         return self.ring.functions[head](*args)
 
     def _holds(self, c: Any, at: dict[Any, int]) -> bool:
-        if c in (True, False):
-            return bool(c)
+        match c:
+            case sp.logic.boolalg.BooleanTrue() | sp.logic.boolalg.BooleanFalse():
+                return bool(c)
+            case sp.And() | sp.Or():
+                return (all if isinstance(c, sp.And) else any)(self._holds(a, at) for a in c.args)
+            case sp.Not():
+                return not self._holds(c.args[0], at)
         difference = c.lhs - c.rhs
-        value = self.integer(difference, at) if difference.is_integer else self.of(difference, at)
-        return bool(
-            c.func(sp.Symbol("v"), 0).subs("v", sp.sympify(value)) if isinstance(value, int) else _compare(c, value)
-        )
+        indices = difference.is_integer and not difference.has(sp.Indexed)
+        value = self.integer(difference, at) if indices else self.of(difference, at)
+        return _COMPARISONS[type(c)](value, 0)
 
     def integer(self, e: Any, at: dict[Any, int]) -> int:
         """An index or a size."""
@@ -226,17 +250,14 @@ class _Evaluation:
         return (minor if (i + j) % 2 == 0 else -minor) / whole
 
 
-def _compare(c: Any, value: Any) -> bool:
-    match c:
-        case sp.Gt():
-            return value > 0
-        case sp.Ge():
-            return value >= 0
-        case sp.Lt():
-            return value < 0
-        case sp.Le():
-            return value <= 0
-    raise BadFormula(f"the condition {c} cannot be evaluated")
+_COMPARISONS: dict[Any, Callable[[Any, Any], bool]] = {
+    sp.StrictGreaterThan: gt,
+    sp.GreaterThan: ge,
+    sp.StrictLessThan: lt,
+    sp.LessThan: le,
+    sp.Eq: eq,
+    sp.Ne: ne,
+}
 
 
 def _sum(values: Iterable[Any]) -> Callable[[Any], Any]:
@@ -258,111 +279,3 @@ def _determinant(rows: Sequence[Sequence[Any]], ring: Ring) -> Any:
         minor = _determinant([r[1:] for q, r in enumerate(rows) if q != p], ring)
         terms.append(row[0] * minor if p % 2 == 0 else -(row[0] * minor))
     return _sum(terms)(ring.number)
-
-
-@dataclass(frozen=True, slots=True)
-class Witness:
-    """Two bodies that differ: the sizes, the place, the values of the leaves (exact), and a ball without zero."""
-
-    sizes: dict[Any, int]
-    index: dict[Any, int]
-    values: dict[str, Any]
-    difference: arb
-
-
-def refute(
-    a: Any,
-    b: Any,
-    *,
-    sizes: Mapping[Any, Any] | None = None,
-    facts: Iterable[Fact] = (),
-    points: int = 4,
-    largest: int = 3,
-    seed: int = 0,
-) -> Witness | None:
-    """The smallest sizes, and a point that meets the facts, where two bodies differ for certain; or None.
-
-    The leaves' values are exact rationals, and a ball around the difference excludes zero.  ``sizes`` says where free
-    indices run.  None is no proof.
-    """
-    if isinstance(a, Array) and isinstance(b, Array):
-        sizes = dict(sizes or {}) | dict(zip(a.axes, a.shape, strict=True))
-        a, b = a.body, b.at(a.axes)
-    draw = random.Random(seed)
-    runs = dict(sizes or {})
-    bodies = sp.sympify(a), sp.sympify(b)
-    bases = {str(e.base.label): e.base for body in bodies for e in _all(body, sp.Indexed)}
-    symbols = set().union(*(body.free_symbols for body in bodies), *(sp.sympify(s).free_symbols for s in runs.values()))
-    symbols |= {s for base in bases.values() for d in base.shape or () for s in d.free_symbols}
-    for base in bases.values():
-        symbols.discard(base.label)
-        symbols.discard(base)
-    lengths = sorted((s for s in symbols if s.is_integer and s.is_positive), key=str)
-    indices = sorted((s for s in symbols if isinstance(s, sp.Symbol) and s.is_integer and not s.is_positive), key=str)
-    for leaf in (e for body in bodies for e in _all(body, sp.Indexed)):
-        for i, size in zip(leaf.indices, leaf.base.shape or (), strict=False):
-            if i in indices:
-                runs.setdefault(i, size)
-    scalars = [s.name for s in symbols if isinstance(s, sp.Symbol) and not s.is_integer and s.name not in bases]
-    choices = sorted(itertools.product(range(1, largest + 1), repeat=len(lengths)), key=lambda c: (sum(c), c))
-    saved = ctx.prec
-    ctx.prec = BITS
-    try:
-        for choice in choices:
-            at = dict(zip(lengths, choice, strict=True))
-            spans = [range(int(sp.sympify(runs[i]).subs(at))) for i in indices]
-            for _ in range(points):
-                values = _point(bases, scalars, at, tuple(facts), draw)
-                for place in itertools.product(*spans):
-                    index = dict(zip(indices, place, strict=True))
-                    x, y = (evaluate(body, values, at | index, BALLS) for body in bodies)
-                    difference = x - y
-                    if difference.is_finite() and not difference.contains(0):
-                        return Witness(at, index, values, difference)
-    except IndexError:
-        return None
-    finally:
-        ctx.prec = saved
-    return None
-
-
-def _all(body: Any, kind: Any) -> list[Any]:
-    return [e for e in sp.preorder_traversal(body) if isinstance(e, kind)]
-
-
-def _point(bases: Any, scalars: list[str], at: Any, facts: tuple[Fact, ...], draw: random.Random) -> dict[str, Any]:
-    positive = {f.name for f in facts if isinstance(f, Positive)}
-    values: dict[str, Any] = {}
-    for name, base in sorted(bases.items()):
-        shape = [int(d.subs(at)) for d in base.shape]
-        sure = name in positive or bool(base.is_positive)
-        fractions = _filled(shape, lambda sure=sure: fmpq(draw.randint(1 if sure else -24, 24), 16))
-        for fact in facts:
-            if fact.name != name:
-                continue
-            if isinstance(fact, Symmetric):
-                fractions = [[fractions[min(i, j)][max(i, j)] for j in range(shape[0])] for i in range(shape[0])]
-            elif isinstance(fact, SumsTo):
-                fractions = _summing(fractions, fact.axis, fmpq(sp.Rational(fact.value).p, sp.Rational(fact.value).q))
-        values[name] = _mapped(fractions, arb)
-    for name in scalars:
-        values[name] = arb(fmpq(draw.randint(1 if name in positive else -24, 24), 16))
-    return values
-
-
-def _filled(shape: Sequence[int], make: Callable[[], Any]) -> Any:
-    return [_filled(shape[1:], make) for _ in range(shape[0])] if shape else make()
-
-
-def _mapped(nested: Any, f: Callable[[Any], Any]) -> Any:
-    return [_mapped(v, f) for v in nested] if isinstance(nested, list) else f(nested)
-
-
-def _summing(nested: Any, axis: int, value: Any) -> Any:
-    """The same numbers, with the last along the axis changed so that they sum to ``value``."""
-    if axis:
-        return [_summing(v, axis - 1, value) for v in nested]
-    if not isinstance(nested[0], list):
-        return [*nested[:-1], value - sum(nested[:-1], fmpq(0))]
-    columns = [_summing([row[k] for row in nested], 0, value) for k in range(len(nested[0]))]
-    return [[column[p] for column in columns] for p in range(len(nested))]
