@@ -31,18 +31,26 @@ Parts = dict[Deltas, Any]
 
 
 def differentiate(body: Any, leaf: Any) -> Any:
-    """d body / d leaf, where ``leaf`` is an entry ``U[K, N]`` at indices free in neither, or a scalar Symbol.
+    """d body / d leaf, where ``leaf`` is an entry ``U[K, N]`` or a scalar Symbol.
 
-    The result is exact for all sizes.  The target's indices are taken to lie within its axes.  Raises
-    `symgrad.errors.BadFormula` where a leaf stands at an index that cannot be solved for (``x[2*i]``), or a bound
-    depends on the leaf.
+    The result is exact for all sizes.  The target's indices are any index values, taken to lie within its axes; where a
+    sum in the body has the same name for its own index, they are not mixed up.  Raises `symgrad.errors.BadFormula`
+    where the leaf stands at an index that cannot be solved for (``x[2*i]``).
+
+    >>> n = sp.Symbol("n", integer=True, positive=True)
+    >>> k = sp.Symbol("k", integer=True)
+    >>> x = sp.IndexedBase("x", shape=(n,), real=True)
+    >>> differentiate(IndexSum(x[k] ** 2, k, n), x[k])
+    2*x[k]
     """
     body = sp.sympify(body)
     if isinstance(leaf, sp.Symbol):
         return _Derivative(leaf, (), ()).of(body).get((), sp.S.Zero)
     shape = tuple(leaf.base.shape) if leaf.base.shape is not None else (None,) * len(leaf.indices)
-    parts = _Derivative(leaf.base, tuple(leaf.indices), shape).of(body)
-    return sp.Add(*(sp.Mul(c, *(sp.KroneckerDelta(a, b) for a, b in deltas)) for deltas, c in parts.items()))
+    target = tuple(fresh("K") for _ in leaf.indices)
+    parts = _Derivative(leaf.base, target, shape).of(body)
+    whole = sp.Add(*(sp.Mul(c, *(sp.KroneckerDelta(a, b) for a, b in deltas)) for deltas, c in parts.items()))
+    return rename(whole, dict(zip(target, leaf.indices, strict=True)))
 
 
 def gradient(body: Any, base: Any) -> Array:

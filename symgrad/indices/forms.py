@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -16,7 +16,8 @@ from symgrad.indices.functions import Functions
 from symgrad.indices.heads import EXP
 from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly
-from symgrad.indices.terms import Binder, IndexSum, Within, fresh, rename
+from symgrad.indices.ranges import free_ranges
+from symgrad.indices.terms import IndexSum, Within, fresh, rename
 
 __all__ = ["Condition", "Forms", "Instance"]
 
@@ -78,13 +79,10 @@ class Forms(Functions):
         """Where free indices run: as told, else over the one axis of leaves that they stand in."""
         for index, size in sizes.items():
             self.ranges[index] = self.read(size)
-        seen: dict[Any, set[Poly]] = {}
-        for body in bodies:
-            for leaf, bound in _leaves(body, frozenset()):
-                for i, size in zip(leaf.indices, leaf.base.shape or (), strict=False):
-                    if isinstance(i, sp.Symbol) and i not in bound and i not in sizes:
-                        seen.setdefault(i, set()).add(self.read(size))
-        self.ranges.update({i: axes.pop() for i, axes in seen.items() if len(axes) == 1})
+        for index, axes in free_ranges(bodies).items():
+            spans = {self.read(size) for size in axes}
+            if index not in sizes and len(spans) == 1:
+                self.ranges[index] = spans.pop()
 
     def read(self, e: Any) -> Poly:
         e = sp.sympify(e)
@@ -308,22 +306,3 @@ def _bound_name(number: int) -> Any:
 
 def _size(e: Any) -> int:
     return len(e.args)
-
-
-def _leaves(e: Any, bound: frozenset[Any]) -> Iterator[tuple[Any, frozenset[Any]]]:
-    """The leaves of a body, with the indices that are bound around them; not those that an indicator may switch off."""
-    seen: set[Any] = set()
-    waiting = [(e, bound)]
-    while waiting:
-        part, around = waiting.pop()
-        if (part, around) in seen:
-            continue
-        seen.add((part, around))
-        if isinstance(part, sp.Indexed):
-            yield part, around
-            waiting += [(i, around) for i in part.indices]
-        elif isinstance(part, Binder):
-            waiting.append((part.body, around | set(part.bound)))
-            waiting += [(a, around) for a in part.outside]
-        elif not isinstance(part, (sp.IndexedBase, sp.Piecewise)) and not any(isinstance(a, Within) for a in part.args):
-            waiting += [(a, around) for a in part.args if isinstance(a, sp.Basic)]

@@ -20,6 +20,7 @@ import sympy as sp
 from flint import arb, ctx, fmpq
 
 from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
+from symgrad.indices.ranges import free_ranges
 from symgrad.indices.terms import Array
 from symgrad.indices.values import BALLS, evaluate
 
@@ -107,10 +108,8 @@ class _Names:
         free -= {part for base in bases.values() for part in (base, base.label)}
         symbols = sorted((s for s in free if isinstance(s, sp.Symbol)), key=str)
         indices = [s for s in symbols if s.is_integer and not s.is_positive]
-        for leaf in leaves:
-            for i, size in zip(leaf.indices, leaf.base.shape or (), strict=False):
-                if i in indices:
-                    runs.setdefault(i, size)
+        for index, axes in free_ranges(bodies).items():
+            runs.setdefault(index, sp.Min(*axes))
         sizes = [s for s in symbols if s.is_integer and s.is_positive]
         return cls(bases, sizes, indices, [s for s in symbols if not s.is_integer], runs)
 

@@ -115,6 +115,9 @@ class Binder(sp.Expr):
     def doit(self, **_: Any) -> Any:
         return self
 
+    def _sympystr(self, printer: Any) -> str:
+        return f"{type(self).__name__}({', '.join(map(printer._print, self.args))})"
+
 
 class IndexSum(Binder):
     """The sum of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1.  Sums of several indices are nested."""
