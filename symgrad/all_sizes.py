@@ -75,45 +75,57 @@ def _prove(
         for name, reading in readings.items():
             form = IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters.get(name, ())))
             forms.setdefault(name, form)
-            if name not in right:
-                continue
-            result = _proved(problem, shapes, sizes, name, reading)
+        results = _proved(problem, shapes, sizes, {n: r for n, r in readings.items() if n in right})
+        for name, result in results.items():
             if isinstance(result, ForAll):
                 proved[name] = result
-                forms[name] = replace(form, bodies=(reading.hand, reading.exact))
+                forms[name] = replace(forms[name], bodies=(readings[name].hand, *forms[name].bodies))
             else:
                 why[name] = result
     return proved, forms, why
 
 
-def _proved(problem: Problem, shapes: Shapes, sizes: Sizes, name: str, reading: Reading) -> ForAll | str:
-    """The proof of one claim for all sizes, or why there is none."""
-    if reading.hand is None:
-        return "" if reading.why is None else reading.why.what
-    ranges = {f.index: f.size for f in reading.factors}
-    proof = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=problem.inputs.facts)
-    if proof is None:
-        return "no chain of rules was found that holds for all sizes."
-    least = _least(problem, shapes, name, reading)
-    if least is None:
-        return "the formula that was read does not give what the code computes at other sizes."
-    return ForAll(shapes.names, least, dict(sizes.met), str(sizes), proof, tuple(map(str, proof.facts)))
+def _proved(problem: Problem, shapes: Shapes, sizes: Sizes, readings: Mapping[str, Reading]) -> dict[str, ForAll | str]:
+    """The proof of each claim for all sizes, or why there is none."""
+    out: dict[str, ForAll | str] = {}
+    proofs = {}
+    for name, reading in readings.items():
+        if reading.hand is None:
+            out[name] = "" if reading.why is None else reading.why.what
+            continue
+        ranges = {f.index: f.size for f in reading.factors}
+        proofs[name] = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=problem.inputs.facts)
+        if proofs[name] is None:
+            out[name] = "no chain of rules was found that holds for all sizes."
+    sure = {n: readings[n] for n, proof in proofs.items() if proof is not None}
+    for name, least in _least(problem, shapes, sure).items():
+        if least is None:
+            out[name] = "the formula that was read does not give what the code computes at other sizes."
+            continue
+        proof = proofs[name]
+        facts = tuple(map(str, proof.facts))
+        out[name] = ForAll(shapes.names, least, readings[name].literals, str(sizes), proof, facts)
+    return out
 
 
-def _least(problem: Problem, shapes: Shapes, name: str, reading: Reading) -> int | None:
-    """The least size at which the reading gives what the code computes: 1, or 2 where one is not like the others.
+def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) -> dict[str, int | None]:
+    """The least size at which each reading gives what the code computes: 1, or 2 where one is not like the others.
 
-    None where the reading fails at the problem's own sizes, which it was not read at (unless they are all fixed), or
+    None where a reading fails at the problem's own sizes, which it was not read at (unless they are all fixed), or
     where two sizes are the same number.
     """
     own = shapes.own()
-    equal = [{**own, **dict.fromkeys(shapes.free, 2)}] if len(shapes.free) > 1 else []
-    if not all(gives(problem, shapes, name, reading, s) for s in (own, *equal)):
-        return None
+    ordinary = [own] + ([{**own, **dict.fromkeys(shapes.free, 2)}] if len(shapes.free) > 1 else [])
     ones = [{**own, n: 1} for n in shapes.free]
     if len(ones) > 1:
         ones.append({**own, **dict.fromkeys(shapes.free, 1)})
-    return 1 if all(gives(problem, shapes, name, reading, s) for s in ones) else 2
+    alive, small = set(readings), set(readings)
+    for k, sizes in enumerate([*ordinary, *ones]):
+        good = gives(problem, shapes, {n: readings[n] for n in alive}, sizes) if alive else frozenset()
+        if k < len(ordinary):
+            alive &= good
+        small &= good
+    return {n: (1 if n in small else 2) if n in alive else None for n in readings}
 
 
 # ------------------------------------------------------------------------------------------------ looking

@@ -6,9 +6,8 @@ the sizes; what they say for all sizes is read by `symgrad.indices.reading`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,8 +22,8 @@ from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
 from symgrad.indices.reading import Factor, Value, aligned, merged, read
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
-from symgrad.indices.terms import fresh
-from symgrad.indices.values import BALLS, Ring, evaluate
+from symgrad.indices.terms import Array, fresh
+from symgrad.indices.values import BALLS, Ring, evaluate_all
 from symgrad.looking import Problem
 from symgrad.ops.scalars import OPS, X
 from symgrad.program import Program, interpret
@@ -49,6 +48,7 @@ class Reading:
     factors: tuple[Factor, ...]
     upstream: int = 0  # how many of these are of the function's own axes
     why: Unread | None = None
+    literals: Mapping[str, int] = field(default_factory=dict)  # the numbers that were read as sizes
 
 
 def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Problem:
@@ -78,10 +78,11 @@ def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence
     of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
     found = {}
     for p in pairs:
+        sizes.met.clear()
         exact, upstream = _read_exact(programs, sizes, of, p.name)
         try:
             (hand,) = _read(programs, sizes, of, [f"hand.{p.name}"]) if p.hand is not None else (None,)
-            found[p.name] = replace(_paired(hand, exact), upstream=upstream)
+            found[p.name] = replace(_paired(hand, exact), upstream=upstream, literals=dict(sizes.met))
         except Unread as error:
             found[p.name] = replace(_paired(None, exact), upstream=upstream, why=error)
     return found
@@ -178,34 +179,37 @@ def _unit(value: Value) -> tuple[Value, tuple[Factor, ...]]:
 # ------------------------------------------------------------------------------------------------ held to the code
 
 
-def gives(problem: Problem, shapes: Shapes, name: str, reading: Reading, sizes: Mapping[str, int]) -> bool:
-    """Whether both sides of a reading, at these sizes, are what a fresh run computes, in balls."""
+def gives(
+    problem: Problem, shapes: Shapes, readings: Mapping[str, Reading], sizes: Mapping[str, int]
+) -> frozenset[str]:
+    """The readings of which both sides, at these sizes, are what a fresh run computes, in balls at one point."""
     try:
         there = problem if sizes == shapes.own() else resized(problem, shapes, sizes)
         runs = there.first if there.first is not None else there.runs(there.inputs.point)
         branch = branch_of(*runs, there.wrt, there.order)
     except SymgradError:
-        return False
-    pair = next(p for p in branch.pairs if p.name == name)
-    if pair.hand is None:
-        return False
+        return frozenset()
+    pairs = [p for p in branch.pairs if p.name in readings and p.hand is not None]
     point = there.inputs.point
+    good = set()
     with precision(_BITS):
         inputs = {n: binary(point[n]) for n in branch.program.inputs}
-        values = interpret(branch.program, Balls(), inputs, [pair.hand, pair.exact])
-        for step, body in ((pair.hand, reading.hand), (pair.exact, reading.exact)):
-            if not _same(flat(values[step]), _entries(body, reading.factors, inputs, sizes)):
-                return False
-    return True
+        wanted = [i for p in pairs for i in (p.hand, p.exact) if i is not None]
+        values = interpret(branch.program, Balls(), inputs, wanted)
+        for p in pairs:
+            sides = ((p.hand, readings[p.name].hand), (p.exact, readings[p.name].exact))
+            try:
+                if all(_same(flat(values[i]), _entries(e, readings[p.name], inputs, sizes)) for i, e in sides):
+                    good.add(p.name)
+            except (SymgradError, LookupError):  # what has no value in balls is not vouched for
+                continue
+    return frozenset(good)
 
 
-def _entries(body: Any, factors: Sequence[Factor], inputs: Mapping[str, Any], sizes: Mapping[str, int]) -> list[Any]:
+def _entries(body: Any, reading: Reading, inputs: Mapping[str, Any], sizes: Mapping[str, int]) -> np.ndarray:
     lengths = {size_symbol(n): v for n, v in sizes.items()}
-    box = [range(int(f.size.subs(lengths))) for f in factors]
-    return [
-        evaluate(body, inputs, {**lengths, **dict(zip((f.index for f in factors), at, strict=True))}, _RING)
-        for at in itertools.product(*box)
-    ]
+    array = Array(body, tuple(f.index for f in reading.factors), tuple(f.size for f in reading.factors))
+    return flat(np.array(evaluate_all(array, inputs, lengths, _RING), dtype=object))
 
 
 def _same(code: Sequence[Any], formula: Sequence[Any]) -> bool:

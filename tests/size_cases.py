@@ -179,11 +179,11 @@ def cross_entropy_by(slope):
 case(
     MLP,
     model=cross_entropy,
-    hand=cross_entropy_by(lambda O, Y: (softmax(O, 1) - Y) / len(Y)),
+    hand=cross_entropy_by(lambda Z, Y: (softmax(Z, 1) - Y) / len(Y)),
     wrong=[
-        cross_entropy_by(lambda O, Y: softmax(O, 1) - Y),
-        cross_entropy_by(lambda O, Y: (softmax(O, 0) - Y) / len(Y)),
-        cross_entropy_by(lambda O, Y: (Y - softmax(O, 1)) / len(Y)),
+        cross_entropy_by(lambda Z, Y: softmax(Z, 1) - Y),
+        cross_entropy_by(lambda Z, Y: (softmax(Z, 0) - Y) / len(Y)),
+        cross_entropy_by(lambda Z, Y: (Y - softmax(Z, 1)) / len(Y)),
     ],
     assuming="sum(Y, 1) = 1",
 )("MLP, cross-entropy")

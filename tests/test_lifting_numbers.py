@@ -46,11 +46,16 @@ def test_a_decimal_typed_with_six_digits_or_more_is_a_ball_of_half_its_last_digi
     assert radius == unit / 2
 
 
-def test_a_double_that_nobody_typed_and_nobody_knows_is_a_ball_of_half_an_ulp() -> None:
+def test_a_double_that_nobody_typed_and_nobody_knows_is_a_ball_of_two_ulps() -> None:
     value = 0.7390851332151607  # cos(x) = x
     exact, radius = meaning_of(value)
     assert exact == sp.Rational(*value.as_integer_ratio())
-    assert radius == Fraction(math.ulp(value)) / 2
+    assert radius == 2 * Fraction(math.ulp(value))
+
+
+@pytest.mark.parametrize("n", [2, 3, 5, 6, 7, 10, 11, 13])
+def test_a_root_that_was_rounded_twice_is_recognised(n: int) -> None:
+    assert meaning_of(1 / math.sqrt(n)) == (1 / sp.sqrt(n), None)
 
 
 def test_infinities_and_nan_stay_what_they_are() -> None:

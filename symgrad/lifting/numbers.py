@@ -20,6 +20,7 @@ __all__ = ["array_meaning", "meaning_of", "recognise"]
 
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
+_COMPUTED = 2  # ulps that such a float may be off by: it was rounded more than once
 _BIG = 4096  # arrays of more entries are data
 
 
@@ -41,9 +42,8 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
         return sp.Rational(value.numerator, value.denominator), None
     digits, unit = _digits(repr(x))
     if digits >= _FULL:
-        half = Fraction(math.ulp(x)) / 2
         known = recognise(x)
-        return (known, None) if known is not None else (_rational(value), half)
+        return (known, None) if known is not None else (_rational(value), _COMPUTED * Fraction(math.ulp(x)))
     decimal = _rational(Fraction(repr(x)))
     if digits < _TYPED or (value.denominator <= 2**30 and Fraction(repr(x)) == value):
         return decimal, None
@@ -51,10 +51,10 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
 
 
 def recognise(x: float) -> sp.Expr | None:
-    """A simple closed number whose nearest double is ``x``, if there is one: p/q, sqrt(p/q), and those times or over
-    pi or sqrt(pi); logs of small integers.
+    """A simple closed number that ``x`` is the double of, or next to: p/q, sqrt(p/q), and those times or over pi or
+    sqrt(pi); logs of small integers.  ``1/np.sqrt(2)`` is rounded twice, and is not the double nearest to 1/sqrt(2).
 
-    With about 10**5 candidates, the chance that a random double is mistaken for one is below 10**-10.
+    With about 10**5 candidates, the chance that a random double is mistaken for one is below 10**-9.
     """
     sign = -1 if x < 0 else 1
     y = abs(x)
@@ -73,7 +73,7 @@ def recognise(x: float) -> sp.Expr | None:
             if near == 0 or near.numerator > 1000 or abs(float(near) / ratio**root - 1) > 1e-14:
                 continue
             candidate = sp.root(_rational(near), root) * factor
-            if float(sp.N(candidate, 30)) == y:
+            if abs(float(sp.N(candidate, 30)) - y) <= _COMPUTED * math.ulp(y):
                 return sign * candidate
     if abs(x) < 8:
         n = round(math.exp(abs(x)))
