@@ -21,7 +21,7 @@ from symgrad.looking import Findings, Problem, more_looks
 from symgrad.readings import Reading, gives, read_problem, resized
 from symgrad.refuting import simplest, witness_of
 from symgrad.shapes import Shapes
-from symgrad.verdict import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted
+from symgrad.verdict import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 
 __all__ = ["judge_all_sizes"]
 
@@ -194,7 +194,7 @@ def _looked(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: S
     return out
 
 
-def _witness(problem: Problem, seen: Findings, pair: Pair):
+def _witness(problem: Problem, seen: Findings, pair: Pair) -> Witness | None:
     looks = [s for s in (seen.own_look, *(s for _, s in seen.looks)) if not s.ties]
     found = next((w for s in looks if (w := witness_of(s, pair)) is not None and w.reason == "differs"), None)
     return None if found is None else simplest(problem, seen, pair) or found

@@ -81,7 +81,7 @@ def _parsed(text: str, names: Sequence[str], ranks: Mapping[str, int]) -> Fact |
             raise WrongShape(
                 f"{name} has {rank} axes, and the constraint does not say which one is summed.",
                 where=caret(text, match.span(1)),
-                instead=f'Write "sum({name}, 0) = {match[3]}" for the columns, "sum({name}, 1) = {match[3]}" for the rows.',
+                instead=f'Write "sum({name}, 0) = {match[3]}" for columns, "sum({name}, 1) = {match[3]}" for rows.',
             )
         axis = int(match[2] or 0)
         if not -rank <= axis < rank:

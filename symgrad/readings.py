@@ -72,8 +72,8 @@ def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence
         except SymgradError as error:
             raise Unread(f"at other sizes ({', '.join(f'{n} = {v}' for n, v in run.items())}) {error.what}") from None
         assert there.first is not None
-        names = [p.name for p in pairs]
-        programs.append(_joined(*(r.program for r in there.first), names, problem.order, summed))
+        model, hand = (r.program for r in there.first)
+        programs.append(_joined(model, hand, [p.name for p in pairs], problem.order, summed))
     point = problem.inputs.point
     of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
     found = {}
@@ -141,12 +141,12 @@ def _joined(model: Program, hand: Program, names: Sequence[str], order: int, sum
     both = join(model=model, hand=hand)
     b = Builder.on(both)
     (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
-    wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n)) for n in names}
+    wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}
     outputs = {f"hand.{n}": both.outputs[f"hand.{n}"] for n in names}
     if order == 0:
         outputs[f"exact.{names[0]}"] = output
         return b.build(outputs)
-    if any(i is None for i in wrt.values()):
+    if -1 in wrt.values():
         raise Unread("a derivative is asked for by a value that is no input at other sizes.")
     if order == 1 and (not b.shape(output) or summed):
         outputs |= {f"exact.{n}": i for n, i in gradients(b, output, wrt).items()}
@@ -197,6 +197,7 @@ def gives(
         wanted = [i for p in pairs for i in (p.hand, p.exact) if i is not None]
         values = interpret(branch.program, Balls(), inputs, wanted)
         for p in pairs:
+            assert p.hand is not None
             sides = ((p.hand, readings[p.name].hand), (p.exact, readings[p.name].exact))
             try:
                 if all(_same(flat(values[i]), _entries(e, readings[p.name], inputs, sizes)) for i, e in sides):
@@ -212,7 +213,7 @@ def _entries(body: Any, reading: Reading, inputs: Mapping[str, Any], sizes: Mapp
     return flat(np.array(evaluate_all(array, inputs, lengths, _RING), dtype=object))
 
 
-def _same(code: Sequence[Any], formula: Sequence[Any]) -> bool:
+def _same(code: np.ndarray, formula: np.ndarray) -> bool:
     """Whether the balls overlap, entry by entry, and are thin."""
     if len(code) != len(formula):
         return False

@@ -91,7 +91,7 @@ def named_shapes(
         )
     shapes = Shapes(of, tuple(names), values)
     numbers = shapes.at(shapes.own())
-    return shapes, {**asked, **{n: own[n] if n in own else s for n, s in numbers.items()}}
+    return shapes, {**asked, **{n: own.get(n, s) for n, s in numbers.items()}}
 
 
 def _told(at: Mapping[str, Any], found: Mapping[str, Shape]) -> dict[str, Shape]:
@@ -154,7 +154,7 @@ def entries_named(hand: Any, wrt: Any) -> tuple[Any, Any]:
         hand = {wrt: hand}
     if isinstance(wrt, (sp.Basic, list, tuple)):
         several = wrt if isinstance(wrt, (list, tuple)) else [wrt]
-        names = [str(x.base.label) if isinstance(x, sp.Indexed) else x for x in several]
+        names = [label(x) if isinstance(x, sp.Indexed) else x for x in several]
         wrt = names if isinstance(wrt, (list, tuple)) else names[0]
     if isinstance(hand, Mapping) and any(isinstance(key, sp.Indexed) for key in hand):
         hand = dict(_entry_named(key, formula) for key, formula in hand.items())
@@ -167,6 +167,11 @@ def letters_of(hand: Any) -> dict[str, tuple[str, ...]]:
     return {name: tuple(map(str, f.variables)) for name, f in parts if isinstance(f, sp.Lambda)}
 
 
+def label(entry: Any) -> str:
+    """The name of the tensor that an entry is of."""
+    return str(entry.base.label)
+
+
 def _entry_named(key: Any, formula: Any) -> tuple[Any, Any]:
     if not isinstance(key, sp.Indexed):
         return key, formula
@@ -176,7 +181,7 @@ def _entry_named(key: Any, formula: Any) -> tuple[Any, Any]:
             f"a hand formula is for {key}, whose indices are not free.",
             instead="Name the entry by letters of its own: U[k, N].",
         )
-    return str(key.base.label), sp.Lambda(free, formula) if free else formula
+    return label(key), sp.Lambda(free, formula) if free else formula
 
 
 def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[int | str, int | None]:

@@ -37,7 +37,8 @@ def suppose(problem: Problem, found: Findings) -> None:
     for fact in standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})[:_FACTS]:
         for pair in _agreeing(problem, found.own, fact, open_pairs):
             verdict = found.verdicts[pair.name]
-            assert isinstance(verdict, Refuted) and pair.hand is not None
+            assert isinstance(verdict, Refuted)
+            assert pair.hand is not None
             program, place = impose(found.own.program, (fact,))
             goal = (place[pair.hand], place[pair.exact])
             if certificate(program, [goal], seed=problem.seed).equal is True:

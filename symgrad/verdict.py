@@ -86,9 +86,8 @@ class ForAll:
 
 @dataclass(frozen=True, eq=False)
 class IndexForm:
-    """A derivative in index notation: the entry at the indices of ``factors``, of which the first ``upstream`` are those
-    of the function's own axes; ``bodies`` are ways to write it that are proved equal, ``letters`` how the user names the
-    indices."""
+    """A derivative in index notation: the entry at the indices of ``factors``, of which the first ``upstream`` are of
+    the function's own axes; ``bodies`` are ways to write it that are proved equal, ``letters`` the user's indices."""
 
     bodies: tuple[Any, ...]
     factors: tuple[Any, ...]

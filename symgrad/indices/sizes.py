@@ -152,7 +152,7 @@ class Sizes:
         """A number that is the same in every run; one that is a fixed size, its square or its root, may mean it."""
         if not self.literals or not isinstance(value, sp.Expr):
             return value
-        if value.is_Rational:
+        if isinstance(value, sp.Rational):
             return self._constant(int(value.p)) / self._constant(int(value.q)) if value.p > 0 else value
         square = sp.expand(value**2)
         if square.is_Rational and value.is_positive:

@@ -44,7 +44,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
             yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
-        yield from (Paragraph(f"{c.name}: {evidence(report.sizes, c)}") for c in right if _open_sizes(report, c))
+        yield from _open_sizes(report, right)
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     if report.instabilities:
@@ -61,8 +61,11 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
 
 
-def _open_sizes(report: Report, claim: Claim) -> bool:
-    return report.sizes is not None and not (isinstance(claim.verdict, Proved) and claim.verdict.for_all is not None)
+def _open_sizes(report: Report, claims: Sequence[Claim]) -> Iterator[Block]:
+    """What is known of the claims that are not proved for all sizes, where sizes have names."""
+    for claim in claims:
+        if report.sizes is not None and getattr(claim.verdict, "for_all", None) is None:
+            yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
 
 
 # ------------------------------------------------------------------------------------------------ the answer
@@ -87,7 +90,9 @@ def _answer(report: Report) -> str:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
         return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     one = len(proved) == 1
-    return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {'is the derivative' if one else 'are the derivatives'}."
+    where = scope(report, proved)
+    what = "is the derivative" if one else "are the derivatives"
+    return f"Right, and proved{where}: {_yours(report, proved)} {what}."
 
 
 def _yours(report: Report, claims: Sequence[Claim]) -> str:
@@ -191,7 +196,8 @@ def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
         where = _own_point(report, witness.entry)
     else:
         sizes = f"{at_sizes(witness.sizes)}: " if witness.sizes else ""
-        where = f"At {sizes}{witness_text(witness.point, report.point, claim.name, witness.entry)}{_in_entry(witness.entry)}:"
+        place = witness_text(witness.point, report.point, claim.name, witness.entry)
+        where = f"At {sizes}{place}{_in_entry(witness.entry)}:"
     yield Values(where, tuple(rows))
     if witness.reason == "undefined":
         yield Paragraph("There the derivative has a value, and yours has none.")

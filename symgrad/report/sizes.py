@@ -108,7 +108,8 @@ def _matrix(e: Any) -> str:
     """The matrix of an inverse or a determinant, by its name if it is an input."""
     body = e.body
     if isinstance(body, sp.Indexed) and set(body.indices) == set(e.bound):
-        return str(body.base.label)
+        base: Any = body.base
+        return str(base.label)
     return f"the matrix of entries {text(_lettered(body))}"
 
 
