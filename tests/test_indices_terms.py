@@ -134,7 +134,7 @@ def test_text():
     assert text(w[K] - IndexSum(x[i], i, n)) == "-sum_i x[i] + w[K]"
     assert text(IndexSum(x[i + 1], i, n - 1)) == "sum_{i<n - 1} x[i + 1]"
     assert text(Inverse(X[i, j], i, j, n, N, K) * Det(X[i, j], i, j, n)) == "det(X)*inv(X)[N,K]"
-    assert text(RELU(x[i]) * Within(i, j + 1) * sp.KroneckerDelta(i, K)) == "[0 <= i < j + 1]*delta(K,i)*relu(x[i])"
+    assert text(RELU(x[i]) * Within(i, j + 1) * sp.KroneckerDelta(i, K)) == "delta(K,i)*relu(x[i])*[0 <= i < j + 1]"
 
 
 def test_names_of_bound_indices_are_readable_and_apart():

@@ -32,6 +32,7 @@ from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.indices.forms import Condition, Forms
 from symgrad.indices.normal_form import EFFORT
 from symgrad.indices.polynomials import Exhausted
+from symgrad.indices.printing import text
 from symgrad.indices.terms import Array
 
 __all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal"]
@@ -46,7 +47,7 @@ class Link:
     after: Any
 
     def __str__(self) -> str:
-        return f"{self.before} = {self.after}  ({self.rule})"
+        return f"{text(self.before)} = {text(self.after)}  ({self.rule})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class IndexProof:
         return tuple(dict.fromkeys(link.rule for link in self.links))
 
     def __str__(self) -> str:
-        lines = [f"{self.left} = {self.right}", *(f"  {link}" for link in self.links)]
+        lines = [f"{text(self.left)} = {text(self.right)}", *(f"  {link}" for link in self.links)]
         if self.conditions or self.facts:
             lines += ["where", *(f"  {c}" for c in (*self.facts, *self.conditions))]
         return "\n".join(lines)
@@ -133,56 +134,51 @@ def _aligned(a: Any, b: Any, sizes: dict[Any, Any]) -> tuple[Any, Any, dict[Any,
     return sp.sympify(a), sp.sympify(b), sizes
 
 
-def _attempt(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> IndexProof | None:
-    forms = Forms(facts=facts, effort=effort)
+def _attempt(
+    a: Any,
+    b: Any,
+    sizes: Any,
+    facts: tuple[Fact, ...],
+    effort: int,
+    positive: Mapping[Positive, Condition] | None = None,
+) -> IndexProof | None:
+    """One try, under these facts; ``positive`` is what the formula's own logarithms say."""
+    positive = positive or {}
+    forms = Forms(facts=(*facts, *positive), effort=effort)
     try:
         forms.declare((a, b), sizes)
         p, q = forms.read(a), forms.read(b)
-        if p is not q:
-            cleared = vanishes(forms, forms.subtract(p, q))
-            if cleared is None:
-                return _with_logarithms(forms, a, b, sizes, facts, effort)
-        else:
-            cleared = ()
-    except (Exhausted, ZeroDivisionError):
+        cleared = () if p is q else vanishes(forms, forms.subtract(p, q))
+    except (Exhausted, ZeroDivisionError, RecursionError):
         return None
-    shown = forms.write(p), forms.write(q)
-    links = [Link("arithmetic of sums", a, shown[0])]
+    if cleared is None:
+        more = {} if positive else dict(_under_logarithms(forms, a, b, facts))
+        return _attempt(a, b, sizes, facts, effort, more) if more else None
+    links = [Link("arithmetic of sums", a, forms.write(p))]
     for uses in forms.instances.values():
         links += [Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after)) for u in uses]
     links += [Link("multiply by what is not zero", forms.write(z), forms.write(w)) for z, w in cleared]
-    links.append(Link("arithmetic of sums", b, shown[1]))
-    return IndexProof(a, b, tuple(links), tuple(forms.conditions), facts)
+    links.append(Link("arithmetic of sums", b, forms.write(q)))
+    conditions = dict.fromkeys((*positive.values(), *forms.conditions))
+    return IndexProof(a, b, tuple(links), tuple(conditions), facts)
 
 
-def _with_logarithms(
-    forms: Forms, a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int
-) -> IndexProof | None:
-    """Where log x[i] stands under a sum over all i, x is positive wherever the formula is defined."""
+def _under_logarithms(forms: Forms, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:
+    """Where log x[i] stands under a sum over all i, all of x is positive wherever the formula is defined."""
     if any(e.has(sp.Piecewise) for e in (a, b)):
-        return None
-    known = set(facts)
-    more = []
+        return  # a branch that is not taken says nothing
+    free = a.free_symbols | b.free_symbols
     for condition in forms.conditions:
         e = condition.body
         if condition.what != "is positive":
             continue
-        if isinstance(e, sp.Indexed):
-            whole = e.base.shape is not None and all(
-                isinstance(i, sp.Symbol) and i not in a.free_symbols | b.free_symbols and forms.ranges.get(i) is size
-                for i, size in zip(e.indices, forms.shapes[str(e.base.label)], strict=True)
-            )
-            if not whole or len(set(e.indices)) < len(e.indices):
-                continue
-            fact = Positive(str(e.base.label))
-        elif isinstance(e, sp.Symbol):
-            fact = Positive(e.name)
-        else:
-            continue
-        if fact not in known:
-            known.add(fact)
-            more.append(fact)
-    return _attempt(a, b, sizes, facts + tuple(more), effort) if more else None
+        if isinstance(e, sp.Symbol) and Positive(e.name) not in facts:
+            yield Positive(e.name), condition
+        if isinstance(e, sp.Indexed) and e.base.shape is not None and Positive(str(e.base.label)) not in facts:
+            axes = forms.shapes[str(e.base.label)]
+            runs = [i not in free and forms.ranges.get(i) is size for i, size in zip(e.indices, axes, strict=True)]
+            if all(runs) and len(set(e.indices)) == len(e.indices):
+                yield Positive(str(e.base.label)), condition
 
 
 def _standard(*bodies: Any) -> Iterator[Fact]:

@@ -16,6 +16,7 @@ from symgrad.indices.functions import Functions
 from symgrad.indices.heads import EXP
 from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly
+from symgrad.indices.printing import text
 from symgrad.indices.ranges import free_ranges
 from symgrad.indices.terms import IndexSum, Within, fresh, rename
 
@@ -33,7 +34,7 @@ class Condition:
     body: Any
 
     def __str__(self) -> str:
-        return f"{self.body} {self.what}"
+        return f"{text(self.body)} {self.what}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,7 +110,7 @@ class Functions(Sums):
     def _logarithm_of_sum(self, p: Poly) -> Poly:
         content, common = self.content(p, every=False)
         if common:
-            inverse = self.poly({self.mono({a: -e for a, e in common.items()}): fmpq(1)})
+            inverse = self.product({a: -e for a, e in common.items()})
             return self.add((self.logarithm(self.product(common)), self.logarithm(self.multiply(p, inverse))))
         rest = self.opaque(sp.log, self.scale(p, 1 / content))
         return self.add((self._logarithm_of_number(content), rest))
@@ -148,7 +148,7 @@ class Functions(Sums):
         """The matrix, and a factor of all its entries that depends on neither index."""
         content, common = self.content(body, every=True)
         common = {a: e for a, e in common.items() if not a.free & {row, column}}
-        inverse = self.poly({self.mono({a: -e for a, e in common.items()}): 1 / content})
+        inverse = self.scale(self.product({a: -e for a, e in common.items()}), 1 / content)
         return self.multiply(body, inverse), self.product(common), content
 
     def _simple_inverse(self, body: Poly, row: Name, column: Name, size: Poly, i: Any, j: Any) -> Poly | None:

@@ -42,13 +42,13 @@ class Indicators(Products):
         opposite = self.subtract(self.scale(p, fmpq(-1)), self.one)
         if self.never_negative(opposite):
             return self.zero
-        lead = self.head(p)
-        if lead is not None and p.terms[lead] < 0:  # not where names alone would decide: a complement is no mere sign
-            return self.subtract(self.one, self.indicator(opposite))
         shift = p.terms.get(self.unit, fmpq(0))
+        q = self.subtract(p, self.constant(shift))
+        lead = self.head(q)
+        if lead is not None and q.terms[lead] < 0:  # not where names alone would decide: a complement is no mere sign
+            return self.subtract(self.one, self.indicator(opposite))
         if shift == 0 or shift.q != 1 or abs(shift) > 4:
             return self.single(self.atom("nonneg", p))
-        q = self.subtract(p, self.constant(shift))
         steps = range(1, int(shift) + 1) if shift > 0 else range(0, int(shift), -1)
         edge = self.add(self.delta_of(self.add((q, self.constant(t)))) for t in steps)
         return self.add((self.single(self.atom("nonneg", q)), self.scale(edge, fmpq(1 if shift > 0 else -1))))

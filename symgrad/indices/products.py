@@ -46,9 +46,6 @@ class Products(Labelling):
         total: dict[Mono, Any] = {}
         for m, c in p.terms.items():
             for n, d in q.terms.items():
-                if not n.powers or not m.powers:
-                    total[mn] = total.get(mn := m if m.powers else n, 0) + c * d
-                    continue
                 for r, f in self.product(_merged(dict(m.powers), n)).terms.items():
                     total[r] = total.get(r, 0) + c * d * f
         self.spend(len(p.terms) * len(q.terms))
@@ -115,9 +112,9 @@ class Products(Labelling):
         return result
 
     def solve(self, delta: Atom, names: Any) -> tuple[Name, Poly] | None:
-        """One of these index names, and its value where the delta is 1."""
+        """One of these index names (one of unknown range, if there is one), and its value where the delta is 1."""
         difference: Poly = delta.data[0]
-        for name in sorted(names, key=lambda s: (isinstance(s, int), str(s)), reverse=True):
+        for name in sorted(names, key=lambda s: (s not in self.ranges, isinstance(s, int), str(s)), reverse=True):
             if not is_index(name):
                 continue
             m = self.mono({self.atom("sym", name): 1})
@@ -255,7 +252,7 @@ class Products(Labelling):
         """Content first: the rational content, and the common atoms (for a root, those that are positive)."""
         content, common = self.content(p, every=isinstance(e, int))
         if common:
-            inverse = self.poly({self.mono({a: whole(-f) for a, f in common.items()}): fmpq(1)})
+            inverse = self.product({a: whole(-f) for a, f in common.items()})
             return self.multiply(
                 self.product({a: whole(f * e) for a, f in common.items()}), self.power(self.multiply(p, inverse), e)
             )
@@ -334,7 +331,7 @@ class Products(Labelling):
             return out
         content, common = self.content(p, every=True)
         if common:
-            inverse = self.poly({self.mono({a: whole(-f) for a, f in common.items()}): fmpq(1)})
+            inverse = self.product({a: whole(-f) for a, f in common.items()})
             return self.multiply(self.sign(self.product(common)), self.sign(self.multiply(p, inverse)))
         p = self.scale(p, 1 / content)
         if p.terms[self.leading(p)] < 0:

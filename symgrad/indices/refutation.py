@@ -65,7 +65,8 @@ def refute(
     try:
         for choice in sorted(choices, key=lambda c: (sum(c), c)):
             at = dict(zip(names.sizes, choice, strict=True))
-            spans = [range(int(sp.sympify(names.runs[i]).subs(at))) for i in names.indices]
+            widest = max(choice, default=1) + 1  # for an index that stands in no axis
+            spans = [range(int(sp.sympify(names.runs.get(i, widest)).subs(at))) for i in names.indices]
             for _ in range(points):
                 exact = _point(names, at, tuple(facts), draw)
                 values = {name: _mapped(v, arb) for name, v in exact.items()}

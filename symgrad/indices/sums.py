@@ -54,6 +54,7 @@ class Sums(Indicators):
         for rule, step in (
             ("contract a delta", self._without_delta),
             (None, self._simplified),
+            ("count the places of an index", self._counted),
             ("use a fact", self._with_facts),
             ("a matrix times its inverse", self._with_inverses),
             ("cancel a denominator", self._without_denominators),
@@ -154,6 +155,24 @@ class Sums(Indicators):
         p = self.product(powers)
         only = p.only
         return None if only and only[1] == 1 and only[0] is self.mono(powers) else self._again(bound, p)
+
+    def _counted(self, bound: Bound, powers: Powers) -> Poly | None:
+        """The sum over i of [i >= e] is size - e, and of [i <= e] it is e + 1, where e is in the range."""
+        for a in powers:
+            for i in a.free & bound.keys() if a.kind == "nonneg" else ():
+                if any(i in b.free for b in powers if b is not a) or any(i in s.free for s in bound.values()):
+                    continue
+                p, size = a.data[0], bound[i]
+                c = p.terms.get(self.mono({self.atom("sym", i): 1}), 0)
+                rest = self.subtract(p, self.scale(self.symbol(i), c))
+                if c not in (1, -1) or i in rest.free:
+                    continue
+                count = self.add((size, rest)) if c == 1 else self.add((rest, self.one))
+                if self.never_negative(count) and self.never_negative(self.subtract(size, count)):
+                    left = {j: s for j, s in bound.items() if j != i}
+                    factors = self.product({b: f for b, f in powers.items() if b is not a})
+                    return self._again(left, self.multiply(count, factors))
+        return None
 
     def _with_facts(self, bound: Bound, powers: Powers) -> Poly | None:
         for fact in self.sums_to:
