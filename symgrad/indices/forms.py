@@ -57,6 +57,7 @@ class Forms(Functions):
         self.bases: dict[str, Any] = {}
         self._read: dict[Any, Poly] = {}
         self._aliases: dict[Any, Any] = {}
+        self._free: set[Any] = set()
         for fact in facts:
             match fact:
                 case SumsTo():
@@ -78,6 +79,8 @@ class Forms(Functions):
 
     def declare(self, bodies: Iterable[Any], sizes: Mapping[Any, Any]) -> None:
         """Where free indices run: as told, else over the one axis of leaves that they stand in."""
+        bodies = tuple(bodies)
+        self._free = set().union(*(sp.sympify(e).free_symbols for e in bodies))
         for index, size in sizes.items():
             self.ranges[index] = self.read(size)
         for index, axes in free_ranges(bodies).items():
@@ -173,7 +176,7 @@ class Forms(Functions):
         if isinstance(e, sp.log):
             self.require("is positive", e.args[0], args[0])
         p = self.apply(e.func, *args)
-        if any(a.kind == "sgn" for m in p.terms for a, _ in m.powers):
+        if isinstance(e, sp.DiracDelta) or any(a.kind == "sgn" for m in p.terms for a, _ in m.powers):
             self.require("is not zero", e.args[0], args[0])
         return p
 
@@ -219,8 +222,8 @@ class Forms(Functions):
         raise BadFormula(f"the condition {c} has no reading in index notation")
 
     def _bound(self, index: Any, size: Poly, body: Any) -> tuple[Any, Any]:
-        """A bound index and its body; the index has another name where the same one runs over another range."""
-        if self.ranges.get(index, size) is size and not index.is_positive:
+        """A bound index and its body; under another name where the same one is free, or runs over another range."""
+        if self.ranges.get(index, size) is size and index not in self._free and not index.is_positive:
             self.ranges[index] = size
             return index, body
         alias = self._aliases.get((index, size))

@@ -111,7 +111,8 @@ class Functions(Sums):
         content, common = self.content(p, every=False)
         if common:
             inverse = self.product({a: -e for a, e in common.items()})
-            return self.add((self.logarithm(self.product(common)), self.logarithm(self.multiply(p, inverse))))
+            logs = (self._logarithm_of_power(a, e) for a, e in common.items())
+            return self.add((self.logarithm(self.multiply(p, inverse)), *logs))
         rest = self.opaque(sp.log, self.scale(p, 1 / content))
         return self.add((self._logarithm_of_number(content), rest))
 
@@ -212,5 +213,7 @@ _RULES: dict[Any, Callable[..., Poly]] = {
     sp.Abs: Functions.absolute,
     sp.sign: Functions.sign,
     STEP: Functions.step,
+    sp.Heaviside: lambda w, z, *_: w.step(z),
+    sp.DiracDelta: lambda w, *_: w.zero,  # away from 0, as the derivative of a step
     RELU: lambda w, z: w.multiply(z, w.step(z)),
 }

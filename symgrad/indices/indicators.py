@@ -9,7 +9,7 @@ from typing import Any
 
 from flint import fmpq
 
-from symgrad.indices.polynomials import Poly, is_index
+from symgrad.indices.polynomials import Poly
 from symgrad.indices.products import Products
 
 __all__ = ["Indicators"]
@@ -27,7 +27,7 @@ class Indicators(Products):
             return self.one if p.number == 0 else self.zero
         if p.terms[self.leading(p)] < 0:
             p = self.scale(p, fmpq(-1))
-        positive = self.least(p) is not None or self.least(self.scale(p, fmpq(-1))) is not None
+        positive = self.is_at_least_one(p) or self.is_at_least_one(self.scale(p, fmpq(-1)))
         return self.zero if positive else self.single(self.atom("delta", p))
 
     def within(self, a: Any, size: Poly) -> Poly:
@@ -42,6 +42,8 @@ class Indicators(Products):
         opposite = self.subtract(self.scale(p, fmpq(-1)), self.one)
         if self.never_negative(opposite):
             return self.zero
+        if not self.is_whole(p):
+            return self.single(self.atom("nonneg", p))
         shift = p.terms.get(self.unit, fmpq(0))
         q = self.subtract(p, self.constant(shift))
         lead = self.head(q)
@@ -53,27 +55,5 @@ class Indicators(Products):
         edge = self.add(self.delta_of(self.add((q, self.constant(t)))) for t in steps)
         return self.add((self.single(self.atom("nonneg", q)), self.scale(edge, fmpq(1 if shift > 0 else -1))))
 
-    def never_negative(self, p: Poly) -> bool:
-        """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
-        for m, c in list(p.terms.items()):
-            for name in m.free:
-                if not is_index(name):
-                    continue
-                only = m.powers == ((self.atom("sym", name), 1),)
-                if not only or name not in self.ranges:
-                    return False
-                end = self.zero if c > 0 else self.subtract(self.ranges[name], self.one)
-                rest = self.poly({k: v for k, v in p.terms.items() if k is not m})
-                return self.never_negative(self.add((rest, self.scale(end, c))))
-        least = fmpq(0)  # every size is at least 1
-        for m, c in p.terms.items():
-            if c < 0 and m.powers:
-                return False
-            if any(a.kind != "sym" or not isinstance(e, int) or e < 0 for a, e in m.powers):
-                return False
-            least += c
-        return least >= 0
-
-    def least(self, p: Poly) -> Poly | None:
-        """``p`` if it is at least 1 for all sizes and places of its indices."""
-        return p if self.never_negative(self.subtract(p, self.one)) else None
+    def is_at_least_one(self, p: Poly) -> bool:
+        return self.never_negative(self.subtract(p, self.one))

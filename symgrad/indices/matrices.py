@@ -13,7 +13,7 @@ import sympy as sp
 
 from symgrad.indices.terms import Array, Binder, IndexSum, fresh
 
-__all__ = ["Det", "Inverse", "LogDet", "add", "eye", "inverse", "matmul", "scale", "trace", "transpose"]
+__all__ = ["Det", "Inverse", "LogDet", "add", "determinant", "eye", "inverse", "matmul", "scale", "trace", "transpose"]
 
 
 class _Matrix(Binder):

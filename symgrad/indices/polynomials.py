@@ -19,7 +19,8 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-__all__ = ["Atom", "Exhausted", "Mono", "Name", "Poly", "Powers", "Store", "Unstable", "is_index", "key_of", "name_key", "whole"]
+__all__ = ["Atom", "Exhausted", "Mono", "Name", "Poly", "Powers", "Store", "Unstable"]
+__all__ += ["is_index", "key_of", "name_key", "whole"]
 
 Name = Any  # a SymPy Symbol, or the number of a bound index
 Exponent = int | Fraction
@@ -157,6 +158,10 @@ def is_index(name: Name) -> bool:
     return isinstance(name, int) or bool(name.is_integer and not name.is_positive)
 
 
+def _is_integer(name: Name) -> bool:
+    return isinstance(name, int) or bool(name.is_integer)
+
+
 def name_key(name: Name) -> str:
     return f"{name}#{name.dummy_index}" if isinstance(name, sp.Dummy) else str(name)
 
@@ -207,10 +212,12 @@ class Store:
         return known
 
     def poly(self, terms: Mapping[Mono, Any]) -> Poly:
-        key = frozenset((m, c) for m, c in terms.items() if c != 0)
+        if not all(terms.values()):
+            terms = {m: c for m, c in terms.items() if c}
+        key = frozenset(terms.items())
         known = self._polys.get(key)
         if known is None:
-            known = self._polys[key] = Poly({m: c for m, c in terms.items() if c != 0})
+            known = self._polys[key] = Poly(terms)
         return known
 
     def constant(self, value: Any) -> Poly:
@@ -254,6 +261,34 @@ class Store:
     def subtract(self, p: Poly, q: Poly) -> Poly:
         return self.add((p, self.scale(q, fmpq(-1))))
 
+    def never_negative(self, p: Poly) -> bool:
+        """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
+        for m, c in list(p.terms.items()):
+            for name in m.free:
+                if not is_index(name):
+                    continue
+                only = m.powers == ((self.atom("sym", name), 1),)
+                if not only or name not in self.ranges:
+                    return False
+                end = self.zero if c > 0 else self.subtract(self.ranges[name], self.one)
+                rest = self.poly({k: v for k, v in p.terms.items() if k is not m})
+                return self.never_negative(self.add((rest, self.scale(end, c))))
+        least = fmpq(0)  # every size is at least 1
+        for m, c in p.terms.items():
+            if c < 0 and m.powers:
+                return False
+            if any(a.kind != "sym" or not isinstance(e, int) or e < 0 for a, e in m.powers):
+                return False
+            least += c
+        return least >= 0
+
+    def is_whole(self, p: Poly) -> bool:
+        """Whether a polynomial in sizes and indices has whole values only."""
+        return all(
+            c.q == 1 and all(a.kind == "sym" and _is_integer(a.data[0]) and e in (1, 2, 3) for a, e in m.powers)
+            for m, c in p.terms.items()
+        )
+
     def as_index(self, p: Poly) -> Any:
         """An index value: a bare name where it is one, else the polynomial."""
         only = p.only
@@ -273,5 +308,7 @@ def _serial(power: tuple[Atom, Exponent]) -> int:
 
 def whole(e: Any) -> Exponent:
     """An exponent as an int where it is one."""
+    if isinstance(e, int):
+        return e
     e = Fraction(int(e.p), int(e.q)) if isinstance(e, fmpq) else Fraction(e)
     return int(e) if e.denominator == 1 else e

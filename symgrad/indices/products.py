@@ -114,16 +114,18 @@ class Products(Labelling):
     def solve(self, delta: Atom, names: Any) -> tuple[Name, Poly] | None:
         """One of these index names (one of unknown range, if there is one), and its value where the delta is 1."""
         difference: Poly = delta.data[0]
-        for name in sorted(names, key=lambda s: (s not in self.ranges, isinstance(s, int), str(s)), reverse=True):
-            if not is_index(name):
-                continue
+        if not self.is_whole(difference):
+            return None  # at n/2 there may be no index
+        found = []
+        for name in filter(is_index, names):
             m = self.mono({self.atom("sym", name): 1})
             c = difference.terms.get(m, 0)
-            if c in (1, -1):
-                rest = self.poly({k: v for k, v in difference.terms.items() if k is not m})
-                if name not in rest.free:
-                    return name, self.scale(rest, -c)
-        return None
+            rest = self.poly({k: v for k, v in difference.terms.items() if k is not m})
+            if c in (1, -1) and name not in rest.free:
+                value = self.scale(rest, -c)
+                minus = sum(d < 0 for d in value.terms.values())  # i + 1 rather than i - 1, whatever the names
+                found.append(((name in self.ranges, minus, isinstance(name, sp.Symbol), str(name)), name, value))
+        return min(found, key=lambda t: t[0])[1:] if found else None
 
     # denominators
 
@@ -296,13 +298,16 @@ class Products(Labelling):
             case "leaf":
                 return a.data[0] in self.positive_leaves
             case "sum":
-                return self.has_positive_terms(a.data[1])
+                return self.has_positive_terms(a.data[1]) and not any(map(self.may_be_empty, a.data[0]))
             case "base":
                 return all(c > 0 and self.has_positive_terms(m, even=True) for m, c in a.data[0].terms.items()) and any(
                     self.has_positive_terms(m) for m in a.data[0].terms
                 )
             case _:
                 return False
+
+    def may_be_empty(self, size: Poly) -> bool:
+        return not self.never_negative(self.subtract(size, self.one))
 
     def has_positive_terms(self, m: Mono, *, even: bool = False) -> bool:
         """Whether a monomial is positive (with ``even``: not negative) for all values of its atoms."""
@@ -332,7 +337,8 @@ class Products(Labelling):
         content, common = self.content(p, every=True)
         if common:
             inverse = self.product({a: whole(-f) for a, f in common.items()})
-            return self.multiply(self.sign(self.product(common)), self.sign(self.multiply(p, inverse)))
+            signs = (self.sign(self.single(a, f)) for a, f in common.items())
+            return self.multiply_all(self.sign(self.multiply(p, inverse)), *signs)
         p = self.scale(p, 1 / content)
         if p.terms[self.leading(p)] < 0:
             return self.scale(self.sign(self.scale(p, fmpq(-1))), fmpq(-1))

@@ -197,27 +197,29 @@ class Sums(Indicators):
         for a, e in powers.items():
             if a.kind != "inv" or e != 1:
                 continue
-            body, first, size, *ends = a.data
+            _, _, size, *ends = a.data
             for side, b in enumerate(ends):
                 if isinstance(b, Poly) or b not in bound or ends.count(b) != 1 or bound[b] is not size:
                     continue
-                rest = {x: f for x, f in powers.items() if x is not a}
-                found = self._against(rest, bound, body, first, b, side)
+                found = self._against(a, powers, bound, b, side)
                 if found is not None:
                     k, left, others, c = found
+                    near = {j: s for j, s in bound.items() if j in a.free or j == k}  # the others are summed already
+                    outer = {j: s for j, s in near.items() if j != b}
                     one = self.multiply(self.delta(ends[1 - side], k), left)
                     two = self.multiply_all(self.single(a), others, left)
-                    outer = {j: s for j, s in bound.items() if j != b}
                     return self.add(
-                        (self.scale(self._again(outer, one), 1 / c), self.scale(self._again(bound, two), -1 / c))
+                        (self.scale(self._again(outer, one), 1 / c), self.scale(self._again(near, two), -1 / c))
                     )
         return None
 
-    def _against(self, powers: Powers, bound: Bound, body: Poly, first: int, b: Name, side: int) -> Any:
+    def _against(self, inv: Atom, powers: Powers, bound: Bound, b: Name, side: int) -> Any:
         """Where the matrix's leading term stands at b and k: k, the other factors, the other terms, the coefficient."""
+        body, first, *_ = inv.data
         lead = self.head(body)
         if lead is None:
             return None
+        powers = {x: f for x, f in powers.items() if x is not inv}
         leaves = [x for x, _ in lead.powers]
         candidates = {j for x in powers if b in x.free for j in x.free if j != b}
         candidates |= {i for x in powers if x.kind == "leaf" and b in x.free for i in x.data[1] if i != b}
@@ -228,7 +230,7 @@ class Sums(Indicators):
             want = self.rename(self.poly({lead: fmpq(1)}), at).only
             if want is None:
                 continue
-            left = self.divided(powers, bound, want[0], frozenset((b, k)))
+            left = self.divided(powers, bound, want[0], inv.free | {b, k})
             if left is None or b in left.free:
                 continue
             others = self.poly({m: c for m, c in body.terms.items() if m is not lead})
