@@ -13,18 +13,20 @@ import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from symgrad.comparison import Pair, branch_of, look
+from symgrad.comparison import Look, Pair, branch_of, look
 from symgrad.errors import SymgradError
 from symgrad.indices.equality import prove_equal
+from symgrad.indices.heads import STEP
 from symgrad.indices.sizes import Sizes, Unread
-from symgrad.looking import Findings, Problem, more_looks
-from symgrad.readings import Reading, gives, read_problem, resized
+from symgrad.looking import Findings, Problem, clear, more_looks
+from symgrad.readings import Reading, agrees, gives, read_problem, resized
 from symgrad.refuting import simplest, witness_of
 from symgrad.shapes import Shapes
 from symgrad.verdict import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 
 __all__ = ["judge_all_sizes"]
 
+_BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
 _MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
 
 
@@ -70,12 +72,13 @@ def _prove(
         try:
             readings = read_problem(problem, shapes, sizes, pairs)
         except Unread as error:
-            why = {p.name: error.what for p in pairs} | why
+            why |= {n: error.what for n in right}
             continue
         for name, reading in readings.items():
             form = IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters.get(name, ())))
             forms.setdefault(name, form)
-        results = _proved(problem, shapes, sizes, {n: r for n, r in readings.items() if n in right})
+        mine = {n: r for n, r in readings.items() if n in right - set(proved)}
+        results = _proved(problem, found, shapes, sizes, mine)
         for name, result in results.items():
             if isinstance(result, ForAll):
                 proved[name] = result
@@ -85,7 +88,9 @@ def _prove(
     return proved, forms, why
 
 
-def _proved(problem: Problem, shapes: Shapes, sizes: Sizes, readings: Mapping[str, Reading]) -> dict[str, ForAll | str]:
+def _proved(
+    problem: Problem, found: Findings, shapes: Shapes, sizes: Sizes, readings: Mapping[str, Reading]
+) -> dict[str, ForAll | str]:
     """The proof of each claim for all sizes, or why there is none."""
     out: dict[str, ForAll | str] = {}
     proofs = {}
@@ -94,18 +99,29 @@ def _proved(problem: Problem, shapes: Shapes, sizes: Sizes, readings: Mapping[st
             out[name] = "" if reading.why is None else reading.why.what
             continue
         ranges = {f.index: f.size for f in reading.factors}
-        proofs[name] = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=problem.inputs.facts)
-        if proofs[name] is None:
+        proof = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=problem.inputs.facts)
+        if proof is None:
             out[name] = "no chain of rules was found that holds for all sizes."
-    sure = {n: readings[n] for n, proof in proofs.items() if proof is not None}
-    for name, least in _least(problem, shapes, sure).items():
+        elif not _on_every_branch(found, shapes, name, reading):
+            out[name] = "the code computes another formula on another branch."
+        else:
+            proofs[name] = proof
+    for name, least in _least(problem, shapes, {n: readings[n] for n in proofs}).items():
         if least is None:
             out[name] = "the formula that was read does not give what the code computes at other sizes."
             continue
-        proof = proofs[name]
-        facts = tuple(map(str, proof.facts))
-        out[name] = ForAll(shapes.names, least, readings[name].literals, str(sizes), proof, facts)
+        facts, ties = tuple(map(str, proofs[name].facts)), readings[name].exact.has(STEP)
+        out[name] = ForAll(shapes.names, least, readings[name].literals, str(sizes), proofs[name], facts, ties)
     return out
+
+
+def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Reading) -> bool:
+    """Whether the reading gives what was computed on each branch of the code that was reached, at the own sizes."""
+    looks: dict[int, Look] = {}
+    for branch, seen in [(found.own, found.own_look), *clear(found)]:
+        if name in seen.views and seen.views[name].state != "outside" and not seen.ties:
+            looks.setdefault(id(branch), seen)
+    return all(agrees(reading, seen.views[name], seen.point, shapes.own()) for seen in [*looks.values()][:_BRANCHES])
 
 
 def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) -> dict[str, int | None]:

@@ -73,7 +73,8 @@ class ForAll:
     """Equal for all ``sizes`` of at least ``least``: the proof, and what it rests on.
 
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
-    code was read; ``facts`` are the declared constraints that the proof uses, in words.
+    code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
+    compares values, and that the proof is for points where none of these comparisons is a tie.
     """
 
     sizes: tuple[str, ...]
@@ -82,6 +83,7 @@ class ForAll:
     read_at: str
     proof: Any
     facts: tuple[str, ...] = ()
+    ties: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -189,6 +189,29 @@ case(
 )("MLP, cross-entropy")
 
 
+def relu_mlp(X, W1, b1, W2, b2, Y):
+    return ((torch.relu(X @ W1 + b1) @ W2 + b2 - Y) ** 2).mean()
+
+
+def relu_by(slope):
+    def hand(X, W1, b1, W2, b2, Y):
+        Z = X @ W1 + b1
+        H = torch.relu(Z)
+        dO = 2 * (H @ W2 + b2 - Y) / Y.numel()
+        dZ = (dO @ W2.T) * slope(Z, H)
+        return {"W1": X.T @ dZ, "b1": dZ.sum(0), "W2": H.T @ dO, "b2": dO.sum(0)}
+
+    return hand
+
+
+case(
+    MLP,
+    model=relu_mlp,
+    hand=relu_by(lambda Z, H: H > 0),
+    wrong=[relu_by(lambda Z, H: Z < 0), relu_by(lambda Z, H: H), relu_by(lambda Z, H: torch.ones_like(Z))],
+)("MLP, relu")
+
+
 def normalised(X, eps):
     c = X - X.mean(1, keepdim=True)
     s = torch.sqrt((c**2).mean(1, keepdim=True) + eps)

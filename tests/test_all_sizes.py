@@ -228,6 +228,22 @@ def test_a_loop_over_a_size_is_evidence_and_no_proof():
     assert "Of other sizes nothing is known." in text
 
 
+def test_a_formula_on_one_branch_is_not_proved_on_the_other():
+    def model(x):
+        return (x**2).sum() if x.sum() > 0 else (x**3).sum()
+
+    report = verify(model, lambda x: 2 * x if x.sum() > 0 else 3 * x**2, at={"x": ("n",)})
+    assert report.verdict == "proved"
+    assert report.claims["x"].verdict.for_all is None
+
+
+def test_a_choice_for_each_entry_is_one_formula():
+    leaky = lambda x: torch.where(x > 0, x, 0.125 * x).sum()  # noqa: E731
+    report = verify(leaky, lambda x: torch.where(x > 0, 1.0, 0.125), at={"x": ("n",)})
+    assert report.claims["x"].verdict.for_all.ties
+    assert "no comparison is a tie" in " ".join(str(report).split())
+
+
 def test_code_that_is_another_formula_at_size_one_is_proved_from_two_on():
     def model(x):
         return ((x - x.mean()) ** 2).sum() if len(x) > 1 else x.sum()

@@ -65,9 +65,9 @@ def flat_positions(index: Index, shape: Shape) -> np.ndarray:
     return where.reshape(shape)
 
 
-def decode(where: Sequence[np.ndarray], sizes: Sequence[Numbers]) -> Decoded:
+def decode(where: Sequence[np.ndarray], sizes: Sequence[Numbers], *, regions: bool = True) -> Decoded:
     """Decode the maps of the runs: ``where`` holds the positions (from 1; 0 for none) of each run, in the box's shape;
-    ``sizes`` the lengths of the other side's factors, the slowest first.
+    ``sizes`` the lengths of the other side's factors, the slowest first; without ``regions``, where it holds is not asked.
 
     >>> transposed = [np.arange(1, n * m + 1).reshape(n, m).T for n, m in ((3, 5), (5, 7))]
     >>> decode(transposed, [(3, 5), (5, 7)]).coordinates
@@ -84,7 +84,7 @@ def decode(where: Sequence[np.ndarray], sizes: Sequence[Numbers]) -> Decoded:
     masks = [m.reshape(box) for m, box in zip(masks, boxes, strict=True)]
     places = [_unravelled(np.maximum(w, 1) - 1, tuple(s[r] for s in sizes)) for r, w in enumerate(split)]
     coordinates = tuple(affine([p[k] for p in places], masks) for k in range(len(sizes)))
-    return Decoded(tuple(factors), coordinates, conditions_of(masks))
+    return Decoded(tuple(factors), coordinates, conditions_of(masks) if regions else ())
 
 
 def _unravelled(flat: np.ndarray, shape: Shape) -> tuple[np.ndarray, ...]:

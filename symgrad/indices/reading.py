@@ -1,8 +1,8 @@
 """A tensor Program read as index notation: one more number system for `interpret`, whose values hold for all sizes.
 
-The same code, run at several sizes, gives the same steps with other numbers (`merged`); each number is then an
-expression in the sizes, each layout an index map, and each step a body over indices.  An axis that was made by merging
-others keeps a *factor* for each of them, so that no index is ever divided.
+The same code, run at several sizes, gives the same steps with other numbers (`symgrad.indices.merging`); each number
+is then an expression in the sizes, each layout an index map, and each step a body over indices.  An axis that was made
+by merging others keeps a *factor* for each of them, so that no index is ever divided.
 
 >>> from symgrad.building import Builder
 >>> def energy(m, d):
@@ -25,14 +25,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.building import Builder
-from symgrad.indices.heads import opaque
+from symgrad.indices.heads import STEP, opaque
 from symgrad.indices.maps import Affine, Condition, decode, decode_values, flat_positions
 from symgrad.indices.matrices import Det, Inverse, LogDet
+from symgrad.indices.merging import Family, merged
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, IndexSum, Within, fresh, rename, tensor
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Program, Step, interpret
 
 __all__ = ["Factor", "Value", "leaf", "merged", "read"]
@@ -65,53 +64,6 @@ class Value:
     def array(self) -> Array:
         """The tensor with an axis for each factor; axes of length one are dropped."""
         return Array(self.body, tuple(f.index for f in self.factors), tuple(f.size for f in self.factors))
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Family:
-    """What a step holds in each run."""
-
-    params: tuple[Any, ...]
-    shapes: tuple[tuple[int, ...], ...]
-    inputs: tuple[tuple[tuple[int, ...], ...], ...]  # the shapes of the arguments
-
-
-def merged(programs: Sequence[Program]) -> Program:
-    """The Programs of several runs as one, each step holding a `Family`.
-
-    Raises `Unread` where the runs did not take the same steps.
-    """
-    programs = [_written_out(p) for p in programs]
-    first = programs[0]
-    if any(len(p) != len(first) or p.outputs != first.outputs or p.inputs != first.inputs for p in programs):
-        raise Unread("the code takes another number of steps at other sizes.")
-    steps = []
-    for i, step in enumerate(first.steps):
-        same = [p.steps[i] for p in programs]
-        if any(s.op != step.op or s.args != step.args or len(s.shape) != len(step.shape) for s in same):
-            raise Unread("the code takes other steps at other sizes.")
-        inputs = tuple(tuple(p.shape(a) for a in step.args) for p in programs)
-        family = Family(tuple(s.params for s in same), tuple(s.shape for s in same), inputs)
-        steps.append(replace(step, params=step.params if step.op == "input" else family))
-    return replace(first, steps=tuple(steps), guards=())
-
-
-def _written_out(program: Program) -> Program:
-    """The Program with softmax and its kin said in other steps; every other step keeps its place in the order."""
-    if not any(s.op in COMPOSITES for s in program.steps):
-        return program
-    b = Builder()
-    place: list[int] = []
-    for step in program.steps:
-        args = tuple(place[a] for a in step.args)
-        if step.op in COMPOSITES:
-            place.append(COMPOSITES[step.op].write(b, args[0], step.params))
-        elif step.op == "input":
-            place.append(b.input(step.params, step.shape, step.dtype))
-        else:
-            b.steps.append(replace(step, args=args))
-            place.append(len(b.steps) - 1)
-    return b.build({name: place[i] for name, i in program.outputs.items()})
 
 
 def leaf(name: str, shape: Sequence[Any], sizes: Sizes) -> Value:
@@ -171,6 +123,12 @@ class _Reading:
                 return args[0]
             case "pick":
                 return self.pick(family, args)
+            case "kept":
+                where = [flat_positions(p, s) for p, s in zip(family.params, family.shapes, strict=True)]
+                return self.taken(where, args[0], chosen=True)
+            case "choice":
+                bodies, axes = aligned(args)
+                return Value(_choice(family.params[0], *bodies), axes)
             case "scatter":
                 return self.scatter(family, args[0])
             case "matmul":
@@ -227,8 +185,9 @@ class _Reading:
             raise Unread("a layout of zeros alone.")
         return total
 
-    def taken(self, where: Sequence[np.ndarray], a: Value) -> Value:
-        found = decode(where, [f.numbers for f in a.factors])
+    def taken(self, where: Sequence[np.ndarray], a: Value, *, chosen: bool = False) -> Value:
+        """What is taken from a tensor; where entries are missing by a choice, another step says which."""
+        found = decode(where, [f.numbers for f in a.factors], regions=not chosen)
         axes = tuple(tuple(self.factor(n, "ijkpq"[k % 5]) for n in axis) for k, axis in enumerate(found.factors))
         mine = [f for axis in axes for f in axis]
         used: dict[int, Any] = {}
@@ -396,6 +355,15 @@ def _arithmetic(op: str, bodies: list[Any], params: Any) -> Any:
             return bodies[0] ** params
         case _:
             return bodies[0] ** bodies[1]
+
+
+def _choice(op: str, left: Any, right: Any) -> Any:
+    """1 where the comparison holds, off its ties."""
+    z = left - right if op in ("gt", "ge") else right - left
+    for factor in sp.Mul.make_args(z):  # relu(z) is positive where z is
+        if isinstance(factor, STEP) and z == factor * factor.args[0]:
+            return factor
+    return STEP(z)
 
 
 def _digits(c: Affine, factors: Sequence[Factor], numbers: Numbers) -> tuple[int, ...] | None:

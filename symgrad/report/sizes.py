@@ -77,18 +77,17 @@ def size_blocks(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
 
 
 def _proved(found: ForAll, full: bool) -> Iterator[Block]:
-    where = [*found.facts, *conditions(found)]
+    where = [*found.facts, *(["no comparison is a tie"] if found.ties else []), *conditions(found)]
     if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
-        where = [*[w for w in where if len(w) <= _WIDE][: _SHOWN - 1], "everything has a value"]
-    line = f"For {for_all(found)}, by the rules of index notation: {', '.join(found.proof.rules) or 'identity'}."
+        where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
+    rules = ", ".join(found.proof.rules) or "identity"
+    line = f"For {for_all(found)}, wherever both have a value, by the rules of index notation: {rules}."
     line += f" It holds where {listed(where)}." if where else ""
     if found.literals:
         line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
-    yield Paragraph(line)
+    yield Paragraph(f"{line} It was read at {found.read_at}.")
     if full:
-        yield Paragraph(
-            f"The code was read at {found.read_at}, and what was read gives what the code computes at other sizes."
-        )
+        yield Paragraph("What was read gives what a fresh run computes, at other sizes too.")
         yield Items(tuple(links(found)))
 
 
