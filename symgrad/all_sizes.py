@@ -72,7 +72,7 @@ def _prove(
         try:
             readings = read_problem(problem, shapes, sizes, pairs)
         except Unread as error:
-            why |= {n: error.what for n in right}
+            why |= dict.fromkeys(right, error.what)
             continue
         for name, reading in readings.items():
             form = IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters.get(name, ())))

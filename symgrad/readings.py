@@ -23,7 +23,7 @@ from symgrad.evaluation.entries import flat
 from symgrad.indices.reading import Factor, Value, aligned, merged, read
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, fresh
-from symgrad.indices.values import BALLS, Ring, evaluate_all
+from symgrad.indices.values import BALLS, evaluate_all
 from symgrad.looking import Problem
 from symgrad.ops.scalars import OPS, X
 from symgrad.program import Program, interpret
@@ -37,7 +37,7 @@ _THIN = 2.0**-160  # of balls that agree
 _TRIES = 4  # points at which code that makes choices is run, at each assignment of sizes
 _SEED = "the upstream derivative"
 _ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
-_RING = Ring(BALLS.number, BALLS.power, {**_ROWS, **BALLS.functions})
+_RING = replace(BALLS, functions={**_ROWS, **BALLS.functions})
 
 
 @dataclass(frozen=True, eq=False)

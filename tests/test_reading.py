@@ -97,7 +97,7 @@ VALUES = {
         {"Q": ("n", "d"), "K": ("n", "d")},
     ),
     "choices": (
-        lambda A, x: torch.relu(A) @ x + torch.where(A > x, A, x).sum(1) * torch.maximum(A, x * 0).sum(1),
+        lambda A, x: torch.relu(A) @ x + torch.where(x < A, A, x).sum(1) * torch.maximum(A, x * 0).sum(1),
         PAIR,
     ),
     "distances": (lambda X: ((X[:, None] - X[None]) ** 2).sum(-1), {"X": ("n", "d")}),

@@ -1,8 +1,8 @@
 """Choices that code makes entry by entry, such as relu's: a mask that came out of a comparison, as steps of its own.
 
 In a Program such a mask is positions: it holds for the point that the code was run at.  Where a mask is what one of
-the recorded comparisons gave, the choice is written out instead: a step ``choice`` of the comparison's sides, 1 where it
-holds and 0 elsewhere, and ``kept`` for what is taken where it does.
+the recorded comparisons gave, the choice is written out instead: a step ``choice`` of the comparison's sides, 1 where
+it holds and 0 elsewhere, and ``kept`` for what is taken where it does.
 """
 
 from __future__ import annotations

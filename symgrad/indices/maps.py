@@ -67,7 +67,8 @@ def flat_positions(index: Index, shape: Shape) -> np.ndarray:
 
 def decode(where: Sequence[np.ndarray], sizes: Sequence[Numbers], *, regions: bool = True) -> Decoded:
     """Decode the maps of the runs: ``where`` holds the positions (from 1; 0 for none) of each run, in the box's shape;
-    ``sizes`` the lengths of the other side's factors, the slowest first; without ``regions``, where it holds is not asked.
+    ``sizes`` the lengths of the other side's factors, the slowest first.  Without ``regions``, where it holds is not
+    asked.
 
     >>> transposed = [np.arange(1, n * m + 1).reshape(n, m).T for n, m in ((3, 5), (5, 7))]
     >>> decode(transposed, [(3, 5), (5, 7)]).coordinates

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -119,11 +120,8 @@ def _layout(b: Builder, step: Step, args: tuple[int, ...], choices: Choices, pla
         mask = choices.mask(b, place, inside.reshape(step.shape)) if choices.guards else None
         parts.append((a, np.where(inside, index - low, 0), mask))
     if parts and all(mask is not None for _, _, mask in parts):
-        total = None
-        for a, where, mask in parts:
-            part = kept(b, a, where, mask, step.shape)
-            total = part if total is None else b.add(total, part)
-        return total
+        chosen = [kept(b, a, where, mask, step.shape) for a, where, mask in parts if mask is not None]
+        return functools.reduce(b.add, chosen)
     b.steps.append(replace(step, args=args, params=index))
     return len(b.steps) - 1
 
