@@ -6,6 +6,7 @@ import random
 
 import pytest
 import sympy as sp
+from flint import arb
 from index_expressions import SHAPES, m, mutated, n, random_body, rewritten
 from index_models import CASES, Case
 
@@ -13,11 +14,11 @@ from symgrad.errors import BadFormula, WrongShape
 from symgrad.indices.equality import missing_facts, prove_equal
 from symgrad.indices.facts import Positive, SumsTo, Symmetric
 from symgrad.indices.heads import EXP, RELU, STEP, sigmoid
-from symgrad.indices.matrices import Det, Inverse, LogDet, inverse, matmul
+from symgrad.indices.matrices import Det, Inverse, LogDet, add, determinant, inverse, matmul, scale, trace
 from symgrad.indices.normal_form import normal_form
 from symgrad.indices.refutation import refute
 from symgrad.indices.terms import Array, IndexSum, Within, tensor
-from symgrad.indices.values import evaluate
+from symgrad.indices.values import BALLS, evaluate
 
 i, j, k, s, K, N = sp.symbols("i j k s K N", integer=True)
 x, w, A, B, X = tensor("x", n), tensor("w", n), tensor("A", n, n), tensor("B", n, n), tensor("X", n, n)
@@ -286,3 +287,57 @@ def test_work_is_bounded():
 def test_what_is_not_index_notation_is_refused(bad, message):
     with pytest.raises(BadFormula, match=message):
         prove_equal(bad, x[K])
+
+
+# traps
+
+
+def test_a_free_index_does_not_take_the_range_of_a_bound_one_of_its_name():
+    left = S(x[i], (i, n)) + S(sp.KroneckerDelta(j, i), (j, n))
+    assert prove_equal(left, S(x[i], (i, n)) + 1) is None
+    assert prove_equal(left, S(x[s], (s, n)) + 1, sizes={i: n}) is not None
+
+
+def test_half_a_size_may_be_no_index():
+    assert prove_equal(S(sp.KroneckerDelta(2 * i, n) * x[i], (i, n)), x[n / 2]) is None
+    assert prove_equal(S(sp.KroneckerDelta(i, n / 2), (i, n)), sp.S.One) is None
+
+
+def test_a_sum_may_be_empty():
+    """sum_{i < n-1} exp(x[i]) is 0 for n = 1, so its step is not 1 for all sizes."""
+    total = S(EXP(x[i]), (i, n - 1))
+    assert prove_equal(STEP(total), sp.S.One) is None
+    assert prove_equal(STEP(total + 1), sp.S.One) is not None
+
+
+def test_an_inverse_inside_a_longer_chain():
+    word = [Array(M_[i, j], (i, j), (n, n)) for M_ in (A, X)]
+    chain = matmul(word[0], word[1], inverse(word[1]), word[0])
+    assert prove_equal(chain, matmul(word[0], word[0])) is not None
+    assert prove_equal(matmul(word[1], word[0], inverse(word[1])), word[0]) is None
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_random_chains_of_matrices_keep_their_value(seed: int):
+    draw = random.Random(seed)
+    leaves = {name: tensor(name, n, n) for name in "ABX"}
+
+    def word(depth: int) -> Array:
+        kind = draw.random()
+        if depth == 0 or kind < 0.25:
+            return Array(leaves[draw.choice("ABX")][i, j], draw.choice(((i, j), (j, i))), (n, n))
+        if kind < 0.65:
+            return matmul(word(depth - 1), word(depth - 1))
+        if kind < 0.8:
+            return inverse(word(depth - 1))
+        return add(word(depth - 1), scale(draw.choice((-1, 2)), word(depth - 1)))
+
+    f = draw.choice((trace, lambda w: determinant(w, LogDet), lambda w: w.at((0, 1))))(word(3))
+    ring = lambda: arb(draw.randint(8, 32)) / 16  # noqa: E731
+    values = {name: [[ring(), ring()], [ring(), ring()]] for name in leaves}
+    try:
+        same = normal_form(f)
+    except BadFormula:
+        return  # the inverse of a matrix minus itself
+    difference = evaluate(f, values, {n: 2}, BALLS) - evaluate(same, values, {n: 2}, BALLS)
+    assert not difference.is_finite() or difference.contains(0)

@@ -92,13 +92,10 @@ def prove_equal(
     Arrays of two shapes.
     """
     left, right, runs = _aligned(a, b, dict(sizes or {}))
-    facts = tuple(facts)
-    found = _attempt(left, right, runs, (), effort)
-    if found is None and facts:
-        found = _attempt(left, right, runs, facts, effort)
-        for fact in facts:  # those that the proof needs
-            fewer = tuple(f for f in (found.facts if found else ()) if f != fact)
-            found = found and (_attempt(left, right, runs, fewer, effort) or found)
+    found = _attempt(left, right, runs, tuple(facts), effort)
+    for fact in found.facts if found else ():  # those that were looked at: are they needed?
+        fewer = tuple(f for f in (found.facts if found else ()) if f != fact)
+        found = _attempt(left, right, runs, fewer, effort) or found
     return found
 
 
@@ -160,7 +157,7 @@ def _attempt(
     links += [Link("multiply by what is not zero", forms.write(z), forms.write(w)) for z, w in cleared]
     links.append(Link("arithmetic of sums", b, forms.write(q)))
     conditions = dict.fromkeys((*positive.values(), *forms.conditions))
-    return IndexProof(a, b, tuple(links), tuple(conditions), facts)
+    return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in forms.used))
 
 
 def _under_logarithms(forms: Forms, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:

@@ -58,6 +58,7 @@ class Forms(Functions):
         self._read: dict[Any, Poly] = {}
         self._aliases: dict[Any, Any] = {}
         self._free: set[Any] = set()
+        self.used: set[Fact] = set()
         for fact in facts:
             match fact:
                 case SumsTo():
@@ -72,8 +73,8 @@ class Forms(Functions):
         if len(shown) < _SHOWN:
             shown.append(Instance(rule, before, after, tuple((bound or {}).items())))
 
-    def use(self, fact: Any) -> None:
-        pass
+    def use(self, fact: Fact) -> None:
+        self.used.add(fact)
 
     # reading
 

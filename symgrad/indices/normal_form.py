@@ -19,8 +19,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from symgrad.errors import BadFormula
 from symgrad.indices.facts import Fact
 from symgrad.indices.forms import Forms
+from symgrad.indices.printing import text
 
 __all__ = ["EFFORT", "normal_form"]
 
@@ -37,5 +39,8 @@ def normal_form(
     ``effort``, counted in terms.
     """
     forms = Forms(facts=facts, effort=effort)
-    forms.declare([e], sizes or {})
-    return forms.write(forms.read(e))
+    try:
+        forms.declare([e], sizes or {})
+        return forms.write(forms.read(e))
+    except ZeroDivisionError as error:
+        raise BadFormula(f"{text(e)}: {error}") from None

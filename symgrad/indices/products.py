@@ -21,6 +21,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq, fmpz
 
+from symgrad.indices.facts import Fact, Positive
 from symgrad.indices.labelling import Labelling
 from symgrad.indices.partial_fractions import combination_of_one, factors
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, is_index, whole
@@ -38,6 +39,9 @@ class Products(Labelling):
         self.positive_leaves: set[str] = set()
 
     def rename(self, p: Poly, mapping: Mapping[Name, Any]) -> Poly:
+        raise NotImplementedError
+
+    def use(self, fact: Fact) -> None:
         raise NotImplementedError
 
     # products
@@ -292,11 +296,10 @@ class Products(Labelling):
             case "exp" | "num":
                 return True
             case "sym":
-                return isinstance(a.data[0], sp.Symbol) and (
-                    bool(a.data[0].is_positive) or a.data[0].name in self.positive_leaves
-                )
+                name = a.data[0]
+                return isinstance(name, sp.Symbol) and (bool(name.is_positive) or self._is_declared(name.name))
             case "leaf":
-                return a.data[0] in self.positive_leaves
+                return self._is_declared(a.data[0])
             case "sum":
                 return self.has_positive_terms(a.data[1]) and not any(map(self.may_be_empty, a.data[0]))
             case "base":
@@ -305,6 +308,11 @@ class Products(Labelling):
                 )
             case _:
                 return False
+
+    def _is_declared(self, label: str) -> bool:
+        if label in self.positive_leaves:
+            self.use(Positive(label))
+        return label in self.positive_leaves
 
     def may_be_empty(self, size: Poly) -> bool:
         return not self.never_negative(self.subtract(size, self.one))

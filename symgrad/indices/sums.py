@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.indices.facts import SumsTo
+from symgrad.indices.facts import SumsTo, Symmetric
 from symgrad.indices.indicators import Indicators
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Unstable, key_of, whole
 
@@ -188,9 +188,6 @@ class Sums(Indicators):
                     left = {j: s for j, s in bound.items() if j != i}
                     return self.total(left, rest, fmpq(sp.Rational(fact.value).p, sp.Rational(fact.value).q))
         return None
-
-    def use(self, fact: Any) -> None:
-        raise NotImplementedError
 
     def _with_inverses(self, bound: Bound, powers: Powers) -> Poly | None:
         """Sum over b of inv[i, b] * B[b, k] = delta(i, k), for the leading term of B; the other terms move over."""
@@ -370,5 +367,6 @@ class Sums(Indicators):
 
     def leaf(self, label: str, indices: tuple[Any, ...]) -> Poly:
         if label in self.symmetric:
+            self.use(Symmetric(label))
             indices = tuple(sorted(indices, key=lambda i: self.as_poly(i).key))
         return self.single(self.atom("leaf", label, indices))

@@ -12,7 +12,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import eq, ge, gt, le, lt, methodcaller, ne
+from functools import reduce
+from operator import add, eq, ge, gt, le, lt, methodcaller, mul, ne
 from typing import Any
 
 import sympy as sp
@@ -20,19 +21,20 @@ from flint import arb, fmpq
 
 from symgrad.errors import BadFormula
 from symgrad.indices.heads import EXP, RELU, STEP
-from symgrad.indices.matrices import Det, Inverse, LogDet
-from symgrad.indices.terms import Array, IndexSum, Within
+from symgrad.indices.matrices import Det, LogDet
+from symgrad.indices.terms import Array, Binder, IndexSum, Within
 
 __all__ = ["BALLS", "FLOATS", "Ring", "evaluate", "evaluate_all"]
 
 
 @dataclass(frozen=True, slots=True)
 class Ring:
-    """Numbers to calculate in: how a rational becomes one, rational powers, and the functions that there are."""
+    """Numbers to calculate in: how a rational becomes one, rational powers, functions; and one that is not known."""
 
     number: Callable[[sp.Rational], Any]
     power: Callable[[Any, sp.Rational], Any]
     functions: Mapping[Any, Callable[..., Any]]
+    unknown: Any = math.nan
 
 
 def _ball(q: Any) -> arb:
@@ -84,11 +86,14 @@ _FUNCTIONS: tuple[tuple[Any, Any, Any], ...] = (
     (sp.sign, lambda x: _float_step(x) - _float_step(-x), None),
     (STEP, _float_step, None),
     (RELU, lambda x: max(x, 0.0), None),
+    (sp.Max, max, None),
+    (sp.Min, min, None),
 )
 FLOATS = Ring(
     float,
     lambda b, e: b ** int(e) if e.q == 1 else b ** float(e),
     {head: f for head, f, _ in _FUNCTIONS},
+    math.nan,
 )
 BALLS = Ring(
     _ball,
@@ -100,7 +105,10 @@ BALLS = Ring(
         RELU: lambda x: x * _ball_step(x),
         sp.digamma: methodcaller("digamma"),
         sp.erfinv: methodcaller("erfinv"),
+        sp.Max: arb.max,
+        sp.Min: arb.min,
     },
+    arb("nan"),
 )
 
 
@@ -113,169 +121,242 @@ def evaluate(
     raises IndexError.  Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for
     a name without a value.
     """
-    return _Evaluation(values, ring, outside).of(sp.sympify(body), dict(at))
+    return _Evaluation(values, ring, outside).code(sp.sympify(body))(dict(at))
 
 
 def evaluate_all(array: Array, values: Mapping[str, Any], at: Mapping[Any, int], ring: Ring = FLOATS) -> Any:
     """Every entry of an Array, as nested lists; what entries share is calculated once."""
     work = _Evaluation(values, ring, None)
+    code = work.code(sp.sympify(array.body))
+    lengths = [work.integer(sp.sympify(size)) for size in array.shape]
 
-    def part(axes: tuple[Any, ...], shape: tuple[Any, ...], here: dict[Any, int]) -> Any:
-        if not axes:
-            return work.of(array.body, here)
-        run = range(work.integer(sp.sympify(shape[0]), here))
-        return [part(axes[1:], shape[1:], here | {axes[0]: v}) for v in run]
+    def part(depth: int, here: At) -> Any:
+        if depth == len(lengths):
+            return code(here)
+        return [part(depth + 1, here | {array.axes[depth]: v}) for v in range(lengths[depth](here))]
 
-    return part(array.axes, array.shape, dict(at))
+    return part(0, dict(at))
+
+
+At = dict[Any, int]
+Code = Callable[[At], Any]
 
 
 class _Evaluation:
+    """Bodies as Python functions of where their free indices are; sums and functions remember their values."""
+
     def __init__(self, values: Mapping[str, Any], ring: Ring, outside: Any) -> None:
         self.values, self.ring, self.outside = values, ring, outside
-        self.seen: dict[Any, Any] = {}
-        self.free: dict[Any, frozenset[Any]] = {}
+        self.zero, self.one = ring.number(sp.S.Zero), ring.number(sp.S.One)
+        self.made: dict[Any, Code] = {}
 
-    def of(self, e: Any, at: dict[Any, int]) -> Any:
-        if e not in self.free:
-            self.free[e] = frozenset(e.free_symbols)
-        key = (e, tuple((k, v) for k, v in at.items() if k in self.free[e]))
-        if key not in self.seen:
-            self.seen[key] = self._of(e, at)
-        return self.seen[key]
+    def code(self, e: Any) -> Code:
+        if e not in self.made:
+            self.made[e] = self._code(e)
+        return self.made[e]
 
-    def _of(self, e: Any, at: dict[Any, int]) -> Any:
-        number = self.ring.number
+    def _code(self, e: Any) -> Code:
         match e:
             case sp.Rational() | sp.Float():
-                return number(sp.Rational(e))
+                value = self.ring.number(sp.Rational(e))  # type: ignore[arg-type]
+                return lambda at: value
             case sp.Symbol():
-                return number(sp.Integer(at[e])) if e in at else self.values[e.name]
+                return lambda at: self.ring.number(sp.Integer(at[e])) if e in at else self.values[e.name]
             case sp.Indexed():
-                value = self.values[str(e.base.label)]
-                for i in e.indices:
-                    place = self.integer(i, at)
-                    if not 0 <= place < len(value):
-                        return self._out_of(e, i, place)
-                    value = value[place]
-                return value
-            case IndexSum():
-                return _sum(self.of(e.body, at | {e.index: v}) for v in range(self.integer(e.size, at)))(number)
-            case Inverse() | Det() | LogDet():
-                return self._of_matrix(e, at)
+                return self._entry(e)
             case sp.KroneckerDelta() | Within():
-                return number(sp.Integer(self._mark(e, at)))
+                mark = self._mark(e)
+                return lambda at: self.one if mark(at) else self.zero
             case sp.Add():
-                return _sum(self.of(a, at) for a in e.args)(number)
+                return self._sum([self.code(a) for a in e.args])
             case sp.Mul():
-                return self._product(e, at)
+                return self._product(e)
             case sp.Pow() if e.exp.is_Rational and e.base is not sp.E:
-                return self.ring.power(self.of(e.base, at), e.exp)
-            case sp.Pow() if e.base is not sp.E and e.exp.is_integer:
-                return self.ring.power(self.of(e.base, at), sp.Integer(self.integer(e.exp, at)))
-            case sp.Pow():
-                log = number(sp.Integer(1)) if e.base is sp.E else self._call(sp.log, [self.of(e.base, at)])
-                return self._call(sp.exp, [self.of(e.exp, at) * log])
+                base, exponent = self.code(e.base), e.exp
+                return lambda at: self.ring.power(base(at), exponent)  # type: ignore[arg-type]
             case sp.Piecewise():
-                return self.of(next(v for v, c in e.args if self._holds(c, at)), at)
-            case sp.Max() | sp.Min():
-                values = [self.of(a, at) for a in e.args]
-                return max(values) if isinstance(e, sp.Max) else min(values)
-            case sp.Function():
-                return self._call(e.func, [self.of(a, at) for a in e.args])
-            case sp.NumberSymbol() if e is sp.pi:
-                return 4 * self._call(sp.atan, [number(sp.Integer(1))])
-            case sp.NumberSymbol() if e is sp.E:
-                return self._call(sp.exp, [number(sp.Integer(1))])
+                return self._choice(e)
+            case sp.Pow() | Binder() | sp.Function() | sp.Max() | sp.Min() | sp.NumberSymbol():
+                return self._remembered(e, self._heavy(e))
         raise BadFormula(f"{e} has no value")
 
-    def _out_of(self, leaf: Any, index: Any, place: int) -> Any:
-        if self.outside is None:
-            raise IndexError(f"{leaf} stands outside its axis where {index} is {place}")
-        return self.outside
+    def _heavy(self, e: Any) -> Code:
+        match e:
+            case IndexSum():
+                body, size, index = self.code(e.body), self.integer(e.size), e.index
+                return lambda at: self._sum_of(body({**at, index: v}) for v in range(size(at)))
+            case Binder():
+                return self._matrix(e)
+            case sp.Pow() if e.base is not sp.E and e.exp.is_integer:
+                base, exponent = self.code(e.base), self.integer(e.exp)
+                return lambda at: self.ring.power(base(at), sp.Integer(exponent(at)))
+            case sp.Pow():
+                return self.code(sp.exp(e.exp * sp.log(e.base), evaluate=False))
+            case sp.NumberSymbol():
+                if e not in (sp.pi, sp.E):
+                    raise BadFormula(f"{e} has no value")
+                head, scale = (sp.atan, 4) if e is sp.pi else (sp.exp, 1)
+                return lambda at: scale * self._function(head)(self.one)
+            case sp.Max() | sp.Min():
+                args, head = [self.code(a) for a in e.args], self._function(e.func)
+                return lambda at: reduce(head, (a(at) for a in args))
+            case _:
+                args, head = [self.code(a) for a in e.args], self._function(e.func)
+                return lambda at: head(*(a(at) for a in args))
 
-    def _product(self, e: Any, at: dict[Any, int]) -> Any:
+    def _remembered(self, e: Any, code: Code) -> Code:
+        needs = tuple(e.free_symbols)
+        seen: dict[Any, Any] = {}
+
+        def remembered(at: At) -> Any:
+            key = tuple([at.get(s) for s in needs])
+            if key not in seen:
+                seen[key] = code(at)
+            return seen[key]
+
+        return remembered
+
+    def _sum_of(self, values: Iterable[Any]) -> Any:
+        return reduce(add, values, self.zero)
+
+    def _sum(self, parts: list[Code]) -> Code:
+        return lambda at: self._sum_of(part(at) for part in parts)
+
+    def _entry(self, e: Any) -> Code:
+        array = self.values[str(e.base.label)]
+        places = [self.integer(i) for i in e.indices]
+
+        def entry(at: At) -> Any:
+            value = array
+            for place, index in zip(places, e.indices, strict=True):
+                k = place(at)
+                if not 0 <= k < len(value):
+                    if self.outside is None:
+                        raise IndexError(f"{e} stands outside its axis where {index} is {k}")
+                    return self.outside
+                value = value[k]
+            return value
+
+        return entry
+
+    def _product(self, e: Any) -> Code:
         """Deltas and indicators first: where one is 0, the other factors may stand outside their axes."""
-        marks = [a for a in e.args if isinstance(a, (sp.KroneckerDelta, Within))]
-        others = [a for a in e.args if a not in marks]
-        if any(self._mark(a, at) == 0 for a in marks) or not others:
-            return self.ring.number(sp.Integer(all(self._mark(a, at) for a in marks)))
-        product = self.of(others[0], at)
-        for a in others[1:]:
-            product = product * self.of(a, at)
+        marks = [self._mark(a) for a in e.args if isinstance(a, (sp.KroneckerDelta, Within))]
+        others = [self.code(a) for a in e.args if not isinstance(a, (sp.KroneckerDelta, Within))]
+
+        def product(at: At) -> Any:
+            if not all(mark(at) for mark in marks):
+                return self.zero
+            return reduce(mul, (factor(at) for factor in others)) if others else self.one
+
         return product
 
-    def _mark(self, e: Any, at: dict[Any, int]) -> int:
-        first, second = (self.integer(a, at) for a in e.args[:2])
-        return int(first == second if isinstance(e, sp.KroneckerDelta) else 0 <= first < second)
+    def _mark(self, e: Any) -> Callable[[At], bool]:
+        first, second = (self.integer(a) for a in e.args[:2])
+        if isinstance(e, sp.KroneckerDelta):
+            return lambda at: first(at) == second(at)
+        return lambda at: 0 <= first(at) < second(at)
 
-    def _call(self, head: Any, args: list[Any]) -> Any:
+    def _function(self, head: Any) -> Callable[..., Any]:
         if head not in self.ring.functions:
             raise BadFormula(f"there is no {head} in this ring")
-        return self.ring.functions[head](*args)
+        return self.ring.functions[head]
 
-    def _holds(self, c: Any, at: dict[Any, int]) -> bool:
+    def _choice(self, e: Any) -> Code:
+        pairs = [(self.code(value), self._truth(c)) for value, c in e.args]
+
+        def choice(at: At) -> Any:
+            for value, truth in pairs:
+                holds = truth(at)
+                if holds is None:
+                    return self.ring.unknown
+                if holds:
+                    return value(at)
+            return self.ring.unknown
+
+        return choice
+
+    def _truth(self, c: Any) -> Callable[[At], bool | None]:
+        """Whether a condition holds; None where a ball cannot tell."""
         match c:
             case sp.logic.boolalg.BooleanTrue() | sp.logic.boolalg.BooleanFalse():
-                return bool(c)
+                value = bool(c)
+                return lambda at: value
             case sp.And() | sp.Or():
-                return (all if isinstance(c, sp.And) else any)(self._holds(a, at) for a in c.args)
-            case sp.Not():
-                return not self._holds(c.args[0], at)
-        difference = c.lhs - c.rhs
-        indices = difference.is_integer and not difference.has(sp.Indexed)
-        value = self.integer(difference, at) if indices else self.of(difference, at)
-        return _COMPARISONS[type(c)](value, 0)
+                parts = [self._truth(a) for a in c.args]
+                decides = isinstance(c, sp.Or)
 
-    def integer(self, e: Any, at: dict[Any, int]) -> int:
+                def joined(at: At) -> bool | None:
+                    found = [part(at) for part in parts]
+                    return decides if decides in found else None if None in found else not decides
+
+                return joined
+            case sp.Not():
+                inner = self._truth(c.args[0])
+                return lambda at: None if (holds := inner(at)) is None else not holds
+        difference = c.lhs - c.rhs
+        whole = difference.is_integer and not difference.has(sp.Indexed)
+        value = self.integer(difference) if whole else self.code(difference)
+        (yes, no), zero = _COMPARISONS[type(c)], 0 if whole else self.zero
+
+        def compared(at: At) -> bool | None:
+            here = value(at)
+            return True if yes(here, zero) else False if no(here, zero) else None
+
+        return compared
+
+    def integer(self, e: Any) -> Callable[[At], int]:
         """An index or a size."""
         if e.is_Integer:
-            return int(e)
-        if e in at:
-            return at[e]
-        return int(e.xreplace({k: sp.Integer(v) for k, v in at.items()}))
+            value = int(e)
+            return lambda at: value
+        if isinstance(e, sp.Symbol):
+            return lambda at: at[e]
+        return lambda at: int(e.xreplace({k: sp.Integer(v) for k, v in at.items()}))
 
-    def _of_matrix(self, e: Any, at: dict[Any, int]) -> Any:
-        (r, c), n = e.bound, self.integer(e.size, at)
-        rows = [[self.of(e.body, at | {r: p, c: q}) for q in range(n)] for p in range(n)]
-        whole = _determinant(rows, self.ring)
+    def _matrix(self, e: Any) -> Code:
+        body, size, (row, column) = self.code(e.body), self.integer(e.size), e.bound
+        whole = e.func(e.body, *e.bound, e.size, *(sp.S.Zero for _ in e.args[4:]))
+
+        def rows(at: At) -> Any:
+            n = range(size(at))
+            return [[body({**at, row: p, column: q}) for q in n] for p in n]
+
+        rows = self._remembered(whole, rows)
+        determinant = self._remembered(whole, lambda at: _determinant(rows(at), self.ring))
         match e:
             case Det():
-                return whole
+                return determinant
             case LogDet():
-                return self._call(sp.log, [abs(whole)])
-        i, j = (self.integer(x, at) for x in e.entry)
-        minor = _determinant(
-            [[v for q, v in enumerate(row) if q != i] for p, row in enumerate(rows) if p != j], self.ring
-        )
-        return (minor if (i + j) % 2 == 0 else -minor) / whole
+                log = self._function(sp.log)
+                return lambda at: log(abs(determinant(at)))
+        i, j = (self.integer(x) for x in e.entry)
+
+        def entry(at: At) -> Any:
+            p, q = j(at), i(at)
+            left = [[v for k, v in enumerate(r) if k != q] for k, r in enumerate(rows(at)) if k != p]
+            minor = _determinant(left, self.ring)
+            return (minor if (p + q) % 2 == 0 else -minor) / determinant(at)
+
+        return entry
 
 
-_COMPARISONS: dict[Any, Callable[[Any, Any], bool]] = {
-    sp.StrictGreaterThan: gt,
-    sp.GreaterThan: ge,
-    sp.StrictLessThan: lt,
-    sp.LessThan: le,
-    sp.Eq: eq,
-    sp.Ne: ne,
+_COMPARISONS: dict[Any, tuple[Any, Any]] = {  # that it holds, and that it does not: a ball may say neither
+    sp.StrictGreaterThan: (gt, le),
+    sp.GreaterThan: (ge, lt),
+    sp.StrictLessThan: (lt, ge),
+    sp.LessThan: (le, gt),
+    sp.Eq: (eq, ne),
+    sp.Ne: (ne, eq),
 }
-
-
-def _sum(values: Iterable[Any]) -> Callable[[Any], Any]:
-    def total(number: Any) -> Any:
-        result = None
-        for v in values:
-            result = v if result is None else result + v
-        return number(sp.Integer(0)) if result is None else result
-
-    return total
 
 
 def _determinant(rows: Sequence[Sequence[Any]], ring: Ring) -> Any:
     """By the first column, and so without a division; for the few rows of a small example."""
     if not rows:
-        return ring.number(sp.Integer(1))
-    terms = []
+        return ring.number(sp.S.One)
+    total = ring.number(sp.S.Zero)
     for p, row in enumerate(rows):
         minor = _determinant([r[1:] for q, r in enumerate(rows) if q != p], ring)
-        terms.append(row[0] * minor if p % 2 == 0 else -(row[0] * minor))
-    return _sum(terms)(ring.number)
+        total = total + row[0] * minor if p % 2 == 0 else total - row[0] * minor
+    return total
