@@ -5,6 +5,7 @@ is then an expression in the sizes, each layout an index map, and each step a bo
 by merging others keeps a *factor* for each of them, so that no index is ever divided.
 
 >>> from symgrad.building import Builder
+>>> from symgrad.indices.printing import text
 >>> def energy(m, d):
 ...     b = Builder()
 ...     U, x = b.input("U", (m, d)), b.input("x", (d,))
@@ -12,8 +13,8 @@ by merging others keeps a *factor* for each of them, so that no index is ever di
 >>> sizes = Sizes.of(("m", "d"))
 >>> program = merged([energy(**run) for run in sizes.runs])
 >>> shapes = {"U": ("m", "d"), "x": ("d",)}
->>> read(program, sizes, shapes, [program.output])[program.output].body
-IndexSum(tanh(IndexSum(U[_i, _s]*x[_s], (_s, d))), (_i, m))
+>>> text(read(program, sizes, shapes, [program.output])[program.output].body)
+'sum_i tanh(sum_s U[i,s]*x[s])'
 """
 
 from __future__ import annotations
