@@ -66,6 +66,23 @@ EQUAL = {
     "a square in a denominator": (1 / (1 + 2 * x[K] + x[K] ** 2), (1 + x[K]) ** -2),
     "a product in a denominator": (1 / (x[K] ** 2 - w[N] ** 2), 1 / (x[K] - w[N]) / (x[K] + w[N])),
     "terms that differ in names alone": (x[K] / (x[K] + x[N]) + x[N] / (x[N] + x[K]), sp.S.One),
+    "pairs": (
+        S(sigmoid(x[i] - x[j]) * (1 - sigmoid(x[i] - x[j])) * w[i], (i, n), (j, n)),
+        S(EXP(x[i]) * EXP(x[j]) / (EXP(x[i]) + EXP(x[j])) ** 2 * w[j], (i, n), (j, n)),
+    ),
+    "pairs that sum to one": (
+        S((x[i] * w[j] ** 3 + x[j] * w[j] ** 3) / (x[j] + x[i]), (i, n), (j, n)),
+        n * S(w[i] ** 3, (i, n)),
+    ),
+    "two triangles": (
+        S(Within(j, i + 1) * x[i] * w[j], (i, n), (j, n)) + S(Within(i, j) * x[i] * w[j], (i, n), (j, n)),
+        S(x[i], (i, n)) * S(w[i], (i, n)),
+    ),
+    "two triangles of one vector": (
+        2 * S(Within(j, i) * x[i] * x[j], (i, n), (j, n)),
+        S(x[i], (i, n)) ** 2 - S(x[i] ** 2, (i, n)),
+    ),
+    "minus itself": (S((x[i] - x[j]) ** 3 * w[i] * w[j], (i, n), (j, n)), sp.S.Zero),
     "softmax sums to one": (S(EXP(x[i]) / S(EXP(x[j]), (j, n)), (i, n)), sp.S.One),
     "an absolute value": (sp.sqrt(x[K] ** 2), sp.Abs(x[K])),
     "the square of an absolute value": (sp.Abs(x[K] * w[K]) ** 2, x[K] ** 2 * w[K] ** 2),

@@ -57,7 +57,6 @@ class Forms(Functions):
         self.bases: dict[str, Any] = {}
         self._read: dict[Any, Poly] = {}
         self._aliases: dict[Any, Any] = {}
-        self._free: set[Any] = set()
         self.used: set[Fact] = set()
         for fact in facts:
             match fact:
@@ -81,7 +80,7 @@ class Forms(Functions):
     def declare(self, bodies: Iterable[Any], sizes: Mapping[Any, Any]) -> None:
         """Where free indices run: as told, else over the one axis of leaves that they stand in."""
         bodies = tuple(bodies)
-        self._free = set().union(*(sp.sympify(e).free_symbols for e in bodies))
+        self.free_names = set().union(*(sp.sympify(e).free_symbols for e in bodies))
         for index, size in sizes.items():
             self.ranges[index] = self.read(size)
         for index, axes in free_ranges(bodies).items():
@@ -224,7 +223,7 @@ class Forms(Functions):
 
     def _bound(self, index: Any, size: Poly, body: Any) -> tuple[Any, Any]:
         """A bound index and its body; under another name where the same one is free, or runs over another range."""
-        if self.ranges.get(index, size) is size and index not in self._free and not index.is_positive:
+        if self.ranges.get(index, size) is size and index not in self.free_names and not index.is_positive:
             self.ranges[index] = size
             return index, body
         alias = self._aliases.get((index, size))

@@ -189,6 +189,7 @@ class Store:
         self._polys: dict[Any, Poly] = {}
         self._numbers = itertools.count(_FRESH)
         self.ranges: dict[Name, Poly] = {}
+        self.free_names: set[Name] = set()  # those that no sum will bind
         self._spares: dict[Poly, list[int]] = {}
         self.unit = self.mono({})
         self.zero, self.one = self.poly({}), self.poly({self.unit: fmpq(1)})
@@ -236,13 +237,13 @@ class Store:
             self.ranges[name] = size
         return name
 
-    def spare(self, size: Poly, used: frozenset[Name]) -> int:
-        """An open index over ``size`` that is not ``used``; names are used again, so that results are found again."""
+    def spare(self, size: Poly, used: frozenset[Name], above: int = 0) -> int:
+        """An open index over ``size``, not ``used``, past another; names come again, so that results are found."""
         if any(map(is_index, size.free)):
             return self.fresh(size)  # the size moves with another index
         names = self._spares.setdefault(size, [])
         for name in names:
-            if name not in used:
+            if name > above and name not in used:
                 return name
         names.append(self.fresh(size))
         return names[-1]

@@ -136,15 +136,19 @@ class Products(Labelling):
     def head(self, p: Poly) -> Mono | None:
         """The monomial that stands for a polynomial in a cancellation.
 
-        Names of indices play no part in the choice, so that renaming never makes or unmakes a cancellation: terms that
-        differ in names alone are passed over.
+        Names of indices play no part in the choice but by their order, so that putting a sum away and opening it again
+        makes and unmakes no cancellation.
         """
         if p not in self._heads:
             ranks: dict[Any, list[Mono]] = {}
             for m in p.terms:
                 ranks.setdefault((self.weight(m), self.blank(m)), []).append(m)
-            alone = [(rank, same[0]) for rank, same in ranks.items() if len(same) == 1]
-            self._heads[p] = max(alone, key=lambda pair: pair[0])[1] if alone else None
+            same = ranks[max(ranks)] if ranks else []
+            trails = sorted(((self.trail(m), m) for m in same), key=lambda pair: pair[0]) if len(same) > 1 else []
+            if trails and trails[-1][0] == trails[-2][0]:
+                self._heads[p] = None
+            else:
+                self._heads[p] = trails[-1][1] if trails else same[0] if same else None
         return self._heads[p]
 
     def leading(self, p: Poly) -> Mono:

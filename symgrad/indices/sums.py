@@ -83,7 +83,7 @@ class Sums(Indicators):
         used = a.free.union(taken)
         mapping: dict[Name, int] = {}
         for k, size in enumerate(sizes):
-            mapping[first + k] = self.spare(size, used)
+            mapping[first + k] = self.spare(size, used, max(mapping.values(), default=0))
             used |= {mapping[first + k]}
         bound = {new: self.rename(sizes[old - first], mapping) for old, new in mapping.items()}
         self.ranges.update(bound)
@@ -142,6 +142,9 @@ class Sums(Indicators):
         for a in powers:
             if a.kind == "delta" and (solved := self.solve(a, a.free & bound.keys())):
                 name, value = solved
+                later = self.solve(a, a.free - bound.keys() - self.free_names)
+                if later is not None and _minuses(later[1]) < _minuses(value):
+                    continue  # i = j + 1 is waited for, so that the order of sums does not matter
                 to = {name: self.as_index(value)}
                 rest = {b: f for b, f in powers.items() if b is not a}
                 left = {j: self.rename(s, to) for j, s in bound.items() if j != name}
@@ -370,3 +373,7 @@ class Sums(Indicators):
             self.use(Symmetric(label))
             indices = tuple(sorted(indices, key=lambda i: self.as_poly(i).key))
         return self.single(self.atom("leaf", label, indices))
+
+
+def _minuses(p: Poly) -> int:
+    return sum(c < 0 for c in p.terms.values())
