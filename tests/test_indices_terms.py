@@ -131,7 +131,13 @@ def test_text():
     assert text(sigmoid(z)) == "1/(exp(-sum_s U[K,s]*x[s]) + 1)"
     assert text(2 * IndexSum((A[K, j] + A[j, K]) * x[j], j, n)) == "2*sum_j (A[K,j] + A[j,K])*x[j]"
     assert text(IndexSum(x[i], i, n) ** 2 / IndexSum(x[i] ** 2, i, n)) == "(sum_i x[i])**2/(sum_i x[i]**2)"
-    assert text(w[K] - IndexSum(x[i], i, n)) == "-sum_i x[i] + w[K]"
+    assert text(w[K] - IndexSum(x[i], i, n)) == "-(sum_i x[i]) + w[K]"
+    both = IndexSum(A[K, j] * x[j], j, n) - 2 * IndexSum(A[i, K] * x[i], i, n)
+    assert text(both) in (
+        "(sum_j A[K,j]*x[j]) - 2*sum_i A[i,K]*x[i]",
+        "-2*(sum_i A[i,K]*x[i]) + sum_j A[K,j]*x[j]",
+        "-(2*sum_i A[i,K]*x[i]) + sum_j A[K,j]*x[j]",
+    )
     assert text(IndexSum(x[i + 1], i, n - 1)) == "sum_{i<n - 1} x[i + 1]"
     assert text(Inverse(X[i, j], i, j, n, N, K) * Det(X[i, j], i, j, n)) == "det(X)*inv(X)[N,K]"
     assert text(RELU(x[i]) * Within(i, j + 1) * sp.KroneckerDelta(i, K)) == "delta(K,i)*relu(x[i])*[0 <= i < j + 1]"

@@ -27,7 +27,7 @@ from symgrad.indices.heads import EXP, RELU, STEP
 from symgrad.indices.matrices import Inverse
 from symgrad.indices.terms import Binder, IndexSum, Within, rename
 
-__all__ = ["latex", "named", "plain", "text"]
+__all__ = ["latex", "matrix_text", "named", "plain", "text"]
 
 _LETTERS = "ijklpqrst"
 
@@ -97,6 +97,18 @@ class _Text(StrPrinter):
             return f"{'*'.join(written)}/{self.parenthesize(bottom, PRECEDENCE['Pow'], strict=True)}"
         return "*".join([*written[:-1], self._print(sums[-1])])
 
+    def _print_Add(self, expr: Any, order: Any = None) -> str:
+        """A sum that another term follows is in brackets."""
+        *front, last = self._as_ordered_terms(expr, order=order)
+        written = ""
+        for term in (*front, last):
+            minus = term.could_extract_minus_sign()
+            part = self._print(-term if minus else term)
+            if isinstance(-term if minus else term, sp.Add) or (term is not last and _ends_with_sum(term)):
+                part = f"({part})"
+            written += f" {'-' if minus else '+'} {part}"
+        return written[3:] if written.startswith(" + ") else f"-{written[3:]}"
+
     def _print_Indexed(self, expr: Any) -> str:
         return f"{self._print(expr.base.label)}[{','.join(map(self._print, expr.indices))}]"
 
@@ -116,11 +128,8 @@ class _Text(StrPrinter):
         return f"step({self._print(e.args[0])})"
 
     def _matrix(self, e: Any) -> str:
-        name = _leaf_name(e)
-        if name:
-            return name
         r, c = map(self._print, e.bound)
-        return f"[{self._print(e.body)} for {r},{c}]"
+        return _leaf_name(e) or f"[{self._print(e.body)} for {r},{c}]"
 
     def _print_Inverse(self, e: Any) -> str:
         return f"inv({self._matrix(e)})[{','.join(map(self._print, e.entry))}]"
@@ -138,6 +147,12 @@ def _leaf_name(e: Any) -> str | None:
     if isinstance(body, sp.Indexed) and tuple(body.indices) in (e.bound, e.bound[::-1]):
         return f"{body.base.label}{'' if tuple(body.indices) == e.bound else '.T'}"
     return None
+
+
+def _ends_with_sum(term: Any) -> bool:
+    """Whether a term is written with a sum at its end that nothing closes."""
+    factors = sp.Mul.make_args(term)
+    return any(isinstance(a, IndexSum) for a in factors) and sp.fraction(term)[1] == 1
 
 
 def _after_sum(printer: Any, body: Any) -> str:
@@ -227,6 +242,16 @@ class _Latex(LatexPrinter):
 def text(body: Any) -> str:
     """A body in plain text, counted from 0."""
     return _Text().doprint(named(body))
+
+
+def matrix_text(e: Any) -> str:
+    """The matrix of an inverse or a determinant: its name, or its entry.
+
+    >>> i, j = sp.symbols("i j", integer=True)
+    >>> matrix_text(Inverse(sp.IndexedBase("X")[i, j], i, j, 3, 0, 1))
+    'X'
+    """
+    return _Text()._matrix(named(e))
 
 
 def latex(body: Any, *, first: int = 1) -> str:
