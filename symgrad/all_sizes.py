@@ -70,22 +70,27 @@ def _prove(
         if not right - set(proved) and forms:
             break
         try:
-            readings = read_problem(problem, shapes, sizes, pairs)
+            found_here = read_problem(problem, shapes, sizes, pairs)
         except Unread as error:
             why |= dict.fromkeys(right, error.what)
             continue
-        for name, reading in readings.items():
-            form = IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters.get(name, ())))
-            forms.setdefault(name, form)
+        why |= {n: r.what for n, r in found_here.items() if isinstance(r, Unread)}
+        readings = {n: r for n, r in found_here.items() if isinstance(r, Reading)}
+        shown = {n: _form(r, letters.get(n, ())) for n, r in readings.items()}
+        forms = {**shown, **forms}
         mine = {n: r for n, r in readings.items() if n in right - set(proved)}
         results = _proved(problem, found, shapes, sizes, mine)
         for name, result in results.items():
             if isinstance(result, ForAll):
                 proved[name] = result
-                forms[name] = replace(forms[name], bodies=(readings[name].hand, *forms[name].bodies))
+                forms[name] = replace(shown[name], bodies=(readings[name].hand, readings[name].exact))
             else:
                 why[name] = result
     return proved, forms, why
+
+
+def _form(reading: Reading, letters: Sequence[str]) -> IndexForm:
+    return IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters))
 
 
 def _proved(

@@ -20,7 +20,7 @@ from symgrad.derivative import gradients, reverse
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
-from symgrad.indices.reading import Factor, Value, aligned, merged, read
+from symgrad.indices.reading import Factor, Value, aligned, merged, read_each
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, fresh
 from symgrad.indices.values import BALLS, evaluate_all
@@ -63,20 +63,20 @@ def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Probl
     return replace(problem, inputs=inputs, first=(model, problem.hand.run(inputs.point, problem.dtypes)))
 
 
-def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair]) -> dict[str, Reading]:
-    """The claims in index notation.  Raises `Unread` where the model, at these sizes, is not one formula in them.
+def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair]) -> dict[str, Reading | Unread]:
+    """The claims in index notation, or why one is none.
 
     A choice that came out one way in all of a tensor does not show that it is one; so, where there are choices, the
-    code is run at other points too.
+    code is run at other points too.  Raises `Unread` where it could not be run at other sizes at all.
     """
+    found: dict[str, Reading | Unread] = {}
     for k in range(_TRIES):
         programs = _programs(problem, shapes, sizes, pairs, k)
-        try:
-            return _readings(problem, shapes, sizes, pairs, programs)
-        except Unread:
-            if k == _TRIES - 1 or not any(p.guards for p in programs):
-                raise
-    raise AssertionError
+        found = _readings(problem, shapes, sizes, pairs, programs)
+        failed = any(isinstance(r, Unread) or (r.hand is None and r.why is not None) for r in found.values())
+        if not failed or not any(p.guards for p in programs):
+            break
+    return found
 
 
 def _programs(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int) -> list[Program]:
@@ -96,20 +96,34 @@ def _programs(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pa
 
 def _readings(
     problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], programs: Sequence[Program]
-) -> dict[str, Reading]:
-    point = problem.inputs.point
+) -> dict[str, Reading | Unread]:
+    """The claims, read together as far as possible; a Jacobian by its rows, for an upstream that is one in a free
+    place."""
+    point, outputs = problem.inputs.point, programs[0].outputs
     of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
-    found = {}
+    sizes.met.clear()
+    given: dict[str, Value] = {}
+    free: dict[str, tuple[Factor, ...]] = {}
+    for key, value in _read(programs, sizes, of, [k for k in outputs if k.startswith("seeded")]).items():
+        if isinstance(value, Unread):
+            return {p.name: value for p in pairs}
+        name = f"{_SEED} {key.removeprefix('seeded').removeprefix('.')}".strip()
+        given[name], free[name] = _unit(value)
+    values = _read(programs, sizes, of, [k for k in outputs if not k.startswith("seeded")], given)
+    found: dict[str, Reading | Unread] = {}
     for p in pairs:
-        sizes.met.clear()
-        exact, upstream = _read_exact(programs, sizes, of, p.name)
+        exact, hand = values[f"exact.{p.name}"], values[f"hand.{p.name}"]
+        if isinstance(exact, Unread):
+            found[p.name] = exact
+            continue
+        upstream = free.get(f"{_SEED} {p.name}", free.get(_SEED, ()))
+        whole = Value(exact.body, (*((f,) for f in upstream), *exact.axes))
+        why = hand if isinstance(hand, Unread) else None
         try:
-            (hand,) = _read(programs, sizes, of, [f"hand.{p.name}"]) if p.hand is not None else (None,)
-            found[p.name] = replace(_paired(hand, exact), upstream=upstream, literals=dict(sizes.met))
+            reading = _paired(None if p.hand is None or isinstance(hand, Unread) else hand, whole)
         except Unread as error:
-            if p.hand is not None and any(q.guards for q in programs):
-                raise
-            found[p.name] = replace(_paired(None, exact), upstream=upstream, why=error)
+            reading, why = _paired(None, whole), error
+        found[p.name] = replace(reading, upstream=len(upstream), why=why, literals=dict(sizes.met))
     return found
 
 
@@ -119,24 +133,16 @@ def _read(
     shapes: Mapping[str, Any],
     keys: Sequence[str],
     given: Mapping[str, Value] | None = None,
-) -> list[Value]:
-    """Outputs of the runs' Programs."""
-    program = merged([p.with_outputs({k: p.outputs[k] for k in keys}) for p in programs])
-    values = read(program, sizes, shapes, program.outputs.values(), given=given)
-    return [values[program.outputs[k]] for k in keys]
-
-
-def _read_exact(programs: Sequence[Program], sizes: Sizes, shapes: Mapping[str, Any], name: str) -> tuple[Value, int]:
-    """The exact derivative, and how many of its axes are the function's own; a Jacobian by reading its rows for an
-    upstream that is one in a free place."""
-    outputs = programs[0].outputs
-    seeded = next((k for k in (f"seeded.{name}", "seeded") if k in outputs), None)
-    if seeded is None:
-        return _read(programs, sizes, shapes, [f"exact.{name}"])[0], 0
-    upstream, free = _unit(_read(programs, sizes, shapes, [seeded])[0])
-    key = _SEED if seeded == "seeded" else f"{_SEED} {name}"
-    (rows,) = _read(programs, sizes, shapes, [f"exact.{name}"], {key: upstream})
-    return Value(rows.body, (*((f,) for f in free), *rows.axes)), len(free)
+) -> dict[str, Value | Unread]:
+    """Outputs of the runs' Programs: all of them at once where the runs took the same steps, else each by itself."""
+    try:
+        program = merged([p.with_outputs({k: p.outputs[k] for k in keys}) for p in programs])
+    except Unread as error:
+        if len(keys) == 1:
+            return {keys[0]: error}
+        return {k: _read(programs, sizes, shapes, [k], given)[k] for k in keys}
+    values = read_each(program, sizes, shapes, program.outputs.values(), given=given)
+    return {k: values[program.outputs[k]] for k in keys}
 
 
 def _paired(hand: Value | None, exact: Value) -> Reading:

@@ -35,7 +35,7 @@ from symgrad.indices.terms import Array, IndexSum, Within, fresh, rename, tensor
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program import Program, Step, interpret
 
-__all__ = ["Factor", "Value", "leaf", "merged", "read"]
+__all__ = ["Factor", "Value", "leaf", "merged", "read", "read_each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +93,24 @@ def read(
     ``shapes`` maps the inputs to tuples of numbers and names of sizes; ``given`` puts values in the place of inputs.
     Raises `Unread` where a step has no index notation, with the line that it stands in.
     """
+    wanted = list(wanted)
+    values = read_each(program, sizes, shapes, wanted, given=given)
+    for i in wanted:
+        value = values[i]
+        if isinstance(value, Unread):
+            raise value
+    return values  # type: ignore[return-value]
+
+
+def read_each(
+    program: Program,
+    sizes: Sizes,
+    shapes: Mapping[str, Sequence[Any]],
+    wanted: Iterable[int],
+    *,
+    given: Mapping[str, Value] | None = None,
+) -> dict[int, Value | Unread]:
+    """`read`, with what kept a step from being read in the place of its value."""
     inputs = {n: leaf(n, shapes[n], sizes) for n in program.inputs if n in shapes}
     return interpret(program, _Reading(sizes), {**inputs, **(given or {})}, wanted)
 
@@ -103,15 +121,18 @@ class _Reading:
     def __init__(self, sizes: Sizes) -> None:
         self.sizes = sizes
 
-    def read(self, step: Step, args: list[Value]) -> Value:
+    def read(self, step: Step, args: list[Value | Unread]) -> Value | Unread:
+        for a in args:
+            if isinstance(a, Unread):
+                return a
         try:
-            return self._read(step, args)
+            return self._read(step, args)  # type: ignore[arg-type]
         except Unread as error:
             source = step.source
             if error.where is not None or source is None:
-                raise
+                return error
             where = f"    {source.text.strip()}" if source.line is None else f"    line {source.line}: {source.text}"
-            raise Unread(error.what, where=where) from None
+            return Unread(error.what, where=where)
 
     def _read(self, step: Step, args: list[Value]) -> Value:
         if step.is_complex:
