@@ -171,11 +171,12 @@ def _under_logarithms(forms: Forms, a: Any, b: Any, facts: tuple[Fact, ...]) -> 
             continue
         if isinstance(e, sp.Symbol) and Positive(e.name) not in facts:
             yield Positive(e.name), condition
-        if isinstance(e, sp.Indexed) and e.base.shape is not None and Positive(str(e.base.label)) not in facts:
-            axes = forms.shapes[str(e.base.label)]
-            runs = [i not in free and forms.ranges.get(i) is size for i, size in zip(e.indices, axes, strict=True)]
-            if all(runs) and len(set(e.indices)) == len(e.indices):
-                yield Positive(str(e.base.label)), condition
+        base: Any = e.base if isinstance(e, sp.Indexed) else None
+        if base is not None and base.shape is not None and Positive(str(base.label)) not in facts:
+            axes, indices = forms.shapes[str(base.label)], tuple(condition.body.indices)
+            runs = [i not in free and forms.ranges.get(i) is size for i, size in zip(indices, axes, strict=True)]
+            if all(runs) and len(set(indices)) == len(indices):
+                yield Positive(str(base.label)), condition
 
 
 def _standard(*bodies: Any) -> Iterator[Fact]:

@@ -197,8 +197,9 @@ class Forms(Functions):
             raise BadFormula(f"{e} has no value where none of its conditions holds")
         return total
 
-    def _truth(self, c: Any) -> Poly:
+    def _truth(self, condition: Any) -> Poly:
         """A condition as a number: 1 where it holds, else 0."""
+        c = condition
         match c:
             case sp.logic.boolalg.BooleanTrue():
                 return self.one
@@ -208,11 +209,11 @@ class Forms(Functions):
                 return self.multiply_all(*(self._truth(a) for a in c.args))
             case sp.Or():
                 return self.subtract(self.one, self._truth(sp.Not(c)))
-            case sp.Eq() | sp.Ne() if (c.lhs - c.rhs).is_integer:
+            case sp.Eq() | sp.Ne() if (condition.lhs - condition.rhs).is_integer:
                 equal = self.delta(self.read(c.lhs), self.read(c.rhs))
                 return equal if isinstance(c, sp.Eq) else self.subtract(self.one, equal)
             case sp.Gt() | sp.Ge() | sp.Lt() | sp.Le():
-                up = c.gts - c.lts
+                up = condition.gts - condition.lts
                 p = self.read(up)
                 strict = isinstance(c, (sp.Gt, sp.Lt))
                 if up.is_integer and not up.has(sp.Indexed):

@@ -9,7 +9,7 @@ import sympy as sp
 from flint import fmpq, fmpz
 
 from symgrad.indices.heads import RELU, STEP
-from symgrad.indices.polynomials import Atom, Name, Poly, Powers, whole
+from symgrad.indices.polynomials import Atom, Name, Poly, Powers, rational, whole
 from symgrad.indices.sums import Sums
 
 __all__ = ["Functions"]
@@ -83,7 +83,7 @@ class Functions(Sums):
         if c > 0 and len(rest) == 1:
             (a, e), *_ = rest.items()
             if e != 1:  # the power is odd and positive, so the base is positive
-                return self.scale(self.logarithm(self.single(a)), fmpq(e))
+                return self.scale(self.logarithm(self.single(a)), rational(e))
             if a.kind == "det":
                 return self.single(self.atom("logdet", *a.data))
             if a.kind == "sgn":
@@ -91,7 +91,7 @@ class Functions(Sums):
         return self.opaque(sp.log, self.poly({self.mono(rest): fmpq(1 if c > 0 else -1)}))
 
     def _logarithm_of_power(self, a: Atom, e: Any) -> Poly:
-        factor = fmpq(e) if isinstance(e, int) else fmpq(e.numerator, e.denominator)
+        factor = rational(e)
         match a.kind:
             case "exp":
                 return self.poly({a.data[0]: factor})

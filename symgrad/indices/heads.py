@@ -51,7 +51,8 @@ class RELU(sp.Function):
 
 def sigmoid(z: Any) -> Any:
     """1 / (1 + exp(-z)), over the opaque exponential."""
-    return 1 / (1 + EXP(-sp.sympify(z)))
+    exponential: Any = EXP(-sp.sympify(z))
+    return 1 / (1 + exponential)
 
 
 def opaque(e: Any) -> Any:

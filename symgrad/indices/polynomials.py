@@ -20,7 +20,7 @@ import sympy as sp
 from flint import fmpq
 
 __all__ = ["Atom", "Exhausted", "Mono", "Name", "Poly", "Powers", "Store", "Unstable"]
-__all__ += ["is_index", "key_of", "name_key", "whole"]
+__all__ += ["is_index", "key_of", "name_key", "rational", "whole"]
 
 Name = Any  # a SymPy Symbol, or the number of a bound index
 Exponent = int | Fraction
@@ -305,6 +305,12 @@ class Store:
 
 def _serial(power: tuple[Atom, Exponent]) -> int:
     return power[0].serial
+
+
+def rational(value: Any) -> fmpq:
+    """A rational number, as SymPy or Python have it, as a coefficient."""
+    number: Any = sp.Rational(value)
+    return fmpq(number.p, number.q)
 
 
 def whole(e: Any) -> Exponent:

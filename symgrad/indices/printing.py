@@ -143,9 +143,10 @@ class _Text(StrPrinter):
 
 def _leaf_name(e: Any) -> str | None:
     """The name of the matrix, where it is a leaf or its transpose."""
-    body = e.body
+    body: Any = e.body
     if isinstance(body, sp.Indexed) and tuple(body.indices) in (e.bound, e.bound[::-1]):
-        return f"{body.base.label}{'' if tuple(body.indices) == e.bound else '.T'}"
+        base: Any = body.base
+        return f"{base.label}{'' if tuple(body.indices) == e.bound else '.T'}"
     return None
 
 
@@ -276,7 +277,8 @@ def _shifted(e: Any, first: int, seen: dict[Any, Any]) -> Any:
             case sp.Symbol() if e.is_integer and not e.is_positive:
                 new = e - first
             case sp.Indexed():
-                new = e.base[tuple(_shifted(i, first, seen) + first for i in e.indices)]
+                base: Any = e.base
+                new = base[tuple(_shifted(i, first, seen) + first for i in e.indices)]
             case Inverse():
                 ends = (_shifted(i, first, seen) + first for i in e.entry)
                 new = e.func(_shifted(e.body, first, seen), *e.args[1:4], *ends)
@@ -308,6 +310,6 @@ def _plain(e: Any, first: int) -> Any:
         case RELU():
             return sp.Max(args[0], 0)
         case STEP():
-            return sp.Heaviside(args[0], 0)
+            return sp.Heaviside(args[0], sp.S.Zero)  # type: ignore[arg-type]
         case _:
             return e.func(*args)

@@ -85,7 +85,8 @@ class Products(Labelling):
                     natural = floor(e)
                     powers[a] = whole(e - natural)
                     rest = self.product({b: f for b, f in powers.items() if f})
-                    return self.multiply(self.scale(rest, number), self.power(a.data[0], natural))
+                    inside: Poly = a.data[0]  # type: ignore[assignment]
+                    return self.multiply(self.scale(rest, number), self.power(inside, natural))
                 case "fun" if e >= 2 and a.data[0] is sp.cos:
                     sine = self.power(self.single(self.atom("fun", sp.sin, a.data[1])), 2)
                     powers[a] = e - 2

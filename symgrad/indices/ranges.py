@@ -37,7 +37,8 @@ def _places(e: Any) -> Iterator[tuple[Any, Any, frozenset[Any]]]:
         seen.add((part, bound))
         match part:
             case sp.Indexed():
-                yield from ((i, s, bound) for i, s in zip(part.indices, part.base.shape or (), strict=False))
+                base: Any = part.base
+                yield from ((i, s, bound) for i, s in zip(part.indices, base.shape or (), strict=False))
                 waiting += [(i, bound) for i in part.indices]
             case Binder():
                 if isinstance(part, Inverse):

@@ -20,6 +20,7 @@ import sympy as sp
 from flint import arb, ctx, fmpq
 
 from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
+from symgrad.indices.polynomials import rational
 from symgrad.indices.ranges import free_ranges
 from symgrad.indices.terms import Array
 from symgrad.indices.values import BALLS, evaluate
@@ -102,7 +103,7 @@ class _Names:
 
     @classmethod
     def of(cls, bodies: Iterable[Any], runs: dict[Any, Any]) -> _Names:
-        leaves = [e for body in bodies for e in sp.preorder_traversal(body) if isinstance(e, sp.Indexed)]
+        leaves: list[Any] = [e for body in bodies for e in sp.preorder_traversal(body) if isinstance(e, sp.Indexed)]
         bases = {str(e.base.label): e.base for e in leaves}
         shapes = [s for base in bases.values() for s in base.shape or ()]
         free = set().union(*(sp.sympify(e).free_symbols for e in (*bodies, *runs, *runs.values(), *shapes)))
@@ -128,8 +129,7 @@ def _point(names: _Names, at: Any, facts: tuple[Fact, ...], draw: random.Random)
                 case Symmetric():
                     value = [[value[min(i, j)][max(i, j)] for j in range(shape[0])] for i in range(shape[0])]
                 case SumsTo():
-                    number = sp.Rational(fact.value)
-                    value = _summing(value, fact.axis, fmpq(number.p, number.q), least > 0)
+                    value = _summing(value, fact.axis, rational(fact.value), least > 0)
         values[name] = value
     for s in names.scalars:
         values[s.name] = fmpq(draw.randint(1 if s.name in positive or s.is_positive else -24, 24), 16)

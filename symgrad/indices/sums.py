@@ -10,12 +10,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-import sympy as sp
 from flint import fmpq
 
 from symgrad.indices.facts import SumsTo, Symmetric
 from symgrad.indices.indicators import Indicators
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Unstable, key_of, whole
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Unstable, key_of, rational, whole
 
 __all__ = ["Sums"]
 
@@ -189,7 +188,7 @@ class Sums(Indicators):
                     self.use(fact)
                     rest = {b: f for b, f in powers.items() if b is not a}
                     left = {j: s for j, s in bound.items() if j != i}
-                    return self.total(left, rest, fmpq(sp.Rational(fact.value).p, sp.Rational(fact.value).q))
+                    return self.total(left, rest, rational(fact.value))
         return None
 
     def _with_inverses(self, bound: Bound, powers: Powers) -> Poly | None:

@@ -32,7 +32,8 @@ def tensor(name: str, *shape: Any, **assumptions: bool) -> Any:
     >>> tensor("U", 3, 2)[0, 1]
     U[0, 1]
     """
-    return sp.IndexedBase(name, shape=tuple(sp.sympify(s) for s in shape), **({"real": True} | assumptions))
+    known: dict[str, Any] = {"real": True} | assumptions
+    return sp.IndexedBase(name, shape=tuple(sp.sympify(s) for s in shape), **known)
 
 
 def fresh(hint: object = "i") -> sp.Dummy:

@@ -318,11 +318,11 @@ class _Evaluation:
         body, size, (row, column) = self.code(e.body), self.integer(e.size), e.bound
         whole = e.func(e.body, *e.bound, e.size, *(sp.S.Zero for _ in e.args[4:]))
 
-        def rows(at: At) -> Any:
+        def all_rows(at: At) -> Any:
             n = range(size(at))
             return [[body({**at, row: p, column: q}) for q in n] for p in n]
 
-        rows = self._remembered(whole, rows)
+        rows = self._remembered(whole, all_rows)
         determinant = self._remembered(whole, lambda at: _determinant(rows(at), self.ring))
         match e:
             case Det():
