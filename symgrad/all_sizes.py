@@ -59,22 +59,24 @@ def _prove(
     proof for the others.
 
     Where a size is fixed by the user's objects, its number is first read as the size wherever it stands, then not.
+    What cannot be read at small sizes, where an axis of n - 2 is no axis, is read at larger ones.
     """
     proved: dict[str, ForAll] = {}
     forms: dict[str, IndexForm] = {}
     right = {n for n, v in found.verdicts.items() if isinstance(v, (Proved, Agrees))}
     why: dict[str, str] = {}
-    for literals in (True, False) if shapes.fixed else (False,):
-        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals)
+    unread: set[str] = set()
+    for literals, least in itertools.product((True, False) if shapes.fixed else (False,), (3, 5)):
+        if forms and not {n for n in right - set(proved) if least == 3 or n in unread}:
+            continue
+        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=max(least, shapes.least))
         pairs = [p for p in found.own.pairs if p.name not in proved]
-        if not right - set(proved) and forms:
-            break
         try:
             found_here = read_problem(problem, shapes, sizes, pairs)
         except Unread as error:
-            why |= dict.fromkeys(right, error.what)
-            continue
-        why |= {n: r.what for n, r in found_here.items() if isinstance(r, Unread)}
+            found_here = {p.name: error for p in pairs}
+        unread = {n for n, r in found_here.items() if isinstance(r, Unread) or r.hand is None}
+        why |= {n: r.what for n, r in found_here.items() if isinstance(r, Unread) and n in right}
         readings = {n: r for n, r in found_here.items() if isinstance(r, Reading)}
         shown = {n: _form(r, letters.get(n, ())) for n, r in readings.items()}
         forms = {**shown, **forms}
@@ -130,13 +132,14 @@ def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Readin
 
 
 def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) -> dict[str, int | None]:
-    """The least size at which each reading gives what the code computes: 1, or 2 where one is not like the others.
+    """The least size from which each reading gives what the code computes: 1, or the least of the own sizes where one is
+    not like the others.
 
     None where a reading fails at the problem's own sizes, which it was not read at (unless they are all fixed), or
     where two sizes are the same number.
     """
     own = shapes.own()
-    ordinary = [own] + ([{**own, **dict.fromkeys(shapes.free, 2)}] if len(shapes.free) > 1 else [])
+    ordinary = [own] + ([{**own, **dict.fromkeys(shapes.free, shapes.least)}] if len(shapes.free) > 1 else [])
     ones = [{**own, n: 1} for n in shapes.free]
     if len(ones) > 1:
         ones.append({**own, **dict.fromkeys(shapes.free, 1)})
@@ -146,7 +149,7 @@ def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) ->
         if k < len(ordinary):
             alive &= good
         small &= good
-    return {n: (1 if n in small else 2) if n in alive else None for n in readings}
+    return {n: (1 if n in small else shapes.least) if n in alive else None for n in readings}
 
 
 # ------------------------------------------------------------------------------------------------ looking

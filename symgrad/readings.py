@@ -87,7 +87,7 @@ def _programs(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pa
         try:
             there = resized(replace(problem, seed=problem.seed + k), shapes, run)
         except SymgradError as error:
-            raise Unread(f"at other sizes ({', '.join(f'{n} = {v}' for n, v in run.items())}) {error.what}") from None
+            raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
         assert there.first is not None
         model, hand = (r.program for r in there.first)
         programs.append(_joined(model, hand, [p.name for p in pairs], problem.order, summed))

@@ -7,20 +7,30 @@ object of the user's already has (a module's parameters), or the one that is wri
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symgrad.errors import BadInput, WrongShape
+from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 
-__all__ = ["Shapes", "declared_shapes", "entries_named", "letters_of", "named_in", "named_shapes", "with_shapes"]
+__all__ = [
+    "Shapes",
+    "declared_shapes",
+    "entries_named",
+    "letters_of",
+    "named_in",
+    "named_shapes",
+    "posed",
+    "with_shapes",
+]
 
 Shape = tuple[int | str, ...]
+_LEAST = (2, 5, 9)  # where the sizes begin; code with a window of three does not run at two
 _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
 
 
@@ -31,6 +41,7 @@ class Shapes:
     of: Mapping[str, Shape]
     names: tuple[str, ...]
     fixed: Mapping[str, int]
+    least: int = 2
 
     @property
     def free(self) -> tuple[str, ...]:
@@ -38,8 +49,8 @@ class Shapes:
         return tuple(n for n in self.names if n not in self.fixed)
 
     def own(self) -> dict[str, int]:
-        """The sizes at which everything is looked at first: 2, 3, 4, ..., and the fixed ones."""
-        return {**{n: k + 2 for k, n in enumerate(self.free)}, **self.fixed}
+        """The sizes at which everything is looked at first: ``least`` and those that follow, and the fixed ones."""
+        return {**{n: k + self.least for k, n in enumerate(self.free)}, **self.fixed}
 
     def at(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """The shapes in numbers.
@@ -54,7 +65,7 @@ class Shapes:
 def named_shapes(
     at: Mapping[str, Any] | None, own: Mapping[str, Any], found: Mapping[str, Shape] | None = None
 ) -> tuple[Shapes | None, dict[str, Any] | None]:
-    """Take the shapes with names out of ``at``: what they say, and ``at`` with numbers in their place.
+    """Read the shapes with names in ``at``: what they say, and ``at`` with those that formulas declare.
 
     ``own`` maps a module's parameters to their values, whose lengths fix the names; ``found`` holds shapes that the
     formulas themselves declare, for inputs that ``at`` says nothing of.  None where no shape has a name.
@@ -89,9 +100,39 @@ def named_shapes(
         raise BadInput(
             f"{clash[0]!r} is the name of an input and of a size.", instead="Give the size another name in at={...}."
         )
-    shapes = Shapes(of, tuple(names), values)
-    numbers = shapes.at(shapes.own())
-    return shapes, {**asked, **{n: own.get(n, s) for n, s in numbers.items()}}
+    return Shapes(of, tuple(names), values), asked
+
+
+def posed(
+    shapes: Shapes | None,
+    at: Mapping[str, Any] | None,
+    own: Mapping[str, Any],
+    pose: Callable[[Mapping[str, Any] | None], Any],
+) -> tuple[Shapes | None, Any]:
+    """What ``pose`` makes of ``at`` with numbers for the named sizes: the smallest at which the code runs.
+
+    Raises what the code raises where it runs at none of them.
+    """
+    if shapes is None:
+        return None, pose(at)
+    first: SymgradError | None = None
+    for least in _LEAST if shapes.free else _LEAST[:1]:
+        here = replace(shapes, least=least)
+        numbers = {n: own.get(n, shape) for n, shape in here.at(here.own()).items()}
+        try:
+            return here, pose({**(at or {}), **numbers})
+        except (UserCodeFailed, BadInput) as error:
+            first = first or error
+    assert first is not None
+    failure = first if isinstance(first, UserCodeFailed) else first.__cause__
+    if not isinstance(failure, UserCodeFailed):
+        raise first
+    sizes = ", ".join(f"{n} = {v}" for n, v in shapes.own().items())
+    raise UserCodeFailed(
+        f"at {sizes} {failure.what}",
+        where=failure.where,
+        instead='Where the code itself fixes a size, write its value too: "d=3".',
+    ) from failure.__cause__
 
 
 def _told(at: Mapping[str, Any], found: Mapping[str, Shape]) -> dict[str, Shape]:

@@ -28,7 +28,7 @@ from symgrad.lifting.steps_text import are_steps
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
-from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, with_shapes
+from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, posed, with_shapes
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.supposing import suppose
 from symgrad.verdict import Proved
@@ -62,8 +62,14 @@ def verify(
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
-    an input to (low, high), either of them None.  ``dtype`` is the dtype that the code is given, by default that of
-    the values in ``at``, or float64.  ``seed`` makes every random choice.
+    an input to (low, high), either of them None; ``assuming`` holds constraints that every point meets and a proof may
+    use: ``"sum(y) = 1"``, ``"sum(Y, 0) = 1"``, ``"A = A.T"``, ``"s > 0"``.  ``dtype`` is the dtype that the code is
+    given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
+
+    A shape may hold names: ``at={"U": ("m", "d"), "x": ("d",)}``.  Then the claim is about all m and d: it is looked at
+    in small ones, proved for all where the code reads as one formula in them, and refuted at the smallest that show a
+    difference.  ``"m=10"`` names a size that the code fixes, and reads the number 10 in the code as m.  In SymPy, sums
+    and declared shapes tell the names; ``{U[k, N]: ...}`` is a hand formula for one entry, with free indices k and N.
 
     Where a claim is refuted, ``report.steps`` says of each line of the hand code what it claims to be, and
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
@@ -74,13 +80,16 @@ def verify(
     'proved'
     >>> verify("tanh(w*x)", "x*(1 - (w*x)**2)", wrt="w").claims["w"].witness.point["w"]
     array(1.)
+    >>> squares = verify(lambda x: (x**2).sum(), lambda x: 2*x, at={"x": ("n",)})
+    >>> print(squares.claims["x"].verdict)
+    proved for all n
 
     Raises `SymgradError` (its subclasses say which) where the question itself is not clear: unknown names, wrong
     shapes, text that is no formula, code that fails, is random, or cannot be followed.
 
     Guarantee: *refuted* rests on a ball, computed by Arb, that excludes zero at the witness, for the formulas as they
-    were read; *proved* on the rules that the proof names, on its domain; *agrees* is no proof, and carries the bound
-    on its chance of error.  Reading Python code rests on running it: see "what can go wrong" in the README.
+    were read; *proved* on the rules that the proof names, on its domain (for all sizes: of the formula that the code
+    reads as at a few, and checked at others); *agrees* is no proof, and carries the bound on its chance of error.  Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     if order not in (1, 2):
         raise BadInput(
@@ -95,7 +104,8 @@ def verify(
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(model, mine))
     assumed = parse_assuming(assuming, model.names, {n: _rank(v) for n, v in {**own, **(at or {})}.items()})
-    problem = _problem(model, mine, hand, wrt, at, order, domain, assumed, dtype, points, seed)
+    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, assumed, dtype, points, seed)  # noqa: E731
+    shapes, problem = posed(shapes, at, own, pose)
     findings = judge(problem)
     suppose(problem, findings)
     sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes, letters_of(hand))

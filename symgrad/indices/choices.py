@@ -8,7 +8,7 @@ it holds and 0 elsewhere, and ``kept`` for what is taken where it does.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,15 +37,18 @@ class Choices:
     def args(self) -> tuple[int, ...]:
         return tuple(a for g in self.guards for a in g.args)
 
-    def mask(self, b: Builder, place: dict[int, int], mask: np.ndarray) -> int | None:
+    def mask(self, b: Builder, at: Callable[[int], int], mask: np.ndarray) -> int | None:
         """The step that is 1 where the mask holds and 0 elsewhere, if a comparison gave the mask."""
         if not mask.ndim or mask.all() or not mask.any():
             return None
         for holds, guard in itertools.product((True, False), self.guards):
             outcome = np.asarray(guard.outcome, dtype=bool)
             strides = _laid(outcome if holds else ~outcome, mask)
-            if strides is not None and all(a in place for a in guard.args):
-                sides = [b.broadcast(place[a], outcome.shape) for a in guard.args]
+            if strides is not None:
+                try:
+                    sides = [b.broadcast(at(a), outcome.shape) for a in guard.args]
+                except KeyError:  # a comparison that was made later
+                    continue
                 choice = b.emit("choice", sides, guard.op, outcome.shape)
                 if not holds:
                     choice = b.sub(b.number(1), choice)

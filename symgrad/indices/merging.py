@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -75,20 +75,26 @@ def composed(program: Program) -> Program:
     choices = Choices.of(program)
     b = Builder()
     place: dict[int, int] = {}
+
+    def at(a: int) -> int:
+        """Where a step went; a constant is written once for each use, for 2 and n - 1 are one step where n is 3."""
+        step = program.steps[a]
+        return _constant(b, step, choices, at) if step.op == "constant" else place[a]
+
     for i in program.needed((*program.outputs.values(), *choices.args)):
         step = program.steps[i]
-        args = tuple(place[a] for a in step.args)
         match step.op:
+            case "constant":
+                continue
             case "input":
                 place[i] = b.input(step.params, step.shape, step.dtype)
-            case "constant":
-                place[i] = _constant(b, step, choices, place)
             case "pick":
-                place[i] = _layout(b, step, args, choices, place)
+                place[i] = _layout(b, step, tuple(map(at, step.args)), choices, at)
             case _:
+                args = tuple(map(at, step.args))
                 b.steps.append(replace(step, args=args))
                 place[i] = len(b.steps) - 1
-    return _needed(b.build({name: place[i] for name, i in program.outputs.items()}))
+    return _needed(b.build({name: at(i) for name, i in program.outputs.items()}))
 
 
 def _needed(program: Program) -> Program:
@@ -99,17 +105,17 @@ def _needed(program: Program) -> Program:
     return Program(inputs, steps, {name: back[i] for name, i in program.outputs.items()})
 
 
-def _constant(b: Builder, step: Step, choices: Choices, place: dict[int, int]) -> int:
+def _constant(b: Builder, step: Step, choices: Choices, at: Callable[[int], int]) -> int:
     value = step.params.value
     if choices.guards and value.ndim and step.params.radius is None and set(np.unique(value)) == {0.0, 1.0}:
-        mask = choices.mask(b, place, value == 1.0)
+        mask = choices.mask(b, at, value == 1.0)
         if mask is not None:
             return mask
     b.steps.append(step)
     return len(b.steps) - 1
 
 
-def _layout(b: Builder, step: Step, args: tuple[int, ...], choices: Choices, place: dict[int, int]) -> int:
+def _layout(b: Builder, step: Step, args: tuple[int, ...], choices: Choices, at: Callable[[int], int]) -> int:
     args, index = _through(b, args, flat_positions(step.params, step.shape).reshape(-1))
     if len(args) == 1 and b.shape(args[0]) == step.shape and np.array_equal(index, _all(step.shape)):
         return args[0]
@@ -117,7 +123,7 @@ def _layout(b: Builder, step: Step, args: tuple[int, ...], choices: Choices, pla
     parts = []
     for a, low, high in zip(args, ends, ends[1:], strict=False):
         inside = (index > low) & (index <= high)
-        mask = choices.mask(b, place, inside.reshape(step.shape)) if choices.guards else None
+        mask = choices.mask(b, at, inside.reshape(step.shape)) if choices.guards else None
         parts.append((a, np.where(inside, index - low, 0), mask))
     if parts and all(mask is not None for _, _, mask in parts):
         chosen = [kept(b, a, where, mask, step.shape) for a, where, mask in parts if mask is not None]

@@ -21,7 +21,7 @@ __all__ = ["Numbers", "Sizes", "Unread", "size_symbol"]
 
 Numbers = tuple[int, ...]  # one number for each run
 _DEGREE = 3  # of the products of sizes that are looked for
-_PRIMES = (3, 5, 7, 11, 13, 17, 19)
+_PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 
 
 class Unread(SymgradError):
@@ -53,11 +53,18 @@ class Sizes:
     met: dict[str, int] = field(default_factory=dict, compare=False, repr=False)  # the numbers that were read as sizes
 
     @classmethod
-    def of(cls, names: Sequence[str], fixed: Mapping[str, int] | None = None, *, literals: bool = False) -> Sizes:
-        """Three runs over different primes; one, where every size is fixed."""
+    def of(
+        cls,
+        names: Sequence[str],
+        fixed: Mapping[str, int] | None = None,
+        *,
+        literals: bool = False,
+        least: int = 3,
+    ) -> Sizes:
+        """Three runs over different primes that are at least ``least``; one, where every size is fixed."""
         fixed = fixed or {}
         free = [n for n in names if n not in fixed]
-        primes = _PRIMES[: max(3, len(free))]
+        primes = [p for p in _PRIMES if p >= least][: max(3, len(free))]
         count = 3 if free else 1
         runs = tuple(
             {n: fixed[n] if n in fixed else primes[(free.index(n) + r) % len(primes)] for n in names}
