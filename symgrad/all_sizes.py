@@ -132,8 +132,8 @@ def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Readin
 
 
 def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) -> dict[str, int | None]:
-    """The least size from which each reading gives what the code computes: 1, or the least of the own sizes where one is
-    not like the others.
+    """The least size from which each reading gives what the code computes: 1, or the least of the own sizes where a
+    size of one is not like the others.
 
     None where a reading fails at the problem's own sizes, which it was not read at (unless they are all fixed), or
     where two sizes are the same number.

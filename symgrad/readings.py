@@ -163,10 +163,10 @@ def _joined(model: Program, hand: Program, names: Sequence[str], order: int, sum
     b = Builder.on(both)
     (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
     wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}
+    if order == 0:  # the values themselves
+        (value,) = (i for key, i in both.outputs.items() if key.startswith("hand."))
+        return b.build({f"hand.{names[0]}": value, f"exact.{names[0]}": output})
     outputs = {f"hand.{n}": both.outputs[f"hand.{n}"] for n in names}
-    if order == 0:
-        outputs[f"exact.{names[0]}"] = output
-        return b.build(outputs)
     if -1 in wrt.values():
         raise Unread("a derivative is asked for by a value that is no input at other sizes.")
     if order == 1 and (not b.shape(output) or summed):

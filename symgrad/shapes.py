@@ -62,6 +62,11 @@ class Shapes:
         return {name: tuple(sizes[n] if isinstance(n, str) else n for n in shape) for name, shape in self.of.items()}
 
 
+def ranks(at: Mapping[str, Any]) -> dict[str, int]:
+    """How many axes each input has, by the shape or the value that is given for it."""
+    return {n: len(v) if isinstance(v, tuple) else np.ndim(v) for n, v in at.items()}
+
+
 def named_shapes(
     at: Mapping[str, Any] | None, own: Mapping[str, Any], found: Mapping[str, Shape] | None = None
 ) -> tuple[Shapes | None, dict[str, Any] | None]:

@@ -28,7 +28,7 @@ from symgrad.lifting.steps_text import are_steps
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
-from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, posed, with_shapes
+from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, posed, ranks, with_shapes
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.supposing import suppose
 from symgrad.verdict import Proved
@@ -89,7 +89,8 @@ def verify(
 
     Guarantee: *refuted* rests on a ball, computed by Arb, that excludes zero at the witness, for the formulas as they
     were read; *proved* on the rules that the proof names, on its domain (for all sizes: of the formula that the code
-    reads as at a few, and checked at others); *agrees* is no proof, and carries the bound on its chance of error.  Reading Python code rests on running it: see "what can go wrong" in the README.
+    reads as at a few, and checked at others); *agrees* is no proof, and carries the bound on its chance of error.
+    Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     if order not in (1, 2):
         raise BadInput(
@@ -103,7 +104,7 @@ def verify(
     own = model.parameters if isinstance(model, Module) else {}
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(model, mine))
-    assumed = parse_assuming(assuming, model.names, {n: _rank(v) for n, v in {**own, **(at or {})}.items()})
+    assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
     pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, assumed, dtype, points, seed)  # noqa: E731
     shapes, problem = posed(shapes, at, own, pose)
     findings = judge(problem)
@@ -157,10 +158,6 @@ def _problem(
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
     return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first)
-
-
-def _rank(value: Any) -> int:
-    return len(value) if isinstance(value, tuple) else np.ndim(value)
 
 
 def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:
