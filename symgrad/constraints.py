@@ -21,7 +21,7 @@ from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, caret,
 from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.program import Program
 
-__all__ = ["Assumed", "impose", "parse_assuming", "settle", "standard_facts", "written"]
+__all__ = ["Assumed", "impose", "joined", "parse_assuming", "settle", "standard_facts", "written"]
 
 _NAME = r"([^\W\d][\w.]*?)"
 _NUMBER = r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\d+/\d+)"
@@ -122,6 +122,22 @@ def _known(match: re.Match[str], group: int, text: str, names: Sequence[str]) ->
     return name
 
 
+def joined(facts: Sequence[Fact], bounds: Mapping[str, Bounds]) -> tuple[Fact, ...]:
+    """The facts with those that bounds state.  Raises `BadInput` for constraints that are not met together."""
+    found = list(facts)
+    for fact in facts:
+        same = [f for f in facts if f.name == fact.name and not isinstance(f, Positive)]
+        low, high = bounds.get(fact.name, (None, None))
+        if len(same) > 1 or (isinstance(fact, SumsTo) and (high is not None or low not in (None, 0.0))):
+            raise BadInput(
+                f"points that meet all that is declared of {fact.name} are not drawn.",
+                instead="Declare a sum alone, or together with a lower bound of zero, or that a matrix is symmetric.",
+            )
+        if isinstance(fact, SumsTo) and low == 0.0 and Positive(fact.name) not in found:
+            found.append(Positive(fact.name))
+    return tuple(found)
+
+
 def written(fact: Fact) -> str:
     """The text that declares a fact."""
     match fact:
@@ -151,18 +167,28 @@ def settle(point: Mapping[str, Any], facts: Sequence[Fact]) -> dict[str, Any]:
 
     >>> settle({"y": np.array([0.25, 0.5, 3.0])}, [SumsTo("y")])["y"]
     array([0.25, 0.5 , 0.25])
+    >>> settle({"y": np.array([1.0, 2.0, 5.0])}, [SumsTo("y"), Positive("y")])["y"]
+    array([0.125, 0.25 , 0.625])
     """
     out = dict(point)
+    positive = {fact.name for fact in facts if isinstance(fact, Positive)}
     for fact in facts:
         if fact.name in out:
-            out[fact.name] = _settled(np.asarray(out[fact.name], dtype=np.float64), fact)
+            value = np.asarray(out[fact.name], dtype=np.float64)
+            out[fact.name] = _settled(value, fact, fact.name in positive)
     return out
 
 
-def _settled(value: np.ndarray, fact: Fact) -> np.ndarray:
+def _settled(value: np.ndarray, fact: Fact, positive: bool) -> np.ndarray:
     match fact:
         case Symmetric() if value.ndim == 2 and value.shape[0] == value.shape[1]:
             return np.asarray(np.tril(value) + np.tril(value, -1).T)
+        case SumsTo(axis=axis, value=total) if positive:
+            weights = np.moveaxis(np.maximum(np.abs(value), 2.0**-8), axis, 0)
+            shares = weights / weights.sum(0) * (2.0**_BITS / 4)
+            rest = np.maximum(np.floor(shares[:-1]), 1.0) / (2.0**_BITS / 4) * float(total)
+            last = float(total) - rest.sum(0)
+            return np.ascontiguousarray(np.moveaxis(np.concatenate([rest, last[None]]), 0, axis))
         case SumsTo(axis=axis, value=total):
             rest = np.moveaxis(value, axis, 0)[:-1]
             size = float(np.abs(rest).sum(0).max(initial=0.0)) + abs(float(total)) + 1.0

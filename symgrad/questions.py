@@ -8,7 +8,7 @@ from typing import Any
 
 from symgrad.all_sizes import judge_all_sizes
 from symgrad.arguments import dtypes_of, find_point, full_name, resolve
-from symgrad.constraints import parse_assuming
+from symgrad.constraints import joined, parse_assuming
 from symgrad.judging import Problem, judge
 from symgrad.lifting.formulas import open_formula, rename
 from symgrad.lifting.modules import Module
@@ -58,7 +58,7 @@ def compare(
     def pose(at: Mapping[str, Any] | None) -> Problem:
         inputs = resolve(first, at, (), {**(assumed.bounds or {}), **(domain or {})}, seed, own)
         dtypes = dtypes_of(first, at, inputs.point, dtype)
-        inputs, _ = find_point(first, replace(inputs, facts=assumed.facts), dtypes, seed)
+        inputs, _ = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed)
 

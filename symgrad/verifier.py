@@ -15,7 +15,7 @@ import torch
 
 from symgrad.all_sizes import judge_all_sizes
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
-from symgrad.constraints import Assumed, parse_assuming
+from symgrad.constraints import Assumed, joined, parse_assuming
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, SymgradError
@@ -145,7 +145,7 @@ def _problem(
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
     inputs = resolve(model, at, asked, {**(assumed.bounds or {}), **(domain or {})}, seed, own)
-    inputs = replace(inputs, facts=assumed.facts)
+    inputs = replace(inputs, facts=joined(assumed.facts, inputs.bounds))
     dtypes = dtypes_of(model, at, inputs.point, dtype)
     inputs, model_run = find_point(model, inputs, dtypes, seed)
     hand_run = mine.run(inputs.point, dtypes)

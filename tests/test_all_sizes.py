@@ -12,7 +12,7 @@ import sympy as sp
 import torch
 from size_cases import CASES
 
-from symgrad import verify
+from symgrad import compare, verify
 from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape
 from symgrad.indices.sizes import size_symbol
 from symgrad.indices.terms import Array
@@ -211,6 +211,25 @@ def test_a_slip_that_only_larger_sizes_show_is_found():
     assert report.claims["x"].witness.sizes == {"n": 4}
 
 
+def test_sizes_begin_where_the_code_runs():
+    window = lambda x, w: torch.nn.functional.conv1d(x[None, None], w[None, None]).sum()  # noqa: E731
+
+    def hand(x, w):
+        ones = torch.ones(1, 1, len(x) - 2, dtype=x.dtype)
+        return {"w": torch.nn.functional.conv1d(x[None, None], ones)[0, 0]}
+
+    report = verify(window, hand, at={"x": ("n",), "w": (3,)})
+    assert report.sizes.own == {"n": 5}
+    assert report.claims["w"].verdict.for_all.least == 5
+
+
+def test_two_formulas_for_all_sizes():
+    verdict = compare(lambda x: x.var(), lambda x: (x @ x - len(x) * x.mean() ** 2) / (len(x) - 1), at={"x": ("n",)})
+    assert verdict.for_all.sizes == ("n",)
+    assert verdict.for_all.least == 2
+    assert compare(lambda x: x.var(), lambda x: x.var() * len(x) / 5, at={"x": ("n",)}).witness.sizes["n"] == 2
+
+
 def test_a_loop_over_a_size_is_evidence_and_no_proof():
     def model(x):
         total = 0.0
@@ -281,6 +300,20 @@ def test_columns_and_rows():
     assert report.claims["Z"].verdict.true_if == ("the columns of Y sum to one", "sum(Y, 0) = 1")
     assert verify(model, hand, at={"Z": ("c", "n"), "Y": ("c", "n")}, assuming="sum(Y, 0) = 1").verdict == "proved"
     assert verify(model, hand, at={"Z": ("c", "n"), "Y": ("c", "n")}, assuming="sum(Y, 1) = 1").verdict == "refuted"
+
+
+def test_probabilities_are_positive_and_sum_to_one():
+    report = verify(
+        lambda p, q: (p * torch.log(p / q)).sum(),
+        lambda p, q: {"p": torch.log(p / q) + p.sum(), "q": -p / q},
+        at={"p": ("n",), "q": ("n",)},
+        assuming=("sum(p) = 1", "p > 0", "q > 0"),
+    )
+    assert {c.kind for c in report.claims.values()} == {"proved"}
+    assert report.point["p"].min() > 0
+    assert report.point["p"].sum() == 1
+    with pytest.raises(BadInput, match="points that meet all that is declared of p are not drawn"):
+        verify(lambda p: p.sum(), lambda p: 0 * p + 1, at={"p": (3,)}, assuming=("sum(p) = 1", "p > 0.5"))
 
 
 def test_a_wrong_gradient_stays_wrong_under_a_constraint():
