@@ -20,10 +20,11 @@ from symgrad.derivative import gradients, reverse
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
+from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.reading import Factor, Value, aligned, merged, read_each
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, fresh
-from symgrad.indices.values import BALLS, evaluate_all
+from symgrad.indices.values import BALLS, evaluate, evaluate_all
 from symgrad.looking import Problem
 from symgrad.ops.scalars import OPS, X
 from symgrad.program import Program, interpret
@@ -35,6 +36,9 @@ __all__ = ["Reading", "agrees", "gives", "read_problem", "resized"]
 _BITS = 256
 _THIN = 2.0**-160  # of balls that agree
 _TRIES = 4  # points at which code that makes choices is run, at each assignment of sizes
+_ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against the code
+_MATRIX = 6  # the largest matrix whose inverse is evaluated
+_HEADS = (Inverse, Det, LogDet)
 _SEED = "the upstream derivative"
 _ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
 _RING = replace(BALLS, functions={**_ROWS, **BALLS.functions})
@@ -211,48 +215,56 @@ def gives(
     except SymgradError:
         return frozenset()
     pairs = [p for p in branch.pairs if p.name in readings and p.hand is not None]
-    point = there.inputs.point
-    good = set()
+    point = {n: there.inputs.point[n] for n in branch.program.inputs}
     with precision(_BITS):
-        inputs = {n: binary(point[n]) for n in branch.program.inputs}
         wanted = [i for p in pairs for i in (p.hand, p.exact) if i is not None]
-        values = interpret(branch.program, Balls(), inputs, wanted)
-        for p in pairs:
-            assert p.hand is not None
-            sides = ((p.hand, readings[p.name].hand), (p.exact, readings[p.name].exact))
-            try:
-                if all(_same(flat(values[i]), _entries(e, readings[p.name], inputs, sizes)) for i, e in sides):
-                    good.add(p.name)
-            except (SymgradError, LookupError):  # what has no value in balls is not vouched for
-                continue
+        values = interpret(branch.program, Balls(), {n: binary(v) for n, v in point.items()}, wanted)
+    good = set()
+    for p in pairs:
+        assert p.hand is not None
+        if _agree(readings[p.name], flat(values[p.hand]), flat(values[p.exact]), point, sizes):
+            good.add(p.name)
     return frozenset(good)
 
 
 def agrees(reading: Reading, view: View, point: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
     """Whether both sides of a reading give, at a point, the balls that were seen there."""
-    with precision(_BITS):
-        inputs = {n: binary(v) for n, v in point.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
-        try:
-            sides = ((view.hand, reading.hand), (view.exact, reading.exact))
-            return all(_same(balls, _entries(e, reading, inputs, sizes)) for balls, e in sides)
-        except (SymgradError, LookupError):
-            return False
+    inputs = {n: v for n, v in point.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+    return _agree(reading, view.hand, view.exact, inputs, sizes)
 
 
-def _entries(body: Any, reading: Reading, inputs: Mapping[str, Any], sizes: Mapping[str, int]) -> np.ndarray:
+def _agree(
+    reading: Reading, hand: np.ndarray, exact: np.ndarray, point: Mapping[str, Any], sizes: Mapping[str, int]
+) -> bool:
+    """Whether both sides of a reading give these balls: in all entries, or in a few of a large tensor."""
     lengths = {size_symbol(n): v for n, v in sizes.items()}
-    array = Array(body, tuple(f.index for f in reading.factors), tuple(f.size for f in reading.factors))
-    return flat(np.array(evaluate_all(array, inputs, lengths, _RING), dtype=object))
-
-
-def _same(code: np.ndarray, formula: np.ndarray) -> bool:
-    """Whether the balls overlap, entry by entry, and are thin."""
-    if len(code) != len(formula):
+    indices, shape = [f.index for f in reading.factors], tuple(int(f.size.subs(lengths)) for f in reading.factors)
+    if max(sizes.values()) > _MATRIX and (reading.hand.has(*_HEADS) or reading.exact.has(*_HEADS)):
+        return False  # an inverse is evaluated by minors
+    count = int(np.prod(shape, dtype=np.int64))
+    if not count == len(hand) == len(exact):
         return False
-    for c, f in zip(code, formula, strict=True):
-        if not (c.is_finite() and f.is_finite()):
-            if c.is_finite() != f.is_finite():
-                return False
-        elif not (c - f).contains(0) or radius(c - f) > _THIN * (1 + abs(c).mid()):
+    with precision(_BITS):
+        inputs = {n: binary(v) for n, v in point.items()}
+        try:
+            for side, body in ((hand, reading.hand), (exact, reading.exact)):
+                if count <= _ENTRIES:
+                    array = Array(body, tuple(indices), tuple(f.size for f in reading.factors))
+                    entries = flat(np.array(evaluate_all(array, inputs, lengths, _RING), dtype=object))
+                    if not all(map(_same, side, entries)):
+                        return False
+                    continue
+                for k in (0, count - 1, *np.random.default_rng(0).integers(count, size=_FEW).tolist()):
+                    place = dict(zip(indices, map(int, np.unravel_index(k, shape)), strict=True))
+                    if not _same(side[k], evaluate(body, inputs, {**lengths, **place}, _RING)):
+                        return False
+        except (SymgradError, LookupError):  # what has no value in balls is not vouched for
             return False
     return True
+
+
+def _same(code: Any, formula: Any) -> bool:
+    """Whether two balls overlap and are thin, or neither has a value."""
+    if not (code.is_finite() and formula.is_finite()):
+        return code.is_finite() == formula.is_finite()
+    return (code - formula).contains(0) and radius(code - formula) <= _THIN * (1 + abs(code).mid())
