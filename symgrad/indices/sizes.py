@@ -20,6 +20,7 @@ from symgrad.errors import SymgradError
 __all__ = ["Numbers", "Sizes", "Unread", "size_symbol"]
 
 Numbers = tuple[int, ...]  # one number for each run
+_ROOT = 4  # the least number that is read as the root of a size
 _DEGREE = 3  # of the products of sizes that are looked for
 _PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
 
@@ -160,11 +161,18 @@ class Sizes:
         if not self.literals or not isinstance(value, sp.Expr):
             return value
         if isinstance(value, sp.Rational):
-            return self._constant(int(value.p)) / self._constant(int(value.q)) if value.p > 0 else value
+            return self._size_or_root(int(value.p)) / self._size_or_root(int(value.q)) if value.p > 0 else value
         square = sp.expand(value**2)
         if square.is_Rational and value.is_positive:
             return sp.sqrt(self._literal(square))
         return value
+
+    def _size_or_root(self, n: int) -> Any:
+        """A whole number that is a fixed size, or the root of one: 16 where m is 256."""
+        found = self._constant(n)
+        if found.is_number and n >= _ROOT and n * n in self.fixed.values():
+            return sp.sqrt(self._constant(n * n))
+        return found
 
     def __str__(self) -> str:
         return "; ".join(", ".join(f"{n} = {v}" for n, v in run.items()) for run in self.runs)
