@@ -105,7 +105,7 @@ def verify(
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(model, mine))
     assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
-    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, assumed, dtype, points, seed)  # noqa: E731
+    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed, assumed)  # noqa: E731
     shapes, problem = posed(shapes, at, own, pose)
     findings = judge(problem)
     suppose(problem, findings)
@@ -117,9 +117,9 @@ def verify(
     return report
 
 
-def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any]) -> Formula:
+def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any] | None = None) -> Formula:
     like = getattr(model, "library", None)
-    opened = with_shapes(open_formula(hand, stops=False, like=like, known=None), told, model.names)
+    opened = with_shapes(open_formula(hand, stops=False, like=like, known=None), told or {}, model.names)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)
@@ -136,10 +136,10 @@ def _problem(
     at: Mapping[str, Any] | None,
     order: int,
     domain: Mapping[str, Bounds] | None,
-    assumed: Assumed,
     dtype: Any,
     points: int,
     seed: int,
+    assumed: Assumed = Assumed(),
 ) -> Problem:
     """Everything that the arguments leave open made definite, by running both sides once."""
     own = model.parameters if isinstance(model, Module) else {}
