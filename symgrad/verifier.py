@@ -139,9 +139,10 @@ def _problem(
     dtype: Any,
     points: int,
     seed: int,
-    assumed: Assumed = Assumed(),
+    assumed: Assumed | None = None,
 ) -> Problem:
     """Everything that the arguments leave open made definite, by running both sides once."""
+    assumed = assumed or Assumed()
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
     inputs = resolve(model, at, asked, {**(assumed.bounds or {}), **(domain or {})}, seed, own)
