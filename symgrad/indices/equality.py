@@ -138,10 +138,19 @@ def _attempt(
     facts: tuple[Fact, ...],
     effort: int,
     positive: Mapping[Positive, Condition] | None = None,
+    deep: bool | None = None,
 ) -> IndexProof | None:
-    """One try, under these facts; ``positive`` is what the formula's own logarithms say."""
+    """One try, under these facts; ``positive`` is what the formula's own logarithms say.
+
+    A derivative of tanh is a polynomial in tanh: it is written in exponentials only where that is not enough.
+    """
     positive = positive or {}
-    forms = Forms(facts=(*facts, *positive), effort=effort)
+    if deep is None:
+        deep = not (a.has(sp.tanh) and b.has(sp.tanh))
+        if not deep and (found := _attempt(a, b, sizes, facts, effort, positive, deep)):
+            return found
+        deep = True
+    forms = Forms(facts=(*facts, *positive), effort=effort, deep=deep)
     try:
         forms.declare((a, b), sizes)
         p, q = forms.read(a), forms.read(b)
@@ -150,7 +159,7 @@ def _attempt(
         return None
     if cleared is None:
         more = {} if positive else dict(_under_logarithms(forms, a, b, facts))
-        return _attempt(a, b, sizes, facts, effort, more) if more else None
+        return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
     links = [Link("arithmetic of sums", a, forms.write(p))]
     for uses in forms.instances.values():
         links += [Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after)) for u in uses]

@@ -50,8 +50,9 @@ class Instance:
 class Forms(Functions):
     """Polynomials of bodies, under some facts; what was used on the way is remembered."""
 
-    def __init__(self, *, facts: Iterable[Fact] = (), effort: int) -> None:
+    def __init__(self, *, facts: Iterable[Fact] = (), effort: int, deep: bool = True) -> None:
         super().__init__(effort=effort)
+        self.deep = deep
         self.instances: dict[str, list[Instance]] = {}
         self.conditions: dict[Condition, None] = {}
         self.bases: dict[str, Any] = {}

@@ -16,11 +16,15 @@ __all__ = ["Functions"]
 
 
 class Functions(Sums):
-    """Functions of polynomials."""
+    """Functions of polynomials; with ``deep``, tanh is written in exponentials."""
+
+    deep = True
 
     def apply(self, head: Any, *args: Poly) -> Poly:
         """A function of polynomials, by its rule if it has one, else as one more atom."""
         rule = _RULES.get(head)
+        if head is sp.tanh and not self.deep:
+            return self.odd(head, args[0])
         return rule(self, *args) if rule else self.opaque(head, *args)
 
     def opaque(self, head: Any, *args: Poly) -> Poly:
