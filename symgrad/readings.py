@@ -20,6 +20,7 @@ from symgrad.derivative import gradients, reverse
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
+from symgrad.indices.choices import one_sided
 from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.reading import Factor, Value, aligned, merged, read_each
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
@@ -76,6 +77,8 @@ def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence
     found: dict[str, Reading | Unread] = {}
     for k in range(_TRIES):
         programs = _programs(problem, shapes, sizes, pairs, k)
+        if k < _TRIES - 1 and any(map(one_sided, programs)):
+            continue
         found = _readings(problem, shapes, sizes, pairs, programs)
         failed = any(isinstance(r, Unread) or (r.hand is None and r.why is not None) for r in found.values())
         if not failed or not any(p.guards for p in programs):

@@ -17,9 +17,15 @@ import numpy as np
 from symgrad.building import Builder
 from symgrad.program import Guard, Program, Shape, Strided, dense
 
-__all__ = ["Choices"]
+__all__ = ["Choices", "kept", "one_sided"]
 
 _ORDERED = ("gt", "ge", "lt", "le")
+
+
+def one_sided(program: Program) -> bool:
+    """Whether a comparison of entries came out one way in all of a tensor, so that it does not show as a choice."""
+    found = [g.outcome for g in program.guards if g.op in _ORDERED and g.outcome.size > 1]
+    return any(bool(outcome.all()) or not outcome.any() for outcome in found)
 
 
 @dataclass(frozen=True, eq=False)
