@@ -253,6 +253,31 @@ def recurrence() -> Iterator[Case]:
     yield Case("RNN in R", d(loss, R[K, N]), hand, wrong)
 
 
+def long_short_term_memory() -> Iterator[Case]:
+    """The last step's forget bias of an LSTM after two steps: gates inside gates."""
+    x, v = tensor("x", 2, dim), tensor("v", h)
+    weights = {g: (tensor(f"W{g}", h, dim), tensor(f"R{g}", h, h), tensor(f"b{g}", h)) for g in "ifgo"}
+
+    def gate(g: str, time: int, a: Any) -> Any:
+        W, R, b = weights[g]
+        e, u = fresh("e"), fresh("r")
+        before = S(R[a, u] * state(time - 1, u), (u, h)) if time else 0
+        return (sp.tanh if g == "g" else sigmoid)(S(W[a, e] * x[time, e], (e, dim)) + before + b[a])
+
+    def cell(time: int, a: Any) -> Any:
+        kept = gate("f", time, a) * cell(time - 1, a) if time else 0
+        return kept + gate("i", time, a) * gate("g", time, a)
+
+    def state(time: int, a: Any) -> Any:
+        return gate("o", time, a) * sp.tanh(cell(time, a))
+
+    forget = gate("f", 1, K)
+    up = v[K] * gate("o", 1, K) * (1 - sp.tanh(cell(1, K)) ** 2) * cell(0, K)
+    loss = S(v[k] * state(1, k), (k, h))
+    wrong = (up * forget, up * (1 - forget), v[K] * gate("o", 1, K) * cell(0, K) * forget * (1 - forget))
+    yield Case("LSTM in the forget bias", d(loss, weights["f"][2][K]), up * forget * (1 - forget), wrong)
+
+
 def sigmoid_net() -> Iterator[Case]:
     U, w, x = tensor("U", m, dim), tensor("w", m), tensor("x", dim)
     z = lambda a: S(U[a, s] * x[s], (s, dim))  # noqa: E731
@@ -268,7 +293,7 @@ CASES = tuple(
     case
     for group in (
         sigmoid_net, quadratic_forms, least_squares, matrices, softmaxes, linear_classifier, networks, normalisations,
-        attention, likelihoods, recurrence,
+        attention, likelihoods, recurrence, long_short_term_memory,
     )
     for case in group()
 )  # fmt: skip

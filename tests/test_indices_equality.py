@@ -358,3 +358,21 @@ def test_random_chains_of_matrices_keep_their_value(seed: int):
         return  # the inverse of a matrix minus itself
     difference = evaluate(f, values, {n: 2}, BALLS) - evaluate(same, values, {n: 2}, BALLS)
     assert not difference.is_finite() or difference.contains(0)
+
+
+def test_a_sum_has_no_negative_number_of_terms():
+    proof = prove_equal(S(1, (i, n - 2)), n - 2)
+    assert proof is not None
+    assert [str(c) for c in proof.conditions] == ["n - 2 is not negative"]
+    assert refute(S(1, (i, n - 2)), n - 2) is None
+    with pytest.raises(IndexError, match="has -1 terms"):
+        evaluate(S(1, (i, n - 2)), {}, {n: 1})
+
+
+def test_an_entry_at_a_fixed_place_needs_an_axis_that_long():
+    proof = prove_equal(x[1] * 2, x[1] + x[1])
+    assert proof is not None
+    assert [str(c) for c in proof.conditions] == ["n - 2 is not negative"]
+    first = prove_equal(x[0] * 2, x[0] + x[n - 1] + x[0] - x[n - 1])
+    assert first is not None
+    assert first.conditions == ()

@@ -15,7 +15,7 @@ from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.indices.functions import Functions
 from symgrad.indices.heads import EXP
 from symgrad.indices.matrices import Det, Inverse, LogDet
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, is_index
 from symgrad.indices.printing import text
 from symgrad.indices.ranges import free_ranges
 from symgrad.indices.terms import IndexSum, Within, fresh, rename
@@ -116,8 +116,10 @@ class Forms(Functions):
             case sp.exp() | EXP():
                 return self.exponential(self.read(e.args[0]))
             case IndexSum():
-                index, body = self._bound(e.index, self.read(e.size), e.body)
-                return self.summed(self.read(body), index, self.read(e.size))
+                size = self.read(e.size)
+                self._require_at_least_zero(size)
+                index, body = self._bound(e.index, size, e.body)
+                return self.summed(self.read(body), index, size)
             case Inverse() | Det() | LogDet():
                 return self._of_matrix(e)
             case sp.KroneckerDelta():
@@ -143,7 +145,16 @@ class Forms(Functions):
             self.shapes[label] = tuple(None if s is None else self.read(s) for s in shape)
             if e.is_positive:
                 self.positive_leaves.add(label)
-        return self.leaf(label, tuple(self.as_index(self.read(i)) for i in e.indices))
+        places = [self.read(i) for i in e.indices]
+        for place, size in zip(places, self.shapes[label], strict=True):
+            if size is not None and not any(map(is_index, place.free)):
+                self._require_at_least_zero(self.subtract(self.subtract(size, place), self.one))
+        return self.leaf(label, tuple(map(self.as_index, places)))
+
+    def _require_at_least_zero(self, size: Poly) -> None:
+        """A sum has no negative number of terms, and an entry at a fixed place is there only where the axis is long."""
+        if not any(map(is_index, size.free)) and not self.never_negative(size):
+            self.conditions[Condition("is not negative", self.write(size))] = None
 
     def _of_power(self, base: Any, exponent: Any) -> Poly:
         if base is sp.E:

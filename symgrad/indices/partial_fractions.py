@@ -19,7 +19,7 @@ _TERMS, _VARIABLES, _DEGREE = 40, 8, 12  # beyond these, a polynomial is left as
 def factors(store: Store, p: Poly) -> list[tuple[Poly, int]] | None:
     """The factors of a polynomial with their multiplicities (their product may lack a number); None where it is one."""
     atoms = sorted({a for m in p.terms for a, _ in m.powers}, key=lambda a: a.key)
-    exponents = [e for m in p.terms for _, e in m.powers]
+    exponents = [e * _sense(a) for m in p.terms for a, e in m.powers]
     if not all(isinstance(e, int) and 0 <= e <= _DEGREE for e in exponents):
         return None
     if len(p.terms) > _TERMS or len(atoms) > _VARIABLES:
@@ -30,7 +30,7 @@ def factors(store: Store, p: Poly) -> list[tuple[Poly, int]] | None:
     for m, c in p.terms.items():
         row = [0] * len(atoms)
         for a, e in m.powers:
-            row[place[a]] = int(e)
+            row[place[a]] = int(e) * _sense(a)
         rows[tuple(row)] = c
     _, found = ring.from_dict(rows).factor()
     if len(found) == 1 and found[0][1] == 1:
@@ -38,10 +38,15 @@ def factors(store: Store, p: Poly) -> list[tuple[Poly, int]] | None:
     return [(_back(store, atoms, f), int(k)) for f, k in found]
 
 
+def _sense(a: Atom) -> int:
+    """An exponential stands in a denominator with negative exponents."""
+    return -1 if a.kind == "exp" else 1
+
+
 def _back(store: Store, atoms: list[Atom], f: Any) -> Poly:
     terms = {}
     for row, c in f.to_dict().items():
-        powers: Powers = {a: int(e) for a, e in zip(atoms, row, strict=True) if e}
+        powers: Powers = {a: int(e) * _sense(a) for a, e in zip(atoms, row, strict=True) if e}
         terms[store.mono(powers)] = fmpq(c)
     return store.poly(terms)
 
@@ -64,7 +69,7 @@ def combination_of_one(store: Store, p: Poly, q: Poly) -> tuple[Poly, Poly] | No
 def _univariate(p: Poly) -> Any:
     rows: dict[int, Any] = {}
     for m, c in p.terms.items():
-        e = m.powers[0][1] if m.powers else 0
+        e = m.powers[0][1] * _sense(m.powers[0][0]) if m.powers else 0
         if not isinstance(e, int) or not 0 <= e <= _DEGREE:
             return None
         rows[e] = c
@@ -72,4 +77,4 @@ def _univariate(p: Poly) -> Any:
 
 
 def _polynomial(store: Store, atom: Atom, f: Any) -> Poly:
-    return store.poly({store.mono({atom: k} if k else {}): c for k, c in enumerate(f.coeffs())})
+    return store.poly({store.mono({atom: k * _sense(atom)} if k else {}): c for k, c in enumerate(f.coeffs())})

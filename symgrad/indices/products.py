@@ -159,7 +159,8 @@ class Products(Labelling):
     def weight(self, m: Mono) -> Fraction:
         total = Fraction(0)
         for a, e in m.powers:
-            total += e * (self.weight(a.data[1]) if a.kind == "sum" else 0 if a.kind == "num" else 1)
+            size = abs(e) if a.kind == "exp" else e
+            total += size * (self.weight(a.data[1]) if a.kind == "sum" else 0 if a.kind == "num" else 1)
         return total
 
     def cancel(self, powers: Powers) -> Poly | None:
@@ -172,7 +173,7 @@ class Products(Labelling):
                 continue
             p: Poly = a.data[0]
             lead = self.head(p)
-            if lead is None or not all(0 < f <= powers.get(b, 0) for b, f in lead.powers):
+            if lead is None or not all(_divides(f, powers.get(b, 0)) for b, f in lead.powers):
                 if self.unit not in p.terms or not self._shares_inverse(p, powers):
                     continue
                 lead = self.unit
@@ -204,7 +205,7 @@ class Products(Labelling):
 
     def _shares_inverse(self, p: Poly, powers: Powers) -> bool:
         rows = [dict(m.powers) for m in p.terms if m.powers]
-        return any(e < 0 and all(row.get(a, 0) > 0 for row in rows) for a, e in powers.items())
+        return any(e * row_end < 0 for a, e in powers.items() for row_end in _common_sign(a, rows))
 
     # powers
 
@@ -289,7 +290,8 @@ class Products(Labelling):
         common: Powers = {}
         rows = [dict(m.powers) for m in p.terms]
         for a in {a for row in rows for a in row}:
-            least = min(row.get(a, 0) for row in rows)
+            ends = max if a.kind == "exp" else min  # so that a sigmoid, 1/(1 + exp(-z)), is one term
+            least = ends(row.get(a, 0) for row in rows)
             if least and a.kind != "num" and (every or self.is_positive(a)):
                 common[a] = least
         return content, common
@@ -357,6 +359,17 @@ class Products(Labelling):
             return self.scale(self.sign(self.scale(p, fmpq(-1))), fmpq(-1))
         base = self.atom("base", p)
         return self.one if self.is_positive(base) else self.single(self.atom("sgn", p))
+
+
+def _divides(part: Any, whole_exponent: Any) -> bool:
+    """Whether a power of an atom is a factor of another; of an exponential, with a negative exponent too."""
+    return 0 < part <= whole_exponent or whole_exponent <= part < 0
+
+
+def _common_sign(a: Atom, rows: list[Powers]) -> list[int]:
+    """[1] or [-1] where the atom stands in all the rows with a positive, or a negative, exponent; else []."""
+    found = [row.get(a, 0) for row in rows]
+    return [1] if min(found) > 0 else [-1] if max(found) < 0 else []
 
 
 def _merged(powers: Powers, m: Mono) -> Powers:

@@ -248,7 +248,8 @@ class Sums(Indicators):
         for inside, factors in self.components(free, powers):
             if not inside:
                 for a, e in factors.items():
-                    taken = min(e, wanted.get(a, 0)) if wanted.get(a, 0) > 0 else 0
+                    asked = wanted.get(a, 0)
+                    taken = min(e, asked) if asked > 0 and e > 0 else max(e, asked) if asked < 0 and e < 0 else 0
                     if taken:
                         wanted[a] -= taken
                     if e - taken:
@@ -281,7 +282,7 @@ class Sums(Indicators):
                     continue
                 c = p.terms[lead]
                 others = self.poly({m: d for m, d in p.terms.items() if m is not lead})
-            if any(f < 0 for _, f in lead.powers) or all(b.kind != "sum" for b, _ in lead.powers):
+            if any(f < 0 and b.kind != "exp" for b, f in lead.powers) or all(b.kind != "sum" for b, _ in lead.powers):
                 continue  # nothing is summed there: `cancel` sees it
             rest = {b: f for b, f in powers.items() if b is not a}
             left = self.divided(rest, bound, lead, a.free)

@@ -118,7 +118,7 @@ def evaluate(
     """The value of a body: ``values`` holds nested sequences (or arrays) by name, ``at`` sizes and free indices.
 
     An entry that an indicator switches off may stand outside its axis; any other there counts as ``outside``, or
-    raises IndexError.  Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for
+    raises IndexError, as a sum of a negative number of terms does.  Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for
     a name without a value.
     """
     return _Evaluation(values, ring, outside).code(sp.sympify(body))(dict(at))
@@ -184,7 +184,7 @@ class _Evaluation:
         match e:
             case IndexSum():
                 body, size, index = self.code(e.body), self.integer(e.size), e.index
-                return lambda at: self._sum_of(body({**at, index: v}) for v in range(size(at)))
+                return lambda at: self._sum_of(body({**at, index: v}) for v in self._run(e, size(at)))
             case Binder():
                 return self._matrix(e)
             case sp.Pow() if e.base is not sp.E and e.exp.is_integer:
@@ -215,6 +215,11 @@ class _Evaluation:
             return seen[key]
 
         return remembered
+
+    def _run(self, e: Any, size: int) -> range:
+        if size < 0:
+            raise IndexError(f"{e} has {size} terms")
+        return range(size)
 
     def _sum_of(self, values: Iterable[Any]) -> Any:
         return reduce(add, values, self.zero)
