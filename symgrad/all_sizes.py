@@ -38,6 +38,8 @@ def judge_all_sizes(
     ``found`` holds the verdicts at the problem's own sizes; they are replaced by what is known of all sizes.
     ``letters`` are the user's names of indices, by claim.
     """
+    if problem.only_here:  # numbers tell of no other sizes
+        return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed))
     _shrink(problem, found, shapes)
     proved, forms, why = _prove(problem, found, shapes, letters or {})
     for name, for_all in proved.items():
