@@ -18,13 +18,14 @@ from symgrad.errors import SymgradError
 from symgrad.indices.equality import prove_equal
 from symgrad.indices.heads import STEP
 from symgrad.indices.sizes import Sizes, Unread
+from symgrad.lifting.formulas import Formula
 from symgrad.looking import Findings, Problem, clear, more_looks
 from symgrad.readings import Reading, agrees, gives, read_problem, resized
 from symgrad.refuting import simplest, witness_of
 from symgrad.shapes import Shapes
 from symgrad.verdict import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 
-__all__ = ["judge_all_sizes"]
+__all__ = ["holds_elsewhere", "judge_all_sizes"]
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
 _MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
@@ -49,6 +50,16 @@ def judge_all_sizes(
     rest = [n for n, v in found.verdicts.items() if n not in proved and isinstance(v, (Proved, Agrees))]
     looked = _evidence(problem, found, shapes, rest) if rest else ()
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
+
+
+def holds_elsewhere(problem: Problem, shapes: Shapes, hand: Formula) -> bool:
+    """Whether another hand formula is refuted at none of a few other sizes."""
+    there, own = replace(problem, hand=hand, first=None), shapes.own()
+    others = [
+        {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.free)}},
+        {**own, **dict.fromkeys(shapes.free, 3)},
+    ]
+    return not any(_looked(there, shapes, sizes, problem.wrt) for sizes in others if sizes != own)
 
 
 # ------------------------------------------------------------------------------------------------ proving

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class Problem:
     seed: int = 0
     only_here: bool = False  # the hand side is numbers: nothing can be said of other points
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
+    elsewhere: Callable[[Formula], bool] | None = None  # whether a hand formula is not refuted at other sizes
 
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""

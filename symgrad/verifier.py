@@ -8,12 +8,13 @@ from __future__ import annotations
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.all_sizes import judge_all_sizes
+from symgrad.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
 from symgrad.constraints import Assumed, joined, parse_assuming
 from symgrad.diagnosis.repair import repair
@@ -107,6 +108,8 @@ def verify(
     assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
     pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed, assumed)  # noqa: E731
     shapes, problem = posed(shapes, at, own, pose)
+    if shapes is not None:
+        problem = replace(problem, elsewhere=partial(holds_elsewhere, problem, shapes))
     findings = judge(problem)
     suppose(problem, findings)
     sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes, letters_of(hand))

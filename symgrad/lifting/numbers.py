@@ -20,7 +20,7 @@ __all__ = ["array_meaning", "meaning_of", "recognise"]
 
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
-_COMPUTED = 2  # ulps that such a float may be off by: it was rounded more than once
+_COMPUTED = 2  # ulps that a computed float may be off by: it was rounded more than once
 _BIG = 4096  # arrays of more entries are data
 
 
@@ -42,8 +42,9 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
         return sp.Rational(value.numerator, value.denominator), None
     digits, unit = _digits(repr(x))
     if digits >= _FULL:
+        half = Fraction(math.ulp(x)) / 2
         known = recognise(x)
-        return (known, None) if known is not None else (_rational(value), _COMPUTED * Fraction(math.ulp(x)))
+        return (known, None) if known is not None else (_rational(value), half)
     decimal = _rational(Fraction(repr(x)))
     if digits < _TYPED or (value.denominator <= 2**30 and Fraction(repr(x)) == value):
         return decimal, None
