@@ -81,6 +81,20 @@ def test_sums_and_matrices_have_values():
     assert evaluate(LogDet(A[i, j], i, j, n), VALUES, at) == pytest.approx(3.2188758248682006)
 
 
+def test_larger_matrices_are_eliminated():
+    """Hilbert matrices: their determinants are known, and tiny."""
+    hilbert = [[arb(1) / (r + c + 1) for c in range(8)] for r in range(8)]
+    value = evaluate(Det(X[i, j], i, j, n), {"X": hilbert}, {n: 8}, BALLS)
+    assert abs(float(value) / 2.73705011379151e-33 - 1) < 1e-3
+    product = matmul(Array(X[i, j], (i, j), (n, n)), inverse(Array(X[i, j], (i, j), (n, n))))
+    shifted = [[v + (r == c) for c, v in enumerate(row)] for r, row in enumerate(hilbert)]
+    entries = evaluate_all(product, {"X": shifted}, {n: 8}, BALLS)
+    assert all(v.contains(int(r == c)) for r, row in enumerate(entries) for c, v in enumerate(row))
+    assert evaluate(Det(X[i, j], i, j, n), {"X": [[1.0] * 5] * 5}, {n: 5}) == 0
+    singular = [[arb(1) / 3] * 5] * 5
+    assert not evaluate(Det(X[i, j], i, j, n), {"X": singular}, {n: 5}, BALLS).is_finite()
+
+
 def test_values_in_balls_are_rigorous():
     value = evaluate(IndexSum(EXP(x[i]), i, n), {"x": [arb(1), arb(2)]}, {n: 2}, BALLS)
     assert value.contains(arb(1).exp() + arb(2).exp())

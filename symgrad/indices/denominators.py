@@ -1,4 +1,4 @@
-"""A last try where two normal forms differ: denominators multiplied away, outside sums and under them."""
+"""A last try where two normal forms differ: denominators multiplied away."""
 
 from __future__ import annotations
 
@@ -7,19 +7,14 @@ import math
 from symgrad.indices.forms import Forms
 from symgrad.indices.polynomials import Atom, Poly
 
-__all__ = ["vanishes"]
+__all__ = ["cleared"]
 
 Steps = tuple[tuple[Poly, Poly], ...]
 _ROUNDS = 6
 
 
-def vanishes(forms: Forms, z: Poly) -> Steps | None:
-    """The multiplications after which ``z`` is seen to be zero, or None."""
-    return cleared(forms, z)
-
-
 def cleared(forms: Forms, z: Poly) -> Steps | None:
-    """Multiply by each denominator that stands outside all sums, until nothing is left or nothing is to be done."""
+    """The multiplications, by denominators that stand outside all sums, after which ``z`` is seen to be 0; or None."""
     steps: list[tuple[Poly, Poly]] = []
     for _ in range(_ROUNDS):
         if not z.terms:

@@ -27,7 +27,7 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import WrongShape
-from symgrad.indices.denominators import vanishes
+from symgrad.indices.denominators import cleared
 from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.indices.forms import Condition, Forms
 from symgrad.indices.normal_form import EFFORT
@@ -36,6 +36,8 @@ from symgrad.indices.printing import text
 from symgrad.indices.terms import Array
 
 __all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal"]
+
+_TOGETHER = 6  # how many facts are tried in pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,12 +115,28 @@ def missing_facts(
     """
     left, right, runs = _aligned(a, b, dict(sizes or {}))
     given = tuple(facts)
-    candidates = [f for f in _standard(left, right) if f not in given]
-    for count in (0, 1, 2):
-        for extra in itertools.combinations(candidates, count):
-            if _attempt(left, right, runs, given + extra, effort):
-                return extra
-    return None
+    try_with = lambda extra: _attempt(left, right, runs, given + extra, effort) is not None  # noqa: E731
+    if try_with(()):
+        return ()
+    before = _difference(left, right, runs, given, effort)
+    telling = []  # facts that change what is left of the difference
+    for fact in _standard(left, right):
+        if fact not in given and _difference(left, right, runs, (*given, fact), effort) != before:
+            if try_with((fact,)):
+                return (fact,)
+            telling.append(fact)
+    pairs = itertools.combinations(telling[:_TOGETHER], 2)
+    return next((pair for pair in pairs if try_with(pair)), None)
+
+
+def _difference(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> bytes | None:
+    """What is left of a difference, as something to compare."""
+    forms = Forms(facts=facts, effort=effort)
+    try:
+        forms.declare((a, b), sizes)
+        return forms.subtract(forms.read(a), forms.read(b)).key
+    except (Exhausted, ZeroDivisionError, RecursionError):
+        return None
 
 
 def _aligned(a: Any, b: Any, sizes: dict[Any, Any]) -> tuple[Any, Any, dict[Any, Any]]:
@@ -154,16 +172,16 @@ def _attempt(
     try:
         forms.declare((a, b), sizes)
         p, q = forms.read(a), forms.read(b)
-        cleared = () if p is q else vanishes(forms, forms.subtract(p, q))
+        steps = () if p is q else cleared(forms, forms.subtract(p, q))
     except (Exhausted, ZeroDivisionError, RecursionError):
         return None
-    if cleared is None:
+    if steps is None:
         more = {} if positive else dict(_under_logarithms(forms, a, b, facts))
         return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
     links = [Link("arithmetic of sums", a, forms.write(p))]
     for uses in forms.instances.values():
         links += [Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after)) for u in uses]
-    links += [Link("multiply by what is not zero", forms.write(z), forms.write(w)) for z, w in cleared]
+    links += [Link("multiply by what is not zero", forms.write(z), forms.write(w)) for z, w in steps]
     links.append(Link("arithmetic of sums", b, forms.write(q)))
     conditions = dict.fromkeys((*positive.values(), *forms.conditions))
     return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in forms.used))

@@ -118,8 +118,10 @@ def evaluate(
     """The value of a body: ``values`` holds nested sequences (or arrays) by name, ``at`` sizes and free indices.
 
     An entry that an indicator switches off may stand outside its axis; any other there counts as ``outside``, or
-    raises IndexError, as a sum of a negative number of terms does.  Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for
-    a name without a value.
+    raises IndexError, as a sum of a negative number of terms does.
+
+    Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for a name without a
+    value.
     """
     return _Evaluation(values, ring, outside).code(sp.sympify(body))(dict(at))
 
@@ -357,11 +359,30 @@ _COMPARISONS: dict[Any, tuple[Any, Any]] = {  # that it holds, and that it does 
 
 
 def _determinant(rows: Sequence[Sequence[Any]], ring: Ring) -> Any:
-    """By the first column, and so without a division; for the few rows of a small example."""
+    """By minors where they are few; else by elimination, with pivots that are certainly not zero."""
     if not rows:
         return ring.number(sp.S.One)
+    if len(rows) > _MINORS:
+        return _eliminated([list(row) for row in rows], ring)
     total = ring.number(sp.S.Zero)
     for p, row in enumerate(rows):
         minor = _determinant([r[1:] for q, r in enumerate(rows) if q != p], ring)
         total = total + row[0] * minor if p % 2 == 0 else total - row[0] * minor
     return total
+
+
+def _eliminated(rows: list[list[Any]], ring: Ring) -> Any:
+    product = ring.number(sp.S.One)
+    while rows:
+        certain = [k for k, row in enumerate(rows) if row[0] != 0]
+        if not certain:  # the column is zero, or a ball cannot tell
+            return ring.number(sp.S.Zero) if all(row[0] == 0 for row in rows) else ring.unknown
+        best = max(certain, key=lambda k: abs(float(rows[k][0])))
+        pivot = rows.pop(best)
+        product = product * pivot[0] if best % 2 == 0 else -(product * pivot[0])
+        factors = [row[0] / pivot[0] for row in rows]
+        rows = [[v - f * w for v, w in zip(row[1:], pivot[1:], strict=True)] for f, row in zip(factors, rows)]
+    return product
+
+
+_MINORS = 3
