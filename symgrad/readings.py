@@ -38,7 +38,7 @@ _BITS = 256
 _THIN = 2.0**-160  # of balls that agree
 _TRIES = 4  # points at which code that makes choices is run, at each assignment of sizes
 _ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against the code
-_MATRIX = 6  # the largest matrix whose inverse is evaluated
+_MATRIX = 16  # the largest matrix whose inverse is evaluated
 _HEADS = (Inverse, Det, LogDet)
 _SEED = "the upstream derivative"
 _ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
@@ -243,7 +243,7 @@ def _agree(
     lengths = {size_symbol(n): v for n, v in sizes.items()}
     indices, shape = [f.index for f in reading.factors], tuple(int(f.size.subs(lengths)) for f in reading.factors)
     if max(sizes.values()) > _MATRIX and (reading.hand.has(*_HEADS) or reading.exact.has(*_HEADS)):
-        return False  # an inverse is evaluated by minors
+        return False
     count = int(np.prod(shape, dtype=np.int64))
     if not count == len(hand) == len(exact):
         return False

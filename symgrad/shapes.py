@@ -162,8 +162,9 @@ def declared_shapes(*formulas: Formula) -> dict[str, Shape]:
                 parts = declared_shapes(*formula.parts.values())
             case Symbolic() if isinstance(formula.source, Expression):
                 parts = formula.source.shapes
-            case _:
-                parts = {}
+            case _:  # a formula of another kind may tell its shapes itself
+                own = getattr(formula, "axes", None)
+                parts = dict(own) if isinstance(own, Mapping) else {}
         found = {**parts, **found}
     return dict(sorted(found.items(), key=lambda item: -len(item[1])))  # the names in the order of a matrix's axes
 
