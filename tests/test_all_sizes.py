@@ -230,6 +230,11 @@ def test_two_formulas_for_all_sizes():
     assert compare(lambda x: x.var(), lambda x: x.var() * len(x) / 5, at={"x": ("n",)}).witness.sizes["n"] == 2
 
 
+def test_a_repair_holds_at_other_sizes_too():
+    report = verify(lambda x: (x**2).mean(), lambda x: 2 * x / 3, at={"x": ("n",)})
+    assert [r.after for r in report.repairs] == ["2 * x / len(x)"]
+
+
 def test_a_loop_over_a_size_is_evidence_and_no_proof():
     def model(x):
         total = 0.0
