@@ -152,6 +152,8 @@ class Functions(Sums):
     def _factored(self, body: Poly, row: Name, column: Name) -> tuple[Poly, Poly, Any]:
         """The matrix, and a factor of all its entries that depends on neither index."""
         content, common = self.content(body, every=True)
+        if body.terms and body.terms[self.leading(body)] < 0:
+            content = -content
         common = {a: e for a, e in common.items() if not a.free & {row, column}}
         inverse = self.scale(self.product({a: -e for a, e in common.items()}), 1 / content)
         return self.multiply(body, inverse), self.product(common), content

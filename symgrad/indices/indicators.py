@@ -53,7 +53,7 @@ class Indicators(Products):
             return self.single(self.atom("nonneg", p))
         steps = range(1, int(shift) + 1) if shift > 0 else range(0, int(shift), -1)
         edge = self.add(self.delta_of(self.add((q, self.constant(t)))) for t in steps)
-        return self.add((self.single(self.atom("nonneg", q)), self.scale(edge, fmpq(1 if shift > 0 else -1))))
+        return self.add((self.indicator(q), self.scale(edge, fmpq(1 if shift > 0 else -1))))
 
     def is_at_least_one(self, p: Poly) -> bool:
         return self.never_negative(self.subtract(p, self.one))

@@ -238,8 +238,8 @@ class Products(Labelling):
             return out
         if c > 0 and len(left) == 1:
             (a, f), *_ = left.items()
-            if f == 1 or not isinstance(f, int):
-                return self.multiply(out, self.single(a, whole(f * e)))
+            if not isinstance(f, int) or f % 2:  # positive where the root is defined
+                return self.multiply(out, self.product({a: whole(f * e)}))
             if f % 2 == 0:
                 root = self.power(self.absolute(self.single(a)), f * e)
                 self.note("an even power under a root", self.single(self.atom("base", self.single(a, f)), e), root)

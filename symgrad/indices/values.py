@@ -83,6 +83,7 @@ _FUNCTIONS: tuple[tuple[Any, Any, Any], ...] = (
     (sp.gamma, math.gamma, "gamma"),
     (sp.loggamma, math.lgamma, "lgamma"),
     (sp.Abs, abs, "__abs__"),
+    (sp.Heaviside, lambda x, *_: (1 + _float_step(x) - _float_step(-x)) / 2, None),
     (sp.sign, lambda x: _float_step(x) - _float_step(-x), None),
     (STEP, _float_step, None),
     (RELU, lambda x: max(x, 0.0), None),
@@ -102,6 +103,7 @@ BALLS = Ring(
     | {
         sp.sign: _ball_sign,
         STEP: _ball_step,
+        sp.Heaviside: lambda x, *_: _ball_step(x),
         RELU: lambda x: x * _ball_step(x),
         sp.digamma: methodcaller("digamma"),
         sp.erfinv: methodcaller("erfinv"),
