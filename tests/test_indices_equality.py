@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import pytest
@@ -11,7 +12,7 @@ from index_expressions import SHAPES, m, mutated, n, random_body, rewritten
 from index_models import CASES, Case
 
 from symgrad.errors import BadFormula, WrongShape
-from symgrad.indices.equality import missing_facts, prove_equal
+from symgrad.indices.equality import missing_facts, prove_equal, replay
 from symgrad.indices.facts import Positive, SumsTo, Symmetric
 from symgrad.indices.heads import EXP, RELU, STEP, sigmoid
 from symgrad.indices.matrices import Det, Inverse, LogDet, add, determinant, inverse, matmul, scale, trace
@@ -100,6 +101,7 @@ EQUAL = {
         Inverse(sp.KroneckerDelta(i, j) * x[i], i, j, n, K, N),
         sp.KroneckerDelta(K, N) / x[K],
     ),
+    "the determinant of zeros": (Det(A[i, j] - A[i, j], i, j, n), sp.S.Zero),
     "logdet of the opposite": (LogDet(-X[i, j], i, j, n), LogDet(X[i, j], i, j, n)),
     "the inverse of the opposite": (Inverse(-X[i, j], i, j, n, K, N), -Inverse(X[i, j], i, j, n, K, N)),
     "all but the first": (S(sp.Piecewise((x[i], i >= 1), (0, True)), (i, n)), S(x[i], (i, n)) - x[0]),
@@ -303,12 +305,13 @@ def test_work_is_bounded():
         (x[K] + sp.I, "has no reading in index notation"),
         (sp.Derivative(sp.Function("f")(a), a), "has no reading in index notation"),
         (x[K] + tensor("x", m)[K], "x is used with two shapes or kinds"),
+        (Inverse(A[i, j] - A[i, j], i, j, n, K, N), "a matrix of zeros is not invertible"),
         (sp.Piecewise((x[K], a > 0)), "has no value where none of its conditions holds"),
     ],
 )
 def test_what_is_not_index_notation_is_refused(bad, message):
     with pytest.raises(BadFormula, match=message):
-        prove_equal(bad, x[K])
+        normal_form(bad)
 
 
 # traps
@@ -381,3 +384,21 @@ def test_an_entry_at_a_fixed_place_needs_an_axis_that_long():
     first = prove_equal(x[0] * 2, x[0] + x[n - 1] + x[0] - x[n - 1])
     assert first is not None
     assert first.conditions == ()
+
+
+@pytest.mark.parametrize("case", CASES[1::5], ids=str)
+def test_a_proof_can_be_replayed_and_a_forged_one_cannot(case: Case):
+    proof = prove_equal(case.exact, case.hand, facts=case.facts)
+    assert proof is not None
+    assert replay(proof)
+    assert not replay(dataclasses.replace(proof, right=case.wrong[0]))
+    forged = dataclasses.replace(proof.links[-1], before=case.wrong[0])
+    assert not replay(dataclasses.replace(proof, right=case.wrong[0], links=(*proof.links[:-1], forged)))
+
+
+def test_a_proof_by_clearing_denominators_can_be_replayed():
+    parts = (1 / (a + b) - 1 / (a + w[K])) / (w[K] - b)
+    proof = prove_equal(1 / ((a + b) * (a + w[K])), parts)
+    assert proof is not None
+    assert "multiply by what is not zero" in proof.rules
+    assert replay(proof)

@@ -9,13 +9,13 @@ from symgrad.indices.polynomials import Atom, Poly
 
 __all__ = ["cleared"]
 
-Steps = tuple[tuple[Poly, Poly], ...]
+Steps = tuple[tuple[Poly, Poly, Atom, int], ...]  # what was multiplied, what it gave, by which power of what
 _ROUNDS = 6
 
 
 def cleared(forms: Forms, z: Poly) -> Steps | None:
     """The multiplications, by denominators that stand outside all sums, after which ``z`` is seen to be 0; or None."""
-    steps: list[tuple[Poly, Poly]] = []
+    steps: list[tuple[Poly, Poly, Atom, int]] = []
     for _ in range(_ROUNDS):
         if not z.terms:
             return tuple(steps)
@@ -24,7 +24,7 @@ def cleared(forms: Forms, z: Poly) -> Steps | None:
             return None
         for a, e in factors.items():
             w = forms.multiply(z, forms.single(a, e))
-            steps.append((z, w))
+            steps.append((z, w, a, e))
             z = w
     return tuple(steps) if not z.terms else None
 

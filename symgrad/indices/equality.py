@@ -35,18 +35,19 @@ from symgrad.indices.polynomials import Exhausted
 from symgrad.indices.printing import text
 from symgrad.indices.terms import Array
 
-__all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal"]
+__all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal", "replay"]
 
 _TOGETHER = 6  # how many facts are tried in pairs
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """``before`` equals ``after`` by a rule, wherever both are defined."""
+    """``before`` equals ``after`` by a rule, wherever both are defined; ``sizes`` says where open indices run."""
 
     rule: str
     before: Any
     after: Any
+    sizes: tuple[tuple[Any, Any], ...] = ()
 
     def __str__(self) -> str:
         return f"{text(self.before)} = {text(self.after)}  ({self.rule})"
@@ -129,6 +130,28 @@ def missing_facts(
     return next((pair for pair in pairs if try_with(pair)), None)
 
 
+def replay(proof: IndexProof, *, effort: int = EFFORT) -> bool:
+    """Whether the proof's links lead from its left side to its right side, and each holds when it is tried again."""
+    first, *between, last = proof.links
+    if first.before != proof.left or last.before != proof.right:
+        return False
+    if first.after != last.after and not any(link.after == 0 for link in between):
+        return False
+    free = proof.left.free_symbols | proof.right.free_symbols
+    positive = (c.body for c in proof.conditions if c.what == "is positive")
+    known = (_name(e) for e in positive if not (isinstance(e, sp.Indexed) and free & set(e.indices)))
+    under = (*proof.facts, *map(Positive, known))
+    return all(
+        link.before == link.after or _attempt(link.before, link.after, dict(link.sizes), under, effort, {}, True)
+        for link in proof.links
+    )
+
+
+def _name(body: Any) -> str:
+    base: Any = body.base if isinstance(body, sp.Indexed) else None
+    return str(body) if base is None else str(base.label)
+
+
 def _difference(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> bytes | None:
     """What is left of a difference, as something to compare."""
     forms = Forms(facts=facts, effort=effort)
@@ -180,8 +203,12 @@ def _attempt(
         return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
     links = [Link("arithmetic of sums", a, forms.write(p))]
     for uses in forms.instances.values():
-        links += [Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after)) for u in uses]
-    links += [Link("multiply by what is not zero", forms.write(z), forms.write(w)) for z, w in steps]
+        for u in uses:
+            sizes = ((forms.named(i), forms.write(forms.ranges[i])) for i in u.open_names if i in forms.ranges)
+            links.append(Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after), tuple(sizes)))
+    for z, w, factor, e in steps:
+        divided = forms.write(w) / forms.write(forms.single(factor, e))
+        links.append(Link("multiply by what is not zero", forms.write(z), divided))
     links.append(Link("arithmetic of sums", b, forms.write(q)))
     conditions = dict.fromkeys((*positive.values(), *forms.conditions))
     return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in forms.used))

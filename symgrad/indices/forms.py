@@ -15,7 +15,7 @@ from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.indices.functions import Functions
 from symgrad.indices.heads import EXP
 from symgrad.indices.matrices import Det, Inverse, LogDet
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, is_index
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, is_index, name_key
 from symgrad.indices.printing import text
 from symgrad.indices.ranges import free_ranges
 from symgrad.indices.terms import IndexSum, Within, fresh, rename
@@ -45,6 +45,12 @@ class Instance:
     before: Poly
     after: Poly
     bound: tuple[tuple[Name, Poly], ...]
+
+    @property
+    def open_names(self) -> list[Name]:
+        """The indices that stand free in it."""
+        names = (self.before.free | self.after.free) - {i for i, _ in self.bound}
+        return sorted((i for i in names if is_index(i)), key=name_key)
 
 
 class Forms(Functions):
@@ -261,7 +267,7 @@ class Forms(Functions):
         """A polynomial as a body: the sum of it over ``bound``."""
         body = sp.Add(*(sp.Rational(int(c.p), int(c.q)) * self.write_mono(m) for m, c in p.terms.items()))
         for name, size in bound:
-            body = IndexSum(body, self._name(name), self.write(size))
+            body = IndexSum(body, self.named(name), self.write(size))
         return body
 
     def write_mono(self, m: Mono) -> Any:
@@ -269,16 +275,16 @@ class Forms(Functions):
             *(self._atom(a) ** sp.Rational(Fraction(e).numerator, Fraction(e).denominator) for a, e in m.powers)
         )
 
-    def _name(self, name: Name) -> Any:
+    def named(self, name: Name) -> Any:
         return _bound_name(name) if isinstance(name, int) else name
 
     def _index(self, i: Any) -> Any:
-        return self.write(i) if isinstance(i, Poly) else self._name(i)
+        return self.write(i) if isinstance(i, Poly) else self.named(i)
 
     def _atom(self, a: Atom) -> Any:
         match a.kind:
             case "sym":
-                return self._name(a.data[0])
+                return self.named(a.data[0])
             case "leaf":
                 return self.bases[a.data[0]][tuple(self._index(i) for i in a.data[1])]
             case "num":
@@ -303,11 +309,11 @@ class Forms(Functions):
                 sizes, mono, first = a.data
                 body = self.write_mono(mono)
                 for k, size in reversed(list(enumerate(sizes))):
-                    body = IndexSum(body, self._name(first + k), self.write(size))
+                    body = IndexSum(body, self.named(first + k), self.write(size))
                 return body
         body, first, size, *ends = a.data
         head = next(h for h, kind in _KINDS.items() if kind == a.kind)
-        inside = (self.write(body), self._name(first), self._name(first + 1), self.write(size))
+        inside = (self.write(body), self.named(first), self.named(first + 1), self.write(size))
         return head(*inside, *map(self._index, ends))
 
 

@@ -132,6 +132,10 @@ class Functions(Sums):
         """An entry of an inverse, or a determinant, of the matrix with this entry at the open indices (row, column)."""
         if kind == "inv" and (simple := self._simple_inverse(body, row, column, size, *ends)) is not None:
             return simple
+        if not body.terms:
+            if kind == "det":
+                return self.zero
+            raise ZeroDivisionError("a matrix of zeros is not invertible")
         inner, outer, c = self._factored(body, row, column)
         if outer is not self.one or c != 1:
             factor = self.scale(outer, c)
