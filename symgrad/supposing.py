@@ -12,6 +12,7 @@ import numpy as np
 
 from symgrad.comparison import Branch, Pair, look
 from symgrad.constraints import impose, settle, standard_facts, written
+from symgrad.domains import branches_on
 from symgrad.errors import SymgradError
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.facts import Fact
@@ -21,7 +22,7 @@ from symgrad.verdict import Refuted
 
 __all__ = ["suppose"]
 
-_WORK = 50_000  # entries of all steps, in a Program for which constraints are tried
+_WORK = 20_000  # entries of all steps, in a Program for which constraints are tried
 _FACTS = 8
 _LOOKS = 2
 
@@ -49,12 +50,12 @@ def suppose(problem: Problem, found: Findings) -> None:
 def _agreeing(problem: Problem, own: Branch, fact: Fact, pairs: list[Pair]) -> list[Pair]:
     """The pairs that agree at a few points that meet the fact."""
     inputs = replace(problem.inputs, facts=(fact,), point=settle(problem.inputs.point, (fact,)))
-    alive = list(pairs)
+    alive, moving = list(pairs), branches_on(own.program, inputs.free)
     for point in (inputs.point, *neighbours(inputs, _LOOKS, problem.seed)):
         if not alive:
             break
         try:
-            branch = problem.branch(point, (own,))
+            branch = problem.branch(point, (own,)) if moving else own
         except SymgradError:
             return []
         if branch is not own:
