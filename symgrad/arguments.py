@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from symgrad.building import Builder
+from symgrad.constraints import settle_data
 from symgrad.derivative import reverse
 from symgrad.domains import Undefined, first_undefined
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
@@ -249,7 +250,7 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
                 point[name] = np.abs(point[name])
         if k % 16 and step_inside is not None:
             point = step_inside
-        point = rounded_to(point, dtypes)
+        point = settle_data(rounded_to(point, dtypes), inputs.given, inputs.facts)
         try:
             run = model.run(point, dtypes)
         except UserCodeFailed as error:

@@ -24,10 +24,11 @@ from symgrad.comparison import (
     look,
     with_data,
 )
+from symgrad.constraints import impose
 from symgrad.domains import branches_on
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
-from symgrad.proof import prove_all
+from symgrad.proof import prove_all, under
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
 from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -169,7 +170,7 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
                 alive.discard(pair.name)
             else:
                 links[pair.name].append(proof)
-                domain |= dict.fromkeys(getattr(proof, "conditions", ()))
+                domain |= dict.fromkeys((*proof.conditions, *proof.facts))
     for pair in pairs:
         if pair.name in alive:
             found.verdicts[pair.name] = Proved(tuple(links[pair.name]), tuple(map(str, domain)))
@@ -186,11 +187,14 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     programs = [branch.program]
     if len(problem.inputs.free) < len(branch.program.inputs):
         programs.append(with_data(branch, problem.inputs.point, problem.inputs.free))
-    for program in programs:
+    facts = problem.inputs.facts
+    for program, assumed in [*((p, ()) for p in programs), *((p, facts) for p in programs if facts)]:
+        made, place = impose(program, assumed)
+        there = [(place[a], place[b]) for a, b in goals]
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
-        shown = [k for k in open_goals if certificate(program, [goals[k]], seed=problem.seed).equal is not False]
-        for k, proof in zip(shown, prove_all(program, [goals[k] for k in shown]), strict=True):
-            proofs[k] = proof
+        shown = [k for k in open_goals if certificate(made, [there[k]], seed=problem.seed).equal is not False]
+        for k, proof in zip(shown, prove_all(made, [there[k] for k in shown]), strict=True):
+            proofs[k] = under(proof, assumed, place)
     return proofs
 
 
@@ -225,7 +229,8 @@ def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certific
     tried: list[Certificate] = []
     assert mine.hand is not None
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
-        tried.append(certificate(program, [(mine.hand, mine.exact)], seed=problem.seed))
+        made, place = impose(program, problem.inputs.facts)
+        tried.append(certificate(made, [(place[mine.hand], place[mine.exact])], seed=problem.seed))
         if tried[-1].equal:
             break
     return tried

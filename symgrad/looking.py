@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,6 +16,7 @@ from symgrad.comparison import (
     only_constants_differ,
     same_structure,
 )
+from symgrad.constraints import settle
 from symgrad.crossing import across
 from symgrad.domains import Undefined, branches_on
 from symgrad.errors import LostValue, NotReproducible, SymgradError
@@ -50,6 +51,7 @@ class Problem:
     seed: int = 0
     only_here: bool = False  # the hand side is numbers: nothing can be said of other points
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
+    elsewhere: Callable[[Formula], bool] | None = None  # whether a hand formula is not refuted at other sizes
 
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""
@@ -133,6 +135,7 @@ def cross(problem: Problem, found: Findings) -> None:
             starts += [seen.point for b, seen in found.looks if b is branch][:1]
             for start in starts[:1]:
                 point = across(branch.program, guard, start, problem.inputs.free, problem.inputs.bounds)
+                point = None if point is None else settle(point, problem.inputs.facts)
                 there = None if point is None else rerun(problem, found, point)
                 if point is None or there is None:
                     continue

@@ -14,13 +14,13 @@ Residues only choose what to try; every link is proved over the rationals, with 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Program
 from symgrad.proving.equalities import Equalities, Link
 
-__all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay"]
+__all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay", "under"]
 
 EFFORT = 300_000
 
@@ -40,7 +40,8 @@ class Condition:
 class Proof:
     """That steps ``left`` and ``right`` of a Program are equal for all inputs that meet the ``conditions``.
 
-    ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again.
+    ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again (with ``facts``,
+    on the Program that they were imposed on).
     """
 
     left: int
@@ -48,6 +49,7 @@ class Proof:
     links: tuple[Link, ...]
     conditions: tuple[Condition, ...]
     roots: tuple[int, ...]
+    facts: tuple[str, ...] = ()  # what was declared of the inputs, and imposed on the Program
 
     def __str__(self) -> str:
         lines = [f"%{self.left} = %{self.right}", *(f"  {link}" for link in self.links)]
@@ -88,6 +90,18 @@ def prove_all(program: Program, pairs: Sequence[tuple[int, int]], *, effort: int
         known.sweep()
         found = [done or known.settle(*pair, last=True) for done, pair in zip(found, pairs, strict=True)]
     return [_proof(known, *pair) if done else None for done, pair in zip(found, pairs, strict=True)]
+
+
+def under(proof: Proof | None, facts: Sequence[object], place: Sequence[int]) -> Proof | None:
+    """A proof about a Program that was made by imposing facts on another, with its conditions said of that one.
+
+    ``place`` tells where each step of the other Program went.
+    """
+    if proof is None or not facts:
+        return proof
+    back = {made: i for i, made in enumerate(place)}
+    said = tuple(Condition(c.what, None if c.step is None else back.get(c.step)) for c in proof.conditions)
+    return replace(proof, conditions=said, facts=tuple(map(str, facts)))
 
 
 def replay(program: Program, proof: Proof) -> bool:

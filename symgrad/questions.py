@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from symgrad.all_sizes import judge_all_sizes
 from symgrad.arguments import dtypes_of, find_point, full_name, resolve
+from symgrad.constraints import joined, parse_assuming
 from symgrad.judging import Problem, judge
 from symgrad.lifting.formulas import open_formula, rename
 from symgrad.lifting.modules import Module
 from symgrad.program import Program
 from symgrad.sampling import Bounds
+from symgrad.shapes import declared_shapes, named_in, named_shapes, posed, ranks, with_shapes
 from symgrad.verdict import Verdict
 
 __all__ = ["compare", "lift"]
@@ -23,6 +26,7 @@ def compare(
     *,
     at: Mapping[str, Any] | None = None,
     domain: Mapping[str, Bounds] | None = None,
+    assuming: str | Sequence[str] | None = None,
     dtype: Any = None,
     points: int = 64,
     seed: int = 0,
@@ -36,19 +40,33 @@ def compare(
     'proved'
     >>> compare("sqrt(x**2)", "x").kind
     'refuted'
+    >>> print(compare(lambda A, x: A @ x, lambda A, x: (A * x).sum(1), at={"A": ("m", "n"), "x": ("n",)}))
+    proved for all m and n
 
     Raises what `verify` raises.
     """
     first = open_formula(a)
-    second = rename(open_formula(b, like=getattr(first, "library", None)), first.names, "the second formula")
+    told = {**declared_shapes(first), **named_in(at)}
+    first = with_shapes(first, told)
+    second = with_shapes(open_formula(b, like=getattr(first, "library", None)), told, first.names)
+    second = rename(second, first.names, "the second formula")
     at = None if at is None else {full_name(n, first.names): v for n, v in at.items()}
     own = first.parameters if isinstance(first, Module) else {}
-    inputs = resolve(first, at, (), domain, seed, own)
-    dtypes = dtypes_of(first, at, inputs.point, dtype)
-    inputs, _ = find_point(first, inputs, dtypes, seed)
-    inputs = replace(inputs, free=inputs.free or tuple(dtypes))
-    problem = Problem(first, second, inputs, dtypes, ("value",), 0, points, seed)
-    return judge(problem).verdicts["value"]
+    shapes, at = named_shapes(at, own, declared_shapes(first, second))
+    assumed = parse_assuming(assuming, first.names, ranks({**own, **(at or {})}))
+
+    def pose(at: Mapping[str, Any] | None) -> Problem:
+        inputs = resolve(first, at, (), {**(assumed.bounds or {}), **(domain or {})}, seed, own)
+        dtypes = dtypes_of(first, at, inputs.point, dtype)
+        inputs, _ = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
+        inputs = replace(inputs, free=inputs.free or tuple(dtypes))
+        return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed)
+
+    shapes, problem = posed(shapes, at, own, pose)
+    found = judge(problem)
+    if shapes is not None:
+        judge_all_sizes(problem, found, shapes)
+    return found.verdicts["value"]
 
 
 def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> Program:

@@ -112,6 +112,8 @@ def decimal(x: Any, digits: int) -> str:
     if hasattr(x, "imag") and type(x).__name__ == "acb":
         sign = "-" if x.imag < 0 else "+"
         return f"{decimal(x.real, digits)} {sign} {decimal(abs(x.imag), digits)}i"
+    if x.contains(0):
+        return "0"  # no digit is certain
     text = x.mid().str(digits, radius=False)
     if "." in text and "e" not in text:
         text = text.rstrip("0").rstrip(".")
@@ -220,11 +222,12 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
     point = problem.inputs.point
     rng = np.random.default_rng((problem.seed, 2))
     direction: dict[str, np.ndarray] = {}
+    bound = {fact.name for fact in problem.inputs.facts}
     for j in range(_RAYS):
         direction = (
             {n: -d for n, d in direction.items()}
             if j % 2
-            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free}
+            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free if n not in bound}
         )
         step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
         beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}

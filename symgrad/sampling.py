@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.constraints import settle
+
 __all__ = ["Bounds", "Inputs", "draw", "neighbours", "nice_points", "rounded", "toward"]
 
 Bounds = tuple[float | None, float | None]
@@ -22,13 +24,15 @@ class Inputs:
     """The user's point, and which of its parts may be moved.
 
     ``point`` maps names to float64 or complex128 arrays, or to values that are not floats; ``free`` are the names to
-    resample; ``given`` are those that the user gave values for; ``bounds`` limits a name's entries.
+    resample; ``given`` are those that the user gave values for; ``bounds`` limits a name's entries; ``facts`` are the
+    constraints that every point is moved onto.
     """
 
     point: Mapping[str, Any]
     free: tuple[str, ...]
     given: frozenset[str]
     bounds: Mapping[str, Bounds]
+    facts: tuple[Any, ...] = ()
 
 
 def rounded(x: np.ndarray, bits: int = 8) -> np.ndarray:
@@ -66,7 +70,7 @@ def neighbours(inputs: Inputs, count: int, seed: int) -> Iterator[dict[str, Any]
         point = dict(inputs.point)
         for name in inputs.free:
             point[name] = _moved(point[name], inputs, name, k, rng)
-        yield point
+        yield settle(point, inputs.facts)
 
 
 def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.Generator) -> np.ndarray:
@@ -94,7 +98,7 @@ def toward(inputs: Inputs, point: Mapping[str, Any], share: float) -> dict[str, 
     for name in inputs.free:
         own = inputs.point[name]
         out[name] = own + rounded(np.asarray((point[name] - own) * share))
-    return out
+    return settle(out, inputs.facts)
 
 
 def _inside(moved: np.ndarray, value: np.ndarray, bounds: Bounds) -> np.ndarray:
@@ -131,4 +135,4 @@ def nice_points(inputs: Inputs, count: int, seed: int) -> Iterator[dict[str, Any
             if (low is not None and np.any(value <= low)) or (high is not None and np.any(value >= high)):
                 value = draw(shape, rng, bounds)
             point[name] = value.astype(np.asarray(inputs.point[name]).dtype)
-        yield point
+        yield settle(point, inputs.facts)

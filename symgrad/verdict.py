@@ -10,12 +10,24 @@ witness cannot be written.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
 
-__all__ = ["Agrees", "Kink", "Proved", "Refuted", "Undecided", "Verdict", "Witness", "worst"]
+__all__ = [
+    "Agrees",
+    "AllSizes",
+    "ForAll",
+    "IndexForm",
+    "Kink",
+    "Proved",
+    "Refuted",
+    "Undecided",
+    "Verdict",
+    "Witness",
+    "worst",
+]
 
 Kind = Literal["proved", "agrees", "refuted", "undecided"]
 
@@ -37,6 +49,7 @@ class Witness:
     hand_value: float | complex = float("nan")
     exact_value: float | complex = float("nan")
     at_own_point: bool = False
+    sizes: Mapping[str, int] = field(default_factory=dict)  # what the named sizes are there, where they are few
 
     def __str__(self) -> str:
         if self.reason == "shape":
@@ -55,17 +68,66 @@ def _short(value: Any) -> str:
     )
 
 
+@dataclass(frozen=True, eq=False)
+class ForAll:
+    """Equal for all ``sizes`` of at least ``least``: the proof, and what it rests on.
+
+    ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
+    code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
+    compares values, and that the proof is for points where none of these comparisons is a tie.
+    """
+
+    sizes: tuple[str, ...]
+    least: int
+    literals: Mapping[str, int]
+    read_at: str
+    proof: Any
+    facts: tuple[str, ...] = ()
+    ties: bool = False
+
+
+@dataclass(frozen=True, eq=False)
+class IndexForm:
+    """A derivative in index notation: the entry at the indices of ``factors``, of which the first ``upstream`` are of
+    the function's own axes; ``bodies`` are ways to write it that are proved equal, ``letters`` the user's indices."""
+
+    bodies: tuple[Any, ...]
+    factors: tuple[Any, ...]
+    upstream: int = 0
+    letters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, eq=False)
+class AllSizes:
+    """What was looked at where sizes have names.
+
+    ``own`` are the sizes at the report's own point, ``fixed`` those that cannot be varied, ``looked_at`` others that
+    were looked at where a claim was not proved for all, ``why_not`` says why it was not, ``forms`` holds the exact
+    derivatives in index notation.
+    """
+
+    names: tuple[str, ...]
+    own: Mapping[str, int]
+    fixed: Mapping[str, int]
+    looked_at: tuple[Mapping[str, int], ...] = ()
+    why_not: Mapping[str, str] = field(default_factory=dict)
+    forms: Mapping[str, IndexForm] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Proved:
-    """Equal on the domain, by the rules of ``proof`` (one for each branch of the code that was reached)."""
+    """Equal on the domain, by the rules of ``proof`` (one for each branch of the code that was reached); for all sizes
+    where ``for_all`` says so, else for the sizes of the point alone."""
 
     proofs: tuple[Any, ...]
     domain: tuple[str, ...] = ()
+    for_all: ForAll | None = None
     kind: Kind = "proved"
 
     def __str__(self) -> str:
+        sizes = f" for all {' and '.join(self.for_all.sizes)}" if self.for_all is not None else ""
         where = f", where {' and '.join(self.domain)}" if self.domain else ""
-        return f"proved{where}"
+        return f"proved{sizes}{where}"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,10 +153,12 @@ class Agrees:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Refuted:
-    """Different at ``witness``."""
+    """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
+    and as ``assuming`` takes it."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
+    true_if: tuple[str, str] | None = None
     kind: Kind = "refuted"
 
     def __str__(self) -> str:

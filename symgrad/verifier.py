@@ -9,12 +9,15 @@ import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.constraints import Assumed, joined, parse_assuming
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, SymgradError
@@ -28,8 +31,10 @@ from symgrad.progress import shown
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
+from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, posed, ranks, with_shapes
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.step_repairs import repair_lines
+from symgrad.supposing import suppose
 from symgrad.verdict import Proved
 
 __all__ = ["verify"]
@@ -44,6 +49,7 @@ def verify(
     at: Mapping[str, Any] | None = None,
     order: int = 1,
     domain: Mapping[str, Bounds] | None = None,
+    assuming: str | Sequence[str] | None = None,
     claims: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
@@ -61,8 +67,14 @@ def verify(
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
-    an input to (low, high), either of them None.  ``dtype`` is the dtype that the code is given, by default that of
-    the values in ``at``, or float64.  ``seed`` makes every random choice.
+    an input to (low, high), either of them None; ``assuming`` holds constraints that every point meets and a proof may
+    use: ``"sum(y) = 1"``, ``"sum(Y, 0) = 1"``, ``"A = A.T"``, ``"s > 0"``.  ``dtype`` is the dtype that the code is
+    given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
+
+    A shape may hold names: ``at={"U": ("m", "d"), "x": ("d",)}``.  Then the claim is about all m and d: it is looked at
+    in small ones, proved for all where the code reads as one formula in them, and refuted at the smallest that show a
+    difference.  ``"m=10"`` names a size that the code fixes, and reads the number 10 in the code as m.  In SymPy, sums
+    and declared shapes tell the names; ``{U[k, N]: ...}`` is a hand formula for one entry, with free indices k and N.
 
     Where a claim is refuted, ``report.steps`` says of each line of the hand code what it claims to be, and
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
@@ -73,13 +85,17 @@ def verify(
     'proved'
     >>> verify("tanh(w*x)", "x*(1 - (w*x)**2)", wrt="w").claims["w"].witness.point["w"]
     array(1.)
+    >>> squares = verify(lambda x: (x**2).sum(), lambda x: 2*x, at={"x": ("n",)})
+    >>> print(squares.claims["x"].verdict)
+    proved for all n
 
     Raises `SymgradError` (its subclasses say which) where the question itself is not clear: unknown names, wrong
     shapes, text that is no formula, code that fails, is random, or cannot be followed.
 
     Guarantee: *refuted* rests on a ball, computed by Arb, that excludes zero at the witness, for the formulas as they
-    were read; *proved* on the rules that the proof names, on its domain; *agrees* is no proof, and carries the bound
-    on its chance of error.  Reading Python code rests on running it: see "what can go wrong" in the README.
+    were read; *proved* on the rules that the proof names, on its domain (for all sizes: of the formula that the code
+    reads as at a few, and checked at others); *agrees* is no proof, and carries the bound on its chance of error.
+    Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     if order not in (1, 2):
         raise BadInput(
@@ -87,12 +103,25 @@ def verify(
         )
     model = open_formula(formula)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
-    mine = rename(_open_hand(hand, model, order=order, scalars=scalars), model.names, "the hand formula")
-    problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
+    hand, wrt = entries_named(hand, wrt)
+    told = {**declared_shapes(model), **named_in(at)}
+    model = with_shapes(model, told)
+    opened = _open_hand(hand, model, told, order=order, scalars=scalars)
+    mine = rename(opened, model.names, "the hand formula")
+    own = model.parameters if isinstance(model, Module) else {}
+    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
+    shapes, at = named_shapes(at, own, declared_shapes(model, mine))
+    assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
+    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed, assumed)  # noqa: E731
+    shapes, problem = posed(shapes, at, own, pose)
+    if shapes is not None:
+        problem = replace(problem, elsewhere=partial(holds_elsewhere, problem, shapes))
     findings = judge(problem)
-    report = _report(problem, findings, formula, claims)
-    told = (*readings(model, "The formula"), *readings(mine, "The hand formula"))
-    report = replace(report, notes=(*told, *report.notes))
+    suppose(problem, findings)
+    sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes, letters_of(hand))
+    report = replace(_report(problem, findings, formula, claims), sizes=sizes)
+    notes = (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    report = replace(report, notes=(*notes, *report.notes))
     if steps_of(mine) is not None:
         steps, wrong, told = judge_lines(problem)
         repairs, repaired = repair_lines(problem, steps) if wrong else ((), None)
@@ -101,9 +130,12 @@ def verify(
     return report
 
 
-def _open_hand(hand: Any, model: Formula, *, order: int = 1, scalars: bool = False) -> Formula:
+def _open_hand(
+    hand: Any, model: Formula, told: Mapping[str, Any] | None = None, *, order: int = 1, scalars: bool = False
+) -> Formula:
     like = getattr(model, "library", None)
     opened = open_formula(hand, stops=False, like=like, known=None, beside=model, order=order, scalars=scalars)
+    opened = with_shapes(opened, told or {}, model.names)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)
@@ -123,12 +155,14 @@ def _problem(
     dtype: Any,
     points: int,
     seed: int,
+    assumed: Assumed | None = None,
 ) -> Problem:
     """Everything that the arguments leave open made definite, by running both sides once."""
-    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
+    assumed = assumed or Assumed()
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
-    inputs = resolve(model, at, asked, domain, seed, own)
+    inputs = resolve(model, at, asked, {**(assumed.bounds or {}), **(domain or {})}, seed, own)
+    inputs = replace(inputs, facts=joined(assumed.facts, inputs.bounds))
     dtypes = dtypes_of(model, at, inputs.point, dtype)
     inputs, model_run = find_point(model, inputs, dtypes, seed)
     hand_run = mine.run(inputs.point, dtypes)

@@ -53,6 +53,11 @@ def test_a_double_that_nobody_typed_and_nobody_knows_is_a_ball_of_half_an_ulp() 
     assert radius == Fraction(math.ulp(value)) / 2
 
 
+@pytest.mark.parametrize("n", [2, 3, 5, 6, 7, 10, 11, 13])
+def test_a_root_that_was_rounded_twice_is_recognised(n: int) -> None:
+    assert meaning_of(1 / math.sqrt(n)) == (1 / sp.sqrt(n), None)
+
+
 def test_infinities_and_nan_stay_what_they_are() -> None:
     assert meaning_of(math.inf)[0] == sp.oo
     assert meaning_of(-math.inf)[0] == -sp.oo

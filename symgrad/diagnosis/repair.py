@@ -106,6 +106,8 @@ def judged(problem: Problem, hand: Formula) -> str:
     except SymgradError:
         return "undecided"
     kinds = {v.kind for v in found.verdicts.values()}
+    if problem.elsewhere is not None and kinds <= {"proved", "agrees"} and not problem.elsewhere(hand):
+        return "refuted"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
 
 

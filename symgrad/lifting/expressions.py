@@ -31,6 +31,7 @@ class Expression:
     tensors.  ``first_index`` is what indices count from, 0 or 1; by default 0, and 1 where only that fits the
     tensors.  ``axes`` are free indices, whose values are the axes of the result; a ``Lambda`` gives them too.
     ``extents`` are how many values each of them takes, where the formula's own entries do not tell.
+    ``declared`` are shapes of inputs, by name, in numbers and names of sizes, for sizes that no limit tells.
 
     >>> U, x, (k, s, m, d) = sp.IndexedBase("U"), sp.IndexedBase("x"), sp.symbols("k s m d")
     >>> formula = Expression(sp.Lambda(k, sp.tanh(sp.Sum(U[k, s] * x[s], (s, 1, d)))))
@@ -44,6 +45,7 @@ class Expression:
     axes: tuple[Any, ...] = ()
     first_index: int | None = None
     extents: tuple[int | None, ...] = ()
+    declared: tuple[tuple[str, tuple[int | str, ...]], ...] = ()
 
     def __post_init__(self) -> None:
         formula: Any = self.formula
@@ -96,6 +98,8 @@ class Expression:
                 inputs.setdefault(node.name, []).append(node)
             if isinstance(node, (sp.Indexed, MatrixElement)):
                 told.append(("entry", node, None))
+        for n in (n for _, shape in self.declared for n in shape if isinstance(n, str) and n in inputs):
+            sizes.setdefault(n, [])
         for name in sizes:
             if all(isinstance(s, sp.Symbol) for s in inputs.get(name, ())):
                 sizes[name] += inputs.pop(name, [])
@@ -130,6 +134,30 @@ class Expression:
                     if found.setdefault(name, {}).setdefault(key, value) != value:
                         raise BadInput(f"two symbols called {name!r} are declared differently: one {key}, one not.")
         return found
+
+    @property
+    def shapes(self) -> dict[str, tuple[int | str, ...]]:
+        """The tensors' shapes, as far as declarations and limits of sums tell them, in numbers and names of sizes.
+
+        >>> U, x, (k, s, m, d) = sp.IndexedBase("U"), sp.IndexedBase("x"), sp.symbols("k s m d")
+        >>> Expression(sp.Sum(sp.tanh(sp.Sum(U[k, s] * x[s], (s, 1, d))), (k, 1, m))).shapes
+        {'U': ('m', 'd'), 'x': ('d',)}
+        """
+        inputs, _, told = self._found
+        lengths: dict[str, tuple[Any, ...]] = {}
+        for name, nodes in inputs.items():
+            for node in nodes:
+                if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol)) and node.shape is not None:
+                    lengths[name] = tuple(node.shape)
+        sums = [(node, limit) for kind, node, limit in told if kind == "limit" and len(limit) == 3]
+        for kind, entry, _ in told:
+            if kind == "entry" and isinstance(entry, sp.Indexed):
+                before = lengths.get(_name(entry.base), (None,) * len(entry.indices))
+                here = [_length(i, entry, sums) for i in entry.indices]
+                if len(before) == len(here):
+                    lengths[_name(entry.base)] = tuple(a if a is not None else b for a, b in zip(before, here))
+        named = {name: tuple(map(_written, shape)) for name, shape in lengths.items()}
+        return {name: shape for name, shape in named.items() if None not in shape}  # type: ignore[misc]
 
     # -------------------------------------------------------------------------------- running it
     def run(self, point: Mapping[str, Any], dtype: str = "float64") -> Program:
@@ -195,6 +223,20 @@ class Expression:
         return b.build({"value": out})
 
 
+def _length(index: Any, entry: Any, sums: list[tuple[Any, Any]]) -> Any:
+    """How many values a bare index of an entry takes in the sum around it; None where that is not said."""
+    for node, (bound, low, high) in sums:
+        if bound == index and node.function.has(entry):
+            return high - low + 1
+    return None
+
+
+def _written(length: Any) -> int | str | None:
+    if length is None or length.is_Symbol:
+        return None if length is None else length.name
+    return int(length) if length.is_Integer else None
+
+
 def _name(node: Any) -> str:
     return str(node.label) if isinstance(node, sp.IndexedBase) else node.name
 
@@ -234,10 +276,14 @@ class _Sizes:
         for name in sizes:
             if name in point:
                 self.settle(name, int(point[name]))
+        for name, shape in expression.declared:
+            for n, actual in zip(shape, shapes.get(name, ()), strict=False):
+                if n in sizes:
+                    self.settle(str(n), actual)
         for name, nodes in inputs.items():
             for node in nodes:
                 if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol)) and node.shape is not None:
-                    self.declared(name, node)
+                    self.fitting(name, node)
         for kind, node, limit in self.told:
             if kind == "limit":
                 self.from_limit(node, limit)
@@ -247,7 +293,7 @@ class _Sizes:
             if self.known.setdefault(symbol, n) != n:
                 raise WrongShape(f"the size {name} is both {self.known[symbol]} and {n}.")
 
-    def declared(self, name: str, node: Any) -> None:
+    def fitting(self, name: str, node: Any) -> None:
         """A tensor that was declared with a shape has it."""
         shape = self.shapes[name]
         vector = isinstance(node, sp.MatrixSymbol) and len(shape) == 1 and 1 in node.shape

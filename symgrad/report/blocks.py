@@ -29,6 +29,7 @@ from symgrad.report.page import (
 )
 from symgrad.report.proofs import conditions, in_brief, in_full
 from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.sizes import at_sizes, evidence, scope, size_blocks
 from symgrad.report.words import counted, listed, plural, sentence
 from symgrad.rounding import Rounding
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
@@ -75,6 +76,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
             yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
+        yield from _open_sizes(report, right)
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     if report.instabilities:
@@ -89,6 +91,13 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Footer(_footer(report))
     if full:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
+
+
+def _open_sizes(report: Report, claims: Sequence[Claim]) -> Iterator[Block]:
+    """What is known of the claims that are not proved for all sizes, where sizes have names."""
+    for claim in claims:
+        if report.sizes is not None and getattr(claim.verdict, "for_all", None) is None:
+            yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
 
 
 # ------------------------------------------------------------------------------------------------ the answer
@@ -114,7 +123,7 @@ def _answer(report: Report) -> str:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
         return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
-    return f"Right, and proved: {_yours(report, proved)} {are}."
+    return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
 
 
 def _yours(report: Report, claims: Sequence[Claim]) -> str:
@@ -174,8 +183,10 @@ def _are(claims: Sequence[Claim], word: str) -> str:
 
 def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
     match claim.verdict:
-        case Refuted(witness=witness, others=others):
+        case Refuted(witness=witness, others=others, true_if=true_if):
             yield from _refutation(report, claim, witness)
+            if true_if is not None:
+                yield Paragraph(f'It is true if {true_if[0]}: assuming="{true_if[1]}" says so.')
             for other in others if full else ():
                 if not _is_own(report, other):  # the user's own point has been told
                     yield from _witness(report, claim, other)
@@ -185,6 +196,7 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
             yield Paragraph(_agrees(agrees, full))
         case Proved() as proved:
             yield from _proof(claim, proved, full)
+    yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
     if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
@@ -227,7 +239,9 @@ def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
             rows.append(("autograd", number(at_entry(claim.autograd_value, witness.entry))))
         where = _own_point(report, witness.entry)
     else:
-        where = f"At {witness_text(witness.point, report.point, claim.name, witness.entry)}{_in_entry(witness.entry)}:"
+        sizes = f"{at_sizes(witness.sizes)}: " if witness.sizes else ""
+        place = witness_text(witness.point, report.point, claim.name, witness.entry)
+        where = f"At {sizes}{place}{_in_entry(witness.entry)}:"
     yield Values(where, tuple(rows))
     if witness.reason == "undefined":
         yield Paragraph("There the derivative has a value, and yours has none.")
@@ -282,7 +296,10 @@ def _agrees(verdict: Agrees, full: bool) -> str:
 
 
 def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
-    yield Paragraph(in_brief(verdict.proofs, claim.exact))
+    if verdict.for_all is not None and not full:
+        return  # the proof for all sizes is told, and it is the stronger one
+    if verdict.proofs:
+        yield Paragraph(in_brief(verdict.proofs, claim.exact))
     where = tuple(conditions(verdict.proofs, claim.exact)) if full else ()
     if where:
         yield Paragraph("It is proved where:")

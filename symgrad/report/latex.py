@@ -9,6 +9,7 @@ import sympy as sp
 from symgrad.program import Program
 from symgrad.report.formulas import formula_of
 from symgrad.report.report import Claim, Report
+from symgrad.report.sizes import exact_latex
 
 __all__ = ["render"]
 
@@ -23,11 +24,16 @@ def render(report: Report) -> str:
     \\text{yours:}\\quad &\\phantom{=}\\ 2 x^{2}
     \\end{aligned}
     """
-    lines = [line for claim in report.claims.values() for line in _claim(claim, report.order)]
+    lines = [line for claim in report.claims.values() for line in _claim(report, claim)]
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def _claim(claim: Claim, order: int) -> Iterator[str]:
+def _claim(report: Report, claim: Claim) -> Iterator[str]:
+    indexed = exact_latex(report, claim)
+    if indexed is not None:
+        yield f"{indexed[0]} &= {indexed[1]}"
+        return
+    order = report.order
     name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else _words(claim.name)
     slope = rf"\frac{{\partial f}}{{\partial {name}}}" if order == 1 else rf"\nabla^2_{{{name}}} f"
     yield f"{slope} &= {_formula(claim.exact)}"

@@ -64,6 +64,7 @@ def conditions(proofs: Sequence[Proof], program: Program) -> Iterator[str]:
     unnamed = False
     moving = depends_on(program, program.inputs)
     for proof in proofs:
+        named |= dict.fromkeys(proof.facts)
         for condition in proof.conditions:
             if condition.step is None or len(proofs) > 1:
                 unnamed = True

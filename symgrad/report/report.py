@@ -12,7 +12,7 @@ import numpy as np
 
 from symgrad.program import Program, Source
 from symgrad.rounding import Rounding
-from symgrad.verdict import Kink, Refuted, Verdict, Witness, worst
+from symgrad.verdict import AllSizes, Kink, Refuted, Verdict, Witness, worst
 
 __all__ = ["Claim", "Instability", "Report", "StepFinding"]
 
@@ -106,6 +106,7 @@ class Report:
     assumptions: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
+    sizes: AllSizes | None = None  # where shapes have names in them
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
     formula: Program | None = None  # what was differentiated, as it was read
 
@@ -185,6 +186,10 @@ class Report:
             plain["claims"][name]["kind"] = claim.kind
             plain["claims"][name].pop("exact")
             plain["claims"][name].pop("hand")
+        if self.sizes is not None:
+            from symgrad.report.sizes import plain_sizes
+
+            plain_sizes(self, plain)
         return plain
 
     def to_json(self, *, indent: int | None = 2) -> str:

@@ -1,0 +1,252 @@
+"""Equality of two bodies for all sizes: a proof as data, or nothing.
+
+>>> import sympy as sp
+>>> from symgrad.indices.calculus import differentiate
+>>> from symgrad.indices.terms import IndexSum, tensor
+>>> n = sp.Symbol("n", integer=True, positive=True)
+>>> i, j, k = sp.symbols("i j k", integer=True)
+>>> x, A = tensor("x", n), tensor("A", n, n)
+>>> form = IndexSum(IndexSum(x[i] * A[i, j] * x[j], j, n), i, n)
+>>> hand = IndexSum((A[k, j] + A[j, k]) * x[j], j, n)
+>>> prove_equal(differentiate(form, x[k]), hand) is not None
+True
+>>> twice = 2 * IndexSum(A[k, j] * x[j], j, n)
+>>> prove_equal(differentiate(form, x[k]), twice) is None
+True
+>>> [str(fact) for fact in missing_facts(differentiate(form, x[k]), twice) or ()]
+['A is symmetric']
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symgrad.errors import WrongShape
+from symgrad.indices.denominators import cleared
+from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
+from symgrad.indices.forms import Condition, Forms
+from symgrad.indices.normal_form import EFFORT
+from symgrad.indices.polynomials import Exhausted
+from symgrad.indices.printing import text
+from symgrad.indices.terms import Array
+
+__all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal", "replay"]
+
+_TOGETHER = 6  # how many facts are tried in pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """``before`` equals ``after`` by a rule, wherever both are defined; ``sizes`` says where open indices run."""
+
+    rule: str
+    before: Any
+    after: Any
+    sizes: tuple[tuple[Any, Any], ...] = ()
+
+    def __str__(self) -> str:
+        return f"{text(self.before)} = {text(self.after)}  ({self.rule})"
+
+
+@dataclass(frozen=True, slots=True)
+class IndexProof:
+    """That ``left`` equals ``right`` for all sizes and real values that meet the ``conditions`` and the ``facts``.
+
+    ``links`` lead from each side to the form that both have; those between are uses of the rules that are more than
+    arithmetic of sums, a few of each, and each is an equality that can be checked by itself.
+    """
+
+    left: Any
+    right: Any
+    links: tuple[Link, ...]
+    conditions: tuple[Condition, ...]
+    facts: tuple[Fact, ...]
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The names of the rules, in the order of their first use."""
+        return tuple(dict.fromkeys(link.rule for link in self.links))
+
+    def __str__(self) -> str:
+        lines = [f"{text(self.left)} = {text(self.right)}", *(f"  {link}" for link in self.links)]
+        if self.conditions or self.facts:
+            lines += ["where", *(f"  {c}" for c in (*self.facts, *self.conditions))]
+        return "\n".join(lines)
+
+
+def prove_equal(
+    a: Any,
+    b: Any,
+    *,
+    sizes: Mapping[Any, Any] | None = None,
+    facts: Iterable[Fact] = (),
+    effort: int = EFFORT,
+) -> IndexProof | None:
+    """A proof that two bodies, or two Arrays, are equal for all sizes wherever both are defined; or None.
+
+    ``sizes`` says where the free indices of bodies run; what is not said is taken from the axes they stand in.
+    ``facts`` may be used, and those that were needed are named.  ``effort`` bounds the work, in terms.  None is no
+    disproof.  Raises `symgrad.errors.BadFormula` for what is not index notation, and `symgrad.errors.WrongShape` for
+    Arrays of two shapes.
+    """
+    left, right, runs = _aligned(a, b, dict(sizes or {}))
+    found = _attempt(left, right, runs, tuple(facts), effort)
+    for fact in found.facts if found else ():  # those that were looked at: are they needed?
+        fewer = tuple(f for f in (found.facts if found else ()) if f != fact)
+        found = _attempt(left, right, runs, fewer, effort) or found
+    return found
+
+
+def missing_facts(
+    a: Any,
+    b: Any,
+    *,
+    sizes: Mapping[Any, Any] | None = None,
+    facts: Iterable[Fact] = (),
+    effort: int = EFFORT,
+) -> tuple[Fact, ...] | None:
+    """The fewest standard facts about the leaves under which two bodies are equal; None where none suffice.
+
+    Standard facts are: a tensor sums to one along an axis, a square matrix is symmetric, entries are positive.
+    """
+    left, right, runs = _aligned(a, b, dict(sizes or {}))
+    given = tuple(facts)
+    try_with = lambda extra: _attempt(left, right, runs, given + extra, effort) is not None  # noqa: E731
+    if try_with(()):
+        return ()
+    before = _difference(left, right, runs, given, effort)
+    telling = []  # facts that change what is left of the difference
+    for fact in _standard(left, right):
+        if fact not in given and _difference(left, right, runs, (*given, fact), effort) != before:
+            if try_with((fact,)):
+                return (fact,)
+            telling.append(fact)
+    pairs = itertools.combinations(telling[:_TOGETHER], 2)
+    return next((pair for pair in pairs if try_with(pair)), None)
+
+
+def replay(proof: IndexProof, *, effort: int = EFFORT) -> bool:
+    """Whether the proof's links lead from its left side to its right side, and each holds when it is tried again."""
+    first, *between, last = proof.links
+    if first.before != proof.left or last.before != proof.right:
+        return False
+    if first.after != last.after and not any(link.after == 0 for link in between):
+        return False
+    free = proof.left.free_symbols | proof.right.free_symbols
+    positive = (c.body for c in proof.conditions if c.what == "is positive")
+    known = (_name(e) for e in positive if not (isinstance(e, sp.Indexed) and free & set(e.indices)))
+    under = (*proof.facts, *map(Positive, known))
+    return all(
+        link.before == link.after or _attempt(link.before, link.after, dict(link.sizes), under, effort, {}, True)
+        for link in proof.links
+    )
+
+
+def _name(body: Any) -> str:
+    base: Any = body.base if isinstance(body, sp.Indexed) else None
+    return str(body) if base is None else str(base.label)
+
+
+def _difference(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> bytes | None:
+    """What is left of a difference, as something to compare."""
+    forms = Forms(facts=facts, effort=effort)
+    try:
+        forms.declare((a, b), sizes)
+        return forms.subtract(forms.read(a), forms.read(b)).key
+    except (Exhausted, ZeroDivisionError, RecursionError):
+        return None
+
+
+def _aligned(a: Any, b: Any, sizes: dict[Any, Any]) -> tuple[Any, Any, dict[Any, Any]]:
+    if isinstance(a, Array) and isinstance(b, Array):
+        if len(a.shape) != len(b.shape) or any(sp.expand(s - t) != 0 for s, t in zip(a.shape, b.shape)):
+            raise WrongShape(f"the shapes {a.shape} and {b.shape} differ")
+        return a.body, b.at(a.axes), sizes | dict(zip(a.axes, a.shape, strict=True))
+    if isinstance(a, Array) or isinstance(b, Array):
+        raise WrongShape("an Array can be compared with an Array only, and a body with a body")
+    return sp.sympify(a), sp.sympify(b), sizes
+
+
+def _attempt(
+    a: Any,
+    b: Any,
+    sizes: Any,
+    facts: tuple[Fact, ...],
+    effort: int,
+    positive: Mapping[Positive, Condition] | None = None,
+    deep: bool | None = None,
+) -> IndexProof | None:
+    """One try, under these facts; ``positive`` is what the formula's own logarithms say.
+
+    A derivative of tanh is a polynomial in tanh: it is written in exponentials only where that is not enough.
+    """
+    positive = positive or {}
+    if deep is None:
+        deep = not (a.has(sp.tanh) and b.has(sp.tanh))
+        if not deep and (found := _attempt(a, b, sizes, facts, effort, positive, deep)):
+            return found
+        deep = True
+    forms = Forms(facts=(*facts, *positive), effort=effort, deep=deep)
+    try:
+        forms.declare((a, b), sizes)
+        p, q = forms.read(a), forms.read(b)
+        steps = () if p is q else cleared(forms, forms.subtract(p, q))
+    except (Exhausted, ZeroDivisionError, RecursionError):
+        return None
+    if steps is None:
+        more = {} if positive else dict(_under_logarithms(forms, a, b, facts))
+        return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
+    links = [Link("arithmetic of sums", a, forms.write(p))]
+    for uses in forms.instances.values():
+        for u in uses:
+            sizes = ((forms.named(i), forms.write(forms.ranges[i])) for i in u.open_names if i in forms.ranges)
+            links.append(Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after), tuple(sizes)))
+    for z, w, factor, e in steps:
+        divided = forms.write(w) / forms.write(forms.single(factor, e))
+        links.append(Link("multiply by what is not zero", forms.write(z), divided))
+    links.append(Link("arithmetic of sums", b, forms.write(q)))
+    conditions = dict.fromkeys((*positive.values(), *forms.conditions))
+    return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in forms.used))
+
+
+def _under_logarithms(forms: Forms, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:
+    """Where log x[i] stands under a sum over all i, all of x is positive wherever the formula is defined."""
+    if any(e.has(sp.Piecewise) for e in (a, b)):
+        return  # a branch that is not taken says nothing
+    free = a.free_symbols | b.free_symbols
+    for condition in forms.conditions:
+        e = condition.body
+        if condition.what != "is positive":
+            continue
+        if isinstance(e, sp.Symbol) and Positive(e.name) not in facts:
+            yield Positive(e.name), condition
+        base: Any = e.base if isinstance(e, sp.Indexed) else None
+        if base is not None and base.shape is not None and Positive(str(base.label)) not in facts:
+            axes, indices = forms.shapes[str(base.label)], tuple(condition.body.indices)
+            runs = [i not in free and forms.ranges.get(i) is size for i, size in zip(indices, axes, strict=True)]
+            if all(runs) and len(set(indices)) == len(indices):
+                yield Positive(str(base.label)), condition
+
+
+def _standard(*bodies: Any) -> Iterator[Fact]:
+    """The facts that are tried where a proof fails without any."""
+    bases = {e.base for body in bodies for e in body.atoms(sp.Indexed)}
+    symbols = {s for body in bodies for s in body.free_symbols if isinstance(s, sp.Symbol) and s.is_real}
+    leaves = sorted(bases, key=str)
+    for base in leaves:
+        for axis in range(len(base.shape or ())):
+            yield SumsTo(str(base.label), axis, 1, len(base.shape))
+    for base in leaves:
+        if len(base.shape or ()) == 2 and base.shape[0] == base.shape[1]:
+            yield Symmetric(str(base.label))
+    for base in leaves:
+        yield Positive(str(base.label))
+    labels = {str(base.label) for base in leaves}
+    for s in sorted(symbols, key=str):
+        if not s.is_integer and not s.is_positive and s.name not in labels:
+            yield Positive(s.name)

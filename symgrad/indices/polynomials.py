@@ -1,0 +1,321 @@
+"""What a normal form is made of: atoms, monomials and polynomials, each kept once.
+
+A *polynomial* is a combination of monomials with rational coefficients; a *monomial* is a product of atoms with
+rational exponents; an *atom* is a leaf, a function of polynomials, a delta, or a *sum*: a monomial with bound indices,
+one connected component at a time.  So a body becomes one flat thing in which equal parts are the same object.
+
+Index names are SymPy Symbols where they are free, and integers where they are bound: a sum that is put away numbers its
+own from the height of what is inside it, and a sum that is opened gives them new numbers.  Nothing can be captured.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+from hashlib import blake2b
+from typing import Any
+
+import sympy as sp
+from flint import fmpq
+
+__all__ = ["Atom", "Exhausted", "Mono", "Name", "Poly", "Powers", "Store", "Unstable"]
+__all__ += ["is_index", "key_of", "name_key", "rational", "whole"]
+
+Name = Any  # a SymPy Symbol, or the number of a bound index
+Exponent = int | Fraction
+_FRESH = 10**6  # numbers from here on are open indices; below are those put away
+
+
+class Exhausted(Exception):
+    """The work allowed was done before an answer was found."""
+
+
+class Unstable(Exhausted):
+    """Renaming made a monomial into something else; no answer is better than a wrong one."""
+
+
+class Atom:
+    """One generator.  ``data`` is a tuple of names, polynomials, monomials and plain values, by ``kind``:
+
+    ======== ============================== =================================================================
+    kind     data                           meaning
+    ======== ============================== =================================================================
+    sym      (name,)                        a scalar input, a size, or an index as a number
+    leaf     (label, indices)               an entry of a tensor
+    num      (number,)                      a prime, or pi: what fractional powers of numbers are made of
+    exp      (monomial,)                    the exponential of a monomial with coefficient 1
+    base     (polynomial,)                  a polynomial of several terms, with an exponent that is not natural
+    fun      (head, polynomials)            a scalar function
+    sgn      (polynomial,)                  +1 or -1
+    delta    (polynomial,)                  1 where the polynomial is 0
+    nonneg   (polynomial,)                  1 where the polynomial is at least 0, else 0
+    sum      (sizes, monomial, first)       a sum over the indices first, first + 1, ...
+    inv      (polynomial, first, size, i, j) an entry of the inverse of the matrix with entries at (first, first + 1)
+    det      (polynomial, first, size)      a determinant
+    logdet   (polynomial, first, size)      the logarithm of its absolute value
+    ======== ============================== =================================================================
+    """
+
+    __slots__ = ("_key", "data", "free", "height", "kind", "serial")
+
+    def __init__(self, kind: str, data: tuple[Any, ...], serial: int) -> None:
+        self.kind, self.data, self.serial = kind, data, serial
+        self._key: bytes | None = None
+        free: set[Name] = set()
+        height = 0
+        for part in _parts(data):
+            if isinstance(part, (Mono, Poly)):
+                free |= part.free
+                height = max(height, part.height)
+        if kind in ("sym", "leaf"):
+            free |= {p for p in _names(data) if not isinstance(p, (Mono, Poly))}
+        if kind == "sum":
+            sizes, _, first = data
+            free -= set(range(first, first + len(sizes)))
+            height = max(height, first + len(sizes))
+        if kind in ("inv", "det", "logdet"):
+            first = data[1]
+            free -= {first, first + 1}
+            height = max(height, first + 2)
+            free |= {p for p in data[3:] if not isinstance(p, (Mono, Poly))}
+        self.free, self.height = frozenset(free), height
+
+    @property
+    def key(self) -> bytes:
+        """A digest of the structure, for choosing an order; equality is identity."""
+        if self._key is None:
+            self._key = key_of((self.kind, *self.data))
+        return self._key
+
+
+class Mono:
+    """A product of powers of atoms; ``powers`` is ordered by the serial numbers of the atoms."""
+
+    __slots__ = ("_key", "free", "height", "powers")
+
+    def __init__(self, powers: tuple[tuple[Atom, Exponent], ...]) -> None:
+        self.powers = powers
+        self._key: bytes | None = None
+        self.free = frozenset().union(*(a.free for a, _ in powers))
+        self.height = max((a.height for a, _ in powers), default=0)
+
+    @property
+    def key(self) -> bytes:
+        if self._key is None:
+            self._key = key_of(tuple(sorted((a.key, str(e)) for a, e in self.powers)))
+        return self._key
+
+
+class Poly:
+    """A combination of monomials."""
+
+    __slots__ = ("_key", "free", "height", "terms")
+
+    def __init__(self, terms: Mapping[Mono, Any]) -> None:
+        self.terms = terms
+        self._key: bytes | None = None
+        self.free = frozenset().union(*(m.free for m in terms))
+        self.height = max((m.height for m in terms), default=0)
+
+    @property
+    def key(self) -> bytes:
+        if self._key is None:
+            self._key = key_of(tuple(sorted((m.key, str(c)) for m, c in self.terms.items())))
+        return self._key
+
+    @property
+    def only(self) -> tuple[Mono, Any] | None:
+        """The single term of a polynomial that has one."""
+        return next(iter(self.terms.items())) if len(self.terms) == 1 else None
+
+    @property
+    def number(self) -> Any:
+        """The value of a constant polynomial, else None."""
+        if not self.terms:
+            return fmpq(0)
+        only = self.only
+        return only[1] if only and not only[0].powers else None
+
+
+Powers = dict[Atom, Exponent]
+
+
+def _parts(data: Any) -> Iterable[Any]:
+    for part in data:
+        if isinstance(part, tuple):
+            yield from _parts(part)
+        else:
+            yield part
+
+
+def _names(data: tuple[Any, ...]) -> Iterable[Any]:
+    return data[1] if len(data) == 2 else data
+
+
+def is_index(name: Name) -> bool:
+    """Whether a name is an index, and not a size or a scalar."""
+    return isinstance(name, int) or bool(name.is_integer and not name.is_positive)
+
+
+def _is_integer(name: Name) -> bool:
+    return isinstance(name, int) or bool(name.is_integer)
+
+
+def name_key(name: Name) -> str:
+    return f"{name}#{name.dummy_index}" if isinstance(name, sp.Dummy) else str(name)
+
+
+def key_of(part: Any) -> bytes:
+    """A digest that depends on the structure only, and not on the order in which things were made."""
+    match part:
+        case Atom() | Mono() | Poly():
+            return part.key
+        case bytes():
+            return part
+        case tuple():
+            return blake2b(b"\0".join(map(key_of, part)), digest_size=12).digest()
+        case _:
+            return name_key(part).encode()
+
+
+class Store:
+    """Where atoms, monomials and polynomials are kept, each once; sums, multiples and names of them."""
+
+    def __init__(self, *, effort: int) -> None:
+        self.left = effort
+        self._atoms: dict[Any, Atom] = {}
+        self._monos: dict[Any, Mono] = {}
+        self._polys: dict[Any, Poly] = {}
+        self._numbers = itertools.count(_FRESH)
+        self.ranges: dict[Name, Poly] = {}
+        self.free_names: set[Name] = set()  # those that no sum will bind
+        self._spares: dict[Poly, list[int]] = {}
+        self.unit = self.mono({})
+        self.zero, self.one = self.poly({}), self.poly({self.unit: fmpq(1)})
+
+    def spend(self, work: int = 1) -> None:
+        self.left -= work
+        if self.left < 0:
+            raise Exhausted
+
+    def atom(self, kind: str, *data: Any) -> Atom:
+        known = self._atoms.get((kind, data))
+        if known is None:
+            known = self._atoms[kind, data] = Atom(kind, data, len(self._atoms))
+        return known
+
+    def mono(self, powers: Powers) -> Mono:
+        key = tuple(sorted(powers.items(), key=_serial))
+        known = self._monos.get(key)
+        if known is None:
+            known = self._monos[key] = Mono(key)
+        return known
+
+    def poly(self, terms: Mapping[Mono, Any]) -> Poly:
+        if not all(terms.values()):
+            terms = {m: c for m, c in terms.items() if c}
+        key = frozenset(terms.items())
+        known = self._polys.get(key)
+        if known is None:
+            known = self._polys[key] = Poly(terms)
+        return known
+
+    def constant(self, value: Any) -> Poly:
+        return self.poly({self.unit: fmpq(value)})
+
+    def single(self, atom: Atom, exponent: Exponent = 1) -> Poly:
+        return self.poly({self.mono({atom: exponent}): fmpq(1)})
+
+    def symbol(self, name: Name) -> Poly:
+        return self.single(self.atom("sym", name))
+
+    def fresh(self, size: Poly | None = None) -> int:
+        """A new open index, which runs over ``size``."""
+        name = next(self._numbers)
+        if size is not None:
+            self.ranges[name] = size
+        return name
+
+    def spare(self, size: Poly, used: frozenset[Name], above: int = 0) -> int:
+        """An open index over ``size``, not ``used``, past another; names come again, so that results are found."""
+        if any(map(is_index, size.free)):
+            return self.fresh(size)  # the size moves with another index
+        names = self._spares.setdefault(size, [])
+        for name in names:
+            if name > above and name not in used:
+                return name
+        names.append(self.fresh(size))
+        return names[-1]
+
+    def add(self, polys: Iterable[Poly]) -> Poly:
+        total: dict[Mono, Any] = {}
+        for p in polys:
+            for m, c in p.terms.items():
+                total[m] = total[m] + c if m in total else c
+        self.spend(len(total))
+        return self.poly(total)
+
+    def scale(self, p: Poly, factor: Any) -> Poly:
+        return p if factor == 1 else self.poly({m: c * factor for m, c in p.terms.items()})
+
+    def subtract(self, p: Poly, q: Poly) -> Poly:
+        return self.add((p, self.scale(q, fmpq(-1))))
+
+    def never_negative(self, p: Poly) -> bool:
+        """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
+        for m, c in list(p.terms.items()):
+            for name in m.free:
+                if not is_index(name):
+                    continue
+                only = m.powers == ((self.atom("sym", name), 1),)
+                if not only or name not in self.ranges:
+                    return False
+                end = self.zero if c > 0 else self.subtract(self.ranges[name], self.one)
+                rest = self.poly({k: v for k, v in p.terms.items() if k is not m})
+                return self.never_negative(self.add((rest, self.scale(end, c))))
+        least = fmpq(0)  # every size is at least 1
+        for m, c in p.terms.items():
+            if c < 0 and m.powers:
+                return False
+            if any(a.kind != "sym" or not isinstance(e, int) or e < 0 for a, e in m.powers):
+                return False
+            least += c
+        return least >= 0
+
+    def is_whole(self, p: Poly) -> bool:
+        """Whether a polynomial in sizes and indices has whole values only."""
+        return all(
+            c.q == 1 and all(a.kind == "sym" and _is_integer(a.data[0]) and e in (1, 2, 3) for a, e in m.powers)
+            for m, c in p.terms.items()
+        )
+
+    def as_index(self, p: Poly) -> Any:
+        """An index value: a bare name where it is one, else the polynomial."""
+        only = p.only
+        if only and only[1] == 1 and len(only[0].powers) == 1:
+            (atom, e), *_ = only[0].powers
+            if atom.kind == "sym" and e == 1:
+                return atom.data[0]
+        return p
+
+    def as_poly(self, index: Any) -> Poly:
+        return index if isinstance(index, Poly) else self.symbol(index)
+
+
+def _serial(power: tuple[Atom, Exponent]) -> int:
+    return power[0].serial
+
+
+def rational(value: Any) -> fmpq:
+    """A rational number, as SymPy or Python have it, as a coefficient."""
+    number: Any = sp.Rational(value)
+    return fmpq(number.p, number.q)
+
+
+def whole(e: Any) -> Exponent:
+    """An exponent as an int where it is one."""
+    if isinstance(e, int):
+        return e
+    e = Fraction(int(e.p), int(e.q)) if isinstance(e, fmpq) else Fraction(e)
+    return int(e) if e.denominator == 1 else e

@@ -1,0 +1,212 @@
+"""What index notation is made of: SymPy scalars over indexed leaves, and binders that no renaming can capture.
+
+A *body* is a SymPy scalar.  Its leaves are `sympy.Indexed` (an entry of a tensor, indices count from 0), real Symbols
+(scalars) and sizes (positive integer Symbols); above them stand arithmetic, elementwise functions, `KroneckerDelta`,
+and *binders*: `IndexSum` and the matrix heads of `symgrad.indices.matrices`.  A binder owns its index: replacing
+symbols (`rename`, and SymPy's own ``xreplace`` and ``subs``) never touches a bound index and never captures one.
+SymPy's ``Sum`` does both, silently, which is why it is not used.
+
+>>> import sympy as sp
+>>> n = sp.Symbol("n", integer=True, positive=True)
+>>> i, p = sp.symbols("i p", integer=True)
+>>> x, w = tensor("x", n), tensor("w", n)
+>>> rename(IndexSum(x[i] * w[p], i, n), {p: i})
+IndexSum(w[i]*x[_i], _i, n)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import sympy as sp
+from sympy.printing.precedence import PRECEDENCE
+
+__all__ = ["Array", "Binder", "IndexSum", "Within", "fresh", "rename", "tensor"]
+
+
+def tensor(name: str, *shape: Any, **assumptions: bool) -> Any:
+    """The leaf tensor of that name and shape: real unless told otherwise.  Index it to get a body.
+
+    >>> tensor("U", 3, 2)[0, 1]
+    U[0, 1]
+    """
+    known: dict[str, Any] = {"real": True} | assumptions
+    return sp.IndexedBase(name, shape=tuple(sp.sympify(s) for s in shape), **known)
+
+
+def fresh(hint: object = "i") -> sp.Dummy:
+    """A new index symbol that equals no other; ``hint`` is how it is written."""
+    return sp.Dummy(str(hint).strip("_") or "i", integer=True)
+
+
+class Binder(sp.Expr):
+    """An expression that owns some of its indices: ``args[0]`` is the body in which ``args[k] for k in BINDS`` live."""
+
+    BINDS: ClassVar[tuple[int, ...]] = ()
+    is_commutative = True
+
+    def __new__(cls, *args: Any) -> Any:
+        return sp.Expr.__new__(cls, *(sp.sympify(a) for a in args))
+
+    @property
+    def body(self) -> Any:
+        return self.args[0]
+
+    @property
+    def bound(self) -> tuple[Any, ...]:
+        return tuple(self.args[k] for k in self.BINDS)
+
+    @property
+    def outside(self) -> tuple[Any, ...]:
+        """The arguments that the bound indices do not reach."""
+        return tuple(a for k, a in enumerate(self.args) if k and k not in self.BINDS)
+
+    @property
+    def free_symbols(self) -> set[Any]:
+        return (self.body.free_symbols - set(self.bound)).union(*(a.free_symbols for a in self.outside))
+
+    def renamed_apart(self) -> Any:
+        """The same expression with new bound indices."""
+        new = {i: fresh(i) for i in self.bound}
+        return self._rebuilt(rename(self.body, new), tuple(new.values()), self.outside)
+
+    def _rebuilt(self, body: Any, bound: Sequence[Any], outside: Sequence[Any]) -> Any:
+        binds, others = iter(bound), iter(outside)
+        return self.func(body, *(next(binds) if k in self.BINDS else next(others) for k in range(1, len(self.args))))
+
+    def replace_free(self, mapping: Mapping[Any, Any], seen: dict[Any, Any]) -> Any:
+        """`rename` at a binder: its own indices are left alone, and step aside where they would capture."""
+        own = set(self.bound)
+        inside = {k: v for k, v in mapping.items() if k not in own and k in self.body.free_symbols}
+        if own & set().union(*(sp.sympify(v).free_symbols for v in inside.values())):
+            return self.renamed_apart().replace_free(mapping, {})
+        same = seen if len(inside) == len(mapping) else {}
+        body = _replace(self.body, inside, same) if inside else self.body
+        return self._rebuilt(body, self.bound, [_replace(a, mapping, seen) for a in self.outside])
+
+    def _xreplace(self, rule: Any) -> Any:
+        if self in rule:
+            return rule[self], True
+        own = set(self.bound)
+        inside = {k: v for k, v in rule.items() if not own & k.free_symbols}
+        if own & set().union(*(sp.sympify(v).free_symbols for v in inside.values())):
+            return self.renamed_apart()._xreplace(rule)
+        pairs = [self.body._xreplace(inside), *(a._xreplace(rule) for a in self.outside)]
+        if not any(changed for _, changed in pairs):
+            return self, False
+        body, *outside = (new for new, _ in pairs)
+        return self._rebuilt(body, self.bound, outside), True
+
+    def _eval_subs(self, old: Any, new: Any) -> Any:
+        return self._xreplace({old: new})[0]
+
+    def _eval_derivative(self, s: Any) -> Any:
+        if self.has_free(s):
+            raise TypeError("SymPy cannot differentiate under a binder: use symgrad.indices.calculus.differentiate")
+        return sp.S.Zero
+
+    def _eval_diff(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("SymPy cannot differentiate a binder: use symgrad.indices.calculus.differentiate")
+
+    def _eval_is_real(self) -> bool | None:
+        return self.body.is_real
+
+    def doit(self, **_: Any) -> Any:
+        return self
+
+    def _sympystr(self, printer: Any) -> str:
+        return f"{type(self).__name__}({', '.join(map(printer._print, self.args))})"
+
+
+class IndexSum(Binder):
+    """The sum of ``body`` for ``index`` = 0, 1, ..., ``size`` - 1.  Sums of several indices are nested."""
+
+    BINDS = (1,)
+    precedence = PRECEDENCE["Add"] + 1  # for printers: in brackets inside a product or a power
+
+    def __new__(cls, body: Any, index: Any, size: Any) -> Any:
+        body = sp.sympify(body)
+        return body if body is sp.S.Zero else Binder.__new__(cls, body, index, size)
+
+    @property
+    def index(self) -> Any:
+        return self.args[1]
+
+    @property
+    def size(self) -> Any:
+        return self.args[2]
+
+    def _eval_is_positive(self) -> bool | None:
+        return True if self.body.is_positive else None
+
+    def _eval_is_nonnegative(self) -> bool | None:
+        return True if self.body.is_nonnegative else None
+
+
+class Within(sp.Function):
+    """1 where 0 <= index < size, else 0: what is left of a delta whose index leaves its axis."""
+
+    nargs = 2
+    is_integer = True
+    is_nonnegative = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sp.S.Zero
+
+    @classmethod
+    def eval(cls, index: Any, size: Any) -> Any:
+        below, above = index.is_nonnegative, (size - index).is_positive
+        if below and above:
+            return sp.S.One
+        return sp.S.Zero if below is False or above is False else None
+
+
+def rename(e: Any, mapping: Mapping[Any, Any]) -> Any:
+    """``e`` with free symbols replaced, all at once; bound indices are never replaced and never captured."""
+    return _replace(sp.sympify(e), mapping, {}) if mapping else sp.sympify(e)
+
+
+def _replace(e: Any, mapping: Mapping[Any, Any], seen: dict[Any, Any]) -> Any:
+    if e in seen:
+        return seen[e]
+    match e:
+        case sp.Symbol():
+            new = sp.sympify(mapping.get(e, e))
+        case Binder():
+            new = e.replace_free(mapping, seen)
+        case sp.Indexed():
+            new = sp.Indexed(_replace(e.base, mapping, seen), *(_replace(i, mapping, seen) for i in e.indices))
+        case sp.IndexedBase():
+            new = e if e.shape is None else _reshape(e, tuple(_replace(s, mapping, seen) for s in e.shape))
+        case _ if e.args:
+            args = [_replace(a, mapping, seen) for a in e.args]
+            new = e if all(a is b for a, b in zip(args, e.args, strict=True)) else e.func(*args)
+        case _:
+            new = e
+    seen[e] = new
+    return new
+
+
+def _reshape(base: Any, shape: tuple[Any, ...]) -> Any:
+    return base if shape == tuple(base.shape) else sp.IndexedBase(base.label, shape=shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Array:
+    """A tensor of that ``shape`` whose entry at the indices ``axes`` is ``body``."""
+
+    body: Any
+    axes: tuple[Any, ...]
+    shape: tuple[Any, ...]
+
+    def at(self, indices: Sequence[Any]) -> Any:
+        """The entry at these indices, which may be any integer expressions.
+
+        >>> n = sp.Symbol("n", integer=True, positive=True)
+        >>> i = sp.Symbol("i", integer=True)
+        >>> Array(tensor("x", n)[i] ** 2, (i,), (n,)).at((n - 1,))
+        x[n - 1]**2
+        """
+        return rename(self.body, dict(zip(self.axes, indices, strict=True)))
