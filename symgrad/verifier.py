@@ -197,7 +197,13 @@ def _are_numbers(hand: Any) -> bool:
     if are_steps(hand):
         return False
     parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
-    return any(isinstance(part, (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)) for part in parts)
+    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)
+    return any(isinstance(part, kinds) and not _holds_formulas(part) for part in parts)
+
+
+def _holds_formulas(part: Any) -> bool:
+    """Whether a list is one of formulas, and not of numbers."""
+    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, str) for x in part)
 
 
 class _Keyed:
