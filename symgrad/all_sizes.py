@@ -42,7 +42,12 @@ def judge_all_sizes(
     if problem.only_here:  # numbers tell of no other sizes
         return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed))
     _shrink(problem, found, shapes)
-    proved, forms, why = _prove(problem, found, shapes, letters or {})
+    try:
+        proved, forms, why = _prove(problem, found, shapes, letters or {})
+    except Exception as error:  # what was judged at the own sizes rests on none of this, and must not be lost with it
+        if isinstance(error, SymgradError):
+            raise
+        proved, forms, why = {}, {}, dict.fromkeys(found.verdicts, f"by a fault of symgrad: {error!r}")
     for name, for_all in proved.items():
         verdict = found.verdicts[name]
         proofs, domain = (verdict.proofs, verdict.domain) if isinstance(verdict, Proved) else ((), ())
@@ -79,10 +84,11 @@ def _prove(
     right = {n for n, v in found.verdicts.items() if isinstance(v, (Proved, Agrees))}
     why: dict[str, str] = {}
     unread: set[str] = set()
+    rank = _rank(found)
     for literals, least in itertools.product((True, False) if shapes.fixed else (False,), (3, 5)):
         if forms and not {n for n in right - set(proved) if least == 3 or n in unread}:
             continue
-        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=max(least, shapes.least))
+        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=max(least, shapes.least), rank=rank)
         pairs = [p for p in found.own.pairs if p.name not in proved]
         try:
             found_here = read_problem(problem, shapes, sizes, pairs)
@@ -102,6 +108,11 @@ def _prove(
             else:
                 why[name] = result
     return proved, forms, why
+
+
+def _rank(found: Findings) -> int:
+    """The most axes that a tensor on the way has."""
+    return max(sum(n > 1 for n in step.shape) for step in found.own.program.steps)
 
 
 def _form(reading: Reading, letters: Sequence[str]) -> IndexForm:
@@ -201,7 +212,8 @@ def _evidence(problem: Problem, found: Findings, shapes: Shapes, names: list[str
     own, free = shapes.own(), shapes.free
     changed = [dict.fromkeys(free, 1), *({m: own[m] + 2} for m in free), dict.fromkeys(free, 3)]
     looked = []
-    for change in changed[:_MOST] if free else ():
+    large = Sizes.of(shapes.names, shapes.fixed, rank=_rank(found)).runs[3:]
+    for change in (*changed[:_MOST], *large) if free else ():
         sizes = {**own, **change}
         if sizes in (own, *looked):
             continue

@@ -209,6 +209,8 @@ def test_a_slip_that_only_larger_sizes_show_is_found():
 
     report = verify(lambda x: (x**2).sum(), hand, at={"x": ("n",)})
     assert report.claims["x"].witness.sizes == {"n": 4}
+    late = verify(lambda x: (x**2).sum(), lambda x: 2 * x if len(x) < 64 else x, at={"x": ("n",)})
+    assert late.claims["x"].witness.sizes == {"n": 101}
 
 
 def test_sizes_begin_where_the_code_runs():
@@ -248,7 +250,7 @@ def test_a_loop_over_a_size_is_evidence_and_no_proof():
     assert str(report).startswith("Right, and proved at n = 2: your gradient for x is the derivative.")
     text = " ".join(str(report).split())
     assert "Proved at n = 2 alone: the code takes another number of steps at other sizes." in text
-    assert "At n = 1; n = 4; n = 3 it was looked at, and nothing was found wrong there." in text
+    assert "At n = 1; n = 4; n = 3; n = 101 it was looked at, and nothing was found wrong there." in text
     assert "Of other sizes nothing is known." in text
 
 

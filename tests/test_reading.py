@@ -74,6 +74,7 @@ LAYOUTS = {
     "lower triangle": (lambda A: torch.tril(A), SQUARE),
     "upper triangle": (lambda A: torch.triu(A, 1), SQUARE),
     "cut": (lambda x: x[1:] - x[:-1], {"x": ("n",)}),
+    "shifted": (lambda x: torch.cat([x[1:], x[:1] * 0]) + torch.cat([x[:1].sum()[None], x[:-1]]), {"x": ("n",)}),
     "joined": (lambda A, x: torch.cat([A, x[None]]), PAIR),
     "stacked": (lambda A: torch.stack([A, A * 2, A.exp()]), MATRIX),
     "padded": (lambda x: torch.nn.functional.pad(x, (1, 0)), {"x": ("n",)}),

@@ -140,7 +140,7 @@ Fit = tuple[int, tuple[int, ...]]
 def _simple(values: np.ndarray, mask: np.ndarray) -> list[Fit]:
     """Constant, or one index plus or minus a number: each kind once, in the same order for every run."""
     n = values.ndim
-    at = tuple(int(k[0]) for k in np.nonzero(mask)) if mask.any() else (0,) * n
+    at = tuple(int(k[0]) for k in np.nonzero(mask)) if n and mask.any() else (0,) * n
     origin = int(values[at])
     out: list[Fit] = [(origin, (0,) * n)]
     for axis in range(n):

@@ -20,6 +20,7 @@ from symgrad.errors import SymgradError
 __all__ = ["Numbers", "Sizes", "Unread", "size_symbol"]
 
 Numbers = tuple[int, ...]  # one number for each run
+_LARGE = {1: (101, 103, 107, 109), 2: (61, 59, 53, 47), 3: (13, 17, 11, 7)}  # by how many axes the tensors have
 _ROOT = 4  # the least number that is read as the root of a size
 _DEGREE = 3  # of the products of sizes that are looked for
 _PRIMES = (3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37, 41)
@@ -61,16 +62,22 @@ class Sizes:
         *,
         literals: bool = False,
         least: int = 3,
+        rank: int = 0,
     ) -> Sizes:
-        """Three runs over different primes that are at least ``least``; one, where every size is fixed."""
+        """Three runs over different primes that are at least ``least``; and where tensors have ``rank`` axes, and these
+        are few, one over large ones, for code that goes another way from some size on.  One run, where every size is
+        fixed."""
         fixed = fixed or {}
         free = [n for n in names if n not in fixed]
         primes = [p for p in _PRIMES if p >= least][: max(3, len(free))]
         count = 3 if free else 1
-        runs = tuple(
+        runs = [
             {n: fixed[n] if n in fixed else primes[(free.index(n) + r) % len(primes)] for n in names}
             for r in range(count)
-        )
+        ]
+        if free and len(free) <= len(_LARGE.get(rank, ())):
+            runs.append({n: fixed[n] if n in fixed else _LARGE[rank][free.index(n)] for n in names})
+        runs = tuple(runs)
         return cls(tuple(names), runs, literals)
 
     @property
