@@ -77,7 +77,7 @@ def _write(b: Builder, step: Step, args: list[int]) -> int:
     scalar = _scalar(op)
     if scalar is None:
         return b.emit(op, args, step.params, step.shape, step.dtype)
-    return _inline(b, scalar, dict(zip(("X", "Y"), args, strict=False)), step.shape, step.dtype)
+    return _inline(b, scalar, dict(zip("XYZW", args, strict=False)), step.shape, step.dtype)
 
 
 @functools.cache

@@ -25,7 +25,8 @@ from symgrad.lifting.branches import RELATIONS, Point, choose, compare, given
 from symgrad.lifting.choices import select
 from symgrad.lifting.grammar import CONSTANTS, Node, Tree, read
 from symgrad.lifting.lowering import lower
-from symgrad.ops.scalars import OPS, X, Y
+from symgrad.ops.rows import ARGUMENTS
+from symgrad.ops.scalars import OPS
 from symgrad.program import Program, Source
 
 __all__ = ["Text", "parse"]
@@ -144,7 +145,7 @@ def _meaning(text: Text, node: Node, args: list[Any]) -> Any:
         case "lower":
             return node.value(*args)
         case row:
-            return OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)
+            return OPS[row].exact.subs(dict(zip(ARGUMENTS, args, strict=False)), simultaneous=True)
 
 
 # ------------------------------------------------------------------------------------------------ steps
