@@ -28,7 +28,7 @@ from symgrad.comparison import (
 from symgrad.domains import branches_on
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
-from symgrad.proof import prove_all
+from symgrad.proof import EFFORT, prove, prove_all
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
 from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -37,6 +37,7 @@ __all__ = ["Findings", "Problem", "judge"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
+_SHORT = 600  # steps of a formula whose proof is tried although residues do not show it
 _BRANCHES = 8  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
 
@@ -165,7 +166,8 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
 def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any]:
     """A proof for each pair or None: first for all values of the data too, then for the data as given.
 
-    What residues do not show is not tried: a search for a proof of what is false costs the most.
+    What residues do not show has a smaller budget: a search for a proof of what is false costs the most, but residues
+    know less of roots and powers than proofs do.
     """
     goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
@@ -177,6 +179,9 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
         shown = [k for k in open_goals if certificate(program, [goals[k]], seed=problem.seed).equal is not False]
         for k, proof in zip(shown, prove_all(program, [goals[k] for k in shown]), strict=True):
             proofs[k] = proof
+        for k in open_goals:
+            if k not in shown and len(program.needed(goals[k])) <= _SHORT:
+                proofs[k] = prove(program, *goals[k], effort=EFFORT // 4)
     return proofs
 
 

@@ -25,6 +25,7 @@ from symgrad.proving.views import Views
 __all__ = ["Equalities", "Link"]
 
 _SMALL = 80  # steps of a formula that is read whole at once
+_RESTARTS = 16  # of a field: a finer exponential, or signs that were learned
 _DEPTHS = (3, 6, 12, 24)
 _KERNELS = (12, 48, 160, 400)
 _PRINTS = 1 << 26  # entries read for fingerprints
@@ -174,22 +175,27 @@ class Equalities:
         """Whether the combination of steps is zero as an element of the field; steps not ``inside`` are kernels."""
         cut = (lambda i: False) if inside is None else (lambda i: i not in inside)
         scales: dict[Any, Any] = {}
+        facts: dict[str, int] = {}
         terms_allowed = 3000 if inside is None else 600
         for n in _KERNELS:
-            for _ in range(12):
+            for _ in range(_RESTARTS):
                 if self.effort <= 0:
                     return False
-                field = Kernels(n, scales, expand=expanded, terms=terms_allowed)
+                field = Kernels(n, scales, facts, expand=expanded, terms=terms_allowed)
                 reader = Reader(self.steps, field, self.views, self.find, cut, entries=view is not None)
                 try:
                     total = field.zero
                     for i, c in terms.items():
                         total = field.add(total, field.mul(field.number(c), reader.entry(i, view)))
-                    return field.is_zero(total)
+                    if field.is_zero(total):
+                        return True
+                    if not field.learned:
+                        return False
                 except Rescale:
                     continue
                 except (OutOfWork, ArithmeticError, RecursionError):
-                    return False
+                    if not field.learned:
+                        return False
                 except Full:
                     break
                 finally:

@@ -15,11 +15,13 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from flint import fmpq
 
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Step, Strided, positions, size
 from symgrad.proving.fields import Element, Kernel, OutOfWork
 from symgrad.proving.kernels import Kernels
+from symgrad.proving.special import RELATIONS, polygamma
 from symgrad.proving.views import DATA, Terms, Views
 
 __all__ = ["Reader"]
@@ -27,7 +29,7 @@ __all__ = ["Reader"]
 Node = tuple[int, int]  # a step and a view of it
 _ROWS = 1 << 13  # terms of a sum that are still laid out
 _LARGE = 1 << 20  # entries of a tensor that is still read
-_ODD = frozenset(("erf", "asin", "atan", "erfinv", "i1"))
+_ODD = frozenset(("erf", "asin", "atan", "erfinv", "erfi", "Si", "Shi", "fresnels", "fresnelc"))
 
 
 class Reader(Terms):
@@ -218,10 +220,13 @@ class Reader(Terms):
             case "exp":
                 return f.exp(a[0])
             case "log":
+                f.assume(a[0])
                 return f.log(a[0])
             case "sqrt":
+                f.assume(a[0])
                 return f.sqrt(a[0])
             case "pow":
+                f.assume(a[0])
                 return f.exp(f.mul(a[1], f.log(a[0])))
             case "sin":
                 return f.turn(a[0])[1]
@@ -235,17 +240,49 @@ class Reader(Terms):
                 return f.sign_of(a[0])
             case "abs":
                 return f.mul(f.sign_of(a[0]), a[0])
+            case "polygamma":
+                return polygamma(f, step.params, a[0])
+            case op if op in RELATIONS:
+                return RELATIONS[op](f, *a)
             case op if op in _ODD:
+                if op in ("asin", "erfinv"):
+                    f.assume(f.sub(f.unit, a[0]))
+                    f.assume(f.add(f.unit, a[0]))
                 return f.odd(op, a[0])
         return f.opaque((step.op, step.params), *a)
 
     def _complex(self, step: Step, a: list[Element]) -> Element:
-        """Over the complex numbers only what has no branches is used."""
+        """Over the complex numbers only what has no branches is used, and what principal values have in common."""
         f = self.field
-        if step.op == "exp":
-            return f.exp(a[0], True)
-        if step.op == "abs":
-            return self._modulus(a[0])
+        match step.op:
+            case "exp":
+                return f.exp(a[0])
+            case "log":
+                return f.complex_log(a[0])
+            case "sqrt":
+                return f.principal_power(a[0], fmpq(1, 2))
+            case "pow":
+                return (
+                    f.principal_power(a[0], constant)
+                    if (constant := f.constant(a[1])) is not None
+                    else f.exp(f.mul(a[1], f.complex_log(a[0])))
+                )
+            case "sin":
+                return f.turn(a[0])[1]
+            case "cos":
+                return f.turn(a[0])[0]
+            case "tanh":
+                return f.tanh(a[0])
+            case "sigmoid":
+                return f.sigmoid(a[0])
+            case "abs":
+                return self._modulus(a[0])
+            case "erf" | "erfi" | "Si" | "Shi":
+                return f.odd(step.op, a[0])
+            case op if op in _ODD:
+                return f.odd(op if f.is_complex(a[0]) else f"complex {op}", a[0])
+            case "LambertW":
+                return RELATIONS["LambertW"](f, a[0])
         return f.opaque((step.op, step.params, "complex"), *a, is_complex=step.is_complex)
 
     def _conjugate(self, a: Element) -> Element:

@@ -16,25 +16,35 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.proving.fields import Element, Field, Kernel, OutOfWork, Poly, Rescale
+from symgrad.proving.facts import Facts
+from symgrad.proving.fields import Element, Kernel, OutOfWork, Poly, Rescale
 
 __all__ = ["Kernels"]
 
 Rational = Any  # python-flint's fmpq
 
 
-class Kernels(Field):
+class Kernels(Facts):
     """A field with the functions of `symgrad.evaluation.primitives`.
 
     ``scales`` says of what multiple of its argument each exponential is a kernel, and is added to.  With ``expand``
     tanh and sigmoid are written in exp.
     """
 
-    def __init__(self, n: int, scales: dict[Hashable, Rational], *, expand: bool = False, terms: int = 3000) -> None:
-        super().__init__(n, terms=terms)
+    def __init__(
+        self,
+        n: int,
+        scales: dict[Hashable, Rational],
+        facts: dict[str, int] | None = None,
+        *,
+        expand: bool = False,
+        terms: int = 3000,
+    ) -> None:
+        super().__init__(n, {} if facts is None else facts, terms=terms)
         self.scales = scales
         self.expand = expand
-        self.logarithms: dict[int, Element] = {}  # kernels that are logarithms, with their arguments
+        self.logarithms: dict[int | None, Element] = {}  # kernels, and what their exponentials are
+        self.inverses: dict[int | None, tuple[Hashable, Element]] = {}  # asin and atan kernels, with their arguments
 
     def opaque(self, name: Hashable, *parts: Element, sign: int = 0, is_complex: bool = False) -> Element:
         """A function of which nothing is known but that equal arguments give equal values."""
@@ -48,8 +58,10 @@ class Kernels(Field):
         if u.n.is_zero():
             return self.zero
         if u.n.leading_coefficient() < 0:
-            return self.neg(self.opaque(name, self.neg(u)))
-        return self.opaque(name, u)
+            return self.neg(self.odd(name, self.neg(u)))
+        found = self.opaque(name, u, is_complex=self.is_complex(u))
+        self.inverses[self.single(found.n)] = name, u
+        return found
 
     def _monomials(self, u: Element) -> list[tuple[tuple[int, ...], Rational]]:
         return list(u.n.to_dict().items())
@@ -68,24 +80,26 @@ class Kernels(Field):
             raise OutOfWork
         return int(whole.p), self.number(unit)
 
-    def exp(self, u: Element, is_complex: bool = False) -> Element:
+    def exp(self, u: Element) -> Element:
         """A product of kernels, one for each monomial of the argument; exp(c log v) is v ** c."""
         u = self.canonical(u)
         result = self.unit
         for exponents, c in self._monomials(u):
-            logs = [k for k, e in enumerate(exponents) if e and k in self.logarithms]
-            if len(logs) == 1 and sum(exponents) == 1 and u.d.is_one():
-                result = self.mul(result, self._root_power(self.logarithms[logs[0]], c))
-                continue
             part = Element(self._monomial(exponents), u.d)
-            if (angle := self._angle(part)) is not None:
+            logarithm = self.single(part.n) if part.d.is_one() else None
+            if logarithm in self.logarithms:
+                factor = self.raised(self.logarithms[logarithm], c)
+            elif (angle := self._angle(part)) is not None:
                 cosine, sine = self.turn(self.mul(angle, self.number(c)))
-                result = self.mul(result, self.add(cosine, self.mul(self.imaginary(), sine)))
-                continue
-            key = ("exp", self.key(part))
-            power, unit = self._scaled(key, c)
-            what = functools.partial(self._exp_kernel, part, unit, is_complex)
-            result = self.mul(result, self.power(Element(self.kernel(key, what), self.one), power))
+                factor = self.add(cosine, self.mul(self.imaginary(), sine))
+            elif (turned := self._turned(part)) is not None:
+                factor = self.raised(turned, c)
+            else:
+                key = ("exp", self.key(part))
+                power, unit = self._scaled(key, c)
+                what = functools.partial(self._exp_kernel, part, unit)
+                factor = self.power(Element(self.kernel(key, what), self.one), power)
+            result = self.mul(result, factor)
         return result
 
     def _angle(self, part: Element) -> Element | None:
@@ -96,66 +110,67 @@ class Kernels(Field):
             return None
         return self.canonical(self.div(part, self.imaginary()))
 
-    def _exp_kernel(self, part: Element, unit: Element, is_complex: bool) -> Kernel:
-        sign = 0 if is_complex else 2
-        return Kernel(None, lambda new: self.exp(self.mul(new, unit), is_complex), (part,), sign, is_complex)
+    def _turned(self, part: Element) -> Element | None:
+        """exp(part), where part is i asin(z) or i atan(z) of a complex z: i z + sqrt(1 - z**2), or that for
+        z / sqrt(1 + z**2).  A rational power of it is the principal one, for the arcs are at most a quarter turn."""
+        i = self.index.get("i")
+        if i is None or i not in self.used(part):
+            return None
+        found = self.inverses.get(self.single(self.canonical(self.div(part, self.imaginary())).n))
+        if found is None or found[0] != "asin":
+            return None
+        z = found[1]
+        return self.add(self.mul(self.imaginary(), z), self.raised(self.sub(self.unit, self.mul(z, z)), fmpq(1, 2)))
 
-    def _root_power(self, v: Element, c: Rational) -> Element:
-        """v ** c for v > 0 and a rational c."""
+    def _exp_kernel(self, part: Element, unit: Element) -> Kernel:
+        of_complex = self.is_complex(part)
+        make = lambda new: self.exp(self.mul(new, unit))  # noqa: E731
+        return Kernel(None, make, (part,), 0 if of_complex else 2, of_complex, str(unit.n))
+
+    def raised(self, v: Element, c: Rational) -> Element:
+        """v ** c for a rational c and v > 0, or the principal value for a complex v."""
         whole = c.p // c.q
         result = self.power(v, int(whole))
         rest = c - whole
         if rest == 0:
             return result
-        if rest.q == 2:
-            return self.mul(result, self.sqrt(v))
-        q = int(rest.q)
-        if q > 64:
+        if rest.q > 64:
             raise OutOfWork
-        v = self.canonical(v)
-        make = lambda new: self._root_power(new, fmpq(1, q))  # noqa: E731
+        return self.mul(result, self.power(self.root(v, int(rest.q)), int(rest.p)))
+
+    def root(self, v: Element, q: int) -> Element:
+        """The q-th root: a root of the square root where q is even, so that all roots of v are powers of one."""
+        if self.is_complex(v):
+            return self._principal_root(self.canonical(v), q)
+        if q == 1:
+            return v
+        if q % 2 == 0:
+            return self.root(self.sqrt(v), q // 2)
+        content, parts = self.factors(v)
+        out, rest = self.unit, self.number(content)
+        for f, e, positive in parts:
+            if positive:
+                whole, left = divmod(e, q)
+                out = self.mul(out, self.power(Element(f, self.one), whole))
+                single = self.single(f)
+                if left and single in self.exponentials:
+                    part = self.mul(self.exponentials[single], self.number(fmpq(left, q)))
+                    out = self.mul(out, self.exp(part))
+                elif left:
+                    out = self.mul(out, self.power(self._one_root(Element(f, self.one), q), left))
+            else:
+                rest = self.mul(rest, self.power(Element(f, self.one), e))
+        return out if rest.n == rest.d else self.mul(out, self._one_root(self.canonical(rest), q))
+
+    def _one_root(self, v: Element, q: int) -> Element:
+        make = lambda new: self.root(new, q)  # noqa: E731
         root = self.kernel(("root", q, self.key(v)), lambda: Kernel(None, make, (v,), 1), q, v)
-        return self.mul(result, Element(root ** int(rest.p), self.one))
+        return Element(root, self.one)
 
-    def factors(self, u: Element) -> tuple[Rational, list[tuple[Poly, int, bool]]]:
-        """A rational number and irreducible factors with their powers, and whether each is known to be positive."""
-        u = self.canonical(u)
-        content, found = fmpq(1, 1), []
-        for p, side in ((u.n, 1), (u.d, -1)):
-            if len(p) > 200:
-                raise OutOfWork
-            c, parts = p.factor()
-            for f, e in parts:
-                lead = f.leading_coefficient()
-                found.append((f / lead, int(e) * side))
-                c = c * lead ** int(e)
-            content = content * c if side > 0 else content / c
-        out = []
-        for f, e in found:
-            positive = self.is_positive(f)
-            if not positive and self.is_positive(-f):
-                f, positive = -f, True
-                content = -content if e % 2 else content
-            out.append((f, e, positive))
-        return content, sorted(out, key=lambda x: str(x[0]))
-
-    def is_positive(self, p: Poly, *, or_zero: bool = False) -> bool:
-        """Whether every term is a square or a product of positive kernels, one of them without zeros.
-
-        With ``or_zero`` the last is not asked for: then p is positive or zero.
-        """
-        for exponents, c in p.to_dict().items():
-            if c < 0:
-                return False
-            sure = True
-            for k, e in enumerate(exponents):
-                if e:
-                    sign = self.kernels[k].sign
-                    if self.kernels[k].is_complex or (sign == 0 and e % 2):
-                        return False
-                    sure = sure and sign == 2
-            or_zero = or_zero or sure
-        return or_zero
+    def _principal_root(self, v: Element, q: int) -> Element:
+        make = lambda new: self._principal_root(self.canonical(new), q)  # noqa: E731
+        what = lambda: Kernel(None, make, (v,), 0, True)  # noqa: E731
+        return Element(self.kernel(("complex root", q, self.key(v)), what, q, v), self.one)
 
     def log(self, u: Element) -> Element:
         """log of a product is a sum over the factors known to be positive; the others stay under one logarithm."""
@@ -168,7 +183,7 @@ class Kernels(Field):
             if not positive:
                 rest = self.mul(rest, self.power(Element(f, self.one), e))
                 continue
-            kernel = self._single(f)
+            kernel = self.single(f)
             if kernel is not None and kernel in self.exponentials:
                 total = self.add(total, self.mul(self.number(fmpq(e, 1)), self.exponentials[kernel]))
             else:
@@ -190,7 +205,7 @@ class Kernels(Field):
                 found[k] = self.mul(self.kernels[k].parts[0], self.number(self.scales[key]))
         return found
 
-    def _single(self, p: Poly) -> int | None:
+    def single(self, p: Poly) -> int | None:
         """The kernel that a polynomial is, or None."""
         terms = p.to_dict()
         if len(terms) != 1:
@@ -199,12 +214,38 @@ class Kernels(Field):
         return exponents.index(1) if c == 1 and sum(exponents) == 1 else None
 
     def _log(self, v: Element) -> Element:
+        v = self.canonical(v)
         if v.n == v.d:
             return self.zero
-        v = self.canonical(v)
         kernel = self.kernel(("log", self.key(v)), lambda: Kernel(None, self.log, (v,)))
         self.logarithms[self.index["log", self.key(v)]] = v
         return Element(kernel, self.one)
+
+    def complex_log(self, z: Element) -> Element:
+        """The principal logarithm: a kernel of which only exp(log(z)) = z is used."""
+        z = self.canonical(z)
+        found = self.opaque("complex log", z, is_complex=True)
+        self.logarithms[self.single(found.n)] = z
+        return found
+
+    def principal_power(self, z: Element, c: Rational) -> Element:
+        """z ** c of a complex z: a power of the principal root, of which only root**q = z is used."""
+        whole = c.p // c.q
+        rest = c - whole
+        result = self.power(z, int(whole))
+        if rest == 0:
+            return result
+        if rest.q > 64:
+            raise OutOfWork
+        return self.mul(result, self.power(self._principal_root(self.canonical(z), int(rest.q)), int(rest.p)))
+
+    def constant(self, u: Element) -> Rational | None:
+        """The rational number that an element is, or None."""
+        if u.n.is_zero():
+            return fmpq(0)
+        if u.n.is_constant() and u.d.is_constant():
+            return u.n.leading_coefficient() / u.d.leading_coefficient()
+        return None
 
     def sign_of(self, u: Element) -> Element:
         """A product of signs s with s**2 = 1, one for each factor not known to be positive (u not zero)."""
@@ -259,7 +300,7 @@ class Kernels(Field):
         return out if inside.n == self.one else self.mul(out, self._root(inside, 1))
 
     def _positive_root(self, f: Poly) -> Element:
-        k = self._single(f)
+        k = self.single(f)
         if k is not None and k in self.exponentials:
             return self.exp(self.mul(self.exponentials[k], self.number(fmpq(1, 2))))
         return self._root(Element(f, self.one), 2)
@@ -271,19 +312,20 @@ class Kernels(Field):
     def turn(self, u: Element) -> tuple[Element, Element]:
         """cos and sin of the argument, by the addition law over its monomials."""
         u = self.canonical(u)
+        if self.is_complex(u):
+            return self._complex_turn(u)
         c, s = self.unit, self.zero
         for exponents, q in self._monomials(u):
             part = Element(self._monomial(exponents), u.d)
-            key = ("turn", self.key(part))
-            power, unit = self._scaled(key, q)
+            found = self._arc(part, q)
+            if found is None:
+                key = ("turn", self.key(part))
+                power, unit = self._scaled(key, q)
+                c1, s1 = self._turn_kernels(part, key, unit)
+            else:
+                c1, s1, power = found
             if abs(power) > 16:
                 raise OutOfWork
-            angle = functools.partial(self.mul, unit)
-            cosine = Kernel(None, lambda new, angle=angle: self.turn(angle(new))[0], (part,))
-            c1 = Element(self.kernel(("cos", key), lambda cosine=cosine: cosine), self.one)
-            sine = Kernel(None, lambda new, angle=angle: self.turn(angle(new))[1], (part,))
-            square = self.sub(self.unit, self.mul(c1, c1))
-            s1 = Element(self.kernel(("sin", key), lambda sine=sine: sine, 2, square), self.one)
             if power < 0:
                 s1 = self.neg(s1)
             for _ in range(abs(power)):
@@ -293,15 +335,69 @@ class Kernels(Field):
                 )
         return c, s
 
+    def _turn_kernels(self, part: Element, key: Hashable, unit: Element) -> tuple[Element, Element]:
+        angle, mark = functools.partial(self.mul, unit), str(unit.n)
+        cosine = Kernel(None, lambda new: self.turn(angle(new))[0], (part,), mark=mark)
+        c1 = Element(self.kernel(("cos", key), lambda: cosine), self.one)
+        sine = Kernel(None, lambda new: self.turn(angle(new))[1], (part,), mark=mark)
+        square = self.sub(self.unit, self.mul(c1, c1))
+        return c1, Element(self.kernel(("sin", key), lambda: sine, 2, square), self.one)
+
+    def _arc(self, part: Element, q: Rational) -> tuple[Element, Element, int] | None:
+        """cos and sin of an angle that is an inverse function, or pi, times 1/2**n, and the whole multiple of it.
+
+        asin and atan are at most a quarter turn, so that the cosine of each half of them is a positive root.
+        """
+        k = self.single(part.n) if part.d.is_one() else None
+        if k is None:
+            return None
+        if self.index.get(("pi",)) == k:
+            return self._part_of_pi(q)
+        if k not in self.inverses or self.inverses[k][0] not in ("asin", "atan"):
+            return None
+        halves = int(q.q).bit_length() - 1
+        if q.q != 1 << halves or halves > 4:
+            return None
+        name, v = self.inverses[k]
+        square = self.mul(v, v)
+        if name == "asin":
+            c, s = self.sqrt(self.sub(self.unit, square)), v
+        else:
+            c = self.inverse(self.sqrt(self.add(self.unit, square)))
+            s = self.mul(v, c)
+        for _ in range(halves):
+            c, full = self.sqrt(self.div(self.add(self.unit, c), self.number(fmpq(2, 1)))), s
+            s = self.div(full, self.mul(c, self.number(fmpq(2, 1))))
+        return c, s, int(q.p)
+
+    def _part_of_pi(self, q: Rational) -> tuple[Element, Element, int] | None:
+        if q.q not in (1, 2, 3, 4, 6):
+            return None
+        angle = sp.pi * sp.Rational(int(q.p), int(q.q))
+        return self._algebraic(sp.cos(angle)), self._algebraic(sp.sin(angle)), 1
+
+    def _algebraic(self, e: Any) -> Element:
+        """c or c sqrt(n), for rational numbers c and n."""
+        c, root = e.as_coeff_Mul()
+        number = self.number(fmpq(int(c.p), int(c.q)))
+        return number if root == 1 else self.mul(number, self.sqrt(self.number(fmpq(int(root.base), 1))))
+
+    def _complex_turn(self, u: Element) -> tuple[Element, Element]:
+        """By exp(i u), for a complex argument."""
+        i = self.imaginary()
+        e = self.exp(self.mul(i, u))
+        back, two = self.inverse(e), self.number(fmpq(2, 1))
+        return self.div(self.add(e, back), two), self.div(self.sub(e, back), self.mul(two, i))
+
     def tanh(self, u: Element) -> Element:
-        if not self.expand:
+        if not self.expand and not self.is_complex(u):
             return self.odd("tanh", u)
         e = self.exp(self.add(u, u))
         return self.div(self.sub(e, self.unit), self.add(e, self.unit))
 
     def sigmoid(self, u: Element) -> Element:
         """A kernel s, with s(-u) = 1 - s(u); or e/(1 + e) with e = exp(u)."""
-        if self.expand:
+        if self.expand or self.is_complex(u):
             e = self.exp(u)
             return self.div(e, self.add(e, self.unit))
         u = self.canonical(u)
