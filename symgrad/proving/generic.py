@@ -281,8 +281,8 @@ class Reader(Terms):
                 return f.odd(step.op, a[0])
             case op if op in _ODD:
                 return f.odd(op if f.is_complex(a[0]) else f"complex {op}", a[0])
-            case "LambertW":
-                return RELATIONS["LambertW"](f, a[0])
+            case "LambertW" | "polylog":
+                return RELATIONS[step.op](f, *a)
         return f.opaque((step.op, step.params, "complex"), *a, is_complex=step.is_complex)
 
     def _conjugate(self, a: Element) -> Element:
@@ -310,9 +310,22 @@ class Reader(Terms):
                 memo[k] = Element(f.gens[k], f.one)
             elif k in f.exponentials:
                 stack += [inner for part in kernel.parts for inner in f.used(part)]
+            elif (other := f.conjugates.get(k)) is not None:
+                memo[k] = other
             else:
-                memo[k] = f.opaque("conj", Element(f.gens[k], f.one), is_complex=True)
+                memo[k] = self._conjugate_kernel(k)
         return f.relabel(a, leaf, memo)
+
+    def _conjugate_kernel(self, k: int) -> Element:
+        """A kernel for the conjugate, with the conjugate relation where there is one."""
+        f, inner = self.field, Element(self.field.gens[k], self.field.one)
+        make = lambda z: self._conjugate(z)  # noqa: E731
+        relation = next(((power, value) for j, power, value in f.relations if j == k), None)
+        power, value = (relation[0], f.canonical(self._conjugate(relation[1]))) if relation else (0, None)
+        what = lambda: Kernel(None, make, (inner,), 0, True)  # noqa: E731
+        found = Element(f.kernel(("conj", f.key(inner)), what, power, value), f.one)
+        f.conjugates[f.single(found.n)] = inner
+        return found
 
     def _modulus(self, z: Element) -> Element:
         """|z|, the kernel r with r**2 = z conj(z)."""

@@ -44,6 +44,8 @@ class Kernels(Facts):
         self.scales = scales
         self.expand = expand
         self.logarithms: dict[int | None, Element] = {}  # kernels, and what their exponentials are
+        self.conjugates: dict[int | None, Element] = {}  # kernels that are conjugates: of what
+        self.roots: dict[int | None, tuple[int, Element]] = {}  # kernels that are roots: the power, and of what
         self.inverses: dict[int | None, tuple[Hashable, Element]] = {}  # asin and atan kernels, with their arguments
 
     def opaque(self, name: Hashable, *parts: Element, sign: int = 0, is_complex: bool = False) -> Element:
@@ -66,8 +68,10 @@ class Kernels(Facts):
     def _monomials(self, u: Element) -> list[tuple[tuple[int, ...], Rational]]:
         return list(u.n.to_dict().items())
 
-    def _monomial(self, exponents: tuple[int, ...]) -> Poly:
-        return self.context.from_dict({exponents: 1})
+    def _part(self, exponents: tuple[int, ...], d: Poly) -> Element:
+        """A monomial over the denominator, in lowest terms."""
+        part = Element(self.context.from_dict({exponents: 1}), d)
+        return part if d.is_one() else self.canonical(part)
 
     def _scaled(self, key: Hashable, c: Rational) -> tuple[int, Element]:
         """The power of the kernel of ``key`` that stands for a multiple c, and of what multiple the kernel is."""
@@ -85,7 +89,7 @@ class Kernels(Facts):
         u = self.canonical(u)
         result = self.unit
         for exponents, c in self._monomials(u):
-            part = Element(self._monomial(exponents), u.d)
+            part = self._part(exponents, u.d)
             logarithm = self.single(part.n) if part.d.is_one() else None
             if logarithm in self.logarithms:
                 factor = self.raised(self.logarithms[logarithm], c)
@@ -165,6 +169,7 @@ class Kernels(Facts):
     def _one_root(self, v: Element, q: int) -> Element:
         make = lambda new: self.root(new, q)  # noqa: E731
         root = self.kernel(("root", q, self.key(v)), lambda: Kernel(None, make, (v,), 1), q, v)
+        self.roots[self.single(root)] = q, v
         return Element(root, self.one)
 
     def _principal_root(self, v: Element, q: int) -> Element:
@@ -186,6 +191,9 @@ class Kernels(Facts):
             kernel = self.single(f)
             if kernel is not None and kernel in self.exponentials:
                 total = self.add(total, self.mul(self.number(fmpq(e, 1)), self.exponentials[kernel]))
+            elif kernel in self.roots:
+                q, v = self.roots[kernel]
+                total = self.add(total, self.mul(self.number(fmpq(e, q)), self.log(v)))
             else:
                 total = self.add(total, self.mul(self.number(fmpq(e, 1)), self._log(Element(f, self.one))))
         for number, side in ((int(content.p), 1), (int(content.q), -1)):
@@ -307,6 +315,7 @@ class Kernels(Facts):
 
     def _root(self, u: Element, sign: int) -> Element:
         root = self.kernel(("sqrt", self.key(u)), lambda: Kernel(None, self.sqrt, (u,), sign), 2, u)
+        self.roots[self.single(root)] = 2, u
         return Element(root, self.one)
 
     def turn(self, u: Element) -> tuple[Element, Element]:
@@ -316,7 +325,7 @@ class Kernels(Facts):
             return self._complex_turn(u)
         c, s = self.unit, self.zero
         for exponents, q in self._monomials(u):
-            part = Element(self._monomial(exponents), u.d)
+            part = self._part(exponents, u.d)
             found = self._arc(part, q)
             if found is None:
                 key = ("turn", self.key(part))

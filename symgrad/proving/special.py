@@ -145,12 +145,24 @@ def lambert(f: Kernels, u: Element) -> Element:
     return w
 
 
+def polylog(f: Kernels, s: Element, z: Element) -> Element:
+    """Li_1(z) = -log(1 - z), Li_0(z) = z / (1 - z)."""
+    order, rest = _whole(f.canonical(s)), f.sub(f.unit, z)
+    if order == 0:
+        return f.div(z, rest)
+    if f.is_complex(z):
+        return f.neg(f.complex_log(rest)) if order == 1 else f.opaque(("polylog", None), s, z, is_complex=True)
+    f.assume(rest)
+    return f.neg(f.log(rest)) if order == 1 else _plain("polylog", f, s, z)
+
+
 RELATIONS: dict[str, Callable[..., Any]] = {
     "gamma": gamma,
     "digamma": lambda f, u: polygamma(f, 0, u),
     "expint": expint,
     "uppergamma": uppergamma,
     "LambertW": lambert,
+    "polylog": polylog,
     "i0": lambda f, x: _bessel("besseli")(f, f.zero, x),
     "i1": lambda f, x: _bessel("besseli")(f, f.unit, x),
     **{name: _bessel(name) for name in _SIGNS},
