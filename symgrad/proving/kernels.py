@@ -44,6 +44,7 @@ class Kernels(Facts):
         self.scales = scales
         self.expand = expand
         self.logarithms: dict[int | None, Element] = {}  # kernels, and what their exponentials are
+        self.products: list[tuple[Element, frozenset[str]]] = []  # roots of several factors, and the factors
         self.conjugates: dict[int | None, Element] = {}  # kernels that are conjugates: of what
         self.roots: dict[int | None, tuple[int, Element]] = {}  # kernels that are roots: the power, and of what
         self.inverses: dict[int | None, tuple[Hashable, Element]] = {}  # asin and atan kernels, with their arguments
@@ -173,6 +174,12 @@ class Kernels(Facts):
         return Element(root, self.one)
 
     def _principal_root(self, v: Element, q: int) -> Element:
+        if q % 2 == 0 and (parts := self._right_half(v)) is not None:  # sqrt(z) = a + i im(z) / (2 a)
+            p, imaginary = parts
+            two, size = self.number(fmpq(2)), self.sqrt(self.add(self.mul(p, p), self.mul(imaginary, imaginary)))
+            a = self.sqrt(self.div(self.add(size, p), two))
+            half = self.add(a, self.mul(self.imaginary(), self.div(imaginary, self.mul(two, a))))
+            return half if q == 2 else self._principal_root(self.canonical(half), q // 2)
         make = lambda new: self._principal_root(self.canonical(new), q)  # noqa: E731
         what = lambda: Kernel(None, make, (v,), 0, True)  # noqa: E731
         return Element(self.kernel(("complex root", q, self.key(v)), what, q, v), self.one)
@@ -230,8 +237,14 @@ class Kernels(Facts):
         return Element(kernel, self.one)
 
     def complex_log(self, z: Element) -> Element:
-        """The principal logarithm: a kernel of which only exp(log(z)) = z is used."""
+        """The principal logarithm: a kernel of which only exp(log(z)) = z is used, or, in the right half of the plane,
+        log|z| + i atan of the slope."""
         z = self.canonical(z)
+        if (parts := self._right_half(z)) is not None:
+            p, q = parts
+            size = self.log(self.add(self.mul(p, p), self.mul(q, q)))
+            angle = self.odd("atan", self.div(q, p))
+            return self.add(self.mul(self.number(fmpq(1, 2)), size), self.mul(self.imaginary(), angle))
         found = self.opaque("complex log", z, is_complex=True)
         self.logarithms[self.single(found.n)] = z
         return found
@@ -246,6 +259,21 @@ class Kernels(Facts):
         if rest.q > 64:
             raise OutOfWork
         return self.mul(result, self.power(self._principal_root(self.canonical(z), int(rest.q)), int(rest.p)))
+
+    def _right_half(self, z: Element) -> tuple[Element, Element] | None:
+        """The real and imaginary parts of z, if they are seen and the real part is known to be positive."""
+        i = self.index.get("i")
+        if i is None or any(self.kernels[k].is_complex for k in self.used(z) if k != i) or z.d.degrees()[i] > 0:
+            return None
+        real, imaginary = {}, {}
+        for exponents, c in self._reduced(z.n, z.d)[0].to_dict().items():
+            below = (*exponents[:i], 0, *exponents[i + 1 :])
+            (imaginary if exponents[i] else real)[below] = c
+        p = Element(self.context.from_dict(real), z.d)
+        content, parts = self.factors(p) if real else (fmpq(-1), [])
+        if content < 0 or not all(positive for _, _, positive in parts):
+            return None
+        return p, Element(self.context.from_dict(imaginary), z.d)
 
     def constant(self, u: Element) -> Rational | None:
         """The rational number that an element is, or None."""
@@ -305,7 +333,26 @@ class Kernels(Facts):
                 out = self.mul(out, self.power(self.number(fmpq(prime, 1)), half))
                 if odd:
                     out = self.mul(out, self._root(self.number(fmpq(prime, 1)), 2))
-        return out if inside.n == self.one else self.mul(out, self._root(inside, 1))
+        if inside.n == self.one:
+            return out
+        single = frozenset(str(f) for f, e in unknown if e % 2)
+        return self.mul(out, self._common_root(inside, single) if len(single) > 1 else self._root(inside, 1))
+
+    def _common_root(self, u: Element, factors: frozenset[str]) -> Element:
+        """The root of a product of several factors of unknown sign; that of f g and that of f h give that of g h."""
+        for k, (one, first) in enumerate(self.products):
+            for two, second in self.products[:k]:
+                if first ^ second == factors:
+                    product = self.mul(self.root_of(one), self.root_of(two))
+                    square = self.div(self.mul(one, two), u)  # of what they have in common, at least up to sign
+                    if self.sign_of(square).n == self.one:
+                        return self.div(product, self.sqrt(square))
+        if all(factors != known for _, known in self.products):
+            self.products.append((u, factors))
+        return self._root(u, 1)
+
+    def root_of(self, u: Element) -> Element:
+        return self._root(u, 1)
 
     def _positive_root(self, f: Poly) -> Element:
         k = self.single(f)
