@@ -13,14 +13,14 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from flint import arb
+from flint import acb, arb
 
 from symgrad.building import Builder, join
 from symgrad.derivative import derivatives, gradients, reverse
 from symgrad.domains import Undefined, first_undefined, misjudged, ties
 from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, binary, precision
-from symgrad.evaluation.entries import flat
+from symgrad.evaluation.entries import entrywise, flat
 from symgrad.lifting.functions import Run
 from symgrad.program import Constant, Guard, Program, Shape, Strided, interpret, size
 
@@ -208,6 +208,7 @@ class Look:
     undefined: Undefined | None
     output: Any
     misjudged: bool = False  # a rounding error chose the branch that was read beside the point
+    principal: bool = False  # the hand formula has no real value here, and its complex value is right
 
 
 def look(
@@ -222,7 +223,7 @@ def look(
     edge: tuple[Guard, ...] = ()
     undefined = None
     output: Any = None
-    rounded = False
+    rounded = principal = False
     for k, bits in enumerate(_PRECISIONS):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
         if not wanted and k:
@@ -248,11 +249,14 @@ def look(
                     bits,
                     outside,
                 )
+                if "undefined" in view.states and branch.hand_run.symbolic and offset is None:
+                    view, found = _principal(branch, point, p.hand, view)
+                    principal = principal or found
                 if undefined is None and view.state in ("outside", "undefined"):
                     undefined = first_undefined(branch.program, values)
                 if ("unclear" not in view.states and "undefined" not in view.states) or k == len(_PRECISIONS) - 1:
                     done[p.name] = view
-    return Look(point, done, edge, undefined, output, rounded)
+    return Look(point, done, edge, undefined, output, rounded, principal)
 
 
 def _balls(
@@ -263,6 +267,21 @@ def _balls(
         if name in inputs:
             inputs[name] = inputs[name] + shift
     return interpret(branch.program, Balls(typed=typed), inputs, steps)
+
+
+def _principal(branch: Branch, point: Mapping[str, Any], hand: int, view: View) -> tuple[View, bool]:
+    """Where a formula has no real value, its complex one may be the derivative: then nothing speaks against it."""
+    inputs = {n: entrywise(acb, binary(point[n])) for n in branch.program.inputs}
+    try:
+        with precision(view.bits):
+            values = flat(interpret(branch.program, Balls(), inputs, [hand])[hand])
+            thin = _thin(view.exact)
+            gaps = [abs(acb(values[k]) - view.exact[k]) for k in range(len(values))]
+            right = [k for k in view.entries("undefined") if gaps[k].is_finite() and gaps[k] <= thin]
+    except (AttributeError, NotImplementedError, TypeError, ValueError):  # no complex reading
+        return view, False
+    states = tuple("outside" if k in right else s for k, s in enumerate(view.states))
+    return replace(view, states=states), bool(right)
 
 
 def _view(hand: Any, exact: Any, hand_typed: Any, exact_typed: Any, bits: int, outside: bool) -> View:

@@ -98,6 +98,11 @@ def _judge(problem: Problem) -> Findings:
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
     found.notes += unreached(problem, found)
+    if any(seen.principal for _, seen in found.looks):
+        found.notes.append(
+            "the hand formula has no real value at some of the points, where its complex value is the derivative: "
+            "it was judged where it is real."
+        )
     return found
 
 

@@ -177,9 +177,8 @@ class _Keyed:
     def named(self, run: Run) -> Run:
         """The run with its results under the inputs' names."""
         outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
-        return Run(
-            run.program.with_outputs(outputs), {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
-        )
+        values = {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
+        return replace(run, program=run.program.with_outputs(outputs), values=values)
 
 
 def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[str, str] | None) -> Report:

@@ -217,6 +217,9 @@ class _Lowering:
         b = self.builder
         base: Any = sp.E if type(e) is sp.exp else e.base
         exponent: Any = e.args[0] if type(e) is sp.exp else e.exp
+        if base.is_Rational and base < 0 and exponent.is_Rational and exponent.q > 1:  # the principal value
+            turned = sp.cos(sp.pi * exponent) + sp.I * sp.sin(sp.pi * exponent)
+            return [(-base) ** exponent, turned], lambda steps: b.mul(*steps)
         if base is sp.E:
             return [exponent], lambda steps: b.apply("exp", steps[0])
         if self.form == "stable" and exponent.is_Integer and exponent < 0 and (u := one_plus_exp(base)) is not None:

@@ -18,6 +18,7 @@ __all__ = ["Facts"]
 Rational = Any  # python-flint's fmpq
 _MOST = 40  # facts of one proof
 _SUMMED = 8  # assumptions that are added to each other
+_SHORT = 8  # terms of such an assumption
 
 
 class Facts(Field):
@@ -34,6 +35,8 @@ class Facts(Field):
         """Remember that u is positive or zero, if that tells the sign of one irreducible factor of it, or of its sum
         with something else that was assumed."""
         if self.is_complex(u) or not self._tell(u):
+            return
+        if len(u.n) + len(u.d) > _SHORT:
             return
         for other in self.assumed:
             self._tell(self.add(u, other))
