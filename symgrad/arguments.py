@@ -12,12 +12,14 @@ import numpy as np
 import torch
 
 from symgrad.building import Builder
+from symgrad.conditions import declared, read_domain
 from symgrad.derivative import reverse
 from symgrad.domains import Undefined, first_undefined
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import flat
 from symgrad.evaluation.floats import Floats
+from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
@@ -87,7 +89,7 @@ def resolve(
     model: Formula,
     at: Mapping[str, Any] | None,
     wrt: Sequence[str],
-    domain: Mapping[str, Bounds] | None,
+    domain: Any,
     seed: int,
     own: Mapping[str, Any],
 ) -> Inputs:
@@ -96,14 +98,17 @@ def resolve(
     Raises `UnknownName` for a name in ``at`` or ``domain`` that the model does not have.
     """
     known = model.names
-    for what, names in (("at", at or {}), ("domain", domain or {})):
+    stated, conditions = read_domain(domain)
+    in_domain = [*stated, *(n for c in conditions for n in c.names)]
+    for what, names in (("at", at or {}), ("domain", in_domain)):
         for name in names:
             if name not in known:
                 near = close_names(name, known)
                 raise UnknownName(
                     f"{what} has {name!r}, but the model has only {', '.join(known)}.", instead=near or None
                 )
-    bounds = {name: _bounds(name, given) for name, given in (domain or {}).items()}
+    assumed, whole = declared(_assumptions(model))
+    bounds = assumed | {name: _bounds(name, given) for name, given in stated.items()}
     rng = np.random.default_rng((seed, 3))
     point: dict[str, Any] = {}
     given: set[str] = set()
@@ -121,7 +126,12 @@ def resolve(
         point[name] = _array(name, value)
         given.add(name)
     free = tuple(n for n in point if _is_float(point[n]) and (n in wrt or n not in given))
-    return Inputs(point, free, frozenset(given), bounds)
+    return Inputs(point, free, frozenset(given), bounds, whole & set(free), conditions)
+
+
+def _assumptions(model: Formula) -> Mapping[str, Mapping[str, bool]]:
+    source = model.source if isinstance(model, Symbolic) else None
+    return source.assumptions if isinstance(source, Expression) else {}
 
 
 def _is_float(value: Any) -> bool:
@@ -249,7 +259,10 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
                 point[name] = np.abs(point[name])
         if k % 16 and step_inside is not None:
             point = step_inside
-        point = rounded_to(point, dtypes)
+        settled = inputs.settled(rounded_to(point, dtypes))
+        if settled is None:
+            continue
+        point = settled
         try:
             run = model.run(point, dtypes)
         except UserCodeFailed as error:

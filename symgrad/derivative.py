@@ -19,6 +19,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.building import Builder
+from symgrad.errors import UnknownOperation
 from symgrad.lifting.expressions import lower
 from symgrad.ops.rows import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
@@ -209,7 +210,13 @@ def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, 
     found = []
     for k, a in enumerate(step.args):
         if on[k]:
-            slope = lower(b, local_derivative(step.op, k, numbers), env, dtype=step.dtype)
+            try:
+                slope = lower(b, local_derivative(step.op, k, numbers), env, dtype=step.dtype)
+            except UnknownOperation:
+                raise UnknownOperation(
+                    f"the derivative of {step.op} with respect to its argument {k + 1} of {len(args)} is not known.",
+                    instead="Differentiate with respect to inputs of its last argument only.",
+                ) from None
             found.append((a, b.mul(g, b.conj(slope))))
     return found
 

@@ -88,7 +88,9 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
         for share in _SHARES:
-            nearer = point if share == 1 else toward(problem.inputs, point, share)
+            nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
+            if nearer is None:
+                continue
             branch: Branch | None = own
             if moving or not reran:
                 branch = rerun(problem, found, nearer)
@@ -123,6 +125,7 @@ def cross(problem: Problem, found: Findings) -> None:
             starts += [seen.point for b, seen in found.looks if b is branch][:1]
             for start in starts[:1]:
                 point = across(branch.program, guard, start, problem.inputs.free, problem.inputs.bounds)
+                point = None if point is None else problem.inputs.settled(point)
                 there = None if point is None else rerun(problem, found, point)
                 if point is None or there is None:
                     continue

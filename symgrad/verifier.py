@@ -16,7 +16,7 @@ import torch
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
-from symgrad.errors import BadInput, SymgradError
+from symgrad.errors import BadInput, SymgradError, UnknownOperation
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, rename
@@ -39,7 +39,7 @@ def verify(
     wrt: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     order: int = 1,
-    domain: Mapping[str, Bounds] | None = None,
+    domain: Mapping[str, Bounds] | str | Any = None,
     claims: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
@@ -57,8 +57,9 @@ def verify(
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
-    an input to (low, high), either of them None.  ``dtype`` is the dtype that the code is given, by default that of
-    the values in ``at``, or float64.  ``seed`` makes every random choice.
+    an input to (low, high), either of them None, or is a condition: ``"0 < x < s"``, or a SymPy relation; what SymPy's
+    symbols are declared to be (positive, integer) counts too.  ``dtype`` is the dtype that the code is given, by
+    default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
 
     Where a claim is refuted, ``report.steps`` says of each line of the hand code what it claims to be, and
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
@@ -110,7 +111,7 @@ def _problem(
     wrt: Any,
     at: Mapping[str, Any] | None,
     order: int,
-    domain: Mapping[str, Bounds] | None,
+    domain: Any,
     dtype: Any,
     points: int,
     seed: int,
@@ -207,6 +208,8 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
             diagnosis = diagnose(problem, findings, words)
             steps, wrong = diagnosis.steps, diagnosis.wrong_steps
             repairs, repaired = repair(problem, findings, diagnosis)
+        except UnknownOperation as error:  # of an input that the question is not about
+            trouble.append(f"the wrong line could not be looked for: {error.what}")
         except SymgradError:
             raise
         except Exception as error:  # the verdict rests on none of this, and must not be lost with it

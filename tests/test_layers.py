@@ -21,13 +21,13 @@ ROOMS = [
     ["errors"],
     ["ops"],
     ["program", "building"],
-    ["lifting.branches", "lifting.indexed", "lifting.numbers", "lifting.lowering", "lifting.matrices"]
-    + ["lifting.expressions"],
+    ["lifting.branches", "lifting.indexed", "lifting.numbers", "lifting.synonyms", "lifting.lowering"]
+    + ["lifting.matrices", "lifting.expressions"],
     ["derivative"],
     ["evaluation"],
     ["domains"],
     ["lifting"],
-    ["sampling", "crossing"],
+    ["sampling", "crossing", "conditions"],
     ["arguments", "replaying"],
     ["rounding"],
     ["proving", "proof"],
