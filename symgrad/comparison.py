@@ -21,8 +21,10 @@ from symgrad.domains import Undefined, first_undefined, misjudged, ties
 from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import entrywise, flat
+from symgrad.lifting.expressions import lower
 from symgrad.lifting.functions import Run
 from symgrad.program import Constant, Guard, Program, Shape, Strided, interpret, size
+from symgrad.sampling import Inputs
 
 __all__ = [
     "BITS",
@@ -37,6 +39,7 @@ __all__ = [
     "radius",
     "same_structure",
     "with_data",
+    "with_domain",
 ]
 
 BITS = 180
@@ -70,6 +73,7 @@ class Branch:
     model_run: Run
     hand_run: Run
     typed: bool
+    stated: tuple[int, ...] = ()  # steps that the user says are not negative: the domain that was asked for
 
     def same_path(self, model_run: Run, hand_run: Run) -> bool:
         return same_structure(self.model_run.program, model_run.program) and same_structure(
@@ -113,6 +117,28 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
     exact = {**exact, **_complex_slopes(b, model, {n: inputs[n] for n in turning})}
     pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
     return _finish(b, both, model, pairs, model_run, hand_run)
+
+
+def with_domain(branch: Branch, inputs: Inputs) -> Branch:
+    """The branch with what the stated domain says as steps that are not negative: ``x - low``, ``high - x``, s - x."""
+    b = Builder.on(branch.program)
+    stated = []
+    for name, (low, high) in inputs.bounds.items():
+        i = branch.program.inputs.get(name)
+        if i is None or b.steps[i].is_complex:
+            continue
+        for bound, above in ((low, True), (high, False)):
+            if bound is not None and np.isfinite(bound):
+                edge = b.number(sp.Rational(*float(bound).as_integer_ratio()))
+                stated.append(b.sub(i, edge) if above else b.sub(edge, i))
+    env: dict[Any, int] = {sp.Symbol(n, real=True): i for n, i in branch.program.inputs.items()}
+    for condition in inputs.conditions:
+        relation = getattr(condition, "relation", None)
+        if isinstance(relation, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
+            gap: Any = relation.gts - relation.lts
+            gap = gap.xreplace({s: sp.Symbol(s.name, real=True) for s in gap.free_symbols})
+            stated.append(lower(b, gap, env))
+    return replace(branch, program=b.build(branch.program.outputs), stated=tuple(stated)) if stated else branch
 
 
 def _finish(b: Builder, both: Program, model: int, pairs: tuple[Pair, ...], model_run: Run, hand_run: Run) -> Branch:

@@ -17,9 +17,9 @@ import sympy as sp
 from symgrad.errors import BadInput
 from symgrad.lifting.lowering import holds
 from symgrad.lifting.text import Text
-from symgrad.sampling import Bounds
+from symgrad.sampling import Bounds, Inputs
 
-__all__ = ["Where", "declared", "read_domain"]
+__all__ = ["Where", "declared", "read_domain", "stated_domain"]
 
 _SIGNS = {"<": sp.Lt, "<=": sp.Le, ">": sp.Gt, ">=": sp.Ge}
 _DECLARED: dict[str, Bounds] = {
@@ -89,6 +89,16 @@ def declared(assumptions: Mapping[str, Mapping[str, bool]]) -> tuple[dict[str, B
         if found is not None:
             bounds[name] = found
     return bounds, frozenset(name for name, kinds in assumptions.items() if kinds.get("integer"))
+
+
+def stated_domain(inputs: Inputs) -> tuple[str, ...]:
+    """The domain that the question states, in words."""
+    told = []
+    for name, (low, high) in inputs.bounds.items():
+        left = "" if low is None else f"{low:g} < "
+        right = "" if high is None else f" < {high:g}"
+        told.append(f"{left}{name}{right}")
+    return (*told, *map(str, inputs.conditions), *(f"{n} is a whole number" for n in sorted(inputs.whole)))
 
 
 def _condition(text: str) -> Any:

@@ -21,7 +21,6 @@ from symgrad.comparison import (
     Branch,
     Pair,
     View,
-    branch_of,
     look,
     with_data,
 )
@@ -69,7 +68,7 @@ def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
 
 def _judge(problem: Problem) -> Findings:
     point = problem.inputs.point
-    own = problem.branch(point) if problem.first is None else branch_of(*problem.first, problem.wrt, problem.order)
+    own = problem.branch(point) if problem.first is None else problem.written(*problem.first)
     found = Findings(own, look(own, point, problem.inputs.free), [own])
     open_pairs = []
     for pair in own.pairs:
@@ -182,11 +181,11 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     for program in programs:
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
         shown = [k for k in open_goals if certificate(program, [goals[k]], seed=problem.seed).equal is not False]
-        for k, proof in zip(shown, prove_all(program, [goals[k] for k in shown]), strict=True):
+        for k, proof in zip(shown, prove_all(program, [goals[k] for k in shown], stated=branch.stated), strict=True):
             proofs[k] = proof
         for k in open_goals:
             if k not in shown and len(program.needed(goals[k])) <= _SHORT:
-                proofs[k] = prove(program, *goals[k], effort=EFFORT // 4)
+                proofs[k] = prove(program, *goals[k], effort=EFFORT // 4, stated=branch.stated)
     return proofs
 
 

@@ -15,6 +15,7 @@ from symgrad.comparison import (
     look,
     only_constants_differ,
     same_structure,
+    with_domain,
 )
 from symgrad.crossing import across
 from symgrad.domains import Undefined, branches_on
@@ -53,13 +54,17 @@ class Problem:
         """The model and the hand formulas, run at a point."""
         return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
 
+    def written(self, model_run: Run, hand_run: Run) -> Branch:
+        """The two runs with the exact derivatives, and the domain that was asked for."""
+        return with_domain(branch_of(model_run, hand_run, self.wrt, self.order), self.inputs)
+
     def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
         """Run the code at a point: the branch it takes there, one of those known if it is the same."""
         model_run, hand_run = self.runs(point)
         for branch in known:
             if branch.same_path(model_run, hand_run):
                 return branch
-        return branch_of(model_run, hand_run, self.wrt, self.order)
+        return self.written(model_run, hand_run)
 
 
 @dataclass(eq=False)

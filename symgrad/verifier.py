@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.conditions import stated_domain
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, SymgradError, UnknownOperation
@@ -227,7 +228,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         repaired,
         kinks=tuple(floats.kinks),
         instabilities=tuple(floats.instabilities),
-        assumptions=_assumptions(findings),
+        assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
         notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         given=tuple(sorted(problem.inputs.given)),

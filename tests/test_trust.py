@@ -1,7 +1,7 @@
 """A judge that deserves trust: a right gradient is never called wrong, a wrong one never right.
 
-Three families, each judged by something outside: gradients at points where finite differences fail (`hard_gradients`),
-PyTorch's own table of derivatives (`derivatives_table`), and random expressions with mpmath as the judge.  The scripts
+Four families, each judged by something outside: gradients at points where finite differences fail (`hard_gradients`),
+a table of integrals (`antiderivatives`), PyTorch's own table of derivatives (`derivatives_table`), and random expressions with mpmath as the judge.  The scripts
 in `tests/trust` print the whole tables; `random_expressions.py N` tries as many random ones as one likes.
 """
 
@@ -13,6 +13,7 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from trust.antiderivatives import ROWS, judged_by_mpmath, mutants, said
 from trust.derivatives_table import Entry, entries, judged, question, translated
 from trust.hard_gradients import CASES, by_symgrad
 from trust.random_expressions import changed, derivative_said, expressions, rewritten, truly_equal
@@ -34,6 +35,25 @@ def test_a_wrong_gradient_at_a_hard_point_is_refuted(case):
 
 def test_there_are_sixty_of_each():
     assert len({str(c) for c in CASES}) == len(CASES) >= 60
+
+
+# ------------------------------------------------------------------------------------------------ tables of integrals
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_of_an_integral_table_is_proved(row):
+    assert judged_by_mpmath(*row.formulas, row.point)
+    assert said(row, row.formulas[1]) == "proved"
+
+
+@pytest.mark.parametrize("k", range(len(ROWS)), ids=lambda k: str(ROWS[k]))
+def test_a_mutant_of_a_row_is_refuted(k):
+    """One mutant of each row here; the script `tests/trust/antiderivatives.py` tries all 269."""
+    row = ROWS[k]
+    kinds = list(mutants(row.formulas[1]))
+    _, mutant = kinds[k % len(kinds)]
+    assert not judged_by_mpmath(row.formulas[0], mutant, row.point)
+    assert said(row, mutant) == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------ PyTorch's table

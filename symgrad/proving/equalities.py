@@ -57,10 +57,11 @@ class Link:
 class Equalities:
     """Steps in classes known to be equal, and the ways to join two of them."""
 
-    def __init__(self, program: Program, roots: Sequence[int], effort: int) -> None:
+    def __init__(self, program: Program, roots: Sequence[int], effort: int, stated: Sequence[int] = ()) -> None:
         self.program = program
         self.roots = tuple(roots)
-        self.steps, self.place = primitive(program, roots)
+        self.stated = tuple(stated)
+        self.steps, self.place = primitive(program, (*roots, *stated))
         self.parent = list(range(len(self.steps)))
         self.links: list[Link] = []
         self.stage = 0
@@ -184,6 +185,8 @@ class Equalities:
                 field = Kernels(n, scales, facts, expand=expanded, terms=terms_allowed)
                 reader = Reader(self.steps, field, self.views, self.find, cut, entries=view is not None)
                 try:
+                    for i in self.stated:
+                        field.assume(reader.entry(self.find(self.place[i])))
                     total = field.zero
                     for i, c in terms.items():
                         total = field.add(total, field.mul(field.number(c), reader.entry(i, view)))

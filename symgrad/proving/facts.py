@@ -47,14 +47,26 @@ class Facts(Field):
         """Whether this says something that was not known to this field."""
         content, parts = self.factors(u)
         unknown = [f for f, e, positive in parts if not positive and e % 2]
-        if len(unknown) != 1 or content == 0 or len(self.known) >= _MOST:
+        if not unknown and content < 0 and not u.n.is_zero():
+            raise OutOfWork  # not negative and negative: the two are defined together nowhere, and nothing is claimed
+        if content == 0 or len(self.known) >= _MOST:
             return bool(unknown)
-        lead = unknown[0].leading_coefficient()
-        name = self.name(unknown[0] / lead)
+        if len(unknown) == 1:
+            self._learn(unknown[0], 1 if content > 0 else -1)
+        elif len(unknown) == 2:  # of one sign: that of their sum
+            f, g = unknown[0], unknown[1] if content > 0 else -unknown[1]
+            sign = self.is_positive(f + g) - self.is_positive(-(f + g))
+            if sign and (f + g) != 0:
+                self._learn(f, sign)
+                self._learn(g, sign)
+        return bool(unknown)
+
+    def _learn(self, f: Poly, sign: int) -> None:
+        lead = f.leading_coefficient()
+        name = self.name(f / lead)
         if name is not None and name not in self.known:
-            self.known[name] = 1 if (content > 0) == (lead > 0) else -1
+            self.known[name] = sign if lead > 0 else -sign
             self.learned = True
-        return True
 
     def is_complex(self, u: Element) -> bool:
         return any(self.kernels[k].is_complex for k in self.used(u))

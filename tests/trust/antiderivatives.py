@@ -28,11 +28,20 @@ _NAMES = {"x": X, "a": A, "b": B, "n": N}
 
 @dataclass(frozen=True)
 class Row:
-    """``d function / dx = derivative`` near x = ``x``, with a = 3/4, b = 5/8, n = 7/4."""
+    """``d function / dx = derivative`` on a domain (everywhere, if none is stated); x is a point of it, and there
+    a = 3/4, b = 5/8, n = 7/4."""
 
     function: str
     derivative: str
     x: str = "3/8"
+    domain: str | None = None
+
+    @staticmethod
+    def read(line: str) -> Row:
+        """``function -> derivative @ point | domain``"""
+        rule, _, domain = line.partition(" | ")
+        rule, _, point = rule.partition(" @ ")
+        return Row(*rule.split(" -> "), point or "3/8", domain or None)
 
     def __str__(self) -> str:
         return self.function
@@ -51,22 +60,20 @@ def _read(text: str) -> sp.Expr:
 
 
 ROWS = tuple(
-    Row(*row.split(" -> "))
-    if "@" not in row
-    else Row(row.split(" -> ")[0], *(p.strip() for p in row.split(" -> ")[1].split("@")))
-    for row in """
+    Row.read(line)
+    for line in """
 x/sqrt(a + b*x**2) -> a/(a + b*x**2)**(3/2)
 sqrt(x)*sqrt(a + x) - a*log(sqrt(x) + sqrt(a + x)) -> sqrt(x)/sqrt(a + x)
 (2*b*x - 4*a)*sqrt(a + b*x)/(3*b**2) -> x/sqrt(a + b*x)
 log(x + sqrt(x**2 + a**2)) -> 1/sqrt(a**2 + x**2)
-x*sqrt(a**2 - x**2)/2 + a**2*asin(x/a)/2 -> sqrt(a**2 - x**2)
--sqrt(a**2 - x**2)/x - asin(x/a) -> sqrt(a**2 - x**2)/x**2
-sqrt(x**2 - 1) - asec(x) -> sqrt(x**2 - 1)/x @ 7/4
+x*sqrt(a**2 - x**2)/2 + a**2*asin(x/a)/2 -> sqrt(a**2 - x**2) | a > 0
+-sqrt(a**2 - x**2)/x - asin(x/a) -> sqrt(a**2 - x**2)/x**2 | a > 0
+sqrt(x**2 - 1) - asec(x) -> sqrt(x**2 - 1)/x @ 7/4 | x > 0
 (x**2 + 1)**(1/3)*(x**2 + 1) -> 8*x*(1 + x**2)**(1/3)/3
 x**(1/4)/(1 + x**(1/4)) -> 1/(4*x**(3/4)*(1 + x**(1/4))**2)
 sqrt((1 - x)/(1 + x)) -> -1/((1 + x)*sqrt(1 - x**2))
 atan(sqrt(x)) - sqrt(x)/(1 + x) -> sqrt(x)/(1 + x)**2
-acosh(x/a) -> 1/sqrt(x**2 - a**2) @ 7/4
+acosh(x/a) -> 1/sqrt(x**2 - a**2) @ 7/4 | a > 0
 asech(x) -> -1/(x*sqrt(1 - x**2))
 acsch(x) -> -1/(x**2*sqrt(1 + 1/x**2))
 atanh(sqrt(1 - x**2)) -> -1/(x*sqrt(1 - x**2))
@@ -80,7 +87,7 @@ log(sec(x) + tan(x)) -> 1/cos(x)
 tan(x) - cot(x) -> 4/sin(2*x)**2
 tan(x)**2/2 + log(cos(x)) -> tan(x)**3
 x*tan(x) + log(cos(x)) -> x*sec(x)**2
-2*atan(sqrt((a - b)/(a + b))*tan(x/2))/sqrt(a**2 - b**2) -> 1/(a + b*cos(x))
+2*atan(sqrt((a - b)/(a + b))*tan(x/2))/sqrt(a**2 - b**2) -> 1/(a + b*cos(x)) | a > b > 0
 sqrt(sin(x))*cos(x) -> cos(x)**2/(2*sqrt(sin(x))) - sin(x)**(3/2)
 x*asin(x) + sqrt(1 - x**2) -> asin(x)
 x*acos(x) - sqrt(1 - x**2) -> acos(x)
@@ -113,13 +120,13 @@ exp(x**2)*erfc(x) -> 2*x*exp(x**2)*erfc(x) - 2/sqrt(pi)
 x*Si(x) + cos(x) -> Si(x)
 Si(x)*cos(a) - Ci(x)*sin(a) -> sin(x - a)/x
 Ei(2*log(x)) -> x/log(x) @ 7/4
-li(x**2) -> x/log(x) @ 7/4
+li(x**2) -> x/log(x) @ 7/4 | x > 0
 Shi(x) + Chi(x) -> exp(x)/x
 x*fresnels(x) + cos(pi*x**2/2)/pi -> fresnels(x)
 fresnelc(sqrt(2/pi)*sqrt(x)) -> cos(x)/sqrt(2*pi*x)
 loggamma(x + 1) - loggamma(x) -> 1/x
 gamma(x + 1) -> gamma(x)*(1 + x*digamma(x))
-uppergamma(n, a*x) -> -a**n*x**(n - 1)*exp(-a*x)
+uppergamma(n, a*x) -> -a**n*x**(n - 1)*exp(-a*x) | a > 0
 x*besselj(1, x) -> x*besselj(0, x)
 besselj(n, x)/x**n -> -besselj(n + 1, x)/x**n
 x**n*besselk(n, x) -> -x**n*besselk(n - 1, x)
@@ -138,7 +145,7 @@ I*polylog(2, -I*x)/2 - I*polylog(2, I*x)/2 -> atan(x)/x
 exp(I*x)*exp(I*a)/I -> exp(I*(x + a))
 Abs(x**2 - 1) -> 2*x*sign(x**2 - 1)
 x*Abs(x)/2 -> Abs(x)
-Max(x, a)**2 -> 2*x @ 7/4
+Max(x, a)**2 -> 2*x @ 7/4 | x > a > 0
 """.strip().splitlines()
 )
 
@@ -167,21 +174,21 @@ def judged_by_mpmath(function: sp.Expr, derivative: sp.Expr, point: dict[sp.Symb
         return bool(abs(wanted - found) <= mpmath.mpf(10) ** -15 * (1 + abs(wanted)))
 
 
-def said(function: sp.Expr, derivative: sp.Expr) -> str:
-    return verify(function, derivative, wrt="x").verdict
+def said(row: Row, derivative: sp.Expr) -> str:
+    return verify(row.formulas[0], derivative, wrt="x", domain=row.domain).verdict
 
 
 def main() -> None:
     verdicts, times = Counter(), []
     for row in ROWS:
         begun = time.process_time()
-        verdict = said(*row.formulas)
+        verdict = said(row, row.formulas[1])
         times.append(time.process_time() - begun)
         verdicts[verdict] += 1
         print(f"{verdict:10} {times[-1]:6.2f} s  d/dx {row.function}  =  {row.derivative}")
     times.sort()
     print(f"\n{len(ROWS)} rows: {dict(verdicts)}; median {times[len(times) // 2]:.3f} s, slowest {times[-1]:.2f} s")
-    found = Counter(said(row.formulas[0], m) for row in ROWS for _, m in mutants(row.formulas[1]))
+    found = Counter(said(row, m) for row in ROWS for _, m in mutants(row.formulas[1]))
     print(f"their mutants: {dict(found)}", file=sys.stdout)
 
 
