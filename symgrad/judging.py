@@ -185,7 +185,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
             proofs[k] = proof
         for k in open_goals:
             if k not in shown and len(program.needed(goals[k])) <= _SHORT:
-                proofs[k] = prove(program, *goals[k], effort=EFFORT // 4, stated=branch.stated)
+                proofs[k] = prove(program, *goals[k], effort=EFFORT, stated=branch.stated)
     return proofs
 
 

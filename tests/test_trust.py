@@ -1,8 +1,9 @@
 """A judge that deserves trust: a right gradient is never called wrong, a wrong one never right.
 
 Four families, each judged by something outside: gradients at points where finite differences fail (`hard_gradients`),
-a table of integrals (`antiderivatives`), PyTorch's own table of derivatives (`derivatives_table`), and random expressions with mpmath as the judge.  The scripts
-in `tests/trust` print the whole tables; `random_expressions.py N` tries as many random ones as one likes.
+a table of integrals (`antiderivatives`), PyTorch's own table of derivatives (`derivatives_table`), and random
+expressions with mpmath as the judge.  The scripts in `tests/trust` print the whole tables; `random_expressions.py N`
+tries as many random ones as one likes.
 """
 
 from __future__ import annotations

@@ -206,13 +206,13 @@ class Field:
                     for e, c in p.to_dict().items():
                         q, rest = divmod(e[k], power)
                         parts.setdefault(q, {})[(*e[:k], rest, *e[k + 1 :])] = c
-                    self.work += len(p)
+                    self.work += len(p) // 4
                     p = self.zero_
                     for q, part in parts.items():
                         p = p + self.context.from_dict(part) * value.n**q * value.d ** (high - q)
                         if len(p) > 8 * self.terms:
                             raise OutOfWork
-                        self.work += len(p)
+                        self.work += len(p) // 4
                     below = value.d**high
                     n, d = (p, d * below) if top else (n * below, p)
                     high = int(p.degrees()[k]) // power
