@@ -11,19 +11,15 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 
-from symgrad.building import Builder
 from symgrad.conditions import declared, read_domain
-from symgrad.derivative import reverse
-from symgrad.domains import Undefined, first_undefined
+from symgrad.domains import Undefined
+from symgrad.entering import narrow_point, toward_domain, undefined_at
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
-from symgrad.evaluation.balls import Balls, binary, precision
-from symgrad.evaluation.entries import flat
-from symgrad.evaluation.floats import Floats
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
-from symgrad.program import Program, interpret
+from symgrad.program import Program
 from symgrad.sampling import Bounds, Inputs, draw
 
 __all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "refuse_copies", "resolve"]
@@ -270,11 +266,10 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             if k > 4:
                 break
             continue
-        with precision(128):
-            values = interpret(run.program, Balls(), {n: binary(point[n]) for n in run.program.inputs})
-            if all(x.is_finite() for i in run.program.outputs.values() for x in flat(values[i])):
-                return replace(inputs, point=point), run
-            last = first_undefined(run.program, values) or last
+        undefined, defined = undefined_at(run.program, point)
+        if defined:
+            return replace(inputs, point=point), run
+        last = undefined or last
         step_inside = None if last is None else toward_domain(run.program, last, point, drawn, inputs.bounds, rng)
         if not drawn:
             if any(_has_value(run.values[k]) for k in run.program.outputs):
@@ -282,44 +277,12 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             raise _no_value(inputs, last)
     if failure is not None and last is None:
         raise _missing(model, drawn, failure)
-    raise _no_point(inputs, last)
-
-
-def toward_domain(
-    program: Program,
-    undefined: Undefined,
-    point: Mapping[str, Any],
-    names: Sequence[str],
-    bounds: Mapping[str, Bounds],
-    rng: np.random.Generator,
-) -> dict[str, Any] | None:
-    """One Newton step that brings the argument of an undefined logarithm or root to a positive value."""
-    step = program.steps[undefined.position]
-    wanted = {"log": 1, "log2": 1, "log10": 1, "sqrt": 1, "rsqrt": 1, "lgamma": 1, "powi": 1, "pow": 1}.get(step.op)
-    names = [n for n in names if n in program.inputs]
-    if wanted is None or not names:
-        return None
-    b = Builder.on(program)
-    argument = step.args[0]
-    of, _ = reverse(b, {argument: b.ones(b.shape(argument), b.dtype(argument))}, {program.inputs[n] for n in names})
-    slopes = {n: of[program.inputs[n]] for n in names if program.inputs[n] in of}
-    if not slopes:
-        return None
-    tensors = {n: torch.as_tensor(point[n]) for n in program.inputs}
-    values = interpret(b.build({}), Floats("float64"), tensors, [argument, *slopes.values()])
-    here = float(values[argument].min())
-    size = sum(float((values[i] ** 2).sum()) for i in slopes.values())
-    if not np.isfinite(here) or not np.isfinite(size) or size == 0:
-        return None
-    aim = float(rng.choice([0.0625, 0.25, 0.5, 1.0, 4.0])) * float(rng.uniform(0.5, 1.0))
-    out = dict(point)
-    for n, i in slopes.items():
-        moved = np.asarray(point[n]) + (aim - here) * values[i].numpy() / size
-        low, high = bounds.get(n, (None, None))
-        if (low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)):
-            return None
-        out[n] = moved
-    return out
+    found = narrow_point(model, inputs, dtypes, drawn, seed) if last is not None else None
+    if found is not None:
+        return replace(inputs, point=found[0]), found[1]
+    error = _no_point(inputs, last)
+    error.program = None if last is None else run.program
+    raise error
 
 
 def _missing(model: Formula, drawn: Sequence[str], failure: SymgradError) -> SymgradError:

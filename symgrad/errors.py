@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "AmbiguousBranch",
@@ -77,7 +78,12 @@ class AmbiguousBranch(SymgradError):
 
 
 class NoPoint(SymgradError):
-    """No point of the domain was found to test at."""
+    """No point of the domain was found to test at.
+
+    ``program`` is what was run at the last point that was tried.
+    """
+
+    program: Any = None
 
 
 class UserCodeFailed(SymgradError):

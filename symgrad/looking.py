@@ -29,7 +29,14 @@ from symgrad.verdict import Kink, Verdict
 __all__ = ["Findings", "Problem", "clear", "cross", "inside", "more_looks", "rerun", "unreached"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
-_SHARES = (1.0, 2.0**-3, 2.0**-7, 2.0**-12)  # how far back toward the user's point, where a point is outside
+_SHARES = (
+    1.0,
+    2.0**-3,
+    2.0**-7,
+    2.0**-12,
+    2.0**-20,
+    2.0**-30,
+)  # how far back toward the user's point, where a point is outside
 _WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
 _AGAIN = 8  # runs at one point that tell whether the code is random
 _CROSSINGS = 12  # comparisons whose other side is looked for

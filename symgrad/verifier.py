@@ -17,13 +17,14 @@ from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, 
 from symgrad.conditions import stated_domain
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
-from symgrad.errors import BadInput, SymgradError, UnknownOperation
+from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownOperation
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, rename
 from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import are_steps
+from symgrad.proving.emptiness import is_nowhere_defined
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
@@ -123,7 +124,17 @@ def _problem(
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
     inputs = resolve(model, at, asked, domain, seed, own)
     dtypes = dtypes_of(model, at, inputs.point, dtype)
-    inputs, model_run = find_point(model, inputs, dtypes, seed)
+    try:
+        inputs, model_run = find_point(model, inputs, dtypes, seed)
+    except NoPoint as error:
+        if error.program is None or not is_nowhere_defined(error.program, error.program.output):
+            raise
+        raise NoPoint(
+            "the formula has a real value nowhere: what its roots, logarithms and inverse functions need contradicts "
+            f"itself, by exact arithmetic ({error.what.partition(': ')[2]}).",
+            where=error.where,
+            instead="Look for a sign under a root; symgrad judges formulas where they are real.",
+        ) from None
     hand_run = mine.run(inputs.point, dtypes)
     refuse_copies(hand_run.program, inputs)
     replay(model_run, inputs.point, "the formula")

@@ -28,7 +28,7 @@ ROOMS = [
     ["domains"],
     ["lifting"],
     ["sampling", "crossing", "conditions"],
-    ["arguments", "replaying"],
+    ["entering", "arguments", "replaying"],
     ["rounding"],
     ["proving", "proof"],
     ["verdict"],

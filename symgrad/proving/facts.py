@@ -13,12 +13,16 @@ from flint import fmpq
 
 from symgrad.proving.fields import Element, Field, OutOfWork, Poly
 
-__all__ = ["Facts"]
+__all__ = ["Empty", "Facts"]
 
 Rational = Any  # python-flint's fmpq
 _MOST = 40  # facts of one proof
 _SUMMED = 8  # assumptions that are added to each other
 _SHORT = 8  # terms of such an assumption
+
+
+class Empty(OutOfWork):
+    """What is said to be positive or zero is negative or zero: all is defined together on no open set."""
 
 
 class Facts(Field):
@@ -48,7 +52,7 @@ class Facts(Field):
         content, parts = self.factors(u)
         unknown = [f for f, e, positive in parts if not positive and e % 2]
         if not unknown and content < 0 and not u.n.is_zero():
-            raise OutOfWork  # not negative and negative: the two are defined together nowhere, and nothing is claimed
+            raise Empty
         if content == 0 or len(self.known) >= _MOST:
             return bool(unknown)
         if len(unknown) == 1:
