@@ -25,6 +25,7 @@ from symgrad.comparison import (
     with_data,
 )
 from symgrad.domains import branches_on
+from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
 from symgrad.proof import EFFORT, prove, prove_all
@@ -175,17 +176,24 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     """
     goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
+    effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
     programs = [branch.program]
     if len(problem.inputs.free) < len(branch.program.inputs):
         programs.append(with_data(branch, problem.inputs.point, problem.inputs.free))
     for program in programs:
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
-        shown = [k for k in open_goals if certificate(program, [goals[k]], seed=problem.seed).equal is not False]
-        for k, proof in zip(shown, prove_all(program, [goals[k] for k in shown], stated=branch.stated), strict=True):
+        shown = [
+            k
+            for k in open_goals
+            if certificate(program, [goals[k]], seed=problem.seed, effort=residues).equal is not False
+        ]
+        for k, proof in zip(
+            shown, prove_all(program, [goals[k] for k in shown], effort=effort, stated=branch.stated), strict=True
+        ):
             proofs[k] = proof
         for k in open_goals:
             if k not in shown and len(program.needed(goals[k])) <= _SHORT:
-                proofs[k] = prove(program, *goals[k], effort=EFFORT, stated=branch.stated)
+                proofs[k] = prove(program, *goals[k], effort=effort, stated=branch.stated)
     return proofs
 
 
@@ -220,7 +228,8 @@ def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certific
     tried: list[Certificate] = []
     assert mine.hand is not None
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
-        tried.append(certificate(program, [(mine.hand, mine.exact)], seed=problem.seed))
+        goal = [(mine.hand, mine.exact)]
+        tried.append(certificate(program, goal, seed=problem.seed, effort=int(RESIDUES * problem.effort)))
         if tried[-1].equal:
             break
     return tried

@@ -56,6 +56,7 @@ class Problem:
     seed: int = 0
     only_here: bool = False  # the hand side is numbers: nothing can be said of other points
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
+    effort: float = 1.0  # what all budgets of work are multiplied by
 
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""
@@ -94,7 +95,7 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
     own = found.own
     moving = branches_on(own.program, problem.inputs.free)
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.program.steps)
-    count = max(_FIRST + 1, min(problem.points, _WORK // max(work, 1)))
+    count = max(_FIRST + 1, min(problem.points, int(_WORK * problem.effort) // max(work, 1)))
     reran = False
     for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:

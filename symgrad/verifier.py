@@ -45,6 +45,7 @@ def verify(
     claims: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
+    effort: float = 1.0,
     seed: int = 0,
 ) -> Report:
     """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
@@ -61,7 +62,9 @@ def verify(
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
     an input to (low, high), either of them None, or is a condition: ``"0 < x < s"``, or a SymPy relation; what SymPy's
     symbols are declared to be (positive, integer) counts too.  ``dtype`` is the dtype that the code is given, by
-    default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
+    default that of the values in ``at``, or float64.  ``seed`` makes every random choice.  Budgets count work and never
+    seconds, so that a verdict is the same on every machine; ``effort`` multiplies those of the search for a proof, of
+    residues and of resampling.
 
     Where a claim is refuted, ``report.steps`` says of each line of the hand code what it claims to be, and
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
@@ -84,9 +87,13 @@ def verify(
         raise BadInput(
             f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
         )
+    if not (isinstance(effort, (int, float)) and 0 < effort < 1e6):
+        raise BadInput(
+            f"effort is {effort!r}.", instead="Pass a positive number: 1 is the default, 10 searches longer."
+        )
     model = open_formula(formula)
     mine = rename(_open_hand(hand, model), model.names, "the hand formula")
-    problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed)
+    problem = _problem(model, mine, hand, wrt, at, order, domain, dtype, points, effort, seed)
     findings = judge(problem)
     report = _report(problem, findings, formula, claims)
     if steps_of(mine) is not None:
@@ -116,6 +123,7 @@ def _problem(
     domain: Any,
     dtype: Any,
     points: int,
+    effort: float,
     seed: int,
 ) -> Problem:
     """Everything that the arguments leave open made definite, by running both sides once."""
@@ -144,7 +152,7 @@ def _problem(
     keyed = _Keyed(mine, _by_name(keys, names, model))
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
-    return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first)
+    return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first, effort)
 
 
 def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:

@@ -18,6 +18,10 @@ from trust.antiderivatives import ROWS, judged_by_mpmath, mutants, said
 from trust.derivatives_table import Entry, entries, judged, question, translated
 from trust.hard_gradients import CASES, by_symgrad
 from trust.random_expressions import changed, derivative_said, expressions, rewritten, truly_equal
+from trust.steadiness import different, texts
+
+from symgrad import verify
+from symgrad.errors import BadInput
 
 OK = ("proved", "agrees")
 
@@ -116,3 +120,18 @@ def test_a_changed_derivative_is_never_accepted_unless_it_is_equal(f, k):
     hand = changed(f, k)
     if derivative_said(f, hand) in OK:
         assert truly_equal(f, hand)
+
+
+# ------------------------------------------------------------------------------------------------ always the same
+
+
+def test_the_same_seed_gives_the_same_text_in_every_process():
+    """`tests/trust/steadiness.py` does it a hundred times."""
+    assert set(different([texts(1), texts(2, loaded=True)])) == {1}
+
+
+def test_more_effort_proves_more():
+    f, hand = "log(tanh(x/2))*erf(x)", "erf(x)/sinh(x) + 2*exp(-x**2)/sqrt(pi)*log(tanh(x/2))"
+    assert [verify(f, hand, wrt="x", effort=e).verdict for e in (1e-6, 1)] == ["agrees", "proved"]
+    with pytest.raises(BadInput, match="effort is 0"):
+        verify(f, hand, wrt="x", effort=0)
