@@ -133,7 +133,7 @@ def with_domain(branch: Branch, inputs: Inputs) -> Branch:
                 stated.append(b.sub(i, edge) if above else b.sub(edge, i))
     env: dict[Any, int] = {sp.Symbol(n, real=True): i for n, i in branch.program.inputs.items()}
     for condition in inputs.conditions:
-        relation = getattr(condition, "relation", None)
+        relation: Any = getattr(condition, "relation", None)
         if isinstance(relation, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
             gap: Any = relation.gts - relation.lts
             gap = gap.xreplace({s: sp.Symbol(s.name, real=True) for s in gap.free_symbols})

@@ -133,7 +133,8 @@ def _bound(relation: Any) -> tuple[str, Bounds] | None:
     """``x > 2`` as a bound of x."""
     if not isinstance(relation, (sp.Lt, sp.Le, sp.Gt, sp.Ge)):
         return None
-    small, large = (relation.gts, relation.lts)[::-1]
+    small: Any = relation.lts
+    large: Any = relation.gts
     if small.is_Symbol and large.is_number:
         return small.name, (None, float(sp.N(large)))
     if large.is_Symbol and small.is_number:

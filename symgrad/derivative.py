@@ -205,7 +205,8 @@ def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, 
         size = b.apply("abs", args[0], dtype=_REAL[step.dtype])
         return [(args[0], b.div(b.sub(g, b.mul(along, i)), size))]
     exact = OPS[step.op].exact
-    env: dict[sp.Basic, int] = {exact: i} | dict(zip(ARGUMENTS, step.args, strict=False))
+    env: dict[sp.Basic, int] = {exact: i}
+    env.update(zip(ARGUMENTS, step.args, strict=False))
     numbers = tuple(_number(b, a) for a in args) if len(args) > 1 else ()
     found = []
     for k, a in enumerate(step.args):

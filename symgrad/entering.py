@@ -28,7 +28,9 @@ from symgrad.sampling import Bounds, Inputs, draw
 __all__ = ["narrow_point", "toward_domain", "undefined_at"]
 
 _INF = float("inf")
-_EDGES = dict.fromkeys(("log", "log2", "log10", "sqrt", "rsqrt", "lgamma", "powi", "pow", "Ci", "Chi"), (0.0, _INF))
+_EDGES: dict[str, tuple[float, float]] = dict.fromkeys(
+    ("log", "log2", "log10", "sqrt", "rsqrt", "lgamma", "powi", "pow", "Ci", "Chi"), (0.0, _INF)
+)
 _EDGES |= dict.fromkeys(("asin", "acos", "atanh", "erfinv"), (-1.0, 1.0))
 _EDGES |= {"acosh": (1.0, _INF), "log1p": (-1.0, _INF), "logit": (0.0, 1.0)}
 _STARTS = 4

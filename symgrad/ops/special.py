@@ -88,6 +88,8 @@ def _row(name: str, exact: sp.Expr, ball: Callable[..., Any], domain: Any = sp.t
     return Op(name, exact, through_balls(ball), ball, domain=domain, ulps=1, also=also)
 
 
+_not_zero: Any = sp.Ne(X, 0)
+_not_one: Any = sp.Ne(X, 1)
 _pos: Any = X > 0  # type: ignore[operator]
 _unit: Any = X < 1  # type: ignore[operator]
 _below: Any = -sp.exp(-1) < X  # type: ignore[operator]
@@ -100,7 +102,7 @@ SPECIAL = (
     _row("Shi", sp.Shi(X), _method("shi")),
     _row("Chi", sp.Chi(X), _method("chi"), _pos),
     _row("Ei", sp.Ei(X), _method("ei"), sp.Ne(X, 0)),
-    _row("li", sp.li(X), _method("li"), sp.And(X > 0, sp.Ne(X, 1))),
+    _row("li", sp.li(X), _method("li"), sp.And(_pos, _not_one)),
     _row("fresnels", sp.fresnels(X), _method("fresnel_s")),
     _row("fresnelc", sp.fresnelc(X), _method("fresnel_c")),
     _row("expint", sp.expint(X, Y), _method("expint"), Y > 0),
@@ -123,7 +125,7 @@ SPECIAL = (
         "hurwitz_zeta",
         sp.zeta(X, Y),
         _where(lambda s, a: bool(s != 1 and a > 0), lambda s, a: s.zeta(a)),
-        sp.And(sp.Ne(X, 1), Y > 0),
+        sp.And(_not_one, Y > 0),
     ),
     _row("polylog", sp.polylog(X, Y), _where(lambda s, z: bool(z < 1), lambda s, z: z.polylog(s)), Y < 1),
     # Bessel and Airy
