@@ -139,7 +139,7 @@ def _problem(
             raise
         raise NoPoint(
             "the formula has a real value nowhere: what its roots, logarithms and inverse functions need contradicts "
-            f"itself, by exact arithmetic ({error.what.partition(': ')[2]}).",
+            f"itself, by exact arithmetic ({error.what.partition(': ')[2].rstrip('.')}).",
             where=error.where,
             instead="Look for a sign under a root; symgrad judges formulas where they are real.",
         ) from None
