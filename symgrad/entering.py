@@ -33,8 +33,8 @@ _EDGES: dict[str, tuple[float, float]] = dict.fromkeys(
 )
 _EDGES |= dict.fromkeys(("asin", "acos", "atanh", "erfinv"), (-1.0, 1.0))
 _EDGES |= {"acosh": (1.0, _INF), "log1p": (-1.0, _INF), "logit": (0.0, 1.0)}
-_STARTS = 4
-_WALK = 60  # Newton steps from each start
+_STARTS = 2
+_WALK = 48  # Newton steps from each start
 _HALVINGS = 90
 _SEGMENTS = 2  # that are halved from each start
 _SHARES = (2.0**-3, 2.0**-10, 0.0)
