@@ -135,7 +135,9 @@ def with_domain(branch: Branch, inputs: Inputs) -> Branch:
     for condition in inputs.conditions:
         relation: Any = getattr(condition, "relation", None)
         if isinstance(relation, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
-            gap: Any = relation.gts - relation.lts
+            large: Any = relation.gts
+            small: Any = relation.lts
+            gap = large - small
             gap = gap.xreplace({s: sp.Symbol(s.name, real=True) for s in gap.free_symbols})
             stated.append(lower(b, gap, env))
     return replace(branch, program=b.build(branch.program.outputs), stated=tuple(stated)) if stated else branch
