@@ -11,18 +11,16 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 
-from symgrad.building import Builder
+from symgrad.conditions import declared, read_domain
 from symgrad.constraints import settle_data
-from symgrad.derivative import reverse
-from symgrad.domains import Undefined, first_undefined
+from symgrad.domains import Undefined
+from symgrad.entering import narrow_point, toward_domain, undefined_at
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
-from symgrad.evaluation.balls import Balls, binary, precision
-from symgrad.evaluation.entries import flat
-from symgrad.evaluation.floats import Floats
+from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.functions import Run
 from symgrad.lifting.modules import Module
-from symgrad.program import Program, interpret
+from symgrad.program import Program
 from symgrad.sampling import Bounds, Inputs, draw
 
 __all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "refuse_copies", "resolve"]
@@ -88,23 +86,29 @@ def resolve(
     model: Formula,
     at: Mapping[str, Any] | None,
     wrt: Sequence[str],
-    domain: Mapping[str, Bounds] | None,
+    domain: Any,
     seed: int,
     own: Mapping[str, Any],
+    declared_too: Mapping[str, Bounds] | None = None,
 ) -> Inputs:
     """The point that the user gave, completed: shapes are drawn, a module's parameters are its own.
+
+    ``declared_too`` are bounds that were declared otherwise; ``domain`` goes before them.
 
     Raises `UnknownName` for a name in ``at`` or ``domain`` that the model does not have.
     """
     known = model.names
-    for what, names in (("at", at or {}), ("domain", domain or {})):
+    stated, conditions = read_domain(domain)
+    in_domain = [*stated, *(n for c in conditions for n in c.names)]
+    for what, names in (("at", at or {}), ("domain", in_domain)):
         for name in names:
             if name not in known:
                 near = close_names(name, known)
                 raise UnknownName(
                     f"{what} has {name!r}, but the model has only {', '.join(known)}.", instead=near or None
                 )
-    bounds = {name: _bounds(name, given) for name, given in (domain or {}).items()}
+    assumed, whole = declared(_assumptions(model))
+    bounds = assumed | dict(declared_too or {}) | {name: _bounds(name, given) for name, given in stated.items()}
     rng = np.random.default_rng((seed, 3))
     point: dict[str, Any] = {}
     given: set[str] = set()
@@ -122,7 +126,12 @@ def resolve(
         point[name] = _array(name, value)
         given.add(name)
     free = tuple(n for n in point if _is_float(point[n]) and (n in wrt or n not in given))
-    return Inputs(point, free, frozenset(given), bounds)
+    return Inputs(point, free, frozenset(given), bounds, whole=whole & set(free), conditions=conditions)
+
+
+def _assumptions(model: Formula) -> Mapping[str, Mapping[str, bool]]:
+    source = model.source if isinstance(model, Symbolic) else None
+    return source.assumptions if isinstance(source, Expression) else {}
 
 
 def _is_float(value: Any) -> bool:
@@ -250,7 +259,10 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
                 point[name] = np.abs(point[name])
         if k % 16 and step_inside is not None:
             point = step_inside
-        point = settle_data(rounded_to(point, dtypes), inputs.given, inputs.facts)
+        settled = inputs.settled(settle_data(rounded_to(point, dtypes), inputs.given, inputs.facts))
+        if settled is None:
+            continue
+        point = settled
         try:
             run = model.run(point, dtypes)
         except UserCodeFailed as error:
@@ -258,11 +270,10 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             if k > 4:
                 break
             continue
-        with precision(128):
-            values = interpret(run.program, Balls(), {n: binary(point[n]) for n in run.program.inputs})
-            if all(x.is_finite() for i in run.program.outputs.values() for x in flat(values[i])):
-                return replace(inputs, point=point), run
-            last = first_undefined(run.program, values) or last
+        undefined, defined = undefined_at(run.program, point)
+        if defined:
+            return replace(inputs, point=point), run
+        last = undefined or last
         step_inside = None if last is None else toward_domain(run.program, last, point, drawn, inputs.bounds, rng)
         if not drawn:
             if any(_has_value(run.values[k]) for k in run.program.outputs):
@@ -270,44 +281,12 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             raise _no_value(inputs, last)
     if failure is not None and last is None:
         raise _missing(model, drawn, failure)
-    raise _no_point(inputs, last)
-
-
-def toward_domain(
-    program: Program,
-    undefined: Undefined,
-    point: Mapping[str, Any],
-    names: Sequence[str],
-    bounds: Mapping[str, Bounds],
-    rng: np.random.Generator,
-) -> dict[str, Any] | None:
-    """One Newton step that brings the argument of an undefined logarithm or root to a positive value."""
-    step = program.steps[undefined.position]
-    wanted = {"log": 1, "log2": 1, "log10": 1, "sqrt": 1, "rsqrt": 1, "lgamma": 1, "powi": 1, "pow": 1}.get(step.op)
-    names = [n for n in names if n in program.inputs]
-    if wanted is None or not names:
-        return None
-    b = Builder.on(program)
-    argument = step.args[0]
-    of, _ = reverse(b, {argument: b.ones(b.shape(argument), b.dtype(argument))}, {program.inputs[n] for n in names})
-    slopes = {n: of[program.inputs[n]] for n in names if program.inputs[n] in of}
-    if not slopes:
-        return None
-    tensors = {n: torch.as_tensor(point[n]) for n in program.inputs}
-    values = interpret(b.build({}), Floats("float64"), tensors, [argument, *slopes.values()])
-    here = float(values[argument].min())
-    size = sum(float((values[i] ** 2).sum()) for i in slopes.values())
-    if not np.isfinite(here) or not np.isfinite(size) or size == 0:
-        return None
-    aim = float(rng.choice([0.0625, 0.25, 0.5, 1.0, 4.0])) * float(rng.uniform(0.5, 1.0))
-    out = dict(point)
-    for n, i in slopes.items():
-        moved = np.asarray(point[n]) + (aim - here) * values[i].numpy() / size
-        low, high = bounds.get(n, (None, None))
-        if (low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)):
-            return None
-        out[n] = moved
-    return out
+    found = narrow_point(model, inputs, dtypes, drawn, seed) if last is not None else None
+    if found is not None:
+        return replace(inputs, point=found[0]), found[1]
+    error = _no_point(inputs, last)
+    error.program = None if last is None else run.program
+    raise error
 
 
 def _missing(model: Formula, drawn: Sequence[str], failure: SymgradError) -> SymgradError:

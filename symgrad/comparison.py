@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
-from flint import arb
+from flint import acb, arb
 
 from symgrad.building import Builder, join
 from symgrad.derivative import derivatives, gradients, reverse
 from symgrad.domains import Undefined, first_undefined, misjudged, ties
 from symgrad.errors import WrongShape
 from symgrad.evaluation.balls import Balls, binary, precision
-from symgrad.evaluation.entries import flat
+from symgrad.evaluation.entries import entrywise, flat
+from symgrad.lifting.expressions import lower
 from symgrad.lifting.functions import Run
 from symgrad.program import Constant, Guard, Program, Shape, Strided, interpret, size
+from symgrad.sampling import Inputs
 
 __all__ = [
     "BITS",
@@ -37,6 +39,7 @@ __all__ = [
     "radius",
     "same_structure",
     "with_data",
+    "with_domain",
 ]
 
 BITS = 180
@@ -70,6 +73,7 @@ class Branch:
     model_run: Run
     hand_run: Run
     typed: bool
+    stated: tuple[int, ...] = ()  # steps that the user says are not negative: the domain that was asked for
 
     def same_path(self, model_run: Run, hand_run: Run) -> bool:
         return same_structure(self.model_run.program, model_run.program) and same_structure(
@@ -113,6 +117,30 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
     exact = {**exact, **_complex_slopes(b, model, {n: inputs[n] for n in turning})}
     pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
     return _finish(b, both, model, pairs, model_run, hand_run)
+
+
+def with_domain(branch: Branch, inputs: Inputs) -> Branch:
+    """The branch with what the stated domain says as steps that are not negative: ``x - low``, ``high - x``, s - x."""
+    b = Builder.on(branch.program)
+    stated = []
+    for name, (low, high) in inputs.bounds.items():
+        i = branch.program.inputs.get(name)
+        if i is None or b.steps[i].is_complex:
+            continue
+        for bound, above in ((low, True), (high, False)):
+            if bound is not None and np.isfinite(bound):
+                edge = b.number(sp.Rational(*float(bound).as_integer_ratio()))
+                stated.append(b.sub(i, edge) if above else b.sub(edge, i))
+    env: dict[Any, int] = {sp.Symbol(n, real=True): i for n, i in branch.program.inputs.items()}
+    for condition in inputs.conditions:
+        relation: Any = getattr(condition, "relation", None)
+        if isinstance(relation, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
+            large: Any = relation.gts
+            small: Any = relation.lts
+            gap = large - small
+            gap = gap.xreplace({s: sp.Symbol(s.name, real=True) for s in gap.free_symbols})
+            stated.append(lower(b, gap, env))
+    return replace(branch, program=b.build(branch.program.outputs), stated=tuple(stated)) if stated else branch
 
 
 def _finish(b: Builder, both: Program, model: int, pairs: tuple[Pair, ...], model_run: Run, hand_run: Run) -> Branch:
@@ -208,6 +236,7 @@ class Look:
     undefined: Undefined | None
     output: Any
     misjudged: bool = False  # a rounding error chose the branch that was read beside the point
+    principal: bool = False  # the hand formula has no real value here, and its complex value is right
 
 
 def look(
@@ -222,7 +251,7 @@ def look(
     edge: tuple[Guard, ...] = ()
     undefined = None
     output: Any = None
-    rounded = False
+    rounded = principal = False
     for k, bits in enumerate(_PRECISIONS):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
         if not wanted and k:
@@ -248,11 +277,14 @@ def look(
                     bits,
                     outside,
                 )
+                if "undefined" in view.states and branch.hand_run.symbolic and offset is None:
+                    view, found = _principal(branch, point, p.hand, view)
+                    principal = principal or found
                 if undefined is None and view.state in ("outside", "undefined"):
                     undefined = first_undefined(branch.program, values)
                 if ("unclear" not in view.states and "undefined" not in view.states) or k == len(_PRECISIONS) - 1:
                     done[p.name] = view
-    return Look(point, done, edge, undefined, output, rounded)
+    return Look(point, done, edge, undefined, output, rounded, principal)
 
 
 def _balls(
@@ -263,6 +295,21 @@ def _balls(
         if name in inputs:
             inputs[name] = inputs[name] + shift
     return interpret(branch.program, Balls(typed=typed), inputs, steps)
+
+
+def _principal(branch: Branch, point: Mapping[str, Any], hand: int, view: View) -> tuple[View, bool]:
+    """Where a formula has no real value, its complex one may be the derivative: then nothing speaks against it."""
+    inputs = {n: entrywise(acb, binary(point[n])) for n in branch.program.inputs}
+    try:
+        with precision(view.bits):
+            values = flat(interpret(branch.program, Balls(), inputs, [hand])[hand])
+            thin = _thin(view.exact)
+            gaps = [abs(acb(values[k]) - view.exact[k]) for k in range(len(values))]
+            right = [k for k in view.entries("undefined") if gaps[k].is_finite() and gaps[k] <= thin]
+    except (AttributeError, NotImplementedError, TypeError, ValueError):  # no complex reading
+        return view, False
+    states = tuple("outside" if k in right else s for k, s in enumerate(view.states))
+    return replace(view, states=states), bool(right)
 
 
 def _view(hand: Any, exact: Any, hand_typed: Any, exact_typed: Any, bits: int, outside: bool) -> View:

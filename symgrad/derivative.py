@@ -19,17 +19,24 @@ import numpy as np
 import sympy as sp
 
 from symgrad.building import Builder
+from symgrad.errors import UnknownOperation
 from symgrad.lifting.expressions import lower
-from symgrad.ops.scalars import OPS, X, Y
+from symgrad.ops.rows import ARGUMENTS, X
+from symgrad.ops.scalars import OPS
 from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Program, Strided, positions, size
 
 __all__ = ["Adjoint", "adjoint", "derivatives", "gradients", "local_derivative", "reverse", "tangent"]
 
 
-def local_derivative(name: str, argument: int = 0) -> sp.Expr:
-    """SymPy's derivative of a row's exact column with respect to its first or second argument, off its kinks."""
-    return _slope(OPS[name].exact, argument)
+def local_derivative(name: str, argument: int = 0, numbers: tuple[sp.Expr | None, ...] = ()) -> sp.Expr:
+    """SymPy's derivative of a row's exact column with respect to one of its arguments, off its kinks.
+
+    ``numbers`` are the arguments that are rational numbers, such as the order of a Bessel function, None for others.
+    """
+    exact = OPS[name].exact
+    known = {ARGUMENTS[k]: n for k, n in enumerate(numbers) if n is not None and k != argument}
+    return _slope(exact.subs(known) if known else exact, argument)
 
 
 @functools.cache  # by meaning, not by name: `define` may give a name a new meaning
@@ -40,7 +47,7 @@ def _slope(exact: sp.Expr, argument: int) -> sp.Expr:
         return sp.sign(X)
     if exact == OPS["cbrt"].exact:
         return sp.Rational(1, 3) * sp.Abs(X) ** sp.Rational(-2, 3)
-    slope: Any = sp.diff(exact, (X, Y)[argument])
+    slope: Any = sp.diff(exact, ARGUMENTS[argument])
     return slope.replace(sp.Derivative, _settle).replace(sp.DiracDelta, lambda *a: 0)
 
 
@@ -198,15 +205,28 @@ def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, 
         size = b.apply("abs", args[0], dtype=_REAL[step.dtype])
         return [(args[0], b.div(b.sub(g, b.mul(along, i)), size))]
     exact = OPS[step.op].exact
-    env: dict[sp.Basic, int] = {exact: i, X: step.args[0]}
-    if len(step.args) == 2:
-        env[Y] = step.args[1]
+    env: dict[sp.Basic, int] = {exact: i}
+    env.update(zip(ARGUMENTS, step.args, strict=False))
+    numbers = tuple(_number(b, a) for a in args) if len(args) > 1 else ()
     found = []
     for k, a in enumerate(step.args):
         if on[k]:
-            slope = lower(b, local_derivative(step.op, k), env, dtype=step.dtype)
+            try:
+                slope = lower(b, local_derivative(step.op, k, numbers), env, dtype=step.dtype)
+            except UnknownOperation:
+                raise UnknownOperation(
+                    f"the derivative of {step.op} with respect to its argument {k + 1} of {len(args)} is not known.",
+                    instead="Differentiate with respect to inputs of its last argument only.",
+                ) from None
             found.append((a, b.mul(g, b.conj(slope))))
     return found
+
+
+def _number(b: Builder, i: int) -> sp.Expr | None:
+    """The rational number that a step is, or None."""
+    step = b.steps[i]
+    exact = step.params.exact if step.op == "constant" else None
+    return exact if isinstance(exact, sp.Rational) else None
 
 
 def _pull_pick(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, int]]:

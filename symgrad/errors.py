@@ -10,6 +10,7 @@ import difflib
 import re
 import traceback
 from collections.abc import Iterable
+from typing import Any
 
 __all__ = [
     "AmbiguousBranch",
@@ -88,7 +89,12 @@ class AmbiguousBranch(SymgradError):
 
 
 class NoPoint(SymgradError):
-    """No point of the domain was found to test at."""
+    """No point of the domain was found to test at.
+
+    ``program`` is what was run at the last point that was tried.
+    """
+
+    program: Any = None
 
 
 class UserCodeFailed(SymgradError):

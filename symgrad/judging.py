@@ -26,9 +26,10 @@ from symgrad.comparison import (
 )
 from symgrad.constraints import impose
 from symgrad.domains import branches_on
+from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
-from symgrad.proof import prove_all, under
+from symgrad.proof import EFFORT, prove, prove_all, under
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
 from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -37,6 +38,7 @@ __all__ = ["Findings", "Problem", "judge"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
+_SHORT = 600  # steps of a formula whose proof is tried although residues do not show it
 _BRANCHES = 8  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
 
@@ -111,6 +113,11 @@ def _judge(problem: Problem) -> Findings:
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
     found.notes += unreached(problem, found)
+    if any(seen.principal for _, seen in found.looks):
+        found.notes.append(
+            "the hand formula has no real value at some of the points, where its complex value is the derivative: "
+            "it was judged where it is real."
+        )
     return found
 
 
@@ -180,10 +187,12 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
 def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any]:
     """A proof for each pair or None: first for all values of the data too, then for the data as given.
 
-    What residues do not show is not tried: a search for a proof of what is false costs the most.
+    What residues do not show has a smaller budget: a search for a proof of what is false costs the most, but residues
+    know less of roots and powers than proofs do.
     """
     goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
+    effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
     programs = [branch.program]
     if len(problem.inputs.free) < len(branch.program.inputs):
         programs.append(with_data(branch, problem.inputs.point, problem.inputs.free))
@@ -192,9 +201,18 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
         made, place = impose(program, assumed)
         there = [(place[a], place[b]) for a, b in goals]
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
-        shown = [k for k in open_goals if certificate(made, [there[k]], seed=problem.seed).equal is not False]
-        for k, proof in zip(shown, prove_all(made, [there[k] for k in shown]), strict=True):
+        stated = tuple(place[s] for s in branch.stated)
+        shown = [
+            k
+            for k in open_goals
+            if certificate(made, [there[k]], seed=problem.seed, effort=residues).equal is not False
+        ]
+        found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
+        for k, proof in zip(shown, found, strict=True):
             proofs[k] = under(proof, assumed, place)
+        for k in open_goals:
+            if k not in shown and len(made.needed(there[k])) <= _SHORT:
+                proofs[k] = under(prove(made, *there[k], effort=effort, stated=stated), assumed, place)
     return proofs
 
 
@@ -230,7 +248,8 @@ def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certific
     assert mine.hand is not None
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
         made, place = impose(program, problem.inputs.facts)
-        tried.append(certificate(made, [(place[mine.hand], place[mine.exact])], seed=problem.seed))
+        goal = [(place[mine.hand], place[mine.exact])]
+        tried.append(certificate(made, goal, seed=problem.seed, effort=int(RESIDUES * problem.effort)))
         if tried[-1].equal:
             break
     return tried

@@ -15,8 +15,8 @@ from symgrad.comparison import (
     look,
     only_constants_differ,
     same_structure,
+    with_domain,
 )
-from symgrad.constraints import settle
 from symgrad.crossing import across
 from symgrad.domains import Undefined, branches_on
 from symgrad.errors import LostValue, NotReproducible, SymgradError
@@ -31,7 +31,14 @@ from symgrad.verdict import Kink, Verdict
 __all__ = ["Findings", "Problem", "clear", "cross", "inside", "more_looks", "rerun", "unreached"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
-_SHARES = (1.0, 2.0**-3, 2.0**-7, 2.0**-12)  # how far back toward the user's point, where a point is outside
+_SHARES = (
+    1.0,
+    2.0**-3,
+    2.0**-7,
+    2.0**-12,
+    2.0**-20,
+    2.0**-30,
+)  # how far back toward the user's point, where a point is outside
 _WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
 _AGAIN = 8  # runs at one point that tell whether the code is random
 _CROSSINGS = 12  # comparisons whose other side is looked for
@@ -52,6 +59,7 @@ class Problem:
     only_here: bool = False  # the hand side is numbers: nothing can be said of other points
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
     elsewhere: Callable[[Formula], bool] | None = None  # whether a hand formula is not refuted at other sizes
+    effort: float = 1.0  # what all budgets of work are multiplied by
 
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""
@@ -66,8 +74,8 @@ class Problem:
         return self.joined(model_run, hand_run)[0]
 
     def joined(self, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
-        """The branch of two runs, and what was understood of the numbers in it."""
-        branch = branch_of(model_run, hand_run, self.wrt, self.order)
+        """The branch of two runs, in the domain that was asked for, and what was understood of the numbers in it."""
+        branch = with_domain(branch_of(model_run, hand_run, self.wrt, self.order), self.inputs)
         data = [n for n in branch.program.inputs if n in self.inputs.given and n not in self.inputs.free]
         program, told = with_given_numbers(branch.program, self.inputs.point, data, self.dtypes)
         return (replace(branch, program=program) if told else branch), told
@@ -93,14 +101,16 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
     own = found.own
     moving = branches_on(own.program, problem.inputs.free)
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.program.steps)
-    count = max(_FIRST + 1, min(problem.points, _WORK // max(work, 1)))
+    count = max(_FIRST + 1, min(problem.points, int(_WORK * problem.effort) // max(work, 1)))
     reran = False
     for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
         doing("looking at points")
         for share in _SHARES:
-            nearer = point if share == 1 else toward(problem.inputs, point, share)
+            nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
+            if nearer is None:
+                continue
             branch: Branch | None = own
             if moving or not reran:
                 branch = rerun(problem, found, nearer)
@@ -135,7 +145,7 @@ def cross(problem: Problem, found: Findings) -> None:
             starts += [seen.point for b, seen in found.looks if b is branch][:1]
             for start in starts[:1]:
                 point = across(branch.program, guard, start, problem.inputs.free, problem.inputs.bounds)
-                point = None if point is None else settle(point, problem.inputs.facts)
+                point = None if point is None else problem.inputs.settled(point)
                 there = None if point is None else rerun(problem, found, point)
                 if point is None or there is None:
                     continue

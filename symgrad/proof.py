@@ -41,7 +41,8 @@ class Proof:
     """That steps ``left`` and ``right`` of a Program are equal for all inputs that meet the ``conditions``.
 
     ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again (with ``facts``,
-    on the Program that they were imposed on).
+    on the Program that they were imposed on).  ``stated`` are steps that were taken to be positive or zero: the domain
+    that the question states.
     """
 
     left: int
@@ -50,6 +51,7 @@ class Proof:
     conditions: tuple[Condition, ...]
     roots: tuple[int, ...]
     facts: tuple[str, ...] = ()  # what was declared of the inputs, and imposed on the Program
+    stated: tuple[int, ...] = ()
 
     def __str__(self) -> str:
         lines = [f"%{self.left} = %{self.right}", *(f"  {link}" for link in self.links)]
@@ -58,7 +60,7 @@ class Proof:
         return "\n".join(lines)
 
 
-def prove(program: Program, a: int, b: int, *, effort: int = EFFORT) -> Proof | None:
+def prove(program: Program, a: int, b: int, *, effort: int = EFFORT, stated: Sequence[int] = ()) -> Proof | None:
     """A proof that steps ``a`` and ``b`` are equal for all real inputs where both are defined, or None.
 
     >>> from symgrad.building import Builder
@@ -74,16 +76,19 @@ def prove(program: Program, a: int, b: int, *, effort: int = EFFORT) -> Proof | 
     >>> prove(program, left, x) is None
     True
 
-    ``effort`` bounds the work, in terms and steps.  None is no disproof: nothing was found within that work.  Raises
-    nothing.  Guarantee: a proof is a theorem; each link is an identity of fractions over the rationals.
+    ``effort`` bounds the work, in terms and steps; ``stated`` are steps that are positive or zero where it is asked.
+    None is no disproof: nothing was found within that work.  Raises nothing.  Guarantee: a proof is a theorem; each
+    link is an identity of fractions over the rationals.
     """
-    return prove_all(program, [(a, b)], effort=effort)[0]
+    return prove_all(program, [(a, b)], effort=effort, stated=stated)[0]
 
 
-def prove_all(program: Program, pairs: Sequence[tuple[int, int]], *, effort: int = EFFORT) -> list[Proof | None]:
+def prove_all(
+    program: Program, pairs: Sequence[tuple[int, int]], *, effort: int = EFFORT, stated: Sequence[int] = ()
+) -> list[Proof | None]:
     """`prove` for each pair; what is proved for one is used for all, and so may be its conditions."""
     roots = tuple(i for pair in pairs for i in pair)
-    known = Equalities(program, roots, effort)
+    known = Equalities(program, roots, effort, stated)
     known.close({})
     found = [known.settle(*pair) for pair in pairs]
     if not all(found):
@@ -106,7 +111,7 @@ def under(proof: Proof | None, facts: Sequence[object], place: Sequence[int]) ->
 
 def replay(program: Program, proof: Proof) -> bool:
     """Whether every link of the proof holds when it is checked again, and they join the two steps."""
-    known = Equalities(program, proof.roots, EFFORT * 100)
+    known = Equalities(program, proof.roots, EFFORT * 100, proof.stated)
     swept: dict[int, list[Link]] = {}
     for link in proof.links:
         if not 0 <= min(link.left, link.right) <= max(link.left, link.right) < len(known.steps):
@@ -124,7 +129,7 @@ def replay(program: Program, proof: Proof) -> bool:
 
 def _proof(known: Equalities, a: int, b: int) -> Proof:
     links, needed = known.behind([known.place[i] for i in known.program.needed((a, b))])
-    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots)
+    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots, stated=known.stated)
 
 
 def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:

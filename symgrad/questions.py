@@ -56,7 +56,7 @@ def compare(
     assumed = parse_assuming(assuming, first.names, ranks({**own, **(at or {})}))
 
     def pose(at: Mapping[str, Any] | None) -> Problem:
-        inputs = resolve(first, at, (), {**(assumed.bounds or {}), **(domain or {})}, seed, own)
+        inputs = resolve(first, at, (), domain, seed, own, assumed.bounds)
         dtypes = dtypes_of(first, at, inputs.point, dtype)
         inputs, _ = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))

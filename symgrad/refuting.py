@@ -69,7 +69,8 @@ def _clearest(view: View, entries: list[int]) -> int:
         h, e = view.hand[k], view.exact[k]
         if not h.is_finite():
             return np.inf
-        return float((abs(h - e) / (abs(h) + abs(e) + 1e-300)).mid())
+        size = abs(h).mid() + abs(e).mid()
+        return float(abs(h - e).mid() / size) if size > 0 else 0.0  # in balls: sizes may be beyond floats
 
     best = max(gap(k) for k in entries)
     return next(k for k in entries if gap(k) >= 0.5 * best)

@@ -5,7 +5,7 @@ Every sampled value has few bits, so that it is exact in every dtype and prints 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ from symgrad.constraints import settle
 __all__ = ["Bounds", "Inputs", "draw", "neighbours", "nice_points", "rounded", "toward"]
 
 Bounds = tuple[float | None, float | None]
+_REJECTED = 8  # draws for each point, where conditions may refuse one
 _NICE = (1.0, 2.0, 0.5, -1.0, 3.0, -2.0, 0.25, 1.5, -0.5, 4.0, 0.75, 5.0, -3.0, 0.125, 10.0)
 
 
@@ -25,7 +26,8 @@ class Inputs:
 
     ``point`` maps names to float64 or complex128 arrays, or to values that are not floats; ``free`` are the names to
     resample; ``given`` are those that the user gave values for; ``bounds`` limits a name's entries; ``facts`` are the
-    constraints that every point is moved onto.
+    constraints that every point is moved onto; ``whole`` are names of whole numbers; ``conditions`` hold at every point
+    that is looked at.
     """
 
     point: Mapping[str, Any]
@@ -33,6 +35,24 @@ class Inputs:
     given: frozenset[str]
     bounds: Mapping[str, Bounds]
     facts: tuple[Any, ...] = ()
+    whole: frozenset[str] = frozenset()
+    conditions: tuple[Callable[[Mapping[str, Any]], bool], ...] = ()
+
+    def settled(self, point: dict[str, Any]) -> dict[str, Any] | None:
+        """The point on the constraints, with whole numbers where they are asked for; None where a condition does not
+        hold.
+        """
+        point = settle(point, self.facts)
+        for name in self.whole & set(self.free):
+            point[name] = self._to_whole(name, np.asarray(point[name]))
+        return point if all(condition(point) for condition in self.conditions) else None
+
+    def _to_whole(self, name: str, value: np.ndarray) -> np.ndarray:
+        low, high = self.bounds.get(name, (None, None))
+        value = np.asarray(np.rint(4 * value) if np.all(np.abs(value) < 1) else np.rint(value))
+        low = -np.inf if low is None else np.floor(low) + 1
+        high = np.inf if high is None else np.ceil(high) - 1
+        return np.clip(value, low, high)
 
 
 def rounded(x: np.ndarray, bits: int = 8) -> np.ndarray:
@@ -65,12 +85,18 @@ def draw(shape: tuple[int, ...], rng: np.random.Generator, bounds: Bounds = (Non
 
 def neighbours(inputs: Inputs, count: int, seed: int) -> Iterator[dict[str, Any]]:
     """Resampled points: first as given but for one part in ten, then further and further away, then anywhere."""
-    for k in range(count):
+    found = 0
+    for k in range(count * (_REJECTED if inputs.conditions else 1)):
         rng = np.random.default_rng((seed, k))
         point = dict(inputs.point)
         for name in inputs.free:
             point[name] = _moved(point[name], inputs, name, k, rng)
-        yield settle(point, inputs.facts)
+        settled = inputs.settled(point)
+        if settled is not None:
+            found += 1
+            yield settled
+        if found == count:
+            return
 
 
 def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.Generator) -> np.ndarray:
@@ -135,4 +161,6 @@ def nice_points(inputs: Inputs, count: int, seed: int) -> Iterator[dict[str, Any
             if (low is not None and np.any(value <= low)) or (high is not None and np.any(value >= high)):
                 value = draw(shape, rng, bounds)
             point[name] = value.astype(np.asarray(inputs.point[name]).dtype)
-        yield settle(point, inputs.facts)
+        settled = inputs.settled(point)
+        if settled is not None:
+            yield settled

@@ -17,10 +17,11 @@ import torch
 
 from symgrad.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.conditions import stated_domain
 from symgrad.constraints import Assumed, joined, parse_assuming
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.steps import diagnose
-from symgrad.errors import BadInput, SymgradError
+from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownOperation
 from symgrad.evidence import rounding_of
 from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
@@ -28,6 +29,7 @@ from symgrad.lifting.functions import Function, Run
 from symgrad.lifting.modules import Module
 from symgrad.lifting.steps_text import are_steps
 from symgrad.progress import shown
+from symgrad.proving.emptiness import is_nowhere_defined
 from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
@@ -48,11 +50,12 @@ def verify(
     wrt: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
     order: int = 1,
-    domain: Mapping[str, Bounds] | None = None,
+    domain: Mapping[str, Bounds] | str | Any = None,
     assuming: str | Sequence[str] | None = None,
     claims: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
+    effort: float = 1.0,
     seed: int = 0,
 ) -> Report:
     """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
@@ -67,9 +70,12 @@ def verify(
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
     judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
-    an input to (low, high), either of them None; ``assuming`` holds constraints that every point meets and a proof may
-    use: ``"sum(y) = 1"``, ``"sum(Y, 0) = 1"``, ``"A = A.T"``, ``"s > 0"``.  ``dtype`` is the dtype that the code is
-    given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
+    an input to (low, high), either of them None, or is a condition: ``"0 < x < s"``, or a SymPy relation; what SymPy's
+    symbols are declared to be (positive, integer) counts too.  ``assuming`` holds constraints that every point meets
+    and a proof may use: ``"sum(y) = 1"``, ``"sum(Y, 0) = 1"``, ``"A = A.T"``, ``"s > 0"``.  ``dtype`` is the dtype that
+    the code is given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
+    Budgets count work and never seconds, so that a verdict is the same on every machine; ``effort`` multiplies those of
+    the search for a proof, of residues and of resampling.
 
     A shape may hold names: ``at={"U": ("m", "d"), "x": ("d",)}``.  Then the claim is about all m and d: it is looked at
     in small ones, proved for all where the code reads as one formula in them, and refuted at the smallest that show a
@@ -101,6 +107,10 @@ def verify(
         raise BadInput(
             f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
         )
+    if not (isinstance(effort, (int, float)) and 0 < effort < 1e6):
+        raise BadInput(
+            f"effort is {effort!r}.", instead="Pass a positive number: 1 is the default, 10 searches longer."
+        )
     model = open_formula(formula)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
     hand, wrt = entries_named(hand, wrt)
@@ -112,7 +122,7 @@ def verify(
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(model, mine))
     assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
-    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, dtype, points, seed, assumed)  # noqa: E731
+    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, dtype, points, effort, seed, assumed)  # noqa: E731
     shapes, problem = posed(shapes, at, own, pose)
     if shapes is not None:
         problem = replace(problem, elsewhere=partial(holds_elsewhere, problem, shapes))
@@ -151,9 +161,10 @@ def _problem(
     wrt: Any,
     at: Mapping[str, Any] | None,
     order: int,
-    domain: Mapping[str, Bounds] | None,
+    domain: Any,
     dtype: Any,
     points: int,
+    effort: float,
     seed: int,
     assumed: Assumed | None = None,
 ) -> Problem:
@@ -161,10 +172,20 @@ def _problem(
     assumed = assumed or Assumed()
     own = model.parameters if isinstance(model, Module) else {}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
-    inputs = resolve(model, at, asked, {**(assumed.bounds or {}), **(domain or {})}, seed, own)
+    inputs = resolve(model, at, asked, domain, seed, own, assumed.bounds)
     inputs = replace(inputs, facts=joined(assumed.facts, inputs.bounds))
     dtypes = dtypes_of(model, at, inputs.point, dtype)
-    inputs, model_run = find_point(model, inputs, dtypes, seed)
+    try:
+        inputs, model_run = find_point(model, inputs, dtypes, seed)
+    except NoPoint as error:
+        if error.program is None or not is_nowhere_defined(error.program, error.program.output):
+            raise
+        raise NoPoint(
+            "the formula has a real value nowhere: what its roots, logarithms and inverse functions need contradicts "
+            f"itself, by exact arithmetic ({error.what.partition(': ')[2].rstrip('.')}).",
+            where=error.where,
+            instead="Look for a sign under a root; symgrad judges formulas where they are real.",
+        ) from None
     hand_run = mine.run(inputs.point, dtypes)
     refuse_copies(hand_run.program, inputs)
     replay(model_run, inputs.point, "the formula")
@@ -174,7 +195,7 @@ def _problem(
     keyed = _Keyed(mine, _by_name(keys, names, model))
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
-    return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first)
+    return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first, effort=effort)
 
 
 def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:
@@ -226,9 +247,8 @@ class _Keyed:
     def named(self, run: Run) -> Run:
         """The run with its results under the inputs' names."""
         outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
-        return Run(
-            run.program.with_outputs(outputs), {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
-        )
+        values = {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
+        return replace(run, program=run.program.with_outputs(outputs), values=values)
 
 
 def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[str, str] | None) -> Report:
@@ -262,6 +282,8 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
                 diagnosis = diagnose(problem, findings, words)
                 steps, wrong = diagnosis.steps, diagnosis.wrong_steps
                 repairs, repaired = repair(problem, findings, diagnosis)
+        except UnknownOperation as error:  # of an input that the question is not about
+            trouble.append(f"the wrong line could not be looked for: {error.what}")
         except SymgradError:
             raise
         except Exception as error:  # the verdict rests on none of this, and must not be lost with it
@@ -279,7 +301,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         repaired,
         kinks=tuple(floats.kinks),
         instabilities=tuple(floats.instabilities),
-        assumptions=_assumptions(findings),
+        assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
         notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         given=tuple(sorted(problem.inputs.given)),

@@ -136,9 +136,10 @@ def test_a_domain_that_is_no_interval(bounds):
 
 def test_no_point_in_the_domain():
     assert message(NoPoint, "log(-1 - x**2)", "-2*x/(1 + x**2)") == (
-        "no point to test at: log needs its argument > 0.\n"
+        "the formula has a real value nowhere: what its roots, logarithms and inverse functions need contradicts "
+        "itself, by exact arithmetic (log needs its argument > 0).\n"
         "    log(-1 - x**2)\n"
-        "Pass at={...} with a point inside the domain, or domain={name: (low, high)}."
+        "Look for a sign under a root; symgrad judges formulas where they are real."
     )
     assert message(NoPoint, "sqrt(x)", "1/(2*sqrt(x))", domain={"x": (-2, -1)}) == (
         "no point to test at: sqrt needs its argument >= 0, and the domain says -2 < x < -1.\n"
@@ -247,9 +248,9 @@ def test_an_operation_that_is_not_in_the_table():
         "    ^^^^^\n"
         'To add it: symgrad.define("tanhh", exact, torch), where exact maps a SymPy symbol to an expression.'
     )
-    assert message(UnknownOperation, sp.airyai(sp.Symbol("x")), "1") == (
-        "no operation is called 'airyai'.\n"
-        'To add it: symgrad.define("airyai", exact, torch), where exact maps a SymPy symbol to an expression.'
+    assert message(UnknownOperation, sp.dirichlet_eta(sp.Symbol("x")), "1") == (
+        "no operation is called 'dirichlet_eta'.\n"
+        'To add it: symgrad.define("dirichlet_eta", exact, torch), where exact maps a SymPy symbol to an expression.'
     )
 
 

@@ -231,7 +231,7 @@ def test_a_matrix_product_is_one_step():
         (sp.Integral(sp.exp(-(x**2)), (x, 0, y)), UnknownOperation, "not a closed form"),
         (sp.Function("f")(x), UnknownOperation, "not a closed form"),
         (sp.DiracDelta(x), UnknownOperation, "not a closed form"),
-        (sp.LambertW(x), UnknownOperation, "no operation is called 'LambertW'"),
+        (sp.dirichlet_eta(x), UnknownOperation, "no operation is called 'dirichlet_eta'"),
         (x + sp.zoo, BadFormula, "is not a number"),
         (x > 1, BadFormula, "is not a formula"),
         ("x", BadInput, "text is not a SymPy formula"),

@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from symgrad import verify
 from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.floats import Floats
@@ -114,17 +115,33 @@ def test_planted_errors_are_not_proved(left, right):
     assert not proved(*goal(left, right))
 
 
-# True only where x and y are positive, which is not all of where the left side is defined.
+# True where both sides are defined, which is less than where the left side is: the proof says so.
 NARROWER = [
-    (raw(sp.log, x**2), 2 * sp.log(x)),
-    (raw(sp.log, x * y), sp.log(x) + sp.log(y)),
-    (sp.log(sp.Abs(x)), sp.log(x)),
-    (sp.log(x), sp.log(-x)),
+    (raw(sp.log, x**2), 2 * sp.log(x), ["is positive"]),
+    (raw(sp.log, x * y), sp.log(x) + sp.log(y), ["is positive"]),
+    (sp.log(sp.Abs(x)), sp.log(x), ["is positive"]),
+    (sp.sqrt(1 - x**2), sp.sqrt(1 - x) * sp.sqrt(1 + x), ["is not negative"]),
 ]
 
 
-@pytest.mark.parametrize(("left", "right"), NARROWER, ids=str)
-def test_the_domain_is_not_narrowed(left, right):
+@pytest.mark.parametrize(("left", "right", "what"), NARROWER, ids=str)
+def test_a_proof_on_a_narrower_domain_says_so(left, right, what):
+    program, i, j = goal(left, right)
+    proof = prove(program, i, j)
+    assert proof is not None
+    assert {c.what for c in proof.conditions} >= set(what)
+
+
+# Defined together nowhere: nothing is claimed.
+NOWHERE = [
+    (sp.log(x), sp.log(-x)),
+    (sp.sqrt(x) * sp.sqrt(-1 - x), sp.S.Zero),
+    (sp.sqrt(-1 - x**2), sp.S.One),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), NOWHERE, ids=str)
+def test_nothing_is_proved_where_nothing_is_defined(left, right):
     assert not proved(*goal(left, right))
 
 
@@ -517,3 +534,49 @@ def test_steps_that_differ_in_floats_are_not_proved_equal(seed):
     wrong = [(i, j) for i, j in pairs if known(i) and known(j) and differ(i, j)]
     for i, j in r.sample(wrong, min(6, len(wrong))):
         assert prove(program, i, j) is None
+
+
+# ------------------------------------------------------------------------------------------------ linear algebra
+
+
+def _matrix_and_vector():
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(3, 3, dtype=torch.float64, generator=generator) + 3 * torch.eye(3, dtype=torch.float64)
+    return {"A": matrix, "b": torch.tensor([1.0, 2.0, 3.0], dtype=torch.float64)}
+
+
+LINEAR_ALGEBRA = {
+    "log det": (lambda A: torch.logdet(A), lambda A: torch.linalg.inv(A).T),
+    "det": (lambda A: torch.det(A), lambda A: torch.det(A) * torch.linalg.inv(A).T),
+    "trace of the inverse": (
+        lambda A: torch.trace(torch.linalg.inv(A)),
+        lambda A: -(torch.linalg.inv(A) @ torch.linalg.inv(A)).T,
+    ),
+    "solve, by solve": (
+        lambda A, b: b @ torch.linalg.solve(A, b),
+        lambda A, b: -torch.outer(torch.linalg.solve(A.T, b), torch.linalg.solve(A, b)),
+    ),
+    "solve, by inverse": (
+        lambda A, b: b @ torch.linalg.solve(A, b),
+        lambda A, b: -torch.outer(torch.linalg.inv(A).T @ b, torch.linalg.inv(A) @ b),
+    ),
+    "a Gaussian": (
+        lambda A, b: 0.5 * torch.logdet(A) + 0.5 * b @ torch.linalg.solve(A, b),
+        lambda A, b: (
+            0.5 * torch.linalg.inv(A).T - 0.5 * torch.outer(torch.linalg.inv(A.T) @ b, torch.linalg.inv(A) @ b)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", LINEAR_ALGEBRA)
+def test_linear_algebra(name):
+    """Gradients with inverses, against autograd; transposed they are wrong, and refuted."""
+    f, hand = LINEAR_ALGEBRA[name]
+    at = {n: v for n, v in _matrix_and_vector().items() if n == "A" or "b" in f.__code__.co_varnames}
+    leaf = at["A"].clone().requires_grad_()
+    (wanted,) = torch.autograd.grad(f(**{**at, "A": leaf}), leaf)
+    assert float((wanted - hand(**at)).abs().max()) < 1e-12
+    assert verify(f, hand, wrt="A", at=at).verdict == "proved"
+    slip = (lambda A, b: hand(A, b).T) if "b" in at else (lambda A: hand(A).T)
+    assert verify(f, slip, wrt="A", at=at).verdict == "refuted"

@@ -1,8 +1,9 @@
 """A judge that deserves trust: a right gradient is never called wrong, a wrong one never right.
 
-Three families, each judged by something outside: gradients at points where finite differences fail (`hard_gradients`),
-PyTorch's own table of derivatives (`derivatives_table`), and random expressions with mpmath as the judge.  The scripts
-in `tests/trust` print the whole tables; `random_expressions.py N` tries as many random ones as one likes.
+Four families, each judged by something outside: gradients at points where finite differences fail (`hard_gradients`),
+a table of integrals (`antiderivatives`), PyTorch's own table of derivatives (`derivatives_table`), and random
+expressions with mpmath as the judge.  The scripts in `tests/trust` print the whole tables; `random_expressions.py N`
+tries as many random ones as one likes.
 """
 
 from __future__ import annotations
@@ -13,9 +14,14 @@ import re
 import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
+from trust.antiderivatives import ROWS, judged_by_mpmath, mutants, said
 from trust.derivatives_table import Entry, entries, judged, question, translated
 from trust.hard_gradients import CASES, by_symgrad
 from trust.random_expressions import changed, derivative_said, expressions, rewritten, truly_equal
+from trust.steadiness import different, texts
+
+from symgrad import verify
+from symgrad.errors import BadInput
 
 OK = ("proved", "agrees")
 
@@ -34,6 +40,25 @@ def test_a_wrong_gradient_at_a_hard_point_is_refuted(case):
 
 def test_there_are_sixty_of_each():
     assert len({str(c) for c in CASES}) == len(CASES) >= 60
+
+
+# ------------------------------------------------------------------------------------------------ tables of integrals
+
+
+@pytest.mark.parametrize("row", ROWS, ids=str)
+def test_a_row_of_an_integral_table_is_proved(row):
+    assert judged_by_mpmath(*row.formulas, row.point)
+    assert said(row, row.formulas[1]) == "proved"
+
+
+@pytest.mark.parametrize("k", range(len(ROWS)), ids=lambda k: str(ROWS[k]))
+def test_a_mutant_of_a_row_is_refuted(k):
+    """One mutant of each row here; the script `tests/trust/antiderivatives.py` tries all 269."""
+    row = ROWS[k]
+    kinds = list(mutants(row.formulas[1]))
+    _, mutant = kinds[k % len(kinds)]
+    assert not judged_by_mpmath(row.formulas[0], mutant, row.point)
+    assert said(row, mutant) == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------ PyTorch's table
@@ -95,3 +120,18 @@ def test_a_changed_derivative_is_never_accepted_unless_it_is_equal(f, k):
     hand = changed(f, k)
     if derivative_said(f, hand) in OK:
         assert truly_equal(f, hand)
+
+
+# ------------------------------------------------------------------------------------------------ always the same
+
+
+def test_the_same_seed_gives_the_same_text_in_every_process():
+    """`tests/trust/steadiness.py` does it a hundred times."""
+    assert set(different([texts(1), texts(2, loaded=True)])) == {1}
+
+
+def test_more_effort_proves_more():
+    f, hand = "log(tanh(x/2))*erf(x)", "erf(x)/sinh(x) + 2*exp(-x**2)/sqrt(pi)*log(tanh(x/2))"
+    assert [verify(f, hand, wrt="x", effort=e).verdict for e in (1e-6, 1)] == ["agrees", "proved"]
+    with pytest.raises(BadInput, match="effort is 0"):
+        verify(f, hand, wrt="x", effort=0)

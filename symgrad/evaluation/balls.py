@@ -6,23 +6,21 @@ The precision is Arb's global one; `precision` sets it for a block and puts it b
 
 from __future__ import annotations
 
-import contextlib
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from flint import acb, acb_mat, arb, arb_mat, ctx, fmpq
+from flint import acb, acb_mat, arb, arb_mat, fmpq
 
 from symgrad.evaluation.entries import Entries, array_of, entrywise
+from symgrad.ops.precision import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program import Constant, Step
 
 __all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
 
-_LOCK = threading.RLock()  # Arb's precision belongs to the whole process: one thread at a time may set it
 _NUMBERS = {
     sp.pi: arb.pi,
     sp.E: arb.const_e,
@@ -30,23 +28,6 @@ _NUMBERS = {
     sp.Catalan: arb.const_catalan,
     sp.GoldenRatio: lambda: (1 + arb(5).sqrt()) / 2,
 }
-
-
-@contextlib.contextmanager
-def precision(bits: int) -> Iterator[None]:
-    """Set Arb's working precision for a block.
-
-    >>> with precision(53):
-    ...     print(ball_of(1) / 3)
-    [0.333333333333333 +/- 3.71e-16]
-    """
-    with _LOCK:
-        before = ctx.prec
-        ctx.prec = bits
-        try:
-            yield
-        finally:
-            ctx.prec = before
 
 
 def ball_of(x: Any) -> Any:

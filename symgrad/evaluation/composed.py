@@ -9,7 +9,8 @@ import sympy as sp
 
 from symgrad.building import Builder
 from symgrad.lifting.expressions import lower
-from symgrad.ops.scalars import OPS, X, Y
+from symgrad.ops.rows import ARGUMENTS
+from symgrad.ops.scalars import OPS
 from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Program, Step, System, interpret
 
@@ -17,7 +18,7 @@ __all__ = ["composed", "written_out"]
 
 
 def written_out(name: str) -> Program:
-    """The row's meaning in other rows, as a Program with the inputs X and Y."""
+    """The row's meaning in other rows, as a Program with the inputs X, Y, ..."""
     op = OPS[name]
     return _written_out(name, op.exact if op.written is None else op.written, op.arity)
 
@@ -25,7 +26,7 @@ def written_out(name: str) -> Program:
 @functools.cache  # by meaning too: `define` may give a name a new one
 def _written_out(name: str, meaning: sp.Expr, arity: int) -> Program:
     b = Builder()
-    env: dict[sp.Basic, int] = {s: b.input(s.name, ()) for s in (X, Y)[:arity]}
+    env: dict[sp.Basic, int] = {s: b.input(s.name, ()) for s in ARGUMENTS[:arity]}
     value = lower(b, meaning, env)
     if any(step.op == name for step in b.steps):
         raise NotImplementedError(f"{name} is written in no other rows")
@@ -45,4 +46,4 @@ def composed(system: System, step: Step, args: list[Any], shapes: tuple[tuple[in
         program = _composite(step.op, step.params, tuple(args[0].shape))
         return interpret(program, system, {"X": args[0]})[program.output]
     program = written_out(step.op)
-    return interpret(program, system, dict(zip(("X", "Y"), args, strict=False)))[program.output]
+    return interpret(program, system, dict(zip("XYZW", args, strict=False)))[program.output]

@@ -15,7 +15,8 @@ import sympy as sp
 
 from symgrad.errors import SymgradError
 from symgrad.evaluation.entries import Entries, array_of, entrywise
-from symgrad.ops.scalars import OPS, X, Y
+from symgrad.ops.rows import ARGUMENTS, X
+from symgrad.ops.scalars import OPS
 from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Constant, Program, Step, interpret, positions, size
 
@@ -136,7 +137,7 @@ def _apply(row: str, args: tuple[Any, ...]) -> Any:
     exact: Any = OPS[row].exact
     if len(args) == 1 and exact.args == (X,) and isinstance(exact, sp.Function) and _ops(args[0]) > _CHEAP:
         return exact.func(args[0], evaluate=False)
-    return exact.xreplace(dict(zip((X, Y), args, strict=False)))
+    return exact.xreplace(dict(zip(ARGUMENTS, args, strict=False)))
 
 
 def _ops(e: Any) -> int:
@@ -225,6 +226,6 @@ def _work(step: Step, args: list[np.ndarray]) -> np.ndarray:
         axis = step.params
         return np.broadcast_to(2 * args[0] + 4 + (args[0] + 2).sum(axis, keepdims=True), step.shape)
     own = float(OPS[step.op].exact.count_ops()) if step.op in OPS else 1.0
-    uses = [OPS[step.op].exact.count(s) for s in (X, Y)] if step.op in OPS else [1, 1]
+    uses = [OPS[step.op].exact.count(s) for s in ARGUMENTS] if step.op in OPS else [1, 1]
     total = sum((u * a for u, a in zip(uses, args, strict=False)), start=np.zeros(step.shape))
     return total + own

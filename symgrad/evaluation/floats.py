@@ -7,6 +7,7 @@ import torch
 
 from symgrad.evaluation.composed import composed
 from symgrad.ops.scalars import OPS
+from symgrad.ops.special import through_balls
 from symgrad.program import Constant, Step, Strided, dense, positions, size
 
 __all__ = ["Floats", "to_numpy"]
@@ -103,7 +104,17 @@ class Floats:
         except (RuntimeError, NotImplementedError):
             if not step.is_complex:
                 raise
+            return self._complex(step, args)
+
+    def _complex(self, step: Step, args: list[torch.Tensor]) -> torch.Tensor:
+        """What torch does for real numbers only: in other rows, or by the row's balls."""
+        ball = OPS[step.op].ball
+        try:
             return composed(self, step, args)
+        except NotImplementedError:
+            if ball is None:
+                raise
+            return through_balls(ball)(*args)
 
 
 _KEEPS = frozenset(("real", "imag", "abs", "logabsdet", "cast"))

@@ -59,6 +59,13 @@ def _write(b: Builder, step: Step, args: list[int]) -> int:
     op = step.op
     if op == "sqrt" and (n := number_of(b.steps, args[0])) is not None and n >= 0 and sp.sqrt(n).is_Rational:
         return b.broadcast(b.number(sp.sqrt(n), step.dtype), step.shape)
+    if op == "solve":
+        inverse = _write(b, Step("inverse", (), None, b.shape(args[0]), step.dtype), args[:1])
+        return b.emit("matmul", (inverse, args[1]), None, step.shape, step.dtype)
+    if op == "inverse" and (upright := _upright(b, args[0])) is not None:  # the transpose of the inverse
+        inverse = b.emit("inverse", (upright,), None, step.shape, step.dtype)
+        n = step.shape[1]
+        return b.emit("pick", (inverse,), Strided(0, (n * n, 1, n)), step.shape, step.dtype)
     if op in _KEPT:
         return b.emit(op, args, step.params, step.shape, step.dtype)
     if op == "constant":
@@ -77,7 +84,22 @@ def _write(b: Builder, step: Step, args: list[int]) -> int:
     scalar = _scalar(op)
     if scalar is None:
         return b.emit(op, args, step.params, step.shape, step.dtype)
-    return _inline(b, scalar, dict(zip(("X", "Y"), args, strict=False)), step.shape, step.dtype)
+    return _inline(b, scalar, dict(zip("XYZW", args, strict=False)), step.shape, step.dtype)
+
+
+def _upright(b: Builder, i: int) -> int | None:
+    """The matrices of which step ``i`` is the transpose, where it reads memory column by column; else None."""
+    step = b.steps[i]
+    if step.op != "pick":
+        return None
+    if isinstance(step.params, Strided):
+        batch, row, column = step.params.strides
+        turned: Any = Strided(step.params.offset, (batch, column, row))
+        is_turned = 0 < row < column
+    else:
+        turned = np.ascontiguousarray(step.params.reshape(step.shape).transpose(0, 2, 1)).reshape(-1)
+        is_turned = turned.tolist() < step.params.tolist()
+    return b.emit("pick", step.args, turned, step.shape, step.dtype) if is_turned else None
 
 
 @functools.cache

@@ -27,14 +27,14 @@ from symgrad.evaluation.primitives import number_of, primitive
 from symgrad.evaluation.residue_rows import NoResidue, Residues
 from symgrad.program import Program, Step, size
 
-__all__ = ["Certificate", "NoResidue", "Plan", "Residues", "Retry", "certificate", "plans"]
+__all__ = ["EFFORT", "Certificate", "NoResidue", "Plan", "Residues", "Retry", "certificate", "plans"]
 
 U = np.uint64
 _TOP = 3  # the level of a tower's largest prime
 _RISING = frozenset(("exp", "tanh", "sigmoid", "pow"))
 _TURNS = frozenset(("sin", "cos"))
 _ORACLES = frozenset("erf erfinv asin atan atan2 lgamma gamma digamma polygamma i0 i1".split())
-_EFFORT = 1 << 28  # entries read, over all trials
+EFFORT = 1 << 28  # entries read, over all trials
 _SIGNS = 30  # trials where signs are chosen: each finds a wrong sign with a chance of one half
 _RETRIES = 80  # points in a row without a residue
 _STRICT = 4  # up to so many logarithms are taken of "positive" numbers only, the powers of g
@@ -244,7 +244,7 @@ def certificate(
     seed: int = 0,
     at: Mapping[str, Any] | None = None,
     free: Iterable[str] | None = None,
-    effort: int = _EFFORT,
+    effort: int = EFFORT,
 ) -> Certificate:
     """Whether the two steps of each pair, of equal shapes, are the same function of the inputs, by residues.
 

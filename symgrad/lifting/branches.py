@@ -16,7 +16,8 @@ import sympy as sp
 
 from symgrad.building import Builder
 from symgrad.errors import AmbiguousBranch
-from symgrad.ops.scalars import OPS, X, Y
+from symgrad.ops.rows import ARGUMENTS
+from symgrad.ops.scalars import OPS
 from symgrad.ops.structure import COMPOSITES
 from symgrad.program import Constant, Program, Step, interpret, positions, size
 
@@ -70,6 +71,18 @@ class Point:
         table = {"lt": (-1,), "le": (-1, 0), "gt": (1,), "ge": (0, 1), "eq": (0,), "ne": (-1, 1)}
         return np.isin(signs.astype(np.int64), table[relation])
 
+    def whole(self, name: str, step: int) -> np.ndarray:
+        """Each entry rounded down or up to a whole number; what is whole to 150 bits is whole."""
+        with mpmath.workprec(_BITS):
+            return _entrywise(lambda x: _whole(name, x), self[step]).astype(np.float64)
+
+
+def _whole(name: str, x: Any) -> Any:
+    near = mpmath.nint(x)
+    if abs(x - near) <= _SAME * max(1, abs(x)):
+        return near
+    return mpmath.floor(x) if name == "floor" else mpmath.ceil(x)
+
 
 class _Missing(dict):
     def __missing__(self, name: str) -> Any:
@@ -115,13 +128,19 @@ def _boxed(x: Any) -> np.ndarray:
     return out
 
 
+_UNPRINTED = {  # what SymPy's printer for mpmath leaves as it is
+    "airyaiprime": lambda x: mpmath.airyai(x, derivative=1),
+    "airybiprime": lambda x: mpmath.airybi(x, derivative=1),
+}
+
+
 @functools.cache
 def _row(name: str) -> Callable[..., Any]:
     """A row's exact column in mpmath."""
     if name == "lgamma":
         return lambda x: mpmath.re(mpmath.loggamma(x))
     op = OPS[name]
-    return sp.lambdify((X, Y)[: op.arity], op.exact, "mpmath")
+    return sp.lambdify(ARGUMENTS[: op.arity], op.exact, [_UNPRINTED, "mpmath"])
 
 
 class _High:

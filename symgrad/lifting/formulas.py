@@ -75,7 +75,8 @@ class Symbolic:
         return "math"
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return _evaluate(self.source.run(point, _dtype(self.names, dtypes)), point)
+        run = _evaluate(self.source.run(point, _dtype(self.names, dtypes)), point)
+        return replace(run, symbolic=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +135,7 @@ class Several:
         program = join(**{name: run.program for name, run in runs.items()})
         outputs = {key.rsplit(".", 1)[0]: i for key, i in program.outputs.items()}
         values = {name: next(iter(run.values.values())) for name, run in runs.items()}
-        return Run(program.with_outputs(outputs), values)
+        return Run(program.with_outputs(outputs), values, all(run.symbolic for run in runs.values()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,7 +168,7 @@ class Renamed:
             outside = self.of.get(name, name)
             steps[i] = replace(steps[i], params=outside)
             inputs[outside] = i
-        return Run(replace(run.program, inputs=inputs, steps=tuple(steps)), run.values)
+        return replace(run, program=replace(run.program, inputs=inputs, steps=tuple(steps)))
 
 
 def rename(formula: Formula, known: Sequence[str], what: str) -> Formula:

@@ -34,10 +34,14 @@ _FIRST = inspect.Parameter.POSITIONAL_ONLY
 
 @dataclass(frozen=True, eq=False)
 class Run:
-    """One run of the user's code: its Program, and the plain values that the code itself returned."""
+    """One run of the user's code: its Program, and the plain values that the code itself returned.
+
+    ``symbolic`` says that it is no code but a formula: where it has no real value, a complex one may be meant.
+    """
 
     program: Program
     values: Mapping[str, np.ndarray]
+    symbolic: bool = False
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,7 +17,9 @@ from symgrad.building import Builder
 from symgrad.errors import AmbiguousBranch, BadFormula, UnknownName, UnknownOperation
 from symgrad.lifting.branches import RELATIONS, Point, choose, compare, decide
 from symgrad.lifting.numbers import meaning_of
-from symgrad.ops.scalars import OPS, X, Y, by_head, find, unknown
+from symgrad.lifting.synonyms import ROW_OF, Sigmoid, hypergeometric, logistic, one_plus_exp, rewritten
+from symgrad.ops.rows import ARGUMENTS
+from symgrad.ops.scalars import OPS, by_head, find, unknown
 
 __all__ = ["Extension", "Form", "holds", "lower"]
 
@@ -25,24 +27,9 @@ Form = Literal["as written", "quotients", "stable"]
 Extension = Callable[[Any], "tuple[list[Any], Callable[[list[int]], int]] | None"]
 
 _HALF = sp.Rational(1, 2)
-_RECIPROCAL = {
-    sp.cot: sp.tan,
-    sp.sec: sp.cos,
-    sp.csc: sp.sin,
-    sp.coth: sp.tanh,
-    sp.sech: sp.cosh,
-    sp.csch: sp.sinh,
-}
-_OF_RECIPROCAL = {
-    sp.acot: sp.atan,
-    sp.asec: sp.acos,
-    sp.acsc: sp.asin,
-    sp.acoth: sp.atanh,
-    sp.asech: sp.acosh,
-    sp.acsch: sp.asinh,
-}
 _REFUSED = (sp.Derivative, sp.Subs, sp.Integral, sp.DiracDelta, sp.Product, sp.Sum, sp.Limit, AppliedUndef)
 _CHOICES = (sp.Piecewise, sp.Max, sp.Min, sp.Heaviside)
+_WHOLE = {sp.floor: "floor", sp.ceiling: "ceil"}
 
 
 def lower(
@@ -142,6 +129,8 @@ class _Lowering:
             )
         if isinstance(e, _CHOICES):
             return self.choice(e)
+        if head in _WHOLE and not self.keep_choices:
+            return [e.args[0]], lambda steps: self.whole(_WHOLE[head], e, steps[0])
         if head is sp.Add:
             terms = _terms(e)
             return [t for _, t in terms], lambda steps: _sum(
@@ -151,11 +140,11 @@ class _Lowering:
             return self.product(e)
         if e.is_Pow or head is sp.exp:
             return self.power(e)
-        if head is sp.log and self.form == "stable" and (u := _one_plus_exp(e.args[0])) is not None:
+        if head is sp.log and self.form == "stable" and (u := one_plus_exp(e.args[0])) is not None:
             return [u], lambda steps: b.apply("softplus", steps[0])
-        rewritten = _rewritten(e, self.point is not None or self.keep_choices)
-        if rewritten is not None:
-            return [rewritten], lambda steps: steps[0]
+        other = rewritten(e, self.point is not None or self.keep_choices)
+        if other is not None:
+            return [other], lambda steps: steps[0]
         if head is sp.polygamma and e.args[0].is_Integer:
             order = _int(e.args[0])
             return [
@@ -165,7 +154,9 @@ class _Lowering:
             return [e.args[1]], lambda steps: b.apply(f"i{abs(_int(e.args[0]))}", steps[0])
         if head in (sp.conjugate, sp.re, sp.im):
             return [e.args[0]], lambda steps: self.part(head.__name__, steps[0])
-        row = by_head(head) or _ROW_OF.get(head.__name__)
+        if isinstance(e, sp.hyper) and (found := hypergeometric(e)) is not None:
+            return self.row(*found)
+        row = by_head(head, len(e.args)) or ROW_OF.get(head.__name__)
         if row is None and isinstance(e, AppliedUndef) and (name := find(head.__name__)) is not None:
             row = name if OPS[name].arity == len(e.args) else None
         if row is not None:
@@ -182,7 +173,7 @@ class _Lowering:
     def row(self, row: str, args: list[Any]) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
         if OPS[row].branches and not self.keep_choices:
-            return [OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)], lambda s: s[0]
+            return [OPS[row].exact.subs(dict(zip(ARGUMENTS, args, strict=False)), simultaneous=True)], lambda s: s[0]
         return args, lambda steps: b.apply(row, *steps)
 
     def decimal(self, e: Any) -> int:
@@ -206,7 +197,7 @@ class _Lowering:
 
     def product(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
-        factors = list(e.args) if self.form == "as written" else _logistic(list(e.args))
+        factors = list(e.args) if self.form == "as written" else logistic(list(e.args))
         above, below = _fraction(factors)
         negative = sp.S.NegativeOne in above
         above = [f for f in above if f is not sp.S.NegativeOne]
@@ -226,10 +217,13 @@ class _Lowering:
         b = self.builder
         base: Any = sp.E if type(e) is sp.exp else e.base
         exponent: Any = e.args[0] if type(e) is sp.exp else e.exp
+        if base.is_Rational and base < 0 and exponent.is_Rational and exponent.q > 1:  # the principal value
+            turned = sp.cos(sp.pi * exponent) + sp.I * sp.sin(sp.pi * exponent)
+            return [(-base) ** exponent, turned], lambda steps: b.mul(*steps)
         if base is sp.E:
             return [exponent], lambda steps: b.apply("exp", steps[0])
-        if self.form == "stable" and exponent.is_Integer and exponent < 0 and (u := _one_plus_exp(base)) is not None:
-            return [_Sigmoid(-u)], lambda steps: b.integer_power(steps[0], -int(exponent))
+        if self.form == "stable" and exponent.is_Integer and exponent < 0 and (u := one_plus_exp(base)) is not None:
+            return [Sigmoid(-u)], lambda steps: b.integer_power(steps[0], -int(exponent))
         if exponent == -_HALF:
             return [base], lambda steps: b.apply("rsqrt", steps[0])
         if exponent.is_Rational and exponent.q <= 2:
@@ -277,6 +271,18 @@ class _Lowering:
             outcome = compare(b, relation, best, other, point)
             best = choose(b, [(lambda i=best: i, lambda o=outcome: o)], lambda i=other: i)
         return best
+
+    def whole(self, name: str, e: Any, step: int) -> int:
+        """floor or ceiling: a whole number that stays where the value does not cross one."""
+        b = self.builder
+        if self.point is None:
+            raise AmbiguousBranch(
+                f"the formula rounds {e}, and there is no point to round at.",
+                instead="Pass at={...} with a value for each name.",
+            )
+        value = self.point.whole(name, step)
+        b.guard(name, (step,), None, value)
+        return b.constant(value, self.dtype)
 
     def kept(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
@@ -348,68 +354,5 @@ def _fraction(factors: list[Any]) -> tuple[list[Any], list[Any]]:
     return above, below
 
 
-# ------------------------------------------------------------------------------------------------ other spellings
-
-_ROW_OF = {"Abs": "abs", "Sqrt": "sqrt", "Cbrt": "cbrt"} | {
-    name: name for name in ("log1p", "expm1", "log2", "log10", "exp2", "hypot", "logaddexp", "logaddexp2")
-}
-
-
-def _rewritten(e: Any, choices: bool) -> Any:
-    """The same value in functions that the table has."""
-    head, args = type(e), e.args
-    if head in _RECIPROCAL:
-        return 1 / _RECIPROCAL[head](args[0])
-    if head in _OF_RECIPROCAL:
-        return _OF_RECIPROCAL[head](1 / args[0])
-    if head is sp.sinc:
-        quotient = sp.sin(args[0]) / args[0]
-        return sp.Piecewise((quotient, sp.Ne(args[0], 0)), (1, True)) if choices else quotient
-    if head is sp.factorial:
-        return sp.gamma(args[0] + 1)
-    if head is sp.beta:
-        return sp.gamma(args[0]) * sp.gamma(args[-1]) / sp.gamma(args[0] + args[-1])
-    if head is sp.erfcinv:
-        return sp.erfinv(1 - args[0])
-    if head is sp.besseli and args[0].is_Integer and abs(args[0]) > 1:
-        n, x = abs(args[0]), args[1]
-        return sp.besseli(n - 2, x) - 2 * (n - 1) / x * sp.besseli(n - 1, x)
-    return None
-
-
 def _int(x: Any) -> int:
     return int(x)
-
-
-def _one_plus_exp(e: Any) -> Any:
-    """u, if ``e`` is 1 + e^u."""
-    if e.is_Add and len(e.args) == 2 and e.args[0] is sp.S.One and isinstance(e.args[1], sp.exp):
-        return e.args[1].args[0]
-    return None
-
-
-def _logistic(factors: list[Any]) -> list[Any]:
-    """``e^(mu) / (1 + e^u)^n  ->  s(u)^m s(-u)^(n-m)`` with s(u) = 1/(1 + e^-u): the same value, and stable."""
-    for k, f in enumerate(factors):
-        if not (f.is_Pow and f.exp.is_Integer and f.exp < 0):
-            continue
-        u, n = _one_plus_exp(f.base), -int(f.exp)
-        if u is None:
-            continue
-        for j, g in enumerate(factors):
-            if isinstance(g, sp.exp):
-                m = g.args[0] / u
-                if m.is_Integer and 0 < m <= n:
-                    others = [h for i, h in enumerate(factors) if i not in (j, k)]
-                    rising, falling = _Sigmoid(u), _Sigmoid(-u)
-                    return [*others, *([rising] * int(m)), *([falling] * int(n - m))]
-    return factors
-
-
-class _Sigmoid(sp.Function):
-    """Stands for the table's sigmoid while an expression is being lowered."""
-
-    is_real = True
-
-
-_ROW_OF["_Sigmoid"] = "sigmoid"

@@ -11,7 +11,8 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import BadFormula, caret
-from symgrad.ops.scalars import OPS, X, Y, find
+from symgrad.ops.rows import ARGUMENTS
+from symgrad.ops.scalars import OPS, find
 
 __all__ = ["DEFAULT", "EVALUATED", "INSTEAD", "RAISED", "Token", "applied", "functions", "resolve", "tokens"]
 
@@ -80,7 +81,7 @@ def applied(head: str, value: Any, args: Sequence[Any]) -> Any:
         case "lower":
             return value(*args)
         case row:
-            return OPS[row].exact.subs(dict(zip((X, Y), args, strict=False)), simultaneous=True)
+            return OPS[row].exact.subs(dict(zip(ARGUMENTS, args, strict=False)), simultaneous=True)
 
 
 # ------------------------------------------------------------------------------------------------ tokens

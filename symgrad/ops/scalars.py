@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -21,43 +20,12 @@ import torch
 from flint import acb, arb
 
 from symgrad.errors import UnknownOperation, close_names
+from symgrad.ops.rows import ARGUMENTS, Op, X, Y
+from symgrad.ops.special import SPECIAL
 
 __all__ = ["OPS", "Op", "X", "Y", "by_head", "define", "find"]
 
-X, Y = sp.symbols("X Y", real=True)
 _F = torch.nn.functional
-
-
-@dataclass(frozen=True, slots=True)
-class Op:
-    """One scalar function and the ways to read it.
-
-    ``domain`` is where it is real and differentiable up to its kinks; ``kinks`` are expressions that vanish where
-    it is not differentiable; ``ulps`` is how far its float kernel may err, in units in the last place of its value, or
-    of ``of`` where that is larger (measured by ``tests/measure_ulps.py``, with a margin of two); ``also`` are its
-    names in torch, NumPy and math.
-    """
-
-    name: str
-    exact: sp.Expr
-    torch: Callable[..., torch.Tensor]
-    ball: Callable[..., Any] | None = None
-    written: sp.Expr | None = None
-    domain: sp.Basic = sp.true
-    kinks: tuple[sp.Expr, ...] = ()
-    ulps: float = 4.0
-    also: tuple[str, ...] = ()
-    of: sp.Expr | None = None
-
-    @property
-    def branches(self) -> tuple[tuple[sp.Expr, sp.Basic], ...]:
-        """The (value, condition) pairs of a row that is a choice, else an empty tuple."""
-        pairs: tuple[Any, ...] = self.exact.args if isinstance(self.exact, sp.Piecewise) else ()
-        return tuple((p.expr, p.cond) for p in pairs)
-
-    @property
-    def arity(self) -> int:
-        return 2 if self.exact.has(Y) else 1
 
 
 def _method(name: str) -> Callable[[Any], Any]:
@@ -307,19 +275,19 @@ _TABLE = (
 
 OPS: dict[str, Op] = {}
 _BY_NAME: dict[str, str] = {}
-_BY_HEAD: dict[type, str] = {}
+_BY_HEAD: dict[tuple[type, int], str] = {}
 
 
 def _enter(op: Op) -> Op:
     OPS[op.name] = op
     for name in (op.name, *op.also):
         _BY_NAME[name] = op.name
-    if op.exact.args == (X,) or (op.exact.args == (X, Y) and isinstance(op.exact, sp.Function)):
-        _BY_HEAD.setdefault(type(op.exact), op.name)
+    if op.exact.args == ARGUMENTS[: op.arity] and (op.arity == 1 or isinstance(op.exact, sp.Function)):
+        _BY_HEAD.setdefault((type(op.exact), op.arity), op.name)
     return op
 
 
-for _op in _TABLE:
+for _op in _TABLE + SPECIAL:
     _enter(_op)
 
 
@@ -328,9 +296,9 @@ def find(name: str) -> str | None:
     return _BY_NAME.get(name)
 
 
-def by_head(head: type) -> str | None:
+def by_head(head: type, arity: int = 1) -> str | None:
     """Return the row whose exact column is the SymPy function ``head`` of its arguments, or None."""
-    return _BY_HEAD.get(head)
+    return _BY_HEAD.get((head, arity))
 
 
 def unknown(name: str, where: str | None = None) -> UnknownOperation:
@@ -374,7 +342,7 @@ def define(
 
     from symgrad.errors import BadInput
 
-    if name in _BY_NAME and name in {op.name for op in _TABLE}:
+    if name in _BY_NAME and name in {op.name for op in _TABLE + SPECIAL}:
         raise BadInput(f"the table already has an operation called {name!r}.", instead="Choose another name.")
     wanted = len(inspect.signature(exact).parameters)
     if wanted not in (1, 2):

@@ -26,6 +26,7 @@ from symgrad.proving.views import Views
 __all__ = ["Equalities", "Link"]
 
 _SMALL = 80  # steps of a formula that is read whole at once
+_RESTARTS = 16  # of a field: a finer exponential, or signs that were learned
 _DEPTHS = (3, 6, 12, 24)
 _KERNELS = (12, 48, 160, 400)
 _PRINTS = 1 << 26  # entries read for fingerprints
@@ -57,10 +58,11 @@ class Link:
 class Equalities:
     """Steps in classes known to be equal, and the ways to join two of them."""
 
-    def __init__(self, program: Program, roots: Sequence[int], effort: int) -> None:
+    def __init__(self, program: Program, roots: Sequence[int], effort: int, stated: Sequence[int] = ()) -> None:
         self.program = program
         self.roots = tuple(roots)
-        self.steps, self.place = primitive(program, roots)
+        self.stated = tuple(stated)
+        self.steps, self.place = primitive(program, (*roots, *stated))
         self.parent = list(range(len(self.steps)))
         self.links: list[Link] = []
         self.stage = 0
@@ -175,22 +177,29 @@ class Equalities:
         """Whether the combination of steps is zero as an element of the field; steps not ``inside`` are kernels."""
         cut = (lambda i: False) if inside is None else (lambda i: i not in inside)
         scales: dict[Any, Any] = {}
+        facts: dict[str, int] = {}
         terms_allowed = 3000 if inside is None else 600
         for n in _KERNELS:
-            for _ in range(12):
+            for _ in range(_RESTARTS):
                 if self.effort <= 0:
                     return False
-                field = Kernels(n, scales, expand=expanded, terms=terms_allowed)
+                field = Kernels(n, scales, facts, expand=expanded, terms=terms_allowed)
                 reader = Reader(self.steps, field, self.views, self.find, cut, entries=view is not None)
                 try:
+                    for i in self.stated:
+                        field.assume(reader.entry(self.find(self.place[i])))
                     total = field.zero
                     for i, c in terms.items():
                         total = field.add(total, field.mul(field.number(c), reader.entry(i, view)))
-                    return field.is_zero(total)
+                    if field.is_zero(total):
+                        return True
+                    if not field.learned:
+                        return False
                 except Rescale:
                     continue
                 except (OutOfWork, ArithmeticError, RecursionError):
-                    return False
+                    if not field.learned:
+                        return False
                 except Full:
                     break
                 finally:

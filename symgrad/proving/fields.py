@@ -9,6 +9,7 @@ the converse is not claimed.
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -44,7 +45,7 @@ class Kernel:
     """What an indeterminate stands for.
 
     ``make`` and ``parts`` give it again from other parts: ``make(*parts)``.  A ``leaf`` has none, but a key.
-    ``sign`` is 2 for positive, 1 for not negative, 0 for unknown.
+    ``sign`` is 2 for positive, 1 for not negative, 0 for unknown; ``mark`` is what else tells it from others.
     """
 
     leaf: Any = None
@@ -52,6 +53,7 @@ class Kernel:
     parts: tuple[Element, ...] = ()
     sign: int = 0
     is_complex: bool = False
+    mark: str = ""
 
 
 @functools.cache
@@ -69,6 +71,7 @@ class Field:
         self.terms = terms
         self.kernels: list[Kernel] = []
         self.index: dict[Hashable, int] = {}
+        self.names: list[str | None] = []  # of the kernels: the same in every field, unlike their numbers
         self.relations: list[tuple[int, int, Element]] = []  # kernel ** power = element, in the kernels before it
         self.related: set[int] = set()
         self.one = self.context.constant(1)
@@ -87,10 +90,40 @@ class Field:
                 raise Full
             k = self.index[key] = len(self.kernels)
             self.kernels.append(kernel)
+            self.names.append(self._name(key, kernel))
             if value is not None:
                 self.relations.append((k, power, value))
                 self.related.add(k)
         return self.gens[k]
+
+    def _name(self, key: Any, kernel: Kernel) -> str | None:
+        """What a kernel is, without the numbers of others; None for sums, whose terms only their key tells."""
+        if kernel.leaf is not None:
+            base = kernel.leaf[0] if isinstance(kernel.leaf, tuple) else kernel.leaf
+            return None if isinstance(base, tuple) and any(isinstance(x, str) for x in base[1:]) else repr(kernel.leaf)
+        parts = [self.name(p) for element in kernel.parts for p in element]
+        if any(p is None for p in parts):
+            return None
+        kind = [x for x in key if not isinstance(x, str)] if isinstance(key, tuple) else []
+        head = repr(
+            (
+                key[0] if kind or isinstance(key, tuple) else key,
+                [x for x in kind if isinstance(x, int)],
+                kernel.mark,
+                parts,
+            )
+        )
+        return hashlib.blake2b(head.encode(), digest_size=12).hexdigest()
+
+    def name(self, p: Poly) -> str | None:
+        """A polynomial, written in the kernels' names."""
+        terms = []
+        for exponents, c in p.to_dict().items():
+            factors = [(self.names[k], e) for k, e in enumerate(exponents) if e]
+            if any(n is None for n, _ in factors):
+                return None
+            terms.append(f"{c} {sorted(factors, key=str)}")
+        return "+".join(sorted(terms))
 
     def leaf(self, key: Hashable, is_complex: bool = False) -> Element:
         return Element(self.kernel(("leaf", key), lambda: Kernel(leaf=key, is_complex=is_complex)), self.one)
@@ -173,11 +206,13 @@ class Field:
                     for e, c in p.to_dict().items():
                         q, rest = divmod(e[k], power)
                         parts.setdefault(q, {})[(*e[:k], rest, *e[k + 1 :])] = c
+                    self.work += len(p) // 4
                     p = self.zero_
                     for q, part in parts.items():
                         p = p + self.context.from_dict(part) * value.n**q * value.d ** (high - q)
                         if len(p) > 8 * self.terms:
                             raise OutOfWork
+                        self.work += len(p) // 4
                     below = value.d**high
                     n, d = (p, d * below) if top else (n * below, p)
                     high = int(p.degrees()[k]) // power

@@ -18,19 +18,20 @@ import sympy as sp
 
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Step, Strided, positions, size
-from symgrad.proving.fields import Element, Kernel, OutOfWork
+from symgrad.proving.complexes import ODD, Complexes
+from symgrad.proving.fields import Element, OutOfWork
 from symgrad.proving.kernels import Kernels
-from symgrad.proving.views import DATA, Terms, Views
+from symgrad.proving.special import RELATIONS, polygamma
+from symgrad.proving.views import DATA, Views
 
 __all__ = ["Reader"]
 
 Node = tuple[int, int]  # a step and a view of it
 _ROWS = 1 << 13  # terms of a sum that are still laid out
 _LARGE = 1 << 20  # entries of a tensor that is still read
-_ODD = frozenset(("erf", "asin", "atan", "erfinv", "i1"))
 
 
-class Reader(Terms):
+class Reader(Complexes):
     """Reads steps in a field, down to the steps for which ``cut`` holds.
 
     ``rank`` maps a step to the one that stands for all steps known to be equal to it.  With ``entries`` the sums in a
@@ -203,13 +204,13 @@ class Reader(Terms):
                 key = (op, *(f.key(x) for x in a), tuple(self.steps[x].shape for x in step.args))
                 return self.leaf(key, size(step.shape), view, step.is_complex)
             case "conj":
-                return self._conjugate(a[0])
+                return self.conjugate(a[0])
             case "real":
-                return f.div(f.add(a[0], self._conjugate(a[0])), f.number(2))
+                return f.div(f.add(a[0], self.conjugate(a[0])), f.number(2))
             case "imag":
-                return f.div(f.sub(a[0], self._conjugate(a[0])), f.mul(f.imaginary(), f.number(2)))
+                return f.div(f.sub(a[0], self.conjugate(a[0])), f.mul(f.imaginary(), f.number(2)))
         if step.is_complex or any(self.steps[x].is_complex for x in step.args):
-            return self._complex(step, a)
+            return self.complex(step, a)
         return self._function(step, a)
 
     def _function(self, step: Step, a: list[Element]) -> Element:
@@ -218,10 +219,13 @@ class Reader(Terms):
             case "exp":
                 return f.exp(a[0])
             case "log":
+                f.assume(a[0])
                 return f.log(a[0])
             case "sqrt":
+                f.assume(a[0])
                 return f.sqrt(a[0])
             case "pow":
+                f.assume(a[0])
                 return f.exp(f.mul(a[1], f.log(a[0])))
             case "sin":
                 return f.turn(a[0])[1]
@@ -235,55 +239,16 @@ class Reader(Terms):
                 return f.sign_of(a[0])
             case "abs":
                 return f.mul(f.sign_of(a[0]), a[0])
-            case op if op in _ODD:
+            case "polygamma":
+                return polygamma(f, step.params, a[0])
+            case op if op in RELATIONS:
+                return RELATIONS[op](f, *a)
+            case op if op in ODD:
+                if op in ("asin", "erfinv"):
+                    f.assume(f.sub(f.unit, a[0]))
+                    f.assume(f.add(f.unit, a[0]))
                 return f.odd(op, a[0])
         return f.opaque((step.op, step.params), *a)
-
-    def _complex(self, step: Step, a: list[Element]) -> Element:
-        """Over the complex numbers only what has no branches is used."""
-        f = self.field
-        if step.op == "exp":
-            return f.exp(a[0], True)
-        if step.op == "abs":
-            return self._modulus(a[0])
-        return f.opaque((step.op, step.params, "complex"), *a, is_complex=step.is_complex)
-
-    def _conjugate(self, a: Element) -> Element:
-        f = self.field
-        if not any(f.kernels[k].is_complex for k in f.used(a)):
-            return a
-
-        def leaf(key: Any, is_complex: bool) -> Element:
-            if not is_complex:
-                return f.leaf(key)
-            (base, view) = key
-            bare = base[1] if isinstance(base, tuple) and base[0] == "conj" else ("conj", base)
-            return f.leaf((bare, view), True)
-
-        memo: dict[int, Element] = {}
-        stack = list(f.used(a))
-        while stack:
-            k = stack.pop()
-            kernel = f.kernels[k]
-            if k in memo or kernel.make is None:
-                continue
-            if f.index.get("i") == k:
-                memo[k] = f.neg(f.imaginary())
-            elif not kernel.is_complex:
-                memo[k] = Element(f.gens[k], f.one)
-            elif k in f.exponentials:
-                stack += [inner for part in kernel.parts for inner in f.used(part)]
-            else:
-                memo[k] = f.opaque("conj", Element(f.gens[k], f.one), is_complex=True)
-        return f.relabel(a, leaf, memo)
-
-    def _modulus(self, z: Element) -> Element:
-        """|z|, the kernel r with r**2 = z conj(z)."""
-        f = self.field
-        other = self._conjugate(z)
-        key = ("modulus", min(f.key(z), f.key(other)))
-        root = f.kernel(key, lambda: Kernel(None, self._modulus, (z,), 1), 2, f.canonical(f.mul(z, other)))
-        return Element(root, f.one)
 
     def _constant(self, i: int, view: int) -> Element:
         step, f = self.steps[i], self.field

@@ -1,10 +1,6 @@
 """What a field can say about real functions: one kernel for exp of each monomial, so that exp(a + b) = exp(a) exp(b)
-and exp(-u) = 1/exp(u) hold by themselves; sin and cos with s**2 = 1 - c**2 and the addition law; a root with r**2 = u;
-a sign with s**2 = 1; a logarithm for each factor known to be positive, and one for all the others together.  tanh and
-sigmoid are kernels, or rational in exp.
-
-What is not done matters as much: log(x y) is split only where the factors are known to be positive, and sqrt(x**2) is
-|x|, a sign times x.
+and exp(-u) = 1/exp(u) hold by themselves; sin and cos with s**2 = 1 - c**2 and the addition law; of an inverse
+function they are roots.  tanh and sigmoid are kernels, or rational in exp.
 """
 
 from __future__ import annotations
@@ -16,46 +12,33 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.proving.fields import Element, Field, Kernel, OutOfWork, Poly, Rescale
+from symgrad.proving.fields import Element, Kernel, OutOfWork, Rescale
+from symgrad.proving.roots import Roots
 
 __all__ = ["Kernels"]
 
 Rational = Any  # python-flint's fmpq
 
 
-class Kernels(Field):
+class Kernels(Roots):
     """A field with the functions of `symgrad.evaluation.primitives`.
 
-    ``scales`` says of what multiple of its argument each exponential is a kernel, and is added to.  With ``expand``
-    tanh and sigmoid are written in exp.
+    ``scales`` says of what multiple of its argument each exponential is a kernel, and is added to; so is ``facts``, the
+    signs that are known.  With ``expand`` tanh and sigmoid are written in exp.
     """
 
-    def __init__(self, n: int, scales: dict[Hashable, Rational], *, expand: bool = False, terms: int = 3000) -> None:
-        super().__init__(n, terms=terms)
+    def __init__(
+        self,
+        n: int,
+        scales: dict[Hashable, Rational],
+        facts: dict[str, int] | None = None,
+        *,
+        expand: bool = False,
+        terms: int = 3000,
+    ) -> None:
+        super().__init__(n, {} if facts is None else facts, terms=terms)
         self.scales = scales
         self.expand = expand
-        self.logarithms: dict[int, Element] = {}  # kernels that are logarithms, with their arguments
-
-    def opaque(self, name: Hashable, *parts: Element, sign: int = 0, is_complex: bool = False) -> Element:
-        """A function of which nothing is known but that equal arguments give equal values."""
-        make = lambda *new: self.opaque(name, *new, sign=sign, is_complex=is_complex)  # noqa: E731
-        key = (name, *(self.key(p) for p in parts))
-        return Element(self.kernel(key, lambda: Kernel(None, make, parts, sign, is_complex)), self.one)
-
-    def odd(self, name: Hashable, u: Element) -> Element:
-        """An opaque odd function: the argument is taken with a positive leading coefficient."""
-        u = self.canonical(u)
-        if u.n.is_zero():
-            return self.zero
-        if u.n.leading_coefficient() < 0:
-            return self.neg(self.opaque(name, self.neg(u)))
-        return self.opaque(name, u)
-
-    def _monomials(self, u: Element) -> list[tuple[tuple[int, ...], Rational]]:
-        return list(u.n.to_dict().items())
-
-    def _monomial(self, exponents: tuple[int, ...]) -> Poly:
-        return self.context.from_dict({exponents: 1})
 
     def _scaled(self, key: Hashable, c: Rational) -> tuple[int, Element]:
         """The power of the kernel of ``key`` that stands for a multiple c, and of what multiple the kernel is."""
@@ -68,24 +51,26 @@ class Kernels(Field):
             raise OutOfWork
         return int(whole.p), self.number(unit)
 
-    def exp(self, u: Element, is_complex: bool = False) -> Element:
+    def exp(self, u: Element) -> Element:
         """A product of kernels, one for each monomial of the argument; exp(c log v) is v ** c."""
         u = self.canonical(u)
         result = self.unit
         for exponents, c in self._monomials(u):
-            logs = [k for k, e in enumerate(exponents) if e and k in self.logarithms]
-            if len(logs) == 1 and sum(exponents) == 1 and u.d.is_one():
-                result = self.mul(result, self._root_power(self.logarithms[logs[0]], c))
-                continue
-            part = Element(self._monomial(exponents), u.d)
-            if (angle := self._angle(part)) is not None:
+            part = self._part(exponents, u.d)
+            logarithm = self.single(part.n) if part.d.is_one() else None
+            if logarithm in self.logarithms:
+                factor = self.raised(self.logarithms[logarithm], c)
+            elif (angle := self._angle(part)) is not None:
                 cosine, sine = self.turn(self.mul(angle, self.number(c)))
-                result = self.mul(result, self.add(cosine, self.mul(self.imaginary(), sine)))
-                continue
-            key = ("exp", self.key(part))
-            power, unit = self._scaled(key, c)
-            what = functools.partial(self._exp_kernel, part, unit, is_complex)
-            result = self.mul(result, self.power(Element(self.kernel(key, what), self.one), power))
+                factor = self.add(cosine, self.mul(self.imaginary(), sine))
+            elif (turned := self._turned(part)) is not None:
+                factor = self.raised(turned, c)
+            else:
+                key = ("exp", self.key(part))
+                power, unit = self._scaled(key, c)
+                what = functools.partial(self._exp_kernel, part, unit)
+                factor = self.power(Element(self.kernel(key, what), self.one), power)
+            result = self.mul(result, factor)
         return result
 
     def _angle(self, part: Element) -> Element | None:
@@ -96,194 +81,40 @@ class Kernels(Field):
             return None
         return self.canonical(self.div(part, self.imaginary()))
 
-    def _exp_kernel(self, part: Element, unit: Element, is_complex: bool) -> Kernel:
-        sign = 0 if is_complex else 2
-        return Kernel(None, lambda new: self.exp(self.mul(new, unit), is_complex), (part,), sign, is_complex)
-
-    def _root_power(self, v: Element, c: Rational) -> Element:
-        """v ** c for v > 0 and a rational c."""
-        whole = c.p // c.q
-        result = self.power(v, int(whole))
-        rest = c - whole
-        if rest == 0:
-            return result
-        if rest.q == 2:
-            return self.mul(result, self.sqrt(v))
-        q = int(rest.q)
-        if q > 64:
-            raise OutOfWork
-        v = self.canonical(v)
-        make = lambda new: self._root_power(new, fmpq(1, q))  # noqa: E731
-        root = self.kernel(("root", q, self.key(v)), lambda: Kernel(None, make, (v,), 1), q, v)
-        return self.mul(result, Element(root ** int(rest.p), self.one))
-
-    def factors(self, u: Element) -> tuple[Rational, list[tuple[Poly, int, bool]]]:
-        """A rational number and irreducible factors with their powers, and whether each is known to be positive."""
-        u = self.canonical(u)
-        content, found = fmpq(1, 1), []
-        for p, side in ((u.n, 1), (u.d, -1)):
-            if len(p) > 200:
-                raise OutOfWork
-            c, parts = p.factor()
-            for f, e in parts:
-                lead = f.leading_coefficient()
-                found.append((f / lead, int(e) * side))
-                c = c * lead ** int(e)
-            content = content * c if side > 0 else content / c
-        out = []
-        for f, e in found:
-            positive = self.is_positive(f)
-            if not positive and self.is_positive(-f):
-                f, positive = -f, True
-                content = -content if e % 2 else content
-            out.append((f, e, positive))
-        return content, sorted(out, key=lambda x: str(x[0]))
-
-    def is_positive(self, p: Poly, *, or_zero: bool = False) -> bool:
-        """Whether every term is a square or a product of positive kernels, one of them without zeros.
-
-        With ``or_zero`` the last is not asked for: then p is positive or zero.
-        """
-        for exponents, c in p.to_dict().items():
-            if c < 0:
-                return False
-            sure = True
-            for k, e in enumerate(exponents):
-                if e:
-                    sign = self.kernels[k].sign
-                    if self.kernels[k].is_complex or (sign == 0 and e % 2):
-                        return False
-                    sure = sure and sign == 2
-            or_zero = or_zero or sure
-        return or_zero
-
-    def log(self, u: Element) -> Element:
-        """log of a product is a sum over the factors known to be positive; the others stay under one logarithm."""
-        content, parts = self.factors(u)
-        total = self.zero
-        rest = self.unit
-        if content < 0:
-            rest, content = self.neg(rest), -content
-        for f, e, positive in parts:
-            if not positive:
-                rest = self.mul(rest, self.power(Element(f, self.one), e))
-                continue
-            kernel = self._single(f)
-            if kernel is not None and kernel in self.exponentials:
-                total = self.add(total, self.mul(self.number(fmpq(e, 1)), self.exponentials[kernel]))
-            else:
-                total = self.add(total, self.mul(self.number(fmpq(e, 1)), self._log(Element(f, self.one))))
-        for number, side in ((int(content.p), 1), (int(content.q), -1)):
-            if number.bit_length() > 64:
-                raise OutOfWork
-            for prime, e in sp.factorint(number).items():
-                part = self._log(self.number(fmpq(prime, 1)))
-                total = self.add(total, self.mul(self.number(fmpq(e * side, 1)), part))
-        return total if rest.n == self.one and rest.d == self.one else self.add(total, self._log(rest))
-
-    @property
-    def exponentials(self) -> dict[int, Element]:
-        """The exponential kernels with their arguments."""
-        found = {}
-        for key, k in self.index.items():
-            if isinstance(key, tuple) and key[0] == "exp":
-                found[k] = self.mul(self.kernels[k].parts[0], self.number(self.scales[key]))
-        return found
-
-    def _single(self, p: Poly) -> int | None:
-        """The kernel that a polynomial is, or None."""
-        terms = p.to_dict()
-        if len(terms) != 1:
+    def _turned(self, part: Element) -> Element | None:
+        """exp(part), where part is i asin(z) or i atan(z) of a complex z: i z + sqrt(1 - z**2), or that for
+        z / sqrt(1 + z**2).  A rational power of it is the principal one, for the arcs are at most a quarter turn."""
+        i = self.index.get("i")
+        if i is None or i not in self.used(part):
             return None
-        ((exponents, c),) = terms.items()
-        return exponents.index(1) if c == 1 and sum(exponents) == 1 else None
+        found = self.inverses.get(self.single(self.canonical(self.div(part, self.imaginary())).n))
+        if found is None or found[0] != "asin":
+            return None
+        z = found[1]
+        return self.add(self.mul(self.imaginary(), z), self.raised(self.sub(self.unit, self.mul(z, z)), fmpq(1, 2)))
 
-    def _log(self, v: Element) -> Element:
-        if v.n == v.d:
-            return self.zero
-        v = self.canonical(v)
-        kernel = self.kernel(("log", self.key(v)), lambda: Kernel(None, self.log, (v,)))
-        self.logarithms[self.index["log", self.key(v)]] = v
-        return Element(kernel, self.one)
-
-    def sign_of(self, u: Element) -> Element:
-        """A product of signs s with s**2 = 1, one for each factor not known to be positive (u not zero)."""
-        if self.is_zero(u):
-            return self.zero
-        content, parts = self.factors(u)
-        result = self.unit if content > 0 else self.neg(self.unit)
-        for f, e, positive in parts:
-            if not positive and e % 2:
-                result = self.mul(result, self._sign(f))
-        return result
-
-    def _sign(self, f: Poly) -> Element:
-        if self.is_positive(f, or_zero=True):
-            return self.unit
-        element = Element(f, self.one)
-        what = lambda: Kernel(None, self.sign_of, (element,))  # noqa: E731
-        return Element(self.kernel(("sign", str(f)), what, 2, self.unit), self.one)
-
-    def sqrt(self, u: Element) -> Element:
-        """Squares come out of the root, as absolute values where their sign is not known."""
-        if self.is_zero(u):
-            return self.zero
-        content, parts = self.factors(u)
-        out, inside = self.unit, self.unit
-        unknown = [(f, e) for f, e, positive in parts if not positive]
-        alone = sum(e % 2 for _, e in unknown) == 1 and content > 0
-        for f, e in unknown:
-            half, odd = divmod(e, 2)
-            root = self.power(Element(f, self.one), half)
-            if half % 2 and not (alone and odd):  # a lone odd factor is itself positive where the root is defined
-                root = self.mul(root, self._sign(f))
-            out = self.mul(out, root)
-            if odd:
-                inside = self.mul(inside, Element(f, self.one))
-        for f, e, positive in parts:
-            if positive:
-                half, odd = divmod(e, 2)
-                out = self.mul(out, self.power(Element(f, self.one), half))
-                if odd:
-                    out = self.mul(out, self._positive_root(f))
-        if content < 0:
-            inside, content = self.neg(inside), -content
-        for number, side in ((int(content.p), 1), (int(content.q), -1)):
-            if number.bit_length() > 64:
-                raise OutOfWork
-            for prime, e in sp.factorint(number).items():
-                half, odd = divmod(e * side, 2)
-                out = self.mul(out, self.power(self.number(fmpq(prime, 1)), half))
-                if odd:
-                    out = self.mul(out, self._root(self.number(fmpq(prime, 1)), 2))
-        return out if inside.n == self.one else self.mul(out, self._root(inside, 1))
-
-    def _positive_root(self, f: Poly) -> Element:
-        k = self._single(f)
-        if k is not None and k in self.exponentials:
-            return self.exp(self.mul(self.exponentials[k], self.number(fmpq(1, 2))))
-        return self._root(Element(f, self.one), 2)
-
-    def _root(self, u: Element, sign: int) -> Element:
-        root = self.kernel(("sqrt", self.key(u)), lambda: Kernel(None, self.sqrt, (u,), sign), 2, u)
-        return Element(root, self.one)
+    def _exp_kernel(self, part: Element, unit: Element) -> Kernel:
+        of_complex = self.is_complex(part)
+        make = lambda new: self.exp(self.mul(new, unit))  # noqa: E731
+        return Kernel(None, make, (part,), 0 if of_complex else 2, of_complex, str(unit.n))
 
     def turn(self, u: Element) -> tuple[Element, Element]:
         """cos and sin of the argument, by the addition law over its monomials."""
         u = self.canonical(u)
+        if self.is_complex(u):
+            return self._complex_turn(u)
         c, s = self.unit, self.zero
         for exponents, q in self._monomials(u):
-            part = Element(self._monomial(exponents), u.d)
-            key = ("turn", self.key(part))
-            power, unit = self._scaled(key, q)
+            part = self._part(exponents, u.d)
+            found = self._arc(part, q)
+            if found is None:
+                key = ("turn", self.key(part))
+                power, unit = self._scaled(key, q)
+                c1, s1 = self._turn_kernels(part, key, unit)
+            else:
+                c1, s1, power = found
             if abs(power) > 16:
                 raise OutOfWork
-            angle = functools.partial(self.mul, unit)
-            cosine = Kernel(None, lambda new, angle=angle: self.turn(angle(new))[0], (part,))
-            c1 = Element(self.kernel(("cos", key), lambda cosine=cosine: cosine), self.one)
-            sine = Kernel(None, lambda new, angle=angle: self.turn(angle(new))[1], (part,))
-            square = self.sub(self.unit, self.mul(c1, c1))
-            s1 = Element(self.kernel(("sin", key), lambda sine=sine: sine, 2, square), self.one)
             if power < 0:
                 s1 = self.neg(s1)
             for _ in range(abs(power)):
@@ -293,15 +124,69 @@ class Kernels(Field):
                 )
         return c, s
 
+    def _turn_kernels(self, part: Element, key: Hashable, unit: Element) -> tuple[Element, Element]:
+        angle, mark = functools.partial(self.mul, unit), str(unit.n)
+        cosine = Kernel(None, lambda new: self.turn(angle(new))[0], (part,), mark=mark)
+        c1 = Element(self.kernel(("cos", key), lambda: cosine), self.one)
+        sine = Kernel(None, lambda new: self.turn(angle(new))[1], (part,), mark=mark)
+        square = self.sub(self.unit, self.mul(c1, c1))
+        return c1, Element(self.kernel(("sin", key), lambda: sine, 2, square), self.one)
+
+    def _arc(self, part: Element, q: Rational) -> tuple[Element, Element, int] | None:
+        """cos and sin of an angle that is an inverse function, or pi, times 1/2**n, and the whole multiple of it.
+
+        asin and atan are at most a quarter turn, so that the cosine of each half of them is a positive root.
+        """
+        k = self.single(part.n) if part.d.is_one() else None
+        if k is None:
+            return None
+        if self.index.get(("pi",)) == k:
+            return self._part_of_pi(q)
+        if k not in self.inverses or self.inverses[k][0] not in ("asin", "atan"):
+            return None
+        halves = int(q.q).bit_length() - 1
+        if q.q != 1 << halves or halves > 4:
+            return None
+        name, v = self.inverses[k]
+        square = self.mul(v, v)
+        if name == "asin":
+            c, s = self.sqrt(self.sub(self.unit, square)), v
+        else:
+            c = self.inverse(self.sqrt(self.add(self.unit, square)))
+            s = self.mul(v, c)
+        for _ in range(halves):
+            c, full = self.sqrt(self.div(self.add(self.unit, c), self.number(fmpq(2, 1)))), s
+            s = self.div(full, self.mul(c, self.number(fmpq(2, 1))))
+        return c, s, int(q.p)
+
+    def _part_of_pi(self, q: Rational) -> tuple[Element, Element, int] | None:
+        if q.q not in (1, 2, 3, 4, 6):
+            return None
+        angle = sp.pi * sp.Rational(int(q.p), int(q.q))
+        return self._algebraic(sp.cos(angle)), self._algebraic(sp.sin(angle)), 1
+
+    def _algebraic(self, e: Any) -> Element:
+        """c or c sqrt(n), for rational numbers c and n."""
+        c, root = e.as_coeff_Mul()
+        number = self.number(fmpq(int(c.p), int(c.q)))
+        return number if root == 1 else self.mul(number, self.sqrt(self.number(fmpq(int(root.base), 1))))
+
+    def _complex_turn(self, u: Element) -> tuple[Element, Element]:
+        """By exp(i u), for a complex argument."""
+        i = self.imaginary()
+        e = self.exp(self.mul(i, u))
+        back, two = self.inverse(e), self.number(fmpq(2, 1))
+        return self.div(self.add(e, back), two), self.div(self.sub(e, back), self.mul(two, i))
+
     def tanh(self, u: Element) -> Element:
-        if not self.expand:
+        if not self.expand and not self.is_complex(u):
             return self.odd("tanh", u)
         e = self.exp(self.add(u, u))
         return self.div(self.sub(e, self.unit), self.add(e, self.unit))
 
     def sigmoid(self, u: Element) -> Element:
         """A kernel s, with s(-u) = 1 - s(u); or e/(1 + e) with e = exp(u)."""
-        if self.expand:
+        if self.expand or self.is_complex(u):
             e = self.exp(u)
             return self.div(e, self.add(e, self.unit))
         u = self.canonical(u)

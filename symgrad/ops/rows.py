@@ -1,0 +1,46 @@
+"""What a row of the operation table is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+import torch
+
+__all__ = ["ARGUMENTS", "Op", "W", "X", "Y", "Z"]
+
+ARGUMENTS = X, Y, Z, W = sp.symbols("X Y Z W", real=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Op:
+    """One scalar function and the ways to read it.
+
+    ``domain`` is where it is real and differentiable up to its kinks; ``kinks`` are expressions that vanish where
+    it is not differentiable; ``ulps`` is how far its float kernel may err, in units in the last place of its value, or
+    of ``of`` where that is larger (measured by ``tests/measure_ulps.py``, with a margin of two); ``also`` are its
+    names in torch, NumPy and math.
+    """
+
+    name: str
+    exact: sp.Expr
+    torch: Callable[..., torch.Tensor]
+    ball: Callable[..., Any] | None = None
+    written: sp.Expr | None = None
+    domain: sp.Basic = sp.true
+    kinks: tuple[sp.Expr, ...] = ()
+    ulps: float = 4.0
+    also: tuple[str, ...] = ()
+    of: sp.Expr | None = None
+
+    @property
+    def branches(self) -> tuple[tuple[sp.Expr, sp.Basic], ...]:
+        """The (value, condition) pairs of a row that is a choice, else an empty tuple."""
+        pairs: tuple[Any, ...] = self.exact.args if isinstance(self.exact, sp.Piecewise) else ()
+        return tuple((p.expr, p.cond) for p in pairs)
+
+    @property
+    def arity(self) -> int:
+        return 1 + max(k for k, s in enumerate(ARGUMENTS) if s is X or self.exact.has(s))

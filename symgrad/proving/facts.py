@@ -1,0 +1,134 @@
+"""Signs that are known because a function is defined: where log(u) and sqrt(u) have real values, u is not negative.
+
+A fact is about one irreducible polynomial in kernels.  An equality is claimed where both sides are defined, so that
+what any step of either side needs may be used everywhere.  Facts outlive the field they were found in, under names
+that do not depend on the numbering of kernels: a field that has learned something is begun again.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flint import fmpq
+
+from symgrad.proving.fields import Element, Field, OutOfWork, Poly
+
+__all__ = ["Empty", "Facts"]
+
+Rational = Any  # python-flint's fmpq
+_MOST = 40  # facts of one proof
+_SUMMED = 8  # assumptions that are added to each other
+_SHORT = 8  # terms of such an assumption
+
+
+class Empty(OutOfWork):
+    """What is said to be positive or zero is negative or zero: all is defined together on no open set."""
+
+
+class Facts(Field):
+    """A field that knows signs; ``known`` maps the name of a monic polynomial to its sign, and is added to."""
+
+    def __init__(self, n: int, known: dict[str, int], *, terms: int = 3000) -> None:
+        super().__init__(n, terms=terms)
+        self.known = known
+        self.learned = False
+        self.assumed: list[Element] = []
+        self._signs: dict[str, int] = {}
+
+    def assume(self, u: Element) -> None:
+        """Remember that u is positive or zero, if that tells the sign of one irreducible factor of it, or of its sum
+        with something else that was assumed."""
+        if self.is_complex(u) or not self._tell(u):
+            return
+        if len(u.n) + len(u.d) > _SHORT:
+            return
+        for other in self.assumed:
+            self._tell(self.add(u, other))
+        if len(self.assumed) < _SUMMED:
+            self.assumed.append(u)
+
+    def _tell(self, u: Element) -> bool:
+        """Whether this says something that was not known to this field."""
+        content, parts = self.factors(u)
+        unknown = [f for f, e, positive in parts if not positive and e % 2]
+        if not unknown and content < 0 and not u.n.is_zero():
+            raise Empty
+        if content == 0 or len(self.known) >= _MOST:
+            return bool(unknown)
+        if len(unknown) == 1:
+            self._learn(unknown[0], 1 if content > 0 else -1)
+        elif len(unknown) == 2:  # of one sign: that of their sum
+            f, g = unknown[0], unknown[1] if content > 0 else -unknown[1]
+            sign = self.is_positive(f + g) - self.is_positive(-(f + g))
+            if sign and (f + g) != 0:
+                self._learn(f, sign)
+                self._learn(g, sign)
+        return bool(unknown)
+
+    def _learn(self, f: Poly, sign: int) -> None:
+        lead = f.leading_coefficient()
+        name = self.name(f / lead)
+        if name is not None and name not in self.known:
+            self.known[name] = sign if lead > 0 else -sign
+            self.learned = True
+
+    def is_complex(self, u: Element) -> bool:
+        return any(self.kernels[k].is_complex for k in self.used(u))
+
+    def sign_known(self, p: Poly) -> int:
+        """1 for a polynomial known to be positive or zero, -1 for one that is negative or zero, 0 if unknown."""
+        if not self.known:
+            return 0
+        text = str(p)
+        if text not in self._signs:
+            lead = p.leading_coefficient()
+            name = self.name(p / lead)
+            sign = self.known.get(name, 0) if name is not None else 0
+            self._signs[text] = sign if lead > 0 else -sign
+        return self._signs[text]
+
+    def factors(self, u: Element) -> tuple[Rational, list[tuple[Poly, int, bool]]]:
+        """A rational number and irreducible factors with their powers, and whether each is known not to be negative."""
+        u = self.canonical(u)
+        content, found = fmpq(1, 1), []
+        for p, side in ((u.n, 1), (u.d, -1)):
+            if len(p) > 200:
+                raise OutOfWork
+            c, parts = p.factor()
+            for f, e in parts:
+                lead = f.leading_coefficient()
+                found.append((f / lead, int(e) * side))
+                c = c * lead ** int(e)
+            content = content * c if side > 0 else content / c
+        out = []
+        for f, e in found:
+            positive = self.is_positive(f, or_zero=True)
+            if not positive and self.is_positive(-f, or_zero=True):
+                f, positive = -f, True
+                content = -content if e % 2 else content
+            out.append((f, e, positive))
+        return content, sorted(out, key=lambda x: str(x[0]))
+
+    def is_positive(self, p: Poly, *, or_zero: bool = False) -> bool:
+        """Whether p is positive: a fact, or every term is a square or a product of positive kernels, one without zeros.
+
+        With ``or_zero`` the last is not asked for: then p is positive or zero.
+        """
+        if self.sign_known(p) > 0:
+            return True
+        for exponents, c in p.to_dict().items():
+            if c < 0:
+                return False
+            sure = True
+            for k, e in enumerate(exponents):
+                if e:
+                    sign = self._kernel_sign(k)
+                    if self.kernels[k].is_complex or (sign == 0 and e % 2):
+                        return False
+                    sure = sure and sign == 2
+            or_zero = or_zero or sure
+        return or_zero
+
+    def _kernel_sign(self, k: int) -> int:
+        sign = self.kernels[k].sign
+        return sign if sign else int(self.sign_known(self.gens[k]) > 0)
