@@ -29,6 +29,7 @@ from symgrad.domains import branches_on
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
+from symgrad.program import size
 from symgrad.proof import EFFORT, prove, prove_all, under
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
 from symgrad.transposes import is_transpose
@@ -38,7 +39,7 @@ __all__ = ["Findings", "Problem", "judge"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
-_SHORT = 600  # steps of a formula whose proof is tried although residues do not show it
+_SHORT = 600  # entries of a formula whose proof is tried although residues do not show it
 _BRANCHES = 8  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
 
@@ -211,7 +212,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
         for k, proof in zip(shown, found, strict=True):
             proofs[k] = under(proof, assumed, place)
         for k in open_goals:
-            if k not in shown and len(made.needed(there[k])) <= _SHORT:
+            if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
                 proofs[k] = under(prove(made, *there[k], effort=effort, stated=stated), assumed, place)
     return proofs
 

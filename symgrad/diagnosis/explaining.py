@@ -81,6 +81,7 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
                 kinds = {**blame.kinds, e.key: _kind(e)}
                 ahead = walk(d, now, e.fixes, repair=_repeating(d, kinds), again=versions[e.key], until=until)
                 left = _what_is_left(d, ahead, reach, blame.misread | _settled(e), until)
+                left += len(set(ahead.wrong) - set(now.wrong))  # it spoils what was right
             else:
                 left = _what_is_left(d, now, reach, {*blame.misread, e.key}, until)
             scored.append((round(e.cost + left, 6), k))
