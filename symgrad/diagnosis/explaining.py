@@ -397,7 +397,9 @@ def _sources_first(d: Derivation, w: Walk, found: Sequence[_Explanation]) -> lis
 
 def key_of(d: Derivation, step: int) -> Key:
     """The line of code that a step is, or the input that it is returned for."""
-    return d.lines[step].key if step in d.lines else (next(f.name for f in d.finals if f.hand == step), None)
+    return (
+        d.lines[step].key if step in d.lines else (next((f.name for f in d.finals if f.hand == step), "return"), None)
+    )
 
 
 def needed(d: Derivation, last: Walk) -> dict[int, Fix]:
