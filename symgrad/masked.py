@@ -30,7 +30,7 @@ def without_infinities(program: Program) -> tuple[Program, list[int]]:
     ['constant', 'mul']
     """
     same = program, list(range(len(program)))
-    if not any(s.op == "constant" and np.isneginf(s.params.value).any() for s in program.steps):
+    if not any(s.op == "constant" and np.isneginf(np.real(s.params.value)).any() for s in program.steps):
         return same
     b = Builder()
     place: list[int] = []
