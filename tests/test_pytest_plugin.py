@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+import symgrad.custom_functions  # noqa: F401  (torch cannot be imported twice, and pytester forgets what a run imported)
+
 pytest_plugins = ["pytester"]
 
 README = (Path(__file__).resolve().parent.parent / "README.md").read_text(encoding="utf-8")

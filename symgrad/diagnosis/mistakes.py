@@ -261,7 +261,7 @@ def _short(text: str, most: int = 60) -> str:
 
 
 def _exponent(s: Slip) -> str | None:
-    powered = "**" in s.edit.text or "**" in s.old or "**" in s.new
+    powered = "**" in s.old or "**" in s.new or re.search(rf"\*\*\s*\(?{re.escape(s.new)}(?![\w.])", s.edit.text)
     if s.kind == "exponent" or s.kind == "square" or s.kind == "root" or (s.kind == "constant" and powered):
         return f"the exponent is off: {s.old} becomes {s.new} (d u**n = n * u**(n-1) * du)."
     return None
