@@ -20,13 +20,17 @@ __all__ = ["array_meaning", "meaning_of", "recognise"]
 
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
-_OFF = 4  # ulps by which a computed number may miss the one that it stands for: it is the result of a few roundings
+_OFF = Fraction(
+    4
+)  # ulps by which a computed number may miss the one that it stands for: it is the result of a few roundings
 _BIG = 4096  # arrays of more entries are data
 
 
 @functools.lru_cache(maxsize=4096)
-def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
+def meaning_of(x: float, typed: bool = False) -> tuple[sp.Expr, Fraction | None]:
     """The exact number a float stands for, and how far it may be from the number meant (None: not at all).
+
+    ``typed`` says that the code writes it as a literal: then it is rounded once, and not the result of an operation.
 
     >>> meaning_of(0.1)
     (1/10, None)
@@ -42,16 +46,17 @@ def meaning_of(x: float) -> tuple[sp.Expr, Fraction | None]:
         return sp.Rational(value.numerator, value.denominator), None
     digits, unit = _digits(repr(x))
     if digits >= _FULL:
-        known = recognise(x)
-        return (known, None) if known is not None else (_rational(value), _OFF * Fraction(math.ulp(x)))
+        off = Fraction(1, 2) if typed else _OFF
+        known = recognise(x, off)
+        return (known, None) if known is not None else (_rational(value), off * Fraction(math.ulp(x)))
     decimal = _rational(Fraction(repr(x)))
     if digits < _TYPED or (value.denominator <= 2**30 and Fraction(repr(x)) == value):
         return decimal, None
     return decimal, unit / 2
 
 
-def recognise(x: float) -> sp.Expr | None:
-    """A simple closed number that ``x`` is the double of, up to `_OFF` ulps, if there is one: p/q, sqrt(p/q), and
+def recognise(x: float, off: Fraction = _OFF) -> sp.Expr | None:
+    """A simple closed number that ``x`` is the double of, up to ``off`` ulps, if there is one: p/q, sqrt(p/q), and
     those times or over pi or sqrt(pi); logs of small integers, and of simple multiples of pi.
 
     With about 10**5 candidates, the chance that a random double is mistaken for one is some 10**-9.
@@ -76,20 +81,20 @@ def recognise(x: float) -> sp.Expr | None:
             if near == 0 or near.numerator > 1000 or abs(float(near) / ratio**root - 1) > 1e-14:
                 continue
             candidate = sp.root(_rational(near), root) * factor
-            if _is_near(candidate, y):
+            if _is_near(candidate, y, off):
                 return sign * candidate
     for k, factor in ((1, sp.Integer(1)), (1, sp.pi), (2, sp.pi)) if y < 8 else ():
         ratio = math.exp(k * y) / float(factor)
         near = Fraction(ratio).limit_denominator(1 if factor == 1 else 8)
         if 0.1 <= ratio <= 1000 and near * factor != 1 and abs(float(near) / ratio - 1) < 1e-13:
             candidate = sp.log(_rational(near) * factor) / k
-            if _is_near(candidate, y):
+            if _is_near(candidate, y, off):
                 return sign * candidate
     return None
 
 
-def _is_near(candidate: sp.Expr, y: float) -> bool:
-    return abs(float(sp.N(candidate, 30)) - y) <= _OFF * math.ulp(y)
+def _is_near(candidate: sp.Expr, y: float, off: Fraction) -> bool:
+    return abs(Fraction(str(sp.N(candidate, 40))) - Fraction(y)) <= off * Fraction(math.ulp(y))
 
 
 def array_meaning(value: np.ndarray) -> Any:

@@ -8,6 +8,7 @@ an argmax, a rounding), the look is recorded as a guard.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import functools
 import math
@@ -74,6 +75,7 @@ class Tracer:
         self._ready: dict[Any, Any] = {}
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
+        self._literals: set[float] = set()  # floats that the user's functions write down
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
 
@@ -156,7 +158,8 @@ class Tracer:
             return self.builder.cast(self._computed[value], dtype)
         key = (value.hex(), dtype)
         if key not in self._constants:
-            exact, radius = numbers.meaning_of(float(str(x)) if type(x) is np.float32 else value)
+            typed = value in self._literals
+            exact, radius = numbers.meaning_of(float(str(x)) if type(x) is np.float32 else value, typed)
             if not exact.is_Rational and not exact.is_NumberSymbol and exact.is_finite:
                 self._constants[key] = lower(self.builder, exact, {}, dtype=dtype)
             else:
@@ -368,6 +371,8 @@ class Tracer:
         found = instrument(target, self)
         made, node = found if found is not None else (scalar_calls.hooked(self, target), None)
         self.places.add(made.__code__, node)
+        constants = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant)) if node is not None else ()
+        self._literals |= {x for x in constants if type(x) is float}
         return made
 
     def _constructor(self, kind: type) -> Any:
