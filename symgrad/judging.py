@@ -29,6 +29,8 @@ from symgrad.domains import branches_on
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
+from symgrad.masked import without_infinities
+from symgrad.program import Program, size
 from symgrad.proof import EFFORT, prove, prove_all, under
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
 from symgrad.transposes import is_transpose
@@ -38,7 +40,7 @@ __all__ = ["Findings", "Problem", "judge"]
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
-_SHORT = 600  # steps of a formula whose proof is tried although residues do not show it
+_SHORT = 600  # entries of a formula whose proof is tried although residues do not show it
 _BRANCHES = 8  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
 
@@ -198,7 +200,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
         programs.append(with_data(branch, problem.inputs.point, problem.inputs.free))
     facts = problem.inputs.facts
     for program, assumed in [*((p, ()) for p in programs), *((p, facts) for p in programs if facts)]:
-        made, place = impose(program, assumed)
+        made, place = _algebraic(program, assumed)
         there = [(place[a], place[b]) for a, b in goals]
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
         stated = tuple(place[s] for s in branch.stated)
@@ -211,9 +213,16 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
         for k, proof in zip(shown, found, strict=True):
             proofs[k] = under(proof, assumed, place)
         for k in open_goals:
-            if k not in shown and len(made.needed(there[k])) <= _SHORT:
+            if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
                 proofs[k] = under(prove(made, *there[k], effort=effort, stated=stated), assumed, place)
     return proofs
+
+
+def _algebraic(program: Program, facts: Sequence[Any]) -> tuple[Program, list[int]]:
+    """The Program with what was declared imposed on it and masks written as zeros, and where each step went."""
+    plain, where = without_infinities(program)
+    made, place = impose(plain, facts)
+    return made, [place[i] for i in where]
 
 
 def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
@@ -247,7 +256,7 @@ def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certific
     tried: list[Certificate] = []
     assert mine.hand is not None
     for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
-        made, place = impose(program, problem.inputs.facts)
+        made, place = _algebraic(program, problem.inputs.facts)
         goal = [(place[mine.hand], place[mine.exact])]
         tried.append(certificate(made, goal, seed=problem.seed, effort=int(RESIDUES * problem.effort)))
         if tried[-1].equal:

@@ -98,11 +98,11 @@ def prove_all(
 
 
 def under(proof: Proof | None, facts: Sequence[object], place: Sequence[int]) -> Proof | None:
-    """A proof about a Program that was made by imposing facts on another, with its conditions said of that one.
+    """A proof about a Program that was made of another, by imposing facts, with its conditions said of that one.
 
     ``place`` tells where each step of the other Program went.
     """
-    if proof is None or not facts:
+    if proof is None or (not facts and all(i == k for k, i in enumerate(place))):
         return proof
     back = {made: i for i, made in enumerate(place)}
     said = tuple(Condition(c.what, None if c.step is None else back.get(c.step)) for c in proof.conditions)

@@ -56,7 +56,7 @@ GOLDEN = [
     (
         lambda x: 2 * torch.special.bessel_j0(x),
         "torch",
-        "no operation is called 'bessel_j0'.\n"
+        "no operation is called 'bessel_j0'. Close names: besselj, bessely, besselk.\n"
         "    @    lambda x: 2 * torch.special.bessel_j0(x)\n"
         "                       ^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         'To add it: symgrad.define("bessel_j0", exact, torch), where exact maps a SymPy symbol to an expression.',

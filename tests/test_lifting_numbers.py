@@ -46,11 +46,11 @@ def test_a_decimal_typed_with_six_digits_or_more_is_a_ball_of_half_its_last_digi
     assert radius == unit / 2
 
 
-def test_a_double_that_nobody_typed_and_nobody_knows_is_a_ball_of_half_an_ulp() -> None:
+def test_a_double_that_nobody_typed_and_nobody_knows_is_a_ball_of_a_few_ulps() -> None:
     value = 0.7390851332151607  # cos(x) = x
     exact, radius = meaning_of(value)
     assert exact == sp.Rational(*value.as_integer_ratio())
-    assert radius == Fraction(math.ulp(value)) / 2
+    assert radius == 4 * Fraction(math.ulp(value))  # it may be the result of a few roundings
 
 
 @pytest.mark.parametrize("n", [2, 3, 5, 6, 7, 10, 11, 13])

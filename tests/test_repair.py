@@ -45,7 +45,7 @@ def problem_of(model: Any, hand: Any, *, wrt: Any, at: Any) -> Problem:
     """The question that `verify` would ask."""
     opened = open_formula(model)
     mine = rename(_open_hand(hand, opened), opened.names, "the hand formula")
-    return _problem(opened, mine, hand, wrt, at, 1, None, None, 64, 0)
+    return _problem(opened, mine, hand, wrt, at, 1, None, None, 64, 1.0, 0)
 
 
 def beside(program: Program, other: Program) -> tuple[Program, list[int]]:

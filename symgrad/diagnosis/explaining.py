@@ -7,51 +7,20 @@ solved; that the line's name was misread.  The explanation after which the least
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
 from typing import Any
 
-from symgrad.diagnosis.claims import Meaning
-from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.matching import entries_of, same
-from symgrad.diagnosis.names import is_derivative_like, is_short
+from symgrad.diagnosis.derivation import Derivation
+from symgrad.diagnosis.explanations import Blame, Explanation, Key, explanations, itself, key_of, misreading
 from symgrad.diagnosis.ranking import alike, ranked
-from symgrad.diagnosis.solving import solved
-from symgrad.diagnosis.suspects import increments, recurrence, refit, simple_ratio, suspects, work_of
 from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, repeats, walk
-from symgrad.program import size
+from symgrad.diagnosis.walking import Fix, Repair, Status, Walk, as_value_of, repeats, walk
 from symgrad.progress import doing
 
 __all__ = ["Blame", "Key", "explain", "key_of", "needed"]
 
 _ROUNDS = 60
 _HORIZON = 200  # lines that an explanation is followed for
-_TARGETS = 4
-_OPTIONS = 5
-_GOALS = 6  # that a line is solved for
-_SIMPLER = 2  # how many times as much a suspect does as the line that only passes it on
-_PATH = 120
-
-Key = tuple[str, int | None]
-
-
-@dataclass(frozen=True, eq=False)
-class _Explanation:
-    """Truths in the place of lines; without any, that the name of the line ``key`` says something else."""
-
-    cost: float
-    fixes: Mapping[int, Fix]
-    key: Key
-
-
-@dataclass(eq=False)
-class Blame:
-    """The lines found wrong, with what each should be; what fitted nearly as well; the names that were misread."""
-
-    kinds: dict[Key, Entry | None] = field(default_factory=dict)
-    others: dict[Key, list[str]] = field(default_factory=dict)
-    misread: set[Key] = field(default_factory=set)
 
 
 def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
@@ -67,10 +36,10 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
         if now.done and hidden is None:
             break
         if hidden is None:
-            found = _explanations(d, now, blame, reach)
+            found = explanations(d, now, blame, reach)
         else:
-            found = _itself(d, now, hidden, ranked(d, hidden, now.statuses), None, blame)
-            found.append(_Explanation(_misreading(d, now, hidden), {}, d.lines[hidden].key))
+            found = itself(d, now, hidden, ranked(d, hidden, now.statuses), None, blame)
+            found.append(Explanation(misreading(d, now, hidden), {}, d.lines[hidden].key))
         if not found:
             break
         until = _until(d, now, reach)
@@ -81,6 +50,7 @@ def explain(d: Derivation, first: Walk, blame: Blame) -> Walk:
                 kinds = {**blame.kinds, e.key: _kind(e)}
                 ahead = walk(d, now, e.fixes, repair=_repeating(d, kinds), again=versions[e.key], until=until)
                 left = _what_is_left(d, ahead, reach, blame.misread | _settled(e), until)
+                left += len(set(ahead.wrong) - set(now.wrong))  # it spoils what was right
             else:
                 left = _what_is_left(d, now, reach, {*blame.misread, e.key}, until)
             scored.append((round(e.cost + left, 6), k))
@@ -138,12 +108,12 @@ def _what_is_left(d: Derivation, w: Walk, reach: set[int], misread: set[Key], un
     return len(w.wrong) + 0.5 * sum(weights.values())
 
 
-def _settled(e: _Explanation) -> set[Key]:
+def _settled(e: Explanation) -> set[Key]:
     """The line whose uses are put right by an explanation: it stays what it is, and is explained."""
     return {e.key} if any(f.line is not None for f in e.fixes.values()) else set()
 
 
-def _kind(e: _Explanation) -> Entry | None:
+def _kind(e: Explanation) -> Entry | None:
     (fix, *_) = e.fixes.values()
     return fix.entry
 
@@ -168,237 +138,6 @@ def _repeating(d: Derivation, kinds: Mapping[Key, Entry | None]) -> Repair:
     return repair
 
 
-def _explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list[_Explanation]:
-    """What could be wrong, given what is not right."""
-    targets: list[tuple[int, list[Entry], Final | None]] = []
-    violating = [
-        i for i in w.violations if i in reach and w.statuses[i].weight >= 0.25 and d.lines[i].key not in blame.misread
-    ]
-    claimed = [i for i in violating if d.meanings[i].how != "final"]
-    first = bool(claimed) and claimed[0] == violating[0]  # then it comes first, whatever comes later
-    for i in claimed[: 1 if first else _TARGETS]:
-        targets.append((i, ranked(d, i, w.statuses), None))
-    targets += _unlike(d, w) if not first else ()
-    found: list[_Explanation] = []
-    if first and d.meanings[claimed[0]].how == "name" and is_short(d.lines[claimed[0]].name):
-        for step, options, f in _unlike(d, w):  # what uses it may mean something else than its name says
-            others = _earlier(d, w, step, _goals(d, step, options), f, blame, claimed[0])
-            found += (e for e in others if _is_another(d, claimed[0], e))
-    for step, options, final in targets[: 2 * _TARGETS]:
-        found += _itself(d, w, step, options, final, blame)
-        found += _earlier(d, w, step, _goals(d, step, options), final, blame)
-        if final is not None:
-            found += _in_rounds(d, w, final, blame)
-        if final is None:
-            found.append(_Explanation(_misreading(d, w, step), {}, d.lines[step].key))
-    unique: dict[Any, _Explanation] = {}
-    for e in found:
-        mark = tuple((i, None if f.entry is None else f.entry.step) for i, f in e.fixes.items())
-        if mark not in unique or e.cost < unique[mark].cost:
-            unique[mark] = e
-    return list(unique.values())
-
-
-def _is_another(d: Derivation, step: int, e: _Explanation) -> bool:
-    """Whether an explanation puts something else in a line's place than a simple multiple of what its name says."""
-    ((_, fix),) = e.fixes.items()
-    if fix.entry is None or fix.entry.kind in ("adjoint", "final", "part"):
-        return False
-    truths = (entries_of(d.values[entry.step]) for entry in d.meanings[step].whole[:_OPTIONS])
-    return all(simple_ratio(entries_of(fix.value), truth) is None for truth in truths)
-
-
-def _unlike(d: Derivation, w: Walk) -> list[tuple[int, list[Entry], Final]]:
-    """The results that are not right: where they stand, and what they should be."""
-    found = []
-    for f in d.finals:
-        if f.name in w.wrong:
-            wrt = d.program.inputs[f.name]
-            entries = [e for e in d.table.entries if e.kind == "final" and e.wrt == wrt]
-            found.append((f.hand if f.line is None else f.line, entries, f))
-    return found
-
-
-def _itself(
-    d: Derivation, w: Walk, step: int, options: Sequence[Entry], final: Final | None, blame: Blame
-) -> list[_Explanation]:
-    key = key_of(d, step)
-    if final is not None:
-        value = as_value_of(d, options[0], step)
-        value = d.values[options[0].step] if value is None else value
-        cost = 1.0 if step in d.lines else 1.1
-        return [_Explanation(_price(key, cost, blame), {step: Fix(step, value, options[0], "final")}, key)]
-    found = []
-    sure = min(1.0, _misreading(d, w, step))
-    for k, entry in enumerate(options[:_OPTIONS]):
-        value = as_value_of(d, entry, step)
-        cost = 0.95 + 0.03 * k + 0.4 * (1 - sure)
-        if value is None and (uses := _spread_uses(d, step, d.program.shape(entry.step))):
-            truth = d.values[entry.step]
-            fixes = {u: Fix(u, truth, entry, d.meanings[step].how, step) for u in uses}
-            found.append(_Explanation(_price(key, cost, blame), fixes, key))
-        if value is not None:
-            found.append(
-                _Explanation(_price(key, cost, blame), {step: Fix(step, value, entry, d.meanings[step].how)}, key)
-            )
-    return found
-
-
-def _spread_uses(d: Derivation, step: int, shape: tuple[int, ...]) -> list[int]:
-    """Where a line that has too few entries is broadcast to the shape that it should have."""
-    return [u for u in d.users.get(step, ()) if d.program.steps[u].op == "pick" and d.program.shape(u) == shape]
-
-
-def _misreading(d: Derivation, w: Walk, step: int) -> float:
-    """How unlikely it is that a name was misread: less likely where names like it were confirmed."""
-    sure = d.meanings[step].sure
-    if d.meanings[step].how == "word":
-        return 5.0
-    if _is_adjoint(w.statuses[step]):
-        return 0.9  # it is another adjoint, exactly
-    start = d.lines[step].name[:1]
-    confirmed = any(
-        s.kind == "right"
-        and i not in w.fixes
-        and d.lines[i].name[:1] == start
-        and d.lines[i].name != d.lines[step].name
-        for i, s in w.statuses.items()
-        if i in d.meanings and d.meanings[i].whole
-    )
-    return 1.0 if confirmed and sure >= 0.45 else sure
-
-
-def _is_adjoint(status: Status) -> bool:
-    """Whether a line holds another adjoint than its name says."""
-    return status.kind == "other" and status.entry is not None and status.entry.kind in ("adjoint", "final")
-
-
-def _price(key: Key, cost: float, blame: Blame) -> float:
-    return 0.05 if key in blame.kinds else cost
-
-
-def _earlier(
-    d: Derivation,
-    w: Walk,
-    step: int,
-    goals: Sequence[Any],
-    final: Final | None,
-    blame: Blame,
-    only: int | None = None,
-) -> list[_Explanation]:
-    """Earlier lines that, put right, make this one one of the ``goals``; ``only`` one of them."""
-    if final is not None and not final.fits:
-        return []
-    found: list[_Explanation] = []
-    known = {i for i, s in w.statuses.items() if _is_adjoint(s) and d.lines[i].key in blame.misread}
-    for u in suspects(d, w, step, known) if only is None else [only]:
-        way = path(d, u, step, w.fixes)
-        if way is None or len(way) > _PATH:
-            continue
-        line, status = d.lines[u], w.statuses[u]
-        moved = all(d.program.steps[i].op in ("name", "pick", "cast") for i in way)
-        if moved and (status.kind == "forward" or (step in d.lines and d.lines[step].name == line.name)):
-            continue  # it is only passed on: nothing speaks for its being meant as something else
-        named = is_derivative_like(line.name)
-        unlike = 0.0 if named else 0.25
-        unlike += (0.2 if named else 0.6) if status.kind == "forward" else 0.0
-        unlike += 0.5 if status.kind == "step" and not named else 0.0
-        unlike += 0.4 if status.kind == "right" else 0.0
-        unlike += 0.3 if status.kind == "zero" and line.binding.version == 0 and not line.last else 0.0
-        refits = refit(d, w, u, way, goals)
-        for entry, value, scale in refits:
-            cost = 0.75 + 0.4 * unlike + 0.05 * min(entry.rank, 2) + (0.1 if scale is not None else 0.0)
-            meaning = d.meanings.get(u, Meaning())
-            cost += 0.5 * meaning.sure if meaning.whole and entry not in meaning.all else 0.0
-            cost += 0.5 if _is_held(d, w, u, value) else 0.0
-            fix = Fix(u, value, entry, "value", scale=scale)
-            found.append(_Explanation(_price(line.key, cost, blame), {u: fix}, line.key))
-        if not refits and status.kind not in ("forward", "partial", "right"):
-            for goal in goals[: 1 if final is not None else _GOALS]:
-                answer = solved(d, w.values, u, way, goal)
-                simple = answer is not None and not answer.overdetermined and not answer.plain
-                if answer is None or (simple and (status.kind == "zero" or not _only_passes(d, step, u))):
-                    continue
-                cost = 0.95 + unlike - 0.3 * answer.overdetermined - answer.plain
-                cost = 0.9 + 0.3 * unlike if simple else cost
-                found.append(
-                    _Explanation(_price(line.key, cost, blame), {u: Fix(u, answer.value, None, "solved")}, line.key)
-                )
-                break
-    return _sources_first(d, w, found)
-
-
-def _in_rounds(d: Derivation, w: Walk, final: Final, blame: Blame) -> list[_Explanation]:
-    """Lines of a loop that, put right in every round, make what is added to a result right."""
-    wrong = [i for i in increments(d, w, final) if not i.right]
-    if not wrong:
-        return [e for step, goals in recurrence(d, w, final) for e in _earlier(d, w, step, goals, None, blame)]
-    first = wrong[0]
-    found = _earlier(d, w, first.step, [first.before + first.part], None, blame)
-    known = {e.key for e in found if all(f.entry is not None for f in e.fixes.values())}
-    for u in suspects(d, w, first.step):
-        key = d.lines[u].key
-        if key in known or w.statuses[u].kind in ("forward", "partial", "zero") or not _only_passes(d, first.step, u):
-            continue
-        fixes = {}
-        for now in wrong:
-            v = max((i for i in d.lines if d.lines[i].key == key and i < now.step), default=u)
-            way = path(d, v, now.step, w.fixes)
-            answer = None if way is None else solved(d, w.values, v, way, now.before + now.part)
-            if answer is not None:
-                fixes[v] = Fix(v, answer.value, None, "solved")
-        if len(fixes) == len(wrong):
-            unlike = 0.0 if is_derivative_like(d.lines[u].name) else 0.25
-            found.append(_Explanation(_price(key, 0.9 + 0.3 * unlike, blame), fixes, key))
-    return found
-
-
-def _only_passes(d: Derivation, step: int, u: int) -> bool:
-    """Whether a line hardly does more than to pass another one on, which does the work."""
-    if step not in d.lines:
-        return False
-    most = 2 if d.lines[step].accumulates else 1
-    named = d.lines[step].accumulates and is_derivative_like(d.lines[u].name)
-    return work_of(d, step) <= most and (named or work_of(d, u) >= _SIMPLER * most)
-
-
-def _goals(d: Derivation, step: int, options: Sequence[Entry]) -> list[Any]:
-    truths = [v for e in options[:8] if (v := as_value_of(d, e, step)) is not None]
-    return [entries_of(v) for v in truths]
-
-
-def _is_held(d: Derivation, w: Walk, u: int, value: Any) -> bool:
-    """Whether another line holds this value already: then what is wrong is rather the name that a line uses."""
-    n, mine, name = size(d.program.shape(u)), entries_of(value), d.lines[u].name
-    lines = d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]
-    others = {b.step for b in lines if b.name != name and size(d.program.shape(b.step)) == n}
-    return any(same(entries_of(w.values[i]), mine, d.typed) for i in others)
-
-
-def _sources_first(d: Derivation, w: Walk, found: Sequence[_Explanation]) -> list[_Explanation]:
-    """Of two lines, either of which explains, the earlier one is the likelier if it puts the later one right too."""
-    best = list(found)
-    for n, e in enumerate(best):
-        ((u, fix),) = e.fixes.items()
-        if fix.entry is None and w.statuses[u].kind in ("forward", "step"):
-            continue
-        for other in found:
-            ((v, theirs),) = other.fixes.items()
-            if u < v and e.cost > other.cost - 0.05 and (way := path(d, u, v, w.fixes)) is not None:
-                local = Over({u: fix.value}, w.values)
-                recompute(d, way, local)
-                if simple_ratio(entries_of(fix.value), entries_of(theirs.value)) is not None:
-                    e = best[n] = _Explanation(other.cost + 0.2, e.fixes, e.key)  # then the later line would do nothing
-                elif same(entries_of(local[v]), entries_of(theirs.value), d.typed):
-                    e = best[n] = _Explanation(other.cost - 0.05, e.fixes, e.key)
-    return best
-
-
-def key_of(d: Derivation, step: int) -> Key:
-    """The line of code that a step is, or the input that it is returned for."""
-    return d.lines[step].key if step in d.lines else (next(f.name for f in d.finals if f.hand == step), None)
-
-
 def needed(d: Derivation, last: Walk) -> dict[int, Fix]:
     """The fixes without those lines that everything is right without, the last line first."""
     kept = dict(last.fixes)
@@ -407,7 +146,7 @@ def needed(d: Derivation, last: Walk) -> dict[int, Fix]:
         return kept
     for key in reversed(keys):
         mine = [f for f in kept.values() if key_of(d, f.owner) == key]
-        if all(f.how in ("word", "name") and _misreading(d, last, f.owner) > 0.9 for f in mine):
+        if all(f.how in ("word", "name") and misreading(d, last, f.owner) > 0.9 for f in mine):
             continue  # it is wrong with all that it uses right: not needed, and wrong all the same
         fewer = {i: f for i, f in kept.items() if key_of(d, f.owner) != key}
         if fewer and walk(d, None, fewer).done:

@@ -14,7 +14,7 @@ from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Status
 
-__all__ = ["alike", "ranked"]
+__all__ = ["alike", "direct_lines", "ranked"]
 
 
 def ranked(
@@ -25,7 +25,7 @@ def ranked(
     if len(entries) <= 1:
         return list(entries)
     line = d.lines[i]
-    beside = [s.entry for a in _direct(d, i) if (s := statuses.get(a)) is not None and s.entry is not None]
+    beside = [s.entry for a in direct_lines(d, i) if (s := statuses.get(a)) is not None and s.entry is not None]
     after = [e.wrt for e in beside if e.kind in ("adjoint", "part", "final") and e.wrt is not None]
     before = [e.of for e in beside if e.kind in ("tangent", "local", "value") and e.of is not None]
     used = [
@@ -50,7 +50,7 @@ def ranked(
     return sorted(entries, key=far)
 
 
-def _direct(d: Derivation, i: int) -> list[int]:
+def direct_lines(d: Derivation, i: int) -> list[int]:
     """The lines that a line uses directly."""
     found, stack, seen = [], list(d.program.steps[i].args), set()
     while stack:

@@ -14,12 +14,24 @@ from flint import arb, fmpq
 from symgrad.diagnosis.derivation import Derivation, Final
 from symgrad.diagnosis.matching import entries_of, is_zero, ratio, same
 from symgrad.diagnosis.names import is_derivative_like
+from symgrad.diagnosis.ranking import direct_lines
 from symgrad.diagnosis.table import Entry
 from symgrad.diagnosis.walking import Fix, Over, Walk, as_value_of, path, recompute, repeats
 from symgrad.domains import origins
 from symgrad.program import size
 
-__all__ = ["Increment", "increments", "recurrence", "refit", "simple_ratio", "suspects", "work_of", "writes"]
+__all__ = [
+    "Increment",
+    "increments",
+    "recurrence",
+    "refit",
+    "scales_used",
+    "simple_ratio",
+    "suspects",
+    "times",
+    "work_of",
+    "writes",
+]
 
 _SUSPECTS = 8
 _REFITS = 600  # true quantities that are tried in one line's place
@@ -116,11 +128,30 @@ def _scaled(
         for goal in goals:
             c = simple_ratio(goal - base, moved)
             if c is not None and c != 1:
-                times = arb(fmpq(c.numerator, c.denominator))
-                made = np.array([times * x for x in entries_of(value)], dtype=object).reshape(shape)
+                made = times(c, value)
                 if same(_ahead(d, w, u, way, made), goal, d.typed):
                     yield entry, made, c
                     return
+
+
+def times(c: Fraction, value: Any) -> Any:
+    """A value times a fraction."""
+    factor = arb(fmpq(c.numerator, c.denominator))
+    return factor * value if isinstance(value, arb) else np.asarray(value, dtype=object) * factor
+
+
+def scales_used(d: Derivation, w: Walk, step: int) -> list[Fraction]:
+    """The factors by which lines that this one uses differ from true adjoints: a 1/n that is left for later."""
+    found: dict[Fraction, None] = {}
+    for a in direct_lines(d, step):
+        if not is_derivative_like(d.lines[a].name) or w.statuses[a].kind in ("right", "partial", "zero", "forward"):
+            continue
+        mine = entries_of(w.values[a])
+        adjoints = (e for k in d.derivatives.of_size(len(mine)) if (e := d.entry(k)).kind == "adjoint")
+        for entry in itertools.islice(adjoints, _SCALED):
+            c = simple_ratio(mine, entries_of(d.values[entry.step]))
+            found |= {} if c in (None, 1) or len(mine) < 2 else {c: None}
+    return list(found)
 
 
 def simple_ratio(a: np.ndarray, b: np.ndarray) -> Fraction | None:

@@ -41,9 +41,8 @@ class Memory:
         return b.pick([self._flatten(b)], index, shape)
 
     def call(self, b: Builder, index: Index, shape: Shape, named: int) -> None:
-        """The value that fills the buffer got a name: every view is one of the named value from now on."""
-        whole = size(shape) == self.total and index == Strided(0, dense(shape))
-        if whole and not (self._flat is None and b.steps[self.root].op == "name"):
+        """The value that fills the buffer got a name: every view is one of what was named last."""
+        if size(shape) == self.total and index == Strided(0, dense(shape)):
             self.root, self.index, self._flat = named, index, None
 
     def write(self, b: Builder, index: Index, shape: Shape, step: int) -> None:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import inspect
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -187,6 +189,19 @@ def _empty(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
     with quiet():
         out = func(*args, **kwargs)
         return out.fill_(float("nan")) if out.is_floating_point() or out.is_complex() else out
+
+
+@_bridge("gaussian_nll_loss")
+def _gaussian(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    """log(var)/2 + (x - y)**2/(2 var): torch raises variances to ``eps``, a guard left out where none is so small."""
+    named = inspect.signature(func).bind(*args, **kwargs)
+    named.apply_defaults()
+    x, y, var, full, eps, reduction = named.arguments.values()
+    if not isinstance(var, torch.Tensor) or var.shape != x.shape or bool((t.tensors.value(var) < eps).any()):
+        return NotImplemented
+    loss = 0.5 * (torch.log(var) + (x - y) ** 2 / var)
+    loss = loss + 0.5 * math.log(2 * math.pi) if full else loss
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
 
 
 @_bridge(*_FILLERS)

@@ -18,7 +18,7 @@ from symgrad.verifier import _open_hand, _problem
 def problem_of(made: Derivation) -> Problem:
     model = open_formula(made.model)
     mine = rename(_open_hand(made.hand, model), model.names, "the hand formula")
-    return _problem(model, mine, made.hand, list(made.wrt), dict(made.at), 1, None, None, 4, 0)
+    return _problem(model, mine, made.hand, list(made.wrt), dict(made.at), 1, None, None, 4, 1.0, 0)
 
 
 def looked_at(problem: Problem) -> Findings:
