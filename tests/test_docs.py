@@ -142,7 +142,14 @@ def test_the_notebooks_show_what_they_give(path, tmp_path):
 
 
 def test_there_are_notebooks():
-    titles = ["1-tanh-rnn", "2-sigmoid-net", "3-find-the-wrong-line", "5-rounding-or-bug", "6-guard-your-own-function"]
+    titles = [
+        "1-tanh-rnn",
+        "2-sigmoid-net",
+        "3-find-the-wrong-line",
+        "4-for-all-sizes",
+        "5-rounding-or-bug",
+        "6-guard-your-own-function",
+    ]
     assert [p.stem for p in NOTEBOOKS] == titles
     linked = {Path(link).stem for link in re.findall(r"\]\((notebooks/[^)]+\.ipynb)\)", README)}
     assert linked == set(titles), "the README leads to each"

@@ -4,20 +4,27 @@ Run as a script it prints one table: what symgrad says of each, beside `torch.au
 random direction (as jax.test_util.check_grads does), and `torch.allclose` against autograd.
 
     python tests/trust/hard_gradients.py
+
+With ``--write`` the summary also goes into the README.
 """
 
 from __future__ import annotations
 
+import argparse
+import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 
 from symgrad import verify
 
 T = torch
+README = Path(__file__).resolve().parents[2] / "README.md"
+MARK = "<!-- table: python tests/trust/hard_gradients.py --write -->"
 
 
 @dataclass(frozen=True)
@@ -307,7 +314,18 @@ JUDGES: Mapping[str, Callable[[Case, Callable], str]] = {
 }
 
 
+def rows(judged: Counter[tuple[str, str]]) -> Iterator[str]:
+    """The README's table: how many each judge got wrong."""
+    yield f"| of {len(CASES)} each | symgrad | gradcheck | one random direction | allclose to autograd |"
+    yield "|---|---|---|---|---|"
+    for kind, word in (("right", "rejected"), ("wrong", "accepted")):
+        yield f"| {kind} gradients {word} | " + " | ".join(str(judged[name, kind]) for name in JUDGES) + " |"
+
+
 def main() -> None:
+    options = argparse.ArgumentParser(description=__doc__)
+    options.add_argument("--write", action="store_true", help="put the summary into the README")
+    write = options.parse_args().write
     wrongs: Counter[tuple[str, str]] = Counter()
     print(f"{'':44}" + "".join(f"{name:>22}" for name in JUDGES))
     for right in (True, False):
@@ -316,11 +334,12 @@ def main() -> None:
             for name, word in said.items():
                 wrongs[name, "right" if right else "wrong"] += (word in ("refuted", "rejected")) == right
             print(f"{'right' if right else 'wrong'} {str(case)[:38]:38}" + "".join(f"{w:>22}" for w in said.values()))
-    print(f"\n{len(CASES)} right, {len(CASES)} wrong gradients: how many are judged wrongly")
-    for name in JUDGES:
-        print(
-            f"{name:>22}: {wrongs[name, 'right']:3} right ones rejected, {wrongs[name, 'wrong']:3} wrong ones accepted"
-        )
+    table = "\n".join(rows(wrongs))
+    print(f"\n{table}")
+    if write:
+        text = README.read_text(encoding="utf-8")
+        old = rf"{re.escape(MARK)}\n(\n(\|[^\n]*\n)+)?"
+        README.write_text(re.sub(old, f"{MARK}\n\n{table}\n", text), encoding="utf-8")
 
 
 if __name__ == "__main__":
