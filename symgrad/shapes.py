@@ -80,7 +80,8 @@ def named_shapes(
     """
     asked = dict(at or {})
     for name, shape in _told(asked, found or {}).items():
-        asked.setdefault(name, shape)
+        if name not in own or np.ndim(own[name]) == len(shape):  # the gradient of a weight [1, 10] may be called w[j]
+            asked.setdefault(name, shape)
     of: dict[str, Shape] = {}
     values: dict[str, int] = {}
     names: dict[str, None] = {}

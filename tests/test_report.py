@@ -24,6 +24,7 @@ from symgrad.report.report import Claim, Instability, Report, StepFinding
 from symgrad.report.text import WIDTH, render
 from symgrad.rounding import Rounding, Side
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
+from symgrad.verifier import verify
 
 # ------------------------------------------------------------------------------------------------ made by hand
 
@@ -390,6 +391,10 @@ def test_every_page_fits_80_columns_and_shows_no_insides(verdicts, full):
     text = render(report(*claims), full)
     assert all(len(line) <= WIDTH and line == line.rstrip() for line in text.splitlines())
     assert not any(word in text for word in ("array(", "Witness(", "Proof(", "None", "tensor(", "nan", "'"))
+
+
+def test_a_step_of_a_formula_in_text_is_named_by_the_whole_of_it():
+    assert "It holds where s - x is not zero." in str(verify("log(s - x)", "-1/(s - x)", wrt="x"))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

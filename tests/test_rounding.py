@@ -78,7 +78,7 @@ def test_scalar_rows(name):
     for dtype in DTYPES:
         b = Builder()
         arity = OPS[name].arity
-        names = ("x", "y")[:arity]
+        names = ("x", "y", "z", "u")[:arity]
         args = [
             b.mul(b.mul(i, i), b.number(3, dtype)) if name in _POSITIVE else b.mul(i, b.number(3, dtype))
             for i in (b.input(k, (n,), dtype) for k in names)

@@ -20,9 +20,7 @@ __all__ = ["array_meaning", "meaning_of", "recognise"]
 
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
-_OFF = Fraction(
-    4
-)  # ulps by which a computed number may miss the one that it stands for: it is the result of a few roundings
+_OFF = Fraction(4)  # ulps by which a computed number may miss what it stands for: the result of a few roundings
 _BIG = 4096  # arrays of more entries are data
 
 

@@ -97,4 +97,7 @@ def name_of(program: Program, step: int) -> str | None:
     source = program.steps[step].source
     if source is None or source.span is None:
         return None
-    return source.text[source.span[0] : source.span[1]].strip() or None
+    start, end = source.span
+    if end - start == len(source.text):  # a piece of a text: the span says where it stands in the whole
+        return source.text.strip() or None
+    return source.text[start:end].strip() or None
