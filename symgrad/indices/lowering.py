@@ -18,6 +18,7 @@ from symgrad.evaluation.torch_printer import torch_name
 from symgrad.indices.heads import EXP, RELU, STEP
 from symgrad.indices.layouts import LETTERS, Layouts, Lines, Part, union, unspelled
 from symgrad.indices.matrices import Det, Inverse, LogDet
+from symgrad.indices.ordering import Order
 from symgrad.indices.stability import LogSumExp, Sigmoid, Softmax, Softplus, stable
 from symgrad.indices.terms import Array, IndexSum, Within, rename
 from symgrad.ops.scalars import OPS, by_head
@@ -67,11 +68,15 @@ def _free_index(k: int, size: Any) -> Any:
 class _Lowering(Layouts):
     def __init__(self, inputs: Mapping[str, Sequence[Any]], sizes: Iterable[Any]) -> None:
         super().__init__(inputs, sizes)
+        self.order = Order(self.sizes)
         self.made: dict[Any, tuple[str, tuple[Any, ...]]] = {}
+        self.last: Any = None  # the index that a contraction's last axis had better be
 
     def part(self, e: Any) -> Part:
         """The tensor of a body; made once for all that differ in the names of free indices."""
-        free = self.free(e)
+        free = self.order.of(e)
+        if not all(a in self.size_of for a in free):
+            raise unspelled(e)
         stand = {a: _free_index(k, self.size_of[a]) for k, a in enumerate(free)}
         key = rename(e, stand), self.masked
         if key not in self.made:
@@ -123,6 +128,10 @@ class _Lowering(Layouts):
 
     # -------------------------------------------------------------------------------- elementwise
     def sum(self, e: Any) -> Part:
+        common, (rest,) = _common(sp.S.One, [e])
+        if common != 1:
+            p = self.part(rest)
+            return Part(self.line(f"{{0}}*{self.scalar(common)}", p.name), p.axes)
         terms: dict[frozenset[Any], Part] = {}
         numbers = []
         for term in e.args:
@@ -165,6 +174,7 @@ class _Lowering(Layouts):
         marks = [f for f in factors if isinstance(f, _MARKS)]
         number = sp.Mul(*(f for f in factors if f not in marks and self.is_scalar(f)))
         rest = [f for f in factors if f not in marks and not self.is_scalar(f)]
+        number, rest = _common(number, rest)
         masks = [m for m in map(self.mark, marks) if m is not None]
         outside, self.masked = self.masked, self.masked or any(map(self.strays, marks))
         value = self.multiplied(rest, number) if rest else None
@@ -277,7 +287,7 @@ class _Lowering(Layouts):
             return self.part(number * body)
         if isinstance(body, sp.Add) and self.is_outer(body):
             return self.part(sp.Add(*(number * _summed(t, bound) for t in body.args)))
-        factors = list(sp.Mul.make_args(body))
+        number, factors = _common(number, sp.Mul.make_args(body))
         for f in factors:
             if isinstance(f, sp.Add) and self.is_outer(f):
                 rest = sp.Mul(*(g for g in factors if g is not f))
@@ -309,7 +319,7 @@ class _Lowering(Layouts):
             groups.setdefault(min(wide, key=len) if wide else key, []).append(m)
         parts = [self.part(sp.Mul(*fs)) for fs in groups.values()]
         axes = union(parts)
-        kept = tuple(a for a in axes if a not in bound)
+        kept = self.arranged([a for a in axes if a not in bound], parts)
         if len(parts) == 1:
             dims = tuple(k for k, a in enumerate(parts[0].axes) if a in bound)
             left = tuple(a for a in parts[0].axes if a not in bound)
@@ -320,6 +330,11 @@ class _Lowering(Layouts):
         slots = ", ".join(f"{{{k}}}" for k in range(len(parts)))
         return Part(self.line(f"contract('{rule}', {slots})", *(p.name for p in parts)), kept)
 
+    def arranged(self, kept: Sequence[Any], parts: Sequence[Part]) -> tuple[Any, ...]:
+        """Axes in the order in which they stand in the parts, so that X[i, s] W[s, j] has the axes i and j."""
+        place = {a: min(p.axes.index(a) / len(p.axes) for p in parts if a in p.axes) for a in kept}
+        return tuple(sorted(kept, key=lambda a: (a == self.last, place[a])))
+
     def exponentials(self, e: Any) -> Part:
         """A log-sum-exp, or an entry of a softmax."""
         index, size = e.bound[0], e.outside[0]
@@ -327,7 +342,9 @@ class _Lowering(Layouts):
         if index not in e.body.free_symbols:
             value = sp.log(size) + e.body if isinstance(e, LogSumExp) else 1 / size
             return self.part(value)
+        outer, self.last = self.last, index
         inner = self.part(e.body)
+        self.last = outer
         dim = inner.axes.index(index)
         left = tuple(a for a in inner.axes if a != index)
         if isinstance(e, LogSumExp):
@@ -349,6 +366,17 @@ class _Lowering(Layouts):
             whole = self.line(f"{{0}}.expand(({shape},))", whole)
         name = self.line(_MATRICES[type(e)], whole)
         return self.taken(Part(name, left), (e.size,) * 2, e.entry) if isinstance(e, Inverse) else Part(name, left)
+
+
+def _common(number: Any, factors: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Factors without the whole numbers that all terms of one have in common, and the product of those."""
+    rest = []
+    for f in factors:
+        common, left = f.primitive() if isinstance(f, sp.Add) else (sp.S.One, f)
+        whole = common.is_Integer
+        number = number * common if whole else number
+        rest.append(left if whole else f)
+    return number, rest
 
 
 def _summed(body: Any, bound: Mapping[Any, Any]) -> Any:

@@ -190,7 +190,7 @@ def _one_plus_exp(e: Any) -> Any:
 
 
 def _sum(e: Any) -> Any:
-    """c - c sigmoid(u) is c sigmoid(-u), and c - c tanh(u)**2 is 4 c sigmoid(2 u) sigmoid(-2 u)."""
+    """c - c sigmoid(u) is c sigmoid(-u), and c - c tanh(u)**2 is c / cosh(u)**2."""
     c, rest = e.as_coeff_Add()
     if c == 0:
         return e
@@ -199,8 +199,7 @@ def _sum(e: Any) -> Any:
         if isinstance(base, Sigmoid) and power == 1:
             return c * Sigmoid(-base.args[0]) + (rest - term)
         if isinstance(base, sp.tanh) and power == 2:
-            u = 2 * base.args[0]
-            return 4 * c * Sigmoid(u) * Sigmoid(-u) + (rest - term)
+            return c / sp.cosh(base.args[0]) ** 2 + (rest - term)
     return e
 
 
