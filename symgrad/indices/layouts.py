@@ -11,8 +11,9 @@ from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.pycode import pycode
 
 from symgrad.errors import UnknownOperation
-from symgrad.indices.heads import EXP, RELU, STEP
+from symgrad.indices.heads import STEP
 from symgrad.indices.printing import text
+from symgrad.indices.stability import in_plain_functions
 from symgrad.indices.terms import Binder, Within
 
 __all__ = ["LETTERS", "Layouts", "Line", "Lines", "Part", "union", "unspelled"]
@@ -77,13 +78,14 @@ class Layouts:
         e = sp.sympify(e)
         if e.is_Integer:
             return f"({e})" if e < 0 else str(e)
+        e = in_plain_functions(e)
         if e.is_number:
-            value = e.replace(EXP, sp.exp)
-            if not value.is_real:
+            value = sp.N(e, 40)
+            if not value.is_Float and not value.is_Rational:
                 raise unspelled(e)
-            return f"({float(sp.N(value, 40))!r})"
-        plain = e.xreplace(self.sizes).replace(EXP, sp.exp)
-        if plain.has(STEP, RELU, sp.KroneckerDelta, Within, sp.Piecewise):
+            return f"({float(value)!r})"
+        plain = e.xreplace(self.sizes)
+        if plain.has(STEP, sp.KroneckerDelta, Within, sp.Piecewise, sp.Heaviside):
             raise unspelled(e)
         try:
             return f"({pycode(plain, fully_qualified_modules=True, strict=True)})"

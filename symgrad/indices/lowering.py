@@ -15,12 +15,13 @@ from typing import Any
 import sympy as sp
 
 from symgrad.evaluation.torch_printer import torch_name
+from symgrad.indices.factors import MARKS, common, halves, summed
 from symgrad.indices.heads import EXP, RELU, STEP
 from symgrad.indices.layouts import LETTERS, Layouts, Lines, Part, union, unspelled
 from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.ordering import Order
 from symgrad.indices.stability import LogSumExp, Sigmoid, Softmax, Softplus, stable
-from symgrad.indices.terms import Array, IndexSum, Within, rename
+from symgrad.indices.terms import Array, IndexSum, Within, fresh, rename
 from symgrad.ops.scalars import OPS, by_head
 
 __all__ = ["lower_arrays"]
@@ -38,7 +39,6 @@ _MATRICES: dict[Any, str] = {
     Det: "torch.linalg.det({0})",
     LogDet: "torch.linalg.slogdet({0}).logabsdet",
 }
-_MARKS = (sp.KroneckerDelta, Within, STEP)
 
 
 def lower_arrays(arrays: Mapping[str, Array], inputs: Mapping[str, Sequence[Any]], sizes: Iterable[Any]) -> Lines:
@@ -48,11 +48,10 @@ def lower_arrays(arrays: Mapping[str, Array], inputs: Mapping[str, Sequence[Any]
     Raises `UnknownOperation` for a term that has no torch spelling.
     """
     work = _Lowering(inputs, sizes)
-    for array in arrays.values():
-        work.size_of |= dict(zip(array.axes, array.shape, strict=True))
     for name, array in arrays.items():
-        part = work.part(stable(array.body))
-        wanted = tuple(array.axes)
+        wanted = tuple(fresh(a) for a in array.axes)  # two arrays may have one name for indices of different ranges
+        work.size_of |= dict(zip(wanted, array.shape, strict=True))
+        part = work.part(stable(array.at(wanted)))
         shape = ", ".join(work.scalar(s) for s in array.shape)
         spelled = work.aligned(part, wanted)
         whole = set(part.axes) == set(wanted)
@@ -74,17 +73,23 @@ class _Lowering(Layouts):
 
     def part(self, e: Any) -> Part:
         """The tensor of a body; made once for all that differ in the names of free indices."""
-        free = self.order.of(e)
-        if not all(a in self.size_of for a in free):
-            raise unspelled(e)
-        stand = {a: _free_index(k, self.size_of[a]) for k, a in enumerate(free)}
-        key = rename(e, stand), self.masked
+        stand, key = self.standing(e), self.key(e)
         if key not in self.made:
             part = self.make(e)
             self.made[key] = part.name, tuple(stand[a] for a in part.axes)
         name, axes = self.made[key]
         back = {v: k for k, v in stand.items()}
         return Part(name, tuple(back[a] for a in axes))
+
+    def standing(self, e: Any) -> dict[Any, Any]:
+        """What stands for each free index, so that bodies that differ in their names alone are one."""
+        free = self.order.of(e)
+        if not all(a in self.size_of for a in free):
+            raise unspelled(e)
+        return {a: _free_index(k, self.size_of[a]) for k, a in enumerate(free)}
+
+    def key(self, e: Any) -> Any:
+        return rename(e, self.standing(e)), self.masked
 
     def make(self, e: Any) -> Part:
         if self.is_scalar(e):
@@ -128,23 +133,19 @@ class _Lowering(Layouts):
 
     # -------------------------------------------------------------------------------- elementwise
     def sum(self, e: Any) -> Part:
-        common, (rest,) = _common(sp.S.One, [e])
-        if common != 1:
+        number, (rest,) = common(sp.S.One, [e])
+        if number != 1:
             p = self.part(rest)
-            return Part(self.line(f"{{0}}*{self.scalar(common)}", p.name), p.axes)
-        terms: dict[frozenset[Any], Part] = {}
-        numbers = []
-        for term in e.args:
-            if self.is_scalar(term):
-                numbers.append(term)
-                continue
+            return Part(self.line(f"{{0}}*{self.scalar(number)}", p.name), p.axes)
+        numbers = [t for t in e.args if self.is_scalar(t)]
+        total: Part | None = None
+        for term in sorted((t for t in e.args if not self.is_scalar(t)), key=lambda t: len(self.order.of(t))):
             c, rest = self.coefficient(term)
-            p = self.part(rest)
-            key = frozenset(p.axes)
-            terms[key] = self.plus(terms.get(key), p, c)
-        total = None
-        for p in sorted(terms.values(), key=lambda p: len(p.axes)):
-            total = self.plus(total, p, sp.S.One)
+            pair = self.pair(rest) if total is not None else None
+            if total is None or pair is None:
+                total = self.plus(total, self.part(rest), c)
+            else:
+                total = self.plus_product(total, pair, c)
         assert total is not None
         if numbers:
             total = Part(self.line(f"{{0}} + {self.scalar(sp.Add(*numbers))}", total.name), total.axes)
@@ -153,10 +154,11 @@ class _Lowering(Layouts):
     def coefficient(self, term: Any) -> tuple[Any, Any]:
         """A term's factor of numbers and sizes, and the rest."""
         factors = sp.Mul.make_args(term)
-        if any(isinstance(f, _MARKS) for f in factors):
+        if any(isinstance(f, MARKS) for f in factors):
             return sp.S.One, term
-        rest = [f for f in factors if not self.is_scalar(f)]
-        return sp.Mul(*(f for f in factors if self.is_scalar(f))), sp.Mul(*rest)
+        number = sp.Mul(*(f for f in factors if self.is_scalar(f)))
+        number, rest = common(number, [f for f in factors if not self.is_scalar(f)])
+        return number, sp.Mul(*rest)
 
     def plus(self, total: Part | None, p: Part, c: Any) -> Part:
         if total is None:
@@ -169,12 +171,28 @@ class _Lowering(Layouts):
             return Part(self.line("{0} + {1}" if c == 1 else "{0} - {1}", *names), axes)
         return Part(self.line(f"torch.add({{0}}, {{1}}, alpha={self.scalar(c)})", *names), axes)
 
+    def pair(self, e: Any) -> tuple[Part, Part] | None:
+        """A product's factors that lack some of its axes, and those that have all of them."""
+        factors = sp.Mul.make_args(e)
+        if any(isinstance(f, MARKS) for f in factors) or self.key(e) in self.made:
+            return None
+        most = set(self.order.of(e))
+        wide = [f for f in factors if set(self.order.of(f)) == most]
+        rest = [f for f in factors if f not in wide]
+        return (self.part(sp.Mul(*rest)), self.part(sp.Mul(*wide))) if wide and rest else None
+
+    def plus_product(self, total: Part, pair: tuple[Part, Part], c: Any) -> Part:
+        axes = union([pair[1], total, pair[0]])
+        names = (self.aligned(p, axes) for p in (total, *pair))
+        value = "" if c == 1 else f", value={self.scalar(c)}"
+        return Part(self.line(f"torch.addcmul({{0}}, {{1}}, {{2}}{value})", *names), axes)
+
     def product(self, e: Any) -> Part:
         factors = sp.Mul.make_args(e)
-        marks = [f for f in factors if isinstance(f, _MARKS)]
+        marks = [f for f in factors if isinstance(f, MARKS)]
         number = sp.Mul(*(f for f in factors if f not in marks and self.is_scalar(f)))
         rest = [f for f in factors if f not in marks and not self.is_scalar(f)]
-        number, rest = _common(number, rest)
+        number, rest = common(number, rest)
         masks = [m for m in map(self.mark, marks) if m is not None]
         outside, self.masked = self.masked, self.masked or any(map(self.strays, marks))
         value = self.multiplied(rest, number) if rest else None
@@ -286,16 +304,16 @@ class _Lowering(Layouts):
         if not bound:
             return self.part(number * body)
         if isinstance(body, sp.Add) and self.is_outer(body):
-            return self.part(sp.Add(*(number * _summed(t, bound) for t in body.args)))
-        number, factors = _common(number, sp.Mul.make_args(body))
+            return self.part(sp.Add(*(number * summed(t, bound) for t in body.args)))
+        number, factors = common(number, sp.Mul.make_args(body))
         for f in factors:
             if isinstance(f, sp.Add) and self.is_outer(f):
                 rest = sp.Mul(*(g for g in factors if g is not f))
-                return self.part(sp.Add(*(number * _summed(rest * t, bound) for t in f.args)))
+                return self.part(sp.Add(*(number * summed(rest * t, bound) for t in f.args)))
         outside = [f for f in factors if not f.free_symbols & set(bound)]
         if outside or number != 1:
             inside = sp.Mul(*(f for f in factors if f not in outside))
-            return self.part(sp.Mul(number, *outside, _summed(inside, bound)))
+            return self.part(sp.Mul(number, *outside, summed(inside, bound)))
         return self.contraction(factors, bound)
 
     def is_outer(self, e: Any) -> bool:
@@ -304,10 +322,10 @@ class _Lowering(Layouts):
 
     def contraction(self, factors: Sequence[Any], bound: Mapping[Any, Any]) -> Part:
         """The sum of a product over bound indices; factors over the same axes are multiplied first."""
-        marks = [f for f in factors if isinstance(f, _MARKS) and not self.is_one(f)]
+        marks = [f for f in factors if isinstance(f, MARKS) and not self.is_one(f)]
         groups: dict[frozenset[Any], list[Any]] = {}
         for f in factors:
-            if not isinstance(f, _MARKS):
+            if not isinstance(f, MARKS):
                 groups.setdefault(frozenset(self.free(f)), []).append(f)
         for m in marks:  # a mask goes to what has all its axes
             key = frozenset(self.free(m))
@@ -317,7 +335,11 @@ class _Lowering(Layouts):
                 groups = {whole: [f for fs in groups.values() for f in fs]}
                 wide = [whole]
             groups.setdefault(min(wide, key=len) if wide else key, []).append(m)
-        parts = [self.part(sp.Mul(*fs)) for fs in groups.values()]
+        if len(groups) == 1:  # two halves, so that their product need not be stored
+            (fs,) = groups.values()
+            parts = [self.part(sp.Mul(*half)) for half in halves(fs) if half]
+        else:
+            parts = [self.part(sp.Mul(*fs)) for fs in groups.values()]
         axes = union(parts)
         kept = self.arranged([a for a in axes if a not in bound], parts)
         if len(parts) == 1:
@@ -366,20 +388,3 @@ class _Lowering(Layouts):
             whole = self.line(f"{{0}}.expand(({shape},))", whole)
         name = self.line(_MATRICES[type(e)], whole)
         return self.taken(Part(name, left), (e.size,) * 2, e.entry) if isinstance(e, Inverse) else Part(name, left)
-
-
-def _common(number: Any, factors: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """Factors without the whole numbers that all terms of one have in common, and the product of those."""
-    rest = []
-    for f in factors:
-        common, left = f.primitive() if isinstance(f, sp.Add) else (sp.S.One, f)
-        whole = common.is_Integer
-        number = number * common if whole else number
-        rest.append(left if whole else f)
-    return number, rest
-
-
-def _summed(body: Any, bound: Mapping[Any, Any]) -> Any:
-    for index, size in bound.items():
-        body = IndexSum(body, index, size)
-    return body

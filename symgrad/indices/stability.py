@@ -4,7 +4,7 @@
 whatever they were written as.  Each rule is an identity of real numbers.
 
 >>> import sympy as sp
->>> from symgrad.indices.heads import EXP
+>>> from symgrad.indices.heads import EXP, RELU, STEP
 >>> from symgrad.indices.terms import IndexSum, tensor
 >>> n = sp.Symbol("n", integer=True, positive=True)
 >>> i, j = sp.symbols("i j", integer=True)
@@ -22,10 +22,10 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.indices.heads import EXP
+from symgrad.indices.heads import EXP, RELU, STEP
 from symgrad.indices.terms import Binder, IndexSum, Within, fresh, rename
 
-__all__ = ["LogSumExp", "Sigmoid", "Softmax", "Softplus", "canonical", "stable"]
+__all__ = ["LogSumExp", "Sigmoid", "Softmax", "Softplus", "canonical", "in_plain_functions", "stable"]
 
 
 class Sigmoid(sp.Function):
@@ -89,6 +89,22 @@ def _canonical(e: Any, seen: dict[Any, tuple[Any, int]]) -> tuple[Any, int]:
         found = new, max(h for _, h in args)
     seen[e] = found
     return found
+
+
+def in_plain_functions(e: Any) -> Any:
+    """A body of numbers and sizes with SymPy's own functions in the place of ours."""
+    for head, plain in _PLAIN.items():
+        e = e.replace(head, plain)
+    return e
+
+
+_PLAIN: dict[Any, Any] = {
+    Sigmoid: lambda z: 1 / (1 + sp.exp(-z)),
+    Softplus: lambda z: sp.log(1 + sp.exp(z)),
+    EXP: sp.exp,
+    RELU: lambda z: sp.Max(z, 0),
+    STEP: lambda z: sp.S.One if z.is_positive else sp.S.Zero if z.is_nonpositive else STEP(z),
+}
 
 
 # ------------------------------------------------------------------------------------------------ rules
