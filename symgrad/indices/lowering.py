@@ -100,7 +100,8 @@ class _Lowering(Layouts):
             case sp.Symbol():
                 return Part(self.place[e.name], ())
             case sp.Indexed():
-                name = str(e.base.label)
+                base: Any = e.base
+                name = str(base.label)
                 return self.taken(Part(self.place[name], ()), self.shapes[name], e.indices)
             case sp.Add():
                 return self.sum(e)

@@ -62,7 +62,8 @@ class Order:
             case sp.Symbol() if self.is_index(e):
                 words = [b"index"]
             case sp.Indexed():
-                words = [str(e.base.label).encode(), *(self.shape(i) for i in e.indices)]
+                base: Any = e.base
+                words = [str(base.label).encode(), *(self.shape(i) for i in e.indices)]
             case Binder():
                 words = [type(e).__name__.encode(), *(self.shape(a) for a in (e.body, *e.outside))]
             case sp.Add() | sp.Mul():

@@ -175,6 +175,7 @@ def _softmax(a: Any, total: Any) -> Any:
 
 
 def _logarithm(z: Any) -> Any:
+    base: Any
     outer, rest = [], []
     if isinstance(z, sp.Add) and (u := _one_plus_exp(z)) is not None:
         return Softplus(u)
@@ -207,6 +208,7 @@ def _one_plus_exp(e: Any) -> Any:
 
 def _sum(e: Any) -> Any:
     """c - c sigmoid(u) is c sigmoid(-u), and c - c tanh(u)**2 is c / cosh(u)**2."""
+    base: Any
     c, rest = e.as_coeff_Add()
     if c == 0:
         return e
@@ -225,6 +227,7 @@ def _product(e: Any, seen: dict[Any, Any]) -> Any:
     sigmoids: list[Any] = []
     totals: list[Any] = []  # sums of exponentials that stand below the line
     rest: list[Any] = []
+    base: Any
     for factor in sp.Mul.make_args(e):
         base, power = factor.as_base_exp()
         count = abs(int(power)) if power.is_Integer else 0
@@ -269,7 +272,8 @@ def _product(e: Any, seen: dict[Any, Any]) -> Any:
             rest[inner] = IndexSum(_stable(canonical(body), seen), index, f.size)
         else:
             out.append(1 / total)
-    return sp.Mul(*rest, *out, *(Sigmoid(u) for u in sigmoids), *(EXP(a) for a in powers))
+    left: list[Any] = [*(Sigmoid(u) for u in sigmoids), *(EXP(a) for a in powers)]
+    return sp.Mul(*rest, *out, *left)
 
 
 def _carries_exponentials(e: Any) -> bool:

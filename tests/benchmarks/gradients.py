@@ -82,16 +82,21 @@ def times(model: str, sizes: dict[str, int], dtype: torch.dtype, rounds: int) ->
 def growth(model: str, sizes: dict[str, int], dtype: torch.dtype, who: int) -> float:
     """By how many MiB a first call raises this process's peak."""
     way = ways(model, inputs(model, sizes, dtype))[who]
-    before = peak()
+    gc.collect()
+    Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # the peak begins anew, from what is held now
+    before = held("VmRSS")
     kept = way()
     del kept
-    return (peak() - before) / 1024
+    return (held("VmHWM") - before) / 1024
 
 
-def peak() -> int:
-    """The most memory that this process has had, in KiB; `resource` would count its parent's too."""
+def held(what: str) -> int:
+    """The memory of this process now (VmRSS), or the most that it has had (VmHWM), in KiB.
+
+    `resource` would count the peak of the parent too, and the peak from making the inputs.
+    """
     status = Path("/proc/self/status").read_text(encoding="ascii")
-    return int(status.split("VmHWM:")[1].split()[0])
+    return int(status.split(f"{what}:")[1].split()[0])
 
 
 def memory(model: str, k: int, dtype: str) -> list[float]:
@@ -108,6 +113,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--growth", nargs=4, help=argparse.SUPPRESS)
     options.add_argument("--rounds", type=int, default=5)
+    options.add_argument("--only", default="", help="the models whose names hold this")
     options.add_argument("--no-memory", action="store_true")
     asked = options.parse_args()
     torch.set_num_threads(1)
@@ -117,7 +123,7 @@ def main() -> None:
         return
     print("| gradients | sizes | dtype | symgrad | autograd | ratio | memory | autograd | ratio |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for model in MODELS:
+    for model in (name for name in MODELS if asked.only in name):
         for k, sizes in enumerate(SIZES):
             for dtype in ("float32", "float64"):
                 ours, theirs = times(model, sizes, getattr(torch, dtype), asked.rounds)
