@@ -21,6 +21,8 @@ from symgrad.evaluation.torch_code import call, source
 from symgrad.lifting.formulas import open_formula
 from symgrad.lifting.modules import Module
 from symgrad.program import Guard, Program, interpret
+from symgrad.shapes import declared_shapes, named_in, named_shapes, posed, with_shapes
+from symgrad.sized_gradients import SizedDerivative, sized_gradient
 
 __all__ = ["Derivative", "gradient"]
 
@@ -99,7 +101,7 @@ def gradient(
     at: Mapping[str, Any] | None = None,
     order: int = 1,
     seed: int = 0,
-) -> dict[str, Derivative]:
+) -> Mapping[str, Derivative | SizedDerivative]:
     """The exact derivative of ``formula`` with respect to each input in ``wrt`` (by default each float input).
 
     For a scalar formula f the gradient df/dx, of x's shape; for a tensor the Jacobian, of shape f.shape + x.shape;
@@ -111,12 +113,25 @@ def gradient(
     >>> g["x"](w=torch.tensor([1.0, 2.0]), x=torch.tensor(0.0))
     tensor([1., 4.])
 
+    With names in the shapes, ``at={"U": ("m", "d"), "w": ("m",), "x": ("d",)}``, the derivatives hold for all sizes:
+    each can be called on tensors of any, and the whole result too, which gives all of them from one torch function.
+
+    >>> g = gradient(lambda A, x: x @ A @ x, at={"A": ("n", "n"), "x": ("n",)})
+    >>> g["x"]
+    (sum_s A[i,s]*x[s]) + sum_s A[s,i]*x[s]
+    >>> g["x"](A=torch.eye(3), x=torch.tensor([1.0, 2.0, 3.0]))
+    tensor([2., 4., 6.])
+    >>> sorted(g(A=torch.eye(2), x=torch.ones(2)))
+    ['A', 'x']
+
     Raises `UnknownName` for a name that the formula does not have, and what `verify` raises for the formula.
 
     Guarantee: SymPy's derivative of each operation's exact meaning, put together by the chain rule; the torch
     function's only errors are rounding.
     """
     model = open_formula(formula)
+    told = {**declared_shapes(model), **named_in(at)}
+    model = with_shapes(model, told)
     at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
     asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
     for name in asked:
@@ -126,14 +141,26 @@ def gradient(
                 instead=close_names(name, model.names) or None,
             )
     own = model.parameters if isinstance(model, Module) else {}
-    inputs = resolve(model, at, asked, None, seed, own)
-    dtypes = dtypes_of(model, at, inputs.point, None)
-    inputs, run = find_point(model, inputs, dtypes, seed)
-    names = [full_name(n, model.names) for n in asked] or list(dtypes)
+    shapes, at = named_shapes(at, own, declared_shapes(model))
+    names = [full_name(n, model.names) for n in asked]
+    if shapes is not None:
+        pose = lambda at: _pointed(model, at, names, seed, own)  # noqa: E731
+        shapes, (dtypes, _, _) = posed(shapes, at, own, pose)
+        assert shapes is not None
+        return sized_gradient(model, shapes, at or {}, own, names or list(dtypes), order, seed, gradient)
+    dtypes, inputs, run = _pointed(model, at, names, seed, own)
+    names = names or list(dtypes)
     b = Builder.on(run.program)
     found = derivatives(b, run.program.output, {n: run.program.inputs[n] for n in names}, order)
     whole = b.build(run.program.outputs)
     return {name: _derivative(whole, name, i, inputs.point) for name, i in found.items()}
+
+
+def _pointed(model: Any, at: Any, names: Sequence[str], seed: int, own: Mapping[str, Any]) -> tuple[Any, Any, Any]:
+    """The dtypes of the float inputs, the point, and the run there."""
+    inputs = resolve(model, at, names, None, seed, own)
+    dtypes = dtypes_of(model, at, inputs.point, None)
+    return dtypes, *find_point(model, inputs, dtypes, seed)
 
 
 def _derivative(program: Program, name: str, step: int, point: Mapping[str, Any]) -> Derivative:

@@ -32,7 +32,7 @@ from symgrad.program import Program, interpret
 from symgrad.sampling import draw
 from symgrad.shapes import Shapes
 
-__all__ = ["Reading", "agrees", "gives", "read_problem", "resized"]
+__all__ = ["Reading", "agrees", "agrees_with", "gives", "read_problem", "resized"]
 
 _BITS = 256
 _THIN = 2.0**-160  # of balls that agree
@@ -234,6 +234,11 @@ def agrees(reading: Reading, view: View, point: Mapping[str, Any], sizes: Mappin
     """Whether both sides of a reading give, at a point, the balls that were seen there."""
     inputs = {n: v for n, v in point.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
     return _agree(reading, view.hand, view.exact, inputs, sizes)
+
+
+def agrees_with(reading: Reading, exact: np.ndarray, point: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+    """Whether a reading's derivative gives these balls, at sizes and inputs."""
+    return _agree(replace(reading, hand=reading.exact), exact, exact, point, sizes)
 
 
 def _agree(

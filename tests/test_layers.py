@@ -41,7 +41,7 @@ ROOMS = [
     ["diagnosis"],
     ["report"],
     ["evidence", "step_lines", "step_repairs"],
-    ["questions", "gradients"],
+    ["questions", "gradients", "sized_gradients"],
     ["verifier"],
     ["scripts", "script_code", "lifting.comments", "custom_functions", "custom_code"],
     ["batches", "assertions"],

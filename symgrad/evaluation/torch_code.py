@@ -27,10 +27,10 @@ from symgrad.lifting.lowering import lower
 from symgrad.lifting.matrices import Matrices
 from symgrad.program import Program, Shape, size
 
-__all__ = ["TorchFunction", "call", "compile_torch", "source", "torch_function"]
+__all__ = ["LOW", "TorchFunction", "as_tensors", "bind", "call", "compile_torch", "source", "torch_function"]
 
 _PREFIX = "_symgrad_"
-_LOW = (torch.float16, torch.bfloat16)
+LOW = (torch.float16, torch.bfloat16)
 _MOVES = frozenset("pick scatter matmul inverse solve det logabsdet cholesky softmax log_softmax logsumexp".split())
 
 
@@ -67,8 +67,8 @@ class TorchFunction:
         return tuple(self.program.inputs)
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
-        values = self._bound(positional, named)
-        tensors, like, dtype = _tensors(values)
+        values = bind(self.names, positional, named)
+        tensors, like, dtype = as_tensors(values)
         shapes = [self.program.shape(i) for i in self.program.inputs.values()]
         batch = _batch(self.names, tensors, shapes)
         if self._pointwise or not batch:
@@ -80,26 +80,8 @@ class TorchFunction:
         out = []
         for value, i in zip(found, self.program.outputs.values(), strict=True):
             value = value.expand(batch + self.program.shape(i))
-            out.append(value.to(dtype) if dtype in _LOW else value)
+            out.append(value.to(dtype) if dtype in LOW else value)
         return out if self.several else out[0] if len(out) == 1 else dict(zip(self.program.outputs, out, strict=True))
-
-    def _bound(self, positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
-        if len(positional) > len(self.names):
-            raise BadInput(
-                f"{len(positional)} inputs are given, and there are {len(self.names)}: {', '.join(self.names)}."
-            )
-        values = dict(zip(self.names, positional, strict=False))
-        for name, value in named.items():
-            if name not in self.names:
-                near = close_names(name, self.names) or f"The inputs are {', '.join(self.names)}."
-                raise UnknownName(f"{name!r} is not an input. {near}")
-            if name in values:
-                raise BadInput(f"{name!r} is given twice.")
-            values[name] = value
-        missing = [n for n in self.names if n not in values]
-        if missing:
-            raise UnknownName(f"no value is given for {', '.join(map(repr, missing))}.")
-        return {n: values[n] for n in self.names}
 
     def _mapped(
         self, like: torch.Tensor, tensors: Sequence[torch.Tensor], shapes: Sequence[Shape], batch: Shape
@@ -294,7 +276,25 @@ def _argument(arg: Any) -> tuple[str, Shape]:
 # ------------------------------------------------------------------------------------------------ calling
 
 
-def _tensors(values: Mapping[str, Any]) -> tuple[list[torch.Tensor], torch.Tensor, torch.dtype]:
+def bind(names: Sequence[str], positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+    """The values by name, in the order of ``names``."""
+    if len(positional) > len(names):
+        raise BadInput(f"{len(positional)} inputs are given, and there are {len(names)}: {', '.join(names)}.")
+    values = dict(zip(names, positional, strict=False))
+    for name, value in named.items():
+        if name not in names:
+            near = close_names(name, names) or f"The inputs are {', '.join(names)}."
+            raise UnknownName(f"{name!r} is not an input. {near}")
+        if name in values:
+            raise BadInput(f"{name!r} is given twice.")
+        values[name] = value
+    missing = [n for n in names if n not in values]
+    if missing:
+        raise UnknownName(f"no value is given for {', '.join(map(repr, missing))}.")
+    return {n: values[n] for n in names}
+
+
+def as_tensors(values: Mapping[str, Any]) -> tuple[list[torch.Tensor], torch.Tensor, torch.dtype]:
     """The values as tensors of one dtype on one device, a tensor like them, and the dtype of the result."""
     given = {n: torch.as_tensor(v) if isinstance(v, (np.ndarray, list, tuple)) else v for n, v in values.items()}
     tensors = {n: v for n, v in given.items() if isinstance(v, torch.Tensor)}
@@ -314,7 +314,7 @@ def _tensors(values: Mapping[str, Any]) -> tuple[list[torch.Tensor], torch.Tenso
         dtype = torch.get_default_dtype()
     if any(isinstance(v, (complex, np.complexfloating)) for v in given.values()):
         dtype = torch.promote_types(dtype, torch.complex64)
-    working = torch.float32 if dtype in _LOW else dtype
+    working = torch.float32 if dtype in LOW else dtype
     device = next(iter(devices), torch.device("cpu"))
     found = [
         v.to(working) if isinstance(v, torch.Tensor) else torch.tensor(v, dtype=working, device=device)

@@ -17,14 +17,14 @@ import numpy as np
 from symgrad.building import Builder
 from symgrad.program import Guard, Program, Shape, Strided, dense
 
-__all__ = ["Choices", "kept", "one_sided"]
+__all__ = ["ORDERED", "Choices", "kept", "one_sided"]
 
-_ORDERED = ("gt", "ge", "lt", "le")
+ORDERED = ("gt", "ge", "lt", "le")
 
 
 def one_sided(program: Program) -> bool:
     """Whether a comparison of entries came out one way in all of a tensor, so that it does not show as a choice."""
-    found = [g.outcome for g in program.guards if g.op in _ORDERED and g.outcome.size > 1]
+    found = [g.outcome for g in program.guards if g.op in ORDERED and g.outcome.size > 1]
     return any(bool(outcome.all()) or not outcome.any() for outcome in found)
 
 
@@ -36,7 +36,7 @@ class Choices:
 
     @classmethod
     def of(cls, program: Program) -> Choices:
-        found = [g for g in program.guards if g.op in _ORDERED and len(g.args) == 2 and g.outcome.ndim]
+        found = [g for g in program.guards if g.op in ORDERED and len(g.args) == 2 and g.outcome.ndim]
         return cls(tuple(g for g in found if g.outcome.any() and not g.outcome.all()))
 
     @property
