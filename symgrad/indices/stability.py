@@ -187,7 +187,7 @@ def _logarithm(z: Any) -> Any:
             case EXP():
                 outer.append(power * base.args[0])
             case Sigmoid():
-                outer.append(-power * Softplus(sp.Mul(-1, base.args[0])))
+                outer.append(-power * Softplus(-base.args[0]))
             case Softmax():
                 body, index, size, place = base.args
                 outer.append(power * (rename(body, {index: place}) - LogSumExp(body, index, size)))
@@ -215,7 +215,7 @@ def _sum(e: Any) -> Any:
     for term in sp.Add.make_args(rest):
         base, power = (-term / c).as_base_exp()
         if isinstance(base, Sigmoid) and power == 1:
-            return c * Sigmoid(sp.Mul(-1, base.args[0])) + (rest - term)
+            return c * Sigmoid(-base.args[0]) + (rest - term)
         if isinstance(base, sp.tanh) and power == 2:
             return c / sp.cosh(base.args[0]) ** 2 + (rest - term)
     return e
@@ -232,7 +232,7 @@ def _product(e: Any, seen: dict[Any, Any]) -> Any:
         base, power = factor.as_base_exp()
         count = abs(int(power)) if power.is_Integer else 0
         if isinstance(base, EXP) and power.is_Integer:
-            powers += [base.args[0] if power > 0 else sp.Mul(-1, base.args[0])] * count
+            powers += [base.args[0] if power > 0 else -base.args[0]] * count
         elif isinstance(base, Sigmoid) and count and power > 0:
             sigmoids += [base.args[0]] * count
         elif count and power < 0 and (u := _one_plus_exp(base)) is not None:
