@@ -180,7 +180,9 @@ class _Lowering(Layouts):
         most = set(self.order.of(e))
         wide = [f for f in factors if set(self.order.of(f)) == most]
         rest = [f for f in factors if f not in wide]
-        return (self.part(sp.Mul(*rest)), self.part(sp.Mul(*wide))) if wide and rest else None
+        if not wide or not rest or set(self.order.of(sp.Mul(*rest))) == most:
+            return None  # an outer product of the rest would be as large as the whole
+        return self.part(sp.Mul(*rest)), self.part(sp.Mul(*wide))
 
     def plus_product(self, total: Part, pair: tuple[Part, Part], c: Any) -> Part:
         axes = union([pair[1], total, pair[0]])

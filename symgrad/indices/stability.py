@@ -174,20 +174,21 @@ def _softmax(a: Any, total: Any) -> Any:
     return None
 
 
-def _logarithm(z: Any) -> Any:
+def _logarithm(of: Any) -> Any:
     base: Any
     outer, rest = [], []
-    if isinstance(z, sp.Add) and (u := _one_plus_exp(z)) is not None:
+    if isinstance(of, sp.Add) and (u := _one_plus_exp(of)) is not None:
         return Softplus(u)
-    if isinstance(z, IndexSum) and isinstance(z.body, EXP):
-        return LogSumExp(z.body.args[0], z.index, z.size)
-    for factor in sp.Mul.make_args(z):
+    if isinstance(of, IndexSum) and isinstance(of.body, EXP):
+        return LogSumExp(of.body.args[0], of.index, of.size)
+    for factor in sp.Mul.make_args(of):
         base, power = factor.as_base_exp()
+        z: Any = base.args[0] if base.args else None
         match base:
             case EXP():
                 outer.append(power * base.args[0])
             case Sigmoid():
-                outer.append(-power * Softplus(-base.args[0]))
+                outer.append(-power * Softplus(-z))
             case Softmax():
                 body, index, size, place = base.args
                 outer.append(power * (rename(body, {index: place}) - LogSumExp(body, index, size)))
@@ -214,8 +215,9 @@ def _sum(e: Any) -> Any:
         return e
     for term in sp.Add.make_args(rest):
         base, power = (-term / c).as_base_exp()
+        z: Any = base.args[0] if base.args else None
         if isinstance(base, Sigmoid) and power == 1:
-            return c * Sigmoid(-base.args[0]) + (rest - term)
+            return c * Sigmoid(-z) + (rest - term)
         if isinstance(base, sp.tanh) and power == 2:
             return c / sp.cosh(base.args[0]) ** 2 + (rest - term)
     return e
@@ -231,8 +233,9 @@ def _product(e: Any, seen: dict[Any, Any]) -> Any:
     for factor in sp.Mul.make_args(e):
         base, power = factor.as_base_exp()
         count = abs(int(power)) if power.is_Integer else 0
+        z: Any = base.args[0] if base.args else None
         if isinstance(base, EXP) and power.is_Integer:
-            powers += [base.args[0] if power > 0 else -base.args[0]] * count
+            powers += [z if power > 0 else -z] * count
         elif isinstance(base, Sigmoid) and count and power > 0:
             sigmoids += [base.args[0]] * count
         elif count and power < 0 and (u := _one_plus_exp(base)) is not None:
