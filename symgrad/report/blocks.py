@@ -18,10 +18,8 @@ from symgrad.report.page import (
     Answer,
     Block,
     Code,
-    Derivation,
     Footer,
     Items,
-    Line,
     Paragraph,
     Section,
     Table,
@@ -34,20 +32,7 @@ from symgrad.report.words import counted, listed, plural, sentence
 from symgrad.rounding import Rounding
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
 
-__all__ = [
-    "Answer",
-    "Block",
-    "Code",
-    "Derivation",
-    "Footer",
-    "Items",
-    "Line",
-    "Paragraph",
-    "Section",
-    "Table",
-    "Values",
-]
-__all__ += ["blocks"]
+__all__ = ["blocks"]
 
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 

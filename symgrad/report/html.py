@@ -10,7 +10,10 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
-from symgrad.report.blocks import (
+from symgrad.report.blocks import blocks
+from symgrad.report.formulas import formula_of
+from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
+from symgrad.report.page import (
     Answer,
     Block,
     Code,
@@ -22,10 +25,7 @@ from symgrad.report.blocks import (
     Section,
     Table,
     Values,
-    blocks,
 )
-from symgrad.report.formulas import formula_of
-from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
 from symgrad.report.report import Claim, Report
 
 __all__ = ["render"]

@@ -6,7 +6,8 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
-from symgrad.report.blocks import (
+from symgrad.report.blocks import blocks
+from symgrad.report.page import (
     Answer,
     Block,
     Code,
@@ -18,7 +19,6 @@ from symgrad.report.blocks import (
     Section,
     Table,
     Values,
-    blocks,
 )
 from symgrad.report.report import Report
 from symgrad.report.words import unbroken
