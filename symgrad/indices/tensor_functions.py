@@ -10,7 +10,7 @@
 >>> f(U=torch.eye(2), x=torch.tensor([0.0, 1.0]))
 {'y': tensor([0.0000, 0.7616])}
 >>> print(f.code)
-v0 = contract('b,ab->a', x, U)
+v0 = torch.einsum('b,ab->a', x, U)
 v1 = torch.tanh(v0)
 return {'y': v1}
 """
@@ -18,6 +18,7 @@ return {'y': v1}
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -67,14 +68,15 @@ class TensorFunction:
 
     @property
     def code(self) -> str:
-        """The lines, with the inputs and sizes under their own names."""
+        """The lines, with the inputs and sizes under their own names; contractions as the `torch.einsum` they are."""
         names = dict(zip(self.lines.inputs, self.shapes, strict=True))
         shown = [
             f"{line.name} = {_spelled(line.template, [names.get(a, a) for a in line.args])}"
             for line in self.lines.lines
         ]
         results = ", ".join(f"{k!r}: {names.get(v, v)}" for k, v in self.lines.results.items())
-        return "\n".join([*shown, f"return {{{results}}}"]).replace("size_", "")
+        text = "\n".join([*shown, f"return {{{results}}}"]).replace("size_", "")
+        return re.sub(r"\bcontract\(", "torch.einsum(", text)
 
 
 def tensor_function(arrays: Mapping[str, Array], shapes: Mapping[str, Sequence[Any]]) -> TensorFunction:
