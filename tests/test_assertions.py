@@ -72,7 +72,7 @@ Wrong: your gradient for x is not the derivative.
 The wrong line
     2*x**2
     ^
-    The exponent is off: 2 becomes 3 (d u**n = n * u**(n-1) * du).
+    The constant is 3, not 2.
     Write instead:  3*x**2
     With this change the derivation is proved; report.repaired_source holds it.
 

@@ -20,7 +20,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.ops import layouts
 from symgrad.program import Program, Strided, dense, interpret, size
 
-few = settings(max_examples=60, deadline=None, derandomize=True)
+few = settings(max_examples=60, derandomize=True)
 INPUTS = {"a": ((2, 3), "float64"), "v": ((3,), "float64"), "s": ((), "float64"), "z": ((2, 3), "complex128")}
 
 # ------------------------------------------------------------------------------------------------ random Programs
@@ -175,7 +175,7 @@ def adjoint_agrees(program, seed) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None, derandomize=True)
+@settings(max_examples=200, derandomize=True)
 @given(st.integers(0, 10**6))
 def test_adjoint_is_autograds(seed):
     assert adjoint_agrees(Writer(seed).program(), seed)
@@ -355,7 +355,7 @@ def exactly_transposed(program, x_shape, y_shape, seed=0):
     return left.is_exact() and right.is_exact() and left == right, found, inputs, whole, back
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=300, derandomize=True)
 @given(indices(), st.booleans())
 def test_picks_and_scatters_are_transposes(case, scattered):
     source, index, shape = case

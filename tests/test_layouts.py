@@ -26,7 +26,7 @@ from symgrad.ops import layouts
 from symgrad.ops.structure import COMPOSITES, Composite
 from symgrad.program import interpret
 
-few = settings(max_examples=40, deadline=None, derandomize=True)
+few = settings(max_examples=40, derandomize=True)
 
 
 def integers(shape, seed=0, low=-4, high=5):
@@ -230,7 +230,7 @@ def contractions(draw_):
     return spec, arrays
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150, derandomize=True)
 @given(contractions())
 def test_einsum(case):
     spec, arrays = case

@@ -64,7 +64,7 @@ ACTIONS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ACTIONS)
 def test_views_and_writes(actions: list[tuple[int, str, str]]) -> None:
     def code(x, y):

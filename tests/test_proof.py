@@ -457,7 +457,7 @@ def _real(e: sp.Expr, point: dict) -> mpmath.mpf | None:
     return mpmath.re(value)
 
 
-@settings(max_examples=120, deadline=None, derandomize=True)
+@settings(max_examples=120, derandomize=True)
 @given(st.integers(0, 10**9))
 def test_what_is_proved_is_true(seed):
     """SymPy's rewriting, half of it right for positive numbers only: no proof may contradict mpmath."""
@@ -510,7 +510,7 @@ def _tensors(r: random.Random) -> Program:
     return adjoint(program, r.choice(outs)).program if r.random() < 0.5 else program
 
 
-@settings(max_examples=60, deadline=None, derandomize=True)
+@settings(max_examples=60, derandomize=True)
 @given(st.integers(0, 10**9))
 def test_steps_that_differ_in_floats_are_not_proved_equal(seed):
     r = random.Random(seed)

@@ -299,7 +299,7 @@ EXPRESSIONS = st.recursive(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(EXPRESSIONS)
 def test_rewriting_is_shown_and_adding_is_not(e):
     assert certificate(*pair(e, sp.expand(e)))

@@ -107,14 +107,14 @@ def test_what_is_no_expression_is_left_out():
 
 
 @seed(20)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
 @given(expressions(), st.integers(0, 10**6))
 def test_the_derivative_written_another_way_is_never_refuted(f, k):
     assert derivative_said(f, rewritten(f, k)) != "refuted"
 
 
 @seed(21)
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
+@settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
 @given(expressions(), st.integers(0, 10**6))
 def test_a_changed_derivative_is_never_accepted_unless_it_is_equal(f, k):
     hand = changed(f, k)
