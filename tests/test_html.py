@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 
 import pytest
 import torch
-from hypothesis import assume, given, reject
+from hypothesis import assume, given, reject, settings
 from hypothesis import strategies as st
 
 from symgrad import verify
@@ -206,6 +206,7 @@ def number_of(text: str, names: dict[str, object]) -> complex:
     return eval(re.sub(r"(?<![\w.])\d+(\.\d+)?", r"complex(\g<0>)", text), dict(names))
 
 
+@settings(max_examples=3000)
 @given(expressions)
 def test_mathematics_says_what_the_code_says(text):
     """Read back, it has the value of the code at a point (where transposes are nothing, and products are products)."""
