@@ -127,7 +127,9 @@ SPECIAL = (
         _where(lambda s, a: bool(s != 1 and a > 0), lambda s, a: s.zeta(a)),
         sp.And(_not_one, Y > 0),
     ),
-    _row("polylog", sp.polylog(X, Y), _where(lambda s, z: bool(z < 1), lambda s, z: z.polylog(s)), Y < 1),
+    _row(
+        "polylog", sp.polylog(X, Y, evaluate=False), _where(lambda s, z: bool(z < 1), lambda s, z: z.polylog(s)), Y < 1
+    ),
     # Bessel and Airy
     _row("besselj", sp.besselj(X, Y), _method("bessel_j"), Y > 0, ("jv",)),
     _row("bessely", sp.bessely(X, Y), _method("bessel_y"), Y > 0, ("yv",)),

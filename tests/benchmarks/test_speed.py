@@ -40,22 +40,24 @@ def test_gradcheck(case, benchmark):
     assert benchmark(case.gradcheck)
 
 
-SECONDS = """
-import sympy, torch, time
+SHARE = """
+import time
 start = time.process_time()
+import sympy, torch
+theirs = time.process_time()
 import symgrad.verifier
-print(symgrad.__file__, time.process_time() - start)
+print(symgrad.__file__, (time.process_time() - theirs) / (theirs - start))
 """
 
 
-def test_import_adds_less_than_half_a_second_to_sympy_and_torch(tmp_path):
+def test_import_adds_less_than_a_third_to_what_sympy_and_torch_take(tmp_path):
     # A compiled copy, as an installation has it: a checkout may be told to write no bytecode.
     shutil.copytree(Path(symgrad.__file__).parent, tmp_path / "symgrad")
     compileall.compile_dir(tmp_path, quiet=1)
-    seconds = []
+    shares = []
     for _ in range(3):
-        done = subprocess.run([sys.executable, "-c", SECONDS], capture_output=True, text=True, check=True, cwd=tmp_path)
-        where, time = done.stdout.split()
+        done = subprocess.run([sys.executable, "-c", SHARE], capture_output=True, text=True, check=True, cwd=tmp_path)
+        where, share = done.stdout.split()
         assert Path(where).is_relative_to(tmp_path)
-        seconds.append(float(time))
-    assert min(seconds) < 0.5
+        shares.append(float(share))
+    assert min(shares) < 1 / 3
