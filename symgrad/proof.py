@@ -16,9 +16,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from symgrad.evaluation.primitives import number_of
 from symgrad.program import Program
 from symgrad.proving.equalities import Equalities, Link
+from symgrad.proving.needs import conditions_of
 
 __all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay", "under"]
 
@@ -133,40 +133,9 @@ def _proof(known: Equalities, a: int, b: int) -> Proof:
 
 
 def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:
-    """Where every step is defined: one condition for each class of arguments."""
+    """Where every step is defined: conditions on classes of equal steps, each told of the first step in it."""
     of: dict[int, int] = {}
     for original, made in known.place.items():
         of.setdefault(known.find(made), original)
-    seen: set[tuple[str, int]] = set()
-    for i in needed:
-        step = known.steps[i]
-        if step.op not in _DOMAIN:
-            continue
-        k, what = _DOMAIN[step.op]
-        a = known.find(step.args[k])
-        number = number_of(known.steps, a)
-        if number is not None and (number > 0 if what in _POSITIVE else number != 0 and what == "is not zero"):
-            continue
-        if (what, a) not in seen:
-            seen.add((what, a))
-            yield Condition(what, of.get(a))
-
-
-_DOMAIN = {
-    "div": (1, "is not zero"),
-    "log": (0, "is positive"),
-    "sqrt": (0, "is not negative"),
-    "pow": (0, "is positive"),
-    "abs": (0, "is not zero"),
-    "sign": (0, "is not zero"),
-    "asin": (0, "is between -1 and 1"),
-    "erfinv": (0, "is between -1 and 1"),
-    "lgamma": (0, "is positive"),
-    "digamma": (0, "is positive"),
-    "gamma": (0, "is positive"),
-    "inverse": (0, "is invertible"),
-    "solve": (0, "is invertible"),
-    "cholesky": (0, "is positive definite"),
-}
-
-_POSITIVE = ("is positive", "is not negative")
+    for what, a in conditions_of(known.steps, needed, known.find, of.__contains__):
+        yield Condition(what, of.get(a))

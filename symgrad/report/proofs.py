@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 
 from symgrad.domains import depends_on
@@ -76,9 +77,7 @@ def conditions(proofs: Sequence[Proof], program: Program) -> Iterator[str]:
                 unnamed = True
             else:
                 named[f"{name} {condition.what}"] = None
-    positive = {text.removesuffix(" is positive") for text in named if text.endswith(" is positive")}
-    weaker = {f"{name} {what}" for name in positive for what in ("is not zero", "is not negative")}
-    yield from (text for text in named if text not in weaker)
+    yield from named
     if unnamed:
         yield "every other step is defined" if named else "every step is defined"
 
@@ -98,6 +97,20 @@ def name_of(program: Program, step: int) -> str | None:
     if source is None or source.span is None:
         return None
     start, end = source.span
-    if end - start == len(source.text):  # a piece of a text: the span says where it stands in the whole
-        return source.text.strip() or None
-    return source.text[start:end].strip() or None
+    is_piece = end - start == len(source.text)  # of a text: the span says where it stands in the whole
+    return _bare(source.text if is_piece else source.text[start:end]) or None
+
+
+def _bare(text: str) -> str:
+    """A formula without parentheses around all of it.
+
+    >>> _bare("(x - 1)"), _bare("(x - 1)*(x + 1)")
+    ('x - 1', '(x - 1)*(x + 1)')
+    """
+    text = text.strip()
+    while text.startswith("(") and text.endswith(")"):
+        depths = list(itertools.accumulate({"(": 1, ")": -1}.get(c, 0) for c in text))
+        if 0 in depths[:-1]:
+            break
+        text = text[1:-1].strip()
+    return text

@@ -1,0 +1,230 @@
+"""Where a proof holds: ranges of values, judged at random points in floats; and conditions, judged by definedness."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symgrad import lift, verify
+from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.primitives import primitive
+from symgrad.program import interpret
+from symgrad.proof import prove
+from symgrad.proving.ranges import Range, Ranges
+from symgrad.report.proofs import conditions
+
+# ------------------------------------------------------------------------------------------------ ranges
+
+VALUES = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0, 40.0])
+ENDS = st.sampled_from(
+    [Fraction(-2), Fraction(-1), Fraction(-1, 3), Fraction(0), Fraction(1, 2), Fraction(1), math.inf, -math.inf]
+)
+
+
+@st.composite
+def ranges_and_members(draw):
+    """An interval, and a number that lies in it."""
+    low, high = sorted((draw(ENDS), draw(ENDS)))
+    low, high = min(low, Fraction(5)), max(high, Fraction(-5))
+    if low == high:
+        return Range(low, high), low
+    share = draw(st.fractions(0, 1))
+    a = high - 10 if low == -math.inf and high != math.inf else Fraction(-7) if low == -math.inf else low
+    b = a + 10 if high == math.inf else high
+    member = a + (b - a) * share
+    is_open = lambda end: abs(end) == math.inf or (end != member and draw(st.booleans()))  # noqa: E731
+    return Range(low, high, is_open(low), is_open(high)), member
+
+
+def holds(r: Range, x: Fraction) -> bool:
+    above = x > r.low or (x == r.low and not r.low_open)
+    return above and (x < r.high or (x == r.high and not r.high_open))
+
+
+@settings(max_examples=600)
+@given(ranges_and_members(), ranges_and_members(), st.integers(1, 5))
+def test_arithmetic_of_ranges_holds_the_arithmetic_of_members(first, second, n):
+    (r, x), (s, y) = first, second
+    assert holds(r, x)
+    assert holds(s, y)
+    assert holds(r + s, x + y)
+    assert holds(-r, -x)
+    assert holds(r * s, x * y)
+    assert holds(r | s, x)
+    assert holds(r | s, y)
+    assert holds(r.squared(), x * x)
+    assert holds(r.power(n), x**n)
+    assert holds(r.times(0, n), 0)
+    assert holds(r.times(n, n), n * x)
+    if x:
+        assert holds(r.inverse(), 1 / x)
+
+
+FORMULAS = [
+    "1 - tanh(x)**2",
+    "sigmoid(x)*(1 - sigmoid(x))",
+    "exp(-x**2) - 1",
+    "log(1 + exp(x))",
+    "sqrt(1 + x**2) - 1",
+    "abs(x) - y**2",
+    "1/(2 + sin(x))",
+    "1/(1 + abs(x*y))",
+    "atan(x)*erf(y)",
+    "exp(x)/(exp(x) + exp(y))",
+    "x**3/(1 + x**4)",
+    "cosh(x) - 1",
+    "1 - cos(x)",
+    "log(sigmoid(x))",
+    "tanh(abs(x))/2",
+    "-exp(y) - x**4",
+    "sqrt(abs(x))*sqrt(abs(y))",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_every_value_lies_in_the_range_of_its_step(text):
+    program = lift(text)
+    steps, place = primitive(program, [program.output])
+    ranges = Ranges(steps)
+    generator = np.random.default_rng(0)
+    for scale in (0.01, 1.0, 8.0):
+        for x, y in generator.normal(0, scale, (40, 2)):
+            given = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", x), ("y", y)) if n in program.inputs}
+            values = interpret(program, Floats(), given, place)
+            for i, made in place.items():
+                value, slack = values[i].item(), 1e-12  # the value is rounded, its range is not
+                assert ranges[made].low - slack <= value <= ranges[made].high + slack, f"step {i}"
+
+
+KNOWN_SIGNS = {
+    "1 - tanh(x)**2": "positive",
+    "sigmoid(x)*(1 - sigmoid(x))": "positive",
+    "log(1 + exp(x))": "positive",
+    "1/(2 + sin(x))": "positive",
+    "cosh(x)": "positive",
+    "exp(-x**2) - 1": "not positive",
+    "log(sigmoid(x))": "negative",
+    "1 - cos(x)": "not negative",
+    "sqrt(1 + x**2) - 1": "not negative",
+    "x": None,
+    "x**3": None,
+    "tanh(x)": None,
+    "1 - x**2": None,
+    "sinh(x)": None,
+    "exp(x) - 1": None,
+    "x*y": None,
+}
+
+
+@pytest.mark.parametrize("text", KNOWN_SIGNS)
+def test_signs_are_known_where_they_are_so_and_only_there(text):
+    program = lift(text)
+    steps, place = primitive(program, [program.output])
+    r = Ranges(steps)[place[program.output]]
+    told = {
+        "positive": r.is_positive,
+        "negative": (-r).is_positive,
+        "not negative": r.is_not_negative and not r.is_positive,
+        "not positive": (-r).is_not_negative and not (-r).is_positive,
+        None: not (r.is_not_negative or (-r).is_not_negative),
+    }
+    assert [sign for sign, so in told.items() if so] == [KNOWN_SIGNS[text]]
+
+
+@pytest.mark.parametrize(
+    "model", [lambda x: (x * x).sum(), lambda x: (x**2).sum(), lambda x: x @ x, lambda x: torch.dot(x, x)]
+)
+def test_sums_of_squares_are_not_negative_in_every_form(model):
+    program = lift(model, at={"x": (3,)})
+    steps, place = primitive(program, [program.output])
+    assert Ranges(steps)[place[program.output]].is_not_negative
+
+
+def test_a_product_of_different_vectors_may_be_negative():
+    program = lift(lambda x, y: x @ y, at={"x": (3,), "y": (3,)})
+    steps, place = primitive(program, [program.output])
+    assert not Ranges(steps)[place[program.output]].is_not_negative
+
+
+# ------------------------------------------------------------------------------------------------ conditions
+
+CONDITIONS = {
+    "1/x": ["x is not zero"],
+    "y/x**2 + 1/x**3": ["x is not zero"],
+    "log(x**2)": ["x is not zero"],
+    "log(x**3)": ["x is positive"],
+    "log(2*x*exp(y))": ["x is positive"],
+    "log(x/(1 + y**2))": ["x is positive"],
+    "log(exp(y)/x)": ["x is positive"],
+    "log(sqrt(x))": ["x is positive"],
+    "sqrt(x)/x": ["x is positive"],
+    "1/sqrt(x)": ["x is positive"],
+    "sqrt(x)": ["x is not negative"],
+    "sqrt(x**3)": ["x is not negative"],
+    "sqrt(x*(1 + exp(y)))": ["x is not negative"],
+    "1/(x*y)": ["x is not zero", "y is not zero"],
+    "1/tanh(x*y)": ["x is not zero", "y is not zero"],
+    "log(x*y)": ["x*y is positive"],
+    "log(-x)": ["-x is positive"],
+    "1/(x - 1)": ["x - 1 is not zero"],
+    "log(1 - x**2)": ["1 - x**2 is positive"],
+    "log(abs(x))": ["x is not zero"],
+    "x**0.3": ["x is positive"],
+    "lgamma(x)": ["x is positive"],
+    "asin(x)": ["x is between -1 and 1"],
+    "1/(1 + exp(x))": [],
+    "sqrt(x**2 + 1)": [],
+    "log(1 + exp(x)) / cosh(y)": [],
+    "asin(tanh(x))": [],
+    "lgamma(1 + x**2)": [],
+    "1/(2 + sin(x)*cos(y))": [],
+}
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+def test_a_condition_is_said_of_the_simplest_step(text):
+    program = lift(text)
+    proof = prove(program, program.output, program.output)
+    assert list(conditions([proof], program)) == CONDITIONS[text]
+
+
+CAUTIOUS = ("x**0.3", "lgamma(x)")  # asked for where they are smooth, or written without their mirror image
+MEANING = {
+    "is not zero": lambda v: v != 0,
+    "is positive": lambda v: v > 0,
+    "is not negative": lambda v: v >= 0,
+    "is between -1 and 1": lambda v: -1 <= v <= 1,
+}
+
+
+@pytest.mark.parametrize("text", CONDITIONS)
+@settings(max_examples=60)
+@given(x=VALUES, y=VALUES)
+def test_the_conditions_hold_exactly_where_the_formula_has_a_value(text, x, y):
+    program = lift(text)
+    proof = prove(program, program.output, program.output)
+    given = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", x), ("y", y)) if n in program.inputs}
+    values = interpret(program, Floats(), given, range(len(program.steps)))
+    met = all(MEANING[c.what](values[c.step].item()) for c in proof.conditions)
+    defined = math.isfinite(values[program.output].item())
+    assert met == defined or (defined and text in CAUTIOUS)
+
+
+def test_the_report_says_where_it_holds_in_the_users_names():
+    def model(x, a):
+        s = (x * x).sum()
+        return torch.sqrt(s) / a**2
+
+    def hand(x, a):
+        s = (x * x).sum()
+        return {"x": x / (a * a * torch.sqrt(s)), "a": -2 * torch.sqrt(s) / a**3}
+
+    text = str(verify(model, hand, at={"x": (3,), "a": 2.0}))
+    assert "It holds where a is not zero and (x * x).sum() is positive." in " ".join(text.split())
+    assert "It holds where a is not zero. In float64" in " ".join(text.split())
