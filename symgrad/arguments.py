@@ -4,14 +4,14 @@ are differentiated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeGuard
 
 import numpy as np
 import torch
 
-from symgrad.conditions import declared, read_domain
+from symgrad.conditions import Where, declared, read_domain
 from symgrad.constraints import settle_data
 from symgrad.domains import Undefined
 from symgrad.entering import narrow_point, toward_domain, undefined_at
@@ -23,9 +23,31 @@ from symgrad.lifting.modules import Module
 from symgrad.program import Program
 from symgrad.sampling import Bounds, Inputs, draw
 
-__all__ = ["differentiated", "dtypes_of", "find_point", "full_name", "refuse_copies", "resolve"]
+__all__ = [
+    "check_budgets",
+    "differentiated",
+    "domain_of",
+    "dtypes_of",
+    "find_point",
+    "full_name",
+    "refuse_copies",
+    "resolve",
+]
 
 _TRIES = 200
+
+
+def check_budgets(points: int, effort: float, seed: int) -> None:
+    """Raise `BadInput` for a number of points, an effort or a seed that can be none."""
+    is_whole = lambda n: isinstance(n, (int, np.integer)) and not isinstance(n, bool)  # noqa: E731
+    if not (is_whole(points) and points > 0):
+        raise BadInput(f"points is {points!r}.", instead="Pass a positive whole number: 64 is the default.")
+    if not (isinstance(effort, (int, float)) and not isinstance(effort, bool) and 0 < effort < 1e6):
+        raise BadInput(
+            f"effort is {effort!r}.", instead="Pass a positive number: 1 is the default, 10 searches longer."
+        )
+    if not (is_whole(seed) and seed >= 0):
+        raise BadInput(f"seed is {seed!r}.", instead="Pass a whole number that is not negative: 0 is the default.")
 
 
 def full_name(name: str, known: Sequence[str]) -> str:
@@ -98,17 +120,10 @@ def resolve(
     Raises `UnknownName` for a name in ``at`` or ``domain`` that the model does not have.
     """
     known = model.names
-    stated, conditions = read_domain(domain)
-    in_domain = [*stated, *(n for c in conditions for n in c.names)]
-    for what, names in (("at", at or {}), ("domain", in_domain)):
-        for name in names:
-            if name not in known:
-                near = close_names(name, known)
-                raise UnknownName(
-                    f"{what} has {name!r}, but the model has only {', '.join(known)}.", instead=near or None
-                )
+    _refuse_unknown("at", at or {}, known, "the model has only")
+    stated, conditions = domain_of(domain, known, "the model has only")
     assumed, whole = declared(_assumptions(model))
-    bounds = assumed | dict(declared_too or {}) | {name: _bounds(name, given) for name, given in stated.items()}
+    bounds = assumed | dict(declared_too or {}) | stated
     rng = np.random.default_rng((seed, 3))
     point: dict[str, Any] = {}
     given: set[str] = set()
@@ -127,6 +142,23 @@ def resolve(
         given.add(name)
     free = tuple(n for n in point if _is_float(point[n]) and (n in wrt or n not in given))
     return Inputs(point, free, frozenset(given), bounds, whole=whole & set(free), conditions=conditions)
+
+
+def domain_of(domain: Any, known: Collection[str], there_are: str) -> tuple[dict[str, Bounds], tuple[Where, ...]]:
+    """The bounds and the other conditions that a domain states, of names that are ``known``; `UnknownName` for others.
+
+    ``there_are`` are the words before the list of names in the message.
+    """
+    stated, conditions = read_domain(domain)
+    _refuse_unknown("domain", [*stated, *(n for c in conditions for n in c.names)], known, there_are)
+    return {name: _bounds(name, given) for name, given in stated.items()}, conditions
+
+
+def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str], there_are: str) -> None:
+    for name in names:
+        if name not in known:
+            near = close_names(name, known)
+            raise UnknownName(f"{what} has {name!r}, but {there_are} {', '.join(known)}.", instead=near or None)
 
 
 def _assumptions(model: Formula) -> Mapping[str, Mapping[str, bool]]:

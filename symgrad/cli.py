@@ -26,7 +26,7 @@ __all__ = ["main"]
 
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
 _CODES = {"proved": RIGHT, "agrees": RIGHT, "refuted": WRONG, "undecided": UNDECIDED}
-_SETTINGS = ("wrt", "order", "domain", "dtype", "seed")
+_SETTINGS = ("wrt", "order", "domain", "assuming", "dtype", "seed")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -97,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--dtype", help="the dtype that the code is given, such as float32")
     check.add_argument("--order", type=int, choices=(1, 2), help="1 for gradients and Jacobians, 2 for Hessians")
     check.add_argument("--points", type=int, metavar="N", help="the most points to compare at (64)")
+    check.add_argument("--effort", type=float, metavar="X", help="how many times as long a proof is looked for (1)")
     check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
     check.add_argument("--html", metavar="PAGE", help="write the report as a page of HTML too")
     check.add_argument(
@@ -132,7 +133,7 @@ def _check(options: argparse.Namespace) -> Any:
             instead="Make it a mapping from input to number, array, tensor or shape.",
         )
     settings = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
-    given = {name: getattr(options, name) for name in ("wrt", "order", "dtype", "points", "seed")}
+    given = {name: getattr(options, name) for name in ("wrt", "order", "dtype", "points", "effort", "seed")}
     settings |= {name: value for name, value in given.items() if value is not None}
 
     from symgrad.verifier import verify
@@ -157,7 +158,7 @@ def _is_script(path: Path, hand: str) -> bool:
 def _check_script(path: Path, options: argparse.Namespace) -> Any:
     from symgrad.scripts import verify_script
 
-    given = {name: getattr(options, name) for name in ("wrt", "output", "points", "seed")}
+    given = {name: getattr(options, name) for name in ("wrt", "output", "points", "effort", "seed")}
     return verify_script(path, **{name: value for name, value in given.items() if value is not None})
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.conditions import Where
 from symgrad.diagnosis.codes import HOOK, TRACE, Code, Watched, calling, code_of, helpers_of
 from symgrad.diagnosis.places import Unit, function_unit, rebuild
 from symgrad.errors import SymgradError
@@ -34,9 +35,11 @@ class Setting:
     values: dict[str, Any]
     dtypes: dict[str, str]
     given: frozenset[str]
-    domain: Mapping[str, Bounds]
+    bounds: Mapping[str, Bounds]
     points: int
+    effort: float
     seed: int
+    conditions: tuple[Where, ...] = ()
 
     def problem(self, runs: Runs, extra: Mapping[str, np.ndarray], wrt: Sequence[str], order: int) -> Problem:
         """The arguments and the cotangents (or tangents) as inputs; the two sides of ``runs`` as formulas."""
@@ -49,12 +52,11 @@ class Setting:
             for n, i in program.inputs.items()
         }
         point = {n: point[n] for n in dtypes}
-        bounds = {
-            n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in self.domain.items()
-        }
-        inputs = Inputs(point, tuple(dtypes), self.given & frozenset(dtypes), bounds)
+        given = self.given & frozenset(dtypes)
+        inputs = Inputs(point, tuple(dtypes), given, self.bounds, conditions=self.conditions)
         sides = [CustomSide(runs, k, tuple(dtypes)) for k in (0, 1)]
-        return Problem(sides[0], sides[1], inputs, dtypes, tuple(wrt), order, self.points, self.seed, first=first)
+        budgets = {"points": self.points, "seed": self.seed, "effort": self.effort}
+        return Problem(sides[0], sides[1], inputs, dtypes, tuple(wrt), order, first=first, **budgets)
 
 
 @dataclass(frozen=True, eq=False)

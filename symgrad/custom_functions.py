@@ -10,6 +10,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import torch
 
+from symgrad.arguments import check_budgets, domain_of
 from symgrad.building import Builder
 from symgrad.comparison import same_structure
 from symgrad.custom_code import Recorded, Runs, Setting
@@ -34,8 +35,9 @@ def verify_function(
     *,
     at: Mapping[str, Any] | Sequence[Any],
     wrt: str | Sequence[str] | None = None,
-    domain: Mapping[str, Bounds] | None = None,
+    domain: Mapping[str, Bounds] | str | Any = None,
     points: int = 64,
+    effort: float = 1.0,
     seed: int = 0,
 ) -> Report:
     """Say whether the ``backward`` of a ``torch.autograd.Function`` is the derivative of its ``forward``.
@@ -48,7 +50,7 @@ def verify_function(
     ``at`` maps forward's arguments (without ctx) to tensors, arrays or shapes, or lists them in order; anything else
     (numbers beside tensors, flags, None) is passed on as it is.  The claims go by the names of forward's arguments.
     Each of them is also judged alone, where backward does something else for ``ctx.needs_input_grad``; a None for a
-    tensor counts as zero.
+    tensor counts as zero.  ``domain``, ``points``, ``effort`` and ``seed`` are as for `verify`.
 
     >>> import torch
     >>> class Cube(torch.autograd.Function):
@@ -71,10 +73,12 @@ def verify_function(
 
     Guarantee: that of `verify`.
     """
+    check_budgets(points, effort, seed)
     custom = Custom.of(function)
     arguments = _arguments(custom, at)
     rng = np.random.default_rng((seed, 3))
-    values, dtypes, given = _values(custom, arguments, domain or {}, rng)
+    bounds, conditions = domain_of(domain, custom.names, "forward's arguments are")
+    values, dtypes, given = _values(custom, arguments, bounds, rng)
     names = (
         [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else [n for n in custom.names if n in dtypes]
     )
@@ -84,7 +88,7 @@ def verify_function(
             raise UnknownName(
                 f"wrt names {n!r}; forward's float tensors are {', '.join(dtypes)}.", instead=near or None
             )
-    setting = Setting(custom, values, dtypes, given, domain or {}, points, seed)
+    setting = Setting(custom, values, dtypes, given, bounds, points, effort, seed, conditions)
     reports = [_backward_report(setting, names, rng)] if custom.backward is not None else []
     if custom.jvp is not None:
         reports += _jvp_reports(setting, rng)

@@ -7,13 +7,20 @@ cell is judged as a script, with the variables of the cells before it.  Words af
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from symgrad.errors import BadInput, close_names
 
 __all__ = ["judge_cell", "load_ipython_extension"]
 
-_OPTIONS = ("output", "wrt", "seed", "points")
+_OPTIONS: dict[str, Callable[[str], Any]] = {
+    "output": str,
+    "wrt": lambda value: value.split(","),
+    "seed": int,
+    "points": int,
+    "effort": float,
+}
 
 
 def load_ipython_extension(shell: Any) -> None:
@@ -35,11 +42,14 @@ def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
     options: dict[str, Any] = {}
     for word in line.split():
         name, equals, value = word.partition("=")
-        if name not in _OPTIONS or not equals or not value or (name in ("seed", "points") and not value.isdigit()):
+        try:
+            options[name] = _OPTIONS[name](value)
+        except (KeyError, ValueError):
+            equals = ""
+        if not equals or not value:
             near = close_names(name.strip("-"), _OPTIONS)
             raise BadInput(
                 f"%%symgrad has no option {word!r}.",
                 instead=f"{near + ' ' if near else ''}Write them as in %%symgrad output=loss wrt=W,b seed=1 points=64.",
             )
-        options[name] = value.split(",") if name == "wrt" else value if name == "output" else int(value)
     return verify_script(cell, namespace=namespace, **options)

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from symgrad.all_sizes import judge_all_sizes
-from symgrad.arguments import dtypes_of, find_point, full_name, resolve
+from symgrad.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
 from symgrad.constraints import joined, parse_assuming
 from symgrad.judging import Problem, judge
 from symgrad.lifting.formulas import open_formula, rename
@@ -25,10 +25,11 @@ def compare(
     b: Any,
     *,
     at: Mapping[str, Any] | None = None,
-    domain: Mapping[str, Bounds] | None = None,
+    domain: Mapping[str, Bounds] | str | Any = None,
     assuming: str | Sequence[str] | None = None,
     dtype: Any = None,
     points: int = 64,
+    effort: float = 1.0,
     seed: int = 0,
 ) -> Verdict:
     """Say whether two formulas have the same value, with a proof or a counterexample; no derivative is taken.
@@ -45,6 +46,7 @@ def compare(
 
     Raises what `verify` raises.
     """
+    check_budgets(points, effort, seed)
     first = open_formula(a)
     told = {**declared_shapes(first), **named_in(at)}
     first = with_shapes(first, told)
@@ -60,7 +62,7 @@ def compare(
         dtypes = dtypes_of(first, at, inputs.point, dtype)
         inputs, _ = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
-        return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed)
+        return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed, effort=effort)
 
     shapes, problem = posed(shapes, at, own, pose)
     found = judge(problem)

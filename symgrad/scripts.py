@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.arguments import check_budgets, domain_of
 from symgrad.bare_numbers import is_number
 from symgrad.comparison import only_constants_differ, same_structure
 from symgrad.errors import BadInput, NotReproducible
@@ -44,9 +45,10 @@ def verify_script(
     wrt: str | Sequence[str] | None = None,
     output: str | None = None,
     gradients: Mapping[str, str | Sequence[str]] | None = None,
-    domain: Mapping[str, Bounds] | None = None,
+    domain: Mapping[str, Bounds] | str | Any = None,
     claims: Mapping[str, str] | None = None,
     points: int = 64,
+    effort: float = 1.0,
     seed: int = 0,
     limits: Limits | None = None,
     namespace: Mapping[str, Any] | None = None,
@@ -61,9 +63,9 @@ def verify_script(
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
-    their gradients, where the script does not tell; ``claims`` says what single lines mean, as in `verify`.  ``seed``
-    fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds variables that the script finds, as a
-    notebook's cell does those of the cells before it; they are copied.
+    their gradients, where the script does not tell; ``claims`` says what single lines mean; ``domain``, ``points`` and
+    ``effort`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds
+    variables that the script finds, as a notebook's cell does those of the cells before it; they are copied.
 
     >>> report = verify_script('''
     ... import torch
@@ -87,6 +89,7 @@ def verify_script(
     Guarantee: that of `verify`, for the script's own computation as it was read.  Running a script does what the
     script does: files that it writes are written.
     """
+    check_budgets(points, effort, seed)
     pasted, file = _opened(source)
     script = Script.of(pasted, file, seed, limits, namespace)
     asked = (wrt,) if isinstance(wrt, str) else tuple(wrt) if wrt is not None else None
@@ -98,7 +101,7 @@ def verify_script(
         execution = Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
         programs = execution.first()
         _replay(execution, programs)
-        problems = [_problem(execution, k, p, domain or {}, points, seed) for k, p in enumerate(programs)]
+        problems = [_problem(execution, k, p, domain, points, effort, seed) for k, p in enumerate(programs)]
         reports = [_judged(p, claims) for p in problems]
         repairs, repaired = repair_together(execution, problems, reports)
         return replace(_merged(execution, reports), repairs=repairs, repaired_source=repaired), execution
@@ -140,7 +143,13 @@ def _opened(source: str | Path) -> tuple[Pasted, str | None]:
 
 
 def _problem(
-    execution: Execution, k: int, first: tuple[Run, Run], domain: Mapping[str, Bounds], points: int, seed: int
+    execution: Execution,
+    k: int,
+    first: tuple[Run, Run],
+    domain: Any,
+    points: int,
+    effort: float,
+    seed: int,
 ) -> Problem:
     """One group of derivations as a question, at the script's own point."""
     found = execution.groups[k].derivations
@@ -148,14 +157,11 @@ def _problem(
     point = {n: np.asarray(execution.value(n)) for n in dtypes}
     point = {n: v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for n, v in point.items()}
     free = tuple(n for n in dtypes if n not in execution.data)
-    for name in domain:
-        if name not in execution.inner:
-            raise BadInput(f"domain has {name!r}, but the script's inputs are {', '.join(free)}.")
-    bounds = {n: (None if a is None else float(a), None if b is None else float(b)) for n, (a, b) in domain.items()}
-    inputs = Inputs(point, free, frozenset(point), bounds)
+    bounds, conditions = domain_of(domain, execution.inner, "the script's inputs are")
+    inputs = Inputs(point, free, frozenset(point), bounds, conditions=conditions)
     automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
     sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
-    return Problem(*sides, inputs, dtypes, tuple(found), 1, points, seed, first=first)
+    return Problem(*sides, inputs, dtypes, tuple(found), 1, points, seed, first=first, effort=effort)
 
 
 def _judged(problem: Problem, words: Mapping[str, str] | None) -> Report:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -70,6 +71,7 @@ class Lines:
             dtypes = {n: k for n, k in p.dtypes.items() if n in names}
             sides = [_Side(self, line, k, tuple(dtypes)) for k in (0, 1)]
             whole = Problem(sides[0], sides[1], p.inputs, p.dtypes, ("claim",), 1, p.points, p.seed, first=first)
+            whole = replace(whole, effort=p.effort)
             found: Findings = judge(whole)
         except SymgradError:
             return None

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.all_sizes import holds_elsewhere, judge_all_sizes
-from symgrad.arguments import differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
+from symgrad.arguments import check_budgets, differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
 from symgrad.conditions import stated_domain
 from symgrad.constraints import Assumed, joined, parse_assuming
 from symgrad.diagnosis.repair import repair
@@ -107,10 +107,7 @@ def verify(
         raise BadInput(
             f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
         )
-    if not (isinstance(effort, (int, float)) and 0 < effort < 1e6):
-        raise BadInput(
-            f"effort is {effort!r}.", instead="Pass a positive number: 1 is the default, 10 searches longer."
-        )
+    check_budgets(points, effort, seed)
     model = open_formula(formula)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
     hand, wrt = entries_named(hand, wrt)

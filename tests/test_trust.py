@@ -12,6 +12,7 @@ import math
 import re
 
 import pytest
+import torch
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 from trust.antiderivatives import ROWS, judged_by_mpmath, mutants, said
@@ -20,7 +21,7 @@ from trust.hard_gradients import CASES, by_symgrad
 from trust.random_expressions import changed, derivative_said, expressions, rewritten, truly_equal
 from trust.steadiness import different, texts
 
-from symgrad import verify
+from symgrad import compare, verify, verify_function, verify_script
 from symgrad.errors import BadInput
 
 OK = ("proved", "agrees")
@@ -130,8 +131,55 @@ def test_the_same_seed_gives_the_same_text_in_every_process():
     assert set(different([texts(1), texts(2, loaded=True)])) == {1}
 
 
-def test_more_effort_proves_more():
-    f, hand = "log(tanh(x/2))*erf(x)", "erf(x)/sinh(x) + 2*exp(-x**2)/sqrt(pi)*log(tanh(x/2))"
-    assert [verify(f, hand, wrt="x", effort=e).verdict for e in (1e-6, 1)] == ["agrees", "proved"]
-    with pytest.raises(BadInput, match="effort is 0"):
-        verify(f, hand, wrt="x", effort=0)
+FORMULA, SLOPE = "log(tanh(x/2))*erf(x)", "erf(x)/sinh(x) + 2*exp(-x**2)/sqrt(pi)*log(tanh(x/2))"
+HARD = """
+import torch
+x = torch.tensor(1.5, requires_grad=True)
+y = torch.log(torch.tanh(x / 2)) * torch.erf(x)
+y.backward()
+dx = torch.erf(x) / torch.sinh(x) + 2 / torch.pi**0.5 * torch.exp(-x**2) * torch.log(torch.tanh(x / 2))
+print(x.grad, dx)
+"""
+
+
+class Hard(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.log(torch.tanh(x / 2)) * torch.erf(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * (
+            torch.erf(x) / torch.sinh(x) + 2 / torch.pi**0.5 * torch.exp(-(x**2)) * torch.log(torch.tanh(x / 2))
+        )
+
+
+QUESTIONS = {
+    "verify": lambda **how: verify(FORMULA, SLOPE, **how).verdict,
+    "compare": lambda **how: compare("log(tanh(x/2))", "log((exp(x) - 1)/(exp(x) + 1))", domain="x > 0", **how).kind,
+    "verify_script": lambda **how: verify_script(HARD, **how).verdict,
+    "verify_function": lambda **how: verify_function(Hard, at={"x": torch.tensor(1.5)}, **how).verdict,
+}
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+def test_more_effort_proves_more_whatever_is_asked(question):
+    assert [question(effort=e) for e in (1e-6, 1)] == ["agrees", "proved"]
+
+
+@pytest.mark.parametrize("question", QUESTIONS.values(), ids=QUESTIONS)
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({"effort": 0}, "effort is 0.*Pass a positive number"),
+        ({"effort": "much"}, "effort is 'much'"),
+        ({"points": 0}, "points is 0.*Pass a positive whole number"),
+        ({"points": 2.5}, "points is 2.5"),
+        ({"seed": -1}, "seed is -1.*not negative"),
+    ],
+)
+def test_a_budget_that_can_be_none_is_refused(question, how, message):
+    with pytest.raises(BadInput, match=re.compile(message, re.DOTALL)):
+        question(**how)
