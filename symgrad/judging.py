@@ -30,8 +30,9 @@ from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
 from symgrad.masked import without_infinities
+from symgrad.naming import domain_of_proofs
 from symgrad.program import Program, size
-from symgrad.proof import EFFORT, prove, prove_all, under
+from symgrad.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
 from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -41,6 +42,7 @@ __all__ = ["Findings", "Problem", "judge"]
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
 _SHORT = 600  # entries of a formula whose proof is tried although residues do not show it
+_SAID = 8  # steps of a condition that a proof is told of, and such conditions
 _BRANCHES = 8  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
 
@@ -165,12 +167,10 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
 
 def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
     """Prove what can be proved, in every branch that was reached; return the pairs that are left."""
-    seen = clear(found)
-    reached = [b for b in found.branches if any(b is c for c, _ in seen)] or [found.own]
+    reached = _reached(found)
     if len(reached) > _BRANCHES:
         return list(pairs)
-    links: dict[str, list[Any]] = {p.name: [] for p in pairs}
-    domain: dict[str, None] = {}
+    links: dict[str, list[tuple[Program, Proof]]] = {p.name: [] for p in pairs}
     alive = {p.name for p in pairs}
     for branch in reached:
         mine = [p for p in branch.pairs if p.name in alive and p.hand is not None]
@@ -178,11 +178,11 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
             if proof is None:
                 alive.discard(pair.name)
             else:
-                links[pair.name].append(proof)
-                domain |= dict.fromkeys((*proof.conditions, *proof.facts))
+                links[pair.name].append((branch.program, proof))
     for pair in pairs:
         if pair.name in alive:
-            found.verdicts[pair.name] = Proved(tuple(links[pair.name]), tuple(map(str, domain)))
+            proofs = links[pair.name]
+            found.verdicts[pair.name] = Proved(tuple(p for _, p in proofs), domain_of_proofs(proofs))
     return [p for p in pairs if p.name not in alive]
 
 
@@ -195,27 +195,35 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
     effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
-    programs = [branch.program]
-    if len(problem.inputs.free) < len(branch.program.inputs):
-        programs.append(with_data(branch, problem.inputs.point, problem.inputs.free))
+    programs = _programs(problem, branch)
     facts = problem.inputs.facts
     for program, assumed in [*((p, ()) for p in programs), *((p, facts) for p in programs if facts)]:
         made, place = _algebraic(program, assumed)
         there = [(place[a], place[b]) for a, b in goals]
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
-        stated = tuple(place[s] for s in branch.stated)
+        where = needs(made, place[branch.model])
+        stated = (*(place[s] for s in branch.stated), *_signs(made, where))
         shown = [
             k
             for k in open_goals
             if certificate(made, [there[k]], seed=problem.seed, effort=residues).equal is not False
         ]
         found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
-        for k, proof in zip(shown, found, strict=True):
-            proofs[k] = under(proof, assumed, place)
         for k in open_goals:
             if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
-                proofs[k] = under(prove(made, *there[k], effort=effort, stated=stated), assumed, place)
+                shown.append(k)
+                found.append(prove(made, *there[k], effort=effort, stated=stated))
+        for k, proof in zip(shown, found, strict=True):
+            if proof is not None:
+                proofs[k] = under(replace(proof, conditions=(*where, *proof.conditions)), assumed, place)
     return proofs
+
+
+def _signs(program: Program, where: Sequence[Condition]) -> list[int]:
+    """What must not be negative for the model to have a value, where that is said in a few steps: outside of this
+    domain nothing is claimed, so that a proof may use it."""
+    steps = [c.step for c in where if c.what in ("is positive", "is not negative") and c.step is not None]
+    return [i for i in steps if len(program.needed([i])) <= _SAID][:_SAID]
 
 
 def _algebraic(program: Program, facts: Sequence[Any]) -> tuple[Program, list[int]]:
@@ -238,35 +246,50 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
         return Undecided(
             f"the two could not be told apart, nor shown equal, with {bits} bits at every point.", ("balls",)
         )
+    no_chain = f"no chain of rules was found within the budget; effort={10 * problem.effort:g} looks ten times as long"
     typed = "the constants that were typed with few digits" if "typed" in states else None
     if typed is not None or problem.only_here:
-        return Agrees(len(views), BITS, None, "no chain of rules was found within the budget", typed)
-    branch = next((b for b, _ in clear(found)), found.own)
-    mine = next(p for p in branch.pairs if p.name == pair.name)
-    tried = _certificates(problem, branch, mine)
-    shown = next((c for c in tried if c.equal), None)
-    if shown is None and (why := _doubt(tried, views, _is_faithful(branch, mine))) is not None:
+        return Agrees(len(views), BITS, (), no_chain, typed)
+    branches = _reached(found)
+    mine = [next(p for p in b.pairs if p.name == pair.name) for b in branches[:_BRANCHES]]
+    told = tuple(_certificate(problem, b, p) for b, p in zip(branches, mine, strict=False))
+    differ = any(
+        c.equal is False and not c.oracles and _is_faithful(b, p) for b, p, c in zip(branches, mine, told, strict=False)
+    )
+    if not all(told) and (why := _doubt(views, differ)) is not None:
         simple = simplest(problem, found, pair)
         return Undecided(why, ("balls", "residues")) if simple is None else Refuted(simple)
-    return Agrees(len(views), BITS, shown, "no chain of rules was found within the budget")
+    certificates = told if len(branches) <= _BRANCHES else ()
+    return Agrees(len(views), BITS, certificates, no_chain)
 
 
-def _certificates(problem: Problem, branch: Branch, mine: Pair) -> list[Certificate]:
-    """What residues say of one branch (the others were only sampled): for any data, and for these."""
-    tried: list[Certificate] = []
+def _reached(found: Findings) -> list[Branch]:
+    """The branches of the code that were looked at off every edge."""
+    seen = clear(found)
+    return [b for b in found.branches if any(b is c for c, _ in seen)] or [found.own]
+
+
+def _certificate(problem: Problem, branch: Branch, mine: Pair) -> Certificate:
+    """What residues say of a pair on one branch: for any data, or else for the data as they are."""
     assert mine.hand is not None
-    for program in (branch.program, with_data(branch, problem.inputs.point, problem.inputs.free)):
+    for program in _programs(problem, branch):
         made, place = _algebraic(program, problem.inputs.facts)
         goal = [(place[mine.hand], place[mine.exact])]
-        tried.append(certificate(made, goal, seed=problem.seed, effort=int(RESIDUES * problem.effort)))
-        if tried[-1].equal:
+        told = certificate(made, goal, seed=problem.seed, effort=int(RESIDUES * problem.effort))
+        if told:
             break
-    return tried
+    return told
 
 
-def _doubt(tried: Sequence[Certificate], views: Sequence[View], faithful: bool) -> str | None:
+def _programs(problem: Problem, branch: Branch) -> list[Program]:
+    """The branch for any data, and with the data as they were given, where there are any."""
+    has_data = len(problem.inputs.free) < len(branch.program.inputs)
+    return [branch.program, *([with_data(branch, problem.inputs.point, problem.inputs.free)] if has_data else [])]
+
+
+def _doubt(views: Sequence[View], differ: bool) -> str | None:
     """Why agreement at every point is not enough: what residues show to differ, or an entry that was never seen."""
-    if any(c.equal is False and not c.oracles for c in tried) and faithful:
+    if differ:
         return (
             f"the two are equal to {BITS} bits at every point, but not modulo a prime: they differ, if only by an "
             "amount too small to be seen at these points."

@@ -16,11 +16,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from symgrad.evaluation.primitives import primitive
 from symgrad.program import Program
 from symgrad.proving.equalities import Equalities, Link
 from symgrad.proving.needs import conditions_of
 
-__all__ = ["Condition", "Link", "Proof", "prove", "prove_all", "replay", "under"]
+__all__ = ["Condition", "Link", "Proof", "needs", "prove", "prove_all", "replay", "under"]
 
 EFFORT = 300_000
 
@@ -107,6 +108,22 @@ def under(proof: Proof | None, facts: Sequence[object], place: Sequence[int]) ->
     back = {made: i for i, made in enumerate(place)}
     said = tuple(Condition(c.what, None if c.step is None else back.get(c.step)) for c in proof.conditions)
     return replace(proof, conditions=said, facts=tuple(map(str, facts)))
+
+
+def needs(program: Program, step: int) -> tuple[Condition, ...]:
+    """Where a step has a value.
+
+    >>> from symgrad.building import Builder
+    >>> b = Builder()
+    >>> x = b.input("x", ())
+    >>> y = b.apply("log", b.mul(x, b.apply("exp", x)))
+    >>> print(*needs(b.build({}), y))
+    %0 is positive
+    """
+    steps, place = primitive(program, [step])
+    of = {made: original for original, made in reversed(place.items())}
+    found = conditions_of(steps, range(len(steps)), lambda i: i, of.__contains__)
+    return tuple(Condition(what, of.get(a)) for what, a in found)
 
 
 def replay(program: Program, proof: Proof) -> bool:

@@ -132,18 +132,23 @@ class Proved:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Agrees:
-    """Equal to ``bits`` bits at ``points`` points; ``certificate`` bounds the chance of error, where there is one.
+    """Equal to ``bits`` bits at ``points`` points; ``certificates`` say what residues showed, one for each branch.
 
     ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size.
     """
 
     points: int
     bits: int
-    certificate: Any = None
+    certificates: tuple[Any, ...] = ()
     why_not_proved: str = ""
     typed: str | None = None
     told_to: float | None = None
     kind: Kind = "agrees"
+
+    @property
+    def error_bound(self) -> float | None:
+        """A bound on the chance that the two differ all the same, over all branches; None where residues tell none."""
+        return sum(c.error_bound for c in self.certificates) if self.certificates and all(self.certificates) else None
 
     def __str__(self) -> str:
         if self.told_to is not None:

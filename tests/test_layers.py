@@ -34,7 +34,7 @@ ROOMS = [
     ["rounding"],
     ["proving", "proof"],
     ["verdict"],
-    ["comparison", "bare_numbers", "given_numbers", "masked", "transposes"],
+    ["comparison", "bare_numbers", "given_numbers", "masked", "naming", "transposes"],
     ["looking", "refuting", "judging"],
     ["readings", "all_sizes", "supposing"],
     ["report.report"],

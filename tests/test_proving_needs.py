@@ -7,6 +7,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -14,10 +15,10 @@ from hypothesis import strategies as st
 from symgrad import lift, verify
 from symgrad.evaluation.floats import Floats
 from symgrad.evaluation.primitives import primitive
+from symgrad.naming import domain_of_proofs
 from symgrad.program import interpret
 from symgrad.proof import prove
 from symgrad.proving.ranges import Range, Ranges
-from symgrad.report.proofs import conditions
 
 # ------------------------------------------------------------------------------------------------ ranges
 
@@ -191,7 +192,7 @@ CONDITIONS = {
 def test_a_condition_is_said_of_the_simplest_step(text):
     program = lift(text)
     proof = prove(program, program.output, program.output)
-    assert list(conditions([proof], program)) == CONDITIONS[text]
+    assert list(domain_of_proofs([(program, proof)])) == CONDITIONS[text]
 
 
 CAUTIOUS = ("x**0.3", "lgamma(x)")  # asked for where they are smooth, or written without their mirror image
@@ -226,5 +227,34 @@ def test_the_report_says_where_it_holds_in_the_users_names():
         return {"x": x / (a * a * torch.sqrt(s)), "a": -2 * torch.sqrt(s) / a**3}
 
     text = str(verify(model, hand, at={"x": (3,), "a": 2.0}))
-    assert "It holds where a is not zero and (x * x).sum() is positive." in " ".join(text.split())
+    assert "It holds where a is not zero and s is positive." in " ".join(text.split())
     assert "It holds where a is not zero. In float64" in " ".join(text.split())
+
+
+BRANCHES = {
+    "log(x)": ("x > 0.5", ()),
+    "log(1/x)": ("x > 0.5", ()),
+    "log(-x)": ("x < -1", ()),
+    "1/x": ("x < 0", ()),
+    "1/(x*y)": ("x < 0", ("y is not zero (on one branch)",)),
+    "sqrt(x)": ("0 <= x", ("x is positive (on one branch)",)),
+    "log(y)": ("x > 1", ("y is positive (on one branch)",)),
+    "log(x + 1)": ("x > 0", ("x + 1 is positive (on one branch)",)),
+}
+
+
+@pytest.mark.parametrize("value", BRANCHES)
+def test_what_a_branch_says_is_not_said_again_and_what_is_of_one_branch_is_told_as_such(value):
+    condition, told = BRANCHES[value]
+    slope = str(sp.diff(sp.sympify(value), sp.Symbol("x")))
+    slope = slope if "y" in value and slope != "0" else f"{slope} + 0*y"
+    report = verify(f"where({condition}, {value} + x, x**3) + 0*y", f"where({condition}, {slope} + 1, 3*x**2)", wrt="x")
+    assert report.claims["x"].verdict.domain == told
+
+
+def test_where_the_model_has_no_value_nothing_is_claimed_and_a_proof_may_use_it():
+    slope = verify("log(x)", "1/x").claims["x"].verdict
+    assert slope.domain == ("x is positive",)
+    root = verify("log(x) + sqrt(x**2)", "1/x + 1").claims["x"].verdict
+    assert (root.kind, root.domain) == ("proved", ("x is positive",))
+    assert verify("exp(x) + sqrt(x**2)", "exp(x) + 1").verdict == "refuted"  # here x may be negative

@@ -58,8 +58,8 @@ SAME = Proof(1, 1, (), (), (1, 1))
 CERTIFICATE = Certificate(True, 3, 3, (2**61 - 1,), 40.0, 3.2e-52, ("erf",))
 AWAY = Witness({"w": np.array(1.0), "y": np.array(-0.5)}, None, "1.3167", "1.39171")
 
-PROVED = Proved((FIELD,), ("%0 is positive",))
-AGREES = Agrees(64, 180, CERTIFICATE, "no chain of rules was found within the budget")
+PROVED = Proved((FIELD,), ("z is positive",))
+AGREES = Agrees(64, 180, (CERTIFICATE,), "no chain of rules was found within the budget")
 REFUTED = Refuted(AWAY)
 UNDECIDED = Undecided("the two could not be told apart with 2048 bits.", ("balls", "residues"))
 
@@ -157,7 +157,7 @@ def test_agreement_without_a_certificate_claims_no_chance():
 
 @pytest.mark.parametrize("bound", [3.2e-52, 1e-9, 0.5, 1e-320, 0.0])
 def test_the_chance_of_error_is_rounded_up(bound):
-    verdict = replace(AGREES, certificate=replace(CERTIFICATE, error_bound=bound))
+    verdict = replace(AGREES, certificates=(replace(CERTIFICATE, error_bound=bound),))
     text = " ".join(str(report(claim("w", verdict))).split())
     stated = text.split("chance of error < ")[1].split(")")[0]
     assert Fraction(stated) > Fraction(bound)
@@ -394,7 +394,7 @@ def test_every_page_fits_80_columns_and_shows_no_insides(verdicts, full):
 
 
 def test_a_step_of_a_formula_in_text_is_named_by_the_whole_of_it():
-    assert "It holds where s - x is not zero." in str(verify("log(s - x)", "-1/(s - x)", wrt="x"))
+    assert "It holds where s - x is positive." in str(verify("log(s - x)", "-1/(s - x)", wrt="x"))
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -421,3 +421,33 @@ def test_the_json_of_a_report_has_no_number_that_json_has_not():
     assert told.to_dict()["verdict"] == "refuted"
     with pytest.raises(AssertionError, match="Wrong: your gradient for w"):
         told.assert_ok()
+
+
+def test_the_whole_report_says_how_the_chance_of_error_comes_about():
+    whole = " ".join(report(claim("w", AGREES)).explain().split())
+    assert (
+        f"In 3 trials, modulo {2**61 - 1}, the inputs and the values of exponentials were drawn at random, and both "
+        "gave the same residue. If they differed, the difference would have degree 40 at most, so that a trial would "
+        "miss it with a chance of 40 over the prime. Of erf only that equal arguments give equal values was used."
+    ) in whole
+    signs = replace(CERTIFICATE, trials=25, error_bound=0.5**25 + 1e-60)
+    assert "a chance of a half" in " ".join(report(claim("w", Agrees(4, 180, (signs,)))).explain().split())
+
+
+def test_the_whole_report_says_why_residues_told_nothing():
+    nothing = Certificate(None, 0, 7, (), 0.0, 1.0, (), "the budget of work was spent")
+    differ = Certificate(False, 1, 1, (), 40.0, 1.0, ("erf",), "residues differ")
+    told = report(claim("w", Agrees(4, 180, (nothing, differ))))
+    whole = " ".join(told.explain().split())
+    assert "On branch 1: Residues modulo random primes told nothing: the budget of work was spent." in whole
+    assert "On branch 2: Modulo random primes the two were not shown to be the same, which is no disproof." in whole
+    assert "chance of error" not in whole
+    assert "Residues" not in str(told)
+
+
+def test_the_chance_of_error_is_that_of_all_branches_together():
+    verdict = replace(AGREES, certificates=(CERTIFICATE, replace(CERTIFICATE, trials=2, error_bound=1e-9)))
+    assert verdict.error_bound == CERTIFICATE.error_bound + 1e-9
+    text = " ".join(str(report(claim("w", verdict))).split())
+    assert "modulo random primes in 2 trials on each of 2 branches (chance of error < 1e-8)" in text
+    assert replace(AGREES, certificates=(CERTIFICATE, Certificate(None, 0, 7, (), 0.0, 1.0, ()))).error_bound is None

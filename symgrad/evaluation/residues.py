@@ -269,8 +269,6 @@ def certificate(
     wanted = [(place[a], place[b]) for a, b in pairs]
     if all(a == b for a, b in wanted):
         return Certificate(True, 0, 0, (), 0.0, 0.0, (), "the same steps")
-    differ: Certificate | None = None
-    note, attempts, spent = "", 0, 0
     if at is not None and free is not None:
         at = {name: value for name, value in at.items() if name not in set(free)}
     choices = any(

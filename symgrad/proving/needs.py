@@ -14,7 +14,7 @@ from symgrad.evaluation.primitives import number_of
 from symgrad.program import Step, positions, size
 from symgrad.proving.ranges import Range, Ranges
 
-__all__ = ["conditions_of"]
+__all__ = ["conditions_of", "shows_all", "strongest"]
 
 _NONZERO, _POSITIVE, _NOT_NEGATIVE = "is not zero", "is positive", "is not negative"
 _INSIDE = "is between -1 and 1"
@@ -61,6 +61,16 @@ def conditions_of(
         if steps[i].op in _DOMAIN:
             k, what = _DOMAIN[steps[i].op]
             found |= dict.fromkeys(_simplest((what, find(steps[i].args[k])), steps, ranges, find, named))
+    yield from strongest(found)
+
+
+def strongest(needs: Iterable[Need]) -> Iterator[Need]:
+    """Conditions without those that others say too: what is positive is neither negative nor zero.
+
+    >>> list(strongest([("is not zero", 1), ("is not negative", 1), ("is not zero", 2)]))
+    [('is positive', 1), ('is not zero', 2)]
+    """
+    found = list(needs)
     positive = {a for what, a in found if what == _POSITIVE}
     both = {a for what, a in found if what == _NOT_NEGATIVE and (_NONZERO, a) in found} - positive
     for what, a in found:
@@ -91,7 +101,7 @@ def _parts(what: str, i: int, steps: Sequence[Step], ranges: Ranges, find: Calla
     if what not in (_NONZERO, _POSITIVE, _NOT_NEGATIVE) or step.is_complex or number_of(steps, i) is not None:
         return None
     match step.op:
-        case "pick" if len(args) == 1 and _shows_all(step, steps[args[0]]):
+        case "pick" if len(args) == 1 and shows_all(step, steps[args[0]]):
             return [(what, args[0])]
         case "neg" if what == _NONZERO:
             return [(what, args[0])]
@@ -126,7 +136,7 @@ def _beside(what: str, args: Sequence[int], positive: Sequence[bool]) -> list[Ne
     return [(what, a) for a in others] if len(others) < len(args) else None
 
 
-def _shows_all(step: Step, of: Step) -> bool:
+def shows_all(step: Step, of: Step) -> bool:
     """Whether a layout has every entry of its argument, and no zeros."""
     if max(size(step.shape), size(of.shape)) > _MOST:
         return False

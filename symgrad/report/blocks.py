@@ -6,7 +6,6 @@ computed and nothing else.  The parts of a sentence about one kind of finding st
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
@@ -25,8 +24,9 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.proofs import conditions, in_brief, in_full
+from symgrad.report.proofs import in_brief, in_full
 from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.residues import below, residues_in_brief, residues_in_full
 from symgrad.report.sizes import at_sizes, evidence, scope, size_blocks
 from symgrad.report.words import counted, listed, plural, sentence
 from symgrad.rounding import Rounding
@@ -148,15 +148,10 @@ def _agreement(claims: Sequence[Claim]) -> str:
     text = f"{'agrees' if one else 'agree'} with the {'derivative' if one else 'derivatives'} {where}"
     if any(v.typed for v in verdicts):
         text += ", up to the digits of the constants that you typed"
-    bounds = [v.certificate.error_bound if v.certificate else None for v in verdicts]
-    if any(b is None for b in bounds):
+    bounds = [b for v in verdicts if (b := v.error_bound) is not None]
+    if len(bounds) < len(verdicts):
         return text
-    return f"{text} and modulo random primes (chance of error {_below(max(b for b in bounds if b is not None))})"
-
-
-def _below(bound: float) -> str:
-    """A bound on a probability, rounded up to a power of ten."""
-    return f"< 1e{math.floor(math.log10(bound)) + 1:d}" if bound > 1e-300 else "< 1e-300"
+    return f"{text} and modulo random primes (chance of error {below(max(bounds))})"
 
 
 def _are(claims: Sequence[Claim], word: str) -> str:
@@ -178,7 +173,9 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         case Undecided(why=why, tried=tried):
             yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
         case Agrees() as agrees:
-            yield Paragraph(_agrees(agrees, full))
+            yield Paragraph(_agrees(agrees))
+            if full:
+                yield from residues_in_full(agrees)
         case Proved() as proved:
             yield from _proof(claim, proved, full)
     yield from size_blocks(report, claim, full)
@@ -260,7 +257,7 @@ def _at_your_point(report: Report, claim: Claim) -> Iterator[Block]:
     yield Values(_own_point(report, entry), tuple(rows))
 
 
-def _agrees(verdict: Agrees, full: bool) -> str:
+def _agrees(verdict: Agrees) -> str:
     where = "at your point" if verdict.points == 1 else f"at {counted(verdict.points, 'point')}"
     if verdict.told_to is not None:
         return (
@@ -271,12 +268,7 @@ def _agrees(verdict: Agrees, full: bool) -> str:
     text = f"Equal to {verdict.bits} bits {where}"
     if verdict.typed:
         text = f"Equal {where} up to {verdict.typed}"
-    shown = verdict.certificate
-    if shown:
-        text += f", and modulo random primes in {counted(shown.trials, 'trial')} (chance of error "
-        text += f"{_below(shown.error_bound)})"
-        if full and shown.oracles:
-            text += f", where of {listed(list(shown.oracles))} only that equal arguments give equal values was used"
+    text += residues_in_brief(verdict)
     return f"{text}.{' ' + sentence(verdict.why_not_proved) if verdict.why_not_proved else ''}"
 
 
@@ -284,8 +276,8 @@ def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
     if verdict.for_all is not None and not full:
         return  # the proof for all sizes is told, and it is the stronger one
     if verdict.proofs:
-        yield Paragraph(in_brief(verdict.proofs, claim.exact))
-    where = tuple(conditions(verdict.proofs, claim.exact)) if full else ()
+        yield Paragraph(in_brief(verdict.proofs, verdict.domain))
+    where = verdict.domain if full else ()
     if where:
         yield Paragraph("It is proved where:")
         yield Items(where)
