@@ -28,12 +28,13 @@ from symgrad.constraints import impose
 from symgrad.domains import branches_on
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
-from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, unreached
+from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, rerun, unreached
 from symgrad.masked import without_infinities
-from symgrad.naming import domain_of_proofs
+from symgrad.naming import domain_of_proofs, domain_of_steps
 from symgrad.program import Program, size
 from symgrad.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
 from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
+from symgrad.sampling import mirrored
 from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 
@@ -109,10 +110,15 @@ def _judge(problem: Problem) -> Findings:
     cross(problem, found)
     open_pairs = refute(problem, found, open_pairs)
     open_pairs = at_the_point(problem, found, open_pairs)
-    open_pairs = _prove(problem, found, open_pairs)
-    if open_pairs:
+    asked = open_pairs
+    open_pairs = _prove(problem, found, asked)
+    narrow = [p for p in asked if p not in open_pairs and _asks_more(own, p)]
+    if open_pairs or narrow:
         for _ in stream:
             pass
+        if narrow:
+            _mirror(problem, found)
+        refute(problem, found, narrow)
         open_pairs = refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
@@ -162,7 +168,23 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
             found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
 
 
+def _mirror(problem: Problem, found: Findings) -> None:
+    """Look where inputs have other signs, in search of points at which one side has no value."""
+    for point in mirrored(problem.inputs, problem.seed):
+        branch = rerun(problem, found, point)
+        if branch is not None:
+            found.looks.append((branch, look(branch, point, problem.inputs.free)))
+
+
 # ------------------------------------------------------------------------------------------------ proving
+
+
+def _asks_more(branch: Branch, pair: Pair) -> bool:
+    """Whether the hand formula may lack a value where the model and its derivative have one: a proof is for the points
+    where both have one, and a point where only one does refutes."""
+    assert pair.hand is not None
+    mine = domain_of_steps(branch.program, [pair.hand])
+    return bool(mine) and not mine <= domain_of_steps(branch.program, [branch.model, pair.exact])
 
 
 def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:

@@ -12,10 +12,10 @@ import numpy as np
 from symgrad.domains import depends_on
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Program
-from symgrad.proof import Proof
+from symgrad.proof import Proof, needs
 from symgrad.proving.needs import shows_all, strongest
 
-__all__ = ["domain_of_proofs", "name_of"]
+__all__ = ["domain_of_proofs", "domain_of_steps", "name_of"]
 
 _LOOKS = ("pick", "cast", "name")  # what is said of such a step is said of its argument
 _OTHER_WAY = {"gt": "le", "le": "gt", "ge": "lt", "lt": "ge", "eq": "ne", "ne": "eq"}
@@ -51,6 +51,15 @@ def domain_of_proofs(branches: Sequence[tuple[Program, Proof]]) -> tuple[str, ..
 
 def _some(n: int) -> str:
     return "one branch" if n == 1 else f"{n} branches"
+
+
+def domain_of_steps(program: Program, steps: Sequence[int]) -> set[str | None]:
+    """The conditions under which steps have values, each in the user's names; None for one without."""
+    found = [c for i in steps for c in needs(program, i)]
+    named = [(c, None if c.step is None else name_of(program, c.step)) for c in found]
+    texts = {None if name is None else "".join(f"{name}{c.what}".split()) for c, name in named}
+    positive = {text.removesuffix("ispositive") for text in texts if text is not None and text.endswith("ispositive")}
+    return texts | {f"{name}{what}" for name in positive for what in ("isnotzero", "isnotnegative")}
 
 
 def _known(program: Program) -> set[tuple[str, int]]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+from flint import arb
 
 from symgrad.comparison import (
+    Branch,
     Look,
     Pair,
     View,
@@ -25,6 +27,7 @@ __all__ = ["at_the_point", "decimal", "digits_apart", "middle", "refute", "shape
 
 _ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
 _RAYS = 8
+_BESIDE = 3  # directions in which a missing value is looked for beside a point
 NEAR = 2.0**-60
 
 
@@ -77,7 +80,8 @@ def _clearest(view: View, entries: list[int]) -> int:
 
 
 def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
-    """The first of the simple points that shows the difference."""
+    """The first of the simple points that shows the difference, or else that only one side has a value around it."""
+    lacking: Witness | None = None
     moving = branches_on(found.own.program, problem.inputs.free)
     for point in nice_points(problem.inputs, 24, problem.seed):
         try:
@@ -90,7 +94,25 @@ def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
         here = witness_of(seen, pair)
         if here is not None and here.reason == "differs":
             return here
-    return None
+        if here is not None and lacking is None and _lacks_around(problem, branch, point, pair):
+            lacking = here
+    return lacking
+
+
+def _lacks_around(problem: Problem, branch: Branch, point: Mapping[str, Any], pair: Pair) -> bool:
+    """Whether the hand formula has no value beside the point either: at a point alone it may be a limit."""
+    for k in range(_BESIDE):
+        rng = np.random.default_rng((problem.seed, 4, k))
+        with precision(640):
+            tiny = arb(2) ** -90
+            noise = {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free}
+            shift = {
+                n: array_of([arb(float(x)) * tiny for x in x_.reshape(-1)], np.shape(x_)) for n, x_ in noise.items()
+            }
+        beside = witness_of(look(branch, point, problem.inputs.free, offset=shift), pair)
+        if beside is None or beside.reason != "undefined":
+            return False
+    return True
 
 
 def shape_witness(problem: Problem, pair: Pair) -> Witness:
@@ -217,8 +239,6 @@ def _edge_source(found: Findings) -> str | None:
 
 def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarray, np.ndarray]]:
     """(hand, exact) on rays into the user's own point, 2**-90 away, by the branch that the code takes beside it."""
-    from flint import arb
-
     out = []
     point = problem.inputs.point
     rng = np.random.default_rng((problem.seed, 2))

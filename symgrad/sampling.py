@@ -13,7 +13,7 @@ import numpy as np
 
 from symgrad.constraints import settle
 
-__all__ = ["Bounds", "Inputs", "draw", "neighbours", "nice_points", "rounded", "toward"]
+__all__ = ["Bounds", "Inputs", "draw", "mirrored", "neighbours", "nice_points", "rounded", "toward"]
 
 Bounds = tuple[float | None, float | None]
 _REJECTED = 8  # draws for each point, where conditions may refuse one
@@ -116,6 +116,26 @@ def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.
         return rounded(value + reach * np.maximum(np.abs(value), floor) * noise, 12)
     moved = rounded(np.asarray(value + reach * np.maximum(np.abs(value), floor) * noise), 12)
     return _inside(moved, value, bounds)
+
+
+def mirrored(inputs: Inputs, seed: int, most: int = 16) -> Iterator[dict[str, Any]]:
+    """Points beside the user's, with the signs of some inputs changed: a domain often ends at a sign.
+
+    >>> point = {"x": np.asarray(2.0), "y": np.asarray(3.0)}
+    >>> found = mirrored(Inputs(point, ("x", "y"), frozenset(), {}), seed=0)
+    >>> [(bool(p["x"] > 0), bool(p["y"] > 0)) for p in found]
+    [(False, True), (True, False), (False, False)]
+    """
+    for k in range(1, min(2 ** min(len(inputs.free), 30), most)):
+        rng = np.random.default_rng((seed, 5, k))
+        point = dict(inputs.point)
+        for j, name in enumerate(inputs.free):
+            value = np.asarray(point[name])
+            beside = rounded(value * (1 + rng.uniform(0.05, 0.25, value.shape)) + (value == 0) * draw(value.shape, rng))
+            point[name] = _inside(-beside if k >> j & 1 else beside, value, inputs.bounds.get(name, (None, None)))
+        settled = inputs.settled(point)
+        if settled is not None:
+            yield settled
 
 
 def toward(inputs: Inputs, point: Mapping[str, Any], share: float) -> dict[str, Any]:

@@ -258,3 +258,41 @@ def test_where_the_model_has_no_value_nothing_is_claimed_and_a_proof_may_use_it(
     root = verify("log(x) + sqrt(x**2)", "1/x + 1").claims["x"].verdict
     assert (root.kind, root.domain) == ("proved", ("x is positive",))
     assert verify("exp(x) + sqrt(x**2)", "exp(x) + 1").verdict == "refuted"  # here x may be negative
+
+
+NARROWER = [  # the derivative also has a value where both signs change, and the hand formula has none there, or another
+    ("sqrt(x*y)", "y/(2*sqrt(x)*sqrt(y))"),
+    ("log(s) + sqrt(x*y)", "y/(2*sqrt(x)*sqrt(y))"),
+    (lambda x: x**2 / 2, lambda x: torch.exp(torch.log(x))),
+    (lambda x, s: s + x**4, lambda x, s: {"x": 4 * torch.sqrt(x) ** 6}),
+    (lambda x, y: y * x**3, lambda x, y: {"x": 3 * torch.exp(torch.log(y)) * x**2}),
+]
+
+
+@pytest.mark.parametrize(("formula", "hand"), NARROWER)
+def test_a_hand_formula_without_a_value_where_the_derivative_has_one_is_refuted(formula, hand):
+    witness = verify(formula, hand, wrt="x").claims["x"].witness
+    assert witness is not None
+    assert witness.reason == "undefined"
+    assert math.isnan(witness.hand_value)
+    assert math.isfinite(witness.exact_value)
+
+
+@pytest.mark.parametrize(("formula", "hand"), NARROWER)
+def test_on_the_domain_that_it_was_derived_for_it_is_right(formula, hand):
+    domain = dict.fromkeys(lift(formula).inputs, (0, None))
+    assert verify(formula, hand, wrt="x", domain=domain).verdict == "proved"
+
+
+def test_the_witness_of_a_missing_value_is_simple():
+    point = verify(lambda x: x**2 / 2, lambda x: torch.exp(torch.log(x))).claims["x"].witness.point
+    assert float(point["x"]) == -1
+
+
+@pytest.mark.parametrize(("formula", "hand"), [("x**2/2", "exp(log(x))"), ("x**4", "4*sqrt(x)**6")])
+def test_a_formula_whose_complex_value_is_the_derivative_is_not_refuted_where_it_is_not_real(formula, hand):
+    assert verify(formula, hand).verdict == "proved"
+
+
+def test_a_removable_point_is_no_missing_value():
+    assert verify("sin(x)", "sin(2*x)/(2*sin(x))").verdict == "proved"
