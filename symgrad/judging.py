@@ -220,9 +220,11 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     programs = _programs(problem, branch)
     facts = problem.inputs.facts
     for program, assumed in [*((p, ()) for p in programs), *((p, facts) for p in programs if facts)]:
+        open_goals = [k for k, proof in enumerate(proofs) if proof is None]
+        if not open_goals:
+            break
         made, place = _algebraic(program, assumed)
         there = [(place[a], place[b]) for a, b in goals]
-        open_goals = [k for k, proof in enumerate(proofs) if proof is None]
         where = needs(made, place[branch.model])
         stated = (*(place[s] for s in branch.stated), *_signs(made, where))
         shown = [
