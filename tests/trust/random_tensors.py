@@ -181,9 +181,9 @@ def main(count: int) -> None:
             if what == "changed" and word in ("proved", "agrees") and c.is_right():
                 what = "changed, yet equal"
             said[f"{what}: {word.split(':')[0]}"] += 1
-            if (word == "refuted") != (what == "changed") and word in ("proved", "agrees", "refuted"):
-                wrong.append(f"{what}: {word}: {c}, seed {k}")
-            elif word.startswith("error"):
+            if (
+                (word == "refuted") != (what == "changed") and word in ("proved", "agrees", "refuted")
+            ) or word.startswith("error"):
                 wrong.append(f"{what}: {word}: {c}, seed {k}")
         if k % 200 == 199:
             print(k + 1, dict(said), *wrong[-5:], sep="\n", flush=True)
