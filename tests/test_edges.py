@@ -85,3 +85,17 @@ def test_a_jump_that_is_tiny_is_one():
         value = 1 + share * 2**-40
         hand = lambda x: torch.where(x == 1, value + 0 * x, torch.where(x > 1, 1 + 2**-40, 1.0))  # noqa: B023, E731
         assert (said(model, hand, at(1.0)) in OK) == right
+
+
+def test_a_difference_of_equal_values_has_powers():
+    """exp(1) - exp(1) is a ball around zero, and its square is one too: nothing is undefined there."""
+    model = lambda x: (torch.exp(x[0]) - torch.exp(x[1])) ** 3  # noqa: E731
+
+    def hand(x):
+        p = torch.exp(x)
+        d = 3 * (p[0] - p[1]) ** 2
+        return torch.stack([d * p[0], -d * p[1]])
+
+    report = verify(model, hand, at=at(1.0, 1.0))
+    assert report.ok
+    assert not report.notes
