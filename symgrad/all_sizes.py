@@ -10,8 +10,11 @@ shown at the smallest sizes that have one.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+
+import numpy as np
 
 from symgrad.comparison import Look, Pair, branch_of, look
 from symgrad.errors import SymgradError
@@ -28,6 +31,8 @@ from symgrad.verdict import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted
 __all__ = ["holds_elsewhere", "judge_all_sizes"]
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
+_BESIDE = 24  # assignments of sizes beside the numbers in the code at which a reading is held against it
+_LARGEST = 1 << 13  # entries of an input there
 _MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
 
 
@@ -137,12 +142,14 @@ def _proved(
             out[name] = "the code computes another formula on another branch."
         else:
             proofs[name] = proof
-    for name, least in _least(problem, shapes, {n: readings[n] for n in proofs}).items():
+    beside = _beside(found, shapes, sizes)
+    read_at = "; ".join([str(sizes), *(["and held against the code at " + _sizes_told(beside)] if beside else [])])
+    for name, least in _least(problem, shapes, {n: readings[n] for n in proofs}, beside).items():
         if least is None:
             out[name] = "the formula that was read does not give what the code computes at other sizes."
             continue
         facts, ties = tuple(map(str, proofs[name].facts)), readings[name].exact.has(STEP)
-        out[name] = ForAll(shapes.names, least, readings[name].literals, str(sizes), proofs[name], facts, ties)
+        out[name] = ForAll(shapes.names, least, readings[name].literals, read_at, proofs[name], facts, ties)
     return out
 
 
@@ -155,7 +162,33 @@ def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Readin
     return all(agrees(reading, seen.views[name], seen.point, shapes.own()) for seen in [*looks.values()][:_BRANCHES])
 
 
-def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) -> dict[str, int | None]:
+def _beside(found: Findings, shapes: Shapes, sizes: Sizes | None = None) -> list[dict[str, int]]:
+    """Sizes beside the whole numbers that the code writes, their doubles, halves and roots: where they are compared
+    with a size, the code goes another way there.  Those in ``sizes`` were read already."""
+    numbers = sorted({abs(n) for run in (found.own.model_run, found.own.hand_run) for n in run.numbers} - {0, 1})
+    near = [m for n in numbers for m in (n, n + 1, n - 1, 2 * n, n // 2, math.isqrt(n))]
+    own, out = shapes.own(), []
+    known = [own, *(sizes.runs if sizes is not None else ())]
+    for m in dict.fromkeys(m for m in near if m >= shapes.least):
+        for change in ({n: m} for n in shapes.free):
+            there = {**own, **change}
+            entries = max(int(np.prod(shape, dtype=np.float64)) for shape in shapes.at(there).values())
+            if there not in known and entries <= _LARGEST:
+                out.append(there)
+                known.append(there)
+    return out[:_BESIDE]
+
+
+def _sizes_told(assignments: Sequence[Mapping[str, int]]) -> str:
+    """Assignments of sizes, of which only one differs from the own: in order, each name once."""
+    own = {n: min(a[n] for a in assignments) for n in assignments[0]}
+    varied = {n: sorted({a[n] for a in assignments if a[n] != own[n]} | {own[n]}) for n in own}
+    return "; ".join(f"{n} = {', '.join(map(str, values))}" for n, values in varied.items())
+
+
+def _least(
+    problem: Problem, shapes: Shapes, readings: Mapping[str, Reading], beside: Sequence[dict[str, int]]
+) -> dict[str, int | None]:
     """The least size from which each reading gives what the code computes: 1, or the least of the own sizes where a
     size of one is not like the others.
 
@@ -163,7 +196,7 @@ def _least(problem: Problem, shapes: Shapes, readings: Mapping[str, Reading]) ->
     where two sizes are the same number.
     """
     own = shapes.own()
-    ordinary = [own] + ([{**own, **dict.fromkeys(shapes.free, shapes.least)}] if len(shapes.free) > 1 else [])
+    ordinary = [own, *beside] + ([{**own, **dict.fromkeys(shapes.free, shapes.least)}] if len(shapes.free) > 1 else [])
     ones = [{**own, n: 1} for n in shapes.free]
     if len(ones) > 1:
         ones.append({**own, **dict.fromkeys(shapes.free, 1)})
@@ -213,7 +246,7 @@ def _evidence(problem: Problem, found: Findings, shapes: Shapes, names: list[str
     changed = [dict.fromkeys(free, 1), *({m: own[m] + 2} for m in free), dict.fromkeys(free, 3)]
     looked = []
     large = Sizes.of(shapes.names, shapes.fixed, rank=_rank(found)).runs[3:]
-    for change in (*changed[:_MOST], *large) if free else ():
+    for change in (*changed[:_MOST], *large, *_beside(found, shapes)) if free else ():
         sizes = {**own, **change}
         if sizes in (own, *looked):
             continue

@@ -7,8 +7,9 @@ raised, and in the end said to be unclear.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,9 @@ from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import entrywise, flat
 from symgrad.lifting.expressions import lower
 from symgrad.lifting.functions import Run
-from symgrad.program import Constant, Guard, Program, Shape, Strided, interpret, size
+from symgrad.likeness import same_looks, same_structure
+from symgrad.literals import Literals, cannot_agree, literals_of
+from symgrad.program import Constant, Guard, Program, Shape, interpret, size
 from symgrad.sampling import Inputs
 
 __all__ = [
@@ -35,9 +38,7 @@ __all__ = [
     "branch_of",
     "excludes_zero",
     "look",
-    "only_constants_differ",
     "radius",
-    "same_structure",
     "with_data",
     "with_domain",
 ]
@@ -75,10 +76,21 @@ class Branch:
     typed: bool
     stated: tuple[int, ...] = ()  # steps that the user says are not negative: the domain that was asked for
 
+    @functools.cached_property
+    def literals(self) -> Literals | None:
+        """The branch with what was typed with few digits as inputs."""
+        return literals_of(self.program, [(p.hand, p.exact) for p in self.pairs if p.hand is not None])
+
     def same_path(self, model_run: Run, hand_run: Run) -> bool:
-        return same_structure(self.model_run.program, model_run.program) and same_structure(
-            self.hand_run.program, hand_run.program
-        )
+        """Whether two other runs wrote the same steps and looked at the same values, whatever they saw."""
+        pairs = ((self.model_run.program, model_run.program), (self.hand_run.program, hand_run.program))
+        return all(same_structure(a, b) and same_looks(a, b) for a, b in pairs)
+
+    def taken(self, model_run: Run, hand_run: Run) -> tuple[Guard, ...]:
+        """The branch's choices as they came out in two runs that went its way."""
+        outcomes = [g.outcome for run in (model_run, hand_run) for g in run.program.guards]
+        guards = self.program.guards  # those of the runs come first, in their order
+        return (*(replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False)), *guards[len(outcomes) :])
 
 
 def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
@@ -213,6 +225,7 @@ class View:
     exact: np.ndarray
     states: tuple[str, ...]
     bits: int
+    slopes: Mapping[str, np.ndarray] = field(default_factory=dict)  # of the differences, by what was typed
 
     @property
     def state(self) -> str:
@@ -237,35 +250,45 @@ class Look:
     output: Any
     misjudged: bool = False  # a rounding error chose the branch that was read beside the point
     principal: bool = False  # the hand formula has no real value here, and its complex value is right
+    guards: tuple[Guard, ...] = ()  # the choices of the code, as they came out here
 
 
 def look(
-    branch: Branch, point: Mapping[str, Any], free: Sequence[str], *, offset: Mapping[str, Any] | None = None
+    branch: Branch,
+    point: Mapping[str, Any],
+    free: Sequence[str],
+    *,
+    offset: Mapping[str, Any] | None = None,
+    guards: tuple[Guard, ...] | None = None,
 ) -> Look:
     """Compare every pair of a branch at a point.
 
-    ``offset`` maps inputs to exact displacements (arrays of balls) that are added to them: the branch's Program is
-    then read beside the point, which is how one-sided slopes are found.
+    ``guards`` are the branch's choices as they came out at this point, if it is not the one that the branch was first
+    seen at.  ``offset`` maps inputs to exact displacements (arrays of balls) that are added to them: the branch's
+    Program is then read beside the point, which is how one-sided slopes are found.
     """
     done: dict[str, View] = {}
     edge: tuple[Guard, ...] = ()
     undefined = None
     output: Any = None
     rounded = principal = False
-    for k, bits in enumerate(_PRECISIONS):
+    program = branch.program if guards is None else replace(branch.program, guards=guards)
+    precisions = _PRECISIONS if offset is None else _PRECISIONS[1:]  # a displacement is to be seen beside the point
+    for k, bits in enumerate(precisions):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
         if not wanted and k:
             break
-        guards = [a for g in branch.program.guards for a in g.args] if k == 0 else []
+        sides = [a for g in program.guards for a in g.args] if k == 0 else []
         steps = [i for p in wanted for i in (p.hand, p.exact) if i is not None]
         with precision(bits):
-            values = _balls(branch, point, [*steps, branch.model, *guards], typed=False, offset=offset)
+            values = _balls(branch, point, [*steps, branch.model, *sides], typed=False, offset=offset)
             typed = _balls(branch, point, steps, typed=True, offset=offset) if branch.typed else values
+            slopes = _slopes(branch, point, wanted, offset) if branch.typed else {}
             if k == 0:
                 output = values[branch.model]
-                if offset is None and branch.program.guards:
-                    edge = ties(branch.program, values, free)
-                rounded = offset is not None and misjudged(branch.program, values, free)
+                if offset is None and program.guards:
+                    edge = ties(program, values, free)
+                rounded = offset is not None and misjudged(program, values, free)
             outside = not all(x.is_finite() for x in flat(values[branch.model]))
             for p in wanted:
                 assert p.hand is not None
@@ -274,6 +297,8 @@ def look(
                     flat(values[p.exact]),
                     flat(typed[p.hand]) if branch.typed else None,
                     flat(typed[p.exact]) if branch.typed else None,
+                    slopes.get(p.name, {}),
+                    branch,
                     bits,
                     outside,
                 )
@@ -282,9 +307,9 @@ def look(
                     principal = principal or found
                 if undefined is None and view.state in ("outside", "undefined"):
                     undefined = first_undefined(branch.program, values)
-                if ("unclear" not in view.states and "undefined" not in view.states) or k == len(_PRECISIONS) - 1:
+                if ("unclear" not in view.states and "undefined" not in view.states) or k == len(precisions) - 1:
                     done[p.name] = view
-    return Look(point, done, edge, undefined, output, rounded, principal)
+    return Look(point, done, edge, undefined, output, rounded, principal, program.guards)
 
 
 def _balls(
@@ -295,6 +320,20 @@ def _balls(
         if name in inputs:
             inputs[name] = inputs[name] + shift
     return interpret(branch.program, Balls(typed=typed), inputs, steps)
+
+
+def _slopes(
+    branch: Branch, point: Mapping[str, Any], pairs: Sequence[Pair], offset: Mapping[str, Any] | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """How each difference varies with what was typed with few digits: entry by entry, over all that it may mean."""
+    if branch.literals is None:
+        return {}
+    steps = {p.name: branch.literals.slopes[p.hand, p.exact] for p in pairs if p.hand is not None}
+    inputs = {name: binary(point[name]) for name in branch.program.inputs}
+    inputs |= {name: inputs[name] + shift for name, shift in (offset or {}).items() if name in inputs}
+    wanted = [i for of in steps.values() for i in of.values()]
+    values = interpret(branch.literals.program, Balls(), {**inputs, **branch.literals.box()}, wanted)
+    return {name: {n: flat(values[i]) for n, i in of.items()} for name, of in steps.items()}
 
 
 def _principal(branch: Branch, point: Mapping[str, Any], hand: int, view: View) -> tuple[View, bool]:
@@ -312,7 +351,16 @@ def _principal(branch: Branch, point: Mapping[str, Any], hand: int, view: View) 
     return replace(view, states=states), bool(right)
 
 
-def _view(hand: Any, exact: Any, hand_typed: Any, exact_typed: Any, bits: int, outside: bool) -> View:
+def _view(
+    hand: Any,
+    exact: Any,
+    hand_typed: Any,
+    exact_typed: Any,
+    slopes: Mapping[str, np.ndarray],
+    branch: Branch,
+    bits: int,
+    outside: bool,
+) -> View:
     if outside:
         return View(hand, exact, ("outside",) * len(exact), bits)
     differences = hand - exact
@@ -323,10 +371,14 @@ def _view(hand: Any, exact: Any, hand_typed: Any, exact_typed: Any, bits: int, o
             states.append("undefined" if exact[k].is_finite() else "outside")
         elif not d.contains(0):
             apart = hand_typed is None or excludes_zero(hand_typed[k] - exact_typed[k]) or not hand_typed[k].is_finite()
+            apart = apart or (
+                branch.literals is not None
+                and cannot_agree([(d, {n: g[k] for n, g in slopes.items()})], branch.literals.radii())
+            )
             states.append("differs" if apart else "typed")
         else:
             states.append("agrees" if radius(d) <= thin else "unclear")
-    return View(hand, exact, tuple(states), bits)
+    return View(hand, exact, tuple(states), bits, slopes)
 
 
 def _thin(exact: Any) -> Any:
@@ -346,41 +398,7 @@ def radius(x: Any) -> Any:
     return max(x.real.rad(), x.imag.rad(), key=float)
 
 
-# ------------------------------------------------------------------------------------------------ structure
-
-
-def same_structure(a: Program, b: Program) -> bool:
-    """Whether two runs went the same way: the same operations on the same constants."""
-    return len(a) == len(b) and a.outputs == b.outputs and all(map(_same_step, a.steps, b.steps))
-
-
-def _same_step(a: Any, b: Any) -> bool:
-    return a.op == b.op and a.args == b.args and a.shape == b.shape and a.dtype == b.dtype and _same(a.params, b.params)
-
-
-def _same(a: Any, b: Any) -> bool:
-    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
-        return a.shape == b.shape and bool(np.array_equal(a, b))
-    if isinstance(a, Constant) and isinstance(b, Constant):
-        return np.array_equal(a.value, b.value, equal_nan=True)
-    if isinstance(a, Strided) or isinstance(b, Strided):
-        return type(a) is type(b) and a == b
-    return a == b
-
-
-def only_constants_differ(a: Program, b: Program) -> int | None:
-    """The first step at which two runs of the same shape have different constants, if that is all that differs."""
-    if len(a) != len(b):
-        return None
-    found = None
-    for i, (s, t) in enumerate(zip(a.steps, b.steps, strict=True)):
-        if s.op != t.op or s.args != t.args or s.shape != t.shape:
-            return None
-        if not _same(s.params, t.params):
-            if s.op != "constant":
-                return None
-            found = i if found is None else found
-    return found
+# ------------------------------------------------------------------------------------------------ data
 
 
 def with_data(branch: Branch, point: Mapping[str, Any], free: Sequence[str]) -> Program:

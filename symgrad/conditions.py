@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.errors import BadInput
+from symgrad.errors import AmbiguousBranch, BadInput
 from symgrad.lifting.lowering import holds
 from symgrad.lifting.text import Text
 from symgrad.sampling import Bounds, Inputs
@@ -44,14 +44,17 @@ class Where:
         return tuple(sorted(s.name for s in self.relation.free_symbols))
 
     def __call__(self, point: Mapping[str, Any]) -> bool:
-        """Whether it holds at the exact binary values of the point."""
+        """Whether it holds at the exact binary values of the point; where a side has no real value, it does not."""
         values = {}
         for symbol in self.relation.free_symbols:
             value = np.asarray(point[symbol.name])
             if value.ndim or value.dtype.kind == "c" or not np.isfinite(value):
                 return False
             values[symbol] = sp.Rational(*float(value).as_integer_ratio())
-        return holds(self.relation, values)
+        try:
+            return holds(self.relation, values)
+        except AmbiguousBranch:
+            return False
 
 
 def read_domain(domain: Any) -> tuple[dict[str, Any], tuple[Where, ...]]:

@@ -12,7 +12,6 @@ import torch
 
 from symgrad.arguments import check_budgets, domain_of
 from symgrad.building import Builder
-from symgrad.comparison import same_structure
 from symgrad.custom_code import Recorded, Runs, Setting
 from symgrad.derivative import tangent
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
@@ -20,6 +19,7 @@ from symgrad.judging import judge
 from symgrad.lifting.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.functions import _close
 from symgrad.lifting.slices import derivation_lines, sliced
+from symgrad.likeness import same_structure
 from symgrad.progress import shown
 from symgrad.report.report import Report
 from symgrad.report.words import listed

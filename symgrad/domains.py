@@ -147,7 +147,8 @@ def _several_extremes(guard: Guard, value: Any) -> bool:
 
 
 def _may_vanish(x: Any) -> bool:
-    return not x.is_finite() or bool(x.contains(0))
+    """Whether a difference may be zero: one from infinity is not, and what has no value may be anything."""
+    return bool(x.contains(0))
 
 
 def _may_be_whole(x: Any, shift: float) -> bool:

@@ -26,6 +26,7 @@ from symgrad.comparison import (
 )
 from symgrad.constraints import impose
 from symgrad.domains import branches_on
+from symgrad.edges import at_the_point
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.looking import Findings, Problem, clear, cross, inside, more_looks, rerun, unreached
@@ -33,7 +34,7 @@ from symgrad.masked import without_infinities
 from symgrad.naming import domain_of_proofs, domain_of_steps
 from symgrad.program import Program, size
 from symgrad.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
-from symgrad.refuting import at_the_point, digits_apart, middle, refute, shape_witness, simplest
+from symgrad.refuting import digits_apart, middle, no_number_fits, refute, shape_witness, simplest
 from symgrad.sampling import mirrored
 from symgrad.transposes import is_transpose
 from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -44,7 +45,7 @@ _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
 _SHORT = 600  # entries of a formula whose proof is tried although residues do not show it
 _SAID = 8  # steps of a condition that a proof is told of, and such conditions
-_BRANCHES = 8  # branches that are proved one by one
+_BRANCHES = 16  # branches that are proved one by one
 _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
 
 
@@ -171,9 +172,10 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
 def _mirror(problem: Problem, found: Findings) -> None:
     """Look where inputs have other signs, in search of points at which one side has no value."""
     for point in mirrored(problem.inputs, problem.seed):
-        branch = rerun(problem, found, point)
-        if branch is not None:
-            found.looks.append((branch, look(branch, point, problem.inputs.free)))
+        there = rerun(problem, found, point)
+        if there is not None:
+            branch, guards = there
+            found.looks.append((branch, look(branch, point, problem.inputs.free, guards=guards)))
 
 
 # ------------------------------------------------------------------------------------------------ proving
@@ -270,6 +272,12 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
         return Undecided(
             f"the two could not be told apart, nor shown equal, with {bits} bits at every point.", ("balls",)
         )
+    if "typed" in states and (apart := no_number_fits(found, pair)) is not None:
+        found.notes.append(
+            f"{pair.name}: at each point alone the two are equal for some number that rounds to what was typed, but no "
+            "number makes them equal at all of the points."
+        )
+        return Refuted(apart)
     no_chain = f"no chain of rules was found within the budget; effort={10 * problem.effort:g} looks ten times as long"
     typed = "the constants that were typed with few digits" if "typed" in states else None
     if typed is not None or problem.only_here:

@@ -13,20 +13,20 @@ from symgrad.comparison import (
     Look,
     branch_of,
     look,
-    only_constants_differ,
-    same_structure,
     with_domain,
 )
-from symgrad.crossing import across
+from symgrad.crossing import across, is_ordered, through
 from symgrad.domains import Undefined, branches_on
 from symgrad.errors import LostValue, NotReproducible, SymgradError
 from symgrad.given_numbers import with_given_numbers
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Run
+from symgrad.likeness import only_constants_differ, same_structure
+from symgrad.paths import choices, forks, told
 from symgrad.program import Guard
 from symgrad.progress import doing
 from symgrad.sampling import Inputs, neighbours, toward
-from symgrad.verdict import Kink, Verdict
+from symgrad.verdict import Kink, Proved, Refuted, Verdict
 
 __all__ = ["Findings", "Problem", "clear", "cross", "inside", "more_looks", "rerun", "unreached"]
 
@@ -41,7 +41,11 @@ _SHARES = (
 )  # how far back toward the user's point, where a point is outside
 _WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
 _AGAIN = 8  # runs at one point that tell whether the code is random
-_CROSSINGS = 12  # comparisons whose other side is looked for
+_CROSSINGS = 24  # looks for the other side of a choice
+_FORKS = 12  # looks for combinations of choices
+_WHOLES = 6  # looks for comparisons of tensors that come out one way in all entries
+_TURN = 12  # choices that are crossed before it is asked again which are left
+_PLACES = 12  # entries of which each is made the largest once
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +69,24 @@ class Problem:
         """The model and the hand formulas, run at a point."""
         return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
 
-    def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
-        """Run the code at a point: the branch it takes there, one of those known if it is the same."""
+    def taken(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> tuple[Branch, tuple[Guard, ...]]:
+        """Run the code at a point: the branch it takes there, one of those known if it is the same, and its choices as
+        they came out."""
         model_run, hand_run = self.runs(point)
         for branch in known:
             if branch.same_path(model_run, hand_run):
-                return branch
-        return self.joined(model_run, hand_run)[0]
+                return branch, branch.taken(model_run, hand_run)
+        branch = self.joined(model_run, hand_run)[0]
+        return branch, branch.program.guards
+
+    def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
+        """The branch that the code takes at a point, one of those known if it is the same."""
+        return self.taken(point, known)[0]
+
+    def look(self, point: Mapping[str, Any], known: Sequence[Branch] = (), **options: Any) -> tuple[Branch, Look]:
+        """The branch that the code takes at a point, and all pairs compared there.  Raises what the code raises."""
+        branch, guards = self.taken(point, known)
+        return branch, look(branch, point, self.inputs.free, guards=guards, **options)
 
     def joined(self, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
         """The branch of two runs, in the domain that was asked for, and what was understood of the numbers in it."""
@@ -111,16 +126,17 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
             nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
             if nearer is None:
                 continue
-            branch: Branch | None = own
+            there: tuple[Branch, tuple[Guard, ...]] | None = (own, own.program.guards)
             if moving or not reran:
-                branch = rerun(problem, found, nearer)
-                if branch is None:
+                there = rerun(problem, found, nearer)
+                if there is None:
                     continue
-                if not moving and branch is not own:
-                    _lost(problem, own, branch)
+                if not moving and there[0] is not own:
+                    _lost(problem, own, there[0])
                 reran = True
-            assert branch is not None
-            seen = look(branch, nearer, problem.inputs.free)
+            assert there is not None
+            branch, guards = there
+            seen = look(branch, nearer, problem.inputs.free, guards=guards)
             found.looks.append((branch, seen))
             if seen.undefined is not None:
                 found.undefined.append(seen.undefined)
@@ -132,33 +148,97 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
 
 
 def cross(problem: Problem, found: Findings) -> None:
-    """Look on the other side of every comparison that came out the same way so far; what appears there, likewise."""
+    """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
+    were not seen; what appears there, likewise."""
     if problem.only_here:
         return
-    tried: set[tuple[Any, ...]] = set()
-    while waiting := [item for item in _one_sided(problem, found).items() if item[0] not in tried]:
-        for key, (_, _, branch, guard) in waiting:
-            tried.add(key)
-            if len(tried) > _CROSSINGS:
-                return
-            starts = [found.own_look.point] if branch is found.own else []
-            starts += [seen.point for b, seen in found.looks if b is branch][:1]
-            for start in starts[:1]:
-                point = across(branch.program, guard, start, problem.inputs.free, problem.inputs.bounds)
-                point = None if point is None else problem.inputs.settled(point)
-                there = None if point is None else rerun(problem, found, point)
-                if point is None or there is None:
-                    continue
-                seen = look(there, point, problem.inputs.free)
-                found.looks.append((there, seen))
-                if all(there is not b for b in found.branches):
-                    found.branches.append(there)
+    free, bounds = problem.inputs.free, problem.inputs.bounds
+    tried: set[Any] = set()
+    for budget, seek in ((_CROSSINGS, _other_ways), (_FORKS, _combinations), (_WHOLES, _all_at_once)):
+        while budget > 0 and (waiting := [c for c in seek(found, free) if c.key not in tried]):
+            for c in waiting[:_TURN]:
+                tried.add(c.key)
+                for point in c.points(free, bounds):
+                    budget -= 1
+                    if _is_across(problem, found, point, c.guard) or not budget:
+                        break
 
 
-def rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> Branch | None:
-    """The branch that the code takes at a point; None, and a line in the findings, if it fails there."""
+@dataclass(frozen=True, eq=False)
+class _Crossing:
+    """What is to come out another way: a choice, at one entry of it or on one ``side`` in all of them."""
+
+    key: Any
+    branch: Branch
+    guard: Guard
+    start: Mapping[str, Any]
+    entry: int | None = None
+    side: bool | None = None
+    keep: tuple[tuple[Guard, bool], ...] = ()
+
+    def points(self, free: Sequence[str], bounds: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        program = self.branch.program
+        if self.side is None:
+            yield from across(program, self.guard, self.start, free, bounds, self.entry, self.keep)
+        elif (point := through(program, self.guard, self.start, free, bounds, self.side)) is not None:
+            yield point
+
+
+def _other_ways(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+    """The choices that came out one way, and the places that no extreme was at."""
+    out: list[_Crossing] = []
+    for key, c in choices(_defined(found), free).items():
+        if is_ordered(c.guard) and c.is_open:
+            out.append(_Crossing(key, c.branch, c.guard, c.point))
+        elif c.guard.op in ("argmax", "argmin") and c.is_open and c.ways <= _PLACES:
+            places = (k for k in range(int(c.ways)) if k not in c.outcomes)
+            out += [_Crossing((key, k), c.branch, c.guard, c.point, k) for k in places]
+    return out
+
+
+def _combinations(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+    """The comparisons that came out one way after the same choices before them."""
+    missing = forks(_defined(found), free).values()
+    return [_Crossing(f.key, f.branch, f.guard, f.point, f.entry, keep=f.before) for f in missing]
+
+
+def _all_at_once(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+    """The comparisons of tensors that never came out one way in all entries: what an ``all`` or a count may ask."""
+    return [
+        _Crossing((key, side), c.branch, c.guard, c.point, side=side)
+        for key, c in choices(_defined(found), free).items()
+        for side in (True, False)
+        if is_ordered(c.guard) and c.guard.op != "sign" and 1 < c.guard.outcome.size <= _PLACES and side not in c.whole
+    ]
+
+
+def _is_across(problem: Problem, found: Findings, point: Mapping[str, Any], guard: Guard) -> bool:
+    """Look at the point, and whether it is one of the domain where the choice came out another way."""
+    settled = problem.inputs.settled(dict(point))
+    there = None if settled is None else rerun(problem, found, settled)
+    if settled is None or there is None:
+        return False
+    branch, guards = there
+    seen = look(branch, settled, problem.inputs.free, guards=guards)
+    found.looks.append((branch, seen))
+    if all(branch is not b for b in found.branches):
+        found.branches.append(branch)
+    if not inside(seen):
+        return False
+    same = [g for g in guards if g.op == guard.op and g.source == guard.source]
+    return not same or any(not np.array_equal(g.outcome, guard.outcome) for g in same)
+
+
+def _defined(found: Findings) -> list[tuple[Branch, Look]]:
+    """The looks at which the model and its derivative have values, the user's own first."""
+    own = (found.own, found.own_look)
+    return [(b, s) for b, s in (own, *found.looks) if inside(s)]
+
+
+def rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> tuple[Branch, tuple[Guard, ...]] | None:
+    """The branch that the code takes at a point, with its choices; None, and a line in the findings, if it fails."""
     try:
-        return problem.branch(point, found.branches)
+        return problem.taken(point, found.branches)
     except SymgradError as error:
         found.failed.append(error.what)
         return None
@@ -195,36 +275,6 @@ def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
 
 
 def unreached(problem: Problem, found: Findings) -> list[str]:
-    """The choices of the code that came out the same way at every point: their other branch was not judged."""
-    told = [
-        f"a comparison ({text}) was {'true' if outcome else 'false'} at every point that was looked at; "
-        "the other branch was not judged."
-        for text, outcome, _, _ in _one_sided(problem, found).values()
-    ]
-    return list(dict.fromkeys(told))
-
-
-def _sides(branch: Branch, guard: Guard) -> tuple[Any, ...]:
-    """What tells two comparisons of one line apart: the operations of their sides, and the numbers among them."""
-    steps = [branch.program.steps[a] for a in guard.args]
-    return tuple((s.op, repr(s.params.value.tolist()) if s.op == "constant" else None) for s in steps)
-
-
-def _one_sided(problem: Problem, found: Findings) -> dict[tuple[Any, ...], tuple[str, bool, Branch, Guard]]:
-    """The comparisons of the code that came out the same way at every point and entry."""
-    outcomes: dict[tuple[Any, ...], set[bool]] = {}
-    places: dict[tuple[Any, ...], tuple[str, Branch, Guard]] = {}
-    for branch in found.branches:
-        for guard in branches_on(branch.program, problem.inputs.free):
-            if guard.outcome.dtype != bool or guard.source is None:
-                continue
-            source = guard.source
-            key = (guard.op, source.file, source.line, source.span, source.text, _sides(branch, guard))
-            outcomes.setdefault(key, set()).update(np.unique(guard.outcome).tolist())
-            text = f"line {source.line}, {source.text}" if source.line else source.text
-            places.setdefault(key, (text, branch, guard))
-    return {
-        key: (text, outcomes[key] == {True}, branch, guard)
-        for key, (text, branch, guard) in places.items()
-        if len(outcomes[key]) == 1
-    }
+    """The choices of the code of which not every branch was judged."""
+    followed = all(isinstance(v, (Proved, Refuted)) for v in found.verdicts.values())
+    return told(_defined(found), problem.inputs.free, followed=followed)

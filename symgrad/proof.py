@@ -154,5 +154,5 @@ def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]
     of: dict[int, int] = {}
     for original, made in known.place.items():
         of.setdefault(known.find(made), original)
-    for what, a in conditions_of(known.steps, needed, known.find, of.__contains__):
+    for what, a in conditions_of(known.steps, needed, known.find, of.__contains__, strict=known.strict):
         yield Condition(what, of.get(a))

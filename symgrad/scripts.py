@@ -16,7 +16,6 @@ import torch
 
 from symgrad.arguments import check_budgets, domain_of
 from symgrad.bare_numbers import is_number
-from symgrad.comparison import only_constants_differ, same_structure
 from symgrad.errors import BadInput, NotReproducible
 from symgrad.judging import Problem, judge
 from symgrad.lifting.comments import other_formulas
@@ -27,6 +26,7 @@ from symgrad.lifting.roles import AS_TOLD, NAMED, find_roles, leaf_names, origin
 from symgrad.lifting.script_tracer import Key, Limits
 from symgrad.lifting.scripts import Script
 from symgrad.lifting.sources import place
+from symgrad.likeness import only_constants_differ, same_structure
 from symgrad.progress import shown
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.report.words import counted, listed

@@ -202,8 +202,8 @@ def worst(kinds: list[str]) -> str:
 class Kink:
     """A point at which the function has no derivative: the slopes beside it, and what each tool says there.
 
-    ``low`` and ``high`` bound the derivatives on the rays that were tried; ``hand`` and ``autograd`` are the values
-    of the two at the point itself.
+    ``low`` and ``high`` bound the derivatives on the rays that were tried, unless they are not ``bounded`` there;
+    ``hand`` and ``autograd`` are the values of the two at the point itself.
     """
 
     input: str
@@ -214,6 +214,7 @@ class Kink:
     autograd: float | None
     where: str | None = None
     inside: bool = True
+    bounded: bool = True
 
 
 def as_entry(k: int, shape: tuple[int, ...]) -> tuple[int, ...] | None:

@@ -250,7 +250,7 @@ def test_a_loop_over_a_size_is_evidence_and_no_proof():
     assert str(report).startswith("Right, and proved at n = 2: your gradient for x is the derivative.")
     text = " ".join(str(report).split())
     assert "Proved at n = 2 alone: the code takes another number of steps at other sizes." in text
-    assert "At n = 1; n = 4; n = 3; n = 101 it was looked at, and nothing was found wrong there." in text
+    assert "At n = 1; n = 4; n = 3; n = 101; n = 6 it was looked at, and nothing was found wrong there." in text
     assert "Of other sizes nothing is known." in text
 
 
@@ -374,3 +374,40 @@ def test_constraints_that_are_none(assuming, kind, message):
     with pytest.raises(kind) as caught:
         verify(entropy, lambda z, y: z, wrt="z", at={"z": (3,), "y": (3,)}, assuming=assuming)
     assert str(caught.value).startswith(message)
+
+
+# ------------------------------------------------------------------------------------------------ numbers in the code
+
+THE_SIZE = 23
+
+
+def _vanishing(x):
+    product = 1
+    for k in (1, 2, 3, 4, 5, 6, 7, 101):  # zero at every size that formulas are read at
+        product = product * (len(x) - k)
+    return 2 * x + product
+
+
+@pytest.mark.parametrize(
+    "hand",
+    [
+        _vanishing,
+        lambda x: 2 * x if len(x) != 12 else 0 * x,
+        lambda x: 2 * x if x.shape[0] < 300 else 0 * x,
+        lambda x: torch.cat([2 * x[:500], 0 * x[500:]]),
+        lambda x: 2 * x * (len(x) != THE_SIZE),
+    ],
+    ids=["product", "equal", "above", "slice", "global"],
+)
+def test_code_that_goes_another_way_at_a_size_that_it_names_is_refuted(hand):
+    report = verify(lambda x: (x**2).sum(), hand, at={"x": ("n",)})
+    assert report.verdict == "refuted"
+    sizes = report.claims["x"].witness.sizes
+    x = torch.ones(sizes["n"], dtype=torch.float64)
+    assert not torch.equal(hand(x), 2 * x)
+
+
+def test_the_sizes_beside_the_numbers_in_the_code_are_told():
+    report = verify(lambda x: (x**2).sum() / 20, lambda x: x / 10, at={"x": ("n",)})
+    assert report.claims["x"].verdict.for_all is not None
+    assert "held against the code at n =" in " ".join(str(report).split())

@@ -20,7 +20,7 @@ ROOMS = [
     ["symgrad"],  # the public names: it imports nothing until one is used
     ["errors", "progress"],
     ["ops"],
-    ["program", "building"],
+    ["program", "building", "likeness"],
     ["lifting.branches", "lifting.indexed", "lifting.numbers", "lifting.synonyms", "lifting.lowering"]
     + ["lifting.matrices", "lifting.expressions"],
     ["derivative"],
@@ -34,8 +34,8 @@ ROOMS = [
     ["rounding"],
     ["proving", "proof"],
     ["verdict"],
-    ["comparison", "bare_numbers", "given_numbers", "masked", "naming", "transposes"],
-    ["looking", "refuting", "judging"],
+    ["literals", "comparison", "bare_numbers", "given_numbers", "masked", "naming", "transposes"],
+    ["paths", "looking", "refuting", "edges", "judging"],
     ["readings", "all_sizes", "supposing"],
     ["report.report"],
     ["diagnosis"],

@@ -124,6 +124,25 @@ NARROWER = [
 ]
 
 
+# At x = 0 the root is defined whatever the sign of y, and there the two differ.
+VANISHING = [
+    (sp.Abs(y) + sp.sqrt(x**2 * y), y + sp.sqrt(x**2 * y), "is positive"),
+    (sp.sign(y) + sp.sqrt((x - 1) ** 2 * y), 1 + sp.sqrt((x - 1) ** 2 * y), "is positive"),
+    (sp.Abs(y) + sp.asin(x**2 * y - 1), y + sp.asin(x**2 * y - 1), "is strictly between -1 and 1"),
+]
+
+
+@pytest.mark.parametrize(("left", "right", "what"), VANISHING, ids=str)
+def test_a_sign_that_a_vanishing_factor_hides_is_not_learned_there(left, right, what):
+    gap = (left - right).subs({x: 0 if "x - 1" not in str(left) else 1, y: -1})
+    assert gap != 0  # both sides are defined there, and differ
+    program, i, j = goal(left, right)
+    proof = prove(program, i, j)
+    assert proof is not None
+    assert what in {c.what for c in proof.conditions}
+    assert "is not negative" not in {c.what for c in proof.conditions}
+
+
 @pytest.mark.parametrize(("left", "right", "what"), NARROWER, ids=str)
 def test_a_proof_on_a_narrower_domain_says_so(left, right, what):
     program, i, j = goal(left, right)

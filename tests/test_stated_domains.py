@@ -136,3 +136,9 @@ def test_code_that_gives_nan_is_refuted():
         return 2 * torch.exp(-torch.log(x))
 
     assert verify(f, hand, wrt="x").verdict == "refuted"
+
+
+def test_a_condition_without_a_real_value_does_not_hold():
+    """Left of zero sqrt(x) is no real number: no such point is in the domain, and none is an error."""
+    assert verify("abs(x)", "1", wrt="x", domain="sqrt(x) > 0.5").ok
+    assert verify("abs(x)", "-1", wrt="x", domain="sqrt(x) > 0.5").verdict == "refuted"

@@ -100,6 +100,9 @@ class Balls(Entries):
     def read_imag(self, step: Step, a: Any) -> Any:
         return entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a)
 
+    def integer_power(self, a: Any, n: int) -> Any:
+        return entrywise(lambda x: _integer_power(x, n), a)
+
     def matmul(self, a: Any, b: Any) -> Any:
         return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
 
@@ -120,10 +123,24 @@ class Balls(Entries):
 
 
 def _pow(a: Any, b: Any) -> Any:
-    if isinstance(a, arb) and isinstance(b, arb) and a < 0 and b.is_exact() and b.is_integer():
+    if isinstance(a, arb) and isinstance(b, arb) and not a > 0 and b.is_exact() and b.is_integer():
         n: Any = b.unique_fmpz()
-        return a**n
+        return _integer_power(a, n) if n > 0 else a**n
     return a**b
+
+
+def _integer_power(x: Any, n: int) -> Any:
+    """x ** n for a positive n.  Arb gives a ball around zero no power, although all of its numbers have one."""
+    power = x**n
+    if power.is_finite() or not x.is_finite():
+        return power
+    power, square, rest = None, x, int(n)
+    while rest:
+        if rest & 1:
+            power = square if power is None else power * square
+        rest >>= 1
+        square = square * square if rest else square
+    return power
 
 
 def _matrix(a: np.ndarray) -> Any:

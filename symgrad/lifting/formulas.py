@@ -135,7 +135,8 @@ class Several:
         program = join(**{name: run.program for name, run in runs.items()})
         outputs = {key.rsplit(".", 1)[0]: i for key, i in program.outputs.items()}
         values = {name: next(iter(run.values.values())) for name, run in runs.items()}
-        return Run(program.with_outputs(outputs), values, all(run.symbolic for run in runs.values()))
+        numbers = frozenset[int]().union(*(run.numbers for run in runs.values()))
+        return Run(program.with_outputs(outputs), values, all(run.symbolic for run in runs.values()), numbers)
 
 
 @dataclass(frozen=True, eq=False)

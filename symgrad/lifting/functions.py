@@ -37,11 +37,13 @@ class Run:
     """One run of the user's code: its Program, and the plain values that the code itself returned.
 
     ``symbolic`` says that it is no code but a formula: where it has no real value, a complex one may be meant.
+    ``numbers`` are the whole numbers that the code writes: it may go another way where a size is one of them.
     """
 
     program: Program
     values: Mapping[str, np.ndarray]
     symbolic: bool = False
+    numbers: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,7 +118,7 @@ class Function:
                 program = trace.program(result)
                 values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
             same_again(values, lambda: self.plain(point, dtypes), trace)
-        return Run(program, values)
+        return Run(program, values, numbers=frozenset(trace.numbers))
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
         """What the code gives at a point, without a tracer."""

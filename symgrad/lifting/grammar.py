@@ -16,6 +16,7 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, UnknownOperation, caret, close_names
+from symgrad.lifting.numbers import typed_decimal
 from symgrad.lifting.words import DEFAULT, EVALUATED, INSTEAD, RAISED, Token, functions, resolve, tokens
 from symgrad.ops.scalars import OPS, unknown
 
@@ -25,7 +26,6 @@ CONSTANTS: Mapping[str, sp.Expr] = {"pi": sp.pi, "π": sp.pi}
 _PREFIXED = {"pi": sp.pi, "e": sp.E}  # math.pi, np.e
 _MODULES = frozenset("np numpy torch math sp sympy jnp scipy special nn functional F".split())
 _DEPTH = 100
-_TYPED = 6  # a decimal of so many digits is taken to be rounded in its last one
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,11 +230,8 @@ class _Parser:
         assert isinstance(shown.exponent, int)
         if not -400 < digits.adjusted() < 308 or shown.exponent < -1000:
             self.fail(f"{token.text} does not fit a float64.", token.span)
-        typed = len(shown.digits) >= _TYPED and shown.exponent < 0
-        radius = Fraction(10) ** shown.exponent / 2 if typed else None
-        if typed and (Fraction(digits).denominator & (Fraction(digits).denominator - 1)) == 0:
-            radius = None  # 0.015625 is exact
-        return self.put("number", (), token.span, Fraction(digits), radius=radius)
+        value, radius = typed_decimal(token.text)
+        return self.put("number", (), token.span, value, radius=radius)
 
     def name(self, token: Token) -> int:
         name, prefixed, stop = token.text, False, token.stop

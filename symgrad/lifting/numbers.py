@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["array_meaning", "meaning_of", "recognise"]
+__all__ = ["array_meaning", "meaning_of", "recognise", "typed_decimal"]
 
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
+_PRINTED = 17  # no double is printed with more digits
 _OFF = Fraction(4)  # ulps by which a computed number may miss what it stands for: the result of a few roundings
 _BIG = 4096  # arrays of more entries are data
 
@@ -51,6 +52,31 @@ def meaning_of(x: float, typed: bool = False) -> tuple[sp.Expr, Fraction | None]
     if digits < _TYPED or (value.denominator <= 2**30 and Fraction(repr(x)) == value):
         return decimal, None
     return decimal, unit / 2
+
+
+def typed_decimal(text: str) -> tuple[Fraction, Fraction | None]:
+    """The number that a decimal in a formula stands for, and how far it may be from the number meant (None: not at
+    all).
+
+    With six digits or more behind the point it is rounded in its last digit.  With sixteen or seventeen it may be a
+    double that was printed: then it stands for whatever rounds to that double, too.
+
+    >>> typed_decimal("0.797885")
+    (Fraction(159577, 200000), Fraction(1, 2000000))
+    >>> meant, off = typed_decimal("0.7071067811865476")  # as Python prints the square root of 1/2
+    >>> abs(meant**2 - Fraction(1, 2)) < 2 * off
+    True
+    """
+    digits, shown = Fraction(Decimal(text)), Decimal(text).as_tuple()
+    assert isinstance(shown.exponent, int)
+    if len(shown.digits) < _TYPED or shown.exponent >= 0 or digits.denominator & (digits.denominator - 1) == 0:
+        return digits, None  # 0.015625 is exact
+    half = Fraction(10) ** shown.exponent / 2
+    if not _FULL <= len(shown.digits) <= _PRINTED:
+        return digits, half
+    double, reach = Fraction(float(text)), Fraction(math.ulp(float(text))) / 2
+    low, high = min(digits - half, double - reach), max(digits + half, double + reach)
+    return (low + high) / 2, (high - low) / 2
 
 
 def recognise(x: float, off: Fraction = _OFF) -> sp.Expr | None:

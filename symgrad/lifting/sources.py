@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import bisect
+import contextlib
 import functools
+import inspect
 import io
 import linecache
 import sysconfig
@@ -16,7 +18,7 @@ from typing import Any
 
 from symgrad.program import Source
 
-__all__ = ["Places", "code_objects", "is_users", "node_of", "place", "unwrapped"]
+__all__ = ["Places", "code_objects", "is_users", "node_of", "place", "unwrapped", "whole_numbers"]
 
 _LIBRARIES = tuple(
     str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
@@ -58,6 +60,21 @@ def code_objects(code: types.CodeType) -> list[types.CodeType]:
 
 
 @functools.lru_cache(maxsize=64)
+def whole_numbers(function: types.FunctionType) -> set[int]:
+    """The whole numbers that a function writes down, those in tuples too, and those that its names stand for.
+
+    >>> sorted(whole_numbers(lambda x: x[:40] if len(x) > 7 else x))
+    [7, 40]
+    """
+    found = [x for code in code_objects(function.__code__) for x in code.co_consts]
+    with contextlib.suppress(ValueError):  # a name that has no value yet
+        beside = inspect.getclosurevars(function)
+        found += [*beside.globals.values(), *beside.nonlocals.values()]
+    parts = [x for c in found if isinstance(c, (tuple, frozenset)) for x in c]
+    bounds = [x for c in found if isinstance(c, slice) for x in (c.start, c.stop, c.step)]
+    return {x for x in (*found, *parts, *bounds) if type(x) is int}
+
+
 def _definitions(text: str) -> dict[int, list[Any]]:
     """Every function and lambda of a file, by the line that its code object starts at."""
     found: dict[int, list[Any]] = {}

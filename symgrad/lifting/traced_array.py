@@ -161,7 +161,9 @@ class TracedArray:
         return self.copy()
 
     def __hash__(self) -> int:
-        return hash(self.value)  # a NumPy scalar has one, an array has not
+        out = hash(self.value)  # a NumPy scalar has one, an array has not
+        self.tracer.guard("hash", [self], None, self.value)  # a set or a dictionary finds it by its value
+        return out
 
     def __pos__(self) -> Any:
         return self

@@ -120,6 +120,7 @@ class TracedFloat:
         return self.tracer.compare("ge", self, other)
 
     def __hash__(self) -> int:
+        self.tracer.guard("hash", [self], None, self.value)  # a set or a dictionary finds it by its value
         return hash(self.value)
 
     # ------------------------------------------------------------------------------------ leaving

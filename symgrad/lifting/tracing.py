@@ -28,7 +28,7 @@ from symgrad.lifting import numbers, scalar_calls
 from symgrad.lifting.expressions import lower
 from symgrad.lifting.instrument import instrument
 from symgrad.lifting.numpy_arrays import Arrays
-from symgrad.lifting.sources import Places, is_users, place, unwrapped
+from symgrad.lifting.sources import Places, is_users, place, unwrapped, whole_numbers
 from symgrad.lifting.torch_tensors import Tensors
 from symgrad.lifting.traced_array import TracedArray
 from symgrad.lifting.traced_floats import PLAIN, TracedFloat
@@ -76,6 +76,7 @@ class Tracer:
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
         self._literals: set[float] = set()  # floats that the user's functions write down
+        self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
 
@@ -371,8 +372,9 @@ class Tracer:
         found = instrument(target, self)
         made, node = found if found is not None else (scalar_calls.hooked(self, target), None)
         self.places.add(made.__code__, node)
-        constants = (n.value for n in ast.walk(node) if isinstance(n, ast.Constant)) if node is not None else ()
+        constants = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)] if node is not None else []
         self._literals |= {x for x in constants if type(x) is float}
+        self.numbers |= whole_numbers(target)
         return made
 
     def _constructor(self, kind: type) -> Any:

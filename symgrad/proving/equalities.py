@@ -68,6 +68,7 @@ class Equalities:
         self.stage = 0
         self.views = Views()
         self.effort = effort
+        self.strict = False  # whether a link holds only where what must not be negative is positive
         self.content = [_content(s) for s in self.steps]
 
     def find(self, i: int) -> int:
@@ -187,11 +188,12 @@ class Equalities:
                 reader = Reader(self.steps, field, self.views, self.find, cut, entries=view is not None)
                 try:
                     for i in self.stated:
-                        field.assume(reader.entry(self.find(self.place[i])))
+                        field.assume(reader.entry(self.find(self.place[i])), stated=True)
                     total = field.zero
                     for i, c in terms.items():
                         total = field.add(total, field.mul(field.number(c), reader.entry(i, view)))
                     if field.is_zero(total):
+                        self.strict = self.strict or any(abs(sign) == 1 for sign in facts.values())
                         return True
                     if not field.learned:
                         return False

@@ -219,13 +219,13 @@ class Reader(Complexes):
             case "exp":
                 return f.exp(a[0])
             case "log":
-                f.assume(a[0])
+                f.assume(a[0], strict=True)
                 return f.log(a[0])
             case "sqrt":
                 f.assume(a[0])
                 return f.sqrt(a[0])
             case "pow":
-                f.assume(a[0])
+                f.assume(a[0], strict=True)
                 return f.exp(f.mul(a[1], f.log(a[0])))
             case "sin":
                 return f.turn(a[0])[1]
@@ -245,8 +245,8 @@ class Reader(Complexes):
                 return RELATIONS[op](f, *a)
             case op if op in ODD:
                 if op in ("asin", "erfinv"):
-                    f.assume(f.sub(f.unit, a[0]))
-                    f.assume(f.add(f.unit, a[0]))
+                    f.assume(f.sub(f.unit, a[0]), strict=op == "erfinv")
+                    f.assume(f.add(f.unit, a[0]), strict=op == "erfinv")
                 return f.odd(op, a[0])
         return f.opaque((step.op, step.params), *a)
 

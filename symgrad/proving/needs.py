@@ -12,12 +12,13 @@ import numpy as np
 
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Step, positions, size
-from symgrad.proving.ranges import Range, Ranges
+from symgrad.proving.ranges import ONE, Range, Ranges
 
 __all__ = ["conditions_of", "shows_all", "strongest"]
 
 _NONZERO, _POSITIVE, _NOT_NEGATIVE = "is not zero", "is positive", "is not negative"
-_INSIDE = "is between -1 and 1"
+_INSIDE, _WELL_INSIDE = "is between -1 and 1", "is strictly between -1 and 1"
+_STRICTLY = {_NOT_NEGATIVE: _POSITIVE, _INSIDE: _WELL_INSIDE}
 
 _DOMAIN = {
     "div": (1, _NONZERO),
@@ -40,6 +41,7 @@ _ALWAYS: dict[str, Callable[[Range], bool]] = {
     _POSITIVE: lambda r: r.is_positive,
     _NOT_NEGATIVE: lambda r: r.is_not_negative,
     _INSIDE: lambda r: r.low >= -1 and r.high <= 1,
+    _WELL_INSIDE: lambda r: (ONE + r).is_positive and (ONE + -r).is_positive,
 }
 _KEEP_SIGNS = frozenset(("tanh", "erf", "asin", "atan", "erfinv", "sign"))
 _MOST = 1 << 16  # entries of a layout that are looked through
@@ -48,18 +50,25 @@ Need = tuple[str, int]
 
 
 def conditions_of(
-    steps: Sequence[Step], needed: Iterable[int], find: Callable[[int], int], named: Callable[[int], bool]
+    steps: Sequence[Step],
+    needed: Iterable[int],
+    find: Callable[[int], int],
+    named: Callable[[int], bool],
+    *,
+    strict: bool = False,
 ) -> Iterator[Need]:
     """What must be so for all of the ``needed`` steps to be defined: conditions, each with the step that it is about.
 
     ``find`` maps a step to the one that stands for all that are known to equal it, and ``named`` says whether a step
-    is one that a reader can be told of: conditions are not carried over to others.
+    is one that a reader can be told of: conditions are not carried over to others.  With ``strict``, what must not be
+    negative is to be positive.
     """
     ranges = Ranges(steps, find)
     found: dict[Need, None] = {}
     for i in needed:
         if steps[i].op in _DOMAIN:
             k, what = _DOMAIN[steps[i].op]
+            what = _STRICTLY.get(what, what) if strict else what
             found |= dict.fromkeys(_simplest((what, find(steps[i].args[k])), steps, ranges, find, named))
     yield from strongest(found)
 
@@ -71,6 +80,7 @@ def strongest(needs: Iterable[Need]) -> Iterator[Need]:
     [('is positive', 1), ('is not zero', 2)]
     """
     found = list(needs)
+    found = [(what, a) for what, a in found if what != _INSIDE or (_WELL_INSIDE, a) not in found]
     positive = {a for what, a in found if what == _POSITIVE}
     both = {a for what, a in found if what == _NOT_NEGATIVE and (_NONZERO, a) in found} - positive
     for what, a in found:

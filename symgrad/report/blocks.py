@@ -330,6 +330,8 @@ def _kink(kink: Kink, report: Report) -> str:
     if kink.autograd is not None:
         said += f", autograd {number(kink.autograd)}"
     choice = "; any number between the slopes is a convention, not an error" if kink.inside else ""
+    if not kink.bounded:
+        slopes, choice = "beside it the slopes grow beyond all bounds", "; there is no derivative there"
     return f"{kink.input}{entry}: your point is on a kink{line}; {slopes}; {said}{choice}."
 
 

@@ -20,7 +20,16 @@ from symgrad import verify
 from symgrad.errors import NoPoint
 
 X, Y = sp.symbols("x y", real=True)
-_FUNCTIONS = (sp.sin, sp.cos, sp.exp, sp.tanh, sp.atan, sp.log, sp.sqrt, sp.erf, sp.sinh, sp.asinh, sp.Abs)
+_FUNCTIONS = (
+    *(sp.sin, sp.cos, sp.exp, sp.tanh, sp.atan, sp.log, sp.sqrt, sp.erf, sp.sinh, sp.asinh, sp.Abs),
+    *(sp.asin, sp.acosh, sp.atanh, sp.erfc, sp.loggamma, sp.gamma, sp.digamma, sp.sign, sp.cbrt),
+    lambda u: sp.Max(u, Y),
+    lambda u: sp.Min(u, sp.Rational(1, 2)),
+    lambda u: sp.Piecewise((u**2, u > 1), (2 * u, True)),
+    lambda u: sp.atan2(u, Y),
+    lambda u: u ** sp.Rational(7, 10),
+    lambda u: (u**2 + 1) ** Y,
+)
 
 
 def expressions(depth: int = 3) -> st.SearchStrategy[sp.Expr]:
@@ -50,7 +59,8 @@ def _size(f: sp.Expr) -> int:
 
 def slope(f: sp.Expr) -> sp.Expr:
     """SymPy's derivative with respect to x, off the kinks."""
-    return sp.diff(f, X).replace(sp.Derivative, lambda *a: sp.Integer(0)).replace(sp.DiracDelta, lambda *a: sp.S.Zero)
+    g = sp.diff(f.rewrite(sp.Piecewise) if f.has(sp.Max, sp.Min) else f, X)
+    return g.replace(sp.Derivative, lambda *a: sp.Integer(0)).replace(sp.DiracDelta, lambda *a: sp.S.Zero)
 
 
 _REWRITINGS = (

@@ -6,7 +6,6 @@ import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from symgrad.lifting.latex.plain import plain_text
 from symgrad.lifting.latex.scopes import resolve
 from symgrad.lifting.latex.sizes import count_from, find_sizes, letters_of_axes
 from symgrad.lifting.latex.values import Value
+from symgrad.lifting.numbers import typed_decimal
 from symgrad.program import Program, Source, interpret, promote
 
 __all__ = ["Latex"]
@@ -350,8 +350,8 @@ class _Writer:
                 place_at.append(place_of[step.params])
             elif step.op == "input" and step.params in constants:
                 text = constants[step.params]
-                exact = sp.Rational(text)
-                radius = Fraction(1, 2 * 10 ** len(text.partition(".")[2]))
+                value, radius = typed_decimal(text)
+                exact = sp.Rational(value.numerator, value.denominator)
                 place_at.append(b.constant(float(text), self.dtype, exact=exact, radius=radius))
             elif step.op == "input":
                 place_at.append(b.number(sizes[step.params], self.dtype))
