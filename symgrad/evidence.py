@@ -277,7 +277,16 @@ def _instability(
         entry = as_entry(k, pair.shape)
         out.instabilities.append(
             Instability(
-                pair.name, side, name, problem.inputs.point, entry, computed, right, source, f"{who} {what}{line}.", loss
+                pair.name,
+                side,
+                name,
+                problem.inputs.point,
+                entry,
+                computed,
+                right,
+                source,
+                f"{who} {what}{line}.",
+                loss,
             )
         )
         return

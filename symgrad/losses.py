@@ -24,7 +24,7 @@ from symgrad.building import Builder
 from symgrad.derivative import reverse
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
-from symgrad.evaluation.entries import array_of, flat
+from symgrad.evaluation.entries import flat
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.evaluation.kernel_errors import FORMATS
 from symgrad.evaluation.numpy_floats import NumpyFloats

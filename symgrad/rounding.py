@@ -143,9 +143,7 @@ def _slopes(
             yield here[k], {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
 
 
-def is_unstable(
-    error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False
-) -> Tensor:
+def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False) -> Tensor:
     """Where rounding lost what the inputs still have: an error far above what can be attained.
 
     ``u * condition + eta`` can be attained, eta being the smallest subnormal number; far above it is `INSTABILITY`
@@ -168,7 +166,8 @@ class Side:
     """One computed gradient against the truth; errors in ulps of the dtype at the truth.
 
     ``worst`` is the index of the entry with the largest error, ``bound`` the largest running bound (None if there is
-    none, or it is infinite), ``outside`` the indices of entries whose error exceeds their bound.  ``broken`` are the
+    none, or it is infinite), ``outside`` the indices of entries whose error exceeds their bound (and half an ulp, which
+    the nearest float may miss).  ``broken`` are the
     entries that are no ordinary number where the truth is one, and what they are: "not a number", "infinite", or "zero"
     for a normal number.  ``lost`` are those among the others that keep fewer than half of their digits, and ``kept``
     the largest error of all others.  ``beyond`` are the entries that no float of the dtype could hold: the truth is
@@ -223,7 +222,7 @@ class Rounding:
 
     @property
     def is_only_rounding(self) -> bool:
-        """Whether both sides have values, all sound, that differ and are as close to the truth as rounding leaves them."""
+        """Whether the two sides differ, and each keeps its digits and is no further off than rounding can take it."""
         sides = [self.hand] if self.autograd is None else [self.hand, self.autograd]
         sound = all(side.is_sound and side.within is not False for side in sides)
         return self.autograd is not None and not self.equal and sound
@@ -272,15 +271,15 @@ def _breaking(hand: Side, other: Side | None, equal: bool) -> str:
         return f"yours is {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
     if hand.broken and other.broken:
         if equal or hand.broken == other.broken:
-            return f"yours and autograd's are both {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
-        return f"yours is {_broken(hand)} and autograd's is {_broken(other)}, {ordinary}{_rest(hand, 'yours')}"
+            return f"yours and autograd are both {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
+        return f"yours is {_broken(hand)} and autograd is {_broken(other)}, {ordinary}{_rest(hand, 'yours')}"
     if hand.broken:
         kept = "loses its digits there too" if other.lost else "keeps its digits"
         at_most = "" if not other.largest else f" (at most {_number(other.largest)} ulp)"
         return f"yours is {_broken(hand)}, {ordinary}; autograd {kept}{at_most}"
     kept = "loses its digits there too" if hand.lost else "keeps its digits"
     at_most = "" if not hand.largest else f" (at most {_number(hand.largest)} ulp)"
-    return f"autograd's is {_broken(other)}, {ordinary}; yours {kept}{at_most}"
+    return f"autograd is {_broken(other)}, {ordinary}; yours {kept}{at_most}"
 
 
 def _broken(side: Side) -> str:
@@ -372,7 +371,7 @@ def _side(value: Tensor, truth: Any, size: Tensor, bound: Tensor | None, dtype: 
     kept = torch.where(broken, 0.0, far)
     worst = tuple(int(k) for k in np.unravel_index(int(far.argmax()), tuple(far.shape)))
     allowed = None if bound is None or not bool(torch.isfinite(bound).all()) else float(ulps(bound, size, dtype).max())
-    outside = () if bound is None else _indices(low > bound)
+    outside = () if bound is None else _indices((low > bound) & (ulps(low, size, dtype) > 0.5))
     half = 2.0 ** (FORMATS[dtype].digits / 2)
     told = tuple((place, _what(value[place].item())) for place in _indices(broken))
     return Side(

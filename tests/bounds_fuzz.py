@@ -28,8 +28,9 @@ from symgrad.evaluation.autograd import autograd_bounds
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import to_numpy
 from symgrad.evaluation.kernel_errors import FORMATS, Bound
-from symgrad.evaluation.running_errors import distance, error_bounds
+from symgrad.evaluation.running_errors import distance, error_bounds, ulps
 from symgrad.lifting.choices import select
+from symgrad.losses import size_of
 from symgrad.ops.scalars import OPS
 from symgrad.program import Program, interpret
 
@@ -49,9 +50,11 @@ class Tally:
     infinite: dict[str, list[int]] = field(default_factory=dict)
 
     def judge(self, what: str, dtype: str, bound: Bound, truth: Any) -> None:
-        """Count every entry of one bound; those whose truth is no number are left out."""
+        """Count every entry of one bound; the nearest float to the truth is never wrong."""
         with precision(BITS):
             low, high = distance(bound.value, truth)
+            size = torch.tensor([size_of(x) for x in np.asarray(truth, dtype=object).reshape(-1)]).reshape(low.shape)
+        low = torch.where(ulps(low, size.double(), bound.value.dtype) > 0.5, low, 0.0)
         value = bound.value.detach()
         size = value.to(torch.complex128).abs() if value.is_complex() else value.double().abs()
         normal = (size >= FORMATS[value.dtype].normal) & torch.isfinite(size)
@@ -117,7 +120,9 @@ def rows(rng: np.random.Generator, tally: Tally, names: Iterator[str] | list[str
                     bound = error_bounds(program, at, [out])[out]
                 except (RuntimeError, NotImplementedError):
                     continue  # torch has no such kernel
-                tally.judge(f"{name}{' of a product' * rounded} {dtype} {kind}", dtype, bound, truth_of(program, at, out))
+                tally.judge(
+                    f"{name}{' of a product' * rounded} {dtype} {kind}", dtype, bound, truth_of(program, at, out)
+                )
 
 
 # ------------------------------------------------------------------------------------------------ random Programs
@@ -264,6 +269,15 @@ MODELS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 }  # fmt: skip
 
 
+# Where autograd's own formula is not the derivative, so that its distance from the truth is no rounding.
+NOT_ROUNDING = {
+    "hardsigmoid float64": "torch multiplies by float32's 1/6",
+    "bce": "torch divides by p (1 - p) or 1e-12, whichever is larger",
+    "cosine_similarity": "torch differentiates the norms that it has clamped from below",
+    "max ": "at ties the slope is shared out",
+}
+
+
 def models(rng: np.random.Generator, tally: Tally, names: list[str]) -> None:
     """Autograd's gradients, forward and backward, against the exact derivative of the code as it was lifted."""
     for name in names:
@@ -281,7 +295,7 @@ def models(rng: np.random.Generator, tally: Tally, names: list[str]) -> None:
                 tally.broken.append(f"{what}: {k} has no rule")
             for key, bound in bounds.gradients.items():
                 step = found.of.get(program.inputs.get(key, -1))
-                if bound is not None and step is not None:
+                if bound is not None and step is not None and not any(map(what.startswith, NOT_ROUNDING)):
                     tally.judge(f"{what} d{key}", dtype, bound, truth_of(found.program, at, step))
 
 
@@ -304,7 +318,9 @@ def main(rounds: int, seed: int, part: str = "all") -> None:
     print(f"{tally.entries} entries, {len(tally.broken)} broken bounds")
     print("\n".join(sorted(tally.broken)))
     for dtype, ratios in tally.ratios.items():
-        print(f"{dtype}: {len(ratios)} ratios, median {np.median(ratios):.3g}, 90% below {np.quantile(ratios, 0.9):.3g}")
+        print(
+            f"{dtype}: {len(ratios)} ratios, median {np.median(ratios):.3g}, 90% below {np.quantile(ratios, 0.9):.3g}"
+        )
     none = {k: v for k, v in tally.infinite.items() if v[0] and "huge" not in k and "program" not in k}
     for k, (n, of) in sorted(none.items()):
         print(f"no bound: {k}: {n} of {of}")

@@ -14,13 +14,13 @@ from symgrad.building import Builder
 from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.losses import explain_loss
 from symgrad.ops.scalars import OPS
 from symgrad.program import Program, interpret
 from symgrad.rounding import (
     condition,
     distance,
     error_bounds,
-    explain_loss,
     is_unstable,
     rounding,
     ulps,

@@ -1,4 +1,4 @@
-"""A Program in NumPy's floats: as `Floats`, with NumPy's kernels where it has its own (its exp and sums are not torch's)."""
+"""A Program in NumPy's floats: as `Floats`, with its own kernels (its exp and its sums are not torch's)."""
 
 from __future__ import annotations
 

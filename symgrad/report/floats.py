@@ -34,28 +34,43 @@ def only_rounding(report: Report) -> Iterator[Block]:
     if any(not (r.equal or r.is_only_rounding) for _, r in found if r.autograd is not None):
         return
     dtypes = listed(list(dict.fromkeys(r.dtype for _, r in differing)))
-    told = [_closer(c.name, r, alone=len(differing) == 1) for c, r in differing]
-    end = ". ".join(told) if len(told) <= _NAMED else _summed(differing)
-    yield Paragraph(f"Where your values and autograd's differ, nothing is wrong: it is {dtypes} rounding. {end}.")
+    told = " ".join(_closer(differing)) if len(differing) <= _NAMED else _summed(differing)
+    yield Paragraph(f"Nothing is wrong: where yours and autograd differ, it is {dtypes} rounding. {told}")
 
 
 _NAMED = 3  # derivatives that are told one by one
 
 
-def _closer(name: str, r: Rounding, *, alone: bool) -> str:
-    assert r.autograd is not None
-    mine, other = _up(r.hand.largest), _up(r.autograd.largest)
-    of = "" if alone else f" for {name}"
-    if mine == other:
-        return f"Both are equally close to the truth{of} (at most {mine} ulp off)"
-    if r.who_is_closer == "yours":
-        return f"Yours are closer to the truth{of} (at most {mine} ulp off, autograd's {other})"
-    return f"Autograd's are closer to the truth{of} (at most {other} ulp off, yours {mine})"
+def _closer(found: Sequence[tuple[Claim, Rounding]]) -> Iterator[str]:
+    """Which is closer to the truth, and by how much: a sentence for yours, one for autograd, one for both."""
+    alike = [(c, r) for c, r in found if _up(r.hand.largest) == _up(_other(r))]
+    apart = [(c, r) for c, r in found if (c, r) not in alike]
+    for who, kind in (("Yours", "yours"), ("Autograd", "autograd")):
+        theirs = [(c, r) for c, r in apart if r.who_is_closer == kind]
+        if theirs:
+            yield f"{who} is closer to the truth{listed([_off(c, r, kind, len(found)) for c, r in theirs])}."
+    if alike:
+        names = f" for {listed([c.name for c, _ in alike])}" if len(found) > 1 else ""
+        worst = max(r.hand.largest for _, r in alike)
+        yield f"Both are equally close to the truth{names} (at most {_up(worst)} ulp off)."
+
+
+def _off(claim: Claim, r: Rounding, who: str, count: int) -> str:
+    mine, other = _up(r.hand.largest), _up(_other(r))
+    numbers = f"{mine} ulp off, autograd {other}" if who == "yours" else f"{other} ulp off, yours {mine}"
+    return f"{f' for {claim.name}' if count > 1 else ''} (at most {numbers})"
+
+
+def _other(r: Rounding) -> float:
+    return r.hand.largest if r.autograd is None else r.autograd.largest
 
 
 def _summed(found: Sequence[tuple[Claim, Rounding]]) -> str:
     mine = sum(r.who_is_closer == "yours" for _, r in found)
-    return f"Yours are closer to the truth for {mine} of {len(found)} inputs, autograd's for {len(found) - mine}"
+    other = sum(r.who_is_closer == "autograd" for _, r in found)
+    if max(mine, other) == len(found):
+        return f"{'Yours' if mine else 'Autograd'} is closer to the truth for all {len(found)} inputs."
+    return f"Yours is closer to the truth for {mine} inputs, autograd for {other} inputs."
 
 
 def _is_typed(claim: Claim) -> bool:
@@ -129,16 +144,19 @@ def _main_lines(lines: LineErrors) -> Iterator[Block]:
     mine = first.share * sign
     if mine > total * 1.05:
         rest = f"makes {_round(mine)} ulp, and others take part of it back"
-        yield Paragraph(f"Yours is off by {_round(total)} ulp{where}. This line alone {rest}:")
+        yield Paragraph(f"All of yours ({_round(total)} ulp{where}) and more comes from one line, which alone {rest}:")
+        ranked = [first]
+    elif mine >= 0.95 * total:
+        yield Paragraph(f"All of yours, {_round(total)} ulp{where}, comes from one line:")
         ranked = [first]
     elif mine >= total / 2:
-        yield Paragraph(f"Most of that ({_round(mine)} of {_round(total)} ulp{where}) comes from one line of yours:")
+        yield Paragraph(f"Most of yours ({_round(mine)} of {_round(total)} ulp{where}) comes from one line:")
         ranked = [first]
     else:
         ranked = ranked[:2]
         parts = listed([f"{_round(line.share * sign)}" for line in ranked])
         noun = "line" if len(ranked) == 1 else "lines"
-        yield Paragraph(f"The largest parts of that ({parts} of {_round(total)} ulp{where}) come from your {noun}:")
+        yield Paragraph(f"The largest parts of yours ({parts} of {_round(total)} ulp{where}) come from your {noun}:")
     for line in ranked:
         yield _code(line.source)
 
@@ -156,7 +174,11 @@ def _all_lines(lines: LineErrors) -> Iterator[Block]:
         f"Where the error{where} comes from, {_round(lines.total)} ulp of {lines.dtype} with its sign: how far each "
         "line's own value is from exact arithmetic, in its own ulps, and the part of the error that arises in it."
     )
-    rows = [(_shown(line.source), _round(line.error), f"{line.share:+.2f}") for line in lines.lines]
+    rows = [
+        (_shown(line.source), _round(line.error), f"{line.share:+.2f}")
+        for line in lines.lines
+        if line.error or line.share
+    ]
     if abs(lines.rest) >= 0.005:
         rows.append(("products of these errors, and the rest", "", f"{lines.rest:+.2f}"))
     yield Table(("line", "own error", "part"), tuple(rows))
@@ -209,7 +231,7 @@ def _instability(group: Sequence[Instability]) -> Iterator[Block]:
         if found.source is None or not found.source.text or found.source in seen:
             continue
         if seen:
-            yield Paragraph("Autograd does so from a line of the formula itself:")
+            yield Paragraph("Autograd does so in a line of the formula:")
         yield _code(found.source)
         if found.loss is not None and not (seen and hand is not None and _same(found.loss, hand.loss)):
             yield from _how(found.loss, found.dtype, found.computed)
@@ -225,7 +247,9 @@ def _what(hand: Instability | None, auto: Instability | None) -> str:
         other = together(auto.computed, auto.exact)[0]
         who = "your formula is right, and at your own point it and autograd both"
         if mine == other:
-            lost = f"give {mine} in {found.dtype}" if breaks else f"lose their digits in {found.dtype}: they give {mine}"
+            lost = (
+                f"give {mine} in {found.dtype}" if breaks else f"lose their digits in {found.dtype}: they give {mine}"
+            )
             return f"{who} {lost}, exact is {truth}"
         return f"{who} fail in {found.dtype}: yours gives {mine}, autograd {other}, exact is {truth}"
     who = "your formula is right, and at your own point it" if hand is not None else "autograd at your own point"
@@ -235,8 +259,8 @@ def _what(hand: Instability | None, auto: Instability | None) -> str:
 
 
 def _breaks(found: Instability) -> bool:
-    """Whether it is no matter of digits: no number at all, or zero for a normal number."""
-    return not math.isfinite(found.computed) or found.computed == 0
+    """Whether it is no matter of digits: no finite number at all."""
+    return not math.isfinite(found.computed)
 
 
 def _same(one: Loss, other: Loss | None) -> bool:
