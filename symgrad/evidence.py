@@ -163,7 +163,7 @@ def _one(
     out: Floating,
 ) -> None:
     view = findings.own_look.views[pair.name]
-    if any(not x.is_finite() for x in view.exact) or view.state == "differs":
+    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.only_here):
         return
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
@@ -256,7 +256,10 @@ def _instability(
     near = (error <= enough * (limits.eps * scale + form.eta)) & ~broken
     beyond = ~finite & (scale > limits.max)  # no float could hold the truth
     suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
-    order = [k for k in torch.argsort(suspicious, descending=True).tolist() if not near[k] and not beyond[k]][:_CHECKED]
+    told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
+    order = torch.argsort(suspicious, descending=True).tolist()
+    order = sorted(order, key=lambda k: as_entry(k, pair.shape) not in told)
+    order = [k for k in order if not near[k] and not beyond[k]][:_CHECKED]
     if not order:
         return
     exact = findings.own.program

@@ -48,12 +48,14 @@ class LineError:
     """One line of the user's code (one operation, where all the code is one line).
 
     ``error`` is how far its value is from the exact run of the same code, in ulps of itself, at its worst entry;
-    ``share`` the part of the result's error that arises in this line, with its sign, in ulps of the result.
-    ``source`` is marked where the largest part of that arises.
+    ``rounds`` how far the operation at ``source``, the one of the line that counts most, is from exact arithmetic on
+    what it was given; ``share`` the part of the result's error that arises in this line, with its sign, in ulps of the
+    result.
     """
 
     source: Source
     error: float
+    rounds: float
     share: float
 
 
@@ -214,9 +216,16 @@ def _lines(
         if not any(i in rounding for i in group):
             continue
         most = max(group, key=lambda i: abs(shares[i]))
-        here = sourced[most if shares[most] else max(group)]
         last = max(group)
-        yield LineError(here, _worst_ulps(floats[last], exact[last], kind), math.fsum(shares[i] for i in group))
+        most = most if shares[most] else last
+        step = program.steps[most]
+        alone = Balls().read(step, [binary(to_numpy(floats[a])) for a in step.args])
+        yield LineError(
+            sourced[most],
+            _worst_ulps(floats[last], exact[last], kind),
+            _worst_ulps(floats[most], alone, kind),
+            math.fsum(shares[i] for i in group),
+        )
 
 
 def _line(source: Source) -> tuple:
@@ -265,7 +274,8 @@ def explain_loss(
     """The step at which the relative error jumps, followed back from an entry of ``output``, by default the worst.
 
     Every step's float value is compared with its exact run.  From the entry the way leads back to the arguments that
-    are nearly as wrong; the step none of whose arguments are is the one.  None if the entry keeps half of its digits.
+    are nearly as wrong; the step none of whose arguments are is the one.  None if the entry is exact or, where none was
+    asked for, the worst keeps half of its digits.
 
     >>> b = Builder()
     >>> z = b.input("z", (), "float32")
@@ -284,9 +294,9 @@ def explain_loss(
     relative, absolute = ({i: e[k].reshape(-1) for i, e in errors.items()} for k in (0, 1))
     if not relative[output].numel():
         return None
-    here = output
-    entry = int(relative[output].argmax()) if entry is None else entry
-    if relative[output][entry] <= math.sqrt(FORMATS[floats[output].dtype].unit):
+    enough = math.sqrt(FORMATS[floats[output].dtype].unit) if entry is None else 0.0
+    here, entry = output, int(relative[output].argmax()) if entry is None else entry
+    if relative[output][entry] <= enough:
         return None
     way = [(here, entry)]
     while True:
@@ -315,7 +325,9 @@ def _loss(
     here, entry = way[-1]
     step, value = program.steps[here], values[-1]
     truth = flat(exact[here])[entry]
-    meant = float("nan") if not truth.is_finite() else float(abs(truth).mid() if isinstance(truth, acb) else truth)
+    meant = (
+        float("nan") if not truth.is_finite() else float(abs(truth).mid() if isinstance(truth, acb) else truth.mid())
+    )
     turned = None
     if _what(values[0]) not in ("number", _what(value)):
         turned = next(i for (i, _), v in reversed(list(zip(way, values, strict=True))) if _what(v) == _what(values[0]))
@@ -334,12 +346,11 @@ def _what(x: complex) -> str:
 
 
 def _how(op: str, value: complex, truth: Any, dtype: torch.dtype) -> How:
-    size = size_of(truth)
-    if math.isfinite(size):
-        if size > torch.finfo(dtype).max:
-            return "overflow"
-        if 0 < size < torch.finfo(dtype).tiny:
-            return "underflow"
+    limits = torch.finfo(dtype)
+    if truth.is_finite() and abs(truth) > arb(limits.max):
+        return "overflow"
+    if truth.is_finite() and truth != 0 and abs(truth) < arb(limits.tiny):
+        return "underflow"
     if _what(value) in ("nan", "infinite"):
         return "undefined"
     return "cancellation" if op in ("add", "sub", "scatter", "matmul") else "digits"

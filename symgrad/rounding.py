@@ -234,7 +234,7 @@ class Rounding:
         if hand.broken or (other is not None and other.broken):
             return _breaking(hand, other, self.equal)
         if other is None:
-            return "yours is exact" if not hand.largest else f"{_standing(hand)}; {_off(hand)}"
+            return _alone(hand)
         both = f"(at most {_number(hand.largest)} ulp, autograd {_number(other.largest)} ulp)"
         reverse_ = f"(at most {_number(other.largest)} ulp, yours {_number(hand.largest)} ulp)"
         if self.equal:
@@ -247,15 +247,16 @@ class Rounding:
         if hand.within is False:
             tail = "" if other.within is not False else "; so is autograd"
             return f"yours is further from the truth than rounding can take it{tail} {both}"
-        if hand.lost and not other.lost:
-            return f"the formula is right and loses its digits; autograd keeps them {reverse_}"
-        if other.lost and not hand.lost:
+        apart = max(hand.largest, other.largest) > 4 * min(hand.largest, other.largest)
+        if hand.lost and not other.lost and apart:
+            return f"yours loses its digits; autograd keeps them {reverse_}"
+        if other.lost and not hand.lost and apart:
             return f"autograd loses its digits; yours keeps them {both}"
         opening = "both are within rounding" if hand.within and other.within else "both are right"
-        if not hand.lost and _number(hand.largest) == _number(other.largest):
+        if hand.lost or other.lost:
+            opening = "both lose their digits" if hand.lost and other.lost else "both keep few digits"
+        if _number(hand.largest) == _number(other.largest):
             return f"{opening} (at most {_number(hand.largest)} ulp)"
-        if hand.lost:
-            opening = "both lose their digits"
         match self.who_is_closer:
             case "yours":
                 return f"{opening}; yours is closer to the truth {both}"
@@ -304,16 +305,15 @@ def _rest(side: Side, name: str) -> str:
     return f"; elsewhere {name} is {'exact' if not side.kept else f'off by at most {_number(side.kept)} ulp'}"
 
 
-def _off(side: Side) -> str:
-    return f"yours is off by at most {_number(side.largest)} ulp"
-
-
-def _standing(side: Side) -> str:
+def _alone(side: Side) -> str:
+    off = f"off by at most {_number(side.largest)} ulp"
+    if not side.largest:
+        return "yours is exact"
     if side.within is False:
-        return "further from the truth than rounding can take it"
+        return f"further from the truth than rounding can take it; yours is {off}"
     if side.lost:
-        return "the formula is right and loses its digits"
-    return "within rounding" if side.within else "right"
+        return f"yours loses its digits: it is {off}"
+    return f"{'within rounding' if side.within else 'right'}; yours is {off}"
 
 
 def _number(x: float) -> str:

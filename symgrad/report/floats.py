@@ -140,29 +140,34 @@ def _main_lines(lines: LineErrors) -> Iterator[Block]:
     if not ranked:
         return
     where = "" if lines.entry is None else f" in entry {place_of(lines.entry)}"
-    first = ranked[0]
-    mine = first.share * sign
-    if mine > total * 1.05:
-        rest = f"makes {_round(mine)} ulp, and others take part of it back"
-        yield Paragraph(f"All of yours ({_round(total)} ulp{where}) and more comes from one line, which alone {rest}:")
-        ranked = [first]
+    first, mine, whole = ranked[0], ranked[0].share * sign, f"{_up(total)} ulp{where}"
+    if mine > 1.05 * total:
+        text = (
+            f"All of yours ({whole}) comes from one line; it alone makes {_up(mine)}, and others take part of it back:"
+        )
     elif mine >= 0.95 * total:
-        yield Paragraph(f"All of yours, {_round(total)} ulp{where}, comes from one line:")
-        ranked = [first]
+        text = f"All of yours ({whole}) comes from one line:"
     elif mine >= total / 2:
-        yield Paragraph(f"Most of yours ({_round(mine)} of {_round(total)} ulp{where}) comes from one line:")
-        ranked = [first]
+        text = f"Most of yours ({_up(mine)} of {whole}) comes from one line:"
     else:
         ranked = ranked[:2]
-        parts = listed([f"{_round(line.share * sign)}" for line in ranked])
-        noun = "line" if len(ranked) == 1 else "lines"
-        yield Paragraph(f"The largest parts of yours ({parts} of {_round(total)} ulp{where}) come from your {noun}:")
-    for line in ranked:
-        yield _code(line.source)
+        parts = listed([_up(line.share * sign) for line in ranked])
+        noun = "one line" if len(ranked) == 1 else "these lines"
+        yield Paragraph(f"The largest parts of yours ({parts} of {whole}) come from {noun}:")
+        yield from (_code(line.source) for line in ranked)
+        return
+    yield Paragraph(text)
+    yield _code(first.source)
+    if first.rounds < mine / 8:
+        yield Paragraph(f"It rounds by at most {_up(first.rounds)} ulp itself; the steps after it magnify that.")
 
 
 def _round(x: float) -> str:
     return f"{x:.1f}" if abs(x) < 1e4 else _large(x)
+
+
+def _signed(x: float) -> str:
+    return f"{x:+.2f}" if abs(x) < 1e4 else f"{'-' if x < 0 else '+'}{number(abs(x), 3)}"
 
 
 def _all_lines(lines: LineErrors) -> Iterator[Block]:
@@ -175,12 +180,12 @@ def _all_lines(lines: LineErrors) -> Iterator[Block]:
         "line's own value is from exact arithmetic, in its own ulps, and the part of the error that arises in it."
     )
     rows = [
-        (_shown(line.source), _round(line.error), f"{line.share:+.2f}")
+        (_shown(line.source), _round(line.error), _signed(line.share))
         for line in lines.lines
         if line.error or line.share
     ]
     if abs(lines.rest) >= 0.005:
-        rows.append(("products of these errors, and the rest", "", f"{lines.rest:+.2f}"))
+        rows.append(("products of these errors, and the rest", "", _signed(lines.rest)))
     yield Table(("line", "own error", "part"), tuple(rows))
 
 
@@ -210,52 +215,54 @@ def _code(source: Source) -> Code:
 
 
 def unsafe(report: Report) -> Iterator[Block]:
-    """A section for formulas that are right and not safe in floats; what both sides suffer from is told once."""
+    """A section for formulas that are right and not safe in floats; what several suffer from is told once."""
     groups: dict[tuple, list[Instability]] = {}
     for i in report.instabilities:
         groups.setdefault((i.claim, i.entry), []).append(i)
-    told = [block for group in groups.values() for block in _instability(group)]
+    seen: list[Instability] = []
+    told = [block for group in groups.values() for block in _instability(group, seen)]
     if told:
         yield Section("Right, and still not safe in floats", tuple(told))
 
 
-def _instability(group: Sequence[Instability]) -> Iterator[Block]:
+def _instability(group: Sequence[Instability], seen: list[Instability]) -> Iterator[Block]:
     hand = next((i for i in group if i.side == "hand"), None)
     auto = next((i for i in group if i.side == "autograd"), None)
     first = hand or auto
     assert first is not None
     entry = "" if first.entry is None else place_of(first.entry)
-    yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.")
-    seen: set[Source] = set()
+    same = ""
+    if any(first.source is not None and first.source == i.source for i in seen):
+        same = " It comes from the same line."
+    yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.{same}")
     for found in filter(None, (hand, auto)):
-        if found.source is None or not found.source.text or found.source in seen:
+        if found.source is None or not found.source.text or any(found.source == i.source for i in seen):
             continue
-        if seen:
+        if found is auto and hand is not None and hand.source is not None:
             yield Paragraph("Autograd does so in a line of the formula:")
         yield _code(found.source)
-        if found.loss is not None and not (seen and hand is not None and _same(found.loss, hand.loss)):
+        if found.loss is not None and not any(_same(found.loss, i.loss) for i in seen):
             yield from _how(found.loss, found.dtype, found.computed)
-        seen.add(found.source)
+        seen.append(found)
 
 
 def _what(hand: Instability | None, auto: Instability | None) -> str:
     found = hand or auto
     assert found is not None
     mine, truth = together(found.computed, found.exact)
-    breaks = _breaks(found)
-    if hand is not None and auto is not None:
-        other = together(auto.computed, auto.exact)[0]
-        who = "your formula is right, and at your own point it and autograd both"
-        if mine == other:
-            lost = (
-                f"give {mine} in {found.dtype}" if breaks else f"lose their digits in {found.dtype}: they give {mine}"
-            )
-            return f"{who} {lost}, exact is {truth}"
-        return f"{who} fail in {found.dtype}: yours gives {mine}, autograd {other}, exact is {truth}"
-    who = "your formula is right, and at your own point it" if hand is not None else "autograd at your own point"
-    if breaks:
-        return f"{who} gives {mine} in {found.dtype}, exact is {truth}"
-    return f"{who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
+    gives = "gives" if _breaks(found) else f"loses its digits in {found.dtype}: it gives"
+    where = f" in {found.dtype}" if _breaks(found) else ""
+    if hand is None:
+        return f"autograd at your own point {gives} {mine}{where}, exact is {truth}"
+    start = "your formula is right, and at your own point it"
+    if auto is None:
+        return f"{start} {gives} {mine}{where}, exact is {truth}"
+    other = together(auto.computed, auto.exact)[0]
+    if mine == other:
+        gives = "give" if _breaks(found) else f"lose their digits in {found.dtype}: they give"
+        return f"{start} and autograd both {gives} {mine}{where}, exact is {truth}"
+    both = "both fail" if _breaks(hand) or _breaks(auto) else "both lose their digits"
+    return f"{start} and autograd {both} in {found.dtype}: yours gives {mine}, autograd {other}, exact is {truth}"
 
 
 def _breaks(found: Instability) -> bool:
@@ -273,12 +280,11 @@ def _how(loss: Loss, dtype: str, result: float) -> Iterator[Block]:
     got, meant = together(loss.value, loss.exact)
     match loss.how:
         case "overflow":
-            text = f"Here it overflows: exactly this is {meant}, and the largest {dtype} is {number(limits.max)}."
+            exactly = f"exactly this is {meant}, and " if math.isfinite(loss.exact) else ""
+            text = f"Here it overflows: {exactly}the largest {dtype} is {number(limits.max)}."
         case "underflow":
-            text = (
-                f"Here it underflows: exactly this is {meant}, floats give {got}, and the smallest normal {dtype} is "
-                f"{number(limits.tiny)}."
-            )
+            exactly = f"exactly this is {meant}, floats give {got}, and" if loss.exact else f"floats give {got}:"
+            text = f"Here it underflows: {exactly} the smallest normal {dtype} is {number(limits.tiny)}."
         case "cancellation":
             text = (
                 f"Here it cancels: exactly this is {meant}, floats give {got}. The rounding of the larger numbers that "
