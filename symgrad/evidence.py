@@ -168,9 +168,7 @@ def _one(
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
         return
-    own = findings.own.hand_run.program
     truth = array_of(list(view.exact), pair.shape)
-    inputs = {n: tensors[n] for n in own.inputs}
     kind = value.dtype
     if any(k.input == pair.name for k in findings.kinks):
         auto = None  # between the slopes on its sides, what autograd takes is a convention; the kink tells it
@@ -186,8 +184,8 @@ def _one(
             autograd_bound=None if auto is None or auto[1] is None else auto[1].reshape(pair.shape),
             dtype=_asked(problem, kind),
         )
-        if not problem.only_here and view.state != "typed":
-            r = _explained(problem, findings, pair, r, value, inputs)
+        if view.state != "typed":
+            r = _explained(problem, findings, pair, r, value, tensors)
         out.roundings[pair.name] = r
         for side, values in (("hand", value), ("autograd", other)):
             if values is not None and not problem.only_here and (side != "hand" or view.state != "typed"):
@@ -200,22 +198,22 @@ def _explained(
     pair: Pair,
     r: Rounding,
     value: torch.Tensor,
-    inputs: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, torch.Tensor],
 ) -> Rounding:
     """The error of the worst entry taken apart by the lines of the hand formula, and beside what the inputs allow."""
-    own = findings.own.hand_run.program
+    if not math.isfinite(r.hand.largest) or not r.hand.largest:
+        return r
+    own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
     output = own.outputs[pair.name]
     work = sum(int(np.prod(own.steps[i].shape, dtype=np.int64)) for i in own.needed([output]))
-    if not math.isfinite(r.hand.largest) or not r.hand.largest or work > (_MOST if r.hand.largest >= _TOLD else _CHEAP):
-        return r
-    entry = int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
-    found = line_errors(own, inputs, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
-    if found is not None:
-        found = replace(found, entry=as_entry(entry, pair.shape))
-    reach = None
+    if not problem.only_here and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
+        given = {n: tensors[n] for n in own.inputs}
+        found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
+        r = replace(r, lines=None if found is None else replace(found, entry=as_entry(entry, pair.shape)))
     if r.hand.largest >= _FAR:
-        reach = sensitivity(findings.own.program, _given(problem, findings, inputs), pair.exact, entry, r.dtype)
-    return replace(r, lines=found, sensitivity=reach)
+        point = _given(problem, findings, tensors)
+        r = replace(r, sensitivity=sensitivity(findings.own.program, point, pair.exact, entry, r.dtype))
+    return r
 
 
 def _given(problem: Problem, findings: Findings, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
