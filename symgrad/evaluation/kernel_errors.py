@@ -301,7 +301,7 @@ _ABSOLUTE: dict[str, Callable[..., Tensor]] = {
 }
 
 # In the dtypes of few digits some kernels are a polynomial in float32 that keeps no digits near zero: absolute errors.
-_HALF_ABSOLUTE: dict[str, float] = {"erf": 2.0**-21}
+HALF_ABSOLUTE: dict[str, float] = {"erf": 2.0**-21}
 
 # Kernels that err as if their argument were off by this many units u: Gaussians of a rounded square, reflections.
 _BACKWARD: dict[str, float] = dict.fromkeys(
@@ -324,7 +324,7 @@ def function(name: str, args: Sequence[Bound], c: Tensor, params: object = None)
     if name == "polygamma" and params == 1 and f.digits == 53:  # torch's series ends with the seventh power
         own = own + 0.0667 / magnitude(args[0].value).clamp(min=6) ** 9
     if f.digits < 24:
-        own = own + _HALF_ABSOLUTE.get(name, 0.0)
+        own = own + HALF_ABSOLUTE.get(name, 0.0)
     errors = [a.error + backward * f.unit * magnitude(a.value) for a in args]
     if complex_valued:
         own = own + 4 * f.unit * (1 + size)

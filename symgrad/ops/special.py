@@ -22,7 +22,7 @@ from symgrad.ops.rows import Op, W, X, Y, Z
 
 __all__ = ["SPECIAL", "through_balls"]
 
-_BITS = (160, 640, 2560)  # tried one after the other, until the ball is narrower than a float64's last place
+_BITS = (160, 480)  # tried one after the other, until the ball is narrower than a float64's last place
 _NONE = arb.nan()
 
 
