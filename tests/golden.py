@@ -19,8 +19,6 @@ def but_for_rounding(text: str) -> str:
 _SENTENCES = (
     (r"In float\d+: .*?(?: ulp\)?| exact)\.", "In floats: ..."),
     (r"Nothing is wrong: where yours .*? rounding\.(?: (?:Yours|Autograd|Both) (?:is|are) .*?(?:\)|inputs)\.)+ ?", ""),
-    (
-        r" (?:Most of yours|All of yours|The largest parts of yours|Yours is off by) .*?:(?: (?:line \d+:)?[^^]*?\^+)+",
-        "",
-    ),
+    (r"In floats: \.\.\. The inputs do not determine it better: .*? ulp\.", "In floats: ..."),
+    (r" (?:Most|All|The largest parts) of yours \(.*?:(?: (?:line \d+:)?[^^]*?\^+)+(?: It rounds by .*? that\.)?", ""),
 )
