@@ -94,7 +94,8 @@ def verify_function(
         reports += _jvp_reports(setting, rng)
     claims = {name: c for r in reports for name, c in r.claims.items()}
     notes = [n for r in reports for n in r.notes]
-    return replace(reports[0], claims=claims, notes=tuple(dict.fromkeys(notes)))
+    unsafe = tuple(i for r in reports for i in r.instabilities)
+    return replace(reports[0], claims=claims, notes=tuple(dict.fromkeys(notes)), instabilities=unsafe)
 
 
 # ------------------------------------------------------------------------------------------------ arguments

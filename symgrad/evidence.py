@@ -6,6 +6,7 @@ bound, it is autograd, or the code around it, that differs, and the report says 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -18,11 +19,15 @@ from symgrad.errors import SymgradError
 from symgrad.evaluation.autograd import autograd_bounds, autograd_gradient
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entries import array_of, flat
+from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.kernel_errors import FORMATS
 from symgrad.evaluation.running_errors import error_bounds
 from symgrad.judging import Findings, Problem
 from symgrad.lifting.modules import Module
+from symgrad.losses import Loss, explain_loss, line_errors
+from symgrad.program import interpret
 from symgrad.report.report import Instability
-from symgrad.rounding import Rounding, condition, distance, explain_loss, is_unstable, rounding
+from symgrad.rounding import Rounding, condition, distance, is_unstable, rounding, sensitivity
 from symgrad.verdict import Agrees, Kink, Proved, as_entry
 
 __all__ = ["Floating", "rounding_of"]
@@ -30,6 +35,9 @@ __all__ = ["Floating", "rounding_of"]
 _MOST = 200_000  # entries of all steps for which running bounds are computed
 _AUTOGRAD = 128  # steps of a model up to which autograd's own bound is always computed
 _SUSPICIOUS = 16.0  # ulps of autograd's error from which it is computed for any model
+_CHEAP = 5_000  # entries of all steps up to which every error is taken apart, line by line
+_TOLD = 2.0  # ulps from which an error is taken apart in larger Programs too, and its lines are told
+_FAR = 16.0  # ulps from which it is asked what accuracy the inputs allow
 _CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy is computed
 
 
@@ -155,14 +163,12 @@ def _one(
     out: Floating,
 ) -> None:
     view = findings.own_look.views[pair.name]
-    if any(not x.is_finite() for x in view.exact) or view.state == "differs":
+    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.only_here):
         return
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
         return
-    own = findings.own.hand_run.program
     truth = array_of(list(view.exact), pair.shape)
-    inputs = {n: tensors[n] for n in own.inputs}
     kind = value.dtype
     if any(k.input == pair.name for k in findings.kinks):
         auto = None  # between the slopes on its sides, what autograd takes is a convention; the kink tells it
@@ -178,13 +184,42 @@ def _one(
             autograd_bound=None if auto is None or auto[1] is None else auto[1].reshape(pair.shape),
             dtype=_asked(problem, kind),
         )
+        if view.state != "typed":
+            r = _explained(problem, findings, pair, r, value, tensors)
         out.roundings[pair.name] = r
         for side, values in (("hand", value), ("autograd", other)):
             if values is not None and not problem.only_here and (side != "hand" or view.state != "typed"):
-                _instability(problem, findings, pair, side, values, truth, inputs, out)
-    loss = out.roundings[pair.name]
-    if loss.hand.lost and out.instabilities:
-        out.roundings[pair.name] = replace(loss, lost_at=None)
+                _instability(problem, findings, pair, side, values, truth, tensors, out)
+
+
+def _explained(
+    problem: Problem,
+    findings: Findings,
+    pair: Pair,
+    r: Rounding,
+    value: torch.Tensor,
+    tensors: Mapping[str, torch.Tensor],
+) -> Rounding:
+    """The error of the worst entry taken apart by the lines of the hand formula, and beside what the inputs allow."""
+    if not math.isfinite(r.hand.largest) or not r.hand.largest:
+        return r
+    own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
+    output = own.outputs[pair.name]
+    work = sum(int(np.prod(own.steps[i].shape, dtype=np.int64)) for i in own.needed([output]))
+    if not problem.only_here and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
+        given = {n: tensors[n] for n in own.inputs}
+        found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
+        r = replace(r, lines=None if found is None else replace(found, entry=as_entry(entry, pair.shape)))
+    if r.hand.largest >= _FAR:
+        point = _given(problem, findings, tensors)
+        r = replace(r, sensitivity=sensitivity(findings.own.program, point, pair.exact, entry, r.dtype))
+    return r
+
+
+def _given(problem: Problem, findings: Findings, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The inputs of the exact derivative's Program, those that the hand formula does not use included."""
+    point = problem.inputs.point
+    return {n: inputs[n] if n in inputs else torch.tensor(point[n]) for n in findings.own.program.inputs}
 
 
 def _asked(problem: Problem, kind: torch.dtype) -> torch.dtype:
@@ -200,52 +235,84 @@ def _instability(
     side: str,
     values: torch.Tensor,
     truth: Any,
-    inputs: Mapping[str, torch.Tensor],
+    tensors: Mapping[str, torch.Tensor],
     out: Floating,
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
     kind = _asked(problem, values.dtype)
+    limits, form = torch.finfo(kind), FORMATS[kind]
+    flatly = values.reshape(-1)
     exact_floats = torch.tensor([float(x.mid()) for x in flat(truth)], dtype=torch.float64)
-    rough = (values.reshape(-1).double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
-    if bool((rough <= 32 * torch.finfo(kind).eps * exact_floats.abs()).all()):
-        return
     scale = exact_floats.abs()
+    rough = (flatly.double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
+    if bool((rough <= 2 * limits.eps * scale + form.eta).all()):
+        return
     error = distance(values, truth)[1].reshape(-1)
+    finite = torch.isfinite(flatly)
+    broken = ~finite | ((flatly == 0) & (scale >= form.normal))
+    enough = min(64.0, 2.0 ** (form.digits / 2 - 2))  # no instability is nearer to the truth than this
+    near = (error <= enough * (limits.eps * scale + form.eta)) & ~broken
+    beyond = ~finite & (scale > limits.max)  # no float could hold the truth
     suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
-    order = torch.argsort(suspicious, descending=True)[:_CHECKED].tolist()
-    order = [k for k in order if not error[k] <= 64 * torch.finfo(kind).eps * scale[k]]
+    told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
+    order = torch.argsort(suspicious, descending=True).tolist()
+    order = sorted(order, key=lambda k: as_entry(k, pair.shape) not in told)
+    order = [k for k in order if not near[k] and not beyond[k]][:_CHECKED]
     if not order:
         return
     exact = findings.own.program
-    names = {n: inputs[n] if n in inputs else torch.tensor(problem.inputs.point[n]) for n in exact.inputs}
+    names = _given(problem, findings, tensors)
     reachable = condition(exact, names, pair.exact, entries=order)
     for k, attainable in zip(order, reachable, strict=True):
-        if not bool(is_unstable(error[k], attainable, kind)):
+        if not bool(is_unstable(error[k], attainable, kind, broken[k])):
             continue
-        source = None
-        if side == "hand":
-            own = findings.own.hand_run.program
-            loss = explain_loss(own, inputs, own.outputs[pair.name])
-            source = None if loss is None else own.steps[loss.step].source
-        computed, right = float(values.reshape(-1)[k]), float(list(flat(truth))[k].mid())
-        who = "your formula is right, and" if side == "hand" else "autograd"
+        loss = _loss(findings, pair, side, flatly[k], k, tensors)
+        computed, right = float(flatly[k]), float(list(flat(truth))[k].mid())
         name = str(kind).removeprefix("torch.")
+        source = None if loss is None else loss.source
+        who = "your formula is right, and" if side == "hand" else "autograd"
         line = f", in line {source.line}: {source.text}" if source is not None and source.line else ""
+        gives = "not a number" if computed != computed else f"{computed:.6g}"
+        lost = "is not safe" if broken[k] else "loses its digits"
+        what = f"{lost} in {name} at your point: it gives {gives}, the truth is {right:.6g}"
+        entry = as_entry(k, pair.shape)
         out.instabilities.append(
             Instability(
                 pair.name,
                 side,
                 name,
                 problem.inputs.point,
-                as_entry(k, pair.shape),
+                entry,
                 computed,
                 right,
                 source,
-                f"{who} loses its digits in {name} at your point: it gives {computed:.6g}, the truth is {right:.6g}"
-                f"{line}.",
+                f"{who} {what}{line}.",
+                loss,
             )
         )
         return
+
+
+def _loss(
+    findings: Findings, pair: Pair, side: str, value: torch.Tensor, k: int, tensors: Mapping[str, torch.Tensor]
+) -> Loss | None:
+    """Where the digits went.  Autograd's own steps are not seen; those of the exact derivative of the model are told
+    where, run in floats, they give the very value that autograd gives.
+    """
+    if side == "hand":
+        own = findings.own.hand_run.program
+        return explain_loss(own, {n: tensors[n] for n in own.inputs}, own.outputs[pair.name], entry=k)
+    program = findings.own.program
+    if any(n not in tensors for n in program.inputs):
+        return None
+    try:
+        again = interpret(program, Floats(), {n: tensors[n] for n in program.inputs}, [pair.exact])[pair.exact]
+    except (RuntimeError, NotImplementedError):
+        return None
+    same = again.reshape(-1)[k]
+    if not (same.double() == value.double() or (torch.isnan(same) and torch.isnan(value))):
+        return None
+    return explain_loss(program, {n: tensors[n] for n in program.inputs}, pair.exact, entry=k)
 
 
 def _with_autograd(kink: Kink, values: Mapping[str, np.ndarray | None]) -> Kink:

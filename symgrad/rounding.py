@@ -1,15 +1,15 @@
 """Rounding: how far float code may be from exact arithmetic, how far it is, and which step lost the digits.
 
 The first bracket of ``value - truth = (value - exact run of the same code) + (exact run - exact derivative)``.
-`error_bounds` bounds it from the operations alone; `distance` and `ulps` measure it; `condition` says what accuracy
-the formula allows at all; `explain_loss` finds the step at which an unstable formula loses its digits; `rounding`
-puts a gradient by hand and one by autograd beside the truth.
+`error_bounds` bounds it from the operations alone; `distance` and `ulps` measure it; `condition` and `sensitivity` say
+what accuracy the inputs allow at all; `rounding` puts a gradient by hand and one by autograd beside the truth.  Which
+line an error comes from is told in `symgrad.losses`.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,40 +22,38 @@ from symgrad.building import Builder
 from symgrad.derivative import reverse
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entries import array_of, flat
-from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.floats import to_numpy
 from symgrad.evaluation.kernel_errors import FORMATS, Bound
 from symgrad.evaluation.running_errors import (
-    LINEAR_ALGEBRA,
     RunningErrors,
     distance,
     dtype_of,
     error_bounds,
-    lower,
     ulps,
     upper,
 )
-from symgrad.ops.structure import COMPOSITES
-from symgrad.program import Program, interpret, positions
+from symgrad.losses import LineErrors, size_of
+from symgrad.program import Program, interpret
 
 __all__ = [
     "INSTABILITY",
     "Bound",
-    "Loss",
     "Rounding",
     "RunningErrors",
     "Side",
     "condition",
     "distance",
     "error_bounds",
-    "explain_loss",
     "is_unstable",
     "rounding",
+    "sensitivity",
     "ulps",
 ]
 
 
 INSTABILITY = 2.0**10
-"""An error above this many times u * condition is instability.
+"""An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than
+half of them.
 
 Right and stable formulas stay below 6.1, unstable ones lie above 4.7e5 (82 real cases); the number is between the
 two, and no verdict on a formula depends on it.
@@ -85,6 +83,47 @@ def condition(
     >>> condition(program, {"x": one, "y": one}, program.output).item()
     2.0
     """
+    found = []
+    for t, slopes in _slopes(program, inputs, output, entries, bits):
+        total = abs(t)
+        for name, column in slopes.items():
+            for x, slope in zip(flat(binary(to_numpy(inputs[name]))), column, strict=True):
+                total = total + abs(x) * abs(slope)
+        found.append(upper(total.abs_upper()) if total.is_finite() else math.inf)
+    result = torch.tensor(found, dtype=torch.float64)
+    return result.reshape(program.shape(output)) if entries is None else result
+
+
+def sensitivity(
+    program: Program, inputs: Mapping[str, Tensor], output: int, entry: int, dtype: str | torch.dtype, bits: int = 300
+) -> float:
+    """What a step's flat ``entry`` moves by, to first order, when each input moves by half a unit in its last place.
+
+    In ulps that ``dtype`` has there; the inputs' units are those of their own dtypes.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", (), "float32"), b.input("y", (), "float32")
+    >>> program = b.build({"t": b.sub(x, y)})
+    >>> at = {"x": torch.tensor(1.5), "y": torch.tensor(1.25)}
+    >>> sensitivity(program, at, program.output, 0, "float32")  # 0.25 has gaps four times as narrow
+    4.0
+    """
+    ((t, slopes),) = _slopes(program, inputs, output, [entry], bits)
+    total = 0.0
+    for name, column in slopes.items():
+        x = inputs[name].detach()
+        if not x.is_floating_point():
+            continue
+        half = 0.5 / ulps(torch.ones(x.shape, dtype=torch.float64), x.double(), x.dtype).reshape(-1)
+        total += sum(h * size_of(slope) for h, slope in zip(half.tolist(), column, strict=True))
+    size = torch.tensor(size_of(t), dtype=torch.float64)
+    return float(ulps(torch.tensor(total, dtype=torch.float64), size, dtype))
+
+
+def _slopes(
+    program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int] | None, bits: int
+) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
+    """For each of ``entries``: its ball, and those of its derivatives by each input that it depends on, flat."""
     b = Builder.on(program)
     step = program.steps[output]
     seed = b.emit("input", (), "seed", step.shape, step.dtype)
@@ -93,122 +132,33 @@ def condition(
     whole = b.build(program.outputs)
     wanted = {i: of[i] for i in leaves if i in of}
     n = int(np.prod(step.shape, dtype=np.int64))
-    found = []
     with precision(bits):
         start = {name: binary(to_numpy(value)) for name, value in inputs.items()}
-        forward = interpret(program, Balls(), start, _used(program, output))
+        forward = interpret(program, Balls(), start, program.needed([output]))
         here = flat(forward[output])
         for k in range(n) if entries is None else entries:
             start["seed"] = array_of([arb(int(j == k)) for j in range(n)], step.shape)
             replaced = {i: x for i, x in forward.items() if i != seed}
             adjoints = interpret(whole, Balls(), start, wanted.values(), replaced=replaced)
-            total = abs(here[k])
-            for i, a in wanted.items():
-                for x, slope in zip(flat(start[leaves[i]]), flat(adjoints[a]), strict=True):
-                    total = total + abs(x) * abs(slope)
-            found.append(upper(total.abs_upper()) if total.is_finite() else math.inf)
-    result = torch.tensor(found, dtype=torch.float64)
-    return result.reshape(step.shape) if entries is None else result
+            yield here[k], {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
 
 
-def _used(program: Program, output: int) -> list[int]:
-    return program.needed([output])
+def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False) -> Tensor:
+    """Where rounding lost what the inputs still have: an error far above what can be attained.
 
-
-def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype) -> Tensor:
-    """Where an error is more than `INSTABILITY` times ``u * condition``: rounding lost what the formula still has."""
-    return error > INSTABILITY * FORMATS[dtype_of(dtype)].unit * attainable
-
-
-# ------------------------------------------------------------------------------------------------ where digits go
-
-
-@dataclass(frozen=True, slots=True)
-class Loss:
-    """The step that lost the digits: relative errors of what went in and of what came out, at the worst entry."""
-
-    step: int
-    entry: int
-    before: float
-    after: float
-
-
-def explain_loss(program: Program, inputs: Mapping[str, Tensor], output: int, *, bits: int = 300) -> Loss | None:
-    """The step at which the relative error jumps, followed back from the worst entry of ``output``.
-
-    Every step's float value is compared with its exact run.  From the entry of ``output`` that is relatively worst
-    the way leads back to the arguments that are nearly as wrong; the step none of whose arguments are is the one.
-    None if ``output`` keeps half of its digits.
-
-    >>> b = Builder()
-    >>> z = b.input("z", (), "float32")
-    >>> s = b.apply("sigmoid", z)
-    >>> rest = b.sub(b.number(1, "float32"), s)
-    >>> program = b.build({"slope": b.mul(s, rest)})
-    >>> loss = explain_loss(program, {"z": torch.tensor(17.0)}, program.output)
-    >>> loss.step == rest, loss.before < 1e-7, loss.after > 0.99
-    (True, True, True)
+    ``u * condition + eta`` can be attained, eta being the smallest subnormal number; far above it is `INSTABILITY`
+    times as much or, in a dtype of few digits, what leaves fewer than half of them.  A value that is ``broken`` (not
+    finite, or zero for a normal number, see `Side`) is unstable as soon as it is further off than that can be.
     """
-    steps = program.needed([output])
-    floats = interpret(program, Floats(), inputs, steps)
-    with precision(bits):
-        exact = interpret(program, Balls(), {n: binary(to_numpy(v)) for n, v in inputs.items()}, steps)
-        errors = {i: _errors(floats[i], exact[i]) for i in steps}
-    relative, absolute = ({i: e[k].reshape(-1) for i, e in errors.items()} for k in (0, 1))
-    here, entry = output, int(relative[output].argmax()) if relative[output].numel() else 0
-    if not relative[output].numel() or relative[output][entry] <= math.sqrt(FORMATS[floats[output].dtype].unit):
-        return None
-    while True:
-        step, after = program.steps[here], float(relative[here][entry])
-        used = _entries_used(program, here, entry)
-        sizes = [(float(relative[a][k]), float(absolute[a][k]), a, k) for a, ks in used for k in ks]
-        before = max((r for r, *_ in sizes), default=0.0)
-        share = float(absolute[here][entry]) / (8 * len(sizes)) if step.op in ("add", "sub", "scatter") else 0.0
-        guilty = [s for s in sizes if s[0] >= min(after, 1.0) / 8 and s[1] >= share]
-        if not guilty:
-            return Loss(here, entry, before, after)
-        _, _, here, entry = max(guilty, key=lambda s: (s[0], s[1]))
-
-
-def _errors(value: Tensor, exact: Any) -> tuple[Tensor, Tensor]:
-    """Relative and absolute errors; a relative error is at least zero over zero, that is zero."""
-    _, far = distance(value, exact)
-    size = torch.tensor([_size(x) for x in flat(exact)], dtype=torch.float64).reshape(far.shape)
-    return torch.where(far == 0, 0.0, far / size), far
-
-
-def _size(x: Any) -> float:
-    return lower(abs(x).abs_lower()) if x.is_finite() else math.inf
-
-
-def _entries_used(program: Program, i: int, entry: int) -> list[tuple[int, list[int]]]:
-    """The entries of the arguments of step ``i`` that one entry of its result is made of: (argument, positions)."""
-    step = program.steps[i]
-    shapes = [program.shape(a) for a in step.args]
-    match step.op:
-        case "pick":
-            where, start = int(positions(step.params, step.shape)[entry]), 1
-            for a, shape in zip(step.args, shapes, strict=True):
-                n = math.prod(shape)
-                if start <= where < start + n:
-                    return [(a, [where - start])]
-                start += n
-            return []
-        case "scatter":
-            landed = positions(step.params, shapes[0])
-            return [(step.args[0], np.nonzero(landed == entry + 1)[0].tolist())]
-        case "matmul":
-            batch, row, column = np.unravel_index(entry, step.shape)
-            k, m = shapes[0][2], step.shape[2]
-            left = [int((batch * step.shape[1] + row) * k + j) for j in range(k)]
-            right = [int((batch * k + j) * m + column) for j in range(k)]
-            return [(step.args[0], left), (step.args[1], right)]
-    if all(shape == step.shape for shape in shapes) and step.op not in COMPOSITES and step.op not in LINEAR_ALGEBRA:
-        return [(a, [entry]) for a in step.args]
-    return [(a, list(range(math.prod(shape)))) for a, shape in zip(step.args, shapes, strict=True)]
+    f = FORMATS[dtype_of(dtype)]
+    reach = f.unit * attainable + f.eta
+    most = min(INSTABILITY, 2.0 ** (f.digits / 2 + 1))
+    return torch.as_tensor((error > most * reach) | broken & ((error > reach) | torch.isinf(error)))
 
 
 # ------------------------------------------------------------------------------------------------ the two gradients
+
+Place = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -216,32 +166,51 @@ class Side:
     """One computed gradient against the truth; errors in ulps of the dtype at the truth.
 
     ``worst`` is the index of the entry with the largest error, ``bound`` the largest running bound (None if there is
-    none), ``outside`` the indices of entries whose error exceeds their bound, ``lost`` of those that keep fewer than
-    half of their digits.
+    none, or it is infinite), ``outside`` the indices of entries whose error exceeds their bound (and half an ulp, which
+    the nearest float may miss).  ``broken`` are the
+    entries that are no ordinary number where the truth is one, and what they are: "not a number", "infinite", or "zero"
+    for a normal number.  ``lost`` are those among the others that keep fewer than half of their digits, and ``kept``
+    the largest error of all others.  ``beyond`` are the entries that no float of the dtype could hold: the truth is
+    larger than the largest, and what was computed is no number; they count nowhere else.
     """
 
     largest: float
     median: float
-    worst: tuple[int, ...]
+    worst: Place
     bound: float | None
-    outside: tuple[tuple[int, ...], ...]
-    lost: tuple[tuple[int, ...], ...]
+    outside: tuple[Place, ...]
+    lost: tuple[Place, ...]
+    kept: float = 0.0
+    broken: tuple[tuple[Place, str], ...] = ()
+    beyond: tuple[Place, ...] = ()
+    entries: int = 1
 
     @property
     def within(self) -> bool | None:
         """Whether every entry is within its bound; None where there is no bound."""
-        return None if self.bound is None else not self.outside
+        return False if self.outside else None if self.bound is None else True
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every entry keeps half of its digits."""
+        return not self.lost and not self.broken
 
 
 @dataclass(frozen=True)
 class Rounding:
-    """What rounding did to one gradient at one point: by hand, and by autograd if it was run."""
+    """What rounding did to one gradient at one point: by hand, and by autograd if it was run.
+
+    ``lines`` takes the hand formula's error apart at its worst entry, line by line.  ``sensitivity`` is what that entry
+    of the exact derivative moves by, in ulps, when each input moves by half a unit in its last place; it is known where
+    the error is large.
+    """
 
     dtype: str
     hand: Side
     autograd: Side | None
     equal: bool
-    lost_at: int | None = None
+    lines: LineErrors | None = None
+    sensitivity: float | None = None
 
     @property
     def who_is_closer(self) -> str:
@@ -252,11 +221,20 @@ class Rounding:
         return "neither" if mine == other else "yours" if mine < other else "autograd"
 
     @property
+    def is_only_rounding(self) -> bool:
+        """Whether the two sides differ, and each keeps its digits and is no further off than rounding can take it."""
+        sides = [self.hand] if self.autograd is None else [self.hand, self.autograd]
+        sound = all(side.is_sound and side.within is not False for side in sides)
+        return self.autograd is not None and not self.equal and sound
+
+    @property
     def sentence(self) -> str:
         """The finding in one sentence."""
         hand, other = self.hand, self.autograd
+        if hand.broken or (other is not None and other.broken):
+            return _breaking(hand, other, self.equal)
         if other is None:
-            return "yours is exact" if not hand.largest else f"{_standing(hand)}; {_off(hand)}"
+            return _alone(hand)
         both = f"(at most {_number(hand.largest)} ulp, autograd {_number(other.largest)} ulp)"
         reverse_ = f"(at most {_number(other.largest)} ulp, yours {_number(hand.largest)} ulp)"
         if self.equal:
@@ -269,15 +247,16 @@ class Rounding:
         if hand.within is False:
             tail = "" if other.within is not False else "; so is autograd"
             return f"yours is further from the truth than rounding can take it{tail} {both}"
-        if hand.lost and not other.lost:
-            return f"the formula is right and loses its digits; autograd keeps them {reverse_}"
-        if other.lost and not hand.lost:
+        apart = max(hand.largest, other.largest) > 4 * min(hand.largest, other.largest)
+        if hand.lost and not other.lost and apart:
+            return f"yours loses its digits; autograd keeps them {reverse_}"
+        if other.lost and not hand.lost and apart:
             return f"autograd loses its digits; yours keeps them {both}"
         opening = "both are within rounding" if hand.within and other.within else "both are right"
-        if not hand.lost and _number(hand.largest) == _number(other.largest):
+        if hand.lost or other.lost:
+            opening = "both lose their digits" if hand.lost and other.lost else "both keep few digits"
+        if _number(hand.largest) == _number(other.largest):
             return f"{opening} (at most {_number(hand.largest)} ulp)"
-        if hand.lost:
-            opening = "both lose their digits"
         match self.who_is_closer:
             case "yours":
                 return f"{opening}; yours is closer to the truth {both}"
@@ -286,16 +265,55 @@ class Rounding:
         return f"{opening}, and equally far from the truth {both}"
 
 
-def _off(side: Side) -> str:
-    return f"yours is off by at most {_number(side.largest)} ulp"
+def _breaking(hand: Side, other: Side | None, equal: bool) -> str:
+    """Where values are no ordinary numbers: which entries, whose, and how the rest is."""
+    ordinary = "where the truth is an ordinary number"
+    if other is None:
+        return f"yours is {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
+    if hand.broken and other.broken:
+        if equal or hand.broken == other.broken:
+            return f"yours and autograd are both {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
+        return f"yours is {_broken(hand)} and autograd is {_broken(other)}, {ordinary}{_rest(hand, 'yours')}"
+    if hand.broken:
+        kept = "loses its digits there too" if other.lost else "keeps its digits"
+        at_most = "" if not other.largest else f" (at most {_number(other.largest)} ulp)"
+        return f"yours is {_broken(hand)}, {ordinary}; autograd {kept}{at_most}"
+    kept = "loses its digits there too" if hand.lost else "keeps its digits"
+    at_most = "" if not hand.largest else f" (at most {_number(hand.largest)} ulp)"
+    return f"autograd is {_broken(other)}, {ordinary}; yours {kept}{at_most}"
 
 
-def _standing(side: Side) -> str:
+def _broken(side: Side) -> str:
+    """What the entries are that are no ordinary numbers, and which they are."""
+    kinds: dict[str, list[Place]] = {}
+    for place, what in side.broken:
+        kinds.setdefault(what, []).append(place)
+    return " and ".join(f"{what}{_where(places, side.entries)}" for what, places in kinds.items())
+
+
+def _where(places: list[Place], entries: int) -> str:
+    if places == [()]:
+        return ""
+    if len(places) == 1:
+        return f" in entry [{', '.join(map(str, places[0]))}]"
+    return f" in all {entries} entries" if len(places) == entries else f" in {len(places)} of {entries} entries"
+
+
+def _rest(side: Side, name: str) -> str:
+    if len(side.broken) == side.entries:
+        return ""
+    return f"; elsewhere {name} is {'exact' if not side.kept else f'off by at most {_number(side.kept)} ulp'}"
+
+
+def _alone(side: Side) -> str:
+    off = f"off by at most {_number(side.largest)} ulp"
+    if not side.largest:
+        return "yours is exact"
     if side.within is False:
-        return "further from the truth than rounding can take it"
+        return f"further from the truth than rounding can take it; yours is {off}"
     if side.lost:
-        return "the formula is right and loses its digits"
-    return "within rounding" if side.within else "right"
+        return f"yours loses its digits: it is {off}"
+    return f"{'within rounding' if side.within else 'right'}; yours is {off}"
 
 
 def _number(x: float) -> str:
@@ -316,13 +334,12 @@ def rounding(
     hand_bound: Tensor | None = None,
     autograd_bound: Tensor | None = None,
     dtype: str | torch.dtype | None = None,
-    lost_at: int | None = None,
 ) -> Rounding:
     """Put a gradient by hand, and autograd's, beside the truth in balls.
 
     ``hand`` and ``autograd`` are what was computed, ``truth`` balls of the same shape, at some 300 bits; the bounds
     are float64 tensors as from `error_bounds` and ``autograd_bounds``; ``dtype`` (by default ``hand``'s) is what the
-    ulps are of; ``lost_at`` the step found by `explain_loss`.
+    ulps are of.
 
     >>> from symgrad.evaluation.balls import ball_of
     >>> with precision(300):
@@ -334,24 +351,46 @@ def rounding(
     Guarantee: an entry is called outside its bound only if the distance, rounded down, exceeds it.
     """
     kind = hand.dtype if dtype is None else dtype_of(dtype)
-    size = torch.tensor([_size(x) for x in flat(truth)], dtype=torch.float64).reshape(hand.shape)
+    size = torch.tensor([size_of(x) for x in flat(truth)], dtype=torch.float64).reshape(hand.shape)
     other = None if autograd is None else _side(autograd, truth, size, autograd_bound, kind)
     equal = autograd is not None and hand.dtype == autograd.dtype and torch.equal(hand, autograd)
     name = str(kind).removeprefix("torch.")
-    return Rounding(name, _side(hand, truth, size, hand_bound, kind), other, equal, lost_at)
+    return Rounding(name, _side(hand, truth, size, hand_bound, kind), other, equal)
 
 
 def _side(value: Tensor, truth: Any, size: Tensor, bound: Tensor | None, dtype: torch.dtype) -> Side:
     low, high = distance(value, truth)
     far = ulps(high, size, dtype)
     if not far.numel():
-        return Side(0.0, 0.0, (), None if bound is None else 0.0, (), ())
+        return Side(0.0, 0.0, (), None if bound is None else 0.0, (), (), entries=0)
+    finite, largest = torch.isfinite(value), torch.finfo(dtype).max
+    beyond = ~finite & (size > largest) & torch.isfinite(size)
+    far = torch.where(beyond, 0.0, far)
+    zero = (value == 0) & (size >= FORMATS[dtype].normal)
+    broken = ((~finite & (far > 0)) | zero) & ~beyond
+    kept = torch.where(broken, 0.0, far)
     worst = tuple(int(k) for k in np.unravel_index(int(far.argmax()), tuple(far.shape)))
-    allowed = None if bound is None else float(ulps(bound, size, dtype).max())
-    outside = () if bound is None else _indices(low > bound)
+    allowed = None if bound is None or not bool(torch.isfinite(bound).all()) else float(ulps(bound, size, dtype).max())
+    outside = () if bound is None else _indices((low > bound) & (ulps(low, size, dtype) > 0.5))
     half = 2.0 ** (FORMATS[dtype].digits / 2)
-    return Side(float(far.max()), float(far.median()), worst, allowed, outside, _indices(far > half))
+    told = tuple((place, _what(value[place].item())) for place in _indices(broken))
+    return Side(
+        float(far.max()),
+        float(far.median()),
+        worst,
+        allowed,
+        outside,
+        _indices(kept > half),
+        float(kept.max()),
+        told,
+        _indices(beyond),
+        far.numel(),
+    )
 
 
-def _indices(mask: Tensor) -> tuple[tuple[int, ...], ...]:
+def _what(x: float | complex) -> str:
+    return "zero" if x == 0 else "not a number" if x != x else "infinite"
+
+
+def _indices(mask: Tensor) -> tuple[Place, ...]:
     return tuple(tuple(k) for k in mask.nonzero().tolist())

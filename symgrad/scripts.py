@@ -157,11 +157,21 @@ def _problem(
     point = {n: np.asarray(execution.value(n)) for n in dtypes}
     point = {n: v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for n, v in point.items()}
     free = tuple(n for n in dtypes if n not in execution.data)
+    point |= {n: _as_used(point[n], n, first) for n in dtypes if n in execution.data}
     bounds, conditions = domain_of(domain, execution.inner, "the script's inputs are")
     inputs = Inputs(point, free, frozenset(point), bounds, conditions=conditions)
     automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
     sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
     return Problem(*sides, inputs, dtypes, tuple(found), 1, points, seed, first=first, effort=effort)
+
+
+def _as_used(value: np.ndarray, name: str, runs: Sequence[Run]) -> np.ndarray:
+    """Data that the script rounds before it does anything else with them are the numbers that it has then."""
+    steps = [s for run in runs if name in run.program.inputs for s in run.program if run.program.inputs[name] in s.args]
+    kinds = {s.dtype if s.op == "cast" else None for s in steps}
+    if kinds not in ({"float32"}, {"float16"}):
+        return value
+    return value.astype(kinds.pop()).astype(value.dtype)
 
 
 def _judged(problem: Problem, words: Mapping[str, str] | None) -> Report:

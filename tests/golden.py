@@ -10,4 +10,15 @@ def but_for_rounding(text: str) -> str:
 
     Those sentences are about this machine's floats, and other machines round otherwise.
     """
-    return re.sub(r"In float\d+: .*?(?: ulp\)?| exact)\.", "In floats: ...", " ".join(text.split()))
+    text = " ".join(text.split())
+    for sentence, instead in _SENTENCES:
+        text = re.sub(sentence, instead, text)
+    return text
+
+
+_SENTENCES = (
+    (r"In float\d+: .*?(?: ulp\)?| exact)\.", "In floats: ..."),
+    (r"Nothing is wrong: where yours .*? rounding\.(?: (?:Yours|Autograd|Both) (?:is|are) .*?(?:\)|inputs)\.)+ ?", ""),
+    (r"In floats: \.\.\. The inputs do not determine it better: .*? ulp\.", "In floats: ..."),
+    (r" (?:Most|All|The largest parts) of yours \(.*?:(?: (?:line \d+:)?[^^]*?\^+)+(?: It rounds by .*? that\.)?", ""),
+)

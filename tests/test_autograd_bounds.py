@@ -164,7 +164,7 @@ def test_a_saturated_sigmoid_is_covered_and_hand_is_closer():
     assert r.autograd is not None
     assert r.autograd.within
     assert r.who_is_closer == "yours"
-    assert r.sentence.startswith("autograd loses its digits; yours keeps them")
+    assert r.sentence.startswith("autograd is zero, where the truth is an ordinary number; yours keeps its digits")
 
 
 # ------------------------------------------------------------------------------------------------ bounds hold: float64

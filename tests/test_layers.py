@@ -31,7 +31,7 @@ ROOMS = [
     ["constraints"],
     ["sampling", "crossing", "conditions"],
     ["shapes", "entering", "arguments", "replaying"],
-    ["rounding"],
+    ["losses", "rounding"],
     ["proving", "proof"],
     ["verdict"],
     ["literals", "comparison", "bare_numbers", "given_numbers", "masked", "naming", "transposes"],

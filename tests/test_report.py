@@ -337,6 +337,8 @@ def test_many_right_derivatives_make_a_table():
         str(told)
         == """\
 Right, and proved: your gradients for a, b, c, d and e are the derivatives.
+Nothing is wrong: where yours and autograd differ, it is float32 rounding. Yours
+is closer to the truth for all 5 inputs.
 
 input  verdict        yours  autograd
 -----  -------------  -----  --------

@@ -17,11 +17,11 @@ from torch.utils._pytree import tree_map
 
 from symgrad.evaluation import kernel_errors as rules
 from symgrad.evaluation.aten_calls import Call, ErrorRule, is_float, is_short, mapped, operand
+from symgrad.evaluation.aten_solvers import SOLVERS
 from symgrad.evaluation.kernel_errors import FORMATS, Bound, magnitude
-from symgrad.evaluation.running_errors import linear_algebra
 from symgrad.ops.scalars import OPS, find
 
-__all__ = ["rule_of", "written_out"]
+__all__ = ["rule_of"]
 
 
 # ------------------------------------------------------------------------------------------------ entry by entry
@@ -212,6 +212,45 @@ def _average(call: Call) -> Tensor:
     return rules.total(run, g, area + 3, call.out)
 
 
+def _adaptive(call: Call) -> Tensor:
+    """Means over windows of several sizes, which overlap in fewer than four along each of two axes; their transpose."""
+    others = mapped(call.args[1:], lambda b: b.value.to(torch.float64))
+    a, out = _as_bound(call.args[0]), call.out
+    area = max(a.value.numel() / max(out.numel(), 1), 1.0)
+    return rules.total(lambda x: call.func(x, *others), a, 4 * area + 24, out)
+
+
+def _stretched(call: Call) -> Tensor:
+    """The transpose of interpolation between neighbours: weights from zero to one, each wrong by a few units of a
+    coordinate, so that all entries of a picture count for their errors."""
+    others = mapped(call.args[1:], lambda b: b.value.to(torch.float64))
+    a, out = _as_bound(call.args[0]), call.out
+    axes = tuple(range(2, out.dim()))
+    run = lambda x: call.func(x, *others)  # noqa: E731
+    sizes = magnitude(a.value).sum(axes, keepdim=True)
+    f, widest = FORMATS[out.dtype], sum(a.value.shape[k] + out.shape[k] for k in axes)
+    unit = f.unit if f.digits >= 24 else FORMATS[torch.float32].unit
+    own = 16 * unit * widest * sizes + 2 * f.unit * magnitude(out)
+    return rules.outward(run(a.error) + own + (a.error.sum(axes, keepdim=True) * 16 * unit * widest))
+
+
+def _running_logsumexp(call: Call) -> Tensor:
+    """Entry by entry, log(exp(c) + exp(x)) of what has been added up and the next: slopes that add up to one."""
+    x, axis, c = _as_bound(call.args[0]), call.args[1], call.out
+    f, n = FORMATS[c.dtype], x.value.shape[axis] if x.value.dim() else 1
+    if not n or not x.value.dim():
+        return x.error
+    widest = x.error.cummax(axis).values
+    largest = magnitude(x.value).cummax(axis).values
+    own = n * (8 * f.unit * (1 + largest + magnitude(c)) + (f.eta if c.dtype is torch.float16 else f.normal))
+    return rules.outward(widest + own)
+
+
+def _polygamma(call: Call) -> Tensor:
+    order, x = call.args[:2] if isinstance(call.args[0], int) else call.args[1::-1]
+    return rules.function("polygamma", [_as_bound(x)], call.out, order)
+
+
 # ------------------------------------------------------------------------------------------------ products
 
 
@@ -268,13 +307,6 @@ def _convolution_backward(call: Call) -> list[Tensor | None]:
     return outs
 
 
-def _inverse(call: Call) -> list[Tensor | None]:
-    n = call.out[0].shape[-1]
-    a = call.args[0]
-    flat = Bound(a.value.reshape(-1, n, n), a.error.reshape(-1, n, n))
-    return [linear_algebra("inverse", [flat], call.out[0].reshape(-1, n, n)).reshape(call.out[0].shape), None]
-
-
 # ------------------------------------------------------------------------------------------------ the table
 
 
@@ -320,16 +352,20 @@ _TABLE: dict[str, ErrorRule] = {
     "scatter": _scatter,
     **_each("prod cumprod", _prod),
     **_each("avg_pool2d avg_pool2d_backward", _average),
+    **_each("_adaptive_avg_pool2d _adaptive_avg_pool2d_backward", _adaptive),
     "max_pool2d_with_indices": _pooled,
     "max_pool2d_with_indices_backward": _first_only,
     "value_selecting_reduction_backward": _first_only,
-    **_each("sort topk kthvalue cummax cummin", _selected),
+    **_each("sort topk kthvalue mode cummax cummin", _selected),
     **_each("amax amin", _extreme),
     **_each("mm bmm mv dot", _product),
     **_each("addmm baddbmm addmv", _added_product),
     "convolution": _convolution,
     "convolution_backward": _convolution_backward,
-    "linalg_inv_ex": _inverse,
+    **_each("upsample_bilinear2d_backward upsample_linear1d_backward upsample_trilinear3d_backward", _stretched),
+    "polygamma": _polygamma,
+    "logcumsumexp": _running_logsumexp,
+    **SOLVERS,
 }
 
 # Rows of the scalar table whose ATen operation takes the tensors alone.
@@ -345,7 +381,7 @@ def rule_of(func: Any) -> ErrorRule | None:
     """The rule for an ATen (or prims) operation, in place or not; None if it has no row."""
     name = func._schema.name.split("::")[1]
     base = name[:-1] if name.endswith("_") else name
-    if base in ("max", "min"):
+    if base in ("max", "min", "median", "nanmedian"):
         overload = func._overloadname
         return _selected if overload == "dim" else _extreme if overload == "default" else _row(f"{base}imum")
     if base == "gelu":
@@ -354,23 +390,3 @@ def rule_of(func: Any) -> ErrorRule | None:
         return _TABLE[base]
     row = find(base) if base in _PLAIN else None
     return _row(row) if row is not None else None
-
-
-# ------------------------------------------------------------------------------------------------ written out
-
-
-def _var(x: Tensor, dims: Any = None, correction: float = 1, **_: Any) -> Tensor:
-    dims = list(range(x.dim())) if dims is None or dims == [] else dims
-    n = math.prod(x.shape[d] for d in dims) if x.dim() else 1
-    away = x - x.mean(dims, keepdim=True)
-    return (away * away).sum(dims) / max(n - (1 if correction is None else correction), 0)
-
-
-_OWN: dict[str, Callable[..., Any]] = {"prims::var": _var}
-
-
-def written_out(func: Any) -> Callable[..., Any] | None:
-    """The operation in simpler ones: torch's own decomposition, or None."""
-    from torch._decomp import decomposition_table
-
-    return _OWN.get(func._schema.name) or decomposition_table.get(func)

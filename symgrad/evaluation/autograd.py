@@ -20,9 +20,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_map
 
 from symgrad.errors import BadInput
-from symgrad.evaluation.aten_calls import Call, is_float
-from symgrad.evaluation.aten_errors import rule_of, written_out
-from symgrad.evaluation.kernel_errors import Bound
+from symgrad.evaluation.aten_calls import Call, is_float, operand
+from symgrad.evaluation.aten_errors import rule_of
+from symgrad.evaluation.aten_written import written_out
+from symgrad.evaluation.kernel_errors import Bound, outward
 
 __all__ = ["AutogradBounds", "autograd_bounds", "autograd_gradient"]
 
@@ -98,9 +99,9 @@ def autograd_bounds(
     """Run torch's autograd as `autograd_gradient` does, with a bound on the rounding of every entry.
 
     Each bound is ``>= |value - the same operations in exact arithmetic|``, with the inputs and the cotangent exact as
-    they are, Python numbers within half a unit of float64 of what was meant, and every comparison and maximum
-    choosing as it did.  Kernels that fuse a whole LSTM
-    or attention are switched off meanwhile.
+    they are, Python numbers within half a unit of float64 of what was meant, and every comparison and maximum choosing
+    as it did; but where a number may have underflowed to what it is compared with by ``==``, both choices count.
+    Kernels that fuse a whole LSTM or attention are switched off meanwhile.
 
     >>> bounds = autograd_bounds(lambda z: torch.sigmoid(z), {"z": torch.tensor(17.0)}, ["z"])
     >>> slope = bounds.gradients["z"]
@@ -200,6 +201,7 @@ class _Tracker(TorchDispatchMode):
                 self.unknown.append("item()")
                 self.run.escaped = True
             return out
+        self.doubt(name, args, out)
         held = {t.untyped_storage()._cdata for t in tensors}
         results = tree_flatten(out)[0]
         fresh = [is_float(t) and t.untyped_storage()._cdata not in held for t in results]
@@ -216,6 +218,36 @@ class _Tracker(TorchDispatchMode):
                 self.write(t, torch.full(t.shape, math.inf, dtype=torch.float64))
         return out
 
+    def doubt(self, name: str, args: tuple, out: Any) -> None:
+        """Remember of a mask made by comparing with equality where exact arithmetic might have made it otherwise.
+
+        Torch's own derivatives ask whether a norm is zero; it may have underflowed.  Other comparisons are the code's
+        own choices, and are taken as they were made.
+        """
+        if name in ("eq", "ne"):
+            a, b = ((x.detach(), self.error_of(x)) if isinstance(x, Tensor) else (x, 0.0) for x in args[:2])
+            spread = a[1] + b[1]
+            near = (spread > 0) & ~((a[0] - b[0]).abs().double() > spread)
+        elif name.startswith(("logical_", "bitwise_")) and isinstance(out, Tensor) and out.dtype is torch.bool:
+            near = sum(self.error_of(x) for x in args if isinstance(x, Tensor)) > 0
+        else:
+            return
+        if bool(torch.as_tensor(near).any()):
+            self.write(out, torch.where(torch.as_tensor(near).expand(out.shape), math.inf, 0.0))
+
+    def doubted(self, func: Any, call: Call, error: Tensor) -> Tensor:
+        """The bound of a choice by a mask that is in doubt: as far as the one is from the other."""
+        name = func._schema.name.split("::")[1].rstrip("_")
+        if name not in ("where", "masked_fill") or len(call.args) != 3:
+            return error
+        one, mask, other = call.args if name == "masked_fill" else (call.args[1], call.args[0], call.args[2])
+        unsure = self.error_of(mask) > 0
+        if not bool(unsure.any()):
+            return error
+        a, b = operand(one, call.out), operand(other, call.out)
+        apart = outward((a.value.double() - b.value.double()).abs() + a.error + b.error)
+        return torch.where(unsure.expand(error.shape), apart, error)
+
     def errors(self, func: Any, call: Call, in_place: bool) -> list[Any]:
         """A bound for each result, infinite where no rule gives one."""
         results = tree_flatten(call.out)[0]
@@ -224,7 +256,7 @@ class _Tracker(TorchDispatchMode):
             if in_place:
                 call = Call(_functional(func), call.args, call.kwargs, call.out)
             found = rule(call)
-            parts = list(found) if isinstance(found, (list, tuple)) else [found]
+            parts = list(found) if isinstance(found, (list, tuple)) else [self.doubted(func, call, found)]
         else:
             parts = self.by_decomposition(_functional(func) if in_place else func, call)
         parts += [None] * (len(results) - len(parts))

@@ -7,7 +7,7 @@ first order), plus what the kernel's own rounding can do (Wilkinson's running er
 What is believed of kernels, and nothing else: arithmetic rounds to nearest with unit ``u`` and underflows gradually;
 sums and products of matrices may be added up in any order, fused or not, so that n terms err by at most
 ``(1 + u)**n - 1`` times the sum of their sizes; a scalar function errs by the ``ulps`` of its row, by the absolute
-term of `_ABSOLUTE` where its kernel cancels, and may flush subnormal results to zero.
+term of `_ABSOLUTE` where its kernel cancels, and may read and write subnormal numbers as zero.
 
 Bounds are float64 and rounded outward: a bound is made of fewer than a million float64 additions and products of
 non-negative numbers, each wrong by at most 2**-53 relatively, so the factor 1 + 2**-30 covers them all; what float64
@@ -288,7 +288,8 @@ _SPREAD: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
 
 # Where a kernel subtracts, its error is absolute: in units of u, at the arguments' values.
 _ABSOLUTE: dict[str, Callable[..., Tensor]] = {
-    "gelu": lambda x: 2 * x.abs(),
+    "gelu": lambda x: 6 * x.abs(),
+    "cbrt": lambda x: x.abs() ** (1 / 3) * torch.log(x.abs().clamp(min=1e-323)).abs(),  # a power with 1/3 rounded
     "gelu_tanh": lambda x: 4 * x.abs(),
     "tanhshrink": lambda x: 4 * x.abs(),
     "digamma": lambda x: 8 + 8 * torch.log(x.abs().clamp(min=1e-300)).abs(),
@@ -298,6 +299,9 @@ _ABSOLUTE: dict[str, Callable[..., Tensor]] = {
     "logaddexp": lambda x, y: 4 * torch.maximum(x.abs(), y.abs()).clamp(min=1),
     "logaddexp2": lambda x, y: 4 * torch.maximum(x.abs(), y.abs()).clamp(min=1),
 }
+
+# In the dtypes of few digits some kernels are a polynomial in float32 that keeps no digits near zero: absolute errors.
+HALF_ABSOLUTE: dict[str, float] = {"erf": 2.0**-21}
 
 # Kernels that err as if their argument were off by this many units u: Gaussians of a rounded square, reflections.
 _BACKWARD: dict[str, float] = dict.fromkeys(
@@ -316,7 +320,11 @@ def function(name: str, args: Sequence[Bound], c: Tensor, params: object = None)
     own = 2 * ulps * f.unit * size
     if ulps:
         largest = torch.stack([magnitude(a.value) for a in args]).amax(0)
-        own = own + (f.eta * ulps if c.dtype is torch.float16 else f.normal) * (1 + largest)
+        own = own + (f.eta * ulps if c.dtype is torch.float16 else f.normal) * (2 + largest)
+    if name == "polygamma" and params == 1 and f.digits == 53:  # torch's series ends with the seventh power
+        own = own + 0.0667 / magnitude(args[0].value).clamp(min=6) ** 9
+    if f.digits < 24:
+        own = own + HALF_ABSOLUTE.get(name, 0.0)
     errors = [a.error + backward * f.unit * magnitude(a.value) for a in args]
     if complex_valued:
         own = own + 4 * f.unit * (1 + size)
@@ -330,6 +338,9 @@ def function(name: str, args: Sequence[Bound], c: Tensor, params: object = None)
         spread = errors[0] + errors[1]
     elif name in ("logaddexp", "logaddexp2"):
         spread = torch.maximum(*errors)
+    elif name == "atan2":  # floats tell the sides of the cut by the sign of zero
+        spread = _by_balls(name, values, errors, params)
+        spread = torch.where((values[0] == 0) & (values[1] <= errors[1]), 2 * math.pi, spread)
     elif name in _SPREAD and params is None:
         spread = torch.where(errors[0] == 0, 0.0, _SPREAD[name](values[0], errors[0]))
     else:

@@ -26,6 +26,7 @@ __all__ = [
     "distance",
     "dtype_of",
     "error_bounds",
+    "fatten",
     "linear_algebra",
     "lower",
     "ulps",
@@ -133,7 +134,7 @@ def linear_algebra(op: str, args: list[Bound], c: Tensor) -> Tensor:
     The first term alone is a rigorous bound of this run; the second leaves room for another library's run.
     """
     with precision(256):
-        fat = [_fatten(binary(to_numpy(a.value)), a.error) for a in args]
+        fat = [fatten(binary(to_numpy(a.value)), a.error) for a in args]
         try:
             _, far = distance(c, Balls().read(Step(op, (), None, tuple(c.shape), "float64"), fat))
         except ZeroDivisionError:
@@ -154,7 +155,7 @@ def linear_algebra(op: str, args: list[Bound], c: Tensor) -> Tensor:
     return rules.outward(far + unit * own)
 
 
-def _fatten(balls: Any, error: Tensor) -> Any:
+def fatten(balls: Any, error: Tensor) -> Any:
     """The balls with these radii added."""
     radii = error.reshape(-1).tolist()
     return array_of([_fat(x, r) for x, r in zip(flat(balls), radii, strict=True)], tuple(error.shape))

@@ -1,8 +1,8 @@
 """The special functions: integrals, Bessel, Airy, elliptic, polylogarithms, zeta, hypergeometric.
 
-They are rows like any other.  torch has few of them, so that their float kernel is their ball at 160 bits, rounded
-once (`through_balls`): slow, and right to half an ulp.  ``domain`` is where the value is real at real arguments;
-outside it the ball of real arguments is undefined, while complex arguments give SymPy's principal value.
+They are rows like any other.  torch has few of them, so that their float kernel is their ball at as many bits as it
+takes, rounded once (`through_balls`): slow, and right to half an ulp.  ``domain`` is where the value is real at real
+arguments; outside it the ball of real arguments is undefined, while complex arguments give SymPy's principal value.
 
 Orders (of a Bessel function, a polylogarithm, ...) are arguments as others are; only the last argument can be
 differentiated where SymPy knows no other derivative.  Elliptic integrals take the parameter m, as SymPy's do.
@@ -22,20 +22,19 @@ from symgrad.ops.rows import Op, W, X, Y, Z
 
 __all__ = ["SPECIAL", "through_balls"]
 
-_BITS = 160
+_BITS = (160, 480)  # tried one after the other, until the ball is narrower than a float64's last place
 _NONE = arb.nan()
 
 
 def through_balls(ball: Callable[..., Any]) -> Callable[..., torch.Tensor]:
-    """A float kernel: each entry's ball, rounded to the dtype."""
+    """A float kernel: each entry's ball, rounded to the dtype; not a number where no precision made it narrow."""
 
     def kernel(*args: torch.Tensor) -> torch.Tensor:
         args = tuple(torch.broadcast_tensors(*args))
         columns = [a.detach().cpu().resolve_conj().double().reshape(-1).tolist() for a in args if not a.is_complex()]
         if any(a.is_complex() for a in args):
             columns = [a.detach().cpu().resolve_conj().to(torch.complex128).reshape(-1).tolist() for a in args]
-        with precision(_BITS):
-            found = [_nearest(ball(*map(_exactly, entries))) for entries in zip(*columns, strict=True)]
+        found = [_value(ball, entries) for entries in zip(*columns, strict=True)]
         dtype = torch.complex128 if any(a.is_complex() for a in args) else torch.float64
         out = torch.tensor(found, dtype=dtype).reshape(args[0].shape)
         return out.to(args[0].dtype if dtype is torch.float64 else dtype).to(args[0].device)
@@ -47,9 +46,26 @@ def _exactly(x: float | complex) -> Any:
     return acb(x.real, x.imag) if isinstance(x, complex) else arb(x)
 
 
+def _value(ball: Callable[..., Any], entries: tuple[Any, ...]) -> float | complex:
+    """One entry of a function of balls, from the first precision that tells it to the last place of float64."""
+    for bits in _BITS:
+        with precision(bits):
+            found = ball(*map(_exactly, entries))
+            if found.is_finite() and _is_narrow(found):
+                return _nearest(found)
+    return float("nan")
+
+
+def _is_narrow(ball: Any) -> bool:
+    if isinstance(ball, acb):
+        return max(ball.real.rad(), ball.imag.rad(), key=float) <= abs(ball).mid() * arb(2) ** -60 + _SMALLEST
+    return bool(ball.rad() <= abs(ball).mid() * arb(2) ** -60 + _SMALLEST)
+
+
+_SMALLEST = arb(2) ** -1140  # far below the smallest float
+
+
 def _nearest(ball: Any) -> float | complex:
-    if not ball.is_finite():
-        return float("nan")
     return complex(float(ball.real.mid()), float(ball.imag.mid())) if isinstance(ball, acb) else float(ball.mid())
 
 

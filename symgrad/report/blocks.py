@@ -12,11 +12,11 @@ import numpy as np
 
 from symgrad.report.derivations import derivation_of
 from symgrad.report.faults import error_lines
+from symgrad.report.floats import only_rounding, rounded, unsafe
 from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
 from symgrad.report.page import (
     Answer,
     Block,
-    Code,
     Footer,
     Items,
     Paragraph,
@@ -25,11 +25,10 @@ from symgrad.report.page import (
     Values,
 )
 from symgrad.report.proofs import in_brief, in_full
-from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.report import Claim, Report
 from symgrad.report.residues import below, residues_in_brief, residues_in_full
 from symgrad.report.sizes import at_sizes, evidence, scope, size_blocks
 from symgrad.report.words import counted, listed, plural, sentence
-from symgrad.rounding import Rounding
 from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
 
 __all__ = ["blocks"]
@@ -48,6 +47,7 @@ def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
 
 def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
+    yield from only_rounding(report)
     yield from error_lines(report)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
@@ -64,9 +64,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
         yield from _open_sizes(report, right)
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
-    if report.instabilities:
-        told = [b for i in report.instabilities for b in _instability(i)]
-        yield Section("Right, and still not safe in floats", tuple(told))
+    yield from unsafe(report)
     if report.notes:
         yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
@@ -183,22 +181,12 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         yield Paragraph(sentence(claim.note))
     if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
         yield Paragraph(_COMPLEX)
-    if claim.rounding is not None:
-        yield Paragraph(f"In {claim.rounding.dtype}: {_floats(claim, claim.rounding)}.")
-        if full:
-            yield _sides(claim)
+    yield from rounded(report, claim, full)
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
 
 
 _COMPLEX = "As torch has it for complex numbers, the gradient is the conjugate Wirtinger derivative."
-
-
-def _floats(claim: Claim, rounding: Rounding) -> str:
-    """What floats did; where constants were typed with few digits, it is their digits that are seen and not floats'."""
-    if isinstance(claim.verdict, Agrees) and claim.verdict.typed:
-        return f"yours is off by at most {number(rounding.hand.largest, 2)} ulp, as the typed constants are"
-    return rounding.sentence
 
 
 def _refutation(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
@@ -285,17 +273,6 @@ def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
         yield from in_full(verdict.proofs)
 
 
-def _sides(claim: Claim) -> Table:
-    rounding = claim.rounding
-    assert rounding is not None
-    rows = []
-    for name, side in (("yours", rounding.hand), ("autograd", rounding.autograd)):
-        if side is not None:
-            bound = "none" if side.bound is None else number(side.bound, 3)
-            rows.append((name, number(side.largest, 3), number(side.median, 3), bound))
-    return Table((f"ulps of {rounding.dtype}", "largest", "median", "bound"), tuple(rows))
-
-
 def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
     """Many right derivatives: a row each."""
     rows = []
@@ -333,17 +310,6 @@ def _kink(kink: Kink, report: Report) -> str:
     if not kink.bounded:
         slopes, choice = "beside it the slopes grow beyond all bounds", "; there is no derivative there"
     return f"{kink.input}{entry}: your point is on a kink{line}; {slopes}; {said}{choice}."
-
-
-def _instability(found: Instability) -> Iterator[Block]:
-    entry = "" if found.entry is None else place_of(found.entry)
-    mine, truth = together(found.computed, found.exact)
-    who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
-    what = f"{who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
-    yield Paragraph(f"{found.claim}{entry}: {what}.")
-    if found.source is not None and found.source.text:
-        place = None if found.source.line is None else f"line {found.source.line}"
-        yield Code(found.source.text, place, found.source.span)
 
 
 def _footer(report: Report) -> str:

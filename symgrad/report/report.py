@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.losses import Loss
 from symgrad.program import Program, Source
 from symgrad.rounding import Rounding
 from symgrad.verdict import AllSizes, Kink, Refuted, Verdict, Witness, worst
@@ -39,7 +40,7 @@ class Instability:
     """A right formula that loses its digits in floats: where, by how much, and what the truth is.
 
     ``side`` is whose computation it is, "hand" or "autograd"; ``computed`` and ``exact`` the two values at ``point``;
-    ``source`` the line that loses the digits.
+    ``source`` the line that loses the digits, and ``loss`` how it does.
     """
 
     claim: str
@@ -51,6 +52,7 @@ class Instability:
     exact: float
     source: Source | None
     sentence: str
+    loss: Loss | None = None
 
     def __repr__(self) -> str:
         return f"Instability({self.claim}: {self.sentence})"
