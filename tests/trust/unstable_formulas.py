@@ -1,0 +1,276 @@
+"""Formulas that are right and break in floats, and others that are stable or merely ill-conditioned, as people write
+them: in torch, NumPy, math and text, for numbers and arrays, in float64 and float32.
+
+Run as a script it prints, for each, the simplest point that `find_instabilities` shows and what it says to write
+instead; and in the end how many unstable formulas were found, for how many of them a proved and stable rewrite was
+given, and how many of the others were accused.
+
+    python tests/trust/unstable_formulas.py
+
+`FIRST` was written down before there was any rewrite; `SECOND` after they were done, to see how far they reach.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+
+@dataclass(frozen=True)
+class Case:
+    """A formula, the shapes of its inputs, the dtype that it is run in, and where it is asked about."""
+
+    name: str
+    formula: str | Callable[..., Any]
+    at: Mapping[str, Any] = field(default_factory=dict)
+    dtype: str = "float64"
+    domain: Any = None
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.dtype})"
+
+
+# ------------------------------------------------------------------------------------------------ as people write them
+
+
+def numpy_sigmoid(z):
+    return 1 / (1 + np.exp(-z))
+
+
+def slope_of_sigmoid(z):
+    s = torch.sigmoid(z)
+    return s * (1 - s)
+
+
+def slope_by_helper(w, x):
+    s = numpy_sigmoid(w * x)
+    return s * (1 - s) * x
+
+
+def slope_of_tanh(x):
+    h = torch.tanh(x)
+    return 1 - h**2
+
+
+def cross_entropy(z, y):
+    p = torch.sigmoid(z)
+    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p))
+
+
+def softmax_by_hand(x):
+    e = np.exp(x)
+    return e / e.sum()
+
+
+def softmax_rows(x):
+    e = torch.exp(x)
+    return e / e.sum(1, keepdim=True)
+
+
+def log_of_softmax(x):
+    p = torch.softmax(x, 0)
+    return torch.log(p)
+
+
+def log_of_own_softmax(x):
+    p = np.exp(x) / np.sum(np.exp(x))
+    return np.log(p)
+
+
+def log_sum_exp(x):
+    return torch.log(torch.exp(x).sum())
+
+
+def log_mean_exp(x):
+    return np.log(np.mean(np.exp(x)))
+
+
+def variance(x):
+    m = x.mean()
+    return (x**2).mean() - m**2
+
+
+def variance_numpy(x):
+    return np.mean(x**2) - np.mean(x) ** 2
+
+
+def quadratic_root(a, b, c):
+    d = math.sqrt(b * b - 4 * a * c)
+    return (-b + d) / (2 * a)
+
+
+def likelihood(p):
+    total = torch.prod(p)
+    return torch.log(total)
+
+
+def softplus_math(x):
+    return math.log(1 + math.exp(x))
+
+
+def compound_interest(r, n):
+    return (1 + r / n) ** n
+
+
+def hyperbolic(x):
+    return (np.exp(x) - np.exp(-x)) / (np.exp(x) + np.exp(-x))
+
+
+def entropy(z):
+    p = torch.softmax(z, 0)
+    return -(p * torch.log(p)).sum()
+
+
+def distance(x, y):
+    r = torch.sqrt(x * x + y * y)
+    return x / r
+
+
+# ------------------------------------------------------------------------------------------------ unstable
+
+SHORT = {"x": (3,)}
+
+UNSTABLE_FIRST = (
+    Case("softplus, text", "log(1 + exp(x))"),
+    Case("softplus, torch", lambda x: torch.log(1 + torch.exp(x)), SHORT, "float32"),
+    Case("softplus, math", softplus_math),
+    Case("log(1 + u)", lambda x: np.log(1 + x)),
+    Case("log(1 - p)", lambda p: torch.log(1 - p), {}, "float32", {"p": (0, 1)}),
+    Case("expm1", "(exp(x) - 1)/x"),
+    Case("expm1, NumPy", lambda x: np.exp(x) - 1, SHORT),
+    Case("slope of sigmoid", slope_of_sigmoid, {"z": (3,)}, "float32"),
+    Case("slope of sigmoid by a helper", slope_by_helper),
+    Case("slope of sigmoid, written out", "exp(-z)/(1 + exp(-z))**2"),
+    Case("slope of tanh", slope_of_tanh, SHORT),
+    Case("slope of tanh, text", "1 - tanh(x)**2", {}, "float32"),
+    Case("1 - sigmoid", lambda x: 1 - torch.sigmoid(x)),
+    Case("sigmoid as a quotient", lambda x: np.exp(x) / (1 + np.exp(x)), SHORT),
+    Case("two-class softmax", "exp(x)/(exp(x) + exp(y))"),
+    Case("log of two exponentials", lambda x, y: torch.log(torch.exp(x) + torch.exp(y)), {}, "float32"),
+    Case("log of sigmoid", lambda x: torch.log(torch.sigmoid(x)), SHORT),
+    Case("cross entropy", cross_entropy, {"z": (3,), "y": torch.tensor([0.0, 1.0, 1.0])}, "float32"),
+    Case("softmax, NumPy", softmax_by_hand, SHORT),
+    Case("softmax of rows", softmax_rows, {"x": (2, 3)}, "float32"),
+    Case("log of softmax", log_of_softmax, SHORT),
+    Case("log of an own softmax", log_of_own_softmax, SHORT),
+    Case("log of a sum of exponentials", log_sum_exp, SHORT, "float32"),
+    Case("log of a mean of exponentials", log_mean_exp, {"x": (4,)}),
+    Case("difference of roots", "sqrt(x + 1) - sqrt(x)"),
+    Case("root less one", lambda x: torch.sqrt(1 + x) - 1),
+    Case("difference of squares", lambda x, y: x**2 - y**2, {}, "float32"),
+    Case("difference of squares, text", "x*x - y*y"),
+    Case("difference of reciprocals", "1/x - 1/(x + 1)"),
+    Case("quadratic formula", quadratic_root, {"a": 1.0, "b": 5.0, "c": 1.0}),
+    Case("versine", "(1 - cos(x))/x**2"),
+    Case("versine, torch", lambda x: 1 - torch.cos(x), SHORT, "float32"),
+    Case("sine from cosine", lambda x: np.sqrt(1 - np.cos(x) ** 2)),
+    Case("difference of sines", "sin(x + y) - sin(x)"),
+    Case("hypotenuse", lambda x, y: np.sqrt(x**2 + y**2)),
+    Case("unit vector", distance, {}, "float32"),
+    Case("hyperbolic tangent by hand", hyperbolic, SHORT),
+    Case("hyperbolic sine by hand", "(exp(x) - exp(-x))/2"),
+    Case("log of cosh", lambda x: torch.log(torch.cosh(x)), {}, "float32"),
+    Case("inverse hyperbolic sine", "log(x + sqrt(x**2 + 1))"),
+    Case("inverse hyperbolic tangent", lambda x: 0.5 * np.log((1 + x) / (1 - x))),
+    Case("1 - erf", "1 - erf(x)"),
+    Case("log of a normal tail", lambda x: torch.log(torch.special.ndtr(x))),
+    Case("scaled erfc", "exp(x**2)*erfc(x)"),
+    Case("variance, torch", variance, {"x": (4,)}, "float32"),
+    Case("variance, NumPy", variance_numpy, {"x": (5,)}),
+    Case("log of a product", likelihood, {"p": (4,)}, "float32", {"p": (0, None)}),
+    Case("entropy", entropy, {"z": (3,)}, "float32"),
+    Case("compound interest", compound_interest, {}, "float64", {"r": (0, 1), "n": (1, None)}),
+    Case("log of a quotient", "log(x/y)", {}, "float64", {"x": (0, None), "y": (0, None)}),
+    Case("log of an exponential less one", "log(exp(x) - 1)"),
+    Case("square of a difference", "x**2 - 2*x*y + y**2"),
+)
+
+
+# ------------------------------------------------------------------------------------------------ not unstable
+
+
+def stable_softplus(x):
+    return torch.clamp(x, min=0) + torch.log1p(torch.exp(-torch.abs(x)))
+
+
+def stable_softmax(x):
+    e = np.exp(x - x.max())
+    return e / e.sum()
+
+
+def stable_sigmoid(z):
+    return torch.where(z > 0, 1 / (1 + torch.exp(-z)), torch.exp(z) / (1 + torch.exp(z)))
+
+
+def branching(x):
+    if x > 0:
+        return x + math.log1p(math.exp(-x))
+    return math.log1p(math.exp(x))
+
+
+def centred_variance(x):
+    m = x.mean()
+    return ((x - m) ** 2).mean()
+
+
+def layer(w, x):
+    return torch.tanh(w @ x)
+
+
+def kahan_slope(x):
+    h = torch.tanh(x)
+    return h * h
+
+
+STABLE_FIRST = (
+    Case("logarithm", "log(x)"),
+    Case("logarithm, torch", lambda x: torch.log(x), SHORT, "float32", {"x": (0, None)}),
+    Case("difference of inputs", "x - y"),
+    Case("difference of inputs, float32", lambda x, y: x - y, {}, "float32"),
+    Case("sum of inputs", lambda x: x.sum(), {"x": (6,)}, "float32"),
+    Case("sine", "sin(x)"),
+    Case("sine, torch", lambda x: torch.sin(x), SHORT, "float32"),
+    Case("cosine", "cos(x)"),
+    Case("tangent", lambda x: np.tan(x)),
+    Case("arc cosine", "acos(x)"),
+    Case("log of a product, two", "log(x) + log(y)"),
+    Case("sigmoid by exp(-z)", "1/(1 + exp(-z))"),
+    Case("sigmoid, torch", lambda z: torch.sigmoid(z), {"z": (3,)}, "float32"),
+    Case("sigmoid slope, stable", lambda z: torch.sigmoid(z) * torch.sigmoid(-z), {"z": (3,)}, "float32"),
+    Case("softplus, stable", stable_softplus, SHORT),
+    Case("softplus, branching", branching),
+    Case("softplus by logaddexp", lambda x: np.logaddexp(0, x)),
+    Case("softmax, stable", stable_softmax, SHORT),
+    Case("softmax, torch", lambda x: torch.softmax(x, 1), {"x": (2, 3)}, "float32"),
+    Case("log_softmax", lambda x: torch.log_softmax(x, 0), SHORT, "float32"),
+    Case("sigmoid, where", stable_sigmoid, {}, "float64", {"z": (-80, 80)}),
+    Case("expm1", "expm1(x)/x"),
+    Case("log1p", lambda x: np.log1p(x)),
+    Case("hypot", lambda x, y: torch.hypot(x, y), {}, "float32"),
+    Case("variance, centred", centred_variance, {"x": (4,)}, "float32"),
+    Case("a layer", layer, {"w": (2, 3), "x": (3,)}, "float32"),
+    Case("square of tanh", kahan_slope, SHORT),
+    Case("polynomial", "x**3 + x"),
+    Case("quotient", "x/y"),
+    Case("Gaussian", "exp(-x**2/2)"),
+    Case("Gaussian, torch", lambda x, s: torch.exp(-(x**2) / (2 * s**2)) / s, {}, "float32", {"s": (0.1, 10)}),
+    Case("a difference of products", "(x - y)*(x + y)"),
+    Case("square root", "sqrt(x)"),
+    Case("power", "x**y", {}, "float64", {"x": (0, None), "y": (-5, 5)}),
+    Case("exponential of a difference", "exp(x - y)"),
+    Case("dot product", lambda x, y: x @ y, {"x": (5,), "y": (5,)}, "float32"),
+    Case("mean squared error", lambda x, y: ((x - y) ** 2).mean(), {"x": (4,), "y": (4,)}, "float32"),
+    Case("relu net", lambda w, x: torch.relu(w * x) ** 2, {"w": (3,), "x": (3,)}, "float32"),
+    Case("arc tangent", lambda y, x: np.arctan2(y, x)),
+    Case("erfc", "erfc(x)"),
+    Case("logsumexp", lambda x: torch.logsumexp(x, 0), {"x": (4,)}, "float32"),
+    Case("hyperbolic sine", "sinh(x)"),
+    Case("slope of tanh by cosh", "1/cosh(x)**2"),
+    Case("binary cross entropy", lambda z, y: F.binary_cross_entropy_with_logits(z, y), {"z": (3,), "y": (3,)}, "float32"),
+)
