@@ -226,11 +226,14 @@ def _inside(found: Candidates, inputs: Inputs, dtypes: Mapping[str, str]) -> Can
 
 
 def _tame(found: Candidates, dtypes: Mapping[str, str]) -> np.ndarray:
-    """Where the largest entries of all inputs have a product within nine tenths of the dtype's exponents."""
+    """Where the largest entries of all inputs have a product within nine tenths of the dtype's exponents, and so have
+    the smallest.
+    """
     info = torch.finfo(max((getattr(torch, _real(dtypes[n])) for n in found.values), key=lambda d: torch.finfo(d).eps))
-    size = np.zeros(len(found))
+    large, small = np.zeros(len(found)), np.zeros(len(found))
     for v in found.values.values():
         rows = np.abs(v.reshape(len(found), -1))
-        with np.errstate(divide="ignore"):
-            size += np.abs(np.log10(np.where(rows == 0, 1.0, rows))).max(1)
-    return size < 0.9 * math.log10(info.max)
+        size = np.log10(np.where(rows == 0, 1.0, rows))
+        large += size.max(1).clip(0)
+        small += (-size).max(1).clip(0)
+    return np.maximum(large, small) < 0.9 * math.log10(info.max)
