@@ -15,7 +15,7 @@ from symgrad.lifting.text import Text
 from symgrad.program import Program, Source
 from symgrad.stability.reading import Reader
 from symgrad.stability.spelling import Tongue, spellings
-from symgrad.stability.terms import Leaf, Term
+from symgrad.stability.terms import Leaf, Term, number_of
 
 __all__ = ["Edited", "Place", "place_of"]
 
@@ -46,14 +46,21 @@ class Place:
 
     def edits(self, term: Term, reader: Reader) -> Iterator[Edited]:
         """The code with this step computed as ``term``, in each way to spell it."""
-        for new in spellings(term, self.tongue, lambda t: self._words(t, reader)):
+        typed = "" if self.source is None else self.source.text
+        wide = " * " in typed or " / " in typed
+        for new in spellings(term, self.tongue, lambda t: self._words(t, reader), self._lengths(reader), wide):
             made = self._made(new)
             if made is not None:
                 yield made
 
+    def _lengths(self, reader: Reader) -> set[int]:
+        return reader.lengths(reader.read(self.step))
+
     # ------------------------------------------------------------------------------------ the user's words
     def _words(self, term: Term, reader: Reader) -> str | None:
         """The user's own name or text for a term, where its value is at hand."""
+        if number_of(term) is not None:
+            return None
         steps = [i for i in reader.steps.get(term, ()) if i < self.step]
         steps += [term.step] if isinstance(term, Leaf) and term.step not in steps else []
         for i in steps:

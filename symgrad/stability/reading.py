@@ -10,16 +10,19 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+import torch
 
 from symgrad.building import Builder
+from symgrad.evaluation.floats import Floats
 from symgrad.lifting.choices import select
 from symgrad.ops.scalars import OPS
-from symgrad.program import Program, Strided, dense, positions, size
-from symgrad.stability.terms import ONE, Add, Call, Leaf, Mul, Term, call, number_of, plus, size_of, times
+from symgrad.program import Program, Strided, dense, interpret, positions, size
+from symgrad.stability.terms import ONE, Add, Call, Leaf, Mul, Term, call, number_of, parts, plus, size_of, times
 
 __all__ = ["Reader", "written"]
 
 _LARGEST = 60  # nodes of a term; what is larger is not looked into
+_PRIMES = (2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0, 31.0, 37.0)
 _COMPOSITES = frozenset(("softmax", "log_softmax", "logsumexp"))
 
 
@@ -57,6 +60,8 @@ class Reader:
                 return plus([(1, args[0]), (-1, args[1])])
             case "neg":
                 return plus([(-1, args[0])])
+            case "mul" if (found := self._product(i)) is not None:
+                return found
             case "mul":
                 return times([(args[0], 1), (args[1], 1)])
             case "div":
@@ -93,7 +98,7 @@ class Reader:
             return Leaf(i)
         (a,) = step.args
         inner, term = self.program.shape(a), self.known[a]
-        if isinstance(term, Call) and term.head in ("sum", "logsumexp") and isinstance(term.params, tuple):
+        if isinstance(term, Call) and term.head in ("sum", "logsumexp", "prod") and isinstance(term.params, tuple):
             (axes, n), kept = term.params
             if kept and _repeats(step.params, inner, step.shape):
                 return term
@@ -116,6 +121,29 @@ class Reader:
         same = all(s == t or n == 1 for s, t, n in zip(step.params.strides, strides, inner, strict=True))
         return Call("sum", (self.known[a],), ((axes, len(inner)), True)) if fits and same else Leaf(i)
 
+    def _product(self, i: int) -> Term | None:
+        """The product of all entries of a step, which is computed pair by pair in one call."""
+        step = self.program.steps[i]
+        if step.source is None or size(step.shape) != 1:
+            return None
+        group, base = [i], set()
+        for j in group:
+            for a in self.program.steps[j].args:
+                same = self.program.steps[a].source == step.source and self.program.steps[a].op in ("mul", "pick")
+                (group.append(a) if a not in group else None) if same else base.add(a)
+        if len(base) != 1 or len(group) < 3:
+            return None
+        (a,) = base
+        shape = self.program.shape(a)
+        n = size(shape)
+        if not 2 <= n <= len(_PRIMES):
+            return None
+        primes = torch.tensor(_PRIMES[:n], dtype=torch.float64).reshape(shape)
+        found = interpret(self.program, Floats("float64"), {}, [i], replaced={a: primes})[i]
+        if float(found) != math.prod(_PRIMES[:n]):
+            return None
+        return Call("prod", (self.known[a],), ((tuple(range(len(shape))), len(shape)), not not step.shape))
+
     def lengths(self, term: Term) -> set[int]:
         """How many entries are added up in the sums of a term."""
         found = set()
@@ -128,8 +156,6 @@ class Reader:
 
 
 def _inside(term: Term) -> list[Term]:
-    from symgrad.stability.terms import parts
-
     found = []
     for part in parts(term):
         found += [part, *_inside(part)]

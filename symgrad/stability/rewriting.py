@@ -6,8 +6,9 @@ a sample of others, where it must lose nothing that it did not lose before, and 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,12 +35,15 @@ from symgrad.stability.reading import Reader, written
 from symgrad.stability.rules import RULES
 from symgrad.stability.terms import Leaf, Term, size_of
 
-__all__ = ["Rewrite", "Sample", "rewrites"]
+__all__ = ["Rewrite", "Sample", "best_rewrite"]
 
 _DEEP = 3  # rules in a row
 _TERMS = 240  # terms that are tried for one step
 _ROOTS = 8  # steps that are tried, from the one that loses the digits on
+_WORSE = 64.0  # how much more of what is lost already may be lost
+_CASES = 2  # absolute values that a proof splits into cases
 _JUDGED = 6  # edited codes that are judged
+_ENOUGH = 3  # points of a side on which a rewrite has to be good
 _PROVED = 6  # branches on which an edit is proved
 
 
@@ -48,7 +52,8 @@ class Rewrite:
     """One expression of the user's written another way.
 
     ``before`` and ``after`` are the expression, ``line`` where it stands, ``given`` what the code then gives at the
-    point, ``text`` the whole code with the change made; ``proved`` says that it is proved equal, on each branch that
+    point, ``text`` the whole code with the change made; ``where``, if set, is the side on which it loses nothing that
+    the old one keeps, such as "b > 0"; ``proved`` says that it is proved equal, on each branch that
     a sample of points reached.
     """
 
@@ -58,6 +63,7 @@ class Rewrite:
     span: tuple[int, int] | None
     given: float
     text: str
+    where: str | None = None
     proved: bool = True
 
 
@@ -84,24 +90,35 @@ class Sample:
         return self._runs[k]
 
 
-def rewrites(formula: Formula, run: Run, lost: Losing, sample: Sample) -> Iterator[Rewrite]:
-    """The rewrites that are right and lose nothing, the smallest change first."""
-    program, output = run.program, run.program.outputs[sample.output]
-    judged = 0
-    for root in _roots(program, lost, output):
-        place = place_of(formula, program, root)
-        if place is None:
+def best_rewrite(formula: Formula, run: Run, lost: Losing, sample: Sample) -> Rewrite | None:
+    """The best rewrite that is right and loses nothing: one that is good on all sides, mends most of what else is lost
+    at the sample, and leaves the shortest code; None where none was found.
+    """
+    found: list[tuple[int, int, Edited]] = []
+    for k, (root, reader, terms) in enumerate(_healed_roots(run.program, lost, sample.output)):
+        place = place_of(formula, run.program, root)
+        for term in terms if place is not None else ():
+            found += [(len(e.text.replace(" ", "")), k, e) for e in place.edits(term, reader)]  # type: ignore[union-attr]
+    best: tuple[Any, Rewrite] | None = None
+    for _, _, edit in sorted(found, key=lambda f: f[:2])[:_JUDGED]:
+        judged = _judged(edit, lost, sample)
+        if judged is None:
             continue
-        reader = Reader(program)
-        for term in _healing(program, root, output, lost, reader):
-            for edit in place.edits(term, reader):
-                judged += 1
-                found = _judged(edit, lost, sample)
-                if found is not None:
-                    yield found
-                    return
-                if judged >= _JUDGED:
-                    return
+        left, rewrite = judged
+        if best is None or (rewrite.where is not None, left) < best[0]:
+            best = (rewrite.where is not None, left), rewrite
+        if best[0] == (False, 0):
+            break
+    return None if best is None else best[1]
+
+
+def _healed_roots(program: Program, lost: Losing, name: str) -> Iterator[tuple[int, Reader, list[Term]]]:
+    output = program.outputs[name]
+    reader = Reader(program)
+    for root in _roots(program, lost, output):
+        terms = _healing(program, root, output, lost, reader)
+        if terms:
+            yield root, reader, terms
 
 
 def _roots(program: Program, lost: Losing, output: int) -> list[int]:
@@ -138,7 +155,7 @@ def _healing(program: Program, root: int, output: int, lost: Losing, reader: Rea
             continue
         if abs(value - lost.exact) <= allowed:
             found.append(term)
-    return sorted(found, key=lambda t: (size_of(t), str(t)))[:4]
+    return sorted(found, key=lambda t: (size_of(t), len(str(t)), str(t)))[:4]
 
 
 def _reachable(own: Term, reader: Reader) -> Iterator[Term]:
@@ -185,52 +202,87 @@ def _with(program: Program, root: int, term: Term, output: int, inputs: Mapping[
 # ------------------------------------------------------------------------------------------------ by running
 
 
-def _judged(edit: Edited, lost: Losing, sample: Sample) -> Rewrite | None:
-    """The rewrite, if the code with it loses nothing at the point, nothing new at the sample, and is proved equal."""
+def _judged(edit: Edited, lost: Losing, sample: Sample) -> tuple[int, Rewrite] | None:
+    """The rewrite, if the code with it keeps the digits at the point, loses nothing new at the sample, and is proved
+    equal; and at how many points something is lost with it still.
+    """
     try:
         run = edit.formula.run(lost.point, sample.dtypes)
     except SymgradError:
         return None
     i = run.program.outputs.get(sample.output)
-    if i is None or losing(run.program, lost.point, i, run.values[sample.output]) is not None:
+    if i is None:
         return None
     given = float(np.asarray(run.values[sample.output]).reshape(-1)[lost.entry])
-    if not abs(given - lost.exact) <= max(abs(lost.exact) * 1e-2, 0):
+    unit = torch.finfo(coarsest(run.program, i)).eps / 2
+    if not abs(given - lost.exact) <= INSTABILITY * unit * lost.attainable:
         return None
+    left = 0
     pairs: list[tuple[Run, Run]] = []
+    worse: list[Mapping[str, Any]] = []
+    better: list[Mapping[str, Any]] = [lost.point]
     for k, point in enumerate(sample.points):
         before = sample.original(k)
         try:
             after = edit.formula.run(point, sample.dtypes)
         except UserCodeFailed:
+            left += 1
             if before is not None:
-                return None
+                worse.append(point)
             continue
         except SymgradError:
             return None
         if before is None:
             continue
-        if not _no_worse(before, after, point, sample.output):
-            return None
-        if not any(same_structure(a.program, before[0].program) and same_structure(b.program, after.program) for a, b in pairs):
+        kept, loses = _no_worse(before, after, point, sample.output)
+        left += loses
+        if not kept:
+            worse.append(point)
+            continue
+        better.append(point)
+        if not any(_same_way(a, before[0]) and _same_way(b, after) for a, b in pairs):
             pairs.append((before[0], after))
+    side = _side(worse, better, lost.point, sample) if worse else None
+    if worse and side is None:
+        return None
     if not pairs or len(pairs) > _PROVED or not all(_is_proved(a, b, sample) for a, b in pairs):
         return None
     line = None if edit.source is None else edit.source.line
     where = None if edit.source is None else edit.source.span
-    return Rewrite(edit.before, edit.after, line, where, given, edit.text)
+    return left, Rewrite(edit.before, edit.after, line, where, given, edit.text, side)
 
 
-def _no_worse(before: tuple[Run, Losing | None], after: Run, point: Mapping[str, Any], name: str) -> bool:
-    """Whether the new code has a value where the old one has, and loses nothing that the old one does not lose."""
+def _same_way(a: Run, b: Run) -> bool:
+    return same_structure(a.program, b.program)
+
+
+def _side(
+    worse: Sequence[Mapping[str, Any]], better: Sequence[Mapping[str, Any]], here: Mapping[str, Any], sample: Sample
+) -> str | None:
+    """The sign of an input that separates the points where a rewrite is good from those where it is not."""
+    for name, value in here.items():
+        if name not in sample.dtypes or np.ndim(value) or not float(value):
+            continue
+        sign = np.sign(float(value))
+        bad = [float(p[name]) * sign > 0 for p in worse]
+        good = [p for p in better if float(p[name]) * sign > 0]
+        if not any(bad) and len(good) >= _ENOUGH:
+            return f"{name} {'>' if sign > 0 else '<'} 0"
+    return None
+
+
+def _no_worse(before: tuple[Run, Losing | None], after: Run, point: Mapping[str, Any], name: str) -> tuple[bool, bool]:
+    """Whether the new code has a value where the old one has, and loses nothing that the old one does not lose; and
+    whether it loses anything.
+    """
     run, old = before
     i, j = run.program.outputs[name], after.program.outputs[name]
     if np.shape(run.values[name]) != np.shape(after.values[name]):
-        return False
+        return False, True
     if _defined(run.program, point, i) and not _defined(after.program, point, j):
-        return False
+        return False, True
     new = losing(after.program, point, j, after.values[name])
-    return new is None or (old is not None and new.error <= 4 * old.error)
+    return new is None or (old is not None and new.error <= _WORSE * old.error), new is not None
 
 
 def _defined(program: Program, point: Mapping[str, Any], output: int) -> bool:
@@ -247,6 +299,7 @@ def _defined(program: Program, point: Mapping[str, Any], output: int) -> bool:
 
 
 def _is_proved(a: Run, b: Run, sample: Sample) -> bool:
+    """Whether the two are proved equal, for each sign of what absolute values are taken of."""
     both = join(a=a.program, b=b.program)
     builder = Builder.on(both)
     stated = []
@@ -259,4 +312,27 @@ def _is_proved(a: Run, b: Run, sample: Sample) -> bool:
                 edge = builder.number(sp.Rational(*float(bound).as_integer_ratio()), builder.dtype(x))
                 stated.append(builder.sub(x, edge) if above else builder.sub(edge, x))
     left, right = (both.outputs[f"{side}.{sample.output}"] for side in "ab")
-    return prove(builder.build(both.outputs), left, right, stated=stated) is not None
+    whole = builder.build(both.outputs)
+    if prove(whole, left, right, stated=stated) is not None:
+        return True
+    cases = _cases(whole, [left, right])
+    return bool(cases) and all(prove(case, left, right, stated=stated) is not None for case in cases)
+
+
+def _cases(program: Program, wanted: Sequence[int]) -> list[Program]:
+    """The Program with |u| as u and as -u, for each u: one of them is what it computes, whatever the inputs are."""
+    reader = Reader(program)
+    found: dict[Term, list[int]] = {}
+    for i in program.needed(wanted):
+        if program.steps[i].op == "abs" and not program.steps[i].is_complex:
+            found.setdefault(reader.read(program.steps[i].args[0]), []).append(i)
+    if len(found) > _CASES:
+        return []
+    out = []
+    for signs in itertools.product(("name", "neg"), repeat=len(found)) if found else ():
+        steps = list(program.steps)
+        for op, places in zip(signs, found.values(), strict=True):
+            for i in places:
+                steps[i] = replace(steps[i], op=op)
+        out.append(replace(program, steps=tuple(steps)))
+    return out

@@ -156,5 +156,7 @@ RULES = _rows(
     1 - erfc(x)                       -> erf(x)
     1 - ndtr(x)                       -> ndtr(-x)
     erfc(-x/sqrt(2))/2                -> ndtr(x)
+    (1 + erf(x/sqrt(2)))/2            -> ndtr(x)
+    (1 - erf(x/sqrt(2)))/2            -> ndtr(-x)
     """
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import math
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,7 +15,7 @@ import torch
 
 from symgrad.diagnosis.atoms import loose
 from symgrad.ops.scalars import OPS
-from symgrad.stability.terms import ONE, Add, Call, Leaf, Mul, Term, number_of
+from symgrad.stability.terms import ONE, Add, Call, Mul, Term, number_of, plus
 
 __all__ = ["Tongue", "spellings"]
 
@@ -95,12 +96,17 @@ class _Unspeakable(Exception):
 Known = Callable[[Term], str | None]
 
 
-def spellings(term: Term, tongue: Tongue, known: Known) -> Iterator[str]:
-    """The ways to write a term, the plainest first; ``known`` gives the user's own words for a term, if there are."""
+def spellings(
+    term: Term, tongue: Tongue, known: Known, lengths: Collection[int] = (), wide: bool = False
+) -> Iterator[str]:
+    """The ways to write a term, the plainest first; ``known`` gives the user's own words for a term, if there are.
+
+    A sum over one of the ``lengths``, divided by it, is a mean; ``wide`` puts spaces around all operators.
+    """
     seen = set()
     for way in range(3):
         try:
-            text = _Speller(tongue, known, way).write(term)[0]
+            text = _Speller(tongue, known, way, lengths, wide).write(term)[0]
         except _Unspeakable:
             continue
         if text not in seen:
@@ -109,17 +115,20 @@ def spellings(term: Term, tongue: Tongue, known: Known) -> Iterator[str]:
 
 
 class _Speller:
-    def __init__(self, tongue: Tongue, known: Known, way: int) -> None:
-        self.tongue, self.known, self.way = tongue, known, way
+    def __init__(self, tongue: Tongue, known: Known, way: int, lengths: Collection[int], wide: bool) -> None:
+        self.tongue, self.known, self.way, self.lengths = tongue, known, way, lengths
+        self.by, self.over = (" * ", " / ") if wide else ("*", "/")
+        self.counted: dict[int, str] = {}  # how the number of entries that were added up is written
 
     def write(self, term: Term) -> tuple[str, int]:
         """The text of a term, and how tightly it holds together."""
         own = self.known(term)
         if own is not None:
+            own = _unwrapped(own)
             return own, _ADD if loose(own) else _ATOM
         number = number_of(term)
         if number is not None:
-            return _number(number)
+            return (self.counted[int(number)], _ATOM) if number in self.counted else _number(number)
         match term:
             case Add(terms=terms):
                 return self._sum(terms)
@@ -127,8 +136,8 @@ class _Speller:
                 return self._product(Fraction(1), factors)
             case Call(head="number", params=text):
                 return self._constant(text)
-            case Call(head="sum", args=(x,), params=(axes, kept)):
-                return f"{self._tight(x, _ATOM)}.sum({self._axes(axes, kept)})", _ATOM
+            case Call(head="sum" | "prod", args=(x,), params=(axes, kept)):
+                return f"{self._tight(x, _ATOM)}.{term.head}({self._axes(axes, kept)})", _ATOM
             case Call(head="softmax" | "log_softmax" | "logsumexp", args=(x,), params=(axes, kept)):
                 return self._composite(term.head, x, axes, kept)
             case Call(head=head, args=args) if self.tongue.library == "torch" and any(map(number_of, args)):
@@ -142,8 +151,6 @@ class _Speller:
         return text if hold >= least else f"({text})"
 
     def _minus(self, term: Term) -> str:
-        from symgrad.stability.terms import plus
-
         return self.write(plus([(-1, term)]))[0]
 
     def _call(self, head: str, args: list[str], negated: list[str], term: Call) -> tuple[str, int]:
@@ -177,7 +184,8 @@ class _Speller:
         order = [terms[first], *terms[:first], *terms[first + 1 :]]
         text = self._scaled(*order[0], _ADD)
         for c, t in order[1:]:
-            text += f" - {self._scaled(-c, t, _MUL)}" if c < 0 else f" + {self._scaled(c, t, _ADD)}"
+            more = self._scaled(-c, t, _MUL) if c < 0 else self._scaled(c, t, _ADD)
+            text += f" - {more}" if (c < 0) != more.startswith("-") else f" + {more.removeprefix('-')}"
         return text, _ADD
 
     def _scaled(self, c: Fraction, t: Term, least: int) -> str:
@@ -187,6 +195,15 @@ class _Speller:
             return self._tight(t, least)
         if c == -1:
             return f"-{self._tight(t, _MUL)}"
+        own = self.known(plus([(c, t)]))
+        if own is not None:
+            return own if not loose(own) or least == _ADD else f"({own})"
+        own = self.known(plus([(-c, t)]))
+        if own is not None:
+            return f"-({own})" if loose(own) else f"-{own}"
+        if isinstance(t, Call) and t.head == "sum" and c.denominator in self.lengths and c.denominator > 1:
+            mean = f"{self._tight(t.args[0], _ATOM)}.mean({self._axes(*t.params)})"
+            return mean if c.numerator == 1 else f"{_number(Fraction(c.numerator))[0]}{self.by}{mean}"
         factors = t.factors if isinstance(t, Mul) else ((t, Fraction(1)),)
         return self._product(c, factors)[0]
 
@@ -199,9 +216,9 @@ class _Speller:
             above.insert(0, str(c.numerator))
         if c.denominator != 1:
             below.insert(0, str(c.denominator))
-        text = "*".join(above)
+        text = self.by.join(above)
         if below:
-            text += f"/{below[0]}" if len(below) == 1 else f"/({'*'.join(below)})"
+            text += f"{self.over}{below[0]}" if len(below) == 1 else f"{self.over}({self.by.join(below)})"
         return sign + text, _NEG if sign else _MUL if len(above) > 1 or below else _POW if "**" in text else _ATOM
 
     def _power(self, t: Term, e: Fraction) -> str:
@@ -231,6 +248,10 @@ class _Speller:
     def _composite(self, head: str, x: Term, axes: Any, kept: bool) -> tuple[str, int]:
         text, m = self.write(x)[0], self.tongue.alias
         which, n = axes
+        if len(self.lengths) == 1 and not loose(text) and len(which) in (1, n):
+            count = ".size" if self.tongue.library == "numpy" else ".numel()"
+            count = count if len(which) == n else f".shape[{which[0]}]"
+            self.counted[min(self.lengths)] = f"{text}{count}"
         if self.tongue.library == "torch" and len(which) == 1:
             if head != "logsumexp":
                 return f"{m}.{head}({text}, {which[0]})", _ATOM
@@ -248,6 +269,18 @@ class _Speller:
                 return f"{text} - {whole}.max({inside}) - {m}.log({e}.sum({inside}))", _ADD
         outside = self._axes(axes, kept)
         return f"{whole}.max({outside}) + {m}.log({e}.sum({outside}))", _ADD
+
+
+def _unwrapped(text: str) -> str:
+    """The text without brackets around all of it."""
+    while text.startswith("(") and text.endswith(")"):
+        try:
+            if ast.dump(ast.parse(text[1:-1].strip(), mode="eval")) != ast.dump(ast.parse(text, mode="eval")):
+                return text
+        except SyntaxError:
+            return text
+        text = text[1:-1].strip()
+    return text
 
 
 def _number(x: Fraction) -> tuple[str, int]:

@@ -11,6 +11,7 @@ step that is not looked into), or, in the patterns of rules, a `Var`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -121,6 +122,9 @@ def times(pairs: Iterable[tuple[Term, Any]], coefficient: Any = 1) -> Term:
             continue
         if term == ZERO and e > 0:
             return ZERO
+        if e.denominator != 1 and not 0 < e < 1 and (n := number_of(term)) is not None and n > 0:
+            c *= n ** math.floor(e)  # 2**(-1/2) is 2**(1/2)/2
+            e -= math.floor(e)
         if isinstance(term, Call) and term.head == "exp" and e.denominator == 1 and e != 1:
             term, e = call("exp", plus([(e, term.args[0])])), Fraction(1)
         found[term] = found.get(term, Fraction(0)) + e
