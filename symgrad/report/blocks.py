@@ -12,6 +12,7 @@ import numpy as np
 
 from symgrad.report.derivations import derivation_of
 from symgrad.report.faults import error_lines
+from symgrad.report.instabilities import instability
 from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
 from symgrad.report.page import (
     Answer,
@@ -65,7 +66,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     if report.instabilities:
-        told = [b for i in report.instabilities for b in _instability(i)]
+        told = [b for i in report.instabilities for b in instability(i)]
         yield Section("Right, and still not safe in floats", tuple(told))
     if report.notes:
         yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
@@ -333,17 +334,6 @@ def _kink(kink: Kink, report: Report) -> str:
     if not kink.bounded:
         slopes, choice = "beside it the slopes grow beyond all bounds", "; there is no derivative there"
     return f"{kink.input}{entry}: your point is on a kink{line}; {slopes}; {said}{choice}."
-
-
-def _instability(found: Instability) -> Iterator[Block]:
-    entry = "" if found.entry is None else place_of(found.entry)
-    mine, truth = together(found.computed, found.exact)
-    who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
-    what = f"{who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
-    yield Paragraph(f"{found.claim}{entry}: {what}.")
-    if found.source is not None and found.source.text:
-        place = None if found.source.line is None else f"line {found.source.line}"
-        yield Code(found.source.text, place, found.source.span)
 
 
 def _footer(report: Report) -> str:

@@ -36,10 +36,14 @@ class StepFinding:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Instability:
-    """A right formula that loses its digits in floats: where, by how much, and what the truth is.
+    """A right formula that loses its digits in floats: where, by how much, what the truth is, and what to write instead.
 
-    ``side`` is whose computation it is, "hand" or "autograd"; ``computed`` and ``exact`` the two values at ``point``;
-    ``source`` the line that loses the digits.
+    ``side`` is whose computation it is, "hand", "autograd" or (of `find_instabilities`) "formula"; ``computed`` and
+    ``exact`` the two values at ``point``; ``source`` the line that loses the digits.  ``kind`` is "overflow",
+    "underflow", "cancellation" or "absorption", where it is known, and ``why`` says it of the line.  ``rewrite``, if
+    there is one, has ``before`` and ``after`` (the expression), ``line``, ``given`` (what it gives at the point),
+    ``where`` (the side that it is for, such as "b > 0", or None for all), ``text`` (the whole code with it) and
+    ``proved``.
     """
 
     claim: str
@@ -51,6 +55,14 @@ class Instability:
     exact: float
     source: Source | None
     sentence: str
+    kind: str = ""
+    why: str = ""
+    rewrite: Any = None
+
+    def __str__(self) -> str:
+        from symgrad.report.instabilities import in_text
+
+        return in_text(self)
 
     def __repr__(self) -> str:
         return f"Instability({self.claim}: {self.sentence})"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -23,19 +23,19 @@ from symgrad.evaluation.entries import flat
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.functions import Run
-from symgrad.program import Program, interpret
+from symgrad.program import Program, Source, interpret
 from symgrad.proof import prove
 from symgrad.rounding import INSTABILITY
-from symgrad.sampling import Bounds
 from symgrad.stability.algebra import algebra
 from symgrad.stability.editing import Edited, place_of
 from symgrad.stability.losses import Losing, coarsest, losing, tensors_at
 from symgrad.stability.matching import everywhere, pattern
 from symgrad.stability.reading import Reader, written
 from symgrad.stability.rules import RULES
-from symgrad.stability.terms import Leaf, Term, size_of
+from symgrad.stability.samples import Sample
+from symgrad.stability.terms import Leaf, Term, plus, size_of
 
-__all__ = ["Rewrite", "Sample", "best_rewrite"]
+__all__ = ["Rewrite", "best_rewrite"]
 
 _DEEP = 3  # rules in a row
 _TERMS = 240  # terms that are tried for one step
@@ -60,34 +60,11 @@ class Rewrite:
     before: str
     after: str
     line: int | None
-    span: tuple[int, int] | None
+    source: Source | None
     given: float
     text: str
     where: str | None = None
     proved: bool = True
-
-
-@dataclass(eq=False)
-class Sample:
-    """Points at which a rewrite must be no worse than what it replaces; what was found of them is kept."""
-
-    formula: Formula
-    output: str
-    points: Sequence[Mapping[str, Any]]
-    dtypes: Mapping[str, str]
-    bounds: Mapping[str, Bounds] = field(default_factory=dict)
-    _runs: dict[int, tuple[Run, Losing | None] | None] = field(default_factory=dict)
-
-    def original(self, k: int) -> tuple[Run, Losing | None] | None:
-        """The user's run at a point and what it loses there; None where it fails."""
-        if k not in self._runs:
-            try:
-                run = self.formula.run(self.points[k], self.dtypes)
-                i = run.program.outputs[self.output]
-                self._runs[k] = run, losing(run.program, self.points[k], i, run.values[self.output])
-            except SymgradError:
-                self._runs[k] = None
-        return self._runs[k]
 
 
 def best_rewrite(formula: Formula, run: Run, lost: Losing, sample: Sample) -> Rewrite | None:
@@ -248,8 +225,7 @@ def _judged(edit: Edited, lost: Losing, sample: Sample) -> tuple[int, Rewrite] |
     if not pairs or len(pairs) > _PROVED or not all(_is_proved(a, b, sample) for a, b in pairs):
         return None
     line = None if edit.source is None else edit.source.line
-    where = None if edit.source is None else edit.source.span
-    return left, Rewrite(edit.before, edit.after, line, where, given, edit.text, side)
+    return left, Rewrite(edit.before, edit.after, line, edit.source, given, edit.text, side)
 
 
 def _same_way(a: Run, b: Run) -> bool:
@@ -326,13 +302,26 @@ def _cases(program: Program, wanted: Sequence[int]) -> list[Program]:
     for i in program.needed(wanted):
         if program.steps[i].op == "abs" and not program.steps[i].is_complex:
             found.setdefault(reader.read(program.steps[i].args[0]), []).append(i)
-    if len(found) > _CASES:
+    if not 0 < len(found) <= _CASES:
         return []
+    known = _signs(program, reader)
+    choices = [("name",) if known.get(u, 0) > 0 else ("neg",) if known.get(u, 0) < 0 else ("name", "neg") for u in found]
     out = []
-    for signs in itertools.product(("name", "neg"), repeat=len(found)) if found else ():
+    for signs in itertools.product(*choices):
         steps = list(program.steps)
         for op, places in zip(signs, found.values(), strict=True):
             for i in places:
                 steps[i] = replace(steps[i], op=op)
         out.append(replace(program, steps=tuple(steps)))
     return out
+
+
+def _signs(program: Program, reader: Reader) -> dict[Term, int]:
+    """The signs of terms that the branch's own comparisons tell: ``x > 0`` was true, so x is positive on it."""
+    found: dict[Term, int] = {}
+    for g in program.guards:
+        if g.op in ("gt", "ge", "lt", "le") and len(g.args) == 2 and np.size(g.outcome) == 1:
+            gap = plus([(1, reader.read(g.args[0])), (-1, reader.read(g.args[1]))])
+            above = bool(np.asarray(g.outcome).reshape(-1)[0]) == (g.op in ("gt", "ge"))
+            found[gap], found[plus([(-1, gap)])] = (1, -1) if above else (-1, 1)
+    return found

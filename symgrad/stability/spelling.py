@@ -17,7 +17,7 @@ from symgrad.diagnosis.atoms import loose
 from symgrad.ops.scalars import OPS
 from symgrad.stability.terms import ONE, Add, Call, Mul, Term, number_of, plus
 
-__all__ = ["Tongue", "spellings"]
+__all__ = ["Tongue", "spellings", "unwrapped"]
 
 _ADD, _MUL, _NEG, _POW, _ATOM = 1, 2, 3, 4, 5
 
@@ -124,7 +124,7 @@ class _Speller:
         """The text of a term, and how tightly it holds together."""
         own = self.known(term)
         if own is not None:
-            own = _unwrapped(own)
+            own = unwrapped(own)
             return own, _ADD if loose(own) else _ATOM
         number = number_of(term)
         if number is not None:
@@ -271,7 +271,7 @@ class _Speller:
         return f"{whole}.max({outside}) + {m}.log({e}.sum({outside}))", _ADD
 
 
-def _unwrapped(text: str) -> str:
+def unwrapped(text: str) -> str:
     """The text without brackets around all of it."""
     while text.startswith("(") and text.endswith(")"):
         try:

@@ -137,6 +137,9 @@ def distance(x, y):
 SHORT = {"x": (3,)}
 
 UNSTABLE_FIRST = (
+    # no more is lost than the inputs' own rounding makes: as ill-conditioned as it is computed
+    Case("difference of squares", lambda x, y: x**2 - y**2, {}, "float32"),
+    Case("difference of squares, text", "x*x - y*y"),
     Case("softplus, text", "log(1 + exp(x))"),
     Case("softplus, torch", lambda x: torch.log(1 + torch.exp(x)), SHORT, "float32"),
     Case("softplus, math", softplus_math),
@@ -163,8 +166,6 @@ UNSTABLE_FIRST = (
     Case("log of a mean of exponentials", log_mean_exp, {"x": (4,)}),
     Case("difference of roots", "sqrt(x + 1) - sqrt(x)"),
     Case("root less one", lambda x: torch.sqrt(1 + x) - 1),
-    Case("difference of squares", lambda x, y: x**2 - y**2, {}, "float32"),
-    Case("difference of squares, text", "x*x - y*y"),
     Case("difference of reciprocals", "1/x - 1/(x + 1)"),
     Case("quadratic formula", quadratic_root, {"a": 1.0, "b": 5.0, "c": 1.0}),
     Case("versine", "(1 - cos(x))/x**2"),
@@ -229,6 +230,9 @@ def kahan_slope(x):
 
 
 STABLE_FIRST = (
+    # no more is lost than the inputs' own rounding makes: as ill-conditioned as it is computed
+    Case("difference of squares", lambda x, y: x**2 - y**2, {}, "float32"),
+    Case("difference of squares, text", "x*x - y*y"),
     Case("logarithm", "log(x)"),
     Case("logarithm, torch", lambda x: torch.log(x), SHORT, "float32", {"x": (0, None)}),
     Case("difference of inputs", "x - y"),
@@ -273,4 +277,101 @@ STABLE_FIRST = (
     Case("hyperbolic sine", "sinh(x)"),
     Case("slope of tanh by cosh", "1/cosh(x)**2"),
     Case("binary cross entropy", lambda z, y: F.binary_cross_entropy_with_logits(z, y), {"z": (3,), "y": (3,)}, "float32"),
+)
+
+
+# ------------------------------------------------------------------------------------------------ the second family
+
+
+def log_odds(x):
+    p = torch.sigmoid(x)
+    return torch.log(p) - torch.log(1 - p)
+
+
+def focal_loss(z):
+    p = torch.sigmoid(z)
+    return -((1 - p) ** 2) * torch.log(p)
+
+
+def hill(x):
+    return x**8 / (1 + x**8)
+
+
+def decay(a, b, t):
+    return (math.exp(-a * t) - math.exp(-b * t)) / (b - a)
+
+
+def logistic_loss(w, x):
+    margin = w @ x
+    return np.log(1 + np.exp(-margin))
+
+
+def nll(x):
+    e = torch.exp(x)
+    return -torch.log(e[0] / e.sum())
+
+
+def mixture(x):
+    return np.log(0.5 * np.exp(-((x - 1) ** 2) / 2) + 0.5 * np.exp(-((x + 1) ** 2) / 2))
+
+
+def deviation(x):
+    return np.sqrt(np.mean(x**2) - np.mean(x) ** 2)
+
+
+def covariance(x, y):
+    return (x * y).mean() - x.mean() * y.mean()
+
+
+def geometric_mean(x):
+    return np.prod(x) ** (1 / 4)
+
+
+UNSTABLE_SECOND = (
+    Case("log-odds", log_odds, SHORT, "float32"),
+    Case("Gumbel tail", "1 - exp(-exp(-x))"),
+    Case("Hill function", hill, {}, "float32"),
+    Case("focal loss", focal_loss, {"z": (3,)}, "float32"),
+    Case("log of a share", lambda x, y: np.log(x / (x + y)), {}, "float64", {"x": (0, None), "y": (0, None)}),
+    Case("decay chain", decay, {}, "float64", {"a": (0, 5), "b": (5, 10), "t": (0, None)}),
+    Case("Planck", "x**3/(exp(x) - 1)", {}, "float64", {"x": (0, None)}),
+    Case("Einstein", lambda x: x**2 * np.exp(x) / (np.exp(x) - 1) ** 2, {}, "float64", {"x": (0, None)}),
+    Case("kinetic energy", "1/sqrt(1 - b**2) - 1", {}, "float64", {"b": (-1, 1)}),
+    Case("Langevin", "1/tanh(x) - 1/x"),
+    Case("logistic loss", logistic_loss, {"w": (3,), "x": (3,)}),
+    Case("pseudo-Huber", lambda x: torch.sqrt(x * x + 1) - 1, SHORT, "float32"),
+    Case("negative log-likelihood", nll, {"x": (3,)}, "float32"),
+    Case("mixture of Gaussians", mixture),
+    Case("difference of arc tangents", "atan(x + 1) - atan(x)"),
+    Case("standard deviation", deviation, {"x": (4,)}),
+    Case("log-sigmoid by subtraction", "x - log(1 + exp(x))"),
+    Case("geometric mean", geometric_mean, {"x": (4,)}, "float64", {"x": (0, None)}),
+    Case("elu by hand", lambda x: torch.where(x > 0, x, torch.exp(x) - 1), {}, "float32"),
+    Case("covariance", covariance, {"x": (4,), "y": (4,)}, "float32"),
+)
+
+
+def norm_layer(x):
+    m = x.mean()
+    v = ((x - m) ** 2).mean()
+    return (x - m) / torch.sqrt(v + 1e-5)
+
+
+def attention(q, k):
+    return torch.softmax(q @ k.T, 1)
+
+
+STABLE_SECOND = (
+    Case("log-softmax, one entry", lambda x: -torch.log_softmax(x, 0)[1], SHORT, "float32"),
+    Case("error function", "erf(x)"),
+    Case("soft sign", lambda x: x / (1 + np.abs(x)), SHORT),
+    Case("difference of log-sum-exps", lambda x, y: np.logaddexp(x, 0) + np.logaddexp(y, 0)),
+    Case("layer norm", norm_layer, {"x": (4,)}, "float32"),
+    Case("attention", attention, {"q": (2, 3), "k": (2, 3)}, "float32"),
+    Case("elu", lambda x: torch.where(x > 0, x, torch.expm1(x)), SHORT, "float32"),
+    Case("reciprocal", "1/x"),
+    Case("angle", "atan2(y, x)"),
+    Case("running sum", lambda x: torch.cumsum(x, 0), {"x": (4,)}, "float32"),
+    Case("weighted mean", lambda w, x: (w * x).sum() / w.sum(), {"w": (3,), "x": (3,)}, "float64", {"w": (0, None)}),
+    Case("exponential times power", "x*exp(-x)"),
 )

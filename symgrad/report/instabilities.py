@@ -1,0 +1,68 @@
+"""Formulas that are right and lose their digits in floats: where, why, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from symgrad.report.numbers import number, place_of, together, witness_text
+from symgrad.report.page import Block, Code, Paragraph
+from symgrad.report.report import Instability
+from symgrad.report.words import sentence
+
+__all__ = ["in_text", "instability"]
+
+
+def instability(found: Instability) -> Iterator[Block]:
+    """What was found, the line, why, and what to write instead."""
+    yield Paragraph(f"{_what(found)}.")
+    source = found.source
+    if source is not None and source.text:
+        place = None if source.line is None else f"line {source.line}"
+        yield Code(source.text, place, source.span)
+    if found.why:
+        yield Paragraph(sentence(found.why))
+    if found.rewrite is not None:
+        yield Code(found.rewrite.after, "Write instead")
+        yield Paragraph(_promise(found))
+    elif found.side == "formula":
+        yield Paragraph("No other way to write it was found that is proved equal and keeps the digits.")
+
+
+def _what(found: Instability) -> str:
+    entry = "" if found.entry is None else place_of(found.entry)
+    mine, truth = together(found.computed, found.exact)
+    if found.side == "formula":
+        name = f"entry {entry} " if entry else ""
+        gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
+        gives = gives if not entry else f"{name}is {mine}"
+        return f"At {witness_text(_typed(found), {})}, in {found.dtype}, {gives}; exact is {truth}"
+    who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
+    return f"{found.claim}{entry}: {who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
+
+
+def _typed(found: Instability) -> dict[str, Any]:
+    """The point in the fewest digits that give these numbers of its dtype: 0.1, and not 0.10000000149011612."""
+    if found.dtype != "float32":
+        return dict(found.point)
+    short = np.vectorize(lambda x: float(str(np.float32(x))), otypes=[float])
+    return {n: short(x) if np.asarray(x).dtype.kind == "f" and np.size(x) else x for n, x in found.point.items()}
+
+
+def _promise(found: Instability) -> str:
+    r = found.rewrite
+    where = "at this point" if found.side == "formula" else "at your own point"
+    text = f"It is proved equal, and {where} gives {number(r.given)}."
+    if r.where is not None:
+        text += f" Use it where {r.where}; on the other side it loses digits that yours keeps."
+    return text
+
+
+def in_text(found: Instability) -> str:
+    """One finding by itself, as text."""
+    from symgrad.report.text import lines
+
+    first, *rest = instability(found)
+    return "\n".join([*lines([first]), *lines(rest, "    ")])
