@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.report.numbers import number, place_of, together, witness_text
+from symgrad.report.numbers import exactly, number, own_text, place_of, together, witness_text
 from symgrad.report.page import Block, Code, Paragraph
 from symgrad.report.report import Instability
 from symgrad.report.words import sentence
 
 __all__ = ["in_text", "instability"]
+
+_SHORT = 6  # entries of an input that are all told
 
 
 def instability(found: Instability) -> Iterator[Block]:
@@ -38,9 +40,15 @@ def _what(found: Instability) -> str:
         name = f"entry {entry} " if entry else ""
         gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
         gives = gives if not entry else f"{name}is {mine}"
-        return f"At {witness_text(_typed(found), {})}, in {found.dtype}, {gives}; exact is {truth}"
+        return f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}"
     who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
     return f"{found.claim}{entry}: {who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
+
+
+def _point(found: Instability) -> str:
+    point = _typed(found)
+    short = all(np.size(x) <= _SHORT for x in point.values())
+    return own_text(point, 400, exactly) if short else witness_text(point, {})
 
 
 def _typed(found: Instability) -> dict[str, Any]:

@@ -116,7 +116,9 @@ def _same_choice(guard: Guard, values: dict[int, torch.Tensor], n: int) -> np.nd
     sides = [values[a] for a in guard.args]
     found: torch.Tensor | None = None
     if guard.op in _ORDERED and len(sides) == 2:
-        found = _ORDERED[guard.op](sides[0], sides[1])
+        rank = max(s.dim() for s in sides)
+        left, right = (s.reshape(n, *(1,) * (rank - s.dim()), *s.shape[1:]) for s in sides)
+        found = _ORDERED[guard.op](left, right)
     elif guard.op in ("eq", "ne") and len(sides) == 1:
         found = _ORDERED[guard.op](sides[0], torch.zeros_like(sides[0]))
     elif guard.op == "sign":

@@ -47,7 +47,7 @@ def cost_of(x: float) -> float:
     True
     """
     if x == 0:
-        return 0.5
+        return 0.05
     mantissa, _, exponent = f"{abs(x):.16e}".partition("e")
     size = 0.01 * abs(int(exponent))
     digits = len(mantissa.rstrip("0").rstrip(".").replace(".", ""))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from symgrad.building import Builder
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.choices import select
 from symgrad.ops.scalars import OPS
-from symgrad.program import Program, Strided, dense, interpret, positions, size
+from symgrad.program import Program, Source, Strided, dense, interpret, positions, size
 from symgrad.stability.terms import ONE, Add, Call, Leaf, Mul, Term, call, number_of, parts, plus, size_of, times
 
 __all__ = ["Reader", "written"]
@@ -94,10 +95,15 @@ class Reader:
     def _pick(self, i: int) -> Term:
         """A layout that only repeats entries, or only drops axes that were summed, is looked through."""
         step = self.program.steps[i]
-        if len(step.args) != 1 or not isinstance(step.params, Strided):
+        if len(step.args) != 1:
             return Leaf(i)
         (a,) = step.args
         inner, term = self.program.shape(a), self.known[a]
+        if (suffix := _subscript(step.source)) is not None and isinstance(term, Call):
+            where = tuple(np.asarray(positions(step.params, step.shape)).reshape(-1).tolist())
+            return _entry(term, (suffix, where, step.shape))
+        if not isinstance(step.params, Strided):
+            return Leaf(i)
         if isinstance(term, Call) and term.head in ("sum", "logsumexp", "prod") and isinstance(term.params, tuple):
             (axes, n), kept = term.params
             if kept and _repeats(step.params, inner, step.shape):
@@ -162,6 +168,27 @@ def _inside(term: Term) -> list[Term]:
     return found
 
 
+def _subscript(source: Source | None) -> str | None:
+    """What stands in brackets after a value: ``[0]``."""
+    if source is None or source.span is None or source.line is None:
+        return None
+    text = source.text[slice(*source.span)]
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return None
+    if not isinstance(node, ast.Subscript) or not isinstance(node.value, ast.Name):
+        return None
+    return text.strip()[len(node.value.id) :]
+
+
+def _entry(term: Term, where: Any) -> Term:
+    """Some entries of a term; of a function that goes entry by entry, the function of those entries."""
+    if isinstance(term, Call) and term.head in OPS and len(term.args) == 1:
+        return call(term.head, Call("entry", term.args, where))
+    return Call("entry", (term,), where)
+
+
 def _surd(x: Any) -> Term | None:
     """A square root of a rational number as a power."""
     square = sp.nsimplify(x**2) if x.is_number else None
@@ -221,6 +248,8 @@ class _Writer:
                 return b.number(sp.sympify(text), self.dtype)
             case Call(head="sum", args=(x,), params=((axes, _), kept)):
                 return b.sum(self.write(x), axes, kept)
+            case Call(head="entry", args=(x,), params=(_, where, shape)):
+                return b.pick([self.write(x)], np.array(where), shape)
             case Call(head=head, args=(x,), params=((axes, _), kept)) if head in _COMPOSITES:
                 inner = self.write(x)
                 shape = b.shape(inner)

@@ -60,6 +60,11 @@ RULES = _rows(
     log(1 - sigmoid(z))               -> logsigmoid(-z)
     log1p(-sigmoid(z))                -> logsigmoid(-z)
     logit(sigmoid(z))                 -> z
+    u - log(1 + exp(u))               -> logsigmoid(u)
+    u - softplus(u)                   -> logsigmoid(u)
+    log(sigmoid(z)) - log(1 - sigmoid(z)) -> z
+    logsigmoid(z) - logsigmoid(-z)    -> z
+    softplus(u) - softplus(-u)        -> u
     log(1 - exp(u))                   -> log(-expm1(u))                       ; u < 0
     log(1 - exp(u))                   -> log1p(-exp(u))                       ; u < 0
     log(exp(u) - 1)                   -> u + log(-expm1(-u))                  ; u > 0

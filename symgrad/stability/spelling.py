@@ -138,6 +138,8 @@ class _Speller:
                 return self._constant(text)
             case Call(head="sum" | "prod", args=(x,), params=(axes, kept)):
                 return f"{self._tight(x, _ATOM)}.{term.head}({self._axes(axes, kept)})", _ATOM
+            case Call(head="entry", args=(x,), params=(suffix, *_)):
+                return f"{self._tight(x, _ATOM)}{suffix}", _ATOM
             case Call(head="softmax" | "log_softmax" | "logsumexp", args=(x,), params=(axes, kept)):
                 return self._composite(term.head, x, axes, kept)
             case Call(head=head, args=args) if self.tongue.library == "torch" and any(map(number_of, args)):
