@@ -66,7 +66,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     if report.instabilities:
-        told = [b for i in report.instabilities for b in instability(i)]
+        told = [b for i in report.instabilities for b in instability(i, _kept_by(i, report))]
         yield Section("Right, and still not safe in floats", tuple(told))
     if report.notes:
         yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
@@ -315,6 +315,17 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
 
 
 # ------------------------------------------------------------------------------------------------ other findings
+
+
+def _kept_by(found: Instability, report: Report) -> str:
+    """Who keeps the digits that autograd loses, in a sentence."""
+    claim = report.claims.get(found.claim)
+    if found.side != "autograd" or claim is None or claim.rounding is None:
+        return ""
+    if not claim.rounding.hand.lost:
+        return "Your formula keeps them."
+    mine = [i for i in report.instabilities if i.side == "hand" and i.claim == found.claim and i.entry == found.entry]
+    return "Your formula, written as above, keeps them." if any(i.rewrite is not None for i in mine) else ""
 
 
 def _kink(kink: Kink, report: Report) -> str:

@@ -17,9 +17,9 @@ __all__ = ["in_text", "instability"]
 _SHORT = 6  # entries of an input that are all told
 
 
-def instability(found: Instability) -> Iterator[Block]:
-    """What was found, the line, why, and what to write instead."""
-    yield Paragraph(f"{_what(found)}.")
+def instability(found: Instability, kept: str = "") -> Iterator[Block]:
+    """What was found, the line, why, and what to write instead; ``kept`` is a sentence on who keeps the digits."""
+    yield Paragraph(f"{_what(found)}. {kept}".rstrip())
     source = found.source
     if source is not None and source.text:
         place = None if source.line is None else f"line {source.line}"
@@ -64,7 +64,7 @@ def _promise(found: Instability) -> str:
     where = "at this point" if found.side == "formula" else "at your own point"
     text = f"It is proved equal, and {where} gives {number(r.given)}."
     if r.where is not None:
-        text += f" Use it where {r.where}; on the other side it loses digits that yours keeps."
+        text += f" Use it where {r.where}: elsewhere there are points at which it is worse than yours."
     return text
 
 

@@ -248,6 +248,11 @@ class _Writer:
                 return b.number(sp.sympify(text), self.dtype)
             case Call(head="sum", args=(x,), params=((axes, _), kept)):
                 return b.sum(self.write(x), axes, kept)
+            case Call(head="prod", args=(x,), params=((axes, n), kept)) if len(axes) == n:
+                inner = self.write(x)
+                count = size(b.shape(inner))
+                out = self._quotient([b.pick([inner], np.array([k + 1]), ()) for k in range(count)], [])
+                return b.reshape(out, (1,) * n) if kept else out
             case Call(head="entry", args=(x,), params=(_, where, shape)):
                 return b.pick([self.write(x)], np.array(where), shape)
             case Call(head=head, args=(x,), params=((axes, _), kept)) if head in _COMPOSITES:
@@ -258,6 +263,8 @@ class _Writer:
                 if head == "logsumexp" and not kept:
                     out = b.reshape(out, tuple(n for k, n in enumerate(shape) if k not in axes))
                 return out
+            case Call(head="pow", args=(x, e)):
+                return b.power(self.write(x), self.write(e))
             case Call(head=head, args=args):
                 inner = [self.write(a) for a in args]
                 if OPS[head].branches and self.values is not None:

@@ -7,12 +7,15 @@ given, and how many of the others were accused.
 
     python tests/trust/unstable_formulas.py
 
-`FIRST` was written down before there was any rewrite; `SECOND` after they were done, to see how far they reach.
+The first family was written down before there was any rewrite; the second after they were done, to see how far they
+reach: 20 of its 20 were found and 15 rewritten, before what it taught was added (an entry of a function, a term taken
+out of a denominator, powers of products); one of its stable formulas was accused, rightly, and was given a domain.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +23,8 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+
+from symgrad import find_instabilities
 
 
 @dataclass(frozen=True)
@@ -137,9 +142,6 @@ def distance(x, y):
 SHORT = {"x": (3,)}
 
 UNSTABLE_FIRST = (
-    # no more is lost than the inputs' own rounding makes: as ill-conditioned as it is computed
-    Case("difference of squares", lambda x, y: x**2 - y**2, {}, "float32"),
-    Case("difference of squares, text", "x*x - y*y"),
     Case("softplus, text", "log(1 + exp(x))"),
     Case("softplus, torch", lambda x: torch.log(1 + torch.exp(x)), SHORT, "float32"),
     Case("softplus, math", softplus_math),
@@ -375,3 +377,64 @@ STABLE_SECOND = (
     Case("weighted mean", lambda w, x: (w * x).sum() / w.sum(), {"w": (3,), "x": (3,)}, "float64", {"w": (0, None)}),
     Case("exponential times power", "x*exp(-x)"),
 )
+
+
+# ------------------------------------------------------------------------------------------------ what is found
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was said of one case."""
+
+    case: Case
+    instabilities: tuple[Any, ...]
+
+    @property
+    def is_rewritten(self) -> bool:
+        return any(i.rewrite is not None for i in self.instabilities)
+
+    @property
+    def is_mended(self) -> bool:
+        """Whether there is something to write for every way in which it breaks."""
+        return bool(self.instabilities) and all(i.rewrite is not None for i in self.instabilities)
+
+
+def asked(case: Case) -> Found:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # overflows are what is looked for
+        return Found(case, find_instabilities(case.formula, at=case.at, dtype=case.dtype, domain=case.domain))
+
+
+def summary(unstable: Iterable[Found], others: Iterable[Found]) -> str:
+    unstable, others = list(unstable), list(others)
+    found = sum(bool(f.instabilities) for f in unstable)
+    some, all_ = sum(f.is_rewritten for f in unstable), sum(f.is_mended for f in unstable)
+    accused = sum(bool(f.instabilities) for f in others)
+    return (
+        f"unstable {len(unstable)}: found {found}, rewritten {some}, every finding rewritten {all_}; "
+        f"stable or ill-conditioned {len(others)}: accused {accused}"
+    )
+
+
+def main() -> None:
+    for title, unstable, others in (
+        ("FIRST", UNSTABLE_FIRST, STABLE_FIRST),
+        ("SECOND", UNSTABLE_SECOND, STABLE_SECOND),
+    ):
+        judged = [asked(case) for case in unstable]
+        for f in judged:
+            print(f"{f.case}")
+            for i in f.instabilities:
+                where = ", ".join(f"{n} = {np.asarray(x).tolist()}" for n, x in i.point.items())
+                print(f"    {i.kind:<13}{where}: {i.computed:.6g}, exact {i.exact:.6g}")
+                side = "" if i.rewrite is None or i.rewrite.where is None else f"   where {i.rewrite.where}"
+                print(f"        {'-' if i.rewrite is None else i.rewrite.after + side}")
+        silent = [asked(case) for case in others]
+        for f in silent:
+            for i in f.instabilities:
+                print(f"ACCUSED {f.case}\n{i}")
+        print(f"{title}: {summary(judged, silent)}\n")
+
+
+if __name__ == "__main__":
+    main()
