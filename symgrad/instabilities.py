@@ -43,9 +43,9 @@ def find_instabilities(
     ``formula``, ``at``, ``domain``, ``assuming``, ``dtype`` and ``seed`` are as for `verify`; ``effort`` multiplies how
     many points are looked at.  Inputs that are given by value are data and stay, unless all are.  A point is found if,
     of an entry t whose exact value is well inside the range of the dtype, the float run's error is more than 2**10
-    times u * (|t| + sum_i |x_i dt/dx_i|), with u the unit roundoff: inf, NaN and a flush to zero are among these, and
-    what the inputs' own rounding explains (``x - y`` of near numbers, ``log(x)`` near one) is not.  What one kernel
-    of a library loses by itself, its arguments being right, is not told.
+    times u * (|t| + sum_i |x_i dt/dx_i|), with u the unit roundoff, and leaves fewer than half of the digits.  So inf,
+    NaN and a flush to zero are found, and what the inputs' own rounding explains (``x - y`` of near numbers,
+    ``log(x)`` near one) is not.  What one kernel of a library loses by itself, its arguments being right, is not told.
 
     ``rewrite`` of a finding is what to write instead of the expression that loses the digits, in the user's own names
     and library: the code with it was run, keeps the digits at the point, loses at none of some forty others what the

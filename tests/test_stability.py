@@ -48,7 +48,7 @@ def variables(term: Term) -> set[str]:
 
 def reduces(term: Term) -> bool:
     heads = ("sum", "prod", "softmax", "log_softmax", "logsumexp")
-    return isinstance(term, Call) and term.head in heads or any(map(reduces, parts(term)))
+    return (isinstance(term, Call) and term.head in heads) or any(map(reduces, parts(term)))
 
 
 def in_balls(rule: Rule, values: dict[str, np.ndarray]) -> tuple[list, list]:
@@ -69,11 +69,12 @@ def points_for(rule: Rule, count: int, seed: int = 0) -> list[dict[str, np.ndarr
     rng = np.random.default_rng(seed)
     before = pattern(rule.before, 4)
     shape = (4,) if reduces(before) else ()
-    bounds = {name: (low, high) for name, low, high in rule.where}
-    for name, low, high in rule.where:
+    bounds = {}
+    for name in {w[0] for w in rule.where}:
         known = [w for w in rule.where if w[0] == name]
-        bounds[name] = max((w[1] for w in known if w[1] is not None), default=None), min(
-            (w[2] for w in known if w[2] is not None), default=None
+        bounds[name] = (
+            max((w[1] for w in known if w[1] is not None), default=None),
+            min((w[2] for w in known if w[2] is not None), default=None),
         )
     out = []
     for _ in range(count):
@@ -103,7 +104,9 @@ def faults_of(rule: Rule) -> list[str]:
         judged += 1
         if not all(x.is_finite() for x in right):
             found.append(f"no value at {values}")
-        elif not all((x - y).contains(0) and (x - y).rad() < arb(10) ** -40 * (1 + abs(x)) for x, y in zip(left, right)):
+        elif not all(
+            (x - y).contains(0) and (x - y).rad() < arb(10) ** -40 * (1 + abs(x)) for x, y in zip(left, right)
+        ):
             found.append(f"differs at {values}: {left}, {right}")
     return found if judged >= 10 else [*found, f"only {judged} points have a value"]
 
@@ -155,7 +158,7 @@ def exactly(program, step, point):
 @settings(max_examples=60, deadline=None)
 @given(FORMULAS, st.floats(-3, 3), st.floats(-3, 3))
 def test_a_term_means_what_its_step_does_and_so_does_what_the_rules_make_of_it(text, x, y):
-    program = lift(f"({text}) + 0*x*y")
+    program = lift(f"({text}) + 0*x*y", at={"x": x, "y": y})
     own = program.outputs["value"]
     term = Reader(program).read(own)
     wanted = exactly(program, own, {"x": x, "y": y})
@@ -204,7 +207,8 @@ def test_what_the_inputs_rounding_explains_is_no_loss():
 def test_how_digits_are_lost(text, x, kind):
     program = lift(text)
     found = losing(program, {"x": one(x)}, program.output)
-    assert found is not None and found.kind == kind
+    assert found is not None
+    assert found.kind == kind
 
 
 def test_the_truth_is_refined_until_it_is_known():
@@ -216,7 +220,9 @@ def test_the_truth_is_refined_until_it_is_known():
 
 
 def test_near_the_ends_of_the_range_nothing_is_ordinary():
-    assert ordinary(1.0, torch.float32) and not ordinary(1e38, torch.float32) and not ordinary(1e-38, torch.float32)
+    assert ordinary(1.0, torch.float32)
+    assert not ordinary(1e38, torch.float32)
+    assert not ordinary(1e-38, torch.float32)
     assert find_instabilities("(exp(x) - exp(-x))/2", domain={"x": (709, 711)}) == ()
 
 
@@ -263,7 +269,7 @@ def test_what_is_told_of_a_text_is_so_in_mpmath(case):
         assert not abs(i.computed - i.exact) < 1e-9 * abs(i.exact)
 
 
-SOME = [c for c in (*family.UNSTABLE_FIRST, *family.UNSTABLE_SECOND) if not isinstance(c.formula, str)][::3]
+SOME = [c for c in (*family.UNSTABLE_FIRST, *family.UNSTABLE_SECOND) if not isinstance(c.formula, str)][::5]
 
 
 def test_unstable_code_is_found_and_rewritten():
@@ -287,7 +293,8 @@ def slope(z):
 
 def test_a_rewrite_reaches_over_lines_and_is_code_that_runs():
     (found,) = find_instabilities(slope, at={"z": (3,)}, dtype="float32")
-    assert found.rewrite.after == "s * torch.sigmoid(-z)" and found.rewrite.before == "s * (1 - s)"
+    assert found.rewrite.after == "s * torch.sigmoid(-z)"
+    assert found.rewrite.before == "s * (1 - s)"
     names = {"torch": torch}
     exec(found.rewrite.text, names)
     z = torch.tensor([17.0, -3.0, 80.0])
@@ -322,7 +329,8 @@ def test_a_rewrite_that_is_good_on_one_side_says_on_which():
 
     found = find_instabilities(root, at={"a": 1.0, "b": 5.0, "c": 1.0})
     (cancels,) = [i for i in found if i.kind == "cancellation"]
-    assert cancels.rewrite.after == "-2 * c / (b + d)" and cancels.rewrite.where == "b > 0"
+    assert cancels.rewrite.after == "-2 * c / (b + d)"
+    assert cancels.rewrite.where == "b > 0"
 
 
 def test_a_domain_is_kept_and_the_seed_decides():
@@ -330,7 +338,7 @@ def test_a_domain_is_kept_and_the_seed_decides():
     (only,) = find_instabilities("log(1 + exp(x))", domain="x > 0")
     assert only.kind == "overflow"
     again = [find_instabilities("sin(x + y) - sin(x)", seed=3) for _ in range(2)]
-    assert [[str(i) for i in found] for found in again][0] == [str(i) for i in again[1]]
+    assert [str(i) for i in again[0]] == [str(i) for i in again[1]]
 
 
 def test_each_branch_is_searched():
@@ -345,7 +353,8 @@ def test_each_branch_is_searched():
 
 def test_data_stay_as_they_are():
     found = find_instabilities(lambda w, x: torch.log(1 + torch.exp(w * x)), at={"w": 2.0, "x": ()})
-    assert found and all(float(i.point["w"]) == 2.0 for i in found)
+    assert found
+    assert all(float(i.point["w"]) == 2.0 for i in found)
 
 
 def test_what_cannot_be_asked():
@@ -369,13 +378,17 @@ def test_a_report_says_what_to_write_at_the_users_own_point():
     report = verify(model, hand, at={"z": torch.tensor([17.0, 0.5])})
     assert report.verdict == "proved"
     mine = next(i for i in report.instabilities if i.side == "hand")
-    assert mine.rewrite.after == "s * torch.sigmoid(-z)" and mine.kind == "cancellation"
-    assert "Write instead:  s * torch.sigmoid(-z)" in str(report) and "torch.sigmoid(-z)" in report.to_html()
+    assert mine.rewrite.after == "s * torch.sigmoid(-z)"
+    assert mine.kind == "cancellation"
+    assert "Write instead:  s * torch.sigmoid(-z)" in str(report)
+    assert "torch.sigmoid(-z)" in report.to_html()
     told = json.loads(report.to_json())["instabilities"][0]["rewrite"]
-    assert told["after"] == "s * torch.sigmoid(-z)" and told["proved"] is True
+    assert told["after"] == "s * torch.sigmoid(-z)"
+    assert told["proved"] is True
 
 
 def test_where_autograd_alone_loses_digits_the_hand_formula_is_said_to_keep_them():
     report = verify(torch.tanh, lambda x: 1 / torch.cosh(x) ** 2, at={"x": torch.tensor(20.0)})
     (i,) = report.instabilities
-    assert i.side == "autograd" and "Your formula keeps them." in " ".join(str(report).split())
+    assert i.side == "autograd"
+    assert "Your formula keeps them." in " ".join(str(report).split())

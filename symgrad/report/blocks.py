@@ -17,7 +17,6 @@ from symgrad.report.numbers import at_entry, number, own_text, place_of, togethe
 from symgrad.report.page import (
     Answer,
     Block,
-    Code,
     Footer,
     Items,
     Paragraph,

@@ -12,7 +12,7 @@ from symgrad.report.page import Block, Code, Paragraph
 from symgrad.report.report import Instability
 from symgrad.report.words import sentence
 
-__all__ = ["in_text", "instability"]
+__all__ = ["instability"]
 
 _SHORT = 6  # entries of an input that are all told
 
@@ -66,11 +66,3 @@ def _promise(found: Instability) -> str:
     if r.where is not None:
         text += f" Use it where {r.where}: elsewhere there are points at which it is worse than yours."
     return text
-
-
-def in_text(found: Instability) -> str:
-    """One finding by itself, as text."""
-    from symgrad.report.text import lines
-
-    first, *rest = instability(found)
-    return "\n".join([*lines([first]), *lines(rest, "    ")])

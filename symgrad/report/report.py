@@ -36,7 +36,7 @@ class StepFinding:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Instability:
-    """A right formula that loses its digits in floats: where, by how much, what the truth is, and what to write instead.
+    """A right formula that loses its digits in floats: where, by how much, the truth, and what to write instead.
 
     ``side`` is whose computation it is, "hand", "autograd" or (of `find_instabilities`) "formula"; ``computed`` and
     ``exact`` the two values at ``point``; ``source`` the line that loses the digits.  ``kind`` is "overflow",
@@ -60,9 +60,11 @@ class Instability:
     rewrite: Any = None
 
     def __str__(self) -> str:
-        from symgrad.report.instabilities import in_text
+        from symgrad.report.instabilities import instability
+        from symgrad.report.text import lines
 
-        return in_text(self)
+        first, *rest = instability(self)
+        return "\n".join([*lines([first]), *lines(rest, "    ")])
 
     def __repr__(self) -> str:
         return f"Instability({self.claim}: {self.sentence})"

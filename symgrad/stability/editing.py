@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from symgrad.diagnosis.atoms import loose
 from symgrad.diagnosis.codes import code_of

@@ -85,9 +85,7 @@ def _relative(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
 def _flushed(x: torch.Tensor, exact: torch.Tensor) -> torch.Tensor:
     """What is not finite, or too small for its dtype; a nought that is one exactly is not told from one that is not."""
-    return ~torch.isfinite(x) | (x.abs() < torch.finfo(x.dtype).tiny) & (
-        (exact != 0) | (x == 0)
-    )
+    return ~torch.isfinite(x) | (x.abs() < torch.finfo(x.dtype).tiny) & ((exact != 0) | (x == 0))
 
 
 def _blame(

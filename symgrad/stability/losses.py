@@ -37,7 +37,8 @@ class Losing:
     """A point at which digits are lost: the entry, the two values, and the step that loses them.
 
     ``attainable`` is the condition number of the entry, times its size: u times this is the error that any formula may
-    have; ``error`` is the relative error that was made.  ``kind`` is "overflow", "underflow", "cancellation" or "absorption".
+    have; ``error`` is the relative error that was made.  ``kind`` is "overflow", "underflow", "cancellation" or
+    "absorption".
     """
 
     point: Mapping[str, Any]
@@ -89,9 +90,7 @@ def ordinary(size: float, dtype: torch.dtype) -> bool:
     return info.tiny * _MARGIN <= size <= info.max / _MARGIN
 
 
-def losing(
-    program: Program, point: Mapping[str, Any], output: int, values: np.ndarray | None = None
-) -> Losing | None:
+def losing(program: Program, point: Mapping[str, Any], output: int, values: np.ndarray | None = None) -> Losing | None:
     """What is lost in a step's float value at a point; None where nothing is, or the formula has no value there.
 
     ``values`` are what the user's own code computed; by default the Program's own run in floats.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from symgrad.stability.terms import ONE, Add, Call, Mul, Term, Var, call, number_of, plus, rebuilt, times
+from symgrad.stability.terms import ONE, Add, Call, Mul, Term, Var, call, number_of, parts, plus, rebuilt, times
 
 __all__ = ["Match", "everywhere", "found_in", "pattern", "substituted"]
 
@@ -209,7 +209,7 @@ def _rest(loose: Any, left: Any, scale: Term, bound: Bound) -> Iterator[Match]:
 
 def _in_product(p: Mul, t: Term, bound: Bound) -> Iterator[Match]:
     """Some factors of a product that are the pattern's; the scale is what is left of the product."""
-    c, inner = (t.terms[0] if isinstance(t, Add) and len(t.terms) == 1 else (Fraction(1), t))
+    c, inner = t.terms[0] if isinstance(t, Add) and len(t.terms) == 1 else (Fraction(1), t)
     have = list(inner.factors) if isinstance(inner, Mul) else [(inner, Fraction(1))]
     if p == ONE:
         if t == ONE:
@@ -249,12 +249,6 @@ def applied(before: Term, after: Term, t: Term) -> Iterator[Term]:
 def everywhere(before: Term, after: Term, t: Term) -> Iterator[Term]:
     """The term with one occurrence of ``before`` rewritten, at its top or anywhere inside."""
     yield from applied(before, after, t)
-    inner = t.terms if isinstance(t, Add) else t.factors if isinstance(t, Mul) else t.args if isinstance(t, Call) else ()
-    seen = set()
-    for entry in inner:
-        part = entry[1] if isinstance(t, Add) else entry[0] if isinstance(t, Mul) else entry
-        if part in seen or part == ONE:
-            continue
-        seen.add(part)
+    for part in dict.fromkeys(parts(t)):
         for new in everywhere(before, after, part):
             yield rebuilt(t, {part: new})

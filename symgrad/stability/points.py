@@ -157,7 +157,7 @@ def _patterned(
         flat = np.where((pattern == 1)[:, None] & (steps > 0), v[second][:, None], flat)  # one apart from the others
         flat = np.where((pattern == 2)[:, None], base[:, None] + steps, flat)  # equally spaced
         flat = np.where((pattern == 3)[:, None], base[:, None] * simple, flat)
-        cost = cost + np.choose(pattern, (0.0, c[second], 0.3, 0.6))
+        cost = cost + np.select([pattern == k for k in (1, 2, 3)], [c[second], 0.3, 0.6], 0.0)
         out[name] = flat.reshape(count, *shape)
     return out, cost
 
@@ -173,9 +173,12 @@ def _near(
     first = next(iter(values))
     v, c = values[first], costs[first]
     where = np.minimum((len(v) * rng.random(count) ** 1.7).astype(int), len(v) - 1)
+    usual = np.nonzero((np.abs(v) >= 1) & (np.abs(v) < 1e6))[0]
+    where = np.where(rng.random(count) < 0.5, usual[rng.integers(0, len(usual), count)], where) if len(usual) else where
     base, cost = v[where], c[where] + 2.0
-    sizes = np.array(_OFFSETS)[rng.integers(0, len(_OFFSETS), count)]
-    relative = rng.random(count) < 0.5
+    offsets = np.array((1.0, 1.0, 0.5, *_OFFSETS))
+    sizes = offsets[rng.integers(0, len(offsets), count)]
+    relative = (rng.random(count) < 0.5) & (sizes < 0.5)
     out, k = {}, 0
     for name, shape in shapes.items():
         m = math.prod(shape)

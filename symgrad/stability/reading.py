@@ -148,7 +148,7 @@ class Reader:
         found = interpret(self.program, Floats("float64"), {}, [i], replaced={a: primes})[i]
         if float(found) != math.prod(_PRIMES[:n]):
             return None
-        return Call("prod", (self.known[a],), ((tuple(range(len(shape))), len(shape)), not not step.shape))
+        return Call("prod", (self.known[a],), ((tuple(range(len(shape))), len(shape)), bool(step.shape)))
 
     def lengths(self, term: Term) -> set[int]:
         """How many entries are added up in the sums of a term."""
@@ -157,7 +157,9 @@ class Reader:
             if isinstance(t, Call) and t.head == "sum":
                 for j in self.steps.get(Call("sum", t.args, (t.params[0], True)), ()):
                     if self.program.steps[j].op == "scatter":
-                        found.add(size(self.program.shape(self.program.steps[j].args[0])) // size(self.program.shape(j)))
+                        found.add(
+                            size(self.program.shape(self.program.steps[j].args[0])) // size(self.program.shape(j))
+                        )
         return found
 
 
@@ -202,7 +204,7 @@ def _repeats(index: Strided, inner: tuple[int, ...], shape: tuple[int, ...]) -> 
     """Whether a layout is NumPy's broadcasting of ``inner`` to ``shape``, up to axes of length one in front."""
     lead = len(shape) - len(inner)
     if lead < 0:
-        if inner[:-len(shape) or len(inner)] != (1,) * -lead:
+        if inner[: -len(shape) or len(inner)] != (1,) * -lead:
             return False
         inner, lead = inner[-lead:], 0
     try:

@@ -305,7 +305,9 @@ def _cases(program: Program, wanted: Sequence[int]) -> list[Program]:
     if not 0 < len(found) <= _CASES:
         return []
     known = _signs(program, reader)
-    choices = [("name",) if known.get(u, 0) > 0 else ("neg",) if known.get(u, 0) < 0 else ("name", "neg") for u in found]
+    choices = [
+        ("name",) if known.get(u, 0) > 0 else ("neg",) if known.get(u, 0) < 0 else ("name", "neg") for u in found
+    ]
     out = []
     for signs in itertools.product(*choices):
         steps = list(program.steps)

@@ -1,4 +1,4 @@
-"""What to write instead: identities of real numbers, one row each, whose right side keeps in floats what the left loses.
+"""What to write instead: identities of real numbers, one row each; the right side keeps in floats what the left loses.
 
 A row is data: ``before`` and ``after`` are patterns (`symgrad.stability.matching`), in which a name is any term, ``N``
 is how many entries a sum has, and a function is a row of the operation table or a reduction.  That a row holds, and

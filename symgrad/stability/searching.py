@@ -35,7 +35,7 @@ _WEAK = 30.0
 
 @dataclass(frozen=True, eq=False)
 class Breaking:
-    """A point at which the code loses its digits: the run there, or of its branch where the code itself raises there."""
+    """A point at which the code loses its digits: the run there, or its branch's where the code itself raises."""
 
     run: Run
     output: str
@@ -44,7 +44,13 @@ class Breaking:
 
 
 def breakings(
-    formula: Formula, run: Run, inputs: Inputs, free: tuple[str, ...], dtypes: Mapping[str, str], seed: int, effort: float
+    formula: Formula,
+    run: Run,
+    inputs: Inputs,
+    free: tuple[str, ...],
+    dtypes: Mapping[str, str],
+    seed: int,
+    effort: float,
 ) -> Iterator[Breaking]:
     """The simplest point for each step that loses digits, the simplest of all first; ``run`` is one of the code's."""
     entries = sum(math.prod(s.shape) for s in run.program.steps) + 1
@@ -128,7 +134,7 @@ def _on_branch(
             lost = losing(branch.program, point, output)
             if lost is None:
                 continue
-            lost, cost = _shorter(branch.program, lost, output, inputs, points.cost[k])
+            lost, cost = _shorter(branch.program, lost, output, inputs, float(points.cost[k]))
             confirmed = _confirmed(formula, branch, name, lost, dtypes)
             if confirmed is not None and confirmed.losing.error >= _PLAIN:
                 yield cost, confirmed
@@ -139,9 +145,7 @@ def _on_branch(
                 yield weaker
 
 
-def _confirmed(
-    formula: Formula, branch: Run, name: str, lost: Losing, dtypes: Mapping[str, str]
-) -> Breaking | None:
+def _confirmed(formula: Formula, branch: Run, name: str, lost: Losing, dtypes: Mapping[str, str]) -> Breaking | None:
     """What the user's own code does at the point."""
     try:
         run = formula.run(lost.point, dtypes)
@@ -155,7 +159,9 @@ def _confirmed(
     if output is None:
         return None
     again = losing(run.program, lost.point, output, run.values[name])
-    if again is None or (again.step is not None and is_the_librarys_own(run.program, again.point, again.step)):
+    if again is None or again.step is None:  # more than half of the digits are left
+        return None
+    if is_the_librarys_own(run.program, again.point, again.step):
         return None
     return Breaking(run, name, again)
 
@@ -173,7 +179,9 @@ def _shorter(program: Program, lost: Losing, output: int, inputs: Inputs, cost: 
         settled = inputs.settled(near)
         again = None if settled is None or not _is_inside(inputs, settled) else losing(program, settled, output)
         if again is not None and again.kind == lost.kind:
-            return again, sum(cost_of(float(x)) for n in inputs.free for x in np.asarray(settled[n]).reshape(-1))
+            return again, sum(
+                cost_of(float(x)) for n in inputs.free for x in np.asarray((settled or {})[n]).reshape(-1)
+            )
     return lost, cost
 
 

@@ -70,15 +70,25 @@ class Tongue:
         modules = {m.__name__: name for name, m in reversed(list(scope.items())) if isinstance(m, types.ModuleType)}
         direct = {}
         for name, f in scope.items():
-            if isinstance(f, np.ufunc) or getattr(f, "__module__", "") == "math" or type(f).__name__ == "builtin_method":
+            if (
+                isinstance(f, np.ufunc)
+                or getattr(f, "__module__", "") == "math"
+                or type(f).__name__ == "builtin_method"
+            ):
                 direct.setdefault(getattr(f, "__name__", name), name)
-        return cls(library, modules.get(library, library), direct, modules.get("torch.nn.functional"), modules.get("math") or modules.get("numpy"))
+        return cls(
+            library,
+            modules.get(library, library),
+            direct,
+            modules.get("torch.nn.functional"),
+            modules.get("math") or modules.get("numpy"),
+        )
 
     def calls(self, row: str) -> tuple[str, ...]:
         """The ways to write a row."""
         if self.library == "text":
             count = OPS[row].arity if row in OPS else 1
-            return (f"{row}({', '.join('{%d}' % k for k in range(count))})",)
+            return (f"{row}({', '.join(f'{{{k}}}' for k in range(count))})",)
         if row in _WRITTEN[self.library]:
             return _WRITTEN[self.library][row]
         if row in self.direct:
@@ -178,15 +188,19 @@ class _Speller:
         a, b = args
         x, n = (a, b) if number_of(a) is None else (b, a)
         text = self.write(x)[0]
-        ones = f"{m}.ones_like({text})" if number_of(n) == 1 else f"{_number(number_of(n) or Fraction(0))[0]}*{m}.ones_like({text})"
+        ones = (
+            f"{m}.ones_like({text})"
+            if number_of(n) == 1
+            else f"{_number(number_of(n) or Fraction(0))[0]}*{m}.ones_like({text})"
+        )
         return (f"{m}.{head}({text}, {ones})" if x is a else f"{m}.{head}({ones}, {text})"), _ATOM
 
     def _sum(self, terms: Any) -> tuple[str, int]:
         first = next((k for k, (c, t) in enumerate(terms) if c > 0), 0)
-        order = [terms[first], *terms[:first], *terms[first + 1 :]]
-        text = self._scaled(*order[0], _ADD)
-        for c, t in order[1:]:
-            more = self._scaled(-c, t, _MUL) if c < 0 else self._scaled(c, t, _ADD)
+        c, t = terms[first]
+        text = self._scaled(c, t, _ADD)
+        for c, t in (*terms[:first], *terms[first + 1 :]):
+            more = self._scaled(abs(c), t, _MUL if c < 0 else _ADD)
             text += f" - {more}" if (c < 0) != more.startswith("-") else f" + {more.removeprefix('-')}"
         return text, _ADD
 

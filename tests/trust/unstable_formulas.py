@@ -278,7 +278,9 @@ STABLE_FIRST = (
     Case("logsumexp", lambda x: torch.logsumexp(x, 0), {"x": (4,)}, "float32"),
     Case("hyperbolic sine", "sinh(x)"),
     Case("slope of tanh by cosh", "1/cosh(x)**2"),
-    Case("binary cross entropy", lambda z, y: F.binary_cross_entropy_with_logits(z, y), {"z": (3,), "y": (3,)}, "float32"),
+    Case(
+        "binary cross entropy", lambda z, y: F.binary_cross_entropy_with_logits(z, y), {"z": (3,), "y": (3,)}, "float32"
+    ),
 )
 
 
@@ -368,7 +370,9 @@ STABLE_SECOND = (
     Case("error function", "erf(x)"),
     Case("soft sign", lambda x: x / (1 + np.abs(x)), SHORT),
     Case("difference of log-sum-exps", lambda x, y: np.logaddexp(x, 0) + np.logaddexp(y, 0)),
-    Case("layer norm", norm_layer, {"x": (4,)}, "float32", {"x": (-1e6, 1e6)}),  # at 1e30 x**2 overflows, and it is told
+    Case(
+        "layer norm", norm_layer, {"x": (4,)}, "float32", {"x": (-1e6, 1e6)}
+    ),  # at 1e30 x**2 overflows, and it is told
     Case("attention", attention, {"q": (2, 3), "k": (2, 3)}, "float32"),
     Case("elu", lambda x: torch.where(x > 0, x, torch.expm1(x)), SHORT, "float32"),
     Case("reciprocal", "1/x"),
