@@ -6,7 +6,7 @@ step that is not looked into), or, in the patterns of rules, a `Var`.
 
 >>> x = Var("x")
 >>> print(plus([(1, x), (2, ONE), (1, x)]), times([(x, 1), (x, 1), (call("exp", x), -2)]))
-2 + 2*x x**2*exp(-2*x)
+2 + 2*x exp(-2*x)*x**2
 """
 
 from __future__ import annotations
