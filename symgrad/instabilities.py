@@ -10,6 +10,7 @@ import numpy as np
 
 from symgrad.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
 from symgrad.constraints import joined, parse_assuming
+from symgrad.errors import BadInput
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.lifting.modules import Module
 from symgrad.program import Source
@@ -45,7 +46,8 @@ def find_instabilities(
     of an entry t whose exact value is well inside the range of the dtype, the float run's error is more than 2**10
     times u * (|t| + sum_i |x_i dt/dx_i|), with u the unit roundoff, and leaves fewer than half of the digits.  So inf,
     NaN and a flush to zero are found, and what the inputs' own rounding explains (``x - y`` of near numbers,
-    ``log(x)`` near one) is not.  What one kernel of a library loses by itself, its arguments being right, is not told.
+    ``log(x)`` near one) is not.  Not told are what one kernel of a library loses by itself, its arguments being right,
+    and a sum of an array's entries that happens to cancel, unless another way to write it keeps the digits.
 
     ``rewrite`` of a finding is what to write instead of the expression that loses the digits, in the user's own names
     and library: the code with it was run, keeps the digits at the point, loses at none of some forty others what the
@@ -78,14 +80,19 @@ def find_instabilities(
     real = tuple(n for n in dtypes if not dtypes[n].startswith("complex") and np.size(inputs.point[n]))
     free = tuple(n for n in real if n in inputs.free) or real
     inputs = replace(inputs, free=free)
-    found = list(breakings(model, run, inputs, free, dtypes, seed, effort)) if free else []
+    if not free:
+        raise BadInput(
+            "the formula has no real float input that could be moved.",
+            instead="Ask about a formula of real numbers, and pass values or shapes for them: at={'x': (3,)}.",
+        )
+    found = list(breakings(model, run, inputs, free, dtypes, seed, effort))
     told: list[Instability] = []
     for name in dict.fromkeys(b.output for b in found):
         points = [b.losing.point for b in found if b.output == name]
         sample = sample_around(model, name, inputs, free, dtypes, points, seed)
         for b in (b for b in found if b.output == name):
             one = _told(model, b, best_rewrite(model, b.run, b.losing, sample))
-            if not any(_is_said(one, other) for other in told):
+            if _is_told(b, one) and not any(_is_said(one, other) for other in told):
                 told.append(one)
     return tuple(told)
 
@@ -99,7 +106,7 @@ def _told(formula: Formula, b: Breaking, rewrite: Any) -> Instability:
         b.output,
         "formula",
         dtype,
-        {n: lost.point[n] for n in program.inputs},
+        {n: lost.point[n] for n in program.inputs if not isinstance(formula, Module) or n not in formula.parameters},
         as_entry(lost.entry, program.shape(i)),
         lost.computed,
         lost.exact,
@@ -109,6 +116,13 @@ def _told(formula: Formula, b: Breaking, rewrite: Any) -> Instability:
         why(program, lost.step, lost.kind, b.raises),
         rewrite,
     )
+
+
+def _is_told(b: Breaking, one: Instability) -> bool:
+    """Whether a finding says more than that some entries of an array happen to cancel where they are added up."""
+    step = None if b.losing.step is None else b.run.program.steps[b.losing.step]
+    summed = step is not None and step.op in ("scatter", "matmul") and one.kind == "cancellation"
+    return one.rewrite is not None or not summed
 
 
 def _is_said(one: Instability, other: Instability) -> bool:

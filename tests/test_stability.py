@@ -357,7 +357,40 @@ def test_data_stay_as_they_are():
     assert all(float(i.point["w"]) == 2.0 for i in found)
 
 
+class Softplus(torch.nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = torch.nn.Linear(2, 1, bias=False)
+
+    def forward(self, x):
+        u = self.inner(x)
+        return torch.log(1 + torch.exp(u))
+
+
+def test_a_module_is_rewritten_in_its_own_forward_and_stays_as_it_is():
+    module = Softplus()
+    with torch.no_grad():
+        module.inner.weight.copy_(torch.tensor([[1.0, -1.0]]))
+    found = {i.kind: i for i in find_instabilities(module, at={"x": (2,)})}
+    assert {i.rewrite.after for i in found.values()} == {"torch.nn.functional.softplus(u)"}
+    assert list(found["overflow"].point) == ["x"]
+    assert "forward" not in vars(module)
+    assert torch.isinf(module(torch.tensor([100.0, 0.0]))).all()
+
+
+def test_entries_that_happen_to_cancel_in_a_sum_are_not_told():
+    assert find_instabilities(lambda x: torch.tanh(x).sum(), at={"x": (6,)}) == ()
+
+
+def test_half_precision():
+    found = find_instabilities(lambda x: torch.log(1 + torch.exp(x)), dtype="float16")
+    assert {i.dtype for i in found} == {"float16"}
+    assert any(i.kind == "overflow" and float(i.point["x"]) < 100 for i in found)
+
+
 def test_what_cannot_be_asked():
+    with pytest.raises(BadInput, match="no real float input"):
+        find_instabilities(lambda z: (z * z).real, at={"z": torch.tensor(1 + 1j)})
     with pytest.raises(BadInput, match="effort"):
         find_instabilities("log(x)", effort=0)
     with pytest.raises(UnknownName, match="has 'y'"):

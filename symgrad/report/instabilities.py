@@ -53,9 +53,9 @@ def _point(found: Instability) -> str:
 
 def _typed(found: Instability) -> dict[str, Any]:
     """The point in the fewest digits that give these numbers of its dtype: 0.1, and not 0.10000000149011612."""
-    if found.dtype != "float32":
+    if found.dtype not in ("float32", "float16"):
         return dict(found.point)
-    short = np.vectorize(lambda x: float(str(np.float32(x))), otypes=[float])
+    short = np.vectorize(lambda x: float(str(np.dtype(found.dtype).type(x))), otypes=[float])
     return {n: short(x) if np.asarray(x).dtype.kind == "f" and np.size(x) else x for n, x in found.point.items()}
 
 

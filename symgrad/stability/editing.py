@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import ast
+import copy
+import types
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+import torch
+
 from symgrad.diagnosis.atoms import loose
-from symgrad.diagnosis.codes import code_of
-from symgrad.diagnosis.places import Unit, edited, span
+from symgrad.diagnosis.codes import Code, code_of
+from symgrad.diagnosis.places import Unit, edited, function_unit, rebuild, span
+from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.modules import Module
+from symgrad.lifting.sources import is_users
 from symgrad.lifting.text import Text
 from symgrad.program import Program, Source
 from symgrad.stability.reading import Reader
@@ -65,7 +72,8 @@ class Place:
         for i in steps:
             if self.program.steps[i].op == "input":
                 name = str(self.program.steps[i].params)
-                return name.replace(".", "_") if self.unit is None else f"self.{name}" if "." in name else name
+                own = isinstance(self.formula, Module) and name in self.formula.parameters
+                return name.replace(".", "_") if self.unit is None else f"self.{name}" if own else name
         names = [b for b in self.program.bindings if b.step in steps and self._is_seen(b.source)]
         current = {b.name: b.step for b in self.program.bindings if b.step < self.step}
         for b in names:
@@ -99,7 +107,7 @@ class Place:
     def _made(self, new: str) -> Edited | None:
         if self.unit is None:
             return self._text(new)
-        code = code_of(self.formula)
+        code = _code_of(self.formula)
         if code is None or self.span is None:
             return None
         start, end = self.span
@@ -120,8 +128,12 @@ class Place:
             return Edited(Symbolic(Text(made, self.formula.source.known)), before, new, source, made)
         if self.step not in _ends(self.program):
             return None
-        shown = str(getattr(self.formula, "source", "the formula"))
-        return Edited(Symbolic(Text(new, self.formula.names)), shown, new, Source(shown), new)
+        shown = str(getattr(self.formula, "source", self.source.text if self.source is not None else "the formula"))
+        try:
+            made = Symbolic(Text(new, self.formula.names))
+        except SymgradError:  # the user's words are no formula in text
+            return None
+        return Edited(made, shown, new, Source(shown), new)
 
 
 def _ends(program: Program) -> set[int]:
@@ -134,10 +146,35 @@ def _ends(program: Program) -> set[int]:
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class _Forward:
+    """The forward method of a module of the user's."""
+
+    module: torch.nn.Module
+    units: tuple[Unit, ...]
+
+    def edited(self, texts: Mapping[Unit, str]) -> tuple[Module, str] | None:
+        (text,) = texts.values()
+        made = rebuild(self.units[0].function, text)
+        if made is None:
+            return None
+        other = copy.copy(self.module)  # shares its parameters
+        object.__setattr__(other, "forward", types.MethodType(made, other))
+        return Module.of(other), text
+
+
+def _code_of(formula: Formula) -> Code | _Forward | None:
+    if not isinstance(formula, Module):
+        return code_of(formula)
+    forward = type(formula.module).forward
+    unit = function_unit(forward) if isinstance(forward, types.FunctionType) and is_users(forward.__code__) else None
+    return None if unit is None else _Forward(formula.module, (unit,))
+
+
 def place_of(formula: Formula, program: Program, step: int) -> Place | None:
     """Where a step stands in the code; None where its text is not found."""
     source = program.steps[step].source
-    code = code_of(formula)
+    code = _code_of(formula)
     if code is None:
         text = isinstance(formula, Symbolic) and isinstance(formula.source, Text)
         at = source.span if text and source is not None else None

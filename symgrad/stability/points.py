@@ -58,7 +58,7 @@ def cost_of(x: float) -> float:
 def plain_values(bounds: Bounds, dtype: str) -> list[float]:
     """Round numbers within the bounds, the simplest first: of every magnitude, near the bounds, and near one."""
     info = torch.finfo(getattr(torch, dtype))
-    top, low_end = int(math.log10(info.max)) - 8, -int(-math.log10(info.tiny)) + 8
+    top, low_end = (int(x) - int(math.copysign(min(8, abs(x) // 4), x)) for x in map(math.log10, (info.max, info.tiny)))
     spots = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 17, 20, 30, 50, 100, 150, 154, 160, 200, 300, top}
     exponents = sorted({e for k in spots for e in (k, -k) if low_end <= e <= top})
     found = {d * 10.0**e if e >= 0 else d / 10.0**-e for e in exponents for d in (_DIGITS if abs(e) < 18 else (1.0,))}

@@ -139,6 +139,7 @@ def _reachable(own: Term, reader: Reader) -> Iterator[Term]:
     """The term itself in its normal order, and what the rules make of it."""
     lengths = reader.lengths(own) or {None}
     seen, layer = {own}, [own]
+    most = _TERMS // (1 + size_of(own) // 16)
     yield own
     for _ in range(_DEEP):
         after: list[Term] = []
@@ -148,7 +149,7 @@ def _reachable(own: Term, reader: Reader) -> Iterator[Term]:
                     seen.add(new)
                     after.append(new)
                     yield new
-                if len(seen) >= _TERMS:
+                if len(seen) >= most:
                     return
         layer = after
 
