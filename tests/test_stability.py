@@ -30,6 +30,7 @@ from symgrad.stability.algebra import algebra
 from symgrad.stability.losses import losing, ordinary, truth_of
 from symgrad.stability.matching import everywhere, pattern, substituted
 from symgrad.stability.reading import Reader, written
+from symgrad.stability.rewriting import _agree
 from symgrad.stability.rules import RULES, Rule
 from symgrad.stability.terms import Call, Leaf, Term, Var, parts
 
@@ -331,6 +332,15 @@ def test_a_rewrite_that_is_good_on_one_side_says_on_which():
     (cancels,) = [i for i in found if i.kind == "cancellation"]
     assert cancels.rewrite.after == "-2 * c / (b + d)"
     assert cancels.rewrite.where == "b > 0"
+
+
+def test_a_rewrite_that_is_equal_on_a_part_alone_is_seen():
+    root, itself = lift("sqrt(x**2)"), lift("x")
+    assert _agree(root, root.output, itself, itself.output, {"x": one(2)})
+    assert not _agree(root, root.output, itself, itself.output, {"x": one(-2)})
+    half = lift("sqrt(x)**2")
+    assert not _agree(itself, itself.output, half, half.output, {"x": one(-2)})  # has no value there
+    assert _agree(half, half.output, itself, itself.output, {"x": one(-2)})  # has one more
 
 
 def test_a_domain_is_kept_and_the_seed_decides():

@@ -256,23 +256,34 @@ def _no_worse(before: tuple[Run, Losing | None], after: Run, point: Mapping[str,
     i, j = run.program.outputs[name], after.program.outputs[name]
     if np.shape(run.values[name]) != np.shape(after.values[name]):
         return False, True
-    if _defined(run.program, point, i) and not _defined(after.program, point, j):
+    if not _agree(run.program, i, after.program, j, point):
         return False, True
     new = losing(after.program, point, j, after.values[name])
     return new is None or (old is not None and new.error <= _WORSE * old.error), new is not None
 
 
-def _defined(program: Program, point: Mapping[str, Any], output: int) -> bool:
+def _agree(a: Program, i: int, b: Program, j: int, point: Mapping[str, Any]) -> bool:
+    """Whether the new code has the old one's exact value, wherever that has one.
+
+    A proof may hold on a part of the domain alone, such as that of sqrt(x**2) = x; here the rest is looked at.
+    """
     for bits in (128, 1200):
-        with precision(bits):
-            inputs = {n: binary(np.asarray(point[n])) for n in program.inputs}
-            try:
-                entries = flat(interpret(program, Balls(), inputs, [output])[output])
-            except (ValueError, ZeroDivisionError, OverflowError):
-                return False
-            if all(x.is_finite() for x in entries):
-                return True
-    return False
+        old, new = _entries(a, i, point, bits), _entries(b, j, point, bits)
+        if old is None or not all(x.is_finite() for x in old):
+            continue
+        if new is None or not all(y.is_finite() for y in new):
+            continue
+        return all((x - y).contains(0) for x, y in zip(old, new, strict=True))
+    return old is None or not all(x.is_finite() for x in old)
+
+
+def _entries(program: Program, output: int, point: Mapping[str, Any], bits: int) -> list[Any] | None:
+    with precision(bits):
+        inputs = {n: binary(np.asarray(point[n])) for n in program.inputs}
+        try:
+            return list(flat(interpret(program, Balls(), inputs, [output])[output]))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            return None
 
 
 def _is_proved(a: Run, b: Run, sample: Sample) -> bool:
