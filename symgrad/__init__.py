@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from symgrad.custom_functions import verify_function
     from symgrad.errors import SymgradError
     from symgrad.gradients import gradient
+    from symgrad.instabilities import find_instabilities
     from symgrad.lifting.latex.formula import Latex
     from symgrad.lifting.products import jvp, vjp
     from symgrad.ops.scalars import define
@@ -30,6 +31,7 @@ __all__ = [
     "assert_gradient",
     "compare",
     "define",
+    "find_instabilities",
     "gradient",
     "jvp",
     "lift",
@@ -48,6 +50,7 @@ _PLACES = {
     "assert_gradient": "symgrad.assertions",
     "compare": "symgrad.questions",
     "define": "symgrad.ops.scalars",
+    "find_instabilities": "symgrad.instabilities",
     "gradient": "symgrad.gradients",
     "jvp": "symgrad.lifting.products",
     "load_ipython_extension": "symgrad.notebook",

@@ -34,6 +34,7 @@ from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
 from symgrad.sampling import Bounds
 from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, posed, ranks, with_shapes
+from symgrad.stable_lines import with_rewrites
 from symgrad.step_lines import judge_lines, steps_of
 from symgrad.step_repairs import repair_lines
 from symgrad.supposing import suppose
@@ -297,7 +298,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         repairs,
         repaired,
         kinks=tuple(floats.kinks),
-        instabilities=tuple(floats.instabilities),
+        instabilities=with_rewrites(problem, floats.instabilities),
         assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
         notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from symgrad import verify
+from symgrad import lift, verify
 from symgrad.comparison import Pair, branch_of
 from symgrad.domains import branches_on, misjudged, ties
 from symgrad.evaluation.balls import Balls, binary, precision
@@ -267,6 +267,19 @@ def test_a_hand_formula_that_is_undefined_where_the_derivative_is_not():
 
 
 # ------------------------------------------------------------------------------------------------ verdicts
+
+
+def test_the_square_of_what_cancels_has_a_value():
+    """A ball around zero has a square; python-flint has none for it where its midpoint is zero."""
+    hand = lambda x: x + (torch.exp(x) - torch.exp(x)) ** 2  # noqa: E731
+    assert verify(lambda x: x**2 / 2, hand).verdict == "proved"
+    for n in (2, 3, 4):
+        steps = lift(f"(exp(x) - exp(x))**{n}")
+        with precision(100):
+            value = interpret(steps, Balls(), {"x": binary(1.5)})[steps.output]
+        assert value.is_finite()
+        assert value.contains(0)
+        assert value.rad() < 1e-50
 
 
 def test_the_worst_claim_decides():

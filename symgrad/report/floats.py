@@ -9,6 +9,7 @@ import torch
 
 from symgrad.losses import LineErrors, Loss
 from symgrad.program import Source
+from symgrad.report.instabilities import kept_by, rewritten
 from symgrad.report.numbers import number, place_of, together
 from symgrad.report.page import Block, Code, Paragraph, Section, Table
 from symgrad.report.report import Claim, Instability, Report
@@ -220,12 +221,12 @@ def unsafe(report: Report) -> Iterator[Block]:
     for i in report.instabilities:
         groups.setdefault((i.claim, i.entry), []).append(i)
     seen: list[Instability] = []
-    told = [block for group in groups.values() for block in _instability(group, seen)]
+    told = [block for group in groups.values() for block in _instability(group, seen, report)]
     if told:
         yield Section("Right, and still not safe in floats", tuple(told))
 
 
-def _instability(group: Sequence[Instability], seen: list[Instability]) -> Iterator[Block]:
+def _instability(group: Sequence[Instability], seen: list[Instability], report: Report) -> Iterator[Block]:
     hand = next((i for i in group if i.side == "hand"), None)
     auto = next((i for i in group if i.side == "autograd"), None)
     first = hand or auto
@@ -234,7 +235,8 @@ def _instability(group: Sequence[Instability], seen: list[Instability]) -> Itera
     same = ""
     if any(first.source is not None and first.source == i.source for i in seen):
         same = " It comes from the same line."
-    yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.{same}")
+    kept = kept_by(first, report) if hand is None else ""
+    yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.{same} {kept}".rstrip())
     for found in filter(None, (hand, auto)):
         if found.source is None or not found.source.text or any(found.source == i.source for i in seen):
             continue
@@ -243,6 +245,8 @@ def _instability(group: Sequence[Instability], seen: list[Instability]) -> Itera
         yield _code(found.source)
         if found.loss is not None and not any(_same(found.loss, i.loss) for i in seen):
             yield from _how(found.loss, found.dtype, found.computed)
+        shown = (found.source, *([] if found.loss is None else filter(None, [found.loss.turned_source])))
+        yield from rewritten(found, shown)
         seen.append(found)
 
 

@@ -93,8 +93,8 @@ def witness_text(
     return ", ".join(told + [f"{n} as given" for n in kept])
 
 
-def own_text(point: Mapping[str, Any], width: int = 60) -> str:
-    """The user's own point to six digits, as a reminder; nothing where it would be long.
+def own_text(point: Mapping[str, Any], width: int = 60, of: Any = number) -> str:
+    """The user's own point to six digits (or as ``of`` writes numbers), as a reminder; nothing where it would be long.
 
     >>> own_text({"w_h": np.array(2.0), "h0": np.array(0.10000000149011612)})
     'w_h = 2, h0 = 0.1'
@@ -103,7 +103,7 @@ def own_text(point: Mapping[str, Any], width: int = 60) -> str:
     """
     if not all(np.size(value) <= _SHORT for value in point.values()):
         return ""
-    text = ", ".join(f"{n} = {_array(value, number)}" for n, value in point.items())
+    text = ", ".join(f"{n} = {_array(value, of)}" for n, value in point.items())
     return text if len(text) <= width else ""
 
 

@@ -37,10 +37,14 @@ class StepFinding:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Instability:
-    """A right formula that loses its digits in floats: where, by how much, and what the truth is.
+    """A right formula that loses its digits in floats: where, by how much, the truth, and what to write instead.
 
-    ``side`` is whose computation it is, "hand" or "autograd"; ``computed`` and ``exact`` the two values at ``point``;
-    ``source`` the line that loses the digits, and ``loss`` how it does.
+    ``side`` is whose computation it is, "hand", "autograd" or (of `find_instabilities`) "formula"; ``computed`` and
+    ``exact`` the two values at ``point``; ``source`` the line that loses the digits, and ``loss`` how it does.
+    ``kind`` is "overflow", "underflow", "cancellation" or "absorption", where it is known, and ``why`` says it of the
+    line.  ``rewrite``, if there is one, has ``before`` and ``after`` (the expression), ``line``, ``given`` (what it
+    gives at the point), ``where`` (the side that it is for, such as "b > 0", or None for all), ``text`` (the whole
+    code with it) and ``proved``.
     """
 
     claim: str
@@ -53,6 +57,16 @@ class Instability:
     source: Source | None
     sentence: str
     loss: Loss | None = None
+    kind: str = ""
+    why: str = ""
+    rewrite: Any = None
+
+    def __str__(self) -> str:
+        from symgrad.report.instabilities import instability
+        from symgrad.report.text import lines
+
+        first, *rest = instability(self)
+        return "\n".join([*lines([first]), *lines(rest, "    ")])
 
     def __repr__(self) -> str:
         return f"Instability({self.claim}: {self.sentence})"
