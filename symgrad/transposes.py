@@ -34,7 +34,10 @@ def is_transpose(
     if len(shape) < 2 or mine != shape[::-1]:
         return False
     b = Builder.on(branch.program)
-    hand = branch.program.outputs[f"hand.{pair.name}"]
+    outputs = branch.program.outputs
+    hand = outputs.get(f"hand.{pair.name}")
+    if hand is None:  # values are compared, and go by the hand side's own name
+        (hand,) = (i for name, i in outputs.items() if name.startswith("hand."))
     turned = b.reshape(b.permute(b.reshape(hand, mine), range(len(mine))[::-1]), pair.shape)
     other = Pair(pair.name, turned, pair.exact, pair.shape, pair.hand_shape)
     changed = replace(branch, program=b.build(branch.program.outputs), pairs=(other,))

@@ -6,6 +6,7 @@ Residues only choose what to try; every link is checked over the rationals, with
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -18,6 +19,7 @@ from symgrad.evaluation.primitives import number_of, primitive
 from symgrad.evaluation.residues import NoResidue, Retry, plans
 from symgrad.program import Program, Step, size
 from symgrad.progress import doing
+from symgrad.proving.determinants import LARGEST
 from symgrad.proving.fields import Full, OutOfWork, Rescale
 from symgrad.proving.generic import Reader
 from symgrad.proving.kernels import Kernels
@@ -38,7 +40,8 @@ class Link:
 
     ``depth`` is how many steps back were read before a step became a kernel (None: all); the rule "shared" reads back
     to the steps that both sides use.  ``expanded`` says that tanh and sigmoid were written in exp; ``entries`` that
-    each entry was proved by itself.  ``stage`` is 1 for what a sweep found, 0 for what came before it and 2 after.
+    each entry was proved by itself, ``opened`` that inverses and determinants of small matrices were written out.
+    ``stage`` is 1 for what a sweep found, 0 for what came before it and 2 after.
     """
 
     rule: str
@@ -48,10 +51,12 @@ class Link:
     expanded: bool = False
     entries: bool = False
     stage: int = 0
+    opened: bool = False
 
     def __str__(self) -> str:
         how = [] if self.depth is None else [f"{self.depth} steps back"]
         how += ["tanh and sigmoid as exp"] * self.expanded + ["entry by entry"] * self.entries
+        how += ["small inverses written out"] * self.opened
         return f"%{self.left} = %{self.right} by {self.rule}" + (f" ({', '.join(how)})" if how else "")
 
 
@@ -125,7 +130,7 @@ class Equalities:
             inside = self._cone([i]) ^ self._cone([j])
         elif link.depth is not None:
             inside = self._near(terms, link.depth)
-        return all(self._vanishes(terms, view, inside, link.expanded) for view in views)
+        return all(self._vanishes(terms, view, inside, link) for view in views)
 
     def combination(self, terms: dict[int, Fraction], limit: int | None) -> dict[int, Fraction]:
         """The same sum with additions, subtractions and rational factors carried out, zero terms dropped."""
@@ -174,7 +179,7 @@ class Equalities:
                     return [(step.args[0], c / Fraction(int(n.p), int(n.q)))]
         return None
 
-    def _vanishes(self, terms: dict[int, Fraction], view: int | None, inside: set[int] | None, expanded: bool) -> bool:
+    def _vanishes(self, terms: dict[int, Fraction], view: int | None, inside: set[int] | None, link: Link) -> bool:
         """Whether the combination of steps is zero as an element of the field; steps not ``inside`` are kernels."""
         cut = (lambda i: False) if inside is None else (lambda i: i not in inside)
         scales: dict[Any, Any] = {}
@@ -184,8 +189,9 @@ class Equalities:
             for _ in range(_RESTARTS):
                 if self.effort <= 0:
                     return False
-                field = Kernels(n, scales, facts, expand=expanded, terms=terms_allowed)
-                reader = Reader(self.steps, field, self.views, self.find, cut, entries=view is not None)
+                field = Kernels(n, scales, facts, expand=link.expanded, terms=terms_allowed)
+                modes = {"entries": view is not None, "opened": link.opened}
+                reader = Reader(self.steps, field, self.views, self.find, cut, **modes)
                 try:
                     for i in self.stated:
                         field.assume(reader.entry(self.find(self.place[i])), stated=True)
@@ -259,6 +265,13 @@ class Equalities:
             for depth in depths:
                 for expanded in expansions:
                     yield Link("field", i, j, depth, expanded, True)
+            if any(self._is_small_matrix(k) for k in cone):
+                for depth, expanded in itertools.product(depths, expansions):
+                    yield Link("field", i, j, depth, expanded, True, opened=True)
+
+    def _is_small_matrix(self, i: int) -> bool:
+        step = self.steps[i]
+        return step.op in ("inverse", "det") and self.steps[step.args[0]].shape[-1] <= LARGEST
 
     def take(self, link: Link) -> bool:
         """Join the two steps of a link, if its rule proves it."""

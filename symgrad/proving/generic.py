@@ -19,6 +19,7 @@ import sympy as sp
 from symgrad.evaluation.primitives import number_of
 from symgrad.program import Step, Strided, positions, size
 from symgrad.proving.complexes import ODD, Complexes
+from symgrad.proving.determinants import LARGEST, determinant, entry_of_inverse
 from symgrad.proving.fields import Element, OutOfWork
 from symgrad.proving.kernels import Kernels
 from symgrad.proving.special import RELATIONS, polygamma
@@ -35,7 +36,7 @@ class Reader(Complexes):
     """Reads steps in a field, down to the steps for which ``cut`` holds.
 
     ``rank`` maps a step to the one that stands for all steps known to be equal to it.  With ``entries`` the sums in a
-    view of one entry are written out.
+    view of one entry are written out; with ``opened`` inverses and determinants of small matrices, too.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Reader(Complexes):
         cut: Callable[[int], bool],
         *,
         entries: bool = False,
+        opened: bool = False,
         work: int = 20000,
     ) -> None:
         super().__init__(field, views)
@@ -54,6 +56,7 @@ class Reader(Complexes):
         self.rank = rank
         self.cut = cut
         self.entries = entries
+        self.opened = opened
         self.work = work
         self.values: dict[Node, Element] = {}
         self.bases: dict[int, np.ndarray] = {}
@@ -102,9 +105,30 @@ class Reader(Complexes):
                 left, right, _, _, _ = self._product(step, view)
                 one = self.is_spread(view)
                 return self._each((step.args[0], left), one=one) + self._each((step.args[1], right), one=one)
+            case "inverse" | "det" if self._is_opened(step, view):
+                return self._matrix(step, view)
             case "inverse" | "solve" | "det" | "cholesky":
                 return [(self.rank(a), self.views.whole(size(self.steps[a].shape))) for a in step.args]
         return [(self.rank(a), view) for a in step.args]
+
+    def _is_opened(self, step: Step, view: int) -> bool:
+        n = self.steps[step.args[0]].shape[-1]
+        return self.opened and self.views[view].size == 1 and n <= LARGEST and not step.is_complex
+
+    def _matrix(self, step: Step, view: int) -> list[Node]:
+        """All entries of the one matrix that an entry of an inverse or a determinant is of."""
+        n = self.steps[step.args[0]].shape[-1]
+        batch = int(self.views[view][0]) // (n * n if step.op == "inverse" else 1)
+        a = self.rank(step.args[0])
+        return [(a, self.views.enter(np.array([batch * n * n + k]))) for k in range(n * n)]
+
+    def _cramer(self, step: Step, view: int, a: Sequence[Element]) -> Element:
+        n = self.steps[step.args[0]].shape[-1]
+        rows = [a[k * n : (k + 1) * n] for k in range(n)]
+        if step.op == "det":
+            return determinant(self.field, rows)
+        i, j = divmod(int(self.views[view][0]) % (n * n), n)
+        return entry_of_inverse(self.field, rows, i, j)
 
     def _each(self, *wanted: tuple[int, int], one: bool) -> list[Node]:
         """The nodes of a sum's terms: one generic term, or each by itself where a single entry is wanted."""
@@ -200,6 +224,8 @@ class Reader(Complexes):
                 return self._scatter(step, view, a)
             case "matmul":
                 return self._matmul(step, view, a)
+            case "inverse" | "det" if self._is_opened(step, view):
+                return self._cramer(step, view, a)
             case "inverse" | "solve" | "det" | "cholesky":
                 key = (op, *(f.key(x) for x in a), tuple(self.steps[x].shape for x in step.args))
                 return self.leaf(key, size(step.shape), view, step.is_complex)

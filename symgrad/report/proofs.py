@@ -53,4 +53,5 @@ def in_full(proofs: Sequence[Proof]) -> Iterator[Block]:
 def _link(link: Link) -> str:
     how = [] if link.depth is None else [f"read {counted(link.depth, 'step')} back"]
     how += ["tanh and sigmoid written in exp"] * link.expanded + ["entry by entry"] * link.entries
+    how += ["small inverses written out"] * link.opened
     return f"step {link.left} = step {link.right}, by {_RULES[link.rule]}{f' ({listed(how)})' if how else ''}"
