@@ -102,6 +102,14 @@ def test_branches(at):
     assert float(value_of(formula, {"x": at})) == pytest.approx(float(formula.subs(x, sp.Rational(at))))
 
 
+@pytest.mark.parametrize("at", [-1.0, 0.1, 0.5, 1.5])
+def test_a_choice_inside_a_condition_is_a_choice(at):
+    inner = sp.Piecewise((x**2, x > 1), (2 * x, True))
+    formula = sp.Piecewise((sp.exp(x), inner > sp.Rational(1, 2)), (3 * x, True))
+    assert formula.has(sp.ITE)
+    assert float(value_of(formula, {"x": at})) == pytest.approx(float(formula.subs(x, sp.Rational(at))))
+
+
 def test_ties_are_seen():
     (guard,) = Expression(sp.Max(x, y)).run({"x": 0.1, "y": 0.1}).guards
     assert guard.outcome

@@ -235,6 +235,11 @@ def decide(b: Builder, condition: Any, write: Write, point: Point | None) -> np.
         return outcome
     if isinstance(condition, sp.Not):
         return ~decide(b, condition.args[0], write, point)
+    if isinstance(condition, sp.ITE):  # what a choice inside a comparison becomes
+        chosen = decide(b, condition.args[0], write, point)
+        ways = zip(condition.args[1:], (chosen, ~chosen), strict=True)
+        sides = [decide(b, part, write, point) for part, taken in ways if taken.any()]
+        return sides[0] if len(sides) == 1 else np.where(chosen, *sides)
     if not isinstance(condition, sp.core.relational.Relational):
         raise AmbiguousBranch(
             f"the formula chooses by {condition}, which is not a comparison.",

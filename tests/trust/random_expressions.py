@@ -51,7 +51,7 @@ def expressions(depth: int = 3) -> st.SearchStrategy[sp.Expr]:
 
 def _applied(function: Any, u: sp.Expr) -> sp.Expr:
     """The function of u; u itself where it is no real number, which has no order and no place here."""
-    return u if u.has(sp.I, sp.zoo, sp.nan) else function(u)
+    return u if u.has(sp.I, sp.zoo, sp.nan) or u.is_extended_real is False else function(u)
 
 
 def _is_usable(f: sp.Expr) -> bool:
