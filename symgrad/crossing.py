@@ -21,6 +21,7 @@ __all__ = ["across", "is_ordered", "through"]
 
 _ORDERED = frozenset(("gt", "ge", "lt", "le"))
 _STEPS = 12
+_HALVINGS = 60
 _BEYOND = (2.0**-2, 2.0**-12, 2.0**-24, 2.0**-40)  # how far past the edge to aim, as parts of the distance to it
 _BITS = 18  # of the points, and as many more as it takes to aim closer
 
@@ -69,7 +70,9 @@ def across(
     slopes = {n: of[program.inputs[n]] for n in names if program.inputs[n] in of}
     for beyond in _BEYOND if slopes else ():
         aim = -beyond * start[entry] if start[entry] else beyond
-        found = _newton(b, one, slopes, program, point, aim, bounds, _BITS - int(np.log2(beyond)))
+        bits = _BITS - int(np.log2(beyond))
+        found = _newton(b, one, slopes, program, point, aim, bounds, bits)
+        found = None if found is None else _nearer(b, one, program, point, found, aim, bits)
         if found is not None and all(_stays(b, g, program, found, entry) == outcome for g, outcome in keep):
             yield found
 
@@ -158,6 +161,26 @@ def _newton(
                 return None
             here[n] = moved
     return None
+
+
+def _nearer(
+    b: Builder, one: int, program: Program, start: Mapping[str, Any], found: dict[str, Any], aim: float, bits: int
+) -> dict[str, Any]:
+    """A point between the two, still across the edge, and no further beyond it than twice the aim: a step that went too
+    far may have crossed other edges too."""
+    near, far, here = 0.0, 1.0, found
+    for _ in range(_HALVINGS):
+        if abs(_read(b, [one], program, here)[0]) <= 2 * abs(aim):
+            break
+        middle = (near + far) / 2
+        moved = {n: x if x is start[n] else start[n] + middle * (x - start[n]) for n, x in found.items()}
+        moved = {n: rounded(np.asarray(x), bits) if x is not start[n] else x for n, x in moved.items()}
+        value = _read(b, [one], program, moved)[0]
+        if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
+            far, here = middle, moved
+        else:
+            near = middle
+    return here
 
 
 def _read(b: Builder, steps: Sequence[int], program: Program, point: Mapping[str, Any]) -> list[np.ndarray]:

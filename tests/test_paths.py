@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from symgrad import verify
+from symgrad.building import Builder
+from symgrad.crossing import across
 
 
 def number(*values: float) -> torch.Tensor:
@@ -177,3 +179,23 @@ def test_a_test_for_infinities_is_no_edge():
         return 3 * x
 
     assert verify(square, hand, at=X).verdict == "refuted"
+
+
+@pytest.mark.parametrize("power", [1, 3, 5])
+@pytest.mark.parametrize("threshold", ["0.25", "0.49", "0.4999", "0.51", "2"])
+def test_a_threshold_that_is_not_the_models_is_refuted(power, threshold):
+    """Both comparisons come out both ways; wrong is what lies between the two edges, however thin it is."""
+    model = f"where(x**{power} < 0.5, x**{power}, 0.5)"
+    slope = f"{power}*x**{power - 1}"
+    assert verify(model, f"where(x**{power} < {threshold}, {slope}, 0)").verdict == "refuted"
+    assert verify(model, f"where(x**{power} < 0.5, {slope}, 0)").verdict == "proved"
+
+
+def test_a_step_that_goes_too_far_is_taken_back():
+    b = Builder()
+    x = b.input("x", ())
+    b.guard("gt", [b.integer_power(x, 3), b.number(2)], None, np.array(False))
+    program = b.build({})
+    found = [float(p["x"]) for p in across(program, program.guards[0], {"x": np.array(-1.2)}, ["x"], {})]
+    assert len(found) == 4
+    assert all(0 < x**3 - 2 < 2 * 3.8 * 2.0**-k for x, k in zip(found, (2, 12, 24, 40), strict=True))
