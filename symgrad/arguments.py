@@ -15,7 +15,7 @@ from symgrad.conditions import Where, declared, read_domain
 from symgrad.constraints import settle_data
 from symgrad.domains import Undefined
 from symgrad.entering import narrow_point, toward_domain, undefined_at
-from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
+from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.lifting.expressions import Expression
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.functions import Run
@@ -273,10 +273,12 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
 def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> tuple[Inputs, Run]:
     """The inputs with those that were not given moved to where the model is defined, and its run there.
 
-    Raises `NoPoint` if no draw is inside the domain, `UserCodeFailed` if the code fails everywhere.
+    Raises `NoPoint` if no draw is inside the domain, `UserCodeFailed` if the code fails everywhere, `AmbiguousBranch`
+    if it compares what has no order wherever it was run.
     """
     last: Undefined | None = None
     failure: SymgradError | None = None
+    unordered: SymgradError | None = None
     step_inside: dict[str, Any] | None = None
     drawn = [n for n in inputs.point if n not in inputs.given and _is_float(inputs.point[n])]
     for k in range(_TRIES if drawn else 1):
@@ -302,6 +304,9 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             if k > 4:
                 break
             continue
+        except AmbiguousBranch as error:  # a choice by numbers that have no order there: outside of the domain
+            unordered = error
+            continue
         undefined, defined = undefined_at(run.program, point)
         if defined:
             return replace(inputs, point=point), run
@@ -311,6 +316,8 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
             if any(_has_value(run.values[k]) for k in run.program.outputs):
                 return replace(inputs, point=point), run
             raise _no_value(inputs, last)
+    if unordered is not None and last is None:
+        raise unordered
     if failure is not None and last is None:
         raise _missing(model, drawn, failure)
     found = narrow_point(model, inputs, dtypes, drawn, seed) if last is not None else None

@@ -11,7 +11,7 @@ import sympy as sp
 
 from symgrad import verify
 from symgrad.conditions import read_domain
-from symgrad.errors import BadInput, NoPoint, UnknownName
+from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, UnknownName
 
 x, y = sp.symbols("x y", real=True)
 
@@ -142,3 +142,13 @@ def test_a_condition_without_a_real_value_does_not_hold():
     """Left of zero sqrt(x) is no real number: no such point is in the domain, and none is an error."""
     assert verify("abs(x)", "1", wrt="x", domain="sqrt(x) > 0.5").ok
     assert verify("abs(x)", "-1", wrt="x", domain="sqrt(x) > 0.5").verdict == "refuted"
+
+
+def test_a_drawn_point_at_which_a_choice_compares_what_has_no_order_is_outside_of_the_domain():
+    x, y = sp.symbols("x y", real=True)
+    f = sp.Max(y, sp.sqrt(x) / sp.sqrt(x**2 + 1))
+    slope = sp.diff(f, x).rewrite(sp.Piecewise)
+    for seed in range(4):
+        assert verify(f, slope, wrt="x", seed=seed).verdict == "proved"
+    with pytest.raises(AmbiguousBranch, match="have no order"):
+        verify(f, slope, wrt="x", at={"x": -1.0, "y": 0.5})
