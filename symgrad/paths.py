@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +22,7 @@ __all__ = ["Choice", "Fork", "choices", "forks", "told"]
 
 Key = tuple[Any, ...]
 _WHOLE = frozenset(("floor", "ceil", "trunc", "round", "rint"))
+_STARTS = 6  # points from which a combination of choices is sought
 _FEW = 6  # values that are told one by one
 
 
@@ -130,9 +131,10 @@ class Fork:
 def forks(looks: Iterable[tuple[Branch, Look]], free: Sequence[str]) -> dict[Key, Fork]:
     """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
 
-    Comparisons of tensors of one shape are combined entry by entry.
+    Comparisons of tensors of one shape are combined entry by entry.  A combination has several starts, for the way
+    from one may lead across other edges first; they are numbered, the first ones come first.
     """
-    paths: dict[Key, Fork] = {}
+    paths: dict[Key, list[Fork]] = {}
     for branch, seen in looks:
         groups: dict[tuple[int, ...], list[Guard]] = {}
         for guard in _guards(branch, seen, free):
@@ -144,14 +146,16 @@ def forks(looks: Iterable[tuple[Branch, Look]], free: Sequence[str]) -> dict[Key
                 for k, (guard, outcome) in enumerate(zip(group, way, strict=True)):
                     path = (*path, (_key(branch.program, guard), outcome))
                     before = tuple(zip(group[:k], way[:k], strict=True))
-                    paths.setdefault(path, Fork(path, branch, guard, entry, seen.point, before))
-    out: dict[Key, Fork] = {}
-    for path, fork in paths.items():
+                    starts = paths.setdefault(path, [])
+                    if len(starts) < _STARTS:
+                        starts.append(Fork(path, branch, guard, entry, seen.point, before))
+    out: list[tuple[int, Key, Fork]] = []
+    for path, starts in paths.items():
         key, outcome = path[-1]
         other = (*path[:-1], (key, not outcome))
         if len(path) > 2 and other not in paths:
-            out[other] = fork
-    return out
+            out += [(k, other, replace(fork, key=(*path, k))) for k, fork in enumerate(starts)]
+    return {(*other, k): fork for k, other, fork in sorted(out, key=lambda x: x[0])}
 
 
 def _entries(group: Sequence[Guard]) -> list[tuple[int, tuple[bool, ...]]]:

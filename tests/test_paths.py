@@ -199,3 +199,11 @@ def test_a_step_that_goes_too_far_is_taken_back():
     found = [float(p["x"]) for p in across(program, program.guards[0], {"x": np.array(-1.2)}, ["x"], {})]
     assert len(found) == 4
     assert all(0 < x**3 - 2 < 2 * 3.8 * 2.0**-k for x, k in zip(found, (2, 12, 24, 40), strict=True))
+
+
+@pytest.mark.parametrize("edge", ["2*x**3", "x**3 + 0.001", "x**3/2", "x**3 - y/2"])
+@pytest.mark.parametrize("seed", range(3))
+def test_an_edge_that_is_not_the_models_is_refuted_from_whatever_side_it_is_reached(edge, seed):
+    model = "where(y >= x**3, y, x**3)"
+    assert verify(model, f"where(y >= {edge}, 0, 3*x**2)", wrt="x", seed=seed).verdict == "refuted"
+    assert verify(model, "where(y >= x**3, 0, 3*x**2)", wrt="x", seed=seed).verdict == "proved"
