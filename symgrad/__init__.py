@@ -6,19 +6,19 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgrad.assertions import assert_gradient
-    from symgrad.batches import verify_many
-    from symgrad.custom_functions import verify_function
+    from symgrad.api.assertions import assert_gradient
+    from symgrad.api.batches import verify_many
+    from symgrad.api.comparisons import compare, lift
+    from symgrad.api.custom_functions import verify_function
+    from symgrad.api.gradients import gradient
+    from symgrad.api.instabilities import find_instabilities
+    from symgrad.api.script_verifier import verify_script
     from symgrad.errors import SymgradError
-    from symgrad.gradients import gradient
-    from symgrad.instabilities import find_instabilities
-    from symgrad.lifting.latex.formula import Latex
-    from symgrad.lifting.products import jvp, vjp
+    from symgrad.lifting.latex.latex_formula import Latex
+    from symgrad.lifting.vector_products import jvp, vjp
     from symgrad.ops.scalars import define
-    from symgrad.program import Program
-    from symgrad.questions import compare, lift
+    from symgrad.program.program import Program
     from symgrad.report.report import Report
-    from symgrad.scripts import verify_script
     from symgrad.verifier import verify
 
 __version__ = "0.1.0"
@@ -43,23 +43,23 @@ __all__ = [
 ]
 
 _PLACES = {
-    "Latex": "symgrad.lifting.latex.formula",
-    "Program": "symgrad.program",
+    "Latex": "symgrad.lifting.latex.latex_formula",
+    "Program": "symgrad.program.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",
-    "assert_gradient": "symgrad.assertions",
-    "compare": "symgrad.questions",
+    "assert_gradient": "symgrad.api.assertions",
+    "compare": "symgrad.api.comparisons",
     "define": "symgrad.ops.scalars",
-    "find_instabilities": "symgrad.instabilities",
-    "gradient": "symgrad.gradients",
-    "jvp": "symgrad.lifting.products",
+    "find_instabilities": "symgrad.api.instabilities",
+    "gradient": "symgrad.api.gradients",
+    "jvp": "symgrad.lifting.vector_products",
     "load_ipython_extension": "symgrad.notebook",
-    "lift": "symgrad.questions",
+    "lift": "symgrad.api.comparisons",
     "verify": "symgrad.verifier",
-    "verify_function": "symgrad.custom_functions",
-    "verify_many": "symgrad.batches",
-    "verify_script": "symgrad.scripts",
-    "vjp": "symgrad.lifting.products",
+    "verify_function": "symgrad.api.custom_functions",
+    "verify_many": "symgrad.api.batches",
+    "verify_script": "symgrad.api.script_verifier",
+    "vjp": "symgrad.lifting.vector_products",
 }
 
 

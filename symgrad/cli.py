@@ -19,8 +19,8 @@ from types import ModuleType, TracebackType
 from typing import Any, NoReturn
 
 from symgrad import __version__
+from symgrad.cli_files import repaired_text, write_beside, write_page
 from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
-from symgrad.files import repaired_text, write_beside, write_page
 
 __all__ = ["main"]
 
@@ -156,7 +156,7 @@ def _is_script(path: Path, hand: str) -> bool:
 
 
 def _check_script(path: Path, options: argparse.Namespace) -> Any:
-    from symgrad.scripts import verify_script
+    from symgrad.api.script_verifier import verify_script
 
     given = {name: getattr(options, name) for name in ("wrt", "output", "points", "effort", "seed")}
     return verify_script(path, **{name: value for name, value in given.items() if value is not None})

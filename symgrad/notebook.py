@@ -37,7 +37,7 @@ def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
 
     Raises `BadInput` for an option that there is not, and what `verify_script` raises.
     """
-    from symgrad.scripts import verify_script
+    from symgrad.api.script_verifier import verify_script
 
     options: dict[str, Any] = {}
     for word in line.split():

@@ -15,30 +15,47 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.all_sizes import holds_elsewhere, judge_all_sizes
-from symgrad.arguments import check_budgets, differentiated, dtypes_of, find_point, full_name, refuse_copies, resolve
-from symgrad.conditions import stated_domain
-from symgrad.constraints import Assumed, joined, parse_assuming
+from symgrad.checking.all_sizes import holds_elsewhere, judge_all_sizes
+from symgrad.checking.judge import Findings, Problem, judge
+from symgrad.checking.missing_assumptions import suppose
+from symgrad.checking.verdicts import Proved
 from symgrad.diagnosis.repair import repair
+from symgrad.diagnosis.step_list_repairs import repair_lines
+from symgrad.diagnosis.step_lists import judge_lines, steps_of
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownOperation
-from symgrad.evidence import rounding_of
-from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
-from symgrad.lifting.functions import Function, Run
-from symgrad.lifting.modules import Module
-from symgrad.lifting.steps_text import are_steps
+from symgrad.lifting.text.step_list import are_steps
+from symgrad.lifting.tracing.functions import Function, Run
+from symgrad.lifting.tracing.modules import Module
+from symgrad.problem.arguments import (
+    check_budgets,
+    differentiated,
+    dtypes_of,
+    find_point,
+    full_name,
+    refuse_copies,
+    resolve,
+)
+from symgrad.problem.constraints import Assumed, joined, parse_assuming
+from symgrad.problem.domain import stated_domain
+from symgrad.problem.replay import replay
+from symgrad.problem.sampling import Bounds
+from symgrad.problem.shapes import (
+    declared_shapes,
+    entries_named,
+    letters_of,
+    named_in,
+    named_shapes,
+    posed,
+    ranks,
+    with_shapes,
+)
 from symgrad.progress import shown
 from symgrad.proving.emptiness import is_nowhere_defined
-from symgrad.replaying import replay
 from symgrad.report.report import Claim, Report, StepFinding
-from symgrad.sampling import Bounds
-from symgrad.shapes import declared_shapes, entries_named, letters_of, named_in, named_shapes, posed, ranks, with_shapes
-from symgrad.stable_lines import with_rewrites
-from symgrad.step_lines import judge_lines, steps_of
-from symgrad.step_repairs import repair_lines
-from symgrad.supposing import suppose
-from symgrad.verdict import Proved
+from symgrad.stability.gradient_rewrites import with_rewrites
+from symgrad.stability.own_point import rounding_of
 
 __all__ = ["verify"]
 

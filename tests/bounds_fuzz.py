@@ -21,18 +21,18 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from symgrad import lift
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.errors import SymgradError
-from symgrad.evaluation.autograd import autograd_bounds
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import to_numpy
-from symgrad.evaluation.kernel_errors import FORMATS, Bound
-from symgrad.evaluation.running_errors import distance, error_bounds, ulps
-from symgrad.lifting.choices import select
-from symgrad.losses import size_of
 from symgrad.ops.scalars import OPS
-from symgrad.program import Program, interpret
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.program import Program, interpret
+from symgrad.program.selection import select
+from symgrad.rounding.attribution import size_of
+from symgrad.rounding.autograd_bounds import autograd_bounds
+from symgrad.rounding.kernel_bounds import FORMATS, Bound
+from symgrad.rounding.running_bounds import distance, error_bounds, ulps
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 KINDS = ("ordinary", "huge", "tiny", "subnormal", "special", "cancelling")

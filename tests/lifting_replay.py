@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.lifting.functions import Function, Run
-from symgrad.program import interpret
+from symgrad.lifting.tracing.functions import Function, Run
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.program import interpret
 
 SHAPES = {
     **dict.fromkeys("xyzuvpq", (4,)),

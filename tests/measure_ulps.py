@@ -18,11 +18,11 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.building import Builder
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
-from symgrad.evaluation.kernel_errors import HALF_ABSOLUTE
 from symgrad.ops.scalars import OPS, Op, X, Y
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.program import interpret
+from symgrad.rounding.kernel_bounds import HALF_ABSOLUTE
 
 DTYPES = (torch.float32, torch.float64, torch.float16, torch.bfloat16)
 
@@ -76,7 +76,7 @@ def exact(op: Op, points: list[np.ndarray]) -> np.ndarray:
 
 def _chosen(op: Op, points: list[np.ndarray]) -> np.ndarray:
     """SymPy's own reading of a choice, at exact rational points."""
-    from symgrad.lifting.choices import select
+    from symgrad.program.selection import select
 
     b = Builder()
     steps = [b.input(name, points[0].shape) for name in ("X", "Y")[: op.arity]]

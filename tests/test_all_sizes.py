@@ -14,9 +14,9 @@ from size_cases import CASES
 
 from symgrad import compare, verify
 from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape
+from symgrad.indices.evaluators import evaluate_all
 from symgrad.indices.sizes import size_symbol
 from symgrad.indices.terms import Array
-from symgrad.indices.values import evaluate_all
 
 k, s, N, m, d = sp.symbols("k s N m d", integer=True)
 U, w, x = map(sp.IndexedBase, "Uwx")

@@ -10,14 +10,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.errors import BadInput
-from symgrad.evaluation.autograd import autograd_bounds, autograd_gradient
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.floats import to_numpy
-from symgrad.program import interpret
-from symgrad.rounding import distance, rounding
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.program import interpret
+from symgrad.rounding.accuracy import distance, rounding
+from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 
 DTYPES = (torch.float16, torch.bfloat16, torch.float32, torch.float64)
 WIDE = (torch.float32, torch.float64)

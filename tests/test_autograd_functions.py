@@ -5,7 +5,7 @@ import pytest
 import torch
 
 import symgrad
-from symgrad.custom_functions import verify_function
+from symgrad.api.custom_functions import verify_function
 from symgrad.errors import BadInput, NotReproducible, UnknownName, UserCodeFailed, WrongShape
 
 

@@ -7,9 +7,9 @@ import pytest
 import torch
 from bounds_fuzz import MODELS, Tally, draw, hunt, models, programs, truth_of
 
-from symgrad.building import Builder
-from symgrad.evaluation import kernel_errors
-from symgrad.evaluation.running_errors import error_bounds
+from symgrad.program.builder import Builder
+from symgrad.rounding import kernel_bounds as kernel_errors
+from symgrad.rounding.running_bounds import error_bounds
 
 
 @pytest.mark.parametrize(("part", "share"), [("rows", 0.12), ("programs", 0.4), ("models", 0.12)])

@@ -13,12 +13,12 @@ from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint, pull, tangent
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats
 from symgrad.ops import layouts
-from symgrad.program import Program, Strided, dense, interpret, size
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint, pull, tangent
+from symgrad.program.program import Program, Strided, dense, interpret, size
 
 few = settings(max_examples=60, derandomize=True)
 INPUTS = {"a": ((2, 3), "float64"), "v": ((3,), "float64"), "s": ((), "float64"), "z": ((2, 3), "complex128")}
@@ -192,7 +192,7 @@ def test_the_random_programs_have_every_step():
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "neg", "powi", "pick", "scatter", "matmul", "conj", "imag"])
 def test_a_wrong_rule_would_be_seen(op, monkeypatch):
-    import symgrad.derivative as derivative
+    import symgrad.program.derivative as derivative
 
     def wrong(b, i, g, active):
         found = pull(b, i, g, active)

@@ -6,15 +6,15 @@ import sympy as sp
 import torch
 from flint import arb
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, precision
 from symgrad.evaluation.exact import TooLarge, letter, meaning
-from symgrad.lifting.expressions import Expression
-from symgrad.lifting.text import Text
+from symgrad.lifting.text.text_formula import Text
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.expressions import Expression
+from symgrad.program.program import interpret
 
 x, w = sp.symbols("x w", real=True)
 

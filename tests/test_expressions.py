@@ -5,11 +5,11 @@ import pytest
 import sympy as sp
 import torch
 
-from symgrad.building import Builder
 from symgrad.errors import AmbiguousBranch, BadFormula, BadInput, UnknownName, UnknownOperation, WrongShape
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.expressions import Expression, holds, lower
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.expressions import Expression, holds, lower
+from symgrad.program.program import interpret
 
 x, y, k, s, m, d, n = sp.symbols("x y k s m d n")
 U, W, X = sp.IndexedBase("U"), sp.IndexedBase("w"), sp.IndexedBase("x")

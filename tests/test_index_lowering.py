@@ -13,11 +13,11 @@ from index_expressions import LEAVES, SHAPES, m, n, random_body, torch_value
 import symgrad
 from symgrad.errors import SymgradError, UnknownOperation, WrongShape
 from symgrad.indices.calculus import gradient as index_gradient
+from symgrad.indices.evaluators import evaluate_all
 from symgrad.indices.heads import EXP
-from symgrad.indices.stability import stable
-from symgrad.indices.tensor_functions import tensor_function
+from symgrad.indices.stable_forms import stable
 from symgrad.indices.terms import Array, IndexSum, Within, fresh, tensor
-from symgrad.indices.values import evaluate_all
+from symgrad.indices.torch_functions import tensor_function
 
 i, j, k, s = sp.symbols("i j k s", integer=True)
 

@@ -17,14 +17,14 @@ from flint import arb, fmpq
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.choices import select
 from symgrad.ops import layouts
 from symgrad.ops.structure import COMPOSITES, Composite
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.program import interpret
+from symgrad.program.selection import select
 
 few = settings(max_examples=40, derandomize=True)
 

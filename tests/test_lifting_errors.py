@@ -18,7 +18,7 @@ import torch.nn.functional as F
 from lifting_replay import gradient_agrees, points, replay
 
 from symgrad.errors import BadInput, LostValue, NotReproducible, SymgradError, UnknownOperation, UserCodeFailed
-from symgrad.lifting.functions import Function
+from symgrad.lifting.tracing.functions import Function
 
 TABLE = np.zeros(3)
 KEPT: list[object] = []

@@ -17,9 +17,9 @@ import sympy as sp
 import torch
 from lifting_replay import points, replay
 
-from symgrad.lifting.functions import Function, library_of
-from symgrad.lifting.sources import is_users
-from symgrad.program import interpret
+from symgrad.lifting.tracing.functions import Function, library_of
+from symgrad.lifting.tracing.sources import is_users
+from symgrad.program.program import interpret
 
 GAIN = 1.5
 

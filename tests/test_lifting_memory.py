@@ -9,11 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symgrad.building import Builder
 from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.lifting.functions import Function
-from symgrad.lifting.memory import Memory
-from symgrad.program import Strided, interpret
+from symgrad.lifting.tracing.functions import Function
+from symgrad.lifting.tracing.memory import Memory
+from symgrad.program.builder import Builder
+from symgrad.program.program import Strided, interpret
 
 VIEWS = (
     "row",

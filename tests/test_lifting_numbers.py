@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symgrad.lifting.numbers import array_meaning, meaning_of, recognise
+from symgrad.program.constants import array_meaning, meaning_of, recognise
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from lifting_replay import replay
 from numpy.lib.stride_tricks import sliding_window_view
 
-from symgrad.lifting.functions import Function
+from symgrad.lifting.tracing.functions import Function
 
 EXPRESSIONS = {
     # functions of one entry

@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from lifting_replay import gradient_agrees, gradients, points, replay
 
-from symgrad.lifting.functions import Function
+from symgrad.lifting.tracing.functions import Function
 
 LABELS = torch.tensor([2, 0, 3])
 WEIGHT = torch.tensor([0.5, 1.0, 2.0, 1.5], dtype=torch.float64)

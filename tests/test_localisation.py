@@ -13,7 +13,7 @@ from derivations.generator import FAMILIES, derivation
 
 from symgrad import verify
 from symgrad.evaluation.floats import Floats
-from symgrad.program import interpret
+from symgrad.program.program import interpret
 
 SEEDS = range(5000, 5006)
 

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import lift, verify
-from symgrad.building import Builder
 from symgrad.evaluation.balls import binary, precision
-from symgrad.losses import explain_loss, line_errors
-from symgrad.rounding import is_unstable, rounding, sensitivity
+from symgrad.program.builder import Builder
+from symgrad.rounding.accuracy import is_unstable, rounding, sensitivity
+from symgrad.rounding.attribution import explain_loss, line_errors
 
 
 def two_layers(x, w):

@@ -9,10 +9,10 @@ import pytest
 import torch
 
 from symgrad import verify
-from symgrad.building import Builder
 from symgrad.evaluation.floats import Floats
-from symgrad.masked import without_infinities
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.masking import without_infinities
+from symgrad.program.program import interpret
 
 CAUSAL = torch.triu(torch.ones(3, 3, dtype=torch.bool), 1)
 ADDED = torch.zeros(3, 3, dtype=torch.float64).masked_fill(CAUSAL, -math.inf)

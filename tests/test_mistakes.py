@@ -9,11 +9,11 @@ import pytest
 from planted import arrays
 from test_repair import POST, repaired
 
-from symgrad.building import Builder
 from symgrad.diagnosis.bench import Edit
-from symgrad.diagnosis.difference import classified
 from symgrad.diagnosis.mistakes import ROWS, describe_difference, explain
 from symgrad.diagnosis.slip import Slip
+from symgrad.diagnosis.text_diff import classified
+from symgrad.program.builder import Builder
 
 
 def said(old: str, new: str, kind: str, of: str = "") -> str:

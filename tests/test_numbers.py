@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from symgrad import compare, jvp, verify, vjp
-from symgrad.bare_numbers import typed_unit
+from symgrad.checking.bare_numbers import typed_unit
+from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, UnknownName, WrongShape
-from symgrad.verdict import Agrees
 
 AT = {"w": 0.7, "x": 1.3}
 TRUE = 1.3 * (1 - math.tanh(0.91) ** 2)

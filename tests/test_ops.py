@@ -18,17 +18,17 @@ import torch
 from flint import acb, arb
 from measure_ulps import DTYPES, errors, exact, inside, one_step, sample
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint, local_derivative
 from symgrad.errors import BadInput
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.choices import select
 from symgrad.ops import scalars
-from symgrad.ops.rows import Op, X, Y
+from symgrad.ops.row import Op, X, Y
 from symgrad.ops.scalars import OPS, define, find
 from symgrad.ops.special import SPECIAL
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint, local_derivative
+from symgrad.program.program import interpret
+from symgrad.program.selection import select
 
 DIGITS = 400
 TINY = mpmath.mpf(10) ** -300

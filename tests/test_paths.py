@@ -11,8 +11,8 @@ import pytest
 import torch
 
 from symgrad import verify
-from symgrad.building import Builder
-from symgrad.crossing import across
+from symgrad.problem.branch_search import across
+from symgrad.program.builder import Builder
 
 
 def number(*values: float) -> torch.Tensor:

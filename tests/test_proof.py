@@ -16,13 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import verify
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.expressions import lower
 from symgrad.ops.scalars import OPS, X, Y
-from symgrad.program import Program, interpret, size
-from symgrad.proof import Link, prove, prove_all, replay
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.expressions import lower
+from symgrad.program.program import Program, interpret, size
+from symgrad.proving.proof import Link, prove, prove_all, replay
 
 x, y = sp.symbols("x y", real=True)
 Goal = tuple[Program, int, int]
@@ -248,7 +248,7 @@ def test_the_tanh_slip_is_not_proved(steps):
 
 
 def test_the_work_of_a_long_recurrence_is_linear():
-    from symgrad.proving.equalities import Equalities
+    from symgrad.proving.congruence import Equalities
 
     spent = []
     for steps in (100, 300):

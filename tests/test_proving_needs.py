@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import lift, verify
+from symgrad.checking.proof_domains import domain_of_proofs
 from symgrad.evaluation.floats import Floats
-from symgrad.evaluation.primitives import primitive
-from symgrad.naming import domain_of_proofs
-from symgrad.program import interpret
-from symgrad.proof import prove
-from symgrad.proving.ranges import Range, Ranges
+from symgrad.program.primitives import primitive
+from symgrad.program.program import interpret
+from symgrad.proving.intervals import Range, Ranges
+from symgrad.proving.proof import prove
 
 # ------------------------------------------------------------------------------------------------ ranges
 

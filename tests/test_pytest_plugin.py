@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-import symgrad.custom_functions  # noqa: F401  (torch cannot be imported twice, and pytester forgets what a run imported)
+import symgrad.api.custom_functions  # noqa: F401  (torch cannot be imported twice, and pytester forgets what a run imported)
 
 pytest_plugins = ["pytester"]
 

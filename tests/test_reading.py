@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from symgrad.indices.reading import merged, read
+from symgrad.indices.evaluators import evaluate_all
+from symgrad.indices.reader import merged, read
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
-from symgrad.indices.values import evaluate_all
-from symgrad.lifting.functions import Function
+from symgrad.lifting.tracing.functions import Function
 
 softmax = torch.softmax
 

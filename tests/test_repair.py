@@ -16,14 +16,14 @@ import pytest
 import torch
 from planted import ARRAYS, Derivation, arrays, chain, function, slips
 
-from symgrad.building import Builder
-from symgrad.diagnosis.difference import changed
-from symgrad.diagnosis.leaves import hand_bindings
-from symgrad.diagnosis.places import edited, expression_of, function_unit, rebuild, statement_at
+from symgrad.checking.judge import Problem, judge
+from symgrad.diagnosis.hand_parts import hand_bindings
 from symgrad.diagnosis.repair import Repair, repair
-from symgrad.judging import Problem, judge
+from symgrad.diagnosis.source_positions import edited, expression_of, function_unit, rebuild, statement_at
+from symgrad.diagnosis.text_diff import changed
 from symgrad.lifting.formulas import open_formula, rename
-from symgrad.program import Binding, Program, Source
+from symgrad.program.builder import Builder
+from symgrad.program.program import Binding, Program, Source
 from symgrad.verifier import _open_hand, _problem
 
 

@@ -8,8 +8,8 @@ import torch
 
 from symgrad import SymgradError, verify
 from symgrad.errors import NotReproducible, ReplayMismatch
-from symgrad.lifting.functions import Function
-from symgrad.replaying import replay
+from symgrad.lifting.tracing.functions import Function
+from symgrad.problem.replay import replay
 
 POINT = {"x": np.array([0.5, -1.25, 2.0])}
 

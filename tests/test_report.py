@@ -14,16 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symgrad.building import Builder
+from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.diagnosis.repair import Repair
 from symgrad.evaluation.residues import Certificate
-from symgrad.program import Binding, Program, Source
-from symgrad.proof import Condition, Link, Proof
+from symgrad.program.builder import Builder
+from symgrad.program.program import Binding, Program, Source
+from symgrad.proving.proof import Condition, Link, Proof
 from symgrad.report.numbers import exactly, number, together, witness_text
 from symgrad.report.report import Claim, Instability, Report, StepFinding
 from symgrad.report.text import WIDTH, render
-from symgrad.rounding import Rounding, Side
-from symgrad.verdict import Agrees, Kink, Proved, Refuted, Undecided, Witness
+from symgrad.rounding.accuracy import Rounding, Side
 from symgrad.verifier import verify
 
 # ------------------------------------------------------------------------------------------------ made by hand

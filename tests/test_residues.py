@@ -12,12 +12,12 @@ from flint import fmpz, nmod
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.evaluation.modular import LOW_TURNING, NARROW, TURNING, WIDE, Retry, extended, tower
 from symgrad.evaluation.residues import Plan, Residues, certificate
-from symgrad.lifting.expressions import lower
-from symgrad.program import Program, interpret
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.expressions import lower
+from symgrad.program.program import Program, interpret
 
 x, y = sp.symbols("x y", real=True)
 

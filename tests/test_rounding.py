@@ -10,21 +10,14 @@ import pytest
 import sympy as sp
 import torch
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.losses import explain_loss
 from symgrad.ops.scalars import OPS
-from symgrad.program import Program, interpret
-from symgrad.rounding import (
-    condition,
-    distance,
-    error_bounds,
-    is_unstable,
-    rounding,
-    ulps,
-)
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint
+from symgrad.program.program import Program, interpret
+from symgrad.rounding.accuracy import condition, distance, error_bounds, is_unstable, rounding, ulps
+from symgrad.rounding.attribution import explain_loss
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 BITS = 400

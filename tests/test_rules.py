@@ -17,17 +17,17 @@ import pytest
 import sympy as sp
 from flint import acb, arb, fmpq
 
-from symgrad.building import Builder
 from symgrad.evaluation.balls import Balls, ball_of, precision
-from symgrad.evaluation.entries import array_of
-from symgrad.evaluation.primitives import FUNCTIONS, primitive
+from symgrad.evaluation.entrywise import array_of
 from symgrad.ops.scalars import OPS
-from symgrad.program import Step, interpret
-from symgrad.proving.complexes import ODD
-from symgrad.proving.fields import Element, Full, OutOfWork, Rescale
-from symgrad.proving.generic import Reader
+from symgrad.program.builder import Builder
+from symgrad.program.primitives import FUNCTIONS, primitive
+from symgrad.program.program import Step, interpret
+from symgrad.proving.complex_field import ODD
+from symgrad.proving.field import Element, Full, OutOfWork, Rescale
+from symgrad.proving.generic_entry import Reader
 from symgrad.proving.kernels import Kernels
-from symgrad.proving.special import RELATIONS
+from symgrad.proving.special_relations import RELATIONS
 from symgrad.proving.views import Views
 
 BITS = (200, 1200)  # the second where values cancel or saturate

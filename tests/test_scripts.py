@@ -8,10 +8,10 @@ import pytest
 import torch
 
 import symgrad
+from symgrad.api.script_verifier import verify_script
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, UserCodeFailed
-from symgrad.lifting.pasted import read_pasted
-from symgrad.lifting.script_tracer import Limits
-from symgrad.scripts import verify_script
+from symgrad.lifting.scripts.extraction import read_pasted
+from symgrad.lifting.scripts.script_tracer import Limits
 
 POSTS = Path(__file__).parent / "posts"
 

@@ -12,14 +12,14 @@ import torch
 from flint import acb, arb
 
 from symgrad import verify
-from symgrad.building import Builder
-from symgrad.derivative import adjoint, local_derivative
 from symgrad.errors import UnknownOperation
 from symgrad.evaluation.balls import Balls, ball_of, precision
-from symgrad.ops.rows import ARGUMENTS
+from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint, local_derivative
+from symgrad.program.program import interpret
 
 TRUTH = {
     "erfi": mpmath.erfi,

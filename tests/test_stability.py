@@ -19,19 +19,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import find_instabilities, lift, verify
-from symgrad.building import Builder
 from symgrad.errors import BadInput, UnknownName
 from symgrad.evaluation.balls import Balls, ball_of, precision
-from symgrad.evaluation.entries import array_of, flat
+from symgrad.evaluation.batched_floats import Many
+from symgrad.evaluation.entrywise import array_of, flat
 from symgrad.evaluation.floats import Floats
-from symgrad.evaluation.many import Many
-from symgrad.program import interpret
+from symgrad.program.builder import Builder
+from symgrad.program.program import interpret
 from symgrad.stability.algebra import algebra
-from symgrad.stability.losses import losing, ordinary, truth_of
-from symgrad.stability.matching import everywhere, pattern, substituted
-from symgrad.stability.reading import Reader, written
+from symgrad.stability.detection import losing, ordinary, truth_of
+from symgrad.stability.pattern_matching import everywhere, pattern, substituted
 from symgrad.stability.rewriting import _agree
 from symgrad.stability.rules import RULES, Rule
+from symgrad.stability.term_reader import Reader, written
 from symgrad.stability.terms import Call, Leaf, Term, Var, parts
 
 sys.path.insert(0, str(Path(__file__).parent / "trust"))

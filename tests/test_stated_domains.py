@@ -10,8 +10,8 @@ import pytest
 import sympy as sp
 
 from symgrad import verify
-from symgrad.conditions import read_domain
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, UnknownName
+from symgrad.problem.domain import read_domain
 
 x, y = sp.symbols("x y", real=True)
 

@@ -8,7 +8,7 @@ import sympy as sp
 
 from symgrad import verify
 from symgrad.errors import BadFormula, BadInput, UnknownName
-from symgrad.lifting.steps_text import Steps, are_steps
+from symgrad.lifting.text.step_list import Steps, are_steps
 
 RNN = "v*tanh(w*tanh(w*h0))"
 RIGHT = """

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from symgrad.errors import BadFormula, BadInput, SymgradError, UnknownName, UnknownOperation
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.text import Text, parse
-from symgrad.program import interpret
+from symgrad.lifting.text.text_formula import Text, parse
+from symgrad.program.program import interpret
 
 
 def value_of(text, **point):

@@ -9,16 +9,16 @@ import pytest
 import sympy as sp
 import torch
 
-from symgrad.building import Builder
-from symgrad.derivative import adjoint, local_derivative
 from symgrad.errors import BadInput, SymgradError, UnknownName, UnknownOperation, WrongShape
 from symgrad.evaluation.folding import folded
 from symgrad.evaluation.torch_code import call, compile_torch, source, torch_function
-from symgrad.lifting.expressions import Expression
-from symgrad.lifting.text import Text
-from symgrad.ops.rows import X, Y
+from symgrad.lifting.text.text_formula import Text
+from symgrad.ops.row import X, Y
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import adjoint, local_derivative
+from symgrad.program.expressions import Expression
 
 x, y = sp.symbols("x y", real=True)
 F64 = torch.float64

@@ -9,12 +9,12 @@ import pytest
 import torch
 
 from symgrad import lift, verify
-from symgrad.comparison import Pair, branch_of
-from symgrad.domains import branches_on, misjudged, ties
+from symgrad.checking.comparison import Pair, branch_of
+from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Witness, worst
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.lifting.formulas import open_formula
-from symgrad.program import interpret
-from symgrad.verdict import Agrees, Proved, Refuted, Undecided, Witness, worst
+from symgrad.problem.definedness import branches_on, misjudged, ties
+from symgrad.program.program import interpret
 
 OK = ("proved", "agrees")
 

@@ -21,8 +21,8 @@ import torch
 from torch import nn
 
 from symgrad import compare, gradient, lift, verify
-from symgrad.program import Program
-from symgrad.verdict import Agrees, Proved
+from symgrad.checking.verdicts import Agrees, Proved
+from symgrad.program.program import Program
 
 OK = ("proved", "agrees")
 

@@ -1,0 +1,1 @@
+"""Which line is wrong by itself, why, and what to write instead."""

@@ -12,10 +12,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from symgrad.diagnosis.names import bare, is_derivative_like, lookup, means_output, read_name, read_words
-from symgrad.diagnosis.table import Entry, Table
+from symgrad.diagnosis.gradient_names import bare, is_derivative_like, lookup, means_output, read_name, read_words
+from symgrad.diagnosis.truth_table import Entry, Table
 from symgrad.errors import BadInput
-from symgrad.program import Binding, Program, size
+from symgrad.program.program import Binding, Program, size
 
 __all__ = ["Line", "Meaning", "Names", "asked_for", "meaning_of", "phrase"]
 

@@ -12,15 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.comparison import Branch, Pair, View
+from symgrad.checking.comparison import Branch, Pair, View
+from symgrad.checking.judge import Findings, Problem
 from symgrad.diagnosis.claims import Kinds, Line, Meaning, Names, asked_for, called_by, meaning_of
-from symgrad.diagnosis.matching import Index, entries_of
-from symgrad.diagnosis.names import is_derivative_like, read_name, squashed
-from symgrad.diagnosis.table import Entry, Table, ask, tabulate
+from symgrad.diagnosis.gradient_names import is_derivative_like, read_name, squashed
+from symgrad.diagnosis.truth_table import Entry, Table, ask, tabulate
+from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
-from symgrad.judging import Findings, Problem
-from symgrad.program import Binding, Program, interpret, size
+from symgrad.program.program import Binding, Program, interpret, size
 
 __all__ = ["PRECISION", "Derivation", "Final", "derivation_of"]
 

@@ -1,6 +1,6 @@
 """Small edits of one expression, tried by value, the most plausible first.
 
-There are two sources: structure (`symgrad.diagnosis.structure`), computed one by one, and holes
+There are two sources: structure (`symgrad.diagnosis.structural_edits`), computed one by one, and holes
 (`symgrad.diagnosis.holes`), filled many at a time.
 """
 
@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from symgrad.diagnosis.atoms import Atom
 from symgrad.diagnosis.bench import Bench, Edit
+from symgrad.diagnosis.candidates import Atom
+from symgrad.diagnosis.expression_text import Text, factor
 from symgrad.diagnosis.holes import filled
-from symgrad.diagnosis.structure import structure
-from symgrad.diagnosis.typed import Text, factor
+from symgrad.diagnosis.structural_edits import structure
 
 __all__ = ["Edit", "search"]
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from symgrad.diagnosis.claims import Meaning
 from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.matching import entries_of, same
-from symgrad.diagnosis.names import is_derivative_like, is_short
+from symgrad.diagnosis.gradient_names import is_derivative_like, is_short
+from symgrad.diagnosis.propagation import Fix, Over, Status, Walk, as_value_of, path, recompute
 from symgrad.diagnosis.ranking import ranked
 from symgrad.diagnosis.solving import solved
 from symgrad.diagnosis.suspects import (
@@ -27,9 +27,9 @@ from symgrad.diagnosis.suspects import (
     times,
     work_of,
 )
-from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Fix, Over, Status, Walk, as_value_of, path, recompute
-from symgrad.program import size
+from symgrad.diagnosis.truth_table import Entry
+from symgrad.diagnosis.value_matching import entries_of, same
+from symgrad.program.program import size
 
 __all__ = ["Blame", "Explanation", "Key", "explanations", "itself", "key_of", "misreading"]
 

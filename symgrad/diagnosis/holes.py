@@ -17,11 +17,20 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.atoms import Atom, loose, wrapped
 from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, uses_tensors
-from symgrad.diagnosis.names import is_derivative_like
-from symgrad.diagnosis.pairs import array_pairs
-from symgrad.diagnosis.typed import Text, after_sign, factor, factor_after, is_sum, joined, parts_of, sub_values
+from symgrad.diagnosis.candidates import Atom, loose, wrapped
+from symgrad.diagnosis.expression_text import (
+    Text,
+    after_sign,
+    factor,
+    factor_after,
+    is_sum,
+    joined,
+    parts_of,
+    sub_values,
+)
+from symgrad.diagnosis.gradient_names import is_derivative_like
+from symgrad.diagnosis.products import array_pairs
 
 __all__ = ["filled"]
 

@@ -15,9 +15,9 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from symgrad.diagnosis.differences import describe_difference
 from symgrad.diagnosis.scope import scope_of
 from symgrad.diagnosis.slip import Slip, canonical
+from symgrad.diagnosis.value_diff import describe_difference
 
 __all__ = ["ROWS", "Row", "Slip", "describe_difference", "explain"]
 

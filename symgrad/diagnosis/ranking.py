@@ -11,8 +11,8 @@ from typing import Any
 
 from symgrad.diagnosis.claims import Meaning
 from symgrad.diagnosis.derivation import Derivation
-from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Status
+from symgrad.diagnosis.propagation import Status
+from symgrad.diagnosis.truth_table import Entry
 
 __all__ = ["alike", "direct_lines", "ranked"]
 

@@ -12,17 +12,17 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from symgrad.comparison import Branch
+from symgrad.checking.comparison import Branch
+from symgrad.checking.judge import Findings, Problem, judge
 from symgrad.diagnosis.bench import Edit
-from symgrad.diagnosis.codes import Code, code_of
-from symgrad.diagnosis.difference import changed, classified
-from symgrad.diagnosis.leaves import Leaf, Proposal, leaves, source_of
-from symgrad.diagnosis.lines import proposed
+from symgrad.diagnosis.code import Code, code_of
+from symgrad.diagnosis.faulty_lines import proposed
+from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves, source_of
 from symgrad.diagnosis.mistakes import Slip, explain
-from symgrad.diagnosis.rewriting import rewritten
-from symgrad.diagnosis.whole import propose_whole
+from symgrad.diagnosis.patching import rewritten
+from symgrad.diagnosis.text_diff import changed, classified
+from symgrad.diagnosis.whole_formula import propose_whole
 from symgrad.errors import SymgradError
-from symgrad.judging import Findings, Problem, judge
 from symgrad.lifting.formulas import Formula
 from symgrad.progress import doing
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.codes import HOOK, TRACE, Code, Watched
-from symgrad.diagnosis.places import Expression, Unit, edited, span
+from symgrad.diagnosis.code import HOOK, TRACE, Code, Watched
+from symgrad.diagnosis.source_positions import Expression, Unit, edited, span
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.sources import node_of
-from symgrad.lifting.traced_array import TracedArray
-from symgrad.lifting.traced_floats import TracedFloat
-from symgrad.program import Program, interpret
+from symgrad.lifting.tracing.sources import node_of
+from symgrad.lifting.tracing.traced_arrays import TracedArray
+from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.program.program import Program, interpret
 
 __all__ = ["Scene", "Site", "as_array", "look_around", "same", "values_at"]
 

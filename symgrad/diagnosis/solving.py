@@ -16,9 +16,9 @@ import numpy as np
 from flint import acb, arb, arb_mat
 
 from symgrad.diagnosis.derivation import Derivation
-from symgrad.diagnosis.matching import entries_of
-from symgrad.diagnosis.walking import Over, recompute
-from symgrad.program import size
+from symgrad.diagnosis.propagation import Over, recompute
+from symgrad.diagnosis.value_matching import entries_of
+from symgrad.program.program import size
 
 __all__ = ["Answer", "solved"]
 

@@ -16,17 +16,17 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.building import Builder
+from symgrad.checking.judge import Findings, Problem
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
-from symgrad.diagnosis.explaining import Blame, Key, explain, key_of, needed
-from symgrad.diagnosis.matching import entries_of, is_zero, same
+from symgrad.diagnosis.explanation_search import Blame, Key, explain, key_of, needed
+from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
 from symgrad.diagnosis.suspects import increments, writes
-from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Fix, Over, Walk, recompute, walk
+from symgrad.diagnosis.truth_table import Entry
+from symgrad.diagnosis.value_matching import entries_of, is_zero, same
 from symgrad.evaluation.balls import precision
-from symgrad.judging import Findings, Problem
-from symgrad.program import Binding, Program, Source, size
+from symgrad.program.builder import Builder
+from symgrad.program.program import Binding, Program, Source, size
 from symgrad.report.report import StepFinding
 
 __all__ = ["Diagnosis", "Fault", "diagnose"]

@@ -12,13 +12,13 @@ import numpy as np
 from flint import arb, fmpq
 
 from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.matching import entries_of, is_zero, ratio, same
-from symgrad.diagnosis.names import is_derivative_like
+from symgrad.diagnosis.gradient_names import is_derivative_like
+from symgrad.diagnosis.propagation import Fix, Over, Walk, as_value_of, path, recompute, repeats
 from symgrad.diagnosis.ranking import direct_lines
-from symgrad.diagnosis.table import Entry
-from symgrad.diagnosis.walking import Fix, Over, Walk, as_value_of, path, recompute, repeats
-from symgrad.domains import origins
-from symgrad.program import size
+from symgrad.diagnosis.truth_table import Entry
+from symgrad.diagnosis.value_matching import entries_of, is_zero, ratio, same
+from symgrad.problem.definedness import origins
+from symgrad.program.program import size
 
 __all__ = [
     "Increment",

@@ -14,10 +14,10 @@ import numpy as np
 import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
-from symgrad.evaluation.entries import Entries, array_of, entrywise
+from symgrad.evaluation.entrywise import Entries, array_of, entrywise
 from symgrad.ops.precision import precision
 from symgrad.ops.scalars import OPS
-from symgrad.program import Constant, Step
+from symgrad.program.program import Constant, Step
 
 __all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
 

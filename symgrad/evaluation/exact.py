@@ -14,11 +14,11 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entries import Entries, array_of, entrywise
-from symgrad.ops.rows import ARGUMENTS, X
+from symgrad.evaluation.entrywise import Entries, array_of, entrywise
+from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
 from symgrad.ops.structure import COMPOSITES
-from symgrad.program import Constant, Program, Step, interpret, positions, size
+from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
 __all__ = ["Exact", "TooLarge", "letter", "meaning"]
 
@@ -51,7 +51,7 @@ def meaning(
     A number is a SymPy expression, a tensor an object array of them.  SymPy rewrites as it builds, so that the
     result says what the Program means, not how it computes.
 
-    >>> from symgrad.lifting.text import Text
+    >>> from symgrad.lifting.text.text_formula import Text
     >>> meaning(Text("(x + y) - x").run({"x": 1.0, "y": 2.0}))
     y
 

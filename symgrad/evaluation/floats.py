@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from symgrad.evaluation.composed import composed
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import through_balls
-from symgrad.program import Constant, Step, Strided, dense, positions, size
+from symgrad.program.composites import composed
+from symgrad.program.program import Constant, Step, Strided, dense, positions, size
 
 __all__ = ["Floats", "to_numpy"]
 

@@ -9,7 +9,7 @@ import numpy as np
 from flint import acb, arb
 
 from symgrad.evaluation.balls import Balls, precision
-from symgrad.program import Program, interpret, size
+from symgrad.program.program import Program, interpret, size
 
 __all__ = ["folded", "nearest"]
 

@@ -7,7 +7,7 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.ops.scalars import OPS
-from symgrad.program import Step, Strided
+from symgrad.program.program import Step, Strided
 
 __all__ = ["NumpyFloats"]
 

@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.evaluation.modular import Extension, Field, Retry, Value
-from symgrad.program import Step, Strided, positions, size
+from symgrad.program.program import Step, Strided, positions, size
 
 __all__ = ["NoResidue", "Residues"]
 
@@ -27,13 +27,14 @@ class NoResidue(Exception):
 
 
 class Residues:
-    """The system of residues in one field, for `symgrad.program.interpret`; values are ints and arrays of uint64.
+    """The system of residues in one field, for `symgrad.program.program.interpret`; values are ints and arrays of
+    uint64.
 
     ``seed`` decides every random element, so that equal arguments get equal values.
 
     >>> from symgrad.evaluation.modular import WIDE, tower
-    >>> from symgrad.building import Builder
-    >>> from symgrad.program import interpret
+    >>> from symgrad.program.builder import Builder
+    >>> from symgrad.program.program import interpret
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> program = b.build({"y": b.div(b.integer_power(x, 2), x)})

@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 
 from symgrad.evaluation.modular import LOW_TURNING, NARROW, TURNING, WIDE, Field, Retry, Value, extended, tower
-from symgrad.evaluation.primitives import number_of, primitive
 from symgrad.evaluation.residue_rows import NoResidue, Residues
-from symgrad.program import Program, Step, size
+from symgrad.program.primitives import number_of, primitive
+from symgrad.program.program import Program, Step, size
 
 __all__ = ["EFFORT", "Certificate", "NoResidue", "Plan", "Residues", "Retry", "certificate", "plans"]
 
@@ -252,7 +252,7 @@ def certificate(
     numbers they are (except for the names in ``free``, which vary all the same).  ``trials`` is the least number of
     trials; there are up to four more while the bound on the error is above 1e-9.  ``effort`` bounds the entries read.
 
-    >>> from symgrad.building import Builder
+    >>> from symgrad.program.builder import Builder
     >>> b = Builder()
     >>> x, y = b.input("x", ()), b.input("y", ())
     >>> whole = b.apply("exp", b.add(x, y))

@@ -17,15 +17,15 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.building import Builder
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.folding import folded
 from symgrad.evaluation.torch_printer import OWN, Line, StepPrinter
-from symgrad.lifting.expressions import Expression
-from symgrad.lifting.indexed import Indices
-from symgrad.lifting.lowering import lower
-from symgrad.lifting.matrices import Matrices
-from symgrad.program import Program, Shape, size
+from symgrad.program.builder import Builder
+from symgrad.program.expressions import Expression
+from symgrad.program.indexed import Indices
+from symgrad.program.lowering import lower
+from symgrad.program.matrices import Matrices
+from symgrad.program.program import Program, Shape, size
 
 __all__ = ["LOW", "TorchFunction", "as_tensors", "bind", "call", "compile_torch", "source", "torch_function"]
 

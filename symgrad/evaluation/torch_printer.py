@@ -17,9 +17,9 @@ import torch
 from sympy.printing.pytorch import TorchPrinter
 
 from symgrad.errors import UnknownOperation
-from symgrad.lifting.indexed import affine
 from symgrad.ops.scalars import OPS
-from symgrad.program import Program, Shape, Step, Strided, dense, positions, size
+from symgrad.program.indexed import affine
+from symgrad.program.program import Program, Shape, Step, Strided, dense, positions, size
 
 __all__ = ["OWN", "Line", "StepPrinter", "gamma", "log_ndtr", "torch_name"]
 

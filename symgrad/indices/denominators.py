@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from symgrad.indices.forms import Forms
+from symgrad.indices.conversion import Forms
 from symgrad.indices.polynomials import Atom, Poly
 
 __all__ = ["cleared"]

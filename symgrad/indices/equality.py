@@ -27,9 +27,9 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import WrongShape
+from symgrad.indices.conversion import Condition, Forms
 from symgrad.indices.denominators import cleared
 from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
-from symgrad.indices.forms import Condition, Forms
 from symgrad.indices.normal_form import EFFORT
 from symgrad.indices.polynomials import Exhausted
 from symgrad.indices.printing import text

@@ -20,8 +20,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from symgrad.errors import BadFormula
+from symgrad.indices.conversion import Forms
 from symgrad.indices.facts import Fact
-from symgrad.indices.forms import Forms
 from symgrad.indices.printing import text
 
 __all__ = ["EFFORT", "normal_form"]

@@ -21,8 +21,8 @@ from typing import Any
 import sympy as sp
 from flint import fmpq, fmpz
 
+from symgrad.indices.canonical_labels import Labelling
 from symgrad.indices.facts import Fact, Positive
-from symgrad.indices.labelling import Labelling
 from symgrad.indices.partial_fractions import combination_of_one, factors
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, is_index, whole
 

@@ -14,17 +14,17 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.building import join
 from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.expressions import Expression
-from symgrad.lifting.functions import Function, Run
-from symgrad.lifting.latex.formula import Latex
-from symgrad.lifting.latex.lists import are_equations, derivation, joined
-from symgrad.lifting.modules import Module
-from symgrad.lifting.steps_text import Steps, are_steps
-from symgrad.lifting.text import Text
-from symgrad.program import Program, interpret, promote
+from symgrad.lifting.latex.documents import are_equations, derivation, joined
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.text.step_list import Steps, are_steps
+from symgrad.lifting.text.text_formula import Text
+from symgrad.lifting.tracing.functions import Function, Run
+from symgrad.lifting.tracing.modules import Module
+from symgrad.program.builder import join
+from symgrad.program.expressions import Expression
+from symgrad.program.program import Program, interpret, promote
 
 __all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "readings", "rename"]
 
@@ -108,7 +108,7 @@ class Numbers:
     library: str = "math"
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        from symgrad.building import Builder
+        from symgrad.program.builder import Builder
 
         b = Builder()
         step = b.constant(self.value, str(self.value.dtype))

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symgrad.ops.moves import diagonal, take
+from symgrad.ops.indexing import diagonal, take
 
 if TYPE_CHECKING:
-    from symgrad.building import Builder
+    from symgrad.program.builder import Builder
 
 __all__ = ["cross", "einsum", "outer", "tensordot"]
 

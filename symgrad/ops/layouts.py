@@ -2,11 +2,11 @@
 
 The first argument is the Builder, then the positions of the argument steps, then the options in the meaning that
 torch and NumPy give them.  The position of the result is returned.  Reductions and normalisations are here, products
-in `symgrad.ops.contractions`, choices and sums of entries in `symgrad.ops.moves`, convolution and pooling in
+in `symgrad.ops.contractions`, choices and sums of entries in `symgrad.ops.indexing`, convolution and pooling in
 `symgrad.ops.windows`; all of them are found under this name.  Whatever only moves entries is in none of them: its
 positions come from running the user's own operation.
 
->>> from symgrad.building import Builder
+>>> from symgrad.program.builder import Builder
 >>> b = Builder()
 >>> x = b.input("x", (2, 3))
 >>> print(b.build({"y": mean(b, x, 1)}).listing())
@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from symgrad.ops.contractions import cross, einsum, outer, tensordot
-from symgrad.ops.moves import (
+from symgrad.ops.indexing import (
     Axes,
     axes_of,
     clamp,
@@ -50,7 +50,7 @@ from symgrad.ops.moves import (
 from symgrad.ops.windows import avg_pool, conv, convolve, correlate, max_pool_from_indices
 
 if TYPE_CHECKING:
-    from symgrad.building import Builder
+    from symgrad.program.builder import Builder
 
 __all__ = [
     "avg_pool",

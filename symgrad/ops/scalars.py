@@ -20,7 +20,7 @@ import torch
 from flint import acb, arb
 
 from symgrad.errors import UnknownOperation, close_names
-from symgrad.ops.rows import ARGUMENTS, Op, X, Y
+from symgrad.ops.row import ARGUMENTS, Op, X, Y
 from symgrad.ops.special import SPECIAL
 
 __all__ = ["OPS", "Op", "X", "Y", "by_head", "define", "find"]

@@ -18,7 +18,7 @@ import torch
 from flint import acb, arb
 
 from symgrad.ops.precision import precision
-from symgrad.ops.rows import Op, W, X, Y, Z
+from symgrad.ops.row import Op, W, X, Y, Z
 
 __all__ = ["SPECIAL", "through_balls"]
 

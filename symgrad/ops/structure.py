@@ -3,7 +3,7 @@
 | step              | value                                                                        |
 |-------------------|------------------------------------------------------------------------------|
 | input, constant   | a named input; numbers that do not depend on the inputs                      |
-| pick, scatter     | entries moved, repeated, dropped, zeroed; entries added up (`symgrad.program`)|
+| pick, scatter     | entries moved, repeated, dropped, zeroed; entries added up (`symgrad.program.program`)|
 | matmul            | (batch, n, k) @ (batch, k, m)                                                |
 | add sub mul div   | arithmetic, entry by entry, on equal shapes (broadcasting is a pick)         |
 | neg powi pow      | -a; a ** n for a positive integer n (its params); a ** b                     |
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from symgrad.building import Builder
+    from symgrad.program.builder import Builder
 
 __all__ = ["COMPOSITES", "STRUCTURE", "Composite"]
 

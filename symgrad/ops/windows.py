@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from symgrad.ops.moves import places
+from symgrad.ops.indexing import places
 
 if TYPE_CHECKING:
-    from symgrad.building import Builder
+    from symgrad.program.builder import Builder
 
 __all__ = ["avg_pool", "conv", "convolve", "correlate", "max_pool_from_indices"]
 

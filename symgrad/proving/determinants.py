@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 
-from symgrad.proving.fields import Element, Field
+from symgrad.proving.field import Element, Field
 
 __all__ = ["LARGEST", "determinant", "entry_of_inverse"]
 

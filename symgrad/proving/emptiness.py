@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from symgrad.evaluation.primitives import primitive
-from symgrad.program import Program
-from symgrad.proving.facts import Empty
-from symgrad.proving.fields import Full, OutOfWork, Rescale
-from symgrad.proving.generic import Reader
+from symgrad.program.primitives import primitive
+from symgrad.program.program import Program
+from symgrad.proving.field import Full, OutOfWork, Rescale
+from symgrad.proving.generic_entry import Reader
 from symgrad.proving.kernels import Kernels
+from symgrad.proving.sign_facts import Empty
 from symgrad.proving.views import Views
 
 __all__ = ["is_nowhere_defined"]
@@ -20,7 +20,7 @@ _RESTARTS = 16
 def is_nowhere_defined(program: Program, step: int) -> bool:
     """Whether it is proved that the step has a real value on no open set of inputs.
 
-    >>> from symgrad.building import Builder
+    >>> from symgrad.program.builder import Builder
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> never = b.apply("sqrt", b.sub(b.number(-1), b.integer_power(x, 2)))

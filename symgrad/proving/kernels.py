@@ -12,7 +12,7 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.proving.fields import Element, Kernel, OutOfWork, Rescale
+from symgrad.proving.field import Element, Kernel, OutOfWork, Rescale
 from symgrad.proving.roots import Roots
 
 __all__ = ["Kernels"]
@@ -21,7 +21,7 @@ Rational = Any  # python-flint's fmpq
 
 
 class Kernels(Roots):
-    """A field with the functions of `symgrad.evaluation.primitives`.
+    """A field with the functions of `symgrad.program.primitives`.
 
     ``scales`` says of what multiple of its argument each exponential is a kernel, and is added to; so is ``facts``, the
     signs that are known.  With ``expand`` tanh and sigmoid are written in exp.

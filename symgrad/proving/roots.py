@@ -13,8 +13,8 @@ from typing import Any
 import sympy as sp
 from flint import fmpq
 
-from symgrad.proving.facts import Facts
-from symgrad.proving.fields import Element, Kernel, OutOfWork, Poly
+from symgrad.proving.field import Element, Kernel, OutOfWork, Poly
+from symgrad.proving.sign_facts import Facts
 
 __all__ = ["Roots"]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.proving.fields import Element
+from symgrad.proving.field import Element
 from symgrad.proving.kernels import Kernels
 
 __all__ = ["DATA", "Terms", "Views"]

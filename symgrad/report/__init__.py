@@ -1,0 +1,1 @@
+"""Words and pictures: findings to blocks, blocks to text, HTML, LaTeX and plots."""

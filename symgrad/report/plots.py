@@ -11,9 +11,9 @@ import torch
 from symgrad.errors import BadInput, close_names
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.evaluation.running_errors import distance, ulps
-from symgrad.program import Guard, Program, interpret
+from symgrad.program.program import Guard, Program, interpret
 from symgrad.report.report import Claim, Report
+from symgrad.rounding.running_bounds import distance, ulps
 
 __all__ = ["plot"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.losses import Loss
-from symgrad.program import Program, Source
-from symgrad.rounding import Rounding
-from symgrad.verdict import AllSizes, Kink, Refuted, Verdict, Witness, worst
+from symgrad.checking.verdicts import AllSizes, Kink, Refuted, Verdict, Witness, worst
+from symgrad.program.program import Program, Source
+from symgrad.rounding.accuracy import Rounding
+from symgrad.rounding.attribution import Loss
 
 __all__ = ["Claim", "Instability", "Report", "StepFinding"]
 
@@ -62,7 +62,7 @@ class Instability:
     rewrite: Any = None
 
     def __str__(self) -> str:
-        from symgrad.report.instabilities import instability
+        from symgrad.report.instability_text import instability
         from symgrad.report.text import lines
 
         first, *rest = instability(self)
@@ -161,7 +161,7 @@ class Report:
 
     def to_latex(self) -> str:
         """The exact derivatives as a LaTeX display, with the hand formulas that differ beside them."""
-        from symgrad.report.latex import render
+        from symgrad.report.latex_output import render
 
         return render(self)
 
@@ -203,7 +203,7 @@ class Report:
             plain["claims"][name].pop("exact")
             plain["claims"][name].pop("hand")
         if self.sizes is not None:
-            from symgrad.report.sizes import plain_sizes
+            from symgrad.report.size_claims import plain_sizes
 
             plain_sizes(self, plain)
         return plain

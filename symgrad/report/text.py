@@ -6,7 +6,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
-from symgrad.report.blocks import blocks
+from symgrad.report.composition import blocks
 from symgrad.report.page import (
     Answer,
     Block,
@@ -21,7 +21,7 @@ from symgrad.report.page import (
     Values,
 )
 from symgrad.report.report import Report
-from symgrad.report.words import unbroken
+from symgrad.report.wording import unbroken
 
 __all__ = ["WIDTH", "coloured", "lines", "plain", "render"]
 

@@ -10,17 +10,17 @@ from dataclasses import dataclass
 
 import torch
 
-from symgrad.diagnosis.atoms import loose
-from symgrad.diagnosis.codes import Code, code_of
-from symgrad.diagnosis.places import Unit, edited, function_unit, rebuild, span
+from symgrad.diagnosis.candidates import loose
+from symgrad.diagnosis.code import Code, code_of
+from symgrad.diagnosis.source_positions import Unit, edited, function_unit, rebuild, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, Symbolic
-from symgrad.lifting.modules import Module
-from symgrad.lifting.sources import is_users
-from symgrad.lifting.text import Text
-from symgrad.program import Program, Source
-from symgrad.stability.reading import Reader
-from symgrad.stability.spelling import Tongue, spellings
+from symgrad.lifting.text.text_formula import Text
+from symgrad.lifting.tracing.modules import Module
+from symgrad.lifting.tracing.sources import is_users
+from symgrad.program.program import Program, Source
+from symgrad.stability.term_printer import Tongue, spellings
+from symgrad.stability.term_reader import Reader
 from symgrad.stability.terms import Leaf, Term, number_of
 
 __all__ = ["Edited", "Place", "place_of"]

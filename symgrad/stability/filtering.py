@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.evaluation.many import Many
-from symgrad.program import Guard, Program, interpret
+from symgrad.evaluation.batched_floats import Many
+from symgrad.program.program import Guard, Program, interpret
 from symgrad.stability.points import Candidates
 
 __all__ = ["Suspects", "suspects"]

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.sampling import Bounds, Inputs
+from symgrad.problem.sampling import Bounds, Inputs
 
 __all__ = ["Candidates", "candidates", "cost_of", "plain_values"]
 

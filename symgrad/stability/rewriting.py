@@ -15,24 +15,24 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.building import Builder, join
-from symgrad.comparison import same_structure
+from symgrad.checking.comparison import same_structure
 from symgrad.errors import SymgradError, UserCodeFailed
 from symgrad.evaluation.balls import Balls, binary, precision
-from symgrad.evaluation.entries import flat
+from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.formulas import Formula
-from symgrad.lifting.functions import Run
-from symgrad.program import Program, Source, interpret
-from symgrad.proof import prove
-from symgrad.rounding import INSTABILITY
+from symgrad.lifting.tracing.functions import Run
+from symgrad.program.builder import Builder, join
+from symgrad.program.program import Program, Source, interpret
+from symgrad.proving.proof import prove
+from symgrad.rounding.accuracy import INSTABILITY
 from symgrad.stability.algebra import algebra
+from symgrad.stability.detection import Losing, coarsest, losing, tensors_at
 from symgrad.stability.editing import Edited, place_of
-from symgrad.stability.losses import Losing, coarsest, losing, tensors_at
-from symgrad.stability.matching import everywhere, pattern
-from symgrad.stability.reading import Reader, written
+from symgrad.stability.pattern_matching import everywhere, pattern
 from symgrad.stability.rules import RULES
 from symgrad.stability.samples import Sample
+from symgrad.stability.term_reader import Reader, written
 from symgrad.stability.terms import Leaf, Term, plus, size_of
 
 __all__ = ["Rewrite", "best_rewrite"]

@@ -1,9 +1,9 @@
 """What to write instead: identities of real numbers, one row each; the right side keeps in floats what the left loses.
 
-A row is data: ``before`` and ``after`` are patterns (`symgrad.stability.matching`), in which a name is any term, ``N``
-is how many entries a sum has, and a function is a row of the operation table or a reduction.  That a row holds, and
-that its right side has a value wherever its left side has one, is tested for every row.  ``where`` bounds the
-variables for that test, and a rewrite by such a row is offered only if it is defined at every point of a sample.
+A row is data: ``before`` and ``after`` are patterns (`symgrad.stability.pattern_matching`), in which a name is any
+term, ``N`` is how many entries a sum has, and a function is a row of the operation table or a reduction.  That a row
+holds, and that its right side has a value wherever its left side has one, is tested for every row.  ``where`` bounds
+the variables for that test, and a rewrite by such a row is offered only if it is defined at every point of a sample.
 
 A rewrite is offered only if the whole of the code with it is proved equal to what it was, so that a row here is never
 more than a suggestion.

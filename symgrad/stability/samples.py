@@ -11,9 +11,9 @@ import numpy as np
 
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
-from symgrad.lifting.functions import Run
-from symgrad.sampling import Bounds, Inputs
-from symgrad.stability.losses import Losing, losing
+from symgrad.lifting.tracing.functions import Run
+from symgrad.problem.sampling import Bounds, Inputs
+from symgrad.stability.detection import Losing, losing
 from symgrad.stability.points import candidates
 
 __all__ = ["Sample", "sample_around"]

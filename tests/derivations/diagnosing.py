@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 
 from derivations.generator import FAMILIES, Derivation, derivation
-from symgrad.comparison import look
+from symgrad.checking.comparison import look
+from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.verdicts import Agrees, Refuted, Witness
 from symgrad.diagnosis.steps import Diagnosis, diagnose
-from symgrad.judging import Findings, Problem
 from symgrad.lifting.formulas import open_formula, rename
-from symgrad.sampling import neighbours
-from symgrad.verdict import Agrees, Refuted, Witness
+from symgrad.problem.sampling import neighbours
 from symgrad.verifier import _open_hand, _problem
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from symgrad.lifting.latex.cursor import Node, spelled
+from symgrad.lifting.latex.nodes import Node, spelled
 
 __all__ = [
     "Claim",

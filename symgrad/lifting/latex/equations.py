@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from symgrad.errors import BadFormula
-from symgrad.lifting.latex.cursor import Node, place, spelled
-from symgrad.lifting.latex.grammar import Parser
+from symgrad.lifting.latex.latex_parser import Parser
+from symgrad.lifting.latex.nodes import Node, place, spelled
 from symgrad.lifting.latex.tokens import Token, tokens
 
 __all__ = ["Equation", "equations", "have_left_sides"]

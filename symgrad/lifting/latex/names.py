@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from symgrad.lifting.latex.cursor import Cursor, Name, Node, place
+from symgrad.lifting.latex.nodes import Cursor, Name, Node, place
 from symgrad.lifting.latex.tokens import GREEK, Token
-from symgrad.lifting.latex.words import ACCENTS, FONTS, function
+from symgrad.lifting.latex.vocabulary import ACCENTS, FONTS, function
 from symgrad.ops.scalars import unknown
 
 __all__ = ["Names"]

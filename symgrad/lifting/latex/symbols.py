@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from symgrad.lifting.latex.choices import Choices
-from symgrad.lifting.latex.cursor import Node, Undecided, place, spelled
-from symgrad.lifting.latex.words import LIKE_FUNCTIONS, WORDS, function
+from symgrad.lifting.latex.cases import Choices
+from symgrad.lifting.latex.nodes import Node, Undecided, place, spelled
+from symgrad.lifting.latex.vocabulary import LIKE_FUNCTIONS, WORDS, function
 from symgrad.ops.scalars import unknown
 
 __all__ = ["Symbols"]

@@ -1,0 +1,168 @@
+"""A question that a test asks: `assert_gradient`.
+
+Its message is laid out as that of `torch.testing.assert_close`, and ends in code to paste that shows the failure again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+
+from symgrad.api.custom_functions import verify_function
+from symgrad.diagnosis.source_positions import function_unit
+from symgrad.errors import SymgradError
+from symgrad.report.numbers import number, witness_text
+from symgrad.report.report import Claim, Report
+from symgrad.verifier import verify
+
+__all__ = ["assert_gradient", "pasteable"]
+
+_LONGEST = 400  # numbers that are printed in code to paste
+
+
+def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
+    """Assert that ``hand`` is the derivative of ``formula``; the other arguments are those of `symgrad.verify`.
+
+    Without ``hand``, ``formula`` is a ``torch.autograd.Function`` or a custom operator, whose own backward is judged;
+    the other arguments are then those of `symgrad.verify_function`.
+
+    Returns the report, so that a test can ask for more (``report.verdict == "proved"``).  Raises `AssertionError` if
+    the gradient is refuted or undecided.  The message counts the entries that differ, as `torch.testing.assert_close`
+    does (here by rigorous bounds, and so without a tolerance), and has the report, and code to paste that shows the
+    failure again.
+
+    >>> assert_gradient("x**2", "2*x").verdict
+    'proved'
+    >>> assert_gradient("x**3", "2*x**2", seed=5)  # doctest: +ELLIPSIS
+    Traceback (most recent call last):
+      ...
+    AssertionError: Gradient for x is not the derivative!
+    <BLANKLINE>
+    Expected 3 but got 2.
+    Absolute difference: 1
+    Relative difference: 0.333333
+    The failure occurred at x = 1
+    ...
+
+    Guarantee: that of `verify`.
+    """
+    __tracebackhide__ = True
+    try:
+        report = verify_function(formula, **options) if hand is None else verify(formula, hand, **options)
+    except SymgradError as error:  # its message has the place in the user's code; symgrad's own lines help nobody
+        raise error.with_traceback(None) from None
+    if not report.ok:
+        raise AssertionError("\n".join(_message(report, formula, hand, options)))
+    return report
+
+
+def _message(report: Report, formula: Any, hand: Any, options: Mapping[str, Any]) -> Iterator[str]:
+    bad = next(c for kind in ("refuted", "undecided") for c in report.claims.values() if c.kind == kind)
+    yield from _differences(report, bad)
+    yield from ("", str(report), "", "You can see it again with:", "")
+    for line in pasteable(formula, hand, options, report, bad).splitlines():
+        yield f"    {line}".rstrip()
+
+
+def _differences(report: Report, claim: Claim) -> Iterator[str]:
+    """The lines that `torch.testing.assert_close` would write."""
+    witness, wrong = claim.witness, claim.differs
+    if witness is None:
+        yield f"Gradient for {claim.name} is undecided!"
+        return
+    yield f"Gradient for {claim.name} is not the derivative!"
+    yield ""
+    if witness.reason == "shape":
+        yield f"The values for attribute 'shape' do not match: yours has {witness.hand}, not {witness.exact}."
+        return
+    if wrong is None or not wrong.any() or wrong.size == 1:
+        where = witness_text(witness.point, report.point, claim.name, witness.entry)
+        yield f"Expected {witness.exact} but got {witness.hand}."
+        yield from _sizes(abs(witness.hand_value - witness.exact_value), abs(witness.exact_value))
+        index = "" if witness.entry is None else f", index {witness.entry}"
+        yield f"The failure occurred at {where}{index}"
+        return
+    hand = np.reshape(np.asarray(claim.hand_value), wrong.shape)
+    with np.errstate(all="ignore"):
+        far = np.where(wrong, np.abs(hand - np.asarray(claim.exact_value)), 0.0)
+        relative = far / np.abs(np.asarray(claim.exact_value))
+    yield f"Mismatched entries: {wrong.sum()} / {wrong.size} ({wrong.mean():.1%})"
+    for what, values in (("absolute", far), ("relative", np.where(wrong, relative, 0.0))):
+        finite = np.nan_to_num(values, nan=np.inf)
+        k = np.unravel_index(int(finite.argmax()), finite.shape)
+        yield f"Greatest {what} difference: {number(values[k])} at index {tuple(map(int, k))}"
+
+
+def _sizes(far: float, size: float) -> Iterator[str]:
+    if np.isfinite(far):
+        yield f"Absolute difference: {number(far)}"
+        if size:
+            yield f"Relative difference: {number(far / size)}"
+
+
+# ------------------------------------------------------------------------------------------------ code to paste
+
+
+def pasteable(formula: Any, hand: Any, options: Mapping[str, Any], report: Report, claim: Claim) -> str:
+    """Python code that asks the same question at the witness."""
+    ask = "verify" if hand is not None else "verify_function"
+    given = {n: v for n, v in options.items() if n not in ("at", "seed")}
+    at, note = _point(options.get("at"), report, claim, hand is None)
+    if at is not None:
+        given["at"] = at
+    given["seed"] = report.seed
+    what = ", ".join(_formula(f) for f in (formula, hand) if f is not None)
+    lines = [f"print({ask}(", f"    {what},", *(f"    {n}={_literal(v)}," for n, v in given.items()), "))"]
+    text = "\n".join(lines)
+    used = ["import numpy as np"] * ("np." in text) + ["import torch"] * ("torch." in text)
+    return "\n".join([*used, f"from symgrad import {ask}", *note, "", text])
+
+
+def _point(at: Any, report: Report, claim: Claim, custom: bool) -> tuple[Mapping[str, Any] | None, list[str]]:
+    """The witness as ``at``; or, where there is none to print, what was passed."""
+    witness = claim.witness
+    if witness is None or not witness.point:
+        return (at if isinstance(at, Mapping) else None), []
+    point: dict[str, Any] = dict(witness.point)
+    if custom:  # the cotangents are drawn, and no arguments of forward
+        if not isinstance(at, Mapping):
+            return None, []
+        point = {n: point.get(n, v) for n, v in at.items()}
+    size = sum(int(np.size(v)) for v in point.values())
+    if size > _LONGEST:
+        return at, [f"# at {size} numbers, which report.claims[{claim.name!r}].witness.point holds"]
+    return point, []
+
+
+def _formula(formula: Any) -> str:
+    """A formula as code: a name, a lambda's or a text's own words."""
+    if isinstance(formula, sp.Basic):
+        return repr(str(formula))
+    if isinstance(formula, Mapping):
+        return f"{{{', '.join(f'{n!r}: {_formula(f)}' for n, f in formula.items())}}}"
+    if isinstance(formula, (tuple, list)):
+        inner = ", ".join(map(_formula, formula))
+        return f"[{inner}]" if isinstance(formula, list) else f"({inner}{',' * (len(formula) == 1)})"
+    if callable(formula) and not isinstance(formula, torch.nn.Module):
+        name = str(getattr(formula, "__name__", "formula"))
+        unit = function_unit(formula) if name == "<lambda>" else None
+        return unit.text.strip() if unit is not None else name.replace("<lambda>", "formula")
+    return "model" if isinstance(formula, torch.nn.Module) else _literal(formula)
+
+
+def _literal(value: Any) -> str:
+    """The value as Python code that makes it again."""
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{n!r}: {_literal(v)}' for n, v in value.items())}}}"
+    if isinstance(value, torch.Tensor):
+        return f"torch.tensor({value.tolist()!r}, dtype={value.dtype})"
+    if isinstance(value, np.ndarray) and value.shape:
+        kind = "" if value.dtype in (np.float64, np.int64, np.bool_, np.complex128) else f", dtype=np.{value.dtype}"
+        return f"np.array({value.tolist()!r}{kind})"
+    if isinstance(value, (np.ndarray, np.generic)):
+        return repr(value.item())
+    return repr(value)

@@ -1,0 +1,374 @@
+"""verify_script: a script as it was pasted, with its model, its call of autograd and its derivations.
+
+text -> code -> one instrumented run -> the parts of the script -> two Programs -> the same judge as everything else
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.api.script_comments import other_formulas
+from symgrad.checking.bare_numbers import is_number
+from symgrad.checking.judge import Problem, judge
+from symgrad.checking.verdicts import Agrees
+from symgrad.diagnosis.script_code import repair_together
+from symgrad.errors import BadInput, NotReproducible
+from symgrad.lifting.scripts.execution import Script
+from symgrad.lifting.scripts.extraction import Pasted, read_pasted
+from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
+from symgrad.lifting.scripts.script_tracer import Key, Limits
+from symgrad.lifting.scripts.sides import Execution, Side
+from symgrad.lifting.tracing.functions import Run, _close
+from symgrad.lifting.tracing.sources import place
+from symgrad.problem.arguments import check_budgets, domain_of
+from symgrad.problem.sampling import Bounds, Inputs
+from symgrad.program.equivalence import only_constants_differ, same_structure
+from symgrad.progress import shown
+from symgrad.report.report import Claim, Report, StepFinding
+from symgrad.report.wording import counted, listed
+from symgrad.verifier import _report
+
+__all__ = ["verify_script"]
+
+
+@shown("reading the script")
+def verify_script(
+    source: str | Path,
+    *,
+    wrt: str | Sequence[str] | None = None,
+    output: str | None = None,
+    gradients: Mapping[str, str | Sequence[str]] | None = None,
+    domain: Mapping[str, Bounds] | str | Any = None,
+    claims: Mapping[str, str] | None = None,
+    points: int = 64,
+    effort: float = 1.0,
+    seed: int = 0,
+    limits: Limits | None = None,
+    namespace: Mapping[str, Any] | None = None,
+) -> Report:
+    """Find the derivations in a script, and say of each whether it is the gradient that it is meant to be.
+
+    ``source`` is Python code as text, as pasted from a notebook or a post (prompts, prose, formulas and printed output
+    are left out), or a path of a script or a notebook.  The script is **run**, in a namespace of its own, several
+    times: with its own numbers, and with others in the tensors that it differentiates.  The output is what
+    ``backward()`` is called on or ``torch.autograd.grad`` is given; the inputs are the tensors that it depends on and
+    that require a gradient; a variable is meant as a gradient if it is compared with autograd's, subtracted from it,
+    printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
+
+    ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
+    their gradients, where the script does not tell; ``claims`` says what single lines mean; ``domain``, ``points`` and
+    ``effort`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds
+    variables that the script finds, as a notebook's cell does those of the cells before it; they are copied.
+
+    >>> report = verify_script('''
+    ... import torch
+    ... w = torch.tensor(2.0, requires_grad=True)
+    ... y = torch.tanh(3 * w)
+    ... y.backward()
+    ... dw = 3 * (1 - (3 * w.item())**2)
+    ... print(w.grad, dw)
+    ... ''')
+    >>> report.verdict, list(report.claims)
+    ('refuted', ['w'])
+    >>> print(report.notes[0])
+    I took y as the output, and w as its input.
+
+    Where several variables are meant for one input, each has a claim of its own, called ``"w (dw)"``.
+
+    Raises `UserCodeFailed` where the script itself fails, `BadInput` where there is no code in the text, no output or
+    no gradient in the code, or several candidates; `UnknownName` for a name that the script does not have;
+    `NotReproducible` where a second run gives other values.
+
+    Guarantee: that of `verify`, for the script's own computation as it was read.  Running a script does what the
+    script does: files that it writes are written.
+    """
+    check_budgets(points, effort, seed)
+    pasted, file = _opened(source)
+    script = Script.of(pasted, file, seed, limits, namespace)
+    asked = (wrt,) if isinstance(wrt, str) else tuple(wrt) if wrt is not None else None
+    first = script.run()
+
+    def answer(given: Mapping[Key, str]) -> tuple[Report, Execution]:
+        run = script.run(given=given) if given else first
+        roles = find_roles(run, output=output, wrt=asked, gradients=gradients)
+        execution = Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
+        programs = execution.first()
+        _replay(execution, programs)
+        problems = [_problem(execution, k, p, domain, points, effort, seed) for k, p in enumerate(programs)]
+        reports = [_judged(p, claims) for p in problems]
+        repairs, repaired = repair_together(execution, problems, reports)
+        return replace(_merged(execution, reports), repairs=repairs, repaired_source=repaired), execution
+
+    given = origins(first)
+    report, execution = answer(given)
+    here = _right_here_alone(report)
+    bare = any(isinstance(c.verdict, Agrees) and c.verdict.told_to is not None for c in report.claims.values())
+    if (here or bare) and (more := origins(first, alike=True)) != given:
+        other, again = answer(more)
+        if other.ok:
+            report, execution, here = other, again, ()
+    notes = [*_notes(execution), *other_formulas(pasted, execution.own.trace), *report.notes]
+    notes += [
+        f"{name}: at the script's own point yours is right; if a number in it stands for an input, write the input."
+        for name in here
+    ]
+    return replace(report, notes=tuple(dict.fromkeys(notes)))
+
+
+def _opened(source: str | Path) -> tuple[Pasted, str | None]:
+    """The code, and the file that it is from."""
+    if isinstance(source, Path) or (
+        isinstance(source, str) and "\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))
+    ):
+        path = Path(source)
+        if not path.is_file():
+            raise BadInput(f"there is no file {source}.", instead="Pass the path of a script, or its text.")
+        return read_pasted(path.read_text(encoding="utf-8")), str(path)
+    if not isinstance(source, str):
+        raise BadInput(
+            f"source is a {type(source).__name__}.",
+            instead="Pass the script as text, or its path; verify() takes functions and formulas.",
+        )
+    return read_pasted(source), None
+
+
+# ------------------------------------------------------------------------------------------------ judging
+
+
+def _problem(
+    execution: Execution,
+    k: int,
+    first: tuple[Run, Run],
+    domain: Any,
+    points: int,
+    effort: float,
+    seed: int,
+) -> Problem:
+    """One group of derivations as a question, at the script's own point."""
+    found = execution.groups[k].derivations
+    dtypes = {name: run.program.steps[i].dtype for run in first for name, i in run.program.inputs.items()}
+    point = {n: np.asarray(execution.value(n)) for n in dtypes}
+    point = {n: v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for n, v in point.items()}
+    free = tuple(n for n in dtypes if n not in execution.data)
+    point |= {n: _as_used(point[n], n, first) for n in dtypes if n in execution.data}
+    bounds, conditions = domain_of(domain, execution.inner, "the script's inputs are")
+    inputs = Inputs(point, free, frozenset(point), bounds, conditions=conditions)
+    automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
+    sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
+    return Problem(*sides, inputs, dtypes, tuple(found), 1, points, seed, first=first, effort=effort)
+
+
+def _as_used(value: np.ndarray, name: str, runs: Sequence[Run]) -> np.ndarray:
+    """Data that the script rounds before it does anything else with them are the numbers that it has then."""
+    steps = [s for run in runs if name in run.program.inputs for s in run.program if run.program.inputs[name] in s.args]
+    kinds = {s.dtype if s.op == "cast" else None for s in steps}
+    if kinds not in ({"float32"}, {"float16"}):
+        return value
+    return value.astype(kinds.pop()).astype(value.dtype)
+
+
+def _judged(problem: Problem, words: Mapping[str, str] | None) -> Report:
+    """The report on one group; what does not depend on the inputs at all is judged at the script's own point."""
+    findings = judge(problem)
+    hand = findings.own.hand_run.program
+    bare = [n for n, v in findings.verdicts.items() if v.kind == "refuted" and is_number(hand, hand.outputs[n])]
+    if bare:
+        found = judge(replace(problem, only_here=True))
+        findings.verdicts |= {n: found.verdicts[n] for n in bare}
+        findings.notes += [n for n in found.notes if n not in findings.notes]
+        findings.notes += [
+            f"What is meant as the gradient for {n} is a number in the script, that does not depend on the inputs: it "
+            "was judged at the script's own point alone."
+            for n in bare
+        ]
+    return _report(problem, findings, None, words)
+
+
+def _right_here_alone(report: Report) -> tuple[str, ...]:
+    """The refuted claims whose values at the script's own point are as near to the truth as rounding leaves them."""
+    found = []
+    for name, claim in report.claims.items():
+        mine, truth = claim.hand_value, claim.exact_value
+        if claim.kind == "refuted" and mine is not None and truth is not None and np.size(mine) == np.size(truth):
+            with np.errstate(all="ignore"):
+                far = np.abs(np.reshape(mine, -1) - np.reshape(truth, -1))
+                if np.all(far <= 1e-5 * np.max(np.abs(truth))):
+                    found.append(name)
+    return tuple(found)
+
+
+def _merged(execution: Execution, reports: Sequence[Report]) -> Report:
+    """One report; where an input has several derivations, each claim is called after its own."""
+    claims: dict[str, Claim] = {}
+    steps: dict[tuple[str, int], StepFinding] = {}
+    wrong: dict[str, None] = {}
+    for group, report in zip(execution.groups, reports, strict=True):
+        for name, claim in report.claims.items():
+            d = group.derivations[name]
+            several = not group.on_the_way and execution.is_one_of_several(d)
+            label = f"{name} ({d.variable})" if several else name
+            claims[label] = replace(claim, name=label)
+        for step in report.steps:
+            old = steps.get((step.name, step.version))
+            if old is None or old.verdict in (None, "unused"):
+                steps[step.name, step.version] = step
+        wrong |= dict.fromkeys(report.wrong_steps)
+    order = sorted(steps.values(), key=lambda s: (s.source.line or 0) if s.source is not None else 0)
+    first = reports[0]
+    return replace(
+        first,
+        claims=claims,
+        steps=tuple(order),
+        wrong_steps=tuple(sorted(wrong, key=[s.name for s in order].index)),
+        kinks=tuple(k for r in reports for k in r.kinks),
+        instabilities=tuple(i for r in reports for i in r.instabilities),
+        assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
+        notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
+        counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+    )
+
+
+def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
+    """A second run must record the same, and a plain one give the same."""
+    script, run, roles = execution.script, execution.own, execution.roles
+    again = execution.again()
+    pairs = [
+        (one.program, two.program) for a, b in zip(first, again, strict=True) for one, two in zip(a, b, strict=True)
+    ]
+    for once, twice in pairs:
+        if same_structure(once, twice):
+            continue
+        k = only_constants_differ(once, twice)
+        told = _outside(script.pasted)
+        why = f"{' '.join(told)} " if told else ""
+        raise NotReproducible(
+            "two runs of the script computed with different numbers.",
+            where=place(once.steps[k].source) if k is not None else None,
+            instead=f"{why}Write the values into the script, and give every random generator a seed.",
+        )
+    space = script.plain()
+    for d in roles.derivations:
+        key = run.trace.key_of.get(d.step)
+        mine = run.trace.value_at.get(d.step)
+        if key is None or mine is None or d.variable not in space:
+            continue
+        last = max((b.step for b in run.trace.builder.bindings if b.name == d.variable), default=-1)
+        value = space[d.variable]
+        if last != d.step or not isinstance(value, (float, int, np.ndarray, np.generic, torch.Tensor)):
+            continue
+        other = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+        narrow = "float32" in (str(other.dtype), *(s.dtype for s in run.trace.builder.steps))
+        if mine.shape != other.shape or not _close(mine, other.astype(mine.dtype), 1e-3 if narrow else 1e-9):
+            raise NotReproducible(
+                f"two runs of the script gave different values of {d.variable}.",
+                instead="Something in it changes from run to run: the clock, a file, or random numbers with a seed of "
+                "their own. Write the values into the script.",
+            )
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+def _notes(execution: Execution) -> list[str]:
+    script, run, roles = execution.script, execution.own, execution.roles
+    trace = run.trace
+    names = list(roles.inputs)
+    noun = "inputs" if len(names) > 1 else "input"
+    notes = [f"I took {roles.output_name} as the output, and {listed(names)} as its {noun}."]
+    by: dict[tuple[str, str], list[str]] = {}
+    for d in roles.derivations:
+        by.setdefault((d.input, d.why), []).append(d.variable)
+    for (name, why), variables in by.items():
+        be, its = ("is", "its name") if len(variables) == 1 else ("are", "their names")
+        reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's gradient")
+        notes.append(f"For {name} I took {listed(variables)}, {reason}.")
+    if roles.alone:
+        notes.append(f"Nothing was found that is meant as a gradient for {listed(list(roles.alone))}.")
+    calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
+    if roles.call is not None and len(calls) > 1:
+        notes.append(
+            f"The output {roles.output_name} is differentiated {len(calls)} times; "
+            f"I took the last, in line {roles.call.line}."
+        )
+    if roles.call is not None and roles.call.upstream:
+        notes.append(f"The output {roles.output_name} is differentiated with a cotangent of the script's own.")
+    told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
+    for key, inner in execution.given.items():
+        leaf = told.get(inner)
+        if leaf is not None and leaf != key[0]:
+            notes.append(f"The numbers in {key[0]} are those of {leaf}: I took the two for one input.")
+    if run.random:
+        notes.append(
+            f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."
+        )
+    if run.stopped is not None:
+        notes.append(f"The script stops early ({run.stopped}); what it had computed until then is judged.")
+    if run.cut:
+        notes.append(f"The script prints a lot: {counted(run.cut, 'character')} beyond the limit were dropped.")
+    notes += _outside(script.pasted)
+    left = script.pasted.left_out
+    if left:
+        shown = ", ".join(_ranges([k for k, _ in left])[:6])
+        more = len(_ranges([k for k, _ in left])) - 6
+        tail = f" and {more} more places" if more > 0 else ""
+        notes.append(
+            "1 line that is no code was left out: "
+            if len(left) == 1
+            else f"{len(left)} lines that are no code were left out: "
+        )
+        notes[-1] += f"{shown}{tail}."
+    return notes
+
+
+def _ranges(lines: Sequence[int]) -> list[str]:
+    """Line numbers in ranges.
+
+    >>> _ranges([1, 2, 3, 7, 9, 10])
+    ['1-3', '7', '9-10']
+    """
+    out: list[list[int]] = []
+    for k in lines:
+        if out and out[-1][1] == k - 1:
+            out[-1][1] = k
+        else:
+            out.append([k, k])
+    return [f"{a}-{b}" if a != b else f"{a}" for a, b in out]
+
+
+_FILES = (
+    "open",
+    "load",
+    "loadtxt",
+    "genfromtxt",
+    "fromfile",
+    "read_csv",
+    "read_pickle",
+    "read_text",
+    "read_bytes",
+    "memmap",
+)
+_CLOCK = ("time", "perf_counter", "monotonic", "now", "today", "utcnow", "time_ns", "process_time")
+
+
+def _outside(pasted: Pasted) -> list[str]:
+    """Calls that read files or the clock: what they give is not in the text."""
+    found: dict[str, list[int]] = {}
+    for node in ast.walk(pasted.tree):
+        if not isinstance(node, ast.Call):
+            continue
+        match node.func:
+            case ast.Name(id="open"):
+                found.setdefault("reads or writes a file with open()", []).append(node.lineno)
+            case ast.Attribute(attr=attr, value=value) if attr in _FILES and not isinstance(value, ast.Constant):
+                if isinstance(value, ast.Name) or attr.startswith("read"):
+                    found.setdefault(f"reads a file with {ast.unparse(node.func)}()", []).append(node.lineno)
+            case ast.Attribute(attr=attr, value=ast.Name(id="time" | "datetime" | "date")) if attr in _CLOCK:
+                found.setdefault(f"looks at the clock with {ast.unparse(node.func)}()", []).append(node.lineno)
+    return [f"The script {what} in line {', '.join(map(str, lines))}." for what, lines in found.items()]

@@ -1,0 +1,1 @@
+"""The verdicts: comparison at points, branches, witnesses, kinks, proofs, all sizes."""

@@ -1,0 +1,282 @@
+"""Every claim for all sizes: proved from its reading in index notation, or looked at in a fixed list of sizes.
+
+The ordinary pipeline has judged the claims at one assignment of the sizes.  Here the same code, run at others, is read
+as one formula in the sizes (`symgrad.checking.index_claims`), and hand formula and exact derivative are proved equal
+for all of them.  A reading counts only if it gives what the code computes at sizes that it was not read at.  Where no
+reading or no proof is found, the claims are looked at in a fixed list of sizes, and the report says so.  A
+counterexample is shown at the smallest sizes that have one.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from symgrad.checking.comparison import Look, Pair, branch_of, look
+from symgrad.checking.exploration import Findings, Problem, clear, more_looks
+from symgrad.checking.index_claims import Reading, agrees, gives, read_problem, resized
+from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
+from symgrad.checking.witnesses import simplest, witness_of
+from symgrad.errors import SymgradError
+from symgrad.indices.equality import prove_equal
+from symgrad.indices.heads import STEP
+from symgrad.indices.sizes import Sizes, Unread
+from symgrad.lifting.formulas import Formula
+from symgrad.problem.shapes import Shapes
+
+__all__ = ["holds_elsewhere", "judge_all_sizes"]
+
+_BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
+_BESIDE = 24  # assignments of sizes beside the numbers in the code at which a reading is held against it
+_LARGEST = 1 << 13  # entries of an input there
+_MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
+
+
+def judge_all_sizes(
+    problem: Problem, found: Findings, shapes: Shapes, letters: Mapping[str, Sequence[str]] | None = None
+) -> AllSizes:
+    """Extend every verdict to all sizes where that can be proved, and say what is known where it cannot.
+
+    ``found`` holds the verdicts at the problem's own sizes; they are replaced by what is known of all sizes.
+    ``letters`` are the user's names of indices, by claim.
+    """
+    if problem.only_here:  # numbers tell of no other sizes
+        return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed))
+    _shrink(problem, found, shapes)
+    try:
+        proved, forms, why = _prove(problem, found, shapes, letters or {})
+    except Exception as error:  # what was judged at the own sizes rests on none of this, and must not be lost with it
+        if isinstance(error, SymgradError):
+            raise
+        proved, forms, why = {}, {}, dict.fromkeys(found.verdicts, f"by a fault of symgrad: {error!r}")
+    for name, for_all in proved.items():
+        verdict = found.verdicts[name]
+        proofs, domain = (verdict.proofs, verdict.domain) if isinstance(verdict, Proved) else ((), ())
+        found.verdicts[name] = Proved(proofs, domain, for_all)
+    rest = [n for n, v in found.verdicts.items() if n not in proved and isinstance(v, (Proved, Agrees))]
+    looked = _evidence(problem, found, shapes, rest) if rest else ()
+    return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
+
+
+def holds_elsewhere(problem: Problem, shapes: Shapes, hand: Formula) -> bool:
+    """Whether another hand formula is refuted at none of a few other sizes."""
+    there, own = replace(problem, hand=hand, first=None), shapes.own()
+    others = [
+        {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.free)}},
+        {**own, **dict.fromkeys(shapes.free, 3)},
+    ]
+    return not any(_looked(there, shapes, sizes, problem.wrt) for sizes in others if sizes != own)
+
+
+# ------------------------------------------------------------------------------------------------ proving
+
+
+def _prove(
+    problem: Problem, found: Findings, shapes: Shapes, letters: Mapping[str, Sequence[str]]
+) -> tuple[dict[str, ForAll], dict[str, IndexForm], dict[str, str]]:
+    """A proof for all sizes of each claim that has one, every exact derivative that could be read, and why there is no
+    proof for the others.
+
+    Where a size is fixed by the user's objects, its number is first read as the size wherever it stands, then not.
+    What cannot be read at small sizes, where an axis of n - 2 is no axis, is read at larger ones.
+    """
+    proved: dict[str, ForAll] = {}
+    forms: dict[str, IndexForm] = {}
+    right = {n for n, v in found.verdicts.items() if isinstance(v, (Proved, Agrees))}
+    why: dict[str, str] = {}
+    unread: set[str] = set()
+    rank = _rank(found)
+    for literals, least in itertools.product((True, False) if shapes.fixed else (False,), (3, 5)):
+        if forms and not {n for n in right - set(proved) if least == 3 or n in unread}:
+            continue
+        sizes = Sizes.of(shapes.names, shapes.fixed, literals=literals, least=max(least, shapes.least), rank=rank)
+        pairs = [p for p in found.own.pairs if p.name not in proved]
+        try:
+            found_here = read_problem(problem, shapes, sizes, pairs)
+        except Unread as error:
+            found_here = {p.name: error for p in pairs}
+        unread = {n for n, r in found_here.items() if isinstance(r, Unread) or r.hand is None}
+        why |= {n: r.what for n, r in found_here.items() if isinstance(r, Unread) and n in right}
+        readings = {n: r for n, r in found_here.items() if isinstance(r, Reading)}
+        shown = {n: _form(r, letters.get(n, ())) for n, r in readings.items()}
+        forms = {**shown, **forms}
+        mine = {n: r for n, r in readings.items() if n in right - set(proved)}
+        results = _proved(problem, found, shapes, sizes, mine)
+        for name, result in results.items():
+            if isinstance(result, ForAll):
+                proved[name] = result
+                forms[name] = replace(shown[name], bodies=(readings[name].hand, readings[name].exact))
+            else:
+                why[name] = result
+    return proved, forms, why
+
+
+def _rank(found: Findings) -> int:
+    """The most axes that a tensor on the way has."""
+    return max(sum(n > 1 for n in step.shape) for step in found.own.program.steps)
+
+
+def _form(reading: Reading, letters: Sequence[str]) -> IndexForm:
+    return IndexForm((reading.exact,), reading.factors, reading.upstream, tuple(letters))
+
+
+def _proved(
+    problem: Problem, found: Findings, shapes: Shapes, sizes: Sizes, readings: Mapping[str, Reading]
+) -> dict[str, ForAll | str]:
+    """The proof of each claim for all sizes, or why there is none."""
+    out: dict[str, ForAll | str] = {}
+    proofs = {}
+    for name, reading in readings.items():
+        if reading.hand is None:
+            out[name] = "" if reading.why is None else reading.why.what
+            continue
+        ranges = {f.index: f.size for f in reading.factors}
+        proof = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=problem.inputs.facts)
+        if proof is None:
+            out[name] = "no chain of rules was found that holds for all sizes."
+        elif not _on_every_branch(found, shapes, name, reading):
+            out[name] = "the code computes another formula on another branch."
+        else:
+            proofs[name] = proof
+    beside = _beside(found, shapes, sizes)
+    read_at = "; ".join([str(sizes), *(["and held against the code at " + _sizes_told(beside)] if beside else [])])
+    for name, least in _least(problem, shapes, {n: readings[n] for n in proofs}, beside).items():
+        if least is None:
+            out[name] = "the formula that was read does not give what the code computes at other sizes."
+            continue
+        facts, ties = tuple(map(str, proofs[name].facts)), readings[name].exact.has(STEP)
+        out[name] = ForAll(shapes.names, least, readings[name].literals, read_at, proofs[name], facts, ties)
+    return out
+
+
+def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Reading) -> bool:
+    """Whether the reading gives what was computed on each branch of the code that was reached, at the own sizes."""
+    looks: dict[int, Look] = {}
+    for branch, seen in [(found.own, found.own_look), *clear(found)]:
+        if name in seen.views and seen.views[name].state != "outside" and not seen.ties:
+            looks.setdefault(id(branch), seen)
+    return all(agrees(reading, seen.views[name], seen.point, shapes.own()) for seen in [*looks.values()][:_BRANCHES])
+
+
+def _beside(found: Findings, shapes: Shapes, sizes: Sizes | None = None) -> list[dict[str, int]]:
+    """Sizes beside the whole numbers that the code writes, their doubles, halves and roots: where they are compared
+    with a size, the code goes another way there.  Those in ``sizes`` were read already."""
+    numbers = sorted({abs(n) for run in (found.own.model_run, found.own.hand_run) for n in run.numbers} - {0, 1})
+    near = [m for n in numbers for m in (n, n + 1, n - 1, 2 * n, n // 2, math.isqrt(n))]
+    own, out = shapes.own(), []
+    known = [own, *(sizes.runs if sizes is not None else ())]
+    for m in dict.fromkeys(m for m in near if m >= shapes.least):
+        for change in ({n: m} for n in shapes.free):
+            there = {**own, **change}
+            entries = max(int(np.prod(shape, dtype=np.float64)) for shape in shapes.at(there).values())
+            if there not in known and entries <= _LARGEST:
+                out.append(there)
+                known.append(there)
+    return out[:_BESIDE]
+
+
+def _sizes_told(assignments: Sequence[Mapping[str, int]]) -> str:
+    """Assignments of sizes, of which only one differs from the own: in order, each name once."""
+    own = {n: min(a[n] for a in assignments) for n in assignments[0]}
+    varied = {n: sorted({a[n] for a in assignments if a[n] != own[n]} | {own[n]}) for n in own}
+    return "; ".join(f"{n} = {', '.join(map(str, values))}" for n, values in varied.items())
+
+
+def _least(
+    problem: Problem, shapes: Shapes, readings: Mapping[str, Reading], beside: Sequence[dict[str, int]]
+) -> dict[str, int | None]:
+    """The least size from which each reading gives what the code computes: 1, or the least of the own sizes where a
+    size of one is not like the others.
+
+    None where a reading fails at the problem's own sizes, which it was not read at (unless they are all fixed), or
+    where two sizes are the same number.
+    """
+    own = shapes.own()
+    ordinary = [own, *beside] + ([{**own, **dict.fromkeys(shapes.free, shapes.least)}] if len(shapes.free) > 1 else [])
+    ones = [{**own, n: 1} for n in shapes.free]
+    if len(ones) > 1:
+        ones.append({**own, **dict.fromkeys(shapes.free, 1)})
+    alive, small = set(readings), set(readings)
+    for k, sizes in enumerate([*ordinary, *ones]):
+        good = gives(problem, shapes, {n: readings[n] for n in alive}, sizes) if alive else frozenset()
+        if k < len(ordinary):
+            alive &= good
+        small &= good
+    return {n: (1 if n in small else shapes.least) if n in alive else None for n in readings}
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+def _shrink(problem: Problem, found: Findings, shapes: Shapes) -> None:
+    """Show each refutation at the smallest sizes that have one."""
+    own = shapes.own()
+    wrong = []
+    for pair in found.own.pairs:
+        verdict = found.verdicts[pair.name]
+        if isinstance(verdict, Refuted) and pair.hand is not None:
+            found.verdicts[pair.name] = replace(verdict, witness=replace(verdict.witness, sizes=own))
+            wrong.append(pair.name)
+    for sizes in _smaller(shapes):
+        if not wrong:
+            return
+        for name, smaller in _looked(problem, shapes, sizes, wrong).items():
+            before = found.verdicts[name]
+            assert isinstance(before, Refuted)
+            others = (before.witness, *before.others)
+            found.verdicts[name] = replace(before, witness=smaller.witness, others=others)
+            wrong.remove(name)
+
+
+def _smaller(shapes: Shapes) -> list[dict[str, int]]:
+    """The assignments below the problem's own, the smallest first."""
+    own = shapes.own()
+    boxes = itertools.product(*(range(1, own[n] + 1) for n in shapes.free))
+    found = [{**own, **dict(zip(shapes.free, box, strict=True))} for box in boxes]
+    return sorted((s for s in found if s != own), key=lambda s: (sum(s.values()), tuple(s.values())))[:_MOST]
+
+
+def _evidence(problem: Problem, found: Findings, shapes: Shapes, names: list[str]) -> tuple[dict[str, int], ...]:
+    """Look at the claims in a fixed list of other sizes; what differs there is refuted.  The sizes looked at."""
+    own, free = shapes.own(), shapes.free
+    changed = [dict.fromkeys(free, 1), *({m: own[m] + 2} for m in free), dict.fromkeys(free, 3)]
+    looked = []
+    large = Sizes.of(shapes.names, shapes.fixed, rank=_rank(found)).runs[3:]
+    for change in (*changed[:_MOST], *large, *_beside(found, shapes)) if free else ():
+        sizes = {**own, **change}
+        if sizes in (own, *looked):
+            continue
+        for name, verdict in _looked(problem, shapes, sizes, names).items():
+            found.verdicts[name] = verdict
+            names.remove(name)
+        looked.append(sizes)
+    return tuple(looked)
+
+
+def _looked(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: Sequence[str]) -> dict[str, Refuted]:
+    """The claims that are refuted at these sizes."""
+    try:
+        there = resized(problem, shapes, sizes)
+        assert there.first is not None
+        own = branch_of(*there.first, there.wrt, there.order)
+        seen = Findings(own, look(own, there.inputs.point, there.inputs.free), [own])
+        next(more_looks(there, seen), None)
+    except SymgradError:
+        return {}
+    out = {}
+    for pair in own.pairs:
+        if pair.name in names and pair.hand is not None:
+            witness = _witness(there, seen, pair)
+            if witness is not None:
+                out[pair.name] = Refuted(replace(witness, sizes=dict(sizes)))
+    return out
+
+
+def _witness(problem: Problem, seen: Findings, pair: Pair) -> Witness | None:
+    looks = [s for s in (seen.own_look, *(s for _, s in seen.looks)) if not s.ties]
+    found = next((w for s in looks if (w := witness_of(s, pair)) is not None and w.reason == "differs"), None)
+    return None if found is None else simplest(problem, seen, pair) or found

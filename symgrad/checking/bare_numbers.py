@@ -1,0 +1,134 @@
+"""Numbers without the code that made them: what they can tell, and what they cannot.
+
+Of ``value - truth = rounding + error of the formula`` only the left side is known.  What rounding may have done is
+bounded by what a stable computation in that dtype does: its error is at most `INSTABILITY` times the unit roundoff
+times the condition of the derivative (what the derivative itself moves by when its inputs move by one unit), or the
+proved running bound of the exact derivative's own steps, whichever is larger; and half a unit of the last digit, for
+numbers that were typed.  A larger difference is an error; a smaller one is agreement to just that, and no more.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.checking.comparison import Branch, Look, Pair, radius
+from symgrad.evaluation.balls import precision
+from symgrad.program.program import Program
+from symgrad.rounding.accuracy import INSTABILITY, condition, error_bounds
+from symgrad.rounding.kernel_bounds import FORMATS
+
+__all__ = ["Measured", "is_number", "measure", "typed_unit"]
+
+_ENTRIES = 64  # whose condition is computed, the most suspicious first
+_WORK = 200_000  # entries of all steps for which running bounds are computed
+_EXACT = 3  # decimals of fewer digits were not rounded
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """Numbers beside the truth: the largest relative difference that rounding may hide; and, where some entry is
+    further off than that, this entry, its difference and what rounding accounts for.
+    """
+
+    resolution: float
+    entry: int | None
+    off: float
+    allowed: float
+    dtype: str
+    decided: bool = True
+
+
+def is_number(program: Program, i: int) -> bool:
+    """Whether a step is a value that does not depend on any input.
+
+    >>> from symgrad.program.builder import Builder
+    >>> b = Builder()
+    >>> x, two = b.input("x", ()), b.number(2)
+    >>> program = b.build({"y": b.mul(x, two)})
+    >>> is_number(program, two), is_number(program, program.output)
+    (True, False)
+    """
+    return all(program.steps[k].op != "input" for k in program.needed([i]))
+
+
+def measure(
+    branch: Branch, seen: Look, pair: Pair, numbers: np.ndarray, tensors: Mapping[str, torch.Tensor]
+) -> Measured:
+    """Put ``numbers`` beside the exact derivative at one point; the dtype is the coarser of theirs and the inputs'."""
+    view = seen.views[pair.name]
+    kinds = [torch.as_tensor(numbers).dtype, *(t.dtype for t in tensors.values())]
+    kinds = [k for k in kinds if k.is_floating_point] or [torch.float64]
+    kind = max(kinds, key=lambda k: torch.finfo(k).eps)
+    unit = FORMATS[kind].unit
+    half = typed_unit(numbers) / 2
+    with precision(view.bits):
+        size = np.array([_upper(abs(x)) for x in view.exact])
+        far = np.array([_lower(abs(h - x)) for h, x in zip(view.hand, view.exact, strict=True)])
+    allowed = INSTABILITY * unit * size + half + float(torch.finfo(kind).tiny)
+    dtype = str(kind).removeprefix("torch.")
+    beyond = np.nonzero(~(far <= allowed))[0]
+    if beyond.size:
+        allowed = np.maximum(allowed, half + _running(branch.program, tensors, pair.exact, kind))
+        beyond = np.nonzero(~(far <= allowed))[0]
+    order = sorted(beyond.tolist(), key=lambda k: -far[k] / max(allowed[k], 1e-300))
+    checked = order[:_ENTRIES]
+    if checked:
+        reachable = condition(branch.program, tensors, pair.exact, entries=checked)
+        for k, c in zip(checked, reachable.tolist(), strict=True):
+            allowed[k] = max(allowed[k], half + INSTABILITY * unit * c)
+    wrong = [k for k in checked if not far[k] <= allowed[k]]
+    with np.errstate(all="ignore"):
+        relative = allowed / np.where(size > 0, size, np.inf)
+    resolution = float(np.max(relative[np.isfinite(relative)], initial=0.0))
+    if wrong:
+        worst = max(wrong, key=lambda k: far[k] / max(allowed[k], 1e-300))
+        return Measured(resolution, worst, float(far[worst]), float(allowed[worst]), dtype)
+    return Measured(resolution, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
+
+
+def _running(program: Program, tensors: Mapping[str, torch.Tensor], step: int, kind: torch.dtype) -> np.ndarray:
+    """The proved error bound of the exact derivative's own steps, run in floats."""
+    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in program.steps)
+    shape = program.shape(step)
+    if work > _WORK:
+        return np.zeros(int(np.prod(shape, dtype=np.int64)))
+    coarse = {n: t.to(kind) if t.is_floating_point() else t for n, t in tensors.items()}
+    with torch.no_grad():
+        return np.nan_to_num(error_bounds(program, coarse, [step])[step].error.numpy().reshape(-1), nan=0.0)
+
+
+def typed_unit(numbers: np.ndarray) -> float:
+    """One unit of the last digit of numbers that were typed or copied from a print; 0 for computed ones.
+
+    >>> typed_unit(np.array([0.1234, -0.02, 1.5])), typed_unit(np.array(0.5)), typed_unit(np.array([1 / 3]))
+    (0.0001, 0.0, 0.0)
+    """
+    if numbers.dtype.kind != "f" or not numbers.size or not np.isfinite(numbers).all():
+        return 0.0
+    most, digits = -400, 0
+    full = 7 if numbers.dtype.itemsize <= 4 else 15
+    for x in numbers.reshape(-1)[:4096]:
+        text = np.format_float_scientific(x, unique=True, trim="-")
+        mantissa, _, exponent = text.lstrip("-").partition("e")
+        fraction = mantissa.partition(".")[2]
+        if len(fraction) + 1 >= full:
+            return 0.0
+        digits = max(digits, len(fraction) + 1)
+        most = max(most, len(fraction) - int(exponent)) if x else most
+    return 10.0**-most if digits >= _EXACT else 0.0
+
+
+def _upper(x: Any) -> float:
+    return float(x.abs_upper()) * (1 + 2.0**-50) if x.is_finite() else np.inf
+
+
+def _lower(x: Any) -> float:
+    if not x.is_finite():
+        return np.inf
+    low = float(x.mid()) - float(radius(x)) * (1 + 2.0**-50)
+    return max(0.0, low * (1 - 2.0**-50))

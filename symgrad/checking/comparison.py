@@ -1,0 +1,411 @@
+"""Two Programs at a point: which entries differ, which agree, and which cannot be told.
+
+Everything here is decided by balls.  A difference whose ball excludes zero is a difference; a difference whose ball
+is thinner than `BITS` bits and contains zero is agreement at that point; where the precision does not suffice it is
+raised, and in the end said to be unclear.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from flint import acb, arb
+
+from symgrad.checking.rounded_literals import Literals, cannot_agree, literals_of
+from symgrad.errors import WrongShape
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entrywise import entrywise, flat
+from symgrad.lifting.tracing.functions import Run
+from symgrad.problem.definedness import Undefined, first_undefined, misjudged, ties
+from symgrad.problem.sampling import Inputs
+from symgrad.program.builder import Builder, join
+from symgrad.program.derivative import derivatives, gradients, reverse
+from symgrad.program.equivalence import same_looks, same_structure
+from symgrad.program.expressions import lower
+from symgrad.program.program import Constant, Guard, Program, Shape, interpret, size
+
+__all__ = [
+    "BITS",
+    "Branch",
+    "Look",
+    "Pair",
+    "View",
+    "branch_of",
+    "excludes_zero",
+    "look",
+    "radius",
+    "with_data",
+    "with_domain",
+]
+
+BITS = 180
+_PRECISIONS = (256, 640, 2048)
+_MOST_ROWS = 4096  # entries of an output for which a Jacobian is written
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One derivative: the step of the hand formula and the step of the exact derivative, of equal shapes.
+
+    ``shape`` is the shape that the derivative has; ``hand_shape`` what the hand formula gave; ``note`` says how one
+    was laid out as the other.  ``hand`` is None where the shapes do not fit.
+    """
+
+    name: str
+    hand: int | None
+    exact: int
+    shape: Shape
+    hand_shape: Shape
+    note: str | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Branch:
+    """The code's path through one region of inputs: model, hand formulas and exact derivatives in one Program."""
+
+    program: Program
+    model: int
+    pairs: tuple[Pair, ...]
+    model_run: Run
+    hand_run: Run
+    typed: bool
+    stated: tuple[int, ...] = ()  # steps that the user says are not negative: the domain that was asked for
+
+    @functools.cached_property
+    def literals(self) -> Literals | None:
+        """The branch with what was typed with few digits as inputs."""
+        return literals_of(self.program, [(p.hand, p.exact) for p in self.pairs if p.hand is not None])
+
+    def same_path(self, model_run: Run, hand_run: Run) -> bool:
+        """Whether two other runs wrote the same steps and looked at the same values, whatever they saw."""
+        pairs = ((self.model_run.program, model_run.program), (self.hand_run.program, hand_run.program))
+        return all(same_structure(a, b) and same_looks(a, b) for a, b in pairs)
+
+    def taken(self, model_run: Run, hand_run: Run) -> tuple[Guard, ...]:
+        """The branch's choices as they came out in two runs that went its way."""
+        outcomes = [g.outcome for run in (model_run, hand_run) for g in run.program.guards]
+        guards = self.program.guards  # those of the runs come first, in their order
+        return (*(replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False)), *guards[len(outcomes) :])
+
+
+def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
+    """Join the two runs, write the exact derivatives, and lay the hand formulas out beside them.
+
+    ``order=0`` compares the values themselves: ``wrt`` is then the one name that the comparison goes by.  An output
+    of the model that is called ``at:name`` is the step that the derivative called ``name`` is taken at, where that is
+    no input of this name.
+
+    Raises `WrongShape` where the model's output is too large for a Jacobian.
+    """
+    both = join(model=model_run.program, hand=hand_run.program)
+    at = {key.removeprefix("model.at:"): i for key, i in both.outputs.items() if key.startswith("model.at:")}
+    outputs = [i for key, i in both.outputs.items() if key.startswith("model.") and not key.startswith("model.at:")]
+    if len(outputs) != 1:
+        raise WrongShape(
+            f"the model returns {len(outputs)} values.", instead="Return one, for example their sum or a stack."
+        )
+    b = Builder.on(both)
+    (model,) = outputs
+    hands = {key.removeprefix("hand."): i for key, i in both.outputs.items() if key.startswith("hand.")}
+    shape = b.shape(model)
+    if order == 0:  # the values themselves
+        (hand,) = hands.values()
+        program_pairs = (_pair(b, wrt[0], hand, model, False),)
+        return _finish(b, both, model, program_pairs, model_run, hand_run)
+    inputs = {name: at[name] if name in at else both.inputs[name] for name in wrt}
+    summed = _means_sum(b, model, hands, inputs, order)
+    if shape and not summed and size(shape) > _MOST_ROWS:
+        raise WrongShape(
+            f"the model returns {size(shape)} values, too many for a Jacobian.",
+            instead="Return a scalar, such as a loss.",
+        )
+    exact = gradients(b, model, inputs) if summed else derivatives(b, model, inputs, order)
+    turning = [n for n, i in inputs.items() if order == 1 and _turns(b, model, hands[n], i)]
+    exact = {**exact, **_complex_slopes(b, model, {n: inputs[n] for n in turning})}
+    pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
+    return _finish(b, both, model, pairs, model_run, hand_run)
+
+
+def with_domain(branch: Branch, inputs: Inputs) -> Branch:
+    """The branch with what the stated domain says as steps that are not negative: ``x - low``, ``high - x``, s - x."""
+    b = Builder.on(branch.program)
+    stated = []
+    for name, (low, high) in inputs.bounds.items():
+        i = branch.program.inputs.get(name)
+        if i is None or b.steps[i].is_complex:
+            continue
+        for bound, above in ((low, True), (high, False)):
+            if bound is not None and np.isfinite(bound):
+                edge = b.number(sp.Rational(*float(bound).as_integer_ratio()))
+                stated.append(b.sub(i, edge) if above else b.sub(edge, i))
+    env: dict[Any, int] = {sp.Symbol(n, real=True): i for n, i in branch.program.inputs.items()}
+    for condition in inputs.conditions:
+        relation: Any = getattr(condition, "relation", None)
+        if isinstance(relation, (sp.Gt, sp.Ge, sp.Lt, sp.Le)):
+            large: Any = relation.gts
+            small: Any = relation.lts
+            gap = large - small
+            gap = gap.xreplace({s: sp.Symbol(s.name, real=True) for s in gap.free_symbols})
+            stated.append(lower(b, gap, env))
+    return replace(branch, program=b.build(branch.program.outputs), stated=tuple(stated)) if stated else branch
+
+
+def _finish(b: Builder, both: Program, model: int, pairs: tuple[Pair, ...], model_run: Run, hand_run: Run) -> Branch:
+    program = b.build(both.outputs)
+    typed = any(s.op == "constant" and s.params.radius is not None for s in program.steps)
+    return Branch(program, model, pairs, model_run, hand_run, typed)
+
+
+def _means_sum(b: Builder, model: int, hands: Mapping[str, int], inputs: Mapping[str, int], order: int) -> bool:
+    """Whether the hand formulas are gradients for upstream ones rather than Jacobians: their shapes tell."""
+    if order != 1 or not b.shape(model):
+        return False
+    if b.steps[model].is_complex:
+        return True
+    squeezed = lambda shape: tuple(n for n in shape if n != 1)  # noqa: E731
+    fits = [
+        squeezed(b.shape(hands[n])) == squeezed(b.shape(i))
+        and squeezed(b.shape(hands[n])) != squeezed((*b.shape(model), *b.shape(i)))
+        for n, i in inputs.items()
+    ]
+    return all(fits)
+
+
+def _turns(b: Builder, model: int, hand: int, wrt: int) -> bool:
+    """Whether a complex function of a real input has a complex hand formula: then it is f' itself that is meant."""
+    return b.steps[model].is_complex and b.steps[hand].is_complex and not b.steps[wrt].is_complex
+
+
+def _complex_slopes(b: Builder, model: int, wrt: Mapping[str, int]) -> dict[str, int]:
+    """f' of a complex f for real inputs: the adjoint of a real input is Re(conj(seed) f'), so the seeds are 1 and i."""
+    if not wrt:
+        return {}
+    dtype = b.dtype(model)
+    along = gradients(b, model, wrt)
+    seed = b.mul(b.ones(b.shape(model), dtype), b.constant(1j, dtype, exact=sp.I))
+    of, _ = reverse(b, {model: seed}, set(wrt.values()))
+    found = {}
+    for name, i in wrt.items():
+        across = of[i] if i in of else b.zeros(b.shape(i), b.dtype(i))
+        turned = b.mul(b.cast(across, dtype), b.constant(1j, dtype, exact=sp.I))
+        found[name] = b.add(b.cast(along[name], dtype), turned)
+    return found
+
+
+def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
+    given, wanted = b.shape(hand), b.shape(exact)
+    note = "taken for upstream ones: the gradient of the sum of the outputs" if summed else None
+    if given != wanted:
+        if tuple(n for n in given if n != 1) != tuple(n for n in wanted if n != 1):
+            return Pair(name, None, exact, wanted, given)
+        hand = b.reshape(hand, wanted)
+        laid = f"your {list(given)} was laid out as {list(wanted)}"
+        note = f"{note}; {laid}" if note else laid
+    return Pair(name, hand, exact, wanted, given, note)
+
+
+# ------------------------------------------------------------------------------------------------ at a point
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """One pair at one point: its balls, and the state of each entry.
+
+    States: "agrees" (to `BITS` bits), "differs" (a ball excludes zero), "typed" (equal up to the digits that were
+    typed), "undefined" (the hand formula has no value, the derivative has), "outside" (the derivative has none),
+    "unclear" (the precision did not suffice).
+    """
+
+    hand: np.ndarray
+    exact: np.ndarray
+    states: tuple[str, ...]
+    bits: int
+    slopes: Mapping[str, np.ndarray] = field(default_factory=dict)  # of the differences, by what was typed
+
+    @property
+    def state(self) -> str:
+        """The state that matters most."""
+        for s in ("differs", "undefined", "outside", "unclear", "typed"):
+            if s in self.states:
+                return s
+        return "agrees"
+
+    def entries(self, state: str) -> list[int]:
+        return [k for k, s in enumerate(self.states) if s == state]
+
+
+@dataclass(frozen=True, eq=False)
+class Look:
+    """All pairs at one point."""
+
+    point: Mapping[str, Any]
+    views: Mapping[str, View]
+    ties: tuple[Guard, ...]
+    undefined: Undefined | None
+    output: Any
+    misjudged: bool = False  # a rounding error chose the branch that was read beside the point
+    principal: bool = False  # the hand formula has no real value here, and its complex value is right
+    guards: tuple[Guard, ...] = ()  # the choices of the code, as they came out here
+
+
+def look(
+    branch: Branch,
+    point: Mapping[str, Any],
+    free: Sequence[str],
+    *,
+    offset: Mapping[str, Any] | None = None,
+    guards: tuple[Guard, ...] | None = None,
+) -> Look:
+    """Compare every pair of a branch at a point.
+
+    ``guards`` are the branch's choices as they came out at this point, if it is not the one that the branch was first
+    seen at.  ``offset`` maps inputs to exact displacements (arrays of balls) that are added to them: the branch's
+    Program is then read beside the point, which is how one-sided slopes are found.
+    """
+    done: dict[str, View] = {}
+    edge: tuple[Guard, ...] = ()
+    undefined = None
+    output: Any = None
+    rounded = principal = False
+    program = branch.program if guards is None else replace(branch.program, guards=guards)
+    precisions = _PRECISIONS if offset is None else _PRECISIONS[1:]  # a displacement is to be seen beside the point
+    for k, bits in enumerate(precisions):
+        wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]
+        if not wanted and k:
+            break
+        sides = [a for g in program.guards for a in g.args] if k == 0 else []
+        steps = [i for p in wanted for i in (p.hand, p.exact) if i is not None]
+        with precision(bits):
+            values = _balls(branch, point, [*steps, branch.model, *sides], typed=False, offset=offset)
+            typed = _balls(branch, point, steps, typed=True, offset=offset) if branch.typed else values
+            slopes = _slopes(branch, point, wanted, offset) if branch.typed else {}
+            if k == 0:
+                output = values[branch.model]
+                if offset is None and program.guards:
+                    edge = ties(program, values, free)
+                rounded = offset is not None and misjudged(program, values, free)
+            outside = not all(x.is_finite() for x in flat(values[branch.model]))
+            for p in wanted:
+                assert p.hand is not None
+                view = _view(
+                    flat(values[p.hand]),
+                    flat(values[p.exact]),
+                    flat(typed[p.hand]) if branch.typed else None,
+                    flat(typed[p.exact]) if branch.typed else None,
+                    slopes.get(p.name, {}),
+                    branch,
+                    bits,
+                    outside,
+                )
+                if "undefined" in view.states and branch.hand_run.symbolic and offset is None:
+                    view, found = _principal(branch, point, p.hand, view)
+                    principal = principal or found
+                if undefined is None and view.state in ("outside", "undefined"):
+                    undefined = first_undefined(branch.program, values)
+                if ("unclear" not in view.states and "undefined" not in view.states) or k == len(precisions) - 1:
+                    done[p.name] = view
+    return Look(point, done, edge, undefined, output, rounded, principal, program.guards)
+
+
+def _balls(
+    branch: Branch, point: Mapping[str, Any], steps: Sequence[int], *, typed: bool, offset: Mapping[str, Any] | None
+) -> dict[int, Any]:
+    inputs = {name: binary(point[name]) for name in branch.program.inputs}
+    for name, shift in (offset or {}).items():
+        if name in inputs:
+            inputs[name] = inputs[name] + shift
+    return interpret(branch.program, Balls(typed=typed), inputs, steps)
+
+
+def _slopes(
+    branch: Branch, point: Mapping[str, Any], pairs: Sequence[Pair], offset: Mapping[str, Any] | None
+) -> dict[str, dict[str, np.ndarray]]:
+    """How each difference varies with what was typed with few digits: entry by entry, over all that it may mean."""
+    if branch.literals is None:
+        return {}
+    steps = {p.name: branch.literals.slopes[p.hand, p.exact] for p in pairs if p.hand is not None}
+    inputs = {name: binary(point[name]) for name in branch.program.inputs}
+    inputs |= {name: inputs[name] + shift for name, shift in (offset or {}).items() if name in inputs}
+    wanted = [i for of in steps.values() for i in of.values()]
+    values = interpret(branch.literals.program, Balls(), {**inputs, **branch.literals.box()}, wanted)
+    return {name: {n: flat(values[i]) for n, i in of.items()} for name, of in steps.items()}
+
+
+def _principal(branch: Branch, point: Mapping[str, Any], hand: int, view: View) -> tuple[View, bool]:
+    """Where a formula has no real value, its complex one may be the derivative: then nothing speaks against it."""
+    inputs = {n: entrywise(acb, binary(point[n])) for n in branch.program.inputs}
+    try:
+        with precision(view.bits):
+            values = flat(interpret(branch.program, Balls(), inputs, [hand])[hand])
+            thin = _thin(view.exact)
+            gaps = [abs(acb(values[k]) - view.exact[k]) for k in range(len(values))]
+            right = [k for k in view.entries("undefined") if gaps[k].is_finite() and gaps[k] <= thin]
+    except (AttributeError, NotImplementedError, TypeError, ValueError):  # no complex reading
+        return view, False
+    states = tuple("outside" if k in right else s for k, s in enumerate(view.states))
+    return replace(view, states=states), bool(right)
+
+
+def _view(
+    hand: Any,
+    exact: Any,
+    hand_typed: Any,
+    exact_typed: Any,
+    slopes: Mapping[str, np.ndarray],
+    branch: Branch,
+    bits: int,
+    outside: bool,
+) -> View:
+    if outside:
+        return View(hand, exact, ("outside",) * len(exact), bits)
+    differences = hand - exact
+    thin = _thin(exact)
+    states = []
+    for k, d in enumerate(differences):
+        if not d.is_finite():
+            states.append("undefined" if exact[k].is_finite() else "outside")
+        elif not d.contains(0):
+            apart = hand_typed is None or excludes_zero(hand_typed[k] - exact_typed[k]) or not hand_typed[k].is_finite()
+            apart = apart or (
+                branch.literals is not None
+                and cannot_agree([(d, {n: g[k] for n, g in slopes.items()})], branch.literals.radii())
+            )
+            states.append("differs" if apart else "typed")
+        else:
+            states.append("agrees" if radius(d) <= thin else "unclear")
+    return View(hand, exact, tuple(states), bits, slopes)
+
+
+def _thin(exact: Any) -> Any:
+    """The radius below which a difference counts as none: `BITS` bits of the largest entry."""
+    largest = max((abs(x).mid() for x in exact if x.is_finite()), default=arb(0))
+    return largest * arb(2) ** -BITS
+
+
+def excludes_zero(x: Any) -> bool:
+    return bool(x.is_finite()) and not x.contains(0)
+
+
+def radius(x: Any) -> Any:
+    """An upper bound of a ball's radius."""
+    if hasattr(x, "rad"):
+        return x.rad()
+    return max(x.real.rad(), x.imag.rad(), key=float)
+
+
+# ------------------------------------------------------------------------------------------------ data
+
+
+def with_data(branch: Branch, point: Mapping[str, Any], free: Sequence[str]) -> Program:
+    """The branch's Program with every input that is not free replaced by its value: data are data."""
+    steps = list(branch.program.steps)
+    for name, i in branch.program.inputs.items():
+        if name not in free:
+            steps[i] = replace(steps[i], op="constant", params=Constant(np.asarray(point[name])), args=())
+    inputs = {n: i for n, i in branch.program.inputs.items() if n in free}
+    return replace(branch.program, steps=tuple(steps), inputs=inputs)

@@ -1,0 +1,274 @@
+"""What is compared, and where: the problem, the points that are looked at, and the branches of the code there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+
+from symgrad.checking.comparison import Branch, Look, branch_of, look, with_domain
+from symgrad.checking.coverage import choices, forks, told
+from symgrad.checking.verdicts import Kink, Proved, Refuted, Verdict
+from symgrad.errors import LostValue, NotReproducible, SymgradError
+from symgrad.lifting.formulas import Formula
+from symgrad.lifting.tracing.functions import Run
+from symgrad.problem.branch_search import across, is_ordered, through
+from symgrad.problem.definedness import Undefined, branches_on
+from symgrad.problem.sampling import Inputs, neighbours, toward
+from symgrad.problem.shared_numbers import with_given_numbers
+from symgrad.program.equivalence import only_constants_differ, same_structure
+from symgrad.program.program import Guard
+from symgrad.progress import doing
+
+__all__ = ["Findings", "Problem", "clear", "cross", "inside", "more_looks", "rerun", "unreached"]
+
+_FIRST = 3  # generic points that are looked at before a proof is tried
+_SHARES = (
+    1.0,
+    2.0**-3,
+    2.0**-7,
+    2.0**-12,
+    2.0**-20,
+    2.0**-30,
+)  # how far back toward the user's point, where a point is outside
+_WORK = 4_000_000  # entries of balls that resampling may cost before it stops at `_FIRST` points
+_AGAIN = 8  # runs at one point that tell whether the code is random
+_CROSSINGS = 24  # looks for the other side of a choice
+_FORKS = 12  # looks for combinations of choices
+_WHOLES = 6  # looks for comparisons of tensors that come out one way in all entries
+_TURN = 12  # choices that are crossed before it is asked again which are left
+_PLACES = 12  # entries of which each is made the largest once
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model, the hand formulas of its derivatives, and where to compare them."""
+
+    model: Formula
+    hand: Formula
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+    wrt: tuple[str, ...]
+    order: int = 1
+    points: int = 64
+    seed: int = 0
+    only_here: bool = False  # the hand side is numbers: nothing can be said of other points
+    first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
+    elsewhere: Callable[[Formula], bool] | None = None  # whether a hand formula is not refuted at other sizes
+    effort: float = 1.0  # what all budgets of work are multiplied by
+
+    def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
+        """The model and the hand formulas, run at a point."""
+        return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
+
+    def taken(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> tuple[Branch, tuple[Guard, ...]]:
+        """Run the code at a point: the branch it takes there, one of those known if it is the same, and its choices as
+        they came out."""
+        model_run, hand_run = self.runs(point)
+        for branch in known:
+            if branch.same_path(model_run, hand_run):
+                return branch, branch.taken(model_run, hand_run)
+        branch = self.joined(model_run, hand_run)[0]
+        return branch, branch.program.guards
+
+    def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
+        """The branch that the code takes at a point, one of those known if it is the same."""
+        return self.taken(point, known)[0]
+
+    def look(self, point: Mapping[str, Any], known: Sequence[Branch] = (), **options: Any) -> tuple[Branch, Look]:
+        """The branch that the code takes at a point, and all pairs compared there.  Raises what the code raises."""
+        branch, guards = self.taken(point, known)
+        return branch, look(branch, point, self.inputs.free, guards=guards, **options)
+
+    def joined(self, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
+        """The branch of two runs, in the domain that was asked for, and what was understood of the numbers in it."""
+        branch = with_domain(branch_of(model_run, hand_run, self.wrt, self.order), self.inputs)
+        data = [n for n in branch.program.inputs if n in self.inputs.given and n not in self.inputs.free]
+        program, told = with_given_numbers(branch.program, self.inputs.point, data, self.dtypes)
+        return (replace(branch, program=program) if told else branch), told
+
+
+@dataclass(eq=False)
+class Findings:
+    """Everything that was seen."""
+
+    own: Branch
+    own_look: Look
+    branches: list[Branch] = field(default_factory=list)
+    looks: list[tuple[Branch, Look]] = field(default_factory=list)
+    verdicts: dict[str, Verdict] = field(default_factory=dict)
+    kinks: list[Kink] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+    undefined: list[Undefined] = field(default_factory=list)
+
+
+def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
+    """Look at one resampled point after another, within the budget of work."""
+    own = found.own
+    moving = branches_on(own.program, problem.inputs.free)
+    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.program.steps)
+    count = max(_FIRST + 1, min(problem.points, int(_WORK * problem.effort) // max(work, 1)))
+    reran = False
+    for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
+        if sum(1 for _, seen in found.looks if inside(seen)) >= count:
+            return
+        doing("looking at points")
+        for share in _SHARES:
+            nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
+            if nearer is None:
+                continue
+            there: tuple[Branch, tuple[Guard, ...]] | None = (own, own.program.guards)
+            if moving or not reran:
+                there = rerun(problem, found, nearer)
+                if there is None:
+                    continue
+                if not moving and there[0] is not own:
+                    _lost(problem, own, there[0])
+                reran = True
+            assert there is not None
+            branch, guards = there
+            seen = look(branch, nearer, problem.inputs.free, guards=guards)
+            found.looks.append((branch, seen))
+            if seen.undefined is not None:
+                found.undefined.append(seen.undefined)
+            if inside(seen) or not inside(found.own_look):
+                break
+        if all(branch is not b for b in found.branches) and branch is not None:
+            found.branches.append(branch)
+        yield found.looks[-1][1] if found.looks else found.own_look
+
+
+def cross(problem: Problem, found: Findings) -> None:
+    """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
+    were not seen; what appears there, likewise."""
+    if problem.only_here:
+        return
+    free, bounds = problem.inputs.free, problem.inputs.bounds
+    tried: set[Any] = set()
+    for budget, seek in ((_CROSSINGS, _other_ways), (_FORKS, _combinations), (_WHOLES, _all_at_once)):
+        while budget > 0 and (waiting := [c for c in seek(found, free) if c.key not in tried]):
+            for c in waiting[:_TURN]:
+                tried.add(c.key)
+                for point in c.points(free, bounds):
+                    budget -= 1
+                    if _is_across(problem, found, point, c.guard) or not budget:
+                        break
+
+
+@dataclass(frozen=True, eq=False)
+class _Crossing:
+    """What is to come out another way: a choice, at one entry of it or on one ``side`` in all of them."""
+
+    key: Any
+    branch: Branch
+    guard: Guard
+    start: Mapping[str, Any]
+    entry: int | None = None
+    side: bool | None = None
+    keep: tuple[tuple[Guard, bool], ...] = ()
+
+    def points(self, free: Sequence[str], bounds: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+        program = self.branch.program
+        if self.side is None:
+            yield from across(program, self.guard, self.start, free, bounds, self.entry, self.keep)
+        elif (point := through(program, self.guard, self.start, free, bounds, self.side)) is not None:
+            yield point
+
+
+def _other_ways(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+    """The choices that came out one way, and the places that no extreme was at."""
+    out: list[_Crossing] = []
+    for key, c in choices(_defined(found), free).items():
+        if is_ordered(c.guard) and c.is_open:
+            out.append(_Crossing(key, c.branch, c.guard, c.point))
+        elif c.guard.op in ("argmax", "argmin") and c.is_open and c.ways <= _PLACES:
+            places = (k for k in range(int(c.ways)) if k not in c.outcomes)
+            out += [_Crossing((key, k), c.branch, c.guard, c.point, k) for k in places]
+    return out
+
+
+def _combinations(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+    """The comparisons that came out one way after the same choices before them."""
+    missing = forks(_defined(found), free).values()
+    return [_Crossing(f.key, f.branch, f.guard, f.point, f.entry, keep=f.before) for f in missing]
+
+
+def _all_at_once(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+    """The comparisons of tensors that never came out one way in all entries: what an ``all`` or a count may ask."""
+    return [
+        _Crossing((key, side), c.branch, c.guard, c.point, side=side)
+        for key, c in choices(_defined(found), free).items()
+        for side in (True, False)
+        if is_ordered(c.guard) and c.guard.op != "sign" and 1 < c.guard.outcome.size <= _PLACES and side not in c.whole
+    ]
+
+
+def _is_across(problem: Problem, found: Findings, point: Mapping[str, Any], guard: Guard) -> bool:
+    """Look at the point, and whether it is one of the domain where the choice came out another way."""
+    settled = problem.inputs.settled(dict(point))
+    there = None if settled is None else rerun(problem, found, settled)
+    if settled is None or there is None:
+        return False
+    branch, guards = there
+    seen = look(branch, settled, problem.inputs.free, guards=guards)
+    found.looks.append((branch, seen))
+    if all(branch is not b for b in found.branches):
+        found.branches.append(branch)
+    if not inside(seen):
+        return False
+    same = [g for g in guards if g.op == guard.op and g.source == guard.source]
+    return not same or any(not np.array_equal(g.outcome, guard.outcome) for g in same)
+
+
+def _defined(found: Findings) -> list[tuple[Branch, Look]]:
+    """The looks at which the model and its derivative have values, the user's own first."""
+    own = (found.own, found.own_look)
+    return [(b, s) for b, s in (own, *found.looks) if inside(s)]
+
+
+def rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> tuple[Branch, tuple[Guard, ...]] | None:
+    """The branch that the code takes at a point, with its choices; None, and a line in the findings, if it fails."""
+    try:
+        return problem.taken(point, found.branches)
+    except SymgradError as error:
+        found.failed.append(error.what)
+        return None
+
+
+def inside(seen: Look) -> bool:
+    return any(view.state != "outside" for view in seen.views.values())
+
+
+def clear(found: Findings) -> list[tuple[Branch, Look]]:
+    """The looks inside the domain and off every edge: a branch taken on an edge alone says nothing beside it."""
+    defined = [(b, s) for b, s in found.looks if inside(s)]
+    return [(b, s) for b, s in defined if not s.ties] or defined
+
+
+def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
+    """Without guards two runs must be the same Program; where they are not, a value was taken for a constant."""
+    if any(not own.same_path(*problem.runs(problem.inputs.point)) for _ in range(_AGAIN)):
+        raise NotReproducible(
+            "the code goes another way each time that it is run, at the same point.",
+            instead="Fix the randomness: set the seed inside the function, or pass what it draws as an input.",
+        )
+    for a, b in ((own.model_run, branch.model_run), (own.hand_run, branch.hand_run)):
+        if same_structure(a.program, b.program):
+            continue
+        i = only_constants_differ(a.program, b.program)
+        source = None if i is None else a.program.steps[i].source
+        where = None if source is None else f"    {source.file}:{source.line}    {source.text}"
+        raise LostValue(
+            "a number in your code changes with the inputs, in a way that could not be followed.",
+            where=where,
+            instead="Keep the value in a tensor, an array or a float, and use torch, numpy or math functions of it.",
+        )
+
+
+def unreached(problem: Problem, found: Findings) -> list[str]:
+    """The choices of the code of which not every branch was judged."""
+    followed = all(isinstance(v, (Proved, Refuted)) for v in found.verdicts.values())
+    return told(_defined(found), problem.inputs.free, followed=followed)

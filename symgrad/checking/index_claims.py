@@ -1,0 +1,278 @@
+"""The claims of a problem in index notation: its code run at several sizes, read, and held against fresh runs.
+
+Model, hand formulas and exact derivatives (by the reverse pass, as everywhere) are one Program at each assignment of
+the sizes; what they say for all sizes is read by `symgrad.indices.reader`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symgrad.checking.comparison import Pair, View, branch_of, radius
+from symgrad.checking.exploration import Problem
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entrywise import flat
+from symgrad.indices.evaluators import BALLS, evaluate, evaluate_all
+from symgrad.indices.masks import one_sided
+from symgrad.indices.matrices import Det, Inverse, LogDet
+from symgrad.indices.reader import Factor, Value, aligned, merged, read_each
+from symgrad.indices.sizes import Sizes, Unread, size_symbol
+from symgrad.indices.terms import Array, fresh
+from symgrad.ops.scalars import OPS, X
+from symgrad.problem.arguments import find_point
+from symgrad.problem.sampling import draw
+from symgrad.problem.shapes import Shapes
+from symgrad.program.builder import Builder, join
+from symgrad.program.derivative import gradients, reverse
+from symgrad.program.program import Program, interpret
+
+__all__ = ["Reading", "agrees", "agrees_with", "gives", "read_problem", "resized"]
+
+_BITS = 256
+_THIN = 2.0**-160  # of balls that agree
+_TRIES = 4  # points at which code that makes choices is run, at each assignment of sizes
+_ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against the code
+_MATRIX = 16  # the largest matrix whose inverse is evaluated
+_HEADS = (Inverse, Det, LogDet)
+_SEED = "the upstream derivative"
+_ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
+_RING = replace(BALLS, functions={**_ROWS, **BALLS.functions})
+
+
+@dataclass(frozen=True, eq=False)
+class Reading:
+    """A claim in index notation: both sides over common indices."""
+
+    hand: Any  # None where it could not be read, and why
+    exact: Any
+    factors: tuple[Factor, ...]
+    upstream: int = 0  # how many of these are of the function's own axes
+    why: Unread | None = None
+    literals: Mapping[str, int] = field(default_factory=dict)  # the numbers that were read as sizes
+
+
+def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Problem:
+    """The problem at other sizes, at a point drawn there.  Raises what the code raises where it does not fit them."""
+    point = dict(problem.inputs.point)
+    for k, (name, shape) in enumerate(shapes.at(sizes).items()):
+        if np.shape(point[name]) != shape:
+            rng = np.random.default_rng((problem.seed, 5, k, *shape))
+            point[name] = draw(shape, rng, problem.inputs.bounds.get(name, (None, None)))
+    inputs, model = find_point(problem.model, replace(problem.inputs, point=point), problem.dtypes, problem.seed)
+    return replace(problem, inputs=inputs, first=(model, problem.hand.run(inputs.point, problem.dtypes)))
+
+
+def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair]) -> dict[str, Reading | Unread]:
+    """The claims in index notation, or why one is none.
+
+    A choice that came out one way in all of a tensor does not show that it is one; so, where there are choices, the
+    code is run at other points too.  Raises `Unread` where it could not be run at other sizes at all.
+    """
+    found: dict[str, Reading | Unread] = {}
+    for k in range(_TRIES):
+        programs = _programs(problem, shapes, sizes, pairs, k)
+        if k < _TRIES - 1 and any(map(one_sided, programs)):
+            continue
+        found = _readings(problem, shapes, sizes, pairs, programs)
+        failed = any(isinstance(r, Unread) or (r.hand is None and r.why is not None) for r in found.values())
+        if not failed or not any(p.guards for p in programs):
+            break
+    return found
+
+
+def _programs(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int) -> list[Program]:
+    """Model, hand formulas and exact derivatives of each run."""
+    summed = all(p.note is not None and "upstream ones" in p.note for p in pairs)
+    programs = []
+    for run in sizes.runs:
+        try:
+            there = resized(replace(problem, seed=problem.seed + k), shapes, run)
+        except SymgradError as error:
+            raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
+        assert there.first is not None
+        model, hand = (r.program for r in there.first)
+        programs.append(_joined(model, hand, [p.name for p in pairs], problem.order, summed))
+    return programs
+
+
+def _readings(
+    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], programs: Sequence[Program]
+) -> dict[str, Reading | Unread]:
+    """The claims, read together as far as possible; a Jacobian by its rows, for an upstream that is one in a free
+    place."""
+    point, outputs = problem.inputs.point, programs[0].outputs
+    of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
+    sizes.met.clear()
+    given: dict[str, Value] = {}
+    free: dict[str, tuple[Factor, ...]] = {}
+    for key, value in _read(programs, sizes, of, [k for k in outputs if k.startswith("seeded")]).items():
+        if isinstance(value, Unread):
+            return {p.name: value for p in pairs}
+        name = f"{_SEED} {key.removeprefix('seeded').removeprefix('.')}".strip()
+        given[name], free[name] = _unit(value)
+    values = _read(programs, sizes, of, [k for k in outputs if not k.startswith("seeded")], given)
+    found: dict[str, Reading | Unread] = {}
+    for p in pairs:
+        exact, hand = values[f"exact.{p.name}"], values[f"hand.{p.name}"]
+        if isinstance(exact, Unread):
+            found[p.name] = exact
+            continue
+        upstream = free.get(f"{_SEED} {p.name}", free.get(_SEED, ()))
+        whole = Value(exact.body, (*((f,) for f in upstream), *exact.axes))
+        why = hand if isinstance(hand, Unread) else None
+        try:
+            reading = _paired(None if p.hand is None or isinstance(hand, Unread) else hand, whole)
+        except Unread as error:
+            reading, why = _paired(None, whole), error
+        found[p.name] = replace(reading, upstream=len(upstream), why=why, literals=dict(sizes.met))
+    return found
+
+
+def _read(
+    programs: Sequence[Program],
+    sizes: Sizes,
+    shapes: Mapping[str, Any],
+    keys: Sequence[str],
+    given: Mapping[str, Value] | None = None,
+) -> dict[str, Value | Unread]:
+    """Outputs of the runs' Programs: all of them at once where the runs took the same steps, else each by itself."""
+    try:
+        program = merged([p.with_outputs({k: p.outputs[k] for k in keys}) for p in programs])
+    except Unread as error:
+        if len(keys) == 1:
+            return {keys[0]: error}
+        return {k: _read(programs, sizes, shapes, [k], given)[k] for k in keys}
+    values = read_each(program, sizes, shapes, program.outputs.values(), given=given)
+    return {k: values[program.outputs[k]] for k in keys}
+
+
+def _paired(hand: Value | None, exact: Value) -> Reading:
+    """Both sides over common indices; axes of length one count for nothing."""
+    sides = [Value(v.body, tuple((f,) for f in v.factors)) for v in (exact, hand) if v is not None]
+    if len({tuple(f.numbers for f in v.factors) for v in sides}) > 1:
+        raise Unread("hand formula and derivative have axes that were split in different ways.")
+    (right, *left), axes = aligned(sides)
+    return Reading(left[0] if left else None, right, tuple(f for axis in axes for f in axis))
+
+
+def _joined(model: Program, hand: Program, names: Sequence[str], order: int, summed: bool) -> Program:
+    """Model, hand formulas and exact derivatives in one Program.
+
+    A Jacobian is the derivative for an upstream that is an input here: read as a one in one place, it is every row.
+    """
+    both = join(model=model, hand=hand)
+    b = Builder.on(both)
+    (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
+    wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}
+    if order == 0:  # the values themselves
+        (value,) = (i for key, i in both.outputs.items() if key.startswith("hand."))
+        return b.build({f"hand.{names[0]}": value, f"exact.{names[0]}": output})
+    outputs = {f"hand.{n}": both.outputs[f"hand.{n}"] for n in names}
+    if -1 in wrt.values():
+        raise Unread("a derivative is asked for by a value that is no input at other sizes.")
+    if order == 1 and (not b.shape(output) or summed):
+        outputs |= {f"exact.{n}": i for n, i in gradients(b, output, wrt).items()}
+    elif order == 1:
+        outputs["seeded"] = output
+        outputs |= {f"exact.{n}": i for n, i in _rows(b, output, wrt, _SEED).items()}
+    else:
+        first = gradients(b, output, wrt)
+        for n, i in wrt.items():
+            outputs[f"seeded.{n}"] = first[n]
+            outputs[f"exact.{n}"] = _rows(b, first[n], {n: i}, f"{_SEED} {n}")[n]
+    return b.build(outputs)
+
+
+def _rows(b: Builder, output: int, wrt: Mapping[str, Any], name: str) -> dict[str, int]:
+    seed = b.input(name, b.shape(output), b.dtype(output))
+    of, _ = reverse(b, {output: seed}, set(wrt.values()))
+    return {n: of[i] if i in of else b.zeros(b.shape(i), b.dtype(i)) for n, i in wrt.items()}
+
+
+def _unit(value: Value) -> tuple[Value, tuple[Factor, ...]]:
+    """A tensor of the value's shape that is one at a free place and zero elsewhere, and the indices of that place."""
+    axes = tuple(tuple(replace(f, index=fresh(f.index), loose=False) for f in axis) for axis in value.axes)
+    mine = [f for axis in axes for f in axis]
+    free = tuple(replace(f, index=fresh(f.index)) for f in mine)
+    body = sp.Mul(*(sp.KroneckerDelta(f.index, g.index) for f, g in zip(mine, free, strict=True)))
+    return Value(body, axes), free
+
+
+# ------------------------------------------------------------------------------------------------ held to the code
+
+
+def gives(
+    problem: Problem, shapes: Shapes, readings: Mapping[str, Reading], sizes: Mapping[str, int]
+) -> frozenset[str]:
+    """The readings of which both sides, at these sizes, are what a fresh run computes, in balls at one point."""
+    try:
+        there = problem if sizes == shapes.own() else resized(problem, shapes, sizes)
+        runs = there.first if there.first is not None else there.runs(there.inputs.point)
+        branch = branch_of(*runs, there.wrt, there.order)
+    except SymgradError:
+        return frozenset()
+    pairs = [p for p in branch.pairs if p.name in readings and p.hand is not None]
+    point = {n: there.inputs.point[n] for n in branch.program.inputs}
+    with precision(_BITS):
+        wanted = [i for p in pairs for i in (p.hand, p.exact) if i is not None]
+        values = interpret(branch.program, Balls(), {n: binary(v) for n, v in point.items()}, wanted)
+    good = set()
+    for p in pairs:
+        assert p.hand is not None
+        if _agree(readings[p.name], flat(values[p.hand]), flat(values[p.exact]), point, sizes):
+            good.add(p.name)
+    return frozenset(good)
+
+
+def agrees(reading: Reading, view: View, point: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+    """Whether both sides of a reading give, at a point, the balls that were seen there."""
+    inputs = {n: v for n, v in point.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+    return _agree(reading, view.hand, view.exact, inputs, sizes)
+
+
+def agrees_with(reading: Reading, exact: np.ndarray, point: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+    """Whether a reading's derivative gives these balls, at sizes and inputs."""
+    return _agree(replace(reading, hand=reading.exact), exact, exact, point, sizes)
+
+
+def _agree(
+    reading: Reading, hand: np.ndarray, exact: np.ndarray, point: Mapping[str, Any], sizes: Mapping[str, int]
+) -> bool:
+    """Whether both sides of a reading give these balls: in all entries, or in a few of a large tensor."""
+    lengths = {size_symbol(n): v for n, v in sizes.items()}
+    indices, shape = [f.index for f in reading.factors], tuple(int(f.size.subs(lengths)) for f in reading.factors)
+    if max(sizes.values()) > _MATRIX and (reading.hand.has(*_HEADS) or reading.exact.has(*_HEADS)):
+        return False
+    count = int(np.prod(shape, dtype=np.int64))
+    if not count == len(hand) == len(exact):
+        return False
+    with precision(_BITS):
+        inputs = {n: binary(v) for n, v in point.items()}
+        try:
+            for side, body in ((hand, reading.hand), (exact, reading.exact)):
+                if count <= _ENTRIES:
+                    array = Array(body, tuple(indices), tuple(f.size for f in reading.factors))
+                    entries = flat(np.array(evaluate_all(array, inputs, lengths, _RING), dtype=object))
+                    if not all(map(_same, side, entries)):
+                        return False
+                    continue
+                for k in (0, count - 1, *np.random.default_rng(0).integers(count, size=_FEW).tolist()):
+                    place = dict(zip(indices, map(int, np.unravel_index(k, shape)), strict=True))
+                    if not _same(side[k], evaluate(body, inputs, {**lengths, **place}, _RING)):
+                        return False
+        except (SymgradError, LookupError):  # what has no value in balls is not vouched for
+            return False
+    return True
+
+
+def _same(code: Any, formula: Any) -> bool:
+    """Whether two balls overlap and are thin, or neither has a value."""
+    if not (code.is_finite() and formula.is_finite()):
+        return code.is_finite() == formula.is_finite()
+    return (code - formula).contains(0) and radius(code - formula) <= _THIN * (1 + abs(code).mid())

@@ -1,0 +1,344 @@
+"""The verdict of each claim: points, branches, witnesses, kinks, proofs.
+
+The order is the one that gives an answer soonest: the user's own point, a few generic points (a difference there is
+a refutation), a proof for each branch reached, and only where no proof is found, more points and a residue
+certificate.  Budgets count work, never seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+
+from symgrad.checking.bare_numbers import is_number, measure
+from symgrad.checking.comparison import BITS, Branch, Pair, View, look, with_data
+from symgrad.checking.exploration import Findings, Problem, clear, cross, inside, more_looks, rerun, unreached
+from symgrad.checking.kinks import at_the_point
+from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
+from symgrad.checking.transposes import is_transpose
+from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
+from symgrad.checking.witnesses import digits_apart, middle, no_number_fits, refute, shape_witness, simplest
+from symgrad.evaluation.residues import EFFORT as RESIDUES
+from symgrad.evaluation.residues import Certificate, certificate
+from symgrad.problem.constraints import impose
+from symgrad.problem.definedness import branches_on
+from symgrad.problem.sampling import mirrored
+from symgrad.program.masking import without_infinities
+from symgrad.program.program import Program, size
+from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
+
+__all__ = ["Findings", "Problem", "judge"]
+
+_FIRST = 3  # generic points that are looked at before a proof is tried
+_BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
+_SHORT = 600  # entries of a formula whose proof is tried although residues do not show it
+_SAID = 8  # steps of a condition that a proof is told of, and such conditions
+_BRANCHES = 16  # branches that are proved one by one
+_FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick scatter matmul exp tanh sigmoid".split())
+
+
+def judge(problem: Problem) -> Findings:
+    """Judge every claim of the problem.
+
+    Raises `LostValue` if the code at a second point shows that a value was lost on the way.
+    """
+    found = _judge(problem)
+    found.notes += _transposed(problem, found)
+    found.notes += _elsewhere(found)
+    return found
+
+
+def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
+    """The gradients that are right but for their layout."""
+    near = [s.point for b, s in found.looks if b is found.own and inside(s)][:_FIRST]
+    for pair in found.own.pairs:
+        if not isinstance(found.verdicts[pair.name], Refuted):
+            continue
+        bare = problem.only_here and is_number(
+            found.own.hand_run.program, found.own.hand_run.program.outputs[pair.name]
+        )
+        numbers = found.own.hand_run.values[pair.name] if bare else None
+        points = [problem.inputs.point, *(() if bare else near)]
+        if is_transpose(found.own, pair, points, problem.inputs.free, numbers):
+            yield f"{pair.name}: yours is exactly the transpose of the derivative, which has shape {list(pair.shape)}."
+
+
+def _elsewhere(found: Findings) -> Iterator[str]:
+    """The gradients that are wrong on another branch of the code than the one that the user's own point takes."""
+    for pair in found.own.pairs:
+        verdict = found.verdicts[pair.name]
+        own = [found.own_look, *(s for b, s in found.looks if b is found.own and not s.ties)]
+        views = [s.views[pair.name].state for s in own if pair.name in s.views]
+        if isinstance(verdict, Refuted) and len(found.branches) > 1 and views and set(views) <= {"agrees", "outside"}:
+            yield (
+                f"{pair.name}: on the branch of the code that your own point takes, the two agree at every point that "
+                "was looked at; they differ on another branch."
+            )
+
+
+def _judge(problem: Problem) -> Findings:
+    point = problem.inputs.point
+    own, told = problem.joined(*(problem.runs(point) if problem.first is None else problem.first))
+    found = Findings(own, look(own, point, problem.inputs.free), [own], notes=told)
+    open_pairs = []
+    for pair in own.pairs:
+        if pair.hand is None:
+            found.verdicts[pair.name] = Refuted(shape_witness(problem, pair))
+        else:
+            open_pairs.append(pair)
+    if problem.only_here:
+        numbers = [p for p in open_pairs if is_number(own.hand_run.program, own.hand_run.program.outputs[p.name])]
+        _numbers(problem, found, numbers)
+        open_pairs = [p for p in open_pairs if p not in numbers]
+        problem = replace(problem, only_here=False)
+    if not open_pairs:
+        return found
+    stream = more_looks(problem, found)
+    for _ in range(_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST):
+        next(stream, None)
+    cross(problem, found)
+    open_pairs = refute(problem, found, open_pairs)
+    open_pairs = at_the_point(problem, found, open_pairs)
+    asked = open_pairs
+    open_pairs = _prove(problem, found, asked)
+    narrow = [p for p in asked if p not in open_pairs and _asks_more(own, p)]
+    if open_pairs or narrow:
+        for _ in stream:
+            pass
+        if narrow:
+            _mirror(problem, found)
+        refute(problem, found, narrow)
+        open_pairs = refute(problem, found, open_pairs)
+        for pair in open_pairs:
+            found.verdicts[pair.name] = _without_proof(problem, found, pair)
+    found.notes += unreached(problem, found)
+    if any(seen.principal for _, seen in found.looks):
+        found.notes.append(
+            "the hand formula has no real value at some of the points, where its complex value is the derivative: "
+            "it was judged where it is real."
+        )
+    return found
+
+
+def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
+    """Judge values of which nothing else is known, at the point that they are for."""
+    here = found.own_look
+    tensors = {
+        n: torch.as_tensor(np.asarray(problem.inputs.point[n])).to(getattr(torch, k)) for n, k in problem.dtypes.items()
+    }
+    tensors = {n: tensors.get(n, torch.as_tensor(problem.inputs.point[n])) for n in found.own.program.inputs}
+    for pair in pairs:
+        view = here.views[pair.name]
+        if any(not x.is_finite() for x in (*view.exact, *view.hand)):
+            what = "the derivative has no value at your point" if view.state == "outside" else "a number is not finite"
+            found.verdicts[pair.name] = Undecided(f"{what}, and numbers tell of no other.", ("balls",))
+            continue
+        result = measure(found.own, here, pair, found.own.hand_run.values[pair.name], tensors)
+        kinks = len(found.kinks)
+        if result.entry is not None:
+            at_the_point(problem, found, [pair])
+        if len(found.kinks) > kinks:  # between the slopes on its sides: a convention
+            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
+        elif result.entry is not None:
+            k = result.entry
+            texts = digits_apart(view.hand[k], view.exact[k])
+            values = middle(view.hand[k]), middle(view.exact[k])
+            found.verdicts[pair.name] = Refuted(
+                Witness(here.point, as_entry(k, pair.shape), *texts, "differs", *values, True)
+            )
+            found.notes.append(
+                f"{pair.name}: the number is off by {result.off:.2g}, and rounding, in {result.dtype} and to the "
+                f"digits that were typed, accounts for at most {result.allowed:.2g} there, unless the computation "
+                "loses its digits: pass the code to tell."
+            )
+        elif not result.decided:
+            found.verdicts[pair.name] = Undecided("too many numbers differ by more than a few ulps.", ("rounding",))
+        else:
+            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
+
+
+def _mirror(problem: Problem, found: Findings) -> None:
+    """Look where inputs have other signs, in search of points at which one side has no value."""
+    for point in mirrored(problem.inputs, problem.seed):
+        there = rerun(problem, found, point)
+        if there is not None:
+            branch, guards = there
+            found.looks.append((branch, look(branch, point, problem.inputs.free, guards=guards)))
+
+
+# ------------------------------------------------------------------------------------------------ proving
+
+
+def _asks_more(branch: Branch, pair: Pair) -> bool:
+    """Whether the hand formula may lack a value where the model and its derivative have one: a proof is for the points
+    where both have one, and a point where only one does refutes."""
+    assert pair.hand is not None
+    mine = domain_of_steps(branch.program, [pair.hand])
+    return bool(mine) and not mine <= domain_of_steps(branch.program, [branch.model, pair.exact])
+
+
+def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
+    """Prove what can be proved, in every branch that was reached; return the pairs that are left."""
+    reached = _reached(found)
+    if len(reached) > _BRANCHES:
+        return list(pairs)
+    links: dict[str, list[tuple[Program, Proof]]] = {p.name: [] for p in pairs}
+    alive = {p.name for p in pairs}
+    for branch in reached:
+        mine = [p for p in branch.pairs if p.name in alive and p.hand is not None]
+        for pair, proof in zip(mine, _proofs(problem, branch, mine), strict=True):
+            if proof is None:
+                alive.discard(pair.name)
+            else:
+                links[pair.name].append((branch.program, proof))
+    for pair in pairs:
+        if pair.name in alive:
+            proofs = links[pair.name]
+            found.verdicts[pair.name] = Proved(tuple(p for _, p in proofs), domain_of_proofs(proofs))
+    return [p for p in pairs if p.name not in alive]
+
+
+def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any]:
+    """A proof for each pair or None: first for all values of the data too, then for the data as given.
+
+    What residues do not show has a smaller budget: a search for a proof of what is false costs the most, but residues
+    know less of roots and powers than proofs do.
+    """
+    goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
+    proofs: list[Any] = [None] * len(goals)
+    effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
+    programs = _programs(problem, branch)
+    facts = problem.inputs.facts
+    for program, assumed in [*((p, ()) for p in programs), *((p, facts) for p in programs if facts)]:
+        open_goals = [k for k, proof in enumerate(proofs) if proof is None]
+        if not open_goals:
+            break
+        made, place = _algebraic(program, assumed)
+        there = [(place[a], place[b]) for a, b in goals]
+        where = needs(made, place[branch.model])
+        stated = (*(place[s] for s in branch.stated), *_signs(made, where))
+        shown = [
+            k
+            for k in open_goals
+            if certificate(made, [there[k]], seed=problem.seed, effort=residues).equal is not False
+        ]
+        found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
+        for k in open_goals:
+            if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
+                shown.append(k)
+                found.append(prove(made, *there[k], effort=effort, stated=stated))
+        for k, proof in zip(shown, found, strict=True):
+            if proof is not None:
+                proofs[k] = under(replace(proof, conditions=(*where, *proof.conditions)), assumed, place)
+    return proofs
+
+
+def _signs(program: Program, where: Sequence[Condition]) -> list[int]:
+    """What must not be negative for the model to have a value, where that is said in a few steps: outside of this
+    domain nothing is claimed, so that a proof may use it."""
+    steps = [c.step for c in where if c.what in ("is positive", "is not negative") and c.step is not None]
+    return [i for i in steps if len(program.needed([i])) <= _SAID][:_SAID]
+
+
+def _algebraic(program: Program, facts: Sequence[Any]) -> tuple[Program, list[int]]:
+    """The Program with what was declared imposed on it and masks written as zeros, and where each step went."""
+    plain, where = without_infinities(program)
+    made, place = impose(plain, facts)
+    return made, [place[i] for i in where]
+
+
+def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
+    """Agreement at every point that was looked at, with what the residues say; or what kept it from being decided."""
+    seen = clear(found)
+    views = [s.views[pair.name] for _, s in seen if pair.name in s.views]
+    if not views:
+        why = found.failed[0] if found.failed else "no point of the domain was found to compare at."
+        return Undecided(why, ("resampling",))
+    states = {v.state for v in views} - {"outside"}
+    if states & {"unclear", "undefined", "differs"}:
+        bits = max(v.bits for v in views)
+        return Undecided(
+            f"the two could not be told apart, nor shown equal, with {bits} bits at every point.", ("balls",)
+        )
+    if "typed" in states and (apart := no_number_fits(found, pair)) is not None:
+        found.notes.append(
+            f"{pair.name}: at each point alone the two are equal for some number that rounds to what was typed, but no "
+            "number makes them equal at all of the points."
+        )
+        return Refuted(apart)
+    no_chain = f"no chain of rules was found within the budget; effort={10 * problem.effort:g} looks ten times as long"
+    typed = "the constants that were typed with few digits" if "typed" in states else None
+    if typed is not None or problem.only_here:
+        return Agrees(len(views), BITS, (), no_chain, typed)
+    branches = _reached(found)
+    mine = [next(p for p in b.pairs if p.name == pair.name) for b in branches[:_BRANCHES]]
+    told = tuple(_certificate(problem, b, p) for b, p in zip(branches, mine, strict=False))
+    differ = any(
+        c.equal is False and not c.oracles and _is_faithful(b, p) for b, p, c in zip(branches, mine, told, strict=False)
+    )
+    if not all(told) and (why := _doubt(views, differ)) is not None:
+        simple = simplest(problem, found, pair)
+        return Undecided(why, ("balls", "residues")) if simple is None else Refuted(simple)
+    certificates = told if len(branches) <= _BRANCHES else ()
+    return Agrees(len(views), BITS, certificates, no_chain)
+
+
+def _reached(found: Findings) -> list[Branch]:
+    """The branches of the code that were looked at off every edge."""
+    seen = clear(found)
+    return [b for b in found.branches if any(b is c for c, _ in seen)] or [found.own]
+
+
+def _certificate(problem: Problem, branch: Branch, mine: Pair) -> Certificate:
+    """What residues say of a pair on one branch: for any data, or else for the data as they are."""
+    assert mine.hand is not None
+    for program in _programs(problem, branch):
+        made, place = _algebraic(program, problem.inputs.facts)
+        goal = [(place[mine.hand], place[mine.exact])]
+        told = certificate(made, goal, seed=problem.seed, effort=int(RESIDUES * problem.effort))
+        if told:
+            break
+    return told
+
+
+def _programs(problem: Problem, branch: Branch) -> list[Program]:
+    """The branch for any data, and with the data as they were given, where there are any."""
+    has_data = len(problem.inputs.free) < len(branch.program.inputs)
+    return [branch.program, *([with_data(branch, problem.inputs.point, problem.inputs.free)] if has_data else [])]
+
+
+def _doubt(views: Sequence[View], differ: bool) -> str | None:
+    """Why agreement at every point is not enough: what residues show to differ, or an entry that was never seen."""
+    if differ:
+        return (
+            f"the two are equal to {BITS} bits at every point, but not modulo a prime: they differ, if only by an "
+            "amount too small to be seen at these points."
+        )
+    entries = range(len(views[0].exact))
+    hidden = [k for k in entries if all(_too_small(v.hand[k], v.exact[k]) for v in views if v.exact.size > k)]
+    if hidden:
+        return (
+            "an entry is so small beside the others at every point that its digits could not be seen, and residues "
+            "did not show the two to be equal."
+        )
+    return None
+
+
+def _is_faithful(branch: Branch, pair: Pair) -> bool:
+    """Whether residues keep all that is true of this pair: no choice of sign, no number but rationals."""
+    program = branch.program
+    steps = [program.steps[i] for i in program.needed([pair.exact, *([] if pair.hand is None else [pair.hand])])]
+    numbers = [s.params.exact for s in steps if s.op == "constant"]
+    return all(s.op in _FAITHFUL for s in steps) and all(
+        not isinstance(n, sp.Basic) or isinstance(n, sp.Rational) for n in numbers
+    )
+
+
+def _too_small(hand: Any, exact: Any) -> bool:
+    """Whether two balls agree only because both hold zero, and not by being the number zero."""
+    return bool(exact.contains(0) and hand.contains(0)) and not (exact == 0 and hand == 0)

@@ -1,0 +1,213 @@
+"""What is special at the user's own point: a kink, a limit, a slope without bound, or a difference there alone.
+
+The branches beside the point are read on rays into it, at two distances.  What separates two values there is a gap if
+it stays, and none if it goes down with the distance: the slope of x**1.5 near zero is of size 2**-45 at 2**-90, and it
+is 0 at zero.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from symgrad.checking.comparison import Pair, View, look
+from symgrad.checking.exploration import Findings, Problem, inside
+from symgrad.checking.verdicts import Kink, Refuted, Verdict, Witness, as_entry
+from symgrad.checking.witnesses import decimal, middle
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import precision
+from symgrad.evaluation.entrywise import array_of
+
+__all__ = ["at_the_point"]
+
+_ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
+_RAYS = 8
+_DISTANCES = (90, 270)  # the rays are read 2**-90 and 2**-270 away
+_BITS = 640
+_NEAR = 2.0**-60  # what is smaller, beside the size that the derivative has elsewhere, is no jump
+
+
+def at_the_point(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
+    """Judge what is special at the user's own point, there; return the pairs that are left."""
+    rest = []
+    for pair in pairs:
+        view = found.own_look.views[pair.name]
+        odd = [k for k, s in enumerate(view.states) if s in ("differs", "undefined", "outside")]
+        edges = found.own_look.ties
+        if not odd and edges:  # the hand formula follows the same side as the model: it is a kink all the same
+            _on_an_edge(problem, found, pair, view, range(min(len(view.states), _ENTRIES)), told=True)
+        if not odd or (not edges and view.state == "outside" and not _near_is_defined(found)):
+            rest.append(pair)
+            continue
+        verdict = _on_an_edge(problem, found, pair, view, odd)
+        if verdict is None:
+            rest.append(pair)
+        else:
+            found.verdicts[pair.name] = verdict
+    return rest
+
+
+def _near_is_defined(found: Findings) -> bool:
+    return any(inside(seen) for _, seen in found.looks)
+
+
+@dataclass(frozen=True, eq=False)
+class _Beside:
+    """The slopes of one entry, real parts or imaginary ones, on the rays: near the point and nearer."""
+
+    near: tuple[Any, ...]
+    nearer: tuple[Any, ...]
+    usual: Any  # the size that the derivative has elsewhere
+
+    @property
+    def grows(self) -> bool:
+        """Whether the slopes have no bound beside the point: a power of a logarithm grows by more than this."""
+        return bool(_largest(self.nearer) > 1.4 * _largest(self.near) and _largest(self.nearer) > self.usual)
+
+    @property
+    def jumps(self) -> bool:
+        """Whether they differ from ray to ray, and do so nearer to the point too."""
+        spread = _spread(self.nearer)
+        return bool(spread > _NEAR * self.usual and spread > _spread(self.near) / 2 and spread > 0)
+
+    def admits(self, value: Any) -> bool:
+        """Whether a value is between the slopes, or comes to be as the point is approached."""
+        far, close = (_beyond(value, slopes) for slopes in (self.near, self.nearer))
+        return not close > 0 or bool(close <= far / 2) or bool(close <= _NEAR * _largest(self.nearer))
+
+
+def _largest(slopes: Sequence[Any]) -> Any:
+    return max(abs(s).mid() for s in slopes)
+
+
+def _spread(slopes: Sequence[Any]) -> Any:
+    return max(s.mid() for s in slopes) - min(s.mid() for s in slopes)
+
+
+def _beyond(value: Any, slopes: Sequence[Any]) -> Any:
+    """How far a value is certainly outside of the slopes; not positive inside."""
+    low, high = min(s.lower() for s in slopes), max(s.upper() for s in slopes)
+    return max((low - value).lower(), (value - high).lower())
+
+
+def _on_an_edge(
+    problem: Problem, found: Findings, pair: Pair, view: View, odd: Sequence[int], told: bool = False
+) -> Verdict | None:
+    """Read the branches beside the point on rays into it; a jump between them is a kink.
+
+    ``told`` says that the two are equal at the point, so that kinks are only to be told.
+    """
+    rays = _rays(problem, found, pair)
+    for k in odd if rays else ():
+        slopes = [tuple(seen[k] for seen in ray) for ray in rays]
+        slopes = [pairs for pairs in slopes if all(x.is_finite() for x in pairs)]
+        if not slopes:
+            continue
+        sides = _sides(slopes, _usual(found, pair, k))
+        hand = view.hand[k]
+        here = [] if not hand.is_finite() else _parts(hand, len(sides))
+        between = all(side.admits(value) for side, value in zip(sides, here, strict=False))
+        grows, jumps = any(side.grows for side in sides), any(side.jumps for side in sides)
+        low, high = _ends(sides[0])
+        if grows or (jumps and between):
+            found.kinks.append(
+                Kink(
+                    pair.name,
+                    as_entry(k, pair.shape),
+                    low,
+                    high,
+                    float(np.real(middle(hand))),
+                    None,
+                    _edge_source(found),
+                    bounded=not grows,
+                )
+            )
+        elif told:
+            continue
+        elif between and (not here or view.states[k] == "outside"):
+            found.notes.append(
+                f"d/d{pair.name}: at your point the hand formula or the derivative is written as 0/0; "
+                f"its limit there is {low:.6g}."
+            )
+        elif not between:
+            text = decimal(hand, 8), f"between {low:.8g} and {high:.8g}" if jumps else f"{low:.8g}"
+            at = as_entry(k, pair.shape)
+            return Refuted(Witness(problem.inputs.point, at, *text, "differs", middle(hand), (low + high) / 2, True))
+    return None
+
+
+def _sides(slopes: Sequence[tuple[Any, ...]], usual: Any) -> list[_Beside]:
+    """The slopes' real parts, and their imaginary ones where they are complex."""
+    parts = 2 if any(type(x).__name__ == "acb" for pair in slopes for x in pair) else 1
+    split = [[_parts(x, parts) for x in pair] for pair in slopes]
+    return [_Beside(*(tuple(pair[d][p] for pair in split) for d in (0, 1)), usual) for p in range(parts)]  # type: ignore[arg-type]
+
+
+def _parts(x: Any, count: int) -> list[Any]:
+    is_complex = type(x).__name__ == "acb"
+    return [x.real if is_complex else x, x.imag if is_complex else arb(0)][:count]
+
+
+def _ends(side: _Beside) -> tuple[float, float]:
+    """The least and the largest slope beside the point; what vanishes as it is approached is zero."""
+    ends = []
+    for choose in (min, max):
+        far, close = (choose(s.mid() for s in slopes) for slopes in (side.near, side.nearer))
+        vanishes = abs(close) <= abs(far) / 2 and abs(close) <= max(side.usual, arb(2) ** -1000) * 2.0**-30
+        ends.append(0.0 if vanishes else float(close))
+    return ends[0], ends[1]
+
+
+def _usual(found: Findings, pair: Pair, k: int) -> Any:
+    """The size that the derivative has elsewhere: what is tiny beside it may be the slope of a smooth function."""
+    sizes = [abs(s.views[pair.name].exact[k]).mid() for _, s in found.looks if pair.name in s.views]
+    return max((x for x in sizes if x.is_finite()), default=arb(0))
+
+
+def _edge_source(found: Findings) -> str | None:
+    for guard in found.own_look.ties:
+        if guard.source is not None and guard.source.line is not None:
+            return f"line {guard.source.line}: {guard.source.text}"
+    return None
+
+
+def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarray, ...]]:
+    """The derivative on rays into the user's own point, at each distance, by the branch that the code takes beside
+    it."""
+    out = []
+    point = problem.inputs.point
+    rng = np.random.default_rng((problem.seed, 2))
+    direction: dict[str, np.ndarray] = {}
+    bound = {fact.name for fact in problem.inputs.facts}
+    for j in range(_RAYS):
+        direction = (
+            {n: -d for n, d in direction.items()}
+            if j % 2
+            else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free if n not in bound}
+        )
+        step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
+        beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}
+        try:
+            branch, guards = problem.taken(beside, found.branches)
+        except SymgradError:
+            continue
+        seen = [
+            look(branch, point, problem.inputs.free, offset=_shift(direction, k), guards=guards) for k in _DISTANCES
+        ]
+        if all(pair.name in s.views and not s.misjudged for s in seen):
+            out.append(tuple(s.views[pair.name].exact for s in seen))
+    return out
+
+
+def _shift(direction: dict[str, np.ndarray], halvings: int) -> dict[str, Any]:
+    """The direction's 2**-halvings part, exactly."""
+    with precision(_BITS):
+        tiny = arb(2) ** -halvings
+        return {
+            n: array_of([arb(float(x)) * tiny for x in np.real(d).reshape(-1)], np.shape(d))
+            for n, d in direction.items()
+        }

@@ -1,0 +1,168 @@
+"""Refutations: the simplest witness of a difference."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from flint import arb
+
+from symgrad.checking.comparison import Branch, Look, Pair, View, look
+from symgrad.checking.exploration import Findings, Problem, clear
+from symgrad.checking.rounded_literals import cannot_agree
+from symgrad.checking.verdicts import Refuted, Witness, as_entry
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import precision
+from symgrad.evaluation.entrywise import array_of
+from symgrad.problem.definedness import branches_on
+from symgrad.problem.sampling import nice_points
+
+__all__ = ["decimal", "digits_apart", "middle", "no_number_fits", "refute", "shape_witness", "simplest"]
+
+_ROWS = 512  # differences that one number for each typed constant has to explain
+_ENTRIES = 64  # of a gradient that are looked at
+_BESIDE = 3  # directions in which a missing value is looked for beside a point
+
+
+def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pair]:
+    """Refute the pairs that differ at a generic point (inside the domain, off every kink); return the others."""
+    rest = []
+    for pair in pairs:
+        witnesses = [w for branch, seen in found.looks if not seen.ties and (w := witness_of(seen, pair)) is not None]
+        own = found.own_look
+        if not own.ties and (here := witness_of(own, pair, own=True)) is not None and here.reason == "differs":
+            witnesses.insert(0, here)
+        if not witnesses:
+            rest.append(pair)
+            continue
+        simple = None if problem.only_here else simplest(problem, found, pair)
+        found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
+    return rest
+
+
+def no_number_fits(found: Findings, pair: Pair) -> Witness | None:
+    """A point where the two differ by what was typed with few digits, if no numbers that round to it make them equal
+    at all points; else None."""
+    groups: dict[int, list[tuple[Branch, Look]]] = {}
+    for branch, seen in clear(found):
+        if branch.literals is not None and pair.name in seen.views:
+            groups.setdefault(id(branch), []).append((branch, seen))
+    for looks in groups.values():
+        branch = looks[0][0]
+        assert branch.literals is not None
+        rows = []
+        for _, seen in looks:
+            view = seen.views[pair.name]
+            near = [k for k, s in enumerate(view.states) if s in ("typed", "agrees")][:_ENTRIES]
+            rows += [(view.hand[k] - view.exact[k], {n: g[k] for n, g in view.slopes.items()}) for k in near]
+        with precision(256):
+            if cannot_agree(rows[:_ROWS], branch.literals.radii()):
+                return next((w for _, s in looks if (w := witness_of(s, pair, states=("typed",))) is not None), None)
+    return None
+
+
+def witness_of(
+    seen: Look, pair: Pair, *, own: bool = False, states: Sequence[str] = ("differs", "undefined")
+) -> Witness | None:
+    view = seen.views.get(pair.name)
+    if view is None or view.state not in states:
+        return None
+    shape = pair.shape
+    state = view.state
+    k = _clearest(view, view.entries(state))
+    return Witness(
+        seen.point,
+        as_entry(k, shape),
+        *digits_apart(view.hand[k], view.exact[k]),
+        "undefined" if state == "undefined" else "differs",
+        middle(view.hand[k]),
+        middle(view.exact[k]),
+        own,
+    )
+
+
+def _clearest(view: View, entries: list[int]) -> int:
+    """The entry whose two values differ most, relative to their size."""
+
+    def gap(k: int) -> float:
+        h, e = view.hand[k], view.exact[k]
+        if not h.is_finite():
+            return np.inf
+        size = abs(h).mid() + abs(e).mid()
+        return float(abs(h - e).mid() / size) if size > 0 else 0.0  # in balls: sizes may be beyond floats
+
+    best = max(gap(k) for k in entries)
+    return next(k for k in entries if gap(k) >= 0.5 * best)
+
+
+def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
+    """The first of the simple points that shows the difference, or else that only one side has a value around it."""
+    lacking: Witness | None = None
+    moving = branches_on(found.own.program, problem.inputs.free)
+    for point in nice_points(problem.inputs, 24, problem.seed):
+        try:
+            if moving:
+                branch, seen = problem.look(point, found.branches)
+            else:
+                branch, seen = found.own, look(found.own, point, problem.inputs.free)
+        except SymgradError:
+            continue
+        if seen.ties:
+            continue
+        here = witness_of(seen, pair)
+        if here is not None and here.reason == "differs":
+            return here
+        if here is not None and lacking is None and _lacks_around(problem, branch, point, pair):
+            lacking = here
+    return lacking
+
+
+def _lacks_around(problem: Problem, branch: Branch, point: Mapping[str, Any], pair: Pair) -> bool:
+    """Whether the hand formula has no value beside the point either: at a point alone it may be a limit."""
+    for k in range(_BESIDE):
+        rng = np.random.default_rng((problem.seed, 4, k))
+        with precision(640):
+            tiny = arb(2) ** -90
+            noise = {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free}
+            shift = {
+                n: array_of([arb(float(x)) * tiny for x in x_.reshape(-1)], np.shape(x_)) for n, x_ in noise.items()
+            }
+        beside = witness_of(look(branch, point, problem.inputs.free, offset=shift), pair)
+        if beside is None or beside.reason != "undefined":
+            return False
+    return True
+
+
+def shape_witness(problem: Problem, pair: Pair) -> Witness:
+    return Witness(problem.inputs.point, None, f"shape {list(pair.hand_shape)}", f"shape {list(pair.shape)}", "shape")
+
+
+def digits_apart(hand: Any, exact: Any) -> tuple[str, str]:
+    """Two balls to as many digits as they need to be told apart, and four more; at least six."""
+    for digits in range(6, 60, 4):
+        a, b = decimal(hand, digits), decimal(exact, digits)
+        if a != b:
+            return a, b
+    return decimal(hand, 60), decimal(exact, 60)
+
+
+def decimal(x: Any, digits: int) -> str:
+    """A ball's middle to this many significant digits; "undefined" where it has none."""
+    if not x.is_finite():
+        return "undefined"
+    if hasattr(x, "imag") and type(x).__name__ == "acb":
+        sign = "-" if x.imag < 0 else "+"
+        return f"{decimal(x.real, digits)} {sign} {decimal(abs(x.imag), digits)}i"
+    if x.contains(0):
+        return "0"  # no digit is certain
+    text = x.mid().str(digits, radius=False)
+    if "." in text and "e" not in text:
+        text = text.rstrip("0").rstrip(".")
+    return text
+
+
+def middle(x: Any) -> float | complex:
+    if not x.is_finite():
+        return float("nan")
+    return complex(x.mid()) if type(x).__name__ == "acb" else float(x.mid())

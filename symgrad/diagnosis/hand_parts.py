@@ -1,0 +1,104 @@
+"""The formulas that a hand side is made of, the points to search them at, and what a search proposes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symgrad.checking.comparison import Branch
+from symgrad.checking.judge import Findings, Problem
+from symgrad.diagnosis.bench import Edit
+from symgrad.diagnosis.scope import Scene
+from symgrad.errors import SymgradError
+from symgrad.lifting.formulas import Renamed, Several
+from symgrad.problem.sampling import neighbours
+from symgrad.program.program import Binding
+
+__all__ = ["Leaf", "Proposal", "hand_bindings", "leaves", "points_for", "source_of", "swapped"]
+
+_POINTS = 3
+_MOVED = 2
+
+
+@dataclass(frozen=True, eq=False)
+class Leaf:
+    """One formula of the hand side: its place in a mapping, and its input names (its own -> outside)."""
+
+    key: str | None
+    formula: Any
+    of: Mapping[str, str]
+
+
+@dataclass(frozen=True, eq=False)
+class Proposal:
+    """A faulty expression and the edits that fit, best first; ``make`` says how the hand side is written with one."""
+
+    name: str
+    line: int | None
+    site: Any
+    text: str
+    edits: tuple[Edit, ...]
+    scene: Scene | None
+
+
+def leaves(formula: Any, key: str | None = None, of: Mapping[str, str] | None = None) -> list[Leaf]:
+    """The formulas that a hand side is made of."""
+    if isinstance(formula, Renamed):
+        inner = dict(formula.of)
+        if of:
+            inner = {own: of.get(out, out) for own, out in inner.items()} | {
+                o: x for o, x in of.items() if o not in inner.values()
+            }
+        return leaves(formula.formula, key, inner)
+    if isinstance(formula, Several):
+        return [leaf for k, part in formula.parts.items() for leaf in leaves(part, k, of)]
+    if hasattr(formula, "keys") and hasattr(formula, "formula"):
+        found = leaves(formula.formula, key, of)
+        return [replace(f, key=formula.keys.get(f.key, f.key)) if f.key is not None else f for f in found]
+    return [Leaf(key, formula, of or {})]
+
+
+def swapped(formula: Any, old: Any, new: Any) -> Any:
+    """The hand side with one of its formulas replaced."""
+    if formula is old:
+        return new
+    if isinstance(formula, Renamed):
+        return replace(formula, formula=swapped(formula.formula, old, new))
+    if isinstance(formula, Several):
+        return replace(formula, parts={k: swapped(p, old, new) for k, p in formula.parts.items()})
+    if hasattr(formula, "keys") and hasattr(formula, "formula"):
+        return type(formula)(swapped(formula.formula, old, new), formula.keys)
+    return formula
+
+
+def hand_bindings(branch: Branch) -> list[Binding]:
+    return list(branch.program.bindings[len(branch.model_run.program.bindings) :])
+
+
+def source_of(fault: Any) -> Any:
+    return fault.source or next((b.source for b in fault.bindings if b.source is not None), None)
+
+
+def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[list[Mapping[str, Any]], int]:
+    """Points of one branch to search at: first with the data as they are, then (to rank) with other data too."""
+    points = [s.point for b, s in findings.looks if b is branch and not s.ties][:_POINTS]
+    if len(points) < _POINTS and branch is findings.own and not findings.own_look.ties:
+        points.append(problem.inputs.point)
+    for near in neighbours(problem.inputs, 8 if len(points) < _POINTS else 0, problem.seed + 1):
+        with contextlib.suppress(SymgradError):
+            if problem.branch(near, [branch]) is branch:
+                points.append(near)
+    points = points[:_POINTS] or [problem.inputs.point]
+    rng = np.random.default_rng((problem.seed, 6))
+    moved = []
+    for k in range(_MOVED):
+        base = dict(points[k % len(points)])
+        for name, value in base.items():
+            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in problem.inputs.free:
+                base[name] = value * (1 + 0.3 * rng.uniform(0.2, 1, value.shape)) + 0.01 * (k + 1)
+        moved.append(base)
+    return [*points, *moved], len(points)

@@ -1,0 +1,260 @@
+"""Where a line stands in the user's own text: units of code, expressions and their spans, and text with edits made.
+
+A `Unit` is one piece of text that can be edited and run again: a function, a lambda, or a typed formula.  An
+`Expression` is the part of it that a faulty line computes.  Everything that an edit does not touch stays as it was
+typed, comments and spaces included.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+import itertools
+import linecache
+import textwrap
+import types
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from symgrad.lifting.tracing.sources import node_of
+from symgrad.program.program import Source
+
+__all__ = ["Expression", "Unit", "edited", "expression_of", "function_unit", "rebuild", "span", "statement_at"]
+
+_COUNTER = itertools.count()
+_SIMPLE = (ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return, ast.Expr)
+
+
+@dataclass(frozen=True, eq=False)
+class Unit:
+    """A function's own text, from the column where it begins, or a whole script's; ``first`` is its first line in
+    ``file``.  A script has no ``function``; ``namespace`` has the functions and modules that it defines and imports.
+    """
+
+    function: Any  # a plain Python function
+    text: str
+    file: str
+    first: int
+    node: ast.FunctionDef | ast.Lambda | ast.Module
+    namespace: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_lambda(self) -> bool:
+        return isinstance(self.node, ast.Lambda)
+
+    @property
+    def scope(self) -> dict[str, Any]:
+        """The names that the unit finds outside of itself: globals, and what it closes over."""
+        f = self.function
+        if f is None:
+            return dict(self.namespace)
+        found = dict(f.__globals__)
+        for name, cell in zip(f.__code__.co_freevars, f.__closure__ or (), strict=True):
+            with contextlib.suppress(ValueError):  # not assigned yet
+                found[name] = cell.cell_contents
+        return found
+
+    def covers(self, source: Source) -> bool:
+        """Whether a place in the user's code is in this unit."""
+        line = source.line
+        return source.file == self.file and line is not None and self.first <= line < self.first + self._height
+
+    @property
+    def _height(self) -> int:
+        return self.text.count("\n") + 1
+
+
+@dataclass(frozen=True, eq=False)
+class Expression:
+    """The expression of one statement: its span in the unit's text, and how it makes the value that is bound.
+
+    ``target`` is the assignment's target, ``op`` the operator of an augmented assignment.
+    """
+
+    start: int
+    end: int
+    text: str
+    tree: ast.expr
+    statement: ast.stmt | None
+    target: ast.expr | None = None
+    op: ast.operator | None = None
+
+
+def function_unit(function: Any) -> Unit | None:
+    """The unit of a function; None where its source cannot be found."""
+    target = inspect.unwrap(getattr(function, "__func__", function))
+    if not isinstance(target, types.FunctionType):
+        return None
+    node = node_of(target)
+    if node is None:
+        return None
+    file = target.__code__.co_filename
+    lines = "".join(linecache.getlines(file, target.__globals__))
+    if isinstance(node, ast.Lambda):
+        text = ast.get_source_segment(lines, node)
+        if text is None:
+            return None
+        tree: Any = ast.parse(f"({text}\n)", mode="eval").body
+        return Unit(target, text, file, node.lineno, tree)
+    first = min([node.lineno, *(d.lineno for d in node.decorator_list)])
+    text = textwrap.dedent("".join(lines.splitlines(keepends=True)[first - 1 : node.end_lineno]))
+    try:
+        tree = ast.parse(text).body[0]
+    except SyntaxError:
+        return None
+    return Unit(target, text, file, first, tree) if isinstance(tree, ast.FunctionDef) else None
+
+
+# ------------------------------------------------------------------------------------------------ spans
+
+
+def span(text: str, node: ast.AST, *, shift: int = 0) -> tuple[int, int]:
+    """The characters of ``text`` that a node of its tree stands on; ``shift`` columns were put before line one."""
+    lines = text.splitlines(keepends=True) or [""]
+
+    def place(line: int, column: int) -> int:
+        if line == 1:
+            column -= shift
+        row = lines[line - 1]
+        inside = column if row.isascii() else len(row.encode()[:column].decode(errors="ignore"))
+        return sum(map(len, lines[: line - 1])) + inside
+
+    n: Any = node
+    return place(n.lineno, n.col_offset), place(n.end_lineno, n.end_col_offset)
+
+
+def statement_at(unit: Unit, line: int | None, name: str | None) -> ast.stmt | None:
+    """The simple statement on a line of the user's file, the one that binds ``name`` if there are several."""
+    if line is None or unit.is_lambda:
+        return None
+    here = line - unit.first + 1
+    found = [
+        s for s in ast.walk(unit.node) if isinstance(s, _SIMPLE) and s.lineno <= here <= (s.end_lineno or s.lineno)
+    ]
+    binding = [s for s in found if name in _bound(s)]
+    return (binding or found or [None])[0]
+
+
+def _bound(statement: ast.stmt) -> list[str]:
+    match statement:
+        case ast.Assign(targets=targets):
+            return [n for t in targets for n in _names(t)]
+        case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
+            return _names(target)
+    return []
+
+
+def _names(target: ast.expr) -> list[str]:
+    match target:
+        case ast.Name(id=name):
+            return [name]
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [n for p in parts for n in _names(p)]
+        case ast.Starred(value=value) | ast.Subscript(value=value):
+            return _names(value)
+    return []
+
+
+def expression_of(unit: Unit, statement: ast.stmt | None, name: str, place: int = 0) -> Expression | None:
+    """The expression that gives ``name`` its value in a statement, or that a function returns for ``name``.
+
+    ``place`` is where ``name`` stands among the returned values, for a function that returns a tuple.
+    """
+    shift, value, target, op = 0, None, None, None
+    match statement:
+        case None if isinstance(unit.node, ast.Lambda):
+            value, shift = _returned(unit.node.body, name, place), 1
+        case ast.Assign(targets=[*_, ast.Tuple(elts=names) | ast.List(elts=names)], value=ast.Tuple(elts=values)):
+            pairs = [(t, v) for t, v in zip(names, values) if name in _names(t)]
+            target, value = pairs[0] if pairs and len(names) == len(values) else (None, None)
+        case ast.Assign(targets=targets, value=v):
+            target = next((t for t in targets if name in _names(t)), targets[0])
+            value = v if not isinstance(target, (ast.Tuple, ast.List)) else None
+        case ast.AugAssign(target=t, op=o, value=v):
+            target, op, value = t, o, v
+        case ast.AnnAssign(target=t, value=v):
+            target, value = t, v
+        case ast.Return(value=v):
+            value = _returned(v, name, place) if v is not None else None
+    if value is None:
+        return None
+    start, end = span(unit.text, value, shift=shift)
+    text = unit.text[start:end]
+    try:
+        tree = ast.parse(f"({text}\n)", mode="eval").body
+    except SyntaxError:
+        return None
+    return Expression(start, end, text, tree, statement, target, op)
+
+
+def _returned(value: ast.expr, name: str, place: int) -> ast.expr | None:
+    match value:
+        case ast.Dict(keys=keys, values=values):
+            return next(
+                (v for k, v in zip(keys, values) if isinstance(k, ast.Constant) and _is_for(k.value, name)), None
+            )
+        case ast.Call(func=ast.Name(id="dict"), keywords=keywords) if keywords:
+            return next((k.value for k in keywords if _is_for(k.arg, name)), None)
+        case ast.Tuple(elts=values):
+            return values[place] if place < len(values) else None
+    return value
+
+
+def _is_for(key: Any, name: str) -> bool:
+    """Whether a key is an input's name, as it is or with its dots as underscores."""
+    return key in (name, name.replace(".", "_"))
+
+
+# ------------------------------------------------------------------------------------------------ edited text
+
+
+def edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    """The text with each (start, end) replaced; the spans do not overlap.
+
+    >>> edited("a * b  # why", [(4, 5, "(b + c)")])
+    'a * (b + c)  # why'
+    """
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def rebuild(function: Any, text: str, names: Mapping[str, Any] | None = None) -> Callable[..., Any] | None:
+    """The function whose text was edited: the same globals, closure and defaults; its source can be found again.
+
+    ``names`` are put beside the globals.  None where the text does not compile.
+    """
+    old = function.__code__
+    is_lambda = old.co_name == "<lambda>"
+    inner = f"return ({text}\n)" if is_lambda else text
+    free = ", ".join(n for n in old.co_freevars if n != "__class__")
+    whole = f"def __factory__({free}):\n{textwrap.indent(inner, ' ')}\n"
+    file = f"<repaired {next(_COUNTER)}>"
+    try:
+        code = compile(whole, file, "exec")
+    except SyntaxError:
+        return None
+    made = _nested(code, old.co_name if not is_lambda else "<lambda>", depth=2)
+    cells = dict(zip(old.co_freevars, function.__closure__ or (), strict=True))
+    if made is None or not set(made.co_freevars) <= set(cells):
+        return None
+    linecache.cache[file] = (len(whole), None, whole.splitlines(keepends=True), file)
+    scope = {**function.__globals__, **(names or {})} if names else function.__globals__
+    out = types.FunctionType(
+        made, scope, function.__name__, function.__defaults__, tuple(cells[n] for n in made.co_freevars)
+    )
+    out.__kwdefaults__ = function.__kwdefaults__
+    return out
+
+
+def _nested(code: types.CodeType, name: str, depth: int) -> types.CodeType | None:
+    for c in code.co_consts:
+        if isinstance(c, types.CodeType):
+            if depth == 1 and c.co_name == name:
+                return c
+            found = _nested(c, name, depth - 1) if depth > 1 else None
+            if found is not None:
+                return found
+    return None

@@ -1,0 +1,283 @@
+"""Edits that move or change what stands in an expression: operators, brackets, operand order, dropped terms and
+factors, other functions, axes, reductions and transposes.
+"""
+
+from __future__ import annotations
+
+import ast
+import itertools
+from collections.abc import Iterator
+
+from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
+from symgrad.diagnosis.candidates import wrapped
+from symgrad.diagnosis.expression_text import MODULES, Text, after_sign, joined, parts_of, sub_values
+
+__all__ = ["structure"]
+
+_SWAPS = {
+    ast.Add: ("-",),
+    ast.Sub: ("+",),
+    ast.Mult: ("/", "@", "+"),
+    ast.Div: ("*",),
+    ast.MatMult: ("*",),
+}
+_SIGN = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
+_FAMILIES = (
+    ("tanh", "sigmoid", "sin", "cos", "exp", "log", "sqrt", "arctan", "relu", "erf", "erfc", "sinh", "cosh"),
+    ("log", "log1p", "log2", "log10", "exp", "expm1"),
+    ("sum", "mean", "prod", "max", "amax"),
+    ("scatter", "scatter_add"),
+    ("scatter_", "scatter_add_"),
+    ("zeros_like", "ones_like"),
+    ("maximum", "minimum"),
+    ("max", "min"),
+    ("softmax", "log_softmax"),
+    ("outer", "dot", "inner"),
+    ("deg2rad", "rad2deg"),
+    ("tril", "triu"),
+    ("argmax", "argmin"),
+)
+_COMPARE = {ast.Gt: ("<", ">="), ast.Lt: (">", "<="), ast.GtE: ("<=", ">"), ast.LtE: (">=", "<"), ast.Eq: ("!=",)}
+_COMPARE |= {ast.NotEq: ("==",)}
+
+_Change = tuple[float, str, int, int, str]
+
+
+def structure(t: Text, bench: Bench) -> Iterator[_Change]:
+    """Edits that move or change what is there: (cost, kind, start, end, new text)."""
+    for node in ast.walk(t.tree):
+        if not isinstance(node, ast.expr):
+            continue
+        start, end = t.span(node)
+        for cost, kind, new in _changes(t, node, bench):
+            yield cost, kind, start, end, new
+    if not bench.typed:
+        yield from _array_changes(t, bench)
+
+
+def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str, str]]:
+    match node:
+        case ast.BinOp(left=a, op=op, right=b) if type(op) in _SIGN:
+            ta, tb, sign = t.of(a), t.of(b), type(op)
+            for other in _SWAPS.get(sign, ()):
+                if other == "@" and bench.batch:
+                    continue
+                yield (
+                    (1.0 if other in "+-" else 1.2),
+                    "sign"
+                    if other in "+-"
+                    and sign
+                    in (
+                        ast.Add,
+                        ast.Sub,
+                    )
+                    else "operator",
+                    f"{ta} {other} {after_sign(tb, other)}"
+                    if other in "+-"
+                    else f"{wrapped(ta)} {other} {wrapped(tb)}",
+                )
+            if sign in (ast.Sub, ast.Div, ast.MatMult):
+                yield (0.85 if sign is ast.Sub else 1.1), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
+            if sign is ast.Pow:
+                yield 1.1, "exponent", ta
+                if not isinstance(b, ast.Constant):
+                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
+                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
+            if sign is ast.MatMult:
+                for fa, fb in itertools.product((ta, f"{wrapped(ta)}.T"), (tb, f"{wrapped(tb)}.T")):
+                    if (fa, fb) != (ta, tb):
+                        yield 1.2, "transpose", f"{_left(fa, '@')} @ {wrapped(fb)}"
+                    yield 1.4, "operand order", f"{_left(fb, '@')} @ {wrapped(fa)}"
+                yield 1.6, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
+            yield from _brackets(t, node)
+            yield from _dropped(t, node)
+        case ast.UnaryOp(op=ast.USub(), operand=a):
+            yield 0.9, "sign", t.of(a)
+        case ast.Call(func=f, args=args, keywords=keywords):
+            yield from _call_changes(t, node, f, args, keywords, bench)
+        case ast.Subscript(value=v, slice=ast.Constant(value=int() as k)):
+            for j in (k - 1, k + 1):
+                if j >= -2:
+                    yield 1.1, "index", f"{t.of(v)}[{j}]"
+        case ast.Subscript(value=v, slice=ast.Name() | ast.BinOp() as at) if not bench.typed:
+            index = t.of(at)
+            yield 1.1, "index", f"{t.of(v)}[{_shifted(at, index, 1)}]"
+            yield 1.1, "index", f"{t.of(v)}[{_shifted(at, index, -1)}]"
+            if isinstance(at, ast.BinOp):
+                yield 1.0, "index", f"{t.of(v)}[{t.of(at.left)}]"
+        case ast.Subscript(value=v, slice=ast.Tuple(elts=[i, j])):
+            yield 1.1, "index", f"{t.of(v)}[{t.of(j)}, {t.of(i)}]"
+        case ast.Compare(left=a, ops=[op], comparators=[b]):
+            for other in _COMPARE.get(type(op), ()):
+                yield 1.0, "comparison", f"{t.of(a)} {other} {t.of(b)}"
+        case ast.Attribute(value=v, attr="T"):
+            yield 0.9, "transpose", t.of(v)
+
+
+def _shifted(node: ast.expr, text: str, by: int) -> str:
+    match node:
+        case ast.BinOp(op=ast.Add() | ast.Sub() as op, right=ast.Constant(value=int() as n), left=a):
+            k = (n if isinstance(op, ast.Add) else -n) + by
+            left = ast.unparse(a)
+            return left if k == 0 else f"{left} + {k}" if k > 0 else f"{left} - {-k}"
+    return f"{text} + {by}" if by > 0 else f"{text} - {-by}"
+
+
+def _left(text: str, sign: str) -> str:
+    try:
+        node = ast.parse(text, mode="eval").body
+    except SyntaxError:
+        return f"({text})"
+    if isinstance(node, ast.BinOp) and type(node.op) in (ast.Add, ast.Sub):
+        return f"({text})"
+    return text
+
+
+def _brackets(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
+    """Other readings of ``a - b*c`` and its like: brackets forgotten, or put around too much."""
+    a, op, b = node.left, type(node.op), node.right
+    ta, tb = t.of(a), t.of(b)
+    s = _SIGN[op]
+    additive, product = (ast.Add, ast.Sub), (ast.Mult, ast.Div)
+    if op in additive and isinstance(b, ast.BinOp) and isinstance(b.op, product):
+        chain: list[tuple[str, str]] = []
+        q: ast.expr = b
+        while isinstance(q, ast.BinOp) and isinstance(q.op, product):
+            chain.append((_SIGN[type(q.op)], t.of(q.right)))
+            q = q.left
+            inner = f"{ta} {s} {t.of(q)}"
+            rest = "".join(f" {o} {wrapped(r)}" for o, r in reversed(chain))
+            yield 0.8, "brackets", f"({inner}){rest}"
+    if op in additive and isinstance(a, ast.BinOp) and isinstance(a.op, product):
+        yield 0.8, "brackets", f"{wrapped(t.of(a.left))} {_SIGN[type(a.op)]} ({t.of(a.right)} {s} {tb})"
+    if op in additive and isinstance(b, ast.BinOp) and isinstance(b.op, additive):
+        yield 0.8, "brackets", f"{ta} {s} {t.of(b.left)} {_SIGN[type(b.op)]} {t.of(b.right)}"
+    if op in additive and isinstance(a, ast.BinOp) and isinstance(a.op, additive):
+        yield 0.9, "brackets", f"{t.of(a.left)} {_SIGN[type(a.op)]} ({t.of(a.right)} {s} {tb})"
+    if op in product and isinstance(a, ast.BinOp) and isinstance(a.op, ast.Div):
+        yield 0.8, "brackets", f"{wrapped(t.of(a.left))} / ({t.of(a.right)} {s} {wrapped(tb)})"
+    if op in product and isinstance(b, ast.BinOp) and isinstance(b.op, product):
+        yield 0.8, "brackets", f"{ta} {s} {wrapped(t.of(b.left))} {_SIGN[type(b.op)]} {wrapped(t.of(b.right))}"
+    if op in product and isinstance(a, ast.BinOp) and isinstance(a.op, additive):
+        inner_sign = _SIGN[type(a.op)]
+        yield 0.8, "brackets", f"{t.of(a.left)} {inner_sign} {wrapped(t.of(a.right))} {s} {wrapped(tb)}"
+    if op in product and isinstance(b, ast.BinOp) and isinstance(b.op, additive):
+        yield 0.9, "brackets", f"{ta} {s} {wrapped(t.of(b.left))} {_SIGN[type(b.op)]} {t.of(b.right)}"
+    if op is ast.Pow and isinstance(a, ast.BinOp) and isinstance(a.op, (*additive, *product)):
+        yield 0.8, "brackets", f"{t.of(a.left)} {_SIGN[type(a.op)]} {wrapped(t.of(a.right))}**{wrapped(tb)}"
+    if isinstance(b, ast.BinOp) and isinstance(b.op, ast.Pow) and op in (*additive, *product):
+        yield 0.8, "brackets", f"({ta} {s} {t.of(b.left)})**{wrapped(t.of(b.right))}"
+
+
+def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
+    for ops, kind, sums in (((ast.Add, ast.Sub), "drop term", True), ((ast.Mult, ast.Div), "drop factor", False)):
+        if isinstance(node.op, ops):
+            parts = parts_of(node, ops)
+            for k in range(len(parts)):
+                text = joined(t, [*parts[:k], *parts[k + 1 :]], sums)
+                if text is not None and len(parts) > 1:
+                    yield 1.2, kind, text
+                if sums and k and len(parts) > 2:  # one sign within a longer sum
+                    flipped = [(("-" if s == "+" else "+") if j == k else s, p) for j, (s, p) in enumerate(parts)]
+                    yield 1.0, "sign", joined(t, flipped, True) or ""
+            if not sums and len(parts) > 2:
+                for i, j in itertools.combinations(range(len(parts)), 2):
+                    text = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], False)
+                    if text is not None:
+                        yield 1.9, "drop factor", text
+
+
+def _call_changes(
+    t: Text, node: ast.Call, f: ast.expr, args: list[ast.expr], keywords: list[ast.keyword], bench: Bench
+) -> Iterator[tuple[float, str, str]]:
+    head = t.of(f)
+    inside = t.text[t.span(f)[1] : t.span(node)[1]]  # from the bracket on
+    name = f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "")
+    prefix = head[: len(head) - len(name)]
+    for family in _FAMILIES:
+        if name in family:
+            for other in family:
+                if other != name:
+                    yield 1.2, "function", f"{prefix}{other}{inside}"
+    method = isinstance(f, ast.Attribute) and not (isinstance(f.value, ast.Name) and f.value.id in MODULES)
+    if len(args) == 1 and not keywords and not method:
+        yield 1.3, "drop function", t.of(args[0])
+    if method and name in ("sum", "mean", "conj", "flip", "detach", "transpose", "t", "abs"):
+        yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(f.value)  # type: ignore[attr-defined]
+    if not method and name in ("sum", "mean", "conj", "transpose", "flip") and args:
+        yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(args[0])
+    if len(args) == 2 and not keywords:
+        yield 1.1, "operand order", f"{head}({t.of(args[1])}, {t.of(args[0])})"
+        if name in ("dot", "matmul", "mm", "outer"):
+            a, b = (wrapped(t.of(x)) for x in args)
+            for fa, fb in ((f"{a}.T", b), (a, f"{b}.T"), (f"{a}.T", f"{b}.T")):
+                yield 1.2, "transpose", f"{head}({fa}, {fb})"
+                yield 1.4, "operand order", f"{head}({fb}, {fa})"
+    if len(args) == 3 and name == "where":
+        yield 1.0, "branches swapped", f"{head}({t.of(args[0])}, {t.of(args[2])}, {t.of(args[1])})"
+    if name in ("sum", "mean", "softmax", "log_softmax", "cumsum", "max", "amax", "transpose", "flip"):
+        base = [t.of(a) for a in args]
+        first = 0 if method else 1
+        keep = [k for k in keywords if k.arg in ("keepdim", "keepdims")]
+        for axis in ("0", "1", "-1", ""):
+            for with_keep in (False, True):
+                word = "keepdim" if uses_tensors(bench) else "keepdims"
+                rest = ([axis] if axis else []) + ([f"{word}=True"] if with_keep else [])
+                if uses_tensors(bench) and not axis and with_keep:
+                    continue
+                if not uses_tensors(bench) and axis:
+                    rest[0] = f"axis={axis}"
+                kind = "axis" if with_keep == bool(keep) else "keepdims"
+                yield 1.1 + 0.1 * (with_keep != bool(keep)), kind, f"{head}({', '.join(base[:first] + rest)})"
+
+
+def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
+    """Transposes, reductions and broadcasts of every part that is an array; masks, conjugates and known Jacobians."""
+    if bench.batch:
+        return
+    keep = "keepdim" if uses_tensors(bench) else "keepdims"
+    axis = (lambda k: str(k)) if uses_tensors(bench) else (lambda k: f"axis={k}")
+    multiplied = _multiplied(t.tree)
+    for node, depth in sub_values(t.tree):
+        try:
+            value = as_array(bench.run(bench.compiled(t.of(node)), 0))
+        except Exception:
+            continue
+        text, (start, end), more = wrapped(t.of(node)), t.span(node), 0.05 * depth
+        if value.ndim >= 2:
+            cost = (
+                1.0
+                if id(node) in multiplied or (isinstance(node, (ast.Name, ast.Attribute)) and node is t.tree)
+                else 1.45
+            )
+            yield cost + more, "transpose", start, end, f"{text}.T"
+            if value.shape[-1] == value.shape[-2] and value.ndim == 2:
+                yield 1.8 + more, "diagonal", start, end, f"{text}.diagonal()"
+        for k in range(value.ndim):
+            if value.ndim > 1:
+                yield 1.1 + more, "reduction", start, end, f"{text}.sum({axis(k)})"
+                yield 1.3 + more, "reduction", start, end, f"{text}.mean({axis(k)})"
+                yield 1.2 + more, "reduction", start, end, f"{text}.sum({axis(k)}, {keep}=True)"
+        if value.ndim:
+            yield 1.1 + more, "reduction", start, end, f"{text}.sum()"
+            yield 1.3 + more, "reduction", start, end, f"{text}.mean()"
+        if value.ndim == 1:
+            yield 1.4 + more, "broadcast", start, end, f"{text}[:, None]"
+            yield 1.4 + more, "broadcast", start, end, f"{text}[None, :]"
+        if value.dtype.kind == "c":
+            f = "torch.conj" if uses_tensors(bench) else "np.conj"
+            f = f if f.split(".")[0] in bench.scopes[0] else ""
+            yield 1.0 + more, "conjugate", start, end, f"{f}({t.of(node)})" if f else f"{text}.conj()"
+            yield 1.5 + more, "conjugate", start, end, f"{text}.real"
+
+
+def _multiplied(tree: ast.AST) -> set[int]:
+    """The operands of matrix products."""
+    found: set[int] = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.BinOp(left=a, op=ast.MatMult(), right=b):
+                found |= {id(a), id(b)}
+            case ast.Call(func=ast.Attribute(attr="dot" | "matmul" | "mm"), args=args):
+                found |= {id(a) for a in args}
+    return found

@@ -1,0 +1,251 @@
+"""The table of true quantities: everything a line of a derivation may claim to be, as steps of one Program.
+
+For every step of the model: its value, its adjoint, the adjoint's parts by consumer and their partial sums; the
+tangents along the scalar inputs; derivatives between named quantities; and the derivatives that were asked for.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from symgrad.checking.comparison import Branch
+from symgrad.diagnosis.summands import terms_of
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import pull, reverse
+from symgrad.program.program import Program, size
+
+__all__ = ["Entry", "Table", "ask", "tabulate"]
+
+_SUBSETS = 4  # up to so many parts every partial sum is written; of more, the sums from either end
+_PAIRS = 24  # named quantities between which all derivatives are written
+_STEPS = 6000  # steps that these may add
+_ENTRIES = 256  # entries of a Jacobian between two named quantities
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Entry:
+    """A true quantity: ``kind`` of (``of``, ``wrt``), held by ``step``.
+
+    Kinds: "final" (what was asked for), "adjoint", "part" (of an adjoint, by some consumers), "term" (of
+    a result, by one sample), "tangent", "local" (the
+    derivative of the sum of ``of``), "jacobian", "row", "value" (of the model) and "step" (of the truth's own
+    computation).  ``rank`` is how much it says to equal one, 0 most.
+    """
+
+    kind: str
+    of: int | None
+    wrt: int | None
+    step: int
+    rank: int
+    note: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """The Program with the true quantities written at its end, and what each of them is."""
+
+    program: Program
+    entries: tuple[Entry, ...]
+    model: tuple[int, ...]  # the steps of the model, in order
+    adjoints: Mapping[int, int]
+
+    def about(self, kinds: Iterable[str], of: int | None, wrt: int | None) -> list[Entry]:
+        kinds = set(kinds)
+        return [e for e in self.entries if e.kind in kinds and e.of == of and e.wrt == wrt]
+
+
+def tabulate(branch: Branch, named: Sequence[int], tangents: Sequence[str]) -> Table:
+    """Write the table of a branch; ``named`` are the model's steps that have names, ``tangents`` scalar inputs."""
+    program = branch.program
+    b = Builder.on(program)
+    b.source = None
+    model = program.needed([branch.model])
+    entries = [Entry("final", branch.model, program.inputs[p.name], p.exact, 0) for p in branch.pairs]
+    of, edges = reverse(b, {branch.model: b.ones(b.shape(branch.model), b.dtype(branch.model))}, set(model))
+    of = {i: g for i, g in of.items() if i in set(model)}
+    entries += [Entry("adjoint", branch.model, i, g, 0) for i, g in of.items()]
+    entries += _parts(b, branch.model, of, edges)
+    own = range(_end_of_hand(branch), len(b.steps))  # the truth's own computation
+    entries += _terms(b, branch, entries)
+    for name in tangents:
+        direction = program.inputs[name]
+        found = tangents_of(b, model, direction)
+        entries += [Entry("tangent", i, direction, t, 0) for i, t in found.items() if i != direction]
+    entries += _between(b, model, named)
+    entries += _rows(b, branch)
+    known = {e.step for e in entries}
+    entries += [Entry("step", None, None, i, 3) for i in own if i not in known and b.steps[i].op != "constant"]
+    constant = ("constant",)
+    entries += [Entry("value", i, None, i, 4) for i in model if b.steps[i].op not in constant]
+    return Table(b.build(program.outputs), tuple(sorted(entries, key=lambda e: e.rank)), tuple(model), of)
+
+
+def _end_of_hand(branch: Branch) -> int:
+    """The first step after the hand code's: the exact derivatives begin there."""
+    return len(branch.model_run.program) + len(branch.hand_run.program) - _shared(branch)
+
+
+def _shared(branch: Branch) -> int:
+    model, hand = branch.model_run.program, branch.hand_run.program
+    return len(set(model.inputs) & set(hand.inputs))
+
+
+def _parts(b: Builder, output: int, of: Mapping[int, int], edges: Sequence[tuple[int, int, int]]) -> list[Entry]:
+    """The parts of an adjoint, consumer by consumer, and their partial sums."""
+    uses: dict[int, list[int]] = {}
+    for a, _, contribution in edges:
+        uses.setdefault(a, []).append(contribution)
+    found = []
+    for i, parts in uses.items():
+        if len(parts) < 2 or i not in of:
+            continue
+        found += [Entry("part", output, i, g, 1, "one") for g in parts]
+        if len(parts) <= _SUBSETS:
+            chosen = [c for r in range(2, len(parts)) for c in itertools.combinations(parts, r)]
+            found += [Entry("part", output, i, _sum(b, c), 1, "some") for c in chosen]
+        else:
+            for order in (parts, parts[::-1]):
+                total = order[0]
+                for g in order[1:-1]:
+                    total = b.add(total, g)
+                    found.append(Entry("part", output, i, total, 1, "some"))
+    return found
+
+
+def _terms(b: Builder, branch: Branch, known: Sequence[Entry]) -> list[Entry]:
+    """What single samples add to the results, or to a part of one."""
+    wanted = {branch.program.inputs[p.name] for p in branch.pairs}
+    found = []
+    for e in known:
+        whole = e.kind in ("final", "part") and e.note != "some" and e.wrt in wanted
+        if whole and size(b.shape(e.step)) <= _ENTRIES:
+            found += [Entry("term", e.of, e.wrt, t, 2) for t in terms_of(b, e.step)]
+    return found
+
+
+def _sum(b: Builder, parts: Sequence[int]) -> int:
+    total = parts[0]
+    for g in parts[1:]:
+        total = b.add(total, g)
+    return total
+
+
+_LINEAR = frozenset("neg pick scatter name cast conj real imag".split())
+
+
+def tangents_of(b: Builder, model: Sequence[int], direction: int) -> dict[int, int]:
+    """The tangent of every step of the model along a scalar input, in one pass forward."""
+    found = {direction: b.ones(b.shape(direction), b.dtype(direction))}
+    for i in model:
+        step = b.steps[i]
+        on = [a for a in step.args if a in found]
+        if not on or i in found or step.op == "stop":
+            continue
+        if step.op in _LINEAR and (step.op != "pick" or len(step.args) == 1):
+            found[i] = b.emit(step.op, (found[step.args[0]],), step.params, step.shape, step.dtype)
+        elif step.op == "pick":
+            given = [found[a] if a in found else b.zeros(b.shape(a), b.dtype(a)) for a in step.args]
+            found[i] = b.emit("pick", given, step.params, step.shape, step.dtype)
+        else:
+            found[i] = _forward(b, i, found)
+    return found
+
+
+def _forward(b: Builder, i: int, tangents: Mapping[int, int]) -> int:
+    """One step's tangent: its pull is linear in the cotangent, and the tangent is that map's transpose."""
+    step = b.steps[i]
+    seed = b.emit("input", (), f"seed of %{i}", step.shape, step.dtype)
+    back: dict[int, int] = {}
+    total: int | None = None
+    for a, contribution in pull(b, i, seed, set(tangents)):
+        of, _ = reverse(b, {contribution: tangents[a]}, {seed})
+        back = {seed: of[seed]} if seed in of else {}
+        if back:
+            total = back[seed] if total is None else b.add(total, back[seed])
+    return b.zeros(step.shape, step.dtype) if total is None else total
+
+
+def _between(b: Builder, model: Sequence[int], named: Sequence[int]) -> list[Entry]:
+    """The derivatives between named quantities, where they have the shape of one of the two."""
+    found: list[Entry] = []
+    chosen = [i for i in dict.fromkeys(named) if b.steps[i].op not in ("input", "constant")]
+    if len(chosen) > _PAIRS or len(chosen) * len(model) > _STEPS:
+        return found
+    for o in chosen:
+        of, _ = reverse(b, {o: b.ones(b.shape(o), b.dtype(o))}, set(model))
+        for i, g in of.items():
+            if i != o and i in of and (not b.shape(o) or b.shape(i) == b.shape(o)) and b.steps[g].op != "constant":
+                found.append(Entry("local", o, i, g, 1))
+    return found
+
+
+def _rows(b: Builder, branch: Branch) -> list[Entry]:
+    """The rows, columns and entries of small Jacobians and Hessians."""
+    found = []
+    for p in branch.pairs:
+        inner = b.shape(branch.program.inputs[p.name])
+        if len(p.shape) == 0 or size(p.shape) > 64 or p.shape == inner:
+            continue
+        wrt = branch.program.inputs[p.name]
+        for k in range(size(p.shape)):
+            entry = b.pick([p.exact], _positions([k]), ())
+            found.append(Entry("row", branch.model, wrt, entry, 1, f"entry {k}"))
+        if len(p.shape) == 2:
+            n, m = p.shape
+            for k in range(n):
+                row = b.pick([p.exact], _positions(range(k * m, k * m + m)), (m,))
+                found.append(Entry("row", branch.model, wrt, row, 1, f"row {k}"))
+            for k in range(m):
+                column = b.pick([p.exact], _positions(range(k, n * m, m)), (n,))
+                found.append(Entry("row", branch.model, wrt, column, 1, f"column {k}"))
+    return found
+
+
+def _positions(places: Iterable[int]):
+    import numpy as np
+
+    return np.array([k + 1 for k in places], dtype=np.int64)
+
+
+def ask(table: Table, output: int, pairs: Sequence[tuple[int, int]]) -> Table:
+    """The table with the derivatives of the given pairs (of, wrt), in the shapes that people hold them in."""
+    b = Builder.on(table.program)
+    b.source = None
+    have = {(e.kind, e.of, e.wrt) for e in table.entries}
+    found: list[Entry] = []
+    spent = 0
+    wanted: dict[int, list[int]] = {}
+    for o, w in pairs:
+        if o != w and not have & {("local", o, w), ("tangent", o, w)} and b.steps[o].op != "input":
+            wanted.setdefault(o, []).append(w)
+    for o, ws in wanted.items():
+        if spent > 40 * _STEPS:
+            break
+        before = len(b.steps)
+        n = size(b.shape(o))
+        of, _ = reverse(b, {o: b.ones(b.shape(o), b.dtype(o))}, set(ws))
+        for w in ws:
+            if w in of and o != output:
+                found.append(Entry("local", o, w, of[w], 1))
+        for w in ws:
+            if w in of and n > 1 and n * size(b.shape(w)) <= _ENTRIES:
+                rows = []
+                for k in range(n):
+                    unit = [0] * n
+                    unit[k] = 1
+                    seed = b.pick([b.number(1, b.dtype(o))], _unit(unit), b.shape(o))
+                    got, _ = reverse(b, {o: seed}, {w})
+                    rows.append(got.get(w, b.zeros(b.shape(w), b.dtype(w))))
+                jacobian = b.reshape(b.stack(rows), (*b.shape(o), *b.shape(w)))
+                found.append(Entry("jacobian", o, w, jacobian, 1))
+        spent += len(b.steps) - before + o // 8
+    entries = tuple(sorted([*table.entries, *found], key=lambda e: e.rank))
+    return Table(b.build(table.program.outputs), entries, table.model, table.adjoints)
+
+
+def _unit(unit: Sequence[int]):
+    import numpy as np
+
+    return np.array(unit, dtype=np.int64)

@@ -1,0 +1,380 @@
+"""`Latex`: a formula in LaTeX as one that can be run at a point."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+import torch
+
+from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.latex.document import Claim, Definition, Document, parts
+from symgrad.lifting.latex.equations import Equation, equations
+from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
+from symgrad.lifting.latex.nodes import Undecided, place
+from symgrad.lifting.latex.plain_form import plain_text
+from symgrad.lifting.latex.resolution import resolve
+from symgrad.lifting.latex.semantics import Meaning, Reading
+from symgrad.lifting.latex.tensor_values import Value
+from symgrad.lifting.tracing.functions import Run
+from symgrad.program.builder import Builder
+from symgrad.program.constants import typed_decimal
+from symgrad.program.expressions import Expression
+from symgrad.program.piecewise import given as given_value
+from symgrad.program.program import Program, Source, interpret, promote
+
+__all__ = ["Latex"]
+
+
+@dataclass(frozen=True, eq=False)
+class Latex:
+    r"""A formula in LaTeX, to be passed wherever a formula can be.
+
+    >>> from symgrad import verify
+    >>> f = Latex(r"f(W,U) = \frac{1}{\sqrt{m}} \sum_{k=1}^{m} \frac{w_k}{1+\exp(-\sum_{s=1}^{d} u_{k,s} x_s)}")
+    >>> f.names
+    ('u', 'w', 'x')
+    >>> print(f.plain)
+    f = 1/sqrt(m)*sum(k=1..m, w[k]/(1 + exp(-sum(s=1..d, u[k, s]*x[s]))))
+    >>> hand = Latex(r"\frac{\partial f}{\partial w_k} = \frac{1}{\sqrt{m}} \sigma(\sum_{s=1}^{d} u_{k,s} x_s)")
+    >>> verify(f, hand, at={"w": (4,), "u": (4, 3), "x": (3,)}).verdict
+    'proved'
+
+    The left side says what the formula is: a function (``f(x) = ...``, ``y_k = ...``) or a derivative
+    (``\frac{\partial f}{\partial u_{k,s}} = ...``, ``\nabla_w f = ...``, ``f'(x) = ...``), whose free indices are the
+    axes of the result in order.  It may be left out.  Several equations, one to a row, define names for those that
+    follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from
+    ``shapes``: ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``rename`` maps names of the formula to the
+    model's: ``{"u": "linear1.weight"}``.
+
+    Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``,
+    ``A^{-1}``, ``\det A`` (``|A|`` too), ``\odot`` entry by entry and after products; functions of a vector are taken
+    entry by entry.  ``\log`` is the natural logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a
+    name), ``e^{x}`` and ``exp(x)`` the exponential, ``\tanh(x)^2`` the square of tanh.  A sum's body goes to the next
+    plus or minus.  A name before a parenthesis is a factor.
+
+    LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
+    `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
+    `WrongShape` where tensors do not fit; each points at the place and says what to write instead.
+    """
+
+    text: str
+    shapes: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
+    rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
+    model: Any = field(default=None, kw_only=True, repr=False)
+    only: str | None = field(default=None, kw_only=True, repr=False)
+    keyed: bool = field(default=False, kw_only=True, repr=False)
+    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+
+    is_formula = True
+    library = "math"
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.text, str):
+            raise BadInput(f"a formula in LaTeX must be a str, not {type(self.text).__name__}.")
+        for name, shape in self.shapes.items():
+            if isinstance(shape, str) or not all(isinstance(n, (str, int)) for n in shape):
+                raise BadInput(
+                    f"shapes[{name!r}] is {shape!r}.", instead="Give a size or a letter for each axis: ('m', 'd')."
+                )
+        with contextlib.suppress(Undecided):  # the model may decide
+            _ = self.equations
+
+    def __str__(self) -> str:
+        return self.text
+
+    # -------------------------------------------------------------------------------- what it says
+    @functools.cached_property
+    def equations(self) -> tuple[Equation, ...]:
+        """The equations as they stand."""
+        known = self.known
+        if known is not None and isinstance(self.model, Latex):
+            known |= self.model.defined
+        return equations(self.text, known)
+
+    @functools.cached_property
+    def document(self) -> Document:
+        """The equations with every symbol resolved."""
+        beside = self.model.document if isinstance(self.model, Latex) else None
+        return resolve(self.text, self.equations, self.known, self.shapes, beside)
+
+    @property
+    def known(self) -> frozenset[str] | None:
+        """The names that the model has, as this formula calls them; None where there is no model."""
+        if self.model is None:
+            return None
+        back = {outside: own for own, outside in self.rename.items()}
+        own: tuple[str, ...] = self.model.names
+        names = {back.get(n, n) for n in own}
+        return frozenset(names | {n.replace(".", "_") for n in names})
+
+    @property
+    def axes(self) -> dict[str, tuple[str | int, ...]]:
+        """The shapes that the formula itself says, by input: from ``shapes``, and from the limits of sums."""
+        told = {**letters_of_axes(self.document), **{n: tuple(s) for n, s in self.shapes.items()}}
+        return {self.rename.get(n, n): shape for n, shape in told.items()}
+
+    @property
+    def plain(self) -> str:
+        """What was read, in plain form."""
+        return plain_text(self.document)
+
+    @property
+    def shown(self) -> str:
+        """What was read of this formula alone: its own line, and the definitions that it may use."""
+        lines = tuple(x for x in self.document.lines if isinstance(x, Definition) or x is self.line)
+        return plain_text(replace(self.document, lines=lines))
+
+    @property
+    def line(self) -> Definition | Claim:
+        """The equation that is the formula."""
+        claims = [c for c in self.document.claims if self.only in (None, c.key)]
+        line = claims[-1] if claims else self.document.lines[-1]
+        if line.others:
+            raise BadInput(
+                "this equation has several right sides.",
+                where="    " + plain_text(replace_lines(self.document, line)),
+                instead="Pass the one that is meant; of numbers, all are judged as a list of steps.",
+            )
+        return line
+
+    @property
+    def final(self) -> dict[str, Claim]:
+        """The derivatives of what is differentiated last, by the input that each is for."""
+        claims = self.document.claims
+        for k, c in enumerate(claims):
+            if c.key in {d.key for d in claims[:k]}:
+                raise BadInput(f"two equations say what {c.key} is.", where=place(self.text, c.span))
+        inner = self.defined | (self.model.defined if isinstance(self.model, Latex) else frozenset())
+        return {
+            self.rename.get(c.wrt[0], c.wrt[0]): c
+            for c in claims
+            if c.of == claims[-1].of and c.wrt and c.wrt[0] not in inner
+        }
+
+    @property
+    def key(self) -> str:
+        """The name of the result: what a derivative is taken with respect to."""
+        line = self.line
+        if self.keyed and isinstance(line, Claim) and line.wrt:
+            return self.rename.get(line.wrt[0], line.wrt[0])
+        return "value"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The inputs, sorted."""
+        for slope in self.document.open:
+            raise BadInput(
+                f"the formula uses {slope.value}, and no row says what it is.",
+                where=place(self.text, slope.span),
+                instead="Add a row with its value before this one, or write it out.",
+            )
+        return tuple(sorted(self.rename.get(n, n) for n in self.document.names))
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.names
+
+    def beside(self, model: Any, *, order: int = 1, key: str | None = None) -> Latex:
+        """This formula as a derivative of ``model``, whose names, sizes and definitions it may use.
+
+        Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about
+        something else: another function, another order, another input than ``key``.
+        """
+        made = replace(self, model=model, keyed=True)
+        line = made.line
+        if not isinstance(line, Claim):
+            return made
+        where = place(self.text, line.span)
+        output = model.document.output if isinstance(model, Latex) else None
+        if output is not None and line.of != output:
+            raise BadInput(
+                f"the left side is a derivative of {line.of}, and the model is {output}.",
+                where=where,
+                instead=f"Write \\partial {output}, or rename the model.",
+            )
+        if line.order != order:
+            raise BadInput(
+                f"the left side is a derivative of order {line.order}, and order is {order}.",
+                where=where,
+                instead=f"Pass order={line.order}.",
+            )
+        if len(set(line.wrt)) > 1:
+            raise BadInput(
+                f"the left side mixes {' and '.join(line.wrt)}.",
+                where=where,
+                instead="Hessians are of one input; for mixed ones verify the derivative of the first derivative.",
+            )
+        if key is not None and made.key not in ("value", key):
+            raise BadInput(
+                f"the formula for {key!r} has a left side about {made.key!r}.",
+                where=where,
+                instead=f"Pass it as {{{made.key!r}: ...}}, or mend the left side.",
+            )
+        return made
+
+    @property
+    def defined(self) -> frozenset[str]:
+        """The names that rows define."""
+        return frozenset(d.name for d in self.document.definitions if d.name is not None)
+
+    # -------------------------------------------------------------------------------- running it
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        """The Program of the formula at ``point``, and its values there."""
+        own = {inner: self.rename.get(inner, inner) for inner in self.document.names}
+        kinds = dtypes if isinstance(dtypes, str) else {n: dtypes.get(n, "float64") for n in self.names}
+        dtype = kinds if isinstance(kinds, str) else (promote(*kinds.values()) if kinds else "float64")
+        for inner, outer in own.items():
+            if outer not in point:
+                raise UnknownName(
+                    f"{outer!r} has no value at the point.",
+                    where=place(self.text, self.document.spans[inner]),
+                    instead=f"Pass at={{{outer!r}: ...}}.",
+                )
+        program = _Writer(self, {inner: point[outer] for inner, outer in own.items()}, own, dtype, point).program()
+        inputs = {}
+        for name, i in program.inputs.items():
+            inputs[name] = torch.as_tensor(np.asarray(point[name])).to(getattr(torch, program.steps[i].dtype))
+        values = interpret(program, Floats(), inputs)
+        return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
+
+
+def replace_lines(document: Document, line: Definition | Claim) -> Document:
+    return replace(document, lines=(line,))
+
+
+@dataclass(frozen=True)
+class _Elaborated:
+    """A formula for some shapes: its expression, its axes, the sizes, and the decimals that were typed."""
+
+    expression: Expression
+    reading: Reading
+    sizes: Mapping[str, int]
+    constants: Mapping[str, str]
+
+
+class _Writer:
+    """The meaning of a formula at a point, as steps."""
+
+    def __init__(
+        self, latex: Latex, point: Mapping[str, Any], own: Mapping[str, str], dtype: str, outside: Mapping[str, Any]
+    ) -> None:
+        self.latex, self.dtype, self.own = latex, dtype, own
+        self.values = {n: given_value(v, dtype) for n, v in point.items()}
+        self.documents = [latex.document]
+        self.model_shapes: dict[str, tuple[int, ...]] = {n: v[0].shape for n, v in self.values.items()}
+        if isinstance(latex.model, Latex):
+            self.documents.append(latex.model.document)
+        if latex.model is not None:
+            back = {o: n for n, o in latex.rename.items()}
+            self.model_shapes |= {
+                back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values
+            }
+        self.outside = outside
+
+    def program(self) -> Program:
+        key = tuple(sorted(self.model_shapes.items()))
+        if key not in self.latex.made:  # a formula is run at many points of the same shapes
+            self.latex.made[key] = self.elaborated()
+        return self.steps(self.latex.made[key])
+
+    def elaborated(self) -> _Elaborated:
+        """The meaning for these shapes."""
+        latex, document = self.latex, self.latex.document
+        counting = count_from(self.documents)
+        declared = dict(latex.model.shapes) | dict(latex.shapes) if isinstance(latex.model, Latex) else latex.shapes
+        sizes = find_sizes(self.documents, self.model_shapes, declared, counting)
+        meaning = Meaning(document.text, self.model_shapes, counting.axes, counting.first)
+        if isinstance(latex.model, Latex):
+            model = replace(meaning, text=latex.model.text)  # with the same dict of values
+            for line in latex.model.document.definitions:
+                if line.name is not None:
+                    model.values[line.name] = model.define(line)
+        for line in document.lines:
+            if line is latex.line:
+                break
+            name = line.name if isinstance(line, Definition) else line.key
+            if name is not None:
+                meaning.values[name] = self.defined(meaning, line)
+        reading = meaning.read(latex.line)
+        self.require_sizes(sizes)
+        typed = {text: sp.Symbol(f"typed {text}") for text in meaning.decimals}
+        body = reading.body.xreplace({symbol: typed[text] for text, symbol in meaning.decimals.items()})
+        used = [a for a in reading.axes if body.has(a)]
+        extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
+        expression = Expression(body, tuple(used), counting.first, extents)
+        return _Elaborated(expression, reading, sizes, {str(symbol): text for text, symbol in typed.items()})
+
+    def defined(self, meaning: Meaning, line: Definition | Claim) -> Value:
+        if isinstance(line, Claim):
+            return meaning.define(Definition(line.key, line.indices, line.body))
+        return meaning.define(line)
+
+    def require_sizes(self, sizes: Mapping[str, int]) -> None:
+        for node in (p for line in self.latex.document.lines for p in parts(line.body)):
+            if node.head == "size" and node.value not in sizes:
+                raise WrongShape(
+                    f"how large {node.value} is, is not known: no sum runs to it along an axis.",
+                    where=place(self.latex.text, node.span),
+                    instead=f'Say which axis it is, Latex(r"...", shapes={{"u": ("{node.value}", "d")}}), '
+                    "or write the number.",
+                )
+
+    def steps(self, made: _Elaborated) -> Program:
+        """The expression's steps over inputs that have the shapes that they are given in."""
+        expression, reading, sizes, constants = made.expression, made.reading, made.sizes, made.constants
+        source = Source(self.latex.shown)
+        b = Builder(source=source)
+        place_of: dict[str, int] = {}
+        for inner, outer in self.own.items():
+            value, kind = self.values[inner]
+            place_of[inner] = b.input(outer, value.shape, kind)
+        point = {n: v[0] for n, v in self.values.items()} | {n: float(text) for n, text in constants.items()}
+        point |= {n: sizes[n] for n in (*expression.sizes, *expression.names) if n in sizes}
+        try:
+            inner = expression.run(point, self.dtype)
+        except SymgradError as error:
+            if error.where is not None and not isinstance(error, UnknownName):
+                raise
+            where = place(self.latex.text, self.latex.line.body.span)
+            raise type(error)(error.what, where=where, instead=error.instead) from None
+        place_at: list[int] = []
+        for step in inner.steps:
+            if step.op == "input" and step.params in place_of:
+                place_at.append(place_of[step.params])
+            elif step.op == "input" and step.params in constants:
+                text = constants[step.params]
+                value, radius = typed_decimal(text)
+                exact = sp.Rational(value.numerator, value.denominator)
+                place_at.append(b.constant(float(text), self.dtype, exact=exact, radius=radius))
+            elif step.op == "input":
+                place_at.append(b.number(sizes[step.params], self.dtype))
+            else:
+                b.steps.append(replace(step, args=tuple(place_at[a] for a in step.args), source=source))
+                place_at.append(len(b.steps) - 1)
+        for g in inner.guards:
+            b.guards.append(replace(g, args=tuple(place_at[a] for a in g.args), source=source))
+        out = place_at[inner.output]
+        kept = [n for a, n in zip(reading.axes, reading.extents, strict=True) if a in expression.axes]
+        lined = tuple(n if a in expression.axes else 1 for a, n in zip(reading.axes, reading.extents, strict=True))
+        if b.shape(out) != tuple(kept):
+            out = b.broadcast(out, tuple(kept))
+        if reading.axes:
+            out = b.broadcast(b.reshape(out, lined), tuple(reading.extents))
+        return b.build({self.latex.key: self.shaped(b, out)})
+
+    def shaped(self, b: Builder, out: int) -> int:
+        """A gradient in the layout of its input: ``w_k`` may be the entries of a 1 x m matrix."""
+        line = self.latex.line
+        if isinstance(line, Claim) and line.order == 1 and line.wrt:
+            wanted = self.model_shapes.get(line.wrt[0])
+            here = b.shape(out)
+            if wanted is not None and here != wanted and [n for n in here if n != 1] == [n for n in wanted if n != 1]:
+                return b.reshape(out, wanted)
+        return out

@@ -1,0 +1,390 @@
+"""What the symbols of a formula in LaTeX are: inputs, entries of tensors, indices, sizes, constants.
+
+A letter below a name is an index where a sum or the left side binds it, and part of the name otherwise: ``w_k`` under
+a sum over k is an entry of w, and ``w_y`` is called w_y.  Names that the model has decide where both are possible.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
+from symgrad.lifting.latex.document import (
+    Claim,
+    Definition,
+    Document,
+    indices_of,
+    letters_below,
+    letters_in,
+    names_in_limits,
+    names_unbound,
+    parts,
+)
+from symgrad.lifting.latex.equations import Equation
+from symgrad.lifting.latex.nodes import Node, place, settled, spelled
+
+__all__ = ["resolve"]
+
+_FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
+
+
+def resolve(
+    text: str,
+    found: Sequence[Equation],
+    known: frozenset[str] | None,
+    shapes: Mapping[str, Sequence[Any]],
+    beside: Document | None,
+) -> Document:
+    """The document of some equations.  ``known`` are the model's inputs, ``beside`` the model where it is LaTeX too."""
+    return _Resolver(text, found, known, shapes, beside).document()
+
+
+class _Resolver:
+    def __init__(
+        self,
+        text: str,
+        found: Sequence[Equation],
+        known: frozenset[str] | None,
+        shapes: Mapping[str, Sequence[Any]],
+        beside: Document | None,
+    ) -> None:
+        self.text, self.found, self.known, self.beside = text, found, known, beside
+        self.shapes = shapes
+        self.names: dict[str, tuple[int, int]] = {}
+        self.styles: dict[str, dict[str, tuple[tuple[int, int], bool]]] = {}
+        self.arguments = {n for e in found for a in e.arguments for n in (spelled(a), a.value.base) if n}
+        self.sizes = {s for shape in shapes.values() for s in shape if isinstance(s, str)}
+        self.tensors = {n for n, shape in shapes.items() if len(shape)}
+        if beside is not None:
+            self.sizes |= beside.sizes
+            self.tensors |= beside.tensors
+        self.ways: dict[str, tuple[str, bool]] = {}
+        self.lets: set[str] = set()
+        if beside is not None:
+            self.lets = {d.name for d in beside.definitions if d.name is not None}
+        self.slopes: set[str] = set()
+        self.open: list[Node] = []
+        self.binders = {p.value[0] for e in found for s in e.sides for p in parts(s) if p.head in ("sum", "prod")}
+        self.plain_names = {n for e in found for side in e.sides for n in names_unbound(side, e.left)}
+        self.borrowed = False  # whether a name of the model's own rows is used
+
+    def fail(
+        self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
+    ) -> NoReturn:
+        raise kind(what, where=place(self.text, span), instead=instead)
+
+    # -------------------------------------------------------------------------------- the whole
+    def document(self) -> Document:
+        self.sizes |= {n for e in self.found for side in e.sides for n in names_in_limits(side)}
+        self.sizes -= self.known or frozenset()
+        lefts = [self.left(e) for e in self.found]
+        for equation, (_, indices, _) in zip(self.found, lefts, strict=True):
+            for side in equation.sides:
+                self.collect(side, frozenset(indices))
+        lines: list[Definition | Claim] = []
+        for equation, (name, indices, slope) in zip(self.found, lefts, strict=True):
+            if name is not None and slope is None and name in self.lets and self.beside is None:
+                self.fail(f"{name} is defined twice.", equation.span)
+            bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
+            body, others = bodies[-1], tuple(bodies[:-1])
+            if slope is None:
+                lines.append(Definition(name, indices, body, others))
+                if name is not None:
+                    self.lets.add(name)
+                    self.names.pop(name, None) if self.beside is not None else self.check(name, equation)
+            else:
+                of, wrt, below = slope
+                assert equation.left is not None
+                claim = Claim(of, wrt, indices, body, equation.left.value, equation.left.span, others, below)
+                lines.append(claim)
+                self.slopes.add(claim.key)
+        self.same_style()
+        inputs = {n for n in self.names if n not in self.lets}
+        if self.borrowed and self.beside is not None:
+            inputs |= set(self.beside.names)
+            self.names |= {n: self.found[0].span for n in self.beside.names if n not in self.names}
+        names = tuple(sorted(inputs))
+        sizes, tensors = frozenset(self.sizes), frozenset(self.tensors)
+        return Document(self.text, tuple(lines), names, sizes, tensors, self.names, tuple(self.open))
+
+    def check(self, name: str, equation: Equation) -> None:
+        if name in self.names:
+            self.fail(
+                f"{name} is said by means of itself, or used before it is defined.",
+                self.names[name],
+                "Write the rows in the order in which they need each other.",
+            )
+
+    def same_style(self) -> None:
+        """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
+        for base, fonts in self.styles.items():
+            if len(fonts) < 2:
+                continue
+            entries = {entry for _, entry in fonts.values()}
+            if len(fonts) == 2 and entries == {True, False}:
+                continue
+            span = list(fonts.values())[-1][0]
+            self.fail(f"{base} stands in two fonts: one name or two is not clear.", span, "Rename one of them.")
+
+    # -------------------------------------------------------------------------------- left sides
+    def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
+        if e.left is None:
+            return None, (), None
+        below = {x for side in e.sides for x in letters_below(side)}
+        known = self.known or frozenset()
+        if e.left.head == "symbol":
+            node = settled(e.left, below.__contains__)
+            letters, full = indices_of(node), self.name_of(node)
+            if letters and ((set(letters) <= below and full not in known) or len(node.args) > 1):
+                self.once(letters, e.left)
+                return node.value.base, letters, None
+            return full, (), None
+        of, *wrt = (settled(x, lambda i, x=x: spelled(x) not in known and i in below) for x in e.left.args)
+        names: list[str] = []
+        indices: list[str] = []
+        each: list[tuple[str, ...]] = []
+        under: list[str] = []
+        for w in wrt:
+            letters, full = indices_of(w), self.name_of(w)
+            if letters and self.is_indexed(w, full, letters):
+                under += letters
+                names.append(self.cased(w.value.base))
+                each.append(letters)
+                self.tensors.add(names[-1])
+            else:
+                names.append(self.cased(full))
+                each.append(())
+        letters, full = indices_of(of), self.name_of(of)
+        defined = {d for d in (self.beside.definitions if self.beside else ()) if d.name == of.value.base}
+        if (
+            letters
+            and full not in self.lets
+            and (set(letters) <= below | set(under) or any(d.indices for d in defined))
+        ):
+            full = of.value.base
+            indices += letters
+        indices += under
+        self.once(tuple(indices), e.left)
+        if not wrt:
+            return full, tuple(indices), (full, (), ())
+        return full, tuple(indices), (full, tuple(names), tuple(each))
+
+    def is_indexed(self, w: Node, full: str, letters: tuple[str, ...]) -> bool:
+        names = self.known
+        if names is not None and full in names:
+            return False
+        if len(w.args) > 1 or (names is not None and self.cased(w.value.base) in names):
+            return True
+        return names is None and full not in self.lets and full not in self.plain_names
+
+    def cased(self, name: str) -> str:
+        """``U`` on the left side for the input u, where there is no other."""
+        if self.known is not None and name not in self.known and name.swapcase() in self.known:
+            return name.swapcase()
+        return name
+
+    def once(self, letters: Sequence[str], node: Node) -> None:
+        if len(set(letters)) < len(letters):
+            self.fail("an index stands twice on the left side.", node.span, "Use a letter for each axis.")
+
+    def name_of(self, node: Node) -> str:
+        full = spelled(node)
+        if full is None:
+            self.fail("this subscript is neither a name nor an index.", node.span)
+        return full
+
+    # -------------------------------------------------------------------------------- sizes and tensors
+    def collect(self, side: Node, free: frozenset[str]) -> None:
+        """Find out which names are tensors, before numbers below names are read."""
+        stack = [(side, free)]
+        while stack:
+            node, scope = stack.pop()
+            if node.head in ("sum", "prod"):
+                scope = scope | {node.value[0]}
+            if node.head == "symbol":
+                node = settled(node, scope.__contains__)
+                letters = {x for item in node.args for x in letters_in(item)}
+                if letters & scope and spelled(node) not in self.lets:
+                    self.tensors.add(node.value.base)
+                continue
+            stack.extend((a, scope) for a in node.args)
+
+    # -------------------------------------------------------------------------------- symbols
+    def walk(self, node: Node, scope: frozenset[str]) -> Node:
+        """The node with its symbols resolved; ``scope`` are the indices bound around it."""
+        match node.head:
+            case "symbol":
+                return self.symbol(node, scope)
+            case "entry":
+                base = self.walk(node.args[0], scope)
+                items = [x for item in node.args[1:] for x in self.items(item, scope, node)]
+                return Node("entry", (base, *items), node.span)
+            case "sum" | "prod":
+                index, span = node.value
+                if index in scope:
+                    self.fail(
+                        f"the index {index} is bound already, by a sum around it or by the left side.",
+                        span,
+                        "Use another letter.",
+                    )
+                self.inside_product(node, index)
+                body = self.walk(node.args[0], scope | {index})
+                limits = [self.walk(x, scope) for x in node.args[1:]]
+                return Node(node.head, (body, *limits), node.span, index)
+            case "pow" if node.args[0].head == "e" or self.is_e(node.args[0], scope):
+                return Node("call", (self.walk(node.args[1], scope),), node.span, ("exp", 0))
+            case "transpose" if node.value == "T" and self.is_taken("T", scope):
+                self.fail(
+                    "T is a size or a name here, and a transpose to others.",
+                    node.span,
+                    "Write ^\\top for a transpose; for a power give the exponent another letter.",
+                )
+            case "derivative":
+                return self.slope(node)
+            case "several":
+                self.fail("a comma has no place here.", node.span)
+            case "word" | "slice":
+                self.fail("this has no place here.", node.span)
+        return Node(node.head, tuple(self.walk(a, scope) for a in node.args), node.span, node.value)
+
+    def inside_product(self, node: Node, index: str) -> None:
+        """Refuse ``\\prod_i a_i b``, of which it is not clear whether b is multiplied once."""
+        body = node.args[0]
+        if node.head != "prod" or body.head != "mul" or body.span[0] < body.args[0].span[0]:  # or in parentheses
+            return
+        for factor in body.args:
+            alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
+            if index not in alone | set(letters_below(factor)):
+                self.fail(
+                    "it is not clear whether this factor is inside the product.",
+                    factor.span,
+                    f"Write \\prod_{index} (...) with parentheses, or the factor first.",
+                )
+
+    def is_e(self, node: Node, scope: frozenset[str]) -> bool:
+        if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:
+            return False
+        return "e" not in scope and not self.is_taken("e", scope)
+
+    def is_taken(self, name: str, scope: frozenset[str]) -> bool:
+        return name in scope or name in self.sizes or name in self.lets or name in (self.known or self.arguments)
+
+    def slope(self, node: Node) -> Node:
+        of, *wrt = node.args
+        key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}" if wrt else f"∇{self.name_of(of)}"
+        made = Node("slope", (), node.span, key)
+        if key not in self.slopes:
+            self.open.append(made)
+        return made
+
+    def symbol(self, node: Node, scope: frozenset[str]) -> Node:
+        node = settled(node, scope.__contains__)
+        base, items = node.value.base, node.args
+        if items:
+            return self.with_subscript(node, scope)
+        if base in scope:
+            return Node("index", (), node.span, base)
+        taken = base in self.lets or base in (self.known or ()) or base in self.arguments or base in self.shapes
+        if not taken:
+            if base == "pi":
+                return Node("constant", (), node.span, "pi")
+            if base == "e" and not node.value.style:
+                self.fail(
+                    "e alone is a number to some and a name to others.",
+                    node.span,
+                    "Write \\mathrm{e} for the number 2.718..., \\exp(x) for a power; another letter for a name.",
+                )
+            if base == "i" and not node.value.style:
+                self.fail(
+                    "i alone is an index that nothing binds, or the imaginary unit.",
+                    node.span,
+                    "Write the sum over i; formulas are read over the real numbers.",
+                )
+            if base == "I" and node.value.style in ("bold", "blackboard"):
+                return Node("identity", (), node.span)
+        if base in self.sizes:
+            return Node("size", (), node.span, base)
+        return self.named(base, node, entry=False)
+
+    def named(self, name: str, node: Node, *, entry: bool) -> Node:
+        base = node.value.base
+        way = base, "label" in node.value.style
+        if self.ways.setdefault(name, way) != way:
+            self.fail(f"two names that are written differently would both be {name}.", node.span, "Rename one of them.")
+        self.styles.setdefault(base, {}).setdefault(node.value.style, (node.span, entry or base != name))
+        cased = self.cased(name) if entry else name
+        if self.known is not None and cased not in self.known and cased not in self.lets:
+            listed = ", ".join(sorted(self.known)) or "no inputs"
+            near = close_names(cased, self.known)
+            plain = {n.replace(".", "_") for n in self.known}
+            if cased not in plain:
+                self.fail(
+                    f"{cased!r} is not an input of the model, which has {listed}.",
+                    node.span,
+                    near or f'If it is a size, say of what: Latex(r"...", shapes={{"u": ("{cased}", "d")}}).',
+                    UnknownName,
+                )
+        self.borrowed |= cased in self.lets
+        self.names.setdefault(cased, node.span)
+        return Node("name", (), node.span, cased)
+
+    def with_subscript(self, node: Node, scope: frozenset[str]) -> Node:
+        base, full = node.value.base, spelled(node)
+        known = self.known or frozenset()
+        letters = {x for item in node.args for x in letters_in(item)}
+        bound = letters & scope
+        if full is not None and full in self.lets and not bound:
+            return self.named(full, node, entry=False)
+        if full is not None and full in known and base not in known:
+            return self.named(full, node, entry=False)
+        if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
+            return Node("identity", (), node.span)
+        if bound:
+            items = tuple(x for item in node.args for x in self.items(item, scope, node))
+            if base == "delta" and len(items) == 2 and base not in known and base not in self.lets:
+                return Node("delta", items, node.span)
+            return Node("entry", (self.named(base, node, entry=True), *items), node.span)
+        numbers = all(item.head in ("number", "slice", "neg") for item in node.args)
+        is_tensor = base in self.tensors or (base in known and full not in known)
+        if is_tensor and (numbers or letters <= self.sizes):
+            items = tuple(x for item in node.args for x in self.items(item, scope, node))
+            return Node("entry", (self.named(base, node, entry=True), *items), node.span)
+        if full is None or len(node.args) > 1 or (is_tensor and not numbers):
+            unbound = ", ".join(sorted(letters - self.sizes)) or "it"
+            self.fail(
+                f"{unbound} is no index here: no sum binds it, and the left side does not have it.",
+                node.span,
+                _FREE,
+            )
+        if (ended := letters & self.binders) and full not in known:
+            self.fail(
+                f"the sum over {', '.join(sorted(ended))} has ended before this: it goes to the next plus or minus.",
+                node.span,
+                "Put what is summed in parentheses.",
+            )
+        return self.named(full, node, entry=False)
+
+    def items(self, item: Node, scope: frozenset[str], whole: Node) -> list[Node]:
+        """The indices that one item below a name holds: ``ij`` is two, ``t-1`` one."""
+        if item.head == "mul" and not any(item.value) and all(x.head == "symbol" and not x.args for x in item.args):
+            return [self.index(x, scope, whole) for x in item.args]
+        return [self.index(item, scope, whole)]
+
+    def index(self, item: Node, scope: frozenset[str], whole: Node) -> Node:
+        match item.head:
+            case "number" if item.value.denominator == 1:
+                return item
+            case "slice":
+                return item
+            case "symbol" if not item.args and item.value.base in scope:
+                return Node("index", (), item.span, item.value.base)
+            case "symbol" if self.name_of(item) in self.sizes:
+                return Node("size", (), item.span, self.name_of(item))
+            case "add" | "neg" | "mul" if not any(item.value or ()):
+                return Node(item.head, tuple(self.index(x, scope, whole) for x in item.args), item.span, item.value)
+        self.fail(
+            f"{self.text[slice(*item.span)]} is no index here: no sum binds it, and the left side does not have it.",
+            whole.span,
+            _FREE,
+        )

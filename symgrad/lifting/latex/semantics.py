@@ -1,0 +1,400 @@
+"""What a formula in LaTeX means, once the shapes of its tensors are known: a SymPy scalar for each entry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, NoReturn
+
+import sympy as sp
+
+from symgrad.errors import BadFormula, SymgradError, WrongShape
+from symgrad.lifting.latex.document import Claim, Definition, parts
+from symgrad.lifting.latex.function_values import called, chosen, folded
+from symgrad.lifting.latex.nodes import Node, place
+from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value
+
+__all__ = ["Meaning", "Origins", "Reading"]
+
+Origins = Mapping[tuple[str, int], int]
+Scope = Mapping[str, Any]  # what an index stands for
+
+
+@dataclass(frozen=True)
+class Reading:
+    """The meaning of one line: ``body`` in SymPy, with ``axes`` free and their ``extents``."""
+
+    body: Any
+    axes: tuple[Any, ...]
+    extents: tuple[int, ...]
+
+
+@dataclass
+class Meaning:
+    """Reads the nodes of documents.
+
+    ``shapes`` are those of the inputs; ``origins`` say what the index of an axis counts from where that is not
+    ``first``; ``sizes`` are the numbers that letters in limits stand for; ``values`` are the names already defined.
+    """
+
+    text: str
+    shapes: Mapping[str, tuple[int, ...]]
+    origins: Origins
+    first: int
+    values: dict[str, Value] = field(default_factory=dict)
+    decimals: dict[str, Any] = field(default_factory=dict)
+    fresh: bool = False  # whether indices must be unlike those of any other formula
+
+    def __post_init__(self) -> None:
+        self.algebra = Algebra(self.first)
+
+    def fail(
+        self, what: str, node: Node, instead: str | None = None, kind: type[SymgradError] = BadFormula
+    ) -> NoReturn:
+        raise kind(what, where=place(self.text, node.span), instead=instead)
+
+    # -------------------------------------------------------------------------------- lines
+    def define(self, line: Definition) -> Value:
+        """The value of a definition, whose indices become its first axes; its own indices are like no others."""
+        outside, self.fresh = self.fresh, True
+        scope, symbols = self.free(line.indices, line.body)
+        made = self.value(line.body, scope)
+        self.fresh = outside
+        if not line.indices:
+            return made
+        sizes = [self.extent(i, line.body, None) for i in line.indices]
+
+        def at(*given: Any) -> Any:
+            return made.at(*given[len(symbols) :]).xreplace(dict(zip(symbols, given, strict=False)))
+
+        return Value((*sizes, *made.shape), at)
+
+    def read(self, line: Definition | Claim) -> Reading:
+        """The meaning of the line that is asked for."""
+        known: dict[str, int] = {}
+        if isinstance(line, Claim):
+            outer = line.indices[: len(line.indices) - sum(map(len, line.below))]
+            if line.of in self.values and len(self.values[line.of].shape) == len(outer):
+                known |= {i: n for i, n in zip(outer, self.values[line.of].shape, strict=True) if n is not None}
+            for name, below in zip(line.wrt, line.below, strict=False):
+                shape = self.squeezed(self.shapes.get(name, ()), len(below))
+                if len(shape) == len(below):
+                    known |= dict(zip(below, shape, strict=True))
+        scope, axes = self.free(line.indices, line.body)
+        value = self.algebra.number(self.value(line.body, scope))
+        extents = [self.extent(i, line.body, known.get(i)) for i in line.indices]
+        more = [sp.Dummy("ij"[k] if len(value.shape) < 3 else f"i{k}", integer=True) for k in range(len(value.shape))]
+        sizes: list[int] = []
+        for n in value.shape:
+            if n is None:
+                self.fail("how large the result is, is not known.", line.body, "Write it with indices.", WrongShape)
+            sizes.append(n)
+        return Reading(value.at(*more), (*axes, *more), (*extents, *sizes))
+
+    def free(self, indices: Sequence[str], body: Node) -> tuple[dict[str, Any], list[Any]]:
+        """The free indices in scope, and their symbols, which count from ``first``."""
+        scope, symbols = {}, []
+        for i in indices:
+            symbol = self.symbol(i)
+            origins = {o for _, o, _ in self.uses(i, body)}
+            if len(origins) > 1:
+                self.fail(f"the index {i} counts from 0 along one axis and from 1 along another.", body)
+            scope[i] = symbol + (origins.pop() if origins else self.first) - self.first
+            symbols.append(symbol)
+        return scope, symbols
+
+    def symbol(self, index: str) -> sp.Symbol:
+        return sp.Dummy(index, integer=True) if self.fresh else sp.Symbol(index, integer=True)
+
+    def uses(self, index: str, body: Node) -> Iterator[tuple[int, int, Node]]:
+        """(entries, what it counts from, where) of each axis that an index runs along, alone."""
+        for node in parts(body):
+            if node.head != "entry":
+                continue
+            for axis, item in enumerate(node.args[1:]):
+                if item.head != "index" or item.value != index:
+                    continue
+                base = node.args[0]
+                if base.head == "name" and base.value in self.shapes:
+                    shape = self.squeezed(self.shapes[base.value], len(node.args) - 1)
+                    if axis < len(shape):
+                        yield shape[axis], self.origins.get((base.value, axis), self.first), node
+                elif base.head == "name" and base.value in self.values:
+                    shape = self.values[base.value].shape
+                    if axis < len(shape) and shape[axis] is not None:
+                        yield shape[axis] or 0, self.first, node
+
+    def squeezed(self, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
+        """A shape without axes of one entry, where an entry has fewer indices."""
+        if count < len(shape):
+            kept = tuple(n for n in shape if n != 1)
+            if len(kept) == count:
+                return kept
+        return shape
+
+    def extent(self, index: str, body: Node, known: int | None) -> int:
+        """How many values a free index takes."""
+        found = {n: node for n, _, node in self.uses(index, body)}
+        if known is not None:
+            found.setdefault(known, body)
+        if len(found) > 1:
+            self.fail(
+                f"the index {index} runs along axes of {' and '.join(map(str, found))} entries.",
+                list(found.values())[-1],
+                kind=WrongShape,
+            )
+        if not found:  # delta_{ij} ties one index to another
+            for node in parts(body):
+                ends = [x.value for x in node.args if x.head == "index"] if node.head == "delta" else []
+                if len(ends) == 2 and index in ends:
+                    other = ends[ends[0] == index]
+                    found |= {n: node for n, _, _ in self.uses(other, body)}
+        if not found:
+            for node in parts(body):
+                has = node.head == "entry" and any(x.head == "index" and x.value == index for x in node.args[1:])
+                if has and node.args[0].head == "name" and node.args[0].value not in self.values:
+                    self.too_many(node, str(node.args[0].value))
+            self.fail(
+                f"the range of the index {index} is not known: it is the index of no tensor here.",
+                body,
+                f"Give the limits, \\sum_{{{index}=1}}^{{n}}, or a shape to the tensor that has it, at={{...}}.",
+                WrongShape,
+            )
+        return next(iter(found))
+
+    # -------------------------------------------------------------------------------- nodes
+    def value(self, node: Node, scope: Scope) -> Value:
+        try:
+            return self.plainly(node, scope)
+        except Trouble as trouble:
+            self.fail(trouble.what, node, trouble.instead, WrongShape)
+
+    def plainly(self, node: Node, scope: Scope) -> Value:
+        a, args = self.algebra, node.args
+        match node.head:
+            case "number":
+                return a.scalar(sp.Rational(node.value.numerator, node.value.denominator))
+            case "decimal":
+                return a.scalar(self.decimals.setdefault(node.value, sp.Dummy(node.value, positive=True)))
+            case "constant":
+                return a.scalar(sp.pi)
+            case "e":
+                return a.scalar(sp.E)
+            case "name" | "slope":
+                return self.name(node)
+            case "index":
+                return a.scalar(scope[node.value])
+            case "size":
+                return a.scalar(size_symbol(node.value))
+            case "ones" | "zeros":
+                return a.ones(int(node.head == "ones"))
+            case "identity":
+                return a.identity()
+            case "delta":
+                return a.scalar(sp.KroneckerDelta(*(self.position(x, scope) for x in args)))
+            case "entry":
+                return self.entry(node, scope)
+            case "add":
+                return a.add([self.value(x, scope) for x in args])
+            case "neg":
+                return a.negative(self.value(args[0], scope))
+            case "mul":
+                return self.product(node, scope)
+            case "frac":
+                return a.over(*(self.value(x, scope) for x in args))
+            case "pow":
+                return self.power(node, scope)
+            case "hadamard_power":
+                return a.map(lambda x, n: x**n, [self.value(x, scope) for x in args], "a power")
+            case "root":
+                return self.root(node, scope)
+            case "transpose":
+                return a.transposed(self.value(args[0], scope), sure=node.value != "T")
+            case "abs":
+                return self.absolute(node, scope)
+            case "norm":
+                return a.norm(self.value(args[0], scope), node.value)
+            case "inner":
+                return a.inner_product(*(self.value(x, scope) for x in args))
+            case "factorial":
+                return a.map(sp.factorial, [self.value(args[0], scope)], "a factorial")
+            case "log_to":
+                return a.map(lambda x, b: sp.log(x) / sp.log(b), [self.value(x, scope) for x in args], "a logarithm")
+            case "call":
+                return called(self, node, scope)
+            case "sum" | "prod":
+                return folded(self, node, scope)
+            case "indicator" | "cases":
+                return chosen(self, node, scope)
+            case "slice" | "compare" | "and" | "or":
+                self.fail("this has no place here.", node)
+        raise AssertionError(node.head)
+
+    def name(self, node: Node) -> Value:
+        name = node.value
+        if name in self.values:
+            return self.values[name]
+        shape = self.shapes.get(name, ())
+        if not shape:
+            return self.algebra.scalar(sp.Symbol(name))
+        base: Any = sp.IndexedBase(name)
+        matrix = sp.MatrixSymbol(name, *shape) if len(shape) == 2 else None
+        return Value(shape, lambda *i: base[i], matrix=matrix)
+
+    def entry(self, node: Node, scope: Scope) -> Value:
+        """``u_{k,s}``; with fewer indices than axes, what is left: a row of a matrix is a vector."""
+        base, *items = node.args
+        value = self.value(base, scope)
+        name = str(base.value) if base.head == "name" else None
+        if name is not None and name not in self.values and len(items) > len(value.shape):
+            self.too_many(node, name)
+        if len(items) < len(value.shape) and name in self.shapes:
+            kept = self.squeezed(self.shapes[str(name)], len(items))
+            if len(kept) == len(items):
+                places = [k for k, n in enumerate(value.shape) if n != 1]
+                whole, origin = value, sp.Integer(self.first)
+
+                def without_ones(*i: Any) -> Any:
+                    full: list[Any] = [origin] * len(whole.shape)
+                    for k, x in zip(places, i, strict=True):
+                        full[k] = x
+                    return whole.at(*full)
+
+                value = Value(kept, without_ones)
+        if len(items) > len(value.shape):
+            self.fail(f"{len(items)} indices stand on {value.kind}.", node, kind=WrongShape)
+        fixed: list[Any] = []
+        for axis, item in enumerate(items):
+            if item.head == "slice":
+                fixed.append(None)
+                continue
+            shift = self.first - self.origins.get((str(name), axis), self.first)
+            where = self.position(item, scope) + shift
+            n = value.shape[axis]
+            if isinstance(where, sp.Integer) and n is not None and not self.first <= where < self.first + n:
+                self.fail(f"this entry is outside of {value.kind}.", node, kind=WrongShape)
+            fixed.append(where)
+        fixed += [None] * (len(value.shape) - len(items))
+        rest = tuple(n for n, f in zip(value.shape, fixed, strict=True) if f is None)
+        source = value
+
+        def at(*given: Any) -> Any:
+            left = iter(given)
+            return source.at(*(next(left) if f is None else f for f in fixed))
+
+        return Value(rest, at, entrywise=False)
+
+    def too_many(self, node: Node, name: str) -> NoReturn:
+        """An entry with more indices than its tensor has axes."""
+        count, shape = len(node.args) - 1, self.shapes.get(name, ())
+        what = "is a number" if not shape else f"has the shape {list(shape)}"
+        wanted = ", ".join("3" for _ in range(count)) + ("," if count == 1 else "")
+        self.fail(
+            f"{name} has {count} ind{'ex' if count == 1 else 'ices'} here, and {what}.",
+            node,
+            f"Give it a shape that fits: at={{{name!r}: ({wanted})}}.",
+            WrongShape,
+        )
+
+    def position(self, item: Node, scope: Scope) -> Any:
+        """An index expression."""
+        match item.head:
+            case "number":
+                return sp.Integer(int(item.value))
+            case "index":
+                return scope[item.value]
+            case "size":
+                return size_symbol(item.value)
+            case "add":
+                return sp.Add(*(self.position(x, scope) for x in item.args))
+            case "mul":
+                return sp.Mul(*(self.position(x, scope) for x in item.args))
+            case "neg":
+                return -self.position(item.args[0], scope)
+        self.fail("this is no index.", item)
+
+    # -------------------------------------------------------------------------------- products and powers
+    def product(self, node: Node, scope: Scope) -> Value:
+        """Factors without a sign belong together, then come ``\\cdot`` and ``/``, and ``\\odot`` last."""
+        a = self.algebra
+        groups: list[Value] = [self.value(node.args[0], scope)]
+        signs: list[str] = []
+        for sign, factor in zip(node.value, node.args[1:], strict=True):
+            if sign:
+                signs.append(sign)
+                groups.append(self.value(factor, scope))
+            else:
+                groups[-1] = a.times(groups[-1], self.value(factor, scope), "")
+        outer: list[Value] = [groups[0]]
+        last: list[str] = []
+        for sign, group in zip(signs, groups[1:], strict=True):
+            if sign in ("odot", "oslash"):
+                last.append(sign)
+                outer.append(group)
+            else:
+                outer[-1] = a.over(outer[-1], group) if sign == "/" else a.times(outer[-1], group, sign)
+        total = outer[0]
+        for sign, value in zip(last, outer[1:], strict=True):
+            if sign == "odot":
+                total = a.map(lambda x, y: x * y, [total, value], "an entrywise product")
+            else:
+                total = a.map(lambda x, y: x / y, [total, value], "an entrywise quotient")
+        return total
+
+    def power(self, node: Node, scope: Scope) -> Value:
+        a = self.algebra
+        base, exponent = (self.value(x, scope) for x in node.args)
+        exponent = a.number(exponent)
+        if exponent.shape:
+            self.fail(f"a power with {exponent.kind} as exponent is not read.", node, "Write \\exp(...).", WrongShape)
+        if base.entrywise:
+            return a.map(lambda x, n: x**n, [base, exponent], "a power")
+        base = a.number(base)
+        if not base.shape:
+            return a.scalar(base.at() ** exponent.at())
+        if len(base.shape) == 1:
+            self.fail(
+                "a power of a vector is not clear.",
+                node,
+                "Write \\|x\\|^2 for the norm, x \\odot x or x^{\\odot 2} for the entries.",
+                WrongShape,
+            )
+        n = exponent.at()
+        if not (n.is_Integer and n != 0 and abs(n) <= 16):
+            self.fail("of a matrix only whole powers are read.", node, "Write A^{-1}, A^2 or A^{\\odot 2}.", WrongShape)
+        return a.power(base, int(n))
+
+    def root(self, node: Node, scope: Scope) -> Value:
+        value, order = self.value(node.args[0], scope), node.value
+        self.refuse_whole(value, node, "the root")
+        if order == 2:
+            return self.algebra.map(sp.sqrt, [value], "a root")
+        if order % 2 == 0:
+            return self.algebra.map(lambda x: x ** sp.Rational(1, order), [value], "a root")
+        return self.algebra.map(lambda x: _real_root(x, order), [value], "a root")
+
+    def refuse_whole(self, value: Value, node: Node, what: str) -> None:
+        if len(value.shape) == 2 and not value.entrywise and 1 not in value.shape:
+            self.fail(
+                f"{what} of {value.kind} is entry by entry to some and a function of the matrix to others.",
+                node,
+                "Write it with indices, as in \\exp(A_{ij}).",
+                WrongShape,
+            )
+
+    def absolute(self, node: Node, scope: Scope) -> Value:
+        value = self.algebra.number(self.value(node.args[0], scope))
+        if len(value.shape) == 2:
+            return self.algebra.determinant(value)
+        if value.shape:
+            self.fail(f"|x| of {value.kind} is not clear.", node, "Write \\|x\\| for the norm.", WrongShape)
+        return self.algebra.scalar(sp.Abs(value.at()))
+
+
+def size_symbol(name: str) -> sp.Symbol:
+    """The symbol of a size, as it stands in limits."""
+    return sp.Symbol(name, integer=True, positive=True)
+
+
+def _real_root(x: Any, order: int) -> Any:
+    return sp.sign(x) * sp.Abs(x) ** sp.Rational(1, order)

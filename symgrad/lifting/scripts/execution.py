@@ -1,0 +1,219 @@
+"""Scripts -> one trace: the code is run, instrumented, in a namespace of its own.
+
+Another point is another run, with other values in the leaves (see `symgrad.lifting.scripts.script_tracer`).
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import itertools
+import linecache
+import traceback
+import types
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.errors import SymgradError, UserCodeFailed
+from symgrad.lifting.scripts.extraction import Pasted
+from symgrad.lifting.scripts.sandbox import Limited, namespace, surroundings
+from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
+from symgrad.lifting.tracing.instrumentation import _TRACE, _Rewriter
+
+__all__ = ["Script", "ScriptRun"]
+
+_FILES = itertools.count(1)
+_NAMES: dict[str, str] = {}
+
+
+@dataclass(eq=False)
+class ScriptRun:
+    """Everything that one run showed."""
+
+    trace: ScriptTracer
+    namespace: dict[str, Any]
+    printed: str
+    cut: int  # characters that were printed beyond the limit
+    random: bool
+    stopped: str | None  # the assertion, or the exit, that ended the script
+
+
+@dataclass(frozen=True, eq=False)
+class Script:
+    """A script that can be run; ``given`` maps variables to the input that they hold, see `ScriptTracer`."""
+
+    pasted: Pasted
+    file: str
+    seed: int = 0
+    limits: Limits = field(default_factory=Limits)
+    around: Mapping[str, Any] = field(default_factory=dict)  # variables that it finds, as in a notebook
+
+    @classmethod
+    def of(
+        cls,
+        pasted: Pasted,
+        file: str | None,
+        seed: int,
+        limits: Limits | None = None,
+        around: Mapping[str, Any] | None = None,
+    ) -> Script:
+        if file is None:
+            file = _NAMES.get(pasted.code)
+            if file is None:
+                n = next(_FILES)
+                file = _NAMES[pasted.code] = "<pasted>" if n == 1 else f"<pasted {n}>"
+        lines = [line + "\n" for line in pasted.lines]
+        linecache.cache[file] = (len(pasted.code), None, lines, file)
+        return cls(pasted, file, seed, limits or Limits(), around or {})
+
+    def run(self, values: Mapping[str, np.ndarray] | None = None, given: Mapping[Key, str] | None = None) -> ScriptRun:
+        """Run the script under a tracer.
+
+        ``values`` maps the inputs' names to other values; ``given`` says which variables hold an input.  Raises
+        `UserCodeFailed` where the script itself fails, with the line; `BadInput` beyond the limits.
+        """
+        trace = ScriptTracer(self.limits, values or {}, given or {})
+        code, tree = _instrumented(self.pasted, self.file)
+        trace.places.add(code, tree)
+        space = {**namespace(self.file), **self._found()}
+        trace.found(space)
+        space[_TRACE] = trace
+        out = Limited(self.limits.printed)
+        with surroundings(self.seed, out, self.file) as world:
+            stopped = None
+            try:
+                with trace.running():
+                    exec(code, space)
+            except AssertionError as error:
+                stopped = f"line {_line(error, self.file)}: {_first(error, 'the assertion fails')}"
+            except SystemExit:
+                stopped = "it ends itself with exit()"
+            except SymgradError:
+                raise
+            except Exception as error:
+                raise self._failed(error, trace) from error
+        return ScriptRun(trace, space, out.getvalue(), out.cut, world.random, stopped)
+
+    def plain(self) -> dict[str, Any]:
+        """The script's variables after a run without a tracer."""
+        space = {**namespace(self.file), **self._found()}
+        with surroundings(self.seed, Limited(self.limits.printed), self.file), np.errstate(all="ignore"):
+            self._silently(space)
+        return space
+
+    def _found(self) -> dict[str, Any]:
+        """The variables around the script that it uses; tensors, arrays and modules are copied, so that they stay."""
+        used = {n.id for n in ast.walk(self.pasted.tree) if isinstance(n, ast.Name)}
+        return {n: _copied(v) for n, v in self.around.items() if n in used}
+
+    def _silently(self, space: dict[str, Any]) -> None:
+        with contextlib.suppress(AssertionError, SystemExit), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            exec(compile(self.pasted.code, self.file, "exec"), space)
+
+    def _failed(self, error: Exception, trace: ScriptTracer) -> UserCodeFailed:
+        line = _line(error, self.file)
+        text = linecache.getline(self.file, line).strip() if line else ""
+        failed = UserCodeFailed(
+            f"the script itself fails: {_first(error, '')}",
+            where=f"    {self.file}:{line}    {text}" if line else None,
+            instead=trace.understood(),
+        )
+        return failed
+
+
+def _copied(value: Any) -> Any:
+    if isinstance(value, torch.Tensor) and not value.is_leaf:
+        return value.detach().clone()
+    if isinstance(value, (torch.Tensor, torch.nn.Module, np.ndarray, list, dict)):
+        try:
+            return copy.deepcopy(value)
+        except (TypeError, RuntimeError):  # something in it cannot be copied
+            return value
+    return value
+
+
+def _first(error: BaseException, default: str) -> str:
+    text = str(error).splitlines()[0] if str(error).strip() else default
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def _line(error: BaseException, file: str) -> int | None:
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        if frame.f_code.co_filename == file:
+            found = line
+    if found is None and isinstance(error, SyntaxError):
+        return error.lineno
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ instrumenting
+
+
+class _ScriptRewriter(_Rewriter):
+    """Besides names, calls and arithmetic: what is printed, the arguments of functions, and the turns of loops."""
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        if isinstance(node.func, ast.Name) and node.func.id == "print":
+            self.generic_visit(node)
+            node.args = [
+                a if isinstance(a, (ast.Constant, ast.JoinedStr, ast.Starred)) else self._trace("shown", [a], a)
+                for a in node.args
+            ]
+            return node
+        return super().visit_Call(node)
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
+        self.generic_visit(node)
+        node.value = self._trace("shown", [node.value], node)
+        return node
+
+    def visit_For(self, node: ast.For) -> Any:
+        bound = self._rebound(node, [node.target])
+        self.generic_visit(node)
+        node.body = [*self._tick(node), *bound, *node.body]
+        return node
+
+    def visit_While(self, node: ast.While) -> Any:
+        self.generic_visit(node)
+        node.body = [*self._tick(node), *node.body]
+        return node
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        self.generic_visit(node)
+        names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
+        entered = [s for n in names if n not in ("self", "cls") for s in self._assigned(node.body[0], n, "entered")]
+        has_text = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+        start = 1 if has_text and len(node.body) > 1 else 0
+        node.body = [*node.body[:start], *entered, *node.body[start:]]
+        return node
+
+    def _tick(self, at: Any) -> list[ast.stmt]:
+        return [self._placed(ast.Expr(self._trace("tick", [], at)), at)]
+
+    def _rebound(self, at: Any, targets: list[ast.expr]) -> list[ast.stmt]:
+        return []
+
+    def _assigned(self, at: ast.stmt, name: str, method: str) -> list[ast.stmt]:
+        value = self._trace(method, [ast.Constant(name), ast.Name(name, ast.Load())], at)
+        return [self._placed(ast.Assign([ast.Name(name, ast.Store())], value), at)]
+
+    def _placed(self, made: Any, at: ast.AST) -> Any:
+        ast.copy_location(made, at)
+        for part in ast.walk(made):
+            ast.copy_location(part, at)
+        return made
+
+
+def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = _ScriptRewriter().visit(pasted.tree)
+        return compile(ast.fix_missing_locations(tree), file, "exec"), pasted.tree

@@ -1,0 +1,251 @@
+"""Runs of one script at points, each as Programs of the model and of its derivations.
+
+The derivations are in groups, each with at most one for an input, so that each is a question of its own: the first
+derivation of every input, the second, and so on; then those for values on the way from the inputs to the output.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.errors import NotReproducible
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.scripts.execution import Script, ScriptRun
+from symgrad.lifting.scripts.roles import Derivation, Roles, depending, find_roles, leaf_names
+from symgrad.lifting.scripts.script_tracer import Key
+from symgrad.lifting.tracing.functions import Run
+from symgrad.program.program import Binding, Program, interpret
+from symgrad.program.slicing import derivation_lines, kept, sliced
+
+__all__ = ["Execution", "Group", "Side"]
+
+_REMEMBERED = 128  # points whose Programs are kept
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    """Derivations of different inputs; ``on_the_way`` if they are for steps that are no inputs."""
+
+    derivations: Mapping[str, Derivation]  # by the name of the claim
+    on_the_way: bool
+
+
+@dataclass(eq=False)
+class Execution:
+    """Runs of one script."""
+
+    script: Script
+    given: Mapping[Key, str]
+    output: str | None
+    wrt: Sequence[str] | None
+    gradients: Mapping[str, str | Sequence[str]] | None
+    values: Mapping[Key, np.ndarray]  # of the variables that hold inputs
+    own: ScriptRun
+    roles: Roles
+    groups: list[Group] = field(default_factory=list)
+    inner: dict[str, str] = field(default_factory=dict)  # names as told -> names in the trace
+    data: dict[str, np.ndarray] = field(default_factory=dict)
+    _known: dict[Any, list[tuple[Run, Run]]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rounds: list[dict[str, Derivation]] = []
+        inside: dict[str, Derivation] = {}
+        for d in self.roles.derivations:
+            if not self._is_input(d.node):
+                inside[f"{d.input} ({d.variable})" if self.is_one_of_several(d) else d.input] = d
+                continue
+            k = next((k for k, r in enumerate(rounds) if d.input not in r), len(rounds))
+            if k == len(rounds):
+                rounds.append({})
+            rounds[k][d.input] = d
+        self.groups = [Group(r, False) for r in rounds] + ([Group(inside, True)] if inside else [])
+
+    def is_one_of_several(self, d: Derivation) -> bool:
+        return sum(e.input == d.input for e in self.roles.derivations) > 1
+
+    def _is_input(self, node: int) -> bool:
+        """Whether a step holds an input, and the output depends on that input through this step alone."""
+        steps = self.own.trace.builder.steps
+        i = node
+        while steps[i].op in ("cast", "name") and steps[i].shape == steps[node].shape:
+            i = steps[i].args[0]
+        if steps[i].op != "input":
+            return False
+        seen, stack = {node}, [self.roles.output]
+        while stack:
+            k = stack.pop()
+            if k not in seen:
+                seen.add(k)
+                stack += () if steps[k].op == "stop" else steps[k].args
+        return i == node or i not in seen
+
+    def value(self, name: str) -> np.ndarray:
+        """An input's value: the number that it was made of, which may have more digits than the tensor; or data."""
+        if name in self.data:
+            return self.data[name]
+        inner = self.inner[name]
+        made = [self.values[key] for key, told in self.given.items() if told == inner and key in self.values]
+        return made[0] if made else self.own.trace.leaves[int(inner.split()[1])].value
+
+    # ------------------------------------------------------------------------------------ runs
+    def first(self) -> list[tuple[Run, Run]]:
+        """The Programs of the own run, for each group."""
+        return self._programs(self.own, self.roles.output, [g.derivations for g in self.groups])
+
+    def again(self) -> list[tuple[Run, Run]]:
+        """The Programs of one more run with the script's own values."""
+        return self._run({})
+
+    def at(self, point: Mapping[str, Any]) -> list[tuple[Run, Run]]:
+        """The Programs of a run at a point, for each group."""
+        values = {self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner}
+        key = tuple((n, v.tobytes()) for n, v in sorted(values.items()))
+        if key not in self._known:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[key] = self._run(values)
+        return self._known[key]
+
+    def _run(self, values: Mapping[str, np.ndarray]) -> list[tuple[Run, Run]]:
+        run = self.script.run(values, self.given)
+        roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
+        mine = {(d.input, d.variable): d for d in roles.derivations}
+        groups = [
+            {label: mine.get((d.input, d.variable)) or _by_name(run, roles, d) for label, d in g.derivations.items()}
+            for g in self.groups
+        ]
+        return self._programs(run, roles.output, groups)
+
+    def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
+        """The same questions about another text of the script, which finds ``more`` names around it."""
+        pasted, around = replace(self.script.pasted, code=code), {**self.script.around, **(more or {})}
+        script = replace(self.script, pasted=pasted, around=around)
+        run = script.run(given=self.given)
+        roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
+        made = replace(self, script=script, own=run, roles=roles, groups=[], inner={}, data={}, _known={})
+        if [list(g.derivations) for g in made.groups] != [list(g.derivations) for g in self.groups]:
+            raise NotReproducible("with another text, the script computes other gradients.")
+        made.first()
+        return made
+
+    # ------------------------------------------------------------------------------------ Programs
+    def whole(self, k: int) -> tuple[Program, list[Binding], dict[str, int]]:
+        """All that the own run computed, with the inputs under their names; the bindings of a group's derivations, in
+        the order of its hand side; and the steps of what they give.
+        """
+        trace, found = self.own.trace, self.groups[k].derivations
+        program = trace.builder.build({})
+        renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
+        outputs = {label: d.step for label, d in found.items()}
+        opaque = depending(trace, [r.step for r in trace.results])
+        needed = kept(program, outputs, inputs=renamed, opaque=opaque)
+        bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
+        steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
+        for i, name in renamed.items():
+            if name in inputs:  # several forms of one input
+                steps[i] = replace(steps[i], op="cast", args=(inputs[name],), params=steps[i].dtype)
+            else:
+                steps[i] = replace(steps[i], op="input", args=(), params=name)
+                inputs[name] = i
+        return replace(program, steps=tuple(steps), inputs=inputs), bindings, outputs
+
+    def _programs(
+        self, run: ScriptRun, output: int, groups: Sequence[Mapping[str, Derivation]]
+    ) -> list[tuple[Run, Run]]:
+        trace = run.trace
+        program = trace.builder.build({})
+        renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
+        opaque = depending(trace, [r.step for r in trace.results])
+        value = next((c.value for c in trace.calls if c.output == output), np.asarray(np.nan))
+        out = []
+        for group, found in zip(self.groups, groups, strict=True):
+            nodes = {f"at:{label}": d.node for label, d in found.items()} if group.on_the_way else {}
+            model = sliced(program, {"output": output, **nodes}, inputs=renamed, opaque=opaque)
+            steps = {label: d.step for label, d in found.items()}
+            derived = replace(program, bindings=derivation_lines(program, output))
+            hand = sliced(derived, steps, inputs=renamed, opaque=opaque, stops=False)
+            if group.on_the_way:  # its lines are those of the other groups
+                hand = replace(hand, bindings=())
+            else:  # every input is there, also one that the output does not need
+                model = _with_inputs(model, hand, found)
+            values = {}
+            for label, d in found.items():
+                known = trace.value_at.get(d.step)
+                values[label] = known if known is not None else _evaluated(program, d.step, run)
+            out.append((Run(model, {"output": value}), Run(hand, values)))
+        return out
+
+    def _inputs(self, run: ScriptRun, program: Program, taken: set[str]) -> dict[int, str]:
+        """Names for the inputs as they are told, and for arrays of data, which are inputs that stay as given."""
+        told = {f"leaf {k}": name for k, name in enumerate(leaf_names(run.trace))}
+        out = {}
+        for inner, i in program.inputs.items():
+            if not inner.startswith("autograd "):
+                out[i] = told.get(inner, inner)
+                self.inner[out[i]] = inner
+        taken = taken | set(out.values())
+        for b in program.bindings:
+            i = b.step
+            while program.steps[i].op in ("name", "cast"):
+                i = program.steps[i].args[0]
+            step = program.steps[i]
+            if step.op != "constant" or i in out or step.params.exact is not None or step.params.value.size < 2:
+                continue
+            if b.name not in taken:
+                out[i] = b.name
+                self.data.setdefault(b.name, step.params.value)
+                taken.add(b.name)
+        return out
+
+
+def _with_inputs(model: Program, hand: Program, wanted: Mapping[str, Derivation]) -> Program:
+    """The model with the inputs that only the hand formula needs."""
+    steps, inputs = list(model.steps), dict(model.inputs)
+    for name in wanted:
+        if name not in inputs and name in hand.inputs:
+            inputs[name] = len(steps)
+            steps.append(hand.steps[hand.inputs[name]])
+    return replace(model, steps=tuple(steps), inputs=inputs)
+
+
+def _by_name(run: ScriptRun, roles: Roles, d: Derivation) -> Derivation:
+    bound = [b.step for b in run.trace.builder.bindings if b.name == d.variable]
+    if not bound or d.input not in roles.inputs:
+        raise NotReproducible(f"with other values in {d.input}, the script computes no {d.variable}.")
+    return replace(d, step=bound[-1], node=roles.inputs[d.input])
+
+
+def _evaluated(program: Program, step: int, run: ScriptRun) -> np.ndarray:
+    """The value of a step that was compared but has no name."""
+    known = {f"leaf {k}": leaf.value for k, leaf in enumerate(run.trace.leaves)}
+    known |= {str(program.steps[r.step].params): r.value for r in run.trace.results}
+    inputs = {
+        n: torch.as_tensor(known[n]).to(getattr(torch, program.steps[i].dtype))
+        for n, i in program.inputs.items()
+        if n in known
+    }
+    return interpret(program, Floats(), inputs, [step])[step].detach().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Side:
+    """One side of a group as a formula: the model, or the derivations; ``autograd`` is what the script itself got."""
+
+    execution: Execution
+    group: int
+    side: int
+    names: tuple[str, ...]
+    autograd: Mapping[str, np.ndarray]
+    library: str = "script"
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.names
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        return self.execution.at(point)[self.group][self.side]

@@ -1,0 +1,1 @@
+"""Formulas and lists of steps typed as text: parsed, never evaluated."""

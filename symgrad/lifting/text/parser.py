@@ -1,0 +1,380 @@
+"""The grammar of formulas in text: a precedence parser, and the errors that point at a place.
+
+The tree is a list of nodes in which arguments come before what uses them, so that nothing that reads it recurses.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any, NoReturn
+
+import sympy as sp
+
+from symgrad.errors import BadFormula, SymgradError, UnknownName, UnknownOperation, caret, close_names
+from symgrad.lifting.text.lexer import DEFAULT, EVALUATED, INSTEAD, RAISED, Token, functions, resolve, tokens
+from symgrad.ops.scalars import OPS, unknown
+from symgrad.program.constants import typed_decimal
+
+__all__ = ["CONSTANTS", "Node", "Tree", "read"]
+
+CONSTANTS: Mapping[str, sp.Expr] = {"pi": sp.pi, "π": sp.pi}
+_PREFIXED = {"pi": sp.pi, "e": sp.E}  # math.pi, np.e
+_MODULES = frozenset("np numpy torch math sp sympy jnp scipy special nn functional F".split())
+_DEPTH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operation of the formula; ``args`` are positions of earlier nodes, ``span`` its place in the text."""
+
+    head: str
+    args: tuple[int, ...]
+    span: tuple[int, int]
+    value: Any = None
+    radius: Fraction | None = None
+    constant: bool = False
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A formula as read: its nodes, the last one the whole, and the names of its inputs."""
+
+    nodes: tuple[Node, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(sorted({n.value for n in self.nodes if n.head == "name" and not n.constant}))
+
+    def closed(self, i: int) -> Fraction | None:
+        """The value of a node that is plain rational arithmetic on numbers, such as ``-1/2``."""
+        return self._closed[i]
+
+    @functools.cached_property
+    def _closed(self) -> list[Fraction | None]:
+        values: list[Fraction | None] = []
+        for node in self.nodes:
+            value = None
+            match node.head, *(values[a] for a in node.args):
+                case ("number",) if node.radius is None:
+                    value = node.value
+                case "neg", Fraction() as a:
+                    value = -a
+                case "add", Fraction() as a, Fraction() as b:
+                    value = a + b
+                case "sub", Fraction() as a, Fraction() as b:
+                    value = a - b
+                case "mul", Fraction() as a, Fraction() as b:
+                    value = a * b
+                case "div", Fraction() as a, Fraction() as b if b:
+                    value = a / b
+            values.append(value)
+        return values
+
+
+# ------------------------------------------------------------------------------------------------ the parser
+
+_BINARY = {"+": ("add", 40), "-": ("sub", 40), "*": ("mul", 50), "/": ("div", 50)}
+_COMPARE = frozenset(("<", "<=", ">", ">=", "==", "!="))
+_UNARY, _POWER, _NOT, _AND, _OR, _RELATION = 60, 70, 28, 25, 20, 30
+
+
+def read(text: str, known: frozenset[str] | None = None) -> Tree:
+    """The tree of a formula; ``known``, if given, are the only names it may use."""
+    flat = re.sub(r"\s", " ", text)
+    if not flat.strip():
+        raise BadFormula("the formula is empty.", instead="Write an expression, for example w*tanh(x).")
+    return _Parser(flat, known).whole()
+
+
+class _Parser:
+    def __init__(self, text: str, known: frozenset[str] | None) -> None:
+        self.text, self.known = text, known
+        self.tokens = tokens(text)
+        self.at = 0
+        self.nodes: list[Node] = []
+        self.open: list[Token] = []  # parentheses
+        self.depth = 0
+        self.conditions = 0  # how many first arguments of where we are inside
+
+    # -------------------------------------------------------------------------------- helpers
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.at]
+
+    def take(self) -> Token:
+        token = self.token
+        self.at += 1
+        return token
+
+    def fail(
+        self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
+    ) -> NoReturn:
+        raise kind(what, where=caret(self.text, span), instead=instead)
+
+    def put(self, head: str, args: tuple[int, ...], span: tuple[int, int], value: Any = None, **more: Any) -> int:
+        self.nodes.append(Node(head, args, span, value, **more))
+        return len(self.nodes) - 1
+
+    def span(self, *nodes: int) -> tuple[int, int]:
+        return min(self.nodes[n].span[0] for n in nodes), max(self.nodes[n].span[1] for n in nodes)
+
+    # -------------------------------------------------------------------------------- the grammar
+    def whole(self) -> Tree:
+        self.expression(0)
+        if self.token.kind != "end":
+            self.unexpected()
+        return Tree(tuple(self.nodes))
+
+    def expression(self, least: int) -> int:
+        """Read an expression whose operators bind at least as tightly as ``least``."""
+        self.depth += 1
+        if self.depth > _DEPTH:
+            self.fail(
+                f"the formula nests more than {_DEPTH} deep.",
+                self.token.span,
+                "Name its parts: pass a Python function, one line for each.",
+            )
+        left = self.operand()
+        while True:
+            token = self.token
+            if token.kind == "power":
+                exponent = self.put("number", (), token.span, Fraction(int(token.text.translate(RAISED))))
+                left = self.put("pow", (left, exponent), (self.nodes[left].span[0], token.stop))
+                self.at += 1
+            elif token.text == "**" and least <= _POWER:
+                self.at += 1
+                right = self.expression(_UNARY)
+                left = self.put("pow", (left, right), self.span(left, right))
+            elif token.kind == "op" and token.text in _BINARY and least <= _BINARY[token.text][1]:
+                head, power = _BINARY[token.text]
+                self.at += 1
+                right = self.expression(power + 1)
+                left = self.put(head, (left, right), self.span(left, right))
+            elif token.kind == "op" and token.text in _COMPARE and least <= _RELATION:
+                left = self.comparison(left)
+            elif token.text in ("and", "or") and self.conditions and least <= (_AND if token.text == "and" else _OR):
+                self.condition(left)
+                self.at += 1
+                right = self.condition(self.expression((_AND if token.text == "and" else _OR) + 1))
+                left = self.put(token.text, (left, right), self.span(left, right))
+            else:
+                break
+        self.depth -= 1
+        return left
+
+    def comparison(self, left: int) -> int:
+        """``a < b``, or ``a < b <= c`` as Python reads it."""
+        if not self.conditions:
+            self.fail(
+                "a comparison has no place here.",
+                self.token.span,
+                "Comparisons stand in the first argument of where(condition, a, b).",
+            )
+        whole = None
+        while self.token.kind == "op" and self.token.text in _COMPARE:
+            relation = self.take().text
+            right = self.expression(_RELATION + 1)
+            here = self.put("compare", (left, right), self.span(left, right), relation)
+            whole = here if whole is None else self.put("and", (whole, here), self.span(whole, here))
+            left = right
+        assert whole is not None
+        return whole
+
+    def condition(self, node: int) -> int:
+        if self.nodes[node].head not in ("compare", "and", "or", "not"):
+            self.fail(
+                "a condition must be a comparison.", self.nodes[node].span, "Write, for example, where(x > 0, a, b)."
+            )
+        return node
+
+    def operand(self) -> int:
+        token = self.take()
+        if token.kind == "number":
+            return self.number(token)
+        if token.kind == "name":
+            return self.name(token)
+        if token.text == "-":
+            inner = self.expression(_UNARY)
+            node = self.nodes[inner]
+            span = (token.start, node.span[1])
+            if node.head == "number" and inner == len(self.nodes) - 1:  # a negative number is a number
+                self.nodes[inner] = Node("number", (), span, -node.value, node.radius)
+                return inner
+            return self.put("neg", (inner,), span)
+        if token.text == "+":
+            return self.expression(_UNARY)
+        if token.text == "(":
+            self.open.append(token)
+            inner = self.expression(0)
+            if self.token.text == ",":
+                self.fail("a comma has no place here.", self.token.span, "Commas separate the arguments of a function.")
+            self.close()
+            return self.rewiden(inner, token.start, self.tokens[self.at - 1].stop)
+        self.at -= 1
+        self.missing()
+
+    def rewiden(self, inner: int, start: int, stop: int) -> int:
+        """Parentheses belong to what they enclose."""
+        node = self.nodes[inner]
+        self.nodes[inner] = Node(node.head, node.args, (start, stop), node.value, node.radius, node.constant)
+        return inner
+
+    def number(self, token: Token) -> int:
+        digits = Decimal(token.text)
+        shown = digits.as_tuple()
+        assert isinstance(shown.exponent, int)
+        if not -400 < digits.adjusted() < 308 or shown.exponent < -1000:
+            self.fail(f"{token.text} does not fit a float64.", token.span)
+        value, radius = typed_decimal(token.text)
+        return self.put("number", (), token.span, value, radius=radius)
+
+    def name(self, token: Token) -> int:
+        name, prefixed, stop = token.text, False, token.stop
+        if name == "not" and self.conditions:
+            inner = self.condition(self.expression(_NOT))
+            return self.put("not", (inner,), (token.start, self.nodes[inner].span[1]))
+        if name == "lambda" and self.token.kind == "name":
+            self.fail("lambda makes a function, and a formula is one value.", token.span, EVALUATED)
+        if name in ("if", "else", "for", "in", "is", "import", "and", "or", "not", "def", "return"):
+            instead = "Write a choice as where(condition, a, b)." if name in ("if", "else") else EVALUATED
+            self.fail(f"{name!r} is not part of a formula.", token.span, instead)
+        while self.token.text == "." and self.token.kind == "op":
+            self.at += 1
+            following = self.take()
+            if name not in _MODULES or following.kind != "name" or (self.known and name in self.known):
+                self.fail("an attribute is not part of a formula.", (token.start, following.stop), EVALUATED)
+            name, prefixed, stop = following.text, True, following.stop
+        span = (token.start, stop)
+        if self.token.text == "(":
+            return self.call(name, span)
+        if prefixed:
+            if name not in _PREFIXED:
+                self.fail("an attribute is not part of a formula.", span, EVALUATED)
+            if name == "e":
+                one = self.put("number", (), span, Fraction(1))
+                return self.put("exp", (one,), span)
+            return self.put("name", (), span, name, constant=True)
+        known = self.known
+        if name in CONSTANTS and (known is None or name not in known):
+            return self.put("name", (), span, name, constant=True)
+        if known is not None and name not in known:
+            near = close_names(name, known)
+            hint = "For the number e, write exp(1)." if name in ("e", "E") else None
+            listed = "" if near or not known else f"The inputs are {', '.join(sorted(known))}."
+            self.fail(f"{name!r} is not an input. {near or listed}".rstrip(), span, hint, UnknownName)
+        return self.put("name", (), span, name)
+
+    def call(self, name: str, span: tuple[int, int]) -> int:
+        found = resolve(name)
+        if found is None:
+            if name.startswith("__") or name in ("eval", "exec", "open", "compile", "getattr", "lambda"):
+                self.fail(f"{name}(...) cannot be called in a formula.", span, EVALUATED, UnknownOperation)
+            if (self.known is not None and name in self.known) or len(name) == 1:
+                self.fail(
+                    f"{name}(...) reads as a call of a function, and {name!r} is not one.",
+                    span,
+                    f"To multiply, write {name}*(...).",
+                    UnknownOperation,
+                )
+            if close := close_names(name, functions()):
+                error = unknown(name)
+                self.fail(f"no operation is called {name!r}. {close}", span, error.instead, UnknownOperation)
+            raise unknown(name, caret(self.text, span))
+        head, value, least, most = found
+        self.open.append(self.take())
+        args: list[int] = []
+        while self.token.text != ")" or args:
+            outside = self.conditions
+            self.conditions = int(head == "where" and not args)
+            arg = self.expression(0)
+            self.conditions = outside
+            if head == "where" and not args:
+                self.condition(arg)
+            elif self.nodes[arg].head in ("compare", "and", "or", "not"):
+                self.fail("a comparison has no place here.", self.nodes[arg].span)
+            args.append(arg)
+            if self.token.text == "=" and self.nodes[arg].head == "name":
+                self.fail("arguments are given by position.", self.token.span)
+            if self.token.text != ",":
+                break
+            self.at += 1
+        closing = self.close()
+        whole = (span[0], closing.stop)
+        if len(args) < least or (most is not None and len(args) > most):
+            wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} or {most}"
+            plural = "" if wanted == "1" else "s"
+            self.fail(f"{name} takes {wanted} argument{plural}, and {len(args)} are given.", whole)
+        return self.put_call(head, value, args, whole)
+
+    def put_call(self, head: str, value: Any, args: list[int], span: tuple[int, int]) -> int:
+        if head in ("pow", "power"):
+            return self.put("pow", tuple(args), span)
+        if head in ("clip", "clamp"):
+            lifted = self.put("maximum", (args[0], args[1]), span)
+            return self.put("minimum", (lifted, args[2]), span)
+        if head == "log" and len(args) == 2:
+            parts = [self.put("log", (a,), span) for a in args]
+            return self.put("div", (parts[0], parts[1]), span)
+        if head in DEFAULT and len(args) < OPS[head].arity:
+            args.append(self.put("number", (), span, DEFAULT[head]))
+        return self.put(head, tuple(args), span, value)
+
+    # -------------------------------------------------------------------------------- errors
+    def close(self) -> Token:
+        if self.token.text == ")":
+            self.open.pop()
+            return self.take()
+        if self.token.kind == "end":
+            self.fail("this parenthesis is never closed.", self.open[-1].span)
+        self.unexpected()
+
+    def missing(self) -> NoReturn:
+        """No operand where one is needed."""
+        token = self.token
+        before = self.tokens[self.at - 1] if self.at else None
+        if token.kind == "end" and before is not None:
+            if before.text == "(":
+                self.fail("this parenthesis is never closed.", before.span)
+            self.fail(f"the formula ends after {before.text!r}.", before.span, "Something must follow it.")
+        if token.text in INSTEAD:
+            self.unexpected()
+        if token.text == ")" and not self.open:
+            self.fail("this parenthesis was never opened.", token.span)
+        if token.text == ")" and before is not None and before.text == "(":
+            self.fail("there is nothing between these parentheses.", (before.start, token.stop))
+        if before is not None and before.text != "(":
+            self.fail(f"something is missing between {before.text!r} and {token.text!r}.", (before.start, token.stop))
+        self.fail(f"a formula cannot begin with {token.text!r}.", token.span)
+
+    def unexpected(self) -> NoReturn:
+        """Something other than an operator after an operand."""
+        token = self.token
+        before = self.tokens[self.at - 1]
+        if token.text in INSTEAD:
+            what, instead = INSTEAD[token.text]
+            self.fail(what, token.span, instead)
+        if token.text == ")":
+            self.fail("this parenthesis was never opened.", token.span)
+        if token.text == ",":
+            self.fail("a comma has no place here.", token.span, "Commas separate the arguments of a function.")
+        if token.text in ("if", "else"):
+            self.fail(f"{token.text!r} is not part of a formula.", token.span, "Write where(condition, a, b).")
+        if token.text in ("and", "or", "not", "for", "in", "is"):
+            self.fail(f"{token.text!r} is not part of a formula here.", token.span)
+        if token.kind in ("number", "name") or token.text == "(":
+            span = (before.start, token.stop)
+            if before.kind == "name" and resolve(before.text) is not None and token.text != "(":
+                self.fail(f"{before.text} is a function.", span, f"Write {before.text}({token.text}).")
+            right = f"{token.text}...)" if token.text == "(" else token.text
+            left = before.text if before.kind in ("number", "name") else f"...{before.text}"
+            self.fail(
+                f"an operator is missing between {before.text!r} and {token.text!r}.",
+                span,
+                f"To multiply, write {left}*{right}.",
+            )
+        self.fail(f"{token.text!r} is not part of a formula.", token.span)

@@ -1,0 +1,257 @@
+"""The rules of `symgrad.lifting.tracing.aten` for convolution, pooling, losses, index sums and linear algebra."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from symgrad.lifting.tracing.aten import PLAIN, double, dtype_of, plain, rule
+from symgrad.ops import layouts
+from symgrad.program.program import size
+from symgrad.program.selection import select
+
+if TYPE_CHECKING:
+    from symgrad.lifting.tracing.tracer import Tracer
+
+# ------------------------------------------------------------------------------------------------ networks
+
+
+@rule("convolution", "_convolution")
+def _convolution(t: Tracer, a: Any, out: Any, name: str) -> int:
+    return layouts.conv(
+        t.builder,
+        t.step_of(a.input),
+        t.step_of(a.weight),
+        None if a.bias is None else t.step_of(a.bias),
+        tuple(a.stride),
+        tuple(a.padding),
+        tuple(a.dilation),
+        a.transposed,
+        tuple(a.output_padding),
+        a.groups,
+    )
+
+
+@rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
+def _avg_pool(t: Tracer, a: Any, out: Any, name: str) -> int:
+    return layouts.avg_pool(
+        t.builder,
+        t.step_of(a.self),
+        a.kernel_size,
+        a.stride or None,
+        a.padding,
+        a.count_include_pad,
+        a.ceil_mode,
+        getattr(a, "divisor_override", None),
+        dims=int(name[-2]),
+    )
+
+
+@rule("max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d")
+def _max_pool(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    b, step, dims = t.builder, t.step_of(a.self), 3 if "3d" in name else 2
+    if name.startswith("max"):
+        windows = (a.kernel_size, a.stride or None, a.padding, a.dilation, a.ceil_mode)
+        return [layouts.max_pool_from_indices(b, step, plain(out[1]), dims, *windows), PLAIN]
+    b.guard("argmax", [step], ("adaptive", tuple(a.output_size)), plain(out[1]))
+    return [layouts.max_pool_from_indices(b, step, plain(out[1]), dims), PLAIN]
+
+
+@rule("nll_loss_forward", "nll_loss2d_forward")
+def _nll(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    b, shape, dtype = t.builder, tuple(a.self.shape), dtype_of(a.self)
+    target = plain(a.target)
+    kept = target != a.ignore_index
+    axis = 1 if len(shape) > 1 else 0
+    safe = np.where(kept, target, 0)
+    where = np.arange(1, size(shape) + 1).reshape(shape)
+    chosen = np.take_along_axis(where, np.expand_dims(safe, axis), axis).squeeze(axis)
+    picked = b.neg(b.pick([t.step_of(a.self)], np.where(kept, chosen, 0), chosen.shape))
+    counted = b.constant(kept.astype(np.float64), dtype)
+    if a.weight is not None:
+        counted = b.pick([t.step_of(a.weight)], np.where(kept, safe + 1, 0), chosen.shape)
+        picked = b.mul(picked, counted)
+    if a.reduction == 0:
+        return [picked, PLAIN]
+    total = b.sum(picked)
+    if a.reduction == 1:
+        n = b.sum(counted) if a.weight is not None else b.number(int(kept.sum()), dtype)
+        total = b.div(total, n)
+    return [total, PLAIN]
+
+
+@rule("binary_cross_entropy")
+def _binary_cross_entropy(t: Tracer, a: Any, out: Any, name: str) -> int:
+    """-(y log p + (1 - y) log(1 - p)).  torch takes no log for less than -100: that guard against overflow is left out
+    where no entry here comes under it.
+    """
+    b, dtype = t.builder, dtype_of(out)
+    shape = tuple(a.self.shape)
+    p, y = t.step_of(a.self), b.broadcast(b.cast(t.step_of(a.target), dtype), shape)
+    one = b.broadcast(b.number(1, dtype), shape)
+    logs = []
+    for x, value in ((p, a.self), (b.sub(one, p), 1 - a.self)):
+        log = b.apply("log", x)
+        seen = torch.log(value.detach().double())
+        if bool((seen < -100).any()):
+            log = select(b, "maximum", [log, b.number(-100, dtype)], [double(seen), np.asarray(-100.0)], dtype)
+        logs.append(log)
+    loss = b.neg(b.add(b.mul(y, logs[0]), b.mul(b.sub(one, y), logs[1])))
+    if getattr(a, "weight", None) is not None:
+        loss = b.mul(loss, b.broadcast(t.step_of(a.weight), shape))
+    if a.reduction == 0 or not shape:
+        return loss
+    total = b.sum(loss)
+    return total if a.reduction == 2 else b.div(total, b.number(size(shape), dtype))
+
+
+@rule("_embedding_bag", "_embedding_bag_forward_only")
+def _embedding_bag(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    """The rows of a table summed, or averaged, bag by bag."""
+    if a.mode not in (0, 1):
+        return NotImplemented
+    b, indices, table = t.builder, plain(a.indices), tuple(a.weight.shape)
+    bag = np.searchsorted(plain(a.offsets), np.arange(indices.size), side="right") - 1
+    kept = indices != a.padding_idx
+    where = np.arange(1, size(table) + 1).reshape(table)[indices]
+    rows = b.pick([t.step_of(a.weight)], where * kept[:, None], where.shape)
+    if a.per_sample_weights is not None:
+        rows = b.mul(rows, b.reshape(t.step_of(a.per_sample_weights), (indices.size, 1)))
+    shape = tuple(out[0].shape)
+    total = b.scatter(rows, np.arange(1, size(shape) + 1).reshape(shape)[bag], shape)
+    if a.mode == 1:
+        counts = np.maximum(np.bincount(bag[kept], minlength=shape[0]), 1)
+        total = b.div(total, b.constant(np.broadcast_to(counts[:, None], shape), dtype_of(out[0])))
+    return [total, *[PLAIN] * (len(out) - 1)]
+
+
+@rule("_trilinear")
+def _trilinear(t: Tracer, a: Any, out: Any, name: str) -> int:
+    """The sum over ``sumdim`` of three factors' product, each with axes of length one put in."""
+    b = t.builder
+    factors = []
+    for x, new in ((a.i1, a.expand1), (a.i2, a.expand2), (a.i3, a.expand3)):
+        shape = list(x.shape)
+        for axis in sorted(new):
+            shape.insert(axis, 1)
+        factors.append(b.reshape(t.step_of(x), tuple(shape)))
+    return b.sum(b.mul(b.mul(*factors[:2]), factors[2]), list(a.sumdim))
+
+
+@rule("scatter_add", "index_add")
+def _scatter_add(t: Tracer, a: Any, out: Any, name: str) -> int:
+    if name == "scatter_add":
+        return layouts.scatter_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), t.step_of(a.src))
+    source = t.step_of(a.source)
+    if a.alpha != 1:
+        source = t.builder.mul(source, t.step_of(a.alpha, dtype_of(out)))
+    return layouts.index_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), source)
+
+
+@rule("linalg_cross")
+def _cross(t: Tracer, a: Any, out: Any, name: str) -> int:
+    return layouts.cross(t.builder, t.step_of(a.self), t.step_of(a.other), a.dim)
+
+
+@rule("_cdist_forward")
+def _cdist(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    b = t.builder
+    x, y = t.step_of(a.x1), t.step_of(a.x2)
+    sx, sy = b.shape(x), b.shape(y)
+    difference = b.sub(b.reshape(x, (*sx[:-1], 1, sx[-1])), b.reshape(y, (*sy[:-2], 1, *sy[-2:])))
+    return layouts.norm(
+        b, difference, a.p, -1, values=np.abs(double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :])
+    )
+
+
+# ------------------------------------------------------------------------------------------------ linear algebra
+
+
+def _square(t: Tracer, x: torch.Tensor) -> tuple[int, tuple[int, ...], int]:
+    """The step of a batch of square matrices, (batch, n, n), the batch's shape, and n."""
+    shape = tuple(x.shape)
+    return t.builder.reshape(t.step_of(x), (size(shape[:-2]), *shape[-2:])), shape[:-2], shape[-1]
+
+
+def _matrix(t: Tracer, op: str, x: torch.Tensor) -> int:
+    b = t.builder
+    square, _, _ = _square(t, x)
+    return b.reshape(b.emit(op, (square,), None, b.shape(square)), tuple(x.shape))
+
+
+@rule("linalg_inv_ex")
+def _inverse(t: Tracer, a: Any, out: Any, name: str) -> list[Any]:
+    return [_matrix(t, "inverse", a.A), PLAIN]
+
+
+@rule("linalg_cholesky_ex", "cholesky")
+def _cholesky(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    step = _matrix(t, "cholesky", a.self)
+    if getattr(a, "upper", False):
+        step = t.builder.conj(t.builder.transpose(step))
+    return [step, PLAIN] if isinstance(out, (list, tuple)) else step
+
+
+@rule("_linalg_det", "_linalg_slogdet")
+def _det(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    b = t.builder
+    square, batch, _ = _square(t, a.A)
+    det = b.reshape(b.emit("det", (square,), None, (size(batch),)), batch)
+    if name == "_linalg_det":
+        return [det, PLAIN, PLAIN]
+    if a.A.is_complex():
+        return NotImplemented
+    value = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),)), batch)
+    return [t.piecewise("sign", [det], plain(out[0]), dtype_of(out[0])), value, PLAIN, PLAIN]
+
+
+@rule("_linalg_solve_ex", "linalg_solve_triangular")
+def _solve(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    b = t.builder
+    first = out[0] if isinstance(out, (list, tuple)) else out
+    matrix = a.A if name == "_linalg_solve_ex" else a.self
+    square, batch, n = _square(t, matrix)
+    if name == "linalg_solve_triangular":
+        square = _triangle(t, square, a.upper, a.unitriangular)
+    right, shape = t.step_of(a.B), tuple(first.shape)
+    if not a.left:  # X A = B is A^T X^T = B^T
+        square, right, shape = b.transpose(square), b.transpose(right), (*shape[:-2], shape[-1], shape[-2])
+    vector = len(b.shape(right)) == 1 or (a.left and len(shape) == len(matrix.shape) - 1)
+    columns = (*shape, 1) if vector else shape
+    right = b.broadcast(b.reshape(right, (*b.shape(right), 1)) if vector else right, columns)
+    full = b.reshape(b.broadcast(b.reshape(square, (*batch, n, n)), (*columns[:-2], n, n)), (size(columns[:-2]), n, n))
+    right = b.reshape(right, (size(columns[:-2]), n, columns[-1]))
+    step = b.reshape(b.emit("solve", (full, right), None, b.shape(right)), shape)
+    step = step if a.left else b.transpose(step)
+    return [step, *[PLAIN] * (len(out) - 1)] if isinstance(out, (list, tuple)) else step
+
+
+def _triangle(t: Tracer, square: int, upper: bool, unit: bool) -> int:
+    """The part of a batch of matrices that a triangular solve reads."""
+    b = t.builder
+    shape = b.shape(square)
+    where = np.arange(1, size(shape) + 1).reshape(shape)
+    where = (np.triu if upper else np.tril)(where)
+    if not unit:
+        return b.pick([square], where, shape)
+    eye = np.eye(shape[-1], dtype=bool)
+    one = b.number(1, b.dtype(square))
+    return b.pick([square, one], np.where(eye, size(shape) + 1, where), shape)
+
+
+@rule("cholesky_solve", "cholesky_inverse")
+def _cholesky_solve(t: Tracer, a: Any, out: Any, name: str) -> Any:
+    """Solve (L L^T) X = B."""
+    b = t.builder
+    factor = a.input2 if name == "cholesky_solve" else a.self
+    square, batch, n = _square(t, factor)
+    lower = _triangle(t, square, a.upper, False)
+    whole = b.matmul(b.transpose(lower), lower) if a.upper else b.matmul(lower, b.transpose(lower))
+    if name == "cholesky_inverse":
+        return b.reshape(b.emit("inverse", (whole,), None, b.shape(whole)), tuple(out.shape))
+    if batch != tuple(a.self.shape[:-2]):
+        return NotImplemented
+    right = b.reshape(t.step_of(a.self), (size(batch), n, a.self.shape[-1]))
+    return b.reshape(b.emit("solve", (whole, right), None, b.shape(right)), tuple(out.shape))

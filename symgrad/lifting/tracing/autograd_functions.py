@@ -1,0 +1,293 @@
+"""``torch.autograd.Function``s and custom operators -> Programs: forward is the model, backward the hand formula.
+
+Both run in one trace, with a context like torch's, so that what forward saves connects the two.  The cotangents are
+inputs like any other.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
+from symgrad.lifting.tracing.aten import dtype_of, is_float
+from symgrad.lifting.tracing.functions import _place
+from symgrad.lifting.tracing.tracer import Tracer
+from symgrad.program.program import Program
+
+__all__ = ["Context", "Custom", "FunctionRun"]
+
+_BASE = torch.autograd.Function
+
+
+class Context:
+    """What forward and backward are given as ``ctx``."""
+
+    def __init__(self, needs: Sequence[bool]) -> None:
+        self.needs_input_grad = tuple(needs)
+        self.saved: tuple[Any, ...] = ()
+        self.constant: tuple[Any, ...] = ()
+        self.materialize = True
+
+    def save_for_backward(self, *tensors: Any) -> None:
+        self.saved = tensors
+
+    save_for_forward = save_for_backward
+
+    @property
+    def saved_tensors(self) -> tuple[Any, ...]:
+        return self.saved
+
+    def mark_non_differentiable(self, *outputs: Any) -> None:
+        self.constant = outputs
+
+    def mark_dirty(self, *inputs: Any) -> None:
+        pass
+
+    def set_materialize_grads(self, value: bool) -> None:
+        self.materialize = value
+
+
+@dataclass(frozen=True, eq=False)
+class FunctionRun:
+    """One run: the whole trace, and the steps of the outputs, the gradients and the outputs' tangents by name.
+
+    ``missing`` are the tensor arguments for which backward returned None.
+    """
+
+    program: Program
+    outputs: Mapping[str, int]
+    gradients: Mapping[str, int]
+    tangents: Mapping[str, int]
+    values: Mapping[str, np.ndarray]
+    missing: tuple[str, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Custom:
+    """A function with a derivative of its own: ``forward(ctx, *arguments)``, ``backward(ctx, *cotangents)`` and, where
+    there is one, ``jvp(ctx, *tangents)``.
+
+    ``names`` are forward's arguments without ctx; ``setup`` is ``setup_context``, where forward has no ctx.
+    """
+
+    thing: Any
+    name: str
+    names: tuple[str, ...]
+    defaults: Mapping[str, Any]
+    forward: Callable[..., Any]
+    setup: Callable[..., Any] | None
+    backward: Callable[..., Any] | None
+    jvp: Callable[..., Any] | None
+    apply: Callable[..., Any]
+
+    @classmethod
+    def of(cls, thing: Any) -> Custom:
+        """Raises `BadInput` for anything else than an autograd.Function or a custom operator with a backward."""
+        if isinstance(thing, type) and issubclass(thing, _BASE):
+            separate = thing.setup_context is not _BASE.setup_context
+            backward = next((getattr(thing, n) for n in ("backward", "vjp") if _is_own(thing, n)), None)
+            jvp = thing.jvp if _is_own(thing, "jvp") else None
+            setup = thing.setup_context if separate else None
+            made = cls(thing, thing.__name__, (), {}, thing.forward, setup, backward, jvp, thing.apply)
+            return made._signed(skip=0 if separate else 1)
+        if _is_op(thing):
+            made = cls(
+                thing, thing._name, (), {}, thing._init_fn, thing._setup_context_fn or _no_context,
+                thing._backward_fn, None, thing,
+            )  # fmt: skip
+            return made._signed(skip=0)
+        if isinstance(thing, _BASE) or (inspect.ismethod(thing) and issubclass(getattr(thing, "__self__", int), _BASE)):
+            raise BadInput(f"{thing!r} is not the Function itself.", instead="Pass the class, not its apply.")
+        raise BadInput(
+            f"verify_function takes a torch.autograd.Function, not a {type(thing).__name__}.",
+            instead="Pass the class itself. For a model and its gradient as functions, use verify(model, hand).",
+        )
+
+    def _signed(self, skip: int) -> Custom:
+        if self.backward is None and self.jvp is None:
+            raise BadInput(f"{self.name} has no backward and no jvp.", instead="There is nothing to compare.")
+        found = list(inspect.signature(self.forward).parameters.values())[skip:]
+        for p in found:
+            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+                raise BadInput(
+                    f"{self.name}.forward takes *{p.name}, so that its arguments have no names.",
+                    instead="Give forward's arguments names.",
+                )
+        defaults = {p.name: p.default for p in found if p.default is not p.empty}
+        fields = {f: getattr(self, f) for f in self.__dataclass_fields__}
+        return Custom(**{**fields, "names": tuple(p.name for p in found), "defaults": defaults})
+
+    def cotangent_names(self, count: int) -> list[str]:
+        """What backward calls its cotangents."""
+        if self.backward is None:
+            return [f"cotangent {k + 1}" for k in range(count)]
+        return _parameters(self.backward, count, "grad_output")
+
+    # ------------------------------------------------------------------------------------ running
+    def run(
+        self,
+        arguments: Mapping[str, Any],
+        cotangents: Mapping[str, np.ndarray] | None,
+        dtypes: Mapping[str, str],
+        needs: Sequence[str] | None = None,
+        tangents: Mapping[str, np.ndarray] | None = None,
+    ) -> FunctionRun:
+        """Run forward and backward in one trace.
+
+        ``arguments`` has all of forward's; float arrays become tensors of their ``dtypes``.  ``cotangents`` are named
+        as in `cotangent_names`; None runs forward alone.  ``needs`` are the arguments whose gradients are asked for.
+        """
+        trace = Tracer("torch", stops=False)
+        given = {n: self._give(trace, n, arguments[n], dtypes) for n in self.names if n in arguments}
+        tensors = [n for n in given if isinstance(given[n], torch.Tensor) and is_float(given[n])]
+        asked = tensors if needs is None else list(needs)
+        ctx = Context([n in asked for n in self.names])
+        gradients: dict[str, int] = {}
+        along: dict[str, int] = {}
+        values: dict[str, np.ndarray] = {}
+        missing: list[str] = []
+        with trace.running():
+            result = self._forward(trace, ctx, given)
+            several = isinstance(result, (tuple, list))
+            outs = list(result) if several else [result]
+            kept = [x for x in outs if isinstance(x, torch.Tensor) and is_float(x)]
+            constant = {id(x) for x in ctx.constant}
+            outputs = {}
+            for k, x in enumerate(outs):
+                if isinstance(x, torch.Tensor) and is_float(x) and id(x) not in constant:
+                    name = f"output[{k}]" if several else "output"
+                    outputs[name] = trace.step_of(x)
+                    values[name] = np.asarray(trace.value_of(x))
+            if not kept:
+                raise WrongShape(f"{self.name}.forward returns no tensor of floats.")
+            if cotangents is not None and self.backward is not None:
+                names = self.cotangent_names(len(outs))
+                seeds = [self._seed(trace, n, cotangents.get(n), x, dtypes) for n, x in zip(names, outs, strict=True)]
+                found = _called(trace.ready(self.backward), ctx, *seeds, what=f"{self.name}.backward")
+                found = list(found) if isinstance(found, (tuple, list)) else [found]
+                missing = self._gradients(trace, found, tensors, given, gradients, values)
+            if tangents is not None and self.jvp is not None:
+                moved = [
+                    self._seed(trace, f"tangent of {n}", tangents[n], x, dtypes) if n in tensors else None
+                    for n, x in given.items()
+                ]
+                found = _called(trace.ready(self.jvp), ctx, *moved, what=f"{self.name}.jvp")
+                for name, t in zip(outputs, found if isinstance(found, (tuple, list)) else [found], strict=False):
+                    if t is not None:
+                        along[name] = trace.step_of(t)
+                        values[f"jvp {name}"] = np.asarray(trace.value_of(t))
+        return FunctionRun(trace.builder.build({}), outputs, gradients, along, values, tuple(missing))
+
+    def _gradients(
+        self,
+        trace: Tracer,
+        found: list[Any],
+        tensors: list[str],
+        given: Mapping[str, Any],
+        gradients: dict[str, int],
+        values: dict[str, np.ndarray],
+    ) -> list[str]:
+        n = len(self.names)
+        if len(found) < n or any(g is not None for g in found[n:]):
+            raise WrongShape(
+                f"{self.name}.backward returns {len(found)} gradients, and forward takes {n} arguments: "
+                f"{', '.join(self.names)}.",
+                instead="Return one for each argument, in their order, and None for those that are no tensors.",
+            )
+        missing = []
+        for name, g in zip(self.names, found, strict=False):
+            if name not in tensors:
+                continue
+            if g is None:
+                missing.append(name)
+                shape = tuple(given[name].shape)
+                gradients[name] = trace.builder.zeros(shape, dtype_of(given[name]))
+                values[name] = np.zeros(shape)
+            else:
+                gradients[name] = trace.step_of(g)
+                values[name] = np.asarray(trace.value_of(g))
+        return missing
+
+    def _forward(self, trace: Tracer, ctx: Context, given: Mapping[str, Any]) -> Any:
+        forward = trace.ready(self.forward)
+        arguments = [given[n] if n in given else self.defaults[n] for n in self.names]
+        if self.setup is None:
+            return _called(forward, ctx, *arguments, what=f"{self.name}.forward")
+        out = _called(forward, *arguments, what=f"{self.name}.forward")
+        _called(trace.ready(self.setup), ctx, tuple(arguments), out, what=f"{self.name}.setup_context")
+        return out
+
+    def _give(self, trace: Tracer, name: str, value: Any, dtypes: Mapping[str, str]) -> Any:
+        if name not in dtypes:
+            return value
+        made = torch.tensor(np.asarray(value), dtype=getattr(torch, dtypes[name]))
+        trace.tensors.put(made, trace.builder.input(name, tuple(made.shape), dtypes[name]))
+        return made
+
+    def _seed(self, trace: Tracer, name: str, value: Any, like: Any, dtypes: Mapping[str, str]) -> Any:
+        """A cotangent (or a tangent) of the form of ``like``; zeros where none is given."""
+        if not isinstance(like, torch.Tensor) or not is_float(like):
+            return torch.zeros_like(like) if isinstance(like, torch.Tensor) else None
+        if value is None:
+            return torch.zeros_like(like)
+        dtype = dtype_of(like)
+        made = torch.tensor(np.asarray(value), dtype=like.dtype)
+        trace.tensors.put(made, trace.builder.input(name, tuple(made.shape), dtype))
+        return made
+
+    def by_torch(
+        self, arguments: Mapping[str, Any], cotangents: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
+    ) -> dict[str, np.ndarray | None]:
+        """What autograd gives when it calls the function itself."""
+        made = {
+            n: torch.tensor(np.asarray(v), dtype=getattr(torch, dtypes[n])).requires_grad_() if n in dtypes else v
+            for n, v in arguments.items()
+        }
+        out = self.apply(*(made[n] if n in made else self.defaults[n] for n in self.names))
+        outs = list(out) if isinstance(out, (tuple, list)) else [out]
+        pairs = [
+            (x, torch.tensor(np.asarray(cotangents[n]), dtype=x.dtype))
+            for n, x in zip(self.cotangent_names(len(outs)), outs, strict=True)
+            if isinstance(x, torch.Tensor) and x.requires_grad and n in cotangents
+        ]
+        wrt = {n: x for n, x in made.items() if n in dtypes}
+        found = torch.autograd.grad([x for x, _ in pairs], list(wrt.values()), [v for _, v in pairs], allow_unused=True)
+        return {n: None if g is None else g.detach().numpy() for n, g in zip(wrt, found, strict=True)}
+
+
+def _is_own(kind: type, name: str) -> bool:
+    return getattr(kind, name, None) is not getattr(_BASE, name, None)
+
+
+def _is_op(thing: Any) -> bool:
+    return all(hasattr(thing, n) for n in ("_init_fn", "_backward_fn", "_setup_context_fn", "_name"))
+
+
+def _no_context(ctx: Any, inputs: Any, output: Any) -> None:
+    pass
+
+
+def _parameters(function: Callable[..., Any], count: int, stem: str) -> list[str]:
+    found = list(inspect.signature(function).parameters.values())[1:]
+    names = [p.name for p in found if p.kind is not p.VAR_POSITIONAL]
+    rest = next((p.name for p in found if p.kind is p.VAR_POSITIONAL), stem)
+    return (names + [f"{rest}[{k}]" for k in range(count - len(names))])[:count]
+
+
+def _called(function: Callable[..., Any], *arguments: Any, what: str) -> Any:
+    try:
+        with np.errstate(all="ignore"):
+            if isinstance(function, functools.partial) or what.endswith("setup_context"):
+                return function(*arguments)
+            return function(*arguments)
+    except SymgradError:
+        raise
+    except Exception as error:
+        raise UserCodeFailed(f"{what} raised {type(error).__name__}: {error}", where=_place(error)) from error

@@ -1,0 +1,363 @@
+"""Python functions and modules -> Programs, by running them under a tracer.
+
+A `Function` knows its inputs and what kind of values its own code works with (tensors, arrays or floats, found from
+the names it refers to); `Function.run` runs it at a point and returns the Program of that run.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import linecache
+import random
+import traceback
+import types
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.errors import NotReproducible, SymgradError, UserCodeFailed, WrongShape
+from symgrad.lifting.tracing import sources
+from symgrad.lifting.tracing.tracer import TracedArray, TracedFloat, Tracer
+from symgrad.program.program import Program
+
+__all__ = ["Function", "Run", "library_of"]
+
+
+_CHANCES = 8  # runs by which a coin's two sides show
+_FIRST = inspect.Parameter.POSITIONAL_ONLY
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """One run of the user's code: its Program, and the plain values that the code itself returned.
+
+    ``symbolic`` says that it is no code but a formula: where it has no real value, a complex one may be meant.
+    ``numbers`` are the whole numbers that the code writes: it may go another way where a size is one of them.
+    """
+
+    program: Program
+    values: Mapping[str, np.ndarray]
+    symbolic: bool = False
+    numbers: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, eq=False)
+class Function:
+    """A Python callable whose arguments are its inputs.
+
+    ``names`` are the arguments, in order; ``stops`` says that ``detach`` cuts (in a model).  ``constants`` are
+    arguments that are not floats (class labels, flags) and are passed on as they are.  ``beside`` is a module whose
+    parameters the code may reach without being given them; they are inputs too, under their own names.
+    """
+
+    function: Callable[..., Any]
+    names: tuple[str, ...]
+    library: str
+    stops: bool = True
+    beside: torch.nn.Module | None = None
+
+    @classmethod
+    def of(cls, function: Callable[..., Any], *, stops: bool = True, like: str | None = None) -> Function:
+        """``like`` is the kind of values to give a function whose code does not tell."""
+        parameters = inspect.signature(function).parameters.values()
+        names = tuple(
+            p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+        )
+        library = library_of(function) or like or "torch"
+        if stops and library != "torch" and "tensors" in set(_libraries(function, set())):
+            library = "torch"  # a model that calls a module, whatever else it uses
+        return cls(function, names, library, stops)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        """The arguments that have no default."""
+        parameters = inspect.signature(self.function).parameters
+        return tuple(n for n in self.names if parameters[n].default is inspect.Parameter.empty)
+
+    @property
+    def _open(self) -> bool:
+        """Whether the function takes arguments of any name."""
+        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.function).parameters.values())
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        """Run the code at a point, under a tracer, and once more without; both must give the same values.
+
+        ``point`` maps names to arrays (or values that are not floats, passed as they are); ``dtypes`` says in which
+        dtype each float input is given.  Raises `UserCodeFailed` if the code itself raises, `NotReproducible` if the
+        two runs differ, `LostValue` or `UnknownOperation` where the code cannot be followed.
+
+        Which kind of values the code works with is a guess where its text does not tell; where the code fails with
+        one kind and runs with another, that is the one.
+        """
+        try:
+            return self._run(point, dtypes)
+        except UserCodeFailed as error:
+            if not isinstance(error.__cause__, (AttributeError, TypeError)):
+                raise
+            for library in ("torch", "numpy", "math"):
+                with contextlib.suppress(SymgradError):
+                    run = replace(self, library=library)._run(point, dtypes)
+                    object.__setattr__(self, "library", library)
+                    return run
+            raise
+
+    def _run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str) -> Run:
+        trace = Tracer(self.library, stops=self.stops)
+        given = self._given(point, dtypes, trace)
+        with holding(self.beside, point) as parameters:
+            for name, tensor in parameters.items():
+                dtype = str(tensor.dtype).removeprefix("torch.")
+                trace.tensors.put(tensor, trace.builder.input(name, tuple(tensor.shape), dtype))
+            with trace.running():
+                result = named(called(trace.ready(self.function), given, self.function))
+                program = trace.program(result)
+                values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
+            same_again(values, lambda: self.plain(point, dtypes), trace)
+        return Run(program, values, numbers=frozenset(trace.numbers))
+
+    def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
+        """What the code gives at a point, without a tracer."""
+        result = called(self.function, self._given(point, dtypes, None))
+        return {name: plain(x) for name, x in named(result).items()}
+
+    def _given(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str, trace: Tracer | None) -> dict[str, Any]:
+        """The arguments in the form that the code works with; inputs of the trace, if there is one."""
+        given: dict[str, Any] = {}
+        for name in (*self.names, *(n for n in point if self._open and n not in self.names)):
+            if name not in point:
+                continue
+            value = point[name]
+            if not is_float_data(value):
+                given[name] = value
+                continue
+            dtype = dtypes if isinstance(dtypes, str) else dtypes.get(name, "float64")
+            array = np.asarray(value)
+            if array.dtype.kind == "c" and not dtype.startswith("complex"):
+                dtype = {"float32": "complex64"}.get(dtype, "complex128")
+            step = 0 if trace is None else trace.builder.input(name, array.shape, dtype)
+            given[name] = _give(trace, array, dtype, step, self.library)
+        return given
+
+
+@contextlib.contextmanager
+def holding(module: torch.nn.Module | None, point: Mapping[str, Any]) -> Iterator[dict[str, torch.Tensor]]:
+    """A block in which a module's parameters hold their values at a point; afterwards they are as they were.
+
+    Memory is written in place, so that arrays which share it (``weight.detach().numpy()``) hold the same values.
+    """
+    parameters = {} if module is None else {n: p for n, p in module.named_parameters() if n in point}
+    before = {n: p.detach().clone() for n, p in parameters.items()}
+    try:
+        with torch.no_grad():
+            for n, p in parameters.items():
+                p.copy_(torch.as_tensor(point[n]))
+        yield dict(parameters)
+    finally:
+        with torch.no_grad():
+            for n, p in parameters.items():
+                p.copy_(before[n])
+
+
+def called(function: Callable[..., Any], arguments: Mapping[str, Any], signed: Callable[..., Any] | None = None) -> Any:
+    """Call ``function`` with arguments by name; ``signed`` is the function whose signature it has, itself if None."""
+    try:
+        parameters = inspect.signature(signed or function).parameters
+        first = [arguments[n] for n, p in parameters.items() if p.kind is p.POSITIONAL_ONLY and n in arguments]
+        rest = {n: v for n, v in arguments.items() if n not in parameters or parameters[n].kind is not _FIRST}
+        with np.errstate(all="ignore"):
+            return function(*first, **rest)
+    except SymgradError:
+        raise
+    except Exception as error:
+        raise UserCodeFailed(f"your function raised {type(error).__name__}: {error}", where=_place(error)) from error
+
+
+def _place(error: Exception) -> str | None:
+    """The deepest line of the user's own code in a traceback."""
+    found = None
+    for frame, line in traceback.walk_tb(error.__traceback__):
+        code = frame.f_code
+        if sources.is_users(code):
+            text = linecache.getline(code.co_filename, line).strip()
+            found = f"    {code.co_filename}:{line}    {text}"
+    return found
+
+
+def is_float_data(value: Any) -> bool:
+    if isinstance(value, (bool, int, str)) or value is None:
+        return False
+    if isinstance(value, (float, complex)):
+        return True
+    return isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "fc"
+
+
+def _give(trace: Tracer | None, array: np.ndarray, dtype: str, step: int, library: str) -> Any:
+    """An input in the form that the code works with, traced or plain."""
+    if library == "torch":
+        tensor = torch.tensor(array, dtype=getattr(torch, dtype))
+        if trace is not None:
+            trace.tensors.put(tensor, step)
+        return tensor
+    if dtype in ("bfloat16", "float16") and library == "numpy":
+        dtype = "float16"
+    rounded = torch.tensor(array, dtype=getattr(torch, dtype))
+    value = rounded.numpy() if dtype != "bfloat16" else rounded.double().numpy()
+    if library == "numpy":
+        value = value.copy() if value.ndim else value[()]
+        return value if trace is None else trace.arrays.new(value, step)
+    if value.dtype.kind == "c":
+        return complex(value) if not value.ndim else value.tolist()
+    if trace is None:
+        return value.tolist()
+    step = trace.builder.cast(step, "float64")
+    if not value.ndim:
+        return TracedFloat(float(value), step, trace)
+    return trace.arrays.new(value.astype(np.float64), step).tolist()
+
+
+def named(result: Any) -> dict[str, Any]:
+    """The results by name: a mapping's keys, a tuple's places, ``output`` for a single value."""
+    if isinstance(result, Mapping):
+        return {str(k): v for k, v in result.items()}
+    if isinstance(result, tuple):
+        names = getattr(result, "_fields", range(len(result)))
+        return {str(k): v for k, v in zip(names, result, strict=True)}
+    if result is None:
+        raise WrongShape(
+            "your function returned None.", instead="Return the value, or a mapping from input to gradient."
+        )
+    return {"output": result}
+
+
+def plain(x: Any) -> np.ndarray:
+    """A value of the user's code, run without a tracer, as an array."""
+    if type(x) in (TracedFloat, TracedArray):
+        raise x.tracer.kept()
+    if isinstance(x, torch.Tensor):
+        x = x.detach().cpu().resolve_conj().resolve_neg()
+        return (x.float() if x.dtype is torch.bfloat16 else x).numpy()
+    if isinstance(x, (list, tuple)):
+        return np.asarray([plain(i) for i in x])
+    return np.asarray(x)
+
+
+def same_again(first: Mapping[str, np.ndarray], run: Callable[[], Mapping[str, np.ndarray]], trace: Tracer) -> None:
+    """Whether the code gives without a tracer what it gave under it; random numbers get more chances to differ.
+
+    Runs without a tracer use the same kernels, so among these the smallest difference counts.
+    """
+    before = _generators()
+    again = run()
+    _same(first, again, trace)
+    if _generators() != before:
+        for _ in range(_CHANCES):
+            _same(again, run(), trace, exactly=True)
+
+
+def _generators() -> tuple[Any, ...]:
+    """The states of the random generators that everyone shares."""
+    numpy = np.random.get_state()
+    return torch.get_rng_state().numpy().tobytes(), numpy[1].tobytes(), numpy[2], random.getstate()  # type: ignore[index]
+
+
+def _same(
+    first: Mapping[str, np.ndarray], second: Mapping[str, np.ndarray], trace: Tracer, *, exactly: bool = False
+) -> None:
+    if first.keys() != second.keys():
+        raise NotReproducible(f"one run returned {sorted(first)}, the next {sorted(second)}.")
+    narrow = {step.dtype for step in trace.builder.steps} & {"float32", "complex64", "float16", "bfloat16"}
+    eps = 0.0 if exactly else 0.1 if narrow & {"float16", "bfloat16"} else 1e-3 if narrow else 1e-9
+    for name in first:
+        a, b = first[name], second[name]
+        empty = np.isnan(a) & ~np.isnan(b) if a.shape == b.shape and not exactly else np.zeros(())
+        if empty.any():  # the tracer fills such memory with nan
+            entry = f"[{', '.join(map(str, np.argwhere(empty)[0]))}]" if a.ndim else "itself"
+            raise NotReproducible(
+                f"entry {entry} of {name} is memory that the function never filled: it holds whatever lay there.",
+                instead="Fill every entry of what np.empty or torch.empty makes, or begin with zeros.",
+            )
+        if a.shape != b.shape or not _close(a, b, eps):
+            raise NotReproducible(
+                f"two runs of the function at the same point gave different values of {name}: "
+                f"{_short(a)}, then {_short(b)}.",
+                instead="Fix the randomness: put the module in eval mode, pass the random numbers as inputs, or set "
+                "the seed inside the function.",
+            )
+
+
+def _close(a: np.ndarray, b: np.ndarray, eps: float) -> bool:
+    """Equal up to the order in which a kernel adds: the tracer turns fused kernels off, which may change last bits."""
+    with np.errstate(all="ignore"):
+        if np.array_equal(a, b, equal_nan=True):
+            return True
+        scale = np.nanmax(np.abs(np.where(np.isfinite(a), a, 0)), initial=0)
+        return bool(np.all((np.abs(a - b) <= eps * scale) | (a == b) | (np.isnan(a) & np.isnan(b))))
+
+
+def _short(a: np.ndarray) -> str:
+    return str(a) if a.size == 1 else f"{a.reshape(-1)[:3]}..."
+
+
+# ------------------------------------------------------------------------------------------------ which library
+
+
+def library_of(function: Any) -> str | None:
+    """The kind of values a function's code works with, found from the names it refers to; None if it does not tell."""
+    found = set(_libraries(function, set()))
+    for library in ("torch", "numpy", "math"):
+        if library in found:
+            return library
+    return "torch" if "tensors" in found else None
+
+
+def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iterator[str]:
+    """The libraries that a function refers to; ``owner`` is the class whose method it is."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    owner = owner or type(getattr(function, "__self__", function))
+    target = sources.unwrapped(inspect.unwrap(function))
+    if target is None:
+        if isinstance(function, torch.nn.Module):
+            yield "tensors"
+            return
+        target = sources.unwrapped(owner.__call__) if hasattr(owner, "__call__") else None  # noqa: B004
+    if target is None or target in seen:
+        return
+    seen.add(target)
+    cells = {}
+    for name, cell in zip(target.__code__.co_freevars, target.__closure__ or (), strict=True):
+        with contextlib.suppress(ValueError):  # not assigned yet
+            cells[name] = cell.cell_contents
+    for code in sources.code_objects(target.__code__):
+        for name in {*code.co_names, *code.co_freevars}:
+            value = cells.get(name, target.__globals__.get(name))
+            if isinstance(value, types.ModuleType):  # module.helper(...): what the helper works with
+                for attribute in code.co_names:
+                    helper = sources.unwrapped(getattr(value, attribute, None))
+                    if helper is not None and sources.is_users(helper.__code__):
+                        yield from _libraries(helper, seen)
+            method = sources.unwrapped(getattr(owner, name, None))
+            if method is not None and sources.is_users(method.__code__):
+                yield from _libraries(method, seen, owner)
+            yield from _library_of_value(name, value, seen)
+
+
+def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:
+    if value is None and name in ("torch", "numpy", "math"):
+        yield name  # imported inside the function
+    elif isinstance(value, (torch.Tensor, torch.nn.Module)):
+        yield "tensors"  # torch, unless a hand formula says that it works with arrays
+    elif isinstance(value, (np.ndarray, np.ufunc)):
+        yield "numpy"
+    elif isinstance(value, types.FunctionType) and sources.is_users(value.__code__):
+        yield from _libraries(value, seen)
+    elif value is not None and not isinstance(value, (int, float, str)):
+        module = value.__name__ if isinstance(value, types.ModuleType) else getattr(value, "__module__", None)
+        root = str(module).split(".")[0]
+        if root in ("torch", "numpy", "math", "scipy"):
+            yield {"scipy": "numpy"}.get(root, root)

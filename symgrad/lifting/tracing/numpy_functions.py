@@ -1,0 +1,334 @@
+"""NumPy's functions of whole arrays, one each: what it computes, and the steps that say so.
+
+A function's signature here is NumPy's; an option that it does not have is an operation that is not in the table.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from symgrad.lifting.tracing.numpy_table import entry
+from symgrad.ops import layouts
+
+if TYPE_CHECKING:
+    from symgrad.lifting.tracing.numpy_arrays import Arrays
+
+# ------------------------------------------------------------------------------------------------ reductions
+
+
+def _axes(axis: Any) -> tuple[int, ...] | None:
+    return None if axis is None else tuple(int(k) for k in np.atleast_1d(axis))
+
+
+def _reduced(a: Arrays, x: Any, axis: Any, keepdims: bool, value: Callable, step: Callable, dtype: Any = None) -> Any:
+    x = a.wrap(x) if dtype is None else a.wrap(x).astype(dtype)
+    axes = _axes(axis)
+    return a.new(value(x.value, axis=axes, keepdims=keepdims), step(a.tracer.builder, a.step(x), axes, keepdims))
+
+
+@entry("sum")
+def _sum(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
+    x = x if where is True else np.where(where, a.wrap(x), 0.0)
+    return _reduced(a, x, axis, keepdims, np.sum, lambda b, s, ax, keep: b.sum(s, ax, keep), dtype)
+
+
+@entry("mean")
+def _mean(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+    return _reduced(a, x, axis, keepdims, np.mean, layouts.mean, dtype)
+
+
+@entry("average")
+def _average(a: Arrays, x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
+    x = a.wrap(x)
+    if weights is None:
+        return np.mean(x, axis=axis, keepdims=keepdims)
+    w = a.wrap(weights)
+    if w.ndim == 1 and x.ndim > 1 and isinstance(axis, int):
+        w = w.reshape([-1 if k == axis % x.ndim else 1 for k in range(x.ndim)])
+        w = np.broadcast_to(w, x.shape)
+    return np.sum(x * w, axis=axis, keepdims=keepdims) / np.sum(w, axis=axis, keepdims=keepdims)
+
+
+@entry("var")
+def _var(
+    a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, ddof: Any = 0, correction: Any = None, keepdims=False
+) -> Any:
+    ddof = ddof if correction is None else correction
+    value = functools.partial(np.var, ddof=ddof)
+    return _reduced(a, x, axis, keepdims, value, lambda b, s, ax, keep: layouts.var(b, s, ax, keep, ddof), dtype)
+
+
+@entry("std")
+def _std(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+    return np.sqrt(_var(a, x, axis, dtype, **options))
+
+
+@entry("prod")
+def _prod(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+    return _reduced(a, x, axis, keepdims, np.prod, layouts.prod, dtype)
+
+
+def _extreme(largest: bool) -> Callable[..., Any]:
+    def reduce(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+        x = a.wrap(x)
+        axes = _axes(axis)
+        value = (np.max if largest else np.min)(x.value, axis=axes, keepdims=keepdims)
+        b = a.tracer.builder
+        return a.new(value, layouts.extreme(b, a.step(x), np.asarray(x.value), axes, keepdims, largest=largest))
+
+    return reduce
+
+
+entry("max", "amax")(_extreme(True))
+entry("min", "amin")(_extreme(False))
+
+
+@entry("ptp")
+def _ptp(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    return np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
+
+
+def _running(plain: Callable[..., Any], step: Callable[..., int]) -> Callable[..., Any]:
+    def run(a: Arrays, x: Any, axis: Any = None, dtype: Any = None) -> Any:
+        x = a.wrap(x) if dtype is None else a.wrap(x).astype(dtype)
+        if axis is None:
+            x, axis = x.reshape(-1), 0
+        return a.new(plain(x.value, axis=axis), step(a.tracer.builder, a.step(x), axis))
+
+    return run
+
+
+entry("cumsum")(_running(np.cumsum, layouts.cumsum))
+entry("cumprod")(_running(np.cumprod, layouts.cumprod))
+
+
+@entry("norm", "vector_norm")
+def _norm(a: Arrays, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    x = a.wrap(x)
+    axes = _axes(axis)
+    matrix = ord is not None and len(axes if axes is not None else x.shape) == 2
+    if (matrix and ord != "fro") or (isinstance(ord, str) and not matrix) or ord == 0:
+        raise a.tracer.unknown(f"numpy.linalg.norm(ord={ord!r}) of a {'matrix' if matrix else 'vector'}")
+    p: Any = 2 if ord in (None, "fro") else ord
+    flat = axes[0] if axes is not None and len(axes) == 1 else axes
+    value = np.linalg.norm(x.value, ord, flat, keepdims)  # type: ignore[call-overload]
+    if p == 1 or math.isinf(p) or p % 2:
+        a.tracer.guard("sign", [x], None, np.sign(x.value))
+    b = a.tracer.builder
+    return a.new(value, layouts.norm(b, a.step(x), p, axes, keepdims, np.asarray(x.value)))
+
+
+# ------------------------------------------------------------------------------------------------ products
+
+
+@entry("dot")
+def _dot(a: Arrays, x: Any, y: Any) -> Any:
+    x, y = a.wrap(x), a.wrap(y)
+    if not x.ndim or not y.ndim:
+        return np.multiply(x, y)
+    product: Any = np.matmul(x, y) if y.ndim <= 2 else np.tensordot(x, y, (-1, -2))
+    return a.new(np.dot(x.value, y.value), a.step(product))
+
+
+@entry("vdot")
+def _vdot(a: Arrays, x: Any, y: Any) -> Any:
+    return np.matmul(np.conjugate(a.wrap(x).ravel()), a.wrap(y).ravel())
+
+
+@entry("inner")
+def _inner(a: Arrays, x: Any, y: Any) -> Any:
+    x, y = a.wrap(x), a.wrap(y)
+    return np.multiply(x, y) if not x.ndim or not y.ndim else np.tensordot(x, y, (-1, -1))
+
+
+@entry("outer")
+def _outer(a: Arrays, x: Any, y: Any) -> Any:
+    return np.multiply(a.wrap(x).reshape(-1, 1), a.wrap(y).reshape(1, -1))
+
+
+@entry("kron")
+def _kron(a: Arrays, x: Any, y: Any) -> Any:
+    x, y = a.wrap(x), a.wrap(y)
+    n = max(x.ndim, y.ndim)
+    x, y = x.reshape((1,) * (n - x.ndim) + x.shape), y.reshape((1,) * (n - y.ndim) + y.shape)
+    order = [k + j * n for k in range(n) for j in (0, 1)]
+    return np.multiply.outer(x, y).transpose(order).reshape([p * q for p, q in zip(x.shape, y.shape)])
+
+
+@entry("einsum")
+def _einsum(a: Arrays, spec: str, *operands: Any, optimize: Any = None) -> Any:
+    if not isinstance(spec, str):
+        raise a.tracer.unknown("numpy.einsum without a string of subscripts")
+    xs = [a.wrap(x) for x in operands]
+    value = np.einsum(spec, *(x.value for x in xs))
+    return a.new(value, layouts.einsum(a.tracer.builder, spec, *(a.step(x) for x in xs)))
+
+
+@entry("tensordot")
+def _tensordot(a: Arrays, x: Any, y: Any, axes: Any = 2) -> Any:
+    x, y = a.wrap(x), a.wrap(y)
+    if not isinstance(axes, int):
+        axes = [[int(k) % v.ndim for k in np.atleast_1d(side)] for side, v in zip(axes, (x, y), strict=True)]
+    value = np.tensordot(x.value, y.value, axes)
+    return a.new(value[()], layouts.tensordot(a.tracer.builder, a.step(x), a.step(y), axes))
+
+
+@entry("multi_dot")
+def _multi_dot(a: Arrays, arrays: Any) -> Any:
+    return functools.reduce(np.matmul, arrays)
+
+
+@entry("matrix_power")
+def _matrix_power(a: Arrays, x: Any, n: int) -> Any:
+    if n == 0:
+        return np.broadcast_to(np.eye(x.shape[-1]), x.shape).copy()
+    return functools.reduce(np.matmul, [x if n > 0 else np.linalg.inv(x)] * abs(n))
+
+
+def _convolution(which: str, default: str) -> Callable[..., Any]:
+    def run(a: Arrays, x: Any, y: Any, mode: str = default) -> Any:
+        x, y = a.wrap(x), a.wrap(y)
+        value = getattr(np, which)(x.value, y.value, mode)
+        return a.new(value, getattr(layouts, which)(a.tracer.builder, a.step(x), a.step(y), mode))
+
+    return run
+
+
+entry("convolve")(_convolution("convolve", "full"))
+entry("correlate")(_convolution("correlate", "valid"))
+
+
+@entry("cross")
+def _cross(a: Arrays, x: Any, y: Any, axis: int = -1) -> Any:
+    x, y = a.wrap(x), a.wrap(y)
+    value = np.cross(x.value, y.value, axis=axis)
+    return a.new(value, layouts.cross(a.tracer.builder, a.step(x), a.step(y), axis))
+
+
+@entry("trace")
+def _trace(a: Arrays, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+    return np.diagonal(a.wrap(x), offset, axis1, axis2).sum(-1)
+
+
+# ------------------------------------------------------------------------------------------------ choices and order
+
+
+@entry("clip")
+def _clip(a: Arrays, x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+    low, high = a_min if min is None else min, a_max if max is None else max
+    x = a.wrap(x)
+    x = x if low is None else np.maximum(x, low)
+    return x if high is None else np.minimum(x, high)
+
+
+@entry("sort")
+def _sort(a: Arrays, x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Any:
+    x = a.wrap(x)
+    x, axis = (x.ravel(), 0) if axis is None else (x, axis)
+    return np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis)
+
+
+@entry("median")
+def _median(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    x = a.wrap(x)
+    if not isinstance(axis, int):
+        if axis is not None or keepdims:
+            raise a.tracer.unknown("numpy.median(axis=(...))")
+        x, axis = x.ravel(), 0
+    ordered = np.sort(x, axis=axis)
+    n = x.shape[axis]
+    return np.mean(np.take(ordered, [(n - 1) // 2, n // 2], axis), axis=axis, keepdims=keepdims)
+
+
+@entry("nan_to_num")
+def _nan_to_num(a: Arrays, x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+    x = a.wrap(x)
+    finite = np.isfinite(x)
+    replaced = np.nan_to_num(x.value, True, nan, posinf, neginf)
+    return x.copy() if np.all(finite) else np.where(finite, x, replaced)
+
+
+@entry("round", "around")
+def _round(a: Arrays, x: Any, decimals: int = 0) -> Any:
+    x = a.wrap(x)
+    value = np.round(x.value, decimals)
+    return a.new(value, a.tracer.piecewise("round", [a.step(x)], value, str(value.dtype), decimals))
+
+
+@entry("sinc")
+def _sinc(a: Arrays, x: Any) -> Any:
+    x = a.wrap(x)
+    y = np.pi * np.where(x == 0, 1.0e-20, x)
+    return np.sin(y) / y
+
+
+# ------------------------------------------------------------------------------------------------ differences and sums
+
+
+def _slice(x: Any, axis: int, *bounds: Any) -> Any:
+    return x[(*(slice(None),) * (axis % x.ndim), slice(*bounds))]
+
+
+@entry("diff")
+def _diff(a: Arrays, x: Any, n: int = 1, axis: int = -1) -> Any:
+    x = a.wrap(x)
+    for _ in range(n):
+        x = _slice(x, axis, 1, None) - _slice(x, axis, None, -1)
+    return x
+
+
+@entry("gradient")
+def _gradient(a: Arrays, x: Any, spacing: float = 1.0, *, axis: Any = None) -> Any:
+    x = a.wrap(x)
+    if (x.ndim > 1 and not isinstance(axis, int)) or np.ndim(a.tracer.value_of(spacing)):
+        raise a.tracer.unknown("numpy.gradient along several axes or with uneven spacing")
+    k = axis or 0
+    inner = (_slice(x, k, 2, None) - _slice(x, k, None, -2)) / (2.0 * spacing)
+    first = (_slice(x, k, 1, 2) - _slice(x, k, 0, 1)) / spacing
+    last = (_slice(x, k, -1, None) - _slice(x, k, -2, -1)) / spacing
+    return np.concatenate([first, inner, last], axis=k)
+
+
+@entry("trapezoid", "trapz")
+def _trapezoid(a: Arrays, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+    y = a.wrap(y)
+    if x is not None:
+        x = a.wrap(x)
+        dx = np.diff(x, axis=axis if x.ndim > 1 else -1)
+        if dx.ndim == 1:
+            dx = dx.reshape([-1 if k == axis % y.ndim else 1 for k in range(y.ndim)])
+    return (dx * (_slice(y, axis, 1, None) + _slice(y, axis, None, -1)) / 2.0).sum(axis)
+
+
+@entry("polyval")
+def _polyval(a: Arrays, p: Any, x: Any) -> Any:
+    total = np.zeros_like(a.wrap(x))
+    for coefficient in p if a.tracer.is_traced(p) else np.asarray(p):
+        total = total * x + coefficient
+    return total
+
+
+@entry("cov")
+def _cov(a: Arrays, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+    m = a.wrap(m)
+    if y is not None:
+        raise a.tracer.unknown("numpy.cov of two arrays")
+    m = m if rowvar or m.ndim < 2 else m.T
+    centred = m - m.mean(-1, keepdims=True)
+    count = m.shape[-1] - ((0 if bias else 1) if ddof is None else ddof)
+    product = np.matmul(centred, centred.T) if m.ndim > 1 else np.dot(centred, centred)
+    return product / float(count)
+
+
+@entry("apply_along_axis")
+def _apply_along_axis(a: Arrays, func1d: Any, axis: int, arr: Any, *args: Any, **options: Any) -> Any:
+    arr = a.wrap(arr)
+    x = np.moveaxis(arr, axis, -1)
+    rows = [a.wrap(func1d(row, *args, **options)) for row in x.reshape((-1, x.shape[-1]))]
+    out = np.stack(rows).reshape(x.shape[:-1] + rows[0].shape)
+    return np.moveaxis(out, -1, axis) if rows[0].ndim else out

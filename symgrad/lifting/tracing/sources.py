@@ -1,0 +1,234 @@
+"""The user's source text: the syntax tree of a function, and the statement and columns where a running frame stands."""
+
+from __future__ import annotations
+
+import ast
+import bisect
+import contextlib
+import functools
+import inspect
+import io
+import linecache
+import sysconfig
+import tokenize
+import types
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from symgrad.program.program import Source
+
+__all__ = ["Places", "code_objects", "is_users", "node_of", "place", "unwrapped", "whole_numbers"]
+
+_LIBRARIES = tuple(
+    str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+_OURS = str(Path(__file__).resolve().parent.parent)
+_NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
+
+
+# ------------------------------------------------------------------------------------------------ whose code it is
+
+
+def is_users(code: types.CodeType) -> bool:
+    """Whether code is the user's own: not from the standard library, an installed package or symgrad."""
+    return _is_users_file(code.co_filename)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_users_file(name: str) -> bool:
+    """Packages stand in more places than this environment's own: the user's, the system's, one that it is built on."""
+    return not name.startswith(_NOT_THE_USERS) and not {"site-packages", "dist-packages"} & set(Path(name).parts)
+
+
+def unwrapped(function: Any) -> types.FunctionType | None:
+    """The Python function behind a function or a bound method, else None."""
+    target = getattr(function, "__func__", function)
+    return target if isinstance(target, types.FunctionType) else None
+
+
+def code_objects(code: types.CodeType) -> list[types.CodeType]:
+    """A code object and all those nested in it."""
+    found = [code]
+    for c in code.co_consts:
+        if isinstance(c, types.CodeType):
+            found += code_objects(c)
+    return found
+
+
+# ------------------------------------------------------------------------------------------------ syntax trees
+
+
+@functools.lru_cache(maxsize=64)
+def whole_numbers(function: types.FunctionType) -> set[int]:
+    """The whole numbers that a function writes down, those in tuples too, and those that its names stand for.
+
+    >>> sorted(whole_numbers(lambda x: x[:40] if len(x) > 7 else x))
+    [7, 40]
+    """
+    found = [x for code in code_objects(function.__code__) for x in code.co_consts]
+    with contextlib.suppress(ValueError):  # a name that has no value yet
+        beside = inspect.getclosurevars(function)
+        found += [*beside.globals.values(), *beside.nonlocals.values()]
+    parts = [x for c in found if isinstance(c, (tuple, frozenset)) for x in c]
+    bounds = [x for c in found if isinstance(c, slice) for x in (c.start, c.stop, c.step)]
+    return {x for x in (*found, *parts, *bounds) if type(x) is int}
+
+
+def _definitions(text: str) -> dict[int, list[Any]]:
+    """Every function and lambda of a file, by the line that its code object starts at."""
+    found: dict[int, list[Any]] = {}
+    try:
+        tree = ast.parse(text)
+    except SyntaxError:
+        return found
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            decorators = getattr(node, "decorator_list", [])
+            found.setdefault(min([node.lineno, *(d.lineno for d in decorators)]), []).append(node)
+    return found
+
+
+def node_of(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda | None:
+    """The syntax tree of a function or lambda, with the file's own line numbers; None where no source is found."""
+    code = function.__code__
+    linecache.checkcache(code.co_filename)
+    text = "".join(linecache.getlines(code.co_filename, function.__globals__))
+    found = [n for n in _definitions(text).get(code.co_firstlineno, ()) if _matches(n, code)] if text else []
+    return found[0] if found else None
+
+
+def _matches(node: Any, code: types.CodeType) -> bool:
+    if getattr(node, "name", "<lambda>") != code.co_name:
+        return False
+    if [a.arg for a in (*node.args.posonlyargs, *node.args.args)] != list(code.co_varnames[: code.co_argcount]):
+        return False
+    if not isinstance(node, ast.Lambda):
+        return isinstance(node, ast.FunctionDef)
+    body = node.body  # several lambdas may stand on one line: the one whose body this code computes
+    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in set(code.co_positions())
+
+
+# ------------------------------------------------------------------------------------------------ places
+
+
+@dataclass(frozen=True, slots=True)
+class _Statement:
+    """A statement's text on one line, and where each of its lines begins in it."""
+
+    text: str
+    line: int
+    starts: tuple[tuple[int, int], ...]  # of each line: its indentation cut off, its place in the text
+
+    def offset(self, line: int, column: int) -> int:
+        indent, start = self.starts[min(max(line - self.line, 0), len(self.starts) - 1)]
+        return max(0, min(start + column - indent, len(self.text)))
+
+
+def _joined(lines: list[str], first: int, last: int, start: int, stop: int) -> _Statement:
+    """Lines ``first`` to ``last`` of a file (from 1), from column ``start`` to ``stop``, without comments or breaks."""
+    parts = [
+        _uncommented(line.rstrip("\n")) if first != last else line.rstrip("\n") for line in lines[first - 1 : last]
+    ]
+    parts[-1] = parts[-1][: _characters(lines[last - 1], stop)]
+    text, starts = "", []
+    for k, part in enumerate(parts):
+        indent = _characters(lines[first - 1], start) if k == 0 else len(part) - len(part.lstrip())
+        piece = part[indent:].rstrip().removesuffix("\\").rstrip() if k < len(parts) - 1 else part[indent:].rstrip()
+        space = "" if not text or text[-1] in "([{" or piece[:1] in ")]}" else " "
+        starts.append((indent, len(text) + len(space)))
+        text += space + piece
+    return _Statement(text, first, tuple(starts))
+
+
+def _uncommented(line: str) -> str:
+    if "#" not in line:
+        return line
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(line).readline):
+            if token.type == tokenize.COMMENT:
+                return line[: token.start[1]]
+    except (tokenize.TokenError, IndentationError):
+        return line
+    return line
+
+
+def _characters(line: str, column: int) -> int:
+    """A column that counts UTF-8 bytes, as the compiler's do, in characters."""
+    return column if line.isascii() else len(line.encode()[:column].decode(errors="ignore"))
+
+
+class Places:
+    """Where frames of the user's code stand; each instruction's `Source` is made once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[int, int], Source] = {}
+        self._codes: dict[int, tuple[types.CodeType, Any]] = {}  # the codes are kept, so that their ids stay theirs
+        self._tables: dict[int, Any] = {}
+
+    def add(self, code: types.CodeType, node: ast.AST | None) -> None:
+        """Code of the user's, and the tree that it was compiled from."""
+        for c in code_objects(code):
+            self._codes[id(c)] = (c, node)
+
+    def __contains__(self, code: types.CodeType) -> bool:
+        return id(code) in self._codes
+
+    def at(self, frame: types.FrameType) -> Source:
+        key = (id(frame.f_code), frame.f_lasti)
+        found = self._known.get(key)
+        if found is None:
+            found = self._known[key] = self._find(frame)
+        return found
+
+    def _find(self, frame: types.FrameType) -> Source:
+        code, file = frame.f_code, frame.f_code.co_filename
+        lines = linecache.getlines(file, frame.f_globals)
+        if id(code) not in self._tables:
+            node = self._codes[id(code)][1]
+            self._tables[id(code)] = list(code.co_positions()), _Table(node) if node is not None else None
+        spots, table = self._tables[id(code)]
+        line, end_line, column, end_column = spots[frame.f_lasti // 2]
+        line = line or frame.f_lineno
+        if not 0 < line <= len(lines):
+            return Source("", file, line)
+        statement = table.statement(lines, line, column or 0) if table is not None else None
+        if statement is None:
+            statement = _joined(lines, line, line, len(lines[line - 1]) - len(lines[line - 1].lstrip()), 10**6)
+        span = None
+        if column is not None and end_column is not None and end_line is not None and end_line <= len(lines):
+            start = statement.offset(line, _characters(lines[line - 1], column))
+            span = start, max(start, statement.offset(end_line, _characters(lines[end_line - 1], end_column)))
+        return Source(statement.text, file, statement.line, span)
+
+
+class _Table:
+    """The simple statements of a tree, in order of their place."""
+
+    def __init__(self, node: ast.AST) -> None:
+        found: list[Any] = [node] if isinstance(node, ast.Lambda) else []
+        found += [s for s in ast.walk(node) if isinstance(s, ast.stmt) and not hasattr(s, "body")]
+        found.sort(key=lambda s: (s.lineno, s.col_offset))
+        self.starts = [(s.lineno, s.col_offset) for s in found]
+        self.statements = found
+        self._texts: dict[int, _Statement] = {}
+
+    def statement(self, lines: list[str], line: int, column: int) -> _Statement | None:
+        k = bisect.bisect_right(self.starts, (line, column)) - 1
+        if k < 0 or self.statements[k].end_lineno < line:
+            return None
+        if k not in self._texts:
+            s = self.statements[k]
+            self._texts[k] = _joined(lines, s.lineno, min(s.end_lineno, len(lines)), s.col_offset, s.end_col_offset)
+        return self._texts[k]
+
+
+def place(source: Source | None) -> str | None:
+    """A place as messages show it: ``file:line    text``, with carets under the part of the text that is meant."""
+    if source is None:
+        return None
+    head = f"    {source.file}:{source.line}    "
+    if source.span is None or source.span[0] >= len(source.text) or source.span == (0, len(source.text)):
+        return head + source.text
+    start, stop = source.span
+    return f"{head}{source.text}\n{' ' * (len(head) + start)}{'^' * max(1, stop - start)}"

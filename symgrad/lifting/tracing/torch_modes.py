@@ -1,0 +1,413 @@
+"""torch's two modes under a tracer: the dispatch mode sees every aten operation; the function mode sees the calls that
+never reach aten, ``.numpy()``, ``.item()``, ``.data``, and tensors made of traced numbers.
+
+Composites that aten can decompose are decomposed; what remains has a rule in `symgrad.lifting.tracing.aten`.  The
+tracer's own reads run with the modes off.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import math
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from symgrad.errors import BadInput, UnknownOperation
+from symgrad.lifting.tracing import aten, aten_networks, aten_reductions  # noqa: F401  # rules enter themselves
+from symgrad.lifting.tracing.traced_arrays import TracedArray
+from symgrad.lifting.tracing.traced_floats import TracedFloat
+
+if TYPE_CHECKING:
+    from symgrad.lifting.tracing.tracer import Tracer
+
+__all__ = ["Dispatch", "Functions", "floats", "quiet"]
+
+# these change which entries of its memory a tensor shows, not the entries
+_RESHAPING = frozenset("transpose_ t_ squeeze_ unsqueeze_ swapaxes_ swapdims_ as_strided_ detach_ set_ resize_".split())
+# these look at values and return integers or truths
+_LOOKS = frozenset(
+    "equal allclose is_nonzero isnan isfinite isinf any all argmax argmin argsort logical_and logical_or logical_not "
+    "logical_xor nonzero gt ge lt le eq ne isclose signbit searchsorted bucketize isposinf isneginf "
+    "count_nonzero histc".split()
+)
+_RANDOM = frozenset("normal uniform bernoulli random exponential geometric cauchy log_normal".split())
+_MAKERS = ("tensor", "as_tensor", "asarray", "scalar_tensor")
+_FILLERS = ("full", "full_like", "new_full")
+
+
+@functools.cache
+def _decompositions() -> dict[Any, Any]:
+    import torch._decomp
+    import torch._refs
+
+    return {**torch._decomp.decomposition_table, **torch._decomp.core_aten_decompositions()}
+
+
+class quiet:  # a context manager, used as a verb; a class, for it is entered for every operation
+    """A block in which the tracer's own torch operations are not seen."""
+
+    __slots__ = ("_dispatch", "_function")
+
+    def __enter__(self) -> None:
+        self._function = torch._C.DisableTorchFunction()
+        self._function.__enter__()
+        self._dispatch = torch._C._DisableTorchDispatch()
+        self._dispatch.__enter__()
+
+    def __exit__(self, *error: Any) -> None:
+        self._dispatch.__exit__(*error)
+        self._function.__exit__(*error)
+
+
+def floats(items: Any) -> Iterator[torch.Tensor]:
+    """The float tensors among nested arguments."""
+    for x in items:
+        if isinstance(x, torch.Tensor):
+            if x.is_floating_point() or x.is_complex():
+                yield x
+        elif isinstance(x, (list, tuple)):
+            yield from floats(x)
+
+
+# ------------------------------------------------------------------------------------------------ functions
+
+
+class Functions(TorchFunctionMode):
+    """The bridges that never reach aten."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        name = getattr(func, "__name__", "")
+        bridge = _BRIDGES.get(name)
+        if bridge is not None:
+            out = bridge(self.tracer, func, args, kwargs)
+            if out is not NotImplemented:
+                return out
+        tensors = self.tracer.tensors
+        for a in (*args, *kwargs.values()):
+            kind = type(a)
+            if kind in _TRACED or (kind in (list, tuple) and tensors.holds_numbers(a)):
+                like = next(floats((*args, *kwargs.values())), None)
+                args = tuple(tensors.tensor(a, like) for a in args)
+                kwargs = {k: tensors.tensor(v, like) for k, v in kwargs.items()}
+                break
+        return func(*args, **kwargs)
+
+
+_TRACED = (TracedFloat, TracedArray)
+_BRIDGES: dict[str, Any] = {}
+
+
+def _bridge(*names: str) -> Any:
+    def enter(function: Any) -> Any:
+        _BRIDGES.update(dict.fromkeys(names, function))
+        return function
+
+    return enter
+
+
+def _followed(t: Tracer, args: Any) -> bool:
+    x = args[0] if args else None
+    return isinstance(x, torch.Tensor) and (x.is_floating_point() or x.is_complex()) and t.tensors.is_known(x)
+
+
+@_bridge("__get__")
+def _data(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    return args[0].detach() if getattr(func, "__self__", None) is torch.Tensor.data else NotImplemented
+
+
+@_bridge("__set__")
+def _set_data(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    if getattr(func, "__self__", None) is torch.Tensor.data:
+        t.tensors.forget(args[0])
+    return NotImplemented
+
+
+@_bridge("_set_grad_enabled")
+def _cut(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    t.tensors.cut = not args[0]
+    return NotImplemented
+
+
+@_bridge("numpy", "__array__")
+def _numpy(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    return t.tensors.from_torch(args[0]) if _followed(t, args) else NotImplemented
+
+
+@_bridge("item", "tolist", "__float__", "__complex__", "__int__", "__index__", "__bool__", "__format__")
+def _leaving(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    if not _followed(t, args):
+        return NotImplemented
+    x, name, tensors = args[0], func.__name__, t.tensors
+    with quiet():
+        if name == "__format__":
+            return format(x, *args[1:])
+        if name in ("__int__", "__index__"):
+            return t.whole("trunc", x, int(x))
+        if name == "__bool__":
+            t.guard("ne", [x, 0.0], None, bool(x))
+            return bool(x)
+    if name == "tolist":
+        return tensors.tolist(x.detach())
+    if name == "item" and not x.is_complex():
+        return tensors.item(x)
+    if t.depends(tensors.step(x)):
+        raise t.lost(f"{name.strip('_')}()", "Use x.item(), or keep the tensor.")
+    return NotImplemented
+
+
+@_bridge("backward", "grad", "requires_grad_")
+def _autograd(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    if func.__name__ == "requires_grad_" or (func.__name__ == "grad" and func is not torch.autograd.grad):
+        return NotImplemented
+    raise BadInput(
+        "the function calls autograd itself.",
+        where=t.where(),
+        instead="Pass the function whose gradient is wanted, without the call of backward() or grad().",
+    )
+
+
+@_bridge(*_MAKERS)
+def _maker(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    return t.tensors.made(args[0], kwargs.get("dtype")) if args and t.is_traced(args[0]) else NotImplemented
+
+
+@_bridge("empty", "empty_like", "new_empty")
+def _empty(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    """Memory that is not filled holds nothing: not what happens to lie there."""
+    with quiet():
+        out = func(*args, **kwargs)
+        return out.fill_(float("nan")) if out.is_floating_point() or out.is_complex() else out
+
+
+@_bridge("gaussian_nll_loss")
+def _gaussian(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    """log(var)/2 + (x - y)**2/(2 var): torch raises variances to ``eps``, a guard left out where none is so small."""
+    named = inspect.signature(func).bind(*args, **kwargs)
+    named.apply_defaults()
+    x, y, var, full, eps, reduction = named.arguments.values()
+    if not isinstance(var, torch.Tensor) or var.shape != x.shape or bool((t.tensors.value(var) < eps).any()):
+        return NotImplemented
+    loss = 0.5 * (torch.log(var) + (x - y) ** 2 / var)
+    loss = loss + 0.5 * math.log(2 * math.pi) if full else loss
+    return loss.mean() if reduction == "mean" else loss.sum() if reduction == "sum" else loss
+
+
+@_bridge(*_FILLERS)
+def _filler(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+    kwargs = dict(kwargs)
+    value = kwargs.pop("fill_value") if "fill_value" in kwargs else args[-1]
+    if not t.is_traced(value):
+        return NotImplemented
+    first = args[:-1] if len(args) > 1 else args
+    if func.__name__ == "full" and "dtype" not in kwargs and isinstance(value, torch.Tensor):
+        kwargs["dtype"] = value.dtype
+    ones = {"full": torch.ones, "full_like": torch.ones_like, "new_full": torch.Tensor.new_ones}[func.__name__]
+    out = ones(*first, **kwargs)
+    return out * t.tensors.tensor(value, out).to(out.dtype)
+
+
+# ------------------------------------------------------------------------------------------------ aten
+
+
+_CONSTANTS = 4096  # entries up to which numbers that depend on no input are followed
+_FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_ones", "scalar_tensor"))
+
+
+class Dispatch(TorchDispatchMode):
+    """Sees every aten operation; writes its step by rule, or runs its decomposition under the same eyes."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        super().__init__()
+        self.tracer = tracer
+        self.inside = 0  # decompositions, whose own numbers are torch's
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and torch's wrapper would cost as much as an operation
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        tensors = self.tracer.tensors
+        name, target = _named(func)
+        known = tensors.any_known(args) or (bool(kwargs) and tensors.any_known(kwargs.values()))
+        if target is not None:
+            x = kwargs.get(target[1]) if target[0] is None else args[target[0]] if target[0] < len(args) else None
+            if x is None or isinstance(x, (list, tuple)):
+                if known:
+                    raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+                return func(*args, **kwargs)
+            if name in _RESHAPING:
+                out = func(*args, **kwargs)
+                tensors.forget(out)
+                return out
+            if not known and not tensors.is_known(x):
+                return func(*args, **kwargs)
+            return self._in_place(func, name, x, args, kwargs)
+        if not known or name in _FILLED:
+            return self._constant(func, name, args, kwargs)
+        self.tracer.at_line()
+        if name in _LOOKS:
+            return self._look(func, name, args, kwargs)
+        if name == "_local_scalar_dense":
+            if self.tracer.depends(tensors.step(args[0])):
+                raise self.tracer.lost("float()", "Use x.item(), or keep the tensor.")
+            return func(*args, **kwargs)
+        if name in _RANDOM:
+            raise self.tracer.unknown(f"torch.{name}, random numbers whose law depends on the inputs")
+        out = func(*args, **kwargs)
+        self._record(out, self._steps(func, name, args, kwargs, out), name)
+        return out
+
+    def _constant(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """An operation on no input: ``full_like(x, pi)`` and ``ones_like(x) / 3`` mean pi and 1/3, not their floats."""
+        out = func(*args, **kwargs)
+        if self.inside or not isinstance(out, torch.Tensor) or not aten.is_float(out):
+            return out
+        if not 0 < out.numel() <= _CONSTANTS:
+            return out
+        t = self.tracer
+        if name in _FILLED:
+            fill = kwargs.get("fill_value", next((a for a in reversed(args) if type(a) in (int, float)), None))
+            if "ones" in name:
+                fill = 1.0
+            if type(fill) in (int, float):
+                dtype = aten.dtype_of(out)
+                number = t.builder.cast(t.step_of(float(fill), dtype), dtype)
+                t.tensors.put(out, t.builder.broadcast(number, tuple(out.shape)))
+        elif name not in _RANDOM and (given := [a for a in args if isinstance(a, torch.Tensor)]):
+            if not all(map(aten.is_float, given)):
+                return out
+            with contextlib.suppress(UnknownOperation):
+                self._record(out, self._steps(func, name, args, kwargs, out), name)
+        return out
+
+    def _look(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        t = self.tracer
+        out = func(*args, **kwargs)
+        dtype = next((aten.dtype_of(x) for x in floats(args)), None)
+        seen = [
+            t.step_of(a, dtype)
+            for a in args
+            if (isinstance(a, torch.Tensor) and a.dtype != torch.bool) or type(a) in (int, float)
+        ]
+        if name in ("argmax", "argmin", "argsort", "any", "all", "searchsorted"):  # numbers here are options
+            seen = [t.step_of(a) for a in args if isinstance(a, torch.Tensor) and a.dtype != torch.bool]
+        rest = tuple(a for a in args[1:] if not isinstance(a, torch.Tensor)) + tuple(kwargs.values())
+        first = out[0] if isinstance(out, (list, tuple)) else out
+        value = t.tensors.value(first) if isinstance(first, torch.Tensor) else np.asarray(first)
+        t.builder.guard(name, seen, rest or None, value)
+        return out
+
+    def _steps(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:
+        t = self.tracer
+        steps = aten.steps(t, func, name, args, kwargs, out)
+        if steps is not NotImplemented:
+            if not t.stops or name == "detach" or not (t.tensors.cut or torch.is_inference_mode_enabled()):
+                return steps
+            stop = lambda s: t.builder.stop(s) if isinstance(s, int) else s  # noqa: E731  # autograd sees a constant
+            return [stop(s) for s in steps] if isinstance(steps, (list, tuple)) else stop(steps)
+        decomposition = _decompositions().get(func)
+        if decomposition is None and func._can_decompose():
+            decomposition = func.decompose
+        if decomposition is None:
+            raise t.unknown(
+                f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
+            )
+        self.inside += 1
+        try:
+            with self:
+                again = decomposition(*args, **kwargs)
+        finally:
+            self.inside -= 1
+        if again is NotImplemented:
+            raise t.unknown(f"torch.{name.lstrip('_')}")
+        steps = [
+            t.tensors.step(p) if isinstance(p, torch.Tensor) and p.numel() and aten.is_float(p) else aten.PLAIN
+            for p in (again if isinstance(again, (list, tuple)) else [again])
+        ]
+        return steps if isinstance(out, (list, tuple)) else steps[0]
+
+    def _record(self, out: Any, steps: Any, name: str) -> None:
+        """Every float result carries its step: one that does not would pass for a constant."""
+        for x, step in zip(out, steps, strict=True) if isinstance(out, (list, tuple)) else ((out, steps),):
+            if step is aten.PLAIN or not isinstance(x, torch.Tensor) or not x.numel():
+                continue
+            if not isinstance(step, int) or self.tracer.builder.shape(step) != tuple(x.shape):
+                raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+            self.tracer.tensors.put(x, step)
+
+    def _in_place(self, func: Any, name: str, x: torch.Tensor, args: Any, kwargs: Any) -> Any:
+        """The operation is run on a copy, out of place, and its result written over ``x``."""
+        t, tensors = self.tracer, self.tracer.tensors
+        b = t.at_line()
+        word, dtype = name.removesuffix("_"), aten.dtype_of(x)
+        if not aten.is_float(x):  # integers made of inputs' values
+            out = func(*args, **kwargs)
+            for value in floats((*args, *kwargs.values())):
+                t.guard("trunc", [value], None, tensors.value(x))
+            return out
+        step, before = tensors.step(x), tensors.storage(x)
+        if word == "copy":
+            new = t.step_of(args[1], dtype)
+        elif word in ("fill", "zero"):
+            new = t.step_of(args[1] if len(args) > 1 else 0.0, dtype)
+        elif word in _RANDOM:
+            func(*args, **kwargs)
+            tensors.write(x, t.data(tensors.value(x), dtype), before)
+            return x
+        else:
+            functional, position = _functional(func)
+            if functional is None:
+                raise t.unknown(f"torch.{name.lstrip('_')}")
+            rest = {k: v for k, v in kwargs.items() if k != "out"}
+            if position is None:
+                given = args
+            else:
+                copy = x.detach().clone(memory_format=torch.contiguous_format)
+                tensors.put(copy, step)
+                given = (*args[:position], copy, *args[position + 1 :])
+            with self:
+                result = functional(*given, **rest)
+            new = tensors.step(result)
+        if t.stops and (tensors.cut or torch.is_inference_mode_enabled()):
+            new = b.stop(new)
+        new = b.broadcast(b.cast(new, dtype), tuple(x.shape))
+        out = func(*args, **kwargs)
+        tensors.write(x, new, before)
+        return out
+
+
+@functools.cache
+def _named(func: Any) -> tuple[str, tuple[int | None, str] | None]:
+    """An operation's name, and the argument that it writes to: its position (None: by keyword) and its name."""
+    name = func._schema.name.split("::")[1]
+    for k, a in enumerate(func._schema.arguments):
+        if a.alias_info is not None and a.alias_info.is_write:
+            return name, (None if a.kwarg_only else k, a.name)
+    return name, None
+
+
+@functools.cache
+def _functional(func: Any) -> tuple[Any, int | None]:
+    """The operation that returns what ``func`` writes, and the position of what is written, None for ``out=``."""
+    name, target = _named(func)
+    assert target is not None
+    kept = [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
+    for overload in packet.overloads() if packet is not None else ():
+        found = getattr(packet, overload)
+        if [(a.name, str(a.type)) for a in found._schema.arguments] == kept and _named(found)[1] is None:
+            return found, target[0]
+    return None, None

@@ -1,0 +1,207 @@
+"""What a tracer does with torch: real tensors, and one memory for each storage."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from symgrad.lifting.tracing.aten import dtype_of, is_float
+from symgrad.lifting.tracing.memory import Memory
+from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
+from symgrad.lifting.tracing.traced_arrays import TracedArray
+from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.program.program import Strided
+
+if TYPE_CHECKING:
+    from symgrad.lifting.tracing.tracer import Tracer
+
+__all__ = ["Tensors"]
+
+
+class Tensors:
+    """What a tracer does with torch."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self.tracer = tracer
+        self.dispatch = Dispatch(tracer)
+        self.functions = Functions(tracer)
+        self.cut = False  # inside no_grad
+        self._memories: dict[int, Memory] = {}
+        # tensors and storages are held, or an address could come twice
+        self._known: dict[int, tuple[torch.Tensor, int, Memory | None, int]] = {}
+        self._kept: list[Any] = []
+
+    @contextlib.contextmanager
+    def modes(self) -> Iterator[None]:
+        with self.functions, self.dispatch:
+            yield
+
+    # ------------------------------------------------------------------------------------ values and steps
+    def value(self, x: torch.Tensor) -> np.ndarray:
+        with quiet():
+            x = x.detach().resolve_conj().resolve_neg()
+            return (x.float() if x.dtype is torch.bfloat16 else x).cpu().numpy()
+
+    def _memory(self, x: torch.Tensor) -> Memory | None:
+        return self._memories.get(x.untyped_storage()._cdata) if x.numel() else None
+
+    def is_known(self, x: torch.Tensor) -> bool:
+        record = self._known.get(id(x))
+        if record is not None and record[0] is x:
+            return True
+        if not self._memories:
+            return False
+        with quiet():
+            return self._memory(x) is not None
+
+    def any_known(self, items: Any) -> bool:
+        """Whether a float tensor among nested arguments carries a step."""
+        for x in items:
+            if isinstance(x, torch.Tensor):
+                if is_float(x) and self.is_known(x):
+                    return True
+            elif isinstance(x, (list, tuple)) and self.any_known(x):
+                return True
+        return False
+
+    def holds_numbers(self, items: Any) -> bool:
+        """Whether nested arguments hold traced floats or arrays."""
+        return any(
+            type(x) in (TracedFloat, TracedArray) or (isinstance(x, (list, tuple)) and self.holds_numbers(x))
+            for x in items
+        )
+
+    def step(self, x: torch.Tensor) -> int:
+        record = self._known.get(id(x))
+        if record is not None and record[0] is x and (record[2] is None or record[2].version == record[3]):
+            return record[1]
+        with quiet():
+            memory = self._memory(x)
+            if memory is None:
+                return self.tracer.data(self.value(x), dtype_of(x) if is_float(x) else None)
+            b = self.tracer.builder
+            step = memory.read(b, _index(x), tuple(x.shape))
+            step = b.conj(step) if x.is_conj() else step
+            step = b.neg(step) if x.is_neg() else step
+            self._known[id(x)] = (x, step, memory, memory.version)
+            return step
+
+    def put(self, x: torch.Tensor, step: int) -> None:
+        """``x`` holds the value of ``step``; memory that is known already stays what it is."""
+        b = self.tracer.builder
+        with quiet():
+            dtype, shape = dtype_of(x), tuple(x.shape)
+            if b.dtype(step) != dtype:
+                step = b.cast(step, dtype)
+            if b.shape(step) != shape:
+                step = b.reshape(step, shape)
+            memory = None
+            if x.numel():
+                storage = x.untyped_storage()
+                memory = self._memories.get(storage._cdata)
+                if memory is None and not x.is_conj() and not x.is_neg():
+                    index = _index(x)
+                    memory = Memory(storage.nbytes() // x.element_size(), step, index)
+                    self._memories[storage._cdata] = memory
+                    self._kept.append(storage)
+            self._known[id(x)] = (x, step, memory, memory.version if memory else 0)
+
+    def forget(self, x: torch.Tensor) -> None:
+        """``x`` is another view of its memory, or of another memory, from now on."""
+        record = self._known.pop(id(x), None)
+        self._kept.append(record)
+
+    def write(self, x: torch.Tensor, step: int, before: np.ndarray) -> None:
+        """An in-place operation gave ``x`` the value of ``step``; ``before`` is what its whole storage held."""
+        b = self.tracer.builder
+        with quiet():
+            storage = x.untyped_storage()
+            if storage._cdata not in self._memories:
+                self._memories[storage._cdata] = Memory.holding(b, self.tracer.data(before, dtype_of(x)))
+                self._kept += [storage, x]
+            index = _index(x)
+            self._memories[storage._cdata].write(b, index, tuple(x.shape), step)
+
+    def storage(self, x: torch.Tensor) -> np.ndarray:
+        """All entries of the storage that ``x`` is a view of."""
+        with quiet():
+            total = x.untyped_storage().nbytes() // x.element_size()
+            return self.value(torch.as_strided(x.detach(), (total,), (1,), 0)).copy()
+
+    # ------------------------------------------------------------------------------------ from and to other values
+    def bound(self, x: torch.Tensor, name: str) -> torch.Tensor:
+        if not is_float(x) or isinstance(x, torch.nn.Parameter):
+            return x
+        step = self.tracer.at_line().name(self.step(x), name)
+        known = self.is_known(x)
+        with quiet():
+            alias = x.view_as(x)
+        if not known:
+            self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
+        memory = self._memory(x)
+        if memory is not None and not x.is_conj() and not x.is_neg():
+            memory.call(self.tracer.builder, _index(x), tuple(x.shape), step)
+        self.put(alias, step)
+        return alias
+
+    def tensor(self, x: Any, like: torch.Tensor | None = None) -> Any:
+        """A traced float or array as a tensor of the same value; a float takes the dtype of the tensor it meets."""
+        if type(x) is TracedFloat:
+            dtype = like.dtype if like is not None and is_float(like) else torch.get_default_dtype()
+            with quiet():
+                out = torch.tensor(x.value, dtype=dtype)
+            self.put(out, self.tracer.builder.cast(self.tracer.step_of(x), dtype_of(out)))
+            return out
+        if type(x) is TracedArray:
+            with quiet():
+                out = torch.from_numpy(np.array(x.value))
+            self.put(out, self.tracer.arrays.step(x))
+            return out
+        if isinstance(x, (list, tuple)):
+            return type(x)(self.tensor(i, like) for i in x)
+        return x
+
+    def made(self, x: Any, dtype: Any) -> torch.Tensor:
+        """``torch.tensor(x)`` of anything traced."""
+        if isinstance(x, (list, tuple)):
+            parts = [self.made(i, None) for i in x]
+            wanted = functools.reduce(torch.promote_types, (p.dtype for p in parts))
+            single = any(isinstance(i, torch.Tensor) for i in x)
+            out = torch.stack([(p.reshape(()) if single and p.numel() == 1 else p).to(wanted) for p in parts])
+        elif isinstance(x, torch.Tensor):
+            out = x.detach().clone()
+        elif self.tracer.is_traced(x):
+            out = self.tensor(x)
+        else:
+            out = torch.tensor(x)
+        return out if dtype is None else out.to(dtype)
+
+    def from_torch(self, x: torch.Tensor) -> Any:
+        """``x.numpy()``: an array that holds the tensor's value (and does not share its memory)."""
+        return self.tracer.arrays.new(self.value(x).copy(), self.step(x))
+
+    def item(self, x: torch.Tensor) -> TracedFloat:
+        b = self.tracer.at_line()
+        with quiet():
+            value = x.item()
+        step = b.reshape(self.step(x), ())
+        return TracedFloat(value, b.cast(b.stop(step) if self.tracer.stops else step, "float64"), self.tracer)
+
+    def tolist(self, x: torch.Tensor) -> Any:
+        return [self.tolist(i) for i in x.unbind()] if x.dim() else self.item(x)
+
+    def function(self, function: Any, args: Any, options: Any) -> Any:
+        """A torch function that was given traced floats or arrays."""
+        like = next(floats((*args, *options.values())), None)
+        args = tuple(self.tensor(a, like) for a in args)
+        return function(*args, **{k: self.tensor(v, like) for k, v in options.items()})
+
+
+def _index(x: torch.Tensor) -> Strided:
+    """Where the entries of a tensor lie in its storage."""
+    return Strided(int(x.storage_offset()), tuple(x.stride()))

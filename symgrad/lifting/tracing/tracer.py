@@ -1,0 +1,410 @@
+"""Run the user's code for real, while every value carries the step that made it.
+
+A `Tracer` writes one Program while the user's function runs once.  Values are real floats (in a `TracedFloat`), NumPy
+arrays (in a `TracedArray`) and torch tensors; `step_of` finds the step of any of them.  A value that reaches code which
+symgrad cannot follow raises `LostValue`; it never becomes a constant.  Where the code looks at a value (a comparison,
+an argmax, a rounding), the look is recorded as a guard.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import functools
+import math
+import operator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
+from symgrad.lifting.tracing import scalar_calls
+from symgrad.lifting.tracing.instrumentation import instrument
+from symgrad.lifting.tracing.numpy_arrays import Arrays
+from symgrad.lifting.tracing.sources import Places, is_users, place, unwrapped, whole_numbers
+from symgrad.lifting.tracing.torch_tensors import Tensors
+from symgrad.lifting.tracing.traced_arrays import TracedArray
+from symgrad.lifting.tracing.traced_floats import PLAIN, TracedFloat
+from symgrad.ops.scalars import unknown
+from symgrad.program import constants as numbers
+from symgrad.program.builder import Builder
+from symgrad.program.expressions import lower
+from symgrad.program.program import Program
+
+__all__ = ["TracedArray", "TracedFloat", "Tracer"]
+
+_COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
+# builtins that call what they are given
+_CALLERS = (map, filter, functools.reduce, max, min, sorted)
+_DIFFERENTIATORS = [
+    torch.func.grad,
+    torch.func.grad_and_value,
+    torch.func.jacrev,
+    torch.func.jacfwd,
+    torch.func.hessian,
+]
+_DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
+_DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
+_FLOATS = (float, np.float64)
+_PLAIN = (int, *_FLOATS)
+_PARTS = 64  # arrays of at most so many entries are looked through for computed constants
+
+
+def _is_plain(x: Any) -> bool:
+    return type(x) in (int, float, bool) or (isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray)
+
+
+class Tracer:
+    """Writes one Program while the user's code runs.
+
+    ``library`` is the kind of values the code works with: "torch", "numpy" or "math".  ``stops`` says whether
+    ``detach`` and ``no_grad`` cut (they do in a model; in a hand derivation they are only bookkeeping).
+    """
+
+    def __init__(self, library: str, *, stops: bool = True) -> None:
+        self.builder = Builder()
+        self.library = library
+        self.stops = stops
+        self.arrays = Arrays(self)
+        self.tensors = Tensors(self)
+        self.places = Places()
+        self._ready: dict[Any, Any] = {}
+        self._constants: dict[tuple[str, str], int] = {}
+        self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
+        self._literals: set[float] = set()  # floats that the user's functions write down
+        self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
+        self._depends: list[bool] = []
+        self._raised: SymgradError | None = None
+
+    # ------------------------------------------------------------------------------------ where we are
+    def at_line(self) -> Builder:
+        """The builder, with its source set to the user's expression that is running."""
+        frame = sys._getframe(1)
+        while frame is not None:
+            if frame.f_code in self.places:
+                self.builder.source = self.places.at(frame)
+                break
+            frame = frame.f_back  # type: ignore[assignment]
+        return self.builder
+
+    def where(self) -> str | None:
+        return place(self.at_line().source)
+
+    def _raising(self, error: SymgradError) -> Any:
+        """Remember an error, in case the user's code catches it."""
+        self._raised = self._raised or error
+        return error
+
+    def lost(self, what: str, instead: str | None = None) -> LostValue:
+        """The error for a value that would leave the recorded computation."""
+        message = "would turn a value that depends on the inputs into a plain number, and its derivative would be lost."
+        return self._raising(LostValue(f"{what} {message}", where=self.where(), instead=instead))
+
+    def kept(self) -> LostValue:
+        return self._raising(
+            LostValue(
+                "a value from an earlier run of the function came back: something outside of it, such as a cache or a "
+                "global list, has kept it.",
+                where=self.where(),
+                instead="Keep nothing from one call to the next, or pass it as an argument.",
+            )
+        )
+
+    def unknown(self, name: str, *, entrywise: bool = False) -> UnknownOperation:
+        """The error for an operation that has no rule; an entrywise function is one more row of the table."""
+        if entrywise:
+            return self._raising(unknown(name.rpartition(".")[2], self.where()))
+        return self._raising(
+            UnknownOperation(
+                f"symgrad cannot follow {name}.",
+                where=self.where(),
+                instead="Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
+                "matmul, solve, inv, det, cholesky), or pass its result as an input.",
+            )
+        )
+
+    # ------------------------------------------------------------------------------------ values and steps
+    def step_of(self, x: Any, dtype: str | None = None) -> int:
+        """The step that holds a value; constants get one on the way.  ``dtype`` is for plain numbers."""
+        kind = type(x)
+        if kind is TracedFloat:
+            if x.tracer is not self:
+                raise self.kept()
+            return x.step
+        if kind is TracedArray:
+            return self.arrays.step(x)
+        if isinstance(x, torch.Tensor):
+            return self.tensors.step(x)
+        if isinstance(x, (list, tuple)):
+            return self.builder.stack([self.step_of(i, dtype) for i in x])
+        if isinstance(x, (bool, np.bool_)):
+            return self.number(float(x), dtype or "float64")
+        if isinstance(x, (int, float, complex, np.number)):
+            return self.number(x, dtype or (str(x.dtype) if isinstance(x, np.inexact) else "float64"))
+        array = np.asarray(x)
+        if array.dtype.kind not in "fciub":
+            raise self.lost(f"a value of type {kind.__name__}")
+        return self.data(array)
+
+    def number(self, x: Any, dtype: str) -> int:
+        """The step of a plain number, with what it stands for; the same number is the same step."""
+        if isinstance(x, (complex, np.complexfloating)):
+            return self.builder.constant(x, dtype if dtype.startswith("complex") else "complex128")
+        value = float(x)
+        if value in self._computed:
+            return self.builder.cast(self._computed[value], dtype)
+        key = (value.hex(), dtype)
+        if key not in self._constants:
+            typed = value in self._literals
+            exact, radius = numbers.meaning_of(float(str(x)) if type(x) is np.float32 else value, typed)
+            if not exact.is_Rational and not exact.is_NumberSymbol and exact.is_finite:
+                self._constants[key] = lower(self.builder, exact, {}, dtype=dtype)
+            else:
+                exact = exact if exact.is_finite else None
+                self._constants[key] = self.builder.constant(value, dtype, exact=exact, radius=radius)
+        return self._constants[key]
+
+    def data(self, array: np.ndarray, dtype: str | None = None) -> int:
+        """The step of an array that does not depend on the inputs."""
+        if array.dtype.kind in "iub":
+            array = array.astype(np.float64)
+        dtype = dtype or str(array.dtype)
+        if self._computed and array.dtype.kind == "f" and 0 < array.size <= _PARTS:
+            entries = array.ravel().tolist()
+            if any(x in self._computed for x in entries):
+                b = self.builder
+                return b.reshape(b.stack([self.number(x, dtype) for x in entries]), array.shape)
+        return self.builder.constant(array, dtype, exact=numbers.array_meaning(array))
+
+    def exactly(self, value: Any, step: Callable[[], int]) -> None:
+        """The code computed ``value`` from plain numbers: wherever that float turns up, it means ``step``."""
+        x = float(value)
+        if math.isfinite(x) and not (x * 4096).is_integer() and x not in self._computed:
+            self.at_line()
+            self._computed[x] = step()
+
+    def value_of(self, x: Any) -> Any:
+        """The plain value: floats, NumPy arrays."""
+        if type(x) is TracedFloat or type(x) is TracedArray:
+            return x.value
+        if isinstance(x, torch.Tensor):
+            return self.tensors.value(x)
+        if isinstance(x, (list, tuple)):
+            parts = [self.value_of(i) for i in x]
+            return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
+        return x
+
+    def is_traced(self, x: Any) -> bool:
+        if isinstance(x, (list, tuple)):
+            return any(self.is_traced(i) for i in x)
+        if isinstance(x, torch.Tensor):
+            return self.tensors.is_known(x)
+        return type(x) is TracedFloat or type(x) is TracedArray
+
+    def depends(self, step: int) -> bool:
+        """Whether a step's value depends on the inputs."""
+        known, steps = self._depends, self.builder.steps
+        for k in range(len(known), len(steps)):
+            known.append(steps[k].op == "input" or any(known[a] for a in steps[k].args))
+        return known[step]
+
+    def program(self, outputs: Mapping[str, Any]) -> Program:
+        """The Program written, with its outputs' values by name; looks at data alone are no guards."""
+        steps = {name: self.step_of(x) for name, x in outputs.items()}
+        built = self.builder.build(steps)
+        return replace(built, guards=tuple(g for g in built.guards if any(self.depends(a) for a in g.args)))
+
+    # ------------------------------------------------------------------------------------ looks at values
+    def guard(self, op: str, args: list[Any], params: Any, outcome: Any) -> None:
+        """Remember that the code looked at a value."""
+        b = self.at_line()
+        b.guard(op, [self.step_of(a) for a in args], params, outcome)
+
+    def whole(self, op: str, x: Any, outcome: int) -> int:
+        """``x`` made an integer."""
+        self.guard(op, [x], None, outcome)
+        return outcome
+
+    def piecewise(self, op: str, steps: list[int], value: Any, dtype: str, params: Any = None) -> int:
+        """The step of a piecewise constant function of ``steps``: its value, and a guard for the piece."""
+        b = self.builder
+        b.guard(op, steps, params, value)
+        return b.constant(np.asarray(value), dtype)
+
+    def compare(self, op: str, a: Any, b: Any) -> Any:
+        if isinstance(b, torch.Tensor) or type(b) is TracedArray or isinstance(b, np.ndarray):
+            return NotImplemented
+        y = self.value_of(b)
+        if not isinstance(y, (int, float, np.number)):
+            return NotImplemented
+        outcome = bool(_COMPARE[op](a.value, y))
+        self.guard(op, [a, b], None, outcome)
+        return outcome
+
+    # ------------------------------------------------------------------------------------ scalars
+    def scalar_arithmetic(self, name: str, operation: Callable[[Any, Any], Any], a: Any, b: Any) -> Any:
+        for side in (a, b):
+            if type(side) is not TracedFloat and not _is_plain(side):
+                if isinstance(side, complex):
+                    raise self.lost("Arithmetic of floats with a complex number", "Use torch for complex values.")
+                return NotImplemented
+        if isinstance(a, np.generic) or isinstance(b, np.generic):
+            return self.arrays.ufunc(getattr(np, scalar_calls.UFUNC[name]), "__call__", a, b)
+        value = operation(self.value_of(a), self.value_of(b))
+        if isinstance(value, complex):
+            power = f"{self.value_of(a)!r} ** {self.value_of(b)!r}"
+            what = f"{power} is complex, and floats are followed only while they are real."
+            raise self._raising(LostValue(what, where=self.where(), instead="Use torch for complex values."))
+        builder = self.at_line()
+        steps = self.step_of(a), self.step_of(b)
+        if name in ("mod", "floordiv"):  # a - b k, where k is a / b rounded down
+            k = self.piecewise(
+                "floor", [builder.binary("div", *steps)], self.value_of(a) // self.value_of(b), "float64"
+            )
+            made = k if name == "floordiv" else builder.sub(steps[0], builder.mul(steps[1], k))
+        else:
+            made = builder.power(*steps) if name == "pow" else builder.emit(name, steps, None, (), "float64")
+        return TracedFloat(float(value), made, self)
+
+    def scalar_function(self, row: str, x: Any, value: float) -> TracedFloat:
+        b = self.at_line()
+        step = self.step_of(x)
+        if row in ("abs", "sign"):
+            b.guard("sign", [step], None, math.copysign(1.0, self.value_of(x)) if self.value_of(x) else 0.0)
+        return TracedFloat(value, b.emit(row, (step,), None, (), "float64"), self)
+
+    # ------------------------------------------------------------------------------------ what instrumented code calls
+    def binary(self, name: str, a: Any, b: Any) -> Any:
+        """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
+        if name == "mod" and isinstance(a, (str, bytes)):
+            return a % self._shown(b)
+        value = PLAIN[name](a, b)
+        if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
+            self.exactly(value, lambda: self._of_plain(name, a, b))
+        return value
+
+    def _of_plain(self, name: str, a: Any, b: Any) -> int:
+        steps = self.step_of(a), self.step_of(b)
+        return self.builder.power(*steps) if name == "pow" else self.builder.binary(name, *steps)
+
+    def _shown(self, x: Any) -> Any:
+        """Values that are printed with ``%``."""
+        if isinstance(x, tuple):
+            return tuple(self._shown(i) for i in x)
+        return x.value if type(x) in (TracedFloat, TracedArray) else x
+
+    def call(self, function: Any, /, *args: Any, **options: Any) -> Any:
+        """A call in instrumented code."""
+        try:
+            special = scalar_calls.CALLS.get(function)
+        except TypeError:  # not hashable
+            special = None
+        if special is not None:
+            out = special(self, function, *args, **options)
+            if out is not NotImplemented:
+                return out
+        out = self.arrays.call(function, args, options)
+        if out is not NotImplemented:
+            return out
+        if function in _CALLERS:
+            args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
+            options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
+        elif function in _DIFFERENTIATORS:
+            raise self._raising(
+                BadInput(
+                    f"the function calls torch.{function.__name__}, a derivative inside of the formula.",
+                    where=self.where(),
+                    instead="Pass the function whose gradient is wanted; order=2 asks for second derivatives.",
+                )
+            )
+        return self.arrays.adopt(self.ready(function)(*args, **options))
+
+    def bind(self, name: str, value: Any) -> Any:
+        """``name = value`` in instrumented code: a step of its own, so that every later use goes through it."""
+        kind = type(value)
+        if kind is TracedFloat:
+            return TracedFloat(value.value, self.at_line().name(self.step_of(value), name), self)
+        if kind is TracedArray:
+            return self.arrays.bound(value, name)
+        if isinstance(value, torch.Tensor):
+            return self.tensors.bound(value, name)
+        if kind is np.ndarray and value.dtype.kind in "fc":
+            return self.arrays.bound(self.arrays.adopt(value), name)
+        if self.library == "math" and not self.stops and (kind is float or (kind is int and name.startswith("d"))):
+            # a plain number in a derivation, such as dy2 = 1, is one of its steps
+            return TracedFloat(float(value), self.at_line().name(self.step_of(value), name), self)
+        return value
+
+    # ------------------------------------------------------------------------------------ the user's functions
+    def ready(self, function: Any) -> Any:
+        """The user's function as it runs under this tracer; any other callable as it is."""
+        try:
+            if function in self._ready:
+                return self._ready[function]
+        except TypeError:
+            return function
+        made = self._made(function)
+        self._ready[function] = made
+        return made
+
+    def _made(self, function: Any) -> Any:
+        if hasattr(function, "cache_info") and hasattr(function, "__wrapped__"):  # a cache would keep traced values
+            return self.ready(function.__wrapped__)
+        if isinstance(function, functools.partial):
+            inner = scalar_calls.hook(self, self.ready(function.func))
+            return functools.partial(inner, *function.args, **function.keywords)
+        if isinstance(function, type):
+            return self._constructor(function)
+        target = unwrapped(function)
+        if target is None:
+            inner = unwrapped(getattr(type(function), "__call__", None))  # noqa: B004  # its class's own
+            if inner is not None and is_users(inner.__code__):
+                return self.ready(inner).__get__(function)
+            return function
+        if target.__code__ in self.places or not is_users(target.__code__):
+            return function
+        if target is not function:
+            return self.ready(target).__get__(function.__self__)
+        found = instrument(target, self)
+        made, node = found if found is not None else (scalar_calls.hooked(self, target), None)
+        self.places.add(made.__code__, node)
+        constants = [n.value for n in ast.walk(node) if isinstance(n, ast.Constant)] if node is not None else []
+        self._literals |= {x for x in constants if type(x) is float}
+        self.numbers |= whole_numbers(target)
+        return made
+
+    def _constructor(self, kind: type) -> Any:
+        """A class of the user's with an ordinary ``__init__``: so that what is computed in it is followed too."""
+        start: Any = unwrapped(kind.__init__)
+        plain = type(kind) is type and kind.__new__ is object.__new__ and not issubclass(kind, torch.nn.Module)
+        if not plain or start is None or not is_users(start.__code__):
+            return kind
+
+        def construct(*args: Any, **options: Any) -> Any:
+            out = object.__new__(kind)
+            self.ready(start)(out, *args, **options)
+            return out
+
+        return construct
+
+    # ------------------------------------------------------------------------------------ running
+    @contextlib.contextmanager
+    def running(self) -> Iterator[None]:
+        """The block in which the user's code runs: torch's modes on, its fused kernels off."""
+        mkldnn = torch.backends.mkldnn.enabled  # type: ignore[attr-defined]
+        fast = torch.backends.mha.get_fastpath_enabled()
+        torch.backends.mkldnn.set_flags(False)  # type: ignore[attr-defined]
+        torch.backends.mha.set_fastpath_enabled(False)
+        try:
+            with np.errstate(all="ignore"), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), self.tensors.modes():
+                yield
+        finally:
+            torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[attr-defined]
+            torch.backends.mha.set_fastpath_enabled(fast)
+        if self._raised is not None:  # the user's code caught it, and went on with something else
+            raise self._raised

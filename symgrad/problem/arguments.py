@@ -1,0 +1,380 @@
+"""The arguments of `verify` made definite: which inputs there are, their values, dtypes and bounds, and which of them
+are differentiated.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, TypeGuard
+
+import numpy as np
+import torch
+
+from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
+from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.tracing.functions import Run
+from symgrad.lifting.tracing.modules import Module
+from symgrad.problem.constraints import settle_data
+from symgrad.problem.definedness import Undefined
+from symgrad.problem.domain import Where, declared, read_domain
+from symgrad.problem.feasibility import narrow_point, toward_domain, undefined_at
+from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.program.expressions import Expression
+from symgrad.program.program import Program
+
+__all__ = [
+    "check_budgets",
+    "differentiated",
+    "domain_of",
+    "dtypes_of",
+    "find_point",
+    "full_name",
+    "refuse_copies",
+    "resolve",
+]
+
+_TRIES = 200
+
+
+def check_budgets(points: int, effort: float, seed: int) -> None:
+    """Raise `BadInput` for a number of points, an effort or a seed that can be none."""
+    is_whole = lambda n: isinstance(n, (int, np.integer)) and not isinstance(n, bool)  # noqa: E731
+    if not (is_whole(points) and points > 0):
+        raise BadInput(f"points is {points!r}.", instead="Pass a positive whole number: 64 is the default.")
+    if not (isinstance(effort, (int, float)) and not isinstance(effort, bool) and 0 < effort < 1e6):
+        raise BadInput(
+            f"effort is {effort!r}.", instead="Pass a positive number: 1 is the default, 10 searches longer."
+        )
+    if not (is_whole(seed) and seed >= 0):
+        raise BadInput(f"seed is {seed!r}.", instead="Pass a whole number that is not negative: 0 is the default.")
+
+
+def full_name(name: str, known: Sequence[str]) -> str:
+    """The input that ``name`` stands for: ``linear1_weight`` may be written for ``linear1.weight``.
+
+    >>> full_name("linear1_weight", ["linear1.weight", "x"])
+    'linear1.weight'
+    """
+    return name if name in known else next((k for k in known if k.replace(".", "_") == name), name)
+
+
+def _array(name: str, value: Any) -> Any:
+    """A float value as an array of its exact binary values; other values as they are."""
+    if isinstance(value, torch.Tensor):
+        if not (value.is_floating_point() or value.is_complex()):
+            return value
+        value = value.detach().cpu()
+        return value.to(torch.complex128 if value.is_complex() else torch.float64).numpy()
+    if isinstance(value, (bool, str)) or value is None:
+        return value
+    if isinstance(value, (int, float, complex)):
+        return np.asarray(value, dtype=np.complex128 if isinstance(value, complex) else np.float64)
+    if isinstance(value, (np.ndarray, np.generic)):
+        if value.dtype.kind not in "fc":
+            return value
+        return np.asarray(value).astype(np.complex128 if value.dtype.kind == "c" else np.float64)
+    if isinstance(value, (list,)):
+        array = np.asarray(value)
+        if array.dtype.kind in "if":
+            return array.astype(np.float64)
+        if array.dtype.kind == "c":
+            return array
+    raise _no_numbers(name, value)
+
+
+def _no_numbers(name: str, value: Any) -> BadInput:
+    return BadInput(
+        f"at[{name!r}] is {value!r}, which is neither numbers nor a shape.",
+        instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
+    )
+
+
+def _bounds(name: str, given: Any) -> Bounds:
+    try:
+        low, high = (None if x is None else float(x) for x in given)
+    except (TypeError, ValueError):
+        low, high = np.inf, -np.inf
+    if low is not None and high is not None and not low < high:
+        raise BadInput(f"domain[{name!r}] is {given!r}.", instead="Pass (low, high), either of them None for no bound.")
+    return low, high
+
+
+def _is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
+    return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in value)
+
+
+def resolve(
+    model: Formula,
+    at: Mapping[str, Any] | None,
+    wrt: Sequence[str],
+    domain: Any,
+    seed: int,
+    own: Mapping[str, Any],
+    declared_too: Mapping[str, Bounds] | None = None,
+) -> Inputs:
+    """The point that the user gave, completed: shapes are drawn, a module's parameters are its own.
+
+    ``declared_too`` are bounds that were declared otherwise; ``domain`` goes before them.
+
+    Raises `UnknownName` for a name in ``at`` or ``domain`` that the model does not have.
+    """
+    known = model.names
+    _refuse_unknown("at", at or {}, known, "the model has only")
+    stated, conditions = domain_of(domain, known, "the model has only")
+    assumed, whole = declared(_assumptions(model))
+    bounds = assumed | dict(declared_too or {}) | stated
+    rng = np.random.default_rng((seed, 3))
+    point: dict[str, Any] = {}
+    given: set[str] = set()
+    for name in known:
+        value = (at or {}).get(name, own.get(name))
+        if value is None and name not in (at or {}):
+            if name in model.required or name in wrt:
+                point[name] = draw((), rng, bounds.get(name, (None, None)))
+            continue
+        if _is_shape(value):
+            point[name] = draw(value, rng, bounds.get(name, (None, None)))
+            continue
+        if isinstance(value, str) and isinstance(model, Symbolic):
+            raise _no_numbers(name, value)
+        point[name] = _array(name, value)
+        given.add(name)
+    free = tuple(n for n in point if _is_float(point[n]) and (n in wrt or n not in given))
+    return Inputs(point, free, frozenset(given), bounds, whole=whole & set(free), conditions=conditions)
+
+
+def domain_of(domain: Any, known: Collection[str], there_are: str) -> tuple[dict[str, Bounds], tuple[Where, ...]]:
+    """The bounds and the other conditions that a domain states, of names that are ``known``; `UnknownName` for others.
+
+    ``there_are`` are the words before the list of names in the message.
+    """
+    stated, conditions = read_domain(domain)
+    _refuse_unknown("domain", [*stated, *(n for c in conditions for n in c.names)], known, there_are)
+    return {name: _bounds(name, given) for name, given in stated.items()}, conditions
+
+
+def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str], there_are: str) -> None:
+    for name in names:
+        if name not in known:
+            near = close_names(name, known)
+            raise UnknownName(f"{what} has {name!r}, but {there_are} {', '.join(known)}.", instead=near or None)
+
+
+def _assumptions(model: Formula) -> Mapping[str, Mapping[str, bool]]:
+    source = model.source if isinstance(model, Symbolic) else None
+    return source.assumptions if isinstance(source, Expression) else {}
+
+
+def _is_float(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
+
+
+def dtypes_of(model: Formula, at: Mapping[str, Any] | None, point: Mapping[str, Any], dtype: Any) -> dict[str, str]:
+    """The dtype of each float input: the one asked for, else its own, else that of the model's parameters."""
+    asked = None if dtype is None else str(dtype).removeprefix("torch.").removeprefix("<class 'numpy.").rstrip("'>")
+    if asked is not None and asked not in ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"):
+        raise BadInput(
+            f"dtype is {dtype!r}.", instead="Pass 'float64', 'float32', 'float16', 'bfloat16', or the torch dtype."
+        )
+    own = model.dtypes if isinstance(model, Module) else {}
+    found: dict[str, str] = {}
+    for name, value in point.items():
+        if not _is_float(value):
+            continue
+        given = (at or {}).get(name)
+        kind = own.get(name)
+        if isinstance(given, torch.Tensor):
+            kind = str(given.dtype).removeprefix("torch.")
+        elif isinstance(given, (np.ndarray, np.generic)):
+            kind = str(given.dtype)
+        found[name] = kind or ""
+    default = next((k for k in own.values()), None) or next((k for k in found.values() if k), None) or "float64"
+    for name, kind in found.items():
+        kind = asked or kind or default
+        if point[name].dtype.kind == "c" and not kind.startswith("complex"):
+            kind = "complex64" if kind == "float32" else "complex128"
+        found[name] = kind
+    return found
+
+
+def rounded_to(point: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, Any]:
+    """The point with every float rounded to its dtype: the values that the code is really given."""
+    out = dict(point)
+    for name, kind in dtypes.items():
+        tensor = torch.tensor(point[name]).to(getattr(torch, kind))
+        out[name] = tensor.to(torch.complex128 if tensor.is_complex() else torch.float64).numpy()
+    return out
+
+
+def refuse_copies(hand: Program, inputs: Inputs) -> None:
+    """Raise `BadInput` if the hand formula uses a copy of an input that was made outside of it.
+
+    Such a formula can be right at the user's own point and at no other; it would be called wrong.  A constant counts
+    as a copy if it holds just an input's values, several of them, and at least one that nobody types.
+    """
+    used = {hand.steps[i].params for i in hand.needed(hand.outputs.values()) if hand.steps[i].op == "input"}
+    for step in hand.steps:
+        if step.op != "constant" or step.params.value.size < 2 or step.params.exact is not None:
+            continue
+        values = np.sort_complex(step.params.value.reshape(-1))
+        for name, value in inputs.point.items():
+            if not _is_float(value) or value.size != values.size or name in used:
+                continue
+            there = np.sort_complex(value.reshape(-1))
+            if np.array_equal(values, there) and any(v != float(f"{v:.6g}") for v in np.abs(there).tolist()):
+                where = step.source
+                raise BadInput(
+                    f"the hand formula uses a copy of {name} that was made outside of it.",
+                    where=f"    {where.file}:{where.line}    {where.text}" if where and where.line else None,
+                    instead="Take it inside the function, from the module or as an argument, so that it can be "
+                    "judged at other points too.",
+                )
+
+
+def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: Sequence[str]) -> tuple[str, ...]:
+    """The inputs to differentiate with respect to: those asked for, else those that the hand formulas are for.
+
+    Raises `UnknownName` for a name that the model does not have, `BadInput` where nothing tells which one is meant.
+    """
+    names = [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else None
+    if names is None:
+        if list(hand_keys) == ["output"] or list(hand_keys) == ["value"]:
+            if len(floats) == 1:
+                return (floats[0],)
+            raise BadInput(
+                f"the hand formula gives one value, and the model has the inputs {', '.join(floats)}.",
+                instead=f"Say which one it is for: wrt={floats[0]!r}, or pass a mapping such as {{{floats[0]!r}: ...}}."
+                if floats
+                else "The model has no float input.",
+            )
+        if all(k.isdigit() for k in hand_keys):
+            if len(hand_keys) != len(floats):
+                raise BadInput(
+                    f"the hand formula gives {len(hand_keys)} values, and the model has {len(floats)} inputs: "
+                    f"{', '.join(floats)}.",
+                    instead="Pass wrt=(...) in the same order, or return a mapping from input to gradient.",
+                )
+            return tuple(floats)
+        names = list(hand_keys)
+    out = []
+    for name in names:
+        real = full_name(name, model.names)
+        if real not in model.names:
+            near = close_names(name, model.names)
+            what = "wrt names" if wrt is not None else "the hand formulas have"
+            raise UnknownName(
+                f"{what} {name!r}, but the model has only {', '.join(model.names)}.", instead=near or None
+            )
+        out.append(real)
+    return tuple(out)
+
+
+def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> tuple[Inputs, Run]:
+    """The inputs with those that were not given moved to where the model is defined, and its run there.
+
+    Raises `NoPoint` if no draw is inside the domain, `UserCodeFailed` if the code fails everywhere, `AmbiguousBranch`
+    if it compares what has no order wherever it was run.
+    """
+    last: Undefined | None = None
+    failure: SymgradError | None = None
+    unordered: SymgradError | None = None
+    step_inside: dict[str, Any] | None = None
+    drawn = [n for n in inputs.point if n not in inputs.given and _is_float(inputs.point[n])]
+    for k in range(_TRIES if drawn else 1):
+        rng = np.random.default_rng((seed, 4, k))
+        point = dict(inputs.point)
+        for name in drawn if k else ():
+            scale = (1.0, 0.25, 4.0, 1.0, 16.0, 64.0)[k % 6]
+            bounds = inputs.bounds.get(name, (None, None))
+            value = draw(np.shape(point[name]), rng, bounds)
+            point[name] = value if bounds != (None, None) else value * scale
+            if k % 3 == 2 and bounds == (None, None):
+                point[name] = np.abs(point[name])
+        if k % 16 and step_inside is not None:
+            point = step_inside
+        settled = inputs.settled(settle_data(rounded_to(point, dtypes), inputs.given, inputs.facts))
+        if settled is None:
+            continue
+        point = settled
+        try:
+            run = model.run(point, dtypes)
+        except UserCodeFailed as error:
+            failure = error
+            if k > 4:
+                break
+            continue
+        except AmbiguousBranch as error:  # a choice by numbers that have no order there: outside of the domain
+            unordered = error
+            continue
+        undefined, defined = undefined_at(run.program, point)
+        if defined:
+            return replace(inputs, point=point), run
+        last = undefined or last
+        step_inside = None if last is None else toward_domain(run.program, last, point, drawn, inputs.bounds, rng)
+        if not drawn:
+            if any(_has_value(run.values[k]) for k in run.program.outputs):
+                return replace(inputs, point=point), run
+            raise _no_value(inputs, last)
+    if unordered is not None and last is None:
+        raise unordered
+    if failure is not None and last is None:
+        raise _missing(model, drawn, failure)
+    found = narrow_point(model, inputs, dtypes, drawn, seed) if last is not None else None
+    if found is not None:
+        return replace(inputs, point=found[0]), found[1]
+    error = _no_point(inputs, last)
+    error.program = None if last is None else run.program
+    raise error
+
+
+def _missing(model: Formula, drawn: Sequence[str], failure: SymgradError) -> SymgradError:
+    if not drawn or isinstance(model, Symbolic):
+        return failure
+    example = ", ".join(f'"{n}": (3,)' for n in drawn[:2])
+    error = BadInput(
+        f"at has no value for {', '.join(drawn)}, and with single numbers the function fails: {failure.what}",
+        where=failure.where,
+        instead=f"Pass values or shapes: at={{{example}}}.",
+    )
+    error.__cause__ = failure
+    return error
+
+
+def _has_value(output: np.ndarray) -> bool:
+    return not output.size or bool(np.isfinite(output).any())
+
+
+def _no_value(inputs: Inputs, last: Undefined | None) -> SymgradError:
+    """The user's own point is outside the domain, or holds a NaN."""
+    odd = [n for n in inputs.given if _is_float(inputs.point[n]) and not np.isfinite(inputs.point[n]).all()]
+    if odd:
+        held = ", ".join(f"at[{n!r}] holds {_first_odd(inputs.point[n])}" for n in sorted(odd))
+        return BadInput(f"{held}: the model has no value there.", instead="Pass ordinary numbers.")
+    return _no_point(inputs, last, "your point is outside the domain")
+
+
+def _first_odd(value: np.ndarray) -> str:
+    return str(value[~np.isfinite(value)].reshape(-1)[0])
+
+
+_NEEDS = {"log": "> 0", "sqrt": ">= 0", "rsqrt": "> 0", "div": "!= 0 below the line", "log1p": "> -1"}
+_NEEDS |= {"asin": "in (-1, 1)", "acos": "in (-1, 1)", "atanh": "in (-1, 1)", "acosh": "> 1", "lgamma": "> 0"}
+
+
+def _no_point(inputs: Inputs, last: Undefined | None, told: str = "no point to test at") -> NoPoint:
+    domain = ", ".join(
+        f"{'' if low is None else f'{low:g} < '}{name}{'' if high is None else f' < {high:g}'}"
+        for name, (low, high) in inputs.bounds.items()
+    )
+    bounds = f", and the domain says {domain}" if domain else ""
+    if last is None:
+        return NoPoint(f"{told}: the formula has no value at any of {_TRIES} points tried{bounds}.")
+    need = _NEEDS.get(last.op)
+    text = last.source.text if last.source is not None else ""
+    what = f"{last.op} needs its argument {need}" if need else f"{last.op} has no value"
+    return NoPoint(
+        f"{told}: {what}{bounds}.",
+        where=f"    {text}" if text else None,
+        instead="Pass at={...} with a point inside the domain, or domain={name: (low, high)}.",
+    )

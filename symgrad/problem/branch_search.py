@@ -1,0 +1,189 @@
+"""The other side of a choice: points where the code would choose differently, found by Newton's method.
+
+Sampling near the user's point may never reach ``x > 100``; a formula that is wrong only there would then look right.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.evaluation.floats import Floats
+from symgrad.problem.sampling import Bounds, rounded
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import reverse
+from symgrad.program.program import Guard, Program, interpret
+
+__all__ = ["across", "is_ordered", "through"]
+
+_ORDERED = frozenset(("gt", "ge", "lt", "le"))
+_STEPS = 12
+_HALVINGS = 60
+_BEYOND = (2.0**-2, 2.0**-12, 2.0**-24, 2.0**-40)  # how far past the edge to aim, as parts of the distance to it
+_BITS = 18  # of the points, and as many more as it takes to aim closer
+
+
+def is_ordered(guard: Guard) -> bool:
+    """Whether the choice is by the sign of a difference, so that its other side is sought."""
+    return (guard.op in _ORDERED and len(guard.args) == 2) or (guard.op == "sign" and len(guard.args) == 1)
+
+
+def across(
+    program: Program,
+    guard: Guard,
+    point: Mapping[str, Any],
+    names: Sequence[str],
+    bounds: Mapping[str, Bounds],
+    entry: int | None = None,
+    keep: Sequence[tuple[Guard, bool]] = (),
+) -> Iterator[dict[str, Any]]:
+    """Points where one entry of a choice comes out the other way: first far beyond the edge, then closer to it.
+
+    The entry is the one that is nearest to the edge, if none is named.  For ``argmax`` and ``argmin`` it is one of
+    the first row that is to be the extreme.  ``keep`` are comparisons that are to stay as they are at this entry.
+
+    >>> b = Builder()
+    >>> x = b.input("x", ())
+    >>> b.guard("gt", [b.integer_power(x, 2), b.number(100)], None, np.array(False))
+    >>> program = b.build({})
+    >>> found = [float(p["x"]) for p in across(program, program.guards[0], {"x": np.array(1.0)}, ["x"], {})]
+    >>> len(found), min(found) > 10
+    (4, True)
+    """
+    names = [n for n in names if n in program.inputs and np.asarray(point[n]).dtype.kind == "f"]
+    b = Builder.on(program)
+    gap = _gap(b, guard, entry)
+    if gap is None or not names:
+        return
+    start = _read(b, [gap], program, point)[0].reshape(-1)
+    if guard.op in ("argmax", "argmin"):
+        entry = 0
+    if entry is None:
+        entry = int(np.argmin(np.where(np.isfinite(start), np.abs(start), np.inf)))
+    if not np.isfinite(start[entry]):
+        return
+    one = b.pick([gap], np.array([entry + 1]), ())
+    of, _ = reverse(b, {one: b.ones((), b.dtype(one))}, {program.inputs[n] for n in names})
+    slopes = {n: of[program.inputs[n]] for n in names if program.inputs[n] in of}
+    for beyond in _BEYOND if slopes else ():
+        aim = -beyond * start[entry] if start[entry] else beyond
+        bits = _BITS - int(np.log2(beyond))
+        found = _newton(b, one, slopes, program, point, aim, bounds, bits)
+        found = None if found is None else _nearer(b, one, program, point, found, aim, bits)
+        if found is not None and all(_stays(b, g, program, found, entry) == outcome for g, outcome in keep):
+            yield found
+
+
+def _stays(b: Builder, guard: Guard, program: Program, point: Mapping[str, Any], entry: int) -> bool | None:
+    """How a comparison comes out at an entry, in floats."""
+    gap = _gap(b, guard, None)
+    if gap is None:
+        return None
+    value = _read(b, [gap], program, point)[0].reshape(-1)[entry]
+    return bool(value > 0) == (guard.op in ("gt", "ge")) if value else guard.op in ("ge", "le")
+
+
+def through(
+    program: Program,
+    guard: Guard,
+    point: Mapping[str, Any],
+    names: Sequence[str],
+    bounds: Mapping[str, Bounds],
+    side: bool,
+) -> dict[str, Any] | None:
+    """A point where all entries of a comparison come out as ``side``: one is brought across after the other."""
+    here = dict(point)
+    upward = side == (guard.op in ("gt", "ge"))
+    for _ in range(2 * int(np.size(guard.outcome))):
+        b = Builder.on(program)
+        gap = _gap(b, guard, None)
+        if gap is None:
+            return None
+        values = _read(b, [gap], program, here)[0].reshape(-1)
+        wrong = np.flatnonzero((values < 0 if upward else values > 0) | (values == 0))
+        if not wrong.size:
+            return here
+        moved = next(across(program, guard, here, names, bounds, int(wrong[np.argmin(np.abs(values[wrong]))])), None)
+        if moved is None:
+            return None
+        here = moved
+    return None
+
+
+def _gap(b: Builder, guard: Guard, entry: int | None) -> int | None:
+    """The step whose sign decides."""
+    if guard.op in _ORDERED and len(guard.args) == 2:
+        left, right = guard.args
+        shape = np.broadcast_shapes(b.shape(left), b.shape(right))
+        if not np.prod(shape, dtype=np.int64):
+            return None
+        return b.sub(b.broadcast(left, shape), b.broadcast(right, shape))
+    (value, *others) = guard.args
+    if others or b.steps[value].is_complex:
+        return None
+    if guard.op == "sign":
+        return value if np.prod(b.shape(value), dtype=np.int64) else None
+    if guard.op in ("argmax", "argmin") and entry is not None:
+        axis = len(b.shape(value)) - 1 if guard.params is None else guard.params
+        rows = np.arange(1, int(np.prod(b.shape(value))) + 1).reshape(b.shape(value))
+        row = rows.reshape(-1) if guard.params is None else np.moveaxis(rows, axis, -1).reshape(-1, rows.shape[axis])[0]
+        chosen = int(np.asarray(guard.outcome).reshape(-1)[0])
+        two = [b.pick([value], np.array([row[k]]), ()) for k in (chosen, entry)]
+        return b.sub(*two)
+    return None
+
+
+def _newton(
+    b: Builder,
+    one: int,
+    slopes: Mapping[str, int],
+    program: Program,
+    point: Mapping[str, Any],
+    aim: float,
+    bounds: Mapping[str, Bounds],
+    bits: int,
+) -> dict[str, Any] | None:
+    here = dict(point)
+    for _ in range(_STEPS):
+        value, *gradient = _read(b, [one, *slopes.values()], program, here)
+        if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
+            return here
+        size = sum(float((g**2).sum()) for g in gradient)
+        if not np.isfinite(value) or not np.isfinite(size) or size == 0:
+            return None
+        for n, g in zip(slopes, gradient, strict=True):
+            moved = rounded(np.asarray(here[n] + (aim - value) * g / size), bits)
+            low, high = bounds.get(n, (None, None))
+            if (low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)):
+                return None
+            here[n] = moved
+    return None
+
+
+def _nearer(
+    b: Builder, one: int, program: Program, start: Mapping[str, Any], found: dict[str, Any], aim: float, bits: int
+) -> dict[str, Any]:
+    """A point between the two, still across the edge, and no further beyond it than twice the aim: a step that went too
+    far may have crossed other edges too."""
+    near, far, here = 0.0, 1.0, found
+    for _ in range(_HALVINGS):
+        if abs(_read(b, [one], program, here)[0]) <= 2 * abs(aim):
+            break
+        middle = (near + far) / 2
+        moved = {n: x if x is start[n] else start[n] + middle * (x - start[n]) for n, x in found.items()}
+        moved = {n: rounded(np.asarray(x), bits) if x is not start[n] else x for n, x in moved.items()}
+        value = _read(b, [one], program, moved)[0]
+        if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
+            far, here = middle, moved
+        else:
+            near = middle
+    return here
+
+
+def _read(b: Builder, steps: Sequence[int], program: Program, point: Mapping[str, Any]) -> list[np.ndarray]:
+    tensors = {n: torch.as_tensor(np.asarray(point[n])) for n in program.inputs}
+    values = interpret(b.build({}), Floats("float64"), tensors, steps)
+    return [values[i].numpy() for i in steps]

@@ -1,0 +1,170 @@
+"""Where a Program is defined, and where it kinks: its guards and its undefined steps, read at a point in balls.
+
+A guard remembers a choice that the code made by looking at a value.  A *tie* is a guard that stands exactly on the
+edge between two choices: there the derivative may jump.  A step is undefined where its value is no finite ball
+although its arguments' are.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from symgrad.evaluation.entrywise import flat
+from symgrad.program.program import Guard, Program, Source, Strided, positions, size
+
+__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "misjudged", "origins", "ties"]
+
+_COMPARISONS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
+_WHOLE = {
+    "floor": 0.0,
+    "ceil": 0.0,
+    "trunc": 0.0,
+    "round": 0.5,
+}  # where each jumps, as the part of a number after its point
+
+
+@dataclass(frozen=True, eq=False)
+class Undefined:
+    """The first step that has no finite value: its operation, its arguments' values there, and its place."""
+
+    op: str
+    arguments: tuple[Any, ...]
+    source: Source | None
+    position: int
+
+
+def depends_on(program: Program, names: Collection[str]) -> set[int]:
+    """The steps that depend on any of these inputs."""
+    found = {i for name, i in program.inputs.items() if name in names}
+    for i, step in enumerate(program.steps):
+        if any(a in found for a in step.args):
+            found.add(i)
+    return found
+
+
+def branches_on(program: Program, free: Collection[str], wanted: Iterable[int] | None = None) -> tuple[Guard, ...]:
+    """The guards whose outcome may change when the ``free`` inputs move."""
+    moving = depends_on(program, free)
+    return tuple(g for g in program.guards if any(a in moving for a in g.args))
+
+
+def ties(program: Program, values: Mapping[int, Any], free: Collection[str]) -> tuple[Guard, ...]:
+    """The guards on ``free`` inputs that stand on an edge at the point whose ball ``values`` are given."""
+    asked = (g for g in branches_on(program, free) if all(a in values for a in g.args))
+    return tuple(g for g in asked if _on_edge(program, g, values))
+
+
+def _on_edge(program: Program, guard: Guard, values: Mapping[int, Any]) -> bool:
+    """Whether the choice may be another one beside this point, or was made by a rounding error."""
+    sides = [values[a] for a in guard.args]
+    if guard.op in _COMPARISONS and len(sides) == 2:
+        gaps = _gaps(guard, values)
+        if any(_rounded(guard.op, gap, said) for gap, said in gaps):
+            return True
+        tied = np.array([_may_vanish(gap) for gap, _ in gaps], dtype=bool)
+        return bool(tied.any()) and not _same_entries(program, guard)[tied].all()
+    if guard.op in ("sign", "ne", "eq"):
+        return any(_may_vanish(x) for x in flat(sides[0]))
+    if guard.op in ("argmax", "argmin") and guard.params != ("pool",):
+        return _several_extremes(guard, sides[0])
+    if guard.op in _WHOLE:
+        return any(_may_be_whole(x, _WHOLE[guard.op]) for x in flat(sides[0]))
+    if guard.op == "argsort":
+        entries = sorted(flat(sides[0]).tolist(), key=lambda x: float(x.mid()))
+        return any(_may_vanish(a - b) for a, b in itertools.pairwise(entries))
+    return False
+
+
+def misjudged(program: Program, values: Mapping[int, Any], free: Collection[str]) -> bool:
+    """Whether a rounding error decided a comparison: exactly, it comes out the other way."""
+    guards = [g for g in branches_on(program, free) if g.op in _COMPARISONS and len(g.args) == 2]
+    return any(
+        _rounded(g.op, gap, said) for g in guards if all(a in values for a in g.args) for gap, said in _gaps(g, values)
+    )
+
+
+def _gaps(guard: Guard, values: Mapping[int, Any]) -> list[tuple[Any, bool]]:
+    """For each entry of a comparison the exact difference of its sides, and what the code found."""
+    left, right, said = np.broadcast_arrays(
+        *(np.asarray(values[a], dtype=object) for a in guard.args), np.asarray(guard.outcome, dtype=object)
+    )
+    entries = zip(left.reshape(-1), right.reshape(-1), said.reshape(-1).tolist(), strict=True)
+    return [(a - b, bool(outcome)) for a, b, outcome in entries]
+
+
+def _rounded(op: str, gap: Any, said: bool) -> bool:
+    return not _may_vanish(gap) and said != _decided(op, gap)
+
+
+def _decided(op: str, gap: Any) -> bool:
+    """The outcome of a comparison whose sides differ by ``gap``, which is not zero."""
+    if op in ("eq", "ne"):
+        return op == "ne"
+    return bool(gap.real > 0) == (op in ("gt", "ge"))
+
+
+def _same_entries(program: Program, guard: Guard) -> np.ndarray:
+    """Where the two sides read the same entry of the same step: equal at every point, and so no edge."""
+    sides = [[x.reshape(program.shape(a)) for x in origins(program, a)] for a in guard.args]
+    step, place, other, beside, _ = np.broadcast_arrays(*sides[0], *sides[1], np.asarray(guard.outcome))
+    return ((step == other) & (place == beside) & (place > 0)).reshape(-1)
+
+
+def origins(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
+    """For each entry of a step, the step and the position (from 1; 0 for a zero) that it is a copy of."""
+    step = program.steps[i]
+    n = size(step.shape)
+    if step.op == "name":
+        return origins(program, step.args[0])
+    if step.op != "pick":
+        return np.full(n, i), np.arange(1, n + 1)
+    where = np.asarray(positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params)
+    parts = [origins(program, a) for a in step.args]
+    steps = np.concatenate([[-1], *(p[0] for p in parts)])
+    places = np.concatenate([[0], *(p[1] for p in parts)])
+    return steps[where.reshape(-1)], places[where.reshape(-1)]
+
+
+def _several_extremes(guard: Guard, value: Any) -> bool:
+    """Whether the entry that was chosen has an equal in its own row."""
+    array = np.asarray(value, dtype=object)
+    axis = guard.params if isinstance(guard.params, int) else None
+    if isinstance(guard.params, tuple) and guard.params and isinstance(guard.params[0], int):
+        axis = guard.params[0]
+    rows = array.reshape(1, -1) if axis is None else np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    chosen = np.asarray(guard.outcome).reshape(-1)
+    if chosen.size != rows.shape[0]:
+        return False
+    for row, k in zip(rows, chosen.tolist(), strict=True):
+        if any(_may_vanish(x - row[int(k)]) for j, x in enumerate(row) if j != int(k)):
+            return True
+    return False
+
+
+def _may_vanish(x: Any) -> bool:
+    """Whether a difference may be zero: one from infinity is not, and what has no value may be anything."""
+    return bool(x.contains(0))
+
+
+def _may_be_whole(x: Any, shift: float) -> bool:
+    if not x.is_finite():
+        return True
+    y = x.real + shift
+    return _may_vanish(y - (y + 0.5).floor().mid())
+
+
+def first_undefined(program: Program, values: Mapping[int, Any]) -> Undefined | None:
+    """The first step, in order, whose value is not finite although its arguments' values are."""
+    for i in sorted(values):
+        step = program.steps[i]
+        if all(x.is_finite() for x in flat(values[i])):
+            continue
+        arguments = [values.get(a) for a in step.args]
+        if all(v is not None and all(x.is_finite() for x in flat(v)) for v in arguments):
+            return Undefined(step.op, tuple(arguments), step.source, i)
+    return None

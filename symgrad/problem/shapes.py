@@ -1,0 +1,247 @@
+"""Shapes with names in them: ``at={"U": ("m", "d"), "x": ("d",)}``, and what the names are in a run.
+
+The code itself is run at numbers.  A name is given one: small and different for each name, or the length that an
+object of the user's already has (a module's parameters), or the one that is written beside it: ``"m=10"``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
+from symgrad.lifting.formulas import Formula, Several, Symbolic
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.program.expressions import Expression
+
+__all__ = [
+    "Shapes",
+    "declared_shapes",
+    "entries_named",
+    "letters_of",
+    "named_in",
+    "named_shapes",
+    "posed",
+    "with_shapes",
+]
+
+Shape = tuple[int | str, ...]
+_LEAST = (2, 5, 9)  # where the sizes begin; code with a window of three does not run at two
+_ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """The inputs' shapes, of numbers and names; the names in the order in which they were met; those with one value."""
+
+    of: Mapping[str, Shape]
+    names: tuple[str, ...]
+    fixed: Mapping[str, int]
+    least: int = 2
+
+    @property
+    def free(self) -> tuple[str, ...]:
+        """The sizes that can be varied."""
+        return tuple(n for n in self.names if n not in self.fixed)
+
+    def own(self) -> dict[str, int]:
+        """The sizes at which everything is looked at first: ``least`` and those that follow, and the fixed ones."""
+        return {**{n: k + self.least for k, n in enumerate(self.free)}, **self.fixed}
+
+    def at(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
+        """The shapes in numbers.
+
+        >>> shapes, _ = named_shapes({"U": ("m", "d"), "x": ("d",)}, {})
+        >>> shapes.own(), shapes.at(shapes.own())
+        ({'m': 2, 'd': 3}, {'U': (2, 3), 'x': (3,)})
+        """
+        return {name: tuple(sizes[n] if isinstance(n, str) else n for n in shape) for name, shape in self.of.items()}
+
+
+def ranks(at: Mapping[str, Any]) -> dict[str, int]:
+    """How many axes each input has, by the shape or the value that is given for it."""
+    return {n: len(v) if isinstance(v, tuple) else np.ndim(v) for n, v in at.items()}
+
+
+def named_shapes(
+    at: Mapping[str, Any] | None, own: Mapping[str, Any], found: Mapping[str, Shape] | None = None
+) -> tuple[Shapes | None, dict[str, Any] | None]:
+    """Read the shapes with names in ``at``: what they say, and ``at`` with those that formulas declare.
+
+    ``own`` maps a module's parameters to their values, whose lengths fix the names; ``found`` holds shapes that the
+    formulas themselves declare, for inputs that ``at`` says nothing of.  None where no shape has a name.
+
+    Raises `BadInput` for an entry that is neither a number nor a name, `WrongShape` where a name would be two numbers.
+    """
+    asked = dict(at or {})
+    for name, shape in _told(asked, found or {}).items():
+        if name not in own or np.ndim(own[name]) == len(shape):  # the gradient of a weight [1, 10] may be called w[j]
+            asked.setdefault(name, shape)
+    of: dict[str, Shape] = {}
+    values: dict[str, int] = {}
+    names: dict[str, None] = {}
+    for name, shape in asked.items():
+        if not isinstance(shape, tuple) or not any(isinstance(n, str) for n in shape):
+            continue
+        entries = [_entry(name, shape, n) for n in shape]
+        of[name] = tuple(n for n, _ in entries)
+        names |= dict.fromkeys(n for n, _ in entries if isinstance(n, str))
+        actual = np.shape(own[name]) if name in own else None
+        if actual is not None and len(actual) != len(shape):
+            raise WrongShape(f"at[{name!r}] is {shape!r}, and the module's {name} has the shape {list(actual)}.")
+        for k, (n, value) in enumerate(entries):
+            told = [v for v in (value, None if actual is None else actual[k]) if v is not None]
+            for v in told:
+                known = n if isinstance(n, int) else values.setdefault(n, v)
+                if known != v:
+                    raise WrongShape(f"the size {n} is both {known} and {v}, in at[{name!r}].")
+    if not of:
+        return None, None if at is None and not asked else asked
+    clash = [n for n in names if n in asked]
+    if clash:
+        raise BadInput(
+            f"{clash[0]!r} is the name of an input and of a size.", instead="Give the size another name in at={...}."
+        )
+    return Shapes(of, tuple(names), values), asked
+
+
+def posed(
+    shapes: Shapes | None,
+    at: Mapping[str, Any] | None,
+    own: Mapping[str, Any],
+    pose: Callable[[Mapping[str, Any] | None], Any],
+) -> tuple[Shapes | None, Any]:
+    """What ``pose`` makes of ``at`` with numbers for the named sizes: the smallest at which the code runs.
+
+    Raises what the code raises where it runs at none of them.
+    """
+    if shapes is None:
+        return None, pose(at)
+    first: SymgradError | None = None
+    for least in _LEAST if shapes.free else _LEAST[:1]:
+        here = replace(shapes, least=least)
+        numbers = {n: own.get(n, shape) for n, shape in here.at(here.own()).items()}
+        try:
+            return here, pose({**(at or {}), **numbers})
+        except (UserCodeFailed, BadInput) as error:
+            first = first or error
+    assert first is not None
+    failure = first if isinstance(first, UserCodeFailed) else first.__cause__
+    if not isinstance(failure, UserCodeFailed):
+        raise first
+    sizes = ", ".join(f"{n} = {v}" for n, v in shapes.own().items())
+    raise UserCodeFailed(
+        f"at {sizes} {failure.what}",
+        where=failure.where,
+        instead='Where the code itself fixes a size, write its value too: "d=3".',
+    ) from failure.__cause__
+
+
+def _told(at: Mapping[str, Any], found: Mapping[str, Shape]) -> dict[str, Shape]:
+    """The declared shapes, with the numbers that the given values tell."""
+    told: dict[str, int] = {}
+    for name, shape in found.items():
+        given = at.get(name)
+        if given is None:
+            continue
+        actual = given if isinstance(given, tuple) else np.shape(given)
+        if len(actual) == len(shape):
+            told |= {n: k for n, k in zip(shape, actual, strict=True) if isinstance(n, str) and not isinstance(k, str)}
+    return {name: tuple(told.get(n, n) if isinstance(n, str) else n for n in shape) for name, shape in found.items()}
+
+
+def declared_shapes(*formulas: Formula) -> dict[str, Shape]:
+    """The shapes that SymPy formulas declare, or tell by the limits of their sums."""
+    found: dict[str, Shape] = {}
+    for formula in formulas:
+        match formula:
+            case Several():
+                parts = declared_shapes(*formula.parts.values())
+            case Symbolic() if isinstance(formula.source, Expression):
+                parts = formula.source.shapes
+            case _:  # a formula of another kind may tell its shapes itself
+                own = getattr(formula, "axes", None)
+                parts = dict(own) if isinstance(own, Mapping) else {}
+        found = {**parts, **found}
+    return dict(sorted(found.items(), key=lambda item: -len(item[1])))  # the names in the order of a matrix's axes
+
+
+def named_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
+    """The shapes with names that ``at`` holds."""
+    return {
+        name: tuple(_entry(name, shape, n)[0] for n in shape)
+        for name, shape in (at or {}).items()
+        if isinstance(shape, tuple) and any(isinstance(n, str) for n in shape)
+    }
+
+
+def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[str] = ()) -> Formula:
+    """The formula with the names in these shapes read as sizes, unless an input is called so."""
+    kept = tuple((name.replace(".", "_"), shape) for name, shape in shapes.items() if not set(shape) & set(inputs))
+    match formula:
+        case Several():
+            return replace(formula, parts={k: with_shapes(f, shapes, inputs) for k, f in formula.parts.items()})
+        case Symbolic() if isinstance(formula.source, Expression):
+            return replace(formula, source=replace(formula.source, declared=kept))
+        case Latex():
+            return replace(formula, shapes={**dict(kept), **formula.shapes})
+        case _:
+            return formula
+
+
+def entries_named(hand: Any, wrt: Any) -> tuple[Any, Any]:
+    """Hand formulas for an entry, ``{U[k, N]: ...}`` or ``wrt=U[k, N]``, as formulas of the free indices k and N.
+
+    >>> U, (k, N) = sp.IndexedBase("U"), sp.symbols("k N")
+    >>> entries_named({U[k, N]: 2 * U[k, N]}, None)
+    ({'U': Lambda((k, N), 2*U[k, N])}, None)
+    """
+    if isinstance(wrt, sp.Indexed) and isinstance(hand, sp.Expr):
+        hand = {wrt: hand}
+    if isinstance(wrt, (sp.Basic, list, tuple)):
+        several = wrt if isinstance(wrt, (list, tuple)) else [wrt]
+        names = [label(x) if isinstance(x, sp.Indexed) else x for x in several]
+        wrt = names if isinstance(wrt, (list, tuple)) else names[0]
+    if isinstance(hand, Mapping) and any(isinstance(key, sp.Indexed) for key in hand):
+        hand = dict(_entry_named(key, formula) for key, formula in hand.items())
+    return hand, wrt
+
+
+def letters_of(hand: Any) -> dict[str, tuple[str, ...]]:
+    """The names of the free indices of hand formulas that are given by entry."""
+    parts = hand.items() if isinstance(hand, Mapping) else ()
+    return {name: tuple(map(str, f.variables)) for name, f in parts if isinstance(f, sp.Lambda)}
+
+
+def label(entry: Any) -> str:
+    """The name of the tensor that an entry is of."""
+    return str(entry.base.label)
+
+
+def _entry_named(key: Any, formula: Any) -> tuple[Any, Any]:
+    if not isinstance(key, sp.Indexed):
+        return key, formula
+    free = tuple(i for i in key.indices if not i.is_Integer)  # an axis of length one has its only index written out
+    if not all(isinstance(i, (sp.Symbol, sp.Idx)) for i in free) or len(set(free)) < len(free):
+        raise BadInput(
+            f"a hand formula is for {key}, whose indices are not free.",
+            instead="Name the entry by letters of its own: U[k, N].",
+        )
+    return label(key), sp.Lambda(free, formula) if free else formula
+
+
+def _entry(name: str, shape: Sequence[Any], n: Any) -> tuple[int | str, int | None]:
+    if isinstance(n, (int, np.integer)) and not isinstance(n, bool):
+        return int(n), None
+    match = _ENTRY.fullmatch(n) if isinstance(n, str) else None
+    if match is None:
+        raise BadInput(
+            f"at[{name!r}] is {shape!r}, and {n!r} is neither a number nor the name of a size.",
+            instead='Write a number, a name such as "m", or a name with its value: "m=10".',
+        )
+    return match[1], None if match[2] is None else int(match[2])

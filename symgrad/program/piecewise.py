@@ -1,0 +1,294 @@
+"""Which branch a formula takes at a point: the steps' values to 200 bits, and choices between branches on a Builder.
+
+Points are exact (each float is the binary number it is), so a tie between two exact numbers is seen as a tie, and
+values that agree to 150 bits are taken to be equal.  What was looked at is remembered as a guard.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symgrad.errors import AmbiguousBranch
+from symgrad.ops.row import ARGUMENTS
+from symgrad.ops.scalars import OPS
+from symgrad.ops.structure import COMPOSITES
+from symgrad.program.builder import Builder
+from symgrad.program.program import Constant, Program, Step, interpret, positions, size
+
+__all__ = ["RELATIONS", "Point", "choose", "compare", "decide", "given"]
+
+_BITS = 200
+_SAME = mpmath.mpf(2) ** -150
+RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
+
+
+def given(value: Any, dtype: str) -> tuple[np.ndarray, str]:
+    """A value of an input (a number, an array, a tensor) rounded to ``dtype``, and the input's own dtype."""
+    if hasattr(value, "detach"):
+        value = value.detach().cpu()
+        value = value.resolve_conj().numpy() if value.dtype.is_complex else value.double().numpy()
+    array = np.asarray(value)
+    if array.dtype == object and any(
+        isinstance(x, complex) or getattr(x, "is_real", True) is False for x in array.flat
+    ):
+        array = array.astype(np.complex128)
+    if array.dtype.kind == "c":
+        dtype = "complex64" if dtype in ("float32", "complex64") else "complex128"
+        return array.astype(dtype), dtype
+    array = array.astype(np.float64)
+    return array.astype(dtype).astype(np.float64) if dtype in ("float16", "float32") else array, dtype
+
+
+class Point:
+    """The values of a Builder's steps at the exact values of some of them, to 200 bits, computed when asked for."""
+
+    def __init__(self, builder: Builder, values: Mapping[int, Any]) -> None:
+        self.builder = builder
+        self.given = dict(values)
+        self.values: dict[int, np.ndarray] = {}
+
+    def __getitem__(self, step: int) -> np.ndarray:
+        b = self.builder
+        self.values |= {i: _exactly(v) for i, v in self.given.items()}
+        self.given.clear()
+        if step not in self.values:
+            program = Program(b.inputs, tuple(b.steps), {})
+            with mpmath.workprec(_BITS):
+                found = interpret(program, _High(), _Missing(), [step], replaced=self.values)
+            self.values |= found
+        return self.values[step]
+
+    def compare(self, relation: str, left: int, right: int) -> np.ndarray:
+        """The outcome of ``left relation right``, entry by entry."""
+        with mpmath.workprec(_BITS):
+            signs = _entrywise(_sign_of_difference, self[left], self[right])
+        table = {"lt": (-1,), "le": (-1, 0), "gt": (1,), "ge": (0, 1), "eq": (0,), "ne": (-1, 1)}
+        return np.isin(signs.astype(np.int64), table[relation])
+
+    def whole(self, name: str, step: int) -> np.ndarray:
+        """Each entry rounded down or up to a whole number; what is whole to 150 bits is whole."""
+        with mpmath.workprec(_BITS):
+            return _entrywise(lambda x: _whole(name, x), self[step]).astype(np.float64)
+
+
+def _whole(name: str, x: Any) -> Any:
+    near = mpmath.nint(x)
+    if abs(x - near) <= _SAME * max(1, abs(x)):
+        return near
+    return mpmath.floor(x) if name == "floor" else mpmath.ceil(x)
+
+
+class _Missing(dict):
+    def __missing__(self, name: str) -> Any:
+        raise AmbiguousBranch(
+            f"the formula chooses by the value of {name!r}, which is not given.",
+            instead="Pass at={...} with a value for each name.",
+        )
+
+
+def _sign_of_difference(a: Any, b: Any) -> int:
+    if isinstance(a, mpmath.mpc) or isinstance(b, mpmath.mpc) or mpmath.isnan(a) or mpmath.isnan(b):
+        raise AmbiguousBranch(
+            f"the formula chooses by comparing {mpmath.nstr(a, 8)} with {mpmath.nstr(b, 8)}, which have no order.",
+            instead="Choose a point of the formula's domain.",
+        )
+    if a == b or abs(a - b) <= _SAME * max(abs(a), abs(b)):
+        return 0
+    return -1 if a < b else 1
+
+
+def _exactly(value: Any) -> np.ndarray:
+    """Numbers (floats, ints, Fractions, SymPy numbers; one or an array) as an array of mpmath's."""
+    with mpmath.workprec(_BITS):
+        return _entrywise(_number, np.asarray(value, dtype=object))
+
+
+def _number(x: Any) -> Any:
+    if isinstance(x, sp.Basic):
+        return sp.lambdify((), x, "mpmath")() * mpmath.mpf(1)
+    if hasattr(x, "numerator") and hasattr(x, "denominator"):
+        return mpmath.mpf(int(x.numerator)) / int(x.denominator)
+    return mpmath.mpc(x) if isinstance(x, complex) else mpmath.mpf(float(x))
+
+
+def _entrywise(function: Callable[..., Any], *args: Any) -> np.ndarray:
+    out = np.frompyfunc(function, len(args), 1)(*args)
+    return out if isinstance(out, np.ndarray) else _boxed(out)
+
+
+def _boxed(x: Any) -> np.ndarray:
+    out = np.empty((), dtype=object)
+    out[()] = x
+    return out
+
+
+_UNPRINTED = {  # what SymPy's printer for mpmath leaves as it is
+    "airyaiprime": lambda x: mpmath.airyai(x, derivative=1),
+    "airybiprime": lambda x: mpmath.airybi(x, derivative=1),
+}
+
+
+@functools.cache
+def _row(name: str) -> Callable[..., Any]:
+    """A row's exact column in mpmath."""
+    if name == "lgamma":
+        return lambda x: mpmath.re(mpmath.loggamma(x))
+    op = OPS[name]
+    return sp.lambdify(ARGUMENTS[: op.arity], op.exact, [_UNPRINTED, "mpmath"])
+
+
+class _High:
+    """The system of 200-bit floats: object arrays of mpmath's numbers."""
+
+    def read(self, step: Step, args: list[np.ndarray]) -> np.ndarray:
+        try:
+            return self._read(step, args)
+        except (ZeroDivisionError, ValueError):  # a pole
+            return np.full(step.shape, mpmath.nan, dtype=object)
+
+    def _read(self, step: Step, args: list[np.ndarray]) -> np.ndarray:
+        zero = mpmath.mpf(0)
+        match step.op:
+            case "constant":
+                c: Constant = step.params
+                return _exactly(c.value if c.exact is None else c.exact)
+            case "add" | "sub" | "mul" | "div" | "pow":
+                return _entrywise(_ARITHMETIC[step.op], *args)
+            case "powi":
+                return _entrywise(lambda x: x**step.params, *args)
+            case "neg":
+                return _entrywise(lambda x: -x, *args)
+            case "name" | "cast" | "stop":
+                return args[0]
+            case "conj" | "real" | "imag":
+                return _entrywise({"conj": mpmath.conj, "real": mpmath.re, "imag": mpmath.im}[step.op], *args)
+            case "pick":
+                entries = np.concatenate([_boxed(zero).reshape(1), *(a.reshape(-1) for a in args)])
+                return entries[positions(step.params, step.shape)].reshape(step.shape)
+            case "scatter":
+                out = np.full(size(step.shape) + 1, zero, dtype=object)
+                np.add.at(out, positions(step.params, args[0].shape), args[0].reshape(-1))
+                return out[1:].reshape(step.shape)
+            case "matmul":
+                return np.matmul(args[0], args[1])
+            case "polygamma":
+                return _entrywise(lambda x: mpmath.psi(step.params, x), *args)
+            case "inverse" | "solve" | "det" | "logabsdet" | "cholesky":
+                return np.stack([_linear_algebra(step.op, *matrices) for matrices in zip(*args, strict=True)])
+        if step.op in COMPOSITES:
+            b = Builder()
+            program = b.build({"value": COMPOSITES[step.op].write(b, b.input("X", args[0].shape), step.params)})
+            return interpret(program, self, {"X": args[0]})[program.output]
+        return _entrywise(_row(step.op), *args)
+
+
+_ARITHMETIC: dict[str, Callable[..., Any]] = {
+    "add": lambda x, y: x + y,
+    "sub": lambda x, y: x - y,
+    "mul": lambda x, y: x * y,
+    "div": lambda x, y: x / y,
+    "pow": lambda x, y: x**y,
+}
+
+
+def _linear_algebra(op: str, a: np.ndarray, b: np.ndarray | None = None) -> np.ndarray:
+    m = mpmath.matrix(a.tolist())
+    match op:
+        case "det":
+            return _boxed(mpmath.det(m))
+        case "logabsdet":
+            return _boxed(mpmath.log(abs(mpmath.det(m))))
+        case "inverse":
+            out = mpmath.inverse(m)
+        case "cholesky":
+            out = mpmath.cholesky((m + m.T) / 2)
+        case _:
+            assert b is not None
+            out = mpmath.inverse(m) * mpmath.matrix(b.tolist())
+    return np.array(out.tolist(), dtype=object)
+
+
+# ------------------------------------------------------------------------------------------------ choices
+
+
+Write = Callable[[Any], int]
+
+
+def decide(b: Builder, condition: Any, write: Write, point: Point | None) -> np.ndarray:
+    """Where a SymPy condition holds; ``write`` gives the step of each side.  Each relation becomes a guard."""
+    if condition in (sp.true, sp.false):
+        return np.array(bool(condition))
+    if isinstance(condition, (sp.And, sp.Or)):
+        stop_at = isinstance(condition, sp.Or)
+        outcome = np.array(not stop_at)
+        for part in condition.args:
+            here = decide(b, part, write, point)
+            outcome = outcome | here if stop_at else outcome & here
+            if np.all(outcome == stop_at):
+                break
+        return outcome
+    if isinstance(condition, sp.Not):
+        return ~decide(b, condition.args[0], write, point)
+    if isinstance(condition, sp.ITE):  # what a choice inside a comparison becomes
+        chosen = decide(b, condition.args[0], write, point)
+        ways = zip(condition.args[1:], (chosen, ~chosen), strict=True)
+        sides = [decide(b, part, write, point) for part, taken in ways if taken.any()]
+        return sides[0] if len(sides) == 1 else np.where(chosen, *sides)
+    if not isinstance(condition, sp.core.relational.Relational):
+        raise AmbiguousBranch(
+            f"the formula chooses by {condition}, which is not a comparison.",
+            instead="Write the condition with <, <=, >, >=, Eq, Ne, And, Or and Not.",
+        )
+    if point is None:
+        raise AmbiguousBranch(
+            f"the formula chooses by {condition}, and there is no point to choose at.",
+            instead="Pass at={...} with a value for each name.",
+        )
+    left, right = (write(side) for side in condition.args)
+    return compare(b, RELATIONS[condition.rel_op], left, right, point)  # type: ignore[attr-defined]
+
+
+def compare(b: Builder, relation: str, left: int, right: int, point: Point) -> np.ndarray:
+    """The outcome of a comparison, remembered as a guard."""
+    shape = np.broadcast_shapes(b.shape(left), b.shape(right))
+    left, right = b.broadcast(left, shape), b.broadcast(right, shape)
+    outcome = point.compare(relation, left, right)
+    b.guard(relation, (left, right), None, outcome)
+    return outcome
+
+
+def choose(
+    b: Builder,
+    branches: Sequence[tuple[Callable[[], int], Callable[[], np.ndarray]]],
+    otherwise: Callable[[], int],
+) -> int:
+    """The value of the first branch whose condition holds, entry by entry.
+
+    A branch is (write its value, decide its condition); only what is taken somewhere is written.
+    """
+    taken: list[tuple[int, np.ndarray]] = []
+    left = np.array(True)
+    for value, condition in branches:
+        here = left & condition()
+        if here.any():
+            taken.append((value(), here))
+        left = left & ~here
+        if not left.any():
+            break
+    else:
+        taken.append((otherwise(), left))
+    if len(taken) == 1:
+        return taken[0][0]
+    shape = np.broadcast_shapes(*(b.shape(i) for i, _ in taken), *(m.shape for _, m in taken))
+    n = size(shape)
+    index = np.zeros(n, dtype=np.int64)
+    for k, (_, mask) in enumerate(taken):
+        where = np.broadcast_to(mask, shape).reshape(-1)
+        index[where] = np.arange(1, n + 1)[where] + k * n
+    return b.pick([b.broadcast(i, shape) for i, _ in taken], index, shape)

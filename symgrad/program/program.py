@@ -1,0 +1,258 @@
+"""A Program: how a value is computed, one operation at a time, whole tensors, in the user's order and under the
+user's names; and `interpret`, which reads one in any number system.  `symgrad.program.builder` writes one.
+
+Eight kinds of steps are not scalar functions (see `symgrad.ops.structure`).  The two that carry all layouts:
+
+* ``pick``: every entry of the result is an entry of the arguments, or zero.  Views, slices, broadcasting,
+  concatenation, ``where``, padding, in-place writes.
+* ``scatter``: entries of the argument are added up where they land.  Sums; and pick's transpose.
+
+Both take an *index*: a `Strided` map where the layout is affine, else an array of positions counted from one, in the
+arguments' entries laid end to end; zero stands for a literal zero (in ``scatter``: dropped).
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+__all__ = [
+    "Binding",
+    "Constant",
+    "Guard",
+    "Index",
+    "Program",
+    "Shape",
+    "Source",
+    "Step",
+    "Strided",
+    "System",
+    "dense",
+    "interpret",
+    "positions",
+    "promote",
+    "size",
+]
+
+Shape = tuple[int, ...]
+
+# ------------------------------------------------------------------------------------------------ the data
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where something stands in the user's code: its text, file, line (from 1) and columns."""
+
+    text: str
+    file: str | None = None
+    line: int | None = None
+    span: tuple[int, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Strided:
+    """The affine index map ``i -> offset + sum(i_k * strides_k)`` into one argument's entries, counted from 0."""
+
+    offset: int
+    strides: tuple[int, ...]
+
+
+Index = Strided | np.ndarray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Constant:
+    """Numbers that do not depend on the inputs.
+
+    ``value`` is an array of floats (complex, booleans as 0 and 1).  ``exact`` is what they stand for: None for the
+    binary values themselves, a SymPy number for a scalar, or an object array of `Fraction`.  ``radius``, if not
+    None, is how far a typed decimal may be from the number that was meant (an array of `Fraction`).
+    """
+
+    value: np.ndarray
+    exact: Any = None
+    radius: Any = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Step:
+    """One operation.  Its value's name is its position in ``Program.steps``; ``args`` are earlier positions."""
+
+    op: str
+    args: tuple[int, ...]
+    params: Any
+    shape: Shape
+    dtype: str
+    source: Source | None = None
+
+    @property
+    def is_complex(self) -> bool:
+        return self.dtype.startswith("complex")
+
+
+@dataclass(frozen=True, slots=True)
+class Binding:
+    """The user's variable: ``h`` version 3 is the fourth value that was bound to ``h``."""
+
+    name: str
+    version: int
+    step: int
+    source: Source | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Guard:
+    """A choice that the code made by looking at a value: ``op`` (such as ``gt`` or ``argmax``) of the ``args``."""
+
+    op: str
+    args: tuple[int, ...]
+    params: Any
+    outcome: np.ndarray
+    source: Source | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """Steps in the order of computation, the inputs and outputs among them by name, and what the user called them."""
+
+    inputs: Mapping[str, int]
+    steps: tuple[Step, ...]
+    outputs: Mapping[str, int]
+    bindings: tuple[Binding, ...] = ()
+    guards: tuple[Guard, ...] = ()
+
+    @property
+    def output(self) -> int:
+        """The position of the only output."""
+        (position,) = self.outputs.values()
+        return position
+
+    def shape(self, position: int) -> Shape:
+        return self.steps[position].shape
+
+    def needed(self, wanted: Iterable[int]) -> list[int]:
+        """The positions that ``wanted`` depend on, themselves included, in order."""
+        found: set[int] = set()
+        stack = list(wanted)
+        while stack:
+            i = stack.pop()
+            if i not in found:
+                found.add(i)
+                stack.extend(self.steps[i].args)
+        return sorted(found)
+
+    def with_outputs(self, outputs: Mapping[str, int]) -> Program:
+        return replace(self, outputs=dict(outputs))
+
+    def __iter__(self) -> Iterator[Step]:
+        return iter(self.steps)
+
+    def __len__(self) -> int:
+        return len(self.steps)
+
+    def __repr__(self) -> str:
+        return f"Program({', '.join(self.inputs)} -> {', '.join(self.outputs)}; {len(self.steps)} steps)"
+
+    def listing(self) -> str:
+        """The steps as text, one to a line."""
+        names = {b.step: f"{b.name}[{b.version}]" if b.version else b.name for b in self.bindings}
+        lines = []
+        for i, s in enumerate(self.steps):
+            arguments = ", ".join(f"%{a}" for a in s.args)
+            lines.append(f"%{i}{' ' + names[i] if i in names else ''} = {s.op}({arguments}) {s.dtype}{list(s.shape)}")
+        return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------------------ shapes and indices
+
+
+def size(shape: Shape) -> int:
+    return math.prod(shape)
+
+
+@functools.lru_cache(maxsize=4096)
+def dense(shape: Shape) -> tuple[int, ...]:
+    """The strides of a tensor of this shape laid out row by row."""
+    strides, step = [], 1
+    for n in reversed(shape):
+        strides.append(step)
+        step *= n
+    return tuple(reversed(strides))
+
+
+@functools.lru_cache(maxsize=512)
+def _materialise(index: Strided, shape: Shape) -> np.ndarray:
+    flat = np.full(shape, index.offset + 1, dtype=np.int64)
+    for axis, (n, stride) in enumerate(zip(shape, index.strides, strict=True)):
+        flat += (np.arange(n) * stride).reshape((n,) + (1,) * (len(shape) - axis - 1))
+    flat = flat.ravel()
+    flat.flags.writeable = False
+    return flat
+
+
+def positions(index: Index, shape: Shape) -> np.ndarray:
+    """The index as a flat array of positions counted from one."""
+    return _materialise(index, shape) if isinstance(index, Strided) else index
+
+
+_ORDER = ("float16", "bfloat16", "float32", "float64")
+
+
+def promote(*dtypes: str) -> str:
+    """The dtype that holds all of these, as torch and NumPy promote floats.
+
+    >>> promote("float32", "float64"), promote("float32", "complex64")
+    ('float64', 'complex64')
+    """
+    if len(set(dtypes)) == 1:
+        return dtypes[0]
+    if any(d.startswith("complex") for d in dtypes):
+        return "complex128" if {"complex128", "float64"} & set(dtypes) else "complex64"
+    if {"float16", "bfloat16"} <= set(dtypes):
+        return promote("float32", *(d for d in dtypes if d not in ("float16", "bfloat16")))
+    return max(dtypes, key=_ORDER.index)
+
+
+# ------------------------------------------------------------------------------------------------ reading a Program
+
+
+class System(Protocol):
+    """A number system: what a step's value is, given its arguments' values."""
+
+    def read(self, step: Step, args: list[Any]) -> Any: ...
+
+
+def interpret(
+    program: Program,
+    system: System,
+    inputs: Mapping[str, Any],
+    wanted: Iterable[int] | None = None,
+    *,
+    replaced: Mapping[int, Any] | None = None,
+) -> dict[int, Any]:
+    """The values, in a number system, of the ``wanted`` steps and of everything they need.
+
+    ``inputs`` maps input names to values of the system; ``replaced`` puts values in the place of steps, which are
+    then not computed.
+    """
+    values: dict[int, Any] = dict(replaced or {})
+    wanted = list(program.outputs.values()) if wanted is None else list(wanted)
+    found: set[int] = set()
+    stack = [i for i in wanted if i not in values]
+    while stack:
+        i = stack.pop()
+        if i not in found:
+            found.add(i)
+            stack.extend(a for a in program.steps[i].args if a not in values and a not in found)
+    for i in sorted(found):
+        step = program.steps[i]
+        if step.op == "input":
+            values[i] = inputs[step.params]
+        else:
+            values[i] = system.read(step, [values[a] for a in step.args])
+    return values

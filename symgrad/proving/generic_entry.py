@@ -1,0 +1,394 @@
+"""A step's generic entry, as an element of the field: one fraction for a whole tensor.
+
+A *view* says which entries of a step are meant: an array of positions.  Layouts only change the view, arithmetic and
+scalar functions read their arguments in the same view, and a step that is *cut* is a kernel for each view of it.  Sums
+and products of matrices are kernels too, after everything that does not vary along the sum has been pulled out; such
+a kernel is the multiset of its terms, so that the order of its summation does not matter, nor on which side a matrix
+stands.  In a view of one entry, sums may be written out: the same reader proves entry by entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symgrad.program.primitives import number_of
+from symgrad.program.program import Step, Strided, positions, size
+from symgrad.proving.complex_field import ODD, Complexes
+from symgrad.proving.determinants import LARGEST, determinant, entry_of_inverse
+from symgrad.proving.field import Element, OutOfWork
+from symgrad.proving.kernels import Kernels
+from symgrad.proving.special_relations import RELATIONS, polygamma
+from symgrad.proving.views import DATA, Views
+
+__all__ = ["Reader"]
+
+Node = tuple[int, int]  # a step and a view of it
+_ROWS = 1 << 13  # terms of a sum that are still laid out
+_LARGE = 1 << 20  # entries of a tensor that is still read
+
+
+class Reader(Complexes):
+    """Reads steps in a field, down to the steps for which ``cut`` holds.
+
+    ``rank`` maps a step to the one that stands for all steps known to be equal to it.  With ``entries`` the sums in a
+    view of one entry are written out; with ``opened`` inverses and determinants of small matrices, too.
+    """
+
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        field: Kernels,
+        views: Views,
+        rank: Callable[[int], int],
+        cut: Callable[[int], bool],
+        *,
+        entries: bool = False,
+        opened: bool = False,
+        work: int = 20000,
+    ) -> None:
+        super().__init__(field, views)
+        self.steps = steps
+        self.rank = rank
+        self.cut = cut
+        self.entries = entries
+        self.opened = opened
+        self.work = work
+        self.values: dict[Node, Element] = {}
+        self.bases: dict[int, np.ndarray] = {}
+
+    def entry(self, i: int, view: int | None = None) -> Element:
+        """The generic entry of step ``i``, all of it or in a view."""
+        if view is None:
+            view = self.views.whole(size(self.steps[i].shape))
+        stack: list[Node] = [(self.rank(i), view)]
+        goal = stack[0]
+        parts: dict[Node, Sequence[Node]] = {}
+        while stack:
+            node = stack[-1]
+            if node in self.values:
+                stack.pop()
+                continue
+            if node not in parts:
+                self.work -= 1
+                if self.work < 0 or self.field.work > 60 * self.field.terms:
+                    raise OutOfWork
+                parts[node] = self._parts(*node)
+                stack.extend(part for part in parts[node] if part not in self.values)
+                continue
+            stack.pop()
+            self.values[node] = self._value(*node, [self.values[part] for part in parts.pop(node)])
+        return self.values[goal]
+
+    # ---------------------------------------------------------------------------------------- what a node needs
+    def _parts(self, i: int, view: int) -> list[Node]:
+        step = self.steps[i]
+        if size(step.shape) > _LARGE:
+            raise OutOfWork
+        match step.op:
+            case "input" | "constant":
+                return []
+            case _ if self.cut(i):
+                return []
+            case "pick":
+                return [(self.rank(a), v) for a, v, _ in self._picked(step, view)]
+            case "scatter" | "matmul" if self._is_large(step, view):
+                return [(self.rank(a), self.views.whole(size(self.steps[a].shape))) for a in step.args]
+            case "scatter":
+                rows, _, _, _ = self._summed(step, view)
+                return self._each((step.args[0], rows), one=self.is_spread(view))
+            case "matmul":
+                left, right, _, _, _ = self._product(step, view)
+                one = self.is_spread(view)
+                return self._each((step.args[0], left), one=one) + self._each((step.args[1], right), one=one)
+            case "inverse" | "det" if self._is_opened(step, view):
+                return self._matrix(step, view)
+            case "inverse" | "solve" | "det" | "cholesky":
+                return [(self.rank(a), self.views.whole(size(self.steps[a].shape))) for a in step.args]
+        return [(self.rank(a), view) for a in step.args]
+
+    def _is_opened(self, step: Step, view: int) -> bool:
+        n = self.steps[step.args[0]].shape[-1]
+        return self.opened and self.views[view].size == 1 and n <= LARGEST and not step.is_complex
+
+    def _matrix(self, step: Step, view: int) -> list[Node]:
+        """All entries of the one matrix that an entry of an inverse or a determinant is of."""
+        n = self.steps[step.args[0]].shape[-1]
+        batch = int(self.views[view][0]) // (n * n if step.op == "inverse" else 1)
+        a = self.rank(step.args[0])
+        return [(a, self.views.enter(np.array([batch * n * n + k]))) for k in range(n * n)]
+
+    def _cramer(self, step: Step, view: int, a: Sequence[Element]) -> Element:
+        n = self.steps[step.args[0]].shape[-1]
+        rows = [a[k * n : (k + 1) * n] for k in range(n)]
+        if step.op == "det":
+            return determinant(self.field, rows)
+        i, j = divmod(int(self.views[view][0]) % (n * n), n)
+        return entry_of_inverse(self.field, rows, i, j)
+
+    def _each(self, *wanted: tuple[int, int], one: bool) -> list[Node]:
+        """The nodes of a sum's terms: one generic term, or each by itself where a single entry is wanted."""
+        out: list[Node] = []
+        for a, rows in wanted:
+            if one:
+                out += [(self.rank(a), self.views.enter(np.array([r]))) for r in self.views[rows].tolist()]
+            else:
+                out.append((self.rank(a), rows))
+        return out
+
+    def _picked(self, step: Step, view: int) -> list[tuple[int, int, Any]]:
+        """For each argument that is used: its view, and where it is used (None for everywhere)."""
+        views = self.views
+        if isinstance(step.params, Strided):
+            key = ("index", step.params, step.shape)
+            if key not in views.made:
+                views.made[key] = views.enter(positions(step.params, step.shape) - 1)
+            return [(step.args[0], views.then(views.made[key], view), None)]
+        where = step.params[views[view]]
+        out, start = [], 0
+        for a in step.args:
+            n = size(self.steps[a].shape)
+            inside = (where > start) & (where <= start + n)
+            if inside.all():
+                return [(a, views.enter(where - 1 - start), None)]
+            if inside.any():
+                out.append((a, views.enter(np.where(inside, where - 1 - start, 0)), inside))
+            start += n
+        return out
+
+    def _outputs(self, view: int) -> tuple[np.ndarray, np.ndarray]:
+        """The different entries of a view in the order of their first appearance, and the view in terms of these."""
+        entries, first, back = np.unique(self.views[view], return_index=True, return_inverse=True)
+        order = np.argsort(first, kind="stable")
+        place = np.empty_like(order)
+        place[order] = np.arange(order.size)
+        return entries[order], place[back.reshape(-1)]
+
+    def _summed(self, step: Step, view: int) -> tuple[int, np.ndarray, int, np.ndarray]:
+        """For a scatter: the view of its terms, where each lands, the number of sums, the view of the sums."""
+        where = step.params
+        source = self.steps[step.args[0]].shape
+        where = (positions(where, source) if isinstance(where, Strided) else where) - 1
+        outputs, back = self._outputs(view)
+        place = np.full(size(step.shape) + 1, -1, dtype=np.int64)
+        place[outputs] = np.arange(outputs.size)
+        target = place[where]
+        rows = np.flatnonzero(target >= 0)
+        return self.views.enter(rows), target[rows], outputs.size, back
+
+    def _product(self, step: Step, view: int) -> tuple[int, int, np.ndarray, int, np.ndarray]:
+        """For a matmul: the views of its factors' entries, where each product lands, how many sums, their view."""
+        _, n, m = step.shape
+        k = self.steps[step.args[0]].shape[2]
+        outputs, back = self._outputs(view)
+        batch, row, column = np.unravel_index(outputs, step.shape)
+        inner = np.arange(k)
+        left = (((batch * n + row) * k)[:, None] + inner).ravel()
+        right = ((batch * k)[:, None] * m + inner * m + column[:, None]).ravel()
+        return (
+            self.views.enter(left),
+            self.views.enter(right),
+            np.repeat(np.arange(outputs.size), k),
+            outputs.size,
+            back,
+        )
+
+    # ---------------------------------------------------------------------------------------- what a node is
+    def _value(self, i: int, view: int, a: list[Element]) -> Element:
+        step, f = self.steps[i], self.field
+        op = step.op
+        if op == "constant":
+            return self._constant(i, view)
+        if op == "input" or self.cut(i):
+            return self.leaf(i, size(step.shape), view, step.is_complex)
+        match op:
+            case "add":
+                return f.add(*a)
+            case "sub":
+                return f.sub(*a)
+            case "mul":
+                return f.mul(*a)
+            case "div":
+                return f.div(*a)
+            case "neg":
+                return f.neg(*a)
+            case "powi":
+                return f.power(a[0], step.params)
+            case "pick":
+                return self._layout(step, view, a)
+            case "scatter":
+                return self._scatter(step, view, a)
+            case "matmul":
+                return self._matmul(step, view, a)
+            case "inverse" | "det" if self._is_opened(step, view):
+                return self._cramer(step, view, a)
+            case "inverse" | "solve" | "det" | "cholesky":
+                key = (op, *(f.key(x) for x in a), tuple(self.steps[x].shape for x in step.args))
+                return self.leaf(key, size(step.shape), view, step.is_complex)
+            case "conj":
+                return self.conjugate(a[0])
+            case "real":
+                return f.div(f.add(a[0], self.conjugate(a[0])), f.number(2))
+            case "imag":
+                return f.div(f.sub(a[0], self.conjugate(a[0])), f.mul(f.imaginary(), f.number(2)))
+        if step.is_complex or any(self.steps[x].is_complex for x in step.args):
+            return self.complex(step, a)
+        return self._function(step, a)
+
+    def _function(self, step: Step, a: list[Element]) -> Element:
+        f = self.field
+        match step.op:
+            case "exp":
+                return f.exp(a[0])
+            case "log":
+                f.assume(a[0], strict=True)
+                return f.log(a[0])
+            case "sqrt":
+                f.assume(a[0])
+                return f.sqrt(a[0])
+            case "pow":
+                f.assume(a[0], strict=True)
+                return f.exp(f.mul(a[1], f.log(a[0])))
+            case "sin":
+                return f.turn(a[0])[1]
+            case "cos":
+                return f.turn(a[0])[0]
+            case "tanh":
+                return f.tanh(a[0])
+            case "sigmoid":
+                return f.sigmoid(a[0])
+            case "sign":
+                return f.sign_of(a[0])
+            case "abs":
+                return f.mul(f.sign_of(a[0]), a[0])
+            case "polygamma":
+                return polygamma(f, step.params, a[0])
+            case op if op in RELATIONS:
+                return RELATIONS[op](f, *a)
+            case op if op in ODD:
+                if op in ("asin", "erfinv"):
+                    f.assume(f.sub(f.unit, a[0]), strict=op == "erfinv")
+                    f.assume(f.add(f.unit, a[0]), strict=op == "erfinv")
+                return f.odd(op, a[0])
+        return f.opaque((step.op, step.params), *a)
+
+    def _constant(self, i: int, view: int) -> Element:
+        step, f = self.steps[i], self.field
+        c = step.params
+        number = number_of(self.steps, i)
+        if number is not None:
+            return f.number(Fraction(int(number.p), int(number.q)))
+        if c.exact is sp.I or (c.exact is None and c.value.dtype.kind == "c"):
+            if c.exact is None and not (c.value == 1j).all():
+                return self.leaf(i, size(step.shape), view, True)
+            return f.imaginary()
+        if isinstance(c.exact, sp.Basic):
+            return f.opaque(str(c.exact), sign=2 if c.exact.is_positive else 0)
+        entries = self._exact(i)
+        if entries is None:
+            return self.leaf(i, size(step.shape), view, step.is_complex)
+        return self.data(entries[self.views[view]])
+
+    def _exact(self, i: int) -> np.ndarray | None:
+        if i not in self.bases:
+            c = self.steps[i].params
+            if c.exact is not None:
+                entries = np.asarray(c.exact, dtype=object).reshape(-1)
+                if not all(isinstance(x, (int, Fraction)) for x in entries):
+                    return None
+            elif np.isfinite(c.value).all():
+                flat = c.value.reshape(-1).tolist()
+                if len(flat) > DATA:
+                    return None
+                entries = np.empty(len(flat), dtype=object)
+                entries[:] = [Fraction(x) for x in flat]
+            else:
+                return None
+            self.bases[i] = entries
+        return self.bases[i]
+
+    # ---------------------------------------------------------------------------------------- layouts and sums
+    def _layout(self, step: Step, view: int, a: list[Element]) -> Element:
+        """Entries of several arguments, or zeros, are sums of the arguments times indicators."""
+        f, total = self.field, self.field.zero
+        for (_, _, inside), x in zip(self._picked(step, view), a, strict=True):
+            if inside is None:
+                return x
+            total = f.add(total, f.mul(self.integers(inside.astype(np.int64)), x))
+        return total
+
+    def _is_large(self, step: Step, view: int) -> bool:
+        """Whether a sum or product has too many terms to lay them out."""
+        if self.is_spread(view):
+            return False
+        source = self.steps[step.args[0]].shape
+        if step.op == "scatter":
+            return size(source) > _ROWS
+        return source[2] > 1 and size(step.shape) * source[2] > _ROWS
+
+    def is_spread(self, view: int) -> bool:
+        """Whether sums are written out: for single entries, where entries are read one by one."""
+        return self.entries and self.views[view].size == 1
+
+    def _whole(self, step: Step, view: int, a: list[Element]) -> Element:
+        """A large sum or product as a kernel of its arguments, rational factors pulled out; A B is read as (B' A')'
+        where that comes first in the alphabet."""
+        f = self.field
+        scale, parts = f.unit, []
+        for x in a:
+            x = f.canonical(x)
+            if f.is_zero(x):
+                return f.zero
+            lead = f.number(x.n.leading_coefficient())
+            scale = f.mul(scale, lead)
+            parts.append(f.div(x, lead))
+        n = size(step.shape)
+        if step.op == "scatter":
+            index = step.params if isinstance(step.params, Strided) else self.views.enter(step.params)
+            key: Hashable = ("scatter", index, self.steps[step.args[0]].shape, step.shape, f.key(parts[0]))
+        else:
+            left, right = (self.steps[x].shape for x in step.args)
+            key = ("matmul", left, right, *(f.key(x) for x in parts))
+            turned = [self._turned(x, shape) for x, shape in zip(parts, (left, right), strict=True)][::-1]
+            other = ("matmul", _swap(right), _swap(left), *(f.key(x) for x in turned))
+            if str(other) < str(key):
+                key = other
+                place = np.arange(n).reshape(_swap(step.shape)).transpose(0, 2, 1).reshape(-1)
+                view = self.views.enter(place[self.views[view]])
+        return f.mul(scale, self.leaf(key, n, view, step.is_complex))
+
+    def _turned(self, x: Element, shape: tuple[int, ...]) -> Element:
+        """The generic entry of the transposed matrices."""
+        rows = np.arange(size(shape)).reshape(shape).transpose(0, 2, 1).reshape(-1)
+        return self.field.relabel(x, lambda key, is_complex: self.again(key, is_complex, rows), {})
+
+    def _scatter(self, step: Step, view: int, a: list[Element]) -> Element:
+        if self._is_large(step, view):
+            return self._whole(step, view, a)
+        if self.is_spread(view):
+            return self._added(a)
+        _, where, n, back = self._summed(step, view)
+        return self.sum(a[0], where, n, back)
+
+    def _matmul(self, step: Step, view: int, a: list[Element]) -> Element:
+        if self._is_large(step, view):
+            return self._whole(step, view, a)
+        if self.is_spread(view):
+            half = len(a) // 2
+            return self._added([self.field.mul(x, y) for x, y in zip(a[:half], a[half:], strict=True)])
+        _, _, where, n, back = self._product(step, view)
+        return self.sum(self.field.mul(a[0], a[1]), where, n, back)
+
+    def _added(self, terms: list[Element]) -> Element:
+        total = self.field.zero
+        for term in terms:
+            total = self.field.add(total, term)
+        return total
+
+
+def _swap(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[0], shape[2], shape[1]

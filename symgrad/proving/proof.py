@@ -1,0 +1,158 @@
+"""Proofs that two steps of a Program are equal functions of the inputs: a ladder, each rung a theorem.
+
+1. *congruence*: equal operations on equal arguments are equal (hash-consing; sums and products commute).
+2. *linear*: both are the same combination of the same steps.
+3. *field* and *shared*: both are the same fraction in kernels (`symgrad.proving.kernels`), read as one generic entry
+   of a whole tensor (`symgrad.proving.generic_entry`), or entry by entry.
+4. *sweep*: steps that look equal modulo a prime are proved equal one after the other, each over the few steps that
+   lead to it, in the order of computation; what is proved is one step from then on.  So a long recurrence costs a
+   small proof for each step.  (As in the equivalence checking of circuits: Kuehlmann and Krohm, DAC 1997.)
+
+Residues only choose what to try; every link is proved over the rationals, with no tolerance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from symgrad.program.primitives import primitive
+from symgrad.program.program import Program
+from symgrad.proving.conditions import conditions_of
+from symgrad.proving.congruence import Equalities, Link
+
+__all__ = ["Condition", "Link", "Proof", "needs", "prove", "prove_all", "replay", "under"]
+
+EFFORT = 300_000
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Where the equality is claimed: ``what`` (such as "is positive") of the Program's step ``step``, if it has one."""
+
+    what: str
+    step: int | None
+
+    def __str__(self) -> str:
+        return f"{'an intermediate value' if self.step is None else f'%{self.step}'} {self.what}"
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """That steps ``left`` and ``right`` of a Program are equal for all inputs that meet the ``conditions``.
+
+    ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again (with ``facts``,
+    on the Program that they were imposed on).  ``stated`` are steps that were taken to be positive or zero: the domain
+    that the question states.
+    """
+
+    left: int
+    right: int
+    links: tuple[Link, ...]
+    conditions: tuple[Condition, ...]
+    roots: tuple[int, ...]
+    facts: tuple[str, ...] = ()  # what was declared of the inputs, and imposed on the Program
+    stated: tuple[int, ...] = ()
+
+    def __str__(self) -> str:
+        lines = [f"%{self.left} = %{self.right}", *(f"  {link}" for link in self.links)]
+        if self.conditions:
+            lines += ["where", *(f"  {c}" for c in self.conditions)]
+        return "\n".join(lines)
+
+
+def prove(program: Program, a: int, b: int, *, effort: int = EFFORT, stated: Sequence[int] = ()) -> Proof | None:
+    """A proof that steps ``a`` and ``b`` are equal for all real inputs where both are defined, or None.
+
+    >>> from symgrad.program.builder import Builder
+    >>> build = Builder()
+    >>> x = build.input("x", ())
+    >>> left = build.apply("tanh", x)
+    >>> e = build.apply("exp", build.mul(build.number(-2), x))
+    >>> right = build.div(build.sub(build.number(1), e), build.add(build.number(1), e))
+    >>> program = build.build({})
+    >>> proof = prove(program, left, right)
+    >>> replay(program, proof)
+    True
+    >>> prove(program, left, x) is None
+    True
+
+    ``effort`` bounds the work, in terms and steps; ``stated`` are steps that are positive or zero where it is asked.
+    None is no disproof: nothing was found within that work.  Raises nothing.  Guarantee: a proof is a theorem; each
+    link is an identity of fractions over the rationals.
+    """
+    return prove_all(program, [(a, b)], effort=effort, stated=stated)[0]
+
+
+def prove_all(
+    program: Program, pairs: Sequence[tuple[int, int]], *, effort: int = EFFORT, stated: Sequence[int] = ()
+) -> list[Proof | None]:
+    """`prove` for each pair; what is proved for one is used for all, and so may be its conditions."""
+    roots = tuple(i for pair in pairs for i in pair)
+    known = Equalities(program, roots, effort, stated)
+    known.close({})
+    found = [known.settle(*pair) for pair in pairs]
+    if not all(found):
+        known.sweep()
+        found = [done or known.settle(*pair, last=True) for done, pair in zip(found, pairs, strict=True)]
+    return [_proof(known, *pair) if done else None for done, pair in zip(found, pairs, strict=True)]
+
+
+def under(proof: Proof | None, facts: Sequence[object], place: Sequence[int]) -> Proof | None:
+    """A proof about a Program that was made of another, by imposing facts, with its conditions said of that one.
+
+    ``place`` tells where each step of the other Program went.
+    """
+    if proof is None or (not facts and all(i == k for k, i in enumerate(place))):
+        return proof
+    back = {made: i for i, made in enumerate(place)}
+    said = tuple(Condition(c.what, None if c.step is None else back.get(c.step)) for c in proof.conditions)
+    return replace(proof, conditions=said, facts=tuple(map(str, facts)))
+
+
+def needs(program: Program, step: int) -> tuple[Condition, ...]:
+    """Where a step has a value.
+
+    >>> from symgrad.program.builder import Builder
+    >>> b = Builder()
+    >>> x = b.input("x", ())
+    >>> y = b.apply("log", b.mul(x, b.apply("exp", x)))
+    >>> print(*needs(b.build({}), y))
+    %0 is positive
+    """
+    steps, place = primitive(program, [step])
+    of = {made: original for original, made in reversed(place.items())}
+    found = conditions_of(steps, range(len(steps)), lambda i: i, of.__contains__)
+    return tuple(Condition(what, of.get(a)) for what, a in found)
+
+
+def replay(program: Program, proof: Proof) -> bool:
+    """Whether every link of the proof holds when it is checked again, and they join the two steps."""
+    known = Equalities(program, proof.roots, EFFORT * 100, proof.stated)
+    swept: dict[int, list[Link]] = {}
+    for link in proof.links:
+        if not 0 <= min(link.left, link.right) <= max(link.left, link.right) < len(known.steps):
+            return False
+        if link.stage == 1:
+            swept.setdefault(max(link.left, link.right), []).append(link)
+    known.close({})
+    if not all(known.take(link) for link in proof.links if link.stage == 0):
+        return False
+    if not known.close(swept) or not all(known.take(link) for link in proof.links if link.stage == 2):
+        return False
+    ends = [known.place.get(i) for i in (proof.left, proof.right)]
+    return None not in ends and len({known.find(i) for i in ends if i is not None}) == 1
+
+
+def _proof(known: Equalities, a: int, b: int) -> Proof:
+    links, needed = known.behind([known.place[i] for i in known.program.needed((a, b))])
+    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots, stated=known.stated)
+
+
+def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:
+    """Where every step is defined: conditions on classes of equal steps, each told of the first step in it."""
+    of: dict[int, int] = {}
+    for original, made in known.place.items():
+        of.setdefault(known.find(made), original)
+    for what, a in conditions_of(known.steps, needed, known.find, of.__contains__, strict=known.strict):
+        yield Condition(what, of.get(a))

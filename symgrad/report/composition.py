@@ -1,0 +1,326 @@
+"""Findings -> blocks: what a report says, in order, before anything is known of the page that it is printed on.
+
+`blocks` writes the sentences; `text` (and every other format) only lays them out.  A sentence states what was
+computed and nothing else.  The parts of a sentence about one kind of finding stand in one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
+from symgrad.report.derivation_table import derivation_of
+from symgrad.report.float_findings import only_rounding, rounded, unsafe
+from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
+from symgrad.report.page import (
+    Answer,
+    Block,
+    Footer,
+    Items,
+    Paragraph,
+    Section,
+    Table,
+    Values,
+)
+from symgrad.report.proof_text import in_brief, in_full
+from symgrad.report.report import Claim, Report
+from symgrad.report.residue_text import below, residues_in_brief, residues_in_full
+from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
+from symgrad.report.wording import counted, listed, plural, sentence
+from symgrad.report.wrong_lines import error_lines
+
+__all__ = ["blocks"]
+
+_SECTIONS = 4  # right claims that get a section each; more of them make a table
+
+
+def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
+    """The report as blocks, the answer first.
+
+    ``full`` adds what the short report leaves out: every proof's links, each side's rounding, all values at the
+    user's own point, and the versions.
+    """
+    return tuple(_blocks(report, full))
+
+
+def _blocks(report: Report, full: bool) -> Iterator[Block]:
+    yield Answer(_answer(report), report.verdict)
+    yield from only_rounding(report)
+    yield from error_lines(report)
+    derivation = derivation_of(report) if full else None
+    if derivation is not None:
+        far = any(line.error for line in derivation.lines)
+        where = (Paragraph("Differences are relative, at one random point near the counterexample."),) if far else ()
+        yield Section("The derivation, line by line", (*where, derivation))
+    ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
+    right = [c for c in ranked if c.kind in ("proved", "agrees")]
+    for claim in ranked:
+        if claim not in right or full or len(right) <= _SECTIONS:
+            yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
+    if len(right) > _SECTIONS and not full:
+        yield from _right_table(right)
+        yield from _open_sizes(report, right)
+    if report.kinks:
+        yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
+    yield from unsafe(report)
+    if report.notes:
+        yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
+    domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
+    assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
+    if assumed:
+        yield Section("Assumed", (Items(tuple(map(sentence, assumed))),))
+    yield Footer(_footer(report))
+    if full:
+        yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
+
+
+def _open_sizes(report: Report, claims: Sequence[Claim]) -> Iterator[Block]:
+    """What is known of the claims that are not proved for all sizes, where sizes have names."""
+    for claim in claims:
+        if report.sizes is not None and getattr(claim.verdict, "for_all", None) is None:
+            yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
+
+
+# ------------------------------------------------------------------------------------------------ the answer
+
+_RANK = {"refuted": 0, "undecided": 1, "agrees": 2, "proved": 3}
+_DERIVATIVE = {0: "the value", 1: "the derivative", 2: "the second derivative"}
+_WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
+
+
+def _answer(report: Report) -> str:
+    of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
+    for claim in report.claims.values():
+        of[claim.kind].append(claim)
+    wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
+    right = _are([*agreeing, *proved], "right")
+    if wrong:
+        rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
+        return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
+    if open_:
+        rest = f" ({right})" if right else ""
+        return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
+    if agreeing:
+        rest = f" ({_are(proved, 'proved')})" if proved else ""
+        return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
+    are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
+    return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
+
+
+def _yours(report: Report, claims: Sequence[Claim]) -> str:
+    kinds = {_kind_of_derivative(report, c) for c in claims}
+    word = kinds.pop() if len(kinds) == 1 else "derivative"
+    return f"your {word if len(claims) == 1 else plural(word)} for {listed([c.name for c in claims])}"
+
+
+def _kind_of_derivative(report: Report, claim: Claim) -> str:
+    if report.order == 2:
+        return "Hessian"
+    shape = claim.exact.shape(claim.exact.output)
+    own = report.point.get(claim.name)
+    return "gradient" if own is None or tuple(shape) == np.shape(own) else "Jacobian"
+
+
+def _not_the_derivative(report: Report, wrong: Sequence[Claim]) -> str:
+    reasons = {c.witness.reason for c in wrong if c.witness is not None}
+    one = len(wrong) == 1
+    if reasons == {"shape"}:
+        return "has the wrong shape" if one else "have the wrong shapes"
+    return f"is not {_DERIVATIVE[report.order]}" if one else f"are not {_DERIVATIVE[report.order]}s"
+
+
+def _unproved(claims: Sequence[Claim]) -> str:
+    """Of numbers alone there is nothing to prove."""
+    bare = all(isinstance(c.verdict, Agrees) and c.verdict.told_to is not None for c in claims)
+    return ", as far as numbers alone can tell" if bare else "; no proof was found"
+
+
+def _agreement(claims: Sequence[Claim]) -> str:
+    """What is known of claims that agree: the least of what is known of each."""
+    verdicts = [c.verdict for c in claims if isinstance(c.verdict, Agrees)]
+    points = min(v.points for v in verdicts)
+    one = len(claims) == 1
+    where = "at your point" if points == 1 else f"at {points} points"
+    text = f"{'agrees' if one else 'agree'} with the {'derivative' if one else 'derivatives'} {where}"
+    if any(v.typed for v in verdicts):
+        text += ", up to the digits of the constants that you typed"
+    bounds = [b for v in verdicts if (b := v.error_bound) is not None]
+    if len(bounds) < len(verdicts):
+        return text
+    return f"{text} and modulo random primes (chance of error {below(max(bounds))})"
+
+
+def _are(claims: Sequence[Claim], word: str) -> str:
+    return f"{listed([c.name for c in claims])} {'is' if len(claims) == 1 else 'are'} {word}" if claims else ""
+
+
+# ------------------------------------------------------------------------------------------------ one derivative
+
+
+def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+    match claim.verdict:
+        case Refuted(witness=witness, others=others, true_if=true_if):
+            yield from _refutation(report, claim, witness)
+            if true_if is not None:
+                yield Paragraph(f'It is true if {true_if[0]}: assuming="{true_if[1]}" says so.')
+            for other in others if full else ():
+                if not _is_own(report, other):  # the user's own point has been told
+                    yield from _witness(report, claim, other)
+        case Undecided(why=why, tried=tried):
+            yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
+        case Agrees() as agrees:
+            yield Paragraph(_agrees(agrees))
+            if full:
+                yield from residues_in_full(agrees)
+        case Proved() as proved:
+            yield from _proof(claim, proved, full)
+    yield from size_blocks(report, claim, full)
+    if claim.note:
+        yield Paragraph(sentence(claim.note))
+    if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
+        yield Paragraph(_COMPLEX)
+    yield from rounded(report, claim, full)
+    if full and claim.kind != "refuted":
+        yield from _at_your_point(report, claim)
+
+
+_COMPLEX = "As torch has it for complex numbers, the gradient is the conjugate Wirtinger derivative."
+
+
+def _refutation(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
+    if witness.reason == "shape":
+        yield Paragraph(f"Yours has {witness.hand}, the derivative has {witness.exact}.")
+        return
+    yield from _witness(report, claim, witness)
+    if not _is_own(report, witness):
+        yield from _at_your_point(report, claim)
+
+
+def _is_own(report: Report, witness: Witness) -> bool:
+    return all(unmoved(value, report.point.get(name)) for name, value in witness.point.items())
+
+
+def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
+    rows = [("yours", witness.hand), ("exact", witness.exact)]
+    if report.given and _is_own(report, witness):
+        if claim.autograd_value is not None:
+            rows.append(("autograd", number(at_entry(claim.autograd_value, witness.entry))))
+        where = _own_point(report, witness.entry)
+    else:
+        sizes = f"{at_sizes(witness.sizes)}: " if witness.sizes else ""
+        place = witness_text(witness.point, report.point, claim.name, witness.entry)
+        where = f"At {sizes}{place}{_in_entry(witness.entry)}:"
+    yield Values(where, tuple(rows))
+    if witness.reason == "undefined":
+        yield Paragraph("There the derivative has a value, and yours has none.")
+
+
+def _own_point(report: Report, entry: tuple[int, ...] | None) -> str:
+    inputs = own_text(report.point)
+    return f"At your own point{f' ({inputs})' if inputs else ''}{_in_entry(entry)}:"
+
+
+def _in_entry(entry: tuple[int, ...] | None) -> str:
+    return "" if entry is None else f", in entry {place_of(entry)}"
+
+
+def _at_your_point(report: Report, claim: Claim) -> Iterator[Block]:
+    """The values at the user's own point, in the entry where yours is furthest from the exact one."""
+    if not report.given or claim.hand_value is None or claim.exact_value is None:
+        return
+    exact = np.asarray(claim.exact_value)
+    if exact.size == 0 or np.size(claim.hand_value) != exact.size:
+        return
+    hand = np.reshape(claim.hand_value, exact.shape)
+    with np.errstate(all="ignore"):
+        far = np.nan_to_num(np.abs(hand - exact), nan=np.inf).reshape(-1)
+    k = int(far.argmax())
+    entry = tuple(int(i) for i in np.unravel_index(k, exact.shape)) if exact.shape else None
+    values = [hand.reshape(-1)[k], exact.reshape(-1)[k]]
+    if claim.autograd_value is not None:
+        values.append(np.reshape(claim.autograd_value, -1)[k])
+    rows = zip(("yours", "exact", "autograd"), together(*values), strict=False)
+    yield Values(_own_point(report, entry), tuple(rows))
+
+
+def _agrees(verdict: Agrees) -> str:
+    where = "at your point" if verdict.points == 1 else f"at {counted(verdict.points, 'point')}"
+    if verdict.told_to is not None:
+        return (
+            f"These are numbers for your point alone. They agree with the derivative within rounding; a difference "
+            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding. To judge the formula, "
+            "pass the code."
+        )
+    text = f"Equal to {verdict.bits} bits {where}"
+    if verdict.typed:
+        text = f"Equal {where} up to {verdict.typed}"
+    text += residues_in_brief(verdict)
+    return f"{text}.{' ' + sentence(verdict.why_not_proved) if verdict.why_not_proved else ''}"
+
+
+def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
+    if verdict.for_all is not None and not full:
+        return  # the proof for all sizes is told, and it is the stronger one
+    if verdict.proofs:
+        yield Paragraph(in_brief(verdict.proofs, verdict.domain))
+    where = verdict.domain if full else ()
+    if where:
+        yield Paragraph("It is proved where:")
+        yield Items(where)
+    if full:
+        yield from in_full(verdict.proofs)
+
+
+def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
+    """Many right derivatives: a row each."""
+    rows = []
+    for claim in claims:
+        r = claim.rounding
+        mine = "" if r is None else number(r.hand.largest, 2)
+        other = "" if r is None or r.autograd is None else number(r.autograd.largest, 2)
+        rows.append((claim.name, _WORD[claim.kind], mine, other))
+    filled = [k for k in range(4) if k < 2 or any(row[k] for row in rows)]  # no column that is empty
+    header = ("input", "verdict", "yours", "autograd")
+    yield Table(tuple(header[k] for k in filled), tuple(tuple(row[k] for k in filled) for row in rows))
+    dtypes = {c.rounding.dtype: None for c in claims if c.rounding is not None}
+    if dtypes:
+        last = "The last column is the largest error" if len(filled) == 3 else "The last columns are the largest errors"
+        yield Paragraph(f"{last}, in ulps of {listed(list(dtypes))}.")
+
+
+# ------------------------------------------------------------------------------------------------ other findings
+
+
+def _kink(kink: Kink, report: Report) -> str:
+    entry = "" if kink.entry is None else place_of(kink.entry)
+    line = f" ({kink.where.rstrip(': ')})" if kink.where else ""
+    alone = [np.ndim(x) for x in report.point.values()] == [0]  # there are two sides, and both were seen
+    low, high = number(kink.low), number(kink.high)
+    slopes = f"the slopes beside it are {low} and {high}"
+    if not alone:
+        slopes = f"beside it, on the rays that were tried, the slopes run from {low} to {high}"
+    said = f"there yours gives {number(kink.hand)}"
+    if kink.hand != kink.hand:
+        said = "there yours gives no number"
+    if kink.autograd is not None:
+        said += f", autograd {number(kink.autograd)}"
+    choice = "; any number between the slopes is a convention, not an error" if kink.inside else ""
+    if not kink.bounded:
+        slopes, choice = "beside it the slopes grow beyond all bounds", "; there is no derivative there"
+    return f"{kink.input}{entry}: your point is on a kink{line}; {slopes}; {said}{choice}."
+
+
+def _footer(report: Report) -> str:
+    counts: Mapping[str, int] = report.counts
+    parts = []
+    if counts.get("points"):
+        branches = counts.get("branches", 1)
+        paths = f", on {branches} branches of the code" if branches > 1 else ""
+        parts.append(f"looked at {counted(counts['points'], 'point')}{paths}")
+    if counts.get("outside"):
+        parts.append(f"{counts['outside']} more outside the domain")
+    parts.append(f"seed {report.seed}")
+    text = "; ".join(parts)
+    return f"{text[0].upper()}{text[1:]}."

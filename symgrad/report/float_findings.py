@@ -1,0 +1,305 @@
+"""What floats did: whose values are closer, which lines the error comes from, and where digits are lost for good."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import torch
+
+from symgrad.checking.verdicts import Agrees
+from symgrad.program.program import Source
+from symgrad.report.instability_text import kept_by, rewritten
+from symgrad.report.numbers import number, place_of, together
+from symgrad.report.page import Block, Code, Paragraph, Section, Table
+from symgrad.report.report import Claim, Instability, Report
+from symgrad.report.wording import listed
+from symgrad.rounding.accuracy import Rounding
+from symgrad.rounding.attribution import LineErrors, Loss
+
+__all__ = ["only_rounding", "rounded", "unsafe"]
+
+_WORTH = 2.0  # ulps from which it is told where an error comes from
+_WIDTH = 44  # columns of a line of code in a table
+
+
+# ------------------------------------------------------------------------------------------------ whose is closer
+
+
+def only_rounding(report: Report) -> Iterator[Block]:
+    """Where all is right and the values still differ from autograd's: that it is rounding, and whose are closer."""
+    found = [(c, c.rounding) for c in report.claims.values() if c.rounding is not None and not _is_typed(c)]
+    differing = [(c, r) for c, r in found if r.is_only_rounding]
+    if not report.ok or not report.given or report.instabilities or report.kinks or not differing:
+        return
+    if any(not (r.equal or r.is_only_rounding) for _, r in found if r.autograd is not None):
+        return
+    dtypes = listed(list(dict.fromkeys(r.dtype for _, r in differing)))
+    told = " ".join(_closer(differing)) if len(differing) <= _NAMED else _summed(differing)
+    yield Paragraph(f"Nothing is wrong: where yours and autograd differ, it is {dtypes} rounding. {told}")
+
+
+_NAMED = 3  # derivatives that are told one by one
+
+
+def _closer(found: Sequence[tuple[Claim, Rounding]]) -> Iterator[str]:
+    """Which is closer to the truth, and by how much: a sentence for yours, one for autograd, one for both."""
+    alike = [(c, r) for c, r in found if _up(r.hand.largest) == _up(_other(r))]
+    apart = [(c, r) for c, r in found if (c, r) not in alike]
+    for who, kind in (("Yours", "yours"), ("Autograd", "autograd")):
+        theirs = [(c, r) for c, r in apart if r.who_is_closer == kind]
+        if theirs:
+            yield f"{who} is closer to the truth{listed([_off(c, r, kind, len(found)) for c, r in theirs])}."
+    if alike:
+        names = f" for {listed([c.name for c, _ in alike])}" if len(found) > 1 else ""
+        worst = max(r.hand.largest for _, r in alike)
+        yield f"Both are equally close to the truth{names} (at most {_up(worst)} ulp off)."
+
+
+def _off(claim: Claim, r: Rounding, who: str, count: int) -> str:
+    mine, other = _up(r.hand.largest), _up(_other(r))
+    numbers = f"{mine} ulp off, autograd {other}" if who == "yours" else f"{other} ulp off, yours {mine}"
+    return f"{f' for {claim.name}' if count > 1 else ''} (at most {numbers})"
+
+
+def _other(r: Rounding) -> float:
+    return r.hand.largest if r.autograd is None else r.autograd.largest
+
+
+def _summed(found: Sequence[tuple[Claim, Rounding]]) -> str:
+    mine = sum(r.who_is_closer == "yours" for _, r in found)
+    other = sum(r.who_is_closer == "autograd" for _, r in found)
+    if max(mine, other) == len(found):
+        return f"{'Yours' if mine else 'Autograd'} is closer to the truth for all {len(found)} inputs."
+    return f"Yours is closer to the truth for {mine} inputs, autograd for {other} inputs."
+
+
+def _is_typed(claim: Claim) -> bool:
+    return isinstance(claim.verdict, Agrees) and claim.verdict.typed is not None
+
+
+def _up(x: float) -> str:
+    """To one decimal, upwards: what holds "at most"."""
+    return f"{math.ceil(10 * x) / 10:.1f}" if x < 1e4 else _large(x)
+
+
+def _large(x: float) -> str:
+    return number(x, 2)
+
+
+# ------------------------------------------------------------------------------------------------ one derivative
+
+
+def rounded(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+    """One derivative's rounding: both sides, what the inputs allow, and the lines that the error comes from."""
+    r = claim.rounding
+    if r is None:
+        return
+    if _is_typed(claim):  # it is the constants' digits that are seen, and not floats'
+        yield Paragraph(
+            f"In {r.dtype}: yours is off by at most {number(r.hand.largest, 2)} ulp, as the typed constants are."
+        )
+    else:
+        yield Paragraph(f"In {r.dtype}: {r.sentence}.{_beyond(r)}{_reach(r)}")
+        explained = any(i.claim == claim.name and i.side == "hand" for i in report.instabilities)
+        if r.lines is not None and not explained and not full:
+            yield from _main_lines(r.lines)
+    if full:
+        yield _sides(r)
+        if r.lines is not None and not _is_typed(claim):
+            yield from _all_lines(r.lines)
+
+
+def _beyond(r: Rounding) -> str:
+    places = r.hand.beyond or (() if r.autograd is None else r.autograd.beyond)
+    if not places:
+        return ""
+    where = "The truth" if places == ((),) else f"In entry {place_of(places[0])} the truth"
+    if len(places) > 1:
+        where = f"In {len(places)} entries the truth"
+    return f" {where} is beyond the largest {r.dtype}, and no float could hold it."
+
+
+def _reach(r: Rounding) -> str:
+    """Where the inputs themselves do not determine the derivative to more digits."""
+    if r.sensitivity is None or not r.hand.largest <= 8 * r.sensitivity:
+        return ""
+    which = "it" if r.hand.worst == () else f"entry {place_of(r.hand.worst)}"
+    return (
+        f" The inputs do not determine it better: moving each by half a unit in its last place moves {which} by up to "
+        f"{_up(r.sensitivity)} ulp."
+    )
+
+
+def _main_lines(lines: LineErrors) -> Iterator[Block]:
+    """The line that most of an error comes from, or the two that its largest parts come from."""
+    total = abs(lines.total)
+    if total < _WORTH or len(lines.lines) < 2 or abs(lines.rest) > total / 2:
+        return
+    sign = math.copysign(1.0, lines.total)
+    ranked = [line for line in lines.largest if line.share * sign > total / 8]
+    if not ranked:
+        return
+    where = "" if lines.entry is None else f" in entry {place_of(lines.entry)}"
+    first, mine, whole = ranked[0], ranked[0].share * sign, f"{_up(total)} ulp{where}"
+    if mine > 1.05 * total:
+        text = (
+            f"All of yours ({whole}) comes from one line; it alone makes {_up(mine)}, and others take part of it back:"
+        )
+    elif mine >= 0.95 * total:
+        text = f"All of yours ({whole}) comes from one line:"
+    elif mine >= total / 2:
+        text = f"Most of yours ({_up(mine)} of {whole}) comes from one line:"
+    else:
+        ranked = ranked[:2]
+        parts = listed([_up(line.share * sign) for line in ranked])
+        noun = "one line" if len(ranked) == 1 else "these lines"
+        yield Paragraph(f"The largest parts of yours ({parts} of {whole}) come from {noun}:")
+        yield from (_code(line.source) for line in ranked)
+        return
+    yield Paragraph(text)
+    yield _code(first.source)
+    if first.rounds < mine / 8:
+        yield Paragraph(f"It rounds by at most {_up(first.rounds)} ulp itself; the steps after it magnify that.")
+
+
+def _round(x: float) -> str:
+    return f"{x:.1f}" if abs(x) < 1e4 else _large(x)
+
+
+def _signed(x: float) -> str:
+    return f"{x:+.2f}" if abs(x) < 1e4 else f"{'-' if x < 0 else '+'}{number(abs(x), 3)}"
+
+
+def _all_lines(lines: LineErrors) -> Iterator[Block]:
+    """Every line: how far its own value is off, and its part in the error of the result."""
+    if not lines.lines:
+        return
+    where = "" if lines.entry is None else f" of entry {place_of(lines.entry)}"
+    yield Paragraph(
+        f"Where the error{where} comes from, {_round(lines.total)} ulp of {lines.dtype} with its sign: how far each "
+        "line's own value is from exact arithmetic, in its own ulps, and the part of the error that arises in it."
+    )
+    rows = [
+        (_shown(line.source), _round(line.error), _signed(line.share))
+        for line in lines.lines
+        if line.error or line.share
+    ]
+    if abs(lines.rest) >= 0.005:
+        rows.append(("products of these errors, and the rest", "", _signed(lines.rest)))
+    yield Table(("line", "own error", "part"), tuple(rows))
+
+
+def _shown(source: Source) -> str:
+    text = source.text
+    if source.span is not None and source.line is not None and "\n" not in text:
+        text = text[slice(*source.span)]
+    text = " ".join(text.split())
+    text = text if len(text) <= _WIDTH else f"{text[: _WIDTH - 3]}..."
+    return text if source.line is None else f"{source.line}: {text}"
+
+
+def _sides(r: Rounding) -> Table:
+    rows = []
+    for name, side in (("yours", r.hand), ("autograd", r.autograd)):
+        if side is not None:
+            bound = "none" if side.bound is None else number(side.bound, 3)
+            rows.append((name, number(side.largest, 3), number(side.median, 3), bound))
+    return Table((f"ulps of {r.dtype}", "largest", "median", "bound"), tuple(rows))
+
+
+def _code(source: Source) -> Code:
+    return Code(source.text, None if source.line is None else f"line {source.line}", source.span)
+
+
+# ------------------------------------------------------------------------------------------------ digits lost for good
+
+
+def unsafe(report: Report) -> Iterator[Block]:
+    """A section for formulas that are right and not safe in floats; what several suffer from is told once."""
+    groups: dict[tuple, list[Instability]] = {}
+    for i in report.instabilities:
+        groups.setdefault((i.claim, i.entry), []).append(i)
+    seen: list[Instability] = []
+    told = [block for group in groups.values() for block in _instability(group, seen, report)]
+    if told:
+        yield Section("Right, and still not safe in floats", tuple(told))
+
+
+def _instability(group: Sequence[Instability], seen: list[Instability], report: Report) -> Iterator[Block]:
+    hand = next((i for i in group if i.side == "hand"), None)
+    auto = next((i for i in group if i.side == "autograd"), None)
+    first = hand or auto
+    assert first is not None
+    entry = "" if first.entry is None else place_of(first.entry)
+    same = ""
+    if any(first.source is not None and first.source == i.source for i in seen):
+        same = " It comes from the same line."
+    kept = kept_by(first, report) if hand is None else ""
+    yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.{same} {kept}".rstrip())
+    for found in filter(None, (hand, auto)):
+        if found.source is None or not found.source.text or any(found.source == i.source for i in seen):
+            continue
+        if found is auto and hand is not None and hand.source is not None:
+            yield Paragraph("Autograd does so in a line of the formula:")
+        yield _code(found.source)
+        if found.loss is not None and not any(_same(found.loss, i.loss) for i in seen):
+            yield from _how(found.loss, found.dtype, found.computed)
+        shown = (found.source, *([] if found.loss is None else filter(None, [found.loss.turned_source])))
+        yield from rewritten(found, shown)
+        seen.append(found)
+
+
+def _what(hand: Instability | None, auto: Instability | None) -> str:
+    found = hand or auto
+    assert found is not None
+    mine, truth = together(found.computed, found.exact)
+    gives = "gives" if _breaks(found) else f"loses its digits in {found.dtype}: it gives"
+    where = f" in {found.dtype}" if _breaks(found) else ""
+    if hand is None:
+        return f"autograd at your own point {gives} {mine}{where}, exact is {truth}"
+    start = "your formula is right, and at your own point it"
+    if auto is None:
+        return f"{start} {gives} {mine}{where}, exact is {truth}"
+    other = together(auto.computed, auto.exact)[0]
+    if mine == other:
+        gives = "give" if _breaks(found) else f"lose their digits in {found.dtype}: they give"
+        return f"{start} and autograd both {gives} {mine}{where}, exact is {truth}"
+    both = "both fail" if _breaks(hand) or _breaks(auto) else "both lose their digits"
+    return f"{start} and autograd {both} in {found.dtype}: yours gives {mine}, autograd {other}, exact is {truth}"
+
+
+def _breaks(found: Instability) -> bool:
+    """Whether it is no matter of digits: no finite number at all."""
+    return not math.isfinite(found.computed)
+
+
+def _same(one: Loss, other: Loss | None) -> bool:
+    """Whether the same has happened in two places, and was told."""
+    return other is not None and (one.how, one.value, one.exact) == (other.how, other.value, other.exact)
+
+
+def _how(loss: Loss, dtype: str, result: float) -> Iterator[Block]:
+    limits = torch.finfo(getattr(torch, dtype))
+    got, meant = together(loss.value, loss.exact)
+    match loss.how:
+        case "overflow":
+            exactly = f"exactly this is {meant}, and " if math.isfinite(loss.exact) else ""
+            text = f"Here it overflows: {exactly}the largest {dtype} is {number(limits.max)}."
+        case "underflow":
+            exactly = f"exactly this is {meant}, floats give {got}, and" if loss.exact else f"floats give {got}:"
+            text = f"Here it underflows: {exactly} the smallest normal {dtype} is {number(limits.tiny)}."
+        case "cancellation":
+            text = (
+                f"Here it cancels: exactly this is {meant}, floats give {got}. The rounding of the larger numbers that "
+                "went in is all that is left."
+            )
+        case "undefined":
+            text = f"Here it breaks: exactly this is {meant}, floats give {got}."
+        case _:
+            text = f"Here the digits are lost: exactly this is {meant}, floats give {got}."
+    yield Paragraph(text)
+    if loss.turned_source is not None and loss.turned_source != loss.source:
+        became = "zero" if result == 0 else "not a number" if math.isnan(result) else "infinite"
+        yield Paragraph(f"And here it becomes {became}:")
+        yield _code(loss.turned_source)

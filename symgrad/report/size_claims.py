@@ -1,0 +1,205 @@
+"""What a report says of sizes that have names: for which of them a claim holds, the formula, and what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from symgrad.checking.verdicts import AllSizes, ForAll, IndexForm, Proved
+from symgrad.indices.printing import latex, text
+from symgrad.indices.terms import Binder, IndexSum, rename
+from symgrad.report.page import Block, Code, Items, Paragraph
+from symgrad.report.report import Claim, Report
+from symgrad.report.wording import listed, sentence
+
+__all__ = [
+    "at_sizes",
+    "conditions",
+    "evidence",
+    "exact_latex",
+    "exact_text",
+    "for_all",
+    "links",
+    "plain_sizes",
+    "scope",
+    "size_blocks",
+]
+
+_LETTERS = "ijklpqrstuv"
+_SHOWN = 3  # conditions that a short report names
+_WIDE = 60  # characters of a condition that a short report shows
+_LONGEST = 240  # characters of a formula that a short report shows
+
+
+def at_sizes(sizes: Mapping[str, int]) -> str:
+    """Sizes as a sentence gives them.
+
+    >>> at_sizes({"m": 2, "d": 3})
+    'm = 2, d = 3'
+    """
+    return ", ".join(f"{n} = {v}" for n, v in sizes.items())
+
+
+def for_all(found: ForAll) -> str:
+    """The sizes that a proof is for: "all m and d"."""
+    least = "" if found.least == 1 else f" of at least {found.least}"
+    return f"all {listed(found.sizes)}{least}"
+
+
+def scope(report: Report, claims: Sequence[Claim]) -> str:
+    """For which sizes proved claims hold, where sizes have names: " for all m and d"."""
+    if report.sizes is None or not claims:
+        return ""
+    proofs = [c.verdict.for_all for c in claims if isinstance(c.verdict, Proved)]
+    words = {for_all(p) if p is not None else "" for p in proofs}
+    if words == {""}:
+        return f" at {at_sizes(report.sizes.own)}"
+    if "" in words:
+        open_ = [c.name for c in claims if isinstance(c.verdict, Proved) and c.verdict.for_all is None]
+        return f" for {(words - {''}).pop()} ({listed(open_)} at {at_sizes(report.sizes.own)} alone)"
+    return f" for {max(words, key=len)}"
+
+
+def size_blocks(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+    """What is said of sizes in the section of one claim."""
+    sizes = report.sizes
+    if sizes is None:
+        return
+    if isinstance(claim.verdict, Proved) and claim.verdict.for_all is not None:
+        yield from _proved(claim.verdict.for_all, full)
+    elif claim.kind in ("proved", "agrees"):
+        yield Paragraph(evidence(sizes, claim))
+    written = exact_text(report, claim)
+    if written is not None and (full or len(written) <= _LONGEST):
+        yield Code(written)
+
+
+def _proved(found: ForAll, full: bool) -> Iterator[Block]:
+    where = [*found.facts, *(["no comparison is a tie"] if found.ties else []), *conditions(found)]
+    if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
+        where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
+    rules = ", ".join(found.proof.rules) or "identity"
+    line = f"For {for_all(found)}, wherever both have a value, by the rules of index notation: {rules}."
+    line += f" It holds where {listed(where)}." if where else ""
+    if found.literals:
+        line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
+    yield Paragraph(f"{line} It was read at {found.read_at}.")
+    if full:
+        yield Paragraph("What was read gives what a fresh run computes, at other sizes too.")
+        yield Items(tuple(links(found)))
+
+
+def conditions(found: ForAll) -> list[str]:
+    """Where the proof holds, each condition once, the stronger for the weaker."""
+    told: dict[str, None] = {}
+    for c in found.proof.conditions:
+        matrix = isinstance(c.body, Binder) and not isinstance(c.body, IndexSum)
+        told[f"{_matrix(c.body) if matrix else text(_lettered(c.body))} {c.what}"] = None
+    positive = [w.removesuffix(" is positive") for w in told if w.endswith(" is positive")]
+    weaker = {f"{p} {what}" for p in positive for what in ("is not zero", "is not negative")}
+    same = {f"{p.removesuffix(' is invertible')} is not singular" for p in told}
+    return [w for w in told if w not in weaker | same]
+
+
+def _matrix(e: Any) -> str:
+    """The matrix of an inverse or a determinant, by its name if it is an input."""
+    body = e.body
+    if isinstance(body, sp.Indexed) and set(body.indices) == set(e.bound):
+        base: Any = body.base
+        return str(base.label)
+    return f"the matrix of entries {text(_lettered(body))}"
+
+
+def links(found: ForAll) -> Iterator[str]:
+    """The steps of the proof, each an equality of its own."""
+    for k in found.proof.links:
+        before, after = _lettered(sp.Tuple(k.before, k.after))
+        yield f"{text(before)} = {text(after)} ({k.rule})"
+
+
+def _lettered(e: Any) -> Any:
+    """With a letter in the place of every free index that has none of its own."""
+    own = sorted((s for s in e.free_symbols if isinstance(s, sp.Dummy)), key=lambda s: s.dummy_index)
+    taken = {s.name for s in e.free_symbols if isinstance(s, sp.Symbol) and s not in own}
+    letters = iter(c for c in _LETTERS if c not in taken)
+    return rename(e, {s: sp.Symbol(next(letters, s.name), integer=True) for s in own})
+
+
+def evidence(sizes: AllSizes, claim: Claim) -> str:
+    """What is known of a claim that was not proved for all sizes."""
+    here = "Proved" if claim.kind == "proved" else "Judged"
+    line = f"{here} at {at_sizes(sizes.own)} alone"
+    why = sizes.why_not.get(claim.name, "")
+    line += f": {why.rstrip('.')}." if why else "."
+    if sizes.looked_at:
+        line += f" At {'; '.join(map(at_sizes, sizes.looked_at))} it was looked at, and nothing was found wrong there."
+    return sentence(f"{line} Of other sizes nothing is known")
+
+
+# ------------------------------------------------------------------------------------------------ the formula
+
+
+def exact_text(report: Report, claim: Claim) -> str | None:
+    """The exact derivative in index notation: ``∂f/∂U[k,N] = ...``; None where it was not read."""
+    form = _form(report, claim)
+    if form is None:
+        return None
+    body, places = form
+    top, below = places[: len(places) - claim_rank(report, claim)], places[len(places) - claim_rank(report, claim) :]
+    of, by = (f"[{','.join(p)}]" if p else "" for p in (top, below))
+    power = "∂²f" if report.order == 2 else "∂f"
+    bottom = f"∂{claim.name}{by}" if report.order != 2 else f"∂{claim.name}{of}∂{claim.name}{by}"
+    return f"{power}{of if report.order != 2 else ''}/{bottom} = {text(body)}"
+
+
+def claim_rank(report: Report, claim: Claim) -> int:
+    """How many of the indices are of the input's own axes."""
+    assert report.sizes is not None
+    form = report.sizes.forms[claim.name]
+    return len(form.factors) - form.upstream
+
+
+def exact_latex(report: Report, claim: Claim) -> tuple[str, str] | None:
+    """The two sides of the exact derivative in LaTeX, with indices that count from 1; None where it was not read."""
+    form = _form(report, claim)
+    if form is None:
+        return None
+    body, places = form
+    rank = claim_rank(report, claim)
+    of, by = (f"_{{{','.join(p)}}}" if p else "" for p in (places[: len(places) - rank], places[len(places) - rank :]))
+    name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else rf"\text{{{claim.name}}}"
+    if report.order == 2:
+        left = rf"\frac{{\partial^2 f}}{{\partial {name}{of} \partial {name}{by}}}"
+    else:
+        left = rf"\frac{{\partial f{of}}}{{\partial {name}{by}}}"
+    return left, latex(body)
+
+
+def _form(report: Report, claim: Claim) -> tuple[Any, tuple[str, ...]] | None:
+    """The shortest known body of the exact derivative with its free indices named; the names in order."""
+    sizes = report.sizes
+    if sizes is None or claim.name not in sizes.forms:
+        return None
+    form: IndexForm = sizes.forms[claim.name]
+    taken = {*report.point, *sizes.names}
+    free = [c for c in _LETTERS if c not in taken]
+    letters = form.letters if len(form.letters) == len(form.factors) else tuple(free[: len(form.factors)])
+    new = {f.index: sp.Symbol(c, integer=True) for f, c in zip(form.factors, letters, strict=True)}
+    bodies = [rename(body, new) for body in form.bodies]
+    return min(bodies, key=lambda b: len(text(b))), letters
+
+
+def plain_sizes(report: Report, plain: dict[str, Any]) -> None:
+    """Put proofs and formulas in index notation into a report's plain data as text."""
+    assert report.sizes is not None
+    plain["sizes"]["forms"] = {}
+    for name, claim in report.claims.items():
+        found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
+        if found is not None:
+            proof = {"rules": list(found.proof.rules), "conditions": conditions(found), "links": list(links(found))}
+            plain["claims"][name]["verdict"]["for_all"]["proof"] = proof
+        written, display = exact_text(report, claim), exact_latex(report, claim)
+        if written is not None and display is not None:
+            plain["sizes"]["forms"][name] = {"text": written, "latex": " = ".join(display)}

@@ -1,0 +1,126 @@
+"""Where the error is: the lines that are wrong by themselves, why, and what to write instead."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from symgrad.report.page import Block, Code, Items, Paragraph, Section
+from symgrad.report.report import Report, StepFinding
+from symgrad.report.wording import listed, sentence, unbroken
+
+__all__ = ["error_lines", "marked"]
+
+
+def error_lines(report: Report) -> Iterator[Block]:
+    """A section with each faulty line in its order, and one for names that say something else than they hold."""
+    wrong = _first_of_each(report, "wrong")
+    found: list[Block] = []
+    for step in wrong:
+        mine = [r for r in report.repairs if _is_of(r, step)]
+        found += _line(report, step, mine, _iterations(report, step))
+    for r in report.repairs:  # a formula without steps: the whole of it is the line
+        if not any(_is_of(r, step) for step in wrong):
+            found += _repair(
+                r, Code(r.before, None if r.line is None else f"line {r.line}", _span(r.before, r.edit[0]))
+            )
+    if found:
+        title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
+        yield Section(title, (*found, *_together(report, wrong)), "refuted")
+    misnamed = _first_of_each(report, "misnamed")
+    if misnamed:
+        told = (
+            f"{s.name}{_at(s)} holds {unbroken(str(s.claims))}, which is right, and not what its name says."
+            for s in misnamed
+        )
+        yield Section("Misnamed", (Items(tuple(told)),))
+
+
+def _is_of(repair: Any, step: StepFinding) -> bool:
+    return repair.step == step.name and (repair.line is None or repair.line == _line_number(step))
+
+
+def _first_of_each(report: Report, verdict: str) -> list[StepFinding]:
+    """The first finding of each line with this verdict; a loop's later versions are not told again."""
+    out: dict[tuple[str, int | None], StepFinding] = {}
+    for step in report.steps:
+        if step.verdict == verdict:
+            out.setdefault((step.name, None if step.source is None else step.source.line), step)
+    return list(out.values())
+
+
+def _iterations(report: Report, step: StepFinding) -> str:
+    """Which times round the loop the line is wrong, where it is not every time."""
+    same = [
+        s
+        for s in report.steps
+        if s.name == step.name and _line_number(s) == _line_number(step) and s.verdict not in ("unused", "unknown")
+    ]
+    wrong = [k for k, s in enumerate(same, 1) if s.verdict == "wrong"]
+    if len(same) < 2:
+        return ""
+    if len(wrong) == len(same):
+        return f" It is wrong each of the {len(same)} times that its value is used."
+    return f" It is wrong the {listed([_ordinal(k) for k in wrong])} of the {len(same)} times that its value is used."
+
+
+def _line_number(step: StepFinding) -> int | None:
+    return None if step.source is None else step.source.line
+
+
+def _ordinal(k: int) -> str:
+    ending = "th" if 10 <= k % 100 <= 20 else {1: "st", 2: "nd", 3: "rd"}.get(k % 10, "th")
+    return f"{k}{ending}"
+
+
+def _at(step: StepFinding) -> str:
+    return f" (line {step.source.line})" if step.source is not None and step.source.line is not None else ""
+
+
+def marked(report: Report, step: StepFinding) -> Code:
+    """A line of the derivation, the part marked that its repair changes."""
+    text = step.name if step.source is None else step.source.text
+    place = None if _line_number(step) is None else f"line {_line_number(step)}"
+    repairs = [r for r in report.repairs if r.step == step.name and r.before in text and step.verdict == "wrong"]
+    if not repairs:
+        return Code(text, place, None)
+    start = text.find(repairs[0].before)
+    part = _span(text[start:], repairs[0].edit[0])
+    return Code(text, place, None if part is None else (part[0] + start, part[1] + start))
+
+
+def _line(report: Report, step: StepFinding, repairs: list[Any], again: str) -> Iterator[Block]:
+    code = marked(report, step)
+    if repairs:
+        yield from _repair(repairs[0], code, again)
+        return
+    yield code
+    meant = f" It should be {unbroken(step.claims)}." if step.claims else ""
+    yield Paragraph(f"This line is wrong even where all that it uses is right.{meant}{again}")
+
+
+def _repair(repair: Any, code: Code, again: str = "") -> Iterator[Block]:
+    yield code
+    yield Paragraph(f"{sentence(repair.why)}{again}")
+    yield Code(repair.after, "Write instead")
+
+
+def _span(text: str, part: str) -> tuple[int, int] | None:
+    """Where the changed part stands in the line."""
+    start = text.find(part) if part else -1
+    return None if start < 0 else (start, start + len(part))
+
+
+def _together(report: Report, wrong: list[StepFinding]) -> Iterator[Block]:
+    if not report.repairs:
+        return
+    change = "this change" if len(report.repairs) == 1 else "these changes"
+    if not all(any(_is_of(r, step) for r in report.repairs) for step in wrong):
+        yield Paragraph(f"report.repaired_source holds {change}; for the other lines no small edit was found.")
+    elif all(r.proved for r in report.repairs):
+        yield Paragraph(f"With {change} the derivation is proved; report.repaired_source holds it.")
+    else:
+        yield Paragraph(
+            f"With {change} the derivation agrees with the exact one at every point that was looked at; it is not "
+            "proved. report.repaired_source holds it."
+        )

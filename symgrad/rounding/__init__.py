@@ -1,0 +1,1 @@
+"""How far floats may be from the truth, and which line an error comes from."""

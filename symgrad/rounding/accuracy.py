@@ -1,0 +1,389 @@
+"""Rounding: how far float code may be from exact arithmetic, how far it is, and which step lost the digits.
+
+The first bracket of ``value - truth = (value - exact run of the same code) + (exact run - exact derivative)``.
+`error_bounds` bounds it from the operations alone; `distance` and `ulps` measure it; `condition` and `sensitivity` say
+what accuracy the inputs allow at all; `rounding` puts a gradient by hand and one by autograd beside the truth.  Which
+line an error comes from is told in `symgrad.rounding.attribution`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from flint import arb
+from torch import Tensor
+
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.floats import to_numpy
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import reverse
+from symgrad.program.program import Program, interpret
+from symgrad.rounding.attribution import LineErrors, size_of
+from symgrad.rounding.kernel_bounds import FORMATS, Bound
+from symgrad.rounding.running_bounds import RunningErrors, distance, dtype_of, error_bounds, ulps, upper
+
+__all__ = [
+    "INSTABILITY",
+    "Bound",
+    "Rounding",
+    "RunningErrors",
+    "Side",
+    "condition",
+    "distance",
+    "error_bounds",
+    "is_unstable",
+    "rounding",
+    "sensitivity",
+    "ulps",
+]
+
+
+INSTABILITY = 2.0**10
+"""An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than
+half of them.
+
+Right and stable formulas stay below 6.1, unstable ones lie above 4.7e5 (82 real cases); the number is between the
+two, and no verdict on a formula depends on it.
+"""
+
+# ------------------------------------------------------------------------------------------------ what is attainable
+
+
+def condition(
+    program: Program,
+    inputs: Mapping[str, Tensor],
+    output: int,
+    *,
+    entries: Iterable[int] | None = None,
+    bits: int = 300,
+) -> Tensor:
+    """``|t| + sum_i |x_i dt/dx_i|`` for entries ``t`` of a step: u times this is the accuracy that can be attained.
+
+    ``x`` runs over all entries of all inputs; the sum is what t moves by when each input moves by one unit,
+    relatively.  ``entries`` are flat positions in the step (all by default: one reverse pass in balls for each).
+    Returns a float64 tensor, of the step's shape or as long as ``entries``.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", ()), b.input("y", ())
+    >>> program = b.build({"t": b.sub(x, y)})
+    >>> one = torch.tensor(1.0, dtype=torch.float64)
+    >>> condition(program, {"x": one, "y": one}, program.output).item()
+    2.0
+    """
+    found = []
+    for t, slopes in _slopes(program, inputs, output, entries, bits):
+        total = abs(t)
+        for name, column in slopes.items():
+            for x, slope in zip(flat(binary(to_numpy(inputs[name]))), column, strict=True):
+                total = total + abs(x) * abs(slope)
+        found.append(upper(total.abs_upper()) if total.is_finite() else math.inf)
+    result = torch.tensor(found, dtype=torch.float64)
+    return result.reshape(program.shape(output)) if entries is None else result
+
+
+def sensitivity(
+    program: Program, inputs: Mapping[str, Tensor], output: int, entry: int, dtype: str | torch.dtype, bits: int = 300
+) -> float:
+    """What a step's flat ``entry`` moves by, to first order, when each input moves by half a unit in its last place.
+
+    In ulps that ``dtype`` has there; the inputs' units are those of their own dtypes.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", (), "float32"), b.input("y", (), "float32")
+    >>> program = b.build({"t": b.sub(x, y)})
+    >>> at = {"x": torch.tensor(1.5), "y": torch.tensor(1.25)}
+    >>> sensitivity(program, at, program.output, 0, "float32")  # 0.25 has gaps four times as narrow
+    4.0
+    """
+    ((t, slopes),) = _slopes(program, inputs, output, [entry], bits)
+    total = 0.0
+    for name, column in slopes.items():
+        x = inputs[name].detach()
+        if not x.is_floating_point():
+            continue
+        half = 0.5 / ulps(torch.ones(x.shape, dtype=torch.float64), x.double(), x.dtype).reshape(-1)
+        total += sum(h * size_of(slope) for h, slope in zip(half.tolist(), column, strict=True))
+    size = torch.tensor(size_of(t), dtype=torch.float64)
+    return float(ulps(torch.tensor(total, dtype=torch.float64), size, dtype))
+
+
+def _slopes(
+    program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int] | None, bits: int
+) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
+    """For each of ``entries``: its ball, and those of its derivatives by each input that it depends on, flat."""
+    b = Builder.on(program)
+    step = program.steps[output]
+    seed = b.emit("input", (), "seed", step.shape, step.dtype)
+    leaves = {i: name for name, i in program.inputs.items()}
+    of, _ = reverse(b, {output: seed}, set(leaves))
+    whole = b.build(program.outputs)
+    wanted = {i: of[i] for i in leaves if i in of}
+    n = int(np.prod(step.shape, dtype=np.int64))
+    with precision(bits):
+        start = {name: binary(to_numpy(value)) for name, value in inputs.items()}
+        forward = interpret(program, Balls(), start, program.needed([output]))
+        here = flat(forward[output])
+        for k in range(n) if entries is None else entries:
+            start["seed"] = array_of([arb(int(j == k)) for j in range(n)], step.shape)
+            replaced = {i: x for i, x in forward.items() if i != seed}
+            adjoints = interpret(whole, Balls(), start, wanted.values(), replaced=replaced)
+            yield here[k], {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
+
+
+def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False) -> Tensor:
+    """Where rounding lost what the inputs still have: an error far above what can be attained.
+
+    ``u * condition + eta`` can be attained, eta being the smallest subnormal number; far above it is `INSTABILITY`
+    times as much or, in a dtype of few digits, what leaves fewer than half of them.  A value that is ``broken`` (not
+    finite, or zero for a normal number, see `Side`) is unstable as soon as it is further off than that can be.
+    """
+    f = FORMATS[dtype_of(dtype)]
+    reach = f.unit * attainable + f.eta
+    most = min(INSTABILITY, 2.0 ** (f.digits / 2 + 1))
+    return torch.as_tensor((error > most * reach) | broken & ((error > reach) | torch.isinf(error)))
+
+
+# ------------------------------------------------------------------------------------------------ the two gradients
+
+Place = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Side:
+    """One computed gradient against the truth; errors in ulps of the dtype at the truth.
+
+    ``worst`` is the index of the entry with the largest error, ``bound`` the largest running bound (None if there is
+    none, or it is infinite), ``outside`` the indices of entries whose error exceeds their bound (and half an ulp, which
+    the nearest float may miss).  ``broken`` are the
+    entries that are no ordinary number where the truth is one, and what they are: "not a number", "infinite", or "zero"
+    for a normal number.  ``lost`` are those among the others that keep fewer than half of their digits, and ``kept``
+    the largest error of all others.  ``beyond`` are the entries that no float of the dtype could hold: the truth is
+    larger than the largest, and what was computed is no number; they count nowhere else.
+    """
+
+    largest: float
+    median: float
+    worst: Place
+    bound: float | None
+    outside: tuple[Place, ...]
+    lost: tuple[Place, ...]
+    kept: float = 0.0
+    broken: tuple[tuple[Place, str], ...] = ()
+    beyond: tuple[Place, ...] = ()
+    entries: int = 1
+
+    @property
+    def within(self) -> bool | None:
+        """Whether every entry is within its bound; None where there is no bound."""
+        return False if self.outside else None if self.bound is None else True
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether every entry keeps half of its digits."""
+        return not self.lost and not self.broken
+
+
+@dataclass(frozen=True)
+class Rounding:
+    """What rounding did to one gradient at one point: by hand, and by autograd if it was run.
+
+    ``lines`` takes the hand formula's error apart at its worst entry, line by line.  ``sensitivity`` is what that entry
+    of the exact derivative moves by, in ulps, when each input moves by half a unit in its last place; it is known where
+    the error is large.
+    """
+
+    dtype: str
+    hand: Side
+    autograd: Side | None
+    equal: bool
+    lines: LineErrors | None = None
+    sensitivity: float | None = None
+
+    @property
+    def who_is_closer(self) -> str:
+        """``"yours"``, ``"autograd"``, ``"neither"`` or, with no autograd to compare, ``"alone"``."""
+        if self.autograd is None:
+            return "alone"
+        mine, other = (self.hand.largest, self.hand.median), (self.autograd.largest, self.autograd.median)
+        return "neither" if mine == other else "yours" if mine < other else "autograd"
+
+    @property
+    def is_only_rounding(self) -> bool:
+        """Whether the two sides differ, and each keeps its digits and is no further off than rounding can take it."""
+        sides = [self.hand] if self.autograd is None else [self.hand, self.autograd]
+        sound = all(side.is_sound and side.within is not False for side in sides)
+        return self.autograd is not None and not self.equal and sound
+
+    @property
+    def sentence(self) -> str:
+        """The finding in one sentence."""
+        hand, other = self.hand, self.autograd
+        if hand.broken or (other is not None and other.broken):
+            return _breaking(hand, other, self.equal)
+        if other is None:
+            return _alone(hand)
+        both = f"(at most {_number(hand.largest)} ulp, autograd {_number(other.largest)} ulp)"
+        reverse_ = f"(at most {_number(other.largest)} ulp, yours {_number(hand.largest)} ulp)"
+        if self.equal:
+            alike = (
+                "both give the same, and have lost their digits" if hand.lost else "both are the same to the last bit"
+            )
+            return f"{alike} (at most {_number(hand.largest)} ulp)" if hand.largest else "both are exact"
+        if hand.within is not False and other.within is False:
+            return f"autograd is what differs: it is further from the truth than rounding can take it {both}"
+        if hand.within is False:
+            tail = "" if other.within is not False else "; so is autograd"
+            return f"yours is further from the truth than rounding can take it{tail} {both}"
+        apart = max(hand.largest, other.largest) > 4 * min(hand.largest, other.largest)
+        if hand.lost and not other.lost and apart:
+            return f"yours loses its digits; autograd keeps them {reverse_}"
+        if other.lost and not hand.lost and apart:
+            return f"autograd loses its digits; yours keeps them {both}"
+        opening = "both are within rounding" if hand.within and other.within else "both are right"
+        if hand.lost or other.lost:
+            opening = "both lose their digits" if hand.lost and other.lost else "both keep few digits"
+        if _number(hand.largest) == _number(other.largest):
+            return f"{opening} (at most {_number(hand.largest)} ulp)"
+        match self.who_is_closer:
+            case "yours":
+                return f"{opening}; yours is closer to the truth {both}"
+            case "autograd":
+                return f"{opening}; autograd is closer to the truth {reverse_}"
+        return f"{opening}, and equally far from the truth {both}"
+
+
+def _breaking(hand: Side, other: Side | None, equal: bool) -> str:
+    """Where values are no ordinary numbers: which entries, whose, and how the rest is."""
+    ordinary = "where the truth is an ordinary number"
+    if other is None:
+        return f"yours is {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
+    if hand.broken and other.broken:
+        if equal or hand.broken == other.broken:
+            return f"yours and autograd are both {_broken(hand)}, {ordinary}{_rest(hand, 'yours')}"
+        return f"yours is {_broken(hand)} and autograd is {_broken(other)}, {ordinary}{_rest(hand, 'yours')}"
+    if hand.broken:
+        kept = "loses its digits there too" if other.lost else "keeps its digits"
+        at_most = "" if not other.largest else f" (at most {_number(other.largest)} ulp)"
+        return f"yours is {_broken(hand)}, {ordinary}; autograd {kept}{at_most}"
+    kept = "loses its digits there too" if hand.lost else "keeps its digits"
+    at_most = "" if not hand.largest else f" (at most {_number(hand.largest)} ulp)"
+    return f"autograd is {_broken(other)}, {ordinary}; yours {kept}{at_most}"
+
+
+def _broken(side: Side) -> str:
+    """What the entries are that are no ordinary numbers, and which they are."""
+    kinds: dict[str, list[Place]] = {}
+    for place, what in side.broken:
+        kinds.setdefault(what, []).append(place)
+    return " and ".join(f"{what}{_where(places, side.entries)}" for what, places in kinds.items())
+
+
+def _where(places: list[Place], entries: int) -> str:
+    if places == [()]:
+        return ""
+    if len(places) == 1:
+        return f" in entry [{', '.join(map(str, places[0]))}]"
+    return f" in all {entries} entries" if len(places) == entries else f" in {len(places)} of {entries} entries"
+
+
+def _rest(side: Side, name: str) -> str:
+    if len(side.broken) == side.entries:
+        return ""
+    return f"; elsewhere {name} is {'exact' if not side.kept else f'off by at most {_number(side.kept)} ulp'}"
+
+
+def _alone(side: Side) -> str:
+    off = f"off by at most {_number(side.largest)} ulp"
+    if not side.largest:
+        return "yours is exact"
+    if side.within is False:
+        return f"further from the truth than rounding can take it; yours is {off}"
+    if side.lost:
+        return f"yours loses its digits: it is {off}"
+    return f"{'within rounding' if side.within else 'right'}; yours is {off}"
+
+
+def _number(x: float) -> str:
+    """An upper bound to one decimal: "at most 0.1 ulp" for 0.03."""
+    if not math.isfinite(x):
+        return "infinitely many"
+    if x < 1e4:
+        return f"{math.ceil(10 * x) / 10:.1f}"
+    unit = 10.0 ** (math.floor(math.log10(x)) - 1)
+    return f"{math.ceil(x / unit) * unit:.1e}".replace("e+0", "e").replace("e+", "e")
+
+
+def rounding(
+    hand: Tensor,
+    truth: Any,
+    *,
+    autograd: Tensor | None = None,
+    hand_bound: Tensor | None = None,
+    autograd_bound: Tensor | None = None,
+    dtype: str | torch.dtype | None = None,
+) -> Rounding:
+    """Put a gradient by hand, and autograd's, beside the truth in balls.
+
+    ``hand`` and ``autograd`` are what was computed, ``truth`` balls of the same shape, at some 300 bits; the bounds
+    are float64 tensors as from `error_bounds` and ``autograd_bounds``; ``dtype`` (by default ``hand``'s) is what the
+    ulps are of.
+
+    >>> from symgrad.evaluation.balls import ball_of
+    >>> with precision(300):
+    ...     third = ball_of(1) / 3
+    ...     r = rounding(torch.tensor(1 / 3), third, autograd=torch.tensor(0.33333328))
+    >>> r.sentence
+    'both are right; yours is closer to the truth (at most 0.4 ulp, autograd 1.7 ulp)'
+
+    Guarantee: an entry is called outside its bound only if the distance, rounded down, exceeds it.
+    """
+    kind = hand.dtype if dtype is None else dtype_of(dtype)
+    size = torch.tensor([size_of(x) for x in flat(truth)], dtype=torch.float64).reshape(hand.shape)
+    other = None if autograd is None else _side(autograd, truth, size, autograd_bound, kind)
+    equal = autograd is not None and hand.dtype == autograd.dtype and torch.equal(hand, autograd)
+    name = str(kind).removeprefix("torch.")
+    return Rounding(name, _side(hand, truth, size, hand_bound, kind), other, equal)
+
+
+def _side(value: Tensor, truth: Any, size: Tensor, bound: Tensor | None, dtype: torch.dtype) -> Side:
+    low, high = distance(value, truth)
+    far = ulps(high, size, dtype)
+    if not far.numel():
+        return Side(0.0, 0.0, (), None if bound is None else 0.0, (), (), entries=0)
+    finite, largest = torch.isfinite(value), torch.finfo(dtype).max
+    beyond = ~finite & (size > largest) & torch.isfinite(size)
+    far = torch.where(beyond, 0.0, far)
+    zero = (value == 0) & (size >= FORMATS[dtype].normal)
+    broken = ((~finite & (far > 0)) | zero) & ~beyond
+    kept = torch.where(broken, 0.0, far)
+    worst = tuple(int(k) for k in np.unravel_index(int(far.argmax()), tuple(far.shape)))
+    allowed = None if bound is None or not bool(torch.isfinite(bound).all()) else float(ulps(bound, size, dtype).max())
+    outside = () if bound is None else _indices((low > bound) & (ulps(low, size, dtype) > 0.5))
+    half = 2.0 ** (FORMATS[dtype].digits / 2)
+    told = tuple((place, _what(value[place].item())) for place in _indices(broken))
+    return Side(
+        float(far.max()),
+        float(far.median()),
+        worst,
+        allowed,
+        outside,
+        _indices(kept > half),
+        float(kept.max()),
+        told,
+        _indices(beyond),
+        far.numel(),
+    )
+
+
+def _what(x: float | complex) -> str:
+    return "zero" if x == 0 else "not a number" if x != x else "infinite"
+
+
+def _indices(mask: Tensor) -> tuple[Place, ...]:
+    return tuple(tuple(k) for k in mask.nonzero().tolist())

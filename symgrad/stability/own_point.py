@@ -1,0 +1,322 @@
+"""What floats did at the user's own point: the hand formula's values and autograd's, each beside the truth.
+
+Autograd is one more float computation.  Where it differs from the exact derivative by more than its own rounding
+bound, it is autograd, or the code around it, that differs, and the report says so.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.checking.comparison import Pair
+from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import precision
+from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.tracing.modules import Module
+from symgrad.program.program import interpret
+from symgrad.report.report import Instability
+from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
+from symgrad.rounding.attribution import Loss, explain_loss, line_errors
+from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
+from symgrad.rounding.kernel_bounds import FORMATS
+from symgrad.rounding.running_bounds import error_bounds
+
+__all__ = ["Floating", "rounding_of"]
+
+_MOST = 200_000  # entries of all steps for which running bounds are computed
+_AUTOGRAD = 128  # steps of a model up to which autograd's own bound is always computed
+_SUSPICIOUS = 16.0  # ulps of autograd's error from which it is computed for any model
+_CHEAP = 5_000  # entries of all steps up to which every error is taken apart, line by line
+_TOLD = 2.0  # ulps from which an error is taken apart in larger Programs too, and its lines are told
+_FAR = 16.0  # ulps from which it is asked what accuracy the inputs allow
+_CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy is computed
+
+
+@dataclass(eq=False)
+class Floating:
+    """The findings about floats."""
+
+    roundings: dict[str, Rounding] = field(default_factory=dict)
+    autograd: dict[str, np.ndarray | None] = field(default_factory=dict)
+    kinks: list[Kink] = field(default_factory=list)
+    instabilities: list[Instability] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
+    """Put the user's values and autograd's beside the truth at the user's own point."""
+    out = Floating(kinks=list(findings.kinks))
+    tensors = _tensors(problem)
+    automatic = _autograd(problem, findings, formula, tensors, out)
+    bounds = _hand_bounds(problem, findings, tensors)
+    for pair in findings.own.pairs:
+        auto = automatic.get(pair.name)
+        out.autograd[pair.name] = None if auto is None else _array(auto[0])
+        if pair.hand is None or not isinstance(findings.verdicts[pair.name], (Proved, Agrees)):
+            continue
+        if pair.shape and not np.prod(pair.shape):
+            continue
+        _one(problem, findings, pair, tensors, auto, bounds.get(pair.name), out)
+    out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
+    return out
+
+
+def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The running error bounds of the hand formulas that are right, all from one run; none for a large Program."""
+    own = findings.own.hand_run.program
+    right = [n for n, v in findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
+    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.steps)
+    if problem.only_here or work > _MOST or not right:
+        return {}
+    with torch.no_grad():
+        found = error_bounds(own, {n: tensors[n] for n in own.inputs}, [own.outputs[n] for n in right])
+    return {n: found[own.outputs[n]].error for n in right}
+
+
+def _array(x: torch.Tensor) -> np.ndarray:
+    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
+    return (x.float() if x.dtype is torch.bfloat16 else x.resolve_conj()).numpy()
+
+
+def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.tensor(problem.inputs.point[name]).to(getattr(torch, kind)) for name, kind in problem.dtypes.items()
+    }
+
+
+def _autograd(
+    problem: Problem, findings: Findings, formula: Any, tensors: Mapping[str, torch.Tensor], out: Floating
+) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
+    """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
+    shape = findings.own.program.shape(findings.own.model)
+    summed = all(p.note is not None and "upstream ones" in p.note for p in findings.own.pairs)
+    known = getattr(problem.model, "autograd", None)
+    if known is not None:  # a script ran it itself
+        return {n: (torch.as_tensor(v), None) for n, v in known.items()}
+    if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
+        return {}
+    rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
+    if isinstance(formula, torch.nn.Module):
+        assert isinstance(problem.model, Module)
+        function: Any = problem.model.module
+        tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
+    else:
+        function = lambda **given: formula(**given, **rest)  # noqa: E731
+    try:
+        plain = autograd_gradient(function, tensors, list(problem.wrt))
+        result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {
+            n: (g.detach(), None) for n, g in plain.items() if g is not None
+        }
+        if len(findings.own.model_run.program) <= _AUTOGRAD or _suspicious(problem, findings, result):
+            bounded = autograd_bounds(function, tensors, list(problem.wrt)).gradients
+            result = {n: (b.value.detach(), b.error) for n, b in bounded.items() if b is not None}
+    except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
+        out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")
+        return {}
+    for name in problem.wrt:
+        if name not in result and any(_nonzero(findings, name)):
+            out.notes.append(
+                f"autograd gives no gradient for {name}: the graph is cut before it, by detach, no_grad or item()."
+            )
+    return result
+
+
+def _suspicious(
+    problem: Problem, findings: Findings, gradients: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
+) -> bool:
+    """Whether autograd is so far from the truth anywhere that its own rounding bound is worth its price."""
+    for pair in findings.own.pairs:
+        view = findings.own_look.views.get(pair.name)
+        if view is None or pair.name not in gradients or any(not x.is_finite() for x in view.exact):
+            continue
+        value = gradients[pair.name][0].reshape(pair.shape)
+        if not value.is_floating_point():
+            continue
+        exact = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64).reshape(pair.shape)
+        size = _SUSPICIOUS * torch.finfo(_asked(problem, value.dtype)).eps * exact.abs()
+        if not bool(((value.double() - exact).abs() <= size).all()):
+            return True
+    return False
+
+
+def _nonzero(findings: Findings, name: str) -> list[bool]:
+    view = findings.own_look.views.get(name)
+    return [] if view is None else [bool(x.is_finite()) and not x.contains(0) for x in view.exact]
+
+
+def _one(
+    problem: Problem,
+    findings: Findings,
+    pair: Pair,
+    tensors: Mapping[str, torch.Tensor],
+    auto: tuple[torch.Tensor, torch.Tensor | None] | None,
+    bound: torch.Tensor | None,
+    out: Floating,
+) -> None:
+    view = findings.own_look.views[pair.name]
+    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.only_here):
+        return
+    value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
+    if not value.is_floating_point():
+        return
+    truth = array_of(list(view.exact), pair.shape)
+    kind = value.dtype
+    if any(k.input == pair.name for k in findings.kinks):
+        auto = None  # between the slopes on its sides, what autograd takes is a convention; the kink tells it
+    if auto is not None and auto[0].is_floating_point():
+        kind = max(kind, auto[0].dtype, key=lambda d: torch.finfo(d).eps)
+    with precision(view.bits), torch.no_grad():
+        other = None if auto is None else auto[0].reshape(pair.shape)
+        r = rounding(
+            value,
+            truth,
+            autograd=other,
+            hand_bound=None if bound is None else bound.reshape(pair.shape),
+            autograd_bound=None if auto is None or auto[1] is None else auto[1].reshape(pair.shape),
+            dtype=_asked(problem, kind),
+        )
+        if view.state != "typed":
+            r = _explained(problem, findings, pair, r, value, tensors)
+        out.roundings[pair.name] = r
+        for side, values in (("hand", value), ("autograd", other)):
+            if values is not None and not problem.only_here and (side != "hand" or view.state != "typed"):
+                _instability(problem, findings, pair, side, values, truth, tensors, out)
+
+
+def _explained(
+    problem: Problem,
+    findings: Findings,
+    pair: Pair,
+    r: Rounding,
+    value: torch.Tensor,
+    tensors: Mapping[str, torch.Tensor],
+) -> Rounding:
+    """The error of the worst entry taken apart by the lines of the hand formula, and beside what the inputs allow."""
+    if not math.isfinite(r.hand.largest) or not r.hand.largest:
+        return r
+    own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
+    output = own.outputs[pair.name]
+    work = sum(int(np.prod(own.steps[i].shape, dtype=np.int64)) for i in own.needed([output]))
+    if not problem.only_here and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
+        given = {n: tensors[n] for n in own.inputs}
+        found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
+        r = replace(r, lines=None if found is None else replace(found, entry=as_entry(entry, pair.shape)))
+    if r.hand.largest >= _FAR:
+        point = _given(problem, findings, tensors)
+        r = replace(r, sensitivity=sensitivity(findings.own.program, point, pair.exact, entry, r.dtype))
+    return r
+
+
+def _given(problem: Problem, findings: Findings, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    """The inputs of the exact derivative's Program, those that the hand formula does not use included."""
+    point = problem.inputs.point
+    return {n: inputs[n] if n in inputs else torch.tensor(point[n]) for n in findings.own.program.inputs}
+
+
+def _asked(problem: Problem, kind: torch.dtype) -> torch.dtype:
+    """The dtype that the ulps are of: the coarser of the inputs' and the result's."""
+    kinds = [getattr(torch, k) for k in problem.dtypes.values() if not k.startswith("complex")]
+    return max([kind, *kinds], key=lambda d: torch.finfo(d).eps)
+
+
+def _instability(
+    problem: Problem,
+    findings: Findings,
+    pair: Pair,
+    side: str,
+    values: torch.Tensor,
+    truth: Any,
+    tensors: Mapping[str, torch.Tensor],
+    out: Floating,
+) -> None:
+    """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
+    kind = _asked(problem, values.dtype)
+    limits, form = torch.finfo(kind), FORMATS[kind]
+    flatly = values.reshape(-1)
+    exact_floats = torch.tensor([float(x.mid()) for x in flat(truth)], dtype=torch.float64)
+    scale = exact_floats.abs()
+    rough = (flatly.double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
+    if bool((rough <= 2 * limits.eps * scale + form.eta).all()):
+        return
+    error = distance(values, truth)[1].reshape(-1)
+    finite = torch.isfinite(flatly)
+    broken = ~finite | ((flatly == 0) & (scale >= form.normal))
+    enough = min(64.0, 2.0 ** (form.digits / 2 - 2))  # no instability is nearer to the truth than this
+    near = (error <= enough * (limits.eps * scale + form.eta)) & ~broken
+    beyond = ~finite & (scale > limits.max)  # no float could hold the truth
+    suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
+    told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
+    order = torch.argsort(suspicious, descending=True).tolist()
+    order = sorted(order, key=lambda k: as_entry(k, pair.shape) not in told)
+    order = [k for k in order if not near[k] and not beyond[k]][:_CHECKED]
+    if not order:
+        return
+    exact = findings.own.program
+    names = _given(problem, findings, tensors)
+    reachable = condition(exact, names, pair.exact, entries=order)
+    for k, attainable in zip(order, reachable, strict=True):
+        if not bool(is_unstable(error[k], attainable, kind, broken[k])):
+            continue
+        loss = _loss(findings, pair, side, flatly[k], k, tensors)
+        computed, right = float(flatly[k]), float(list(flat(truth))[k].mid())
+        name = str(kind).removeprefix("torch.")
+        source = None if loss is None else loss.source
+        who = "your formula is right, and" if side == "hand" else "autograd"
+        line = f", in line {source.line}: {source.text}" if source is not None and source.line else ""
+        gives = "not a number" if computed != computed else f"{computed:.6g}"
+        lost = "is not safe" if broken[k] else "loses its digits"
+        what = f"{lost} in {name} at your point: it gives {gives}, the truth is {right:.6g}"
+        entry = as_entry(k, pair.shape)
+        out.instabilities.append(
+            Instability(
+                pair.name,
+                side,
+                name,
+                problem.inputs.point,
+                entry,
+                computed,
+                right,
+                source,
+                f"{who} {what}{line}.",
+                loss,
+            )
+        )
+        return
+
+
+def _loss(
+    findings: Findings, pair: Pair, side: str, value: torch.Tensor, k: int, tensors: Mapping[str, torch.Tensor]
+) -> Loss | None:
+    """Where the digits went.  Autograd's own steps are not seen; those of the exact derivative of the model are told
+    where, run in floats, they give the very value that autograd gives.
+    """
+    if side == "hand":
+        own = findings.own.hand_run.program
+        return explain_loss(own, {n: tensors[n] for n in own.inputs}, own.outputs[pair.name], entry=k)
+    program = findings.own.program
+    if any(n not in tensors for n in program.inputs):
+        return None
+    try:
+        again = interpret(program, Floats(), {n: tensors[n] for n in program.inputs}, [pair.exact])[pair.exact]
+    except (RuntimeError, NotImplementedError):
+        return None
+    same = again.reshape(-1)[k]
+    if not (same.double() == value.double() or (torch.isnan(same) and torch.isnan(value))):
+        return None
+    return explain_loss(program, {n: tensors[n] for n in program.inputs}, pair.exact, entry=k)
+
+
+def _with_autograd(kink: Kink, values: Mapping[str, np.ndarray | None]) -> Kink:
+    value = values.get(kink.input)
+    if value is None:
+        return kink
+    return replace(kink, autograd=float(np.real(value[kink.entry] if kink.entry is not None else value)))
