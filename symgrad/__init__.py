@@ -6,13 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgrad.api.assertions import assert_gradient
-    from symgrad.api.batches import verify_many
     from symgrad.api.comparisons import compare, lift
     from symgrad.api.custom_functions import verify_function
     from symgrad.api.gradients import gradient
     from symgrad.api.instabilities import find_instabilities
     from symgrad.api.script_verifier import verify_script
+    from symgrad.api.testing import assert_gradient, verify_many
     from symgrad.errors import SymgradError
     from symgrad.lifting.latex.latex_formula import Latex
     from symgrad.lifting.vector_products import jvp, vjp
@@ -47,7 +46,7 @@ _PLACES = {
     "Program": "symgrad.program.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",
-    "assert_gradient": "symgrad.api.assertions",
+    "assert_gradient": "symgrad.api.testing",
     "compare": "symgrad.api.comparisons",
     "define": "symgrad.ops.scalars",
     "find_instabilities": "symgrad.api.instabilities",
@@ -57,7 +56,7 @@ _PLACES = {
     "lift": "symgrad.api.comparisons",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.api.custom_functions",
-    "verify_many": "symgrad.api.batches",
+    "verify_many": "symgrad.api.testing",
     "verify_script": "symgrad.api.script_verifier",
     "vjp": "symgrad.lifting.vector_products",
 }

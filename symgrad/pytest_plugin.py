@@ -19,7 +19,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture
 def symgrad(request: pytest.FixtureRequest) -> Callable[..., Report]:
     """`symgrad.assert_gradient` with the seed of the command line."""
-    from symgrad.api.assertions import assert_gradient
+    from symgrad.api.testing import assert_gradient
 
     seed = request.config.getoption("--symgrad-seed")
 

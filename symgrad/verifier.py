@@ -17,11 +17,10 @@ import torch
 
 from symgrad.checking.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.checking.judge import Findings, Problem, judge
-from symgrad.checking.missing_assumptions import suppose
+from symgrad.checking.refutations import suppose
 from symgrad.checking.verdicts import Proved
 from symgrad.diagnosis.repair import repair
-from symgrad.diagnosis.step_list_repairs import repair_lines
-from symgrad.diagnosis.step_lists import judge_lines, steps_of
+from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownOperation
 from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
@@ -52,10 +51,9 @@ from symgrad.problem.shapes import (
     with_shapes,
 )
 from symgrad.progress import shown
-from symgrad.proving.emptiness import is_nowhere_defined
+from symgrad.proving.conditions import is_nowhere_defined
 from symgrad.report.report import Claim, Report, StepFinding
-from symgrad.stability.gradient_rewrites import with_rewrites
-from symgrad.stability.own_point import rounding_of
+from symgrad.stability.own_point import rounding_of, with_rewrites
 
 __all__ = ["verify"]
 

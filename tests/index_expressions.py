@@ -9,8 +9,7 @@ from typing import Any
 import sympy as sp
 import torch
 
-from symgrad.indices.heads import EXP, RELU, STEP
-from symgrad.indices.terms import IndexSum, Within, fresh, rename, tensor
+from symgrad.indices.terms import EXP, RELU, STEP, IndexSum, Within, fresh, rename, tensor
 
 m, n = sp.symbols("m n", integer=True, positive=True)
 SHAPES = {"A": (m, n), "C": (n, m), "S": (n, n), "x": (m,), "y": (n,), "p": (n,)}

@@ -10,12 +10,26 @@ from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
+from index_calculus import differentiate as d
 
-from symgrad.indices.calculus import differentiate as d
-from symgrad.indices.facts import Fact, SumsTo, Symmetric
-from symgrad.indices.heads import EXP, RELU, STEP, sigmoid
-from symgrad.indices.matrices import Inverse, LogDet, inverse, matmul, trace
-from symgrad.indices.terms import Array, IndexSum, fresh, tensor
+from symgrad.indices.terms import (
+    EXP,
+    RELU,
+    STEP,
+    Array,
+    Fact,
+    IndexSum,
+    Inverse,
+    LogDet,
+    SumsTo,
+    Symmetric,
+    fresh,
+    inverse,
+    matmul,
+    sigmoid,
+    tensor,
+    trace,
+)
 
 m, n, q, h, c, dim = sp.symbols("m n q h c d", integer=True, positive=True)
 i, j, k, l, p, r, s, t, K, N = sp.symbols("i j k l p r s t K N", integer=True)  # noqa: E741

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from symgrad import verify
-from symgrad.diagnosis.gradient_names import Reading, is_derivative_like, lookup, read_name, read_words
+from symgrad.diagnosis.claims import Reading, is_derivative_like, lookup, read_name, read_words
 from symgrad.errors import BadInput
 
 READINGS = [

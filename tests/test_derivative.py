@@ -185,7 +185,7 @@ def test_the_random_programs_have_every_step():
     used: set[str] = set()
     for seed in range(60):
         used |= {step.op for step in Writer(seed).program()}
-    from symgrad.ops.structure import STRUCTURE
+    from symgrad.ops.row import STRUCTURE
 
     assert STRUCTURE - used == {"cholesky", "polygamma"}  # tested in test_layouts.py and test_ops.py
 

@@ -8,15 +8,14 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from index_calculus import gradient as index_gradient
 from index_expressions import LEAVES, SHAPES, m, n, random_body, torch_value
 
 import symgrad
 from symgrad.errors import SymgradError, UnknownOperation, WrongShape
-from symgrad.indices.calculus import gradient as index_gradient
 from symgrad.indices.evaluators import evaluate_all
-from symgrad.indices.heads import EXP
 from symgrad.indices.stable_forms import stable
-from symgrad.indices.terms import Array, IndexSum, Within, fresh, tensor
+from symgrad.indices.terms import EXP, Array, IndexSum, Within, fresh, tensor
 from symgrad.indices.torch_functions import tensor_function
 
 i, j, k, s = sp.symbols("i j k s", integer=True)

@@ -8,15 +8,13 @@ import random
 import pytest
 import sympy as sp
 import torch
+from index_calculus import differentiate, gradient
 from index_expressions import LEAVES, SHAPES, m, n, random_body, torch_value
 
 from symgrad.errors import BadFormula
-from symgrad.indices.calculus import differentiate, gradient
+from symgrad.indices.conversion import normal_form
 from symgrad.indices.evaluators import evaluate
-from symgrad.indices.heads import EXP
-from symgrad.indices.matrices import LogDet, matmul, trace
-from symgrad.indices.normal_form import normal_form
-from symgrad.indices.terms import Array, IndexSum, Within, tensor
+from symgrad.indices.terms import EXP, Array, IndexSum, LogDet, Within, matmul, tensor, trace
 
 i, j, k, p, q, K, N = sp.symbols("i j k p q K N", integer=True)
 x, w, A, X, B = tensor("x", n), tensor("w", n), tensor("A", n, n), tensor("X", n, n), tensor("B", n, n)

@@ -11,15 +11,12 @@ from typing import Any
 
 import pytest
 import sympy as sp
+from index_calculus import gradient
+from index_refutation import refute
 
-from symgrad.indices import matrices
-from symgrad.indices.calculus import gradient
+from symgrad.indices import terms as matrices
 from symgrad.indices.equality import prove_equal
-from symgrad.indices.facts import Symmetric
-from symgrad.indices.heads import EXP
-from symgrad.indices.matrices import Det, LogDet, determinant
-from symgrad.indices.refutation import refute
-from symgrad.indices.terms import Array, IndexSum, fresh, tensor
+from symgrad.indices.terms import EXP, Array, Det, IndexSum, LogDet, Symmetric, determinant, fresh, tensor
 
 n, m, p = sp.symbols("n m p", integer=True, positive=True)
 

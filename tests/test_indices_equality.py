@@ -10,16 +10,34 @@ import sympy as sp
 from flint import arb
 from index_expressions import SHAPES, m, mutated, n, random_body, rewritten
 from index_models import CASES, Case
+from index_refutation import refute
 
 from symgrad.errors import BadFormula, WrongShape
+from symgrad.indices.conversion import normal_form
 from symgrad.indices.equality import missing_facts, prove_equal, replay
 from symgrad.indices.evaluators import BALLS, evaluate
-from symgrad.indices.facts import Positive, SumsTo, Symmetric
-from symgrad.indices.heads import EXP, RELU, STEP, sigmoid
-from symgrad.indices.matrices import Det, Inverse, LogDet, add, determinant, inverse, matmul, scale, trace
-from symgrad.indices.normal_form import normal_form
-from symgrad.indices.refutation import refute
-from symgrad.indices.terms import Array, IndexSum, Within, tensor
+from symgrad.indices.terms import (
+    EXP,
+    RELU,
+    STEP,
+    Array,
+    Det,
+    IndexSum,
+    Inverse,
+    LogDet,
+    Positive,
+    SumsTo,
+    Symmetric,
+    Within,
+    add,
+    determinant,
+    inverse,
+    matmul,
+    scale,
+    sigmoid,
+    tensor,
+    trace,
+)
 
 i, j, k, s, K, N = sp.symbols("i j k s K N", integer=True)
 x, w, A, B, X = tensor("x", n), tensor("w", n), tensor("A", n, n), tensor("B", n, n), tensor("X", n, n)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from index_models import CASES, Case
+from index_refutation import refute
 
 from symgrad.indices.equality import prove_equal
-from symgrad.indices.refutation import refute
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)

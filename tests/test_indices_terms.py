@@ -5,15 +5,33 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 from flint import arb
+from index_refutation import refute
 
 from symgrad.errors import BadFormula
 from symgrad.indices.evaluators import BALLS, evaluate, evaluate_all
-from symgrad.indices.heads import EXP, RELU, opaque, sigmoid
-from symgrad.indices.matrices import Det, Inverse, LogDet, add, eye, inverse, matmul, trace, transpose
 from symgrad.indices.printing import latex, named, plain, text
-from symgrad.indices.ranges import free_ranges
-from symgrad.indices.refutation import refute
-from symgrad.indices.terms import Array, IndexSum, Within, fresh, rename, tensor
+from symgrad.indices.terms import (
+    EXP,
+    RELU,
+    Array,
+    Det,
+    IndexSum,
+    Inverse,
+    LogDet,
+    Within,
+    add,
+    eye,
+    free_ranges,
+    fresh,
+    inverse,
+    matmul,
+    opaque,
+    rename,
+    sigmoid,
+    tensor,
+    trace,
+    transpose,
+)
 
 n, m, d = sp.symbols("n m d", integer=True, positive=True)
 i, j, k, p, s, K, N = sp.symbols("i j k p s K N", integer=True)

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats
 from symgrad.ops import layouts
-from symgrad.ops.structure import COMPOSITES, Composite
+from symgrad.ops.row import COMPOSITES, Composite
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import adjoint
 from symgrad.program.program import interpret

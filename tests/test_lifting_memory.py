@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.tracing.functions import Function
-from symgrad.lifting.tracing.memory import Memory
+from symgrad.lifting.tracing.traced_values import Memory
 from symgrad.program.builder import Builder
 from symgrad.program.program import Strided, interpret
 

@@ -10,9 +10,8 @@ from planted import arrays
 from test_repair import POST, repaired
 
 from symgrad.diagnosis.bench import Edit
-from symgrad.diagnosis.mistakes import ROWS, describe_difference, explain
-from symgrad.diagnosis.slip import Slip
-from symgrad.diagnosis.text_diff import classified
+from symgrad.diagnosis.differences import classified
+from symgrad.diagnosis.mistakes import ROWS, Slip, describe_difference, explain
 from symgrad.program.builder import Builder
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from symgrad import compare, jvp, verify, vjp
-from symgrad.checking.bare_numbers import typed_unit
+from symgrad.checking.numeric_claims import typed_unit
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, UnknownName, WrongShape
 

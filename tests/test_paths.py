@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from symgrad import verify
-from symgrad.problem.branch_search import across
+from symgrad.problem.point_search import across
 from symgrad.program.builder import Builder
 
 

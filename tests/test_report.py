@@ -20,9 +20,9 @@ from symgrad.evaluation.residues import Certificate
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source
 from symgrad.proving.proof import Condition, Link, Proof
-from symgrad.report.numbers import exactly, number, together, witness_text
 from symgrad.report.report import Claim, Instability, Report, StepFinding
 from symgrad.report.text import WIDTH, render
+from symgrad.report.wording import exactly, number, together, witness_text
 from symgrad.rounding.accuracy import Rounding, Side
 from symgrad.verifier import verify
 

@@ -23,11 +23,9 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.primitives import FUNCTIONS, primitive
 from symgrad.program.program import Step, interpret
-from symgrad.proving.complex_field import ODD
 from symgrad.proving.field import Element, Full, OutOfWork, Rescale
-from symgrad.proving.generic_entry import Reader
-from symgrad.proving.kernels import Kernels
-from symgrad.proving.special_relations import RELATIONS
+from symgrad.proving.generic_entry import ODD, Reader
+from symgrad.proving.kernels import RELATIONS, Kernels
 from symgrad.proving.views import Views
 
 BITS = (200, 1200)  # the second where values cancel or saturate

@@ -7,7 +7,7 @@ import torch
 from flint import fmpq, fmpq_mat
 
 from symgrad import compare, verify
-from symgrad.proving.determinants import determinant, entry_of_inverse
+from symgrad.proving.generic_entry import determinant, entry_of_inverse
 from symgrad.proving.kernels import Kernels
 
 inv, det = torch.linalg.inv, torch.linalg.det

@@ -21,18 +21,16 @@ from hypothesis import strategies as st
 from symgrad import find_instabilities, lift, verify
 from symgrad.errors import BadInput, UnknownName
 from symgrad.evaluation.balls import Balls, ball_of, precision
-from symgrad.evaluation.batched_floats import Many
 from symgrad.evaluation.entrywise import array_of, flat
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, Many
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
-from symgrad.stability.algebra import algebra
 from symgrad.stability.detection import losing, ordinary, truth_of
 from symgrad.stability.pattern_matching import everywhere, pattern, substituted
 from symgrad.stability.rewriting import _agree
 from symgrad.stability.rules import RULES, Rule
 from symgrad.stability.term_reader import Reader, written
-from symgrad.stability.terms import Call, Leaf, Term, Var, parts
+from symgrad.stability.terms import Call, Leaf, Term, Var, algebra, parts
 
 sys.path.insert(0, str(Path(__file__).parent / "trust"))
 import unstable_formulas as family

@@ -10,8 +10,7 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, UnknownOperation, WrongShape
-from symgrad.evaluation.folding import folded
-from symgrad.evaluation.torch_code import call, compile_torch, source, torch_function
+from symgrad.evaluation.torch_code import call, compile_torch, folded, source, torch_function
 from symgrad.lifting.text.text_formula import Text
 from symgrad.ops.row import X, Y
 from symgrad.ops.scalars import OPS

@@ -19,8 +19,7 @@ from symgrad.problem.arguments import check_budgets, domain_of
 from symgrad.problem.sampling import Bounds, draw
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import tangent
-from symgrad.program.equivalence import same_structure
-from symgrad.program.slicing import derivation_lines, sliced
+from symgrad.program.program import derivation_lines, same_structure, sliced
 from symgrad.progress import shown
 from symgrad.report.report import Report
 from symgrad.report.wording import listed

@@ -2,29 +2,281 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.api.sized_gradients import SizedDerivative, sized_gradient
-from symgrad.errors import AmbiguousBranch, UnknownName, close_names
+from symgrad.checking.index_claims import Reading, agrees_with
+from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, close_names
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.exact import meaning
 from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.evaluation.torch_code import call, source
-from symgrad.lifting.formulas import open_formula
+from symgrad.evaluation.torch_code import as_tensors, bind, call, source
+from symgrad.indices.printing import plain, text
+from symgrad.indices.reader import Value, merged, read
+from symgrad.indices.run_merging import ORDERED, one_sided
+from symgrad.indices.sizes import Sizes, Unread, size_symbol
+from symgrad.indices.terms import Array
+from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
+from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.definedness import branches_on
-from symgrad.problem.shapes import declared_shapes, named_in, named_shapes, posed, with_shapes
+from symgrad.problem.sampling import draw
+from symgrad.problem.shapes import Shapes, declared_shapes, named_in, named_shapes, posed, with_shapes
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import derivatives
 from symgrad.program.program import Guard, Program, interpret
 
-__all__ = ["Derivative", "gradient"]
+__all__ = [
+    "Derivative",
+    "SizedDerivative",
+    "SizedGradient",
+    "gradient",
+    "sized_gradient",
+]
+
+
+# ----------------------------------------------------------------------------------------------------- sized gradients
+# gradient for all sizes: the exact derivative read in index notation, as one torch function of any sizes.
+#
+# The code is run at a few sizes and read as one formula (`symgrad.checking.index_claims` does the same for `verify`).
+# A reading is used only if, in balls, it gives what the exact derivative is at sizes that it was not read at.  Where
+# there is none, the derivative is taken anew at the sizes of each call, which is slower and just as exact.
+
+_BITS = 256
+_TRIES = 6  # points at which code that makes choices is run, at each assignment of sizes
+
+
+class SizedGradient(dict[str, "SizedDerivative"]):
+    """The derivatives by input name; called, all of them at once, with what they have in common computed once."""
+
+    def __init__(self, work: _Work) -> None:
+        super().__init__({name: SizedDerivative(name, work) for name in work.names})
+        self._work = work
+
+    def __call__(self, *positional: Any, **named: Any) -> dict[str, torch.Tensor]:
+        return self._work.values(self._work.names, positional, named)
+
+    @property
+    def code(self) -> str | None:
+        """The torch lines that compute all of them; None where they are taken anew at each call's sizes."""
+        found = self._work.function(self._work.names)
+        return found.code if isinstance(found, TensorFunction) else None
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class SizedDerivative:
+    """An exact derivative for all sizes: to call on tensors of any sizes, to print, to read as SymPy.
+
+    The result has the common dtype of the arguments, on their device.
+    """
+
+    wrt: str
+    _work: _Work
+
+    def __call__(self, *positional: Any, **named: Any) -> torch.Tensor:
+        return self._work.values((self.wrt,), positional, named)[self.wrt]
+
+    @property
+    def why(self) -> str | None:
+        """Why the derivative is taken anew at each call's sizes; None where one formula holds for all sizes."""
+        found = self._work.function((self.wrt,))
+        return None if isinstance(found, TensorFunction) else found
+
+    @property
+    def array(self) -> Array:
+        """The derivative in index notation.  Raises `Unread` where it has none."""
+        return self._work.array(self.wrt)
+
+    @property
+    def sympy(self) -> Any:
+        """The entry of the derivative as a SymPy expression with `Sum` and `Indexed`, of its indices."""
+        return plain(self._shown())
+
+    def _shown(self) -> Any:
+        """The entry, at indices with plain names."""
+        array = self.array
+        taken = {str(s) for s in array.body.free_symbols} | set(self._work.symbols)
+        letters = (c for c in "ijklpqrstuv" if c not in taken)
+        return array.at([sp.Symbol(next(letters), integer=True) for _ in array.axes])
+
+    @property
+    def code(self) -> str | None:
+        """The torch lines; None where the derivative is taken anew at each call's sizes."""
+        found = self._work.function((self.wrt,))
+        return found.code if isinstance(found, TensorFunction) else None
+
+    def __str__(self) -> str:
+        try:
+            return text(self._shown())
+        except Unread as error:
+            return f"the derivative by {self.wrt}, taken at the sizes of each call: {error.what}"
+
+    __repr__ = __str__
+
+
+@dataclass(eq=False)
+class _Work:
+    """A formula, its shapes, and what was found out about its derivatives."""
+
+    model: Formula
+    shapes: Shapes
+    at: Mapping[str, Any]
+    own: Mapping[str, Any]
+    names: tuple[str, ...]
+    order: int
+    seed: int
+    here: Callable[..., Mapping[str, Any]]  # gradient, at given numbers
+    _functions: dict[tuple[str, ...], TensorFunction | str] = field(default_factory=dict)
+    _taken: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+
+    def run(self, sizes: Mapping[str, int], seed: int) -> tuple[Program, dict[str, Any]]:
+        """The derivatives' Program at these sizes, and the point that it was made at."""
+        point = {n: draw(s, np.random.default_rng((seed, 5, k)), (None, None))
+                 for k, (n, s) in enumerate(self.shapes.at(sizes).items())}  # fmt: skip
+        given = {**self.at, **{n: self.own.get(n, v) for n, v in point.items()}}
+        inputs = resolve(self.model, given, self.names, None, seed, self.own)
+        inputs, run = find_point(self.model, inputs, dtypes_of(self.model, given, inputs.point, "float64"), seed)
+        b = Builder.on(run.program)
+        output = run.program.output
+        if b.shape(output) or self.order != 1:
+            raise Unread("Jacobians and Hessians are taken at the sizes of each call.")
+        found = derivatives(b, output, {n: run.program.inputs[n] for n in self.names}, 1)
+        program = b.build(found)
+        if any(g.op not in ORDERED or not g.outcome.ndim for g in branches_on(program, list(program.inputs))):
+            raise Unread("the formula chooses between branches.")
+        return program, dict(inputs.point)
+
+    @cached_property
+    def read(self) -> dict[str, Value] | Unread:
+        """The derivatives for all sizes, held against what they are at sizes that they were not read at."""
+        sizes = Sizes.of(self.shapes.names, self.shapes.fixed, least=max(3, self.shapes.least))
+        try:
+            program = merged([self.both_ways(r) for r in sizes.runs])
+            values = read(program, sizes, {n: self.shape(n) for n in program.inputs}, program.outputs.values())
+            found = {n: values[i] for n, i in program.outputs.items()}
+            for k, there in enumerate(self._elsewhere()):
+                self._check(found, there, self.seed + 1 + k)
+        except Unread as error:
+            return error
+        except SymgradError as error:
+            return Unread(f"the code could not be run at other sizes: {error.what}")
+        return found
+
+    def both_ways(self, sizes: Mapping[str, int]) -> Program:
+        """The Program at a point where each choice between entries shows that it is one."""
+        for k in range(_TRIES):
+            program, _ = self.run(sizes, self.seed + k)
+            if not one_sided(program):
+                return program
+        raise Unread("a choice between entries came out one way wherever it was tried.")
+
+    @cached_property
+    def least(self) -> int:
+        """The least size from which the reading holds: one, where it gives what the code computes there."""
+        assert isinstance(self.read, dict)
+        own = self.shapes.own()
+        ones = [{**own, n: 1} for n in self.shapes.free] + [{**own, **dict.fromkeys(self.shapes.free, 1)}]
+        try:
+            for sizes in ones:
+                self._check(self.read, sizes, self.seed)
+        except SymgradError:
+            return self.shapes.least
+        return 1
+
+    def shape(self, name: str) -> tuple[Any, ...]:
+        """An input's shape, in numbers and names of sizes."""
+        given = self.shapes.of.get(name, self.at.get(name, self.own.get(name)))
+        return given if isinstance(given, tuple) else () if given is None else np.shape(given)
+
+    def _elsewhere(self) -> list[dict[str, int]]:
+        own, free = self.shapes.own(), self.shapes.free
+        return [own, {**own, **dict.fromkeys(free, self.shapes.least)}, {**own, **dict.fromkeys(free, 4)}]
+
+    def _check(self, found: Mapping[str, Value], sizes: Mapping[str, int], seed: int) -> None:
+        program, point = self.run(sizes, seed)
+        inputs = {n: point[n] for n in program.inputs}
+        with precision(_BITS):
+            balls = interpret(program, Balls(), {n: binary(v) for n, v in inputs.items()}, program.outputs.values())
+        for name, value in found.items():
+            reading = Reading(value.body, value.body, value.factors)
+            if not agrees_with(reading, flat(balls[program.outputs[name]]), inputs, sizes):
+                raise Unread("the formula that was read does not give what the code computes at other sizes.")
+
+    def array(self, name: str) -> Array:
+        if isinstance(self.read, Unread):
+            raise self.read
+        return self.read[name].array()
+
+    def function(self, names: tuple[str, ...]) -> TensorFunction | str:
+        """The torch function for all sizes, or why there is none."""
+        if names not in self._functions:
+            try:
+                self._functions[names] = self._lowered(names)
+            except (Unread, UnknownOperation) as error:
+                self._functions[names] = error.what
+        return self._functions[names]
+
+    def _lowered(self, names: tuple[str, ...]) -> TensorFunction:
+        if isinstance(self.read, Unread):
+            raise self.read
+        if any(len(v.axes) != len(v.factors) for n, v in self.read.items() if n in names):
+            raise Unread("axes of length one or of several factors are read at given sizes only.")
+        return tensor_function({n: self.array(n) for n in names}, self.symbols)
+
+    @cached_property
+    def symbols(self) -> dict[str, tuple[Any, ...]]:
+        """The inputs' shapes in numbers and size symbols."""
+        of = {n: self.shape(n) for n in self.model.names}
+        return {
+            n: tuple(size_symbol(k) if isinstance(k, str) else sp.Integer(k) for k in shape) for n, shape in of.items()
+        }
+
+    def values(self, names: tuple[str, ...], positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
+        named = {full_name(n, self.model.names): v for n, v in named.items()}
+        function = self.function(names)
+        values = bind(tuple(self.symbols), positional, named)
+        tensors = dict(zip(values, as_tensors(values)[0], strict=True))
+        sizes = sizes_of(self.symbols, tensors)
+        if isinstance(function, TensorFunction) and min(sizes.values(), default=1) >= self.least:
+            return function(**values)
+        key = tuple(tuple(t.shape) for t in tensors.values())
+        if key not in self._taken:
+            point = {n: t.detach().cpu().to(torch.float64).numpy() for n, t in tensors.items()}
+            found = self.here(self.model, wrt=list(self.names), at=point, order=self.order, seed=self.seed)
+            if any(branches_on(d, list(d.inputs)) for d in found.values()):
+                return {n: found[n](**_plain(found[n], values)) for n in names}
+            self._taken[key] = found
+        found = self._taken[key]
+        return {n: found[n](**_plain(found[n], values)) for n in names}
+
+
+def _plain(program: Program, values: Mapping[str, Any]) -> dict[str, Any]:
+    return {n: v for n, v in values.items() if n in program.inputs}
+
+
+def sized_gradient(
+    model: Formula,
+    shapes: Shapes,
+    at: Mapping[str, Any],
+    own: Mapping[str, Any],
+    names: Sequence[str],
+    order: int,
+    seed: int,
+    here: Callable[..., Mapping[str, Any]],
+) -> SizedGradient:
+    """The derivatives of a formula whose ``shapes`` have names in them; ``here`` is `gradient` at given numbers."""
+    return SizedGradient(_Work(model, shapes, at, own, tuple(names), order, seed, here))
+
+
+# ----------------------------------------------------------------------------------------------------------- gradients
 
 _LOOK = {"gt": np.greater, "ge": np.greater_equal, "lt": np.less, "le": np.less_equal, "eq": np.equal}
 _LOOK |= {"ne": np.not_equal}

@@ -23,7 +23,7 @@ from symgrad.stability.detection import coarsest
 from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
 from symgrad.stability.search import Breaking, breakings
-from symgrad.stability.wording import source_at, why
+from symgrad.stability.term_printer import source_at, why
 
 __all__ = ["find_instabilities"]
 

@@ -19,12 +19,12 @@ import numpy as np
 from symgrad.checking.comparison import Look, Pair, branch_of, look
 from symgrad.checking.exploration import Findings, Problem, clear, more_looks
 from symgrad.checking.index_claims import Reading, agrees, gives, read_problem, resized
+from symgrad.checking.refutations import simplest, witness_of
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
-from symgrad.checking.witnesses import simplest, witness_of
 from symgrad.errors import SymgradError
 from symgrad.indices.equality import prove_equal
-from symgrad.indices.heads import STEP
 from symgrad.indices.sizes import Sizes, Unread
+from symgrad.indices.terms import STEP
 from symgrad.lifting.formulas import Formula
 from symgrad.problem.shapes import Shapes
 

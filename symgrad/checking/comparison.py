@@ -25,9 +25,8 @@ from symgrad.problem.definedness import Undefined, first_undefined, misjudged, t
 from symgrad.problem.sampling import Inputs
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import derivatives, gradients, reverse
-from symgrad.program.equivalence import same_looks, same_structure
 from symgrad.program.expressions import lower
-from symgrad.program.program import Constant, Guard, Program, Shape, interpret, size
+from symgrad.program.program import Constant, Guard, Program, Shape, interpret, same_looks, same_structure, size
 
 __all__ = [
     "BITS",

@@ -19,11 +19,10 @@ from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entrywise import flat
 from symgrad.indices.evaluators import BALLS, evaluate, evaluate_all
-from symgrad.indices.masks import one_sided
-from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.reader import Factor, Value, aligned, merged, read_each
+from symgrad.indices.run_merging import one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
-from symgrad.indices.terms import Array, fresh
+from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
 from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
 from symgrad.problem.sampling import draw

@@ -15,14 +15,13 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.checking.bare_numbers import is_number, measure
 from symgrad.checking.comparison import BITS, Branch, Pair, View, look, with_data
 from symgrad.checking.exploration import Findings, Problem, clear, cross, inside, more_looks, rerun, unreached
 from symgrad.checking.kinks import at_the_point
+from symgrad.checking.numeric_claims import is_number, is_transpose, measure
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
-from symgrad.checking.transposes import is_transpose
+from symgrad.checking.refutations import digits_apart, middle, no_number_fits, refute, shape_witness, simplest
 from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
-from symgrad.checking.witnesses import digits_apart, middle, no_number_fits, refute, shape_witness, simplest
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.problem.constraints import impose

@@ -16,8 +16,8 @@ from flint import arb
 
 from symgrad.checking.comparison import Pair, View, look
 from symgrad.checking.exploration import Findings, Problem, inside
+from symgrad.checking.refutations import decimal, middle
 from symgrad.checking.verdicts import Kink, Refuted, Verdict, Witness, as_entry
-from symgrad.checking.witnesses import decimal, middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of

@@ -12,15 +12,24 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.judge import Problem
-from symgrad.diagnosis.code import HOOK, TRACE, Code, Watched, calling, code_of, helpers_of
-from symgrad.diagnosis.source_positions import Unit, function_unit, rebuild
+from symgrad.diagnosis.source_code import (
+    HOOK,
+    TRACE,
+    Code,
+    Unit,
+    Watched,
+    calling,
+    code_of,
+    function_unit,
+    helpers_of,
+    rebuild,
+)
 from symgrad.errors import SymgradError
 from symgrad.lifting.tracing.autograd_functions import Custom
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.domain import Where
 from symgrad.problem.sampling import Bounds, Inputs
-from symgrad.program.program import Binding, Program
-from symgrad.program.slicing import kept, sliced
+from symgrad.program.program import Binding, Program, kept, sliced
 
 __all__ = ["Recorded", "Runs", "Setting"]
 

@@ -14,8 +14,18 @@ import numpy as np
 
 from symgrad.checking.comparison import Branch, Pair, View
 from symgrad.checking.judge import Findings, Problem
-from symgrad.diagnosis.claims import Kinds, Line, Meaning, Names, asked_for, called_by, meaning_of
-from symgrad.diagnosis.gradient_names import is_derivative_like, read_name, squashed
+from symgrad.diagnosis.claims import (
+    Kinds,
+    Line,
+    Meaning,
+    Names,
+    asked_for,
+    called_by,
+    is_derivative_like,
+    meaning_of,
+    read_name,
+    squashed,
+)
 from symgrad.diagnosis.truth_table import Entry, Table, ask, tabulate
 from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError

@@ -1,23 +1,335 @@
 """Small edits of one expression, tried by value, the most plausible first.
 
 There are two sources: structure (`symgrad.diagnosis.structural_edits`), computed one by one, and holes
-(`symgrad.diagnosis.holes`), filled many at a time.
+(`symgrad.diagnosis.edits`), filled many at a time.
 """
 
 from __future__ import annotations
 
 import ast
+import difflib
+import itertools
+import operator
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from symgrad.diagnosis.bench import Bench, Edit
-from symgrad.diagnosis.candidates import Atom
-from symgrad.diagnosis.expression_text import Text, factor
-from symgrad.diagnosis.holes import filled
+import numpy as np
+import torch
+
+from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, uses_tensors
+from symgrad.diagnosis.candidates import Atom, loose, wrapped
+from symgrad.diagnosis.claims import is_derivative_like
+from symgrad.diagnosis.expression_text import (
+    Text,
+    after_sign,
+    array_pairs,
+    factor,
+    factor_after,
+    is_sum,
+    joined,
+    parts_of,
+    sub_values,
+)
 from symgrad.diagnosis.structural_edits import structure
 
-__all__ = ["Edit", "search"]
+__all__ = [
+    "Edit",
+    "filled",
+    "search",
+]
+
+
+# --------------------------------------------------------------------------------------------------------------- holes
+# Edits that fill a hole: a sub-expression is taken out, and every atom is put in its place or combined with it.
+#
+# Where samples lie side by side, all atoms, all products of two and all products of three are tried as array programs;
+# other code is tried atom by atom, within a budget.
+
+_MOST_PAIRS = 60  # atoms that are multiplied with one another
+_MOST_TRIES = 6000  # edits of array code that are computed one by one
+_MOST_ENDS = 1500  # and so many where each is followed to the end of the derivation
+
+
+@dataclass(frozen=True, eq=False)
+class Hole:
+    start: int
+    end: int
+    text: str  # of the sub-expression
+    node: ast.AST
+    depth: int
+    size: int
+    left: str = ""  # what is written before and after what fills the hole
+    right: str = ""
+
+
+def _holes(t: Text) -> Iterator[Hole]:
+    """Every sub-expression, and every part of a chain of factors or terms that is no sub-expression by itself."""
+    for node, depth in sub_values(t.tree):
+        start, end = t.span(node)
+        n = sum(1 for _ in ast.walk(node) if isinstance(_, ast.expr))
+        yield Hole(start, end, t.of(node), node, depth, n)
+        if not isinstance(node, ast.BinOp):
+            continue
+        for ops, sums in (((ast.Mult, ast.Div), False), ((ast.Add, ast.Sub), True)):
+            parts = parts_of(node, ops) if isinstance(node.op, ops) else []
+            if not 3 <= len(parts) <= 6:
+                continue
+            for i, j in itertools.combinations(range(len(parts)), 2):
+                taken = [parts[i], parts[j]]
+                if (i, j) == (0, 1):
+                    continue  # a sub-expression already
+                text = joined(t, taken, sums)
+                rest = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], sums)
+                if text is None or rest is None:
+                    continue
+                left = f"{rest} {'+' if sums else '*'} "
+                if not sums and _is_sum_text(rest):
+                    left = f"({rest}) * "
+                yield Hole(start, end, text, ast.parse(f"({text}\n)", mode="eval").body, depth + 1, 4, left)
+
+
+def _is_sum_text(text: str) -> bool:
+    return is_sum(ast.parse(f"({text}\n)", mode="eval").body)
+
+
+_COMBINE: tuple[tuple[str, str, float, Callable[[Any, Any], Any]], ...] = (
+    ("replace", "{a}", 0.0, lambda h, a: a),
+    ("factor", "{h} * {a}", 0.5, operator.mul),
+    ("divide", "{h} / {a}", 0.6, operator.truediv),
+    ("term", "{h} + {a}", 0.8, operator.add),
+    ("term", "{h} - {a}", 0.8, operator.sub),
+)
+_APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
+    ("sign", "-{h}", 0.9, operator.neg),
+    ("square", "{h}**2", 1.1, lambda h: h * h),
+    ("complement", "1 - {H}", 1.2, lambda h: 1 - h),
+    ("slope", "1 - {h}**2", 1.3, lambda h: 1 - h * h),
+    ("slope", "{h} * (1 - {H})", 1.4, lambda h: h * (1 - h)),
+    ("reciprocal", "1 / {h}", 1.1, lambda h: 1 / h),
+    ("constant factor", "2 * {h}", 1.2, lambda h: 2 * h),
+    ("root", "{h}**0.5", 1.4, lambda h: h**0.5),
+)
+
+
+def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Atom]) -> Iterator[Edit]:
+    ready = []
+    for hole in _holes(t):
+        try:
+            value = bench.values(hole.text)
+            template = t.text[: hole.start] + f"({hole.left}({HOLE}){hole.right})" + t.text[hole.end :]
+            ready.append((hole, bench.compiled(template), value))
+        except Exception:  # the name of a function or of a module is no value
+            continue
+    if bench.batch:
+        for hole, code, value in ready:
+            yield from _many(t, bench, hole, code, np.asarray(value), [*atoms, *functions])
+        return
+    ready = [(hole, code, value) for hole, code, value in ready if as_array(value[0]).dtype.kind in "fciub"]
+    for hole, code, value in ready:
+        yield from _applied_alone(t, bench, hole, code, value)
+    for kinds, given in (("replace", atoms), ("factor divide", atoms), ("term", atoms), ("replace factor", functions)):
+        for hole, code, value in ready:
+            if bench.count < (_MOST_ENDS if bench.accepts else _MOST_TRIES):
+                yield from _one_by_one(t, bench, hole, code, value, given, kinds.split())
+    names = [a for a in atoms if a.kind in ("name", "derivative")][: 0 if bench.accepts else 24]
+    for hole, code, value in ready:
+        yield from _two_by_two(t, bench, hole, code, value, names)
+
+
+def _write(t: Text, hole: Hole, new: str) -> str:
+    if hole.left:
+        bit = new if not loose(new) else f"({new})"
+        return t.fill(hole.start, hole.end, f"{hole.left}{bit}{hole.right}")
+    return t.fill(hole.start, hole.end, new)
+
+
+def _combined(form: str, hole: Hole, atom: str) -> str:
+    h = hole.text
+    if form == "{a}":
+        typed_float = isinstance(hole.node, ast.Constant) and isinstance(hole.node.value, float)
+        return f"{atom}.0" if typed_float and atom.lstrip("-").isdigit() else atom
+    if form.startswith("{h} +") or form.startswith("{h} -"):
+        return form.format(h=h, a=after_sign(atom, form[4]))
+    return form.format(h=factor(h), a=factor_after(atom))
+
+
+def _applied(form: str, hole: Hole) -> str:
+    if form == "-{h}" and isinstance(hole.node, ast.BinOp) and isinstance(hole.node.op, (ast.Mult, ast.Div)):
+        return f"-{hole.text}" if not hole.text.startswith("-") else f"-({hole.text})"
+    return form.format(h=wrapped(hole.text), H=after_sign(hole.text, "-"))
+
+
+def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
+    node = hole.node
+    plain = isinstance(node, (ast.Name, ast.Constant))
+    place = 0.0 if hole.depth == 0 else 0.1
+    if kind == "replace":
+        like = difflib.SequenceMatcher(None, hole.text, atom.text).ratio() if plain and atom.kind == "name" else 0.0
+        strange = 0.6 if atom.kind == "number" and not isinstance(node, ast.Constant) else 0.0
+        strange += 0.4 if atom.text == "1" else 0.0  # rather take the factor away
+        strange += (0.9 if hole.depth == 0 else 0.2) if atom.kind == "derivative" else 0.0
+        if plain and isinstance(node, ast.Name) and atom.kind == "name":  # a value for a value, a gradient for one
+            strange += 0.2 * (is_derivative_like(hole.text) is not is_derivative_like(atom.text))
+        strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
+        return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange
+    if atom.kind == "number" and atom.text not in ("2", "0.5"):
+        extra += 0.4
+    return atom.cost + extra + place + (0.15 if isinstance(node, ast.Constant) else 0.0) + 0.3 * bool(hole.left)
+
+
+def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:
+    if kind == "replace" and isinstance(hole.node, ast.Name) and atom.kind == "name":
+        return "name"
+    if kind == "replace" and isinstance(hole.node, ast.Constant):
+        return "constant"
+    return kind
+
+
+# ------------------------------------------------------------------------------------------------ many at once
+
+
+def _many(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """All combinations with one atom, and with two, as array programs."""
+    values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
+    with np.errstate(all="ignore"):
+        for kind, form, extra, op in _COMBINE:
+            for i in _hits(bench, code, op(h, values)):
+                atom = atoms[i]
+                new = _combined(form, hole, atom.text)
+                cost = _cost_of(hole, atom, kind, extra)
+                yield Edit(_write(t, hole, new), hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind)
+        singles = np.array([f(h) for *_, f in _APPLY])
+        for i in _hits(bench, code, singles):
+            kind, form, cost, _ = _APPLY[i]
+            new = _applied(form, hole)
+            yield Edit(_write(t, hole, new), hole.text, new, kind, cost + (0.2 if hole.depth else 0.0))
+        yield from _pairs(t, bench, hole, code, h, atoms, values)
+
+
+def _hits(bench: Bench, code: Any, many: np.ndarray) -> Iterable[int]:
+    bench.count += len(many)
+    filling: Any = torch.from_numpy(np.ascontiguousarray(many)) if uses_tensors(bench) and not bench.typed else many
+    try:
+        out = as_array(bench.run(code, 0, filling))
+        out = np.broadcast_to(np.asarray(out, float), many.shape)
+    except Exception:
+        return ()
+    return np.flatnonzero(bench.rows(out)).tolist()
+
+
+def _pairs(
+    t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom], values: np.ndarray
+) -> Iterator[Edit]:
+    best = sorted((k for k, a in enumerate(atoms) if a.kind != "number"), key=lambda k: atoms[k].cost)[:_MOST_PAIRS]
+    if not best:
+        return
+    left, right = (np.array(best)[x] for x in np.triu_indices(len(best)))
+    products = values[left] * values[right]
+    tables = [("{} * {}", products, 0.0)]
+    if hole.depth == 0:
+        ordered = [(i, j) for i in best for j in best if i != j]
+        tables.append(("{} / {}", np.array([values[i] / values[j] for i, j in ordered]), 0.2))
+    for form, table, more in tables:
+        ij = list(zip(left.tolist(), right.tolist())) if form == "{} * {}" else ordered
+        for kind, shape, extra, op in _COMBINE:
+            if kind == "divide" or (kind == "factor" and hole.depth > 1) or (kind == "term" and hole.depth > 1):
+                continue
+            for k in itertools.islice(_hits(bench, code, op(h, table)), 12):
+                a, b = (atoms[x] for x in ij[k])
+                pair = form.format(factor(a.text), factor_after(b.text))
+                new = pair if kind == "replace" else _combined(shape, hole, pair) if kind == "term" else ""
+                if kind == "factor":
+                    new = f"{factor(hole.text)} * {pair}"
+                cost = a.cost + b.cost + extra + more + (0.12 * hole.size if kind == "replace" else 0.0)
+                yield Edit(_write(t, hole, new), hole.text, new, kind, cost, "product")
+    if hole.depth == 0:
+        yield from _triples(t, bench, hole, h, atoms, values, best, products, left, right)
+
+
+def _triples(
+    t: Text,
+    bench: Bench,
+    hole: Hole,
+    h: np.ndarray,
+    atoms: Sequence[Atom],
+    values: np.ndarray,
+    best: Sequence[int],
+    products: np.ndarray,
+    left: np.ndarray,
+    right: np.ndarray,
+) -> Iterator[Edit]:
+    """A missing or extra product of three, met in the middle."""
+    order = np.argsort(products[:, 0])
+    keys = products[order, 0]
+    goal = bench.goal
+    n = bench.plain
+    for kind, sign, rest in (("term", "+", goal - h), ("term", "-", h - goal), ("factor", "*", goal / h)):
+        if not np.isfinite(rest).all() or not rest.any():
+            continue
+        wanted = rest[None, :] / values[best]
+        low = np.searchsorted(keys, wanted[:, 0] - 1e-9 * np.abs(wanted[:, 0]))
+        high = np.searchsorted(keys, wanted[:, 0] + 1e-9 * np.abs(wanted[:, 0]))
+        for row, (lo, hi) in enumerate(zip(low, high)):
+            for q in order[int(lo) : min(int(hi), int(lo) + 6)]:
+                w = wanted[row, :n]
+                if np.all(np.abs(products[q, :n] - w) <= 1e-8 * np.abs(w)):
+                    three = sorted((atoms[best[row]], atoms[int(left[q])], atoms[int(right[q])]), key=lambda a: a.text)
+                    product = f"{factor(three[0].text)} * {factor_after(three[1].text)} * {factor_after(three[2].text)}"
+                    new = f"{hole.text if kind == 'term' else factor(hole.text)} {sign} {product}"
+                    cost = sum(a.cost for a in three) + 0.9
+                    yield Edit(_write(t, hole, new), hole.text, new, kind, cost, "product")
+
+
+# ------------------------------------------------------------------------------------------------ one by one
+
+
+def _fits(bench: Bench, code: Any, fill: Callable[[int], Any]) -> bool:
+    bench.count += 1
+    try:
+        with np.errstate(all="ignore"):  # a candidate may divide by zero, and then does not fit
+            return all(bench.right(bench.run(code, k, fill(k)), k) for k in range(bench.plain))
+    except Exception:  # of other shapes, undefined, no number
+        return False
+
+
+def _one_by_one(
+    t: Text, bench: Bench, hole: Hole, code: Any, h: Any, atoms: Sequence[Atom], kinds: Sequence[str]
+) -> Iterator[Edit]:
+    """Array code: each candidate at the first sample, and at the others if it fits there."""
+    big = np.ndim(as_array(h[0])) > 0
+    for atom in atoms:
+        small = atom.kind in ("number", "size", "degrees")
+        for kind, form, extra, op in _COMBINE:
+            if kind not in kinds or (kind == "term" and (hole.depth > 2 or (small and big))):
+                continue
+            if kind == "replace" and ((small and big) or atom.text == hole.text):
+                continue
+            if _fits(bench, code, lambda k, op=op, atom=atom: op(h[k], atom.value[k])):
+                new = _combined(form, hole, atom.text)
+                cost = _cost_of(hole, atom, kind, extra)
+                yield Edit(_write(t, hole, new), hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind)
+
+
+def _applied_alone(t: Text, bench: Bench, hole: Hole, code: Any, h: Any) -> Iterator[Edit]:
+    for kind, form, cost, f in _APPLY:
+        if _fits(bench, code, lambda k, f=f: f(h[k])):
+            new = _applied(form, hole)
+            yield Edit(_write(t, hole, new), hole.text, new, kind, cost + (0.2 if hole.depth else 0.0))
+
+
+def _two_by_two(t: Text, bench: Bench, hole: Hole, code: Any, h: Any, names: Sequence[Atom]) -> Iterator[Edit]:
+    if hole.depth == 0:
+        yield from array_pairs(bench, hole.text, hole.size, h, names)
+    elif isinstance(hole.node, ast.Name):
+        for a, b in itertools.combinations_with_replacement(names[:14], 2):
+            if _fits(bench, code, lambda k, a=a, b=b: a.value[k] * b.value[k]):
+                new = f"{factor(a.text)} * {factor_after(b.text)}"
+                yield Edit(_write(t, hole, new), hole.text, new, "replace", a.cost + b.cost + 0.1, "product")
+
+
+# --------------------------------------------------------------------------------------------------------------- edits
 
 
 def search(

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.diagnosis.claims import Line, Meaning
+from symgrad.diagnosis.claims import Line, Meaning, is_derivative_like
 from symgrad.diagnosis.derivation import Derivation
-from symgrad.diagnosis.gradient_names import is_derivative_like
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, ratio, same
 from symgrad.evaluation.balls import Balls

@@ -17,12 +17,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.code import HOOK, TRACE, Code, Watched
-from symgrad.diagnosis.source_positions import Expression, Unit, edited, span
+from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Unit, Watched, edited, span
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.tracing.sources import node_of
-from symgrad.lifting.tracing.traced_arrays import TracedArray
-from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.program.program import Program, interpret
 
 __all__ = ["Scene", "Site", "as_array", "look_around", "same", "values_at"]

@@ -8,9 +8,8 @@ from types import ModuleType
 from typing import Any
 
 from symgrad.checking.judge import Problem
-from symgrad.diagnosis.code import HOOK, Code, Watched, code_of
 from symgrad.diagnosis.repair import Repair, judged
-from symgrad.diagnosis.source_positions import Unit, edited
+from symgrad.diagnosis.source_code import HOOK, Code, Unit, Watched, code_of, edited
 from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.report.report import Report

@@ -2,22 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import ast
+import itertools
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from symgrad.checking.judge import Findings, Problem, judge
+from symgrad.diagnosis.bench import Bench, Edit
+from symgrad.diagnosis.candidates import atoms_in, functions_of
+from symgrad.diagnosis.derivative_text import spell_truth
+from symgrad.diagnosis.differences import changed, classified
+from symgrad.diagnosis.edits import search
+from symgrad.diagnosis.hand_parts import leaves, swapped
+from symgrad.diagnosis.mistakes import Slip, explain
+from symgrad.diagnosis.repair import Repair, judged
+from symgrad.diagnosis.scope import values_at
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps
 from symgrad.lifting.tracing.functions import Run
+from symgrad.problem.sampling import neighbours
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients
 from symgrad.program.program import Program, Source
 from symgrad.report.report import StepFinding
 
-__all__ = ["Lines", "judge_lines", "steps_of"]
+__all__ = [
+    "Lines",
+    "judge_lines",
+    "repair_lines",
+    "steps_of",
+]
+
+
+# ---------------------------------------------------------------------------------------------------------- step lists
 
 
 def steps_of(formula: Any) -> Steps | None:
@@ -143,3 +164,120 @@ class _Side:
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         return self.lines.claim(self.line, point) if self.side else self.lines.truth(self.line, point)
+
+
+# --------------------------------------------------------------------------------------------------- step list repairs
+# Lists of steps: what to write instead of the wrong lines, kept when all of the list is then right.
+
+_POINTS = 4
+_JUDGED = 8
+_OFFERED = 4
+
+
+def repair_lines(problem: Problem, findings: Sequence[StepFinding]) -> tuple[tuple[Repair, ...], str | None]:
+    """The repairs of the wrong lines of a list of steps, in order, and the whole list with them made.
+
+    ``findings`` has one for each line.  Repairs are offered only where the results are then right, and no line is
+    wrong.
+    """
+    (leaf,) = leaves(problem.hand)
+    steps: Steps = leaf.formula
+    lines = Lines(problem, steps)
+    wrong = [line for line, f in zip(steps.lines, findings, strict=True) if f.verdict == "wrong"]
+    found = [(line, _edits(problem, lines, line)) for line in wrong]
+    if not found or not all(edits for _, edits in found):
+        return (), None
+    for choice in itertools.islice(itertools.product(*(edits[:_OFFERED] for _, edits in found)), _JUDGED):
+        rows = dict(_rows(steps))
+        for (line, _), edit in zip(found, choice, strict=True):
+            rows[line.number] = _row(rows[line.number], line, edit)
+        try:
+            made = Steps("\n".join(rows.values()))
+            hand = swapped(problem.hand, steps, made)
+            kind = judged(problem, hand)
+            if kind in ("proved", "agrees") and not judge_lines(replace(problem, hand=hand, first=None))[1]:
+                return tuple(_repairs(steps, wrong, choice, kind == "proved")), "\n".join(rows.values())
+        except SymgradError:
+            continue
+    return (), None
+
+
+def _edits(problem: Problem, lines: Lines, line: Line) -> list[Edit]:
+    """The edits of one line that give the exact derivative, where all that it uses is right."""
+    points = list(_points(problem))
+    scopes, goals = [], []
+    try:
+        program, truth, places = _truths(lines, line, points[0])
+    except SymgradError:
+        return []
+    if any(program.shape(i) for i in places.values()) or program.shape(truth):
+        return []  # an array is not searched
+    kept = []
+    for point in points:
+        values = values_at(program, [truth, *places.values()], point)
+        numbers = {n: np.float64(values[i]) for n, i in places.items()}
+        if all(np.isfinite(v) for v in (*numbers.values(), float(values[truth]))):
+            scopes.append(numbers)
+            goals.append(values[truth].numpy())
+            kept.append(point)
+    bench = Bench(scopes, goals, len(scopes), True)
+    if not scopes or not bench.lay_side_by_side(line.text):
+        return []
+    names, samples = dict(bench.scopes[0]), list(range(len(kept)))
+    atoms = atoms_in(bench, names, ast.parse(f"({line.text}\n)", mode="eval").body, None, "")
+    whole, pieces = spell_truth(bench, program, truth, kept, samples, names, atoms)
+    return search(line.text, bench, atoms, list(functions_of(bench, atoms)), pieces, whole)
+
+
+def _points(problem: Problem) -> Iterator[dict[str, Any]]:
+    yield dict(problem.inputs.point)
+    yield from neighbours(problem.inputs, _POINTS, problem.seed + 1)
+
+
+def _truths(lines: Lines, line: Line, point: dict[str, Any]) -> tuple[Program, int, dict[str, int]]:
+    """The exact derivative that a line claims, and the true values of the names and derivatives that it may use."""
+    program, places = lines.program(point)
+    b = Builder.on(program)
+    assert line.of is not None
+    goal = gradients(b, places[line.name], {"it": places[line.of]})["it"]
+    seen = {n: i for n, i in places.items() if n != lines.steps.output or n in lines.steps.definitions}
+    for (name, of), other in lines.steps.claims.items():
+        if other.number != line.number and (name, of) != (line.name, line.of):
+            seen[f"d{name}_d{of}"] = gradients(b, places[name], {"it": places[of]})["it"]
+    return b.build({"it": goal}), goal, seen
+
+
+# ------------------------------------------------------------------------------------------------ words
+
+
+def _rows(steps: Steps) -> Iterator[tuple[int, str]]:
+    """The rows of the list as they were written, by their numbers."""
+    source = steps.source.splitlines() if isinstance(steps.source, str) else [_text(x) for x in steps.source]
+    yield from enumerate(source, 1)
+
+
+def _text(x: Any) -> str:
+    return x if isinstance(x, str) else f"{x.lhs} = {x.rhs}"
+
+
+def _row(row: str, line: Line, edit: Edit) -> str:
+    start = row.rindex(line.said)
+    return row[:start] + _said(line, edit.text) + row[start + len(line.said) :]
+
+
+def _said(line: Line, text: str) -> str:
+    """An expression with derivatives written as the user writes them: ``dh1/dw`` for dh1_dw, if that is so."""
+    if not re.search(r"/\s*[d∂]", line.whole):
+        return text
+    return re.sub(r"\(d(\w+?)_d(\w+)\)|\bd(\w+?)_d(\w+)\b", lambda m: f"d{m[1] or m[3]}/d{m[2] or m[4]}", text)
+
+
+def _repairs(steps: Steps, wrong: Sequence[Line], edits: Sequence[Edit], proved: bool) -> Iterator[Repair]:
+    written = {n: other.text for n, other in steps.definitions.items()}
+    for line, edit in zip(wrong, edits, strict=True):
+        old, new = changed(line.text, edit.text)
+        kind, operand = classified(old, new, edit.kind)
+        slip = Slip(line.label, replace(edit, kind=kind), old, new, None, operand, written)
+        part = _said(line, old), _said(line, new)
+        why = _said(line, explain(slip))
+        yield Repair(line.label, line.number, line.said, _said(line, edit.text), why, proved, kind, part)

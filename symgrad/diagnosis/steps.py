@@ -19,7 +19,7 @@ import sympy as sp
 from symgrad.checking.judge import Findings, Problem
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
-from symgrad.diagnosis.explanation_search import Blame, Key, explain, key_of, needed
+from symgrad.diagnosis.explanations import Blame, Key, explain, key_of, needed
 from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
 from symgrad.diagnosis.suspects import increments, writes
 from symgrad.diagnosis.truth_table import Entry

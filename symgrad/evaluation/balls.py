@@ -15,7 +15,7 @@ import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
 from symgrad.evaluation.entrywise import Entries, array_of, entrywise
-from symgrad.ops.precision import precision
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Constant, Step
 

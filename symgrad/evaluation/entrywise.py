@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.ops.structure import COMPOSITES
-from symgrad.program.composites import composed
+from symgrad.ops.row import COMPOSITES
+from symgrad.program.primitives import composed
 from symgrad.program.program import Step, Strided, positions, size
 
 __all__ = ["Entries", "array_of", "entrywise", "matmul", "pick", "scatter"]

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import through_balls
-from symgrad.program.composites import composed
+from symgrad.program.primitives import composed
 from symgrad.program.program import Constant, Step, Strided, dense, positions, size
 
-__all__ = ["Floats", "to_numpy"]
+__all__ = [
+    "Floats",
+    "Many",
+    "NumpyFloats",
+    "to_numpy",
+]
+
+
+# -------------------------------------------------------------------------------------------------------------- floats
 
 _DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}
 _DTYPES |= {"complex64": torch.complex64, "complex128": torch.complex128}
@@ -147,3 +157,108 @@ def _scatter(step: Step, value: torch.Tensor) -> torch.Tensor:
     out = value.new_zeros(size(step.shape) + 1)
     out.index_add_(0, torch.as_tensor(np.array(index), device=value.device), value.reshape(-1))
     return out[1:].reshape(step.shape)
+
+
+# ------------------------------------------------------------------------------------------------------ batched floats
+# A Program in torch floats at many points at once: every value has one axis more in front, the points'.
+#
+# With ``jitter`` every result is moved by a random relative amount of that size, as rounding would (Monte Carlo
+# arithmetic: Parker, 1997), so that the spread of two runs tells how much a formula magnifies roundings.
+
+_EXACT = frozenset(("pick", "name", "cast", "stop", "neg", "conj", "real", "imag", "abs", "sign"))
+_COMPOSITES = {"softmax": torch.softmax, "log_softmax": torch.log_softmax}
+
+
+class Many(Floats):
+    """The system of torch floats at ``count`` points.
+
+    >>> from symgrad.program.builder import Builder
+    >>> from symgrad.program.program import interpret
+    >>> b = Builder()
+    >>> x = b.input("x", (2,))
+    >>> program = b.build({"y": b.sum(b.mul(x, x))})
+    >>> points = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
+    >>> interpret(program, Many(2), {"x": points})[program.output]
+    tensor([ 5., 25.], dtype=torch.float64)
+    """
+
+    def __init__(self, count: int, dtype: str | None = None, *, jitter: float = 0.0, seed: int = 0) -> None:
+        super().__init__(dtype)
+        self.count, self.jitter = count, jitter
+        self.random = torch.Generator().manual_seed(seed)
+
+    def read(self, step: Step, args: list[torch.Tensor]) -> torch.Tensor:
+        out = super().read(step, args)
+        if step.op == "constant":
+            return out.expand(self.count, *step.shape)
+        if not self.jitter or step.op in _EXACT or not out.is_floating_point():
+            return out
+        return out * (1 + self.jitter * (2 * torch.rand(out.shape, generator=self.random, dtype=torch.float64) - 1))
+
+    def _read(self, step: Step, args: list[torch.Tensor]) -> torch.Tensor:
+        n: Any = step.params
+        match step.op:
+            case "pick":
+                rows = torch.cat([a.reshape(self.count, -1) for a in args], 1)
+                where = _index(step.params, step.shape)
+                if not bool((where > 0).all()):
+                    rows, where = torch.cat([rows.new_zeros(self.count, 1), rows], 1), where + 1
+                return rows[:, where - 1].reshape(self.count, *step.shape)
+            case "scatter":
+                (a,) = args
+                out = a.new_zeros(self.count, size(step.shape) + 1)
+                out.index_add_(1, _index(step.params, tuple(a.shape[1:])), a.reshape(self.count, -1))
+                return out[:, 1:].reshape(self.count, *step.shape)
+            case "matmul":
+                return torch.matmul(args[0], args[1])
+            case "softmax" | "log_softmax":
+                return _COMPOSITES[step.op](args[0], n + 1 if n >= 0 else n)
+            case "logsumexp":
+                return torch.logsumexp(args[0], n + 1 if n >= 0 else n, keepdim=True)
+        return super()._read(step, args)
+
+
+def _index(index: Any, shape: tuple[int, ...]) -> torch.Tensor:
+    return torch.as_tensor(np.array(positions(index, shape)).reshape(-1))
+
+
+# -------------------------------------------------------------------------------------------------------- numpy floats
+# A Program in NumPy's floats: as `Floats`, with its own kernels (its exp and its sums are not torch's).
+
+
+class NumpyFloats(Floats):
+    """The system of torch tensors that NumPy computes, for code that was written with NumPy; bfloat16 stays torch's."""
+
+    def _read(self, step: Step, args: list[torch.Tensor]) -> torch.Tensor:
+        if any(a.dtype is torch.bfloat16 or a.is_conj() for a in args):
+            return super()._read(step, args)
+        arrays = [a.numpy() for a in args]
+        with np.errstate(all="ignore"):
+            match step.op:
+                case "matmul":
+                    out = np.matmul(*arrays)
+                case "pow":
+                    out = np.power(*arrays)
+                case "powi":
+                    out = arrays[0] ** step.params
+                case "scatter" if isinstance(step.params, Strided):
+                    out = _summed(arrays[0], step.params)
+                case op if op in OPS and (kernel := _kernel(op)) is not None and not step.is_complex:
+                    out = kernel(*arrays)
+                case _:
+                    out = None
+        if out is None or np.size(out) != int(np.prod(step.shape, dtype=np.int64)):
+            return super()._read(step, args)
+        return torch.as_tensor(np.ascontiguousarray(out)).reshape(step.shape)
+
+
+def _summed(a: np.ndarray, index: Strided) -> np.ndarray:
+    """The entries added up along the axes that all land on one place."""
+    axes = tuple(k for k, s in enumerate(index.strides) if s == 0 and a.shape[k] != 1)
+    return np.sum(a, axes) if axes else a
+
+
+def _kernel(op: str) -> np.ufunc | None:
+    """NumPy's function of the row's name or one of its other names."""
+    found = (getattr(np, name, None) for name in (op, *OPS[op].also))
+    return next((f for f in found if isinstance(f, np.ufunc)), None)

@@ -89,7 +89,7 @@ def torch_name(row: str) -> str | None:
 class StepPrinter(TorchPrinter):
     """Prints `Line`s.  Afterwards ``captured`` holds the index tensors, constants and kernels that they use.
 
-    ``numbers`` are the folded steps (see `symgrad.evaluation.folding`); ``prefix`` begins every name that is not
+    ``numbers`` are the folded steps (see `symgrad.evaluation.torch_code`); ``prefix`` begins every name that is not
     torch's or an argument's.
     """
 

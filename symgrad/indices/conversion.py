@@ -1,7 +1,24 @@
-"""Bodies read into polynomials, and polynomials written as bodies again."""
+"""Bodies read into polynomials, and polynomials written as bodies again.
+
+The normal form of a body: the same for all ways to write it that the rules of this room know.
+
+>>> import sympy as sp
+>>> from symgrad.indices.terms import EXP
+>>> from symgrad.indices.terms import IndexSum, tensor
+>>> n = sp.Symbol("n", integer=True, positive=True)
+>>> i, j, p = sp.symbols("i j p", integer=True)
+>>> x, A = tensor("x", n), tensor("A", n, n)
+>>> left = IndexSum(IndexSum(x[i] * A[i, j] * x[j], i, n), j, n)
+>>> right = IndexSum(x[p] * IndexSum(A[p, i] * x[i], i, n), p, n)
+>>> normal_form(left) == normal_form(right)
+True
+>>> normal_form(1 / (1 + EXP(-x[p])) + 1 / (1 + EXP(x[p])))
+1
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -11,16 +28,29 @@ import sympy as sp
 from flint import fmpq
 
 from symgrad.errors import BadFormula
-from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
-from symgrad.indices.heads import EXP
-from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.normal_functions import Functions
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, is_index, name_key
 from symgrad.indices.printing import text
-from symgrad.indices.ranges import free_ranges
-from symgrad.indices.terms import IndexSum, Within, fresh, rename
+from symgrad.indices.terms import (
+    EXP,
+    Det,
+    Fact,
+    IndexSum,
+    Inverse,
+    LogDet,
+    Positive,
+    SumsTo,
+    Symmetric,
+    Within,
+    free_ranges,
+    fresh,
+    rename,
+)
 
-__all__ = ["Condition", "Forms", "Instance"]
+__all__ = ["EFFORT", "Condition", "Forms", "Instance", "cleared", "normal_form"]
+
+
+# ---------------------------------------------------------------------------------------------------------- conversion
 
 _KINDS: dict[Any, str] = {Inverse: "inv", Det: "det", LogDet: "logdet"}
 _SHOWN = 3  # how many uses of one rule a proof shows
@@ -329,3 +359,57 @@ def _bound_name(number: int) -> Any:
 
 def _size(e: Any) -> int:
     return len(e.args)
+
+
+# -------------------------------------------------------------------------------------------------------- denominators
+# A last try where two normal forms differ: denominators multiplied away.
+
+Steps = tuple[tuple[Poly, Poly, Atom, int], ...]  # what was multiplied, what it gave, by which power of what
+_ROUNDS = 6
+
+
+def cleared(forms: Forms, z: Poly) -> Steps | None:
+    """The multiplications, by denominators that stand outside all sums, after which ``z`` is seen to be 0; or None."""
+    steps: list[tuple[Poly, Poly, Atom, int]] = []
+    for _ in range(_ROUNDS):
+        if not z.terms:
+            return tuple(steps)
+        factors = _denominators(z)
+        if not factors:
+            return None
+        for a, e in factors.items():
+            w = forms.multiply(z, forms.single(a, e))
+            steps.append((z, w, a, e))
+            z = w
+    return tuple(steps) if not z.terms else None
+
+
+def _denominators(z: Poly) -> dict[Atom, int]:
+    worst: dict[Atom, int] = {}
+    for m in z.terms:
+        for a, e in m.powers:
+            if e < 0 and a.kind in ("base", "sum", "det"):
+                worst[a] = max(worst.get(a, 0), math.ceil(-e))
+    return worst
+
+
+# --------------------------------------------------------------------------------------------------------- normal form
+
+EFFORT = 100_000
+
+
+def normal_form(
+    e: Any, *, sizes: Mapping[Any, Any] | None = None, facts: Iterable[Fact] = (), effort: int = EFFORT
+) -> Any:
+    """A body equal to ``e`` wherever both are defined: sums of products, split into connected components.
+
+    ``sizes`` says where free indices run; what is not said is taken from the axes they stand in.  Raises
+    `symgrad.errors.BadFormula` for what is not index notation, and `symgrad.indices.polynomials.Exhausted` past
+    ``effort``, counted in terms.
+    """
+    forms = Forms(facts=facts, effort=effort)
+    try:
+        forms.declare([e], sizes or {})
+        return forms.write(forms.read(e))
+    except ZeroDivisionError as error:
+        raise BadFormula(f"{text(e)}: {error}") from None

@@ -20,9 +20,7 @@ import sympy as sp
 from flint import arb, fmpq
 
 from symgrad.errors import BadFormula
-from symgrad.indices.heads import EXP, RELU, STEP
-from symgrad.indices.matrices import Det, LogDet
-from symgrad.indices.terms import Array, Binder, IndexSum, Within
+from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Det, IndexSum, LogDet, Within
 
 __all__ = ["BALLS", "FLOATS", "Ring", "evaluate", "evaluate_all"]
 

@@ -11,12 +11,50 @@ from sympy.printing.codeprinter import PrintMethodNotImplementedError
 from sympy.printing.pycode import pycode
 
 from symgrad.errors import UnknownOperation
-from symgrad.indices.heads import STEP
 from symgrad.indices.printing import text
 from symgrad.indices.stable_forms import in_plain_functions
-from symgrad.indices.terms import Binder, Within
+from symgrad.indices.terms import STEP, Binder, IndexSum, Within
 
-__all__ = ["LETTERS", "Layouts", "Line", "Lines", "Part", "union", "unspelled"]
+__all__ = ["LETTERS", "MARKS", "Layouts", "Line", "Lines", "Part", "common", "halves", "summed", "union", "unspelled"]
+
+
+# ------------------------------------------------------------------------------------------------------------- factors
+# Products in parts: what is pulled out of them, and how they are split, before they are computed.
+
+MARKS = (sp.KroneckerDelta, Within, STEP)  # factors that are 1 in some places, and 0 in all others
+
+
+def common(number: Any, factors: Sequence[Any]) -> tuple[Any, list[Any]]:
+    """Factors without the whole numbers that all terms of one have in common, and the product of those."""
+    rest = []
+    for f in factors:
+        shared, left = f.primitive() if isinstance(f, sp.Add) else (sp.S.One, f)
+        whole = shared.is_Integer
+        number = number * shared if whole else number
+        rest.append(left if whole else f)
+    return number, rest
+
+
+def halves(factors: Sequence[Any]) -> tuple[list[Any], list[Any]]:
+    """Factors in two products, if there is a square, or are two of them and no marks."""
+    if any(isinstance(f, MARKS) for f in factors):
+        return list(factors), []
+    square = next((f for f in factors if f.is_Pow and f.exp == 2 and len(factors) == 1), None)
+    if square is not None:
+        return [square.base], [square.base]
+    above = [f for f in factors if not (f.is_Pow and f.exp.is_negative)]
+    if len(above) < 2:
+        return list(factors), []
+    return [f for f in factors if f is not above[-1]], [above[-1]]
+
+
+def summed(body: Any, bound: Mapping[Any, Any]) -> Any:
+    for index, size in bound.items():
+        body = IndexSum(body, index, size)
+    return body
+
+
+# ---------------------------------------------------------------------------------------------------------- named axes
 
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -8,9 +8,9 @@ from typing import Any
 import sympy as sp
 from flint import fmpq, fmpz
 
-from symgrad.indices.heads import RELU, STEP
 from symgrad.indices.polynomials import Atom, Name, Poly, Powers, rational, whole
 from symgrad.indices.sums import Sums
+from symgrad.indices.terms import RELU, STEP
 
 __all__ = ["Functions"]
 

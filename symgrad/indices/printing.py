@@ -1,7 +1,7 @@
 """A body as people write it: plain text, LaTeX, and ordinary SymPy.
 
 >>> import sympy as sp
->>> from symgrad.indices.heads import sigmoid
+>>> from symgrad.indices.terms import sigmoid
 >>> from symgrad.indices.terms import IndexSum, tensor
 >>> m, d = sp.symbols("m d", integer=True, positive=True)
 >>> k, s = sp.symbols("k s", integer=True)
@@ -23,9 +23,7 @@ from sympy.printing.latex import LatexPrinter
 from sympy.printing.precedence import PRECEDENCE
 from sympy.printing.str import StrPrinter
 
-from symgrad.indices.heads import EXP, RELU, STEP
-from symgrad.indices.matrices import Inverse
-from symgrad.indices.terms import Binder, IndexSum, Within, rename
+from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, Inverse, Within, rename
 
 __all__ = ["latex", "matrix_text", "named", "plain", "text"]
 

@@ -26,12 +26,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.indices.heads import STEP, opaque
 from symgrad.indices.index_maps import Affine, Condition, decode, decode_values, flat_positions
-from symgrad.indices.matrices import Det, Inverse, LogDet
 from symgrad.indices.run_merging import Family, merged
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
-from symgrad.indices.terms import Array, IndexSum, Within, fresh, rename, tensor
+from symgrad.indices.terms import STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, opaque, rename, tensor
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.program import Program, Step, interpret
 

@@ -4,7 +4,7 @@
 whatever they were written as.  Each rule is an identity of real numbers.
 
 >>> import sympy as sp
->>> from symgrad.indices.heads import EXP, RELU, STEP
+>>> from symgrad.indices.terms import EXP, RELU, STEP
 >>> from symgrad.indices.terms import IndexSum, tensor
 >>> n = sp.Symbol("n", integer=True, positive=True)
 >>> i, j = sp.symbols("i j", integer=True)
@@ -22,8 +22,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.indices.heads import EXP, RELU, STEP
-from symgrad.indices.terms import Binder, IndexSum, Within, fresh, rename
+from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, Within, fresh, rename
 
 __all__ = ["LogSumExp", "Sigmoid", "Softmax", "Softplus", "canonical", "in_plain_functions", "stable"]
 

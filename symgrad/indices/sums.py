@@ -12,9 +12,9 @@ from typing import Any
 
 from flint import fmpq
 
-from symgrad.indices.facts import SumsTo, Symmetric
-from symgrad.indices.indicators import Indicators
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Unstable, key_of, rational, whole
+from symgrad.indices.products import Indicators
+from symgrad.indices.terms import SumsTo, Symmetric
 
 __all__ = ["Sums"]
 

@@ -2,7 +2,7 @@
 
 A *body* is a SymPy scalar.  Its leaves are `sympy.Indexed` (an entry of a tensor, indices count from 0), real Symbols
 (scalars) and sizes (positive integer Symbols); above them stand arithmetic, elementwise functions, `KroneckerDelta`,
-and *binders*: `IndexSum` and the matrix heads of `symgrad.indices.matrices`.  A binder owns its index: replacing
+and *binders*: `IndexSum` and the matrix heads of `symgrad.indices.terms`.  A binder owns its index: replacing
 symbols (`rename`, and SymPy's own ``xreplace`` and ``subs``) never touches a bound index and never captures one.
 SymPy's ``Sum`` does both, silently, which is why it is not used.
 
@@ -16,14 +16,167 @@ IndexSum(w[i]*x[_i], _i, n)
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
 
-__all__ = ["Array", "Binder", "IndexSum", "Within", "fresh", "rename", "tensor"]
+__all__ = [
+    "EXP",
+    "RELU",
+    "STEP",
+    "Array",
+    "Binder",
+    "Det",
+    "Fact",
+    "IndexSum",
+    "Inverse",
+    "LogDet",
+    "Positive",
+    "SumsTo",
+    "Symmetric",
+    "Within",
+    "add",
+    "determinant",
+    "eye",
+    "free_ranges",
+    "fresh",
+    "inverse",
+    "matmul",
+    "opaque",
+    "rename",
+    "scale",
+    "sigmoid",
+    "tensor",
+    "trace",
+    "transpose",
+]
+
+
+# --------------------------------------------------------------------------------------------------------------- facts
+# What may be declared about the leaves of a formula: facts that a proof may use, and must then name.
+
+
+@dataclass(frozen=True, slots=True)
+class SumsTo:
+    """The entries of ``name`` along ``axis`` sum to ``value`` (a number), wherever the other indices stand."""
+
+    name: str
+    axis: int = 0
+    value: Any = 1
+    rank: int = 1
+
+    def __str__(self) -> str:
+        what = {(1, 0): "entries", (2, 0): "columns", (2, 1): "rows"}.get((self.rank, self.axis))
+        number = "one" if self.value == 1 else str(self.value)
+        if what == "entries":
+            return f"the entries of {self.name} sum to {number}"
+        if what:
+            return f"the {what} of {self.name} sum to {number}"
+        return f"{self.name} sums to {number} along axis {self.axis}"
+
+
+@dataclass(frozen=True, slots=True)
+class Symmetric:
+    """The matrix ``name`` equals its transpose."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is symmetric"
+
+
+@dataclass(frozen=True, slots=True)
+class Positive:
+    """Every entry of ``name`` (or the scalar ``name``) is greater than zero."""
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.name} is positive"
+
+
+Fact = SumsTo | Symmetric | Positive
+
+
+# --------------------------------------------------------------------------------------------------------------- heads
+# Elementwise functions that SymPy must not rewrite as it builds: opaque heads, with their derivatives.
+#
+# SymPy merges ``exp(z)**-1`` into ``exp(-z)`` and ``exp(z)*exp(2*z)`` into ``exp(3*z)``; `Max` factors its arguments
+# each time it is built.  A normal form needs one generator for each exponential, and it does its own merging.
+
+
+class EXP(sp.Function):
+    """exp, never merged."""
+
+    nargs = 1
+    is_real = True
+    is_positive = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return self
+
+    def _eval_rewrite_as_exp(self, z: Any, **_: Any) -> Any:
+        return sp.exp(z)
+
+
+class STEP(sp.Function):
+    """1 where its argument is positive, else 0."""
+
+    nargs = 1
+    is_integer = True
+    is_nonnegative = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return sp.S.Zero
+
+
+class RELU(sp.Function):
+    """max(z, 0); its derivative is taken to be `STEP` (0 at the kink)."""
+
+    nargs = 1
+    is_real = True
+    is_nonnegative = True
+
+    def fdiff(self, argindex: int = 1) -> Any:
+        return STEP(self.args[0])
+
+
+def sigmoid(z: Any) -> Any:
+    """1 / (1 + exp(-z)), over the opaque exponential."""
+    exponential: Any = EXP(-sp.sympify(z))
+    return 1 / (1 + exponential)
+
+
+def opaque(e: Any) -> Any:
+    """``e`` with SymPy's exp, Max, Min and Heaviside written by opaque heads."""
+    e = sp.sympify(e)
+    if not e.args or isinstance(e, (sp.Indexed, sp.IndexedBase)):
+        return EXP(sp.S.One) if e is sp.E else e
+    args = [opaque(a) for a in e.args]
+    match e:
+        case sp.exp():
+            return EXP(opaque(e.args[0]))
+        case sp.Max():
+            return _greatest(args)
+        case sp.Min():
+            return -_greatest([-a for a in args])
+        case sp.Heaviside():
+            return STEP(args[0])
+        case _:
+            return e if all(a is b for a, b in zip(args, e.args, strict=True)) else e.func(*args)
+
+
+def _greatest(args: list[Any]) -> Any:
+    first, *rest = sorted(args, key=sp.default_sort_key)
+    for a in rest:
+        first = first + RELU(a - first)
+    return first
+
+
+# --------------------------------------------------------------------------------------------------------------- terms
 
 
 def tensor(name: str, *shape: Any, **assumptions: bool) -> Any:
@@ -104,11 +257,11 @@ class Binder(sp.Expr):
 
     def _eval_derivative(self, s: Any) -> Any:
         if self.has_free(s):
-            raise TypeError("SymPy cannot differentiate under a binder: use symgrad.indices.calculus.differentiate")
+            raise TypeError("SymPy cannot differentiate under a binder")
         return sp.S.Zero
 
     def _eval_diff(self, *_: Any, **__: Any) -> Any:
-        raise TypeError("SymPy cannot differentiate a binder: use symgrad.indices.calculus.differentiate")
+        raise TypeError("SymPy cannot differentiate a binder")
 
     def _eval_is_real(self) -> bool | None:
         return self.body.is_real
@@ -210,3 +363,120 @@ class Array:
         x[n - 1]**2
         """
         return rename(self.body, dict(zip(self.axes, indices, strict=True)))
+
+
+# ------------------------------------------------------------------------------------------------------------ matrices
+# Inverse, determinant and its logarithm, as index terms: binders over the two indices of a square matrix.
+#
+# The matrix is given by its entry: ``Inverse(body, row, column, size, i, j)`` is the entry (i, j) of the inverse of the
+# matrix whose entry at (row, column) is ``body``.  Its determinant must not be zero there; `LogDet` is log |det|.
+
+
+class _Matrix(Binder):
+    BINDS = (1, 2)
+
+    @property
+    def size(self) -> Any:
+        return self.args[3]
+
+
+class Inverse(_Matrix):
+    """Entry (i, j) of the inverse of a square matrix."""
+
+    @property
+    def entry(self) -> tuple[Any, Any]:
+        return self.args[4], self.args[5]
+
+
+class Det(_Matrix):
+    """The determinant of a square matrix."""
+
+
+class LogDet(_Matrix):
+    """The logarithm of the absolute value of the determinant."""
+
+
+def matmul(*factors: Array) -> Array:
+    """The product of matrices and vectors: the last axis of each is summed against the first axis of the next."""
+    total, *rest = factors
+    for f in rest:
+        s = fresh("s")
+        rows, cols = tuple(fresh(a) for a in total.axes[:-1]), tuple(fresh(a) for a in f.axes[1:])
+        body = IndexSum(total.at((*rows, s)) * f.at((s, *cols)), s, total.shape[-1])
+        total = Array(body, rows + cols, total.shape[:-1] + f.shape[1:])
+    return total
+
+
+def transpose(a: Array) -> Array:
+    return Array(a.body, a.axes[::-1], a.shape[::-1])
+
+
+def add(*parts: Array) -> Array:
+    axes = tuple(fresh(a) for a in parts[0].axes)
+    return Array(sp.Add(*(p.at(axes) for p in parts)), axes, parts[0].shape)
+
+
+def scale(factor: Any, a: Array) -> Array:
+    return Array(factor * a.body, a.axes, a.shape)
+
+
+def eye(size: Any) -> Array:
+    i, j = fresh("i"), fresh("j")
+    return Array(sp.KroneckerDelta(i, j), (i, j), (size, size))
+
+
+def trace(a: Array) -> Any:
+    i = fresh("i")
+    return IndexSum(a.at((i, i)), i, a.shape[0])
+
+
+def inverse(a: Array) -> Array:
+    i, j = fresh("i"), fresh("j")
+    return Array(Inverse(a.body, *a.axes, a.shape[0], i, j), (i, j), a.shape)
+
+
+def determinant(a: Array, head: Callable[..., Any] = Det) -> Any:
+    """``Det`` (or ``LogDet``) of a square matrix."""
+    return head(a.body, *a.axes, a.shape[0])
+
+
+# -------------------------------------------------------------------------------------------------------------- ranges
+# Where free indices run, as the axes that they stand in tell.
+
+
+def free_ranges(bodies: Iterable[Any]) -> dict[Any, set[Any]]:
+    """For each free index that stands alone in an axis of a leaf or of an inverse: the sizes of these axes.
+
+    What an indicator or a condition may switch off says nothing about a range, and is left out.
+    """
+    found: dict[Any, set[Any]] = {}
+    for body in bodies:
+        for index, size, bound in _places(sp.sympify(body)):
+            if isinstance(index, sp.Symbol) and index.is_integer and not index.is_positive and index not in bound:
+                found.setdefault(index, set()).add(size)
+    return found
+
+
+def _places(e: Any) -> Iterator[tuple[Any, Any, frozenset[Any]]]:
+    """Index values, the sizes of their axes, and the indices that are bound around them."""
+    seen: set[Any] = set()
+    waiting: list[tuple[Any, frozenset[Any]]] = [(e, frozenset())]
+    while waiting:
+        part, bound = waiting.pop()
+        if (part, bound) in seen:
+            continue
+        seen.add((part, bound))
+        match part:
+            case sp.Indexed():
+                base: Any = part.base
+                yield from ((i, s, bound) for i, s in zip(part.indices, base.shape or (), strict=False))
+                waiting += [(i, bound) for i in part.indices]
+            case Binder():
+                if isinstance(part, Inverse):
+                    yield from ((i, part.size, bound) for i in part.entry)
+                waiting.append((part.body, bound | set(part.bound)))
+                waiting += [(a, bound) for a in part.outside]
+            case sp.IndexedBase() | sp.Piecewise():
+                pass
+            case _ if not any(isinstance(a, Within) for a in part.args):
+                waiting += [(a, bound) for a in part.args if isinstance(a, sp.Basic)]

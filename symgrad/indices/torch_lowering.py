@@ -15,13 +15,10 @@ from typing import Any
 import sympy as sp
 
 from symgrad.evaluation.torch_printer import torch_name
-from symgrad.indices.factors import MARKS, common, halves, summed
-from symgrad.indices.heads import EXP, RELU, STEP
-from symgrad.indices.matrices import Det, Inverse, LogDet
-from symgrad.indices.named_axes import LETTERS, Layouts, Lines, Part, union, unspelled
-from symgrad.indices.ordering import Order
+from symgrad.indices.canonical_labels import Order
+from symgrad.indices.named_axes import LETTERS, MARKS, Layouts, Lines, Part, common, halves, summed, union, unspelled
 from symgrad.indices.stable_forms import LogSumExp, Sigmoid, Softmax, Softplus, stable
-from symgrad.indices.terms import Array, IndexSum, Within, fresh, rename
+from symgrad.indices.terms import EXP, RELU, STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, rename
 from symgrad.ops.scalars import OPS, by_head
 
 __all__ = ["lower_arrays"]

@@ -16,8 +16,7 @@ import torch
 
 from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.latex.documents import are_equations, derivation, joined
-from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Run

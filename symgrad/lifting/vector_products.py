@@ -14,8 +14,7 @@ from symgrad.lifting.tracing.functions import Run
 from symgrad.lifting.tracing.modules import Module
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import tangent
-from symgrad.program.program import Program
-from symgrad.program.slicing import sliced
+from symgrad.program.program import Program, sliced
 
 __all__ = ["Pulled", "Pushed", "jvp", "vjp"]
 

@@ -17,8 +17,7 @@ import sympy as sp
 import torch
 from flint import acb, arb
 
-from symgrad.ops.precision import precision
-from symgrad.ops.row import Op, W, X, Y, Z
+from symgrad.ops.row import Op, W, X, Y, Z, precision
 
 __all__ = ["SPECIAL", "through_balls"]
 

@@ -18,7 +18,7 @@ from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.constraints import settle_data
 from symgrad.problem.definedness import Undefined
 from symgrad.problem.domain import Where, declared, read_domain
-from symgrad.problem.feasibility import narrow_point, toward_domain, undefined_at
+from symgrad.problem.point_search import narrow_point, toward_domain, undefined_at
 from symgrad.problem.sampling import Bounds, Inputs, draw
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Program

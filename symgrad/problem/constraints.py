@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, caret, close_names
-from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
+from symgrad.indices.terms import Fact, Positive, SumsTo, Symmetric
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program
 

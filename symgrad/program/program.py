@@ -1,7 +1,7 @@
 """A Program: how a value is computed, one operation at a time, whole tensors, in the user's order and under the
 user's names; and `interpret`, which reads one in any number system.  `symgrad.program.builder` writes one.
 
-Eight kinds of steps are not scalar functions (see `symgrad.ops.structure`).  The two that carry all layouts:
+Eight kinds of steps are not scalar functions (see `symgrad.ops.row`).  The two that carry all layouts:
 
 * ``pick``: every entry of the result is an entry of the arguments, or zero.  Views, slices, broadcasting,
   concatenation, ``where``, padding, in-place writes.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -33,11 +33,20 @@ __all__ = [
     "Strided",
     "System",
     "dense",
+    "derivation_lines",
     "interpret",
+    "kept",
+    "only_constants_differ",
     "positions",
     "promote",
+    "same_looks",
+    "same_structure",
     "size",
+    "sliced",
 ]
+
+
+# ------------------------------------------------------------------------------------------------------------- program
 
 Shape = tuple[int, ...]
 
@@ -256,3 +265,141 @@ def interpret(
         else:
             values[i] = system.read(step, [values[a] for a in step.args])
     return values
+
+
+# ------------------------------------------------------------------------------------------------------------- slicing
+# The part of a trace that some values are made of, as a Program of its own.
+
+
+def sliced(
+    program: Program,
+    outputs: Mapping[str, int],
+    *,
+    inputs: Mapping[int, str] | None = None,
+    opaque: Collection[int] = (),
+    stops: bool = True,
+) -> Program:
+    """The steps that ``outputs`` need, and the choices that were made before the last of them.
+
+    ``inputs`` are steps that become inputs, with their names; ``opaque`` are steps that nothing looked at matters of;
+    without ``stops``, ``detach`` is the identity.
+
+    >>> from symgrad.program.builder import Builder
+    >>> b = Builder()
+    >>> x = b.input("x", ())
+    >>> y, z = b.stop(b.mul(x, x)), b.apply("exp", x)
+    >>> print(sliced(b.build({}), {"y": y}, stops=False).listing())
+    %0 = input() float64[]
+    %1 = mul(%0, %0) float64[]
+    """
+    renamed = dict(inputs or {})
+    guards = _choices(program, outputs, opaque)
+    needed = kept(program, outputs, inputs=renamed, opaque=opaque)
+    place: dict[int, int] = {}
+    steps: list[Step] = []
+    leaves: dict[str, int] = {}
+    for i in sorted(needed):
+        step = program.steps[i]
+        if step.op == "stop" and not stops and i not in renamed:
+            place[i] = place[step.args[0]]
+            continue
+        name = renamed.get(i, step.params if step.op == "input" else None)
+        if name is not None:
+            if name in leaves:
+                place[i] = leaves[name]
+                continue
+            step = replace(step, op="input", args=(), params=name)
+            leaves[name] = len(steps)
+        else:
+            step = replace(step, args=tuple(place[a] for a in step.args))
+        place[i] = len(steps)
+        steps.append(step)
+    return Program(
+        leaves,
+        tuple(steps),
+        {name: place[i] for name, i in outputs.items()},
+        tuple(replace(b, step=place[b.step]) for b in program.bindings if b.step in needed),
+        tuple(replace(g, args=tuple(place[a] for a in g.args)) for g in guards),
+    )
+
+
+def kept(
+    program: Program,
+    outputs: Mapping[str, int],
+    *,
+    inputs: Mapping[int, str] | None = None,
+    opaque: Collection[int] = (),
+) -> set[int]:
+    """The steps of the program that `sliced` keeps."""
+    needed: set[int] = set()
+    stack = [*outputs.values(), *(a for g in _choices(program, outputs, opaque) for a in g.args)]
+    while stack:
+        i = stack.pop()
+        if i not in needed:
+            needed.add(i)
+            stack += () if i in (inputs or {}) else program.steps[i].args
+    return needed
+
+
+def _choices(program: Program, outputs: Mapping[str, int], opaque: Collection[int]) -> list[Guard]:
+    last = max(outputs.values(), default=0)
+    return [g for g in program.guards if max(g.args, default=0) <= last and not any(a in opaque for a in g.args)]
+
+
+def derivation_lines(program: Program, output: int) -> tuple[Binding, ...]:
+    """The bindings of the derivation: those that are neither a part of the model nor another name for one."""
+    model = set(program.needed([output]))
+
+    def is_models(i: int) -> bool:
+        while (
+            i not in model
+            and program.steps[i].op in ("name", "cast", "stop", "pick")
+            and len(program.steps[i].args) == 1
+        ):
+            i = program.steps[i].args[0]
+        return i in model
+
+    return tuple(b for b in program.bindings if not is_models(b.step))
+
+
+# --------------------------------------------------------------------------------------------------------- equivalence
+# Whether two Programs are the same, step by step: the code went the same way.
+
+
+def same_structure(a: Program, b: Program) -> bool:
+    """Whether two runs went the same way: the same operations on the same constants."""
+    return len(a) == len(b) and a.outputs == b.outputs and all(map(_same_step, a.steps, b.steps))
+
+
+def same_looks(a: Program, b: Program) -> bool:
+    """Whether two runs of the same steps looked at the same values, whatever they saw."""
+    return [(g.op, g.args) for g in a.guards] == [(g.op, g.args) for g in b.guards]
+
+
+def _same_step(a: Any, b: Any) -> bool:
+    return a.op == b.op and a.args == b.args and a.shape == b.shape and a.dtype == b.dtype and _same(a.params, b.params)
+
+
+def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
+        return a.shape == b.shape and bool(np.array_equal(a, b))
+    if isinstance(a, Constant) and isinstance(b, Constant):
+        return np.array_equal(a.value, b.value, equal_nan=True)
+    if isinstance(a, Strided) or isinstance(b, Strided):
+        return type(a) is type(b) and a == b
+    return a == b
+
+
+def only_constants_differ(a: Program, b: Program) -> int | None:
+    """The first step at which two runs of the same shape have different constants, if that is all that differs."""
+    if len(a) != len(b):
+        return None
+    found = None
+    for i, (s, t) in enumerate(zip(a.steps, b.steps, strict=True)):
+        if s.op != t.op or s.args != t.args or s.shape != t.shape:
+            return None
+        if not _same(s.params, t.params):
+            if s.op != "constant":
+                return None
+            found = i if found is None else found
+    return found

@@ -19,9 +19,8 @@ from symgrad.evaluation.residues import NoResidue, Retry, plans
 from symgrad.program.primitives import number_of, primitive
 from symgrad.program.program import Program, Step, size
 from symgrad.progress import doing
-from symgrad.proving.determinants import LARGEST
 from symgrad.proving.field import Full, OutOfWork, Rescale
-from symgrad.proving.generic_entry import Reader
+from symgrad.proving.generic_entry import LARGEST, Reader
 from symgrad.proving.kernels import Kernels
 from symgrad.proving.views import Views
 

@@ -14,7 +14,7 @@ import sympy as sp
 from flint import fmpq
 
 from symgrad.proving.field import Element, Kernel, OutOfWork, Poly
-from symgrad.proving.sign_facts import Facts
+from symgrad.proving.intervals import Facts
 
 __all__ = ["Roots"]
 

@@ -11,9 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
-from symgrad.report.derivation_table import derivation_of
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
-from symgrad.report.numbers import at_entry, number, own_text, place_of, together, unmoved, witness_text
 from symgrad.report.page import (
     Answer,
     Block,
@@ -24,12 +22,23 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.proof_text import in_brief, in_full
+from symgrad.report.proof_text import below, in_brief, in_full, residues_in_brief, residues_in_full
 from symgrad.report.report import Claim, Report
-from symgrad.report.residue_text import below, residues_in_brief, residues_in_full
 from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
-from symgrad.report.wording import counted, listed, plural, sentence
-from symgrad.report.wrong_lines import error_lines
+from symgrad.report.wording import (
+    at_entry,
+    counted,
+    listed,
+    number,
+    own_text,
+    place_of,
+    plural,
+    sentence,
+    together,
+    unmoved,
+    witness_text,
+)
+from symgrad.report.wrong_lines import derivation_of, error_lines
 
 __all__ = ["blocks"]
 

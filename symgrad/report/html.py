@@ -11,7 +11,7 @@ from html import escape
 from typing import Any
 
 from symgrad.report.composition import blocks
-from symgrad.report.formula_view import formula_of
+from symgrad.report.latex_output import formula_of
 from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
 from symgrad.report.page import (
     Answer,

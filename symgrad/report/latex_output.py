@@ -3,15 +3,54 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
+import numpy as np
 import sympy as sp
 
+from symgrad.errors import SymgradError
+from symgrad.evaluation.exact import meaning
 from symgrad.program.program import Program
-from symgrad.report.formula_view import formula_of
 from symgrad.report.report import Claim, Report
 from symgrad.report.size_claims import exact_latex
 
-__all__ = ["render"]
+__all__ = [
+    "formula_of",
+    "render",
+]
+
+
+# -------------------------------------------------------------------------------------------------------- formula view
+# The formulas of a report, as SymPy reads them, where they are short enough to be read by a person.
+
+_OPERATIONS = 400  # a longer formula is not shown: nobody would read it
+_ENTRIES = 16
+
+
+def formula_of(program: Program) -> Any:
+    """A Program's only output as an expression or a matrix; in words where it is too long to be read.
+
+    Common terms are taken out, and nothing else is done to it: simplifying has no end that is known beforehand.
+
+    >>> from symgrad.api.comparisons import lift
+    >>> formula_of(lift("x*y + x*z")), formula_of(lift("*".join(f"tanh(x + {k})" for k in range(200))))
+    (x*(y + z), 'a formula of 800 steps')
+    """
+    if not program.outputs:
+        return "no formula"
+    shape = program.shape(program.output)
+    if len(shape) > 2 or int(np.prod(shape)) > _ENTRIES:
+        return f"a tensor of shape {list(shape)}"
+    try:
+        value = meaning(program, operations=_OPERATIONS)
+        if not shape:
+            return sp.factor_terms(value)
+        return sp.Matrix(np.atleast_2d(value).tolist()).applyfunc(sp.factor_terms)
+    except SymgradError:
+        return f"a formula of {len(program.needed([program.output]))} steps"
+
+
+# -------------------------------------------------------------------------------------------------------- latex output
 
 
 def render(report: Report) -> str:

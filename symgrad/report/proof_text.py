@@ -2,13 +2,92 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
+from symgrad.checking.verdicts import Agrees
+from symgrad.evaluation.residues import Certificate
 from symgrad.proving.proof import Link, Proof
 from symgrad.report.page import Block, Items, Paragraph
 from symgrad.report.wording import counted, listed
 
-__all__ = ["in_brief", "in_full", "rules"]
+__all__ = [
+    "below",
+    "in_brief",
+    "in_full",
+    "residues_in_brief",
+    "residues_in_full",
+    "rules",
+]
+
+
+# -------------------------------------------------------------------------------------------------------- residue text
+# What residues showed, in words: the trials, the primes, the degree, and so the chance of error.
+
+
+def below(bound: float) -> str:
+    """A bound on a probability, rounded up to a power of ten.
+
+    >>> below(3.2e-15), below(0.0)
+    ('< 1e-14', '< 1e-300')
+    """
+    return f"< 1e{math.floor(math.log10(bound)) + 1:d}" if bound > 1e-300 else "< 1e-300"
+
+
+def residues_in_brief(verdict: Agrees) -> str:
+    """The end of a sentence: in how many trials the two were the same, and the chance that they differ all the same."""
+    bound = verdict.error_bound
+    if bound is None:
+        return ""
+    trials = counted(min(c.trials for c in verdict.certificates), "trial")
+    branches = len(verdict.certificates)
+    each = f" on each of {branches} branches" if branches > 1 else ""
+    return f", and modulo random primes in {trials}{each} (chance of error {below(bound)})"
+
+
+def residues_in_full(verdict: Agrees) -> Iterator[Block]:
+    """How each chance of error comes about, or why residues told nothing."""
+    for k, found in enumerate(verdict.certificates, 1):
+        branch = f"On branch {k}: " if len(verdict.certificates) > 1 else ""
+        if found and found.trials:
+            yield Paragraph(f"{branch}{_chance(found)}{_as_unknown(found.oracles)}")
+        elif found.equal is None:
+            yield Paragraph(f"{branch}Residues modulo random primes told nothing: {found.note}.")
+        elif not found:
+            yield Paragraph(
+                f"{branch}Modulo random primes the two were not shown to be the same, which is no disproof."
+                f"{_as_unknown(found.oracles)}"
+            )
+
+
+def _chance(found: Certificate) -> str:
+    """Why the chance is what it is: a polynomial has few zeros (Schwartz 1980, Zippel 1979)."""
+    trials, degree = counted(found.trials, "trial"), f"{found.degree:.0f}"
+    text = (
+        f"In {trials}, modulo {_primes(found.primes)}, the inputs and the values of exponentials were drawn at random, "
+        f"and both gave the same residue. If they differed, the difference would have degree {degree} at most, so that "
+        f"a trial would miss it with a chance of {degree} over the prime"
+    )
+    if found.error_bound >= 0.5**found.trials:
+        text += "; and roots have signs, of which each trial takes one at random: a chance of a half"
+    return f"{text}."
+
+
+def _primes(primes: Sequence[int]) -> str:
+    """The primes, where they are few.
+
+    >>> _primes([11, 7, 11])
+    '7 and 11'
+    """
+    each = sorted(set(primes))
+    return listed([str(p) for p in each]) if len(each) <= 4 else f"{len(each)} primes from {each[0]} to {each[-1]}"
+
+
+def _as_unknown(oracles: Sequence[str]) -> str:
+    return f" Of {listed(list(oracles))} only that equal arguments give equal values was used." if oracles else ""
+
+
+# ---------------------------------------------------------------------------------------------------------- proof text
 
 _RULES = {
     "congruence": "the same operations on equal values",

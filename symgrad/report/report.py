@@ -62,7 +62,7 @@ class Instability:
     rewrite: Any = None
 
     def __str__(self) -> str:
-        from symgrad.report.instability_text import instability
+        from symgrad.report.float_findings import instability
         from symgrad.report.text import lines
 
         first, *rest = instability(self)

@@ -2,9 +2,161 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["counted", "listed", "plural", "sentence", "unbroken"]
+import numpy as np
+
+__all__ = [
+    "at_entry",
+    "counted",
+    "exactly",
+    "listed",
+    "number",
+    "own_text",
+    "place_of",
+    "plural",
+    "sentence",
+    "together",
+    "unbroken",
+    "unmoved",
+    "witness_text",
+]
+
+
+# ------------------------------------------------------------------------------------------------------------- numbers
+# Numbers, entries and points as a report prints them.
+
+_SHORT = 6  # entries of an array that is printed in full
+_DIGITS = 6
+_EXPONENT = re.compile(r"e(-?)\+?0*(\d+)")
+
+
+def number(x: Any, digits: int = _DIGITS, zeros: str = "") -> str:
+    """A number to so many significant digits; with ``zeros="#"`` the zeros at its end are kept.
+
+    >>> number(-40.21530288726289), number(8.0), number(1 - 2j), number(2.5e-07), number(1e30)
+    ('-40.2153', '8', '1 - 2i', '2.5e-7', '1e30')
+    """
+    if isinstance(x, (complex, np.complexfloating)):
+        sign = "-" if math.copysign(1, x.imag) < 0 else "+"
+        return f"{number(x.real, digits, zeros)} {sign} {number(abs(x.imag), digits, zeros)}i"
+    return "not a number" if x != x else _EXPONENT.sub(r"e\1\2", f"{float(x):{zeros}.{digits}g}")
+
+
+def together(*values: Any) -> tuple[str, ...]:
+    """Numbers to one count of digits: six, or as many as tell the first two apart and one more.
+
+    >>> together(8.18881, -40.2153)
+    ('8.18881', '-40.2153')
+    >>> together(0.1234567, 0.1234568, 0.1234568)
+    ('0.12345670', '0.12345680', '0.12345680')
+    """
+    first, second = values[:2]
+    digits = next((d for d in range(_DIGITS, 18) if number(first, d) != number(second, d)), _DIGITS)
+    if digits == _DIGITS:
+        return tuple(map(number, values))
+    return tuple(number(x, min(digits + 1, 17), "#") for x in values)
+
+
+def exactly(x: Any) -> str:
+    """A number in the fewest digits that give the same binary value back.
+
+    >>> exactly(2.0), exactly(0.30078125), exactly(True)
+    ('2', '0.30078125', 'True')
+    """
+    if isinstance(x, (bool, np.bool_)):
+        return str(bool(x))
+    if isinstance(x, (complex, np.complexfloating)):
+        sign = "-" if math.copysign(1, x.imag) < 0 else "+"
+        return f"{exactly(x.real)} {sign} {exactly(abs(x.imag))}i"
+    if isinstance(x, (int, np.integer)):
+        return str(int(x))
+    return _EXPONENT.sub(r"e\1\2", repr(float(x)).removesuffix(".0"))
+
+
+def place_of(entry: tuple[int, ...]) -> str:
+    """An entry as it is indexed: ``[2, 0]``."""
+    return f"[{', '.join(map(str, entry))}]"
+
+
+def at_entry(values: Any, entry: tuple[int, ...] | None) -> Any:
+    """One entry of a gradient; the only one, for a scalar."""
+    return np.asarray(values).reshape(-1)[0] if entry is None else np.asarray(values)[entry]
+
+
+def witness_text(
+    point: Mapping[str, Any], own: Mapping[str, Any], name: str = "", entry: tuple[int, ...] | None = None
+) -> str:
+    """A point exactly: short arrays in full, long ones by their shape, and what was not moved as "as given".
+
+    Where ``entry`` of a long input ``name`` exists, it is printed with the input.
+
+    >>> witness_text({"w": np.array(0.5), "x": np.zeros((9, 9))}, {}, "x", (2, 1))
+    'w = 0.5, x of shape [9, 9] with x[2, 1] = 0'
+    >>> same = np.array([0.1234567891234567] * 9)
+    >>> witness_text({"w": np.array([1.0, 2.0]), "x": same}, {"x": same})
+    'w = [1, 2], x as given'
+    """
+    told, kept = [], []
+    for n, value in point.items():
+        if _is_plain(value):
+            told.append(f"{n} = {_array(value)}")
+        elif unmoved(value, own.get(n)):
+            kept.append(n)
+        else:
+            told.append(f"{n} of shape {place_of(np.shape(value))}{_one_entry(n, value, entry if n == name else None)}")
+    return ", ".join(told + [f"{n} as given" for n in kept])
+
+
+def own_text(point: Mapping[str, Any], width: int = 60, of: Any = number) -> str:
+    """The user's own point to six digits (or as ``of`` writes numbers), as a reminder; nothing where it would be long.
+
+    >>> own_text({"w_h": np.array(2.0), "h0": np.array(0.10000000149011612)})
+    'w_h = 2, h0 = 0.1'
+    >>> own_text({"x": np.zeros(100)})
+    ''
+    """
+    if not all(np.size(value) <= _SHORT for value in point.values()):
+        return ""
+    text = ", ".join(f"{n} = {_array(value, of)}" for n, value in point.items())
+    return text if len(text) <= width else ""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value prints in full: few entries, and each of few digits or alone."""
+    return np.size(value) == 1 or (np.size(value) <= _SHORT and len(_array(value)) <= 40)
+
+
+def unmoved(value: Any, own: Any) -> bool:
+    """Whether a value of a point is the user's own."""
+    return own is not None and np.shape(value) == np.shape(own) and np.array_equal(value, own)
+
+
+def _one_entry(name: str, value: Any, entry: tuple[int, ...] | None) -> str:
+    shape = np.shape(value)
+    if entry is None or len(entry) < len(shape):
+        return ""
+    own = entry[len(entry) - len(shape) :]
+    if not all(k < n for k, n in zip(own, shape, strict=True)):
+        return ""
+    return f" with {name}{place_of(own)} = {exactly(np.asarray(value)[own])}"
+
+
+def _array(value: Any, of: Any = None) -> str:
+    """A value with few entries, in brackets as deep as its shape."""
+    of = of or exactly
+    if isinstance(value, str) or value is None:
+        return repr(value)
+    rows = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(rows, (list, tuple)):
+        return f"[{', '.join(_array(r, of) for r in rows)}]"
+    return of(rows) if isinstance(rows, (bool, int, float, complex)) else repr(rows)
+
+
+# ------------------------------------------------------------------------------------------------------------- wording
 
 
 def listed(names: Sequence[str]) -> str:

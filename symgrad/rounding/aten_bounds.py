@@ -1,4 +1,4 @@
-"""Running error bounds of ATen operations, forward and backward: one row an operation, said in `kernel_errors`.
+"""Running error bounds of ATen operations, forward and backward: one row an operation, said in `kernel_bounds`.
 
 A rule gets the `Call` that was made, its tensors as `Bound`, and returns a bound for each floating result (one tensor
 where there is one result).  Operations without a row are run written out, in torch's own decompositions; those that
@@ -9,20 +9,227 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.scalars import OPS, find
+from symgrad.program.program import Step
 from symgrad.rounding import kernel_bounds as rules
-from symgrad.rounding.aten_calls import Call, ErrorRule, is_float, is_short, mapped, operand
-from symgrad.rounding.aten_solver_bounds import SOLVERS
-from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
+from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude, outward
+from symgrad.rounding.running_bounds import distance, fatten, linear_algebra
 
-__all__ = ["rule_of"]
+__all__ = ["SOLVERS", "Call", "ErrorRule", "is_float", "is_short", "mapped", "operand", "rule_of"]
 
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One ATen call: its floating tensors replaced by `Bound`, and what it returned."""
+
+    func: Any
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
+    out: Any
+
+    def again(self, change: Callable[[Bound], Any]) -> Any:
+        """The same call with other values in the place of the floating tensors."""
+        args, kwargs = mapped((self.args, dict(self.kwargs)), change)
+        return self.func(*args, **kwargs)
+
+    def get(self, k: int, name: str, default: Any = None) -> Any:
+        """An argument by position or by name."""
+        return self.args[k] if k < len(self.args) else self.kwargs.get(name, default)
+
+
+ErrorRule = Callable[[Call], Any]
+
+
+def is_float(x: Any) -> bool:
+    return isinstance(x, Tensor) and (x.is_floating_point() or x.is_complex())
+
+
+def mapped(tree: Any, change: Callable[[Bound], Any]) -> Any:
+    return tree_map(lambda x: change(x) if isinstance(x, Bound) else x, tree, is_leaf=lambda x: isinstance(x, Bound))
+
+
+def is_short(v: float) -> bool:
+    """Whether a float is a dyadic number of few digits, which someone who wrote it meant exactly."""
+    return not math.isfinite(v) or (v * 2.0**20).is_integer()
+
+
+def operand(x: Any, c: Tensor) -> Bound:
+    """An argument of an entrywise operation with result ``c``: cast to its dtype and broadcast to its shape.
+
+    A Python number that is not short (such as 0.1 or sqrt(10)) may be half a unit of float64 from what was meant.
+    """
+    if isinstance(x, Bound):
+        b = rules.cast(x, c.dtype)
+    elif isinstance(x, Tensor):
+        value = x.to(torch.float64)
+        b = Bound(value.to(c.dtype), (value.to(c.dtype).to(torch.float64) - value).abs())
+    else:
+        number = torch.tensor(x, dtype=torch.complex128 if isinstance(x, complex) else torch.float64)
+        meant = 0.0 if isinstance(x, (bool, int)) or (not isinstance(x, complex) and is_short(x)) else 2.0**-53 * abs(x)
+        wide = torch.complex128 if c.is_complex() else torch.float64
+        gap = magnitude(number.to(c.dtype).to(wide) - number) if c.is_complex() or not number.is_complex() else 0
+        b = Bound(number.to(c.device), torch.as_tensor(meant + torch.nan_to_num(torch.as_tensor(gap))))
+    return Bound(b.value.expand(c.shape), b.error.to(c.device).expand(c.shape))
+
+
+# -------------------------------------------------------------------------------------------------- aten solver bounds
+# Running error bounds of torch's linear algebra: what its factorisations and solvers return, against balls.
+#
+# All are a posteriori: the exact answer for all matrices within the arguments' errors is enclosed by Arb, the rows
+# exchanged as the kernel did, and the bound is the distance of what was computed to that.
+
+_LARGEST = 48  # rows of a matrix that is factorised in balls
+_BITS = 256
+
+
+def _square(a: Bound) -> Bound:
+    """A batch of matrices with one batch axis."""
+    n = a.value.shape[-1]
+    return Bound(a.value.reshape(-1, n, n), a.error.reshape(-1, n, n))
+
+
+def _inverse(call: Call) -> list[Tensor | None]:
+    out = call.out[0]
+    n = out.shape[-1]
+    return [linear_algebra("inverse", [_square(call.args[0])], out.reshape(-1, n, n)).reshape(out.shape), None]
+
+
+def _cholesky(call: Call) -> list[Tensor | None]:
+    """The lower factor; an upper one is its transpose."""
+    out, upper = call.out[0], call.kwargs.get("upper", False)
+    n = out.shape[-1]
+    low = (out.mT if upper else out).reshape(-1, n, n)
+    found = linear_algebra("cholesky", [_square(call.args[0])], low).reshape(out.shape)
+    return [found.mT if upper else found, None]
+
+
+def _det(call: Call) -> list[Tensor | None]:
+    out, lu, pivots = call.out
+    found = linear_algebra("det", [_square(call.args[0])], out.reshape(-1)).reshape(out.shape)
+    return [found, _factors(call.args[0], lu, pivots), None]
+
+
+def _slogdet(call: Call) -> list[Tensor | None]:
+    sign, out, lu, pivots = call.out
+    found = linear_algebra("logabsdet", [_square(call.args[0])], out.reshape(-1)).reshape(out.shape)
+    known = torch.where(torch.isfinite(found), 0.0, torch.inf)  # where it may vanish the sign is not known either
+    return [known.expand(sign.shape), found, _factors(call.args[0], lu, pivots), None]
+
+
+def _solve(call: Call) -> list[Tensor | None]:
+    a, b = call.args[:2]
+    out, lu, pivots, _ = call.out
+    if not call.get(2, "left", True) or b.value.dim() != a.value.dim():
+        return [None, None, None, None]
+    shape = (-1, *out.shape[-2:])
+    wide = Bound(b.value.expand(out.shape).reshape(shape), b.error.expand(out.shape).reshape(shape))
+    found = linear_algebra("solve", [_square(a), wide], out.reshape(shape)).reshape(out.shape)
+    return [found, _factors(a, lu, pivots), None, None]
+
+
+# ------------------------------------------------------------------------------------------------ rows exchanged
+
+
+def _factors(a: Bound, lu: Tensor, pivots: Tensor) -> Tensor | None:
+    """The factors L and U in one matrix, rows exchanged as the kernel did."""
+    n = lu.shape[-1]
+    if n > _LARGEST:
+        return None
+    flatly = _square(a)
+    with precision(_BITS):
+        fat = fatten(binary(to_numpy(flatly.value)), flatly.error)
+        exact = [_eliminated(m, p) for m, p in zip(fat, pivots.reshape(-1, n).tolist(), strict=True)]
+        _, far = distance(lu.reshape(-1, n, n), np.stack(exact))
+    return outward(far).reshape(lu.shape)
+
+
+def _eliminated(matrix: Any, pivots: list[int]) -> Any:
+    """Gaussian elimination in balls, with LAPACK's exchanges (from one): U above, the multipliers of L below."""
+    m = np.array(matrix, dtype=object)
+    for k, p in enumerate(pivots):
+        m[[k, p - 1]] = m[[p - 1, k]]
+        for i in range(k + 1, len(m)):
+            m[i, k] = m[i, k] / m[k, k]
+            m[i, k + 1 :] = m[i, k + 1 :] - m[i, k] * m[k, k + 1 :]
+    return m
+
+
+def _lu_solve(call: Call) -> Tensor | None:
+    """X with A X = B, or with A's adjoint, for the A that the factors make."""
+    lu, pivots, b = call.args[:3]
+    n = lu.value.shape[-1]
+    if n > _LARGEST or not call.kwargs.get("left", True) or lu.value.dim() != 2:
+        return None
+    with precision(_BITS):
+        m = fatten(binary(to_numpy(lu.value)), lu.error)
+        low, high = _triangle(m, lower=True, unit=True), _triangle(m, lower=False, unit=False)
+        a = low.dot(high)
+        for k, p in reversed(list(enumerate(pivots.tolist()))):
+            a[[k, p - 1]] = a[[p - 1, k]]
+        if call.kwargs.get("adjoint", False):
+            a = np.array([[x.conjugate() if hasattr(x, "conjugate") else x for x in row] for row in a.T], dtype=object)
+        return _solved(a, b, call.out)
+
+
+def _triangular(call: Call) -> Tensor | None:
+    a, b = call.args[:2]
+    n, options = a.value.shape[-1], call.kwargs
+    if n > _LARGEST or a.value.dim() != 2 or b.value.dim() != 2:
+        return None
+    with precision(_BITS):
+        m = fatten(binary(to_numpy(a.value)), a.error)
+        m = _triangle(m, lower=not options["upper"], unit=options.get("unitriangular", False))
+        if options.get("left", True):
+            return _solved(m, b, call.out)
+        return _solved(m.T, Bound(b.value.mT, b.error.mT), call.out.mT).mT  # X A = B
+
+
+def _triangle(m: Any, *, lower: bool, unit: bool) -> Any:
+    """One triangle of a matrix of balls, with ones on its diagonal where it is a unit one."""
+    zero = m[0, 0] * 0 if m[0, 0].is_finite() else type(m[0, 0])(0)
+    keep = np.tril(np.ones(m.shape, dtype=bool)) if lower else np.triu(np.ones(m.shape, dtype=bool))
+    out = np.where(keep, m, zero)
+    if unit:
+        for k in range(len(m)):
+            out[k, k] = zero + 1
+    return out
+
+
+def _solved(a: Any, b: Bound, out: Tensor) -> Tensor:
+    right = fatten(binary(to_numpy(b.value)), b.error)
+    column = np.reshape(flat(right), (len(a), -1))
+    step = Step("solve", (), None, (1, *column.shape), "float64")
+    try:
+        exact = Balls().read(step, [a[None], column[None]])[0]
+    except ZeroDivisionError:
+        return torch.full(out.shape, torch.inf, dtype=torch.float64)
+    _, far = distance(out, array_of(list(flat(exact)), tuple(out.shape)))
+    return outward(far)
+
+
+SOLVERS: dict[str, ErrorRule] = {
+    "linalg_inv_ex": _inverse,
+    "linalg_cholesky_ex": _cholesky,
+    "_linalg_det": _det,
+    "_linalg_slogdet": _slogdet,
+    "_linalg_solve_ex": _solve,
+    "linalg_lu_solve": _lu_solve,
+    "linalg_solve_triangular": _triangular,
+}
+
+
+# --------------------------------------------------------------------------------------------------------- aten bounds
 
 # ------------------------------------------------------------------------------------------------ entry by entry
 

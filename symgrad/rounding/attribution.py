@@ -23,9 +23,8 @@ from torch import Tensor
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.entrywise import flat
-from symgrad.evaluation.floats import Floats, to_numpy
-from symgrad.evaluation.numpy_floats import NumpyFloats
-from symgrad.ops.structure import COMPOSITES
+from symgrad.evaluation.floats import Floats, NumpyFloats, to_numpy
+from symgrad.ops.row import COMPOSITES
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, Source, interpret, positions

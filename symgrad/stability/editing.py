@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import torch
 
 from symgrad.diagnosis.candidates import loose
-from symgrad.diagnosis.code import Code, code_of
-from symgrad.diagnosis.source_positions import Unit, edited, function_unit, rebuild, span
+from symgrad.diagnosis.source_code import Code, Unit, code_of, edited, function_unit, rebuild, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.text.text_formula import Text

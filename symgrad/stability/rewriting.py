@@ -26,14 +26,13 @@ from symgrad.program.builder import Builder, join
 from symgrad.program.program import Program, Source, interpret
 from symgrad.proving.proof import prove
 from symgrad.rounding.accuracy import INSTABILITY
-from symgrad.stability.algebra import algebra
 from symgrad.stability.detection import Losing, coarsest, losing, tensors_at
 from symgrad.stability.editing import Edited, place_of
 from symgrad.stability.pattern_matching import everywhere, pattern
 from symgrad.stability.rules import RULES
 from symgrad.stability.samples import Sample
 from symgrad.stability.term_reader import Reader, written
-from symgrad.stability.terms import Leaf, Term, plus, size_of
+from symgrad.stability.terms import Leaf, Term, algebra, plus, size_of
 
 __all__ = ["Rewrite", "best_rewrite"]
 

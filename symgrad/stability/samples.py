@@ -14,7 +14,7 @@ from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.stability.detection import Losing, losing
-from symgrad.stability.points import candidates
+from symgrad.stability.search import candidates
 
 __all__ = ["Sample", "sample_around"]
 

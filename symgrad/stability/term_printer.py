@@ -6,7 +6,7 @@ import ast
 import math
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
@@ -14,10 +14,22 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.candidates import loose
+from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.text.text_formula import Text
 from symgrad.ops.scalars import OPS
+from symgrad.program.program import Program, Source
 from symgrad.stability.terms import ONE, Add, Call, Mul, Term, number_of, plus
 
-__all__ = ["Tongue", "spellings", "unwrapped"]
+__all__ = [
+    "Tongue",
+    "source_at",
+    "spellings",
+    "unwrapped",
+    "why",
+]
+
+
+# -------------------------------------------------------------------------------------------------------- term printer
 
 _ADD, _MUL, _NEG, _POW, _ATOM = 1, 2, 3, 4, 5
 
@@ -304,3 +316,44 @@ def _number(x: Fraction) -> tuple[str, int]:
     if x.denominator > 1 and float(x) == x and len(repr(float(x))) < 8:
         text = repr(float(x))
     return text, _NEG if x < 0 else _MUL if "/" in text else _ATOM
+
+
+# ------------------------------------------------------------------------------------------------------------- wording
+# What is said of a step that loses digits: its place, and why it does.
+
+_WHY = {
+    "overflow": "{piece} overflows",
+    "underflow": "{piece} underflows",
+    "cancellation": "{piece} cancels: what is left of its terms is mostly their rounding errors",
+    "absorption": "the digits that {piece} needs were rounded away before it",
+}
+
+
+def why(program: Program, step: int | None, kind: str, raises: str | None = None) -> str:
+    """Why digits are lost, of the piece of the user's text that loses them; nothing where there is none."""
+    if step is None:
+        return ""
+    piece = _piece(program.steps[step].source)
+    if not piece:
+        return ""
+    said = _WHY[kind].format(piece=piece)
+    return f"{said}, and Python raises {raises}" if raises is not None else said
+
+
+def _piece(source: Source | None) -> str:
+    if source is None:
+        return ""
+    text = source.text if source.line is None or source.span is None else source.text[slice(*source.span)]
+    text = unwrapped(text.strip())
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def source_at(formula: Formula, program: Program, step: int | None, rewrite: Any) -> Source | None:
+    """The line that loses the digits, with the part marked that is rewritten, or that loses them."""
+    source = None if step is None else program.steps[step].source
+    if rewrite is not None and rewrite.source is not None:
+        return rewrite.source
+    typed = isinstance(formula, Symbolic) and isinstance(formula.source, Text)
+    if source is not None and typed and source.span is not None:
+        return replace(source, text=formula.source.text)  # type: ignore[union-attr]
+    return source

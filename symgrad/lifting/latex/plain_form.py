@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
-from symgrad.lifting.latex.document import Claim, Definition, Document
+from symgrad.lifting.latex.equations import Claim, Definition, Document
 from symgrad.lifting.latex.nodes import Node
 
 __all__ = ["plain", "plain_line", "plain_text"]

@@ -9,10 +9,9 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, WrongShape
-from symgrad.lifting.latex.document import Claim, Definition, parts
-from symgrad.lifting.latex.function_values import called, chosen, folded
+from symgrad.lifting.latex.equations import Claim, Definition, parts
 from symgrad.lifting.latex.nodes import Node, place
-from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value
+from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, called, chosen, folded
 
 __all__ = ["Meaning", "Origins", "Reading"]
 

@@ -19,8 +19,7 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.roles import Derivation, Roles, depending, find_roles, leaf_names
 from symgrad.lifting.scripts.script_tracer import Key
 from symgrad.lifting.tracing.functions import Run
-from symgrad.program.program import Binding, Program, interpret
-from symgrad.program.slicing import derivation_lines, kept, sliced
+from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, sliced
 
 __all__ = ["Execution", "Group", "Side"]
 

@@ -20,8 +20,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, UnknownName, caret, close_names
-from symgrad.lifting.text.lexer import applied
-from symgrad.lifting.text.parser import CONSTANTS, Node, Tree, read
+from symgrad.lifting.text.parser import CONSTANTS, Node, Tree, applied, read
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.lowering import lower

@@ -11,10 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from symgrad.lifting.tracing import numpy_creation, numpy_functions, numpy_table  # noqa: F401  # functions enter themselves
-from symgrad.lifting.tracing.memory import Memory
-from symgrad.lifting.tracing.traced_arrays import TracedArray
-from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.lifting.tracing import numpy_functions
+from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.ops.layouts import index_put_accumulate
 from symgrad.ops.scalars import OPS, find
 from symgrad.program.program import Strided, dense, positions, size
@@ -317,8 +315,8 @@ class Arrays:
                 axis = options.get("axis", next((a for a in args[1:] if isinstance(a, int)), None))
                 trace.guard(name, seen, axis, plain if not isinstance(plain, tuple) else np.stack(plain))
             return plain
-        if name in numpy_table.FUNCTIONS:
-            return numpy_table.call(self, name, args, options)
+        if name in numpy_functions.FUNCTIONS:
+            return numpy_functions.call(self, name, args, options)
         if name in _VIEWS and args and type(args[0]) is TracedArray:
             return self.view(args[0], lambda q: function(q, *args[1:], **options))
         if name in _SPLITS and type(args[0]) is TracedArray:
@@ -382,9 +380,9 @@ class Arrays:
         if isinstance(function, type) and issubclass(function, np.generic) and traced:
             return self.array(args[0], function, copy=True)
         if function in (np.full, np.linspace) and trace.is_traced([*args, *options.values()]):
-            return numpy_table.call(self, function.__name__, args, options)
+            return numpy_functions.call(self, function.__name__, args, options)
         if function is np.vectorize and args:
-            return numpy_creation.vectorized(self, trace.ready(args[0]))
+            return numpy_functions.vectorized(self, trace.ready(args[0]))
         return NotImplemented
 
     def array(self, x: Any, dtype: Any = None, *, copy: bool = False) -> Any:

@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from symgrad.lifting.tracing.sources import is_users, unwrapped
-from symgrad.lifting.tracing.traced_arrays import TracedArray
-from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.ops.scalars import find
 
 if TYPE_CHECKING:

@@ -20,9 +20,8 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
-from symgrad.lifting.tracing import aten, aten_networks, aten_reductions  # noqa: F401  # rules enter themselves
-from symgrad.lifting.tracing.traced_arrays import TracedArray
-from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.lifting.tracing import aten, aten_rules  # noqa: F401  # rules enter themselves
+from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
 if TYPE_CHECKING:
     from symgrad.lifting.tracing.tracer import Tracer

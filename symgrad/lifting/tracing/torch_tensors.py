@@ -11,10 +11,8 @@ import numpy as np
 import torch
 
 from symgrad.lifting.tracing.aten import dtype_of, is_float
-from symgrad.lifting.tracing.memory import Memory
 from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
-from symgrad.lifting.tracing.traced_arrays import TracedArray
-from symgrad.lifting.tracing.traced_floats import TracedFloat
+from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.program.program import Strided
 
 if TYPE_CHECKING:

@@ -24,12 +24,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
-from symgrad.lifting.tracing.instrumentation import instrument
 from symgrad.lifting.tracing.numpy_arrays import Arrays
-from symgrad.lifting.tracing.sources import Places, is_users, place, unwrapped, whole_numbers
+from symgrad.lifting.tracing.sources import Places, instrument, is_users, place, unwrapped, whole_numbers
 from symgrad.lifting.tracing.torch_tensors import Tensors
-from symgrad.lifting.tracing.traced_arrays import TracedArray
-from symgrad.lifting.tracing.traced_floats import PLAIN, TracedFloat
+from symgrad.lifting.tracing.traced_values import PLAIN, TracedArray, TracedFloat
 from symgrad.ops.scalars import unknown
 from symgrad.program import constants as numbers
 from symgrad.program.builder import Builder

@@ -20,10 +20,8 @@ import sympy as sp
 from flint import arb, ctx, fmpq
 
 from symgrad.indices.evaluators import BALLS, evaluate
-from symgrad.indices.facts import Fact, Positive, SumsTo, Symmetric
 from symgrad.indices.polynomials import rational
-from symgrad.indices.ranges import free_ranges
-from symgrad.indices.terms import Array
+from symgrad.indices.terms import Array, Fact, Positive, SumsTo, Symmetric, free_ranges
 
 __all__ = ["Witness", "refute"]
 

@@ -20,8 +20,7 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import BadFormula
-from symgrad.indices.matrices import Det, Inverse, LogDet
-from symgrad.indices.terms import Array, Binder, IndexSum, Within, fresh, rename
+from symgrad.indices.terms import Array, Binder, Det, IndexSum, Inverse, LogDet, Within, fresh, rename
 
 __all__ = ["differentiate", "gradient"]
 

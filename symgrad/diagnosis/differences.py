@@ -1,11 +1,10 @@
-"""What two values have to do with each other: exact ratios, transposes, missing paths.
-
-Floats at a few points suggest a relation; residues confirm it, and one that they do not confirm is not told.
-"""
+"""What differs between what a line says and what it should say: in its text, and in its value."""
 
 from __future__ import annotations
 
+import ast
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any
@@ -14,11 +13,130 @@ import numpy as np
 import sympy as sp
 
 from symgrad.diagnosis.scope import values_at
+from symgrad.diagnosis.source_code import span
 from symgrad.evaluation.residues import certificate
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program
 
-__all__ = ["describe_difference"]
+__all__ = [
+    "changed",
+    "classified",
+    "describe_difference",
+]
+
+
+# ----------------------------------------------------------------------------------------------------------- text diff
+# What changed between two expressions: the smallest part, and what kind of change it is.
+
+
+def changed(before: str, after: str) -> tuple[str, str]:
+    """The smallest parts of two expressions in which they differ.
+
+    >>> changed("(1 - h1_raw**2) * d", "(1 - h1**2) * d")
+    ('h1_raw', 'h1')
+    >>> changed("x.scatter(0, i, g)", "x.scatter_add(0, i, g)")
+    ('scatter', 'scatter_add')
+    """
+    a, b = (ast.parse(f"({t}\n)", mode="eval").body for t in (before, after))
+    while True:
+        if isinstance(a, ast.Attribute) and isinstance(b, ast.Attribute) and ast.dump(a.value) == ast.dump(b.value):
+            return a.attr, b.attr
+        below = _only_child(a, b)
+        if below is None:
+            (i, j), (k, m) = span(before, a, shift=1), span(after, b, shift=1)
+            return before[i:j], after[k:m]
+        a, b = below
+
+
+def _only_child(a: ast.expr, b: ast.expr) -> tuple[ast.expr, ast.expr] | None:
+    """The one pair of children in which two nodes of a kind differ."""
+    if type(a) is not type(b):
+        return None
+    left, right = list(ast.iter_child_nodes(a)), list(ast.iter_child_nodes(b))
+    if len(left) != len(right):
+        return None
+    pairs = [(x, y) for x, y in zip(left, right, strict=True) if ast.dump(x) != ast.dump(y)]
+    if len(pairs) != 1:
+        return None
+    x, y = pairs[0]
+    if isinstance(x, ast.keyword) and isinstance(y, ast.keyword) and x.arg == y.arg:
+        return x.value, y.value
+    if isinstance(x, ast.expr) and isinstance(y, ast.expr) and not isinstance(a, (ast.Compare, ast.List, ast.Tuple)):
+        return x, y
+    return None
+
+
+_GENERAL = ("replace", "factor", "divide", "term", "drop factor", "drop term", "formula", "constant", "name")
+_GENERAL += ("constant factor",)
+
+
+def classified(old: str, new: str, kind: str) -> tuple[str, str]:
+    """The kind of a change as the two texts show it, and the operand that came or went."""
+    try:
+        a, b = (ast.parse(f"({t}\n)", mode="eval").body for t in (old, new))
+    except SyntaxError:  # pieces of a slice, such as ":, :2", are no expressions
+        return kind, ""
+    if kind not in _GENERAL:
+        return kind, ""
+    if isinstance(a, ast.Name) and isinstance(b, ast.Name):
+        return "name", ""
+    if _is_number(a) and _is_number(b):
+        return "constant", ""
+    if kind == "name":
+        return kind, ""
+    if isinstance(b, ast.BinOp) and isinstance(b.op, ast.Pow) and ast.dump(b.left) == ast.dump(a):
+        return "exponent", ""
+    for parts, names in ((_factors, ("factor", "divide", "drop factor")), (_terms, ("term", "term", "drop term"))):
+        x, y = Counter(parts(a)), Counter(parts(b))
+        more, less = y - x, x - y
+        if more and not less:
+            ((sign, text), *rest) = more
+            if not rest and more.total() == 1:
+                return (names[1] if sign == "/" else names[0]), text
+            return names[0], _product(list(more.elements()), parts is _factors)
+        if less and not more:
+            return names[2], _product(list(less.elements()), parts is _factors)
+    return ("formula" if kind == "formula" else "replace"), ""
+
+
+def _is_number(node: ast.expr) -> bool:
+    if isinstance(node, ast.UnaryOp):
+        node = node.operand
+    return isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
+
+
+def _product(parts: list[tuple[str, str]], factors: bool) -> str:
+    first = {"*": "", "/": "1 / ", "+": "", "-": "-"}[parts[0][0]]
+    return first + parts[0][1] + "".join(f" {sign} {text}" for sign, text in parts[1:])
+
+
+def _factors(node: ast.expr, sign: str = "*") -> list[tuple[str, str]]:
+    match node:
+        case ast.BinOp(left=a, op=ast.Mult(), right=b):
+            return _factors(a, sign) + _factors(b, sign)
+        case ast.BinOp(left=a, op=ast.Div(), right=b):
+            return _factors(a, sign) + _factors(b, "*" if sign == "/" else "/")
+        case ast.UnaryOp(op=ast.USub(), operand=a):
+            return [("*", "-1"), *_factors(a, sign)]
+    return [(sign, ast.unparse(node))]
+
+
+def _terms(node: ast.expr, sign: str = "+") -> list[tuple[str, str]]:
+    flip = "-" if sign == "+" else "+"
+    match node:
+        case ast.BinOp(left=a, op=ast.Add(), right=b):
+            return _terms(a, sign) + _terms(b, sign)
+        case ast.BinOp(left=a, op=ast.Sub(), right=b):
+            return _terms(a, sign) + _terms(b, flip)
+        case ast.UnaryOp(op=ast.USub(), operand=a) if isinstance(a, (ast.Name, ast.Call, ast.BinOp)):
+            return _terms(a, flip)
+    return [(sign, ast.unparse(node))]
+
+
+# ---------------------------------------------------------------------------------------------------------- value diff
+# What two values have to do with each other: exact ratios, transposes, missing paths.
+#
+# Floats at a few points suggest a relation; residues confirm it, and one that they do not confirm is not told.
 
 _SUGGESTS = 1e-9  # how near floats must be for a relation to be worth confirming
 
@@ -177,7 +295,7 @@ def _difference(program: Program, hand: int, truth: int, names: Mapping[str, int
     shape = program.shape(truth)
     if program.shape(hand) != shape:
         return
-    terms = list(_terms(program, truth))
+    terms = list(_summands(program, truth))
     for term in terms if len(terms) > 1 else ():
         b = Builder.on(program)
         through = _through(program, term, [t for t in terms if t != term], names)
@@ -194,14 +312,14 @@ def _difference(program: Program, hand: int, truth: int, names: Mapping[str, int
                 yield b, hand, b.add(truth, i), f"there is a term too much: exactly {name}."
 
 
-def _terms(program: Program, i: int, depth: int = 8) -> Iterator[int]:
+def _summands(program: Program, i: int, depth: int = 8) -> Iterator[int]:
     """The terms of a sum, flattened."""
     step = program.steps[i]
     if step.op == "add" and depth:
         for a in step.args:
-            yield from _terms(program, a, depth - 1)
+            yield from _summands(program, a, depth - 1)
     elif step.op in ("name", "cast") and depth:
-        yield from _terms(program, step.args[0], depth - 1)
+        yield from _summands(program, step.args[0], depth - 1)
     else:
         yield i
 

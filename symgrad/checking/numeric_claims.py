@@ -1,28 +1,39 @@
-"""Numbers without the code that made them: what they can tell, and what they cannot.
-
-Of ``value - truth = rounding + error of the formula`` only the left side is known.  What rounding may have done is
-bounded by what a stable computation in that dtype does: its error is at most `INSTABILITY` times the unit roundoff
-times the condition of the derivative (what the derivative itself moves by when its inputs move by one unit), or the
-proved running bound of the exact derivative's own steps, whichever is larger; and half a unit of the last digit, for
-numbers that were typed.  A larger difference is an error; a smaller one is agreement to just that, and no more.
-"""
+"""Claims that are numbers and no code: what their digits can tell, and whether they are laid out transposed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.checking.comparison import Branch, Look, Pair, radius
+from symgrad.checking.comparison import Branch, Look, Pair, look, radius
+from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
+from symgrad.program.builder import Builder
 from symgrad.program.program import Program
 from symgrad.rounding.accuracy import INSTABILITY, condition, error_bounds
 from symgrad.rounding.kernel_bounds import FORMATS
 
-__all__ = ["Measured", "is_number", "measure", "typed_unit"]
+__all__ = [
+    "Measured",
+    "is_number",
+    "is_transpose",
+    "measure",
+    "typed_unit",
+]
+
+
+# -------------------------------------------------------------------------------------------------------- bare numbers
+# Numbers without the code that made them: what they can tell, and what they cannot.
+#
+# Of ``value - truth = rounding + error of the formula`` only the left side is known.  What rounding may have done is
+# bounded by what a stable computation in that dtype does: its error is at most `INSTABILITY` times the unit roundoff
+# times the condition of the derivative (what the derivative itself moves by when its inputs move by one unit), or the
+# proved running bound of the exact derivative's own steps, whichever is larger; and half a unit of the last digit, for
+# numbers that were typed.  A larger difference is an error; a smaller one is agreement to just that, and no more.
 
 _ENTRIES = 64  # whose condition is computed, the most suspicious first
 _WORK = 200_000  # entries of all steps for which running bounds are computed
@@ -132,3 +143,43 @@ def _lower(x: Any) -> float:
         return np.inf
     low = float(x.mid()) - float(radius(x)) * (1 + 2.0**-50)
     return max(0.0, low * (1 - 2.0**-50))
+
+
+# ---------------------------------------------------------------------------------------------------------- transposes
+# A gradient in another layout: whether a wrong one is exactly the transpose of the right one.
+
+
+def is_transpose(
+    branch: Branch,
+    pair: Pair,
+    points: Sequence[Mapping[str, Any]],
+    free: Sequence[str],
+    numbers: np.ndarray | None = None,
+) -> bool:
+    """Whether the hand formula of a refuted pair, with its axes in reverse order, is the derivative at all ``points``.
+
+    ``numbers`` are the values themselves, where nothing else is known of the hand side: they are compared within
+    rounding, at the first point.
+    """
+    shape = tuple(n for n in pair.shape if n != 1)
+    mine = tuple(n for n in pair.hand_shape if n != 1)
+    if len(shape) < 2 or mine != shape[::-1]:
+        return False
+    b = Builder.on(branch.program)
+    outputs = branch.program.outputs
+    hand = outputs.get(f"hand.{pair.name}")
+    if hand is None:  # values are compared, and go by the hand side's own name
+        (hand,) = (i for name, i in outputs.items() if name.startswith("hand."))
+    turned = b.reshape(b.permute(b.reshape(hand, mine), range(len(mine))[::-1]), pair.shape)
+    other = Pair(pair.name, turned, pair.exact, pair.shape, pair.hand_shape)
+    changed = replace(branch, program=b.build(branch.program.outputs), pairs=(other,))
+    try:
+        seen = [look(changed, point, free) for point in points]
+    except SymgradError:
+        return False
+    if numbers is None:
+        return bool(seen) and all(s.views[pair.name].state in ("agrees", "typed") for s in seen)
+    if any(not x.is_finite() for x in seen[0].views[pair.name].exact):
+        return False
+    tensors = {n: torch.as_tensor(np.asarray(points[0][n])) for n in changed.program.inputs}
+    return measure(changed, seen[0], other, numbers.reshape(mine).T, tensors).entry is None
