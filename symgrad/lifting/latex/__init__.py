@@ -1,8 +1,8 @@
 """Formulas in LaTeX, as papers and posts have them.
 
-text -> `tokens` -> tree (`latex_parser`, from `nodes`, `subscripts`, `constructs`) -> `equations` -> what each symbol is
-(`resolution`) -> SymPy (`semantics`, with `tensor_values`) -> a formula that can be run, or several (`latex_formula`);
-`plain_form` shows what was read.
+text -> `tokens` -> tree (`latex_parser`, from `nodes`, `subscripts`, `constructs`) -> `equations` -> what each symbol
+is (`resolution`) -> SymPy (`semantics`, with `tensor_values`) -> a formula that can be run, or several
+(`latex_formula`); `plain_form` shows what was read.
 
 The parser is our own.  Of those that exist, pylatexenc gives macros and groups but leaves scripts, primes and fences as
 text, which is what a formula is made of; those that give SymPy (its own two, latex2sympy2_extended) read a formula that
