@@ -36,6 +36,7 @@ from symgrad.problem.arguments import (
     refuse_copies,
     resolve,
 )
+from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import Assumed, joined, parse_assuming
 from symgrad.problem.domain import stated_domain
 from symgrad.problem.replay import replay
@@ -59,6 +60,7 @@ __all__ = ["verify"]
 
 
 @shown("reading the code")
+@undisturbed
 def verify(
     formula: Any,
     hand: Any,

@@ -12,6 +12,7 @@ from symgrad.checking.verdicts import Verdict
 from symgrad.lifting.formulas import open_formula, rename
 from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
+from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming
 from symgrad.problem.sampling import Bounds
 from symgrad.problem.shapes import declared_shapes, named_in, named_shapes, posed, ranks, with_shapes
@@ -20,6 +21,7 @@ from symgrad.program.program import Program
 __all__ = ["compare", "lift"]
 
 
+@undisturbed
 def compare(
     a: Any,
     b: Any,
@@ -71,6 +73,7 @@ def compare(
     return found.verdicts["value"]
 
 
+@undisturbed
 def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> Program:
     """The Program that ``thing`` computes at ``at``: its operations, in its order, under its names.
 

@@ -16,6 +16,7 @@ from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName,
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.tracing.functions import _close
 from symgrad.problem.arguments import check_budgets, domain_of
+from symgrad.problem.canary import undisturbed
 from symgrad.problem.sampling import Bounds, draw
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import tangent
@@ -29,6 +30,7 @@ __all__ = ["verify_function"]
 
 
 @shown("reading the function")
+@undisturbed
 def verify_function(
     function: Any,
     *,

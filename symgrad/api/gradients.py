@@ -27,6 +27,7 @@ from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_fun
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
+from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes, declared_shapes, named_in, named_shapes, posed, with_shapes
@@ -346,6 +347,7 @@ class Derivative(Program):
     __repr__ = __str__
 
 
+@undisturbed
 def gradient(
     formula: Any,
     *,

@@ -13,6 +13,7 @@ from symgrad.errors import BadInput
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
+from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming
 from symgrad.problem.sampling import Bounds
 from symgrad.problem.shapes import ranks
@@ -29,6 +30,7 @@ __all__ = ["find_instabilities"]
 
 
 @shown("looking for points where floats break")
+@undisturbed
 def find_instabilities(
     formula: Any,
     *,

@@ -31,6 +31,7 @@ from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Run, _close
 from symgrad.lifting.tracing.sources import place
 from symgrad.problem.arguments import check_budgets, domain_of
+from symgrad.problem.canary import undisturbed
 from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.program.program import only_constants_differ, same_structure
 from symgrad.progress import shown
@@ -163,6 +164,7 @@ def _with(constants: Mapping[str, str], text: str) -> str:
 
 
 @shown("reading the script")
+@undisturbed
 def verify_script(
     source: str | Path,
     *,

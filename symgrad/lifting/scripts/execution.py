@@ -28,6 +28,7 @@ from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import _TRACE, _Rewriter
+from symgrad.lifting.tracing.surroundings import neutral
 
 __all__ = [
     "Limited",
@@ -65,7 +66,7 @@ class World:
 def surroundings(seed: int, out: io.StringIO, file: str) -> Iterator[World]:
     """Fixed seeds, captured output, no windows; afterwards everything global is as it was."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    dtype, grad, argv = torch.get_default_dtype(), torch.is_grad_enabled(), sys.argv
+    argv = sys.argv
     backend = os.environ.get("MPLBACKEND")
     world = World()
     os.environ["MPLBACKEND"] = "Agg"
@@ -75,15 +76,13 @@ def surroundings(seed: int, out: io.StringIO, file: str) -> Iterator[World]:
     torch.manual_seed(seed)
     before = _states()
     try:
-        with contextlib.redirect_stdout(out):
+        with neutral(), contextlib.redirect_stdout(out):
             yield world
     finally:
         world.random = _states() != before
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(grad)
         sys.argv = argv
         if backend is None:
             os.environ.pop("MPLBACKEND", None)

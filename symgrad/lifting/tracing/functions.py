@@ -22,6 +22,7 @@ import torch
 
 from symgrad.errors import NotReproducible, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.tracing import sources
+from symgrad.lifting.tracing.surroundings import neutral, uncovered
 from symgrad.lifting.tracing.tracer import TracedArray, TracedFloat, Tracer
 from symgrad.program.program import Program
 
@@ -64,6 +65,7 @@ class Function:
     @classmethod
     def of(cls, function: Callable[..., Any], *, stops: bool = True, like: str | None = None) -> Function:
         """``like`` is the kind of values to give a function whose code does not tell."""
+        function = uncovered(function)
         parameters = inspect.signature(function).parameters.values()
         names = tuple(
             p.name for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
@@ -122,8 +124,9 @@ class Function:
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
         """What the code gives at a point, without a tracer."""
-        result = called(self.function, self._given(point, dtypes, None))
-        return {name: plain(x) for name, x in named(result).items()}
+        with neutral():
+            result = called(self.function, self._given(point, dtypes, None))
+            return {name: plain(x) for name, x in named(result).items()}
 
     def _given(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str, trace: Tracer | None) -> dict[str, Any]:
         """The arguments in the form that the code works with; inputs of the trace, if there is one."""

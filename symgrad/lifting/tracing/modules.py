@@ -15,6 +15,7 @@ import torch
 from symgrad.errors import NotReproducible
 from symgrad.lifting.tracing import sources
 from symgrad.lifting.tracing.functions import Run, called, is_float_data, named, plain, same_again
+from symgrad.lifting.tracing.surroundings import neutral, uncovered
 from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["Module"]
@@ -35,6 +36,7 @@ class Module:
 
     @classmethod
     def of(cls, module: torch.nn.Module) -> Module:
+        module = getattr(module, "_orig_mod", module)  # of a compiled one
         parameters = tuple(name for name, _ in module.named_parameters())
         return cls(module, parameters + cls._arguments(module))
 
@@ -77,7 +79,7 @@ class Module:
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
         """What the module gives at a point, without a tracer."""
-        with self._untouched():
+        with neutral(), self._untouched():
             result = self._forward(self._given(point, dtypes), dtypes)
             return {name: plain(x) for name, x in named(result).items()}
 
@@ -133,7 +135,7 @@ class Module:
     def _instrumented(self, trace: Tracer) -> Iterator[None]:
         """The forward methods that the user wrote, instrumented for the length of one run."""
         for part in self.module.modules():
-            forward = type(part).forward
+            forward = uncovered(type(part).forward) if part is self.module else type(part).forward
             users = isinstance(forward, types.FunctionType) and sources.is_users(forward.__code__)
             if "forward" not in vars(part) and users:
                 object.__setattr__(part, "forward", trace.ready(types.MethodType(forward, part)))

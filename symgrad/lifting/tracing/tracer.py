@@ -26,6 +26,7 @@ from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
 from symgrad.lifting.tracing.numpy_arrays import Arrays
 from symgrad.lifting.tracing.sources import Places, instrument, is_users, place, unwrapped, whole_numbers
+from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.lifting.tracing.torch_tensors import Tensors
 from symgrad.lifting.tracing.traced_values import PLAIN, TracedArray, TracedFloat
 from symgrad.ops.scalars import unknown
@@ -399,7 +400,7 @@ class Tracer:
         torch.backends.mkldnn.set_flags(False)  # type: ignore[attr-defined]
         torch.backends.mha.set_fastpath_enabled(False)
         try:
-            with np.errstate(all="ignore"), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH), self.tensors.modes():
+            with neutral(), np.errstate(all="ignore"), sdpa_kernel(SDPBackend.MATH), self.tensors.modes():
                 yield
         finally:
             torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[attr-defined]
