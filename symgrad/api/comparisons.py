@@ -14,6 +14,7 @@ from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming
+from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds
 from symgrad.problem.shapes import declared_shapes, named_in, named_shapes, posed, ranks, with_shapes
 from symgrad.program.program import Program
@@ -62,9 +63,12 @@ def compare(
     def pose(at: Mapping[str, Any] | None) -> Problem:
         inputs = resolve(first, at, (), domain, seed, own, assumed.bounds)
         dtypes = dtypes_of(first, at, inputs.point, dtype)
-        inputs, _ = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
+        inputs, run = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
-        return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed, effort=effort)
+        other = second.run(inputs.point, dtypes)
+        replay(run, inputs.point, "the first formula")
+        replay(other, inputs.point, "the second formula")
+        return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed, first=(run, other), effort=effort)
 
     shapes, problem = posed(shapes, at, own, pose)
     found = judge(problem)
@@ -90,5 +94,6 @@ def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> P
     own = formula.parameters if isinstance(formula, Module) else {}
     inputs = resolve(formula, at, (), None, seed, own)
     dtypes = dtypes_of(formula, at, inputs.point, None)
-    _, run = find_point(formula, inputs, dtypes, seed)
+    inputs, run = find_point(formula, inputs, dtypes, seed)
+    replay(run, inputs.point, "it")
     return run.program

@@ -14,9 +14,10 @@ from symgrad.checking.judge import judge
 from symgrad.diagnosis.custom_code import Recorded, Runs, Setting
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
-from symgrad.lifting.tracing.functions import _close
+from symgrad.lifting.tracing.functions import Run, _close
 from symgrad.problem.arguments import check_budgets, domain_of
 from symgrad.problem.canary import undisturbed
+from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds, draw
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import tangent
@@ -213,7 +214,7 @@ def _backward(
 ) -> Recorded:
     """Forward, made a scalar by the cotangents, and backward; ``needs`` are the gradients that are asked for."""
     cotangents = {n: point[n] for n in named.values()}
-    run = setting.custom.run(point, cotangents, setting.dtypes, needs)
+    run = _replayed(setting.custom.run(point, cotangents, setting.dtypes, needs), point)
     b = Builder.on(run.program)
     total = None
     for output, i in run.outputs.items():
@@ -224,6 +225,15 @@ def _backward(
     program = b.build({})
     asked = run.gradients if needs is None else {n: run.gradients[n] for n in needs}
     return Recorded(program, total, asked, run.values, derivation_lines(program, total), tuple(setting.dtypes))
+
+
+def _replayed(run: FunctionRun, point: Mapping[str, Any]) -> FunctionRun:
+    """The run, whose record gives what forward, backward and jvp computed; raises `ReplayMismatch` otherwise."""
+    tangents = {f"jvp {n}": i for n, i in run.tangents.items()}
+    for steps, what in ((run.outputs, "forward"), (run.gradients, "backward"), (tangents, "jvp")):
+        if steps:
+            replay(Run(run.program.with_outputs(dict(steps)), run.values), point, what)
+    return run
 
 
 def _alone(
@@ -255,8 +265,10 @@ def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun)
         if g is None or mine is None or g.shape != mine.shape:
             continue
         if not _close(mine.astype(g.dtype), g, eps):
+            made = f"forward gives another {name}" if name in own.outputs else None
+            what = made or f"backward gives another gradient for {name}"
             raise NotReproducible(
-                f"called by autograd, backward gives another gradient for {name} than when it is called by itself.",
+                f"called by autograd, {what} than when it is called by itself.",
                 instead="Something outside of forward and backward changes it: a global variable, or random numbers.",
             )
     return []
@@ -268,7 +280,7 @@ def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun)
 def _forward(setting: Setting, point: Mapping[str, Any], output: str) -> Recorded:
     """The tangent of an output, exactly, and what jvp gives for it."""
     moves = {n: point[f"tangent of {n}"] for n in setting.dtypes}
-    run = setting.custom.run(point, None, setting.dtypes, tangents=moves)
+    run = _replayed(setting.custom.run(point, None, setting.dtypes, tangents=moves), point)
     program, total = run.program, None
     for n in setting.dtypes:
         program, step = tangent(program, run.outputs[output], program.inputs[n], program.inputs[f"tangent of {n}"])

@@ -29,6 +29,7 @@ from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import branches_on
+from symgrad.problem.replay import replay
 from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes, declared_shapes, named_in, named_shapes, posed, with_shapes
 from symgrad.program.builder import Builder
@@ -145,6 +146,7 @@ class _Work:
         given = {**self.at, **{n: self.own.get(n, v) for n, v in point.items()}}
         inputs = resolve(self.model, given, self.names, None, seed, self.own)
         inputs, run = find_point(self.model, inputs, dtypes_of(self.model, given, inputs.point, "float64"), seed)
+        replay(run, inputs.point, "the formula")
         b = Builder.on(run.program)
         output = run.program.output
         if b.shape(output) or self.order != 1:
@@ -414,7 +416,9 @@ def _pointed(model: Any, at: Any, names: Sequence[str], seed: int, own: Mapping[
     """The dtypes of the float inputs, the point, and the run there."""
     inputs = resolve(model, at, names, None, seed, own)
     dtypes = dtypes_of(model, at, inputs.point, None)
-    return dtypes, *find_point(model, inputs, dtypes, seed)
+    inputs, run = find_point(model, inputs, dtypes, seed)
+    replay(run, inputs.point, "the formula")
+    return dtypes, inputs, run
 
 
 def _derivative(program: Program, name: str, step: int, point: Mapping[str, Any]) -> Derivative:

@@ -15,6 +15,7 @@ from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming
+from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds
 from symgrad.problem.shapes import ranks
 from symgrad.program.program import Source
@@ -79,6 +80,7 @@ def find_instabilities(
     dtypes = dtypes_of(model, at, inputs.point, dtype)
     inputs = replace(inputs, facts=joined(assumed.facts, inputs.bounds))
     inputs, run = find_point(model, inputs, dtypes, seed)
+    replay(run, inputs.point, "the formula")
     real = tuple(n for n in dtypes if not dtypes[n].startswith("complex") and np.size(inputs.point[n]))
     free = tuple(n for n in real if n in inputs.free) or real
     inputs = replace(inputs, free=free)

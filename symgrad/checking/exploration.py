@@ -16,7 +16,7 @@ from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import Undefined, branches_on
 from symgrad.problem.point_search import across, is_ordered, through
-from symgrad.problem.replay import with_given_numbers
+from symgrad.problem.replay import replay, with_given_numbers
 from symgrad.problem.sampling import Inputs, neighbours, toward
 from symgrad.program.program import Guard, Program, only_constants_differ, same_structure
 from symgrad.progress import doing
@@ -295,6 +295,8 @@ class Problem:
         for branch in known:
             if branch.same_path(model_run, hand_run):
                 return branch, branch.taken(model_run, hand_run)
+        for run, what in ((model_run, "the formula"), (hand_run, "the hand formula")):
+            replay(run, point, what)
         branch = self.joined(model_run, hand_run)[0]
         return branch, branch.program.guards
 

@@ -25,6 +25,7 @@ from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
 from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
+from symgrad.problem.replay import replay
 from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder, join
@@ -64,7 +65,10 @@ def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Probl
             rng = np.random.default_rng((problem.seed, 5, k, *shape))
             point[name] = draw(shape, rng, problem.inputs.bounds.get(name, (None, None)))
     inputs, model = find_point(problem.model, replace(problem.inputs, point=point), problem.dtypes, problem.seed)
-    return replace(problem, inputs=inputs, first=(model, problem.hand.run(inputs.point, problem.dtypes)))
+    hand = problem.hand.run(inputs.point, problem.dtypes)
+    replay(model, inputs.point, "the formula")
+    replay(hand, inputs.point, "the hand formula")
+    return replace(problem, inputs=inputs, first=(model, hand))
 
 
 def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair]) -> dict[str, Reading | Unread]:

@@ -87,7 +87,7 @@ class Recorded:
         model = sliced(self.program, {"output": self.total, **always})
         model = model.with_outputs({"output": model.outputs["output"]})
         hand = sliced(replace(self.program, bindings=self.bindings), self.results)
-        return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {n: self.values[n] for n in self.results})
+        return Run(model, {}), Run(hand, {n: self.values[n] for n in self.results})
 
 
 class Runs:

@@ -107,7 +107,7 @@ class Lines:
         def both(point: Mapping[str, Any]) -> tuple[Run, Run]:
             program, places = self.program(point)
             mine = program.with_outputs({"value": places[name]})
-            return p.model.run(point, p.dtypes), Run(mine, {"value": np.asarray(np.nan)})
+            return p.model.run(point, p.dtypes), Run(mine, {})
 
         sides = [_Both(both, k, tuple(p.inputs.point)) for k in (0, 1)]
         try:

@@ -95,7 +95,7 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
 
     The two may differ by what rounding can do, since kernels are free in the order in which they add: by the sum of
     both their running error bounds, and no more.  Where a bound is infinite nothing
-    can be said of that entry.  Raises `ReplayMismatch` otherwise.
+    can be said of that entry, nor of results whose values the run does not tell.  Raises `ReplayMismatch` otherwise.
     """
     program = run.program
     inputs = {
@@ -104,7 +104,8 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
     }
     with torch.no_grad():
         values = interpret(program, Floats(), inputs)
-        odd = [n for n, i in program.outputs.items() if not _same(to_numpy(values[i]), run.values[n])]
+        outputs = {n: i for n, i in program.outputs.items() if n in run.values}
+        odd = [n for n, i in outputs.items() if not _same(to_numpy(values[i]), run.values[n])]
         if not odd:
             return
         bounds = error_bounds(program, inputs, [program.outputs[n] for n in odd])

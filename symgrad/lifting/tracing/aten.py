@@ -77,6 +77,8 @@ def _schema(func: Any) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]
 @functools.cache
 def _kind(func: Any, name: str) -> Callable[..., Any] | None:
     """How an operation is written: by its rule, as a layout, as a view, as a row of the table."""
+    if "::" in name:
+        return None
     if name in _RULES:
         found = _RULES[name]
         return lambda t, func, given, args, kwargs, out: found(t, SimpleNamespace(**given), out, name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,6 +100,12 @@ def _addmm(t: Tracer, a: Any, out: Any, name: str) -> Any:
 def _softmax(t: Tracer, a: Any, out: Any, name: str) -> int:
     b = t.builder
     x = b.cast(t.step_of(a.self), dtype_of(out))
+    if name == "_safe_softmax":  # a row in which everything is masked is zero
+        shape = tuple(out.shape)
+        empty = np.isneginf(plain(a.self)).all(a.dim, keepdims=True)
+        kept = np.where(np.broadcast_to(empty, shape), 0, np.arange(1, size(shape) + 1).reshape(shape))
+        if empty.any():
+            return b.pick([layouts.softmax(b, b.pick([x], kept, shape), a.dim)], kept, shape)
     return (layouts.log_softmax if "log" in name else layouts.softmax)(b, x, a.dim)
 
 
@@ -195,11 +202,23 @@ def _with_slope(t: Tracer, a: Any, out: Any, name: str) -> int:
 @rule("softplus")
 def _softplus(t: Tracer, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
+    if a.threshold < _SHORTCUT:
+        return _softplus_in_parts(t, a)
     x = t.step_of(a.self)
     if a.beta == 1:
         return b.apply("softplus", x, dtype=dtype)
     beta = t.step_of(a.beta, dtype)
     return b.div(b.apply("softplus", b.mul(x, beta), dtype=dtype), beta)
+
+
+_SHORTCUT = 20  # from here on, what the threshold leaves out counts as rounding
+
+
+def _softplus_in_parts(t: Tracer, a: Any) -> int:
+    """x where beta x is above the threshold: a choice, with a jump of value and slope that can be seen."""
+    with t.tensors.dispatch:
+        smooth = torch.nn.functional.softplus(a.self, a.beta, math.inf)
+        return t.tensors.step(torch.where(a.self * a.beta > a.threshold, a.self, smooth))
 
 
 @rule("gelu")
@@ -443,12 +462,13 @@ def _triangle(t: Tracer, square: int, upper: bool, unit: bool) -> int:
 
 @rule("cholesky_solve", "cholesky_inverse")
 def _cholesky_solve(t: Tracer, a: Any, out: Any, name: str) -> Any:
-    """Solve (L L^T) X = B."""
+    """Solve (L L^H) X = B."""
     b = t.builder
     factor = a.input2 if name == "cholesky_solve" else a.self
     square, batch, n = _square(t, factor)
     lower = _triangle(t, square, a.upper, False)
-    whole = b.matmul(b.transpose(lower), lower) if a.upper else b.matmul(lower, b.transpose(lower))
+    turned = b.conj(b.transpose(lower))
+    whole = b.matmul(turned, lower) if a.upper else b.matmul(lower, turned)
     if name == "cholesky_inverse":
         return b.reshape(b.emit("inverse", (whole,), None, b.shape(whole)), tuple(out.shape))
     if batch != tuple(a.self.shape[:-2]):

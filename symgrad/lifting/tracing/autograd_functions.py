@@ -17,7 +17,7 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.tracing.aten import dtype_of, is_float
-from symgrad.lifting.tracing.functions import _place
+from symgrad.lifting.tracing.functions import _place, plain
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Program
 
@@ -245,7 +245,7 @@ class Custom:
     def by_torch(
         self, arguments: Mapping[str, Any], cotangents: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
     ) -> dict[str, np.ndarray | None]:
-        """What autograd gives when it calls the function itself."""
+        """What autograd gives when it calls the function itself: the gradients, and the outputs under their names."""
         made = {
             n: torch.tensor(np.asarray(v), dtype=getattr(torch, dtypes[n])).requires_grad_() if n in dtypes else v
             for n, v in arguments.items()
@@ -259,7 +259,9 @@ class Custom:
         ]
         wrt = {n: x for n, x in made.items() if n in dtypes}
         found = torch.autograd.grad([x for x, _ in pairs], list(wrt.values()), [v for _, v in pairs], allow_unused=True)
-        return {n: None if g is None else g.detach().numpy() for n, g in zip(wrt, found, strict=True)}
+        names = (f"output[{k}]" if isinstance(out, (tuple, list)) else "output" for k in range(len(outs)))
+        values = {n: plain(x) for n, x in zip(names, outs, strict=True) if isinstance(x, torch.Tensor)}
+        return values | {n: None if g is None else plain(g) for n, g in zip(wrt, found, strict=True)}
 
 
 def _is_own(kind: type, name: str) -> bool:

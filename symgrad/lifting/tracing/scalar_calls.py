@@ -200,7 +200,7 @@ def _builtin_pow(t: Tracer, function: Any, x: Any, y: Any, *modulus: Any) -> Any
 
 @_entry(torch.from_numpy)
 def _from_numpy(t: Tracer, function: Any, x: Any) -> Any:
-    return t.tensors.tensor(x) if type(x) is TracedArray else function(x)
+    return t.tensors.from_array(x) if type(x) is TracedArray else function(x)
 
 
 # ------------------------------------------------------------------------------------------------ without source

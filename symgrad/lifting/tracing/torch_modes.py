@@ -38,6 +38,7 @@ _LOOKS = frozenset(
 )
 _RANDOM = frozenset("normal uniform bernoulli random exponential geometric cauchy log_normal".split())
 _MAKERS = ("tensor", "as_tensor", "asarray", "scalar_tensor")
+_OWN = frozenset(("aten", "prims"))  # the namespaces whose names the rules are for
 _FILLERS = ("full", "full_like", "new_full")
 
 
@@ -320,6 +321,9 @@ class Dispatch(TorchDispatchMode):
         decomposition = _decompositions().get(func)
         if decomposition is None and func._can_decompose():
             decomposition = func.decompose
+        foreign = func.namespace not in _OWN
+        if decomposition is None and foreign:  # its kernel, which may be written in operations that are followed
+            decomposition = functools.partial(func._op_dk, torch._C.DispatchKey.CPU)
         if decomposition is None:
             raise t.unknown(
                 f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
@@ -330,11 +334,13 @@ class Dispatch(TorchDispatchMode):
                 again = decomposition(*args, **kwargs)
         finally:
             self.inside -= 1
-        if again is NotImplemented:
-            raise t.unknown(f"torch.{name.lstrip('_')}")
+        results = again if isinstance(again, (list, tuple)) else [again]
+        lost = foreign and not all(t.tensors.is_known(p) for p in floats(results) if p.numel())
+        if again is NotImplemented or lost:
+            raise t.unknown(f"torch.ops.{name.replace('::', '.')}" if foreign else f"torch.{name.lstrip('_')}")
         steps = [
             t.tensors.step(p) if isinstance(p, torch.Tensor) and p.numel() and aten.is_float(p) else aten.PLAIN
-            for p in (again if isinstance(again, (list, tuple)) else [again])
+            for p in results
         ]
         return steps if isinstance(out, (list, tuple)) else steps[0]
 
@@ -391,7 +397,9 @@ class Dispatch(TorchDispatchMode):
 @functools.cache
 def _named(func: Any) -> tuple[str, tuple[int | None, str] | None]:
     """An operation's name, and the argument that it writes to: its position (None: by keyword) and its name."""
-    name = func._schema.name.split("::")[1]
+    space, name = func._schema.name.split("::")
+    if space not in _OWN:  # it may mean anything by a name that aten has
+        name = f"{space}::{name}"
     for k, a in enumerate(func._schema.arguments):
         if a.alias_info is not None and a.alias_info.is_write:
             return name, (None if a.kwarg_only else k, a.name)

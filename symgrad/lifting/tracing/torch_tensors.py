@@ -180,8 +180,27 @@ class Tensors:
         return out if dtype is None else out.to(dtype)
 
     def from_torch(self, x: torch.Tensor) -> Any:
-        """``x.numpy()``: an array that holds the tensor's value (and does not share its memory)."""
-        return self.tracer.arrays.new(self.value(x).copy(), self.step(x))
+        """``x.numpy()``: an array that shares the tensor's memory, where a write into one is seen in the other."""
+        step = self.step(x)
+        with quiet():
+            memory = self._memory(x)
+            if memory is None or x.is_conj() or x.is_neg() or x.dtype is torch.bfloat16:
+                return self.tracer.arrays.new(self.value(x).copy(), step)
+            return TracedArray(self.tracer, x.detach().numpy(), memory, _index(x), step)
+
+    def from_array(self, x: TracedArray) -> torch.Tensor:
+        """``torch.from_numpy(x)``, which shares the array's memory; of a part of a larger array it is a copy."""
+        step = self.tracer.arrays.step(x)
+        shares = isinstance(x.index, Strided) and not x.index.offset and x.value.size
+        if not shares or min(x.value.strides, default=0) < 0:
+            return self.tensor(x)
+        with quiet():
+            out = torch.from_numpy(x.value)
+            storage = out.untyped_storage()
+            self._memories[storage._cdata] = x.memory
+            self._kept += [storage, x]
+            self._known[id(out)] = (out, step, x.memory, x.memory.version)
+        return out
 
     def item(self, x: torch.Tensor) -> TracedFloat:
         b = self.tracer.at_line()
