@@ -41,7 +41,8 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     the other arguments are then those of `symgrad.verify_function`.
 
     Returns the report, so that a test can ask for more (``report.verdict == "proved"``).  Raises `AssertionError` if
-    the gradient is refuted or undecided.  The message counts the entries that differ, as `torch.testing.assert_close`
+    the gradient is refuted or undecided, or, whatever the formula says elsewhere, is NaN or infinite at the user's own
+    point where the derivative is a number.  The message counts the entries that differ, as `torch.testing.assert_close`
     does (here by rigorous bounds, and so without a tolerance), and has the report, and code to paste that shows the
     failure again.
 
@@ -67,7 +68,24 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
         raise error.with_traceback(None) from None
     if not report.ok:
         raise AssertionError("\n".join(_message(report, formula, hand, options)))
+    for claim in report.claims.values():
+        if (index := _no_number(report, claim)) is not None:
+            raise AssertionError(
+                f"Gradient for {claim.name} is {np.asarray(claim.hand_value)[index]} at your own point, index {index}, "
+                f"where the derivative is a number!\n\n{report}"
+            )
     return report
+
+
+def _no_number(report: Report, claim: Claim) -> tuple[int, ...] | None:
+    """The first entry of a gradient that is NaN or infinite at the user's own point, where the formula has a slope.
+
+    At a kink the gradient is a convention, and beside a slope without bound it may be infinite.
+    """
+    value = np.asarray(claim.hand_value)
+    kinks = {k.entry or () for k in report.kinks if k.input == claim.name}
+    odd = (tuple(map(int, k)) for k in np.argwhere(~np.isfinite(value)))
+    return next((k for k in odd if k not in kinks), None)
 
 
 def _message(report: Report, formula: Any, hand: Any, options: Mapping[str, Any]) -> Iterator[str]:

@@ -18,7 +18,7 @@ from flint import acb, arb
 
 from symgrad.checking.rounded_literals import Literals, cannot_agree, literals_of
 from symgrad.errors import WrongShape
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary, precision, rounded_data
 from symgrad.evaluation.entrywise import entrywise, flat
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import Undefined, first_undefined, misjudged, ties
@@ -74,6 +74,11 @@ class Branch:
     hand_run: Run
     typed: bool
     stated: tuple[int, ...] = ()  # steps that the user says are not negative: the domain that was asked for
+
+    @functools.cached_property
+    def rounded(self) -> bool:
+        """Whether data may have been computed, and rounded, outside of the formulas."""
+        return any(s.op == "constant" and rounded_data(s.params) > 0 for s in self.program.steps)
 
     @functools.cached_property
     def literals(self) -> Literals | None:
@@ -283,6 +288,7 @@ def look(
             values = _balls(branch, point, [*steps, branch.model, *sides], typed=False, offset=offset)
             typed = _balls(branch, point, steps, typed=True, offset=offset) if branch.typed else values
             slopes = _slopes(branch, point, wanted, offset) if branch.typed else {}
+            data = functools.partial(_balls, branch, point, steps, typed=True, offset=offset, rounded=True)
             if k == 0:
                 output = values[branch.model]
                 if offset is None and program.guards:
@@ -301,6 +307,9 @@ def look(
                     bits,
                     outside,
                 )
+                if branch.rounded and "differs" in view.states:
+                    with_cost = data()
+                    view = _within_cost(view, flat(with_cost[p.hand]), flat(with_cost[p.exact]))
                 if "undefined" in view.states and branch.hand_run.symbolic and offset is None:
                     view, found = _principal(branch, point, p.hand, view)
                     principal = principal or found
@@ -311,14 +320,30 @@ def look(
     return Look(point, done, edge, undefined, output, rounded, principal, program.guards)
 
 
+def _within_cost(view: View, hand: Any, exact: Any) -> View:
+    """The view without the differences that the rounding of data, computed outside of the formulas, may explain."""
+    differ = [
+        s == "differs" and (excludes_zero(h - x) or not (h - x).is_finite())
+        for s, h, x in zip(view.states, hand, exact, strict=True)
+    ]
+    states = tuple("typed" if s == "differs" and not d else s for s, d in zip(view.states, differ, strict=True))
+    return replace(view, states=states)
+
+
 def _balls(
-    branch: Branch, point: Mapping[str, Any], steps: Sequence[int], *, typed: bool, offset: Mapping[str, Any] | None
+    branch: Branch,
+    point: Mapping[str, Any],
+    steps: Sequence[int],
+    *,
+    typed: bool,
+    offset: Mapping[str, Any] | None,
+    rounded: bool = False,
 ) -> dict[int, Any]:
     inputs = {name: binary(point[name]) for name in branch.program.inputs}
     for name, shift in (offset or {}).items():
         if name in inputs:
             inputs[name] = inputs[name] + shift
-    return interpret(branch.program, Balls(typed=typed), inputs, steps)
+    return interpret(branch.program, Balls(typed=typed, rounded=rounded), inputs, steps)
 
 
 def _slopes(

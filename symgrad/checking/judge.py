@@ -18,10 +18,10 @@ import torch
 from symgrad.checking.comparison import BITS, Branch, Pair, View, look, with_data
 from symgrad.checking.exploration import Findings, Problem, clear, cross, inside, more_looks, rerun, unreached
 from symgrad.checking.kinks import at_the_point
-from symgrad.checking.numeric_claims import is_number, is_transpose, measure
+from symgrad.checking.numeric_claims import COARSEST, is_number, is_transpose, measure
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
 from symgrad.checking.refutations import digits_apart, middle, no_number_fits, refute, shape_witness, simplest
-from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
+from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.problem.constraints import impose
@@ -139,7 +139,7 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
             continue
         result = measure(found.own, here, pair, found.own.hand_run.values[pair.name], tensors)
         kinks = len(found.kinks)
-        if result.entry is not None:
+        if result.entry is not None and here.ties:
             at_the_point(problem, found, [pair])
         if len(found.kinks) > kinks:  # between the slopes on its sides: a convention
             found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
@@ -154,6 +154,12 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
                 f"{pair.name}: the number is off by {result.off:.2g}, and rounding, in {result.dtype} and to the "
                 f"digits that were typed, accounts for at most {result.allowed:.2g} there, unless the computation "
                 "loses its digits: pass the code to tell."
+            )
+        elif result.resolution > COARSEST:
+            found.verdicts[pair.name] = Undecided(
+                f"in {result.dtype} rounding may hide a difference of {min(result.resolution, 1.0):.0%} of the value "
+                "from whoever sees the numbers alone: pass the code.",
+                ("rounding",),
             )
         elif not result.decided:
             found.verdicts[pair.name] = Undecided("too many numbers differ by more than a few ulps.", ("rounding",))
@@ -271,7 +277,9 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
         )
         return Refuted(apart)
     no_chain = f"no chain of rules was found within the budget; effort={10 * problem.effort:g} looks ten times as long"
-    typed = "the constants that were typed with few digits" if "typed" in states else None
+    typed = None
+    if "typed" in states:
+        typed = TYPED if found.own.typed else COMPUTED
     if typed is not None or problem.only_here:
         return Agrees(len(views), BITS, (), no_chain, typed)
     branches = _reached(found)

@@ -18,6 +18,7 @@ from symgrad.rounding.accuracy import INSTABILITY, condition, error_bounds
 from symgrad.rounding.kernel_bounds import FORMATS
 
 __all__ = [
+    "COARSEST",
     "Measured",
     "is_number",
     "is_transpose",
@@ -37,6 +38,7 @@ __all__ = [
 
 _ENTRIES = 64  # whose condition is computed, the most suspicious first
 _WORK = 200_000  # entries of all steps for which running bounds are computed
+COARSEST = 0.125  # of a value: agreement to less than this is none
 _EXACT = 3  # decimals of fewer digits were not rounded
 
 
@@ -72,15 +74,19 @@ def measure(
 ) -> Measured:
     """Put ``numbers`` beside the exact derivative at one point; the dtype is the coarser of theirs and the inputs'."""
     view = seen.views[pair.name]
-    kinds = [torch.as_tensor(numbers).dtype, *(t.dtype for t in tensors.values())]
+    hand = branch.hand_run.program
+    own = getattr(torch, hand.steps[hand.outputs[pair.name]].dtype)
+    kinds = [own, *(t.dtype for t in tensors.values())]
     kinds = [k for k in kinds if k.is_floating_point] or [torch.float64]
     kind = max(kinds, key=lambda k: torch.finfo(k).eps)
     unit = FORMATS[kind].unit
-    half = typed_unit(numbers) / 2
+    half = 0.0 if own in (torch.float16, torch.bfloat16) else typed_unit(numbers) / 2  # nobody types these
     with precision(view.bits):
         size = np.array([_upper(abs(x)) for x in view.exact])
         far = np.array([_lower(abs(h - x)) for h, x in zip(view.hand, view.exact, strict=True)])
-    allowed = INSTABILITY * unit * size + half + float(torch.finfo(kind).tiny)
+    most = min(INSTABILITY, 2.0 ** (FORMATS[kind].digits / 2 + 1))  # as `is_unstable` has it
+    told = min(most * unit, COARSEST)
+    allowed = told * size + half + float(torch.finfo(kind).tiny)
     dtype = str(kind).removeprefix("torch.")
     beyond = np.nonzero(~(far <= allowed))[0]
     if beyond.size:
@@ -91,15 +97,20 @@ def measure(
     if checked:
         reachable = condition(branch.program, tensors, pair.exact, entries=checked)
         for k, c in zip(checked, reachable.tolist(), strict=True):
-            allowed[k] = max(allowed[k], half + INSTABILITY * unit * c)
+            allowed[k] = max(allowed[k], half + told * c)
     wrong = [k for k in checked if not far[k] <= allowed[k]]
-    with np.errstate(all="ignore"):
-        relative = allowed / np.where(size > 0, size, np.inf)
-    resolution = float(np.max(relative[np.isfinite(relative)], initial=0.0))
+    resolution = _resolution(allowed - float(torch.finfo(kind).tiny), size)
     if wrong:
         worst = max(wrong, key=lambda k: far[k] / max(allowed[k], 1e-300))
         return Measured(resolution, worst, float(far[worst]), float(allowed[worst]), dtype)
     return Measured(resolution, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
+
+
+def _resolution(allowed: np.ndarray, size: np.ndarray) -> float:
+    """The largest relative difference that is allowed; infinite where nothing bounds it."""
+    with np.errstate(all="ignore"):
+        relative = np.where(size > 0, allowed / np.where(size > 0, size, 1.0), 0.0)
+    return float(np.max(relative, initial=0.0))
 
 
 def _running(program: Program, tensors: Mapping[str, torch.Tensor], step: int, kind: torch.dtype) -> np.ndarray:

@@ -16,6 +16,8 @@ from typing import Any, Literal
 import numpy as np
 
 __all__ = [
+    "COMPUTED",
+    "TYPED",
     "Agrees",
     "AllSizes",
     "ForAll",
@@ -29,6 +31,8 @@ __all__ = [
     "worst",
 ]
 
+TYPED = "the constants that were typed with few digits"
+COMPUTED = "the rounding of numbers that were computed outside of the formulas"
 Kind = Literal["proved", "agrees", "refuted", "undecided"]
 
 

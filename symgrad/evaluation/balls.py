@@ -19,7 +19,7 @@ from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Constant, Step
 
-__all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
+__all__ = ["Balls", "ball_of", "binary", "is_finite", "precision", "rounded_data"]
 
 _NUMBERS = {
     sp.pi: arb.pi,
@@ -57,15 +57,42 @@ def is_finite(x: Any) -> bool:
     return bool(x.is_finite())
 
 
+_COST = 2.0**6  # units of rounding of the largest entry that computing data may have cost
+
+
+def rounded_data(c: Constant) -> float:
+    """How far the numbers of a constant may be from those that were meant, because floats computed them; 0 where they
+    were typed, or are multiples of 1/4096.
+
+    >>> rounded_data(Constant(np.array([0.5, 3.0]))), rounded_data(Constant(np.array([1 / 3, 1.0]))) == 2.0**-47
+    (0.0, True)
+    """
+    values = np.asarray(c.value)
+    if values.dtype.kind != "f" or not values.size or not np.isfinite(values).all():
+        return 0.0
+    wide = values.astype(np.float64)
+    if c.exact is not None and (values.size > 1 or c.radius is not None or not _is_binary(c.exact, wide)):
+        return 0.0
+    if np.array_equal(wide * 4096, np.round(wide * 4096)):
+        return 0.0
+    return float(_COST * np.finfo(values.dtype).eps / 2 * np.abs(wide).max())
+
+
+def _is_binary(exact: Any, value: np.ndarray) -> bool:
+    """Whether a number stands for the float that it is, and for no decimal or closed form."""
+    return bool(getattr(exact, "is_Rational", False)) and Fraction(int(exact.p), int(exact.q)) == Fraction(value.item())
+
+
 class Balls(Entries):
     """The system of real and complex balls.
 
     With ``typed=True`` a decimal typed with many digits is a ball of half a unit in its last digit; otherwise it is
-    the number typed.
+    the number typed.  With ``rounded=True`` data that may have been computed outside of the formula are balls of what
+    that may have cost, see `rounded_data`.
     """
 
-    def __init__(self, *, typed: bool = False) -> None:
-        self.typed = typed
+    def __init__(self, *, typed: bool = False, rounded: bool = False) -> None:
+        self.typed, self.rounded = typed, rounded
         self.zero = arb(0)
 
     def function(self, name: str) -> Callable[..., Any] | None:
@@ -74,6 +101,8 @@ class Balls(Entries):
 
     def constant(self, step: Step) -> Any:
         c: Constant = step.params
+        if self.rounded and (reach := rounded_data(c)):
+            return array_of([arb(x, reach) for x in c.value.reshape(-1).tolist()], c.value.shape)
         if c.exact is None:
             return binary(c.value)
         exact = [c.exact] if isinstance(c.exact, sp.Basic) else np.asarray(c.exact, dtype=object).reshape(-1).tolist()

@@ -19,7 +19,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
-from symgrad.lifting.tracing.functions import Function, Run
+from symgrad.lifting.tracing.functions import Function, Run, plain
 from symgrad.lifting.tracing.modules import Module
 from symgrad.program.builder import join
 from symgrad.program.expressions import Expression
@@ -102,6 +102,7 @@ class Numbers:
     """Values computed elsewhere, for one point: nothing is known of how they were computed."""
 
     value: np.ndarray
+    dtype: str | None = None  # where it is none of NumPy's
     names: tuple[str, ...] = ()
     required: tuple[str, ...] = ()
     library: str = "math"
@@ -110,7 +111,7 @@ class Numbers:
         from symgrad.program.builder import Builder
 
         b = Builder()
-        step = b.constant(self.value, str(self.value.dtype))
+        step = b.constant(self.value, self.dtype or str(self.value.dtype))
         return Run(b.build({"output": step}), {"output": self.value})
 
 
@@ -225,14 +226,14 @@ def open_formula(
     if isinstance(thing, Mapping):
         return Several({str(k): _part(v, str(k), stops, like, known, beside, order) for k, v in thing.items()})
     if isinstance(thing, torch.Tensor):
-        return Numbers(thing.detach().cpu().numpy())
+        return _numbers(thing)
     if isinstance(thing, (np.ndarray, np.generic, float, int, complex)) and not isinstance(thing, bool):
-        return Numbers(np.asarray(thing, dtype=None if isinstance(thing, (np.ndarray, np.generic)) else np.float64))
+        return _numbers(thing)
     if isinstance(thing, (list, tuple)) and thing:
         if isinstance(thing, tuple) and not all(isinstance(x, (int, float)) for x in thing):
             parts = enumerate(thing)
             return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in parts})
-        return Numbers(np.asarray(thing, dtype=np.float64))
+        return _numbers(thing)
     if isinstance(thing, type) and issubclass(thing, torch.autograd.Function):
         raise BadInput(
             f"{thing.__name__} is an autograd.Function, whose backward is judged with its forward.",
@@ -244,6 +245,34 @@ def open_formula(
         f"a formula cannot be a {type(thing).__name__}.",
         instead="Pass text, Latex, a SymPy expression, a Python function, an nn.Module, numbers, or a mapping of them.",
     )
+
+
+_KINDS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
+
+
+def _numbers(thing: Any) -> Numbers:
+    """Values computed elsewhere, in the dtype that they have; whole numbers and longer floats as float64.
+
+    Raises `BadInput` for what holds no numbers that can be read.
+    """
+    kind = None
+    try:
+        if isinstance(thing, torch.Tensor):
+            kind = str(thing.dtype).removeprefix("torch.")
+            array = plain(thing)
+        else:
+            array = np.asarray(thing)
+        if array.dtype.kind not in "fciub":
+            raise TypeError(f"of dtype {array.dtype}")
+        kind = kind or str(array.dtype)
+        if kind not in _KINDS:
+            kind, array = "float64", array.astype(np.float64)
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:
+        raise BadInput(
+            f"these are no numbers that can be read: {str(error).splitlines()[0]}.",
+            instead="Pass a number, a list of numbers, or an array or a dense tensor of floats.",
+        ) from None
+    return Numbers(array, kind)
 
 
 def _part(

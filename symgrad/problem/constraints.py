@@ -180,6 +180,8 @@ def settle(point: Mapping[str, Any], facts: Sequence[Fact]) -> dict[str, Any]:
 
 
 def _settled(value: np.ndarray, fact: Fact, positive: bool) -> np.ndarray:
+    if not np.isfinite(value).all():  # a mask of infinities is not moved
+        return value
     match fact:
         case Symmetric() if value.ndim == 2 and value.shape[0] == value.shape[1]:
             return np.asarray(np.tril(value) + np.tril(value, -1).T)
@@ -202,6 +204,8 @@ def _settled(value: np.ndarray, fact: Fact, positive: bool) -> np.ndarray:
 
 def misses(name: str, value: np.ndarray, fact: Fact) -> bool:
     """Whether given data misses a constraint by more than rounding."""
+    if not np.isfinite(value).all():
+        return True
     match fact:
         case Symmetric():
             gap = value - value.T

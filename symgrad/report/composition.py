@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
+from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import (
     Answer,
@@ -153,7 +153,10 @@ def _agreement(claims: Sequence[Claim]) -> str:
     one = len(claims) == 1
     where = "at your point" if points == 1 else f"at {points} points"
     text = f"{'agrees' if one else 'agree'} with the {'derivative' if one else 'derivatives'} {where}"
-    if any(v.typed for v in verdicts):
+    told = {v.typed for v in verdicts} - {None}
+    if COMPUTED in told:
+        text += f", up to {COMPUTED}"
+    elif told:
         text += ", up to the digits of the constants that you typed"
     bounds = [b for v in verdicts if (b := v.error_bound) is not None]
     if len(bounds) < len(verdicts):

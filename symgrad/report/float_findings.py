@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.checking.verdicts import Agrees
+from symgrad.checking.verdicts import COMPUTED, Agrees
 from symgrad.program.program import Source
 from symgrad.report.page import Block, Code, Paragraph, Section, Table
 from symgrad.report.report import Claim, Instability, Report
@@ -158,8 +158,10 @@ def _summed(found: Sequence[tuple[Claim, Rounding]]) -> str:
     return f"Yours is closer to the truth for {mine} inputs, autograd for {other} inputs."
 
 
-def _is_typed(claim: Claim) -> bool:
-    return isinstance(claim.verdict, Agrees) and claim.verdict.typed is not None
+def _is_typed(claim: Claim, *words: str) -> bool:
+    """Whether a claim agrees up to numbers that were typed or computed; up to these ``words``, where there are any."""
+    typed = claim.verdict.typed if isinstance(claim.verdict, Agrees) else None
+    return typed is not None and (not words or typed in words)
 
 
 def _up(x: float) -> str:
@@ -181,7 +183,8 @@ def rounded(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         return
     if _is_typed(claim):  # it is the constants' digits that are seen, and not floats'
         yield Paragraph(
-            f"In {r.dtype}: yours is off by at most {number(r.hand.largest, 2)} ulp, as the typed constants are."
+            f"In {r.dtype}: yours is off by at most {number(r.hand.largest, 2)} ulp, as the "
+            f"{'data' if _is_typed(claim, COMPUTED) else 'typed constants'} are."
         )
     else:
         yield Paragraph(f"In {r.dtype}: {r.sentence}.{_beyond(r)}{_reach(r)}")
