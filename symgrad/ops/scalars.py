@@ -6,7 +6,7 @@ reads it in rigorous balls.  What a row does not say is composed from ``written`
 or from ``exact``.  A row whose exact column is a `Piecewise` is a choice between branches: it is lowered to the
 branch taken, with a guard that remembers the choice.
 
-To add an operation, add a row; `tests/test_ops.py` then checks every column against mpmath and torch.
+To add an operation, add a row; `tests/ops/test_scalars.py` then checks every column against mpmath and torch.
 """
 
 from __future__ import annotations

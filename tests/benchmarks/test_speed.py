@@ -12,11 +12,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.cases import CASES, Case
 
 import symgrad
 from symgrad import verify
-
-from .cases import CASES, Case
 
 SLOW = {"tanh RNN, T = 1000"}
 

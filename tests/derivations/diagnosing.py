@@ -12,7 +12,7 @@ from symgrad.checking.verdicts import Agrees, Refuted, Witness
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.lifting.formulas import open_formula, rename
 from symgrad.problem.sampling import neighbours
-from symgrad.verifier import _open_hand, _problem
+from symgrad.verifier import _open_hand, _problem  # follows the pipeline
 
 
 def problem_of(made: Derivation) -> Problem:
