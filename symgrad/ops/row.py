@@ -126,7 +126,7 @@ class Op:
 
     ``domain`` is where it is real and differentiable up to its kinks; ``kinks`` are expressions that vanish where
     it is not differentiable; ``ulps`` is how far its float kernel may err, in units in the last place of its value, or
-    of ``of`` where that is larger (measured by ``tests/support/measure_ulps.py``, with a margin of two); ``also`` are its
+    of ``of`` where that is larger (measured by ``tests/support/measure_ulps.py``, with a margin of two); ``also`` are
     names in torch, NumPy and math.
     """
 
