@@ -348,9 +348,9 @@ def test_complex_size_and_direction(name, dtype):
 @pytest.fixture
 def table():
     """The table, put back afterwards."""
-    saved = [dict(t) for t in (scalars.OPS, scalars._BY_NAME, scalars._BY_HEAD)]
+    saved = [dict(t) for t in (scalars.OPS, scalars.BY_NAME, scalars.BY_HEAD)]
     yield
-    for live, before in zip((scalars.OPS, scalars._BY_NAME, scalars._BY_HEAD), saved, strict=True):
+    for live, before in zip((scalars.OPS, scalars.BY_NAME, scalars.BY_HEAD), saved, strict=True):
         live.clear()
         live.update(before)
 
