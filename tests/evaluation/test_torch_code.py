@@ -291,7 +291,7 @@ A, V = sp.MatrixSymbol("A", 3, 3), sp.MatrixSymbol("v", 3, 1)
         (A.applyfunc(sp.tanh) * V, lambda A, v: A.tanh() @ v),
         (sp.Matrix([[A[0, 1], 1], [sp.pi, A[2, 2] * V[1, 0]]]), None),
     ],
-    ids=str,
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
 def test_tensors_and_batches_of_them(formula, expected):
     f = torch_function(formula, [A, V])

@@ -171,7 +171,7 @@ def test_sums_are_whole_tensors():
         (U[0, 1] * U[3, 2] + X[0], lambda U, w, x: U[0, 1] * U[3, 2] + x[0]),
         (sp.Sum(3, (k, 1, 5)) + X[0], lambda U, w, x: 15 + x[0]),
     ],
-    ids=str,
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
 def test_indexed_formulas(formula, expected):
     assert float(value_of(formula, DATA)) == pytest.approx(expected(**DATA), rel=1e-13)
@@ -215,7 +215,7 @@ inv, det = np.linalg.inv, np.linalg.det
         (sp.Array([[[x, y]]]), lambda A, B, v: np.array([[[2.0, 3.0]]])),
         ([x, sp.Integer(1)], lambda A, B, v: np.array([2.0, 1.0])),
     ],
-    ids=str,
+    ids=lambda v: getattr(v, "__name__", str(v)),
 )
 def test_matrices(formula, expected):
     found = value_of(formula, {**MATRICES, "x": 2.0, "y": 3.0})
@@ -243,7 +243,7 @@ def test_a_matrix_product_is_one_step():
         (x + sp.zoo, BadFormula, "is not a number"),
         (x > 1, BadFormula, "is not a formula"),
         ("x", BadInput, "text is not a SymPy formula"),
-        (object(), BadInput, "is not a SymPy formula"),
+        pytest.param(object(), BadInput, "is not a SymPy formula", id="an object"),
         (sp.KroneckerProduct(A, A), UnknownOperation, "KroneckerProduct is not read"),
         (A * B + sp.MatrixSymbol("C", m, d), UnknownName, "'C' has no value"),
     ],
