@@ -1,4 +1,4 @@
-"""How fast verify answers, beside gradcheck: ``pytest tests/benchmarks --benchmark-enable``.
+"""How fast verify answers, beside gradcheck: ``pytest -n 0 tests/benchmarks --benchmark-enable``.
 
 Without that option each case runs once, and what is tested is that verify and gradcheck both find it right.
 """

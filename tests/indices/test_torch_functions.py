@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 
 import numpy as np
@@ -76,10 +77,15 @@ def assert_close(ours, theirs, digits=1e-13):
         assert (ours[name] - right).abs().max() <= digits * (1 + right.abs().max()), name
 
 
+@functools.cache
+def gradients(name):
+    f, shapes = MODELS[name]
+    return symgrad.gradient(f, at=shapes)
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_gradients_equal_autograd_at_sizes_that_the_code_was_not_read_at(name):
-    f, shapes = MODELS[name]
-    g = symgrad.gradient(f, at=shapes)
+    (f, shapes), g = MODELS[name], gradients(name)
     assert [d.why for d in g.values()] == [None] * len(shapes)
     for seed, sizes in enumerate(({"m": 6, "n": 4, "d": 8, "h": 9, "c": 2, "k": 14}, dict.fromkeys("mndhck", 10))):
         values = drawn(shapes, sizes, seed)
@@ -90,11 +96,11 @@ def test_gradients_equal_autograd_at_sizes_that_the_code_was_not_read_at(name):
 
 @pytest.mark.parametrize("size", [1, 2])
 def test_the_smallest_sizes(size):
-    for f, shapes in MODELS.values():
+    for name, (f, shapes) in MODELS.items():
         if f is norm and size == 1:
             continue  # layer norm of one entry: what autograd returns is rounding
         values = drawn(shapes, dict.fromkeys("mndhck", size))
-        assert_close(symgrad.gradient(f, at=shapes)(**values), autograd(f, values))
+        assert_close(gradients(name)(**values), autograd(f, values))
 
 
 def test_what_has_no_reading_is_taken_at_the_sizes_of_the_call():
@@ -183,7 +189,7 @@ def test_what_is_alike_is_computed_once():
 
 
 def test_sigmoid_and_softmax_do_not_overflow_in_float32():
-    g = symgrad.gradient(MODELS["sigmoid net"][0], at=MODELS["sigmoid net"][1])
+    g = gradients("sigmoid net")
     for z in (80.0, -80.0):
         values = {"U": torch.tensor([[z]]), "w": torch.ones(1), "x": torch.ones(1)}
         right = float(sp.exp(-80).evalf(30) / (1 + sp.exp(-80).evalf(30)) ** 2)
@@ -226,21 +232,20 @@ def rename_to(e, index):
 
 
 def test_dtype_and_device_follow_the_arguments():
-    f, shapes = MODELS["attention"]
-    g = symgrad.gradient(f, at=shapes)
+    shapes, g = MODELS["attention"][1], gradients("attention")
     sizes = {"n": 3, "d": 2}
     for dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64):
         found = g(**drawn(shapes, sizes, dtype=dtype))
         assert {v.dtype for v in found.values()} == {dtype}
-    for f, shapes in MODELS.values():
+    for model, (_, shapes) in MODELS.items():
         meta = {name: torch.empty([5] * len(shape), device="meta") for name, shape in shapes.items()}
-        for name, v in symgrad.gradient(f, at=shapes)(**meta).items():
+        for name, v in gradients(model)(**meta).items():
             assert v.device.type == "meta"
             assert v.shape == meta[name].shape
 
 
 def test_shapes_that_do_not_fit():
-    g = symgrad.gradient(MODELS["x'Ax"][0], at=MODELS["x'Ax"][1])
+    g = gradients("x'Ax")
     with pytest.raises(WrongShape, match="'x' has the shape"):
         g["x"](A=torch.eye(3), x=torch.ones(2))
     with pytest.raises(SymgradError, match="no value is given for 'x'"):
