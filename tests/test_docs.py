@@ -84,6 +84,7 @@ def test_the_readmes_chapters_stand_in_their_order():
     assert first.count(". ") == 0, "it begins with one sentence"
 
 
+@pytest.mark.slow
 def test_the_readmes_pictures_are_drawn_by_their_script(tmp_path):
     drawn = re.findall(r"!\[[^\]]*\]\((notebooks/pictures/[^)]+)\)", README)
     assert drawn
@@ -141,6 +142,7 @@ def outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, ...]]:
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_notebooks_show_what_they_give(path, tmp_path):
     committed = nbformat.read(path, 4)

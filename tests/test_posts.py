@@ -136,6 +136,7 @@ def test_the_sigmoid_network_is_right_and_its_differences_are_rounding():
         assert rounding.autograd.within
 
 
+@pytest.mark.hunt
 def test_200_sigmoid_networks_raise_no_false_alarm():
     alarms = []
     for seed in range(200):

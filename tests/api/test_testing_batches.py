@@ -23,6 +23,7 @@ def test_results_come_in_order_and_an_error_keeps_its_place():
     assert judged(verify_many(PAIRS)) == ["proved", "refuted", "BadFormula", "proved"]
 
 
+@pytest.mark.slow
 def test_a_process_pool_gives_the_same_reports():
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
         far = verify_many(PAIRS, executor=pool)
@@ -42,6 +43,7 @@ def test_balls_keep_their_precision_when_threads_verify_side_by_side():
         assert judged(verify_many(PAIRS * 3, executor=pool)) == ["proved", "refuted", "BadFormula", "proved"] * 3
 
 
+@pytest.mark.slow
 def test_dask_takes_the_pairs_as_any_executor_does():
     """Its client has ``submit``, and sends functions that pickle does not."""
     distributed = pytest.importorskip("distributed")

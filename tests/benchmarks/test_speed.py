@@ -18,6 +18,7 @@ import symgrad
 from symgrad import verify
 
 SLOW = {"tanh RNN, T = 1000"}
+pytestmark = pytest.mark.slow
 
 
 def cases(request: pytest.FixtureRequest) -> Case:

@@ -54,7 +54,22 @@ def drawn(at, sizes):
 # ------------------------------------------------------------------------------------------------ models
 
 
-@pytest.mark.parametrize("name", CASES)
+# Cases of which one takes seconds; the others are quick.
+LONG = {
+    "MLP, relu",
+    "MLP, MSE",
+    "MLP, cross-entropy",
+    "layer norm",
+    "batch norm",
+    "Gaussian",
+    "attention",
+    "RNN, T = 3",
+}
+assert set(CASES) >= LONG
+NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) for name in CASES]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_a_right_gradient_is_proved_for_all_sizes(name):
     model, hand, at, keywords, _ = CASES[name]
     report = verify(model, hand, at=at, **keywords)
@@ -74,7 +89,7 @@ def test_a_right_gradient_is_proved_for_all_sizes(name):
             assert np.allclose(np.array(read).reshape(truth.shape), truth, rtol=1e-9, atol=0)
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", NAMES)
 def test_wrong_gradients_are_refuted_at_the_smallest_sizes(name, without_repairs):
     model, _, at, keywords, wrong = CASES[name]
     for hand in wrong:

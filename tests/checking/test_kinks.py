@@ -49,6 +49,7 @@ def test_a_value_that_is_no_limit_is_refuted_where_the_derivative_is_written_as_
     assert said(model, lambda x: torch.where(x == 0, 5 + 0 * x, 2 * x), at(0.0, 1.5)) == "refuted"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", [0.0, 1e30, float("nan")])
 def test_where_the_slope_has_no_bound_nothing_is_an_error(value):
     model = lambda x: torch.special.entr(x).sum()  # noqa: E731  # -x log(x)
@@ -71,6 +72,7 @@ def test_at_a_kink_the_slopes_between_both_sides_are_right_and_no_others(value, 
     assert (said(lambda x: torch.relu(x).sum(), hand, at(0.0, 1.0)) in OK) == bool(right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("value", "right"), [(0.5, 1), (0.5 + 7j, 0), (1.5, 0)])
 def test_at_a_complex_kink_both_parts_are_between(value, right):
     z = torch.tensor([0 + 2j, 0.5 - 1j], dtype=torch.complex128)
@@ -78,6 +80,7 @@ def test_at_a_complex_kink_both_parts_are_between(value, right):
     assert (verify(lambda z: torch.relu(z.real).sum(), hand, at={"z": z}).verdict in OK) == bool(right)
 
 
+@pytest.mark.slow
 def test_a_jump_that_is_tiny_is_one():
     """Slopes 1 and 1 + 2**-40: a value between them is a convention, and one beyond is an error."""
     model = lambda x: torch.where(x > 1, x * (1 + 2**-40), x + 2**-40).sum()  # noqa: E731

@@ -47,6 +47,7 @@ def test_a_literal_is_one_number_at_all_points():
     assert said("sqrt(2/pi)*x**2", "1.595768*x") == "refuted"
 
 
+@pytest.mark.slow
 def test_a_literal_in_code_is_one_number():
     at = {"x": torch.tensor(1.5, dtype=torch.float64)}
     c, k = 0.797885, 0.044715
@@ -94,6 +95,7 @@ def test_digits_beyond_a_double_count():
 # ------------------------------------------------------------------------------------------------ never refuted
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(6))
 def test_rounded_constants_in_a_right_formula_are_accepted(seed):
     """Constants that are rounded to seven digits, each by itself: the truth is a common choice of all of them."""

@@ -16,8 +16,10 @@ from symgrad.evaluation.floats import Floats
 from symgrad.program.program import interpret
 
 SEEDS = range(5000, 5006)
+MANY = range(6000, 6040)
 
 
+@pytest.mark.slow
 def test_one_slip_is_detected_and_located():
     count, missed = measure(SEEDS, 1)
     assert count["made"] >= 25
@@ -25,6 +27,7 @@ def test_one_slip_is_detected_and_located():
     assert count["exact"] >= 0.95 * count["made"], missed
 
 
+@pytest.mark.slow
 def test_two_slips_are_both_located():
     count, missed = measure(SEEDS, 2)
     assert count["made"] >= 10
@@ -32,9 +35,19 @@ def test_two_slips_are_both_located():
     assert count["exact"] >= 0.85 * count["made"], missed
 
 
+@pytest.mark.slow
 def test_right_derivations_are_never_accused():
     count, _ = measure(SEEDS, 0)
     assert count["made"] == len(SEEDS) * len(FAMILIES)
+    assert count["refuted"] == count["accused"] == 0
+
+
+@pytest.mark.hunt
+def test_many_derivations_with_a_slip_and_without():
+    count, missed = measure(MANY, 1)
+    assert count["refuted"] == count["made"]
+    assert count["exact"] >= 0.95 * count["made"], missed
+    count, _ = measure(MANY, 0)
     assert count["refuted"] == count["accused"] == 0
 
 

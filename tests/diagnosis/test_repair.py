@@ -147,6 +147,7 @@ def test_a_line_in_a_helper_is_repaired_there():
     assert "ds = 1 - h**2" in source
 
 
+@pytest.mark.slow
 def test_planted_slips_are_repaired_and_proved():
     """Scalar chains in both styles and array code, with one slip each: nearly every top repair is proved."""
     rng = np.random.default_rng(20261)

@@ -16,6 +16,7 @@ def test_the_gradient_by_hand_is_proved_for_all_sizes(case: Case):
     assert proof.facts == case.facts  # every fact named is needed, and no other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_three_slips_are_not_proved_and_are_refuted(case: Case):
     for wrong in case.wrong:

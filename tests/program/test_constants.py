@@ -64,6 +64,7 @@ def test_infinities_and_nan_stay_what_they_are() -> None:
     assert meaning_of(math.nan)[0] == sp.nan
 
 
+@pytest.mark.slow
 def test_random_doubles_are_recognised_as_nothing() -> None:
     random = np.random.default_rng(0)
     assert [x for x in random.uniform(-4, 4, 2000).tolist() if recognise(x) is not None] == []

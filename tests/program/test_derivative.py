@@ -222,6 +222,7 @@ def test_tangent_is_torchs_jvp(seed):
         assert near(ours, theirs)
 
 
+@pytest.mark.slow
 @few
 @given(st.integers(0, 10**6))
 def test_the_adjoint_of_an_adjoint_is_torchs_hessian(seed):

@@ -88,6 +88,7 @@ def number_of(text: str, names: dict[str, object]) -> complex:
     return eval(re.sub(r"(?<![\w.])\d+(\.\d+)?", r"complex(\g<0>)", text), dict(names))
 
 
+@pytest.mark.slow
 @settings(max_examples=3000)
 @given(expressions)
 def test_mathematics_says_what_the_code_says(text):

@@ -88,6 +88,7 @@ def rnn(steps: int):
     return run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_the_tanh_rnn_against_balls(dtype):
     ratios = []

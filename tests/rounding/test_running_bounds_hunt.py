@@ -1,4 +1,4 @@
-"""No rounding bound is broken: a small hunt of `bounds_fuzz`, whose big ones are run by hand."""
+"""No rounding bound is broken: small hunts of `bounds_fuzz`, and one over everything."""
 
 from __future__ import annotations
 
@@ -19,6 +19,12 @@ def test_a_small_hunt_finds_no_broken_bound(part, share):
     assert tally.entries > 300
     for ratios in tally.ratios.values():
         assert np.median(ratios) < 1e5  # and the bounds say something
+
+
+@pytest.mark.hunt
+@pytest.mark.parametrize("part", ["rows", "programs", "models"])
+def test_a_hunt_over_everything_finds_no_broken_bound(part):
+    assert hunt(3, seed=11, part=part).broken == []
 
 
 def test_a_rule_that_forgets_its_own_rounding_is_found(monkeypatch):

@@ -56,6 +56,7 @@ def larger(inner):
 formulas = st.recursive(st.sampled_from(SYMBOLS) | numbers, larger, max_leaves=8)
 
 
+@pytest.mark.slow
 @settings(max_examples=250, derandomize=True)
 @given(formulas, st.sampled_from(STYLES))
 def test_what_sympy_prints_has_the_same_value_or_is_refused(formula, style):
