@@ -82,6 +82,7 @@ def rows():
 FAULTS = {("log10", "self")}
 
 
+@pytest.mark.slow
 def test_formulas_of_pytorchs_table_are_derivatives(rows):
     """What is refuted is a known fault; what is not read has an operation that is not in symgrad's table."""
     red = {(r.entry.operation, r.entry.wrt): r for r in rows if r.said in ("refuted", "undecided")}
@@ -115,7 +116,6 @@ def test_what_is_no_expression_is_left_out():
 # ------------------------------------------------------------------------------------------------ random expressions
 
 
-@pytest.mark.slow
 @seed(20)
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
 @given(expressions(), st.integers(0, 10**6))
@@ -123,7 +123,6 @@ def test_the_derivative_written_another_way_is_never_refuted(f, k):
     assert derivative_said(f, rewritten(f, k)) != "refuted"
 
 
-@pytest.mark.slow
 @seed(21)
 @settings(max_examples=60, suppress_health_check=list(HealthCheck), derandomize=False, database=None)
 @given(expressions(), st.integers(0, 10**6))

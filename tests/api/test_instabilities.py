@@ -45,12 +45,14 @@ def test_what_is_told_of_a_text_is_so_in_mpmath(case):
 SOME = [c for c in (*family.UNSTABLE_FIRST, *family.UNSTABLE_SECOND) if not isinstance(c.formula, str)][::5]
 
 
+@pytest.mark.slow
 def test_unstable_code_is_found_and_rewritten():
     judged = [family.asked(c) for c in SOME]
     assert [str(f.case) for f in judged if not f.instabilities] == []
     assert [str(f.case) for f in judged if not f.is_rewritten] == []
 
 
+@pytest.mark.slow
 def test_stable_and_ill_conditioned_formulas_are_not_accused():
     judged = [family.asked(c) for c in (*family.STABLE_FIRST, *family.STABLE_SECOND)]
     assert [str(i) for f in judged for i in f.instabilities] == []

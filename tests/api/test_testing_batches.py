@@ -31,6 +31,7 @@ def test_a_process_pool_gives_the_same_reports():
     assert [str(r) for r in far] == [str(r) for r in near]
 
 
+@pytest.mark.slow
 def test_a_pair_that_cannot_be_sent_does_not_lose_the_others():
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         results = verify_many([PAIRS[0], (lambda x: x, lambda x: 1.0), PAIRS[1]], executor=pool)

@@ -64,6 +64,7 @@ def largest_in_front(x):
     return 0 * x if x.argmax() == 0 else 2 * x
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "hand", "at"),
     [

@@ -69,6 +69,7 @@ def test_and_what_is_nearly_one_is_refuted(name):
     assert compare(left, planted, at=at(left)).kind == "refuted"
 
 
+@pytest.mark.slow
 def test_the_covariance_of_a_gaussian_in_two_cells():
     """An entry of a symmetric parameter stands in two cells of the matrix, and its slope is the sum of theirs."""
 

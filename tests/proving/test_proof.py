@@ -261,6 +261,7 @@ def test_the_work_of_a_long_recurrence_is_linear():
     assert spent[1] < 4 * spent[0]
 
 
+@pytest.mark.slow
 def test_a_recurrence_of_matrices():
     n, d, m = 4, 3, 2
     b = Builder()
