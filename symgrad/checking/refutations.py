@@ -10,7 +10,7 @@ import numpy as np
 from flint import arb
 
 from symgrad.checking.comparison import Branch, Look, Pair, View, look
-from symgrad.checking.exploration import Findings, Problem, clear
+from symgrad.checking.exploration import Findings, branch_at, clear, look_at
 from symgrad.checking.rounded_literals import cannot_agree
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError
@@ -20,6 +20,7 @@ from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact
 from symgrad.problem.constraints import impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours, nice_points
 
 __all__ = [
@@ -120,7 +121,7 @@ def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
     for point in nice_points(problem.inputs, 24, problem.seed):
         try:
             if moving:
-                branch, seen = problem.look(point, found.branches)
+                branch, seen = look_at(problem, point, found.branches)
             else:
                 branch, seen = found.own, look(found.own, point, problem.inputs.free)
         except SymgradError:
@@ -224,7 +225,7 @@ def _agreeing(problem: Problem, own: Branch, fact: Fact, pairs: list[Pair]) -> l
         if not alive:
             break
         try:
-            branch = problem.branch(point, (own,)) if moving else own
+            branch = branch_at(problem, point, (own,)) if moving else own
         except SymgradError:
             return []
         if branch is not own:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.comparison import Branch, Pair, View
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.claims import (
     Kinds,
     Line,
@@ -30,6 +30,7 @@ from symgrad.diagnosis.truth_table import Entry, Table, ask, tabulate
 from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.problem.problem import Problem
 from symgrad.program.program import Binding, Program, interpret, size
 
 __all__ = ["PRECISION", "Derivation", "Final", "derivation_of"]
@@ -225,7 +226,7 @@ def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, V
             )
             point[name] = np.where(outside, value, near)
         try:
-            if problem.branch(point, [branch]) is branch:
+            if branch_at(problem, point, [branch]) is branch:
                 return branch, look.views, point
         except SymgradError:
             continue

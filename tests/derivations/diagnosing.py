@@ -7,10 +7,11 @@ from collections.abc import Iterable
 
 from derivations.generator import FAMILIES, Derivation, derivation
 from symgrad.checking.comparison import look
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings
 from symgrad.checking.verdicts import Agrees, Refuted, Witness
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.lifting.formulas import open_formula, rename
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.verifier import _open_hand, _problem
 
