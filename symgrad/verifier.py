@@ -17,7 +17,7 @@ import torch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
-from symgrad.checking.verdicts import AllSizes, Proved
+from symgrad.checking.verdicts import AllSizes, Proved, Refuted
 from symgrad.diagnosis import custom_code, script_code  # noqa: F401  # kinds of code enter themselves
 from symgrad.diagnosis.joint_repairs import Mended, mend_together
 from symgrad.diagnosis.repair import repair
@@ -137,10 +137,10 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
     branch = findings.own
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
-    is_wrong = any(v.kind == "refuted" for v in findings.verdicts.values())
+    wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if not is_wrong or problem.only_here or not about_inputs:
-        return _Lines(steps)
+    if problem.only_here or not about_inputs or all(v.true_if is not None for v in wrong):
+        return _Lines(steps)  # where a constraint is missing, no line is wrong
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
@@ -203,6 +203,7 @@ def _claims(problem: Problem, findings: Findings, floats: Floating) -> dict[str,
             exact,
             floats.autograd.get(pair.name),
             differs,
+            problem.order,
         )
     return claims
 
