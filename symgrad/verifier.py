@@ -23,7 +23,7 @@ from symgrad.diagnosis.joint_repairs import Mended, mend_together
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.diagnosis.steps import diagnose
-from symgrad.errors import BadInput, SymgradError, UnknownOperation
+from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.problem.domain import stated_domain
 from symgrad.problem.problem import Problem
 from symgrad.problem.question import Asked, meanings_of, pose
@@ -97,8 +97,6 @@ def verify(
     reads as at a few, and checked at others); *agrees* is no proof, and carries the bound on its chance of error.
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
-    if order == 0:
-        raise BadInput("order is 0.", instead="Write compare(a, b) to ask whether two formulas have one value.")
     meanings = meanings_of(meanings, claims)
     return answer(pose(formula, hand, Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed)))
 

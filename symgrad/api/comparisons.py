@@ -40,7 +40,7 @@ def compare(
 
     Raises what `verify` raises.
     """
-    asked = Asked(None, at, 0, domain, assuming, None, dtype, points, effort, seed)
+    asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True)
     return judge(pose(a, b, asked)).verdicts["value"]
 
 
@@ -55,4 +55,4 @@ def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> P
 
     ``thing`` and ``at`` are as for `verify`; raises what `verify` raises.
     """
-    return alone(thing, Asked(at=at, seed=seed))[3].program
+    return alone(thing, Asked(at=at, seed=seed)).run.program

@@ -67,7 +67,8 @@ def find_instabilities(
     stability.
     """
     asked = Asked(at=at, domain=domain, assuming=assuming, dtype=dtype, effort=effort, seed=seed)
-    model, inputs, dtypes, run = alone(formula, asked)
+    here = alone(formula, asked)
+    model, inputs, dtypes, run = here.model, here.inputs, here.dtypes, here.run
     real = tuple(n for n in dtypes if not dtypes[n].startswith("complex") and np.size(inputs.point[n]))
     free = tuple(n for n in real if n in inputs.free) or real
     inputs = replace(inputs, free=free)

@@ -41,14 +41,15 @@ from symgrad.problem.shapes import (
 )
 from symgrad.proving.conditions import is_nowhere_defined
 
-__all__ = ["Asked", "Given", "Keyed", "alone", "given_to", "meanings_of", "pose"]
+__all__ = ["Alone", "Asked", "Given", "Keyed", "alone", "given_to", "meanings_of", "pose"]
 
 
 @dataclass(frozen=True)
 class Asked:
     """What a caller says beside the two sides; every front end takes it, and it means the same at each.
 
-    Raises `BadInput` where an order, a budget or a seed can be none.
+    ``values`` says that the two sides themselves are compared, and no derivative of one.  Raises `BadInput` where an
+    order, a budget or a seed can be none.
     """
 
     wrt: Any = None
@@ -61,9 +62,10 @@ class Asked:
     points: int = 64
     effort: float = 1.0
     seed: int = 0
+    values: bool = False
 
     def __post_init__(self) -> None:
-        if self.order not in (0, 1, 2):
+        if self.order not in (1, 2):
             raise BadInput(
                 f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
             )
@@ -110,7 +112,7 @@ def given_to(formula: Formula, asked: Asked, *others: Formula) -> Given:
 
 
 def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
-    """The question whether ``hand`` is the derivative of ``formula``; with order 0, whether it is ``formula``.
+    """The question whether ``hand`` is the derivative of ``formula``; or, of values, whether the two are equal.
 
     Everything that the arguments leave open is made definite, by running both sides once.
     """
@@ -119,21 +121,33 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     asked = replace(asked, wrt=wrt)
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
-    what = "the hand formula" if asked.order else "the second formula"
+    what = "the second formula" if asked.values else "the hand formula"
     mine = rename(_open_hand(hand, model, told, asked), model.names, what)
     given = given_to(model, asked, mine)
     shapes, problem = posed(
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
     )
-    notes = () if not asked.order else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
 
 
-def alone(formula: Any, asked: Asked) -> tuple[Formula, Inputs, dict[str, str], Run]:
+@dataclass(frozen=True, eq=False)
+class Alone:
     """A formula of which no derivative is claimed: its inputs at a point of its domain, their dtypes, its run there.
 
     Where sizes have names, at the smallest at which it runs.
     """
+
+    model: Formula
+    given: Given
+    shapes: Shapes | None
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+    run: Run
+
+
+def alone(formula: Any, asked: Asked) -> Alone:
+    """One formula made definite, as `pose` does it for two."""
     model = open_formula(formula)
     model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
     given = given_to(model, asked)
@@ -144,7 +158,8 @@ def alone(formula: Any, asked: Asked) -> tuple[Formula, Inputs, dict[str, str], 
         replay(found, inputs.point, "the formula")
         return inputs, dtypes, found
 
-    return model, *posed(given.shapes, given.at, given.own, run)[1]
+    shapes, (inputs, dtypes, found) = posed(given.shapes, given.at, given.own, run)
+    return Alone(model, given, shapes, inputs, dtypes, found)
 
 
 def meanings_of(meanings: Mapping[str, str] | None, claims: Mapping[str, str] | None) -> Mapping[str, str] | None:
@@ -162,7 +177,7 @@ def meanings_of(meanings: Mapping[str, str] | None, claims: Mapping[str, str] | 
 
 def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any], asked: Asked) -> Formula:
     like = getattr(model, "library", None)
-    if not asked.order:
+    if asked.values:
         return with_shapes(open_formula(hand, like=like), told, model.names)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (asked.at or {}).values())
     opened = open_formula(hand, stops=False, like=like, beside=model, order=asked.order, scalars=scalars)
@@ -185,7 +200,7 @@ def _at_numbers(
     refuse_copies(hand_run.program, inputs)
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
-    if not asked.order:
+    if asked.values:
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
     keys = list(hand_run.program.outputs)
