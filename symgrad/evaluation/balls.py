@@ -87,8 +87,6 @@ class Balls(Entries):
         return entrywise(_pow, a, b)
 
     def read_polygamma(self, step: Step, a: Any) -> Any:
-        from symgrad.ops.scalars import _polygamma
-
         return entrywise(lambda x: _polygamma(x, step.params), a)
 
     def read_conj(self, step: Step, a: Any) -> Any:
@@ -120,6 +118,11 @@ class Balls(Entries):
 
     def read_cholesky(self, step: Step, a: Any) -> Any:
         return np.stack([_cholesky(x) for x in a])
+
+
+def _polygamma(x: Any, order: int) -> Any:
+    value = acb(x).polygamma(acb(order))
+    return value.real if isinstance(x, arb) else value
 
 
 def _pow(a: Any, b: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.ops.row import COMPOSITES
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.primitives import composed
 from symgrad.program.program import Step, Strided, positions, size
 

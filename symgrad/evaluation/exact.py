@@ -15,8 +15,9 @@ import sympy as sp
 
 from symgrad.errors import SymgradError
 from symgrad.evaluation.entrywise import Entries, array_of, entrywise
-from symgrad.ops.row import ARGUMENTS, COMPOSITES, X
+from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
 __all__ = ["Exact", "TooLarge", "letter", "meaning"]

@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.ops.row import ARGUMENTS, COMPOSITES, STRUCTURE
+from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.expressions import lower
-from symgrad.program.program import Program, Shape, Step, Strided, System, interpret
+from symgrad.program.program import STRUCTURE, Program, Shape, Step, Strided, System, interpret
 
 __all__ = [
     "FUNCTIONS",

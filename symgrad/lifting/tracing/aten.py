@@ -16,8 +16,8 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.ops.layouts import index_put_accumulate
 from symgrad.ops.scalars import OPS, find
+from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
 

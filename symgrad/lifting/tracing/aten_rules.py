@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from symgrad.lifting.tracing.aten import PLAIN, axes_of, double, dtype_of, plain, rule
-from symgrad.ops import layouts
+from symgrad.program import layouts
 from symgrad.program.program import size
 from symgrad.program.selection import select
 

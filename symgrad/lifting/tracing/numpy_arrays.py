@@ -13,8 +13,8 @@ import torch
 
 from symgrad.lifting.tracing import numpy_functions
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
-from symgrad.ops.layouts import index_put_accumulate
 from symgrad.ops.scalars import OPS, find
+from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
 from symgrad.program.selection import select
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from symgrad.lifting.tracing.traced_values import TracedArray
-from symgrad.ops import layouts
+from symgrad.program import layouts
 from symgrad.program.program import size
 
 if TYPE_CHECKING:
