@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
-from symgrad.evaluation.entrywise import Entries, array_of, entrywise
+from symgrad.evaluation.entrywise import array_of, entrywise, read_entries
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Constant, Step
@@ -57,7 +57,7 @@ def is_finite(x: Any) -> bool:
     return bool(x.is_finite())
 
 
-class Balls(Entries):
+class Balls:
     """The system of real and complex balls.
 
     With ``typed=True`` a decimal typed with many digits is a ball of half a unit in its last digit; otherwise it is
@@ -67,6 +67,9 @@ class Balls(Entries):
     def __init__(self, *, typed: bool = False) -> None:
         self.typed = typed
         self.zero = arb(0)
+
+    def read(self, step: Step, args: list[Any]) -> Any:
+        return read_entries(self, step, args)
 
     def function(self, name: str) -> Callable[..., Any] | None:
         op = OPS.get(name)
@@ -98,10 +101,10 @@ class Balls(Entries):
     def read_imag(self, step: Step, a: Any) -> Any:
         return entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a)
 
-    def integer_power(self, a: Any, n: int) -> Any:
-        return entrywise(lambda x: _integer_power(x, n), a)
+    def read_powi(self, step: Step, a: Any) -> Any:
+        return entrywise(lambda x: _integer_power(x, step.params), a)
 
-    def matmul(self, a: Any, b: Any) -> Any:
+    def read_matmul(self, step: Step, a: Any, b: Any) -> Any:
         return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
 
     def read_inverse(self, step: Step, a: Any) -> Any:
