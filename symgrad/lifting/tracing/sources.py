@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import symgrad
 from symgrad.program.program import Source
 
 __all__ = [
@@ -36,7 +37,7 @@ __all__ = [
 _LIBRARIES = tuple(
     str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-_OURS = str(Path(__file__).resolve().parent.parent)
+_OURS = str(Path(symgrad.__file__).resolve().parent)
 _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 
