@@ -14,7 +14,7 @@ from symgrad.checking.judge import judge
 from symgrad.diagnosis.custom_code import Recorded, Runs, Setting
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
-from symgrad.lifting.tracing.functions import _close
+from symgrad.lifting.tracing.functions import nearly_equal
 from symgrad.problem.arguments import check_budgets, domain_of
 from symgrad.problem.sampling import Bounds, draw
 from symgrad.program.builder import Builder
@@ -252,7 +252,7 @@ def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun)
         mine = own.values.get(name)
         if g is None or mine is None or g.shape != mine.shape:
             continue
-        if not _close(mine.astype(g.dtype), g, eps):
+        if not nearly_equal(mine.astype(g.dtype), g, eps):
             raise NotReproducible(
                 f"called by autograd, backward gives another gradient for {name} than when it is called by itself.",
                 instead="Something outside of forward and backward changes it: a global variable, or random numbers.",
