@@ -19,7 +19,7 @@ from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Constant, Step
 
-__all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
+__all__ = ["Balls", "ball_of", "binary", "integer_power", "is_finite", "precision"]
 
 _NUMBERS = {
     sp.pi: arb.pi,
@@ -102,7 +102,7 @@ class Balls:
         return entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a)
 
     def read_powi(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: _integer_power(x, step.params), a)
+        return entrywise(lambda x: integer_power(x, step.params), a)
 
     def read_matmul(self, step: Step, a: Any, b: Any) -> Any:
         return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
@@ -131,11 +131,11 @@ def _polygamma(x: Any, order: int) -> Any:
 def _pow(a: Any, b: Any) -> Any:
     if isinstance(a, arb) and isinstance(b, arb) and not a > 0 and b.is_exact() and b.is_integer():
         n: Any = b.unique_fmpz()
-        return _integer_power(a, n) if n > 0 else a**n
+        return integer_power(a, n) if n > 0 else a**n
     return a**b
 
 
-def _integer_power(x: Any, n: int) -> Any:
+def integer_power(x: Any, n: int) -> Any:
     """x ** n for a positive n.  Arb gives a ball around zero no power, although all of its numbers have one."""
     power = x**n
     if power.is_finite() or not x.is_finite():
