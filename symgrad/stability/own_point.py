@@ -187,11 +187,9 @@ def _autograd(
     if isinstance(problem.model, Module):
         function: Any = problem.model.module
         tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
-    elif isinstance(problem.model, Function):
-        code = problem.model.function
-        function = lambda **given: code(**given, **rest)  # noqa: E731
     else:
-        return {}
+        code: Any = problem.model.function if isinstance(problem.model, Function) else problem.model
+        function = lambda **given: code(**given, **rest)  # noqa: E731
     try:
         plain = autograd_gradient(function, tensors, list(problem.wrt))
         result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {
