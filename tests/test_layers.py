@@ -173,7 +173,7 @@ def imported_names(tree: ast.AST) -> dict[str, str]:
 
 
 def test_no_private_name_leaves_its_module():
-    readers = {module: path for module, path in FILES.items()}
+    readers = dict(FILES.items())
     readers |= {path.stem: path for path in TESTS if path.stem not in TESTS_REACHING_IN}
     assert [f"{reader} uses {name}" for reader, path in readers.items() for name in private_uses(path)] == []
 
