@@ -12,8 +12,8 @@ from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
 from symgrad.stability.pattern_matching import pattern, substituted
 from symgrad.stability.rules import RULES, Rule
+from symgrad.stability.term_algebra import Call, Leaf, Term, Var, parts
 from symgrad.stability.term_reader import written
-from symgrad.stability.terms import Call, Leaf, Term, Var, parts
 
 one = lambda x: np.asarray(float(x))  # noqa: E731
 

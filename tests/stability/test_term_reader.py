@@ -11,8 +11,8 @@ from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
 from symgrad.stability.pattern_matching import everywhere, pattern
 from symgrad.stability.rules import RULES
+from symgrad.stability.term_algebra import algebra
 from symgrad.stability.term_reader import Reader, written
-from symgrad.stability.terms import algebra
 
 FORMULAS = st.recursive(
     st.sampled_from(["x", "y", "2", "0.5", "3"]),

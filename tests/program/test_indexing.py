@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.torch_truth import both, check, draw, few, integers, written
 
 from symgrad.evaluation.floats import Floats
-from symgrad.ops import layouts
+from symgrad.program import layouts
 from symgrad.program.program import interpret
 
 
