@@ -24,6 +24,7 @@ from symgrad.lifting.tracing.custom_sides import (
 from symgrad.lifting.tracing.functions import nearly_equal
 from symgrad.problem.arguments import find_point, is_shape
 from symgrad.problem.canary import undisturbed
+from symgrad.problem.plain_arguments import plain_point
 from symgrad.problem.problem import Problem
 from symgrad.problem.question import Asked, Given, given_to
 from symgrad.problem.replay import replay
@@ -140,11 +141,17 @@ def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str,
     if not isinstance(at, Mapping):
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
+        if not isinstance(at, (list, tuple)):
+            raise BadInput(
+                f"at is a {type(at).__name__}.",
+                instead=f"Pass values or shapes by name: at={{{custom.names[0]!r}: (3,)}}.",
+            )
         if len(at) > len(custom.names):
             raise BadInput(
                 f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}."
             )
         at = dict(zip(custom.names, at, strict=False))
+    at = plain_point(at) or {}
     for n in at:
         if n not in custom.names:
             near = close_names(n, custom.names)

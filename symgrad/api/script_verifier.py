@@ -221,9 +221,10 @@ def verify_script(
     script does: files that it writes are written.
     """
     options = Asked(wrt, None, 1, domain, assuming, meanings_of(meanings, claims), None, points, effort, seed)
+    _check(output, gradients, limits, namespace)
     pasted, file = _opened(source)
     script = Script.of(pasted, file, seed, limits, namespace)
-    asked = (wrt,) if isinstance(wrt, str) else tuple(wrt) if wrt is not None else None
+    asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
 
     def judged(given: Mapping[Key, str]) -> tuple[list[Problem], list[Findings]]:
@@ -247,6 +248,19 @@ def _stands_for_an_input(found: Findings) -> bool:
     return bool(right_here_alone(found)) or any(
         isinstance(v, Agrees) and v.told_to is not None for v in found.verdicts.values()
     )
+
+
+def _check(output: Any, gradients: Any, limits: Any, namespace: Any) -> None:
+    """Raise `BadInput` for arguments that are not of the kind that they have to be."""
+    kinds = {
+        "output": (output, str, "Pass the name of the variable that is differentiated."),
+        "gradients": (gradients, Mapping, "Pass a mapping from inputs to variables: gradients={'W': 'dW'}."),
+        "limits": (limits, Limits, "Pass symgrad's Limits, or nothing."),
+        "namespace": (namespace, Mapping, "Pass a mapping from names to values, such as globals()."),
+    }
+    for name, (value, kind, instead) in kinds.items():
+        if value is not None and not isinstance(value, kind):
+            raise BadInput(f"{name} is a {type(value).__name__}.", instead=instead)
 
 
 def _opened(source: str | Path) -> tuple[Pasted, str | None]:

@@ -62,6 +62,11 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     Guarantee: that of `verify`.
     """
     __tracebackhide__ = True
+    if hand is None and "at" not in options:
+        raise BadInput(
+            "assert_gradient has no hand formula, and no at for a function that has a backward of its own.",
+            instead="Pass the hand formula: assert_gradient(formula, hand); or the arguments: at={'x': (3,)}.",
+        )
     try:
         report = verify_function(formula, **options) if hand is None else verify(formula, hand, **options)
     except SymgradError as error:  # its message has the place in the user's code; symgrad's own lines help nobody

@@ -326,7 +326,7 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.program.steps)
     count = max(_FIRST + 1, min(problem.points, int(_WORK * problem.effort) // max(work, 1)))
     reran = False
-    for point in neighbours(problem.inputs, 2 * count + 8, problem.seed):
+    for point in neighbours(problem.inputs, 2 * count + 8, problem.seed, problem.bits):
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
         doing("looking at points")

@@ -47,7 +47,7 @@ def check_budgets(points: int, effort: float, seed: int) -> None:
         raise BadInput(
             f"effort is {effort!r}.", instead="Pass a positive number: 1 is the default, 10 searches longer."
         )
-    if not (is_whole(seed) and seed >= 0):
+    if not (is_whole(seed) and 0 <= seed < 2**63):
         raise BadInput(f"seed is {seed!r}.", instead="Pass a whole number that is not negative: 0 is the default.")
 
 

@@ -52,6 +52,10 @@ def parse_assuming(texts: Any, names: Sequence[str], ranks: Mapping[str, int]) -
     """
     if texts is None:
         return Assumed()
+    if not isinstance(texts, (str, Sequence)):
+        raise BadInput(
+            f"assuming is a {type(texts).__name__}.", instead='Write each constraint as text: assuming="sum(y) = 1".'
+        )
     facts: list[Fact] = []
     bounds: dict[str, Bounds] = {}
     for text in (texts,) if isinstance(texts, str) else tuple(texts):

@@ -14,6 +14,9 @@ from symgrad.problem.shapes import Shapes
 __all__ = ["Problem"]
 
 
+_DIGITS = {"float64": 53, "complex128": 53, "float32": 24, "complex64": 24, "float16": 11, "bfloat16": 8}
+
+
 @dataclass(frozen=True, eq=False)
 class Problem:
     """A model, the hand formulas of its derivatives, where to compare them, and what the caller says beside them.
@@ -41,6 +44,11 @@ class Problem:
     meanings: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was understood of the question
+
+    @property
+    def bits(self) -> int:
+        """The digits of a number that is exact in every input's dtype."""
+        return min((_DIGITS.get(kind, 8) for kind in self.dtypes.values()), default=53)
 
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""

@@ -25,6 +25,7 @@ from symgrad.problem.arguments import (
     resolve,
 )
 from symgrad.problem.constraints import Assumed, joined, parse_assuming
+from symgrad.problem.plain_arguments import plain_keys, plain_names, plain_point
 from symgrad.problem.problem import Problem
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Inputs
@@ -49,7 +50,7 @@ class Asked:
     """What a caller says beside the two sides; every front end takes it, and it means the same at each.
 
     ``values`` says that the two sides themselves are compared, and no derivative of one.  Raises `BadInput` where an
-    order, a budget or a seed can be none.
+    order, a budget or a seed can be none, or what stands for a name, a value or a shape is none.
     """
 
     wrt: Any = None
@@ -65,11 +66,14 @@ class Asked:
     values: bool = False
 
     def __post_init__(self) -> None:
-        if self.order not in (1, 2):
+        if not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2):
             raise BadInput(
                 f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
             )
         check_budgets(self.points, self.effort, self.seed)
+        object.__setattr__(self, "wrt", plain_names(self.wrt))
+        object.__setattr__(self, "at", plain_point(self.at))
+        object.__setattr__(self, "domain", plain_keys(self.domain, "domain"))
 
     @property
     def budgets(self) -> dict[str, Any]:

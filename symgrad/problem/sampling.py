@@ -1,6 +1,7 @@
 """Points to test at: seeded, exact binary numbers, near the user's own point and far from it, simple ones first.
 
-Every sampled value has few bits, so that it is exact in every dtype and prints in full.
+Most sampled values have few bits, so that they are exact in every dtype and print in full.  But a formula may vanish on
+all of these, as sin(2**40*pi*x) does; so one point in three has bits all the way down.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from symgrad.problem.constraints import settle
 __all__ = ["Bounds", "Inputs", "draw", "mirrored", "neighbours", "nice_points", "rounded", "toward"]
 
 Bounds = tuple[float | None, float | None]
+_BITS = 12  # of an ordinary point
 _REJECTED = 8  # draws for each point, where conditions may refuse one
 _NICE = (1.0, 2.0, 0.5, -1.0, 3.0, -2.0, 0.25, 1.5, -0.5, 4.0, 0.75, 5.0, -3.0, 0.125, 10.0)
 
@@ -83,14 +85,19 @@ def draw(shape: tuple[int, ...], rng: np.random.Generator, bounds: Bounds = (Non
     return normal
 
 
-def neighbours(inputs: Inputs, count: int, seed: int) -> Iterator[dict[str, Any]]:
-    """Resampled points: first as given but for one part in ten, then further and further away, then anywhere."""
+def neighbours(inputs: Inputs, count: int, seed: int, bits: int = _BITS) -> Iterator[dict[str, Any]]:
+    """Resampled points: first as given but for one part in ten, then further and further away, then anywhere.
+
+    One in three has ``bits`` bits, where the inputs' dtypes have more of them than an ordinary point.
+    """
     found = 0
     for k in range(count * (_REJECTED if inputs.conditions else 1)):
         rng = np.random.default_rng((seed, k))
         point = dict(inputs.point)
         for name in inputs.free:
             point[name] = _moved(point[name], inputs, name, k, rng)
+            if k % 3 == 2 and bits > _BITS:
+                point[name] = _fine(point[name], inputs.bounds.get(name, (None, None)), bits, (seed, 6, k))
         settled = inputs.settled(point)
         if settled is not None:
             found += 1
@@ -116,6 +123,13 @@ def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.
         return rounded(value + reach * np.maximum(np.abs(value), floor) * noise, 12)
     moved = rounded(np.asarray(value + reach * np.maximum(np.abs(value), floor) * noise), 12)
     return _inside(moved, value, bounds)
+
+
+def _fine(value: np.ndarray, bounds: Bounds, bits: int, seed: tuple[int, ...]) -> np.ndarray:
+    """The value with random bits beyond its first dozen, down to ``bits``."""
+    off = np.random.default_rng(seed).uniform(-1, 1, value.shape) * 2.0**-12
+    moved = rounded(np.asarray(value * (1 + off)), bits)
+    return moved if value.dtype.kind == "c" else _inside(moved, value, bounds)
 
 
 def mirrored(inputs: Inputs, seed: int, most: int = 16) -> Iterator[dict[str, Any]]:

@@ -65,7 +65,7 @@ JUNK: dict[str, Any] = {
     "conjugated": torch.ones(2, dtype=torch.complex128).conj(),
     "sparse": torch.eye(2).to_sparse(),
     "meta": torch.ones(2, device="meta"),
-    "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)]),
+    "nested": torch.nested.nested_tensor([torch.ones(2), torch.ones(3)], layout=torch.jagged),
     "ragged": [[1.0, 2.0], [3.0]],
     "longdouble": np.ones(2, dtype=np.longdouble),
     "no entries": np.zeros((0, 2)),

@@ -229,15 +229,15 @@ def _give(trace: Tracer | None, array: np.ndarray, dtype: str, step: int, librar
 
 def named(result: Any) -> dict[str, Any]:
     """The results by name: a mapping's keys, a tuple's places, ``output`` for a single value."""
+    if result is None or (isinstance(result, (Mapping, tuple)) and not result):
+        raise WrongShape(
+            f"your function returned {result!r}.", instead="Return the value, or a mapping from input to gradient."
+        )
     if isinstance(result, Mapping):
         return {str(k): v for k, v in result.items()}
     if isinstance(result, tuple):
         names = getattr(result, "_fields", range(len(result)))
         return {str(k): v for k, v in zip(names, result, strict=True)}
-    if result is None:
-        raise WrongShape(
-            "your function returned None.", instead="Return the value, or a mapping from input to gradient."
-        )
     return {"output": result}
 
 

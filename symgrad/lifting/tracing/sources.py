@@ -317,6 +317,20 @@ def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: s
 
 
 class Rewriter(ast.NodeTransformer):
+    """Code that reports to a tracer; a variable of another scope, such as a module's cache, is never bound anew."""
+
+    def __init__(self) -> None:
+        self._own: list[set[str]] = []  # the names that each function around has for itself
+
+    def visit(self, node: ast.AST) -> Any:
+        if not isinstance(node, _SCOPES):
+            return super().visit(node)
+        self._own.append(_own_names(node))
+        try:
+            return super().visit(node)
+        finally:
+            self._own.pop()
+
     def tell(self, method: str, args: list[ast.expr], at: ast.expr | ast.stmt, keywords: Any = ()) -> ast.Call:
         """A call of one of the tracer's methods, which stands where ``at`` stands."""
         target = ast.Attribute(ast.Name(TRACE, ast.Load()), method, ast.Load())
@@ -328,6 +342,8 @@ class Rewriter(ast.NodeTransformer):
     def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
         out: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
         for name in dict.fromkeys(n for target in targets for n in _names(target)):
+            if self._own and name not in self._own[-1]:
+                continue
             word, value, target = (
                 ast.copy_location(part, node)
                 for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
@@ -363,6 +379,22 @@ class Rewriter(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
         return node
+
+
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+
+
+def _own_names(function: Any) -> set[str]:
+    """The names that a function binds itself: its arguments, and what it assigns to."""
+    found = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
+    waiting = list(function.body) if isinstance(function.body, list) else [function.body]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            found.add(node.id)
+        if not isinstance(node, (*_SCOPES, ast.ClassDef)):
+            waiting.extend(ast.iter_child_nodes(node))
+    return found
 
 
 def _names(target: ast.expr) -> list[str]:
