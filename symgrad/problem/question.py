@@ -40,6 +40,7 @@ from symgrad.problem.shapes import (
     ranks,
     with_shapes,
 )
+from symgrad.problem.unstated_shapes import refuse_bare_letters, vectors
 from symgrad.proving.conditions import is_nowhere_defined
 
 __all__ = ["Alone", "Asked", "Given", "Keyed", "alone", "given_to", "meanings_of", "pose"]
@@ -123,6 +124,9 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     model = open_formula(formula)
     hand, wrt = entries_named(hand, asked.wrt)
     asked = replace(asked, wrt=wrt)
+    refuse_bare_letters(model, asked.at, declared_shapes(model))
+    long = {} if _are_numbers(hand) else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
+    asked = replace(asked, at={**(asked.at or {}), **long} or asked.at)
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
@@ -132,7 +136,17 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
     )
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    if long:
+        told = f"No shape was given for {', '.join(long)}: the formula makes one number of a vector"
+        notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+def _run(model: Formula, asked: Asked) -> Run:
+    """The model's run where no size has a name."""
+    given = given_to(model, asked)
+    inputs, dtypes = given.inputs(model, asked, given.at)
+    return find_point(model, inputs, dtypes, asked.seed)[1]
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,38 @@
+"""Law 4 of reading: what only means something for arrays is never proved for a number."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from trust.questions_of_data import ONE_NUMBER, WRT
+
+from symgrad import Latex, verify
+from symgrad.errors import BadInput
+
+
+@pytest.mark.parametrize("row", ONE_NUMBER, ids=[r[0] for r in ONE_NUMBER])
+def test_what_is_right_for_one_number_alone_is_not_right(row):
+    name, f, hand = row
+    options = {"wrt": WRT[name]} if name in WRT else {}
+    if isinstance(f, Latex):
+        with pytest.raises(BadInput, match=r"no shape is given for .*\n(.*\n)*Say which shapes they have"):
+            verify(f, hand, **options)
+    else:
+        assert verify(f, hand).verdict == "refuted"
+
+
+def test_a_function_of_vectors_is_asked_of_all_lengths():
+    report = verify(lambda x: x.mean(), lambda x: torch.ones_like(x) / x.numel())
+    assert str(report.claims["x"].verdict) == "proved for all n"
+    assert any("No shape was given for x" in n for n in report.notes)
+
+
+def test_a_function_that_works_entry_by_entry_is_asked_of_numbers():
+    report = verify(lambda w, x: torch.tanh(w * x), lambda w, x: x * (1 - torch.tanh(w * x) ** 2), wrt="w")
+    assert report.verdict == "proved"
+    assert report.notes == ()
+
+
+def test_numbers_that_are_given_are_numbers():
+    assert verify(lambda x: x.mean(), lambda x: torch.ones_like(x), at={"x": 0.5}).verdict == "proved"
+    assert verify(Latex(r"\|x\|^2"), Latex("2x"), at={"x": 0.5}).verdict == "proved"
