@@ -127,9 +127,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _in_words(report: Any, full: bool) -> str:
-    from symgrad.report.text import render
+    from symgrad.report.text import render_text
 
-    return render(report, full, colour=_has_colours())
+    return render_text(report, full, colour=_has_colours())
 
 
 def _has_colours() -> bool:

@@ -18,6 +18,7 @@ import torch
 from symgrad.checking.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.checking.judge import Findings, Problem, judge
 from symgrad.checking.refutations import suppose
+from symgrad.checking.results import Claim, StepFinding
 from symgrad.checking.verdicts import Proved
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
@@ -52,7 +53,7 @@ from symgrad.problem.shapes import (
 )
 from symgrad.progress import shown
 from symgrad.proving.conditions import is_nowhere_defined
-from symgrad.report.report import Claim, Report, StepFinding
+from symgrad.report.report import Report
 from symgrad.stability.own_point import rounding_of, with_rewrites
 
 __all__ = ["verify"]

@@ -17,9 +17,10 @@ import torch
 from planted import ARRAYS, Derivation, arrays, chain, function, slips
 
 from symgrad.checking.judge import Problem, judge
+from symgrad.checking.results import Repair
 from symgrad.diagnosis.differences import changed
 from symgrad.diagnosis.hand_parts import hand_bindings
-from symgrad.diagnosis.repair import Repair, repair
+from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.source_code import edited, expression_of, function_unit, rebuild, statement_at
 from symgrad.lifting.formulas import open_formula, rename
 from symgrad.program.builder import Builder

@@ -14,14 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symgrad.checking.results import Claim, Instability, Repair, StepFinding
 from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
-from symgrad.diagnosis.repair import Repair
 from symgrad.evaluation.residues import Certificate
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source
 from symgrad.proving.proof import Condition, Link, Proof
-from symgrad.report.report import Claim, Instability, Report, StepFinding
-from symgrad.report.text import WIDTH, render
+from symgrad.report.report import Report
+from symgrad.report.text import WIDTH, render_text
 from symgrad.report.wording import exactly, number, together, witness_text
 from symgrad.rounding.accuracy import Rounding, Side
 from symgrad.verifier import verify
@@ -151,7 +151,7 @@ Looked at 3 points; seed 7."""
 def test_agreement_without_a_certificate_claims_no_chance():
     first = " ".join(str(report(claim("w", Agrees(1, 180)))).split("\n\n")[0].split())
     assert first == "Right: your gradient for w agrees with the derivative at your point; no proof was found."
-    typed = render(report(claim("w", Agrees(5, 180, typed="the constants that were typed with few digits"))))
+    typed = render_text(report(claim("w", Agrees(5, 180, typed="the constants that were typed with few digits"))))
     assert "up to the digits of the constants that you typed" in " ".join(typed.split())
 
 
@@ -390,7 +390,7 @@ EVERY = [PROVED, AGREES, REFUTED, UNDECIDED]
 @given(st.lists(st.sampled_from(EVERY), min_size=1, max_size=7), st.booleans())
 def test_every_page_fits_80_columns_and_shows_no_insides(verdicts, full):
     claims = [claim(f"a_long_name_{k}", v, rounding=ROUNDING) for k, v in enumerate(verdicts)]
-    text = render(report(*claims), full)
+    text = render_text(report(*claims), full)
     assert all(len(line) <= WIDTH and line == line.rstrip() for line in text.splitlines())
     assert not any(word in text for word in ("array(", "Witness(", "Proof(", "None", "tensor(", "nan", "'"))
 

@@ -18,6 +18,7 @@ import torch
 from symgrad.checking.comparison import branch_of, look
 from symgrad.checking.judge import Problem, judge
 from symgrad.checking.numeric_claims import is_number
+from symgrad.checking.results import Claim, StepFinding
 from symgrad.checking.verdicts import Agrees
 from symgrad.diagnosis.script_code import repair_together
 from symgrad.errors import BadInput, NotReproducible, SymgradError
@@ -34,7 +35,7 @@ from symgrad.problem.arguments import check_budgets, domain_of
 from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.program.program import only_constants_differ, same_structure
 from symgrad.progress import shown
-from symgrad.report.report import Claim, Report, StepFinding
+from symgrad.report.report import Report
 from symgrad.report.wording import counted, listed
 from symgrad.verifier import _report
 

@@ -11,10 +11,11 @@ import sympy as sp
 import torch
 
 from symgrad.api.custom_functions import verify_function
+from symgrad.checking.results import Claim
 from symgrad.diagnosis.source_code import function_unit
 from symgrad.errors import BadInput, SymgradError
 from symgrad.progress import each, silent
-from symgrad.report.report import Claim, Report
+from symgrad.report.report import Report
 from symgrad.report.wording import number, witness_text
 from symgrad.verifier import verify
 

@@ -8,11 +8,11 @@ from types import ModuleType
 from typing import Any
 
 from symgrad.checking.judge import Problem
-from symgrad.diagnosis.repair import Repair, judged
+from symgrad.checking.results import Repair, Results
+from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.source_code import HOOK, Code, Unit, Watched, code_of, edited
 from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.sides import Execution, Side
-from symgrad.report.report import Report
 
 __all__ = ["ScriptCode", "repair_together"]
 
@@ -46,7 +46,7 @@ def _(formula: Side) -> Code | None:
 
 
 def repair_together(
-    execution: Execution, problems: Sequence[Problem], reports: Sequence[Report]
+    execution: Execution, problems: Sequence[Problem], reports: Sequence[Results]
 ) -> tuple[tuple[Repair, ...], str | None]:
     """The repairs of all groups in one text, where all are right in it together; else those of the first."""
     mended = [(p, r) for p, r in zip(problems, reports, strict=True) if r.repaired_source is not None]

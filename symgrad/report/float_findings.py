@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.checking.results import Claim, Instability, Results, Rewrite
 from symgrad.checking.verdicts import Agrees
 from symgrad.program.program import Source
 from symgrad.report.page import Block, Code, Paragraph, Section, Table
-from symgrad.report.report import Claim, Instability, Report
 from symgrad.report.wording import exactly, listed, number, own_text, place_of, sentence, together, witness_text
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LineErrors, Loss
@@ -56,10 +56,10 @@ def rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Bloc
     if at is not None and shown and all((at.text, at.line, at.span) != (s.text, s.line, s.span) for s in shown):
         yield Code(at.text, None if at.line is None else f"line {at.line}", at.span)
     yield Code(r.after, "Write instead")
-    yield Paragraph(_promise(found))
+    yield Paragraph(_promise(found, r))
 
 
-def kept_by(found: Instability, report: Report) -> str:
+def kept_by(found: Instability, report: Results) -> str:
     """Whether the hand formula keeps the digits that autograd loses, in a sentence."""
     claim = report.claims.get(found.claim)
     side = None if claim is None or claim.rounding is None else claim.rounding.hand
@@ -92,8 +92,7 @@ def _typed(found: Instability) -> dict[str, Any]:
     return {n: short(x) if np.asarray(x).dtype.kind == "f" and np.size(x) else x for n, x in found.point.items()}
 
 
-def _promise(found: Instability) -> str:
-    r = found.rewrite
+def _promise(found: Instability, r: Rewrite) -> str:
     where = "at this point" if found.side == "formula" else "at your own point"
     text = f"It is proved equal, and {where} gives {number(r.given)}."
     if r.where is not None:
@@ -110,7 +109,7 @@ _WIDTH = 44  # columns of a line of code in a table
 # ------------------------------------------------------------------------------------------------ whose is closer
 
 
-def only_rounding(report: Report) -> Iterator[Block]:
+def only_rounding(report: Results) -> Iterator[Block]:
     """Where all is right and the values still differ from autograd's: that it is rounding, and whose are closer."""
     found = [(c, c.rounding) for c in report.claims.values() if c.rounding is not None and not _is_typed(c)]
     differing = [(c, r) for c, r in found if r.is_only_rounding]
@@ -174,7 +173,7 @@ def _large(x: float) -> str:
 # ------------------------------------------------------------------------------------------------ one derivative
 
 
-def rounded(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+def rounded(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """One derivative's rounding: both sides, what the inputs allow, and the lines that the error comes from."""
     r = claim.rounding
     if r is None:
@@ -299,7 +298,7 @@ def _code(source: Source) -> Code:
 # ------------------------------------------------------------------------------------------------ digits lost for good
 
 
-def unsafe(report: Report) -> Iterator[Block]:
+def unsafe(report: Results) -> Iterator[Block]:
     """A section for formulas that are right and not safe in floats; what several suffer from is told once."""
     groups: dict[tuple, list[Instability]] = {}
     for i in report.instabilities:
@@ -310,7 +309,7 @@ def unsafe(report: Report) -> Iterator[Block]:
         yield Section("Right, and still not safe in floats", tuple(told))
 
 
-def _instability(group: Sequence[Instability], seen: list[Instability], report: Report) -> Iterator[Block]:
+def _instability(group: Sequence[Instability], seen: list[Instability], report: Results) -> Iterator[Block]:
     hand = next((i for i in group if i.side == "hand"), None)
     auto = next((i for i in group if i.side == "autograd"), None)
     first = hand or auto

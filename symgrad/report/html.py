@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
+from symgrad.checking.results import Claim, Results
 from symgrad.report.composition import blocks
 from symgrad.report.latex_output import formula_of
 from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
@@ -26,9 +27,8 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.report import Claim, Report
 
-__all__ = ["render"]
+__all__ = ["render_html"]
 
 _LIGHT = """--ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --code: #f6f8fa; --right: #1a7f37; --wrong: #c4302b;
   --open: #9a6700; --bad: #fff1f0;"""
@@ -86,11 +86,11 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def render(report: Report, *, page: bool = False) -> str:
+def render_html(report: Results, *, page: bool = False) -> str:
     """The report as a piece of HTML, or as a page: the short report, the lines, and all the evidence folded under it.
 
     >>> from symgrad import verify
-    >>> piece = render(verify("x**3", "3*x", wrt="x"))
+    >>> piece = render_html(verify("x**3", "3*x", wrt="x"))
     >>> '<p class="answer refuted">Wrong: your gradient for x is not the derivative.</p>' in piece
     True
     """
@@ -158,7 +158,7 @@ def _line(line: Line) -> str:
     return f'<tr class="{row}">{cells}<td class="{kind}">{escape(line.words)}{error}</td></tr>'
 
 
-def _formulas(report: Report) -> Iterator[str]:
+def _formulas(report: Results) -> Iterator[str]:
     """The exact derivatives typeset, and yours beside those that differ."""
     if report.counts.get("branches", 1) > 1:
         yield '<p class="soft">On the branch of the code that your own point takes:</p>'

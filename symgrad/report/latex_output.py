@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.checking.results import Claim, Results
 from symgrad.errors import SymgradError
 from symgrad.evaluation.exact import meaning
 from symgrad.program.program import Program
-from symgrad.report.report import Claim, Report
 from symgrad.report.size_claims import exact_latex
 
 __all__ = [
     "formula_of",
-    "render",
+    "render_latex",
 ]
 
 
@@ -53,11 +53,11 @@ def formula_of(program: Program) -> Any:
 # -------------------------------------------------------------------------------------------------------- latex output
 
 
-def render(report: Report) -> str:
+def render_latex(report: Results) -> str:
     """One ``aligned`` display: the exact derivatives, each followed by the hand formula if that is refuted.
 
     >>> from symgrad import verify
-    >>> print(render(verify("x**3", "2*x**2")))
+    >>> print(render_latex(verify("x**3", "2*x**2")))
     \\begin{aligned}
     \\frac{\\partial f}{\\partial x} &= 3 x^{2} \\\\
     \\text{yours:}\\quad &\\phantom{=}\\ 2 x^{2}
@@ -67,7 +67,7 @@ def render(report: Report) -> str:
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
-def _claim(report: Report, claim: Claim) -> Iterator[str]:
+def _claim(report: Results, claim: Claim) -> Iterator[str]:
     indexed = exact_latex(report, claim)
     if indexed is not None:
         yield f"{indexed[0]} &= {indexed[1]}"

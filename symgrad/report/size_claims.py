@@ -7,11 +7,11 @@ from typing import Any
 
 import sympy as sp
 
+from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import AllSizes, ForAll, IndexForm, Proved
 from symgrad.indices.printing import latex, text
 from symgrad.indices.terms import Binder, IndexSum, rename
 from symgrad.report.page import Block, Code, Items, Paragraph
-from symgrad.report.report import Claim, Report
 from symgrad.report.wording import listed, sentence
 
 __all__ = [
@@ -22,7 +22,6 @@ __all__ = [
     "exact_text",
     "for_all",
     "links",
-    "plain_sizes",
     "scope",
     "size_blocks",
 ]
@@ -48,7 +47,7 @@ def for_all(found: ForAll) -> str:
     return f"all {listed(found.sizes)}{least}"
 
 
-def scope(report: Report, claims: Sequence[Claim]) -> str:
+def scope(report: Results, claims: Sequence[Claim]) -> str:
     """For which sizes proved claims hold, where sizes have names: " for all m and d"."""
     if report.sizes is None or not claims:
         return ""
@@ -62,7 +61,7 @@ def scope(report: Report, claims: Sequence[Claim]) -> str:
     return f" for {max(words, key=len)}"
 
 
-def size_blocks(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """What is said of sizes in the section of one claim."""
     sizes = report.sizes
     if sizes is None:
@@ -141,7 +140,7 @@ def evidence(sizes: AllSizes, claim: Claim) -> str:
 # ------------------------------------------------------------------------------------------------ the formula
 
 
-def exact_text(report: Report, claim: Claim) -> str | None:
+def exact_text(report: Results, claim: Claim) -> str | None:
     """The exact derivative in index notation: ``∂f/∂U[k,N] = ...``; None where it was not read."""
     form = _form(report, claim)
     if form is None:
@@ -154,14 +153,14 @@ def exact_text(report: Report, claim: Claim) -> str | None:
     return f"{power}{of if report.order != 2 else ''}/{bottom} = {text(body)}"
 
 
-def claim_rank(report: Report, claim: Claim) -> int:
+def claim_rank(report: Results, claim: Claim) -> int:
     """How many of the indices are of the input's own axes."""
     assert report.sizes is not None
     form = report.sizes.forms[claim.name]
     return len(form.factors) - form.upstream
 
 
-def exact_latex(report: Report, claim: Claim) -> tuple[str, str] | None:
+def exact_latex(report: Results, claim: Claim) -> tuple[str, str] | None:
     """The two sides of the exact derivative in LaTeX, with indices that count from 1; None where it was not read."""
     form = _form(report, claim)
     if form is None:
@@ -177,7 +176,7 @@ def exact_latex(report: Report, claim: Claim) -> tuple[str, str] | None:
     return left, latex(body)
 
 
-def _form(report: Report, claim: Claim) -> tuple[Any, tuple[str, ...]] | None:
+def _form(report: Results, claim: Claim) -> tuple[Any, tuple[str, ...]] | None:
     """The shortest known body of the exact derivative with its free indices named; the names in order."""
     sizes = report.sizes
     if sizes is None or claim.name not in sizes.forms:
@@ -189,17 +188,3 @@ def _form(report: Report, claim: Claim) -> tuple[Any, tuple[str, ...]] | None:
     new = {f.index: sp.Symbol(c, integer=True) for f, c in zip(form.factors, letters, strict=True)}
     bodies = [rename(body, new) for body in form.bodies]
     return min(bodies, key=lambda b: len(text(b))), letters
-
-
-def plain_sizes(report: Report, plain: dict[str, Any]) -> None:
-    """Put proofs and formulas in index notation into a report's plain data as text."""
-    assert report.sizes is not None
-    plain["sizes"]["forms"] = {}
-    for name, claim in report.claims.items():
-        found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
-        if found is not None:
-            proof = {"rules": list(found.proof.rules), "conditions": conditions(found), "links": list(links(found))}
-            plain["claims"][name]["verdict"]["for_all"]["proof"] = proof
-        written, display = exact_text(report, claim), exact_latex(report, claim)
-        if written is not None and display is not None:
-            plain["sizes"]["forms"][name] = {"text": written, "latex": " = ".join(display)}

@@ -16,6 +16,7 @@ import torch
 
 from symgrad.checking.comparison import Pair
 from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.results import Instability
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
@@ -26,7 +27,6 @@ from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
-from symgrad.report.report import Instability
 from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
 from symgrad.rounding.attribution import Loss, explain_loss, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient

@@ -1,0 +1,74 @@
+"""Findings -> dictionaries, lists, strings and numbers, for other programs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+
+from symgrad.checking.results import Claim, Results
+from symgrad.checking.verdicts import Proved
+from symgrad.program.program import Program
+from symgrad.report.size_claims import conditions, exact_latex, exact_text, links
+
+__all__ = ["as_plain"]
+
+
+def as_plain(report: Results) -> dict[str, Any]:
+    """The fields of a report without its Programs; proofs and formulas in index notation are text.
+
+    >>> from symgrad import verify
+    >>> plain = as_plain(verify("x**3", "3*x", wrt="x"))
+    >>> plain["verdict"], plain["claims"]["x"]["verdict"]["witness"]["point"]
+    ('refuted', {'x': 2.0})
+    """
+    plain = _fields(report, but=("formula",))
+    plain["claims"] = {name: _claim(claim) for name, claim in report.claims.items()}
+    if report.sizes is not None:
+        plain["sizes"]["forms"] = dict(_forms(report))
+    return {**plain, "verdict": report.verdict, "ok": report.ok}
+
+
+def _claim(claim: Claim) -> dict[str, Any]:
+    plain = {**_fields(claim, but=("exact", "hand")), "kind": claim.kind}
+    found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
+    if found is not None:
+        proof = {"rules": list(found.proof.rules), "conditions": conditions(found), "links": list(links(found))}
+        plain["verdict"]["for_all"]["proof"] = proof
+    return plain
+
+
+def _forms(report: Results) -> Iterator[tuple[str, dict[str, str]]]:
+    """The exact derivatives in index notation."""
+    for name, claim in report.claims.items():
+        written, display = exact_text(report, claim), exact_latex(report, claim)
+        if written is not None and display is not None:
+            yield name, {"text": written, "latex": " = ".join(display)}
+
+
+def _fields(data: Any, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {f.name: _plain(getattr(data, f.name)) for f in fields(data) if f.name not in but}
+
+
+def _plain(x: Any) -> Any:
+    match x:
+        case None | bool() | int() | str():
+            return x
+        case float():
+            return x if math.isfinite(x) else str(x)
+        case complex():
+            return {"real": _plain(x.real), "imag": _plain(x.imag)}
+        case np.ndarray():
+            return _plain(x.tolist())
+        case np.generic():
+            return _plain(x.item())
+        case Mapping():
+            return {str(k): _plain(v) for k, v in x.items()}
+        case list() | tuple():
+            return [_plain(v) for v in x]
+        case _ if is_dataclass(x) and not isinstance(x, Program):
+            return _fields(x)
+    return repr(x) if isinstance(x, Program) else str(x)
