@@ -5,7 +5,8 @@ person reads and which facts it was written from; the posts' own reports are in 
 from __future__ import annotations
 
 import math
-from dataclasses import replace
+import pickle
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from html.parser import HTMLParser
 
@@ -14,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symgrad.checking.results import Claim, Instability, Repair, StepFinding
+from symgrad.checking.results import Claim, Instability, Repair, Results, StepFinding
 from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.evaluation.residues import Certificate
 from symgrad.program.builder import Builder
@@ -62,6 +63,20 @@ PROVED = Proved((FIELD,), ("z is positive",))
 AGREES = Agrees(64, 180, (CERTIFICATE,), "no chain of rules was found within the budget")
 REFUTED = Refuted(AWAY)
 UNDECIDED = Undecided("the two could not be told apart with 2048 bits.", ("balls", "residues"))
+
+
+def test_a_report_is_frozen_data_that_travels():
+    told = report(claim("w", PROVED), notes=("the formula was read as text",))
+    back = pickle.loads(pickle.dumps(told))
+    assert isinstance(back, Report)
+    assert isinstance(back, Results)
+    assert (str(back), back.to_dict()) == (str(told), told.to_dict())
+    other = replace(told, claims={"w": claim("w", REFUTED)})
+    assert type(other) is Report
+    assert (told.ok, other.ok) == (True, False)
+    for name in ("seed", "another"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(told, name, 1)
 
 
 def test_a_wrong_gradient_is_told_first_with_the_witness_and_the_users_own_point():

@@ -18,10 +18,8 @@ from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LineErrors, Loss
 
 __all__ = [
-    "instability",
-    "kept_by",
+    "describe_instability",
     "only_rounding",
-    "rewritten",
     "rounded",
     "unsafe",
 ]
@@ -33,49 +31,40 @@ __all__ = [
 _SHORT = 6  # entries of an input that are all told
 
 
-def instability(found: Instability, kept: str = "") -> Iterator[Block]:
-    """What was found, the line, why, and what to write instead; ``kept`` is a sentence on who keeps the digits."""
-    yield Paragraph(f"{_what_breaks(found)}. {kept}".rstrip())
+def describe_instability(found: Instability) -> Iterator[Block]:
+    """An instability of a formula alone: what it gives, the line, why, and what to write instead."""
+    mine, truth = together(found.computed, found.exact)
+    gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
+    if found.entry is not None:
+        gives = f"entry {place_of(found.entry)} is {mine}"
+    yield Paragraph(f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}.")
     source = found.source
     if source is not None and source.text:
-        place = None if source.line is None else f"line {source.line}"
-        yield Code(source.text, place, source.span)
+        yield _code(source)
     if found.why:
         yield Paragraph(sentence(found.why))
-    yield from rewritten(found)
-    if found.rewrite is None and found.side == "formula":
+    yield from _rewritten(found)
+    if found.rewrite is None:
         yield Paragraph("No other way to write it was found that is proved equal and keeps the digits.")
 
 
-def rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Block]:
+def _rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Block]:
     """What to write instead, where something was found; its line first, if it is not one of those that were shown."""
     r = found.rewrite
     if r is None:
         return
     at = r.source
     if at is not None and shown and all((at.text, at.line, at.span) != (s.text, s.line, s.span) for s in shown):
-        yield Code(at.text, None if at.line is None else f"line {at.line}", at.span)
+        yield _code(at)
     yield Code(r.after, "Write instead")
     yield Paragraph(_promise(found, r))
 
 
-def kept_by(found: Instability, report: Results) -> str:
+def _kept_by(found: Instability, report: Results) -> str:
     """Whether the hand formula keeps the digits that autograd loses, in a sentence."""
     claim = report.claims.get(found.claim)
     side = None if claim is None or claim.rounding is None else claim.rounding.hand
     return "Your formula keeps them." if side is not None and not side.lost and not side.broken else ""
-
-
-def _what_breaks(found: Instability) -> str:
-    entry = "" if found.entry is None else place_of(found.entry)
-    mine, truth = together(found.computed, found.exact)
-    if found.side == "formula":
-        name = f"entry {entry} " if entry else ""
-        gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
-        gives = gives if not entry else f"{name}is {mine}"
-        return f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}"
-    who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
-    return f"{found.claim}{entry}: {who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
 
 
 def _point(found: Instability) -> str:
@@ -318,7 +307,7 @@ def _instability(group: Sequence[Instability], seen: list[Instability], report: 
     same = ""
     if any(first.source is not None and first.source == i.source for i in seen):
         same = " It comes from the same line."
-    kept = kept_by(first, report) if hand is None else ""
+    kept = _kept_by(first, report) if hand is None else ""
     yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.{same} {kept}".rstrip())
     for found in filter(None, (hand, auto)):
         if found.source is None or not found.source.text or any(found.source == i.source for i in seen):
@@ -329,7 +318,7 @@ def _instability(group: Sequence[Instability], seen: list[Instability], report: 
         if found.loss is not None and not any(_same(found.loss, i.loss) for i in seen):
             yield from _how(found.loss, found.dtype, found.computed)
         shown = (found.source, *([] if found.loss is None else filter(None, [found.loss.turned_source])))
-        yield from rewritten(found, shown)
+        yield from _rewritten(found, shown)
         seen.append(found)
 
 

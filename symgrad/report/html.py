@@ -12,7 +12,7 @@ from typing import Any
 
 from symgrad.checking.results import Claim, Results
 from symgrad.report.composition import blocks
-from symgrad.report.latex_output import formula_of
+from symgrad.report.exact_formulas import formula_of
 from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
 from symgrad.report.page import (
     Answer,

@@ -12,7 +12,8 @@ import numpy as np
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Proved
 from symgrad.program.program import Program
-from symgrad.report.size_claims import conditions, exact_latex, exact_text, links
+from symgrad.report.exact_formulas import exact_latex, exact_text
+from symgrad.report.size_claims import conditions, links
 
 __all__ = ["as_plain"]
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgrad.checking.results import Instability, Results
-from symgrad.report.float_findings import instability
+from symgrad.report.exact_formulas import render_latex
+from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html
-from symgrad.report.latex_output import render_latex
 from symgrad.report.plain_data import as_plain
 from symgrad.report.plots import plot
 from symgrad.report.text import lines, render_text
@@ -84,5 +84,5 @@ class PrintedInstability(Instability):
     """An instability that is an answer by itself: ``str`` of it shows the line, why it breaks, and what to write."""
 
     def __str__(self) -> str:
-        first, *rest = instability(self)
+        first, *rest = describe_instability(self)
         return "\n".join([*lines([first]), *lines(rest, "    ")])

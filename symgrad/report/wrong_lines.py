@@ -11,7 +11,6 @@ from symgrad.report.wording import counted, listed, sentence, unbroken
 __all__ = [
     "derivation_of",
     "error_lines",
-    "marked",
 ]
 
 
@@ -83,7 +82,7 @@ def _at(step: StepFinding) -> str:
     return f" (line {step.source.line})" if step.source is not None and step.source.line is not None else ""
 
 
-def marked(report: Results, step: StepFinding) -> Code:
+def _marked(report: Results, step: StepFinding) -> Code:
     """A line of the derivation, the part marked that its repair changes."""
     text = step.name if step.source is None else step.source.text
     place = None if _line_number(step) is None else f"line {_line_number(step)}"
@@ -96,7 +95,7 @@ def marked(report: Results, step: StepFinding) -> Code:
 
 
 def _line(report: Results, step: StepFinding, repairs: list[Repair], again: str) -> Iterator[Block]:
-    code = marked(report, step)
+    code = _marked(report, step)
     if repairs:
         yield from _repair(repairs[0], code, again)
         return
@@ -169,7 +168,7 @@ def _lines(report: Results) -> Iterator[Line]:
         error = None
         if verdict in ("wrong", "fed wrong values") and worst.error:
             error = _off(worst.error)
-        yield Line(marked(report, worst), verdict, words, meant, error)
+        yield Line(_marked(report, worst), verdict, words, meant, error)
 
 
 def _off(error: float) -> str:
