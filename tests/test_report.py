@@ -12,6 +12,7 @@ from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from symgrad.program.program import Binding, Program, Source
 from symgrad.proving.proof import Condition, Link, Proof
 from symgrad.report.report import Report
 from symgrad.report.text import WIDTH, render_text
-from symgrad.report.wording import exactly, number, together, witness_text
+from symgrad.report.wording import exactly, number, own_text, together, witness_text
 from symgrad.rounding.accuracy import Rounding, Side
 from symgrad.verifier import verify
 
@@ -77,6 +78,16 @@ def test_a_report_is_frozen_data_that_travels():
     for name in ("seed", "another"):
         with pytest.raises(FrozenInstanceError):
             setattr(told, name, 1)
+
+
+def test_a_point_may_hold_a_tensor_of_whole_numbers():
+    """NumPy takes a tensor's ``size`` for a number, and it is a method."""
+    point = {"w": np.array(2.0), "k": torch.tensor([0, 2])}
+    assert witness_text(point, {}) == own_text(point) == "w = 2, k = [0, 2]"
+    assert own_text({"k": torch.zeros(100, dtype=torch.int64)}) == ""
+    refuted = Refuted(replace(AWAY, point={"w": np.array(1.0), "k": torch.tensor([0, 2])}))
+    values = {"hand_value": np.array(3.0), "exact_value": np.array(2.0)}
+    assert "At your own point (w = 2, k = [0, 2]):" in str(report(claim("w", refuted, **values), point=point))
 
 
 def test_a_wrong_gradient_is_told_first_with_the_witness_and_the_users_own_point():

@@ -13,7 +13,17 @@ from symgrad.checking.results import Claim, Instability, Results, Rewrite
 from symgrad.checking.verdicts import Agrees
 from symgrad.program.program import Source
 from symgrad.report.page import Block, Code, Paragraph, Section, Table
-from symgrad.report.wording import exactly, listed, number, own_text, place_of, sentence, together, witness_text
+from symgrad.report.wording import (
+    entries_of,
+    exactly,
+    listed,
+    number,
+    own_text,
+    place_of,
+    sentence,
+    together,
+    witness_text,
+)
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LineErrors, Loss
 
@@ -69,7 +79,7 @@ def _kept_by(found: Instability, report: Results) -> str:
 
 def _point(found: Instability) -> str:
     point = _typed(found)
-    short = all(np.size(x) <= _SHORT for x in point.values())
+    short = all(entries_of(x) <= _SHORT for x in point.values())
     return own_text(point, 400, exactly) if short else witness_text(point, {})
 
 
@@ -78,7 +88,7 @@ def _typed(found: Instability) -> dict[str, Any]:
     if found.dtype not in ("float32", "float16"):
         return dict(found.point)
     short = np.vectorize(lambda x: float(str(np.dtype(found.dtype).type(x))), otypes=[float])
-    return {n: short(x) if np.asarray(x).dtype.kind == "f" and np.size(x) else x for n, x in found.point.items()}
+    return {n: short(x) if np.asarray(x).dtype.kind == "f" and entries_of(x) else x for n, x in found.point.items()}
 
 
 def _promise(found: Instability, r: Rewrite) -> str:
