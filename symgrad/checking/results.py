@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes, Kink, Refuted, Verdict, Witness, worst
 from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
@@ -158,6 +159,7 @@ class Results:
     sizes: AllSizes | None = None  # where shapes have names in them
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
     formula: Program | None = None  # what was differentiated, as it was read
+    measure: Callable[[], tuple[ThreeWays, ...]] | None = None  # runs the code again; what was pickled has it no more
 
     @property
     def verdict(self) -> str:
@@ -169,3 +171,7 @@ class Results:
 
     def __bool__(self) -> bool:
         return self.ok
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The data alone: the user's code stays where it is."""
+        return {**self.__dict__, "measure": None}

@@ -15,31 +15,31 @@ from symgrad.program.program import Program
 from symgrad.report.exact_formulas import exact_latex, exact_text
 from symgrad.report.size_claims import conditions, links
 
-__all__ = ["as_plain"]
+__all__ = ["as_plain", "data_of"]
 
 
-def as_plain(report: Results) -> dict[str, Any]:
+def data_of(report: Results) -> dict[str, Any]:
     """The fields of a report without its Programs; proofs and formulas in index notation are text.
 
     >>> from symgrad import verify
-    >>> plain = as_plain(verify("x**3", "3*x", wrt="x"))
-    >>> plain["verdict"], plain["claims"]["x"]["verdict"]["witness"]["point"]
+    >>> data = data_of(verify("x**3", "3*x", wrt="x"))
+    >>> data["verdict"], data["claims"]["x"]["verdict"]["witness"]["point"]
     ('refuted', {'x': 2.0})
     """
-    plain = _fields(report, but=("formula",))
-    plain["claims"] = {name: _claim(claim) for name, claim in report.claims.items()}
+    data = _fields(report, but=("formula", "measure"))
+    data["claims"] = {name: _claim(claim) for name, claim in report.claims.items()}
     if report.sizes is not None:
-        plain["sizes"]["forms"] = dict(_forms(report))
-    return {**plain, "verdict": report.verdict, "ok": report.ok}
+        data["sizes"]["forms"] = dict(_forms(report))
+    return {**data, "verdict": report.verdict, "ok": report.ok}
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    plain = {**_fields(claim, but=("exact", "hand")), "kind": claim.kind}
+    data = {**_fields(claim, but=("exact", "hand")), "kind": claim.kind}
     found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
     if found is not None:
         proof = {"rules": list(found.proof.rules), "conditions": conditions(found), "links": list(links(found))}
-        plain["verdict"]["for_all"]["proof"] = proof
-    return plain
+        data["verdict"]["for_all"]["proof"] = proof
+    return data
 
 
 def _forms(report: Results) -> Iterator[tuple[str, dict[str, str]]]:
@@ -50,26 +50,27 @@ def _forms(report: Results) -> Iterator[tuple[str, dict[str, str]]]:
             yield name, {"text": written, "latex": " = ".join(display)}
 
 
-def _fields(data: Any, but: tuple[str, ...] = ()) -> dict[str, Any]:
-    return {f.name: _plain(getattr(data, f.name)) for f in fields(data) if f.name not in but}
+def _fields(x: Any, but: tuple[str, ...] = ()) -> dict[str, Any]:
+    return {f.name: as_plain(getattr(x, f.name)) for f in fields(x) if f.name not in but}
 
 
-def _plain(x: Any) -> Any:
+def as_plain(x: Any) -> Any:
+    """Data as dictionaries, lists, strings and numbers; what JSON has no number for is a string."""
     match x:
         case None | bool() | int() | str():
             return x
         case float():
             return x if math.isfinite(x) else str(x)
         case complex():
-            return {"real": _plain(x.real), "imag": _plain(x.imag)}
+            return {"real": as_plain(x.real), "imag": as_plain(x.imag)}
         case np.ndarray():
-            return _plain(x.tolist())
+            return as_plain(x.tolist())
         case np.generic():
-            return _plain(x.item())
+            return as_plain(x.item())
         case Mapping():
-            return {str(k): _plain(v) for k, v in x.items()}
+            return {str(k): as_plain(v) for k, v in x.items()}
         case list() | tuple():
-            return [_plain(v) for v in x]
+            return [as_plain(v) for v in x]
         case _ if is_dataclass(x) and not isinstance(x, Program):
             return _fields(x)
     return repr(x) if isinstance(x, Program) else str(x)

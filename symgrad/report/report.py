@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgrad.checking.results import Instability, Results
+from symgrad.errors import BadInput
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html
-from symgrad.report.plain_data import as_plain
+from symgrad.report.plain_data import data_of
 from symgrad.report.plots import plot
 from symgrad.report.text import lines, render_text
+from symgrad.report.value_table import ValueTable
 
 __all__ = ["PrintedInstability", "Report"]
 
@@ -52,9 +54,31 @@ class Report(Results):
         """
         return plot(self, name, what=what, axes=axes)
 
+    def table(self) -> ValueTable:
+        """Each derivative at each point that was looked at, computed in three ways, and how far each is from the truth.
+
+        *Symbolic* is the exact derivative as torch code, *autograd* torch's own gradient of the model, where it is
+        torch's, *hand* what the derivation gives.  The first point is the user's own.  Distances are in ulps of the
+        coarsest dtype of the inputs, rounded up, from balls around the truth.
+
+        >>> from symgrad import verify
+        >>> table = verify("x**3", "3*x", wrt="x", at={"x": 2.0}).table()
+        >>> [(row["symbolic"], row["hand"], row["truth"]) for row in table.rows if row["own"]]
+        [(12.0, 6.0, 12.0)]
+
+        The user's code is run again at each point.  Raises `BadInput` where it is not at hand any more: in a report
+        that was pickled.
+        """
+        if self.measure is None:
+            raise BadInput(
+                "the code that this report is about is not with it: it was pickled, or came from another process.",
+                instead="Call table() where the gradient is verified.",
+            )
+        return ValueTable(self.measure(), bool(self.given))
+
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dictionaries, lists, strings and numbers."""
-        return as_plain(self)
+        return data_of(self)
 
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON; numbers that JSON has no name for are strings ("nan", "inf")."""

@@ -111,6 +111,7 @@ def _aligned(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
 
 
 def _before_the_point(value: str) -> int:
+    value = value.partition("  ")[0]  # what else is said of the number stands apart from it
     ends = [k for k, c in enumerate(value) if c in ".e" and value[:k].lstrip("-").isdigit()]
     return ends[0] if ends else len(value) if value.lstrip("-").isdigit() else 0
 

@@ -1,0 +1,189 @@
+"""Each derivative at each point that was looked at, computed in three ways, and how far each is from the truth.
+
+The exact derivative as torch code (symbolic), torch's own gradient of the user's model (autograd) and what the user's
+derivation gives (hand) are three float computations of one number; the truth is a ball.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.checking.comparison import Branch, Look, Pair
+from symgrad.checking.exploration import Findings, Problem, inside
+from symgrad.checking.refutations import middle
+from symgrad.errors import SymgradError
+from symgrad.evaluation.balls import precision
+from symgrad.evaluation.entrywise import array_of
+from symgrad.evaluation.torch_code import TorchFunction, compile_torch
+from symgrad.lifting.scripts.sides import Side
+from symgrad.lifting.tracing.functions import Function
+from symgrad.lifting.tracing.modules import Module
+from symgrad.rounding.attribution import size_of
+from symgrad.rounding.autograd_bounds import autograd_gradient
+from symgrad.rounding.running_bounds import distance, ulps
+
+__all__ = ["WAYS", "ThreeWays", "tabulate"]
+
+WAYS = ("symbolic", "autograd", "hand")
+
+# What the user's code or torch may say where a way does not exist at a point: then the table has no number there.
+_FAILURES = (SymgradError, RuntimeError, TypeError, ValueError, IndexError, NotImplementedError, ArithmeticError)
+
+
+@dataclass(frozen=True, eq=False)
+class ThreeWays:
+    """One derivative at one point; ``number`` counts the points from 1.
+
+    ``values`` has an array for each of `WAYS` that there is, and ``ulps`` how far its entries are from the truth,
+    rounded up, in units of the last place that ``dtype`` has there; ``truth`` holds the float64s nearest to it (NaN
+    where the derivative has no value).  ``branch`` counts the branches of the code, in the order in which they were
+    reached, from 1; ``is_own`` says that the point is the user's own.
+    """
+
+    claim: str
+    number: int
+    point: Mapping[str, Any]
+    is_own: bool
+    branch: int
+    dtype: str
+    truth: np.ndarray
+    values: Mapping[str, np.ndarray]
+    ulps: Mapping[str, np.ndarray]
+
+    @property
+    def differences(self) -> np.ndarray | None:
+        """``hand - autograd`` with its sign, in ulps at the truth; None where one is missing, or they are complex."""
+        if not {"hand", "autograd"} <= set(self.values) or np.iscomplexobj(self.truth):
+            return None
+        mine, other = (self.values[way].astype(np.float64) for way in ("hand", "autograd"))
+        with np.errstate(invalid="ignore"):
+            apart = torch.as_tensor(np.where(mine == other, 0.0, mine - other))
+        return ulps(apart, torch.as_tensor(self.truth), self.dtype).numpy()
+
+
+def tabulate(problem: Problem, findings: Findings) -> tuple[ThreeWays, ...]:
+    """Run the three ways at every point that was looked at, the user's own first; the user's code is run again.
+
+    A derivative whose shape is wrong has no rows.  Where the hand side is numbers, the user's own point is all that
+    they are for.
+    """
+    return tuple(_rows(problem, findings))
+
+
+def _rows(problem: Problem, findings: Findings) -> Iterator[ThreeWays]:
+    looks = [(b, s) for b, s in findings.looks if inside(s) and not problem.only_here]
+    dtype = _dtype(problem)
+    symbolic: dict[tuple[int, str], TorchFunction | None] = {}
+    for number, (branch, seen) in enumerate([(findings.own, findings.own_look), *looks], 1):
+        is_own = seen is findings.own_look
+        place = 1 + next((k for k, b in enumerate(findings.branches) if b is branch), 0)
+        hand = findings.own.hand_run.values if is_own else _hand(problem, seen)
+        automatic = _autograd(problem, seen, is_own)
+        for pair in branch.pairs:
+            if pair.name not in seen.views:
+                continue
+            key = id(branch), pair.name
+            if key not in symbolic:
+                symbolic[key] = _compiled(branch, pair)
+            found = {
+                "symbolic": _symbolic(symbolic[key], seen, dtype),
+                "autograd": automatic.get(pair.name),
+                "hand": hand.get(pair.name),
+            }
+            values, far, truth = _beside(seen, pair, dtype, found)
+            yield ThreeWays(
+                pair.name, number, seen.point, is_own, place, str(dtype).removeprefix("torch."), truth, values, far
+            )
+
+
+def _beside(
+    seen: Look, pair: Pair, dtype: torch.dtype, found: Mapping[str, Any]
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
+    """The values that fit the derivative, their distances from the truth in ulps, and the truth."""
+    view = seen.views[pair.name]
+    balls = array_of(list(view.exact), pair.shape)
+    truth = np.array([middle(x) for x in view.exact]).reshape(pair.shape)
+    size = torch.tensor([size_of(x) for x in view.exact], dtype=torch.float64).reshape(pair.shape)
+    values, far = {}, {}
+    for way, value in found.items():
+        array = None if value is None else np.asarray(value)
+        if array is None or array.size != truth.size or (np.iscomplexobj(array) and not np.iscomplexobj(truth)):
+            continue
+        values[way] = array.reshape(pair.shape)
+        with precision(view.bits):
+            high = distance(torch.as_tensor(np.array(values[way])), balls)[1]
+        far[way] = np.where(np.isnan(truth), np.nan, ulps(high, size, dtype).numpy())
+    return values, far, truth
+
+
+def _dtype(problem: Problem) -> torch.dtype:
+    """The coarsest dtype of the inputs: what the ulps are of."""
+    real = {"complex64": "float32", "complex128": "float64"}
+    kinds = [getattr(torch, real.get(k, k)) for k in problem.dtypes.values()]
+    return max(kinds, key=lambda d: torch.finfo(d).eps, default=torch.float64)
+
+
+# ------------------------------------------------------------------------------------------------ the three ways
+
+
+def _compiled(branch: Branch, pair: Pair) -> TorchFunction | None:
+    try:
+        return compile_torch(branch.program.with_outputs({"exact": pair.exact}))
+    except _FAILURES:
+        return None
+
+
+def _symbolic(function: TorchFunction | None, seen: Look, dtype: torch.dtype) -> np.ndarray | None:
+    """The compiled derivative at a point, all floats in the dtype that the ulps are of."""
+    if function is None:
+        return None
+    tensors = {n: torch.as_tensor(seen.point[n]) for n in function.names}
+    floats = {n: x.to(dtype) for n, x in tensors.items() if x.is_floating_point()}
+    waves = {n: x.to(torch.promote_types(dtype, torch.complex64)) for n, x in tensors.items() if x.is_complex()}
+    try:
+        with torch.no_grad():
+            return _array(function(**{**tensors, **floats, **waves}))
+    except _FAILURES:
+        return None
+
+
+def _hand(problem: Problem, seen: Look) -> Mapping[str, Any]:
+    try:
+        return problem.hand.run(seen.point, problem.dtypes).values
+    except _FAILURES:
+        return {}
+
+
+def _autograd(problem: Problem, seen: Look, is_own: bool) -> Mapping[str, np.ndarray]:
+    """Torch's gradients of the user's own model; none where torch cannot differentiate it."""
+    model = problem.model
+    try:
+        if isinstance(model, Side):  # a script runs it itself
+            return model.autograd if is_own else model.autograd_at(seen.point)
+        if problem.order != 1 or not isinstance(model, Module | Function) or model.library != "torch":
+            return {}
+        tensors: dict[str, Any] = _tensors(problem, seen.point)
+        rest = {n: v for n, v in seen.point.items() if n not in tensors}
+        if isinstance(model, Module):
+            tensors |= {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
+            found = autograd_gradient(model.module, tensors, list(problem.wrt))
+        else:
+            code = model.function
+            found = autograd_gradient(lambda **given: code(**given, **rest), tensors, list(problem.wrt))
+        return {n: _array(g) for n, g in found.items() if g is not None}
+    except _FAILURES:
+        return {}
+
+
+def _tensors(problem: Problem, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {n: torch.tensor(point[n]).to(getattr(torch, kind)) for n, kind in problem.dtypes.items()}
+
+
+def _array(x: torch.Tensor) -> np.ndarray:
+    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
+    return (x.float() if x.dtype is torch.bfloat16 else x).detach().cpu().resolve_conj().numpy()

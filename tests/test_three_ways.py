@@ -1,0 +1,258 @@
+"""The table of a report: three ways to compute each derivative, judged by mpmath and by torch itself."""
+
+import csv
+import io
+import json
+import math
+import pickle
+from pathlib import Path
+
+import mpmath
+import numpy as np
+import pytest
+import torch
+
+from symgrad import SymgradError, verify, verify_script
+from symgrad.checking.three_ways import ThreeWays
+from symgrad.report.value_table import ValueTable
+
+POSTS = Path(__file__).resolve().parent / "posts"
+W = torch.tensor([[0.3, -0.7], [1.1, 0.2], [-0.4, 0.9]])
+X = torch.tensor([0.5, -1.5])
+
+
+def loss(W, x):
+    return torch.tanh(W @ x).sum()
+
+
+def hand(W, x):
+    return (1 - torch.tanh(W @ x) ** 2)[:, None] * x[None, :]
+
+
+@pytest.fixture(scope="module")
+def matrix():
+    return verify(loss, hand, wrt="W", at={"W": W, "x": X})
+
+
+def truth(point, i, j):
+    """One entry of the gradient to 60 digits."""
+    with mpmath.workdps(60):
+        z = mpmath.fsum(
+            mpmath.mpf(float(w)) * mpmath.mpf(float(x)) for w, x in zip(point["W"][i], point["x"], strict=True)
+        )
+        return (1 - mpmath.tanh(z) ** 2) * mpmath.mpf(float(point["x"][j]))
+
+
+def gap(x: float) -> float:
+    """The gap between neighbouring numbers of float32 at x."""
+    return 2.0 ** (math.frexp(x)[1] - 24)
+
+
+def test_each_way_is_what_it_says_at_every_point(matrix):
+    ways = matrix.table().ways
+    assert len(ways) > 3
+    assert [w.is_own for w in ways] == [True] + [False] * (len(ways) - 1)
+    for w in ways:
+        point = {n: torch.tensor(v, dtype=torch.float32) for n, v in w.point.items()}
+        leaf = point["W"].requires_grad_()
+        (automatic,) = torch.autograd.grad(loss(leaf, point["x"]), leaf)
+        assert np.array_equal(w.values["autograd"], automatic.numpy())
+        with torch.no_grad():
+            assert np.array_equal(w.values["hand"], hand(**point).numpy())
+        assert w.values["symbolic"].dtype == np.float32
+        for (i, j), exact in np.ndenumerate(w.truth):
+            right = truth(w.point, i, j)
+            assert exact == float(right)
+            for way, far in w.ulps.items():
+                off = abs(mpmath.mpf(float(w.values[way][i, j])) - right) / gap(exact)
+                assert 0 <= far[i, j] - off <= 1e-9 * (1 + off), "it is rounded up, and hardly at all"
+                assert off < 16, "all three are right"
+
+
+def test_differences_are_of_yours_and_autograd_in_ulps(matrix):
+    own = matrix.table().ways[0]
+    apart = own.values["hand"].astype(float) - own.values["autograd"].astype(float)
+    assert np.array_equal(own.differences, apart / np.vectorize(gap)(own.truth))
+
+
+def test_a_backward_that_is_wrong_stands_out_beside_a_derivation_that_is_right():
+    class Sine(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.save_for_backward(x)
+            return torch.sin(x)
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * torch.cos(ctx.saved_tensors[0]) * 1.001
+
+    report = verify(lambda x: 2 * Sine.apply(x), lambda x: 2 * torch.cos(x), at={"x": 0.3})
+    for w in report.table().ways:
+        assert w.ulps["hand"].item() <= 1
+        assert w.ulps["symbolic"].item() <= 1
+        assert w.ulps["autograd"].item() > 1e11
+        assert w.values["autograd"].item() == pytest.approx(2.002 * math.cos(w.point["x"].item()), rel=1e-13)
+
+
+def test_each_point_is_computed_on_the_branch_that_the_code_takes_there():
+    report = verify(lambda x: x * x if x > 0 else x**3, lambda x: 2 * x if x > 0 else 3 * x * x, at={"x": 0.1})
+    seen = set()
+    for row in report.table().rows:
+        x = row["at x"]
+        right = 2 * x if x > 0 else 3 * x * x
+        assert [row[way] for way in ("symbolic", "autograd", "hand", "truth")] == pytest.approx([right] * 4, rel=1e-14)
+        seen.add((row["branch"], x > 0))
+    assert seen == {(1, True), (2, False)}
+
+
+def test_what_there_is_not_has_no_number():
+    text = verify("x**3", "3*x**2", wrt="x", at={"x": 2.0}).table().ways[0]
+    assert set(text.values) == {"symbolic", "hand"}, "no model in torch"
+    assert text.differences is None
+    second = verify(lambda x: x**3, lambda x: 6 * x, at={"x": 2.0}, order=2).table().ways[0]
+    assert (second.values["symbolic"].item(), second.values["hand"].item(), second.truth.item()) == (12, 12, 12)
+    assert "autograd" not in second.values
+    alone = verify("x**2", 0.61, wrt="x", at={"x": 0.3}).table()
+    assert [(w.is_own, w.values["hand"].item()) for w in alone.ways] == [(True, 0.61)], "numbers are for one point"
+    shapes = verify(loss, lambda W, x: x, wrt="W", at={"W": W, "x": X}).table()
+    assert shapes.rows == ()
+    assert "no point" in str(shapes)
+
+
+def test_a_script_is_run_again_at_each_point_and_autograd_with_it():
+    ways = [w for w in verify_script(POSTS / "tanh_rnn.txt").table().ways if w.claim.startswith("W_h")]
+    assert len(ways) > 2
+    for w in ways:
+        weight, last = (mpmath.mpf(float(w.point[name])) for name in ("W_h", "W_y"))
+        with mpmath.workdps(40):
+            right = mpmath.diff(lambda v: last * mpmath.tanh(v * mpmath.tanh(v / 2)), weight)  # noqa: B023
+        assert w.truth.item() == pytest.approx(float(right), rel=1e-6)
+        assert w.values["autograd"].item() == pytest.approx(float(right), rel=1e-5)
+        assert w.values["symbolic"].item() == pytest.approx(float(right), rel=1e-5)
+        assert w.values["hand"].item() != pytest.approx(float(right), rel=1e-2)
+
+
+def test_rows_are_what_csv_and_json_hold(matrix):
+    table = matrix.table()
+    assert len(table.rows) == sum(w.truth.size for w in table.ways)
+    read = list(csv.DictReader(io.StringIO(table.to_csv())))
+    assert [float(r["truth"]) for r in read] == [r["truth"] for r in table.rows]
+    assert [r["entry"] for r in read[:3]] == ["[0, 0]", "[0, 1]", "[1, 0]"]
+    assert json.loads(json.dumps(table.to_dict(), allow_nan=False))["rows"][0]["claim"] == "W"
+
+
+def test_a_report_that_travelled_has_left_the_code_behind(matrix):
+    back = pickle.loads(pickle.dumps(matrix))
+    with pytest.raises(SymgradError) as caught:
+        back.table()
+    assert str(caught.value) == (
+        "the code that this report is about is not with it: it was pickled, or came from another process.\n"
+        "Call table() where the gradient is verified."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ on a page
+
+
+def made(number: int, point, values, exact, ulps, **rest) -> ThreeWays:
+    arrays = [
+        {way: np.array(x, np.float32) for way, x in values.items()},
+        {way: np.array(x) for way, x in ulps.items()},
+    ]
+    rest = {"is_own": number == 1, "branch": 1, **rest}
+    return ThreeWays(
+        "W", number, point, dtype="float32", truth=np.array(exact), values=arrays[0], ulps=arrays[1], **rest
+    )
+
+
+NUMBERS = ValueTable(
+    (
+        made(
+            1,
+            {"W": np.array(2.0), "h": np.array(0.1)},
+            {"symbolic": 8.1888065, "autograd": 8.188806, "hand": -40.2153},
+            8.18880817,
+            {"symbolic": 1.75, "autograd": 2.5, "hand": 5.1e7},
+        ),
+        made(
+            2,
+            {"W": np.array(0.5), "h": np.array(0.1)},
+            {"symbolic": 1.5, "hand": 1.5},
+            1.5,
+            {"symbolic": 0.0, "hand": 0.0},
+            branch=2,
+        ),
+    ),
+    True,
+)
+ARRAY = ValueTable(
+    (
+        made(
+            1,
+            {"W": np.arange(8.0).reshape(2, 4)},
+            {"autograd": [[1.0, 0.5]], "hand": [[1.0, 0.5 + 2**-23]]},
+            [[1.0, 0.5]],
+            {"autograd": [[0.0, 0.0]], "hand": [[0.0, 2.0]]},
+        ),
+    ),
+    False,
+)
+
+
+def test_numbers_in_words():
+    assert (
+        str(NUMBERS)
+        == """\
+Symbolic is the exact derivative, run as torch code. How far a value is from the
+exact one is said in ulps of float32: one ulp is the gap between two neighbours
+among these numbers.
+
+W
+    At your own point:
+        symbolic    8.18880653  1.8 ulp
+        autograd    8.18880558  2.5 ulp
+        yours     -40.2153015  5.1e7 ulp
+        exact       8.18880817
+    At all points; the last columns say how far off each is:
+
+    point  branch  exact    your value  symbolic  autograd  yours
+    -----  ------  -------  ----------  --------  --------  -----
+    1      1       8.18881  -40.2153    1.8       2.5       5.1e7
+    2      2       1.5      1.5         0                   0
+
+The points
+    - 1 (your own): W = 2, h = 0.1
+    - 2: W = 0.5, h = 0.1"""
+    )
+
+
+def test_an_array_in_words_has_its_worst_entry_and_the_differences():
+    assert (
+        str(ARRAY)
+        == """\
+Symbolic is the exact derivative, run as torch code. How far a value is from the
+exact one is said in ulps of float32: one ulp is the gap between two neighbours
+among these numbers.
+
+W
+    At point 1, in the entry [0, 1]:
+        autograd  0.5  0 ulp
+        yours     0.500000119  2 ulp
+        exact     0.5
+    Yours and autograd differ in 1 of 2 entries at point 1, most in [0, 1], by 2
+    ulp.
+    Yours - autograd at point 1, in ulps of float32:
+
+         [:, 0]  [:, 1]
+    ---  ------  ------
+    [0]  0       +2
+
+The points
+    - 1: W of shape [2, 4]"""
+    )
+
+
+def test_a_page_colours_what_differs():
+    page = ARRAY._repr_html_()
+    assert page.count("color-mix") == 1
+    assert '<td style="background: color-mix(in srgb, var(--open) 60%, transparent)">+2</td>' in page
