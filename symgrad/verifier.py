@@ -19,6 +19,7 @@ from symgrad.checking.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.checking.judge import Findings, Problem, judge
 from symgrad.checking.refutations import suppose
 from symgrad.checking.results import Claim, StepFinding
+from symgrad.checking.three_ways import tabulate
 from symgrad.checking.verdicts import Proved
 from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
@@ -320,6 +321,7 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        measure=partial(tabulate, problem, findings),
     )
 
 
