@@ -105,6 +105,18 @@ def test_each_point_is_computed_on_the_branch_that_the_code_takes_there():
     assert seen == {(1, True), (2, False)}
 
 
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+def test_the_truth_is_at_the_point_that_the_code_was_given(dtype):
+    """Sampled points have more bits than these dtypes hold."""
+    report = verify(lambda x: x * x, lambda x: 2 * x, at={"x": 0.3}, dtype=dtype)
+    kind = getattr(torch, dtype)
+    for w in report.table().ways:
+        x = w.point["x"].item()
+        assert torch.tensor(x, dtype=kind).item() == x
+        assert w.truth.item() == 2 * x
+        assert all(far.item() == 0 for far in w.ulps.values()), "doubling is exact"
+
+
 def test_what_there_is_not_has_no_number():
     text = verify("x**3", "3*x**2", wrt="x", at={"x": 2.0}).table().ways[0]
     assert set(text.values) == {"symbolic", "hand"}, "no model in torch"

@@ -6,7 +6,7 @@ derivation gives (hand) are three float computations of one number; the truth is
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +27,7 @@ from symgrad.rounding.attribution import size_of
 from symgrad.rounding.autograd_bounds import autograd_gradient
 from symgrad.rounding.running_bounds import distance, ulps
 
-__all__ = ["WAYS", "ThreeWays", "tabulate"]
+__all__ = ["WAYS", "ThreeWays", "tabulate", "torch_call"]
 
 WAYS = ("symbolic", "autograd", "hand")
 
@@ -41,8 +41,8 @@ class ThreeWays:
 
     ``values`` has an array for each of `WAYS` that there is, and ``ulps`` how far its entries are from the truth,
     rounded up, in units of the last place that ``dtype`` has there; ``truth`` holds the float64s nearest to it (NaN
-    where the derivative has no value).  ``branch`` counts the branches of the code, in the order in which they were
-    reached, from 1; ``is_own`` says that the point is the user's own.
+    where the derivative has no value).  ``branch`` counts the branches of the code, in the order of the points,
+    from 1; ``is_own`` says that the point is the user's own.
     """
 
     claim: str
@@ -76,12 +76,14 @@ def tabulate(problem: Problem, findings: Findings) -> tuple[ThreeWays, ...]:
 
 
 def _rows(problem: Problem, findings: Findings) -> Iterator[ThreeWays]:
-    looks = [(b, s) for b, s in findings.looks if inside(s) and not problem.only_here]
     dtype = _dtype(problem)
+    branches: list[Branch] = []
     symbolic: dict[tuple[int, str], TorchFunction | None] = {}
-    for number, (branch, seen) in enumerate([(findings.own, findings.own_look), *looks], 1):
+    for number, (branch, seen) in enumerate(_looks(problem, findings), 1):
+        if all(branch is not b for b in branches):
+            branches.append(branch)
         is_own = seen is findings.own_look
-        place = 1 + next((k for k, b in enumerate(findings.branches) if b is branch), 0)
+        place = 1 + next(k for k, b in enumerate(branches) if b is branch)
         hand = findings.own.hand_run.values if is_own else _hand(problem, seen)
         automatic = _autograd(problem, seen, is_own)
         for pair in branch.pairs:
@@ -99,6 +101,36 @@ def _rows(problem: Problem, findings: Findings) -> Iterator[ThreeWays]:
             yield ThreeWays(
                 pair.name, number, seen.point, is_own, place, str(dtype).removeprefix("torch."), truth, values, far
             )
+
+
+def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Look]]:
+    """The user's own point and the others, each moved to where the inputs' dtypes can hold it: else the code would be
+    given another point than the truth.  Points that are on a constraint stay there.
+    """
+    yield findings.own, findings.own_look
+    told = {_key(problem, findings.own_look.point)}
+    for branch, seen in [] if problem.only_here else findings.looks:
+        point = dict(seen.point) if problem.inputs.facts else {**seen.point, **_held(problem, seen.point)}
+        if any(not np.array_equal(point[n], seen.point[n]) for n in problem.dtypes):
+            try:
+                branch, seen = problem.look(point, findings.branches)
+            except SymgradError:
+                continue
+        if inside(seen) and _key(problem, point) not in told:
+            told.add(_key(problem, point))
+            yield branch, seen
+
+
+def _key(problem: Problem, point: Mapping[str, Any]) -> tuple[bytes, ...]:
+    return tuple(np.asarray(point[n]).tobytes() for n in problem.dtypes)
+
+
+def _held(problem: Problem, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
+    """The floats of a point as their dtypes hold them."""
+    return {
+        n: x.to(torch.complex128 if x.is_complex() else torch.float64).numpy()
+        for n, x in _tensors(problem, point).items()
+    }
 
 
 def _beside(
@@ -165,19 +197,25 @@ def _autograd(problem: Problem, seen: Look, is_own: bool) -> Mapping[str, np.nda
     try:
         if isinstance(model, Side):  # a script runs it itself
             return model.autograd if is_own else model.autograd_at(seen.point)
-        if problem.order != 1 or not isinstance(model, Module | Function) or model.library != "torch":
-            return {}
-        tensors: dict[str, Any] = _tensors(problem, seen.point)
-        rest = {n: v for n, v in seen.point.items() if n not in tensors}
-        if isinstance(model, Module):
-            tensors |= {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
-            found = autograd_gradient(model.module, tensors, list(problem.wrt))
-        else:
-            code = model.function
-            found = autograd_gradient(lambda **given: code(**given, **rest), tensors, list(problem.wrt))
+        call = torch_call(problem, seen.point)
+        found = {} if call is None else autograd_gradient(*call, list(problem.wrt))
         return {n: _array(g) for n, g in found.items() if g is not None}
     except _FAILURES:
         return {}
+
+
+def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]] | None:
+    """The user's own model as torch differentiates it, and its inputs by name; None where it is not torch's."""
+    model = problem.model
+    if problem.order != 1 or not isinstance(model, Module | Function) or model.library != "torch":
+        return None
+    tensors: dict[str, Any] = _tensors(problem, point)
+    rest = {n: v for n, v in point.items() if n not in tensors}
+    if isinstance(model, Module):
+        whole = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
+        return model.module, {**tensors, **whole}
+    code = model.function
+    return lambda **given: code(**given, **rest), tensors
 
 
 def _tensors(problem: Problem, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:
