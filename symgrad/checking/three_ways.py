@@ -213,7 +213,7 @@ def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[...
     rest = {n: v for n, v in point.items() if n not in tensors}
     if isinstance(model, Module):
         whole = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
-        return model.module, {**tensors, **whole}
+        return model.differentiable(problem.dtypes), {**tensors, **whole}
     code = model.function
     return lambda **given: code(**given, **rest), tensors
 

@@ -184,7 +184,7 @@ def _autograd(
     rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
     if isinstance(formula, torch.nn.Module):
         assert isinstance(problem.model, Module)
-        function: Any = problem.model.module
+        function: Any = problem.model.differentiable(problem.dtypes)
         tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
     else:
         function = lambda **given: formula(**given, **rest)  # noqa: E731
