@@ -5,6 +5,7 @@ import io
 import json
 import math
 import pickle
+import re
 from pathlib import Path
 
 import mpmath
@@ -92,6 +93,42 @@ def test_a_backward_that_is_wrong_stands_out_beside_a_derivation_that_is_right()
         assert w.ulps["symbolic"].item() <= 1
         assert w.ulps["autograd"].item() > 1e11
         assert w.values["autograd"].item() == pytest.approx(2.002 * math.cos(w.point["x"].item()), rel=1e-13)
+
+
+class Half(torch.autograd.Function):
+    """A sine whose backward is off by a thousandth below 0.3."""
+
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return torch.sin(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * torch.cos(x) * torch.where(x.abs() > 0.3, 1.0, 1.001)
+
+
+def test_autograd_that_is_wrong_elsewhere_than_at_the_users_own_point_is_told():
+    report = verify(lambda x: 2 * Half.apply(x), lambda x: 2 * torch.cos(x), at={"x": 0.31})
+    assert report.verdict == "proved"
+    assert report.claims["x"].rounding.autograd.largest < 1, "it is right here"
+    (note,) = report.notes
+    said = re.fullmatch(r"x: at x = (\S+) autograd gives (\S+), and the derivative is (\S+): that is more .*", note)
+    x, gives, exact = map(float, said.groups())
+    assert exact == pytest.approx(2 * math.cos(x), rel=1e-5)
+    assert gives == pytest.approx(2.002 * math.cos(x), rel=1e-5)
+    rows = verify(lambda x: 2 * Half.apply(x).sum(), lambda x: 2 * torch.cos(x), at={"x": torch.tensor([0.31, 2.0])})
+    assert [n for n in rows.notes if "at another point than yours, in entry [" in n]
+
+
+def test_autograd_that_only_rounds_is_not_told():
+    def model(x):
+        return (1 - torch.cos(x)) * 1e8  # its slope cancels nothing, and its value all
+
+    for dtype in ("float16", "bfloat16", "float32", "float64"):
+        report = verify(model, lambda x: torch.sin(x) * 1e8, at={"x": 0.01}, dtype=dtype)
+        assert not [note for note in report.notes if "autograd" in note]
 
 
 def test_each_point_is_computed_on_the_branch_that_the_code_takes_there():

@@ -6,15 +6,16 @@ derivation gives (hand) are three float computations of one number; the truth is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
+from flint import arb
 
 from symgrad.checking.comparison import Branch, Look, Pair
-from symgrad.checking.exploration import Findings, Problem, inside
+from symgrad.checking.exploration import Findings, Problem, clear, inside
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
@@ -23,11 +24,13 @@ from symgrad.evaluation.torch_code import TorchFunction, compile_torch
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function
 from symgrad.lifting.tracing.modules import Module
+from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.attribution import size_of
-from symgrad.rounding.autograd_bounds import autograd_gradient
+from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
+from symgrad.rounding.kernel_bounds import Bound
 from symgrad.rounding.running_bounds import distance, ulps
 
-__all__ = ["WAYS", "ThreeWays", "tabulate", "torch_call"]
+__all__ = ["WAYS", "ThreeWays", "find_wrong_autograd", "tabulate", "torch_call"]
 
 WAYS = ("symbolic", "autograd", "hand")
 
@@ -158,6 +161,65 @@ def _dtype(problem: Problem) -> torch.dtype:
     real = {"complex64": "float32", "complex128": "float64"}
     kinds = [getattr(torch, real.get(k, k)) for k in problem.dtypes.values()]
     return max(kinds, key=lambda d: torch.finfo(d).eps, default=torch.float64)
+
+
+# ------------------------------------------------------------------------------------------------ autograd, elsewhere
+
+_MORE = 2  # points beside the user's own at which autograd is looked at
+_FAR = 16.0  # ulps from which its own rounding bound is worth its price
+
+
+def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[str]) -> list[str]:
+    """Where autograd's gradient for one of ``names`` is further from the truth, at another point than the user's own,
+    than its own rounding can take it: a sentence for each input.
+    """
+    notes: dict[str, str] = {}
+    for branch, seen in reversed(clear(findings)[-_MORE:]):  # the last are the furthest from the user's own
+        call = torch_call(problem, seen.point)
+        if call is None or any(not np.array_equal(x, seen.point[n]) for n, x in _held(problem, seen.point).items()):
+            continue
+        pairs = [p for p in branch.pairs if p.name in names and p.name in seen.views and p.name not in notes]
+        try:
+            plain = autograd_gradient(*call, [p.name for p in pairs]) if pairs else {}
+            doubtful = [p for p in pairs if _is_far(seen, p, plain[p.name], _dtype(problem))]
+            bounds = autograd_bounds(*call, [p.name for p in doubtful]).gradients if doubtful else {}
+        except _FAILURES:  # it was told of the user's own point
+            continue
+        for pair in doubtful:
+            bound = bounds[pair.name]
+            if bound is not None and (wrong := _beyond(seen, pair, bound, _dtype(problem))) is not None:
+                notes[pair.name] = f"{pair.name}: {wrong}"
+    return list(notes.values())
+
+
+def _is_far(seen: Look, pair: Pair, value: torch.Tensor | None, dtype: torch.dtype) -> bool:
+    view = seen.views[pair.name]
+    if value is None or not value.is_floating_point() or value.numel() != len(view.exact):
+        return False
+    if any(not isinstance(x, arb) or not x.is_finite() for x in view.exact):
+        return False
+    exact = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64)
+    return bool(((value.double().reshape(-1) - exact).abs() > _FAR * torch.finfo(dtype).eps * exact.abs()).any())
+
+
+def _beyond(seen: Look, pair: Pair, bound: Bound, dtype: torch.dtype) -> str | None:
+    """What is wrong at a point, if something is: the entry that is furthest off."""
+    view = seen.views[pair.name]
+    with precision(view.bits):
+        balls = array_of(list(view.exact), pair.shape)
+        value, error = bound.value.detach().reshape(pair.shape), bound.error.reshape(pair.shape)
+        side = rounding(value, balls, hand_bound=error, dtype=dtype).hand
+    if not side.outside:
+        return None
+    place = max(side.outside, key=lambda k: abs(float(value[k]) - middle(np.asarray(balls, dtype=object)[k])))
+    entry = f", in entry {list(place)}" if place else ""
+    numbers = {n: x.item() for n, x in seen.point.items() if np.ndim(x) == 0}
+    point = ", ".join(f"{n} = {x:.6g}" for n, x in numbers.items()) if len(numbers) == len(seen.point) else ""
+    where = f"at {point}" if point else "at another point than yours"
+    return (
+        f"{where}{entry} autograd gives {float(value[place]):.6g}, and the derivative is "
+        f"{middle(np.asarray(balls, dtype=object)[place]):.6g}: that is more than rounding can do."
+    )
 
 
 # ------------------------------------------------------------------------------------------------ the three ways

@@ -17,6 +17,7 @@ import torch
 from symgrad.checking.comparison import Pair
 from symgrad.checking.judge import Findings, Problem
 from symgrad.checking.results import Instability
+from symgrad.checking.three_ways import find_wrong_autograd
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
@@ -144,6 +145,9 @@ def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
             continue
         _one(problem, findings, pair, tensors, auto, bounds.get(pair.name), out)
     out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
+    broken = {i.claim for i in out.instabilities if i.side == "autograd"}
+    kept = [n for n, r in out.roundings.items() if r.autograd is not None and r.autograd.within is not False]
+    out.notes += find_wrong_autograd(problem, findings, [n for n in kept if n not in broken])
     return out
 
 
