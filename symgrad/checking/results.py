@@ -125,6 +125,7 @@ class Claim:
     exact_value: np.ndarray | None = None
     autograd_value: np.ndarray | None = None
     differs: np.ndarray | None = None
+    order: int = 1  # of the derivative; 0 for a value, which a jvp's tangent is
 
     @property
     def kind(self) -> str:

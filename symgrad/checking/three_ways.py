@@ -15,7 +15,7 @@ import torch
 from flint import arb
 
 from symgrad.checking.comparison import Branch, Look, Pair
-from symgrad.checking.exploration import Findings, Problem, clear, inside
+from symgrad.checking.exploration import Findings, clear, inside, look_at
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
@@ -24,6 +24,7 @@ from symgrad.evaluation.torch_code import TorchFunction, compile_torch
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function
 from symgrad.lifting.tracing.modules import Module
+from symgrad.problem.problem import Problem
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.attribution import size_of
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
@@ -101,9 +102,8 @@ def _rows(problem: Problem, findings: Findings) -> Iterator[ThreeWays]:
                 "hand": hand.get(pair.name),
             }
             values, far, truth = _beside(seen, pair, dtype, found)
-            yield ThreeWays(
-                pair.name, number, seen.point, is_own, place, str(dtype).removeprefix("torch."), truth, values, far
-            )
+            name, kind = problem.labels.get(pair.name, pair.name), str(dtype).removeprefix("torch.")
+            yield ThreeWays(name, number, seen.point, is_own, place, kind, truth, values, far)
 
 
 def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Look]]:
@@ -116,7 +116,7 @@ def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Look]
         point = dict(seen.point) if problem.inputs.facts else {**seen.point, **_held(problem, seen.point)}
         if any(not np.array_equal(point[n], seen.point[n]) for n in problem.dtypes):
             try:
-                branch, seen = problem.look(point, findings.branches)
+                branch, seen = look_at(problem, point, findings.branches)
             except SymgradError:
                 continue
         if inside(seen) and _key(problem, point) not in told:

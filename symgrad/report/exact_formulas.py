@@ -61,6 +61,8 @@ def exact_text(report: Results, claim: Claim) -> str | None:
     if form is None:
         return None
     of, by = (f"[{','.join(letters)}]" if letters else "" for letters in (form.of, form.by))
+    if not claim.order:
+        return f"{claim.name}{by} = {text(form.body)}"
     if report.order == 2:
         return f"∂²f/∂{claim.name}{of}∂{claim.name}{by} = {text(form.body)}"
     return f"∂f{of}/∂{claim.name}{by} = {text(form.body)}"
@@ -73,6 +75,8 @@ def exact_latex(report: Results, claim: Claim) -> tuple[str, str] | None:
         return None
     of, by = (f"_{{{','.join(letters)}}}" if letters else "" for letters in (form.of, form.by))
     name = _name(claim)
+    if not claim.order:
+        return f"{name}{by}", latex(form.body)
     if report.order == 2:
         return rf"\frac{{\partial^2 f}}{{\partial {name}{of} \partial {name}{by}}}", latex(form.body)
     return rf"\frac{{\partial f{of}}}{{\partial {name}{by}}}", latex(form.body)

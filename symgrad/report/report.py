@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
-from symgrad.checking.results import Instability, Results
+import numpy as np
+
+from symgrad.checking.results import Instability, Repair, Results, StepFinding
+from symgrad.checking.three_ways import ThreeWays
+from symgrad.checking.verdicts import AllSizes
 from symgrad.errors import BadInput
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
@@ -16,7 +22,7 @@ from symgrad.report.plots import plot
 from symgrad.report.text import lines, render_text
 from symgrad.report.value_table import ValueTable
 
-__all__ = ["PrintedInstability", "Report"]
+__all__ = ["PrintedInstability", "Report", "merge"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,3 +116,55 @@ class PrintedInstability(Instability):
     def __str__(self) -> str:
         first, *rest = describe_instability(self)
         return "\n".join([*lines([first]), *lines(rest, "    ")])
+
+
+def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_source: str | None) -> Report:
+    """One report for several questions about the same code, whose claims go by different names; the repairs are of
+    all of it.
+
+    A line that several questions judged is told as the first of them that used it says.
+    """
+    first, *others = reports
+    if not others:
+        return replace(first, repairs=repairs, repaired_source=repaired_source)
+    steps: dict[Any, StepFinding] = {}
+    for step in (s for r in reports for s in r.steps):
+        key = step.name, step.version, None if step.source is None else step.source.line
+        if key not in steps or steps[key].verdict in (None, "unused"):
+            steps[key] = step
+    lines = sorted(steps.values(), key=lambda s: (s.source.line or 0) if s.source is not None else 0)
+    place = {name: k for k, name in reversed([*enumerate(s.name for s in lines)])}
+    wrong = sorted(dict.fromkeys(n for r in reports for n in r.wrong_steps), key=lambda n: place.get(n, len(lines)))
+    return replace(
+        first,
+        claims={name: claim for r in reports for name, claim in r.claims.items()},
+        steps=tuple(lines),
+        wrong_steps=tuple(wrong),
+        repairs=repairs,
+        repaired_source=repaired_source,
+        kinks=tuple(k for r in reports for k in r.kinks),
+        instabilities=tuple(i for r in reports for i in r.instabilities),
+        assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
+        notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
+        counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+        sizes=_all_sizes([r.sizes for r in reports if r.sizes is not None]),
+        measure=partial(_measure, reports),
+    )
+
+
+def _measure(reports: Sequence[Report]) -> tuple[ThreeWays, ...]:
+    """The rows of all, with one number for one point."""
+    numbers: dict[Any, int] = {}
+    rows = []
+    for way in (way for r in reports if r.measure is not None for way in r.measure()):
+        key = tuple((name, np.asarray(value).tobytes()) for name, value in sorted(way.point.items()))
+        rows.append(replace(way, number=numbers.setdefault(key, len(numbers) + 1)))
+    return tuple(rows)
+
+
+def _all_sizes(found: Sequence[AllSizes]) -> AllSizes | None:
+    if not found:
+        return None
+    looked = [*({tuple(at.items()): at for s in found for at in s.looked_at}.values())]
+    why, forms = ({n: x for s in found for n, x in getattr(s, part).items()} for part in ("why_not", "forms"))
+    return replace(found[0], looked_at=tuple(looked), why_not=why, forms=forms)
