@@ -21,7 +21,7 @@ from symgrad.lifting.tracing.custom_sides import (
     backward_beside,
     jvp_beside,
 )
-from symgrad.lifting.tracing.functions import _close
+from symgrad.lifting.tracing.functions import nearly_equal
 from symgrad.problem.arguments import find_point, is_shape
 from symgrad.problem.problem import Problem
 from symgrad.problem.question import Asked, Given, given_to
@@ -285,7 +285,7 @@ def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun
         mine = own.values.get(name)
         if g is None or mine is None or g.shape != mine.shape:
             continue
-        if not _close(mine.astype(g.dtype), g, eps):
+        if not nearly_equal(mine.astype(g.dtype), g, eps):
             raise NotReproducible(
                 f"called by autograd, backward gives another gradient for {name} than when it is called by itself.",
                 instead="Something outside of forward and backward changes it: a global variable, or random numbers.",

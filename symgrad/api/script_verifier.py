@@ -27,7 +27,7 @@ from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names
 from symgrad.lifting.scripts.script_tracer import Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.text.text_formula import Text
-from symgrad.lifting.tracing.functions import Run, _close
+from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
 from symgrad.problem.arguments import domain_of
 from symgrad.problem.constraints import joined, parse_assuming, settle_data
@@ -340,7 +340,7 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             continue
         other = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
         narrow = "float32" in (str(other.dtype), *(s.dtype for s in run.trace.builder.steps))
-        if mine.shape != other.shape or not _close(mine, other.astype(mine.dtype), 1e-3 if narrow else 1e-9):
+        if mine.shape != other.shape or not nearly_equal(mine, other.astype(mine.dtype), 1e-3 if narrow else 1e-9):
             raise NotReproducible(
                 f"two runs of the script gave different values of {d.variable}.",
                 instead="Something in it changes from run to run: the clock, a file, or random numbers with a seed of "

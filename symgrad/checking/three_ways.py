@@ -268,16 +268,16 @@ def _autograd(problem: Problem, seen: Look, is_own: bool) -> Mapping[str, np.nda
 
 def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[..., Any], dict[str, Any]] | None:
     """The user's own model as torch differentiates it, and its inputs by name; None where it is not torch's."""
-    model = problem.model
-    if problem.order != 1 or not isinstance(model, Module | Function) or model.library != "torch":
+    model: Any = problem.model
+    if problem.order != 1 or getattr(model, "library", "") != "torch":
         return None
     tensors: dict[str, Any] = _tensors(problem, point)
     rest = {n: v for n, v in point.items() if n not in tensors}
     if isinstance(model, Module):
         whole = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
         return model.differentiable(problem.dtypes), {**tensors, **whole}
-    code = model.function
-    return lambda **given: code(**given, **rest), tensors
+    code = model.function if isinstance(model, Function) else model
+    return (lambda **given: code(**given, **rest), tensors) if callable(code) else None
 
 
 def _tensors(problem: Problem, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:

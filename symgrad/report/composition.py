@@ -16,6 +16,7 @@ from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import (
     Answer,
     Block,
+    Floats,
     Footer,
     Items,
     Paragraph,
@@ -56,7 +57,7 @@ def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
 
 def _blocks(report: Results, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
-    yield from only_rounding(report)
+    yield Floats(tuple(only_rounding(report)))
     yield from error_lines(report)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
@@ -191,7 +192,7 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
         yield Paragraph(sentence(claim.note))
     if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
         yield Paragraph(_COMPLEX)
-    yield from rounded(report, claim, full)
+    yield Floats(tuple(rounded(report, claim, full)))
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
 

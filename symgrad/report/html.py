@@ -19,6 +19,7 @@ from symgrad.report.page import (
     Block,
     Code,
     Derivation,
+    Floats,
     Footer,
     Items,
     Line,
@@ -147,6 +148,8 @@ def _block(block: Block) -> str:
             shades = shades or [(0.0,) * len(header)] * len(rows)
             body = _rows(map(_cell, row, heat) for row, heat in zip(rows, shades, strict=True))
             return f"<table>{_head(header)}{body}</table>"
+        case Floats(blocks=inner):
+            return "".join(map(_block, inner))
         case Derivation(lines=lines):
             head = _head(("line", "as written", "as mathematics", "meant as", "it is"))
             return f'<table class="derivation">{head}{"".join(map(_line, lines))}</table>'

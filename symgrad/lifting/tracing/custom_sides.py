@@ -70,7 +70,8 @@ class Recorded:
         model = sliced(self.program, {"output": self.total, **always})
         model = model.with_outputs({"output": model.outputs["output"]})
         hand = sliced(replace(self.program, bindings=self.bindings), self.results)
-        return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {n: self.values[n] for n in self.results})
+        unknown = {"output": np.asarray(np.nan)}
+        return Run(model, unknown, derived=frozenset(unknown)), Run(hand, {n: self.values[n] for n in self.results})
 
     def computed(self) -> Run:
         """All that the code computed, with its own values: what the record must give back."""
