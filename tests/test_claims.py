@@ -92,7 +92,7 @@ def test_lines_without_telling_names_are_claimed_by_value():
 
 
 def test_the_users_word_decides():
-    report = verify(model, hand, wrt="w", at=AT, claims={"t2": "d out / d a"})
+    report = verify(model, hand, wrt="w", at=AT, meanings={"t2": "d out / d a"})
     assert report.wrong_steps == ("t2",)
     steps = {s.name: s for s in report.steps}
     assert (steps["t2"].claims, steps["t2"].verdict) == ("d out / d a", "wrong")
@@ -102,7 +102,13 @@ def test_the_users_word_decides():
 
 def test_a_word_that_cannot_be_read_is_an_error_with_the_names():
     with pytest.raises(BadInput, match="could not be read"):
-        verify(model, hand, wrt="w", at=AT, claims={"t2": "d out / d nothing"})
+        verify(model, hand, wrt="w", at=AT, meanings={"t2": "d out / d nothing"})
+
+
+def test_the_old_name_of_meanings_warns_and_works():
+    with pytest.warns(DeprecationWarning, match="meanings="):
+        report = verify(model, hand, wrt="w", at=AT, claims={"t2": "d out / d a"})
+    assert report.wrong_steps == ("t2",)
 
 
 def misnamed(w, x):

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats
-from symgrad.ops import layouts
+from symgrad.program import layouts
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import adjoint, pull, tangent
 from symgrad.program.program import Program, Strided, dense, interpret, size
@@ -185,7 +185,7 @@ def test_the_random_programs_have_every_step():
     used: set[str] = set()
     for seed in range(60):
         used |= {step.op for step in Writer(seed).program()}
-    from symgrad.ops.row import STRUCTURE
+    from symgrad.program.program import STRUCTURE
 
     assert STRUCTURE - used == {"cholesky", "polygamma"}  # tested in test_layouts.py and test_ops.py
 

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats
-from symgrad.ops import layouts
-from symgrad.ops.row import COMPOSITES, Composite
+from symgrad.program import layouts
 from symgrad.program.builder import Builder
+from symgrad.program.composites import COMPOSITES, Composite
 from symgrad.program.derivative import adjoint
 from symgrad.program.program import interpret
 from symgrad.program.selection import select

@@ -10,6 +10,7 @@ import operator
 import statistics
 from dataclasses import dataclass
 from math import tanh
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ import sympy as sp
 import torch
 from lifting_replay import points, replay
 
+import symgrad
 from symgrad.lifting.tracing.functions import Function, library_of
 from symgrad.lifting.tracing.sources import is_users
 from symgrad.program.program import interpret
@@ -548,3 +550,8 @@ def test_a_planted_lost_value_is_found_by_the_replay() -> None:
 def test_whose_code_it_is_does_not_depend_on_where_packages_stand(file, own):
     """A virtual environment may be built on another, and a system's packages stand apart from a user's."""
     assert is_users(compile("", file, "exec")) is own
+
+
+def test_no_module_of_symgrad_is_the_users_code():
+    files = map(str, Path(symgrad.__file__).resolve().parent.rglob("*.py"))
+    assert [file for file in files if is_users(compile("", file, "exec"))] == []

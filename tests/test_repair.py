@@ -16,15 +16,16 @@ import pytest
 import torch
 from planted import ARRAYS, Derivation, arrays, chain, function, slips
 
-from symgrad.checking.judge import Problem, judge
+from symgrad.checking.judge import judge
 from symgrad.diagnosis.differences import changed
 from symgrad.diagnosis.hand_parts import hand_bindings
 from symgrad.diagnosis.repair import Repair, repair
 from symgrad.diagnosis.source_code import edited, expression_of, function_unit, rebuild, statement_at
-from symgrad.lifting.formulas import open_formula, rename
+from symgrad.lifting.formulas import open_formula
+from symgrad.problem.problem import Problem
+from symgrad.problem.question import Asked, pose
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source
-from symgrad.verifier import _open_hand, _problem
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,9 +44,7 @@ class Diagnosis:
 
 def problem_of(model: Any, hand: Any, *, wrt: Any, at: Any) -> Problem:
     """The question that `verify` would ask."""
-    opened = open_formula(model)
-    mine = rename(_open_hand(hand, opened), opened.names, "the hand formula")
-    return _problem(opened, mine, hand, wrt, at, 1, None, None, 64, 1.0, 0)
+    return pose(model, hand, Asked(wrt, at))
 
 
 def beside(program: Program, other: Program) -> tuple[Program, list[int]]:

@@ -29,8 +29,8 @@ from symgrad.stability.detection import losing, ordinary, truth_of
 from symgrad.stability.pattern_matching import everywhere, pattern, substituted
 from symgrad.stability.rewriting import _agree
 from symgrad.stability.rules import RULES, Rule
+from symgrad.stability.term_algebra import Call, Leaf, Term, Var, algebra, parts
 from symgrad.stability.term_reader import Reader, written
-from symgrad.stability.terms import Call, Leaf, Term, Var, algebra, parts
 
 sys.path.insert(0, str(Path(__file__).parent / "trust"))
 import unstable_formulas as family

@@ -17,7 +17,7 @@ from typing import Any
 
 import sympy as sp
 import torch
-from flint import acb, arb
+from flint import arb
 
 from symgrad.errors import UnknownOperation, close_names
 from symgrad.ops.row import ARGUMENTS, Op, X, Y
@@ -43,11 +43,6 @@ def _sign(x: Any) -> Any:
 def _lgamma(x: Any) -> Any:
     """log|gamma(x)|, torch's and math's reading; SymPy's loggamma is complex left of zero."""
     return abs(x.gamma()).log() if isinstance(x, arb) and not x > 0 else x.lgamma()
-
-
-def _polygamma(x: Any, order: int) -> Any:
-    value = acb(x).polygamma(acb(order))
-    return value.real if isinstance(x, arb) else value
 
 
 def _erfinv(x: Any) -> Any:

@@ -173,7 +173,8 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         case Refuted(witness=witness, others=others, true_if=true_if):
             yield from _refutation(report, claim, witness)
             if true_if is not None:
-                yield Paragraph(f'It is true if {true_if[0]}: assuming="{true_if[1]}" says so.')
+                said = f'assuming="{true_if[1]}" says so' if true_if[1] else "in your code they do not"
+                yield Paragraph(f"It is true if {true_if[0]}: {said}.")
             for other in others if full else ():
                 if not _is_own(report, other):  # the user's own point has been told
                     yield from _witness(report, claim, other)

@@ -31,8 +31,8 @@ from symgrad.stability.editing import Edited, place_of
 from symgrad.stability.pattern_matching import everywhere, pattern
 from symgrad.stability.rules import RULES
 from symgrad.stability.samples import Sample
+from symgrad.stability.term_algebra import Leaf, Term, algebra, plus, size_of
 from symgrad.stability.term_reader import Reader, written
-from symgrad.stability.terms import Leaf, Term, algebra, plus, size_of
 
 __all__ = ["Rewrite", "best_rewrite"]
 

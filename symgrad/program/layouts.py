@@ -1,10 +1,9 @@
 """Tensor operations said in steps: each function writes what an operation means on a Builder, a line or two each.
 
 The first argument is the Builder, then the positions of the argument steps, then the options in the meaning that
-torch and NumPy give them.  The position of the result is returned.  Reductions and normalisations are here, products
-in `symgrad.ops.layouts`, choices and sums of entries in `symgrad.ops.indexing`, convolution and pooling in
-`symgrad.ops.indexing`; all of them are found under this name.  Whatever only moves entries is in none of them: its
-positions come from running the user's own operation.
+torch and NumPy give them.  The position of the result is returned.  Products, reductions and normalisations are here;
+choices and sums of entries, convolution and pooling in `symgrad.program.indexing`, and found under this name too.
+Whatever only moves entries is in neither: its positions come from running the user's own operation.
 
 >>> from symgrad.program.builder import Builder
 >>> b = Builder()
@@ -23,11 +22,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from symgrad.ops.indexing import (
+from symgrad.program.builder import Builder
+from symgrad.program.indexing import (
     Axes,
     avg_pool,
     axes_of,
@@ -51,9 +51,6 @@ from symgrad.ops.indexing import (
     take,
     where,
 )
-
-if TYPE_CHECKING:
-    from symgrad.program.builder import Builder
 
 __all__ = [
     "avg_pool",

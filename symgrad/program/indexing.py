@@ -9,12 +9,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from symgrad.program.builder import Builder
+from symgrad.program.builder import Builder
 
 __all__ = [
     "avg_pool",

@@ -20,12 +20,24 @@ from typing import Any
 
 import sympy as sp
 
-__all__ = ["ONE", "ZERO", "Add", "Call", "Leaf", "Mul", "Term", "Var", "algebra", "call", "number_of", "parts", "plus"]
-
-
-# --------------------------------------------------------------------------------------------------------------- terms
-
-__all__ += ["rebuilt", "size_of", "times"]
+__all__ = [
+    "ONE",
+    "ZERO",
+    "Add",
+    "Call",
+    "Leaf",
+    "Mul",
+    "Term",
+    "Var",
+    "algebra",
+    "call",
+    "number_of",
+    "parts",
+    "plus",
+    "rebuilt",
+    "size_of",
+    "times",
+]
 
 
 class _Written:
