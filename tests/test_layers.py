@@ -8,8 +8,8 @@ classes: what a method calls on ``self``, its class or a base of it defines.
 from __future__ import annotations
 
 import ast
-import importlib
 import functools
+import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
