@@ -112,7 +112,7 @@ def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Look]
     """
     yield findings.own, findings.own_look
     told = {_key(problem, findings.own_look.point)}
-    for branch, seen in [] if problem.only_here else findings.looks:
+    for branch, seen in [] if problem.values_only else findings.looks:
         point = dict(seen.point) if problem.inputs.facts else {**seen.point, **_held(problem, seen.point)}
         if any(not np.array_equal(point[n], seen.point[n]) for n in problem.dtypes):
             try:
