@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import importlib
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -34,9 +35,9 @@ ROOMS = [
     ["lifting"],
     ["problem"],
     ["checking"],
-    ["report"],
     ["diagnosis"],
     ["stability"],
+    ["report"],
     ["verifier"],
     ["api"],
     ["cli", "notebook", "__main__", "pytest_plugin"],
@@ -50,11 +51,8 @@ TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((R
 WHOLE = {f"test_{name}.py" for name in ("corpus", "docs", "layers", "package", "posts", "trust")}
 WHOLE |= {"benchmarks/test_speed.py"}
 
-# A report writes itself when it is asked to.  It goes when the data of a report no longer know their formats.
-FORMATS = {module for module in FILES if module.startswith("symgrad.report.")}
-WHEN_ASKED = {"symgrad.report.report": FORMATS}
 # Rooms whose base classes still call what only their subclasses define.
-CALLING_DOWN = ("symgrad.indices.", "symgrad.proving.", "symgrad.lifting.latex.")
+CALLING_DOWN = ("symgrad.lifting.latex.",)
 
 
 def room_of(module: str) -> int:
@@ -88,8 +86,8 @@ def imports(path: Path, *, for_types: bool = True) -> Iterator[tuple[str, str | 
 
 
 def used_by(module: str) -> set[str]:
-    """The modules that a module imports, but for those that a report imports when it is asked to write itself."""
-    return {used for used, _ in imports(FILES[module])} - {module} - WHEN_ASKED.get(module, set())
+    """The modules that a module imports."""
+    return {used for used, _ in imports(FILES[module])} - {module}
 
 
 def test_imports_point_up_the_list():
@@ -139,6 +137,19 @@ def test_a_test_and_its_module_are_found_from_each_other():
                 lost.append(name)
     assert lost == []
     assert set(TESTS) >= WHOLE
+
+
+def test_the_guide_names_functions_that_there_are():
+    guide = (ROOT / ".github" / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    journey = guide.split("## The journey of one question")[1].split("\n## ")[0]
+    named = re.findall(r"`([a-z_]+(?:\.[A-Za-z_]+)+)`", journey)
+    assert len(named) > 15
+    for name in named:
+        module = max((m for m in FILES if f"symgrad.{name}".startswith(f"{m}.")), key=len)
+        found = importlib.import_module(module)
+        for part in f"symgrad.{name}".removeprefix(f"{module}.").split("."):
+            assert hasattr(found, part), f"the guide names {name}"
+            found = getattr(found, part)
 
 
 def test_files_are_short():

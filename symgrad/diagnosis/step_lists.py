@@ -13,6 +13,7 @@ import numpy as np
 
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
+from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.bench import Bench, Edit
 from symgrad.diagnosis.candidates import atoms_in, functions_of
 from symgrad.diagnosis.derivative_text import spell_truth
@@ -20,7 +21,7 @@ from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.edits import search
 from symgrad.diagnosis.hand_parts import leaves, swapped
 from symgrad.diagnosis.mistakes import Slip, explain
-from symgrad.diagnosis.repair import Repair, judged
+from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.scope import values_at
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps
@@ -30,7 +31,6 @@ from symgrad.problem.sampling import neighbours
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients
 from symgrad.program.program import Program, Source
-from symgrad.report.report import StepFinding
 
 __all__ = [
     "Lines",

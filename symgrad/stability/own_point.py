@@ -16,19 +16,18 @@ import torch
 
 from symgrad.checking.comparison import Pair
 from symgrad.checking.exploration import Findings
+from symgrad.checking.results import Instability
+from symgrad.checking.three_ways import find_wrong_autograd, torch_call
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of, flat
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.tracing.functions import Function
-from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
-from symgrad.report.report import Instability
 from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
 from symgrad.rounding.attribution import Loss, explain_loss, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
@@ -40,8 +39,8 @@ from symgrad.stability.samples import sample_around
 from symgrad.stability.term_printer import why
 
 __all__ = [
-    "Floating",
-    "rounding_of",
+    "FloatFindings",
+    "measure_at_user_point",
     "with_rewrites",
 ]
 
@@ -121,7 +120,7 @@ _CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy
 
 
 @dataclass(eq=False)
-class Floating:
+class FloatFindings:
     """The findings about floats."""
 
     roundings: dict[str, Rounding] = field(default_factory=dict)
@@ -131,9 +130,9 @@ class Floating:
     notes: list[str] = field(default_factory=list)
 
 
-def rounding_of(problem: Problem, findings: Findings) -> Floating:
+def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings:
     """Put the user's values and autograd's beside the truth at the user's own point."""
-    out = Floating(kinks=list(findings.kinks))
+    out = FloatFindings(kinks=list(findings.kinks))
     tensors = _tensors(problem)
     automatic = _autograd(problem, findings, tensors, out)
     bounds = _hand_bounds(problem, findings, tensors)
@@ -146,6 +145,9 @@ def rounding_of(problem: Problem, findings: Findings) -> Floating:
             continue
         _one(problem, findings, pair, tensors, auto, bounds.get(pair.name), out)
     out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
+    broken = {i.claim for i in out.instabilities if i.side == "autograd"}
+    kept = [n for n, r in out.roundings.items() if r.autograd is not None and r.autograd.within is not False]
+    out.notes += find_wrong_autograd(problem, findings, [n for n in kept if n not in broken])
     return out
 
 
@@ -154,7 +156,7 @@ def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, tor
     own = findings.own.hand_run.program
     right = [n for n, v in findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.steps)
-    if problem.only_here or work > _MOST or not right:
+    if problem.values_only or work > _MOST or not right:
         return {}
     with torch.no_grad():
         found = error_bounds(own, {n: tensors[n] for n in own.inputs}, [own.outputs[n] for n in right])
@@ -173,7 +175,7 @@ def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
 
 
 def _autograd(
-    problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: Floating
+    problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: FloatFindings
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
     """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
     shape = findings.own.program.shape(findings.own.model)
@@ -183,20 +185,16 @@ def _autograd(
         return {n: (torch.as_tensor(v), None) for n, v in known.items()}
     if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
         return {}
-    rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
-    if isinstance(problem.model, Module):
-        function: Any = problem.model.module
-        tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
-    else:
-        code: Any = problem.model.function if isinstance(problem.model, Function) else problem.model
-        function = lambda **given: code(**given, **rest)  # noqa: E731
+    call = torch_call(problem, problem.inputs.point)
+    if call is None:
+        return {}
     try:
-        plain = autograd_gradient(function, tensors, list(problem.wrt))
+        plain = autograd_gradient(*call, list(problem.wrt))
         result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {
             n: (g.detach(), None) for n, g in plain.items() if g is not None
         }
         if len(findings.own.model_run.program) <= _AUTOGRAD or _suspicious(problem, findings, result):
-            bounded = autograd_bounds(function, tensors, list(problem.wrt)).gradients
+            bounded = autograd_bounds(*call, list(problem.wrt)).gradients
             result = {n: (b.value.detach(), b.error) for n, b in bounded.items() if b is not None}
     except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")
@@ -239,10 +237,10 @@ def _one(
     tensors: Mapping[str, torch.Tensor],
     auto: tuple[torch.Tensor, torch.Tensor | None] | None,
     bound: torch.Tensor | None,
-    out: Floating,
+    out: FloatFindings,
 ) -> None:
     view = findings.own_look.views[pair.name]
-    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.only_here):
+    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.values_only):
         return
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
@@ -267,7 +265,7 @@ def _one(
             r = _explained(problem, findings, pair, r, value, tensors)
         out.roundings[pair.name] = r
         for side, values in (("hand", value), ("autograd", other)):
-            if values is not None and not problem.only_here and (side != "hand" or view.state != "typed"):
+            if values is not None and not problem.values_only and (side != "hand" or view.state != "typed"):
                 _instability(problem, findings, pair, side, values, truth, tensors, out)
 
 
@@ -285,7 +283,7 @@ def _explained(
     own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
     output = own.outputs[pair.name]
     work = sum(int(np.prod(own.steps[i].shape, dtype=np.int64)) for i in own.needed([output]))
-    if not problem.only_here and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
+    if not problem.values_only and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
         given = {n: tensors[n] for n in own.inputs}
         found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
         r = replace(r, lines=None if found is None else replace(found, entry=as_entry(entry, pair.shape)))
@@ -315,7 +313,7 @@ def _instability(
     values: torch.Tensor,
     truth: Any,
     tensors: Mapping[str, torch.Tensor],
-    out: Floating,
+    out: FloatFindings,
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
     kind = _asked(problem, values.dtype)
