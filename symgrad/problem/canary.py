@@ -22,7 +22,7 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import gradients
 from symgrad.program.program import interpret
 
-__all__ = ["check_surroundings", "undisturbed"]
+__all__ = ["check_surroundings", "known_slope", "undisturbed"]
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -47,7 +47,7 @@ def check_surroundings() -> None:
     >>> check_surroundings()
     """
     try:
-        found = _slope(_square)
+        found = known_slope(_square)
     except Exception as error:  # whatever it is, it is not the user's code that raised it
         found = error
     if found != 2 * _AT:
@@ -62,7 +62,7 @@ def _square(x: Any) -> Any:
     return (x * x).sum()
 
 
-def _slope(function: Callable[[Any], Any]) -> float:
+def known_slope(function: Callable[[Any], Any]) -> float:
     """The traced derivative at the point, in floats."""
     program = Function(function, ("x",), "torch").run({"x": np.array([_AT])}).program
     b = Builder.on(program)

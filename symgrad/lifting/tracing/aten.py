@@ -22,7 +22,7 @@ from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
 
-__all__ = ["PLAIN", "axes_of", "double", "dtype_of", "is_float", "plain", "rule", "steps"]
+__all__ = ["PLAIN", "axes_of", "double", "dtype_of", "is_float", "plain", "rule", "steps", "writer_of"]
 
 PLAIN: Any = object()
 _RULES: dict[str, Callable[..., Any]] = {}
@@ -73,7 +73,7 @@ def _schema(func: Any) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]
 
 
 @functools.cache
-def _kind(func: Any, name: str) -> Callable[..., Any] | None:
+def writer_of(func: Any, name: str) -> Callable[..., Any] | None:
     """How an operation is written: by its rule, as a layout, as a view, as a row of the table."""
     if "::" in name:
         return None
@@ -104,7 +104,7 @@ def _kind(func: Any, name: str) -> Callable[..., Any] | None:
 
 def steps(t: Recorder, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:
     """The step or steps of one aten call, or NotImplemented."""
-    write = _kind(func, name)
+    write = writer_of(func, name)
     if write is None:
         return NotImplemented
     defaults, names, _ = _schema(func)

@@ -107,9 +107,9 @@ def test_every_door_compares_the_record_with_what_ran(door, monkeypatch):
         return torch.tanh(x).sum()
 
     monkeypatch.setattr(aten, "find", lambda name: "sin" if name == "tanh" else None)
-    aten._kind.cache_clear()
+    aten.writer_of.cache_clear()
     try:
         with pytest.raises(ReplayMismatch, match="does not give what the code computed"):
             DOORS[door](misread)
     finally:
-        aten._kind.cache_clear()
+        aten.writer_of.cache_clear()

@@ -92,7 +92,7 @@ def test_no_verdict_is_given_where_the_known_derivative_does_not_come_out(slope,
             raise RuntimeError("nothing works here")
         return slope
 
-    monkeypatch.setattr(canary, "_slope", broken)
+    monkeypatch.setattr(canary, "known_slope", broken)
     for ask in (lambda: verify("x**2", "2*x"), lambda: verify_script("x = 1\n")):
         with pytest.raises(NotReproducible, match=r"the derivative of x\*\*2 at 1.5 comes out as"):
             ask()
