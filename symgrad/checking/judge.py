@@ -207,7 +207,7 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
             continue
         result = measure(found.own, here, pair, found.own.hand_run.values[pair.name], tensors)
         kinks = len(found.kinks)
-        if result.entry is not None and here.ties:
+        if result.entry is not None and (here.ties or any(s.op in ("abs", "sign") for s in found.own.program)):
             at_the_point(problem, found, [pair])
         if len(found.kinks) > kinks:  # between the slopes on its sides: a convention
             found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)

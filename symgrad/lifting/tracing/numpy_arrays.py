@@ -372,8 +372,8 @@ class Arrays:
                 return value
             return NotImplemented
         owner = getattr(function, "__self__", None)
-        if type(owner) is np.ndarray and owner.dtype.kind in "fciub" and trace.is_traced([*args, *options.values()]):
-            return getattr(self.wrap(owner), function.__name__)(*args, **options)  # data.dot(x), which NumPy's C has
+        if type(owner) is np.ndarray and function.__name__ == "dot" and trace.is_traced(args):
+            return self.wrap(owner).dot(*args, **options)  # data.dot(x), which NumPy's C would read entry by entry
         traced = bool(args) and trace.is_traced(args[0])
         if function in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray) and traced:
             dtype = options.get("dtype", args[1] if len(args) > 1 else None)
