@@ -6,8 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from symgrad.errors import BadFormula
-from symgrad.lifting.latex.latex_parser import Parser
+from symgrad.lifting.latex.constructs import open_reader
+from symgrad.lifting.latex.derivatives import derivative, named_arguments
+from symgrad.lifting.latex.grammar import expression, subscripted
+from symgrad.lifting.latex.names import bare_name
 from symgrad.lifting.latex.nodes import Node, place, spelled
+from symgrad.lifting.latex.token_reader import Reader, starts_name, unexpected
 from symgrad.lifting.latex.tokens import Token, tokens
 
 __all__ = [
@@ -177,8 +181,8 @@ def equations(text: str, known: frozenset[str] | None = None) -> tuple[Equation,
     pieces = _pieces(text, tokens(text))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
-    alone = _alone(pieces)
-    lefts = [_left(text, sides[0], known, alone) if len(sides) > 1 else (None, ()) for sides in pieces]
+    numbers = _numbers(pieces)
+    lefts = [_left(text, sides[0], known, numbers) if len(sides) > 1 else (None, ()) for sides in pieces]
     named = {n for _, arguments in lefts for a in arguments for n in (spelled(a), a.value.base) if n}
     for left, arguments in lefts:
         if left is not None and left.head == "symbol" and (arguments or len(pieces) > 1):
@@ -186,7 +190,7 @@ def equations(text: str, known: frozenset[str] | None = None) -> tuple[Equation,
     whole = known if not named else (known or frozenset()) | named
     found = []
     for (left, arguments), sides in zip(lefts, pieces, strict=True):
-        read = tuple(_side(text, side, whole, alone) for side in (sides[1:] if left is not None else sides))
+        read = tuple(_side(text, side, whole, numbers) for side in (sides[1:] if left is not None else sides))
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
         found.append(Equation(left, arguments, read, span))
     return tuple(found)
@@ -197,38 +201,33 @@ def have_left_sides(text: str) -> bool:
     return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
 
 
-def _parser(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Parser:
-    stop = piece[-1].stop if piece else 0
-    end = min(stop, len(text))
-    return Parser(text, [*piece, Token("end", "", end, end + 1)], known, alone)
+def _reader(text: str, piece: list[Token], known: frozenset[str] | None, numbers: frozenset[str]) -> Reader:
+    end = min(piece[-1].stop if piece else 0, len(text))
+    return open_reader(text, [*piece, Token("end", "", end, end + 1)], known, numbers)
 
 
-def _side(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Node:
-    parser = _parser(text, piece, known, alone)
-    node = parser.expression()
-    if parser.token.kind != "end":
-        parser.unexpected()
+def _side(text: str, piece: list[Token], known: frozenset[str] | None, numbers: frozenset[str]) -> Node:
+    r = _reader(text, piece, known, numbers)
+    node = expression(r)
+    if r.token.kind != "end":
+        unexpected(r)
     return node
 
 
 def _left(
-    text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]
+    text: str, piece: list[Token], known: frozenset[str] | None, numbers: frozenset[str]
 ) -> tuple[Node | None, tuple[Node, ...]]:
     """What an equation is about."""
     if not piece:
         return None, ()
-    parser = _parser(text, piece, known, alone)
+    r = _reader(text, piece, known, numbers)
     arguments: tuple[Node, ...] = ()
-    node = parser.derivative()
-    if node is None and parser.starts_name(parser.token):
-        node = parser.subscripted(parser.bare_name())
-        if node.head == "symbol" and parser.token.text == "^":
-            texts = [t.text for t in parser.exponent()]
-            if texts[:1] in (["("], ["["]):
-                node = parser.superscript(node)
-        if parser.token.text in ("(", "["):
-            arguments = parser.named_arguments()
-    if node is None or node.head not in ("symbol", "derivative") or parser.token.kind != "end":
+    node = derivative(r)
+    if node is None and starts_name(r.token):
+        node = subscripted(r, bare_name(r))
+        if r.token.text in ("(", "["):
+            arguments = named_arguments(r)
+    if node is None or node.head not in ("symbol", "derivative") or r.token.kind != "end":
         span = (piece[0].start, piece[-1].stop)
         raise BadFormula(
             "the left side is neither a name nor a derivative of one.",
@@ -248,7 +247,7 @@ def _left(
     return node, arguments
 
 
-def _alone(pieces: list[list[list[Token]]]) -> frozenset[str]:
+def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
     """The letters that can be functions, where they stand without a parenthesis somewhere."""
     found = set()
     for sides in pieces:

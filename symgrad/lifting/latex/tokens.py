@@ -12,6 +12,7 @@ from symgrad.lifting.text.parser import resolve
 __all__ = [
     "ACCENTS",
     "FONTS",
+    "FUNCTIONS",
     "GREEK",
     "INSTEAD",
     "LIKE_FUNCTIONS",
@@ -61,10 +62,12 @@ TENSOR_FUNCTIONS: Mapping[str, str] = {
     "logdet": "logdet",
     "sum": "total",
 }
-_MACROS = frozenset(
+FUNCTIONS = frozenset(
     "sin cos tan sec csc cot sinh cosh tanh coth arcsin arccos arctan exp log ln max min det sech csch arsinh arcosh "
     "artanh arcsinh arccosh arctanh erf sgn sign sigmoid softmax relu tr Tr diag cosec ctg arccot arcsec arccsc".split()
 )
+"""Functions that have a macro of their own."""
+
 WORDS = frozenset("exp log ln sin cos tan sinh cosh tanh sqrt max min det erf softmax sigmoid relu softplus".split())
 """Functions that people write without a backslash, before a parenthesis."""
 
@@ -74,7 +77,7 @@ LIKE_FUNCTIONS = frozenset("f g F G phi varphi Phi psi Psi".split())
 
 def function(word: str, *, macro: bool = False) -> str | None:
     """The name that symgrad has for a function in LaTeX, or None; ``macro`` for one with a backslash of its own."""
-    if macro and word not in _MACROS:
+    if macro and word not in FUNCTIONS:
         return None
     for spelling in (word, word.lower()):
         if spelling in TENSOR_FUNCTIONS:
@@ -274,6 +277,11 @@ class Token:
     @property
     def span(self) -> tuple[int, int]:
         return self.start, self.stop
+
+    @property
+    def key(self) -> str:
+        """What tells apart the rows of the table: the macro or sign, and of all else the kind."""
+        return self.text if self.kind in ("macro", "sign") else self.kind
 
 
 _PIECE = re.compile(
