@@ -278,6 +278,111 @@ def test_the_table(text, plain, exact):
     np.testing.assert_allclose(value_of(text), exact(**AT), rtol=1e-12, atol=1e-14)
 
 
+# ------------------------------------------------------------------------------------------------ functions of rows
+
+CALLS = [
+    (r"f(t) = t^2 + a \\ y = f(3) \cdot f(x+1)", "y = f(3)·f(x + 1)", lambda a, x, **_: (9 + a) * ((x + 1) ** 2 + a)),
+    (
+        r"f(t) = t^2 \\ g(t) = f(f(t)) + t \\ y = g(2x)^2",
+        "y = g(2*x)**2",
+        lambda x, **_: ((2 * x) ** 4 + 2 * x) ** 2,
+    ),
+    (r"f(p, q) = p - q^2 \\ y = f(x, f(2, x))", "y = f(x, f(2, x))", lambda x, **_: x - (2 - x**2) ** 2),
+    (
+        r"f(t) = \sum_{i=1}^{4} v_i t^i \\ y = \sum_{i=1}^{4} i f(u_i)",
+        "y = sum(i=1..4, i*f(u[i]))",
+        lambda u, v, **_: sum((k + 1) * sum(v[i] * u[k] ** (i + 1) for i in range(4)) for k in range(4)),
+    ),
+    (
+        r"s(t) = \frac{1}{1+e^{-t}} \\ z = U q \\ y = v^\top s(z)",
+        "z = U*q; y = v.T*s(z)",
+        lambda v, U, q, **_: v @ logistic(U @ q),
+    ),
+    (
+        r"s(t) = \frac{1}{1+e^{-t}} \\ t = w x \\ y = s(t) - s(-2t)",
+        "t = w*x; y = s(t) - s(-2*t)",
+        lambda w, x, **_: logistic(w * x) - logistic(-2 * w * x),
+    ),
+    (r"s(t) = t^3 + x t \\ y = s'(2x) + s''(1)", "y = s'(2*x) + s''(1)", lambda x, **_: 12 * x**2 + x + 6),
+    (
+        r"k(p, q) = e^{-\|p - q\|^2} \\ y = k(u, v) + k(x, w)",
+        "y = k(u, v) + k(x, w)",
+        lambda u, v, x, w, **_: np.exp(-((u - v) ** 2).sum()) + math.exp(-((x - w) ** 2)),
+    ),
+    (
+        r"h_\theta(c) = \tanh(\theta c) \\ y = h_\theta(x) h_\theta(1)",
+        "y = h_theta(x)*h_theta(1)",
+        lambda theta, x, **_: math.tanh(theta * x) * math.tanh(theta),
+    ),
+    (
+        r"p_j(z) = \frac{e^{z_j}}{\sum_k e^{z_k}} \\ y = p_2(U q) - p_1(2 v)",
+        "y = p[2](U*q) - p[1](2*v)",
+        lambda U, q, v, **_: softmax(U @ q)[1] - softmax(2 * v)[0],
+    ),
+    (
+        r"z(x) = w x + b \\ y(x) = \tanh(z(x)) - z",
+        "z = w*x + b; y = tanh(z) - z",
+        lambda w, x, b, **_: math.tanh(w * x + b) - (w * x + b),
+    ),
+    (
+        r"h(x) = q^\top x \\ y = \sum_{i=1}^{5} h(X_i)",
+        "y = sum(i=1..5, h(X[i]))",
+        lambda q, X, **_: (X @ q).sum(),
+    ),
+    (r"f(x) = x^\top x \\ y = f(u) + f(2)", "y = f(u) + f(2)", lambda u, **_: u @ u + 4),
+    (r"f(t) = \frac{1}{n} \sum_{i=1}^{n} t_i^2 \\ y = f(v)", "y = f(v)", lambda v, **_: (v**2).mean()),
+]
+
+
+@pytest.mark.parametrize(("text", "plain", "exact"), CALLS, ids=[t[:40] for t, _, _ in CALLS])
+def test_a_function_that_a_row_defines_is_called(text, plain, exact):
+    assert Latex(text).plain.replace("\n", "; ") == plain
+    np.testing.assert_allclose(value_of(text), exact(**AT), rtol=1e-12, atol=1e-14)
+
+
+SIGMOID = r"\sigma(z) = \frac{1}{1+e^{-z}} \\ L = (\sigma(w x) - y)^2"
+LOGISTIC = (
+    r"h_\theta(x) = \frac{1}{1+e^{-\theta^\top x}} \\ "
+    r"J(\theta) = \frac{1}{m} \sum_{i=1}^m \left(h_\theta(x^{(i)}) - y^{(i)}\right)^2"
+)
+OF_ROWS = [  # a model, its derivative, what makes it wrong
+    (r"f(x) = x^n", r"f'(x) = \frac{n f(x)}{x}", ("{x}", "{x^2}"), {}),
+    (r"g(z) = \frac{1}{1 + e^{-z}}", r"g'(z) = g(z)(1 - g(z))", ("1 - g", "1 + g"), {}),
+    (r"\sigma(x) = \frac{1}{1 + e^{-x}}", r"\sigma'(x) = \sigma(x)(1 - \sigma(x))", ("1 -", "2 -"), {}),
+    (r"f(x, y) = x^2 y", r"\frac{\partial f}{\partial x} = \frac{2 f(x, y)}{x}", ("f(x, y)", "f(y, x)"), {}),
+    (r"f(x) = x^3", r"f'(x) = \frac{3 f(x)}{x} = 3x^2", ("3x^2", "3x"), {}),
+    (r"f(x) = x^3", r"f'(x) = 3 f(1) x^2", ("f(1)", "f(2)"), {}),
+    (SIGMOID, r"\frac{dL}{dw} = 2(\sigma(wx) - y)\, \sigma(wx)\, (1-\sigma(wx))\, x", ("1-", "x-"), {}),
+    (SIGMOID, r"\frac{dL}{dw} = 2(\sigma(wx) - y)\, \sigma'(wx)\, x", ("'(wx)", "'(w)"), {}),
+    (
+        r"R(w) = \frac{w^\top A w}{w^\top w}",
+        r"\nabla_w R(w) = \frac{1}{w^\top w}(Aw + A^\top w - 2R(w) w)",
+        ("- 2R", "- R"),
+        {"A": (3, 3), "w": (3,)},
+    ),
+    (
+        LOGISTIC,
+        r"\frac{\partial J}{\partial \theta} = \frac{2}{m} \sum_{i=1}^m (h_\theta(x^{(i)}) - y^{(i)}) "
+        r"h_\theta(x^{(i)}) (1-h_\theta(x^{(i)})) x^{(i)}",
+        ("(1-h_\\theta(x^{(i)}))", ""),
+        {"x": (5, 3), "theta": (3,), "y": (5,)},
+    ),
+    (
+        r"p_j(x) = \frac{e^{x_j}}{\sum_k e^{x_k}}",
+        r"\frac{\partial p_j}{\partial x_i} = p_j(x)(\delta_{ij} - p_i(x))",
+        ("p_i(x)", "p_j(x)"),
+        {"x": (4,)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "hand", "slip", "at"), OF_ROWS, ids=[h[:40] for _, h, _, _ in OF_ROWS])
+def test_a_derivative_by_means_of_the_function_itself(model, hand, slip, at):
+    assert verify(Latex(model), Latex(hand), at=at).verdict == "proved"
+    assert slip[0] in hand
+    assert verify(Latex(model), Latex(hand.replace(*slip)), at=at).verdict == "refuted"
+
+
 # ------------------------------------------------------------------------------------------------ the question
 
 F = (

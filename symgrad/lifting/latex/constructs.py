@@ -199,6 +199,8 @@ _ROWS = {
 }
 
 
-def open_reader(text: str, tokens: list[Token], known: frozenset[str] | None, numbers: frozenset[str]) -> Reader:
+def open_reader(
+    text: str, tokens: list[Token], known: frozenset[str] | None, numbers: frozenset[str], functions: frozenset[str]
+) -> Reader:
     """A reader at the first of ``tokens``, with all rows of the table."""
-    return Reader(text, tokens, known, numbers, _ROWS)
+    return Reader(text, tokens, known, numbers, functions, _ROWS)

@@ -10,7 +10,7 @@ from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments
 from symgrad.lifting.latex.grammar import expression, subscripted
 from symgrad.lifting.latex.names import bare_name
-from symgrad.lifting.latex.nodes import Node, place, spelled
+from symgrad.lifting.latex.nodes import Node, called_names, place, spelled
 from symgrad.lifting.latex.token_reader import Reader, starts_name, unexpected
 from symgrad.lifting.latex.tokens import Token, tokens
 
@@ -24,6 +24,7 @@ __all__ = [
     "indices_of",
     "letters_below",
     "letters_in",
+    "names_bare",
     "names_in_limits",
     "names_unbound",
     "parts",
@@ -36,12 +37,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``name_{indices} = body``; the name of a formula without a left side is None."""
+    """``name_{indices}(arguments) = body``; the name of a formula without a left side is None."""
 
     name: str | None
     indices: tuple[str, ...]
     body: Node
     others: tuple[Node, ...] = ()
+    arguments: tuple[str, ...] = ()
+    before: frozenset[str] = frozenset()  # the names that were defined before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +67,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Document:
-    """The equations of one text with every symbol resolved."""
+    """The equations of one text with every symbol resolved.
+
+    ``functions`` are the definitions with arguments; ``lines`` leave out those of them that are only called and whose
+    arguments are no inputs.
+    """
 
     text: str
     lines: tuple[Definition | Claim, ...]
@@ -72,6 +79,7 @@ class Document:
     sizes: frozenset[str]
     tensors: frozenset[str]
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    functions: tuple[Definition, ...] = ()
     open: tuple[Node, ...] = ()  # derivatives that are used and that no row says
 
     @property
@@ -138,6 +146,16 @@ def names_in_limits(side: Node) -> Iterator[str]:
             stack.extend((a, bound) for a in node.args)
 
 
+def names_bare(side: Node) -> Iterator[str]:
+    """Names that are not called."""
+    stack = [side]
+    while stack:
+        node = stack.pop()
+        if node.head == "symbol":
+            yield spelled(node) or node.value.base
+        stack.extend(node.args[node.head == "apply" :])
+
+
 def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
     """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
     wrt = left.args if left is not None and left.head == "derivative" else ()
@@ -173,24 +191,36 @@ class Equation:
     span: tuple[int, int]
 
 
-def equations(text: str, known: frozenset[str] | None = None) -> tuple[Equation, ...]:
-    """The equations of ``text``; ``known`` are names that are inputs, if they are known.
+def equations(
+    text: str, known: frozenset[str] | None = None, functions: frozenset[str] = frozenset()
+) -> tuple[Equation, ...]:
+    """The equations of ``text``.
 
+    ``known`` are names that are inputs, if they are known, and ``functions`` names that are called with arguments;
+    those that the text itself defines with arguments are added.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = _pieces(text, tokens(text))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
     numbers = _numbers(pieces)
-    lefts = [_left(text, sides[0], known, numbers) if len(sides) > 1 else (None, ()) for sides in pieces]
+
+    def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
+        end = min(piece[-1].stop if piece else 0, len(text))
+        return open_reader(text, [*piece, Token("end", "", end, end + 1)], names, numbers, functions)
+
+    lefts = [_left(reader(sides[0], known)) if len(sides) > 1 and sides[0] else (None, ()) for sides in pieces]
     named = {n for _, arguments in lefts for a in arguments for n in (spelled(a), a.value.base) if n}
     for left, arguments in lefts:
         if left is not None and left.head == "symbol" and (arguments or len(pieces) > 1):
             named.discard(left.value.base)
     whole = known if not named else (known or frozenset()) | named
+    for left, arguments in lefts:
+        if left is not None and left.head == "symbol" and arguments:
+            functions |= called_names(left)
     found = []
     for (left, arguments), sides in zip(lefts, pieces, strict=True):
-        read = tuple(_side(text, side, whole, numbers) for side in (sides[1:] if left is not None else sides))
+        read = tuple(_side(reader(side, whole)) for side in (sides[1:] if left is not None else sides))
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
         found.append(Equation(left, arguments, read, span))
     return tuple(found)
@@ -201,26 +231,15 @@ def have_left_sides(text: str) -> bool:
     return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
 
 
-def _reader(text: str, piece: list[Token], known: frozenset[str] | None, numbers: frozenset[str]) -> Reader:
-    end = min(piece[-1].stop if piece else 0, len(text))
-    return open_reader(text, [*piece, Token("end", "", end, end + 1)], known, numbers)
-
-
-def _side(text: str, piece: list[Token], known: frozenset[str] | None, numbers: frozenset[str]) -> Node:
-    r = _reader(text, piece, known, numbers)
+def _side(r: Reader) -> Node:
     node = expression(r)
     if r.token.kind != "end":
         unexpected(r)
     return node
 
 
-def _left(
-    text: str, piece: list[Token], known: frozenset[str] | None, numbers: frozenset[str]
-) -> tuple[Node | None, tuple[Node, ...]]:
+def _left(r: Reader) -> tuple[Node | None, tuple[Node, ...]]:
     """What an equation is about."""
-    if not piece:
-        return None, ()
-    r = _reader(text, piece, known, numbers)
     arguments: tuple[Node, ...] = ()
     node = derivative(r)
     if node is None and starts_name(r.token):
@@ -228,11 +247,10 @@ def _left(
         if r.token.text in ("(", "["):
             arguments = named_arguments(r)
     if node is None or node.head not in ("symbol", "derivative") or r.token.kind != "end":
-        span = (piece[0].start, piece[-1].stop)
-        raise BadFormula(
+        r.fail(
             "the left side is neither a name nor a derivative of one.",
-            where=place(text, span),
-            instead="Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
+            (r.tokens[0].start, r.tokens[-2].stop),
+            "Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
         )
     if node.head == "symbol" and node.value.base.endswith("_prime"):
         base = node.value.base.removesuffix("_prime")
@@ -240,7 +258,7 @@ def _left(
         while base.endswith("_prime"):
             base, order = base.removesuffix("_prime"), order + 1
         if order > 2:
-            raise BadFormula("a derivative is read to the second order.", where=place(text, node.span))
+            r.fail("a derivative is read to the second order.", node.span)
         of = replace(node, value=replace(node.value, base=base))
         wrt = arguments[:1] * order if len(arguments) == 1 else ()
         return Node("derivative", (of, *wrt), node.span, order), arguments

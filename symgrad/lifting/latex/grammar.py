@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from symgrad.lifting.latex.nodes import Name, Node, Undecided, spelled
+from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, spelled
 from symgrad.lifting.latex.token_reader import Reader, missing, unexpected
 from symgrad.lifting.latex.tokens import INSTEAD, LIKE_FUNCTIONS, OPERATORS, RELATIONS, Token, function
 
@@ -117,10 +117,11 @@ def _refuse_raised_call(r: Reader, last: Node) -> None:
     """Refuse ``f^2(x)``, which may be a square of a function's value."""
     name = last.args[0]
     base = name.value.base
-    if r.knows(spelled(name), base):
+    called = not r.functions.isdisjoint(called_names(name))
+    if not called and r.knows(spelled(name), base):
         return
     mark, inner = r.at, fenced(r, commas=True)
-    if base in LIKE_FUNCTIONS or base == "Gamma" or inner.head in ("symbol", "several"):
+    if called or base in LIKE_FUNCTIONS or base == "Gamma" or inner.head in ("symbol", "several"):
         shown = r.written(last.span)
         r.fail(
             f"{shown}(...) reads as the power of a function.",

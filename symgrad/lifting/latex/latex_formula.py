@@ -15,9 +15,10 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, parts
+from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
 from symgrad.lifting.latex.nodes import Node, Undecided, place
 from symgrad.lifting.latex.plain_form import plain_text
-from symgrad.lifting.latex.resolution import count_from, find_sizes, letters_of_axes, resolve
+from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
 from symgrad.lifting.text.step_list import Steps
@@ -64,7 +65,8 @@ class Latex:
     ``A^{-1}``, ``\det A`` (``|A|`` too), ``\odot`` entry by entry and after products; functions of a vector are taken
     entry by entry.  ``\log`` is the natural logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a
     name), ``e^{x}`` and ``exp(x)`` the exponential, ``\tanh(x)^2`` the square of tanh.  A sum's body goes to the next
-    plus or minus.  A name before a parenthesis is a factor.
+    plus or minus.  A name before a parenthesis is a factor, unless a row defines it as a function: after ``f(x) = x^n``
+    is ``f(x)`` what the row says, ``f(2x)`` the same at 2x, and ``f'(x) = n f(x)/x`` right.
 
     LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
     `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
@@ -101,9 +103,12 @@ class Latex:
     def equations(self) -> tuple[Equation, ...]:
         """The equations as they stand."""
         known = self.known
+        functions: frozenset[str] = frozenset()
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
-        return equations(self.text, known)
+            defined = self.model.document.functions
+            functions = frozenset(n for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n)
+        return equations(self.text, known, functions)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -283,6 +288,8 @@ class _Writer:
             self.model_shapes |= {
                 back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values
             }
+        bodies = [b for d in self.documents for line in (*d.lines, *d.functions) for b in (line.body, *line.others)]
+        self.said = {p.value for body in bodies for p in parts(body) if p.head == "name"}
         self.outside = outside
 
     def program(self) -> Program:
@@ -301,13 +308,13 @@ class _Writer:
         if isinstance(latex.model, Latex):
             model = replace(meaning, text=latex.model.text)  # with the same dict of values
             for line in latex.model.document.definitions:
-                if line.name is not None:
+                if line.name is not None and self.is_used(line):
                     model.values[line.name] = model.define(line)
         for line in document.lines:
             if line is latex.line:
                 break
             name = line.name if isinstance(line, Definition) else line.key
-            if name is not None:
+            if name is not None and self.is_used(line):
                 meaning.values[name] = self.defined(meaning, line)
         reading = meaning.read(latex.line)
         self.require_sizes(sizes)
@@ -317,6 +324,10 @@ class _Writer:
         extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
         expression = Expression(body, tuple(used), counting.first, extents)
         return _Elaborated(expression, reading, sizes, {str(symbol): text for text, symbol in typed.items()})
+
+    def is_used(self, line: Definition | Claim) -> bool:
+        """Whether a row has a value by itself: a function that is only called has none."""
+        return isinstance(line, Claim) or not line.arguments or line.name in self.said
 
     def defined(self, meaning: Meaning, line: Definition | Claim) -> Value:
         if isinstance(line, Claim):
@@ -391,7 +402,8 @@ class _Writer:
 # Several formulas in LaTeX: gradients by input, or a derivation, line by line.
 
 _TENSORS = frozenset(
-    "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice".split()
+    "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice "
+    "applied".split()
 )
 _TENSOR_CALLS = frozenset("det tr diag softmax logsumexp logdet total".split())
 
@@ -420,14 +432,29 @@ def derivation(formula: Latex) -> Steps | None:
     if not document.claims or formula.rename:
         return None
     chained = document.definitions or document.open or any(line.others for line in document.lines)
-    chained = chained or any(p.head == "slope" for p in _nodes(document))
-    if not chained or any(map(_is_tensor, _nodes(document))):
+    if not chained and not any(p.head == "slope" for p in _nodes(document)):
+        return None
+    document = replace(document, lines=(*_borrowed(formula), *document.lines))
+    if any(map(_is_tensor, _nodes(document))):
         return None
     if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(
         d.indices for d in document.definitions
     ):
         return None
     return Steps(plain_text(document))
+
+
+def _borrowed(formula: Latex) -> tuple[Definition, ...]:
+    """The model's rows whose names the formula uses and does not define."""
+    if not isinstance(formula.model, Latex):
+        return ()
+    found: list[Definition] = []
+    wanted = {p.value for p in _nodes(formula.document) if p.head == "name"} - formula.defined
+    for row in reversed(formula.model.document.definitions):
+        if row.name in wanted:
+            found.append(row)
+            wanted |= {p.value for p in parts(row.body) if p.head == "name"}
+    return tuple(reversed(found))
 
 
 def _nodes(document: Document) -> list[Node]:

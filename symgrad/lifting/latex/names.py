@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from symgrad.lifting.latex.calls import call
 from symgrad.lifting.latex.choices import indicator
 from symgrad.lifting.latex.grammar import fenced, plain_name, subscript, subscripted
-from symgrad.lifting.latex.nodes import Name, Node, Undecided, place, spelled
+from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, place, spelled
 from symgrad.lifting.latex.token_reader import Reader, starts_name
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, LIKE_FUNCTIONS, WORDS, Token, function
 from symgrad.ops.scalars import unknown
@@ -182,8 +184,21 @@ def named(r: Reader) -> Node:
     return _before_parenthesis(r, node) if r.is_sign("(", "[", "\\{") else node
 
 
+def _call_of_row(r: Reader, node: Node) -> Node | None:
+    """A call of a function that a row defines, or of its derivative; None for another name."""
+    base = node.value.base.replace("_prime", "")
+    name = replace(node, value=replace(node.value, base=base))
+    if r.functions.isdisjoint(called_names(name)):
+        return None
+    inner = fenced(r, commas=True)
+    given = inner.args if inner.head == "several" else (inner,)
+    return Node("apply", (name, *given), r.since(node.span[0]), node.value.base.count("_prime"))
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
+    if (called := _call_of_row(r, node)) is not None:
+        return called
     if r.knows(spelled(node), base):
         return node
     letter = node.value.shown or base

@@ -8,7 +8,7 @@ from typing import Any
 
 from symgrad.errors import UnknownOperation, caret
 
-__all__ = ["Name", "Node", "Undecided", "place", "settled", "spelled"]
+__all__ = ["Name", "Node", "Undecided", "called_names", "place", "settled", "spelled"]
 
 
 class Undecided(UnknownOperation):
@@ -58,6 +58,12 @@ def spelled(node: Node) -> str | None:
             return None
         found = "_".join((found, "".join(parts))) if parts else found
     return found
+
+
+def called_names(symbol: Node) -> frozenset[str]:
+    """The names under which a function is found again before a parenthesis: as it is spelled, or with other indices."""
+    found = spelled(symbol), f"{symbol.value.base}_" if symbol.args else None
+    return frozenset(name for name in found if name is not None)
 
 
 def settled(node: Node, is_index: Callable[[str], bool]) -> Node:

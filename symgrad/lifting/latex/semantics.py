@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import sympy as sp
@@ -221,6 +221,8 @@ class Meaning:
                 return a.map(lambda x, b: sp.log(x) / sp.log(b), [self.value(x, scope) for x in args], "a logarithm")
             case "call":
                 return call(a, node.value[0], node.value[1], [self.value(x, scope) for x in args])
+            case "applied":
+                return self.applied(node, scope)
             case "sum" | "prod":
                 return self.folded(node, scope)
             case "indicator" | "cases":
@@ -379,6 +381,43 @@ class Meaning:
         if value.shape:
             self.fail(f"|x| of {value.kind} is not clear.", node, "Write \\|x\\| for the norm.", WrongShape)
         return self.algebra.scalar(sp.Abs(value.at()))
+
+    # -------------------------------------------------------------------------------- functions of rows
+    def applied(self, node: Node, scope: Scope) -> Value:
+        """A function that a row defines, at other arguments; of tensors entry by entry where it is one of numbers."""
+        f, primes = node.value
+        count = len(f.indices)
+        indices = {i: self.position(x, scope) for i, x in zip(f.indices, node.args[:count], strict=True)}
+        given = [self.value(x, scope) for x in node.args[count:]]
+        try:
+            if not primes:
+                try:
+                    return self.body_at(f, given, indices)
+                except SymgradError:
+                    if not any(v.shape for v in given):
+                        raise
+            names = [sp.Dummy(a, real=True) for a in f.arguments]
+            made = self.algebra.number(self.body_at(f, [self.algebra.scalar(x) for x in names], indices))
+        except SymgradError as error:
+            raise type(error)(error.what, where=place(self.text, node.span), instead=error.instead) from None
+        if made.shape:
+            self.fail(f"{f.name} of a number is {made.kind}.", node, "Write out its value here.", WrongShape)
+        body = made.at()
+        if primes:
+            body = sp.diff(body, names[0], primes)
+            if body.has(sp.Derivative, sp.DiracDelta, sp.Heaviside, sp.sign):
+                self.fail(f"the derivative of {f.name} has a jump.", node, "Write it out, with \\begin{cases}.")
+        return self.algebra.map(lambda *x: body.xreplace(dict(zip(names, x, strict=True))), given, str(f.name))
+
+    def body_at(self, f: Definition, given: Sequence[Value], indices: Scope) -> Value:
+        """What the row of a function says of these arguments; its indices are like no others."""
+        inside = replace(
+            self,
+            values={**self.values, **dict(zip(f.arguments, given, strict=True))},
+            shapes={n: s for n, s in self.shapes.items() if n not in f.arguments},
+            fresh=True,
+        )
+        return inside.value(f.body, indices)
 
     # -------------------------------------------------------------------------------- sums and choices
     def folded(self, node: Node, scope: Scope) -> Value:
