@@ -172,6 +172,12 @@ TABLE = [
         lambda k, **p: p["lambda"] ** k * math.exp(-p["lambda"]) / math.gamma(k + 1),
     ),
     (r"a/b \cdot c", "a/b·c", lambda a, b, c, **_: a / b * c),
+    (
+        r"\binom{n}{k} \abs{z} \mathds{1}[x > 0]",
+        "gamma(n + 1)/(gamma(k + 1)*gamma(n - k + 1))*abs(z)*where(x > 0, 1, 0)",
+        lambda n, k, z, **_: math.gamma(n + 1) / math.gamma(k + 1) / math.gamma(n - k + 1) * abs(z),
+    ),
+    (r"\norm{v}_1 \norm{q}^2", "norm_1(v)*norm(q)**2", lambda v, q, **_: np.abs(v).sum() * (q @ q)),
     (r"3! \, x", "gamma(3 + 1)*x", lambda x, **_: 6 * x),
     (r"$$ x \;%  a remark" + "\n" + r" + y $$", "x + y", lambda x, y, **_: x + y),
     # ------------------------------------------------------------------------ sums and indices
@@ -381,6 +387,102 @@ def test_a_derivative_by_means_of_the_function_itself(model, hand, slip, at):
     assert verify(Latex(model), Latex(hand), at=at).verdict == "proved"
     assert slip[0] in hand
     assert verify(Latex(model), Latex(hand.replace(*slip)), at=at).verdict == "refuted"
+
+
+# ------------------------------------------------------------------------------------------------ left sides
+
+FORMS = [  # a model, its derivative, what makes it wrong
+    # names in braces, with labels, of several letters, of logarithms
+    (r"L = \|x\|^2", r"\frac{\partial{L}}{\partial{x_i}} = 2x_i", ("2x", "x"), {"x": (3,)}),
+    (r"y = x^3", r"\frac{d{y}}{d{x}} = 3x^2", ("3", "2"), {}),
+    (r"y = x^3", r"\dv{y}{x} = 3x^2", ("3", "2"), {}),
+    (r"y(x) = x^3", r"\dv{x} (x^3) = 3x^2", ("= 3", "= 2"), {}),
+    (r"z = x^3 y", r"\left(\frac{\partial z}{\partial x}\right)_y = 3x^2 y", ("3", "2"), {}),
+    (r"z = x^3 y", r"(\partial z / \partial y) = x^3", ("= x", "= 2x"), {}),
+    (r"z = x^3 y", r"\boxed{\frac{\partial z}{\partial y} = x^3}", ("= x", "= 2x"), {}),
+    (
+        r"z^{(1)} = W^{(1)} x && \text{(a layer)} \\ L = \|z^{(1)}\|^2",
+        r"\frac{\partial L}{\partial W^{(1)}} = 2 z^{(1)} x^\top",
+        ("2 z", "z"),
+        {"W_1": (2, 3), "x": (3,)},
+    ),
+    (
+        r"KL_{loss} = \log\frac{s}{r} + \frac{r^2}{2s^2}",
+        r"\frac{\partial KL_{loss}}{\partial r} = -\frac{1}{r} + \frac{r}{s^2}",
+        ("s^2", "s"),
+        {},
+    ),
+    (r"\ln L(\mu) = -n \mu^2", r"\frac{\partial \ln L}{\partial \mu} = -2 n \mu", ("-2", "-"), {}),
+    (r"xy = 3 p^2", r"\frac{\partial xy}{\partial p} = 6 p", ("6", "3"), {}),
+    # a derivative of a formula
+    (r"x^2 e^{-x}", r"\frac{d}{dx}\left(x^2 e^{-x}\right) = 2xe^{-x} - x^2e^{-x}", ("- x", "+ x"), {}),
+    (r"f(x) = x^2 y", r"\frac{\partial}{\partial x} x^2 y = 2x y", ("2x", "x"), {}),
+    (r"x y^2", r"\frac{\partial xy^2}{\partial y} = 2xy", ("= 2", "= 3"), {}),
+    (
+        r"\operatorname{tr}(XA)",
+        r"\frac{\partial}{\partial X} \mathrm{tr} (XA) = A^\top",
+        ("A^\\top", "A"),
+        {"X": (3, 3), "A": (3, 3)},
+    ),
+    (
+        r"\|Ax-b\|^2",
+        r"\nabla_x \|Ax-b\|^2 = 2A^\top(Ax-b)",
+        ("2A", "A"),
+        {"A": (4, 3), "x": (3,), "b": (4,)},
+    ),
+    (
+        r"\mathbf{a}^T\mathbf{X}\mathbf{b}",
+        r"\frac{\partial \mathbf{a}^T\mathbf{X}\mathbf{b}}{\partial \mathbf{X}} = \mathbf{a}\mathbf{b}^T",
+        ("= ", "= 2"),
+        {"a": (3,), "X": (3, 2), "b": (2,)},
+    ),
+    # a name of a derivative
+    (r"U(x) = U_0 x^{-12}", r"F(x) = -\frac{dU}{dx} = 12 U_0 x^{-13}", ("12", "13"), {}),
+    (
+        r"z = W x \\ L = \|z\|^2",
+        r"\delta = \frac{\partial L}{\partial z} = 2z \\ \frac{\partial L}{\partial W} = \delta x^\top",
+        ("2z", "z"),
+        {"W": (3, 2), "x": (2,)},
+    ),
+    # rows of tensors that a row before has defined, and rows of inputs
+    (
+        r"p_j = e^{o_j} \\ L = \sum_{j=1}^{C} y_j p_j",
+        r"\frac{\partial L}{\partial o_i} = y_i p_i",
+        ("y_i p_i", "p_i"),
+        {"o": (4,), "y": (4,)},
+    ),
+    (
+        r"J = \sum_{i=1}^{m} (q^\top X_i - y_i)^2",
+        r"\nabla_q J = 2 \sum_{i=1}^{m} (q^\top X_i - y_i) X_i",
+        ("2 ", ""),
+        {"X": (5, 3), "q": (3,), "y": (5,)},
+    ),
+]
+
+
+@pytest.mark.parametrize(("model", "hand", "slip", "at"), FORMS, ids=[h[:40] for _, h, _, _ in FORMS])
+def test_left_sides_that_people_write(model, hand, slip, at):
+    assert verify(Latex(model), Latex(hand), at=at).verdict == "proved"
+    assert slip[0] in hand
+    assert verify(Latex(model), Latex(hand.replace(*slip)), at=at).verdict == "refuted"
+
+
+def test_the_second_derivative_as_it_is_written():
+    for hand in (r"\frac{d^2 y}{dx^2} = 6x", r"\frac{\partial^{2} y}{\partial x^{2}} = 6x", r"\dv[2]{y}{x} = 6x"):
+        assert verify(Latex("y = x^3"), Latex(hand), order=2).verdict == "proved"
+        assert verify(Latex("y = x^3"), Latex(hand.replace("6x", "3x")), order=2).verdict == "refuted"
+
+
+def test_a_backward_pass_names_the_rows_of_its_model():
+    model = Latex(r"z = w x \\ a = \tanh(z) \\ L = (a - y)^2")
+    hand = (
+        r"\frac{\partial L}{\partial a} = 2(a-y) \\ \delta = \frac{\partial L}{\partial z} = "
+        r"\frac{\partial L}{\partial a}(1-a^2) \\ \frac{\partial L}{\partial w} = \frac{\partial L}{\partial z} x"
+    )
+    report = verify(model, Latex(hand))
+    assert (report.verdict, report.wrong_steps) == ("proved", ())
+    report = verify(model, Latex(hand.replace("(1-a^2)", "(1-z^2)")))
+    assert (report.verdict, report.wrong_steps) == ("refuted", ("dL/dz",))
 
 
 # ------------------------------------------------------------------------------------------------ the question

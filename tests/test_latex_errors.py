@@ -155,7 +155,7 @@ For the product write y \cdot x.
 \psi(...) reads as a function, and which one is not known.
     \psi(x, y)
     ^^^^^
-Write out what it is; for a product write \psi \cdot (...).
+Write out what it is; for a product write \psi \cdot (...); the digamma function is \operatorname{digamma}.
 
 \sigma is a function here, and a number elsewhere in the formula.
     \sigma(x) + \sigma^2
@@ -426,6 +426,16 @@ a side of this equation is missing.
     x =
     ^
 
+
+y' is the transpose of y to some, and another name to others.
+    y'y
+    ^^
+Write y^\top for the transpose, or give the name another mark: \tilde{y}.
+
+N(...) around one name reads as a call.
+    N\left(d_1\right)
+    ^^^^^^^^^^^^^^^^^
+For the product write N \cdot d_1; the normal distribution function is \operatorname{ndtr}.
 
 f takes 2 arguments, and 1 are given.
     f(x, y) = x y \\ z = f(2)
@@ -720,6 +730,24 @@ the left side is a derivative of g, and the model is f.
     \frac{\partial g}{\partial x} = y
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 Write \partial f, or rename the model.
+""",
+    ),
+    (
+        lambda: verify(F, Latex(r"\frac{\partial}{\partial x} (x + y) = 1")),
+        r"""
+the left side is a derivative of x + y, and the model is x*y.
+    \frac{\partial}{\partial x} (x + y) = 1
+                                ^^^^^^^
+Write \frac{\partial f}{\partial x} = ..., where f is the model.
+""",
+    ),
+    (
+        lambda: verify("x**2", Latex(r"\frac{d}{dx} x^2 = 2x")),
+        r"""
+the left side is a derivative of x**2, and the model is not in LaTeX.
+    \frac{d}{dx} x^2 = 2x
+                 ^^^
+Write \frac{\partial f}{\partial x} = ..., where f is the model.
 """,
     ),
     (

@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from symgrad.lifting.latex.calls import function_call
 from symgrad.lifting.latex.choices import cases
-from symgrad.lifting.latex.derivatives import derivative
+from symgrad.lifting.latex.derivatives import PHYSICS, derivative
 from symgrad.lifting.latex.grammar import (
     argument,
     closes,
@@ -117,6 +117,19 @@ def _below(r: Reader, macro: Token) -> tuple[list[Node], Node | None]:
     return names, low
 
 
+def _kind(r: Reader, opening: Token) -> str:
+    """Which norm it is: ``_F``."""
+    if not r.accept("_"):
+        return "2"
+    if r.token.text == "\\infty":
+        r.fail("the largest entry is not read.", (opening.start, r.token.stop), "Norms are 1, 2 and F.")
+    (item, *_) = subscript(r)
+    kind = str(item.value.base if item.head == "symbol" else item.value)
+    if kind not in ("1", "2", "F"):
+        r.fail(f"the norm \\|.\\|_{{{kind}}} is not read.", r.since(opening.start), "Norms are 1, 2 and F.")
+    return kind
+
+
 def _term(r: Reader, _: Token) -> Node:
     """What goes to the next + or - outside of parentheses."""
     return visible(r, term(r))
@@ -140,6 +153,17 @@ def _folded(span: tuple[int, int], macro: Token, limits: tuple[list[Node], tuple
     return body
 
 
+def _norm(span: tuple[int, int], _: Token, inner: Node, kind: str) -> Node:
+    return Node("norm", (inner,), span, kind)
+
+
+def _binomial(span: tuple[int, int], _: Token, n: Node, k: Node) -> Node:
+    """n! / (k! (n - k)!)."""
+    rest = Node("add", (n, Node("neg", (k,), k.span)), span)
+    top, left, right = (Node("factorial", (x,), span) for x in (n, k, rest))
+    return Node("frac", (top, Node("mul", (left, right), span, ("",))), span)
+
+
 def _absolute(r: Reader) -> Node:
     """``|x|``, and ``\\|x\\|_F`` or ``||x||``."""
     opening = r.take()
@@ -158,20 +182,8 @@ def _absolute(r: Reader) -> Node:
         r.fail(f"\\left{opening.text} needs its \\right{opening.text}.", span)
     if mark == "|":
         return Node("abs", (inner,), span, "sided" if opening.side else None)
-    return _norm(r, inner, span)
-
-
-def _norm(r: Reader, inner: Node, span: tuple[int, int]) -> Node:
-    kind = "2"
-    if r.accept("_"):
-        if r.token.text == "\\infty":
-            r.fail("the largest entry is not read.", (span[0], r.token.stop), "Norms are 1, 2 and F.")
-        (item, *_) = subscript(r)
-        kind = str(item.value.base if item.head == "symbol" else item.value)
-        span = r.since(span[0])
-        if kind not in ("1", "2", "F"):
-            r.fail(f"the norm \\|.\\|_{{{kind}}} is not read.", span, "Norms are 1, 2 and F.")
-    return Node("norm", (inner,), span, kind)
+    kind = _kind(r, opening)
+    return Node("norm", (inner,), r.since(opening.start), kind)
 
 
 # --------------------------------------------------------------------------------------------------------------- table
@@ -180,11 +192,14 @@ def _macros(*words: str) -> str:
 
 
 TABLE = (
-    Row("letter \\partial \\nabla \\frac \\dfrac \\tfrac \\mathrm \\operatorname", derivative),
+    Row(f"letter \\partial \\nabla {' '.join(PHYSICS)} \\frac \\dfrac \\tfrac \\mathrm \\operatorname", derivative),
     Row("\\frac \\dfrac \\tfrac", arguments(_short, _group, makes="frac"), alone=primary),
     Row("\\cfrac", arguments(_short, _group, makes="frac")),
     Row("\\sqrt", arguments(_optional, _group, makes=_root)),
     Row("\\sum \\prod", arguments(_limits, _term, makes=_folded)),
+    Row("\\binom \\dbinom \\tbinom", arguments(_group, _group, makes=_binomial)),
+    Row("\\abs", arguments(_group, makes="abs")),
+    Row("\\norm", arguments(_group, _kind, makes=_norm)),
     Row("( [ \\{ \\langle", fenced),
     Row("| \\|", _absolute),
     Row("\\begin{cases}", cases),

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from symgrad.errors import BadFormula
 from symgrad.lifting.latex.constructs import open_reader
-from symgrad.lifting.latex.derivatives import derivative, named_arguments
-from symgrad.lifting.latex.grammar import expression, subscripted
-from symgrad.lifting.latex.names import bare_name
-from symgrad.lifting.latex.nodes import Node, called_names, place, spelled
-from symgrad.lifting.latex.token_reader import Reader, starts_name, unexpected
+from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
+from symgrad.lifting.latex.grammar import CLOSING, expression, subscript
+from symgrad.lifting.latex.nodes import Name, Node, called_names, place, spelled
+from symgrad.lifting.latex.token_reader import Reader, unexpected
 from symgrad.lifting.latex.tokens import Token, tokens
 
 __all__ = [
@@ -182,13 +181,18 @@ _EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
 @dataclass(frozen=True, slots=True)
 class Equation:
     """``left`` is a symbol or a derivative or None, ``arguments`` the names in parentheses after it; each of ``sides``
-    is what it equals.
+    is what it equals.  ``formula`` is what the derivative is of where that is no name.
     """
 
     left: Node | None
     arguments: tuple[Node, ...]
     sides: tuple[Node, ...]
     span: tuple[int, int]
+    formula: Node | None = None
+
+    @property
+    def bodies(self) -> tuple[Node, ...]:
+        return self.sides if self.formula is None else (*self.sides, self.formula)
 
 
 def equations(
@@ -209,21 +213,38 @@ def equations(
         end = min(piece[-1].stop if piece else 0, len(text))
         return open_reader(text, [*piece, Token("end", "", end, end + 1)], names, numbers, functions)
 
-    lefts = [_left(reader(sides[0], known)) if len(sides) > 1 and sides[0] else (None, ()) for sides in pieces]
-    named = {n for _, arguments in lefts for a in arguments for n in (spelled(a), a.value.base) if n}
-    for left, arguments in lefts:
-        if left is not None and left.head == "symbol" and (arguments or len(pieces) > 1):
-            named.discard(left.value.base)
+    lefts: list[Equation] = []
+    words = known
+    for sides in pieces:
+        made = Equation(None, (), (), (0, 0))
+        if len(sides) > 1 and sides[0]:
+            made = _left(reader(sides[0], words))
+        if made.left is not None and made.left.head == "symbol" and len(spelled(made.left) or "") > 1:
+            words = (words or frozenset()) | {spelled(made.left) or ""}
+        lefts.append(made)
+    named = {n for e in lefts for a in e.arguments for n in (spelled(a), a.value.base) if n}
+    for e in lefts:
+        if e.left is not None and e.left.head == "symbol" and (e.arguments or len(pieces) > 1):
+            named.discard(e.left.value.base)
     whole = known if not named else (known or frozenset()) | named
-    for left, arguments in lefts:
-        if left is not None and left.head == "symbol" and arguments:
-            functions |= called_names(left)
-    found = []
-    for (left, arguments), sides in zip(lefts, pieces, strict=True):
-        read = tuple(_side(reader(side, whole)) for side in (sides[1:] if left is not None else sides))
+    for e in lefts:
+        if e.left is not None and e.left.head == "symbol" and e.arguments:
+            functions |= called_names(e.left)
+    found: list[Equation] = []
+    for e, sides in zip(lefts, pieces, strict=True):
+        read = tuple(_side(reader(side, whole)) for side in (sides[1:] if e.left is not None else sides))
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
-        found.append(Equation(left, arguments, read, span))
+        found += _claimed(replace(e, sides=read, span=span))
     return tuple(found)
+
+
+def _claimed(e: Equation) -> list[Equation]:
+    """``F = -\\frac{dU}{dx} = ...`` says what the derivative is, and then what F is."""
+    slope = e.sides[0].args[0] if e.sides[0].head == "neg" else e.sides[0]
+    if e.left is None or e.left.head != "symbol" or slope.head != "derivative" or len(e.sides) < 2:
+        return [e]
+    sides = e.sides[1:] if slope is e.sides[0] else tuple(Node("neg", (x,), x.span) for x in e.sides[1:])
+    return [Equation(slope, (), sides, e.span), replace(e, sides=e.sides[-1:])]
 
 
 def have_left_sides(text: str) -> bool:
@@ -238,31 +259,37 @@ def _side(r: Reader) -> Node:
     return node
 
 
-def _left(r: Reader) -> tuple[Node | None, tuple[Node, ...]]:
-    """What an equation is about."""
+def _left(r: Reader) -> Equation:
+    """What an equation is about, without its sides."""
     arguments: tuple[Node, ...] = ()
+    fence = r.token.text if r.is_sign("(", "[") else ""
+    r.at += bool(fence)
+    r.on_left = True
     node = derivative(r)
-    if node is None and starts_name(r.token):
-        node = subscripted(r, bare_name(r))
-        if r.token.text in ("(", "["):
-            arguments = named_arguments(r)
+    if fence and (node is None or not r.accept(CLOSING[fence])):
+        node = None
+    elif fence and r.accept("_"):
+        subscript(r)  # what is held fixed, which all other inputs are
+    elif node is None and (node := quantity(r)) is not None and r.token.text in ("(", "["):
+        arguments = named_arguments(r)
     if node is None or node.head not in ("symbol", "derivative") or r.token.kind != "end":
         r.fail(
             "the left side is neither a name nor a derivative of one.",
             (r.tokens[0].start, r.tokens[-2].stop),
             "Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
         )
-    if node.head == "symbol" and node.value.base.endswith("_prime"):
-        base = node.value.base.removesuffix("_prime")
-        order = 1
-        while base.endswith("_prime"):
-            base, order = base.removesuffix("_prime"), order + 1
+    formula = None
+    if node.head == "derivative" and node.args[0].head != "symbol":
+        formula = node.args[0]
+        node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))
+    elif node.head == "symbol" and node.value.base.endswith("_prime"):
+        order, base = node.value.base.count("_prime"), node.value.base.replace("_prime", "")
         if order > 2:
             r.fail("a derivative is read to the second order.", node.span)
         of = replace(node, value=replace(node.value, base=base))
         wrt = arguments[:1] * order if len(arguments) == 1 else ()
-        return Node("derivative", (of, *wrt), node.span, order), arguments
-    return node, arguments
+        node = Node("derivative", (of, *wrt), node.span, order)
+    return Equation(node, arguments, (), node.span, formula)
 
 
 def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
@@ -295,12 +322,17 @@ def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
                 pieces.append(sides)
     for sides in pieces:
         for k, side in enumerate(sides):
-            while side and side[-1].text in (",", ".", ";") and side[-1].kind == "sign":
+            while side and ((side[-1].kind == "sign" and side[-1].text in (",", ".", ";")) or _is_remark(side)):
                 side.pop()
             if not side and (k or len(sides) == 1):
                 where = next((t for s in sides[::-1] for t in s[::-1]), found[-1])
                 raise BadFormula("a side of this equation is missing.", where=place(text, where.span))
     return pieces
+
+
+def _is_remark(side: list[Token]) -> bool:
+    """Whether a text that can be no name ends this side."""
+    return len(side) > 1 and side[-1].kind == "text" and not side[-1].text.strip(" ,.:").isalnum()
 
 
 def _rows(found: list[Token]) -> list[list[Token]]:

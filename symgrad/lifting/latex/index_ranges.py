@@ -87,6 +87,8 @@ def letters_of_axes(document: Document) -> dict[str, tuple[str | int, ...]]:
     ranks: dict[str, int] = {}
     for node, highs in _entries(document, limit=2):
         name = str(node.args[0].value)
+        if name not in document.names:  # a row defines it
+            continue
         ranks[name] = max(ranks.get(name, 0), len(node.args) - 1)
         for axis, item in enumerate(node.args[1:]):
             high = highs.get(item.value) if item.head == "index" else None

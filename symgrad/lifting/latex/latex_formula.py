@@ -434,7 +434,8 @@ def derivation(formula: Latex) -> Steps | None:
     chained = document.definitions or document.open or any(line.others for line in document.lines)
     if not chained and not any(p.head == "slope" for p in _nodes(document)):
         return None
-    document = replace(document, lines=(*_borrowed(formula), *document.lines))
+    before, after = _borrowed(formula)
+    document = replace(document, lines=(*before, *document.lines, *after))
     if any(map(_is_tensor, _nodes(document))):
         return None
     if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(
@@ -444,17 +445,24 @@ def derivation(formula: Latex) -> Steps | None:
     return Steps(plain_text(document))
 
 
-def _borrowed(formula: Latex) -> tuple[Definition, ...]:
-    """The model's rows whose names the formula uses and does not define."""
+def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
+    """The model's rows that the formula does not write down: those whose names it uses, and at the end what the output
+    is, where it differentiates the output for a name that a row defines.
+    """
     if not isinstance(formula.model, Latex):
-        return ()
-    found: list[Definition] = []
-    wanted = {p.value for p in _nodes(formula.document) if p.head == "name"} - formula.defined
-    for row in reversed(formula.model.document.definitions):
+        return [], []
+    model, document, own = formula.model.document, formula.document, formula.defined
+    wrt = {w for c in document.claims if c.of == model.output for w in c.wrt}
+    inner = wrt & (own | formula.model.defined)
+    wanted = ({p.value for p in _nodes(document) if p.head == "name"} | inner) - own
+    after = [d for d in model.definitions if inner and d.name == model.output and d.name not in wanted | own]
+    wanted |= {p.value for d in after for p in parts(d.body) if p.head == "name"} - own
+    before: list[Definition] = []
+    for row in reversed(model.definitions):
         if row.name in wanted:
-            found.append(row)
-            wanted |= {p.value for p in parts(row.body) if p.head == "name"}
-    return tuple(reversed(found))
+            before.append(row)
+            wanted |= {p.value for p in parts(row.body) if p.head == "name"} - own
+    return before[::-1], after
 
 
 def _nodes(document: Document) -> list[Node]:

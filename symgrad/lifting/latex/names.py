@@ -195,6 +195,13 @@ def _call_of_row(r: Reader, node: Node) -> Node | None:
     return Node("apply", (name, *given), r.since(node.span[0]), node.value.base.count("_prime"))
 
 
+def _by_name(letter: str) -> str:
+    """What to write for a function that has a letter in books."""
+    known = {"psi": "digamma function", "Phi": "normal distribution function", "N": "normal distribution function"}
+    name = "digamma" if letter == "psi" else "ndtr"
+    return f"; the {known[letter]} is \\operatorname{{{name}}}" if letter in known else ""
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
     if (called := _call_of_row(r, node)) is not None:
@@ -223,9 +230,9 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
         return call(r, "sigmoid" + "'" * base.count("_prime"), 0, node.span[0])
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
         what = f"{letter}(...) reads as a function, and which one is not known."
-        r.fail(what, here, f"Write out what it is; {product}.", Undecided)
+        r.fail(what, here, f"Write out what it is; {product}{_by_name(base)}.", Undecided)
     mark, inner = r.at, fenced(r, commas=True)
-    whole = node.span[0], inner.span[1]
+    whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
     if inner.head == "several":
         r.fail(
             f"{letter}(...) with a comma is a call, and {letter} is not a known function.",
@@ -234,7 +241,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
             Undecided,
         )
     if inner.head in ("symbol", "number"):
-        product = f"For the product write {letter} \\cdot {r.written(inner.span)[1:-1].strip()}."
+        product = f"For the product write {letter} \\cdot {inside}{_by_name(base)}."
         r.fail(f"{letter}(...) around one name reads as a call.", whole, product, Undecided)
     r.at = mark
     return node

@@ -24,6 +24,7 @@ from symgrad.lifting.latex.equations import (
     parts,
 )
 from symgrad.lifting.latex.nodes import Node, place, settled, spelled
+from symgrad.lifting.latex.plain_form import plain
 
 __all__ = ["resolve"]
 
@@ -67,8 +68,8 @@ class _Resolver:
             self.lets = {d.name for d in beside.definitions if d.name is not None}
         self.slopes: set[str] = set()
         self.open: list[Node] = []
-        self.binders = {p.value[0] for e in found for s in e.sides for p in parts(s) if p.head in ("sum", "prod")}
-        self.plain_names = {n for e in found for side in e.sides for n in names_unbound(side, e.left)}
+        self.binders = {p.value[0] for e in found for s in e.bodies for p in parts(s) if p.head in ("sum", "prod")}
+        self.plain_names = {n for e in found for side in e.bodies for n in names_unbound(side, e.left)}
         self.borrowed = False  # whether a name of the model's own rows is used
         self.functions = {str(d.name): d for d in (beside.functions if beside is not None else ())}
         self.own: dict[str, Definition] = {}  # the functions of this text
@@ -85,11 +86,11 @@ class _Resolver:
 
     # -------------------------------------------------------------------------------- the whole
     def document(self) -> Document:
-        self.sizes |= {n for e in self.found for side in e.sides for n in names_in_limits(side)}
+        self.sizes |= {n for e in self.found for side in e.bodies for n in names_in_limits(side)}
         self.sizes -= self.known or frozenset()
         lefts = [self.left(e) for e in self.found]
         for equation, (_, indices, _) in zip(self.found, lefts, strict=True):
-            for side in equation.sides:
+            for side in equation.bodies:
                 self.collect(side, frozenset(indices))
         lines: list[Definition | Claim] = []
         self.output = next((name for name, _, slope in reversed(lefts) if slope is None), None)
@@ -113,6 +114,7 @@ class _Resolver:
             else:
                 of, wrt, below = slope
                 assert equation.left is not None
+                of = of if equation.formula is None else self.model_of(equation.formula)
                 claim = Claim(of, wrt, indices, body, equation.left.value, equation.left.span, others, below)
                 lines.append(claim)
                 self.slopes.add(claim.key)
@@ -126,6 +128,21 @@ class _Resolver:
         sizes, tensors = frozenset(self.sizes), frozenset(self.tensors)
         functions = tuple(self.own.values())
         return Document(self.text, tuple(lines), names, sizes, tensors, self.names, functions, tuple(self.open))
+
+    def model_of(self, formula: Node) -> str:
+        """The name of the model, where a left side differentiates its formula."""
+        shown = plain(self.walk(formula, frozenset()))
+        if self.known is None:
+            return f"({shown})"
+        model = self.beside.definitions[-1] if self.beside is not None and self.beside.definitions else None
+        if model is None or plain(model.body) != shown:
+            is_other = "is not in LaTeX" if model is None else f"is {plain(model.body)}"
+            self.fail(
+                f"the left side is a derivative of {shown}, and the model {is_other}.",
+                formula.span,
+                "Write \\frac{\\partial f}{\\partial x} = ..., where f is the model.",
+            )
+        return model.name or next(f for f in ("f", "y", "F", "model") if f not in self.known)
 
     def kept(self, lines: list[Definition | Claim]) -> list[Definition | Claim]:
         """The lines without functions that are only called, whose arguments are no inputs then."""
@@ -280,6 +297,8 @@ class _Resolver:
                 return self.slope(node)
             case "apply":
                 return self.call(node, scope)
+            case "mul":
+                self.refuse_transposes(node)
             case "several":
                 self.fail("a comma has no place here.", node.span)
             case "word" | "slice":
@@ -298,6 +317,22 @@ class _Resolver:
                     "it is not clear whether this factor is inside the product.",
                     factor.span,
                     f"Write \\prod_{index} (...) with parentheses, or the factor first.",
+                )
+
+    def refuse_transposes(self, node: Node) -> None:
+        """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
+        for k, factor in enumerate(node.args[:-1]):
+            if factor.head != "symbol" or not factor.value.base.endswith("_prime") or node.value[k]:
+                continue
+            name, base = self.name_of(factor), factor.value.base.removesuffix("_prime")
+            after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
+            if base in after and not self.is_taken(name, frozenset()):
+                shown = factor.value.shown
+                self.fail(
+                    f"{shown} is the transpose of {shown[:-1]} to some, and another name to others.",
+                    factor.span,
+                    f"Write {shown[:-1]}^\\top for the transpose, or give the name another mark: "
+                    f"\\tilde{{{shown[:-1]}}}.",
                 )
 
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
