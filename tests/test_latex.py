@@ -188,6 +188,17 @@ TABLE = [
         lambda v, mu, **_: ((v - mu) ** 2).mean(),
     ),
     (r"\sum_i u_i \log v_i^2", "sum(i, u[i]*log(v[i]**2))", lambda u, v, **_: (u * np.log(v**2)).sum()),
+    (
+        r"\sum_{i \le j} M_{ij} + \sum_{i=1, i \ne 2}^{4} v_i",
+        "sum(i, sum(j, where(i <= j, M[i, j], 0))) + sum(i=1..4, where(i != 2, v[i], 0))",
+        lambda M, v, **_: np.triu(M).sum() + v.sum() - v[1],
+    ),
+    (
+        r"\sum_i \sum_{j<i} v_i u_j + \prod_{k \ne 1} v_k",
+        "sum(i, sum(j, where(j < i, v[i]*u[j], 0))) + prod(k, where(k != 1, v[k], 1))",
+        lambda u, v, **_: sum(v[i] * u[:i].sum() for i in range(4)) + v[1:].prod(),
+    ),
+    (r"\sum_i^n v_i^2", "sum(i=1..n, v[i]**2)", lambda v, **_: (v**2).sum()),
     (r"\sum_{i,j} M_{ij} v_i v_j", "sum(i, sum(j, M[i, j]*v[i]*v[j]))", lambda M, v, **_: v @ M @ v),
     (r"\sum_{k=1}^{m} \prod_{s=1}^{d} U_{k,s}", "sum(k=1..m, prod(s=1..d, U[k, s]))", lambda U, **_: U.prod(1).sum()),
     (
@@ -443,6 +454,21 @@ FORMS = [  # a model, its derivative, what makes it wrong
         r"\delta = \frac{\partial L}{\partial z} = 2z \\ \frac{\partial L}{\partial W} = \delta x^\top",
         ("2z", "z"),
         {"W": (3, 2), "x": (2,)},
+    ),
+    # conditions below a sum, and its upper limit alone
+    (r"L = \sum_{i<j} x_i x_j", r"\frac{\partial L}{\partial x_k} = \sum_{j \ne k} x_j", ("\\ne", "<"), {"x": (4,)}),
+    (r"L = \prod_i x_i", r"\frac{\partial L}{\partial x_k} = \prod_{j \ne k} x_j", ("\\ne", ">"), {"x": (4,)}),
+    (
+        r"L = \sum_{i \ne j} x_i y_j",
+        r"\frac{\partial L}{\partial x_k} = \sum_{j=1, j \neq k}^{n} y_j",
+        (", j \\neq k", ""),
+        {"x": (4,), "y": (4,)},
+    ),
+    (
+        r"p_j = \frac{e^{a_j}}{\sum_k^C e^{a_k}} \\ L = -\sum_j^C y_j \log p_j",
+        r"\frac{\partial L}{\partial a_i} = \sum_j^C y_j (p_i - \delta_{ij})",
+        ("(p_i", "(p_j"),
+        {"a": (4,), "y": (4,)},
     ),
     # rows of tensors that a row before has defined, and rows of inputs
     (

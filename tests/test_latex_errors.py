@@ -481,6 +481,15 @@ Write it out, with \begin{cases}.
 # the same, with the shapes of the tensors
 MISFITS = [
     (
+        {"v": (3,), "u": (3,)},
+        r"""
+a choice by the index of a sum inside of this one is not read beside a factor.
+    \sum_i v_i \sum_{j<i} u_j
+    ^^^^^^^^^^^^^^^^^^^^^^^^^
+Write the factor inside of the inner sum.
+""",
+    ),
+    (
         {"v": (3,)},
         r"""
 a power of a vector is not clear.

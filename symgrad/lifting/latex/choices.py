@@ -7,7 +7,7 @@ from symgrad.lifting.latex.nodes import Node
 from symgrad.lifting.latex.token_reader import Reader, unexpected
 from symgrad.lifting.latex.tokens import RELATIONS
 
-__all__ = ["cases", "indicator"]
+__all__ = ["cases", "condition", "indicator"]
 
 _IF = frozenset("if for when".split())
 _ELSE = frozenset("otherwise else".split())
@@ -30,7 +30,7 @@ def cases(r: Reader) -> Node:
         if word not in _ELSE:
             if not word and (r.token.kind in ("row", "end") or r.token.text == "\\end{cases}"):
                 r.fail("this choice has no condition.", parts[-1].span, "Write x > 0 or \\text{otherwise} after &.")
-            parts.append(_condition(r))
+            parts.append(condition(r))
         r.fences.pop()
         while r.accept(",", ".", ";", "&"):
             pass
@@ -67,7 +67,7 @@ def indicator(r: Reader, ones: Node) -> Node:
         r.fences.append(opening.text)
     if not closing:
         r.fail("an indicator's condition stands in brackets.", ones.span, "Write \\mathbb{1}[x > 0].")
-    inner = _condition(r)
+    inner = condition(r)
     for mark in reversed(closing):
         if r.token.text != mark:
             unexpected(r) if r.token.kind != "end" else r.fail("this is never closed.", ones.span)
@@ -76,7 +76,7 @@ def indicator(r: Reader, ones: Node) -> Node:
     return Node("indicator", (inner,), r.since(ones.span[0]))
 
 
-def _condition(r: Reader) -> Node:
+def condition(r: Reader) -> Node:
     """Comparisons: ``x > 0``, ``0 < x \\le 1``, ``x > 0, y > 0``."""
     left = _comparison(r)
     while (joined := _JOINED.get(r.token.text.lower())) is not None and r.token.kind != "letter":

@@ -8,25 +8,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
-from typing import Any, NoReturn
+from typing import Any
 
 from symgrad.lifting.latex.calls import function_call
 from symgrad.lifting.latex.choices import cases
 from symgrad.lifting.latex.derivatives import PHYSICS, derivative
+from symgrad.lifting.latex.folds import folded
 from symgrad.lifting.latex.grammar import (
     argument,
     closes,
     expression,
     fenced,
     primary,
-    primed,
     subscript,
-    term,
-    visible,
 )
 from symgrad.lifting.latex.names import bare_name, letters, named
 from symgrad.lifting.latex.nodes import Node
-from symgrad.lifting.latex.token_reader import Reader, Reading, Row, starts_name
+from symgrad.lifting.latex.token_reader import Reader, Reading, Row
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, FUNCTIONS, GREEK, Token
 
 __all__ = ["open_reader"]
@@ -65,58 +63,6 @@ def _optional(r: Reader, _: Token) -> Node | None:
     return fenced(r) if r.token.text == "[" else None
 
 
-def _limits(r: Reader, macro: Token) -> tuple[list[Node], tuple[Node, ...]]:
-    """``_{k=1}^{m}``, ``_{i,j}``: the indices, and both limits or none."""
-    names: list[Node] = []
-    low = high = None
-    while r.is_sign("_", "^"):
-        sign = r.take()
-        if sign.text == "_" and not names:
-            names, low = _below(r, macro)
-        elif sign.text == "^" and high is None:
-            high = argument(r, "^")
-        else:
-            r.fail("two limits stand on one side.", sign.span)
-    if not names:
-        r.fail(f"{macro.text} has no index.", macro.span, f"Write {macro.text}_{{k=1}}^{{m}}.")
-    if low is not None and high is not None:
-        return names, (low, high)
-    if low is not None or high is not None:
-        instead = f"Write {macro.text}_{{k=1}}^{{m}}, or {macro.text}_k for all."
-        r.fail(f"{macro.text} has only one limit.", r.since(macro.start), instead)
-    return names, ()
-
-
-def _below(r: Reader, macro: Token) -> tuple[list[Node], Node | None]:
-    """``_k``, ``_{k=1}``, ``_{i,j}``."""
-
-    def refuse() -> NoReturn:
-        r.fail(
-            f"what stands below {macro.text} is not read.",
-            (macro.start, r.token.stop),
-            f"Write {macro.text}_{{k=1}}^{{m}}, or {macro.text}_k for all entries; "
-            "a condition goes into \\mathbb{1}[...].",
-        )
-
-    braces = r.token.kind == "open"
-    r.at += braces
-    names: list[Node] = []
-    while not names or (braces and r.accept(",")):
-        if not starts_name(r.token):
-            refuse()
-        name = bare_name(r)
-        while name.head == "symbol" and r.accept("'"):
-            name = primed(r, name)
-        if name.head != "symbol":
-            refuse()
-        names.append(name)
-    low = expression(r) if braces and r.accept("=") else None
-    if braces and r.token.kind != "close":
-        refuse()
-    r.at += braces
-    return names, low
-
-
 def _kind(r: Reader, opening: Token) -> str:
     """Which norm it is: ``_F``."""
     if not r.accept("_"):
@@ -130,11 +76,6 @@ def _kind(r: Reader, opening: Token) -> str:
     return kind
 
 
-def _term(r: Reader, _: Token) -> Node:
-    """What goes to the next + or - outside of parentheses."""
-    return visible(r, term(r))
-
-
 # --------------------------------------------------------------------------------------------------------------- nodes
 def _root(span: tuple[int, int], _: Token, order: Node | None, inner: Node) -> Node:
     if order is None:
@@ -143,14 +84,6 @@ def _root(span: tuple[int, int], _: Token, order: Node | None, inner: Node) -> N
         one = Node("number", (), order.span, Fraction(1))
         return Node("pow", (inner, Node("frac", (one, order), order.span)), span)
     return Node("root", (inner,), span, int(order.value))
-
-
-def _folded(span: tuple[int, int], macro: Token, limits: tuple[list[Node], tuple[Node, ...]], body: Node) -> Node:
-    """A sum or a product; over several indices it is one in another."""
-    names, ends = limits
-    for name in reversed(names):
-        body = Node(macro.text[1:], (body, *ends), (span[0], body.span[1]), (name.value.base, (span[0], name.span[1])))
-    return body
 
 
 def _norm(span: tuple[int, int], _: Token, inner: Node, kind: str) -> Node:
@@ -196,7 +129,7 @@ TABLE = (
     Row("\\frac \\dfrac \\tfrac", arguments(_short, _group, makes="frac"), alone=primary),
     Row("\\cfrac", arguments(_short, _group, makes="frac")),
     Row("\\sqrt", arguments(_optional, _group, makes=_root)),
-    Row("\\sum \\prod", arguments(_limits, _term, makes=_folded)),
+    Row("\\sum \\prod", folded),
     Row("\\binom \\dbinom \\tbinom", arguments(_group, _group, makes=_binomial)),
     Row("\\abs", arguments(_group, makes="abs")),
     Row("\\norm", arguments(_group, _kind, makes=_norm)),

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from symgrad.errors import BadFormula
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
 from symgrad.lifting.latex.grammar import CLOSING, expression, subscript
-from symgrad.lifting.latex.nodes import Name, Node, called_names, place, spelled
+from symgrad.lifting.latex.nodes import Name, Node, called_names, letters_in, parts, place, spelled
 from symgrad.lifting.latex.token_reader import Reader, unexpected
 from symgrad.lifting.latex.tokens import Token, tokens
 
@@ -21,12 +21,9 @@ __all__ = [
     "equations",
     "have_left_sides",
     "indices_of",
-    "letters_below",
-    "letters_in",
     "names_bare",
     "names_in_limits",
     "names_unbound",
-    "parts",
 ]
 
 
@@ -93,27 +90,6 @@ class Document:
     def output(self) -> str | None:
         """The name of what is defined last."""
         return self.definitions[-1].name if self.definitions else None
-
-
-def parts(node: Node) -> Iterator[Node]:
-    """A node and all below it."""
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        yield here
-        stack.extend(reversed(here.args))
-
-
-def letters_in(item: Node) -> Iterable[str]:
-    return (p.value.base for p in parts(item) if p.head == "symbol" and not p.args)
-
-
-def letters_below(side: Node) -> Iterator[str]:
-    for p in parts(side):
-        if p.head in ("symbol", "entry"):
-            label = p.value.label if p.head == "symbol" else ()
-            for item in (*label, *p.args[p.head == "entry" :]):
-                yield from letters_in(item)
 
 
 def indices_of(node: Node) -> tuple[str, ...]:
@@ -232,7 +208,8 @@ def equations(
             functions |= called_names(e.left)
     found: list[Equation] = []
     for e, sides in zip(lefts, pieces, strict=True):
-        read = tuple(_side(reader(side, whole)) for side in (sides[1:] if e.left is not None else sides))
+        bound = tuple(x for part in ((e.left, *e.left.args) if e.left is not None else ()) for x in indices_of(part))
+        read = tuple(_side(reader(side, whole), bound) for side in (sides[1:] if e.left is not None else sides))
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
         found += _claimed(replace(e, sides=read, span=span))
     return tuple(found)
@@ -252,7 +229,8 @@ def have_left_sides(text: str) -> bool:
     return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
 
 
-def _side(r: Reader) -> Node:
+def _side(r: Reader, bound: tuple[str, ...]) -> Node:
+    r.bound = bound
     node = expression(r)
     if r.token.kind != "end":
         unexpected(r)

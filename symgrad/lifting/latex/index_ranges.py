@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from symgrad.errors import WrongShape
-from symgrad.lifting.latex.equations import Document, parts
-from symgrad.lifting.latex.nodes import Node, place
+from symgrad.lifting.latex.equations import Document
+from symgrad.lifting.latex.nodes import Node, parts, place
 
 __all__ = ["Counting", "count_from", "find_sizes", "letters_of_axes"]
 

@@ -14,9 +14,9 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, parts
+from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
-from symgrad.lifting.latex.nodes import Node, Undecided, place
+from symgrad.lifting.latex.nodes import Node, Undecided, parts, place
 from symgrad.lifting.latex.plain_form import plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
 from symgrad.errors import UnknownOperation, caret
 
-__all__ = ["Name", "Node", "Undecided", "called_names", "place", "settled", "spelled"]
+__all__ = [
+    "Name",
+    "Node",
+    "Undecided",
+    "called_names",
+    "letters_below",
+    "letters_in",
+    "parts",
+    "place",
+    "settled",
+    "spelled",
+]
 
 
 class Undecided(UnknownOperation):
@@ -78,6 +89,27 @@ def settled(node: Node, is_index: Callable[[str], bool]) -> Node:
     return Node(
         "symbol", node.args, node.span, replace(node.value, base=name, style=f"{node.value.style} label", label=())
     )
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """A node and all below it."""
+    stack = [node]
+    while stack:
+        here = stack.pop()
+        yield here
+        stack.extend(reversed(here.args))
+
+
+def letters_in(item: Node) -> Iterable[str]:
+    return (p.value.base for p in parts(item) if p.head == "symbol" and not p.args)
+
+
+def letters_below(side: Node) -> Iterator[str]:
+    for p in parts(side):
+        if p.head in ("symbol", "entry"):
+            label = p.value.label if p.head == "symbol" else ()
+            for item in (*label, *p.args[p.head == "entry" :]):
+                yield from letters_in(item)
 
 
 def _letters(item: Node) -> str | None:

@@ -16,14 +16,11 @@ from symgrad.lifting.latex.equations import (
     Document,
     Equation,
     indices_of,
-    letters_below,
-    letters_in,
     names_bare,
     names_in_limits,
     names_unbound,
-    parts,
 )
-from symgrad.lifting.latex.nodes import Node, place, settled, spelled
+from symgrad.lifting.latex.nodes import Node, letters_below, letters_in, parts, place, settled, spelled
 from symgrad.lifting.latex.plain_form import plain
 
 __all__ = ["resolve"]

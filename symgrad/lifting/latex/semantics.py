@@ -9,8 +9,8 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, WrongShape
-from symgrad.lifting.latex.equations import Claim, Definition, parts
-from symgrad.lifting.latex.nodes import Node, place
+from symgrad.lifting.latex.equations import Claim, Definition
+from symgrad.lifting.latex.nodes import Node, parts, place
 from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
 
 __all__ = ["Meaning", "Origins", "Reading"]
@@ -439,7 +439,20 @@ class Meaning:
             low = sp.Integer(origins.pop())
             high = low + n - 1
         value = self.value(body, {**scope, index: symbol})
-        return Value(value.shape, lambda *i: fold(value.at(*i), (symbol, low, high)), value.row)
+
+        def at(*i: Any) -> Any:
+            inside = value.at(*i)
+            made = fold(inside, (symbol, low, high))
+            if not made.free_symbols <= inside.free_symbols | low.free_symbols | high.free_symbols:
+                # SymPy draws choices out of sums, also those whose condition is about the index of the sum
+                self.fail(
+                    "a choice by the index of a sum inside of this one is not read beside a factor.",
+                    node,
+                    "Write the factor inside of the inner sum.",
+                )
+            return made
+
+        return Value(value.shape, at, value.row)
 
     def chosen(self, node: Node, scope: Scope) -> Value:
         """Cases, entry by entry; an indicator is 1 or 0."""

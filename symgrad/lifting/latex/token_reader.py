@@ -50,6 +50,7 @@ class Reader:
     depth: int = 0
     commas: bool = False  # whether a comma separates arguments here
     on_left: bool = False  # whether a left side is read, which may differentiate a formula
+    bound: tuple[str, ...] = ()  # the indices of the sums around, and of the left side
     fences: list[str] = field(default_factory=list)  # what is open here
     fence: tuple[int, int] = (0, 0)  # the place of the parenthesis that was read last
     invisible: set[tuple[int, int]] = field(default_factory=set)  # the places of braces that hold more than a name
