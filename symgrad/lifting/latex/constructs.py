@@ -148,7 +148,12 @@ _ROWS = {
 
 
 def open_reader(
-    text: str, tokens: list[Token], known: frozenset[str] | None, numbers: frozenset[str], functions: frozenset[str]
+    text: str,
+    tokens: list[Token],
+    known: frozenset[str] | None,
+    numbers: frozenset[str],
+    functions: frozenset[str],
+    words: frozenset[str],
 ) -> Reader:
     """A reader at the first of ``tokens``, with all rows of the table."""
-    return Reader(text, tokens, known, numbers, functions, _ROWS)
+    return Reader(text, tokens, known, numbers, functions, words, _ROWS)

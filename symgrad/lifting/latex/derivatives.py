@@ -110,7 +110,7 @@ def _formula(r: Reader, end: str) -> Node:
     mark, depth = r.at, r.depth
     with contextlib.suppress(SymgradError):
         node = _compound(r)
-        if node is None or r.knows(spelled(node)):
+        if node is None or r.knows(spelled(node)) or node.value.base in r.words:
             node = node or whole_name(r)
             if node is not None and r.token.text in ("(", "["):
                 named_arguments(r)

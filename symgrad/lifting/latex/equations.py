@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from symgrad.errors import BadFormula
@@ -21,9 +21,11 @@ __all__ = [
     "equations",
     "have_left_sides",
     "indices_of",
+    "logarithms_of",
     "names_bare",
     "names_in_limits",
     "names_unbound",
+    "words_of",
 ]
 
 
@@ -172,12 +174,15 @@ class Equation:
 
 
 def equations(
-    text: str, known: frozenset[str] | None = None, functions: frozenset[str] = frozenset()
+    text: str,
+    known: frozenset[str] | None = None,
+    functions: frozenset[str] = frozenset(),
+    words: frozenset[str] = frozenset(),
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
-    ``known`` are names that are inputs, if they are known, and ``functions`` names that are called with arguments;
-    those that the text itself defines with arguments are added.
+    ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, and
+    ``words`` names of several letters; those that the text itself defines are added.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = _pieces(text, tokens(text))
@@ -187,17 +192,17 @@ def equations(
 
     def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
         end = min(piece[-1].stop if piece else 0, len(text))
-        return open_reader(text, [*piece, Token("end", "", end, end + 1)], names, numbers, functions)
+        return open_reader(text, [*piece, Token("end", "", end, end + 1)], names, numbers, functions, words)
 
     lefts: list[Equation] = []
-    words = known
+    names = known
     for sides in pieces:
         made = Equation(None, (), (), (0, 0))
         if len(sides) > 1 and sides[0]:
-            made = _left(reader(sides[0], words))
-        if made.left is not None and made.left.head == "symbol" and len(spelled(made.left) or "") > 1:
-            words = (words or frozenset()) | {spelled(made.left) or ""}
+            made = _left(reader(sides[0], names))
         lefts.append(made)
+        words |= words_of(lefts[-1:])
+        names = known if not (logs := logarithms_of(lefts)) else (known or frozenset()) | logs.keys()
     named = {n for e in lefts for a in e.arguments for n in (spelled(a), a.value.base) if n}
     for e in lefts:
         if e.left is not None and e.left.head == "symbol" and (e.arguments or len(pieces) > 1):
@@ -213,6 +218,19 @@ def equations(
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
         found += _claimed(replace(e, sides=read, span=span))
     return tuple(found)
+
+
+def words_of(found: Sequence[Equation]) -> frozenset[str]:
+    """The names of several letters that rows define."""
+    names = {e.left.value for e in found if e.left is not None and e.left.head == "symbol"}
+    return frozenset(n.base for n in names if len(n.base) > 1 and n.shown == n.base)
+
+
+def logarithms_of(found: Sequence[Equation]) -> dict[str, str]:
+    """What the rows about a logarithm define, ``log_L``, and of what it is the logarithm."""
+    lefts = [e.left for e in found if e.left is not None and e.left.head == "symbol"]
+    names = [spelled(x) or "" for x in lefts if x.value.shown.startswith(("\\ln", "\\log"))]
+    return {name: name.removeprefix("log_") for name in names}
 
 
 def _claimed(e: Equation) -> list[Equation]:

@@ -14,7 +14,7 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides
+from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
 from symgrad.lifting.latex.nodes import Node, Undecided, parts, place
 from symgrad.lifting.latex.plain_form import plain_text
@@ -56,10 +56,10 @@ class Latex:
 
     The left side says what the formula is: a function (``f(x) = ...``, ``y_k = ...``) or a derivative
     (``\frac{\partial f}{\partial u_{k,s}} = ...``, ``\nabla_w f = ...``, ``f'(x) = ...``), whose free indices are the
-    axes of the result in order.  It may be left out.  Several equations, one to a row, define names for those that
-    follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from
-    ``shapes``: ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``rename`` maps names of the formula to the
-    model's: ``{"u": "linear1.weight"}``.
+    axes of the result in order; instead of a name it may have the model's formula, ``\frac{d}{dx}(x^2 e^{-x}) = ...``.
+    It may be left out.  Several equations, one to a row, define names for those that follow.  Letters in the limits of
+    sums are sizes, found from the shapes of the tensors in ``at``, or from ``shapes``: ``shapes={"u": ("m", "d")}``
+    says that u is m x d.  ``rename`` maps names of the formula to the model's: ``{"u": "linear1.weight"}``.
 
     Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``,
     ``A^{-1}``, ``\det A`` (``|A|`` too), ``\odot`` entry by entry and after products; functions of a vector are taken
@@ -104,11 +104,13 @@ class Latex:
         """The equations as they stand."""
         known = self.known
         functions: frozenset[str] = frozenset()
+        words: frozenset[str] = frozenset()
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
             functions = frozenset(n for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n)
-        return equations(self.text, known, functions)
+            words = words_of(self.model.equations)
+        return equations(self.text, known, functions, words)
 
     @functools.cached_property
     def document(self) -> Document:

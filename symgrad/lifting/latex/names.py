@@ -141,6 +141,9 @@ def letters(r: Reader) -> Node:
     word, span = "".join(t.text for t in run), (run[0].start, run[-1].stop)
     if len(run) == 1 or inside:
         return named(r)
+    if word in r.words:
+        r.at += len(run)
+        return _scripted(r, Node("symbol", (), span, Name(word, "", word)))
     opens = after.text in ("(", "[", "\\{") or (after.kind == "open" and r.peek(len(run) + 1).text == "(")
     if opens and (word in WORDS or (len(word) > 3 and function(word) is not None)):
         if word in ("asin", "acos", "atan"):
@@ -180,6 +183,10 @@ def named(r: Reader) -> Node:
         return indicator(r, node) if node.head == "ones" else node
     if node.value.base == "I" and node.value.style == "blackboard" and r.token.text in ("(", "[", "_"):
         return indicator(r, node)
+    return _scripted(r, node)
+
+
+def _scripted(r: Reader, node: Node) -> Node:
     node = subscripted(r, node)
     return _before_parenthesis(r, node) if r.is_sign("(", "[", "\\{") else node
 

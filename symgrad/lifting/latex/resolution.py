@@ -7,6 +7,7 @@ a sum over k is an entry of w, and ``w_y`` is called w_y.  Names that the model 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
@@ -16,6 +17,7 @@ from symgrad.lifting.latex.equations import (
     Document,
     Equation,
     indices_of,
+    logarithms_of,
     names_bare,
     names_in_limits,
     names_unbound,
@@ -74,6 +76,7 @@ class _Resolver:
         self.differentiated = beside.output if beside is not None else None
         self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
+        self.logarithms = logarithms_of(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
     def fail(
@@ -117,6 +120,10 @@ class _Resolver:
                 self.slopes.add(claim.key)
         self.same_style()
         lines = self.kept(lines)
+        for name in self.logarithms.values():
+            if name in self.names and name not in self.lets:
+                instead = f"Write \\exp(\\ln {name}), or a row that says what {name} is."
+                self.fail(f"{name} is used, and only its logarithm is defined.", self.names[name], instead)
         inputs = {n for n in self.names if n not in self.lets}
         if self.borrowed and self.beside is not None:
             inputs |= set(self.beside.names)
@@ -294,6 +301,8 @@ class _Resolver:
                 return self.slope(node)
             case "apply":
                 return self.call(node, scope)
+            case "call" if node.value == ("log", 0) and (logarithm := self.logarithm(node.args[0])) is not None:
+                return self.named(logarithm, replace(node.args[0], args=()), entry=False)
             case "mul":
                 self.refuse_transposes(node)
             case "several":
@@ -331,6 +340,11 @@ class _Resolver:
                     f"Write {shown[:-1]}^\\top for the transpose, or give the name another mark: "
                     f"\\tilde{{{shown[:-1]}}}.",
                 )
+
+    def logarithm(self, of: Node) -> str | None:
+        """The name of ``\\ln L`` where a row says what it is."""
+        name = f"log_{spelled(of)}" if of.head == "symbol" else ""
+        return name if name in self.lets else None
 
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
         if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:

@@ -36,8 +36,8 @@ class Reader:
     """A place in a list of tokens.
 
     ``known`` are the names of the inputs, if they are known; ``numbers`` are letters such as sigma, where they stand
-    for a number somewhere; ``functions`` are the names that rows define as functions; ``rows`` are the readings of each
-    first token, in the order in which they are tried.
+    for a number somewhere; ``functions`` are the names that rows define as functions, and ``words`` those of several
+    letters; ``rows`` are the readings of each first token, in the order in which they are tried.
     """
 
     text: str
@@ -45,6 +45,7 @@ class Reader:
     known: frozenset[str] | None
     numbers: frozenset[str]
     functions: frozenset[str]
+    words: frozenset[str]
     rows: Mapping[str, tuple[Row, ...]]
     at: int = 0
     depth: int = 0

@@ -441,6 +441,11 @@ N(...) around one name reads as a call.
     ^^^^^^^^^^^^^^^^^
 For the product write N \cdot d_1; the normal distribution function is \operatorname{ndtr}.
 
+L is used, and only its logarithm is defined.
+    \ln L = -\mu^2 \\ A = 2k - L
+                               ^
+Write \exp(\ln L), or a row that says what L is.
+
 f takes 2 arguments, and 1 are given.
     f(x, y) = x y \\ z = f(2)
                          ^^^^

@@ -165,6 +165,8 @@ FORMS = [  # a model, its derivative, what makes it wrong
         {},
     ),
     (r"\ln L(\mu) = -n \mu^2", r"\frac{\partial \ln L}{\partial \mu} = -2 n \mu", ("-2", "-"), {}),
+    (r"KL = x^2 \\ J = KL^2 + y", r"\frac{\partial J}{\partial x} = 4 KL x", ("4", "2"), {}),
+    (r"\ln L = -\mu^2 \\ A = 2k - 2 \ln L", r"\frac{\partial A}{\partial \mu} = -\frac{4 \ln L}{\mu}", ("-", ""), {}),
     (r"xy = 3 p^2", r"\frac{\partial xy}{\partial p} = 6 p", ("6", "3"), {}),
     # a derivative of a formula
     (r"x^2 e^{-x}", r"\frac{d}{dx}\left(x^2 e^{-x}\right) = 2xe^{-x} - x^2e^{-x}", ("- x", "+ x"), {}),
