@@ -149,7 +149,8 @@ class Latex:
     def line(self) -> Definition | Claim:
         """The equation that is the formula."""
         claims = [c for c in self.document.claims if self.only in (None, c.key)]
-        line = claims[-1] if claims else self.document.lines[-1]
+        about = self.about if self.model is None else None
+        line = about or (claims[-1] if claims else self.document.lines[-1])
         if line.others:
             raise BadInput(
                 "this equation has several right sides.",
@@ -157,6 +158,23 @@ class Latex:
                 instead="Pass the one that is meant; of numbers, all are judged as a list of steps.",
             )
         return line
+
+    @property
+    def about(self) -> Definition | None:
+        """What a text by itself defines in its last row; None where it is about a derivative.
+
+        Raises `BadInput` where it says what a name is and what its derivative is: either may be meant.
+        """
+        last = self.document.lines[-1]
+        if isinstance(last, Definition):
+            return last
+        if last.of in self.defined:
+            raise BadInput(
+                f"this text says what {last.of} is, and what its derivative is.",
+                where=place(self.text, last.span),
+                instead="Pass two: the formula, and its derivative.",
+            )
+        return None
 
     @property
     def final(self) -> dict[str, Claim]:

@@ -258,6 +258,15 @@ Write \partial f, or rename the model.
 """,
     ),
     (
+        lambda: verify(Latex(r"f(x) = x^2 \\ f'(x) = 2x"), Latex(r"f'(x) = 2x")),
+        r"""
+this text says what f is, and what its derivative is.
+    f(x) = x^2 \\ f'(x) = 2x
+                  ^^
+Pass two: the formula, and its derivative.
+""",
+    ),
+    (
         lambda: verify(F, Latex(r"\frac{\partial}{\partial x} (x + y) = 1")),
         r"""
 the left side is a derivative of x + y, and the model is x*y.

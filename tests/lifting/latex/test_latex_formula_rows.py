@@ -191,6 +191,7 @@ FORMS = [  # a model, its derivative, what makes it wrong
         {"a": (3,), "X": (3, 2), "b": (2,)},
     ),
     # a name of a derivative
+    (r"p = -\frac{dF}{dV} = \frac{R}{V}", r"\frac{dp}{dV} = -\frac{R}{V^2}", ("-", ""), {}),
     (r"U(x) = U_0 x^{-12}", r"F(x) = -\frac{dU}{dx} = 12 U_0 x^{-13}", ("12", "13"), {}),
     (
         r"z = W x \\ L = \|z\|^2",
