@@ -85,7 +85,9 @@ class Lines:
         self.problem, self.steps = problem, steps
 
     def verdict(self, line: Line) -> str | None:
-        """The verdict on one line, None where its truth is not defined."""
+        """The verdict on one line, None where its truth, or that of what it uses, is not defined."""
+        if any(map(self._is_unknown, ((line.name, line.of), *line.uses.values()))):
+            return None
         p = self.problem
         own = p.inputs.point
         try:
@@ -99,6 +101,11 @@ class Lines:
         except SymgradError:
             return None
         return found.verdicts["claim"].kind
+
+    def _is_unknown(self, pair: tuple[str, str | None]) -> bool:
+        """Whether a derivative is one of the model by a quantity of which only the lines, and not the model, know."""
+        name, of = pair
+        return name == self.steps.output and name not in self.steps.definitions and of in self.steps.definitions
 
     def notes(self) -> tuple[str, ...]:
         """Whether the output, where a line defines it, is the model."""
