@@ -19,9 +19,8 @@ from symgrad.checking.all_sizes import holds_elsewhere, judge_all_sizes
 from symgrad.checking.judge import Findings, Problem, judge
 from symgrad.checking.refutations import suppose
 from symgrad.checking.verdicts import Proved
-from symgrad.diagnosis.repair import repair
+from symgrad.diagnosis.answer import answer
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownOperation
 from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
 from symgrad.lifting.text.step_list import are_steps
@@ -292,9 +291,9 @@ def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[s
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
-                diagnosis = diagnose(problem, findings, words)
-                steps, wrong = diagnosis.steps, diagnosis.wrong_steps
-                repairs, repaired = repair(problem, findings, diagnosis)
+                found = answer(problem, findings, words)
+                steps, wrong = found.steps, found.wrong_steps
+                repairs, repaired = found.repairs, found.repaired_source
         except UnknownOperation as error:  # of an input that the question is not about
             trouble.append(f"the wrong line could not be looked for: {error.what}")
         except SymgradError:

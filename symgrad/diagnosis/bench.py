@@ -156,7 +156,8 @@ def bench_of(scene: Scene) -> Bench | None:
         for n in ast.walk(scene.site.expression.tree)
         if isinstance(n, ast.Call) and isinstance(n.func, (ast.Name, ast.Attribute))
     }
-    if calls & _UNSAFE or not scene.plain:
+    in_place = any(name.endswith("_") and not name.endswith("__") for name in calls)
+    if calls & _UNSAFE or in_place or not scene.plain:
         return None
     scopes = [scope_of(scene, k) for k in range(len(scene.envs))]
     bench = Bench(scopes, scene.wanted, scene.plain, False)

@@ -10,12 +10,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
 from symgrad.checking.judge import Problem
 from symgrad.diagnosis.source_code import (
     HOOK,
     TRACE,
     Code,
+    Plain,
     Unit,
     Watched,
     calling,
@@ -25,7 +27,7 @@ from symgrad.diagnosis.source_code import (
     rebuild,
 )
 from symgrad.errors import SymgradError
-from symgrad.lifting.tracing.autograd_functions import Custom
+from symgrad.lifting.tracing.autograd_functions import Context, Custom
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.domain import Where
 from symgrad.problem.sampling import Bounds, Inputs
@@ -164,6 +166,42 @@ class CustomCode:
         if custom is None:
             return None
         return replace(self.side, runs=self.side.runs.variant(custom)), _source(custom.thing, self.units, texts)
+
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        custom: Custom | None = self.side.runs.setting.custom
+        for unit, text in texts.items():
+            made = rebuild(unit.function, text, names, shown=False)
+            custom = None if made is None or custom is None else _with(custom, unit, made)
+        if custom is None or custom.backward is None:
+            return None
+        return functools.partial(_gradients, custom, self.side.runs)
+
+
+def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What forward and backward give at a point in float64, run by hand and without a tracer."""
+    setting = runs.setting
+    values = {**setting.values, **runs.extra, **point}
+    given = {n: _tensor(values[n]) if n in setting.dtypes else values[n] for n in custom.names if n in values}
+    ctx = Context([n in setting.dtypes for n in custom.names])
+    arguments = [given[n] if n in given else custom.defaults[n] for n in custom.names]
+    if custom.setup is None:
+        out = custom.forward(ctx, *arguments)
+    else:
+        out = custom.forward(*arguments)
+        custom.setup(ctx, tuple(arguments), out)
+    outs = list(out) if isinstance(out, (tuple, list)) else [out]
+    seeds = []
+    for name, x in zip(custom.cotangent_names(len(outs)), outs, strict=True):
+        known = isinstance(x, torch.Tensor) and name in values
+        seeds.append(_tensor(values[name]) if known else torch.zeros_like(x) if isinstance(x, torch.Tensor) else None)
+    assert custom.backward is not None
+    found = custom.backward(ctx, *seeds)
+    return dict(zip(custom.names, found if isinstance(found, (tuple, list)) else (found,), strict=False))
+
+
+def _tensor(x: Any) -> torch.Tensor:
+    a = np.asarray(x)
+    return torch.tensor(a, dtype=torch.complex128 if a.dtype.kind == "c" else torch.float64)
 
 
 @code_of.register

@@ -36,6 +36,7 @@ from symgrad.diagnosis.structural_edits import structure
 
 __all__ = [
     "Edit",
+    "every",
     "filled",
     "search",
 ]
@@ -366,6 +367,42 @@ def search(
     edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
     lifted = [e if bench.everywhere(e.text) else replace(e, cost=e.cost + 0.7) for e in edits[:24]]
     return sorted(lifted, key=lambda e: (e.cost, len(e.text), e.text))
+
+
+def every(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """The edits of an expression, whatever they give: structure, and every atom in the place of or beside each part."""
+    t = Text(text)
+    seen = {_canonical(text)}
+
+    def fresh(new: str) -> bool:
+        try:
+            clean = _canonical(new)
+        except SyntaxError:
+            return False
+        if clean in seen:
+            return False
+        seen.add(clean)
+        return True
+
+    for cost, kind, start, end, new in structure(t, bench):
+        full = t.fill(start, end, new)
+        if fresh(full):
+            yield _spaced(Edit(full, text[start:end], new, kind, cost), text)
+    for hole in _holes(t):
+        for kind, form, cost, _ in _APPLY:
+            new = _applied(form, hole)
+            full = _write(t, hole, new)
+            if fresh(full):
+                yield _spaced(Edit(full, hole.text, new, kind, cost + (0.2 if hole.depth else 0.0)), text)
+        for atom in atoms:
+            for kind, form, extra, _ in _COMBINE:
+                if (kind == "term" and hole.depth > 1) or (kind == "replace" and atom.text == hole.text):
+                    continue
+                new = _combined(form, hole, atom.text)
+                full = _write(t, hole, new)
+                if fresh(full):
+                    cost = _cost_of(hole, atom, kind, extra)
+                    yield _spaced(Edit(full, hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind), text)
 
 
 def _spaced(edit: Edit, text: str) -> Edit:

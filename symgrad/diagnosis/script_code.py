@@ -9,7 +9,7 @@ from typing import Any
 
 from symgrad.checking.judge import Problem
 from symgrad.diagnosis.repair import Repair, judged
-from symgrad.diagnosis.source_code import HOOK, Code, Unit, Watched, code_of, edited
+from symgrad.diagnosis.source_code import HOOK, Code, Plain, Unit, Watched, code_of, edited
 from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.report.report import Report
@@ -34,6 +34,10 @@ class ScriptCode:
     def edited(self, texts: Mapping[Unit, str]) -> tuple[Side, str] | None:
         (text,) = texts.values()
         return replace(self.side, execution=self.side.execution.variant(text)), text.lstrip("\n")
+
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        """A script is one run of all of it: its edits are judged, and not tried."""
+        return None
 
 
 @code_of.register

@@ -1,0 +1,231 @@
+"""The hand code run in floats with edits made: what each place sees, and whether the whole is then right.
+
+A trial is a run of the user's own code, without a tracer, at points where inputs *and data* are moved; the truth there
+is the exact derivative in float64.  Closeness is only a filter: what passes all trials is judged by the whole pipeline.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.checking.judge import Findings, Problem
+from symgrad.diagnosis.hand_parts import Leaf
+from symgrad.diagnosis.places import Place, with_looks
+from symgrad.diagnosis.scope import as_array, values_at
+from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Unit, edited
+from symgrad.errors import SymgradError
+from symgrad.problem.sampling import neighbours
+
+__all__ = ["Seen", "Trials", "look_at", "outcome", "texts_with", "trials_of"]
+
+_NEAR = 1e-8  # a filter, not a verdict
+_POINTS = 3
+_ROUNDS = 40  # times that one statement is looked at
+_HELD = 20_000_000  # numbers that are held for all looks together
+
+Change = tuple[Place, str]
+
+
+@dataclass(eq=False)
+class Trials:
+    """A hand formula's code, points to run it at, and the truth there by the names of the code's own outputs.
+
+    ``runs`` counts the trials that were made, ``most`` is when to stop.
+    """
+
+    code: Code
+    leaf: Leaf
+    points: Sequence[Mapping[str, Any]]  # by the code's own names
+    truths: Sequence[Mapping[str, np.ndarray]]
+    outer: Sequence[Mapping[str, Any]]  # the same points by the question's names
+    most: int = 3000
+    runs: int = 0
+
+    @property
+    def is_spent(self) -> bool:
+        return self.runs >= self.most
+
+
+def trials_of(problem: Problem, findings: Findings, leaf: Leaf, code: Code, alone: bool) -> Trials | None:
+    """The trials of one formula of the hand side; None where it cannot be run without a tracer.
+
+    ``alone`` says that the hand side has no other formula.
+    """
+    if code.plain({}, {}) is None:
+        return None
+    called = getattr(problem.hand, "keys", {})
+    points, truths, outer = [], [], []
+    for point in _points(problem, findings):
+        try:
+            branch = problem.branch(point, findings.branches)
+            steps = {p.name: p.exact for p in branch.pairs}
+            values = values_at(branch.program, list(steps.values()), point)
+        except (SymgradError, RuntimeError):
+            continue
+        truth = {name: as_array(values[i]) for name, i in steps.items() if i in values}
+        if len(truth) < len(steps) or not all(np.isfinite(t).all() for t in truth.values()):
+            continue
+        own = {o: point[leaf.of.get(o, o)] for o in leaf.formula.names if leaf.of.get(o, o) in point}
+        truths.append(_by_output(truth, called, leaf, alone))
+        points.append(own)
+        outer.append(point)
+        if len(points) >= _POINTS:
+            break
+    return Trials(code, leaf, points, truths, outer) if points and truths[0] else None
+
+
+def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, alone: bool) -> dict[str, Any]:
+    if leaf.key is not None and not alone:
+        return {"output": truth[leaf.key]} if leaf.key in truth else {}
+    back = {name: own for own, name in called.items()}
+    return {back.get(name, name): t for name, t in truth.items()}
+
+
+def _points(problem: Problem, findings: Findings) -> Any:
+    """Points for trials: the user's own or one near it, then others with inputs and data moved."""
+    seen = [s.point for b, s in findings.looks if not s.ties and b is findings.own]
+    wrong = [s.point for b, s in findings.looks if not s.ties and any(v.state == "differs" for v in s.views.values())]
+    firsts = [*wrong[:1], *seen[:1], problem.inputs.point]
+    yield firsts[0]
+    used = _data_used(findings)
+    for k, near in enumerate(neighbours(problem.inputs, 12, problem.seed + 1)):
+        yield _with_data_moved(problem, near, used, k)
+        yield near
+    yield from firsts[1:]
+
+
+def _data_used(findings: Findings) -> set[str]:
+    """The inputs that the model depends on: what it does not use is a number that both sides agree on, and stays."""
+    program = findings.own.program
+    inside = set(program.needed([findings.own.model]))
+    return {n for n, i in program.inputs.items() if i in inside}
+
+
+def _with_data_moved(problem: Problem, point: Mapping[str, Any], used: set[str], k: int) -> dict[str, Any]:
+    rng = np.random.default_rng((problem.seed, 6, k))
+    out = dict(point)
+    for name, value in point.items():
+        data = isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in problem.inputs.free
+        if data and name in used and not np.isin(value, (-1.0, 0.0, 1.0)).all():
+            factor = 1 + 0.2 * rng.uniform(0.2, 1, value.shape)
+            square = value.ndim == 2 and value.shape[0] == value.shape[1] and np.array_equal(value, value.T)
+            out[name] = value * ((factor + factor.T) / 2 if square else factor)
+    return out
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+def texts_with(changes: Sequence[Change]) -> dict[Unit, str]:
+    """The texts of the units that some changes are made in."""
+    spans: dict[Unit, list[tuple[int, int, str]]] = {}
+    for place, text in changes:
+        spans.setdefault(place.unit, []).append((place.expression.start, place.expression.end, text))
+    return {unit: edited(unit.text, found) for unit, found in spans.items()}
+
+
+def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The outputs that are right at every point with the changes made; none where the code fails, or where none that
+    is not ``good`` already is right at the first point.
+    """
+    try:
+        run = trials.code.plain(texts_with(changes), {})
+    except SymgradError:
+        return frozenset()
+    if run is None:
+        return frozenset()
+    right: frozenset[str] | None = None
+    for point, truth in zip(trials.points, trials.truths, strict=True):
+        trials.runs += 1
+        try:
+            with torch.no_grad(), np.errstate(all="ignore"):
+                found = run(point)
+        except Exception:  # an edit may well be nonsense: of other shapes, undefined
+            return frozenset()
+        here = frozenset(n for n, t in truth.items() if is_near(found.get(n), t))
+        right = here if right is None else right & here
+        if right <= good:
+            return right
+    return right or frozenset()
+
+
+def is_near(value: Any, truth: np.ndarray) -> bool:
+    """Whether a value is near enough to the truth to be worth judging; sizes count, layouts do not."""
+    if value is None:
+        return not truth.any()
+    a = as_array(value)
+    if a.size != truth.size or a.dtype.kind not in "fciub":
+        return False
+    if [n for n in a.shape if n != 1] != [n for n in truth.shape if n != 1]:
+        return False
+    gap = np.abs(a.reshape(-1) - truth.reshape(-1))
+    each = _NEAR * np.abs(truth.reshape(-1)) + 1e-12 * np.max(np.abs(truth), initial=0)
+    return bool((gap <= each).all())
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+@dataclass(eq=False)
+class Seen:
+    """What each statement of a unit saw: for statement k and point j, the variables at each of the times that it ran."""
+
+    statements: list[ast.stmt | None] = field(default_factory=list)
+    envs: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
+    times: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def of(self, place: Place, point: int) -> list[dict[str, Any]]:
+        k = next((k for k, s in enumerate(self.statements) if s is place.expression.statement), None)
+        return [] if k is None else self.envs.get((k, point), [])
+
+
+def look_at(trials: Trials, unit: Unit, places: Sequence[Place]) -> Seen:
+    """Run the code at every point with a look at its variables before each statement of a unit."""
+    seen = Seen(list({id(p.expression.statement): p.expression.statement for p in places}.values()))
+    held = 0
+
+    def look(k: int, trace: Any, names: dict[str, Any]) -> None:
+        nonlocal held
+        mark = k, now
+        seen.times[mark] = seen.times.get(mark, 0) + 1
+        if seen.times[mark] <= _ROUNDS and held < _HELD:
+            found = {n: _copied(v) for n, v in names.items() if not n.startswith("__")}
+            held += sum(getattr(v, "size", 0) for v in found.values() if isinstance(v, np.ndarray))
+            held += sum(v.numel() for v in found.values() if isinstance(v, torch.Tensor))
+            seen.envs.setdefault(mark, []).append(found)
+
+    run = trials.code.plain({unit: with_looks(unit, seen.statements)}, {HOOK: look, TRACE: None})  # type: ignore[arg-type]
+    for now, point in enumerate(trials.points):
+        trials.runs += 1
+        try:
+            with torch.no_grad(), np.errstate(all="ignore"):
+                assert run is not None
+                run(point)
+        except Exception:
+            continue
+    return seen
+
+
+def _copied(x: Any) -> Any:
+    if isinstance(x, torch.Tensor):
+        return x.detach().clone()
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    if type(x) in (list, tuple):
+        return type(x)(_copied(i) for i in x)
+    if type(x) is dict:
+        return {k: _copied(v) for k, v in x.items()}
+    kept = getattr(x, "__dict__", None)
+    if kept and type(x).__module__ not in ("torch", "numpy", "builtins") and not callable(x):
+        try:
+            return copy.copy(x)
+        except Exception:
+            return x
+    return x
