@@ -32,6 +32,8 @@ from symgrad.diagnosis.expression_text import (
     parts_of,
     sub_values,
 )
+from symgrad.diagnosis.missing_products import missing_products
+from symgrad.diagnosis.source_code import edited
 from symgrad.diagnosis.structural_edits import structure
 
 __all__ = [
@@ -111,6 +113,8 @@ _APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
     ("reciprocal", "1 / {h}", 1.1, lambda h: 1 / h),
     ("constant factor", "2 * {h}", 1.2, lambda h: 2 * h),
     ("root", "{h}**0.5", 1.4, lambda h: h**0.5),
+    ("count", "{h} - 1", 1.3, lambda h: h - 1),
+    ("count", "{h} + 1", 1.35, lambda h: h + 1),
 )
 
 
@@ -354,7 +358,7 @@ def search(
         if old is None or edit.cost < old.cost:
             found[clean] = edit
 
-    for edit in masks(text, bench, atoms):
+    for edit in (*masks(text, bench, atoms), *everywhere(t, bench, atoms)):
         keep(edit)
     for cost, kind, start, end, new in structure(t, bench):
         full = t.fill(start, end, new)
@@ -362,6 +366,10 @@ def search(
             keep(Edit(full, text[start:end], new, kind, cost))
     for edit in filled(t, bench, [*atoms, *pieces], functions):
         keep(edit)
+    if not bench.batch and not bench.accepts:
+        size = sum(1 for _ in ast.walk(t.tree) if isinstance(_, ast.expr))
+        for edit in missing_products(bench, text, size, [*atoms, *pieces, *functions]):
+            keep(edit)
     if whole is not None and bench.fits(whole):
         keep(Edit(whole, text, whole, "formula", 4.5))
     edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
@@ -388,6 +396,9 @@ def every(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
         full = t.fill(start, end, new)
         if fresh(full):
             yield _spaced(Edit(full, text[start:end], new, kind, cost), text)
+    for edit in renamed(t, atoms):
+        if fresh(edit.text):
+            yield edit
     for hole in _holes(t):
         for kind, form, cost, _ in _APPLY:
             new = _applied(form, hole)
@@ -416,6 +427,25 @@ def _spaced(edit: Edit, text: str) -> Edit:
 
 def _canonical(text: str) -> str:
     return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
+
+
+def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """Another name in all the places of one that stands several times."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for node in ast.walk(t.tree):
+        if isinstance(node, ast.Name):
+            spans.setdefault(node.id, []).append(t.span(node))
+    for name, places in spans.items():
+        for atom in atoms if len(places) > 1 else ():
+            if atom.kind in ("name", "size", "derivative") and atom.text != name:
+                new = edited(t.text, [(*at, wrapped(atom.text)) for at in places])
+                like = difflib.SequenceMatcher(None, name, atom.text).ratio()
+                yield Edit(new, name, atom.text, "name", atom.cost + 0.25 - 0.3 * like, atom.kind)
+
+
+def everywhere(t: Text, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """Those of `renamed` that give what is wanted."""
+    return (e for e in renamed(t, atoms) if bench.fits(e.text))
 
 
 def masks(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:

@@ -127,13 +127,13 @@ def base_name(target: ast.expr) -> str:
     ['a', 'a', 'W']
     """
     while isinstance(target, (ast.Subscript, ast.Attribute, ast.Starred, ast.Tuple, ast.List)):
-        if isinstance(target, (ast.Tuple, ast.List)):
-            target = target.elts[0] if target.elts else ast.Name("return")
-            continue
-        if isinstance(target, ast.Attribute) and isinstance(target.value, ast.Name):
-            if target.value.id in ("self", "ctx"):
-                return target.attr
-        target = target.value
+        match target:
+            case ast.Tuple(elts=parts) | ast.List(elts=parts):
+                target = parts[0] if parts else ast.Name("return")
+            case ast.Attribute(value=ast.Name(id="self" | "ctx"), attr=name):
+                return name
+            case _:
+                target = target.value
     return target.id if isinstance(target, ast.Name) else "return"
 
 

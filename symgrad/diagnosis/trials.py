@@ -175,7 +175,7 @@ def is_near(value: Any, truth: np.ndarray) -> bool:
 
 @dataclass(eq=False)
 class Seen:
-    """What each statement of a unit saw: for statement k and point j, the variables at each of the times that it ran."""
+    """What each statement of a unit saw: the variables at statement k, point j, each time that it ran."""
 
     statements: list[ast.stmt | None] = field(default_factory=list)
     envs: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
@@ -189,7 +189,7 @@ class Seen:
 def look_at(trials: Trials, unit: Unit, places: Sequence[Place]) -> Seen:
     """Run the code at every point with a look at its variables before each statement of a unit."""
     seen = Seen(list({id(p.expression.statement): p.expression.statement for p in places}.values()))
-    held = 0
+    held = now = 0
 
     def look(k: int, trace: Any, names: dict[str, Any]) -> None:
         nonlocal held
@@ -202,7 +202,8 @@ def look_at(trials: Trials, unit: Unit, places: Sequence[Place]) -> Seen:
             seen.envs.setdefault(mark, []).append(found)
 
     run = trials.code.plain({unit: with_looks(unit, seen.statements)}, {HOOK: look, TRACE: None})  # type: ignore[arg-type]
-    for now, point in enumerate(trials.points):
+    for j, point in enumerate(trials.points):
+        now = j
         trials.runs += 1
         try:
             with torch.no_grad(), np.errstate(all="ignore"):
