@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 from symgrad.checking.judge import Findings, Problem
 from symgrad.diagnosis.blame import Cure, cures
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
+from symgrad.diagnosis.places import Place
 from symgrad.diagnosis.repair import Repair, judged, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.trials import trials_of
 from symgrad.errors import SymgradError
+from symgrad.program.program import Source
 from symgrad.progress import doing
 from symgrad.report.report import StepFinding
 
@@ -77,7 +78,9 @@ def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> Answe
 
 def _proposals(cure: Cure, leaf: Leaf) -> list[Proposal]:
     return [
-        Proposal(r.place.name, r.place.line, (leaf, r.scene.site), r.place.expression.text, (r.edit,), r.scene)
+        Proposal(
+            r.place.name, _statement_line(r.place), (leaf, r.scene.site), r.place.expression.text, (r.edit,), r.scene
+        )
         for r in cure.remedies
         if r.scene is not None
     ]
@@ -85,7 +88,7 @@ def _proposals(cure: Cure, leaf: Leaf) -> list[Proposal]:
 
 def _accused(diagnosis: Diagnosis, cure: Cure) -> tuple[tuple[StepFinding, ...], tuple[str, ...]]:
     """The lines' findings, with those blamed that the cure changes."""
-    blamed = {(r.place.name, _statement_line(r.place)) for r in cure.remedies}
+    blamed = {(r.place.name, _statement_line(r.place)): r.place for r in cure.remedies}
     first = min(line for _, line in blamed)
     steps = []
     for s in diagnosis.steps:
@@ -95,11 +98,22 @@ def _accused(diagnosis: Diagnosis, cure: Cure) -> tuple[tuple[StepFinding, ...],
         elif s.verdict == "wrong":
             s = replace(s, verdict="fed wrong values" if line is None or line > first else "unknown")
         steps.append(s)
-    known = {(s.name, None if s.source is None else s.source.line) for s in steps}
-    names = [r.place.name if (r.place.name, _statement_line(r.place)) in known else "return" for r in cure.remedies]
-    return tuple(steps), tuple(dict.fromkeys(names))
+    told = {(s.name, None if s.source is None else s.source.line) for s in steps if s.verdict == "wrong"}
+    names = []
+    for key, place in blamed.items():
+        if key not in told and place.role != "returned" and place.expression.statement is not None:
+            steps.append(_unnamed(place, *key))
+        names.append(place.name if place.role != "returned" else "return")
+    in_order = sorted(steps, key=lambda s: 0 if s.source is None or s.source.line is None else s.source.line)
+    return tuple(in_order if len(steps) > len(diagnosis.steps) else steps), tuple(dict.fromkeys(names))
 
 
-def _statement_line(place: Any) -> int:
+def _unnamed(place: Place, name: str, line: int) -> StepFinding:
+    """A line that holds no number, such as a condition."""
+    text = place.unit.text.splitlines()[line - place.unit.first].strip()
+    return StepFinding(name, 0, Source(text, place.unit.file, line), None, "wrong")
+
+
+def _statement_line(place: Place) -> int:
     s = place.expression.statement
     return place.line if s is None else place.unit.first + s.lineno - 1

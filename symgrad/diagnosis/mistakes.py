@@ -496,6 +496,7 @@ ROWS: tuple[Row, ...] = (
     _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),
     _row("names swapped", ("names swapped",), "two names stand in each other's place: {old} becomes {new}."),
+    _row("two slips", ("two edits",), "there are two slips in this line: {old} becomes {new}."),
     _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),

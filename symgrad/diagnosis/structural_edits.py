@@ -111,7 +111,7 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     if (fa, fb) != (ta, tb):
                         yield 1.2, "transpose", f"{_left(fa, '@')} @ {wrapped(fb)}"
                     yield 1.4, "operand order", f"{_left(fb, '@')} @ {wrapped(fa)}"
-                yield 1.6, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
+                yield 1.25, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
             yield from _dropped(t, node)
         case ast.UnaryOp(op=ast.USub(), operand=a):
             yield 0.9, "sign", t.of(a)
