@@ -57,7 +57,7 @@ def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> Answe
         if code is None:
             continue
         doing("looking for a repair")
-        trials = trials_of(problem, findings, leaf, code, len(parts) == 1)
+        trials = trials_of(problem, findings, leaf, code, diagnosis.derivation.point, alone=len(parts) == 1)
         if trials is None:
             continue
         verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}

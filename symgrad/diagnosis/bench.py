@@ -25,6 +25,7 @@ __all__ = ["HOLE", "Bench", "Edit", "as_array", "bench_of", "same", "uses_tensor
 
 HOLE = "_X_"
 _NEAR = 1e-8  # a filter, not a verdict
+_MOST_TRIES = 6000  # edits of array code that are computed one by one
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -63,6 +64,7 @@ class Bench:
         self.wanted = wanted
         self.batch = False
         self.count = 0  # candidates computed
+        self.most = _MOST_TRIES
         self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
         self.goal = np.zeros(0)

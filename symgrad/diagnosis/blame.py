@@ -8,6 +8,7 @@ nothing fits by chance.  Names and what is known of a line's value only order wh
 from __future__ import annotations
 
 import difflib
+import heapq
 import itertools
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -30,6 +31,7 @@ _CHEAP = 1.3  # edits that are tried everywhere before dearer ones are tried any
 _MARGIN = 0.35  # cures that cost so much more than the best are not offered
 _OFFERED = 6
 _ALIKE = 1.6  # what an edit costs at most that is made on several lines
+_DRAFTS = 150  # edits of a line of which others are sought that are alike
 _TOGETHER = 4  # lines that have the same slip
 _FIRSTS = 100  # first edits of a line of which a second is looked for
 _SECONDS = 160
@@ -54,16 +56,22 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known) -> list[Cure]:
     if search.good == search.names:
         return []
     suspects, statements = suspects_of(trials, diagnosis, known)
-    search.take(r for s in suspects if s.is_valued for r in by_value(s))
-    search.take([*(r for s in suspects for r in by_running(s, 0, _CHEAP)), *statements])
+    search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
+    search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]))
     found = search.found or _covering(search)
     if not found:
-        search.take(r for s in suspects for r in by_running(s, _CHEAP, 9))
+        search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]))
         found = search.found or _covering(search) or _alike(search, suspects) or _twice(search, suspects)
     if isinstance(found, Cure):
         return [found]
     best = sorted(found or (), key=lambda r: (round(r.cost, 3), r.place.line))
     return [Cure((r,)) for r in best[:_OFFERED]]
+
+
+def _in_order(streams: Sequence[Iterable[Remedy]]) -> Iterator[Remedy]:
+    """The remedies of several places, each place's the cheapest first, as one such row."""
+    ready = [sorted(x, key=lambda r: r.cost) if isinstance(x, list) else x for x in streams]
+    return heapq.merge(*ready, key=lambda r: r.cost)
 
 
 class _Search:
@@ -78,8 +86,8 @@ class _Search:
         self.tried: set[tuple[int, str]] = set()
 
     def take(self, remedies: Iterable[Remedy]) -> None:
-        """Try remedies, the cheapest first, until those left cost more than what was found."""
-        for r in sorted(remedies, key=lambda r: r.cost):
+        """Try remedies, which come the cheapest first, until those left cost more than what was found."""
+        for r in remedies:
             best = min((f.cost for f in self.found), default=np.inf)
             if self.trials.is_spent or r.cost > best + _MARGIN:
                 return
@@ -122,8 +130,8 @@ def _alike(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
     """One slip that was made on several lines: the same change of the text in each, numbers in names aside."""
     groups: dict[tuple[str, ...], dict[int, Remedy]] = {}
     for k, s in enumerate(suspects):
-        for edit in s.edits:
-            if edit.cost < _ALIKE:
+        for edit in (draft.make() for draft in s.drafts[:_DRAFTS] if draft.cost < _ALIKE):
+            if value_stamp(s.bench, edit.text) is not None:
                 remedy = Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
                 groups.setdefault(_change(s.place.expression.text, edit.text), {}).setdefault(k, remedy)
     several = [list(g.values()) for g in groups.values() if len(g) > 1]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import difflib
+import functools
 import itertools
 import operator
 import re
@@ -37,6 +38,7 @@ from symgrad.diagnosis.source_code import edited
 from symgrad.diagnosis.structural_edits import structure
 
 __all__ = [
+    "Draft",
     "Edit",
     "every",
     "filled",
@@ -51,8 +53,7 @@ __all__ = [
 # other code is tried atom by atom, within a budget.
 
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
-_MOST_TRIES = 6000  # edits of array code that are computed one by one
-_MOST_ENDS = 1500  # and so many where each is followed to the end of the derivation
+_MOST_ENDS = 1500  # edits that are followed to the end of the derivation
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,7 +137,7 @@ def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Ato
         yield from _applied_alone(t, bench, hole, code, value)
     for kinds, given in (("replace", atoms), ("factor divide", atoms), ("term", atoms), ("replace factor", functions)):
         for hole, code, value in ready:
-            if bench.count < (_MOST_ENDS if bench.accepts else _MOST_TRIES):
+            if bench.count < (_MOST_ENDS if bench.accepts else bench.most):
                 yield from _one_by_one(t, bench, hole, code, value, given, kinds.split())
     names = [a for a in atoms if a.kind in ("name", "derivative")][: 0 if bench.accepts else 24]
     for hole, code, value in ready:
@@ -377,43 +378,46 @@ def search(
     return sorted(lifted, key=lambda e: (e.cost, len(e.text), e.text))
 
 
-def every(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """The edits of an expression, whatever they give: structure, and every atom in the place of or beside each part."""
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An edit that is written out when it is asked for: most never are."""
+
+    cost: float
+    make: Callable[[], Edit]
+
+
+def every(text: str, bench: Bench, atoms: Sequence[Atom]) -> list[Draft]:
+    """The edits of an expression, whatever they give, the cheapest first: structure, another name everywhere, and every
+    atom in the place of each part or beside it.
+    """
     t = Text(text)
-    seen = {_canonical(text)}
-
-    def fresh(new: str) -> bool:
-        try:
-            clean = _canonical(new)
-        except SyntaxError:
-            return False
-        if clean in seen:
-            return False
-        seen.add(clean)
-        return True
-
+    found = [Draft(e.cost, lambda e=e: e) for e in renamed(t, atoms)]
     for cost, kind, start, end, new in structure(t, bench):
-        full = t.fill(start, end, new)
-        if fresh(full):
-            yield _spaced(Edit(full, text[start:end], new, kind, cost), text)
-    for edit in renamed(t, atoms):
-        if fresh(edit.text):
-            yield edit
+        found.append(Draft(cost, functools.partial(_restructured, t, cost, kind, start, end, new)))
     for hole in _holes(t):
         for kind, form, cost, _ in _APPLY:
-            new = _applied(form, hole)
-            full = _write(t, hole, new)
-            if fresh(full):
-                yield _spaced(Edit(full, hole.text, new, kind, cost + (0.2 if hole.depth else 0.0)), text)
+            dear = cost + (0.2 if hole.depth else 0.0)
+            found.append(Draft(dear, functools.partial(_applied_draft, t, hole, kind, form, dear)))
         for atom in atoms:
             for kind, form, extra, _ in _COMBINE:
-                if (kind == "term" and hole.depth > 1) or (kind == "replace" and atom.text == hole.text):
-                    continue
-                new = _combined(form, hole, atom.text)
-                full = _write(t, hole, new)
-                if fresh(full):
+                if (kind != "term" or hole.depth <= 1) and (kind != "replace" or atom.text != hole.text):
                     cost = _cost_of(hole, atom, kind, extra)
-                    yield _spaced(Edit(full, hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind), text)
+                    found.append(Draft(cost, functools.partial(_combined_draft, t, hole, atom, kind, form, cost)))
+    return sorted(found, key=lambda d: d.cost)
+
+
+def _restructured(t: Text, cost: float, kind: str, start: int, end: int, new: str) -> Edit:
+    return _spaced(Edit(t.fill(start, end, new), t.text[start:end], new, kind, cost), t.text)
+
+
+def _applied_draft(t: Text, hole: Hole, kind: str, form: str, cost: float) -> Edit:
+    new = _applied(form, hole)
+    return _spaced(Edit(_write(t, hole, new), hole.text, new, kind, cost), t.text)
+
+
+def _combined_draft(t: Text, hole: Hole, atom: Atom, kind: str, form: str, cost: float) -> Edit:
+    new = _combined(form, hole, atom.text)
+    return _spaced(Edit(_write(t, hole, new), hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind), t.text)
 
 
 def _spaced(edit: Edit, text: str) -> Edit:

@@ -23,13 +23,15 @@ class Place:
     """An expression of the code: the statement it stands in, the name it is for, and its role there.
 
     ``role`` is "value" (of an assignment), "returned", "argument" (of a call that is a statement), "test", "rounds"
-    (what a loop goes through) or "index" (of an assignment's target).
+    (what a loop goes through) or "index" (of an assignment's target); ``position`` is where it stands in a returned
+    tuple.
     """
 
     unit: Unit
     expression: Expression
     name: str
     role: str
+    position: int | None = None
 
     @property
     def line(self) -> int:
@@ -60,13 +62,15 @@ def places_of(unit: Unit) -> list[Place]:
 
 def _place(unit: Unit, statement: ast.stmt | None, holder: Holder) -> Place | None:
     node, name, role, target, op = holder
+    position = int(name) if name.isdigit() else None
+    name = "return" if position is not None else name
     start, end = span(unit.text, node, shift=1 if statement is None else 0)
     text = unit.text[start:end]
     try:
         tree = ast.parse(f"({text}\n)", mode="eval").body
     except SyntaxError:  # a slice such as ``1:``
         return None
-    return Place(unit, Expression(start, end, text, tree, statement, target, op), name, role)
+    return Place(unit, Expression(start, end, text, tree, statement, target, op), name, role, position)
 
 
 def _holders(s: ast.stmt) -> Iterator[Holder]:
@@ -101,8 +105,8 @@ def _holders(s: ast.stmt) -> Iterator[Holder]:
 def _returned(value: ast.expr) -> Iterator[Holder]:
     match value:
         case ast.Tuple(elts=parts):
-            for part in parts:
-                yield part, "return", "returned", None, None
+            for k, part in enumerate(parts):
+                yield part, str(k), "returned", None, None
         case ast.Dict(keys=keys, values=parts):
             for key, part in zip(keys, parts, strict=True):
                 name = key.value if isinstance(key, ast.Constant) and isinstance(key.value, str) else "return"

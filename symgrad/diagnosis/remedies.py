@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,8 @@ import torch
 from symgrad.diagnosis.bench import Bench, Edit, bench_of
 from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
 from symgrad.diagnosis.derivation import Derivation
-from symgrad.diagnosis.edits import every, search
+from symgrad.diagnosis.edits import Draft, every, search
+from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.places import Place, places_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
@@ -24,7 +25,8 @@ from symgrad.diagnosis.trials import Trials, look_at
 __all__ = ["Known", "Remedy", "Suspect", "by_running", "by_value", "suspects_of", "value_stamp"]
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
-_MOST = 400  # edits of one place that are tried by running the code
+_MOST = 250  # edits of one place that are tried by running the code
+_TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
 
 Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
@@ -49,7 +51,6 @@ class Suspect:
     scene: Scene
     bench: Bench
     atoms: Sequence[Atom]
-    need: Need | None
     prior: float
 
     @property
@@ -58,10 +59,9 @@ class Suspect:
         return bool(self.scene.wanted)
 
     @functools.cached_property
-    def edits(self) -> list[Edit]:
+    def drafts(self) -> list[Draft]:
         """The edits of the place, whatever they give, the cheapest first."""
-        text = self.place.expression.text
-        return sorted(every(text, self.bench, self.atoms), key=lambda e: (e.cost, len(e.text)))
+        return every(self.place.expression.text, self.bench, self.atoms)
 
 
 # ------------------------------------------------------------------------------------------------ suspects
@@ -74,6 +74,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
     needs = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
     for unit, mine in places.items():
+        trees = trees_beside(unit, trials.code, trials.model)
         for place in mine:
             envs = [seen[unit].of(place, j) for j in range(len(trials.points))]
             if not envs or not envs[0]:
@@ -86,7 +87,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
                     Remedy(place, e, scene, e.cost + prior, frozenset()) for e in statement_edits(place, scope)
                 ]
                 continue
-            suspect = _suspect(trials, place, envs, needs.get(_key(place)), prior)
+            suspect = _suspect(trials, place, envs, needs.get(_key(place), {}), prior, trees)
             if suspect is not None:
                 found.append(suspect)
     return found, statements
@@ -109,8 +110,10 @@ def _prior(place: Place, is_entry: bool, verdicts: Known) -> float:
     return prior + (0.0 if is_entry else 0.3)
 
 
-def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, list[Need | None]]:
-    """What each line needs, at every point: none where it cannot put anything right at the first."""
+def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
+    """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
+    anything right at one of them is missing, and so is one with which there is a choice.
+    """
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
     for b in d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]:
@@ -118,54 +121,47 @@ def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, 
         if key in keys:
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]
-    found: dict[Any, list[Need | None]] = {}
+    found: dict[Any, dict[int, Need]] = {key: {} for key in lines}
     for k, point in enumerate(trials.outer):
-        asked = lines if not k else {key: lines[key] for key, n in found.items() if n[0] is not None and n[0].values}
-        here = needs_of(d.branch.program, outputs, asked, point) if asked else {}
-        for key in asked:
-            found.setdefault(key, []).append(here.get(key))
-    return found
+        if trials.branches[k].hand_run is d.branch.hand_run and found:
+            here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
+            found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
+    return {key: n for key, n in found.items() if n}
 
 
 def _suspect(
-    trials: Trials, place: Place, envs: Sequence[list[dict[str, Any]]], needs: list[Need | None] | None, prior: float
+    trials: Trials,
+    place: Place,
+    envs: Sequence[list[dict[str, Any]]],
+    needs: dict[int, Need],
+    prior: float,
+    trees: Sequence[ast.AST],
 ) -> Suspect | None:
     scene = Scene(_site(place))
-    known = needs is not None and len(needs) == len(envs) and all(n is not None and n.values for n in needs)
+    returned = [_returned(trials, place, j) if place.unit is trials.code.units[0] else None for j in range(len(envs))]
     for j, rounds in enumerate(envs):
-        values: Any = needs[j].values if known and needs is not None and needs[j] is not None else [None] * len(rounds)  # type: ignore[union-attr]
-        pairs = [(e, v) for e, v in zip(rounds, values, strict=False) if not known or v is not None]
-        for env, value in _few(pairs):
-            wanted = None
-            if known:
-                wanted = wanted_of(scene.site, env, torch.as_tensor(value))
-            elif place.role == "returned":
-                wanted = _returned(trials, place, j)
-            if known and wanted is None:
-                known = False
+        if needs and j not in needs:
+            continue
+        values: Sequence[Any] = (needs[j].values or ()) if needs else [returned[j]] * len(rounds)
+        for env, value in _few(
+            [pair for pair in zip(rounds, values, strict=False) if not needs or pair[1] is not None]
+        ):
+            wanted = wanted_of(scene.site, env, torch.as_tensor(value)) if needs else value
             scene.envs.append(env)
             scene.points.append(j)
             scene.truths.append(-1)
             if wanted is not None:
                 scene.wanted.append(wanted)
+    scene.plain = len(scene.envs)
     if len(scene.wanted) != len(scene.envs):
         scene.wanted.clear()
-    scene.plain = len(scene.envs)
-    if not scene.envs:
-        return None
-    blank = _unwanted(scene)
-    bench = bench_of(scene if scene.wanted else blank)
+    bench = bench_of(scene) if scene.envs else None
     if bench is None:
         return None
-    visible = _visible(bench, scene)
-    atoms = atoms_in(bench, visible, place.expression.tree, place.unit.node, place.name)
-    need = needs[0] if needs is not None else None
-    return Suspect(place, scene, bench, atoms, need, prior)
-
-
-def _unwanted(scene: Scene) -> Scene:
-    """A scene of which nothing is known but what is in scope."""
-    return replace(scene, wanted=[], plain=len(scene.envs))
+    bench.most = _TRIES
+    visible = visible_in(bench, scene)
+    atoms = atoms_in(bench, visible, place.expression.tree, trees, place.name)
+    return Suspect(place, scene, bench, atoms, prior)
 
 
 def _few(pairs: Sequence[Any]) -> list[Any]:
@@ -173,16 +169,13 @@ def _few(pairs: Sequence[Any]) -> list[Any]:
 
 
 def _returned(trials: Trials, place: Place, j: int) -> np.ndarray | None:
-    """What is to be returned in a place, where the place tells."""
+    """What is to be returned in a place of the function itself."""
     truth = trials.truths[j]
-    return truth.get("output" if len(truth) == 1 and "output" in truth else place.name)
-
-
-def _visible(bench: Bench, scene: Scene) -> dict[str, Any]:
-    """The variables in scope, and the globals that the unit mentions."""
-    names = {n.id for n in ast.walk(scene.site.unit.node) if isinstance(n, ast.Name)}
-    shown = dict(scene.envs[0])
-    return shown | {n: bench.scopes[0][n] for n in names if n in bench.scopes[0] and n not in shown}
+    names = [place.name, "output"]
+    if place.position is not None:
+        named = trials.code.returned
+        names = [str(place.position) if named is None else named[place.position] if place.position < len(named) else ""]
+    return next((truth[n] for n in names if n in truth), None) if place.role == "returned" else None
 
 
 # ------------------------------------------------------------------------------------------------ remedies
@@ -196,22 +189,24 @@ def by_value(s: Suspect) -> Iterator[Remedy]:
 
 
 def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
-    """The edits of a place that give it another value, for the code to be run with."""
+    """The edits of a place that give it another value, for the code to be run with, the cheapest first."""
     if s.is_valued:
         return  # its edits were tried by value
-    values = {value_stamp(s.bench, s.place.expression.text)}
-    count = 0
-    for edit in s.edits:
-        if not low <= edit.cost < high:
+    values, texts = {value_stamp(s.bench, s.place.expression.text), None}, set()
+    for draft in s.drafts:
+        if draft.cost >= high or len(values) > _MOST:
+            return
+        if draft.cost < low:
             continue
+        edit = draft.make()
+        if edit.text in texts:
+            continue
+        texts.add(edit.text)
         if s.place.role != "rounds":
             stamp = value_stamp(s.bench, edit.text)
-            if stamp is None or stamp in values:
+            if stamp in values:
                 continue
             values.add(stamp)
-        count += 1
-        if count > _MOST:
-            return
         yield Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
 
 
@@ -220,7 +215,7 @@ def value_stamp(bench: Bench, text: str) -> Any:
     found = []
     for k in {0, len(bench.scopes) - 1}:
         try:
-            value = eval(bench.compiled(text), bench.scopes[k])
+            value = bench.run(bench.compiled(text), k)
             a = as_array(value)
         except Exception:  # an edit may well be nonsense
             return None

@@ -117,21 +117,8 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 0.9, "sign", t.of(a)
         case ast.Call(func=f, args=args, keywords=keywords):
             yield from _call_changes(t, node, f, args, keywords, bench)
-        case ast.Subscript(value=v, slice=ast.Constant(value=int() as k)):
-            for j in (k - 1, k + 1):
-                if j >= -2:
-                    yield 1.1, "index", f"{t.of(v)}[{j}]"
-        case ast.Subscript(value=v, slice=ast.Name() | ast.BinOp() as at) if not bench.typed:
-            index = t.of(at)
-            for other in _indices(bench):
-                if other != index:
-                    yield 1.15, "index", f"{t.of(v)}[{other}]"
-            yield 1.2, "index", f"{t.of(v)}[{index}, None]"
-            yield 1.2, "index", f"{t.of(v)}[:, {index}]"
-            yield 1.1, "index", f"{t.of(v)}[{_shifted(at, index, 1)}]"
-            yield 1.1, "index", f"{t.of(v)}[{_shifted(at, index, -1)}]"
-            if isinstance(at, ast.BinOp):
-                yield 1.0, "index", f"{t.of(v)}[{t.of(at.left)}]"
+        case ast.Subscript(value=v, slice=ast.Constant(value=int()) | ast.Name() | ast.BinOp() as at):
+            yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in _other_indices(t.of(at), at, bench))
         case ast.Subscript(value=v, slice=ast.Tuple(elts=[i, j])):
             yield 1.1, "index", f"{t.of(v)}[{t.of(j)}, {t.of(i)}]"
         case ast.BoolOp(op=op, values=parts):
@@ -151,11 +138,32 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
 
 
 def _indices(bench: Bench) -> Iterator[str]:
-    """The whole numbers and arrays of whole numbers in scope."""
+    """The whole numbers, arrays of whole numbers and slices in scope."""
     for name, value in bench.scopes[0].items():
-        numbers = isinstance(value, (int, np.integer, np.ndarray, torch.Tensor)) and not name.startswith("_")
-        if numbers and as_array(value).dtype.kind in "iu":
+        if name.startswith("_") or not isinstance(value, (int, np.integer, np.ndarray, torch.Tensor, slice)):
+            continue
+        if isinstance(value, slice) or as_array(value).dtype.kind in "iu":
             yield name
+
+
+def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[float, str]]:
+    if isinstance(at, ast.Constant):
+        yield from ((1.1, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
+    elif not bench.typed:
+        yield 1.1, _shifted(at, text, 1)
+        yield 1.1, _shifted(at, text, -1)
+    if bench.typed:
+        return
+    if isinstance(at, ast.BinOp):
+        yield 1.0, ast.unparse(at.left)
+    else:
+        yield 1.2, f"{text}, None"
+    if isinstance(at, ast.Name):
+        yield 1.2, f":, {text}"
+    for other in _indices(bench):
+        if other != text:
+            yield 1.15, other
+            yield 1.3, f"{other}, None"
 
 
 def _shifted(node: ast.expr, text: str, by: int) -> str:

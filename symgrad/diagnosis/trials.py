@@ -8,25 +8,30 @@ from __future__ import annotations
 
 import ast
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.checking.comparison import Branch
 from symgrad.checking.judge import Findings, Problem
 from symgrad.diagnosis.hand_parts import Leaf
 from symgrad.diagnosis.places import Place, with_looks
 from symgrad.diagnosis.scope import as_array, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Unit, edited
 from symgrad.errors import SymgradError
+from symgrad.lifting.formulas import Formula
 from symgrad.problem.sampling import neighbours
 
 __all__ = ["Seen", "Trials", "look_at", "outcome", "texts_with", "trials_of"]
 
 _NEAR = 1e-8  # a filter, not a verdict
 _POINTS = 3
+_RUNS = 2500  # runs of the code, at most
+_FEWEST = 150
+_WORK = 150_000  # operations in all runs together
 _ROUNDS = 40  # times that one statement is looked at
 _HELD = 20_000_000  # numbers that are held for all looks together
 
@@ -41,11 +46,12 @@ class Trials:
     """
 
     code: Code
-    leaf: Leaf
+    model: Formula
     points: Sequence[Mapping[str, Any]]  # by the code's own names
     truths: Sequence[Mapping[str, np.ndarray]]
     outer: Sequence[Mapping[str, Any]]  # the same points by the question's names
-    most: int = 3000
+    branches: Sequence[Branch]  # the branch of the code that is taken at each
+    most: int
     runs: int = 0
 
     @property
@@ -53,16 +59,18 @@ class Trials:
         return self.runs >= self.most
 
 
-def trials_of(problem: Problem, findings: Findings, leaf: Leaf, code: Code, alone: bool) -> Trials | None:
+def trials_of(
+    problem: Problem, findings: Findings, leaf: Leaf, code: Code, first: Mapping[str, Any], *, alone: bool
+) -> Trials | None:
     """The trials of one formula of the hand side; None where it cannot be run without a tracer.
 
-    ``alone`` says that the hand side has no other formula.
+    ``first`` is a point where it is wrong; ``alone`` says that the hand side has no other formula.
     """
     if code.plain({}, {}) is None:
         return None
     called = getattr(problem.hand, "keys", {})
-    points, truths, outer = [], [], []
-    for point in _points(problem, findings):
+    points, truths, outer, branches = [], [], [], []
+    for point in _points(problem, findings, first):
         try:
             branch = problem.branch(point, findings.branches)
             steps = {p.name: p.exact for p in branch.pairs}
@@ -76,9 +84,13 @@ def trials_of(problem: Problem, findings: Findings, leaf: Leaf, code: Code, alon
         truths.append(_by_output(truth, called, leaf, alone))
         points.append(own)
         outer.append(point)
+        branches.append(branch)
         if len(points) >= _POINTS:
             break
-    return Trials(code, leaf, points, truths, outer) if points and truths[0] else None
+    if not points or not truths[0]:
+        return None
+    most = min(_RUNS, max(_FEWEST, _WORK // len(branches[0].hand_run.program)))
+    return Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
 
 
 def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, alone: bool) -> dict[str, Any]:
@@ -88,17 +100,14 @@ def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, 
     return {back.get(name, name): t for name, t in truth.items()}
 
 
-def _points(problem: Problem, findings: Findings) -> Any:
-    """Points for trials: the user's own or one near it, then others with inputs and data moved."""
-    seen = [s.point for b, s in findings.looks if not s.ties and b is findings.own]
-    wrong = [s.point for b, s in findings.looks if not s.ties and any(v.state == "differs" for v in s.views.values())]
-    firsts = [*wrong[:1], *seen[:1], problem.inputs.point]
-    yield firsts[0]
+def _points(problem: Problem, findings: Findings, first: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Points for trials: one where the formula is wrong, then others with inputs and data moved."""
+    yield first
     used = _data_used(findings)
-    for k, near in enumerate(neighbours(problem.inputs, 12, problem.seed + 1)):
+    for k, near in enumerate(neighbours(problem.inputs, 8, problem.seed + 1)):
         yield _with_data_moved(problem, near, used, k)
-        yield near
-    yield from firsts[1:]
+    yield from neighbours(problem.inputs, 4, problem.seed + 1)  # data moved may leave the domain
+    yield problem.inputs.point
 
 
 def _data_used(findings: Findings) -> set[str]:
