@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symgrad.checking.judge import Findings, Problem
-from symgrad.diagnosis.blame import Cure, cures
+from symgrad.diagnosis.blame import Cure, change_of, cures
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.places import Place
 from symgrad.diagnosis.repair import Repair, judged, repair, repairs_of, rewritten
@@ -43,14 +43,19 @@ def answer(problem: Problem, findings: Findings, words: Mapping[str, str] | None
     """
     diagnosis = diagnose(problem, findings, words)
     repairs, source = repair(problem, findings, diagnosis)
-    if source is not None:
-        return Answer(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
-    found = _blamed(problem, findings, diagnosis)
-    return Answer(diagnosis.steps, diagnosis.wrong_steps, (), None) if found is None else found
+    mine = Answer(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
+    if source is not None and (len(repairs) < 2 or _are_alike(repairs)):
+        return mine
+    return _blamed(problem, findings, diagnosis, alone=source is not None) or mine
 
 
-def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> Answer | None:
-    """The answer of the first cure that is judged right."""
+def _are_alike(repairs: Sequence[Repair]) -> bool:
+    """Whether one slip was made on several lines."""
+    return len({change_of(r.before, r.after) for r in repairs}) == 1
+
+
+def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis, *, alone: bool) -> Answer | None:
+    """The answer of the first cure that is judged right; ``alone`` asks for one small edit of one line."""
     parts = leaves(problem.hand)
     for leaf in parts:
         code = code_of(leaf.formula)
@@ -61,7 +66,7 @@ def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> Answe
         if trials is None:
             continue
         verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}
-        for cure in cures(trials, diagnosis.derivation, verdicts)[:_JUDGED]:
+        for cure in cures(trials, diagnosis.derivation, verdicts, alone=alone)[:_JUDGED]:
             doing("looking for a repair")
             proposals = _proposals(cure, leaf)
             choice = [r.edit for r in cure.remedies]

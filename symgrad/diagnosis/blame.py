@@ -25,7 +25,7 @@ from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_va
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Trials, outcome
 
-__all__ = ["Cure", "cures"]
+__all__ = ["Cure", "change_of", "cures"]
 
 _CHEAP = 1.3  # edits that are tried everywhere before dearer ones are tried anywhere
 _MARGIN = 0.35  # cures that cost so much more than the best are not offered
@@ -50,22 +50,25 @@ class Cure:
         return sum(r.cost for r in self.remedies)
 
 
-def cures(trials: Trials, diagnosis: Derivation, known: Known) -> list[Cure]:
-    """The cheapest cures that are found, the most plausible first; ``known`` is what the lines are known to be."""
+def cures(trials: Trials, diagnosis: Derivation, known: Known, *, alone: bool = False) -> list[Cure]:
+    """The cheapest cures that are found, the most plausible first; ``known`` is what the lines are known to be.
+
+    ``alone`` asks only for a cheap edit of one place.
+    """
     search = _Search(trials)
     if search.good == search.names:
         return []
     suspects, statements = suspects_of(trials, diagnosis, known)
     search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
     search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]))
-    found = search.found or _covering(search)
-    if not found:
+    if alone:
+        return [Cure((r,)) for r in search.best if r.cost <= _ALIKE]
+    together = None
+    if not search.found and (together := _covering(search)) is None:
         search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]))
-        found = search.found or _covering(search) or _alike(search, suspects) or _twice(search, suspects)
-    if isinstance(found, Cure):
-        return [found]
-    best = sorted(found or (), key=lambda r: (round(r.cost, 3), r.place.line))
-    return [Cure((r,)) for r in best[:_OFFERED]]
+        if not search.found:
+            together = _covering(search) or _alike(search, suspects) or _twice(search, suspects)
+    return [together] if together is not None else [Cure((r,)) for r in search.best]
 
 
 def _in_order(streams: Sequence[Iterable[Remedy]]) -> Iterator[Remedy]:
@@ -94,6 +97,11 @@ class _Search:
             if (mark := (id(r.place), r.edit.text)) not in self.tried:
                 self.tried.add(mark)
                 self.keep(r)
+
+    @property
+    def best(self) -> list[Remedy]:
+        """What puts all right, the most plausible first."""
+        return sorted(self.found, key=lambda r: (round(r.cost, 3), r.place.line))[:_OFFERED]
 
     def keep(self, r: Remedy) -> None:
         right = outcome(self.trials, [(r.place, r.edit.text)], self.good)
@@ -133,7 +141,7 @@ def _alike(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
         for edit in (draft.make() for draft in s.drafts[:_DRAFTS] if draft.cost < _ALIKE):
             if value_stamp(s.bench, edit.text) is not None:
                 remedy = Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
-                groups.setdefault(_change(s.place.expression.text, edit.text), {}).setdefault(k, remedy)
+                groups.setdefault(change_of(s.place.expression.text, edit.text), {}).setdefault(k, remedy)
     several = [list(g.values()) for g in groups.values() if len(g) > 1]
     for group in sorted(several, key=lambda g: min(r.cost for r in g)):
         for n in range(min(len(group), _TOGETHER), 1, -1):
@@ -145,10 +153,10 @@ def _alike(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
     return None
 
 
-def _change(old: str, new: str) -> tuple[str, ...]:
+def change_of(old: str, new: str) -> tuple[str, ...]:
     """What changed between two texts, in words and signs, with numbers in names left out.
 
-    >>> _change("1 - z1", "1 - z1**2"), _change("(1 - z22) * d", "(1 - z22**2) * d")
+    >>> change_of("1 - z1", "1 - z1**2"), change_of("(1 - z22) * d", "(1 - z22**2) * d")
     (('', '**2'), ('', '**2'))
     """
     a, b = (re.findall(r"\w+|[^\w\s]", t) for t in (old, new))
@@ -157,17 +165,17 @@ def _change(old: str, new: str) -> tuple[str, ...]:
     return tuple(t for op, i, j, k, m in changes if op != "equal" for t in (plain(a[i:j]), plain(b[k:m])))
 
 
-def _twice(search: _Search, suspects: Sequence[Suspect]) -> list[Remedy]:
+def _twice(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
     """Two edits on one line: a second one of each first that changes the value."""
     likely = sorted(suspects, key=lambda s: (not s.is_valued, s.prior))
     for s in likely[:_TWICE]:
         for remedy in _second_edits(s):
             if search.trials.is_spent:
-                return []
+                return None
             search.keep(remedy)
             if search.found:
-                return search.found
-    return []
+                return Cure((search.found[0],))
+    return None
 
 
 def _second_edits(s: Suspect) -> Iterator[Remedy]:

@@ -411,7 +411,7 @@ def _repeated_index(s: Slip) -> str | None:
     if s.kind != "repeated index" or s.scene is None:
         return None
     statement = s.scene.site.expression.statement
-    target = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
+    target: Any = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
     at = ast.unparse(target.slice)
     try:
         found = [np.asarray(_numbers(eval(at, scope_of(s.scene, k)))).tolist() for k in range(s.scene.plain)]

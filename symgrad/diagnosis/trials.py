@@ -17,7 +17,7 @@ import torch
 
 from symgrad.checking.comparison import Branch
 from symgrad.checking.judge import Findings, Problem
-from symgrad.diagnosis.hand_parts import Leaf
+from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
 from symgrad.diagnosis.places import Place, with_looks
 from symgrad.diagnosis.scope import as_array, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Unit, edited
@@ -103,30 +103,10 @@ def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, 
 def _points(problem: Problem, findings: Findings, first: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Points for trials: one where the formula is wrong, then others with inputs and data moved."""
     yield first
-    used = _data_used(findings)
     for k, near in enumerate(neighbours(problem.inputs, 8, problem.seed + 1)):
-        yield _with_data_moved(problem, near, used, k)
+        yield with_data_moved(problem, near, findings.own, k) or near
     yield from neighbours(problem.inputs, 4, problem.seed + 1)  # data moved may leave the domain
     yield problem.inputs.point
-
-
-def _data_used(findings: Findings) -> set[str]:
-    """The inputs that the model depends on: what it does not use is a number that both sides agree on, and stays."""
-    program = findings.own.program
-    inside = set(program.needed([findings.own.model]))
-    return {n for n, i in program.inputs.items() if i in inside}
-
-
-def _with_data_moved(problem: Problem, point: Mapping[str, Any], used: set[str], k: int) -> dict[str, Any]:
-    rng = np.random.default_rng((problem.seed, 6, k))
-    out = dict(point)
-    for name, value in point.items():
-        data = isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in problem.inputs.free
-        if data and name in used and not np.isin(value, (-1.0, 0.0, 1.0)).all():
-            factor = 1 + 0.2 * rng.uniform(0.2, 1, value.shape)
-            square = value.ndim == 2 and value.shape[0] == value.shape[1] and np.array_equal(value, value.T)
-            out[name] = value * ((factor + factor.T) / 2 if square else factor)
-    return out
 
 
 # ------------------------------------------------------------------------------------------------ running
