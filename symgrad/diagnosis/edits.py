@@ -7,6 +7,7 @@ There are two sources: structure (`symgrad.diagnosis.structural_edits`), compute
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
 import functools
 import itertools
@@ -134,6 +135,9 @@ def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Ato
             yield from _many(t, bench, hole, code, np.asarray(value), [*atoms, *functions])
         return
     ready = [(hole, code, value) for hole, code, value in ready if as_array(value[0]).dtype.kind in "fciub"]
+    if t.text.strip() == "None":
+        yield from (Edit(a.text, t.text, a.text, "nothing", a.cost, a.kind) for a in atoms if bench.fits(a.text))
+        yield from array_pairs(bench, t.text, 1, [np.zeros(w.shape) for w in bench.wanted], atoms)
     for hole, code, value in ready:
         yield from _applied_alone(t, bench, hole, code, value)
     for kinds, given in (("replace", atoms), ("factor divide", atoms), ("term", atoms), ("replace factor", functions)):
@@ -421,7 +425,12 @@ def _combined_draft(t: Text, hole: Hole, atom: Atom, kind: str, form: str, cost:
 
 
 def _spaced(edit: Edit, text: str) -> Edit:
-    """The edit with operators written as tightly as the user writes them."""
+    """The edit with operators written as tightly as the user writes them, and with no brackets around all of it."""
+    written = edit.text
+    if written.startswith("(") and written.endswith(")") and not text.startswith("("):
+        with contextlib.suppress(SyntaxError):
+            if ast.dump(ast.parse(f"({written[1:-1]}\n)")) == ast.dump(ast.parse(f"({written}\n)")):
+                edit = replace(edit, text=written[1:-1])
     for sign in "*/+-@":
         if f" {sign} " not in text and re.search(rf"[\w)\]][{sign}][\w(\[]", text):
             parts = (part.replace(f" {sign} ", sign) for part in (edit.text, edit.before, edit.after))

@@ -8,6 +8,7 @@ a third factor is looked up by what is left.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +23,8 @@ __all__ = ["missing_products"]
 
 _NEAR = 1e-7  # a filter, not a verdict
 _ATOMS = 48  # values that are multiplied with one another
+_SUMMED = 14  # values of which products are summed
+_LARGE = 4096  # entries of such a value
 _LOOKED_AT = 4  # entries by which products are told apart at first
 _TRIPLES = 28  # and those of which three are
 _NUMBERS = tuple(Fraction(n) for n in ("1", "-1", "2", "-2", "1/2", "-1/2", "3", "-3", "4", "-4", "1/4", "-1/4"))
@@ -59,12 +62,13 @@ def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) 
         have = [np.asarray(as_array(v)) for v in bench.values(line)]
     except Exception:
         return
+    nothing = line.strip() == "None"
     if not bench.wanted or any(w.dtype.kind not in "fiu" or not w.size for w in bench.wanted):
         return
     want = np.concatenate([w.ravel() for w in bench.wanted]).astype(float)
     laid = [_laid(h, w.shape) for h, w in zip(have, bench.wanted, strict=True)]
     rests: list[tuple[str, str, np.ndarray, float]] = [("replace", "", want, 0.12 * size)]
-    if all(x is not None for x in laid):
+    if all(x is not None for x in laid) and not nothing:
         mine = np.concatenate([x.ravel() for x in laid if x is not None]).astype(float)
         with np.errstate(all="ignore"):
             rests += [("term", "+", want - mine, 0.7), ("factor", "*", want / mine, 0.55)]
@@ -76,6 +80,54 @@ def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) 
             new = _combined(line, kind, sign, product)
             if bench.fits(new):
                 yield Edit(new, line, new, kind, product.cost + extra, "product")
+        if kind != "factor":
+            for product in itertools.islice(_summed(bench, goal, atoms), 4):
+                new = _combined(line, kind, sign, product)
+                if bench.fits(new):
+                    yield Edit(new, line, new, kind, product.cost + extra, "product")
+
+
+def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_Product]:
+    """Sums over an axis, or over all, of products of up to three values, that are the goal times a simple number."""
+    most = int(np.argmax(np.abs(goal)))
+    tensors = uses_tensors(bench)
+    names = [a for a in sorted(atoms, key=lambda a: a.cost) if a.kind != "number" and np.ndim(as_array(a.value[0]))]
+    for axis, word in ((0, "0"), (-1, "-1"), (None, "")):
+        text = word if tensors or not word else f"axis={word}"
+        chosen, laid = [], []
+        for atom in names[:_SUMMED]:
+            parts = [
+                _over(np.asarray(as_array(v)), w.shape, axis) for v, w in zip(atom.value, bench.wanted, strict=True)
+            ]
+            if all(p is not None and p.size <= _LARGE for p in parts):
+                chosen.append(atom)
+                laid.append(parts)
+        for n in (2, 3):
+            for places in itertools.combinations_with_replacement(range(len(chosen)), n):
+                try:
+                    sums = [
+                        math.prod(laid[i][k] for i in places[1:]) * laid[places[0]][k] for k in range(len(bench.wanted))
+                    ]
+                    value = np.concatenate([np.asarray(s.sum(axis)).ravel() for s in sums]).astype(float)
+                except ValueError:  # of shapes that do not go together
+                    continue
+                if len(value) != len(goal):
+                    continue
+                body = " * ".join(factor_after(chosen[i].text) for i in places)
+                cost = sum(chosen[i].cost for i in places) + 0.4
+                made = _checked(goal, (_Factor(f"({body}).sum({text})", value, cost),), most)
+                if made is not None:
+                    yield made
+
+
+def _over(value: np.ndarray, shape: tuple[int, ...], axis: int | None) -> np.ndarray | None:
+    """A value whose sum over an axis has a shape, or over all axes none."""
+    if value.dtype.kind not in "fiu":
+        return None
+    if axis is None:
+        return value if not shape else None
+    rest = value.shape[1:] if axis == 0 else value.shape[:-1]
+    return value if rest == shape else None
 
 
 def _combined(line: str, kind: str, sign: str, product: _Product) -> str:

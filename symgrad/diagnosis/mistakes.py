@@ -487,6 +487,7 @@ def _row(name: str, kinds: tuple[str, ...], text: str) -> Row:
 
 ROWS: tuple[Row, ...] = (
     Row("an index that repeats", _repeated_index),
+    Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
     _row(
         "overwritten",
         ("overwritten",),

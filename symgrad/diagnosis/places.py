@@ -95,7 +95,8 @@ def _holders(s: ast.stmt) -> Iterator[Holder]:
                 name = base_name(args[0])
             for arg in args:
                 if not isinstance(arg, ast.Starred):
-                    yield arg, name, "argument", None, None
+                    own = base_name(arg) if name in ("ctx", "self") else name
+                    yield arg, own, "argument", None, None
         case ast.If(test=test) | ast.While(test=test):
             yield test, "if", "test", None, None
         case ast.For(target=target, iter=over):

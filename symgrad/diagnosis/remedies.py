@@ -81,7 +81,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
                 continue
             prior = _prior(place, unit is units[0], verdicts)
             if place.role == "statement":
-                scene = Scene(_site(place), [e[0] for e in envs if e])
+                scene = Scene(_site(place), [e[0] for e in envs if e], plain=sum(map(bool, envs)))
                 scope = scope_of(scene, 0)
                 statements += [
                     Remedy(place, e, scene, e.cost + prior, frozenset()) for e in statement_edits(place, scope)
