@@ -66,12 +66,10 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
 
 def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:
     """Two variables of one shape, each in the places of the other."""
-    nodes = [n for n in ast.walk(t.tree) if isinstance(n, ast.Name) and n.id in bench.scopes[0]]
-    shapes: dict[str, tuple[int, ...]] = {}
-    for n in nodes:
-        value = bench.scopes[0][n.id]
-        if not callable(value) and not isinstance(value, type(ast)):
-            shapes[n.id] = np.shape(as_array(value))
+    nodes = [n for n in ast.walk(t.tree) if isinstance(n, ast.Name)]
+    values = {n.id: bench.scopes[0].get(n.id) for n in nodes}
+    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor)
+    shapes = {name: np.shape(as_array(v)) for name, v in values.items() if isinstance(v, kinds)}
     for a, b in itertools.combinations(sorted(shapes), 2):
         if shapes[a] == shapes[b]:
             spans = [(*t.span(n), b if n.id == a else a) for n in nodes if n.id in (a, b)]
