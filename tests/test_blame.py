@@ -211,7 +211,7 @@ class Lost(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad_output):
-        x, w = ctx.saved_tensors
+        x, w = ctx.saved_tensors  # noqa: RUF059
         return grad_output * w, None
 
 

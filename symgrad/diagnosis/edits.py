@@ -429,7 +429,7 @@ def _spaced(edit: Edit, text: str) -> Edit:
     written = edit.text
     if written.startswith("(") and written.endswith(")") and not text.startswith("("):
         with contextlib.suppress(SyntaxError):
-            if ast.dump(ast.parse(f"({written[1:-1]}\n)")) == ast.dump(ast.parse(f"({written}\n)")):
+            if ast.dump(ast.parse(written[1:-1].strip())) == ast.dump(ast.parse(written)):
                 edit = replace(edit, text=written[1:-1])
     for sign in "*/+-@":
         if f" {sign} " not in text and re.search(rf"[\w)\]][{sign}][\w(\[]", text):

@@ -183,6 +183,8 @@ def _returned(trials: Trials, place: Place, j: int) -> np.ndarray | None:
 
 def by_value(s: Suspect) -> Iterator[Remedy]:
     """The edits with which a place has the value that it needs, wherever it was looked at."""
+    if s.bench.fits(s.place.expression.text):
+        return  # it is right as it stands
     functions = list(functions_of(s.bench, list(s.atoms)))
     for edit in search(s.place.expression.text, s.bench, s.atoms, functions, [], None)[:_OFFERED]:
         yield Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
