@@ -9,6 +9,7 @@ from symgrad.checking.judge import Findings, Problem
 from symgrad.diagnosis.blame import Cure, change_of, cures
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.places import Place
+from symgrad.diagnosis.remedies import Remedy
 from symgrad.diagnosis.repair import Repair, judged, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
@@ -21,6 +22,9 @@ from symgrad.report.report import StepFinding
 __all__ = ["Answer", "answer"]
 
 _JUDGED = 6  # cures that are judged before giving up
+_SMALL = 1.9  # what an edit costs at most that is plain
+_LESS = 0.3  # how much less another must cost to be preferred
+_AS_GOOD = 0.15  # how much more another may cost that is told beside it
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,18 +48,22 @@ def answer(problem: Problem, findings: Findings, words: Mapping[str, str] | None
     diagnosis = diagnose(problem, findings, words)
     repairs, source = repair(problem, findings, diagnosis)
     mine = Answer(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
-    if source is not None and (len(repairs) < 2 or _are_alike(repairs)):
+    if source is None:
+        return _blamed(problem, findings, diagnosis) or mine
+    if _are_plain(repairs):
         return mine
-    return _blamed(problem, findings, diagnosis, alone=source is not None) or mine
+    most = sum(r.cost for r in repairs) - _LESS
+    return _blamed(problem, findings, diagnosis, most=most) or mine
 
 
-def _are_alike(repairs: Sequence[Repair]) -> bool:
-    """Whether one slip was made on several lines."""
-    return len({change_of(r.before, r.after) for r in repairs}) == 1
+def _are_plain(repairs: Sequence[Repair]) -> bool:
+    """Whether repairs are such that no simpler one is worth a search: a small edit, or one slip on several lines."""
+    alike = len({change_of(r.before, r.after) for r in repairs}) == 1
+    return alike and max(r.cost for r in repairs) <= _SMALL
 
 
-def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis, *, alone: bool) -> Answer | None:
-    """The answer of the first cure that is judged right; ``alone`` asks for one small edit of one line."""
+def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis, *, most: float | None = None) -> Answer | None:
+    """The answer of the first cure that is judged right; ``most`` asks for a small edit of one line, of that cost."""
     parts = leaves(problem.hand)
     for leaf in parts:
         code = code_of(leaf.formula)
@@ -66,7 +74,8 @@ def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis, *, alone
         if trials is None:
             continue
         verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}
-        for cure in cures(trials, diagnosis.derivation, verdicts, alone=alone)[:_JUDGED]:
+        found = cures(trials, diagnosis.derivation, verdicts, most=most)[:_JUDGED]
+        for cure in found:
             doing("looking for a repair")
             proposals = _proposals(cure, leaf)
             choice = [r.edit for r in cure.remedies]
@@ -77,8 +86,27 @@ def _blamed(problem: Problem, findings: Findings, diagnosis: Diagnosis, *, alone
             kind = "undecided" if made is None else judged(problem, made[0])
             if made is not None and kind in ("proved", "agrees"):
                 repairs = tuple(repairs_of(proposals, choice, kind == "proved"))
+                if (other := _as_good(cure, found)) is not None:
+                    line, text = _statement_line(other.place), other.edit.text
+                    told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."
+                    repairs = (replace(repairs[0], why=told),)
                 return Answer(*_accused(diagnosis, cure), repairs, made[1])
     return None
+
+
+def _as_good(cure: Cure, found: Sequence[Cure]) -> Remedy | None:
+    """The remedy of another line that costs about as much and makes the same change."""
+    mine = cure.remedies[0]
+    for other in found:
+        remedy = other.remedies[0]
+        elsewhere = len(other.remedies) == 1 and _statement_line(remedy.place) != _statement_line(mine.place)
+        if elsewhere and remedy.cost <= mine.cost + _AS_GOOD and _change(remedy) == _change(mine):
+            return remedy
+    return None
+
+
+def _change(remedy: Remedy) -> tuple[str, ...]:
+    return change_of(remedy.place.expression.text, remedy.edit.text)
 
 
 def _proposals(cure: Cure, leaf: Leaf) -> list[Proposal]:

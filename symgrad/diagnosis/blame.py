@@ -50,10 +50,10 @@ class Cure:
         return sum(r.cost for r in self.remedies)
 
 
-def cures(trials: Trials, diagnosis: Derivation, known: Known, *, alone: bool = False) -> list[Cure]:
+def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | None = None) -> list[Cure]:
     """The cheapest cures that are found, the most plausible first; ``known`` is what the lines are known to be.
 
-    ``alone`` asks only for a cheap edit of one place.
+    ``most`` asks only for an edit of one place, one of the cheap ones, that costs no more.
     """
     search = _Search(trials)
     if search.good == search.names:
@@ -61,8 +61,8 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known, *, alone: bool = 
     suspects, statements = suspects_of(trials, diagnosis, known)
     search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
     search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]))
-    if alone:
-        return [Cure((r,)) for r in search.best if r.cost <= _ALIKE]
+    if most is not None:
+        return [Cure((r,)) for r in search.best if r.cost <= most]
     together = None
     if not search.found and (together := _covering(search)) is None:
         search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import io
 import itertools
-import re
 import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from dataclasses import dataclass
 __all__ = ["rebracketed"]
 
 _MOST = 28  # operands of an expression that is read in other ways
-_IDLE = 0.5  # what it costs that something is multiplied by one
-_BY_ONE = re.compile(r"(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)\* ?1(\.0*)?(?![\w.])")
 _OPENS, _CLOSES = frozenset("(["), frozenset(")]")
 
 
@@ -58,7 +55,7 @@ def rebracketed(text: str) -> Iterator[tuple[float, str]]:
             continue
         if meaning not in seen:
             seen.add(meaning)
-            yield cost + _IDLE * bool(_BY_ONE.search(new)), new
+            yield cost, new
 
 
 def _tokens(text: str) -> list[_Token]:

@@ -43,6 +43,7 @@ __all__ = [
     "Edit",
     "every",
     "filled",
+    "is_idle",
     "search",
 ]
 
@@ -54,6 +55,8 @@ __all__ = [
 # other code is tried atom by atom, within a budget.
 
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
+_IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])")  # says nothing
+_STRANGE = 0.6  # what it costs to write such
 _KEPT = 24  # edits of a line that are tried where data were moved
 _MOST_ENDS = 1500  # edits that are followed to the end of the derivation
 
@@ -360,6 +363,8 @@ def search(
             return
         if clean == _canonical(text):
             return
+        if is_idle(clean, text):
+            edit = replace(edit, cost=edit.cost + _STRANGE)
         old = found.get(clean)
         if old is None or edit.cost < old.cost:
             found[clean] = edit
@@ -380,6 +385,15 @@ def search(
         keep(Edit(whole, text, whole, "formula", 4.5))
     edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
     return [e for e in edits[:_KEPT] if bench.everywhere(e.text)]  # what holds at the given data alone is a coincidence
+
+
+def is_idle(new: str, old: str) -> bool:
+    """Whether a text says what says nothing, such as a product by one, where the old one did not.
+
+    >>> is_idle("a * 1.0 - b", "a * (1.0 - b)"), is_idle("a - 1 * b", "1 * b"), is_idle("a**1.5", "a")
+    (True, False, False)
+    """
+    return len(_IDLE.findall(new)) > len(_IDLE.findall(old))
 
 
 @dataclass(frozen=True, slots=True)

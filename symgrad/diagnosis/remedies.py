@@ -14,7 +14,7 @@ import torch
 from symgrad.diagnosis.bench import Bench, Edit, bench_of
 from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
 from symgrad.diagnosis.derivation import Derivation
-from symgrad.diagnosis.edits import Draft, every, search
+from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.places import Place, places_of
@@ -201,7 +201,7 @@ def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
         if draft.cost < low:
             continue
         edit = draft.make()
-        if edit.text in texts:
+        if edit.text in texts or is_idle(edit.text, s.place.expression.text):
             continue
         texts.add(edit.text)
         if s.place.role != "rounds":

@@ -105,7 +105,8 @@ class Repair:
     ``before`` and ``after`` are the line's expression; ``edit`` is the smallest part that changed, as (old, new);
     ``why`` explains the slip; ``proved`` says that the derivation with all repairs made is proved, otherwise it
     agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew;
-    ``span`` is where ``before`` stands in its function's or script's text, in characters.
+    ``span`` is where ``before`` stands in its function's or script's text, in characters; ``cost`` how large and how
+    strange the edit is.
     """
 
     step: str
@@ -117,6 +118,7 @@ class Repair:
     kind: str
     edit: tuple[str, str]
     span: tuple[int, int] | None = None
+    cost: float = 0.0
 
 
 def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[Repair, ...], str | None]:
@@ -182,13 +184,13 @@ def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], pro
         if e is not None and e.kind in KINDS:
             why = explain(Slip(p.name, e, e.before, e.after, p.scene))
             span = (p.scene.site.expression.start, p.scene.site.expression.end) if p.scene is not None else None
-            yield Repair(p.name, p.line, p.text, e.text, why, proved, e.kind, (e.before, e.after), span)
+            yield Repair(p.name, p.line, p.text, e.text, why, proved, e.kind, (e.before, e.after), span, e.cost)
         elif e is not None:
             old, new = changed(p.text, e.text)
             kind, operand = classified(old, new, e.kind)
             why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
             span = None if p.scene is None else (p.scene.site.expression.start, p.scene.site.expression.end)
-            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span)
+            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost)
 
 
 # ------------------------------------------------------------------------------------------------ leaves
