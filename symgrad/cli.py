@@ -153,8 +153,8 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="check the gradient in a Python file",
         description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
-        "The file is run. It may also set wrt, order, domain, dtype and seed; options go before them. A script that "
-        "calls autograd itself, as it is or as pasted from a post or a notebook, is taken as a whole.",
+        "The file is run. It may also set wrt, order, domain, assuming, dtype and seed; options go before them. A "
+        "script that calls autograd itself, as it is or as pasted from a post or a notebook, is taken as a whole.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
     )
     check.add_argument("file", metavar="FILE", help="the Python file")
@@ -163,6 +163,8 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
     check.add_argument("--output", metavar="NAME", help="in a whole script: the variable that is differentiated")
     check.add_argument("--wrt", type=_names, metavar="A,B", help="the inputs to differentiate with respect to")
+    check.add_argument("--domain", metavar="TEXT", help='conditions on the inputs: "0 < x < s"')
+    check.add_argument("--assuming", action="append", metavar="TEXT", help='a constraint on the inputs: "sum(y) = 1"')
     check.add_argument("--dtype", help="the dtype that the code is given, such as float32")
     check.add_argument("--order", type=int, choices=(1, 2), help="1 for gradients and Jacobians, 2 for Hessians")
     check.add_argument("--points", type=int, metavar="N", help="the most points to compare at (64)")
@@ -202,8 +204,7 @@ def _check(options: argparse.Namespace) -> Any:
             instead="Make it a mapping from input to number, array, tensor or shape.",
         )
     settings = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
-    given = {name: getattr(options, name) for name in ("wrt", "order", "dtype", "points", "effort", "seed")}
-    settings |= {name: value for name, value in given.items() if value is not None}
+    settings |= _given(options, *_SETTINGS, "points", "effort")
 
     from symgrad.verifier import verify
 
@@ -227,8 +228,18 @@ def _is_script(path: Path, hand: str) -> bool:
 def _check_script(path: Path, options: argparse.Namespace) -> Any:
     from symgrad.api.script_verifier import verify_script
 
-    given = {name: getattr(options, name) for name in ("wrt", "output", "points", "effort", "seed")}
-    return verify_script(path, **{name: value for name, value in given.items() if value is not None})
+    for name in ("order", "dtype"):
+        if getattr(options, name) is not None:
+            raise BadInput(
+                f"--{name} was given, and {path.name} is a whole script, which has its own.",
+                instead=f"Leave --{name} out; or write a model and a hand formula into the file.",
+            )
+    return verify_script(path, **_given(options, "wrt", "output", "domain", "assuming", "points", "effort", "seed"))
+
+
+def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
+    """The options that were given."""
+    return {name: value for name in names if (value := getattr(options, name)) is not None}
 
 
 def _repair(report: Any, options: argparse.Namespace) -> list[str]:

@@ -2,11 +2,12 @@
 
 ``%load_ext symgrad``, and then ``%%symgrad`` at the top of a cell that calls autograd and has a derivation by hand: the
 cell is judged as a script, with the variables of the cells before it.  Words after ``%%symgrad`` are options, as in
-``%%symgrad output=loss wrt=W,b seed=1``.
+``%%symgrad output=loss wrt=W,b seed=1 assuming="sum(y) = 1"``.
 """
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,8 @@ __all__ = ["judge_cell", "load_ipython_extension"]
 
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     "output": str,
+    "domain": str,
+    "assuming": str,
     "wrt": lambda value: value.split(","),
     "seed": int,
     "points": int,
@@ -40,7 +43,11 @@ def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
     from symgrad.api.script_verifier import verify_script
 
     options: dict[str, Any] = {}
-    for word in line.split():
+    try:
+        words = shlex.split(line)
+    except ValueError:
+        raise BadInput(f"a quotation mark in {line!r} is not closed.", instead="Close it.") from None
+    for word in words:
         name, equals, value = word.partition("=")
         try:
             options[name] = _OPTIONS[name](value)

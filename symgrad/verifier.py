@@ -1,6 +1,6 @@
 """verify: the whole pipeline on one page.
 
-what the user has -> Program -> exact derivative -> comparison -> verdict -> rounding -> Report
+what the user has -> Problem -> Program -> exact derivative -> verdicts -> rounding -> lines and repairs -> Report
 """
 
 from __future__ import annotations
@@ -8,53 +8,30 @@ from __future__ import annotations
 import platform
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.checking.all_sizes import holds_elsewhere, judge_all_sizes
-from symgrad.checking.judge import Findings, Problem, judge
-from symgrad.checking.refutations import suppose
-from symgrad.checking.verdicts import Proved
-from symgrad.diagnosis.answer import answer
+from symgrad.checking.exploration import Findings
+from symgrad.checking.judge import judge
+from symgrad.checking.refutations import middle
+from symgrad.checking.verdicts import AllSizes, Proved, Refuted
+from symgrad.diagnosis import custom_code, script_code  # noqa: F401  # kinds of code enter themselves
+from symgrad.diagnosis.accusation import accuse
+from symgrad.diagnosis.joint_repairs import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownOperation
-from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
-from symgrad.lifting.text.step_list import are_steps
-from symgrad.lifting.tracing.functions import Function, Run
-from symgrad.lifting.tracing.modules import Module
-from symgrad.problem.arguments import (
-    check_budgets,
-    differentiated,
-    dtypes_of,
-    find_point,
-    full_name,
-    refuse_copies,
-    resolve,
-)
-from symgrad.problem.constraints import Assumed, joined, parse_assuming
+from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.problem.domain import stated_domain
-from symgrad.problem.replay import replay
+from symgrad.problem.problem import Problem
+from symgrad.problem.question import Asked, meanings_of, pose
 from symgrad.problem.sampling import Bounds
-from symgrad.problem.shapes import (
-    declared_shapes,
-    entries_named,
-    letters_of,
-    named_in,
-    named_shapes,
-    posed,
-    ranks,
-    with_shapes,
-)
 from symgrad.progress import shown
-from symgrad.proving.conditions import is_nowhere_defined
-from symgrad.report.report import Claim, Report, StepFinding
-from symgrad.stability.own_point import rounding_of, with_rewrites
+from symgrad.report.report import Claim, Report, StepFinding, merge
+from symgrad.stability.own_point import Floating, rounding_of, with_rewrites
 
-__all__ = ["verify"]
+__all__ = ["answer", "verify"]
 
 
 @shown("reading the code")
@@ -67,11 +44,12 @@ def verify(
     order: int = 1,
     domain: Mapping[str, Bounds] | str | Any = None,
     assuming: str | Sequence[str] | None = None,
-    claims: Mapping[str, str] | None = None,
+    meanings: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
     seed: int = 0,
+    claims: Mapping[str, str] | None = None,
 ) -> Report:
     """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
 
@@ -99,7 +77,7 @@ def verify(
 
     Where a claim is refuted, ``report.steps`` says of each line of the hand code what it claims to be, and
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
-    value; ``claims`` decides instead: ``{"t1": "d out / d h1"}``.
+    value; ``meanings`` decides instead: ``{"t1": "d out / d h1"}``.
 
     >>> report = verify("tanh(w*x)", "x*(1 - tanh(w*x)**2)", wrt="w")
     >>> report.verdict
@@ -118,213 +96,119 @@ def verify(
     reads as at a few, and checked at others); *agrees* is no proof, and carries the bound on its chance of error.
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
-    if order not in (1, 2):
-        raise BadInput(
-            f"order is {order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
-        )
-    check_budgets(points, effort, seed)
-    model = open_formula(formula)
-    scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (at or {}).values())
-    hand, wrt = entries_named(hand, wrt)
-    told = {**declared_shapes(model), **named_in(at)}
-    model = with_shapes(model, told)
-    opened = _open_hand(hand, model, told, order=order, scalars=scalars)
-    mine = rename(opened, model.names, "the hand formula")
-    own = model.parameters if isinstance(model, Module) else {}
-    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
-    shapes, at = named_shapes(at, own, declared_shapes(model, mine))
-    assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
-    pose = lambda at: _problem(model, mine, hand, wrt, at, order, domain, dtype, points, effort, seed, assumed)  # noqa: E731
-    shapes, problem = posed(shapes, at, own, pose)
-    if shapes is not None:
-        problem = replace(problem, elsewhere=partial(holds_elsewhere, problem, shapes))
-    findings = judge(problem)
-    suppose(problem, findings)
-    sizes = None if shapes is None else judge_all_sizes(problem, findings, shapes, letters_of(hand))
-    report = replace(_report(problem, findings, formula, claims), sizes=sizes)
-    notes = (*readings(model, "The formula"), *readings(mine, "The hand formula"))
-    report = replace(report, notes=(*notes, *report.notes))
-    if steps_of(mine) is not None:
-        steps, wrong, told = judge_lines(problem)
-        repairs, repaired = repair_lines(problem, steps) if wrong else ((), None)
-        report = replace(report, steps=steps, wrong_steps=wrong, repairs=repairs, repaired_source=repaired)
-        report = replace(report, notes=(*told, *report.notes))
-    return report
+    meanings = meanings_of(meanings, claims)
+    return answer(pose(formula, hand, Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed)))
 
 
-def _open_hand(
-    hand: Any, model: Formula, told: Mapping[str, Any] | None = None, *, order: int = 1, scalars: bool = False
-) -> Formula:
-    like = getattr(model, "library", None)
-    opened = open_formula(hand, stops=False, like=like, known=None, beside=model, order=order, scalars=scalars)
-    opened = with_shapes(opened, told or {}, model.names)
-    if isinstance(opened, Several):
-        parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
-        return Several(parts)
-    if isinstance(opened, Function) and isinstance(model, Module):
-        return replace(opened, beside=model.module)
-    return opened
+def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
+    """The report on a question, or on several about the same code: the pipeline of every front end.
+
+    ``findings`` are the verdicts, where they were reached already.
+    """
+    reports, mended = [], []
+    for problem, found in zip(problems, findings or map(judge, problems), strict=True):
+        floats = rounding_of(problem, found)  # what floats did at the user's own point
+        lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
+        reports.append(_report(problem, found, floats, lines))
+        mended.append(Mended(problem, lines.repairs, lines.source))
+    return merge(reports, *mend_together(mended))
 
 
-def _problem(
-    model: Formula,
-    mine: Formula,
-    hand: Any,
-    wrt: Any,
-    at: Mapping[str, Any] | None,
-    order: int,
-    domain: Any,
-    dtype: Any,
-    points: int,
-    effort: float,
-    seed: int,
-    assumed: Assumed | None = None,
-) -> Problem:
-    """Everything that the arguments leave open made definite, by running both sides once."""
-    assumed = assumed or Assumed()
-    own = model.parameters if isinstance(model, Module) else {}
-    asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
-    inputs = resolve(model, at, asked, domain, seed, own, assumed.bounds)
-    inputs = replace(inputs, facts=joined(assumed.facts, inputs.bounds))
-    dtypes = dtypes_of(model, at, inputs.point, dtype)
-    try:
-        inputs, model_run = find_point(model, inputs, dtypes, seed)
-    except NoPoint as error:
-        if error.program is None or not is_nowhere_defined(error.program, error.program.output):
-            raise
-        raise NoPoint(
-            "the formula has a real value nowhere: what its roots, logarithms and inverse functions need contradicts "
-            f"itself, by exact arithmetic ({error.what.partition(': ')[2].rstrip('.')}).",
-            where=error.where,
-            instead="Look for a sign under a root; symgrad judges formulas where they are real.",
-        ) from None
-    hand_run = mine.run(inputs.point, dtypes)
-    refuse_copies(hand_run.program, inputs)
-    replay(model_run, inputs.point, "the formula")
-    replay(hand_run, inputs.point, "the hand formula")
-    keys = list(hand_run.program.outputs)
-    names = differentiated(model, keys, wrt, list(dtypes))
-    keyed = _Keyed(mine, _by_name(keys, names, model))
-    inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
-    first = model_run, keyed.named(hand_run)
-    return Problem(model, keyed, inputs, dtypes, names, order, points, seed, _are_numbers(hand), first, effort=effort)
+# ------------------------------------------------------------------------------------------------ lines
 
 
-def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:
-    """Which of the hand formula's results is for which input."""
-    unnamed = list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys)
-    if unnamed and len(keys) == len(names):
-        return dict(zip(keys, names, strict=True))
-    found = {k: full_name(k, model.names) for k in keys}
-    missing = [n for n in names if n not in found.values()]
-    if missing:
-        raise BadInput(
-            f"the hand formula gives {', '.join(keys)}, and wrt asks for {', '.join(missing)} too.",
-            instead="Return a mapping from input to gradient, with these names.",
-        )
-    return {k: n for k, n in found.items() if n in names}
+@dataclass(frozen=True, eq=False)
+class _Lines:
+    """The lines of the hand code: what each is, which are wrong, what to write instead, and the code with it."""
+
+    steps: tuple[StepFinding, ...]
+    wrong: tuple[str, ...] = ()
+    repairs: tuple[Any, ...] = ()
+    source: str | None = None
+    notes: tuple[str, ...] = ()
 
 
-def _are_numbers(hand: Any) -> bool:
-    """Whether the hand side is values computed elsewhere, of which only one point is known."""
-    if are_steps(hand):
-        return False
-    parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
-    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)
-    return any(isinstance(part, kinds) and not _holds_formulas(part) for part in parts)
-
-
-def _holds_formulas(part: Any) -> bool:
-    """Whether a list is one of formulas, and not of numbers."""
-    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, str) for x in part)
-
-
-class _Keyed:
-    """A hand formula whose outputs go by the names of the inputs they are for."""
-
-    def __init__(self, formula: Formula, keys: Mapping[str, str]) -> None:
-        self.formula, self.keys = formula, keys
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.formula.names
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.formula.required
-
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return self.named(self.formula.run(point, dtypes))
-
-    def named(self, run: Run) -> Run:
-        """The run with its results under the inputs' names."""
-        outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
-        values = {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
-        return replace(run, program=run.program.with_outputs(outputs), values=values)
-
-
-def _report(problem: Problem, findings: Findings, formula: Any, words: Mapping[str, str] | None) -> Report:
+def _find_lines(problem: Problem, findings: Findings) -> _Lines:
+    if steps_of(problem.hand) is not None:
+        steps, wrong, notes = judge_lines(problem)
+        return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
     branch = findings.own
-    floats = rounding_of(problem, findings, formula)
-    claims = {}
-    for pair in branch.pairs:
-        view = findings.own_look.views.get(pair.name)
-        exact = None if view is None else np.array([_number(x) for x in view.exact]).reshape(pair.shape)
-        claims[pair.name] = Claim(
-            pair.name,
-            findings.verdicts[pair.name],
-            branch.program.with_outputs({"exact": pair.exact}),
-            branch.program.with_outputs({"hand": pair.hand}) if pair.hand is not None else branch.hand_run.program,
-            pair.note,
-            floats.roundings.get(pair.name),
-            branch.hand_run.values[pair.name],
-            exact,
-            floats.autograd.get(pair.name),
-            None
-            if view is None
-            else np.array([s in ("differs", "undefined") for s in view.states]).reshape(pair.shape),
-        )
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
-    wrong, repairs, repaired, trouble = (), (), None, []
-    about_inputs = problem.order > 0 and all(n in branch.program.inputs for n in problem.wrt)
-    if any(v.kind == "refuted" for v in findings.verdicts.values()) and not problem.only_here and about_inputs:
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
-                found = answer(problem, findings, words)
-                steps, wrong = found.steps, found.wrong_steps
-                repairs, repaired = found.repairs, found.repaired_source
-        except UnknownOperation as error:  # of an input that the question is not about
-            trouble.append(f"the wrong line could not be looked for: {error.what}")
-        except SymgradError:
-            raise
-        except Exception as error:  # the verdict rests on none of this, and must not be lost with it
-            trouble.append(f"the wrong line could not be looked for, by a fault of symgrad: {error!r}")
+    wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
+    about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
+    if problem.only_here or not about_inputs or all(v.true_if is not None for v in wrong):
+        return _Lines(steps)  # where a constraint is missing, no line is wrong
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
+            found = accuse(problem, findings, problem.meanings)
+            return _Lines(found.steps, found.wrong_steps, found.repairs, found.repaired_source)
+    except UnknownOperation as error:  # of an input that the question is not about
+        return _Lines(steps, notes=(f"the wrong line could not be looked for: {error.what}",))
+    except SymgradError:
+        raise
+    except Exception as error:  # the verdict rests on none of this, and must not be lost with it
+        return _Lines(steps, notes=(f"the wrong line could not be looked for, by a fault of symgrad: {error!r}",))
+
+
+# ------------------------------------------------------------------------------------------------ the report
+
+
+def _report(problem: Problem, findings: Findings, floats: Floating, lines: _Lines) -> Report:
+    branch = findings.own
     inside = sum(1 for _, s in findings.looks if any(v.state != "outside" for v in s.views.values()))
+    told = lambda name: problem.labels.get(name, name)  # noqa: E731
     return Report(
-        claims,
+        {told(name): claim for name, claim in _claims(problem, findings, floats).items()},
         problem.seed,
         _environment(),
         problem.inputs.point,
         problem.order,
-        steps,
-        wrong,
-        repairs,
-        repaired,
-        kinks=tuple(floats.kinks),
-        instabilities=with_rewrites(problem, floats.instabilities),
+        lines.steps,
+        lines.wrong,
+        lines.repairs,
+        lines.source,
+        kinks=tuple(replace(k, input=told(k.input)) for k in floats.kinks),
+        instabilities=tuple(replace(i, claim=told(i.claim)) for i in with_rewrites(problem, floats.instabilities)),
         assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
-        notes=tuple(dict.fromkeys([*findings.notes, *floats.notes, *trouble])),
+        notes=tuple(dict.fromkeys([*problem.notes, *lines.notes, *findings.notes, *floats.notes])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
+        sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
     )
 
 
-def _number(x: Any) -> float | complex:
-    if not x.is_finite():
-        return float("nan")
-    return complex(x.mid()) if type(x).__name__ == "acb" else float(x.mid())
+def _claims(problem: Problem, findings: Findings, floats: Floating) -> dict[str, Claim]:
+    branch, claims = findings.own, {}
+    for pair in branch.pairs:
+        view = findings.own_look.views.get(pair.name)
+        hand = branch.hand_run.program if pair.hand is None else branch.program.with_outputs({"hand": pair.hand})
+        exact = differs = None
+        if view is not None:
+            exact = np.array([middle(x) for x in view.exact]).reshape(pair.shape)
+            differs = np.array([s in ("differs", "undefined") for s in view.states]).reshape(pair.shape)
+        claims[pair.name] = Claim(
+            problem.labels.get(pair.name, pair.name),
+            findings.verdicts[pair.name],
+            branch.program.with_outputs({"exact": pair.exact}),
+            hand,
+            pair.note,
+            floats.roundings.get(pair.name),
+            branch.hand_run.values[pair.name],
+            exact,
+            floats.autograd.get(pair.name),
+            differs,
+            problem.order,
+        )
+    return claims
+
+
+def _with_labels(sizes: AllSizes | None, labels: Mapping[str, str]) -> AllSizes | None:
+    if sizes is None or not labels:
+        return sizes
+    why, forms = ({labels.get(n, n): x for n, x in found.items()} for found in (sizes.why_not, sizes.forms))
+    return replace(sizes, why_not=why, forms=forms)
 
 
 def _assumptions(findings: Findings) -> tuple[str, ...]:

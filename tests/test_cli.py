@@ -205,6 +205,24 @@ def test_settings_of_the_file_and_options_before_them(file, capsys):
     assert "seed 12." in out
 
 
+def test_constraints_and_domains_are_options(file, capsys):
+    text = "import torch\ndef model(z, y): return -(y * torch.log_softmax(z, 0)).sum()\n"
+    text += 'def hand(z, y): return {"z": torch.softmax(z, 0) - y}\nat = {"z": (3,), "y": (3,)}\n'
+    assert main(["check", file(text)]) == 1
+    assert main(["check", file(text), "--assuming", "sum(y) = 1"]) == 0
+    text = 'model = "sqrt((x - y)**2)"\nhand = {"x": "1"}\n'
+    assert main(["check", file(text)]) == 1
+    assert main(["check", file(text), "--domain", "x > y"]) == 0
+
+
+@pytest.mark.parametrize(("option", "value"), [("--order", "2"), ("--dtype", "float32")])
+def test_what_a_whole_script_has_itself_is_no_option(option, value, tmp_path, capsys):
+    path = tmp_path / "post.py"
+    path.write_text("import torch\nw = torch.tensor(2.0, requires_grad=True)\n(w**2).backward()\ndw = 2 * 2.0\n")
+    assert main(["check", str(path), option, value]) == 3
+    assert f"{option} was given, and post.py is a whole script, which has its own." in capsys.readouterr().err
+
+
 def test_json_is_alone_on_stdout(file, capsys):
     assert main(["check", file(WRONG + '\n    print("hello")\n'), "--json"]) == 1
     out, err = capsys.readouterr()

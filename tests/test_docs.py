@@ -14,7 +14,7 @@ from xml.etree import ElementTree
 
 import nbformat
 import pytest
-from golden import but_for_rounding
+from support.golden import shows
 
 import symgrad
 
@@ -24,9 +24,13 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MODULES = sorted(m.name for m in pkgutil.walk_packages(symgrad.__path__, "symgrad.") if not m.name.endswith("__main__"))
 
 
+OPEN = "from support.golden import keep_places_open; keep_places_open()"
+
+
 def run(command: list[str]) -> str:
     """What a command prints, with this checkout's symgrad."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TQDM_DISABLE": "1"}
+    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
+    environment = {**os.environ, "PYTHONPATH": path, "TQDM_DISABLE": "1"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -43,13 +47,14 @@ def test_the_readmes_code_prints_what_the_readme_shows(tmp_path):
     blocks = re.findall(r"^```(python|text)\n(.*?)^```$", README, re.M | re.S)
     script = "\nprint(chr(30), end='')\n".join(text for language, text in blocks if language == "python")
     (tmp_path / "readme.py").write_text(script, encoding="utf-8")
-    printed = iter(run([sys.executable, "-W", "error", str(tmp_path / "readme.py")]).split(chr(30)))
+    begin = f"{OPEN}; import runpy; runpy.run_path({str(tmp_path / 'readme.py')!r}, run_name='__main__')"
+    printed = iter(run([sys.executable, "-W", "error", "-c", begin]).split(chr(30)))
     was = ""
     for language, text in blocks:
         if language == "python":
             was = next(printed)
         else:
-            assert but_for_rounding(text) == but_for_rounding(was)
+            assert shows(text, was)
     assert was.startswith("Right")
 
 
@@ -79,6 +84,7 @@ def test_the_readmes_chapters_stand_in_their_order():
     assert first.count(". ") == 0, "it begins with one sentence"
 
 
+@pytest.mark.slow
 def test_the_readmes_pictures_are_drawn_by_their_script(tmp_path):
     drawn = re.findall(r"!\[[^\]]*\]\((notebooks/pictures/[^)]+)\)", README)
     assert drawn
@@ -121,24 +127,32 @@ def test_every_public_name_is_documented(name):
 # ------------------------------------------------------------------------------------------------ the notebooks
 
 
-def outputs(notebook: nbformat.NotebookNode) -> list[str]:
-    """What each cell shows as text, but for cells whose tag says that their last digits vary."""
+def outputs(notebook: nbformat.NotebookNode) -> list[tuple[str, ...]]:
+    """What each cell shows as text, but for cells whose tag says that their last digits vary.
+
+    What a cell prints is one text, in however many pieces it came.
+    """
     shown = []
     for cell in notebook.cells:
         if "varies" in cell.metadata.get("tags", ()):
             continue
-        for out in cell.get("outputs", ()):
-            shown.append(but_for_rounding(out.get("text") or out.get("data", {}).get("text/plain", "")))
+        printed = "".join(out["text"] for out in cell.get("outputs", ()) if out.output_type == "stream")
+        values = (out.get("data", {}).get("text/plain") for out in cell.get("outputs", ()))
+        shown.append((printed, *(value for value in values if value is not None)))
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda p: p.stem)
 def test_the_notebooks_show_what_they_give(path, tmp_path):
     committed = nbformat.read(path, 4)
     assert len(committed.cells) <= 10
     done = tmp_path / path.name
-    run([sys.executable, str(ROOT / "tests" / "notebooks.py"), str(path), str(done)])
-    assert outputs(nbformat.read(done, 4)) == outputs(committed)
+    run([sys.executable, "-m", "support.notebooks", str(path), str(done), OPEN])
+    fresh, golden = outputs(nbformat.read(done, 4)), outputs(committed)
+    assert [len(cell) for cell in golden] == [len(cell) for cell in fresh]
+    for text, was in ((text, was) for cells in zip(golden, fresh) for text, was in zip(*cells)):
+        assert shows(text, was)
 
 
 def test_there_are_notebooks():

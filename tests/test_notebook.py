@@ -42,6 +42,20 @@ def test_a_cell_sees_the_cells_before_it_and_does_not_change_them(shell):
     assert "dw" not in shell.user_ns
 
 
+def test_a_constraint_is_an_option_too():
+    cell = """
+import torch
+z, y = torch.tensor([0.3, -1.0], requires_grad=True), torch.tensor([0.25, 0.75], requires_grad=True)
+loss = -(y * torch.log_softmax(z, 0)).sum()
+loss.backward()
+dz = torch.softmax(z, 0) - y.detach()
+print(z.grad, dz)
+"""
+    assert judge_cell('wrt=z assuming="sum(y) = 1"', cell, {}).ok
+    with pytest.raises(SymgradError, match="is not closed"):
+        judge_cell('assuming="sum(y) = 1', cell, {})
+
+
 @pytest.mark.parametrize("line", ["--seed 3", "seed=three", "seed=", "outptu=y", "points"])
 def test_an_option_that_there_is_not_says_how_they_are_written(line):
     with pytest.raises(SymgradError) as caught:

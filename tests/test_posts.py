@@ -10,7 +10,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 import torch
-from golden import but_for_rounding
+from support.golden import without_floats
 
 from symgrad import verify, verify_script
 
@@ -79,7 +79,7 @@ def test_both_derivations_of_the_tanh_network_are_refuted(hand, lines):
     assert report.verdict == "refuted"
     assert report.claims["w_h"].kind == "refuted"
     assert report.claims["w_y"].kind == "proved"
-    assert but_for_rounding(str(report)).startswith(but_for_rounding(WRONG.format(lines=lines)))
+    assert " ".join(without_floats(report).split()).startswith(" ".join(WRONG.format(lines=lines).split()))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +136,7 @@ def test_the_sigmoid_network_is_right_and_its_differences_are_rounding():
         assert rounding.autograd.within
 
 
+@pytest.mark.hunt
 def test_200_sigmoid_networks_raise_no_false_alarm():
     alarms = []
     for seed in range(200):

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from trust.antiderivatives import ROWS, judged_by_mpmath, mutants, said
 from trust.derivatives_table import Entry, entries, judged, question, translated
 from trust.hard_gradients import CASES, by_symgrad
-from trust.random_expressions import changed, derivative_said, expressions, rewritten, truly_equal
+from trust.random_expressions import changed, derivative_said, expressions, hunt, rewritten, truly_equal
 from trust.steadiness import different, texts
 
 from symgrad import compare, verify, verify_function, verify_script
@@ -34,6 +34,7 @@ def test_a_right_gradient_at_a_hard_point_is_accepted(case):
     assert by_symgrad(case, case.right) in OK
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_a_wrong_gradient_at_a_hard_point_is_refuted(case):
     assert by_symgrad(case, case.wrong) == "refuted"
@@ -54,12 +55,19 @@ def test_a_row_of_an_integral_table_is_proved(row):
 
 @pytest.mark.parametrize("k", range(len(ROWS)), ids=lambda k: str(ROWS[k]))
 def test_a_mutant_of_a_row_is_refuted(k):
-    """One mutant of each row here; the script `tests/trust/antiderivatives.py` tries all 269."""
+    """One mutant of each row here; the hunt tries all 269."""
     row = ROWS[k]
     kinds = list(mutants(row.formulas[1]))
     _, mutant = kinds[k % len(kinds)]
     assert not judged_by_mpmath(row.formulas[0], mutant, row.point)
     assert said(row, mutant) == "refuted"
+
+
+@pytest.mark.hunt
+def test_every_mutant_of_every_row_is_refuted():
+    all_of_them = [(row, mutant) for row in ROWS for _, mutant in mutants(row.formulas[1])]
+    assert len(all_of_them) >= 269
+    assert [f"{row}: {m}" for row, m in all_of_them if said(row, m) != "refuted"] == []
 
 
 # ------------------------------------------------------------------------------------------------ PyTorch's table
@@ -74,6 +82,7 @@ def rows():
 FAULTS = {("log10", "self")}
 
 
+@pytest.mark.slow
 def test_formulas_of_pytorchs_table_are_derivatives(rows):
     """What is refuted is a known fault; what is not read has an operation that is not in symgrad's table."""
     red = {(r.entry.operation, r.entry.wrt): r for r in rows if r.said in ("refuted", "undecided")}
@@ -123,9 +132,17 @@ def test_a_changed_derivative_is_never_accepted_unless_it_is_equal(f, k):
         assert truly_equal(f, hand)
 
 
+@pytest.mark.hunt
+def test_no_random_expression_is_judged_wrongly():
+    said, wrong = hunt(1000, 22)
+    assert wrong == []
+    assert said.total() >= 2000
+
+
 # ------------------------------------------------------------------------------------------------ always the same
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_text_in_every_process():
     """`tests/trust/steadiness.py` does it a hundred times."""
     assert set(different([texts(1), texts(2, loaded=True, threads=2)])) == {1}

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
-from symgrad.checking.all_sizes import judge_all_sizes
-from symgrad.checking.judge import Problem, judge
+from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Verdict
-from symgrad.lifting.formulas import open_formula, rename
-from symgrad.lifting.tracing.modules import Module
-from symgrad.problem.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
-from symgrad.problem.constraints import joined, parse_assuming
+from symgrad.problem.question import Asked, alone, pose
 from symgrad.problem.sampling import Bounds
-from symgrad.problem.shapes import declared_shapes, named_in, named_shapes, posed, ranks, with_shapes
 from symgrad.program.program import Program
 
 __all__ = ["compare", "lift"]
@@ -46,29 +40,8 @@ def compare(
 
     Raises what `verify` raises.
     """
-    check_budgets(points, effort, seed)
-    first = open_formula(a)
-    told = {**declared_shapes(first), **named_in(at)}
-    first = with_shapes(first, told)
-    second = with_shapes(open_formula(b, like=getattr(first, "library", None)), told, first.names)
-    second = rename(second, first.names, "the second formula")
-    at = None if at is None else {full_name(n, first.names): v for n, v in at.items()}
-    own = first.parameters if isinstance(first, Module) else {}
-    shapes, at = named_shapes(at, own, declared_shapes(first, second))
-    assumed = parse_assuming(assuming, first.names, ranks({**own, **(at or {})}))
-
-    def pose(at: Mapping[str, Any] | None) -> Problem:
-        inputs = resolve(first, at, (), domain, seed, own, assumed.bounds)
-        dtypes = dtypes_of(first, at, inputs.point, dtype)
-        inputs, _ = find_point(first, replace(inputs, facts=joined(assumed.facts, inputs.bounds)), dtypes, seed)
-        inputs = replace(inputs, free=inputs.free or tuple(dtypes))
-        return Problem(first, second, inputs, dtypes, ("value",), 0, points, seed, effort=effort)
-
-    shapes, problem = posed(shapes, at, own, pose)
-    found = judge(problem)
-    if shapes is not None:
-        judge_all_sizes(problem, found, shapes)
-    return found.verdicts["value"]
+    asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True)
+    return judge(pose(a, b, asked)).verdicts["value"]
 
 
 def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> Program:
@@ -82,10 +55,4 @@ def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> P
 
     ``thing`` and ``at`` are as for `verify`; raises what `verify` raises.
     """
-    formula = open_formula(thing)
-    at = None if at is None else {full_name(n, formula.names): v for n, v in at.items()}
-    own = formula.parameters if isinstance(formula, Module) else {}
-    inputs = resolve(formula, at, (), None, seed, own)
-    dtypes = dtypes_of(formula, at, inputs.point, None)
-    _, run = find_point(formula, inputs, dtypes, seed)
-    return run.program
+    return alone(thing, Asked(at=at, seed=seed)).run.program

@@ -2,28 +2,37 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
-from typing import Any, TypeGuard
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.checking.judge import judge
-from symgrad.diagnosis.custom_code import Recorded, Runs, Setting
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
+from symgrad.indices.sizes import Sizes, Unread
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
-from symgrad.lifting.tracing.functions import _close
-from symgrad.problem.arguments import check_budgets, domain_of
-from symgrad.problem.sampling import Bounds, draw
-from symgrad.program.builder import Builder
-from symgrad.program.derivative import tangent
-from symgrad.program.program import derivation_lines, same_structure, sliced
+from symgrad.lifting.tracing.custom_sides import (
+    Arguments,
+    Beside,
+    CustomSide,
+    Forward,
+    Runs,
+    backward_beside,
+    jvp_beside,
+)
+from symgrad.lifting.tracing.functions import nearly_equal
+from symgrad.problem.arguments import find_point, is_shape
+from symgrad.problem.problem import Problem
+from symgrad.problem.question import Asked, Given, given_to
+from symgrad.problem.replay import replay
+from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.problem.shapes import Shapes, posed
+from symgrad.program.program import same_structure, sliced
 from symgrad.progress import shown
 from symgrad.report.report import Report
 from symgrad.report.wording import listed
-from symgrad.verifier import _report
+from symgrad.verifier import answer
 
 __all__ = ["verify_function"]
 
@@ -35,6 +44,9 @@ def verify_function(
     at: Mapping[str, Any] | Sequence[Any],
     wrt: str | Sequence[str] | None = None,
     domain: Mapping[str, Bounds] | str | Any = None,
+    assuming: str | Sequence[str] | None = None,
+    meanings: Mapping[str, str] | None = None,
+    dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
     seed: int = 0,
@@ -47,9 +59,10 @@ def verify_function(
     ``register_autograd`` is taken likewise.
 
     ``at`` maps forward's arguments (without ctx) to tensors, arrays or shapes, or lists them in order; anything else
-    (numbers beside tensors, flags, None) is passed on as it is.  The claims go by the names of forward's arguments.
-    Each of them is also judged alone, where backward does something else for ``ctx.needs_input_grad``; a None for a
-    tensor counts as zero.  ``domain``, ``points``, ``effort`` and ``seed`` are as for `verify`.
+    (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``: the claims are
+    then about all n.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
+    backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero.  The other arguments
+    are as for `verify`.
 
     >>> import torch
     >>> class Cube(torch.autograd.Function):
@@ -72,35 +85,56 @@ def verify_function(
 
     Guarantee: that of `verify`.
     """
-    check_budgets(points, effort, seed)
     custom = Custom.of(function)
-    arguments = _arguments(custom, at)
-    rng = np.random.default_rng((seed, 3))
-    bounds, conditions = domain_of(domain, custom.names, "forward's arguments are")
-    values, dtypes, given = _values(custom, arguments, bounds, rng)
-    names = (
-        [wrt] if isinstance(wrt, str) else list(wrt) if wrt is not None else [n for n in custom.names if n in dtypes]
-    )
-    for n in names:
-        if n not in dtypes:
-            near = close_names(n, dtypes)
-            raise UnknownName(
-                f"wrt names {n!r}; forward's float tensors are {', '.join(dtypes)}.", instead=near or None
-            )
-    setting = Setting(custom, values, dtypes, given, bounds, points, effort, seed, conditions)
-    reports = [_backward_report(setting, names, rng)] if custom.backward is not None else []
-    if custom.jvp is not None:
-        reports += _jvp_reports(setting, rng)
-    claims = {name: c for r in reports for name, c in r.claims.items()}
-    notes = [n for r in reports for n in r.notes]
-    unsafe = tuple(i for r in reports for i in r.instabilities)
-    return replace(reports[0], claims=claims, notes=tuple(dict.fromkeys(notes)), instabilities=unsafe)
+    asked = Asked(wrt, _by_name(custom, at), 1, domain, assuming, meanings, dtype, points, effort, seed)
+    setting = _setting(custom, asked)
+    problems = [*_backward_problems(setting), *_jvp_problems(setting)]
+    return answer(*problems)
 
 
 # ------------------------------------------------------------------------------------------------ arguments
 
 
-def _arguments(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+@dataclass(frozen=True, eq=False)
+class _Setting:
+    """The function with the arguments that it is judged at, and what was asked."""
+
+    custom: Custom
+    asked: Asked
+    arguments: Arguments
+    inputs: Inputs
+    shapes: Shapes | None
+    forward: Forward
+
+    @property
+    def dtypes(self) -> Mapping[str, str]:
+        return self.arguments.dtypes
+
+    @property
+    def names(self) -> list[str]:
+        """The arguments whose gradients are asked for."""
+        return self.asked.names if self.asked.wrt is not None else list(self.dtypes)
+
+    def problem(self, beside: Beside, extra: Mapping[str, Any], wrt: Sequence[str], order: int) -> Problem:
+        """The question about one side of the function; ``extra`` are the cotangents or tangents, which are inputs."""
+        runs = Runs(self.custom, self.arguments, beside, extra)
+        point = {**self.inputs.point, **extra}
+        recorded = runs.recorded(point)
+        replay(recorded.computed(), {**point, **extra}, self.custom.name)
+        first = recorded.sides()
+        dtypes = {n: run.program.steps[i].dtype for run in first for n, i in run.program.inputs.items()}
+        point = {n: point[n] for n in dtypes}
+        free = tuple(n for n in dtypes if n in self.inputs.free or n in extra)
+        facts = tuple(f for f in self.inputs.facts if f.name in point)
+        inputs = replace(self.inputs, point=point, free=free, given=self.inputs.given & set(dtypes), facts=facts)
+        model, hand = (CustomSide(runs, k, tuple(dtypes)) for k in (0, 1))
+        asked = self.asked
+        return Problem(
+            model, hand, inputs, dtypes, tuple(wrt), order, first=first, meanings=asked.meanings, **asked.budgets
+        )
+
+
+def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
     if not isinstance(at, Mapping):
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
@@ -123,81 +157,73 @@ def _arguments(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[st
     return dict(at)
 
 
-def _values(
-    custom: Custom, arguments: Mapping[str, Any], domain: Mapping[str, Bounds], rng: np.random.Generator
-) -> tuple[dict[str, Any], dict[str, str], frozenset[str]]:
-    """The arguments' values, the dtypes of those that are float tensors, and which of them were given."""
-    values: dict[str, Any] = {}
-    dtypes: dict[str, str] = {}
-    given = set()
-    default = next(
-        (
-            str(v.dtype).removeprefix("torch.")
-            for v in arguments.values()
-            if isinstance(v, torch.Tensor) and v.is_floating_point()
-        ),
-        "float64",
-    )
-    has_tensor = any(isinstance(v, (torch.Tensor, np.ndarray)) or _is_shape(v) for v in arguments.values())
-    for n, v in arguments.items():
-        if isinstance(v, torch.Tensor):
-            if v.is_floating_point() or v.is_complex():
-                dtypes[n] = str(v.dtype).removeprefix("torch.")
-                wide = torch.complex128 if v.is_complex() else torch.float64
-                values[n] = v.detach().cpu().to(wide).numpy()
-                given.add(n)
-            else:
-                values[n] = v
-        elif isinstance(v, np.ndarray) and v.dtype.kind in "fc":
-            dtypes[n], values[n] = str(v.dtype), v.astype(np.complex128 if v.dtype.kind == "c" else np.float64)
-            given.add(n)
-        elif _is_shape(v):
-            dtypes[n], values[n] = default, draw(v, rng, domain.get(n, (None, None)))
-        elif isinstance(v, float) and not has_tensor:
-            dtypes[n], values[n] = default, np.asarray(v)
-            given.add(n)
-        else:
-            values[n] = v
-    if not dtypes:
+def _setting(custom: Custom, asked: Asked) -> _Setting:
+    """Forward's arguments made definite: those that are float tensors as inputs, the others passed on as they are."""
+    at = asked.at or {}
+    is_tensor = {n: isinstance(v, (torch.Tensor, np.ndarray)) or is_shape(v, names=True) for n, v in at.items()}
+    single = not any(is_tensor.values())
+    floats = {
+        n: v for n, v in at.items() if _is_float(v) or is_shape(v, names=True) or (single and isinstance(v, float))
+    }
+    forward = Forward(custom, {n: v for n, v in at.items() if n not in floats})
+    if not floats:
         raise BadInput("at has no tensor of floats.", instead="Pass tensors, arrays or shapes for forward's tensors.")
-    return values, dtypes, frozenset(given)
+    for n in asked.names:
+        if n not in floats:
+            near = close_names(n, floats)
+            raise UnknownName(
+                f"wrt names {n!r}; forward's float tensors are {', '.join(floats)}.", instead=near or None
+            )
+    asked = replace(asked, at=floats)
+    given = given_to(forward, asked)
+    shapes, found = posed(given.shapes, given.at, {}, lambda at: _found(forward, asked, given, at))
+    inputs, dtypes = found
+    return _Setting(custom, asked, Arguments({**forward.passed, **inputs.point}, dtypes), inputs, shapes, forward)
 
 
-def _is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(value, tuple) and all(isinstance(n, int) and not isinstance(n, bool) for n in value)
+def _found(forward: Forward, asked: Asked, given: Given, at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str]]:
+    inputs, dtypes = given.inputs(forward, asked, at)
+    inputs, _ = find_point(forward, inputs, dtypes, asked.seed)
+    moved = tuple(dtypes) if asked.wrt is None else tuple(n for n in dtypes if n in asked.names or n in inputs.free)
+    return replace(inputs, free=moved), dtypes
+
+
+def _is_float(value: Any) -> bool:
+    if isinstance(value, torch.Tensor):
+        return value.is_floating_point() or value.is_complex()
+    return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
 
 
 # ------------------------------------------------------------------------------------------------ backward
 
 
-def _backward_report(setting: Setting, names: Sequence[str], rng: np.random.Generator) -> Report:
-    custom = setting.custom
-    outs = custom.run(setting.values, None, setting.dtypes)
-    shapes = {k: outs.program.shape(i) for k, i in outs.outputs.items()}
-    kinds = {k: outs.program.steps[i].is_complex for k, i in outs.outputs.items()}
-    named = dict(zip(shapes, _cotangents(custom, shapes), strict=True))
-    cotangents = {}
-    for output, n in named.items():
-        cotangents[n] = draw(shapes[output], rng)
-        if kinds[output]:
-            cotangents[n] = cotangents[n] + 1j * draw(shapes[output], rng)
-    runs = Runs(setting, lambda s, point: _backward(s, point, named, None))
-    problem = setting.problem(runs, cotangents, names, 1)
-    report = _report(problem, judge(problem), None, None)
-    own = custom.run(setting.values, cotangents, setting.dtypes)
-    told = listed(list(named.values()))
-    notes = [f"The claims are about every {told}: cotangents are drawn, and moved like the inputs."]
+def _backward_problems(setting: _Setting) -> list[Problem]:
+    """Backward for all that is asked for; and for each alone, where it then goes another way."""
+    custom, names, seed = setting.custom, setting.names, setting.asked.seed
+    if custom.backward is None:
+        return []
+    outs = custom.run(setting.arguments.values, None, setting.dtypes)
+    named = dict(zip(outs.outputs, _cotangents(custom, outs.outputs), strict=True))
+    rng = np.random.default_rng((seed, 6))
+    cotangents = {named[k]: _like(outs, i, rng) for k, i in outs.outputs.items()}
+    shapes = _with_outputs(setting, named)
+    problem = setting.problem(backward_beside(named), cotangents, names, 1)
+    own = custom.run(setting.arguments.values, cotangents, setting.dtypes)
+    notes = [
+        f"The claims are about every {listed(list(named.values()))}: cotangents are drawn, and moved like the inputs."
+    ]
     notes += [f"The gradient for {n} is None, which autograd takes for zero." for n in own.missing if n in names]
     notes += _by_torch(setting, cotangents, own)
-    claims = dict(report.claims)
+    problems = []
     for n in names if len(names) > 1 else ():
-        alone = _alone(setting, named, cotangents, own, n)
-        if alone is not None:
-            claims[f"{n} (needed alone)"] = replace(alone.claims[n], name=f"{n} (needed alone)")
+        run = custom.run(setting.arguments.values, cotangents, setting.dtypes, [n])
+        if not same_structure(*(sliced(r.program, {n: r.gradients[n]}) for r in (own, run))):
+            alone = setting.problem(backward_beside(named, [n]), cotangents, [n], 1)
+            problems.append(replace(alone, shapes=shapes, labels={n: f"{n} (needed alone)"}))
             notes.append(
                 f"With ctx.needs_input_grad true for {n} alone, backward computes something else; it is judged too."
             )
-    return replace(report, claims=claims, notes=(*notes, *report.notes))
+    return [replace(problem, shapes=shapes, notes=tuple(notes)), *problems]
 
 
 def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
@@ -206,42 +232,49 @@ def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
     return [names[k] for k in places]
 
 
-def _backward(
-    setting: Setting, point: Mapping[str, Any], named: Mapping[str, str], needs: Sequence[str] | None
-) -> Recorded:
-    """Forward, made a scalar by the cotangents, and backward; ``needs`` are the gradients that are asked for."""
-    cotangents = {n: point[n] for n in named.values()}
-    run = setting.custom.run(point, cotangents, setting.dtypes, needs)
-    b = Builder.on(run.program)
-    total = None
-    for output, i in run.outputs.items():
-        v = b.inputs[named[output]]
-        part = b.sum(b.mul(i, b.conj(v))) if b.shape(i) else b.mul(i, b.conj(v))
-        total = part if total is None else b.add(total, part)
-    assert total is not None
-    program = b.build({})
-    asked = run.gradients if needs is None else {n: run.gradients[n] for n in needs}
-    return Recorded(program, total, asked, run.values, derivation_lines(program, total), tuple(setting.dtypes))
+def _like(run: FunctionRun, step: int, rng: np.random.Generator) -> np.ndarray:
+    """A cotangent of an output's form."""
+    shape, is_complex = run.program.shape(step), run.program.steps[step].is_complex
+    return draw(shape, rng) + 1j * draw(shape, rng) if is_complex else draw(shape, rng)
 
 
-def _alone(
-    setting: Setting, named: Mapping[str, str], cotangents: Mapping[str, Any], own: FunctionRun, name: str
-) -> Report | None:
-    """The report on one gradient that is asked for alone, if backward then goes another way."""
-    run = setting.custom.run(setting.values, cotangents, setting.dtypes, [name])
-    pieces = [sliced(r.program, {name: r.gradients[name]}) for r in (own, run)]
-    if same_structure(*pieces):
+def _with_outputs(setting: _Setting, named: Mapping[str, str]) -> Shapes | None:
+    """The shapes with names, those of the cotangents too: each length of an output as an expression in the sizes.
+
+    Raises `BadInput` where one is none.
+    """
+    shapes = setting.shapes
+    if shapes is None:
         return None
+    sizes = Sizes.of(shapes.names, shapes.fixed, least=max(3, shapes.least))
+    rng = np.random.default_rng((setting.asked.seed, 7))
+    found: dict[str, list[tuple[int, ...]]] = {n: [] for n in named.values()}
+    for run in sizes.runs:
+        point = {**setting.inputs.point, **{n: draw(shape, rng) for n, shape in shapes.at(run).items()}}
+        _, out = find_point(setting.forward, replace(setting.inputs, point=point), setting.dtypes, 0)
+        for output, i in out.program.outputs.items():
+            found[named[output]].append(out.program.shape(i))
+    of = dict(shapes.of)
+    for n, lengths in found.items():
+        try:
+            of[n] = tuple(_length(sizes, numbers) for numbers in zip(*lengths, strict=True))
+        except (Unread, ValueError):
+            raise BadInput(
+                f"the shapes of what forward returns, {lengths} at the sizes {sizes}, are no expressions in them.",
+                instead="Pass shapes of numbers: the claims are then about these.",
+            ) from None
+    return replace(shapes, of=of)
 
-    runs = Runs(setting, lambda s, point: _backward(s, point, named, [name]))
-    problem = setting.problem(runs, cotangents, [name], 1)
-    return _report(problem, judge(problem), None, None)
+
+def _length(sizes: Sizes, numbers: Sequence[int]) -> Any:
+    found = sizes.expression(numbers)
+    return int(found) if found.is_Integer else str(found) if found.is_Symbol else found
 
 
-def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun) -> list[str]:
+def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun) -> list[str]:
     """Autograd, calling the function itself, must get the same gradients; where it refuses, its words are told."""
     try:
-        found = setting.custom.by_torch(setting.values, cotangents, setting.dtypes)
+        found = setting.custom.by_torch(setting.arguments.values, cotangents, setting.dtypes)
     except SymgradError:
         raise
     except Exception as error:
@@ -252,7 +285,7 @@ def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun)
         mine = own.values.get(name)
         if g is None or mine is None or g.shape != mine.shape:
             continue
-        if not _close(mine.astype(g.dtype), g, eps):
+        if not nearly_equal(mine.astype(g.dtype), g, eps):
             raise NotReproducible(
                 f"called by autograd, backward gives another gradient for {name} than when it is called by itself.",
                 instead="Something outside of forward and backward changes it: a global variable, or random numbers.",
@@ -263,29 +296,21 @@ def _by_torch(setting: Setting, cotangents: Mapping[str, Any], own: FunctionRun)
 # ------------------------------------------------------------------------------------------------ jvp
 
 
-def _forward(setting: Setting, point: Mapping[str, Any], output: str) -> Recorded:
-    """The tangent of an output, exactly, and what jvp gives for it."""
-    moves = {n: point[f"tangent of {n}"] for n in setting.dtypes}
-    run = setting.custom.run(point, None, setting.dtypes, tangents=moves)
-    program, total = run.program, None
-    for n in setting.dtypes:
-        program, step = tangent(program, run.outputs[output], program.inputs[n], program.inputs[f"tangent of {n}"])
-        b = Builder.on(program)
-        total = step if total is None else b.add(total, step)
-        program = b.build({})
-    assert total is not None
-    return Recorded(program, total, {"jvp": run.tangents[output]}, {"jvp": run.values[f"jvp {output}"]})
-
-
-def _jvp_reports(setting: Setting, rng: np.random.Generator) -> list[Report]:
-    tangents = {f"tangent of {n}": draw(tuple(np.asarray(setting.values[n]).shape), rng) for n in setting.dtypes}
-    moves = {n: tangents[f"tangent of {n}"] for n in setting.dtypes}
-    run = setting.custom.run(setting.values, None, setting.dtypes, tangents=moves)
-    reports = []
+def _jvp_problems(setting: _Setting) -> list[Problem]:
+    """The tangent that jvp gives for each output, against the exact one, for every tangent of the arguments."""
+    custom, dtypes = setting.custom, setting.dtypes
+    if custom.jvp is None:
+        return []
+    rng = np.random.default_rng((setting.asked.seed, 8))
+    moves = {n: draw(tuple(np.asarray(setting.inputs.point[n]).shape), rng) for n in dtypes}
+    run = custom.run(setting.arguments.values, None, dtypes, tangents=moves)
+    tangents = {f"tangent of {n}": move for n, move in moves.items()}
+    shapes = setting.shapes
+    if shapes is not None:
+        shapes = replace(shapes, of={**shapes.of, **{f"tangent of {n}": s for n, s in shapes.of.items()}})
+    problems = []
     for output in run.tangents:
         label = "jvp" if output == "output" else f"jvp of {output}"
-        runs = Runs(setting, functools.partial(_forward, output=output))
-        problem = setting.problem(runs, tangents, ["jvp"], 0)
-        report = _report(problem, judge(problem), None, None)
-        reports.append(replace(report, claims={label: replace(report.claims["jvp"], name=label)}))
-    return reports
+        problem = setting.problem(jvp_beside(output), tangents, ["jvp"], 0)
+        problems.append(replace(problem, shapes=shapes, labels={"jvp": label}))
+    return problems

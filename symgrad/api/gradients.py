@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,11 +25,11 @@ from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
 from symgrad.lifting.formulas import Formula, open_formula
-from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.definedness import branches_on
+from symgrad.problem.question import Asked, alone
 from symgrad.problem.sampling import draw
-from symgrad.problem.shapes import Shapes, declared_shapes, named_in, named_shapes, posed, with_shapes
+from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import derivatives
 from symgrad.program.program import Guard, Program, interpret
@@ -382,37 +382,24 @@ def gradient(
     function's only errors are rounding.
     """
     model = open_formula(formula)
-    told = {**declared_shapes(model), **named_in(at)}
-    model = with_shapes(model, told)
-    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
-    asked = [wrt] if isinstance(wrt, str) else list(wrt or ())
-    for name in asked:
+    asked = Asked(wrt, at, order, seed=seed)
+    for name in asked.names:
         if full_name(name, model.names) not in model.names:
             raise UnknownName(
                 f"wrt names {name!r}, but the formula has only {', '.join(model.names)}.",
                 instead=close_names(name, model.names) or None,
             )
-    own = model.parameters if isinstance(model, Module) else {}
-    shapes, at = named_shapes(at, own, declared_shapes(model))
-    names = [full_name(n, model.names) for n in asked]
-    if shapes is not None:
-        pose = lambda at: _pointed(model, at, names, seed, own)  # noqa: E731
-        shapes, (dtypes, _, _) = posed(shapes, at, own, pose)
-        assert shapes is not None
-        return sized_gradient(model, shapes, at or {}, own, names or list(dtypes), order, seed, gradient)
-    dtypes, inputs, run = _pointed(model, at, names, seed, own)
-    names = names or list(dtypes)
-    b = Builder.on(run.program)
-    found = derivatives(b, run.program.output, {n: run.program.inputs[n] for n in names}, order)
-    whole = b.build(run.program.outputs)
-    return {name: _derivative(whole, name, i, inputs.point) for name, i in found.items()}
-
-
-def _pointed(model: Any, at: Any, names: Sequence[str], seed: int, own: Mapping[str, Any]) -> tuple[Any, Any, Any]:
-    """The dtypes of the float inputs, the point, and the run there."""
-    inputs = resolve(model, at, names, None, seed, own)
-    dtypes = dtypes_of(model, at, inputs.point, None)
-    return dtypes, *find_point(model, inputs, dtypes, seed)
+    asked = replace(asked, wrt=[full_name(n, model.names) for n in asked.names])
+    here = alone(model, asked)
+    names = asked.names or list(here.dtypes)
+    if here.shapes is not None:
+        given = here.given
+        return sized_gradient(here.model, here.shapes, given.at or {}, given.own, names, order, seed, gradient)
+    program = here.run.program
+    b = Builder.on(program)
+    found = derivatives(b, program.output, {n: program.inputs[n] for n in names}, order)
+    whole = b.build(program.outputs)
+    return {name: _derivative(whole, name, i, here.inputs.point) for name, i in found.items()}
 
 
 def _derivative(program: Program, name: str, step: int, point: Mapping[str, Any]) -> Derivative:

@@ -10,12 +10,10 @@ import numpy as np
 
 from symgrad.checking.verdicts import as_entry
 from symgrad.errors import BadInput
-from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.modules import Module
-from symgrad.problem.arguments import check_budgets, dtypes_of, find_point, full_name, resolve
-from symgrad.problem.constraints import joined, parse_assuming
+from symgrad.problem.question import Asked, alone
 from symgrad.problem.sampling import Bounds
-from symgrad.problem.shapes import ranks
 from symgrad.program.program import Source
 from symgrad.progress import shown
 from symgrad.report.report import Instability
@@ -68,15 +66,9 @@ def find_instabilities(
     by a ball around the truth; a rewrite that is offered is a theorem.  That nothing was found is no proof of
     stability.
     """
-    check_budgets(64, effort, seed)
-    model = open_formula(formula)
-    own = model.parameters if isinstance(model, Module) else {}
-    at = None if at is None else {full_name(n, model.names): v for n, v in at.items()}
-    assumed = parse_assuming(assuming, model.names, ranks({**own, **(at or {})}))
-    inputs = resolve(model, at, (), domain, seed, own, assumed.bounds)
-    dtypes = dtypes_of(model, at, inputs.point, dtype)
-    inputs = replace(inputs, facts=joined(assumed.facts, inputs.bounds))
-    inputs, run = find_point(model, inputs, dtypes, seed)
+    asked = Asked(at=at, domain=domain, assuming=assuming, dtype=dtype, effort=effort, seed=seed)
+    here = alone(formula, asked)
+    model, inputs, dtypes, run = here.model, here.inputs, here.dtypes, here.run
     real = tuple(n for n in dtypes if not dtypes[n].startswith("complex") and np.size(inputs.point[n]))
     free = tuple(n for n in real if n in inputs.free) or real
     inputs = replace(inputs, free=free)

@@ -16,10 +16,9 @@ import numpy as np
 import torch
 
 from symgrad.checking.comparison import branch_of, look
-from symgrad.checking.judge import Problem, judge
-from symgrad.checking.numeric_claims import is_number
+from symgrad.checking.exploration import Findings
+from symgrad.checking.judge import judge, right_here_alone
 from symgrad.checking.verdicts import Agrees
-from symgrad.diagnosis.script_code import repair_together
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.scripts.execution import Script
@@ -28,15 +27,19 @@ from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names
 from symgrad.lifting.scripts.script_tracer import Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.text.text_formula import Text
-from symgrad.lifting.tracing.functions import Run, _close
+from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
-from symgrad.problem.arguments import check_budgets, domain_of
+from symgrad.problem.arguments import domain_of
+from symgrad.problem.constraints import joined, parse_assuming, settle_data
+from symgrad.problem.problem import Problem
+from symgrad.problem.question import Asked, meanings_of
 from symgrad.problem.sampling import Bounds, Inputs
+from symgrad.problem.shapes import ranks
 from symgrad.program.program import only_constants_differ, same_structure
 from symgrad.progress import shown
-from symgrad.report.report import Claim, Report, StepFinding
+from symgrad.report.report import Report
 from symgrad.report.wording import counted, listed
-from symgrad.verifier import _report
+from symgrad.verifier import answer
 
 __all__ = [
     "other_formulas",
@@ -170,12 +173,14 @@ def verify_script(
     output: str | None = None,
     gradients: Mapping[str, str | Sequence[str]] | None = None,
     domain: Mapping[str, Bounds] | str | Any = None,
-    claims: Mapping[str, str] | None = None,
+    assuming: str | Sequence[str] | None = None,
+    meanings: Mapping[str, str] | None = None,
     points: int = 64,
     effort: float = 1.0,
     seed: int = 0,
     limits: Limits | None = None,
     namespace: Mapping[str, Any] | None = None,
+    claims: Mapping[str, str] | None = None,
 ) -> Report:
     """Find the derivations in a script, and say of each whether it is the gradient that it is meant to be.
 
@@ -187,9 +192,9 @@ def verify_script(
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
-    their gradients, where the script does not tell; ``claims`` says what single lines mean; ``domain``, ``points`` and
-    ``effort`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds
-    variables that the script finds, as a notebook's cell does those of the cells before it; they are copied.
+    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points`` and ``effort``
+    are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds variables
+    that the script finds, as a notebook's cell does those of the cells before it; they are copied.
 
     >>> report = verify_script('''
     ... import torch
@@ -213,37 +218,33 @@ def verify_script(
     Guarantee: that of `verify`, for the script's own computation as it was read.  Running a script does what the
     script does: files that it writes are written.
     """
-    check_budgets(points, effort, seed)
+    options = Asked(wrt, None, 1, domain, assuming, meanings_of(meanings, claims), None, points, effort, seed)
     pasted, file = _opened(source)
     script = Script.of(pasted, file, seed, limits, namespace)
     asked = (wrt,) if isinstance(wrt, str) else tuple(wrt) if wrt is not None else None
     first = script.run()
 
-    def answer(given: Mapping[Key, str]) -> tuple[Report, Execution]:
+    def judged(given: Mapping[Key, str]) -> tuple[list[Problem], list[Findings]]:
         run = script.run(given=given) if given else first
         roles = find_roles(run, output=output, wrt=asked, gradients=gradients)
         execution = Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
-        programs = execution.first()
-        _replay(execution, programs)
-        problems = [_problem(execution, k, p, domain, points, effort, seed) for k, p in enumerate(programs)]
-        reports = [_judged(p, claims) for p in problems]
-        repairs, repaired = repair_together(execution, problems, reports)
-        return replace(_merged(execution, reports), repairs=repairs, repaired_source=repaired), execution
+        problems = _problems(execution, options)
+        return problems, [judge(p) for p in problems]
 
     given = origins(first)
-    report, execution = answer(given)
-    here = _right_here_alone(report)
-    bare = any(isinstance(c.verdict, Agrees) and c.verdict.told_to is not None for c in report.claims.values())
-    if (here or bare) and (more := origins(first, alike=True)) != given:
-        other, again = answer(more)
-        if other.ok:
-            report, execution, here = other, again, ()
-    notes = [*_notes(execution), *other_formulas(pasted, execution.own.trace), *report.notes]
-    notes += [
-        f"{name}: at the script's own point yours is right; if a number in it stands for an input, write the input."
-        for name in here
-    ]
-    return replace(report, notes=tuple(dict.fromkeys(notes)))
+    problems, findings = judged(given)
+    if any(map(_stands_for_an_input, findings)) and (more := origins(first, alike=True)) != given:
+        others, again = judged(more)
+        if all(v.kind in ("proved", "agrees") for found in again for v in found.verdicts.values()):
+            problems, findings = others, again
+    return answer(*problems, findings=findings)
+
+
+def _stands_for_an_input(found: Findings) -> bool:
+    """Whether a number in the script may be meant for an input: a claim is right at the script's own point alone."""
+    return bool(right_here_alone(found)) or any(
+        isinstance(v, Agrees) and v.told_to is not None for v in found.verdicts.values()
+    )
 
 
 def _opened(source: str | Path) -> tuple[Pasted, str | None]:
@@ -266,27 +267,38 @@ def _opened(source: str | Path) -> tuple[Pasted, str | None]:
 # ------------------------------------------------------------------------------------------------ judging
 
 
-def _problem(
-    execution: Execution,
-    k: int,
-    first: tuple[Run, Run],
-    domain: Any,
-    points: int,
-    effort: float,
-    seed: int,
-) -> Problem:
+def _problems(execution: Execution, asked: Asked) -> list[Problem]:
+    """The groups of derivations as questions, at the script's own point; the first tells what was understood."""
+    firsts = execution.first()
+    _replay(execution, firsts)
+    problems = [_problem(execution, k, first, asked) for k, first in enumerate(firsts)]
+    notes = (*_notes(execution), *other_formulas(execution.script.pasted, execution.own.trace))
+    return [replace(problems[0], notes=notes), *problems[1:]]
+
+
+def _problem(execution: Execution, k: int, first: tuple[Run, Run], asked: Asked) -> Problem:
     """One group of derivations as a question, at the script's own point."""
-    found = execution.groups[k].derivations
+    group = execution.groups[k]
+    found = group.derivations
     dtypes = {name: run.program.steps[i].dtype for run in first for name, i in run.program.inputs.items()}
     point = {n: np.asarray(execution.value(n)) for n in dtypes}
     point = {n: v.astype(np.complex128 if v.dtype.kind == "c" else np.float64) for n, v in point.items()}
     free = tuple(n for n in dtypes if n not in execution.data)
     point |= {n: _as_used(point[n], n, first) for n in dtypes if n in execution.data}
-    bounds, conditions = domain_of(domain, execution.inner, "the script's inputs are")
-    inputs = Inputs(point, free, frozenset(point), bounds, conditions=conditions)
+    bounds, conditions = domain_of(asked.domain, execution.inner, "the script's inputs are")
+    assumed = parse_assuming(asked.assuming, list(point), ranks(point))
+    bounds = {**(assumed.bounds or {}), **bounds}
+    facts = joined(assumed.facts, bounds)
+    point = settle_data(point, frozenset(point), facts)
+    inputs = Inputs(point, free, frozenset(point), bounds, facts, conditions=conditions)
     automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
     sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
-    return Problem(*sides, inputs, dtypes, tuple(found), 1, points, seed, first=first, effort=effort)
+    several = {n: d for n, d in found.items() if not group.on_the_way and execution.is_one_of_several(d)}
+    labels = {n: f"{n} ({d.variable})" for n, d in several.items()}
+    return Problem(
+        *sides, inputs, dtypes, tuple(found), 1, first=first, pasted=True, labels=labels, meanings=asked.meanings,
+        **asked.budgets,
+    )  # fmt: skip
 
 
 def _as_used(value: np.ndarray, name: str, runs: Sequence[Run]) -> np.ndarray:
@@ -296,67 +308,6 @@ def _as_used(value: np.ndarray, name: str, runs: Sequence[Run]) -> np.ndarray:
     if kinds not in ({"float32"}, {"float16"}):
         return value
     return value.astype(kinds.pop()).astype(value.dtype)
-
-
-def _judged(problem: Problem, words: Mapping[str, str] | None) -> Report:
-    """The report on one group; what does not depend on the inputs at all is judged at the script's own point."""
-    findings = judge(problem)
-    hand = findings.own.hand_run.program
-    bare = [n for n, v in findings.verdicts.items() if v.kind == "refuted" and is_number(hand, hand.outputs[n])]
-    if bare:
-        found = judge(replace(problem, only_here=True))
-        findings.verdicts |= {n: found.verdicts[n] for n in bare}
-        findings.notes += [n for n in found.notes if n not in findings.notes]
-        findings.notes += [
-            f"What is meant as the gradient for {n} is a number in the script, that does not depend on the inputs: it "
-            "was judged at the script's own point alone."
-            for n in bare
-        ]
-    return _report(problem, findings, None, words)
-
-
-def _right_here_alone(report: Report) -> tuple[str, ...]:
-    """The refuted claims whose values at the script's own point are as near to the truth as rounding leaves them."""
-    found = []
-    for name, claim in report.claims.items():
-        mine, truth = claim.hand_value, claim.exact_value
-        if claim.kind == "refuted" and mine is not None and truth is not None and np.size(mine) == np.size(truth):
-            with np.errstate(all="ignore"):
-                far = np.abs(np.reshape(mine, -1) - np.reshape(truth, -1))
-                if np.all(far <= 1e-5 * np.max(np.abs(truth))):
-                    found.append(name)
-    return tuple(found)
-
-
-def _merged(execution: Execution, reports: Sequence[Report]) -> Report:
-    """One report; where an input has several derivations, each claim is called after its own."""
-    claims: dict[str, Claim] = {}
-    steps: dict[tuple[str, int], StepFinding] = {}
-    wrong: dict[str, None] = {}
-    for group, report in zip(execution.groups, reports, strict=True):
-        for name, claim in report.claims.items():
-            d = group.derivations[name]
-            several = not group.on_the_way and execution.is_one_of_several(d)
-            label = f"{name} ({d.variable})" if several else name
-            claims[label] = replace(claim, name=label)
-        for step in report.steps:
-            old = steps.get((step.name, step.version))
-            if old is None or old.verdict in (None, "unused"):
-                steps[step.name, step.version] = step
-        wrong |= dict.fromkeys(report.wrong_steps)
-    order = sorted(steps.values(), key=lambda s: (s.source.line or 0) if s.source is not None else 0)
-    first = reports[0]
-    return replace(
-        first,
-        claims=claims,
-        steps=tuple(order),
-        wrong_steps=tuple(sorted(wrong, key=[s.name for s in order].index)),
-        kinks=tuple(k for r in reports for k in r.kinks),
-        instabilities=tuple(i for r in reports for i in r.instabilities),
-        assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
-        notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
-        counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
-    )
 
 
 def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
@@ -389,7 +340,7 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             continue
         other = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
         narrow = "float32" in (str(other.dtype), *(s.dtype for s in run.trace.builder.steps))
-        if mine.shape != other.shape or not _close(mine, other.astype(mine.dtype), 1e-3 if narrow else 1e-9):
+        if mine.shape != other.shape or not nearly_equal(mine, other.astype(mine.dtype), 1e-3 if narrow else 1e-9):
             raise NotReproducible(
                 f"two runs of the script gave different values of {d.variable}.",
                 instead="Something in it changes from run to run: the clock, a file, or random numbers with a seed of "

@@ -17,7 +17,7 @@ from dataclasses import replace
 import numpy as np
 
 from symgrad.checking.comparison import Look, Pair, branch_of, look
-from symgrad.checking.exploration import Findings, Problem, clear, more_looks
+from symgrad.checking.exploration import Findings, clear, more_looks
 from symgrad.checking.index_claims import Reading, agrees, gives, read_problem, resized
 from symgrad.checking.refutations import simplest, witness_of
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
@@ -26,6 +26,7 @@ from symgrad.indices.equality import prove_equal
 from symgrad.indices.sizes import Sizes, Unread
 from symgrad.indices.terms import STEP
 from symgrad.lifting.formulas import Formula
+from symgrad.problem.problem import Problem
 from symgrad.problem.shapes import Shapes
 
 __all__ = ["holds_elsewhere", "judge_all_sizes"]
@@ -36,19 +37,20 @@ _LARGEST = 1 << 13  # entries of an input there
 _MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
 
 
-def judge_all_sizes(
-    problem: Problem, found: Findings, shapes: Shapes, letters: Mapping[str, Sequence[str]] | None = None
-) -> AllSizes:
+def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
     """Extend every verdict to all sizes where that can be proved, and say what is known where it cannot.
 
-    ``found`` holds the verdicts at the problem's own sizes; they are replaced by what is known of all sizes.
-    ``letters`` are the user's names of indices, by claim.
+    ``found`` holds the verdicts at the problem's own sizes; they are replaced by what is known of all sizes.  None
+    where no shape has a name.
     """
+    shapes = problem.shapes
+    if shapes is None:
+        return None
     if problem.only_here:  # numbers tell of no other sizes
         return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed))
     _shrink(problem, found, shapes)
     try:
-        proved, forms, why = _prove(problem, found, shapes, letters or {})
+        proved, forms, why = _prove(problem, found, shapes, problem.letters)
     except Exception as error:  # what was judged at the own sizes rests on none of this, and must not be lost with it
         if isinstance(error, SymgradError):
             raise
@@ -62,8 +64,11 @@ def judge_all_sizes(
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
 
 
-def holds_elsewhere(problem: Problem, shapes: Shapes, hand: Formula) -> bool:
-    """Whether another hand formula is refuted at none of a few other sizes."""
+def holds_elsewhere(problem: Problem, hand: Formula) -> bool:
+    """Whether another hand formula is refuted at none of a few other sizes, where sizes have names."""
+    shapes = problem.shapes
+    if shapes is None:
+        return True
     there, own = replace(problem, hand=hand, first=None), shapes.own()
     others = [
         {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.free)}},

@@ -61,6 +61,7 @@ class Pair:
     shape: Shape
     hand_shape: Shape
     note: str | None = None
+    summed: bool = False  # the derivative of the sum of the outputs: the cotangents are ones
 
 
 @dataclass(frozen=True, eq=False)
@@ -201,11 +202,11 @@ def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
     note = "taken for upstream ones: the gradient of the sum of the outputs" if summed else None
     if given != wanted:
         if tuple(n for n in given if n != 1) != tuple(n for n in wanted if n != 1):
-            return Pair(name, None, exact, wanted, given)
+            return Pair(name, None, exact, wanted, given, summed=summed)
         hand = b.reshape(hand, wanted)
         laid = f"your {list(given)} was laid out as {list(wanted)}"
         note = f"{note}; {laid}" if note else laid
-    return Pair(name, hand, exact, wanted, given, note)
+    return Pair(name, hand, exact, wanted, given, note, summed)
 
 
 # ------------------------------------------------------------------------------------------------ at a point

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 
 from symgrad.checking.comparison import Branch, Look, branch_of, look, with_domain
-from symgrad.checking.verdicts import Kink, Proved, Refuted, Verdict
+from symgrad.checking.verdicts import AllSizes, Kink, Proved, Refuted, Verdict
 from symgrad.errors import LostValue, NotReproducible, SymgradError
-from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import Undefined, branches_on
 from symgrad.problem.point_search import across, is_ordered, through
+from symgrad.problem.problem import Problem
 from symgrad.problem.replay import with_given_numbers
-from symgrad.problem.sampling import Inputs, neighbours, toward
+from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, Program, only_constants_differ, same_structure
 from symgrad.progress import doing
 
@@ -25,7 +25,6 @@ __all__ = [
     "Choice",
     "Findings",
     "Fork",
-    "Problem",
     "choices",
     "clear",
     "cross",
@@ -267,52 +266,39 @@ _TURN = 12  # choices that are crossed before it is asked again which are left
 _PLACES = 12  # entries of which each is made the largest once
 
 
-@dataclass(frozen=True, eq=False)
-class Problem:
-    """A model, the hand formulas of its derivatives, and where to compare them."""
+def joined(problem: Problem, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
+    """The branch of two runs, in the domain that was asked for, and what was understood of the numbers in it."""
+    inputs = problem.inputs
+    branch = with_domain(branch_of(model_run, hand_run, problem.wrt, problem.order), inputs)
+    data = [n for n in branch.program.inputs if n in inputs.given and n not in inputs.free]
+    program, told = with_given_numbers(branch.program, inputs.point, data, problem.dtypes)
+    return (replace(branch, program=program) if told else branch), told
 
-    model: Formula
-    hand: Formula
-    inputs: Inputs
-    dtypes: Mapping[str, str]
-    wrt: tuple[str, ...]
-    order: int = 1
-    points: int = 64
-    seed: int = 0
-    only_here: bool = False  # the hand side is numbers: nothing can be said of other points
-    first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
-    elsewhere: Callable[[Formula], bool] | None = None  # whether a hand formula is not refuted at other sizes
-    effort: float = 1.0  # what all budgets of work are multiplied by
 
-    def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        """The model and the hand formulas, run at a point."""
-        return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
+def path_at(
+    problem: Problem, point: Mapping[str, Any], known: Sequence[Branch] = ()
+) -> tuple[Branch, tuple[Guard, ...]]:
+    """Run the code at a point: the branch it takes there, one of those known if it is the same, and its choices as
+    they came out."""
+    model_run, hand_run = problem.runs(point)
+    for branch in known:
+        if branch.same_path(model_run, hand_run):
+            return branch, branch.taken(model_run, hand_run)
+    branch = joined(problem, model_run, hand_run)[0]
+    return branch, branch.program.guards
 
-    def taken(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> tuple[Branch, tuple[Guard, ...]]:
-        """Run the code at a point: the branch it takes there, one of those known if it is the same, and its choices as
-        they came out."""
-        model_run, hand_run = self.runs(point)
-        for branch in known:
-            if branch.same_path(model_run, hand_run):
-                return branch, branch.taken(model_run, hand_run)
-        branch = self.joined(model_run, hand_run)[0]
-        return branch, branch.program.guards
 
-    def branch(self, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
-        """The branch that the code takes at a point, one of those known if it is the same."""
-        return self.taken(point, known)[0]
+def branch_at(problem: Problem, point: Mapping[str, Any], known: Sequence[Branch] = ()) -> Branch:
+    """The branch that the code takes at a point, one of those known if it is the same."""
+    return path_at(problem, point, known)[0]
 
-    def look(self, point: Mapping[str, Any], known: Sequence[Branch] = (), **options: Any) -> tuple[Branch, Look]:
-        """The branch that the code takes at a point, and all pairs compared there.  Raises what the code raises."""
-        branch, guards = self.taken(point, known)
-        return branch, look(branch, point, self.inputs.free, guards=guards, **options)
 
-    def joined(self, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
-        """The branch of two runs, in the domain that was asked for, and what was understood of the numbers in it."""
-        branch = with_domain(branch_of(model_run, hand_run, self.wrt, self.order), self.inputs)
-        data = [n for n in branch.program.inputs if n in self.inputs.given and n not in self.inputs.free]
-        program, told = with_given_numbers(branch.program, self.inputs.point, data, self.dtypes)
-        return (replace(branch, program=program) if told else branch), told
+def look_at(
+    problem: Problem, point: Mapping[str, Any], known: Sequence[Branch] = (), **options: Any
+) -> tuple[Branch, Look]:
+    """The branch that the code takes at a point, and all pairs compared there.  Raises what the code raises."""
+    branch, guards = path_at(problem, point, known)
+    return branch, look(branch, point, problem.inputs.free, guards=guards, **options)
 
 
 @dataclass(eq=False)
@@ -326,6 +312,7 @@ class Findings:
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     kinks: list[Kink] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    sizes: AllSizes | None = None
     failed: list[str] = field(default_factory=list)
     undefined: list[Undefined] = field(default_factory=list)
 
@@ -457,7 +444,7 @@ def _defined(found: Findings) -> list[tuple[Branch, Look]]:
 def rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> tuple[Branch, tuple[Guard, ...]] | None:
     """The branch that the code takes at a point, with its choices; None, and a line in the findings, if it fails."""
     try:
-        return problem.taken(point, found.branches)
+        return path_at(problem, point, found.branches)
     except SymgradError as error:
         found.failed.append(error.what)
         return None

@@ -14,7 +14,6 @@ import numpy as np
 import sympy as sp
 
 from symgrad.checking.comparison import Pair, View, branch_of, radius
-from symgrad.checking.exploration import Problem
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entrywise import flat
@@ -25,6 +24,7 @@ from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
 from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder, join
@@ -87,7 +87,7 @@ def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence
 
 def _programs(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int) -> list[Program]:
     """Model, hand formulas and exact derivatives of each run."""
-    summed = all(p.note is not None and "upstream ones" in p.note for p in pairs)
+    summed = all(p.summed for p in pairs)
     programs = []
     for run in sizes.runs:
         try:

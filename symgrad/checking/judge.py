@@ -15,24 +15,27 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.checking.all_sizes import judge_all_sizes
 from symgrad.checking.comparison import BITS, Branch, Pair, View, look, with_data
-from symgrad.checking.exploration import Findings, Problem, clear, cross, inside, more_looks, rerun, unreached
+from symgrad.checking.exploration import Findings, clear, cross, inside, joined, more_looks, rerun, unreached
 from symgrad.checking.kinks import at_the_point
 from symgrad.checking.numeric_claims import is_number, is_transpose, measure
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
-from symgrad.checking.refutations import digits_apart, middle, no_number_fits, refute, shape_witness, simplest
+from symgrad.checking.refutations import digits_apart, middle, no_number_fits, refute, shape_witness, simplest, suppose
 from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.problem.constraints import impose
 from symgrad.problem.definedness import branches_on
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import mirrored
 from symgrad.program.masking import without_infinities
 from symgrad.program.program import Program, size
 from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
 
-__all__ = ["Findings", "Problem", "judge"]
+__all__ = ["decide", "judge", "right_here_alone"]
 
+_NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached
 _SHORT = 600  # entries of a formula whose proof is tried although residues do not show it
@@ -42,14 +45,61 @@ _FAITHFUL = frozenset("input constant name cast add sub mul div neg powi pick sc
 
 
 def judge(problem: Problem) -> Findings:
-    """Judge every claim of the problem.
+    """Judge every claim of the problem, under its constraints or a missing one, and for all sizes where they have
+    names.
 
     Raises `LostValue` if the code at a second point shows that a value was lost on the way.
     """
-    found = _judge(problem)
+    found = decide(problem)
+    if problem.pasted:
+        _by_numbers(problem, found)
+    suppose(problem, found)
+    found.sizes = judge_all_sizes(problem, found)
+    return found
+
+
+def decide(problem: Problem) -> Findings:
+    """The verdict of each claim at the problem's own sizes.  Raises what `judge` raises."""
+    found = _decide(problem)
     found.notes += _transposed(problem, found)
     found.notes += _elsewhere(found)
     return found
+
+
+def right_here_alone(found: Findings) -> tuple[str, ...]:
+    """The refuted claims whose values at the user's own point are as near to the truth as rounding leaves them."""
+    out = []
+    for pair in found.own.pairs:
+        view = found.own_look.views.get(pair.name)
+        mine = found.own.hand_run.values.get(pair.name)
+        if found.verdicts[pair.name].kind != "refuted" or view is None or mine is None:
+            continue
+        truth = np.array([middle(x) for x in view.exact])
+        if np.size(mine) == truth.size:
+            with np.errstate(all="ignore"):
+                far = np.abs(np.reshape(mine, -1) - truth)
+                if np.all(far <= _NEAR * np.max(np.abs(truth))):
+                    out.append(pair.name)
+    return tuple(out)
+
+
+def _by_numbers(problem: Problem, found: Findings) -> None:
+    """Judge what depends on no input at the point alone that it may have been computed for."""
+    hand = found.own.hand_run.program
+    bare = [n for n, v in found.verdicts.items() if v.kind == "refuted" and is_number(hand, hand.outputs[n])]
+    if bare:
+        again = decide(replace(problem, only_here=True))
+        found.verdicts |= {n: again.verdicts[n] for n in bare}
+        found.notes += [n for n in again.notes if n not in found.notes]
+        found.notes += [
+            f"What is meant as the gradient for {n} is a number in the script, that does not depend on the inputs: it "
+            "was judged at the script's own point alone."
+            for n in bare
+        ]
+    found.notes += [
+        f"{name}: at the script's own point yours is right; if a number in it stands for an input, write the input."
+        for name in right_here_alone(found)
+    ]
 
 
 def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
@@ -80,9 +130,9 @@ def _elsewhere(found: Findings) -> Iterator[str]:
             )
 
 
-def _judge(problem: Problem) -> Findings:
+def _decide(problem: Problem) -> Findings:
     point = problem.inputs.point
-    own, told = problem.joined(*(problem.runs(point) if problem.first is None else problem.first))
+    own, told = joined(problem, *(problem.runs(point) if problem.first is None else problem.first))
     found = Findings(own, look(own, point, problem.inputs.free), [own], notes=told)
     open_pairs = []
     for pair in own.pairs:

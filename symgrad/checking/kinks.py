@@ -15,12 +15,13 @@ import numpy as np
 from flint import arb
 
 from symgrad.checking.comparison import Pair, View, look
-from symgrad.checking.exploration import Findings, Problem, inside
+from symgrad.checking.exploration import Findings, inside, path_at
 from symgrad.checking.refutations import decimal, middle
 from symgrad.checking.verdicts import Kink, Refuted, Verdict, Witness, as_entry
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of
+from symgrad.problem.problem import Problem
 
 __all__ = ["at_the_point"]
 
@@ -192,7 +193,7 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
         step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
         beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}
         try:
-            branch, guards = problem.taken(beside, found.branches)
+            branch, guards = path_at(problem, beside, found.branches)
         except SymgradError:
             continue
         seen = [

@@ -10,7 +10,7 @@ import numpy as np
 from flint import arb
 
 from symgrad.checking.comparison import Branch, Look, Pair, View, look
-from symgrad.checking.exploration import Findings, Problem, clear
+from symgrad.checking.exploration import Findings, branch_at, clear, look_at
 from symgrad.checking.rounded_literals import cannot_agree
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError
@@ -20,7 +20,9 @@ from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact
 from symgrad.problem.constraints import impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours, nice_points
+from symgrad.program.program import Step
 
 __all__ = [
     "decimal",
@@ -120,7 +122,7 @@ def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
     for point in nice_points(problem.inputs, 24, problem.seed):
         try:
             if moving:
-                branch, seen = problem.look(point, found.branches)
+                branch, seen = look_at(problem, point, found.branches)
             else:
                 branch, seen = found.own, look(found.own, point, problem.inputs.free)
         except SymgradError:
@@ -202,32 +204,60 @@ def suppose(problem: Problem, found: Findings) -> None:
     open_pairs = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
     if problem.only_here or problem.inputs.facts or work > _WORK or not open_pairs:
         return
-    steps = {n: found.own.program.steps[i] for n, i in found.own.program.inputs.items() if n in problem.dtypes}
-    shapes = {n: s.shape for n, s in steps.items() if not s.is_complex}
+    own, point = _with_data_as_inputs(found.own, problem.inputs.point)
+    steps = {n: own.program.steps[i] for n, i in own.program.inputs.items()}
+    shapes = {n: s.shape for n, s in steps.items() if s.dtype in ("float64", "float32", "float16", "bfloat16")}
     for fact in standard_facts({n: shape for n, shape in shapes.items() if shape and max(shape) > 1})[:_FACTS]:
-        for pair in _agreeing(problem, found.own, fact, open_pairs):
+        for pair in _agreeing(problem, found.own, own, point, fact, open_pairs):
             verdict = found.verdicts[pair.name]
             assert isinstance(verdict, Refuted)
             assert pair.hand is not None
-            program, place = impose(found.own.program, (fact,))
+            program, place = impose(own.program, (fact,))
             goal = (place[pair.hand], place[pair.exact])
             if certificate(program, [goal], seed=problem.seed).equal is True:
-                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), written(fact)))
+                said = written(fact) if fact.name in found.own.program.inputs else ""
+                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said))
                 open_pairs = [p for p in open_pairs if p is not pair]
 
 
-def _agreeing(problem: Problem, own: Branch, fact: Fact, pairs: list[Pair]) -> list[Pair]:
-    """The pairs that agree at a few points that meet the fact."""
-    inputs = replace(problem.inputs, facts=(fact,), point=settle(problem.inputs.point, (fact,)))
+def _with_data_as_inputs(own: Branch, point: Mapping[str, Any]) -> tuple[Branch, dict[str, Any]]:
+    """The branch with the arrays of numbers that the code itself holds under a name as inputs; and their values."""
+    program, values = own.program, dict(point)
+    steps, inputs = list(program.steps), dict(program.inputs)
+    for b in program.bindings:
+        i = b.step
+        while program.steps[i].op in ("name", "cast"):
+            i = program.steps[i].args[0]
+        step = program.steps[i]
+        if step.op != "constant" or step.params.value.size < 2 or step.is_complex or b.name in inputs:
+            continue
+        values[b.name] = np.asarray(step.params.value, dtype=np.float64)
+        steps[i] = replace(step, op="input", args=(), params=b.name)
+        inputs[b.name] = i
+        for k in range(i + 1, len(steps)):  # the other side's step for the same numbers
+            if steps[k].op == "constant" and _same_numbers(steps[k], step):
+                steps[k] = replace(steps[k], op="name", args=(i,), params=None)
+    return replace(own, program=replace(program, steps=tuple(steps), inputs=inputs)), values
+
+
+def _same_numbers(a: Step, b: Step) -> bool:
+    return a.dtype == b.dtype and a.shape == b.shape and np.array_equal(a.params.value, b.params.value)
+
+
+def _agreeing(
+    problem: Problem, code: Branch, own: Branch, given: Mapping[str, Any], fact: Fact, pairs: list[Pair]
+) -> list[Pair]:
+    """The pairs that agree at a few points that meet the fact; ``own`` is the code's branch with its data as inputs."""
+    inputs = replace(problem.inputs, facts=(fact,), point=settle(given, (fact,)))
     alive, moving = list(pairs), branches_on(own.program, inputs.free)
     for point in (inputs.point, *neighbours(inputs, _LOOKS, problem.seed)):
         if not alive:
             break
         try:
-            branch = problem.branch(point, (own,)) if moving else own
+            branch = branch_at(problem, point, (code,)) if moving else code
         except SymgradError:
             return []
-        if branch is not own:
+        if branch is not code:
             return []
         views = look(own, point, inputs.free).views
         alive = [p for p in alive if views[p.name].state == "agrees"]

@@ -159,7 +159,7 @@ class Agrees:
 @dataclass(frozen=True, eq=False, repr=False)
 class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
-    and as ``assuming`` takes it."""
+    and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared)."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()

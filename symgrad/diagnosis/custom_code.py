@@ -1,18 +1,17 @@
-"""Runs of an autograd function as two formulas, and its code, which can be looked into and edited."""
+"""An autograd function as code that can be looked into and edited: forward, backward, jvp, and their helpers."""
 
 from __future__ import annotations
 
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.checking.judge import Problem
 from symgrad.diagnosis.source_code import (
     HOOK,
     TRACE,
@@ -28,114 +27,12 @@ from symgrad.diagnosis.source_code import (
 )
 from symgrad.errors import SymgradError
 from symgrad.lifting.tracing.autograd_functions import Context, Custom
-from symgrad.lifting.tracing.functions import Run
-from symgrad.problem.domain import Where
-from symgrad.problem.sampling import Bounds, Inputs
-from symgrad.program.program import Binding, Program, kept, sliced
+from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
+from symgrad.program.program import kept
 
-__all__ = ["Recorded", "Runs", "Setting"]
+__all__ = ["CustomCode"]
 
 _PARTS = ("forward", "setup", "backward", "jvp")
-
-
-@dataclass(eq=False)
-class Setting:
-    """A function with the arguments that it is judged at."""
-
-    custom: Custom
-    values: dict[str, Any]
-    dtypes: dict[str, str]
-    given: frozenset[str]
-    bounds: Mapping[str, Bounds]
-    points: int
-    effort: float
-    seed: int
-    conditions: tuple[Where, ...] = ()
-
-    def problem(self, runs: Runs, extra: Mapping[str, np.ndarray], wrt: Sequence[str], order: int) -> Problem:
-        """The arguments and the cotangents (or tangents) as inputs; the two sides of ``runs`` as formulas."""
-        runs.extra = dict(extra)
-        point = {n: v for n, v in self.values.items() if n in self.dtypes} | runs.extra
-        first = runs.at(point)
-        dtypes = {
-            n: program.steps[i].dtype
-            for program in (first[0].program, first[1].program)
-            for n, i in program.inputs.items()
-        }
-        point = {n: point[n] for n in dtypes}
-        given = self.given & frozenset(dtypes)
-        inputs = Inputs(point, tuple(dtypes), given, self.bounds, conditions=self.conditions)
-        sides = [CustomSide(runs, k, tuple(dtypes)) for k in (0, 1)]
-        budgets = {"points": self.points, "seed": self.seed, "effort": self.effort}
-        return Problem(sides[0], sides[1], inputs, dtypes, tuple(wrt), order, first=first, **budgets)
-
-
-@dataclass(frozen=True, eq=False)
-class Recorded:
-    """One run: the whole trace, the step of the scalar that is differentiated, and those of the hand side's results,
-    with their values.  ``bindings`` are the lines of the derivation, ``inputs`` those that the model always has.
-    """
-
-    program: Program
-    total: int
-    results: Mapping[str, int]
-    values: Mapping[str, np.ndarray]
-    bindings: tuple[Binding, ...] = ()
-    inputs: tuple[str, ...] = ()
-
-    def sides(self) -> tuple[Run, Run]:
-        """The model, and the hand formula."""
-        always = {f"keep:{n}": self.program.inputs[n] for n in self.inputs if n in self.program.inputs}
-        model = sliced(self.program, {"output": self.total, **always})
-        model = model.with_outputs({"output": model.outputs["output"]})
-        hand = sliced(replace(self.program, bindings=self.bindings), self.results)
-        return Run(model, {"output": np.asarray(np.nan)}), Run(hand, {n: self.values[n] for n in self.results})
-
-
-class Runs:
-    """Runs of a function at points, each as a model and a hand formula; the last one is kept.
-
-    ``recorded`` runs a setting at a point; ``needs`` are the arguments whose gradients are asked for, None for all.
-    """
-
-    def __init__(self, setting: Setting, recorded: Callable[[Setting, Mapping[str, Any]], Recorded]) -> None:
-        self.setting, self.recorded = setting, recorded
-        self.extra: dict[str, Any] = {}  # cotangents or tangents, also those that nothing depends on
-        self._last: tuple[dict[str, Any], tuple[Run, Run]] | None = None
-
-    def at(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        if self._last is not None and all(
-            np.array_equal(v, self._last[0][n], equal_nan=True) for n, v in point.items()
-        ):
-            return self._last[1]
-        whole = {**self.setting.values, **self.extra, **point}
-        out = self.recorded(self.setting, whole).sides()
-        self._last = whole, out
-        return out
-
-    def variant(self, custom: Custom) -> Runs:
-        """The same runs of another version of the function."""
-        made = Runs(replace(self.setting, custom=custom), self.recorded)
-        made.extra = self.extra
-        return made
-
-
-@dataclass(frozen=True, eq=False)
-class CustomSide:
-    runs: Runs
-    side: int
-    names: tuple[str, ...]
-    library: str = "function"
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.names
-
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return self.runs.at(point)[self.side]
-
-
-# ------------------------------------------------------------------------------------------------ its code
 
 
 @dataclass(frozen=True, eq=False)
@@ -150,16 +47,15 @@ class CustomCode:
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
     ) -> Watched:
         made = rebuild(unit.function, text, {HOOK: look, TRACE: None})
-        custom = None if made is None else _with(self.side.runs.setting.custom, unit, made)
+        custom = None if made is None else _with(self.side.runs.custom, unit, made)
         if custom is None:
             raise SymgradError("the line stands in a function that could not be reached.")
-        runs = self.side.runs.variant(custom)
-        found: Recorded = runs.recorded(runs.setting, {**runs.setting.values, **runs.extra, **point})
+        found = self.side.runs.variant(custom).recorded(point)
         steps = kept(found.program, found.results)
         return Watched(found.program, [b for b in found.bindings if b.step in steps], found.results)
 
     def edited(self, texts: Mapping[Unit, str]) -> tuple[CustomSide, str] | None:
-        custom: Custom | None = self.side.runs.setting.custom
+        custom: Custom | None = self.side.runs.custom
         for unit, text in texts.items():
             made = rebuild(unit.function, text)
             custom = None if made is None or custom is None else _with(custom, unit, made)
@@ -168,28 +64,35 @@ class CustomCode:
         return replace(self.side, runs=self.side.runs.variant(custom)), _source(custom.thing, self.units, texts)
 
     def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
-        custom: Custom | None = self.side.runs.setting.custom
+        custom: Custom | None = self.side.runs.custom
         for unit, text in texts.items():
             made = rebuild(unit.function, text, names, shown=False)
             custom = None if made is None or custom is None else _with(custom, unit, made)
-        if custom is None or custom.backward is None:
+        runs = self.side.runs
+        moves = any(n.startswith("tangent of ") for n in runs.extra)
+        if custom is None or (custom.jvp if moves else custom.backward) is None:
             return None
-        return functools.partial(_gradients, custom, self.side.runs)
+        return functools.partial(_moved_along if moves else _gradients, custom, runs)
 
 
-def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
-    """What forward and backward give at a point in float64, run by hand and without a tracer."""
-    setting = runs.setting
-    values = {**setting.values, **runs.extra, **point}
-    given = {n: _tensor(values[n]) if n in setting.dtypes else values[n] for n in custom.names if n in values}
-    ctx = Context([n in setting.dtypes for n in custom.names])
+def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Any]]:
+    """Forward, run by hand and without a tracer: what it saved, and its outputs."""
+    dtypes = runs.arguments.dtypes
+    given = {n: _tensor(values[n]) if n in dtypes else values[n] for n in custom.names if n in values}
+    ctx = Context([n in dtypes for n in custom.names])
     arguments = [given[n] if n in given else custom.defaults[n] for n in custom.names]
     if custom.setup is None:
         out = custom.forward(ctx, *arguments)
     else:
         out = custom.forward(*arguments)
         custom.setup(ctx, tuple(arguments), out)
-    outs = list(out) if isinstance(out, (tuple, list)) else [out]
+    return ctx, list(out) if isinstance(out, (tuple, list)) else [out]
+
+
+def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What backward gives at a point, in float64."""
+    values = {**runs.arguments.values, **runs.extra, **point}
+    ctx, outs = _forward(custom, runs, values)
     seeds = []
     for name, x in zip(custom.cotangent_names(len(outs)), outs, strict=True):
         known = isinstance(x, torch.Tensor) and name in values
@@ -199,6 +102,16 @@ def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str
     return dict(zip(custom.names, found if isinstance(found, (tuple, list)) else (found,), strict=False))
 
 
+def _moved_along(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What jvp gives at a point for its first output, in float64."""
+    values = {**runs.arguments.values, **runs.extra, **point}
+    ctx, _ = _forward(custom, runs, values)
+    moves = [_tensor(values[f"tangent of {n}"]) if n in runs.arguments.dtypes else None for n in custom.names]
+    assert custom.jvp is not None
+    found = custom.jvp(ctx, *moves)
+    return {"jvp": found[0] if isinstance(found, (tuple, list)) else found}
+
+
 def _tensor(x: Any) -> torch.Tensor:
     a = np.asarray(x)
     return torch.tensor(a, dtype=torch.complex128 if a.dtype.kind == "c" else torch.float64)
@@ -206,7 +119,7 @@ def _tensor(x: Any) -> torch.Tensor:
 
 @code_of.register
 def _(formula: CustomSide) -> Code | None:
-    custom = formula.runs.setting.custom
+    custom = formula.runs.custom
     found = [function_unit(getattr(custom, part)) for part in reversed(_PARTS) if getattr(custom, part) is not None]
     own = [u for u in found if u is not None]
     units = [*own, *(h for u in own for h in helpers_of(u))]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.comparison import Branch, Pair, View
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.claims import (
     Kinds,
     Line,
@@ -30,6 +30,7 @@ from symgrad.diagnosis.truth_table import Entry, Table, ask, tabulate
 from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.problem.problem import Problem
 from symgrad.program.program import Binding, Program, interpret, size
 
 __all__ = ["PRECISION", "Derivation", "Final", "derivation_of"]
@@ -97,7 +98,7 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         lines = _lines(branch, bindings[count:])
         names = _with_aliases(branch, names, lines, values)
         named = [i for steps in names.steps.values() for i in steps][:_NAMED]
-        scalars = [n for n in problem.wrt if branch.program.shape(branch.program.inputs[n]) == ()]
+        scalars = list(names.inputs)
         table = tabulate(branch, named, scalars)
         asked = {n: asked_for(n, names, (words or {}).get(n)) for n in dict.fromkeys(b.name for b in bindings[count:])}
         table = ask(table, branch.model, [pair for pairs, _ in asked.values() for pair in pairs])
@@ -105,12 +106,12 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         kinds = Kinds(table)
         meanings = _meanings(lines, asked, kinds, names, words or {})
         held = _held(program=branch.program, model=branch.model, lines=lines, values=values, typed=branch.typed)
-        moving = _moving(branch.program, problem.wrt)
+        moving = _moving(branch.program, problem.wrt if problem.order else problem.inputs.free)
         meanings = {i: _in_step(i, m, lines, held, moving) for i, m in meanings.items()}
         finals = tuple(_finals(branch, views, lines, point))
         for final in finals:
             if final.line is not None:
-                (mine,) = kinds.get("final", branch.model, branch.program.inputs[final.name])
+                (mine,) = kinds.get("final", branch.model, branch.program.inputs.get(final.name))
                 before = meanings[final.line]
                 together = before.whole if before.how == "final" else ()
                 meanings[final.line] = Meaning((*together, mine), before.parts, 1.0, "final")
@@ -225,7 +226,7 @@ def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, V
             )
             point[name] = np.where(outside, value, near)
         try:
-            if problem.branch(point, [branch]) is branch:
+            if branch_at(problem, point, [branch]) is branch:
                 return branch, look.views, point
         except SymgradError:
             continue
@@ -257,7 +258,8 @@ def _names(branch: Branch, problem: Problem, bindings: Sequence[Binding]) -> Nam
     for b in bindings:
         if b.step in inside:
             steps.setdefault(b.name, []).append(b.step)
-    scalars = {n: branch.program.inputs[n] for n in problem.wrt if branch.program.shape(branch.program.inputs[n]) == ()}
+    wrt = {n: branch.program.inputs[n] for n in problem.wrt if n in branch.program.inputs}
+    scalars = {n: i for n, i in wrt.items() if branch.program.shape(i) == ()}
     return Names(steps, branch.model, scalars, frozenset(b.name for b in bindings))
 
 

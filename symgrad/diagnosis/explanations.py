@@ -107,7 +107,7 @@ def _unlike(d: Derivation, w: Walk) -> list[tuple[int, list[Entry], Final]]:
     found = []
     for f in d.finals:
         if f.name in w.wrong:
-            wrt = d.program.inputs[f.name]
+            wrt = d.program.inputs.get(f.name)
             entries = [e for e in d.table.entries if e.kind == "final" and e.wrt == wrt]
             found.append((f.hand if f.line is None else f.line, entries, f))
     return found

@@ -12,7 +12,7 @@ import sympy as sp
 from sympy.printing.pycode import PythonCodePrinter
 
 from symgrad.checking.comparison import Branch
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings
 from symgrad.diagnosis.bench import Bench, Edit, bench_of, same
 from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
 from symgrad.diagnosis.derivative_text import spell_truth
@@ -23,6 +23,7 @@ from symgrad.diagnosis.source_code import Code, Unit, code_of, expression_of, st
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.text.text_formula import Text
+from symgrad.problem.problem import Problem
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Binding
 

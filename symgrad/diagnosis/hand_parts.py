@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.comparison import Branch
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.scope import Scene
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Renamed, Several
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.program.program import Binding
 
@@ -90,14 +91,14 @@ def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[li
         points.append(problem.inputs.point)
     for near in neighbours(problem.inputs, 8 if len(points) < _POINTS else 0, problem.seed + 1):
         with contextlib.suppress(SymgradError):
-            if problem.branch(near, [branch]) is branch:
+            if branch_at(problem, near, [branch]) is branch:
                 points.append(near)
     points = points[:_POINTS] or [problem.inputs.point]
     moved = []
     for k in range(_MOVED):
         other = with_data_moved(problem, points[k % len(points)], branch, k)
         with contextlib.suppress(SymgradError):
-            if other is not None and problem.branch(other, [branch]) is branch:
+            if other is not None and branch_at(problem, other, [branch]) is branch:
                 moved.append(other)
     return [*points, *moved], len(points)
 

@@ -35,7 +35,7 @@ def increments(d: Derivation, w: Walk, final: Final) -> list[Increment]:
     """What the lines that sum a result up add; nothing where it is not summed up, or no parts are known."""
     if final.line is None or not d.lines[final.line].accumulates:
         return []
-    name, wrt = d.lines[final.line].name, d.program.inputs[final.name]
+    name, wrt = d.lines[final.line].name, d.program.inputs.get(final.name)
     free = [
         (e, entries_of(d.values[e.step]))
         for e in d.table.entries

@@ -12,8 +12,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from symgrad.checking.all_sizes import holds_elsewhere
 from symgrad.checking.comparison import Branch
-from symgrad.checking.judge import Findings, Problem, judge
+from symgrad.checking.exploration import Findings
+from symgrad.checking.judge import decide
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.faulty_lines import propose_whole, proposed
@@ -24,6 +26,7 @@ from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
 from symgrad.diagnosis.statement_edits import KINDS
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.problem.problem import Problem
 from symgrad.progress import doing
 
 __all__ = [
@@ -170,11 +173,11 @@ def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]
 def judged(problem: Problem, hand: Formula) -> str:
     """The worst verdict on another hand side."""
     try:
-        found = judge(replace(problem, hand=hand, points=min(problem.points, 12), first=None))
+        found = decide(replace(problem, hand=hand, points=min(problem.points, 12), first=None))
     except SymgradError:
         return "undecided"
     kinds = {v.kind for v in found.verdicts.values()}
-    if problem.elsewhere is not None and kinds <= {"proved", "agrees"} and not problem.elsewhere(hand):
+    if kinds <= {"proved", "agrees"} and not holds_elsewhere(problem, hand):
         return "refuted"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
 

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from symgrad.checking.judge import Problem
-from symgrad.diagnosis.repair import Repair, judged
-from symgrad.diagnosis.source_code import HOOK, Code, Plain, Unit, Watched, code_of, edited
-from symgrad.errors import SymgradError
-from symgrad.lifting.scripts.sides import Execution, Side
-from symgrad.report.report import Report
+from symgrad.diagnosis.source_code import HOOK, Code, Plain, Unit, Watched, code_of
+from symgrad.lifting.scripts.sides import Side
 
-__all__ = ["ScriptCode", "repair_together"]
+__all__ = ["ScriptCode"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,26 +43,3 @@ def _(formula: Side) -> Code | None:
     script = formula.execution.script
     defined = {n: v for n, v in script.plain().items() if callable(v) or isinstance(v, ModuleType)}
     return ScriptCode(formula, (Unit(None, script.pasted.code, script.file, 1, script.pasted.tree, defined),))
-
-
-def repair_together(
-    execution: Execution, problems: Sequence[Problem], reports: Sequence[Report]
-) -> tuple[tuple[Repair, ...], str | None]:
-    """The repairs of all groups in one text, where all are right in it together; else those of the first."""
-    mended = [(p, r) for p, r in zip(problems, reports, strict=True) if r.repaired_source is not None]
-    if len(mended) < 2:
-        return next(((r.repairs, r.repaired_source) for _problem, r in mended), ((), None))
-    found: dict[tuple[int, int] | None, Repair] = {}
-    for _problem, report in mended:
-        for one in report.repairs:
-            found.setdefault(one.span, one)
-    text = edited(execution.script.pasted.code, [(*at, one.after) for at, one in found.items() if at is not None])
-    try:
-        variant = execution.variant(text)
-        kinds = {judged(p, replace(p.hand, execution=variant)) for p, _ in mended}  # type: ignore[type-var]
-    except SymgradError:
-        kinds = {"undecided"}
-    if kinds <= {"proved", "agrees"}:
-        order = sorted(found.values(), key=lambda one: one.span or (0, 0))
-        return tuple(replace(one, proved=kinds == {"proved"}) for one in order), text.lstrip("\n")
-    return mended[0][1].repairs, mended[0][1].repaired_source

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.judge import Findings, Problem, judge
+from symgrad.checking.exploration import Findings
+from symgrad.checking.judge import decide
 from symgrad.diagnosis.bench import Bench, Edit
 from symgrad.diagnosis.candidates import atoms_in, functions_of
 from symgrad.diagnosis.derivative_text import spell_truth
@@ -24,6 +25,7 @@ from symgrad.diagnosis.scope import values_at
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps
 from symgrad.lifting.tracing.functions import Run
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients
@@ -93,7 +95,7 @@ class Lines:
             sides = [_Side(self, line, k, tuple(dtypes)) for k in (0, 1)]
             whole = Problem(sides[0], sides[1], p.inputs, p.dtypes, ("claim",), 1, p.points, p.seed, first=first)
             whole = replace(whole, effort=p.effort)
-            found: Findings = judge(whole)
+            found: Findings = decide(whole)
         except SymgradError:
             return None
         return found.verdicts["claim"].kind
@@ -111,7 +113,7 @@ class Lines:
 
         sides = [_Both(both, k, tuple(p.inputs.point)) for k in (0, 1)]
         try:
-            kind = judge(Problem(sides[0], sides[1], p.inputs, p.dtypes, (name,), 0, 8, p.seed)).verdicts[name].kind
+            kind = decide(Problem(sides[0], sides[1], p.inputs, p.dtypes, (name,), 0, 8, p.seed)).verdicts[name].kind
         except SymgradError:
             return ()
         return (f"The steps end in {name}, which is not the model.",) if kind == "refuted" else ()

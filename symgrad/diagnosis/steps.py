@@ -16,7 +16,7 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explanations import Blame, Key, explain, key_of, needed
@@ -25,6 +25,7 @@ from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same
 from symgrad.evaluation.balls import precision
+from symgrad.problem.problem import Problem
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source, size
 from symgrad.report.report import StepFinding

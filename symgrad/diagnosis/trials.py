@@ -16,13 +16,14 @@ import numpy as np
 import torch
 
 from symgrad.checking.comparison import Branch
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
 from symgrad.diagnosis.places import Place, with_looks
 from symgrad.diagnosis.scope import as_array, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Unit, edited
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 
 __all__ = ["Seen", "Trials", "look_at", "outcome", "texts_with", "trials_of"]
@@ -72,7 +73,7 @@ def trials_of(
     points, truths, outer, branches = [], [], [], []
     for point in _points(problem, findings, first):
         try:
-            branch = problem.branch(point, findings.branches)
+            branch = branch_at(problem, point, findings.branches)
             steps = {p.name: p.exact for p in branch.pairs}
             values = values_at(branch.program, list(steps.values()), point)
         except (SymgradError, RuntimeError):

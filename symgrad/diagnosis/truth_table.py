@@ -62,7 +62,7 @@ def tabulate(branch: Branch, named: Sequence[int], tangents: Sequence[str]) -> T
     b = Builder.on(program)
     b.source = None
     model = program.needed([branch.model])
-    entries = [Entry("final", branch.model, program.inputs[p.name], p.exact, 0) for p in branch.pairs]
+    entries = [Entry("final", branch.model, program.inputs.get(p.name), p.exact, 0) for p in branch.pairs]
     of, edges = reverse(b, {branch.model: b.ones(b.shape(branch.model), b.dtype(branch.model))}, set(model))
     of = {i: g for i, g in of.items() if i in set(model)}
     entries += [Entry("adjoint", branch.model, i, g, 0) for i, g in of.items()]
@@ -116,7 +116,7 @@ def _parts(b: Builder, output: int, of: Mapping[int, int], edges: Sequence[tuple
 
 def _terms(b: Builder, branch: Branch, known: Sequence[Entry]) -> list[Entry]:
     """What single samples add to the results, or to a part of one."""
-    wanted = {branch.program.inputs[p.name] for p in branch.pairs}
+    wanted = {branch.program.inputs.get(p.name) for p in branch.pairs} - {None}
     found = []
     for e in known:
         whole = e.kind in ("final", "part") and e.note != "some" and e.wrt in wanted
@@ -185,10 +185,12 @@ def _rows(b: Builder, branch: Branch) -> list[Entry]:
     """The rows, columns and entries of small Jacobians and Hessians."""
     found = []
     for p in branch.pairs:
-        inner = b.shape(branch.program.inputs[p.name])
+        wrt = branch.program.inputs.get(p.name)
+        if wrt is None:  # a value, and no derivative
+            continue
+        inner = b.shape(wrt)
         if len(p.shape) == 0 or size(p.shape) > 64 or p.shape == inner:
             continue
-        wrt = branch.program.inputs[p.name]
         for k in range(size(p.shape)):
             entry = b.pick([p.exact], _positions([k]), ())
             found.append(Entry("row", branch.model, wrt, entry, 1, f"entry {k}"))

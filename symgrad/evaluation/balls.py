@@ -14,12 +14,12 @@ import numpy as np
 import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
-from symgrad.evaluation.entrywise import Entries, array_of, entrywise
+from symgrad.evaluation.entrywise import array_of, entrywise, read_entries
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Constant, Step
 
-__all__ = ["Balls", "ball_of", "binary", "is_finite", "precision"]
+__all__ = ["Balls", "ball_of", "binary", "integer_power", "is_finite", "precision"]
 
 _NUMBERS = {
     sp.pi: arb.pi,
@@ -57,7 +57,7 @@ def is_finite(x: Any) -> bool:
     return bool(x.is_finite())
 
 
-class Balls(Entries):
+class Balls:
     """The system of real and complex balls.
 
     With ``typed=True`` a decimal typed with many digits is a ball of half a unit in its last digit; otherwise it is
@@ -67,6 +67,9 @@ class Balls(Entries):
     def __init__(self, *, typed: bool = False) -> None:
         self.typed = typed
         self.zero = arb(0)
+
+    def read(self, step: Step, args: list[Any]) -> Any:
+        return read_entries(self, step, args)
 
     def function(self, name: str) -> Callable[..., Any] | None:
         op = OPS.get(name)
@@ -87,8 +90,6 @@ class Balls(Entries):
         return entrywise(_pow, a, b)
 
     def read_polygamma(self, step: Step, a: Any) -> Any:
-        from symgrad.ops.scalars import _polygamma
-
         return entrywise(lambda x: _polygamma(x, step.params), a)
 
     def read_conj(self, step: Step, a: Any) -> Any:
@@ -100,10 +101,10 @@ class Balls(Entries):
     def read_imag(self, step: Step, a: Any) -> Any:
         return entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a)
 
-    def integer_power(self, a: Any, n: int) -> Any:
-        return entrywise(lambda x: _integer_power(x, n), a)
+    def read_powi(self, step: Step, a: Any) -> Any:
+        return entrywise(lambda x: integer_power(x, step.params), a)
 
-    def matmul(self, a: Any, b: Any) -> Any:
+    def read_matmul(self, step: Step, a: Any, b: Any) -> Any:
         return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
 
     def read_inverse(self, step: Step, a: Any) -> Any:
@@ -122,14 +123,19 @@ class Balls(Entries):
         return np.stack([_cholesky(x) for x in a])
 
 
+def _polygamma(x: Any, order: int) -> Any:
+    value = acb(x).polygamma(acb(order))
+    return value.real if isinstance(x, arb) else value
+
+
 def _pow(a: Any, b: Any) -> Any:
     if isinstance(a, arb) and isinstance(b, arb) and not a > 0 and b.is_exact() and b.is_integer():
         n: Any = b.unique_fmpz()
-        return _integer_power(a, n) if n > 0 else a**n
+        return integer_power(a, n) if n > 0 else a**n
     return a**b
 
 
-def _integer_power(x: Any, n: int) -> Any:
+def integer_power(x: Any, n: int) -> Any:
     """x ** n for a positive n.  Arb gives a ball around zero no power, although all of its numbers have one."""
     power = x**n
     if power.is_finite() or not x.is_finite():

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
-from symgrad.ops.row import COMPOSITES
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.primitives import composed
-from symgrad.program.program import Step, Strided, positions, size
+from symgrad.program.program import Step, Strided, System, positions, size
 
-__all__ = ["Entries", "array_of", "entrywise", "matmul", "pick", "scatter"]
+__all__ = ["EntrySystem", "array_of", "entrywise", "matmul", "pick", "read_entries", "scatter"]
 
 
 def array_of(items: list[Any], shape: tuple[int, ...]) -> Any:
@@ -78,58 +78,50 @@ def matmul(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return total
 
 
-class Entries:
-    """Base of the number systems whose values are single numbers; subclasses fill ``functions`` and ``constant``."""
+class EntrySystem(System, Protocol):
+    """A system of single numbers: how it makes a constant, and how it reads a row, or None for its meaning in others.
+
+    What else it does in its own way is a method ``read_OP`` of it, which is given the step and the arguments.
+    """
 
     zero: Any
-    functions: dict[str, Callable[..., Any]]
 
-    def constant(self, step: Step) -> Any:
-        raise NotImplementedError
+    def constant(self, step: Step) -> Any: ...
 
-    def read(self, step: Step, args: list[Any]) -> Any:
-        match step.op:
-            case "constant":
-                return self.constant(step)
-            case "add":
-                return args[0] + args[1]
-            case "sub":
-                return args[0] - args[1]
-            case "mul":
-                return args[0] * args[1]
-            case "div":
-                return self.div(args[0], args[1])
-            case "neg":
-                return -args[0]
-            case "powi":
-                return self.integer_power(args[0], step.params)
-            case "pick":
-                return pick(step, args, self.zero)
-            case "scatter":
-                return scatter(step, args[0], self.zero)
-            case "matmul":
-                return self.matmul(args[0], args[1])
-            case "name" | "cast" | "stop":
-                return args[0]
-        function = self.function(step.op)
-        if function is not None:
-            if step.params is not None and step.op not in COMPOSITES:
-                return entrywise(lambda x: function(x, step.params), *args)
-            return entrywise(function, *args)
-        whole = getattr(self, f"read_{step.op}", None)
-        if whole is not None:
-            return whole(step, *args)
-        return composed(self, step, args)
+    def function(self, name: str) -> Callable[..., Any] | None: ...
 
-    def function(self, name: str) -> Callable[..., Any] | None:
-        """How this system reads a row, or None for the row's meaning in other rows."""
-        return self.functions.get(name)
 
-    def div(self, a: Any, b: Any) -> Any:
-        return a / b
-
-    def integer_power(self, a: Any, n: int) -> Any:
-        return a**n
-
-    def matmul(self, a: Any, b: Any) -> Any:
-        return matmul(a, b)
+def read_entries(system: EntrySystem, step: Step, args: list[Any]) -> Any:
+    """What a step is in a system of single numbers."""
+    own = getattr(system, f"read_{step.op}", None)
+    if own is not None:
+        return own(step, *args)
+    match step.op:
+        case "constant":
+            return system.constant(step)
+        case "add":
+            return args[0] + args[1]
+        case "sub":
+            return args[0] - args[1]
+        case "mul":
+            return args[0] * args[1]
+        case "div":
+            return args[0] / args[1]
+        case "neg":
+            return -args[0]
+        case "powi":
+            return args[0] ** step.params
+        case "pick":
+            return pick(step, args, system.zero)
+        case "scatter":
+            return scatter(step, args[0], system.zero)
+        case "matmul":
+            return matmul(args[0], args[1])
+        case "name" | "cast" | "stop":
+            return args[0]
+    function = system.function(step.op)
+    if function is None:
+        return composed(system, step, args)
+    if step.params is not None and step.op not in COMPOSITES:
+        return entrywise(lambda x: function(x, step.params), *args)
+    return entrywise(function, *args)

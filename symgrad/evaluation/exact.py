@@ -14,9 +14,10 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entrywise import Entries, array_of, entrywise
-from symgrad.ops.row import ARGUMENTS, COMPOSITES, X
+from symgrad.evaluation.entrywise import array_of, entrywise, matmul, read_entries
+from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
 __all__ = ["Exact", "TooLarge", "letter", "meaning"]
@@ -66,11 +67,10 @@ def meaning(
     return interpret(program, Exact(), inputs, [position])[position]
 
 
-class Exact(Entries):
+class Exact:
     """The system of SymPy expressions."""
 
     zero = sp.Integer(0)
-    functions = {}
 
     def constant(self, step: Step) -> Any:
         c: Constant = step.params
@@ -81,7 +81,10 @@ class Exact(Entries):
     def read(self, step: Step, args: list[Any]) -> Any:
         if step.op in OPS:
             return entrywise(lambda *items: _apply(step.op, items), *args)
-        return super().read(step, args)
+        return read_entries(self, step, args)
+
+    def function(self, name: str) -> None:
+        """SymPy knows the meaning of every row, and that is what `read` gives."""
 
     def read_pow(self, step: Step, a: Any, b: Any) -> Any:
         return entrywise(lambda x, y: x**y, a, b)
@@ -102,7 +105,7 @@ class Exact(Entries):
         return np.stack([_array(m.adjugate() / m.det(method="berkowitz")) for m in map(sp.Matrix, a)])
 
     def read_solve(self, step: Step, a: Any, b: Any) -> Any:
-        return self.matmul(self.read_inverse(step, a), b)
+        return matmul(self.read_inverse(step, a), b)
 
     def read_det(self, step: Step, a: Any) -> Any:
         return array_of([sp.Matrix(m).det(method="berkowitz") for m in a], step.shape)

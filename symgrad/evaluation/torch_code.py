@@ -119,6 +119,7 @@ class TorchFunction:
     there are only numbers) and their device; float16 and bfloat16 are computed in float32 and rounded once at the
     end.  Leading axes of an input, beyond the shape it has in the Program, are a batch: they are broadcast over all
     inputs, and the result has them too.  Everything is differentiable by torch, and works under ``torch.vmap``.
+    ``compiled`` is the code itself, of a tensor whose dtype and device its constants take, and of the inputs.
 
     Raises `UnknownName` for an input that is missing or not the Program's, `WrongShape` for shapes that do not fit,
     `BadInput` for inputs on different devices.
@@ -126,12 +127,12 @@ class TorchFunction:
 
     program: Program
     several: bool = False
-    _code: Callable[..., list[torch.Tensor]] = field(init=False, repr=False)
+    compiled: Callable[..., list[torch.Tensor]] = field(init=False, repr=False)
     _pointwise: bool = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         code, pointwise = _compiled(self.program)
-        object.__setattr__(self, "_code", code)
+        object.__setattr__(self, "compiled", code)
         object.__setattr__(self, "_pointwise", pointwise)
 
     @property
@@ -144,7 +145,7 @@ class TorchFunction:
         shapes = [self.program.shape(i) for i in self.program.inputs.values()]
         batch = _batch(self.names, tensors, shapes)
         if self._pointwise or not batch:
-            found = self._code(like, *tensors)
+            found = self.compiled(like, *tensors)
         elif not size(batch):
             found = [like.new_empty(()) for _ in self.program.outputs]
         else:
@@ -164,7 +165,7 @@ class TorchFunction:
             mapped = tensor.dim() > len(shape)
             flat.append(tensor.expand(batch + shape).reshape(size(batch), *shape) if mapped else tensor)
             axes.append(0 if mapped else None)
-        found = torch.vmap(lambda *args: tuple(self._code(like, *args)), tuple(axes))(*flat)
+        found = torch.vmap(lambda *args: tuple(self.compiled(like, *args)), tuple(axes))(*flat)
         return [value.reshape(batch + value.shape[1:]) for value in found]
 
 

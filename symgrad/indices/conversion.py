@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -28,323 +27,279 @@ import sympy as sp
 from flint import fmpq
 
 from symgrad.errors import BadFormula
-from symgrad.indices.normal_functions import Functions
-from symgrad.indices.polynomials import Atom, Mono, Name, Poly, is_index, name_key
+from symgrad.indices.normal_functions import apply, exponential, logarithm, matrix, opaque, step
+from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Store, as_index, is_index, never_negative
 from symgrad.indices.printing import text
-from symgrad.indices.terms import (
-    EXP,
-    Det,
-    Fact,
-    IndexSum,
-    Inverse,
-    LogDet,
-    Positive,
-    SumsTo,
-    Symmetric,
-    Within,
-    free_ranges,
-    fresh,
-    rename,
-)
+from symgrad.indices.products import delta, has_positive_terms, indicator, multiply, multiply_all, power, within
+from symgrad.indices.sums import leaf, remake, sum_over
+from symgrad.indices.terms import EXP, Det, Fact, IndexSum, Inverse, LogDet, Within, free_ranges, fresh, rename
 
-__all__ = ["EFFORT", "Condition", "Forms", "Instance", "cleared", "normal_form"]
+__all__ = ["EFFORT", "cleared", "declare", "make_store", "named", "normal_form", "read", "write"]
+
+EFFORT = 100_000
 
 
-# ---------------------------------------------------------------------------------------------------------- conversion
+# ------------------------------------------------------------------------------------------------------------- reading
 
 _KINDS: dict[Any, str] = {Inverse: "inv", Det: "det", LogDet: "logdet"}
-_SHOWN = 3  # how many uses of one rule a proof shows
 
 
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """Where an equality is claimed: ``body`` (for all its indices) "is not zero", "is positive", ..."""
-
-    what: str
-    body: Any
-
-    def __str__(self) -> str:
-        return f"{text(self.body)} {self.what}"
+def make_store(*, facts: Iterable[Fact] = (), effort: int, deep: bool = True) -> Store:
+    """An empty Store that knows all rules of this room, and these facts; with ``deep``, tanh is written in exp."""
+    return Store(remake, facts=facts, effort=effort, deep=deep)
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
-    """One use of a rule: the sum of ``before`` over ``bound`` is ``after``."""
-
-    rule: str
-    before: Poly
-    after: Poly
-    bound: tuple[tuple[Name, Poly], ...]
-
-    @property
-    def open_names(self) -> list[Name]:
-        """The indices that stand free in it."""
-        names = (self.before.free | self.after.free) - {i for i, _ in self.bound}
-        return sorted((i for i in names if is_index(i)), key=name_key)
+def declare(store: Store, bodies: Iterable[Any], sizes: Mapping[Any, Any]) -> None:
+    """Where free indices run: as told, else over the one axis of leaves that they stand in."""
+    bodies = tuple(bodies)
+    store.free_names = set().union(*(sp.sympify(e).free_symbols for e in bodies))
+    for index, size in sizes.items():
+        store.ranges[index] = read(store, size)
+    for index, axes in free_ranges(bodies).items():
+        spans = {read(store, size) for size in axes}
+        if index not in sizes and len(spans) == 1:
+            store.ranges[index] = spans.pop()
 
 
-class Forms(Functions):
-    """Polynomials of bodies, under some facts; what was used on the way is remembered."""
+def read(store: Store, e: Any) -> Poly:
+    """A body as a polynomial, and what has to be so for it to have a value among the store's conditions."""
+    e = sp.sympify(e)
+    if e not in store.bodies:
+        store.bodies[e] = _of(store, e)
+    return store.bodies[e]
 
-    def __init__(self, *, facts: Iterable[Fact] = (), effort: int, deep: bool = True) -> None:
-        super().__init__(effort=effort)
-        self.deep = deep
-        self.instances: dict[str, list[Instance]] = {}
-        self.conditions: dict[Condition, None] = {}
-        self.bases: dict[str, Any] = {}
-        self._read: dict[Any, Poly] = {}
-        self._aliases: dict[Any, Any] = {}
-        self.used: set[Fact] = set()
-        for fact in facts:
-            match fact:
-                case SumsTo():
-                    self.sums_to.append(fact)
-                case Symmetric(name):
-                    self.symmetric.add(name)
-                case Positive(name):
-                    self.positive_leaves.add(name)
 
-    def note(self, rule: str, before: Poly, after: Poly, bound: Mapping[Name, Poly] | None = None) -> None:
-        shown = self.instances.setdefault(rule, [])
-        if len(shown) < _SHOWN:
-            shown.append(Instance(rule, before, after, tuple((bound or {}).items())))
+def _of(store: Store, e: Any) -> Poly:
+    match e:
+        case sp.Rational():
+            return store.constant(fmpq(e.p, e.q))
+        case sp.Float():
+            return read(store, sp.Rational(e))  # its exact binary value
+        case sp.NumberSymbol():
+            return exponential(store, store.one) if e is sp.E else store.single(store.atom("num", e))
+        case sp.Symbol():
+            return store.symbol(e)
+        case sp.Indexed():
+            return _of_leaf(store, e)
+        case sp.Add():
+            return store.add([read(store, a) for a in e.args])
+        case sp.Mul():
+            return multiply_all(store, *(read(store, a) for a in sorted(e.args, key=_size)))
+        case sp.Pow():
+            return _of_power(store, e.base, e.exp)
+        case sp.exp() | EXP():
+            return exponential(store, read(store, e.args[0]))
+        case IndexSum():
+            size = read(store, e.size)
+            _require_at_least_zero(store, size)
+            index, body = _bound(store, e.index, size, e.body)
+            return sum_over(store, {index: size}, read(store, body))
+        case Inverse() | Det() | LogDet():
+            return _of_matrix(store, e)
+        case sp.KroneckerDelta():
+            return delta(store, *(as_index(read(store, a)) for a in e.args[:2]))
+        case Within():
+            return within(store, *(read(store, a) for a in e.args))
+        case sp.Max():
+            return _greatest(store, [read(store, a) for a in e.args], 1)
+        case sp.Min():
+            return _greatest(store, [read(store, a) for a in e.args], -1)
+        case sp.Piecewise():
+            return _of_choice(store, e)
+        case sp.Function() if not isinstance(e, sp.core.function.AppliedUndef):
+            return _of_function(store, e)
+    raise BadFormula(f"{e} ({type(e).__name__}) has no reading in index notation")
 
-    def use(self, fact: Fact) -> None:
-        self.used.add(fact)
 
-    # reading
+def _of_leaf(store: Store, e: Any) -> Poly:
+    label = str(e.base.label)
+    if store.bases.setdefault(label, e.base) != e.base:
+        raise BadFormula(f"{label} is used with two shapes or kinds: {store.bases[label].shape} and {e.base.shape}")
+    if label not in store.shapes:
+        shape = e.base.shape if e.base.shape is not None else (None,) * len(e.indices)
+        store.shapes[label] = tuple(None if s is None else read(store, s) for s in shape)
+        if e.is_positive:
+            store.positive_leaves.add(label)
+    places = [read(store, i) for i in e.indices]
+    for place, size in zip(places, store.shapes[label], strict=True):
+        if size is not None and not any(map(is_index, place.free)):
+            _require_at_least_zero(store, store.subtract(store.subtract(size, place), store.one))
+    return leaf(store, label, tuple(map(as_index, places)))
 
-    def declare(self, bodies: Iterable[Any], sizes: Mapping[Any, Any]) -> None:
-        """Where free indices run: as told, else over the one axis of leaves that they stand in."""
-        bodies = tuple(bodies)
-        self.free_names = set().union(*(sp.sympify(e).free_symbols for e in bodies))
-        for index, size in sizes.items():
-            self.ranges[index] = self.read(size)
-        for index, axes in free_ranges(bodies).items():
-            spans = {self.read(size) for size in axes}
-            if index not in sizes and len(spans) == 1:
-                self.ranges[index] = spans.pop()
 
-    def read(self, e: Any) -> Poly:
-        e = sp.sympify(e)
-        if e not in self._read:
-            self._read[e] = self._of(e)
-        return self._read[e]
+def _require_at_least_zero(store: Store, size: Poly) -> None:
+    """A sum has no negative number of terms, and an entry at a fixed place is there only where the axis is long."""
+    if not any(map(is_index, size.free)) and not never_negative(store, size):
+        store.conditions["is not negative", write(store, size)] = None
 
-    def _of(self, e: Any) -> Poly:
-        match e:
-            case sp.Rational():
-                return self.constant(fmpq(e.p, e.q))
-            case sp.Float():
-                return self.read(sp.Rational(e))  # its exact binary value
-            case sp.NumberSymbol():
-                return self.exponential(self.one) if e is sp.E else self.single(self.atom("num", e))
-            case sp.Symbol():
-                return self.symbol(e)
-            case sp.Indexed():
-                return self._of_leaf(e)
-            case sp.Add():
-                return self.add([self.read(a) for a in e.args])
-            case sp.Mul():
-                return self.multiply_all(*(self.read(a) for a in sorted(e.args, key=_size)))
-            case sp.Pow():
-                return self._of_power(e.base, e.exp)
-            case sp.exp() | EXP():
-                return self.exponential(self.read(e.args[0]))
-            case IndexSum():
-                size = self.read(e.size)
-                self._require_at_least_zero(size)
-                index, body = self._bound(e.index, size, e.body)
-                return self.summed(self.read(body), index, size)
-            case Inverse() | Det() | LogDet():
-                return self._of_matrix(e)
-            case sp.KroneckerDelta():
-                return self.delta(*(self.as_index(self.read(a)) for a in e.args[:2]))
-            case Within():
-                return self.within(*map(self.read, e.args))
-            case sp.Max():
-                return self._greatest([self.read(a) for a in e.args], 1)
-            case sp.Min():
-                return self._greatest([self.read(a) for a in e.args], -1)
-            case sp.Piecewise():
-                return self._of_choice(e)
-            case sp.Function() if not isinstance(e, sp.core.function.AppliedUndef):
-                return self._of_function(e)
-        raise BadFormula(f"{e} ({type(e).__name__}) has no reading in index notation")
 
-    def _of_leaf(self, e: Any) -> Poly:
-        label = str(e.base.label)
-        if self.bases.setdefault(label, e.base) != e.base:
-            raise BadFormula(f"{label} is used with two shapes or kinds: {self.bases[label].shape} and {e.base.shape}")
-        if label not in self.shapes:
-            shape = e.base.shape if e.base.shape is not None else (None,) * len(e.indices)
-            self.shapes[label] = tuple(None if s is None else self.read(s) for s in shape)
-            if e.is_positive:
-                self.positive_leaves.add(label)
-        places = [self.read(i) for i in e.indices]
-        for place, size in zip(places, self.shapes[label], strict=True):
-            if size is not None and not any(map(is_index, place.free)):
-                self._require_at_least_zero(self.subtract(self.subtract(size, place), self.one))
-        return self.leaf(label, tuple(map(self.as_index, places)))
+def _of_power(store: Store, base: Any, exponent: Any) -> Poly:
+    if base is sp.E:
+        return exponential(store, read(store, exponent))
+    p = read(store, base)
+    if exponent.is_Rational:
+        if not exponent.is_Integer:
+            _require(store, "is positive" if exponent < 0 else "is not negative", base, p)
+        elif exponent < 0:
+            _require(store, "is not zero", base, p)
+        if not p.terms and exponent < 0:
+            raise BadFormula(f"{base} is zero, and stands in a denominator")
+        return power(store, p, fmpq(exponent.p, exponent.q))
+    if exponent.is_integer:
+        constant, rest = exponent.as_coeff_Add()
+        symbolic = opaque(store, sp.Pow, p, read(store, rest))
+        return multiply(store, symbolic, power(store, p, int(constant))) if constant.is_Integer else symbolic
+    _require(store, "is positive", base, p)
+    return exponential(store, multiply(store, read(store, exponent), logarithm(store, p)))
 
-    def _require_at_least_zero(self, size: Poly) -> None:
-        """A sum has no negative number of terms, and an entry at a fixed place is there only where the axis is long."""
-        if not any(map(is_index, size.free)) and not self.never_negative(size):
-            self.conditions[Condition("is not negative", self.write(size))] = None
 
-    def _of_power(self, base: Any, exponent: Any) -> Poly:
-        if base is sp.E:
-            return self.exponential(self.read(exponent))
-        p = self.read(base)
-        if exponent.is_Rational:
-            if not exponent.is_Integer:
-                self.require("is positive" if exponent < 0 else "is not negative", base, p)
-            elif exponent < 0:
-                self.require("is not zero", base, p)
-            if not p.terms and exponent < 0:
-                raise BadFormula(f"{base} is zero, and stands in a denominator")
-            return self.power(p, fmpq(exponent.p, exponent.q))
-        if exponent.is_integer:
-            constant, rest = exponent.as_coeff_Add()
-            symbolic = self.opaque(sp.Pow, p, self.read(rest))
-            return self.multiply(symbolic, self.power(p, int(constant))) if constant.is_Integer else symbolic
-        self.require("is positive", base, p)
-        return self.exponential(self.multiply(self.read(exponent), self.logarithm(p)))
+def _of_matrix(store: Store, e: Any) -> Poly:
+    size = read(store, e.size)
+    (row, body), column = _bound(store, e.bound[0], size, e.body), e.bound[1]
+    column, body = _bound(store, column, size, body)
+    _require(store, "is invertible" if isinstance(e, Inverse) else "is not singular", e.func(*e.args), None)
+    ends = (as_index(read(store, i)) for i in e.args[4:])
+    return matrix(store, _KINDS[type(e)], read(store, body), row, column, size, *ends)
 
-    def _of_matrix(self, e: Any) -> Poly:
-        size = self.read(e.size)
-        (row, body), column = self._bound(e.bound[0], size, e.body), e.bound[1]
-        column, body = self._bound(column, size, body)
-        self.require("is invertible" if isinstance(e, Inverse) else "is not singular", e.func(*e.args), None)
-        ends = (self.as_index(self.read(i)) for i in e.args[4:])
-        return self.matrix(_KINDS[type(e)], self.read(body), row, column, size, *ends)
 
-    def _of_function(self, e: Any) -> Poly:
-        args = [self.read(a) for a in e.args]
-        if isinstance(e, sp.log):
-            self.require("is positive", e.args[0], args[0])
-        p = self.apply(e.func, *args)
-        if isinstance(e, sp.DiracDelta) or any(a.kind == "sgn" for m in p.terms for a, _ in m.powers):
-            self.require("is not zero", e.args[0], args[0])
-        return p
+def _of_function(store: Store, e: Any) -> Poly:
+    args = [read(store, a) for a in e.args]
+    if isinstance(e, sp.log):
+        _require(store, "is positive", e.args[0], args[0])
+    p = apply(store, e.func, *args)
+    if isinstance(e, sp.DiracDelta) or any(a.kind == "sgn" for m in p.terms for a, _ in m.powers):
+        _require(store, "is not zero", e.args[0], args[0])
+    return p
 
-    def _greatest(self, values: list[Poly], sign: int) -> Poly:
-        first, *rest = values
-        for other in rest:
-            p = self.scale(self.subtract(other, first), fmpq(sign))
-            first = self.add((first, self.scale(self.multiply(p, self.step(p)), fmpq(sign))))
-        return first
 
-    def _of_choice(self, e: Any) -> Poly:
-        total, left = self.zero, self.one
-        for value, condition in e.args:
-            here = self._truth(condition)
-            total = self.add((total, self.multiply_all(left, here, self.read(value))))
-            left = self.multiply(left, self.subtract(self.one, here))
-        if left is not self.zero:
-            raise BadFormula(f"{e} has no value where none of its conditions holds")
-        return total
+def _greatest(store: Store, values: list[Poly], sign: int) -> Poly:
+    first, *rest = values
+    for other in rest:
+        p = store.scale(store.subtract(other, first), fmpq(sign))
+        first = store.add((first, store.scale(multiply(store, p, step(store, p)), fmpq(sign))))
+    return first
 
-    def _truth(self, condition: Any) -> Poly:
-        """A condition as a number: 1 where it holds, else 0."""
-        c = condition
-        match c:
-            case sp.logic.boolalg.BooleanTrue():
-                return self.one
-            case sp.logic.boolalg.BooleanFalse():
-                return self.zero
-            case sp.And():
-                return self.multiply_all(*(self._truth(a) for a in c.args))
-            case sp.Or():
-                return self.subtract(self.one, self._truth(sp.Not(c)))
-            case sp.Eq() | sp.Ne() if (condition.lhs - condition.rhs).is_integer:
-                equal = self.delta(self.read(c.lhs), self.read(c.rhs))
-                return equal if isinstance(c, sp.Eq) else self.subtract(self.one, equal)
-            case sp.Gt() | sp.Ge() | sp.Lt() | sp.Le():
-                up = condition.gts - condition.lts
-                p = self.read(up)
-                strict = isinstance(c, (sp.Gt, sp.Lt))
-                if up.is_integer and not up.has(sp.Indexed):
-                    return self.indicator(self.subtract(p, self.one) if strict else p)
-                self.require("is not zero", up, p)
-                return self.step(p)
-        raise BadFormula(f"the condition {c} has no reading in index notation")
 
-    def _bound(self, index: Any, size: Poly, body: Any) -> tuple[Any, Any]:
-        """A bound index and its body; under another name where the same one is free, or runs over another range."""
-        if self.ranges.get(index, size) is size and index not in self.free_names and not index.is_positive:
-            self.ranges[index] = size
-            return index, body
-        alias = self._aliases.get((index, size))
-        if alias is None:
-            alias = self._aliases[index, size] = fresh(index)
-        self.ranges[alias] = size
-        return alias, rename(body, {index: alias})
+def _of_choice(store: Store, e: Any) -> Poly:
+    total, left = store.zero, store.one
+    for value, condition in e.args:
+        here = _truth(store, condition)
+        total = store.add((total, multiply_all(store, left, here, read(store, value))))
+        left = multiply(store, left, store.subtract(store.one, here))
+    if left is not store.zero:
+        raise BadFormula(f"{e} has no value where none of its conditions holds")
+    return total
 
-    def require(self, what: str, body: Any, p: Poly | None) -> None:
-        if p is not None and p.terms:
-            sure = all(c > 0 and self.has_positive_terms(m, even=True) for m, c in p.terms.items())
-            only = p.only
-            if sure and any(self.has_positive_terms(m) for m in p.terms):
-                return
-            if (only and not only[0].powers and what == "is not zero") or (sure and what == "is not negative"):
-                return
-        self.conditions[Condition(what, body)] = None
 
-    # writing
+def _truth(store: Store, condition: Any) -> Poly:
+    """A condition as a number: 1 where it holds, else 0."""
+    c = condition
+    match c:
+        case sp.logic.boolalg.BooleanTrue():
+            return store.one
+        case sp.logic.boolalg.BooleanFalse():
+            return store.zero
+        case sp.And():
+            return multiply_all(store, *(_truth(store, a) for a in c.args))
+        case sp.Or():
+            return store.subtract(store.one, _truth(store, sp.Not(c)))
+        case sp.Eq() | sp.Ne() if (condition.lhs - condition.rhs).is_integer:
+            equal = delta(store, read(store, c.lhs), read(store, c.rhs))
+            return equal if isinstance(c, sp.Eq) else store.subtract(store.one, equal)
+        case sp.Gt() | sp.Ge() | sp.Lt() | sp.Le():
+            up = condition.gts - condition.lts
+            p = read(store, up)
+            strict = isinstance(c, (sp.Gt, sp.Lt))
+            if up.is_integer and not up.has(sp.Indexed):
+                return indicator(store, store.subtract(p, store.one) if strict else p)
+            _require(store, "is not zero", up, p)
+            return step(store, p)
+    raise BadFormula(f"the condition {c} has no reading in index notation")
 
-    def write(self, p: Poly, bound: Iterable[tuple[Name, Poly]] = ()) -> Any:
-        """A polynomial as a body: the sum of it over ``bound``."""
-        body = sp.Add(*(sp.Rational(int(c.p), int(c.q)) * self.write_mono(m) for m, c in p.terms.items()))
-        for name, size in bound:
-            body = IndexSum(body, self.named(name), self.write(size))
-        return body
 
-    def write_mono(self, m: Mono) -> Any:
-        return sp.Mul(
-            *(self._atom(a) ** sp.Rational(Fraction(e).numerator, Fraction(e).denominator) for a, e in m.powers)
-        )
+def _bound(store: Store, index: Any, size: Poly, body: Any) -> tuple[Any, Any]:
+    """A bound index and its body; under another name where the same one is free, or runs over another range."""
+    if store.ranges.get(index, size) is size and index not in store.free_names and not index.is_positive:
+        store.ranges[index] = size
+        return index, body
+    alias = store.aliases.get((index, size))
+    if alias is None:
+        alias = store.aliases[index, size] = fresh(index)
+    store.ranges[alias] = size
+    return alias, rename(body, {index: alias})
 
-    def named(self, name: Name) -> Any:
-        return _bound_name(name) if isinstance(name, int) else name
 
-    def _index(self, i: Any) -> Any:
-        return self.write(i) if isinstance(i, Poly) else self.named(i)
+def _require(store: Store, what: str, body: Any, p: Poly | None) -> None:
+    if p is not None and p.terms:
+        sure = all(c > 0 and has_positive_terms(store, m, even=True) for m, c in p.terms.items())
+        only = p.only
+        if sure and any(has_positive_terms(store, m) for m in p.terms):
+            return
+        if (only and not only[0].powers and what == "is not zero") or (sure and what == "is not negative"):
+            return
+    store.conditions[what, body] = None
 
-    def _atom(self, a: Atom) -> Any:
-        match a.kind:
-            case "sym":
-                return self.named(a.data[0])
-            case "leaf":
-                return self.bases[a.data[0]][tuple(self._index(i) for i in a.data[1])]
-            case "num":
-                return sp.sympify(a.data[0])
-            case "exp":
-                return EXP(self.write_mono(a.data[0]))
-            case "base":
-                return self.write(a.data[0])
-            case "sgn":
-                return sp.sign(self.write(a.data[0]))
-            case "fun":
-                return a.data[0](*map(self.write, a.data[1]))
-            case "delta":
-                p = a.data[0]
-                plus = self.poly({m: c for m, c in p.terms.items() if c > 0})
-                minus = self.poly({m: -c for m, c in p.terms.items() if c < 0})
-                return sp.KroneckerDelta(self.write(plus), self.write(minus))
-            case "nonneg":
-                inside = self.write(a.data[0])
-                return Within(inside, inside + 1)
-            case "sum":
-                sizes, mono, first = a.data
-                body = self.write_mono(mono)
-                for k, size in reversed(list(enumerate(sizes))):
-                    body = IndexSum(body, self.named(first + k), self.write(size))
-                return body
-        body, first, size, *ends = a.data
-        head = next(h for h, kind in _KINDS.items() if kind == a.kind)
-        inside = (self.write(body), self.named(first), self.named(first + 1), self.write(size))
-        return head(*inside, *map(self._index, ends))
+
+# ------------------------------------------------------------------------------------------------------------- writing
+
+
+def write(store: Store, p: Poly, bound: Iterable[tuple[Name, Poly]] = ()) -> Any:
+    """A polynomial as a body: the sum of it over ``bound``."""
+    body = sp.Add(*(sp.Rational(int(c.p), int(c.q)) * _write_product(store, m) for m, c in p.terms.items()))
+    for name, size in bound:
+        body = IndexSum(body, named(name), write(store, size))
+    return body
+
+
+def _write_product(store: Store, m: Mono) -> Any:
+    return sp.Mul(
+        *(_atom(store, a) ** sp.Rational(Fraction(e).numerator, Fraction(e).denominator) for a, e in m.powers)
+    )
+
+
+def named(name: Name) -> Any:
+    """The symbol that an index is written with."""
+    return _bound_name(name) if isinstance(name, int) else name
+
+
+def _index(store: Store, i: Any) -> Any:
+    return write(store, i) if isinstance(i, Poly) else named(i)
+
+
+def _atom(store: Store, a: Atom) -> Any:
+    match a.kind:
+        case "sym":
+            return named(a.data[0])
+        case "leaf":
+            return store.bases[a.data[0]][tuple(_index(store, i) for i in a.data[1])]
+        case "num":
+            return sp.sympify(a.data[0])
+        case "exp":
+            return EXP(_write_product(store, a.data[0]))
+        case "base":
+            return write(store, a.data[0])
+        case "sgn":
+            return sp.sign(write(store, a.data[0]))
+        case "fun":
+            return a.data[0](*(write(store, p) for p in a.data[1]))
+        case "delta":
+            p = a.data[0]
+            plus = store.poly({m: c for m, c in p.terms.items() if c > 0})
+            minus = store.poly({m: -c for m, c in p.terms.items() if c < 0})
+            return sp.KroneckerDelta(write(store, plus), write(store, minus))
+        case "nonneg":
+            inside = write(store, a.data[0])
+            return Within(inside, inside + 1)
+        case "sum":
+            sizes, mono, first = a.data
+            body = _write_product(store, mono)
+            for k, size in reversed(list(enumerate(sizes))):
+                body = IndexSum(body, named(first + k), write(store, size))
+            return body
+    body, first, size, *ends = a.data
+    head = next(h for h, kind in _KINDS.items() if kind == a.kind)
+    inside = (write(store, body), named(first), named(first + 1), write(store, size))
+    return head(*inside, *(_index(store, i) for i in ends))
 
 
 _BOUND: dict[int, Any] = {}
@@ -368,7 +323,7 @@ Steps = tuple[tuple[Poly, Poly, Atom, int], ...]  # what was multiplied, what it
 _ROUNDS = 6
 
 
-def cleared(forms: Forms, z: Poly) -> Steps | None:
+def cleared(store: Store, z: Poly) -> Steps | None:
     """The multiplications, by denominators that stand outside all sums, after which ``z`` is seen to be 0; or None."""
     steps: list[tuple[Poly, Poly, Atom, int]] = []
     for _ in range(_ROUNDS):
@@ -378,7 +333,7 @@ def cleared(forms: Forms, z: Poly) -> Steps | None:
         if not factors:
             return None
         for a, e in factors.items():
-            w = forms.multiply(z, forms.single(a, e))
+            w = multiply(store, z, store.single(a, e))
             steps.append((z, w, a, e))
             z = w
     return tuple(steps) if not z.terms else None
@@ -395,8 +350,6 @@ def _denominators(z: Poly) -> dict[Atom, int]:
 
 # --------------------------------------------------------------------------------------------------------- normal form
 
-EFFORT = 100_000
-
 
 def normal_form(
     e: Any, *, sizes: Mapping[Any, Any] | None = None, facts: Iterable[Fact] = (), effort: int = EFFORT
@@ -407,9 +360,9 @@ def normal_form(
     `symgrad.errors.BadFormula` for what is not index notation, and `symgrad.indices.polynomials.Exhausted` past
     ``effort``, counted in terms.
     """
-    forms = Forms(facts=facts, effort=effort)
+    store = make_store(facts=facts, effort=effort)
     try:
-        forms.declare([e], sizes or {})
-        return forms.write(forms.read(e))
+        declare(store, [e], sizes or {})
+        return write(store, read(store, e))
     except ZeroDivisionError as error:
         raise BadFormula(f"{text(e)}: {error}") from None

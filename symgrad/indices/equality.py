@@ -25,14 +25,25 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import WrongShape
-from symgrad.indices.conversion import EFFORT, Condition, Forms, cleared
-from symgrad.indices.polynomials import Exhausted
+from symgrad.indices.conversion import EFFORT, cleared, declare, make_store, named, read, write
+from symgrad.indices.polynomials import Exhausted, Store
 from symgrad.indices.printing import text
 from symgrad.indices.terms import Array, Fact, Positive, SumsTo, Symmetric
 
 __all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal", "replay"]
 
 _TOGETHER = 6  # how many facts are tried in pairs
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """Where an equality is claimed: ``body`` (for all its indices) "is not zero", "is positive", ..."""
+
+    what: str
+    body: Any
+
+    def __str__(self) -> str:
+        return f"{text(self.body)} {self.what}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,10 +160,10 @@ def _name(body: Any) -> str:
 
 def _difference(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> bytes | None:
     """What is left of a difference, as something to compare."""
-    forms = Forms(facts=facts, effort=effort)
+    store = make_store(facts=facts, effort=effort)
     try:
-        forms.declare((a, b), sizes)
-        return forms.subtract(forms.read(a), forms.read(b)).key
+        declare(store, (a, b), sizes)
+        return store.subtract(read(store, a), read(store, b)).key
     except (Exhausted, ZeroDivisionError, RecursionError):
         return None
 
@@ -186,35 +197,35 @@ def _attempt(
         if not deep and (found := _attempt(a, b, sizes, facts, effort, positive, deep)):
             return found
         deep = True
-    forms = Forms(facts=(*facts, *positive), effort=effort, deep=deep)
+    store = make_store(facts=(*facts, *positive), effort=effort, deep=deep)
     try:
-        forms.declare((a, b), sizes)
-        p, q = forms.read(a), forms.read(b)
-        steps = () if p is q else cleared(forms, forms.subtract(p, q))
+        declare(store, (a, b), sizes)
+        p, q = read(store, a), read(store, b)
+        steps = () if p is q else cleared(store, store.subtract(p, q))
     except (Exhausted, ZeroDivisionError, RecursionError):
         return None
     if steps is None:
-        more = {} if positive else dict(_under_logarithms(forms, a, b, facts))
+        more = {} if positive else dict(_under_logarithms(store, a, b, facts))
         return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
-    links = [Link("arithmetic of sums", a, forms.write(p))]
-    for uses in forms.instances.values():
+    links = [Link("arithmetic of sums", a, write(store, p))]
+    for uses in store.instances.values():
         for u in uses:
-            sizes = ((forms.named(i), forms.write(forms.ranges[i])) for i in u.open_names if i in forms.ranges)
-            links.append(Link(u.rule, forms.write(u.before, u.bound), forms.write(u.after), tuple(sizes)))
+            sizes = ((named(i), write(store, store.ranges[i])) for i in u.open_names if i in store.ranges)
+            links.append(Link(u.rule, write(store, u.before, u.bound), write(store, u.after), tuple(sizes)))
     for z, w, factor, e in steps:
-        divided = forms.write(w) / forms.write(forms.single(factor, e))
-        links.append(Link("multiply by what is not zero", forms.write(z), divided))
-    links.append(Link("arithmetic of sums", b, forms.write(q)))
-    conditions = dict.fromkeys((*positive.values(), *forms.conditions))
-    return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in forms.used))
+        divided = write(store, w) / write(store, store.single(factor, e))
+        links.append(Link("multiply by what is not zero", write(store, z), divided))
+    links.append(Link("arithmetic of sums", b, write(store, q)))
+    conditions = dict.fromkeys((*positive.values(), *(Condition(*said) for said in store.conditions)))
+    return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in store.used))
 
 
-def _under_logarithms(forms: Forms, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:
+def _under_logarithms(store: Store, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:
     """Where log x[i] stands under a sum over all i, all of x is positive wherever the formula is defined."""
     if any(e.has(sp.Piecewise) for e in (a, b)):
         return  # a branch that is not taken says nothing
     free = a.free_symbols | b.free_symbols
-    for condition in forms.conditions:
+    for condition in (Condition(*said) for said in store.conditions):
         e = condition.body
         if condition.what != "is positive":
             continue
@@ -222,8 +233,8 @@ def _under_logarithms(forms: Forms, a: Any, b: Any, facts: tuple[Fact, ...]) -> 
             yield Positive(e.name), condition
         base: Any = e.base if isinstance(e, sp.Indexed) else None
         if base is not None and base.shape is not None and Positive(str(base.label)) not in facts:
-            axes, indices = forms.shapes[str(base.label)], tuple(condition.body.indices)
-            runs = [i not in free and forms.ranges.get(i) is size for i, size in zip(indices, axes, strict=True)]
+            axes, indices = store.shapes[str(base.label)], tuple(condition.body.indices)
+            runs = [i not in free and store.ranges.get(i) is size for i, size in zip(indices, axes, strict=True)]
             if all(runs) and len(set(indices)) == len(indices):
                 yield Positive(str(base.label)), condition
 

@@ -11,7 +11,8 @@ own from the height of what is inside it, and a sum that is opened gives them ne
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from hashlib import blake2b
 from typing import Any
@@ -19,27 +20,38 @@ from typing import Any
 import sympy as sp
 from flint import Ordering, fmpq, fmpq_mpoly_ctx, fmpq_poly
 
+from symgrad.indices.terms import Fact, Positive, SumsTo, Symmetric
+
 __all__ = [
     "Atom",
     "Exhausted",
+    "Instance",
     "Mono",
     "Name",
     "Poly",
     "Powers",
     "Store",
     "Unstable",
+    "as_index",
+    "as_poly",
     "combination_of_one",
     "factors",
+    "is_index",
+    "is_whole",
+    "key_of",
+    "name_key",
+    "never_negative",
+    "rational",
+    "whole",
 ]
 
 
 # --------------------------------------------------------------------------------------------------------- polynomials
 
-__all__ += ["is_index", "key_of", "name_key", "rational", "whole"]
-
 Name = Any  # a SymPy Symbol, or the number of a bound index
 Exponent = int | Fraction
 _FRESH = 10**6  # numbers from here on are open indices; below are those put away
+_SHOWN = 3  # how many uses of one rule a proof shows
 
 
 class Exhausted(Exception):
@@ -194,18 +206,73 @@ def key_of(part: Any) -> bytes:
             return name_key(part).encode()
 
 
-class Store:
-    """Where atoms, monomials and polynomials are kept, each once; sums, multiples and names of them."""
+@dataclass(frozen=True, slots=True)
+class Instance:
+    """One use of a rule: the sum of ``before`` over ``bound`` is ``after``."""
 
-    def __init__(self, *, effort: int) -> None:
+    rule: str
+    before: Poly
+    after: Poly
+    bound: tuple[tuple[Name, Poly], ...]
+
+    @property
+    def open_names(self) -> list[Name]:
+        """The indices that stand free in it."""
+        names = (self.before.free | self.after.free) - {i for i, _ in self.bound}
+        return sorted((i for i in names if is_index(i)), key=name_key)
+
+
+class Store:
+    """What one question keeps: atoms, monomials and polynomials, each once, and what was found out about them.
+
+    A Store is data.  Its methods make and count what needs no rule; whatever simplifies is a function of a Store, in a
+    module that uses those before it only: `symgrad.indices.signatures`, `symgrad.indices.products`, then
+    `symgrad.indices.normal_functions` and `symgrad.indices.canonical_labels`, then `symgrad.indices.sums`.
+
+    The rules go round at one point: where an index is replaced, a product is made again from its atoms, and an atom may
+    be a sum, a function or a matrix, whose own rules multiply.  So this one step is handed in, for all the rules in one
+    module would be too long to read: ``remake``, which is `symgrad.indices.sums.remake`, makes an atom again with names
+    replaced in it.  Only `symgrad.indices.products.substitute` and what it consists of takes the step.
+    """
+
+    def __init__(
+        self,
+        remake: Callable[[Store, Atom, Mapping[Name, Any]], Poly],
+        *,
+        facts: Iterable[Fact] = (),
+        effort: int,
+        deep: bool = True,
+    ) -> None:
+        self.remake = remake
         self.left = effort
+        self.deep = deep  # whether tanh is written in exponentials
         self._atoms: dict[Any, Atom] = {}
         self._monos: dict[Any, Mono] = {}
         self._polys: dict[Any, Poly] = {}
         self._numbers = itertools.count(_FRESH)
+        self._spares: dict[Poly, list[int]] = {}
         self.ranges: dict[Name, Poly] = {}
         self.free_names: set[Name] = set()  # those that no sum will bind
-        self._spares: dict[Poly, list[int]] = {}
+        # what may be used of the leaves
+        facts = tuple(facts)
+        self.sums_to = [fact for fact in facts if isinstance(fact, SumsTo)]
+        self.symmetric = {fact.name for fact in facts if isinstance(fact, Symmetric)}
+        self.positive_leaves = {fact.name for fact in facts if isinstance(fact, Positive)}
+        # what was used, and what must be so
+        self.instances: dict[str, list[Instance]] = {}
+        self.used: set[Fact] = set()
+        self.conditions: dict[tuple[str, Any], None] = {}  # ("is not zero", a body), ...
+        # what was read
+        self.bodies: dict[Any, Poly] = {}
+        self.bases: dict[str, Any] = {}
+        self.shapes: dict[str, tuple[Poly | None, ...]] = {}
+        self.aliases: dict[Any, Any] = {}
+        # what was found before, and need not be found again
+        self.signatures: dict[Any, bytes] = {}
+        self.heads: dict[Poly, Mono | None] = {}
+        self.products: dict[Mono, Poly] = {}
+        self.substituted: dict[Any, Poly] = {}
+        self.solved: dict[Atom, Poly] = {}
         self.unit = self.mono({})
         self.zero, self.one = self.poly({}), self.poly({self.unit: fmpq(1)})
 
@@ -213,6 +280,12 @@ class Store:
         self.left -= work
         if self.left < 0:
             raise Exhausted
+
+    def note(self, rule: str, before: Poly, after: Poly, bound: Mapping[Name, Poly] | None = None) -> None:
+        """Remember that a rule was used: the sum of ``before`` over ``bound`` is ``after``."""
+        shown = self.instances.setdefault(rule, [])
+        if len(shown) < _SHOWN:
+            shown.append(Instance(rule, before, after, tuple((bound or {}).items())))
 
     def atom(self, kind: str, *data: Any) -> Atom:
         known = self._atoms.get((kind, data))
@@ -277,45 +350,49 @@ class Store:
     def subtract(self, p: Poly, q: Poly) -> Poly:
         return self.add((p, self.scale(q, fmpq(-1))))
 
-    def never_negative(self, p: Poly) -> bool:
-        """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
-        for m, c in list(p.terms.items()):
-            for name in m.free:
-                if not is_index(name):
-                    continue
-                only = m.powers == ((self.atom("sym", name), 1),)
-                if not only or name not in self.ranges:
-                    return False
-                end = self.zero if c > 0 else self.subtract(self.ranges[name], self.one)
-                rest = self.poly({k: v for k, v in p.terms.items() if k is not m})
-                return self.never_negative(self.add((rest, self.scale(end, c))))
-        least = fmpq(0)  # every size is at least 1
-        for m, c in p.terms.items():
-            if c < 0 and m.powers:
+
+def never_negative(store: Store, p: Poly) -> bool:
+    """Whether an affine index value is at least 0 for all sizes and all places of its indices in their ranges."""
+    for m, c in list(p.terms.items()):
+        for name in m.free:
+            if not is_index(name):
+                continue
+            only = m.powers == ((store.atom("sym", name), 1),)
+            if not only or name not in store.ranges:
                 return False
-            if any(a.kind != "sym" or not isinstance(e, int) or e < 0 for a, e in m.powers):
-                return False
-            least += c
-        return least >= 0
+            end = store.zero if c > 0 else store.subtract(store.ranges[name], store.one)
+            rest = store.poly({k: v for k, v in p.terms.items() if k is not m})
+            return never_negative(store, store.add((rest, store.scale(end, c))))
+    least = fmpq(0)  # every size is at least 1
+    for m, c in p.terms.items():
+        if c < 0 and m.powers:
+            return False
+        if any(a.kind != "sym" or not isinstance(e, int) or e < 0 for a, e in m.powers):
+            return False
+        least += c
+    return least >= 0
 
-    def is_whole(self, p: Poly) -> bool:
-        """Whether a polynomial in sizes and indices has whole values only."""
-        return all(
-            c.q == 1 and all(a.kind == "sym" and _is_integer(a.data[0]) and e in (1, 2, 3) for a, e in m.powers)
-            for m, c in p.terms.items()
-        )
 
-    def as_index(self, p: Poly) -> Any:
-        """An index value: a bare name where it is one, else the polynomial."""
-        only = p.only
-        if only and only[1] == 1 and len(only[0].powers) == 1:
-            (atom, e), *_ = only[0].powers
-            if atom.kind == "sym" and e == 1:
-                return atom.data[0]
-        return p
+def is_whole(p: Poly) -> bool:
+    """Whether a polynomial in sizes and indices has whole values only."""
+    return all(
+        c.q == 1 and all(a.kind == "sym" and _is_integer(a.data[0]) and e in (1, 2, 3) for a, e in m.powers)
+        for m, c in p.terms.items()
+    )
 
-    def as_poly(self, index: Any) -> Poly:
-        return index if isinstance(index, Poly) else self.symbol(index)
+
+def as_index(p: Poly) -> Any:
+    """An index value: a bare name where it is one, else the polynomial."""
+    only = p.only
+    if only and only[1] == 1 and len(only[0].powers) == 1:
+        (atom, e), *_ = only[0].powers
+        if atom.kind == "sym" and e == 1:
+            return atom.data[0]
+    return p
+
+
+def as_poly(store: Store, index: Any) -> Poly:
+    return index if isinstance(index, Poly) else store.symbol(index)
 
 
 def _serial(power: tuple[Atom, Exponent]) -> int:

@@ -66,10 +66,10 @@ class Value:
 
 
 def leaf(name: str, shape: Sequence[Any], sizes: Sizes) -> Value:
-    """The input of that name; its shape holds numbers and names of sizes."""
+    """The input of that name; its shape holds numbers, names of sizes, and expressions in them."""
     if not shape:
         return Value(sp.Symbol(name, real=True), ())
-    lengths = [size_symbol(n) if isinstance(n, str) else sp.Integer(n) for n in shape]
+    lengths = [size_symbol(n) if isinstance(n, str) else sp.sympify(n) for n in shape]
     axes = []
     for length, hint in zip(lengths, "ijkpqrst", strict=False):
         one = (Factor(fresh(hint), length, sizes.values(length)),)

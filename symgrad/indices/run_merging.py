@@ -12,8 +12,8 @@ import numpy as np
 
 from symgrad.indices.index_maps import flat_positions
 from symgrad.indices.sizes import Unread
-from symgrad.ops.row import COMPOSITES
 from symgrad.program.builder import Builder
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Guard, Program, Shape, Step, Strided, dense
 
 __all__ = ["ORDERED", "Choices", "Family", "composed", "kept", "merged", "one_sided"]

@@ -15,8 +15,8 @@ from typing import Any
 import sympy as sp
 
 from symgrad.evaluation.torch_printer import torch_name
-from symgrad.indices.canonical_labels import Order
 from symgrad.indices.named_axes import LETTERS, MARKS, Layouts, Lines, Part, common, halves, summed, union, unspelled
+from symgrad.indices.signatures import Order
 from symgrad.indices.stable_forms import LogSumExp, Sigmoid, Softmax, Softplus, stable
 from symgrad.indices.terms import EXP, RELU, STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, rename
 from symgrad.ops.scalars import OPS, by_head

@@ -162,4 +162,5 @@ class Pushed:
             program = b.build(program.outputs)
         b = Builder.on(program)
         total = b.zeros(b.shape(out), b.dtype(out)) if total is None else total
-        return Run(sliced(b.build({}), {"output": total}), {"output": np.full(b.shape(total), np.nan)})
+        values = {"output": np.full(b.shape(total), np.nan)}
+        return Run(sliced(b.build({}), {"output": total}), values, derived=frozenset(values))

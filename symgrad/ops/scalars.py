@@ -6,7 +6,7 @@ reads it in rigorous balls.  What a row does not say is composed from ``written`
 or from ``exact``.  A row whose exact column is a `Piecewise` is a choice between branches: it is lowered to the
 branch taken, with a guard that remembers the choice.
 
-To add an operation, add a row; `tests/test_ops.py` then checks every column against mpmath and torch.
+To add an operation, add a row; `tests/ops/test_scalars.py` then checks every column against mpmath and torch.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from typing import Any
 
 import sympy as sp
 import torch
-from flint import acb, arb
+from flint import arb
 
 from symgrad.errors import UnknownOperation, close_names
 from symgrad.ops.row import ARGUMENTS, Op, X, Y
 from symgrad.ops.special import SPECIAL
 
-__all__ = ["OPS", "Op", "X", "Y", "by_head", "define", "find"]
+__all__ = ["BY_HEAD", "BY_NAME", "OPS", "Op", "X", "Y", "by_head", "define", "find"]
 
 _F = torch.nn.functional
 
@@ -43,11 +43,6 @@ def _sign(x: Any) -> Any:
 def _lgamma(x: Any) -> Any:
     """log|gamma(x)|, torch's and math's reading; SymPy's loggamma is complex left of zero."""
     return abs(x.gamma()).log() if isinstance(x, arb) and not x > 0 else x.lgamma()
-
-
-def _polygamma(x: Any, order: int) -> Any:
-    value = acb(x).polygamma(acb(order))
-    return value.real if isinstance(x, arb) else value
 
 
 def _erfinv(x: Any) -> Any:
@@ -274,16 +269,16 @@ _TABLE = (
 )
 
 OPS: dict[str, Op] = {}
-_BY_NAME: dict[str, str] = {}
-_BY_HEAD: dict[tuple[type, int], str] = {}
+BY_NAME: dict[str, str] = {}
+BY_HEAD: dict[tuple[type, int], str] = {}
 
 
 def _enter(op: Op) -> Op:
     OPS[op.name] = op
     for name in (op.name, *op.also):
-        _BY_NAME[name] = op.name
+        BY_NAME[name] = op.name
     if op.exact.args == ARGUMENTS[: op.arity] and (op.arity == 1 or isinstance(op.exact, sp.Function)):
-        _BY_HEAD.setdefault((type(op.exact), op.arity), op.name)
+        BY_HEAD.setdefault((type(op.exact), op.arity), op.name)
     return op
 
 
@@ -293,17 +288,17 @@ for _op in _TABLE + SPECIAL:
 
 def find(name: str) -> str | None:
     """Return the row that torch, NumPy or math calls ``name``, or None."""
-    return _BY_NAME.get(name)
+    return BY_NAME.get(name)
 
 
 def by_head(head: type, arity: int = 1) -> str | None:
     """Return the row whose exact column is the SymPy function ``head`` of its arguments, or None."""
-    return _BY_HEAD.get((head, arity))
+    return BY_HEAD.get((head, arity))
 
 
 def unknown(name: str, where: str | None = None) -> UnknownOperation:
     """The error for an operation that no row has: its name, the close names, how to add it."""
-    near = close_names(name, _BY_NAME)
+    near = close_names(name, BY_NAME)
     return UnknownOperation(
         f"no operation is called {name!r}." + (f" {near}" if near else ""),
         where=where,
@@ -342,7 +337,7 @@ def define(
 
     from symgrad.errors import BadInput
 
-    if name in _BY_NAME and name in {op.name for op in _TABLE + SPECIAL}:
+    if name in BY_NAME and name in {op.name for op in _TABLE + SPECIAL}:
         raise BadInput(f"the table already has an operation called {name!r}.", instead="Choose another name.")
     wanted = len(inspect.signature(exact).parameters)
     if wanted not in (1, 2):

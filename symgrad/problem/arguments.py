@@ -30,6 +30,7 @@ __all__ = [
     "dtypes_of",
     "find_point",
     "full_name",
+    "is_shape",
     "refuse_copies",
     "resolve",
 ]
@@ -100,8 +101,10 @@ def _bounds(name: str, given: Any) -> Bounds:
     return low, high
 
 
-def _is_shape(value: Any) -> TypeGuard[tuple[int, ...]]:
-    return isinstance(value, tuple) and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in value)
+def is_shape(value: Any, *, names: bool = False) -> TypeGuard[tuple[int, ...]]:
+    """Whether a value in ``at`` asks for one of this shape to be drawn; ``names`` says that sizes may have names."""
+    kinds = (int, np.integer, str) if names else (int, np.integer)
+    return isinstance(value, tuple) and all(isinstance(n, kinds) and not isinstance(n, bool) for n in value)
 
 
 def resolve(
@@ -133,7 +136,7 @@ def resolve(
             if name in model.required or name in wrt:
                 point[name] = draw((), rng, bounds.get(name, (None, None)))
             continue
-        if _is_shape(value):
+        if is_shape(value):
             point[name] = draw(value, rng, bounds.get(name, (None, None)))
             continue
         if isinstance(value, str) and isinstance(model, Symbolic):

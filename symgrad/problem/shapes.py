@@ -15,6 +15,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
+from symgrad.indices.sizes import size_symbol
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.program.expressions import Expression
@@ -37,7 +38,10 @@ _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """The inputs' shapes, of numbers and names; the names in the order in which they were met; those with one value."""
+    """The inputs' shapes, of numbers and names; the names in the order in which they were met; those with one value.
+
+    A shape that was found rather than declared may hold an expression in the sizes: that of an output is ``n - 1``.
+    """
 
     of: Mapping[str, Shape]
     names: tuple[str, ...]
@@ -60,7 +64,12 @@ class Shapes:
         >>> shapes.own(), shapes.at(shapes.own())
         ({'m': 2, 'd': 3}, {'U': (2, 3), 'x': (3,)})
         """
-        return {name: tuple(sizes[n] if isinstance(n, str) else n for n in shape) for name, shape in self.of.items()}
+        lengths: dict[Any, Any] = {size_symbol(n): sp.Integer(v) for n, v in sizes.items()}
+
+        def length(n: Any) -> int:
+            return sizes[n] if isinstance(n, str) else int(sp.sympify(n).xreplace(lengths))
+
+        return {name: tuple(map(length, shape)) for name, shape in self.of.items()}
 
 
 def ranks(at: Mapping[str, Any]) -> dict[str, int]:

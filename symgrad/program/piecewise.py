@@ -15,9 +15,10 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import AmbiguousBranch
-from symgrad.ops.row import ARGUMENTS, COMPOSITES
+from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
 __all__ = ["RELATIONS", "Point", "choose", "compare", "decide", "given"]

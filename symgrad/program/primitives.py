@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.ops.row import ARGUMENTS, COMPOSITES, STRUCTURE
+from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.expressions import lower
-from symgrad.program.program import Program, Shape, Step, Strided, System, interpret
+from symgrad.program.program import STRUCTURE, Program, Shape, Step, Strided, System, interpret
 
 __all__ = [
     "FUNCTIONS",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 
-# ---------------------------------------------------------------------------------------------------------- composites
+# ---------------------------------------------------------------------------------------------------- rows written out
 # A row read in a number system that has no entry for it: the row's own exact column, as a small Program.
 
 
@@ -48,17 +49,10 @@ def _written_out(name: str, meaning: sp.Expr, arity: int) -> Program:
     return b.build({"value": value})
 
 
-@functools.cache
-def _row_composite(name: str, params: Any, shape: tuple[int, ...]) -> Program:
-    b = Builder()
-    x = b.input("X", shape)
-    return b.build({"value": COMPOSITES[name].write(b, x, params)})
-
-
 def composed(system: System, step: Step, args: list[Any], shapes: tuple[tuple[int, ...], ...] = ()) -> Any:
     """The value of a step whose row has no entry of its own in ``system``."""
     if step.op in COMPOSITES:
-        program = _row_composite(step.op, step.params, tuple(args[0].shape))
+        program = _composite(step.op, step.params, tuple(args[0].shape))
         return interpret(program, system, {"X": args[0]})[program.output]
     program = written_out(step.op)
     return interpret(program, system, dict(zip("XYZW", args, strict=False)))[program.output]

@@ -1,7 +1,7 @@
 """A Program: how a value is computed, one operation at a time, whole tensors, in the user's order and under the
 user's names; and `interpret`, which reads one in any number system.  `symgrad.program.builder` writes one.
 
-Eight kinds of steps are not scalar functions (see `symgrad.ops.row`).  The two that carry all layouts:
+Eight kinds of steps are not scalar functions (see `STRUCTURE`).  The two that carry all layouts:
 
 * ``pick``: every entry of the result is an entry of the arguments, or zero.  Views, slices, broadcasting,
   concatenation, ``where``, padding, in-place writes.
@@ -22,6 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 
 __all__ = [
+    "STRUCTURE",
     "Binding",
     "Constant",
     "Guard",
@@ -49,6 +50,27 @@ __all__ = [
 # ------------------------------------------------------------------------------------------------------------- program
 
 Shape = tuple[int, ...]
+
+# ------------------------------------------------------------------------------------------------ kinds of steps
+# The few steps that are not scalar functions, and what they mean.
+#
+# | step              | value                                                                        |
+# |-------------------|------------------------------------------------------------------------------|
+# | input, constant   | a named input; numbers that do not depend on the inputs                      |
+# | pick, scatter     | entries moved, repeated, dropped, zeroed; entries added up (see above)                |
+# | matmul            | (batch, n, k) @ (batch, k, m)                                                |
+# | add sub mul div   | arithmetic, entry by entry, on equal shapes (broadcasting is a pick)         |
+# | neg powi pow      | -a; a ** n for a positive integer n (its params); a ** b                     |
+# | stop              | the value, cut off from differentiation: detach                              |
+# | name, cast        | the identity: the user's binding of a name; rounding to another dtype        |
+# | conj real imag    | of a complex value                                                           |
+# | inverse solve det logabsdet cholesky | linear algebra on (batch, n, n); rows of their own        |
+# | softmax log_softmax logsumexp | composites: one kernel in floats, written out in every other system |
+
+STRUCTURE = frozenset(
+    "input constant pick scatter matmul add sub mul div neg powi pow stop name cast conj real imag "
+    "inverse solve det logabsdet cholesky polygamma".split()
+)
 
 # ------------------------------------------------------------------------------------------------ the data
 

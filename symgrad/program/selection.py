@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.ops.indexing import extreme, places
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
+from symgrad.program.indexing import extreme, places
 from symgrad.program.program import promote, size
 
 __all__ = ["extreme", "select"]

@@ -13,10 +13,10 @@ import numpy as np
 
 from symgrad.program.primitives import number_of, primitive
 from symgrad.program.program import Program, Step, positions, size
-from symgrad.proving.field import Full, OutOfWork, Rescale
+from symgrad.proving.field import Field, Full, OutOfWork, Rescale
 from symgrad.proving.generic_entry import Reader
-from symgrad.proving.intervals import ONE, Empty, Range, Ranges
-from symgrad.proving.kernels import Kernels
+from symgrad.proving.intervals import ONE, Range, Ranges
+from symgrad.proving.sign_facts import Empty
 from symgrad.proving.views import Views
 
 __all__ = [
@@ -52,7 +52,7 @@ def is_nowhere_defined(program: Program, step: int) -> bool:
     facts: dict[str, int] = {}
     for n in (16, 64, 200):
         for _ in range(_RESTARTS):
-            field = Kernels(n, scales, facts, terms=600)
+            field = Field(n, scales, facts, terms=600)
             try:
                 Reader(steps, field, Views(), lambda i: i, lambda i: False).entry(place[step])
             except Empty:

@@ -19,9 +19,9 @@ from symgrad.evaluation.residues import NoResidue, Retry, plans
 from symgrad.program.primitives import number_of, primitive
 from symgrad.program.program import Program, Step, size
 from symgrad.progress import doing
-from symgrad.proving.field import Full, OutOfWork, Rescale
+from symgrad.proving.field import Field, Full, OutOfWork, Rescale
 from symgrad.proving.generic_entry import LARGEST, Reader
-from symgrad.proving.kernels import Kernels
+from symgrad.proving.sign_facts import assume
 from symgrad.proving.views import Views
 
 __all__ = ["Equalities", "Link"]
@@ -188,12 +188,12 @@ class Equalities:
             for _ in range(_RESTARTS):
                 if self.effort <= 0:
                     return False
-                field = Kernels(n, scales, facts, expand=link.expanded, terms=terms_allowed)
+                field = Field(n, scales, facts, expand=link.expanded, terms=terms_allowed)
                 modes = {"entries": view is not None, "opened": link.opened}
                 reader = Reader(self.steps, field, self.views, self.find, cut, **modes)
                 try:
                     for i in self.stated:
-                        field.assume(reader.entry(self.find(self.place[i])), stated=True)
+                        assume(field, reader.entry(self.find(self.place[i])), stated=True)
                     total = field.zero
                     for i, c in terms.items():
                         total = field.add(total, field.mul(field.number(c), reader.entry(i, view)))

@@ -16,9 +16,21 @@ from typing import Any, NamedTuple
 
 from flint import Ordering, fmpq, fmpq_mpoly_ctx
 
-__all__ = ["Element", "Field", "Full", "Kernel", "OutOfWork", "Rescale"]
+__all__ = [
+    "Element",
+    "Field",
+    "Full",
+    "Kernel",
+    "OutOfWork",
+    "Poly",
+    "Rational",
+    "Rescale",
+    "kernel_in",
+    "number_in",
+]
 
 Poly = Any  # python-flint's fmpq_mpoly
+Rational = Any  # python-flint's fmpq
 
 
 class OutOfWork(Exception):
@@ -62,9 +74,23 @@ def _context(n: int) -> Any:
 
 
 class Field:
-    """Fractions in up to ``n`` kernels; ``terms`` bounds the terms of a polynomial."""
+    """Fractions in up to ``n`` kernels, and what is known about these; ``terms`` bounds the terms of a polynomial.
 
-    def __init__(self, n: int, *, terms: int = 3000) -> None:
+    The methods are the arithmetic.  What kernels mean is said by functions of a Field: `symgrad.proving.sign_facts`,
+    `symgrad.proving.kernels`, `symgrad.proving.special_relations`.  Two tables outlive a field, and are added to:
+    ``scales`` says of what multiple of its argument each exponential is a kernel, ``known`` maps the name of a monic
+    polynomial to its sign.  With ``expand`` tanh and sigmoid are written in exp.
+    """
+
+    def __init__(
+        self,
+        n: int,
+        scales: dict[Hashable, Rational] | None = None,
+        known: dict[str, int] | None = None,
+        *,
+        expand: bool = False,
+        terms: int = 3000,
+    ) -> None:
         self.context = _context(n)
         self.gens = self.context.gens()
         self.n = n
@@ -79,6 +105,19 @@ class Field:
         self.unit = Element(self.one, self.one)
         self.zero = Element(self.zero_, self.one)
         self.work = 0
+        # what kernels are, beside their relations
+        self.scales: dict[Hashable, Rational] = {} if scales is None else scales
+        self.expand = expand
+        self.logarithms: dict[int | None, Element] = {}  # kernels, and what their exponentials are
+        self.roots: dict[int | None, tuple[int, Element]] = {}  # kernels that are roots: the power, and of what
+        self.products: list[tuple[Element, frozenset[str]]] = []  # roots of several factors, and the factors
+        self.inverses: dict[int | None, tuple[Hashable, Element]] = {}  # asin and atan kernels, with their arguments
+        self.conjugates: dict[int | None, Element] = {}  # kernels that are conjugates: of what
+        # what is known of signs
+        self.known: dict[str, int] = {} if known is None else known
+        self.learned = False  # whether this field added to it
+        self.assumed: list[tuple[Element, bool]] = []
+        self.signs: dict[str, int] = {}
 
     # ---------------------------------------------------------------------------------------- kernels
     def kernel(self, key: Hashable, what: Callable[[], Kernel], power: int = 0, value: Element | None = None) -> Poly:
@@ -138,7 +177,7 @@ class Field:
     # ---------------------------------------------------------------------------------------- arithmetic
     def _checked(self, n: Poly, d: Poly) -> Element:
         if self.related:
-            n, d = self._reduced(n, d)
+            n, d = self.reduced(n, d)
         size = len(n) + len(d)
         self.work += size
         if size > self.terms:
@@ -188,12 +227,12 @@ class Field:
         return result
 
     def is_zero(self, a: Element) -> bool:
-        return a.n.is_zero() or self._reduced(a.n, a.d)[0].is_zero()
+        return a.n.is_zero() or self.reduced(a.n, a.d)[0].is_zero()
 
     def equal(self, a: Element, b: Element) -> bool:
         return self.is_zero(self.sub(a, b))
 
-    def _reduced(self, n: Poly, d: Poly) -> tuple[Poly, Poly]:
+    def reduced(self, n: Poly, d: Poly) -> tuple[Poly, Poly]:
         """The same fraction, with no relation left to apply above or below."""
         for top in (True, False):
             p = n if top else d
@@ -231,7 +270,7 @@ class Field:
             for k, power, _ in reversed(self.relations):
                 if power == 2 and d.degrees()[k] == 1:
                     other = d.compose(*(-g if j == k else g for j, g in enumerate(self.gens)), ctx=self.context)
-                    n, d = self._reduced(n * other, d * other)
+                    n, d = self.reduced(n * other, d * other)
                     if d.is_zero():
                         raise OutOfWork
             g = n.gcd(d)
@@ -288,3 +327,24 @@ class Field:
     def used(self, a: Element) -> set[int]:
         """The kernels that occur in an element."""
         return {k for p in a for k, e in enumerate(p.degrees()) if e > 0}
+
+    def is_complex(self, a: Element) -> bool:
+        return any(self.kernels[k].is_complex for k in self.used(a))
+
+
+def kernel_in(p: Poly) -> int | None:
+    """The kernel that a polynomial is, or None."""
+    terms = p.to_dict()
+    if len(terms) != 1:
+        return None
+    ((exponents, c),) = terms.items()
+    return exponents.index(1) if c == 1 and sum(exponents) == 1 else None
+
+
+def number_in(u: Element) -> Rational | None:
+    """The rational number that an element is, or None."""
+    if u.n.is_zero():
+        return fmpq(0)
+    if u.n.is_constant() and u.d.is_constant():
+        return u.n.leading_coefficient() / u.d.leading_coefficient()
+    return None

@@ -9,6 +9,7 @@ stands.  In a view of one entry, sums may be written out: the same reader proves
 
 from __future__ import annotations
 
+import functools
 import itertools
 from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
@@ -20,11 +21,26 @@ from flint import fmpq
 
 from symgrad.program.primitives import number_of
 from symgrad.program.program import Step, Strided, positions, size
-from symgrad.proving.field import Element, Field, Kernel, OutOfWork
-from symgrad.proving.kernels import RELATIONS, Kernels, polygamma
+from symgrad.proving.field import Element, Field, Kernel, OutOfWork, kernel_in, number_in
+from symgrad.proving.kernels import (
+    complex_log,
+    exp,
+    exponentials,
+    log,
+    odd_function,
+    opaque,
+    principal_power,
+    sigmoid,
+    sign_of,
+    sqrt,
+    tanh,
+    turn,
+)
+from symgrad.proving.sign_facts import assume
+from symgrad.proving.special_relations import RELATIONS, polygamma
 from symgrad.proving.views import DATA, Terms, Views
 
-__all__ = ["LARGEST", "ODD", "Complexes", "Reader", "determinant", "entry_of_inverse"]
+__all__ = ["LARGEST", "ODD", "Reader", "determinant", "entry_of_inverse"]
 
 
 # ------------------------------------------------------------------------------------------------------- complex field
@@ -33,92 +49,87 @@ __all__ = ["LARGEST", "ODD", "Complexes", "Reader", "determinant", "entry_of_inv
 ODD = frozenset(("erf", "asin", "atan", "erfinv", "erfi", "Si", "Shi", "fresnels", "fresnelc"))
 
 
-class Complexes(Terms):
-    """How steps with complex values read."""
+def _read_complex(f: Field, step: Step, a: list[Element]) -> Element:
+    """Over the complex numbers only what has no branches is used, and what principal values have in common."""
+    match step.op:
+        case "exp":
+            return exp(f, a[0])
+        case "log":
+            return complex_log(f, a[0])
+        case "sqrt":
+            return principal_power(f, a[0], fmpq(1, 2))
+        case "pow":
+            if (constant := number_in(a[1])) is not None:
+                return principal_power(f, a[0], constant)
+            return exp(f, f.mul(a[1], complex_log(f, a[0])))
+        case "sin":
+            return turn(f, a[0])[1]
+        case "cos":
+            return turn(f, a[0])[0]
+        case "tanh":
+            return tanh(f, a[0])
+        case "sigmoid":
+            return sigmoid(f, a[0])
+        case "abs":
+            return _modulus(f, a[0])
+        case "erf" | "erfi" | "Si" | "Shi":
+            return odd_function(f, step.op, a[0])
+        case op if op in ODD:
+            return odd_function(f, op if f.is_complex(a[0]) else f"complex {op}", a[0])
+        case "LambertW" | "polylog":
+            return RELATIONS[step.op](f, *a)
+    return opaque(f, (step.op, step.params, "complex"), *a, is_complex=step.is_complex)
 
-    def complex(self, step: Step, a: list[Element]) -> Element:
-        """Over the complex numbers only what has no branches is used, and what principal values have in common."""
-        f = self.field
-        match step.op:
-            case "exp":
-                return f.exp(a[0])
-            case "log":
-                return f.complex_log(a[0])
-            case "sqrt":
-                return f.principal_power(a[0], fmpq(1, 2))
-            case "pow":
-                return (
-                    f.principal_power(a[0], constant)
-                    if (constant := f.constant(a[1])) is not None
-                    else f.exp(f.mul(a[1], f.complex_log(a[0])))
-                )
-            case "sin":
-                return f.turn(a[0])[1]
-            case "cos":
-                return f.turn(a[0])[0]
-            case "tanh":
-                return f.tanh(a[0])
-            case "sigmoid":
-                return f.sigmoid(a[0])
-            case "abs":
-                return self._modulus(a[0])
-            case "erf" | "erfi" | "Si" | "Shi":
-                return f.odd(step.op, a[0])
-            case op if op in ODD:
-                return f.odd(op if f.is_complex(a[0]) else f"complex {op}", a[0])
-            case "LambertW" | "polylog":
-                return RELATIONS[step.op](f, *a)
-        return f.opaque((step.op, step.params, "complex"), *a, is_complex=step.is_complex)
 
-    def conjugate(self, a: Element) -> Element:
-        f = self.field
-        if not any(f.kernels[k].is_complex for k in f.used(a)):
-            return a
+def _conjugate(f: Field, a: Element) -> Element:
+    """The element with each kernel conjugated: real ones stay, and an exponential's is that of the conjugate."""
+    if not any(f.kernels[k].is_complex for k in f.used(a)):
+        return a
 
-        def leaf(key: Any, is_complex: bool) -> Element:
-            if not is_complex:
-                return f.leaf(key)
-            (base, view) = key
-            bare = base[1] if isinstance(base, tuple) and base[0] == "conj" else ("conj", base)
-            return f.leaf((bare, view), True)
+    def leaf(key: Any, is_complex: bool) -> Element:
+        if not is_complex:
+            return f.leaf(key)
+        (base, view) = key
+        bare = base[1] if isinstance(base, tuple) and base[0] == "conj" else ("conj", base)
+        return f.leaf((bare, view), True)
 
-        memo: dict[int, Element] = {}
-        stack = list(f.used(a))
-        while stack:
-            k = stack.pop()
-            kernel = f.kernels[k]
-            if k in memo or kernel.make is None:
-                continue
-            if f.index.get("i") == k:
-                memo[k] = f.neg(f.imaginary())
-            elif not kernel.is_complex:
-                memo[k] = Element(f.gens[k], f.one)
-            elif k in f.exponentials:
-                stack += [inner for part in kernel.parts for inner in f.used(part)]
-            elif (other := f.conjugates.get(k)) is not None:
-                memo[k] = other
-            else:
-                memo[k] = self._conjugate_kernel(k)
-        return f.relabel(a, leaf, memo)
+    memo: dict[int, Element] = {}
+    stack = list(f.used(a))
+    while stack:
+        k = stack.pop()
+        kernel = f.kernels[k]
+        if k in memo or kernel.make is None:
+            continue
+        if f.index.get("i") == k:
+            memo[k] = f.neg(f.imaginary())
+        elif not kernel.is_complex:
+            memo[k] = Element(f.gens[k], f.one)
+        elif k in exponentials(f):
+            stack += [inner for part in kernel.parts for inner in f.used(part)]
+        elif (other := f.conjugates.get(k)) is not None:
+            memo[k] = other
+        else:
+            memo[k] = _conjugate_kernel(f, k)
+    return f.relabel(a, leaf, memo)
 
-    def _conjugate_kernel(self, k: int) -> Element:
-        """A kernel for the conjugate, with the conjugate relation where there is one."""
-        f, inner = self.field, Element(self.field.gens[k], self.field.one)
-        make = lambda z: self.conjugate(z)  # noqa: E731
-        relation = next(((power, value) for j, power, value in f.relations if j == k), None)
-        power, value = (relation[0], f.canonical(self.conjugate(relation[1]))) if relation else (0, None)
-        what = lambda: Kernel(None, make, (inner,), 0, True)  # noqa: E731
-        found = Element(f.kernel(("conj", f.key(inner)), what, power, value), f.one)
-        f.conjugates[f.single(found.n)] = inner
-        return found
 
-    def _modulus(self, z: Element) -> Element:
-        """|z|, the kernel r with r**2 = z conj(z)."""
-        f = self.field
-        other = self.conjugate(z)
-        key = ("modulus", min(f.key(z), f.key(other)))
-        root = f.kernel(key, lambda: Kernel(None, self._modulus, (z,), 1), 2, f.canonical(f.mul(z, other)))
-        return Element(root, f.one)
+def _conjugate_kernel(f: Field, k: int) -> Element:
+    """A kernel for the conjugate, with the conjugate relation where there is one."""
+    inner = Element(f.gens[k], f.one)
+    relation = next(((power, value) for j, power, value in f.relations if j == k), None)
+    power, value = (relation[0], f.canonical(_conjugate(f, relation[1]))) if relation else (0, None)
+    what = lambda: Kernel(None, functools.partial(_conjugate, f), (inner,), 0, True)  # noqa: E731
+    found = Element(f.kernel(("conj", f.key(inner)), what, power, value), f.one)
+    f.conjugates[kernel_in(found.n)] = inner
+    return found
+
+
+def _modulus(f: Field, z: Element) -> Element:
+    """|z|, the kernel r with r**2 = z conj(z)."""
+    other = _conjugate(f, z)
+    key = ("modulus", min(f.key(z), f.key(other)))
+    root = f.kernel(key, lambda: Kernel(None, functools.partial(_modulus, f), (z,), 1), 2, f.canonical(f.mul(z, other)))
+    return Element(root, f.one)
 
 
 # -------------------------------------------------------------------------------------------------------- determinants
@@ -155,7 +166,7 @@ _ROWS = 1 << 13  # terms of a sum that are still laid out
 _LARGE = 1 << 20  # entries of a tensor that is still read
 
 
-class Reader(Complexes):
+class Reader:
     """Reads steps in a field, down to the steps for which ``cut`` holds.
 
     ``rank`` maps a step to the one that stands for all steps known to be equal to it.  With ``entries`` the sums in a
@@ -165,7 +176,7 @@ class Reader(Complexes):
     def __init__(
         self,
         steps: Sequence[Step],
-        field: Kernels,
+        field: Field,
         views: Views,
         rank: Callable[[int], int],
         cut: Callable[[int], bool],
@@ -174,7 +185,9 @@ class Reader(Complexes):
         opened: bool = False,
         work: int = 20000,
     ) -> None:
-        super().__init__(field, views)
+        self.field = field
+        self.views = views
+        self.terms = Terms(field, views)
         self.steps = steps
         self.rank = rank
         self.cut = cut
@@ -327,7 +340,7 @@ class Reader(Complexes):
         if op == "constant":
             return self._constant(i, view)
         if op == "input" or self.cut(i):
-            return self.leaf(i, size(step.shape), view, step.is_complex)
+            return self.terms.leaf(i, size(step.shape), view, step.is_complex)
         match op:
             case "add":
                 return f.add(*a)
@@ -351,53 +364,53 @@ class Reader(Complexes):
                 return self._cramer(step, view, a)
             case "inverse" | "solve" | "det" | "cholesky":
                 key = (op, *(f.key(x) for x in a), tuple(self.steps[x].shape for x in step.args))
-                return self.leaf(key, size(step.shape), view, step.is_complex)
+                return self.terms.leaf(key, size(step.shape), view, step.is_complex)
             case "conj":
-                return self.conjugate(a[0])
+                return _conjugate(f, a[0])
             case "real":
-                return f.div(f.add(a[0], self.conjugate(a[0])), f.number(2))
+                return f.div(f.add(a[0], _conjugate(f, a[0])), f.number(2))
             case "imag":
-                return f.div(f.sub(a[0], self.conjugate(a[0])), f.mul(f.imaginary(), f.number(2)))
+                return f.div(f.sub(a[0], _conjugate(f, a[0])), f.mul(f.imaginary(), f.number(2)))
         if step.is_complex or any(self.steps[x].is_complex for x in step.args):
-            return self.complex(step, a)
+            return _read_complex(f, step, a)
         return self._function(step, a)
 
     def _function(self, step: Step, a: list[Element]) -> Element:
         f = self.field
         match step.op:
             case "exp":
-                return f.exp(a[0])
+                return exp(f, a[0])
             case "log":
-                f.assume(a[0], strict=True)
-                return f.log(a[0])
+                assume(f, a[0], strict=True)
+                return log(f, a[0])
             case "sqrt":
-                f.assume(a[0])
-                return f.sqrt(a[0])
+                assume(f, a[0])
+                return sqrt(f, a[0])
             case "pow":
-                f.assume(a[0], strict=True)
-                return f.exp(f.mul(a[1], f.log(a[0])))
+                assume(f, a[0], strict=True)
+                return exp(f, f.mul(a[1], log(f, a[0])))
             case "sin":
-                return f.turn(a[0])[1]
+                return turn(f, a[0])[1]
             case "cos":
-                return f.turn(a[0])[0]
+                return turn(f, a[0])[0]
             case "tanh":
-                return f.tanh(a[0])
+                return tanh(f, a[0])
             case "sigmoid":
-                return f.sigmoid(a[0])
+                return sigmoid(f, a[0])
             case "sign":
-                return f.sign_of(a[0])
+                return sign_of(f, a[0])
             case "abs":
-                return f.mul(f.sign_of(a[0]), a[0])
+                return f.mul(sign_of(f, a[0]), a[0])
             case "polygamma":
                 return polygamma(f, step.params, a[0])
             case op if op in RELATIONS:
                 return RELATIONS[op](f, *a)
             case op if op in ODD:
                 if op in ("asin", "erfinv"):
-                    f.assume(f.sub(f.unit, a[0]), strict=op == "erfinv")
-                    f.assume(f.add(f.unit, a[0]), strict=op == "erfinv")
-                return f.odd(op, a[0])
-        return f.opaque((step.op, step.params), *a)
+                    assume(f, f.sub(f.unit, a[0]), strict=op == "erfinv")
+                    assume(f, f.add(f.unit, a[0]), strict=op == "erfinv")
+                return odd_function(f, op, a[0])
+        return opaque(f, (step.op, step.params), *a)
 
     def _constant(self, i: int, view: int) -> Element:
         step, f = self.steps[i], self.field
@@ -407,14 +420,14 @@ class Reader(Complexes):
             return f.number(Fraction(int(number.p), int(number.q)))
         if c.exact is sp.I or (c.exact is None and c.value.dtype.kind == "c"):
             if c.exact is None and not (c.value == 1j).all():
-                return self.leaf(i, size(step.shape), view, True)
+                return self.terms.leaf(i, size(step.shape), view, True)
             return f.imaginary()
         if isinstance(c.exact, sp.Basic):
-            return f.opaque(str(c.exact), sign=2 if c.exact.is_positive else 0)
+            return opaque(f, str(c.exact), sign=2 if c.exact.is_positive else 0)
         entries = self._exact(i)
         if entries is None:
-            return self.leaf(i, size(step.shape), view, step.is_complex)
-        return self.data(entries[self.views[view]])
+            return self.terms.leaf(i, size(step.shape), view, step.is_complex)
+        return self.terms.data(entries[self.views[view]])
 
     def _exact(self, i: int) -> np.ndarray | None:
         if i not in self.bases:
@@ -441,7 +454,7 @@ class Reader(Complexes):
         for (_, _, inside), x in zip(self._picked(step, view), a, strict=True):
             if inside is None:
                 return x
-            total = f.add(total, f.mul(self.integers(inside.astype(np.int64)), x))
+            total = f.add(total, f.mul(self.terms.integers(inside.astype(np.int64)), x))
         return total
 
     def _is_large(self, step: Step, view: int) -> bool:
@@ -482,12 +495,12 @@ class Reader(Complexes):
                 key = other
                 place = np.arange(n).reshape(_swap(step.shape)).transpose(0, 2, 1).reshape(-1)
                 view = self.views.enter(place[self.views[view]])
-        return f.mul(scale, self.leaf(key, n, view, step.is_complex))
+        return f.mul(scale, self.terms.leaf(key, n, view, step.is_complex))
 
     def _turned(self, x: Element, shape: tuple[int, ...]) -> Element:
         """The generic entry of the transposed matrices."""
         rows = np.arange(size(shape)).reshape(shape).transpose(0, 2, 1).reshape(-1)
-        return self.field.relabel(x, lambda key, is_complex: self.again(key, is_complex, rows), {})
+        return self.field.relabel(x, lambda key, is_complex: self.terms.again(key, is_complex, rows), {})
 
     def _scatter(self, step: Step, view: int, a: list[Element]) -> Element:
         if self._is_large(step, view):
@@ -495,7 +508,7 @@ class Reader(Complexes):
         if self.is_spread(view):
             return self._added(a)
         _, where, n, back = self._summed(step, view)
-        return self.sum(a[0], where, n, back)
+        return self.terms.sum(a[0], where, n, back)
 
     def _matmul(self, step: Step, view: int, a: list[Element]) -> Element:
         if self._is_large(step, view):
@@ -504,7 +517,7 @@ class Reader(Complexes):
             half = len(a) // 2
             return self._added([self.field.mul(x, y) for x, y in zip(a[:half], a[half:], strict=True)])
         _, _, where, n, back = self._product(step, view)
-        return self.sum(self.field.mul(a[0], a[1]), where, n, back)
+        return self.terms.sum(self.field.mul(a[0], a[1]), where, n, back)
 
     def _added(self, terms: list[Element]) -> Element:
         total = self.field.zero

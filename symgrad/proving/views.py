@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Hashable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from symgrad.proving.field import Element
-from symgrad.proving.kernels import Kernels
+from symgrad.proving.field import Element, Field
 
 __all__ = ["DATA", "Terms", "Views"]
 
@@ -50,12 +50,12 @@ class Views:
         return self.arrays[k]
 
 
+@dataclass(frozen=True, slots=True)
 class Terms:
     """Generic entries, in views: kernels for them, and sums of them."""
 
-    def __init__(self, field: Kernels, views: Views) -> None:
-        self.field = field
-        self.views = views
+    field: Field
+    views: Views
 
     def leaf(self, key: Hashable, n: int, view: int, is_complex: bool = False) -> Element:
         """A kernel for a view of something with ``n`` entries; the view of a single number does not matter."""

@@ -15,6 +15,7 @@ from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import (
     Answer,
     Block,
+    Floats,
     Footer,
     Items,
     Paragraph,
@@ -56,7 +57,7 @@ def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
 
 def _blocks(report: Report, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
-    yield from only_rounding(report)
+    yield Floats(tuple(only_rounding(report)))
     yield from error_lines(report)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
@@ -173,7 +174,8 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         case Refuted(witness=witness, others=others, true_if=true_if):
             yield from _refutation(report, claim, witness)
             if true_if is not None:
-                yield Paragraph(f'It is true if {true_if[0]}: assuming="{true_if[1]}" says so.')
+                said = f'assuming="{true_if[1]}" says so' if true_if[1] else "in your code they do not"
+                yield Paragraph(f"It is true if {true_if[0]}: {said}.")
             for other in others if full else ():
                 if not _is_own(report, other):  # the user's own point has been told
                     yield from _witness(report, claim, other)
@@ -190,7 +192,7 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
         yield Paragraph(sentence(claim.note))
     if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
         yield Paragraph(_COMPLEX)
-    yield from rounded(report, claim, full)
+    yield Floats(tuple(rounded(report, claim, full)))
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
 

@@ -18,6 +18,7 @@ from symgrad.report.page import (
     Block,
     Code,
     Derivation,
+    Floats,
     Footer,
     Items,
     Line,
@@ -141,6 +142,8 @@ def _block(block: Block) -> str:
         case Table(header=header, rows=rows):
             body = _rows((f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
             return f"<table>{_head(header)}{body}</table>"
+        case Floats(blocks=inner):
+            return "".join(map(_block, inner))
         case Derivation(lines=lines):
             head = _head(("line", "as written", "as mathematics", "meant as", "it is"))
             return f'<table class="derivation">{head}{"".join(map(_line, lines))}</table>'

@@ -9,6 +9,7 @@ __all__ = [
     "Block",
     "Code",
     "Derivation",
+    "Floats",
     "Footer",
     "Items",
     "Line",
@@ -94,10 +95,17 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Floats:
+    """What floats did on this machine, which another machine may tell otherwise: no block, one, or several."""
+
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
 class Footer:
     """The last line: how much was looked at, and how to have it again."""
 
     text: str
 
 
-Block = Answer | Paragraph | Values | Code | Table | Items | Derivation | Section | Footer
+Block = Answer | Paragraph | Values | Code | Table | Items | Derivation | Section | Floats | Footer

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import Loss
 
-__all__ = ["Claim", "Instability", "Report", "StepFinding"]
+__all__ = ["Claim", "Instability", "Report", "StepFinding", "merge"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +91,7 @@ class Claim:
     exact_value: np.ndarray | None = None
     autograd_value: np.ndarray | None = None
     differs: np.ndarray | None = None
+    order: int = 1  # of the derivative; 0 for a value, which a jvp's tangent is
 
     @property
     def kind(self) -> str:
@@ -211,6 +212,47 @@ class Report:
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON; numbers that JSON has no name for are strings ("nan", "inf")."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+
+def merge(reports: Sequence[Report], repairs: tuple[Any, ...], repaired_source: str | None) -> Report:
+    """One report for several questions about the same code, whose claims go by different names; the repairs are of
+    all of it.
+
+    A line that several questions judged is told as the first of them that used it says.
+    """
+    first, *others = reports
+    if not others:
+        return replace(first, repairs=repairs, repaired_source=repaired_source)
+    steps: dict[Any, StepFinding] = {}
+    for step in (s for r in reports for s in r.steps):
+        key = step.name, step.version, None if step.source is None else step.source.line
+        if key not in steps or steps[key].verdict in (None, "unused"):
+            steps[key] = step
+    lines = sorted(steps.values(), key=lambda s: (s.source.line or 0) if s.source is not None else 0)
+    place = {name: k for k, name in reversed([*enumerate(s.name for s in lines)])}
+    wrong = sorted(dict.fromkeys(n for r in reports for n in r.wrong_steps), key=lambda n: place.get(n, len(lines)))
+    return replace(
+        first,
+        claims={name: claim for r in reports for name, claim in r.claims.items()},
+        steps=tuple(lines),
+        wrong_steps=tuple(wrong),
+        repairs=repairs,
+        repaired_source=repaired_source,
+        kinks=tuple(k for r in reports for k in r.kinks),
+        instabilities=tuple(i for r in reports for i in r.instabilities),
+        assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
+        notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
+        counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+        sizes=_all_sizes([r.sizes for r in reports if r.sizes is not None]),
+    )
+
+
+def _all_sizes(found: Sequence[AllSizes]) -> AllSizes | None:
+    if not found:
+        return None
+    looked = [*({tuple(at.items()): at for s in found for at in s.looked_at}.values())]
+    why, forms = ({n: x for s in found for n, x in getattr(s, part).items()} for part in ("why_not", "forms"))
+    return replace(found[0], looked_at=tuple(looked), why_not=why, forms=forms)
 
 
 def _plain(x: Any) -> Any:

@@ -149,6 +149,8 @@ def exact_text(report: Report, claim: Claim) -> str | None:
     body, places = form
     top, below = places[: len(places) - claim_rank(report, claim)], places[len(places) - claim_rank(report, claim) :]
     of, by = (f"[{','.join(p)}]" if p else "" for p in (top, below))
+    if not claim.order:
+        return f"{claim.name}{by} = {text(body)}"
     power = "∂²f" if report.order == 2 else "∂f"
     bottom = f"∂{claim.name}{by}" if report.order != 2 else f"∂{claim.name}{of}∂{claim.name}{by}"
     return f"{power}{of if report.order != 2 else ''}/{bottom} = {text(body)}"
@@ -170,7 +172,9 @@ def exact_latex(report: Report, claim: Claim) -> tuple[str, str] | None:
     rank = claim_rank(report, claim)
     of, by = (f"_{{{','.join(p)}}}" if p else "" for p in (places[: len(places) - rank], places[len(places) - rank :]))
     name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else rf"\text{{{claim.name}}}"
-    if report.order == 2:
+    if not claim.order:
+        left = f"{name}{by}"
+    elif report.order == 2:
         left = rf"\frac{{\partial^2 f}}{{\partial {name}{of} \partial {name}{by}}}"
     else:
         left = rf"\frac{{\partial f{of}}}{{\partial {name}{by}}}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from symgrad.report.composition import blocks
 from symgrad.report.page import (
@@ -12,6 +12,7 @@ from symgrad.report.page import (
     Block,
     Code,
     Derivation,
+    Floats,
     Footer,
     Items,
     Line,
@@ -60,13 +61,19 @@ def lines(page: Iterable[Block], indent: str = "", paint: Paint = plain) -> list
     """Blocks under each other; sections, tables and the last lines are set off by an empty line."""
     out: list[str] = []
     before: Block | None = None
-    for block in page:
+    for block in _spread(page):
         apart = isinstance(block, (Section, Table, Footer)) or isinstance(before, Table)
         if before is not None and apart and not isinstance(before, Footer):
             out.append("")
         out += _block(block, indent, paint)
         before = block
     return out
+
+
+def _spread(page: Iterable[Block]) -> Iterator[Block]:
+    """The blocks, those about floats among the others."""
+    for block in page:
+        yield from block.blocks if isinstance(block, Floats) else (block,)
 
 
 def _block(block: Block, indent: str, paint: Paint) -> list[str]:
@@ -87,6 +94,8 @@ def _block(block: Block, indent: str, paint: Paint) -> list[str]:
             return _code(text, place, span, indent, paint)
         case Table(header=header, rows=rows):
             return _table(header, rows, indent)
+        case Floats(blocks=inner):
+            return lines(inner, indent, paint)
         case Derivation(lines=inner):
             return [text for line in inner for text in _line(line, indent, paint)]
 

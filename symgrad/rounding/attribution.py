@@ -24,8 +24,8 @@ from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, ball_of, binary, precision
 from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.floats import Floats, NumpyFloats, to_numpy
-from symgrad.ops.row import COMPOSITES
 from symgrad.program.builder import Builder
+from symgrad.program.composites import COMPOSITES
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, Source, interpret, positions
 from symgrad.rounding.kernel_bounds import FORMATS

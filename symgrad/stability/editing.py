@@ -18,9 +18,9 @@ from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.modules import Module
 from symgrad.lifting.tracing.sources import is_users
 from symgrad.program.program import Program, Source
+from symgrad.stability.term_algebra import Leaf, Term, number_of
 from symgrad.stability.term_printer import Tongue, spellings
 from symgrad.stability.term_reader import Reader
-from symgrad.stability.terms import Leaf, Term, number_of
 
 __all__ = ["Edited", "Place", "place_of"]
 

@@ -15,14 +15,16 @@ import numpy as np
 import torch
 
 from symgrad.checking.comparison import Pair
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of, flat
 from symgrad.evaluation.floats import Floats
+from symgrad.lifting.tracing.functions import Function
 from symgrad.lifting.tracing.modules import Module
+from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
@@ -129,11 +131,11 @@ class Floating:
     notes: list[str] = field(default_factory=list)
 
 
-def rounding_of(problem: Problem, findings: Findings, formula: Any) -> Floating:
+def rounding_of(problem: Problem, findings: Findings) -> Floating:
     """Put the user's values and autograd's beside the truth at the user's own point."""
     out = Floating(kinks=list(findings.kinks))
     tensors = _tensors(problem)
-    automatic = _autograd(problem, findings, formula, tensors, out)
+    automatic = _autograd(problem, findings, tensors, out)
     bounds = _hand_bounds(problem, findings, tensors)
     for pair in findings.own.pairs:
         auto = automatic.get(pair.name)
@@ -171,23 +173,23 @@ def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
 
 
 def _autograd(
-    problem: Problem, findings: Findings, formula: Any, tensors: Mapping[str, torch.Tensor], out: Floating
+    problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: Floating
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
     """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
     shape = findings.own.program.shape(findings.own.model)
-    summed = all(p.note is not None and "upstream ones" in p.note for p in findings.own.pairs)
+    summed = all(p.summed for p in findings.own.pairs)
     known = getattr(problem.model, "autograd", None)
     if known is not None:  # a script ran it itself
         return {n: (torch.as_tensor(v), None) for n, v in known.items()}
     if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
         return {}
     rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
-    if isinstance(formula, torch.nn.Module):
-        assert isinstance(problem.model, Module)
+    if isinstance(problem.model, Module):
         function: Any = problem.model.module
         tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
     else:
-        function = lambda **given: formula(**given, **rest)  # noqa: E731
+        code: Any = problem.model.function if isinstance(problem.model, Function) else problem.model
+        function = lambda **given: code(**given, **rest)  # noqa: E731
     try:
         plain = autograd_gradient(function, tensors, list(problem.wrt))
         result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from symgrad.stability.terms import ONE, Add, Call, Mul, Term, Var, call, number_of, parts, plus, rebuilt, times
+from symgrad.stability.term_algebra import ONE, Add, Call, Mul, Term, Var, call, number_of, parts, plus, rebuilt, times
 
 __all__ = ["Match", "everywhere", "found_in", "pattern", "substituted"]
 

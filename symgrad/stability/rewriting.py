@@ -31,10 +31,10 @@ from symgrad.stability.editing import Edited, place_of
 from symgrad.stability.pattern_matching import everywhere, pattern
 from symgrad.stability.rules import RULES
 from symgrad.stability.samples import Sample
+from symgrad.stability.term_algebra import Leaf, Term, algebra, plus, size_of
 from symgrad.stability.term_reader import Reader, written
-from symgrad.stability.terms import Leaf, Term, algebra, plus, size_of
 
-__all__ = ["Rewrite", "best_rewrite"]
+__all__ = ["Rewrite", "agree", "best_rewrite"]
 
 _DEEP = 3  # rules in a row
 _TERMS = 240  # terms that are tried for one step
@@ -255,13 +255,13 @@ def _no_worse(before: tuple[Run, Losing | None], after: Run, point: Mapping[str,
     i, j = run.program.outputs[name], after.program.outputs[name]
     if np.shape(run.values[name]) != np.shape(after.values[name]):
         return False, True
-    if not _agree(run.program, i, after.program, j, point):
+    if not agree(run.program, i, after.program, j, point):
         return False, True
     new = losing(after.program, point, j, after.values[name])
     return new is None or (old is not None and new.error <= _WORSE * old.error), new is not None
 
 
-def _agree(a: Program, i: int, b: Program, j: int, point: Mapping[str, Any]) -> bool:
+def agree(a: Program, i: int, b: Program, j: int, point: Mapping[str, Any]) -> bool:
     """Whether the new code has the old one's exact value, wherever that has one.
 
     A proof may hold on a part of the domain alone, such as that of sqrt(x**2) = x; here the rest is looked at.

@@ -18,7 +18,7 @@ from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.text.text_formula import Text
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Program, Source
-from symgrad.stability.terms import ONE, Add, Call, Mul, Term, number_of, plus
+from symgrad.stability.term_algebra import ONE, Add, Call, Mul, Term, number_of, plus
 
 __all__ = [
     "Tongue",

@@ -18,7 +18,7 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, Source, Strided, dense, interpret, positions, size
 from symgrad.program.selection import select
-from symgrad.stability.terms import ONE, Add, Call, Leaf, Mul, Term, call, number_of, parts, plus, size_of, times
+from symgrad.stability.term_algebra import ONE, Add, Call, Leaf, Mul, Term, call, number_of, parts, plus, size_of, times
 
 __all__ = ["Reader", "written"]
 

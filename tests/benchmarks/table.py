@@ -8,14 +8,11 @@ from __future__ import annotations
 import argparse
 import re
 import statistics
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parent))
 from cases import CASES, Case
 
 from symgrad import verify

@@ -1,4 +1,4 @@
-"""How fast verify answers, beside gradcheck: ``pytest tests/benchmarks --benchmark-enable``.
+"""How fast verify answers, beside gradcheck: ``pytest -n 0 tests/benchmarks --benchmark-enable``.
 
 Without that option each case runs once, and what is tested is that verify and gradcheck both find it right.
 """
@@ -12,13 +12,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from benchmarks.cases import CASES, Case
 
 import symgrad
 from symgrad import verify
 
-from .cases import CASES, Case
-
 SLOW = {"tanh RNN, T = 1000"}
+pytestmark = pytest.mark.slow
 
 
 def cases(request: pytest.FixtureRequest) -> Case:

@@ -7,27 +7,25 @@ from collections.abc import Iterable
 
 from derivations.generator import FAMILIES, Derivation, derivation
 from symgrad.checking.comparison import look
-from symgrad.checking.judge import Findings, Problem
+from symgrad.checking.exploration import Findings, branch_at
 from symgrad.checking.verdicts import Agrees, Refuted, Witness
 from symgrad.diagnosis.steps import Diagnosis, diagnose
-from symgrad.lifting.formulas import open_formula, rename
+from symgrad.problem.problem import Problem
+from symgrad.problem.question import Asked, pose
 from symgrad.problem.sampling import neighbours
-from symgrad.verifier import _open_hand, _problem
 
 
 def problem_of(made: Derivation) -> Problem:
-    model = open_formula(made.model)
-    mine = rename(_open_hand(made.hand, model), model.names, "the hand formula")
-    return _problem(model, mine, made.hand, list(made.wrt), dict(made.at), 1, None, None, 4, 1.0, 0)
+    return pose(made.model, made.hand, Asked(list(made.wrt), dict(made.at), points=4))
 
 
 def looked_at(problem: Problem) -> Findings:
     """What `judge` sees at its first points, with no proof tried."""
     point = problem.inputs.point
-    own = problem.branch(point)
+    own = branch_at(problem, point)
     found = Findings(own, look(own, point, problem.wrt), [own])
     for other in neighbours(problem.inputs, 3, problem.seed):
-        if problem.branch(other, found.branches) is own:
+        if branch_at(problem, other, found.branches) is own:
             found.looks.append((own, look(own, other, problem.wrt)))
     for pair in own.pairs:
         seen = [s.views[pair.name].state for _, s in found.looks if pair.name in s.views]

@@ -143,12 +143,12 @@ def truly_equal(f: sp.Expr, hand: sp.Expr) -> bool:
         return seen > 0
 
 
-def main(count: int, first: int = 1) -> None:
+def hunt(count: int, first: int = 1) -> tuple[Counter[str], list[str]]:
+    """How often each answer came, and the questions whose answer was wrong, in words."""
     from hypothesis import HealthCheck, given, seed, settings
 
     said: Counter[str] = Counter()
     wrong: list[str] = []
-    start = time.perf_counter()
 
     @seed(first)
     @settings(max_examples=count, deadline=None, suppress_health_check=list(HealthCheck), database=None)
@@ -168,10 +168,16 @@ def main(count: int, first: int = 1) -> None:
                 wrong.append(f"{what}: {word}: {f} | {hand}")
 
     trial()
+    return said, sorted(set(wrong))
+
+
+def main(count: int, first: int = 1) -> None:
+    start = time.perf_counter()
+    said, wrong = hunt(count, first)
     print(f"{sum(said.values())} questions in {time.perf_counter() - start:.0f} s")
     for key, n in sorted(said.items()):
         print(f"{n:7} {key}")
-    print(*sorted(set(wrong))[:60], sep="\n")
+    print(*wrong[:60], sep="\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
-from symgrad.lifting.tracing.sources import _TRACE, _Rewriter
+from symgrad.lifting.tracing.sources import TRACE, Rewriter
 
 __all__ = [
     "Limited",
@@ -160,7 +160,7 @@ class Script:
         trace.places.add(code, tree)
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
-        space[_TRACE] = trace
+        space[TRACE] = trace
         out = Limited(self.limits.printed)
         with surroundings(self.seed, out, self.file) as world:
             stopped = None
@@ -234,14 +234,14 @@ def _line(error: BaseException, file: str) -> int | None:
 # ------------------------------------------------------------------------------------------------ instrumenting
 
 
-class _ScriptRewriter(_Rewriter):
+class _ScriptRewriter(Rewriter):
     """Besides names, calls and arithmetic: what is printed, the arguments of functions, and the turns of loops."""
 
     def visit_Call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Name) and node.func.id == "print":
             self.generic_visit(node)
             node.args = [
-                a if isinstance(a, (ast.Constant, ast.JoinedStr, ast.Starred)) else self._trace("shown", [a], a)
+                a if isinstance(a, (ast.Constant, ast.JoinedStr, ast.Starred)) else self.tell("shown", [a], a)
                 for a in node.args
             ]
             return node
@@ -249,13 +249,12 @@ class _ScriptRewriter(_Rewriter):
 
     def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
         self.generic_visit(node)
-        node.value = self._trace("shown", [node.value], node)
+        node.value = self.tell("shown", [node.value], node)
         return node
 
     def visit_For(self, node: ast.For) -> Any:
-        bound = self._rebound(node, [node.target])
         self.generic_visit(node)
-        node.body = [*self._tick(node), *bound, *node.body]
+        node.body = [*self._tick(node), *node.body]
         return node
 
     def visit_While(self, node: ast.While) -> Any:
@@ -273,13 +272,10 @@ class _ScriptRewriter(_Rewriter):
         return node
 
     def _tick(self, at: Any) -> list[ast.stmt]:
-        return [self._placed(ast.Expr(self._trace("tick", [], at)), at)]
-
-    def _rebound(self, at: Any, targets: list[ast.expr]) -> list[ast.stmt]:
-        return []
+        return [self._placed(ast.Expr(self.tell("tick", [], at)), at)]
 
     def _assigned(self, at: ast.stmt, name: str, method: str) -> list[ast.stmt]:
-        value = self._trace(method, [ast.Constant(name), ast.Name(name, ast.Load())], at)
+        value = self.tell(method, [ast.Constant(name), ast.Name(name, ast.Load())], at)
         return [self._placed(ast.Assign([ast.Name(name, ast.Store())], value), at)]
 
     def _placed(self, made: Any, at: ast.AST) -> Any:

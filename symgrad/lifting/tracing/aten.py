@@ -10,19 +10,17 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.ops.layouts import index_put_accumulate
+from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.ops.scalars import OPS, find
+from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["PLAIN", "axes_of", "double", "dtype_of", "is_float", "plain", "rule", "steps"]
 
@@ -94,7 +92,7 @@ def _kind(func: Any, name: str) -> Callable[..., Any] | None:
     arity = OPS[row].arity
     branches = bool(OPS[row].branches)
 
-    def scalar(t: Tracer, func: Any, given: Any, args: Any, kwargs: Any, out: Any) -> Any:
+    def scalar(t: Recorder, func: Any, given: Any, args: Any, kwargs: Any, out: Any) -> Any:
         if len(args) != arity or any(v is not None for v in kwargs.values()):
             return NotImplemented
         return _scalar(t, row, branches, args, out)
@@ -102,7 +100,7 @@ def _kind(func: Any, name: str) -> Callable[..., Any] | None:
     return scalar
 
 
-def steps(t: Tracer, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:
+def steps(t: Recorder, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:
     """The step or steps of one aten call, or NotImplemented."""
     write = _kind(func, name)
     if write is None:
@@ -148,7 +146,7 @@ def axes_of(dim: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ layouts
 
 
-def _view(t: Tracer, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+def _view(t: Recorder, func: Any, name: str, args: Any, kwargs: Any) -> Any:
     """A view or a copy of one tensor: the same operation on a tensor of row-major memory gives the index map."""
     x, b = args[0], t.builder
     step = t.tensors.step(x)
@@ -163,7 +161,7 @@ def _view(t: Tracer, func: Any, name: str, args: Any, kwargs: Any) -> Any:
     return found if many else found[0]
 
 
-def _layout(t: Tracer, func: Any, name: str, given: dict[str, Any], out: Any) -> Any:
+def _layout(t: Recorder, func: Any, name: str, given: dict[str, Any], out: Any) -> Any:
     """Entries moved, repeated, dropped: run the operation once more, on positions."""
     b = t.builder
     placed: list[int] = []
@@ -208,7 +206,7 @@ def _layout(t: Tracer, func: Any, name: str, given: dict[str, Any], out: Any) ->
 # ------------------------------------------------------------------------------------------------ scalar functions
 
 
-def _scalar(t: Tracer, row: str, branches: bool, args: Any, out: torch.Tensor) -> Any:
+def _scalar(t: Recorder, row: str, branches: bool, args: Any, out: torch.Tensor) -> Any:
     b, dtype = t.builder, dtype_of(out)
     found = [t.step_of(a, dtype) for a in args]
     if branches:
@@ -220,7 +218,7 @@ def _scalar(t: Tracer, row: str, branches: bool, args: Any, out: torch.Tensor) -
 
 
 def _arithmetic(op: str) -> Callable[..., Any]:
-    def write(t: Tracer, a: Any, out: Any, name: str) -> int:
+    def write(t: Recorder, a: Any, out: Any, name: str) -> int:
         dtype = dtype_of(out)
         x, y = t.step_of(a.self, dtype), t.step_of(a.other, dtype)
         if name == "rsub":
@@ -239,7 +237,7 @@ rule("mul")(_arithmetic("mul"))
 
 
 @rule("div")
-def _div(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _div(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
     ratio = b.binary("div", t.step_of(a.self, dtype), t.step_of(a.other, dtype), dtype)
     mode = getattr(a, "rounding_mode", None)
@@ -247,12 +245,12 @@ def _div(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("floor_divide")
-def _floor_divide(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _floor_divide(t: Recorder, a: Any, out: Any, name: str) -> int:
     return _div(t, SimpleNamespace(self=a.self, other=a.other, rounding_mode="floor"), out, name)
 
 
 @rule("remainder", "fmod")
-def _remainder(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _remainder(t: Recorder, a: Any, out: Any, name: str) -> Any:
     """x - y k, where k is x / y rounded down, or towards zero."""
     b, dtype = t.builder, dtype_of(out)
     x, y = t.step_of(a.self, dtype), t.step_of(a.other, dtype)
@@ -262,18 +260,18 @@ def _remainder(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule(*_WHOLE)
-def _whole(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _whole(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.piecewise(name, [t.step_of(a.self)], plain(out), dtype_of(out), getattr(a, "decimals", None))
 
 
 @rule("frac")
-def _frac(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _frac(t: Recorder, a: Any, out: Any, name: str) -> int:
     x = t.step_of(a.self)
     return t.builder.sub(x, t.piecewise("trunc", [x], np.trunc(plain(a.self)), dtype_of(out)))
 
 
 @rule("copysign")
-def _copysign(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _copysign(t: Recorder, a: Any, out: Any, name: str) -> int:
     dtype = dtype_of(out)
     x, y = t.step_of(a.self, dtype), t.step_of(a.other, dtype)
     turned = np.copysign(1.0, double(a.self)) * np.copysign(1.0, double(a.other))
@@ -281,24 +279,24 @@ def _copysign(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("pow")
-def _pow(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _pow(t: Recorder, a: Any, out: Any, name: str) -> int:
     dtype = dtype_of(out)
     return t.builder.power(t.step_of(a.self, dtype), t.step_of(a.exponent, dtype), dtype)
 
 
 @rule("neg", "_neg_view")
-def _neg(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _neg(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.builder.neg(t.step_of(a.self))
 
 
 @rule("detach")
-def _detach(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _detach(t: Recorder, a: Any, out: Any, name: str) -> int:
     step = t.step_of(a.self)
     return t.builder.stop(step) if t.stops else step
 
 
 @rule("_to_copy")
-def _to_copy(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _to_copy(t: Recorder, a: Any, out: Any, name: str) -> Any:
     if not is_float(out):
         truth = out.dtype is torch.bool
         t.guard("ne" if truth else "trunc", [a.self, 0.0] if truth else [a.self], None, plain(out))
@@ -307,7 +305,7 @@ def _to_copy(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("polygamma")
-def _polygamma(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _polygamma(t: Recorder, a: Any, out: Any, name: str) -> int:
     x = t.step_of(a.self)
     return t.builder.apply("polygamma", x, params=a.n) if a.n else t.builder.apply("digamma", x)
 
@@ -316,25 +314,25 @@ def _polygamma(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("_conj", "conj", "_conj_physical", "conj_physical", "resolve_conj", "resolve_neg")
-def _conj(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _conj(t: Recorder, a: Any, out: Any, name: str) -> int:
     step = t.step_of(a.self)
     return step if name.startswith("resolve") else t.builder.conj(step)
 
 
 @rule("real", "imag")
-def _part(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _part(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.builder.emit(name, (t.step_of(a.self),), None, tuple(out.shape), dtype_of(out))
 
 
 @rule("view_as_real", "view_as_real_copy")
-def _view_as_real(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _view_as_real(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, step = t.builder, t.step_of(a.self)
     shape, dtype = tuple(a.self.shape), dtype_of(out)
     return b.stack([b.emit(part, (step,), None, shape, dtype) for part in ("real", "imag")], len(shape))
 
 
 @rule("complex", "view_as_complex", "polar")
-def _complex(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _complex(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
     if name == "view_as_complex":
         x, shape = t.step_of(a.self), tuple(a.self.shape)
@@ -350,7 +348,7 @@ def _complex(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("angle")
-def _angle(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _angle(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b = t.builder
     x, dtype = t.step_of(a.self), dtype_of(out)
     if not a.self.is_complex():

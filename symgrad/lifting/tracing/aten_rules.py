@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.lifting.tracing.aten import PLAIN, axes_of, double, dtype_of, plain, rule
-from symgrad.ops import layouts
+from symgrad.lifting.tracing.recorder import Recorder
+from symgrad.program import layouts
 from symgrad.program.program import size
 from symgrad.program.selection import select
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = []
 
@@ -25,7 +23,7 @@ __all__ = []
 
 
 @rule("sum", "mean")
-def _sum(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _sum(t: Recorder, a: Any, out: Any, name: str) -> int:
     b = t.builder
     x = b.cast(t.step_of(a.self), dtype_of(out))
     axes, keep = axes_of(getattr(a, "dim", None)), bool(getattr(a, "keepdim", False))
@@ -33,7 +31,7 @@ def _sum(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("var", "std", "var_mean", "std_mean")
-def _var(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _var(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b, x = t.builder, t.step_of(a.self)
     correction = getattr(a, "correction", None)
     correction = int(getattr(a, "unbiased", True)) if correction is None else correction
@@ -43,24 +41,24 @@ def _var(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("prod")
-def _prod(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _prod(t: Recorder, a: Any, out: Any, name: str) -> int:
     return layouts.prod(t.builder, t.step_of(a.self), getattr(a, "dim", None), bool(getattr(a, "keepdim", False)))
 
 
 @rule("cumsum", "cumprod")
-def _running(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _running(t: Recorder, a: Any, out: Any, name: str) -> int:
     return getattr(layouts, name)(t.builder, t.step_of(a.self), a.dim)
 
 
 @rule("logcumsumexp")
-def _logcumsumexp(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _logcumsumexp(t: Recorder, a: Any, out: Any, name: str) -> int:
     """log of the sums of exp up to each place, each relative to its own last entry... written from its meaning."""
     b, x = t.builder, t.step_of(a.self)
     return b.apply("log", layouts.cumsum(b, b.apply("exp", x), a.dim)) if b.shape(x) else x
 
 
 @rule("linalg_vector_norm", "norm")
-def _norm(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _norm(t: Recorder, a: Any, out: Any, name: str) -> Any:
     p = getattr(a, "ord", getattr(a, "p", 2))
     p = 2 if p is None else p
     if p == 0:
@@ -73,14 +71,14 @@ def _norm(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("mm", "bmm", "mv", "dot", "vdot", "matmul")
-def _matmul(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _matmul(t: Recorder, a: Any, out: Any, name: str) -> int:
     x = t.step_of(a.self)
     y = t.step_of(next(getattr(a, n) for n in ("mat2", "vec", "tensor", "other") if hasattr(a, n)))
     return t.builder.matmul(t.builder.conj(x) if name == "vdot" else x, y)
 
 
 @rule("addmm", "addmv", "baddbmm", "addbmm")
-def _addmm(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _addmm(t: Recorder, a: Any, out: Any, name: str) -> Any:
     if name == "addbmm":
         return NotImplemented
     b, dtype = t.builder, dtype_of(out)
@@ -96,14 +94,14 @@ def _addmm(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("_softmax", "_log_softmax", "softmax", "log_softmax", "_safe_softmax")
-def _softmax(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _softmax(t: Recorder, a: Any, out: Any, name: str) -> int:
     b = t.builder
     x = b.cast(t.step_of(a.self), dtype_of(out))
     return (layouts.log_softmax if "log" in name else layouts.softmax)(b, x, a.dim)
 
 
 @rule("logsumexp")
-def _logsumexp(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _logsumexp(t: Recorder, a: Any, out: Any, name: str) -> int:
     return layouts.logsumexp(t.builder, t.step_of(a.self), axes_of(a.dim), bool(a.keepdim))
 
 
@@ -111,7 +109,7 @@ def _logsumexp(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("clamp", "clamp_min", "clamp_max", "hardtanh")
-def _clamp(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _clamp(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
     low, high = getattr(a, "min", getattr(a, "min_val", None)), getattr(a, "max", getattr(a, "max_val", None))
     x, value = t.step_of(a.self), double(a.self)
@@ -123,7 +121,7 @@ def _clamp(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("amax", "amin", "max", "min")
-def _extreme(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _extreme(t: Recorder, a: Any, out: Any, name: str) -> Any:
     if hasattr(a, "other"):
         row = "maximum" if name == "max" else "minimum"
         values = [double(a.self), double(a.other)]
@@ -134,14 +132,14 @@ def _extreme(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("aminmax")
-def _aminmax(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _aminmax(t: Recorder, a: Any, out: Any, name: str) -> Any:
     axes = axes_of(a.dim)
     x, values = t.step_of(a.self), double(a.self)
     return [layouts.extreme(t.builder, x, values, axes, bool(a.keepdim), largest=k) for k in (False, True)]
 
 
 @rule("sort", "topk", "kthvalue", "median", "nanmedian", "mode", "cummax", "cummin")
-def _sort(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _sort(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b, step, shape = t.builder, t.step_of(a.self), tuple(a.self.shape)
     if not isinstance(out, (list, tuple)):  # the median of all entries: the first that has its value
         flat = double(a.self).reshape(-1)
@@ -160,7 +158,7 @@ def _sort(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("_unique2", "unique_consecutive")
-def _unique(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _unique(t: Recorder, a: Any, out: Any, name: str) -> Any:
     if getattr(a, "dim", None) is not None:
         return NotImplemented
     flat = plain(a.self).reshape(-1)
@@ -176,7 +174,7 @@ def _unique(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("elu")
-def _elu(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _elu(t: Recorder, a: Any, out: Any, name: str) -> Any:
     if a.input_scale != 1:
         return NotImplemented
     b, dtype = t.builder, dtype_of(out)
@@ -185,7 +183,7 @@ def _elu(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("celu", "leaky_relu", "softshrink", "hardshrink", "_prelu_kernel", "prelu")
-def _with_slope(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _with_slope(t: Recorder, a: Any, out: Any, name: str) -> int:
     row = "prelu" if "prelu" in name else name
     extra = next(getattr(a, n) for n in ("alpha", "negative_slope", "lambd", "weight") if hasattr(a, n))
     dtype = dtype_of(out)
@@ -193,7 +191,7 @@ def _with_slope(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("softplus")
-def _softplus(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _softplus(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
     x = t.step_of(a.self)
     if a.beta == 1:
@@ -203,12 +201,12 @@ def _softplus(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("gelu")
-def _gelu(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _gelu(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.builder.apply("gelu_tanh" if a.approximate == "tanh" else "gelu", t.step_of(a.self))
 
 
 @rule("log_sigmoid_forward")
-def _log_sigmoid(t: Tracer, a: Any, out: Any, name: str) -> list[Any]:
+def _log_sigmoid(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
     return [t.builder.apply("logsigmoid", t.step_of(a.self)), PLAIN]
 
 
@@ -219,7 +217,7 @@ def _log_sigmoid(t: Tracer, a: Any, out: Any, name: str) -> list[Any]:
 
 
 @rule("convolution", "_convolution")
-def _convolution(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _convolution(t: Recorder, a: Any, out: Any, name: str) -> int:
     return layouts.conv(
         t.builder,
         t.step_of(a.input),
@@ -235,7 +233,7 @@ def _convolution(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
-def _avg_pool(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _avg_pool(t: Recorder, a: Any, out: Any, name: str) -> int:
     return layouts.avg_pool(
         t.builder,
         t.step_of(a.self),
@@ -250,7 +248,7 @@ def _avg_pool(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d")
-def _max_pool(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _max_pool(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b, step, dims = t.builder, t.step_of(a.self), 3 if "3d" in name else 2
     if name.startswith("max"):
         windows = (a.kernel_size, a.stride or None, a.padding, a.dilation, a.ceil_mode)
@@ -260,7 +258,7 @@ def _max_pool(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("nll_loss_forward", "nll_loss2d_forward")
-def _nll(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _nll(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b, shape, dtype = t.builder, tuple(a.self.shape), dtype_of(a.self)
     target = plain(a.target)
     kept = target != a.ignore_index
@@ -283,7 +281,7 @@ def _nll(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("binary_cross_entropy")
-def _binary_cross_entropy(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _binary_cross_entropy(t: Recorder, a: Any, out: Any, name: str) -> int:
     """-(y log p + (1 - y) log(1 - p)).  torch takes no log for less than -100: that guard against overflow is left out
     where no entry here comes under it.
     """
@@ -308,7 +306,7 @@ def _binary_cross_entropy(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")
-def _embedding_bag(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _embedding_bag(t: Recorder, a: Any, out: Any, name: str) -> Any:
     """The rows of a table summed, or averaged, bag by bag."""
     if a.mode not in (0, 1):
         return NotImplemented
@@ -328,7 +326,7 @@ def _embedding_bag(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("_trilinear")
-def _trilinear(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _trilinear(t: Recorder, a: Any, out: Any, name: str) -> int:
     """The sum over ``sumdim`` of three factors' product, each with axes of length one put in."""
     b = t.builder
     factors = []
@@ -341,7 +339,7 @@ def _trilinear(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("scatter_add", "index_add")
-def _scatter_add(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _scatter_add(t: Recorder, a: Any, out: Any, name: str) -> int:
     if name == "scatter_add":
         return layouts.scatter_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), t.step_of(a.src))
     source = t.step_of(a.source)
@@ -351,12 +349,12 @@ def _scatter_add(t: Tracer, a: Any, out: Any, name: str) -> int:
 
 
 @rule("linalg_cross")
-def _cross(t: Tracer, a: Any, out: Any, name: str) -> int:
+def _cross(t: Recorder, a: Any, out: Any, name: str) -> int:
     return layouts.cross(t.builder, t.step_of(a.self), t.step_of(a.other), a.dim)
 
 
 @rule("_cdist_forward")
-def _cdist(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _cdist(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b = t.builder
     x, y = t.step_of(a.x1), t.step_of(a.x2)
     sx, sy = b.shape(x), b.shape(y)
@@ -369,25 +367,25 @@ def _cdist(t: Tracer, a: Any, out: Any, name: str) -> Any:
 # ------------------------------------------------------------------------------------------------ linear algebra
 
 
-def _square(t: Tracer, x: torch.Tensor) -> tuple[int, tuple[int, ...], int]:
+def _square(t: Recorder, x: torch.Tensor) -> tuple[int, tuple[int, ...], int]:
     """The step of a batch of square matrices, (batch, n, n), the batch's shape, and n."""
     shape = tuple(x.shape)
     return t.builder.reshape(t.step_of(x), (size(shape[:-2]), *shape[-2:])), shape[:-2], shape[-1]
 
 
-def _matrix(t: Tracer, op: str, x: torch.Tensor) -> int:
+def _matrix(t: Recorder, op: str, x: torch.Tensor) -> int:
     b = t.builder
     square, _, _ = _square(t, x)
     return b.reshape(b.emit(op, (square,), None, b.shape(square)), tuple(x.shape))
 
 
 @rule("linalg_inv_ex")
-def _inverse(t: Tracer, a: Any, out: Any, name: str) -> list[Any]:
+def _inverse(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
     return [_matrix(t, "inverse", a.A), PLAIN]
 
 
 @rule("linalg_cholesky_ex", "cholesky")
-def _cholesky(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _cholesky(t: Recorder, a: Any, out: Any, name: str) -> Any:
     step = _matrix(t, "cholesky", a.self)
     if getattr(a, "upper", False):
         step = t.builder.conj(t.builder.transpose(step))
@@ -395,7 +393,7 @@ def _cholesky(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("_linalg_det", "_linalg_slogdet")
-def _det(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _det(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b = t.builder
     square, batch, _ = _square(t, a.A)
     det = b.reshape(b.emit("det", (square,), None, (size(batch),)), batch)
@@ -408,7 +406,7 @@ def _det(t: Tracer, a: Any, out: Any, name: str) -> Any:
 
 
 @rule("_linalg_solve_ex", "linalg_solve_triangular")
-def _solve(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b = t.builder
     first = out[0] if isinstance(out, (list, tuple)) else out
     matrix = a.A if name == "_linalg_solve_ex" else a.self
@@ -428,7 +426,7 @@ def _solve(t: Tracer, a: Any, out: Any, name: str) -> Any:
     return [step, *[PLAIN] * (len(out) - 1)] if isinstance(out, (list, tuple)) else step
 
 
-def _triangle(t: Tracer, square: int, upper: bool, unit: bool) -> int:
+def _triangle(t: Recorder, square: int, upper: bool, unit: bool) -> int:
     """The part of a batch of matrices that a triangular solve reads."""
     b = t.builder
     shape = b.shape(square)
@@ -442,7 +440,7 @@ def _triangle(t: Tracer, square: int, upper: bool, unit: bool) -> int:
 
 
 @rule("cholesky_solve", "cholesky_inverse")
-def _cholesky_solve(t: Tracer, a: Any, out: Any, name: str) -> Any:
+def _cholesky_solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
     """Solve (L L^T) X = B."""
     b = t.builder
     factor = a.input2 if name == "cholesky_solve" else a.self

@@ -6,7 +6,6 @@ inputs like any other.
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.tracing.aten import dtype_of, is_float
-from symgrad.lifting.tracing.functions import _place
+from symgrad.lifting.tracing.functions import failing_line
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Program
 
@@ -284,10 +283,8 @@ def _parameters(function: Callable[..., Any], count: int, stem: str) -> list[str
 def _called(function: Callable[..., Any], *arguments: Any, what: str) -> Any:
     try:
         with np.errstate(all="ignore"):
-            if isinstance(function, functools.partial) or what.endswith("setup_context"):
-                return function(*arguments)
             return function(*arguments)
     except SymgradError:
         raise
     except Exception as error:
-        raise UserCodeFailed(f"{what} raised {type(error).__name__}: {error}", where=_place(error)) from error
+        raise UserCodeFailed(f"{what} raised {type(error).__name__}: {error}", where=failing_line(error)) from error

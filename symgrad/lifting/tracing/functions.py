@@ -25,7 +25,7 @@ from symgrad.lifting.tracing import sources
 from symgrad.lifting.tracing.tracer import TracedArray, TracedFloat, Tracer
 from symgrad.program.program import Program
 
-__all__ = ["Function", "Run", "library_of"]
+__all__ = ["Function", "Run", "failing_line", "library_of", "nearly_equal"]
 
 
 _CHANCES = 8  # runs by which a coin's two sides show
@@ -38,12 +38,14 @@ class Run:
 
     ``symbolic`` says that it is no code but a formula: where it has no real value, a complex one may be meant.
     ``numbers`` are the whole numbers that the code writes: it may go another way where a size is one of them.
+    ``derived`` are outputs that were written on the record, and that no code has computed.
     """
 
     program: Program
     values: Mapping[str, np.ndarray]
     symbolic: bool = False
     numbers: frozenset[int] = frozenset()
+    derived: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,10 +176,12 @@ def called(function: Callable[..., Any], arguments: Mapping[str, Any], signed: C
     except SymgradError:
         raise
     except Exception as error:
-        raise UserCodeFailed(f"your function raised {type(error).__name__}: {error}", where=_place(error)) from error
+        raise UserCodeFailed(
+            f"your function raised {type(error).__name__}: {error}", where=failing_line(error)
+        ) from error
 
 
-def _place(error: Exception) -> str | None:
+def failing_line(error: Exception) -> str | None:
     """The deepest line of the user's own code in a traceback."""
     found = None
     for frame, line in traceback.walk_tb(error.__traceback__):
@@ -281,7 +285,7 @@ def _same(
                 f"entry {entry} of {name} is memory that the function never filled: it holds whatever lay there.",
                 instead="Fill every entry of what np.empty or torch.empty makes, or begin with zeros.",
             )
-        if a.shape != b.shape or not _close(a, b, eps):
+        if a.shape != b.shape or not nearly_equal(a, b, eps):
             raise NotReproducible(
                 f"two runs of the function at the same point gave different values of {name}: "
                 f"{_short(a)}, then {_short(b)}.",
@@ -290,7 +294,7 @@ def _same(
             )
 
 
-def _close(a: np.ndarray, b: np.ndarray, eps: float) -> bool:
+def nearly_equal(a: np.ndarray, b: np.ndarray, eps: float) -> bool:
     """Equal up to the order in which a kernel adds: the tracer turns fused kernels off, which may change last bits."""
     with np.errstate(all="ignore"):
         if np.array_equal(a, b, equal_nan=True):

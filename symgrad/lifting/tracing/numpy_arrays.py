@@ -6,20 +6,18 @@ A layout operation is not known by rule: it is run once more on the positions 1.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.lifting.tracing import numpy_functions
+from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
-from symgrad.ops.layouts import index_put_accumulate
 from symgrad.ops.scalars import OPS, find
+from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
 from symgrad.program.selection import select
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["Arrays"]
 
@@ -64,7 +62,7 @@ _PADS = ("constant", "edge", "wrap", "reflect", "symmetric")
 class Arrays:
     """What a tracer does with NumPy."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Recorder) -> None:
         self.tracer = tracer
 
     # ------------------------------------------------------------------------------------ values and steps

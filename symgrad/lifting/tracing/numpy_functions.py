@@ -9,28 +9,17 @@ import functools
 import inspect
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from symgrad.lifting.tracing.recorder import ArrayRecorder
 from symgrad.lifting.tracing.traced_values import TracedArray
-from symgrad.ops import layouts
+from symgrad.program import layouts
 from symgrad.program.program import size
 
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.numpy_arrays import Arrays
+__all__ = ["FUNCTIONS", "call", "entry", "vectorized"]
 
-__all__ = [
-    "FUNCTIONS",
-    "call",
-    "entry",
-    "vectorized",
-]
-
-
-# --------------------------------------------------------------------------------------------------------- numpy table
-# The table of NumPy's functions of whole arrays: where the functions of `symgrad.lifting.tracing.numpy_functions` and
-# `symgrad.lifting.tracing.numpy_functions` enter themselves, and how one is called.
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
@@ -49,7 +38,7 @@ def _signature(name: str) -> inspect.Signature:
     return inspect.signature(FUNCTIONS[name])
 
 
-def call(a: Arrays, name: str, args: Any, options: Any) -> Any:
+def call(a: ArrayRecorder, name: str, args: Any, options: Any) -> Any:
     """Call ``numpy.name`` on traced arguments; `UnknownOperation` for options that it is not known with."""
     try:
         _signature(name).bind(a, *args, **options)
@@ -58,20 +47,19 @@ def call(a: Arrays, name: str, args: Any, options: Any) -> Any:
     return FUNCTIONS[name](a, *args, **options)
 
 
-# ------------------------------------------------------------------------------------------------------ numpy creation
-# NumPy's functions that make arrays, that write into them, and those of linear algebra; see `numpy_functions`.
-
 # ------------------------------------------------------------------------------------------------ making arrays
 
 
 def _like(value: float) -> Callable[..., Any]:
-    def make(a: Arrays, x: Any, dtype: Any = None, *, shape: Any = None, order: Any = "K", subok: bool = True) -> Any:
+    def make(
+        a: ArrayRecorder, x: Any, dtype: Any = None, *, shape: Any = None, order: Any = "K", subok: bool = True
+    ) -> Any:
         return _filled(a, x, value, dtype, shape)
 
     return make
 
 
-def _filled(a: Arrays, x: Any, value: Any, dtype: Any, shape: Any) -> Any:
+def _filled(a: ArrayRecorder, x: Any, value: Any, dtype: Any, shape: Any) -> Any:
     dtype = np.dtype(x.dtype if dtype is None else dtype)
     out = np.full(x.shape if shape is None else shape, a.tracer.value_of(value), dtype)
     if dtype.kind not in "fc":
@@ -85,18 +73,18 @@ entry("ones_like")(_like(1.0))
 
 
 @entry("full_like")
-def _full_like(a: Arrays, x: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
+def _full_like(a: ArrayRecorder, x: Any, fill_value: Any, dtype: Any = None, *, shape: Any = None) -> Any:
     return _filled(a, x, fill_value, dtype, shape)
 
 
 @entry("full")
-def _full(a: Arrays, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
+def _full(a: ArrayRecorder, shape: Any, fill_value: Any, dtype: Any = None) -> Any:
     value = a.wrap(fill_value)
     return np.broadcast_to(value if dtype is None else value.astype(dtype), shape).copy()
 
 
 @entry("linspace")
-def _linspace(a: Arrays, start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
+def _linspace(a: ArrayRecorder, start: Any, stop: Any, num: int = 50, endpoint: bool = True) -> Any:
     start, stop = a.wrap(start), a.wrap(stop)
     dtype = np.result_type(start.value, stop.value, float(num))
     k = np.arange(num, dtype=dtype).reshape((-1,) + (1,) * max(start.ndim, stop.ndim))
@@ -104,7 +92,7 @@ def _linspace(a: Arrays, start: Any, stop: Any, num: int = 50, endpoint: bool = 
 
 
 @entry("fill_diagonal")
-def _fill_diagonal(a: Arrays, x: TracedArray, val: Any, wrap: bool = False) -> None:
+def _fill_diagonal(a: ArrayRecorder, x: TracedArray, val: Any, wrap: bool = False) -> None:
     if x.ndim != 2 or wrap:
         raise a.tracer.unknown("numpy.fill_diagonal of more than a matrix")
     k = np.arange(min(x.shape))
@@ -112,7 +100,7 @@ def _fill_diagonal(a: Arrays, x: TracedArray, val: Any, wrap: bool = False) -> N
 
 
 @entry("copyto")
-def _copyto(a: Arrays, dst: TracedArray, src: Any, casting: str = "same_kind", where: Any = True) -> None:
+def _copyto(a: ArrayRecorder, dst: TracedArray, src: Any, casting: str = "same_kind", where: Any = True) -> None:
     if type(dst) is not TracedArray:
         raise a.tracer.lost("numpy.copyto into an array made outside of the function", "Make it inside the function.")
     if where is True:
@@ -125,14 +113,14 @@ def _copyto(a: Arrays, dst: TracedArray, src: Any, casting: str = "same_kind", w
 # ------------------------------------------------------------------------------------------------ linear algebra
 
 
-def _square(a: Arrays, x: TracedArray) -> tuple[int, tuple[int, ...]]:
+def _square(a: ArrayRecorder, x: TracedArray) -> tuple[int, tuple[int, ...]]:
     """The step of a batch of square matrices, (batch, n, n), and the batch's shape."""
     n = x.shape[-1]
     return a.tracer.builder.reshape(a.step(x), (size(x.shape[:-2]), n, n)), x.shape[:-2]
 
 
 def _matrix_function(op: str, function: Callable[..., Any]) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any) -> Any:
+    def run(a: ArrayRecorder, x: Any) -> Any:
         b, x = a.tracer.builder, a.wrap(x)
         square, _ = _square(a, x)
         return a.new(function(x.value), b.reshape(b.emit(op, (square,), None, b.shape(square)), x.shape))
@@ -145,14 +133,14 @@ entry("cholesky")(_matrix_function("cholesky", np.linalg.cholesky))
 
 
 @entry("det")
-def _det(a: Arrays, x: Any) -> Any:
+def _det(a: ArrayRecorder, x: Any) -> Any:
     b, x = a.tracer.builder, a.wrap(x)
     square, batch = _square(a, x)
     return a.new(np.linalg.det(x.value), b.reshape(b.emit("det", (square,), None, (size(batch),)), batch))
 
 
 @entry("slogdet")
-def _slogdet(a: Arrays, x: Any) -> Any:
+def _slogdet(a: ArrayRecorder, x: Any) -> Any:
     b, x = a.tracer.builder, a.wrap(x)
     square, batch = _square(a, x)
     found = np.linalg.slogdet(x.value)
@@ -162,7 +150,7 @@ def _slogdet(a: Arrays, x: Any) -> Any:
 
 
 @entry("solve")
-def _solve(a: Arrays, x: Any, y: Any) -> Any:
+def _solve(a: ArrayRecorder, x: Any, y: Any) -> Any:
     b, x, y = a.tracer.builder, a.wrap(x), a.wrap(y)
     value = np.linalg.solve(x.value, y.value)
     columns = value.shape if y.ndim > 1 else (*value.shape, 1)
@@ -173,10 +161,10 @@ def _solve(a: Arrays, x: Any, y: Any) -> Any:
     return a.new(value, b.reshape(b.emit("solve", (square, right), None, b.shape(right)), value.shape))
 
 
-# ------------------------------------------------------------------------------------------------ functions
+# ------------------------------------------------------------------------------------------------ entry by entry
 
 
-def vectorized(a: Arrays, function: Callable[..., Any]) -> Callable[..., Any]:
+def vectorized(a: ArrayRecorder, function: Callable[..., Any]) -> Callable[..., Any]:
     """``np.vectorize(function)``: called entry by entry."""
 
     def run(*args: Any) -> Any:
@@ -187,8 +175,6 @@ def vectorized(a: Arrays, function: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-# ----------------------------------------------------------------------------------------------------- numpy functions
-
 # ------------------------------------------------------------------------------------------------ reductions
 
 
@@ -196,25 +182,29 @@ def _axes(axis: Any) -> tuple[int, ...] | None:
     return None if axis is None else tuple(int(k) for k in np.atleast_1d(axis))
 
 
-def _reduced(a: Arrays, x: Any, axis: Any, keepdims: bool, value: Callable, step: Callable, dtype: Any = None) -> Any:
+def _reduced(
+    a: ArrayRecorder, x: Any, axis: Any, keepdims: bool, value: Callable, step: Callable, dtype: Any = None
+) -> Any:
     x = a.wrap(x) if dtype is None else a.wrap(x).astype(dtype)
     axes = _axes(axis)
     return a.new(value(x.value, axis=axes, keepdims=keepdims), step(a.tracer.builder, a.step(x), axes, keepdims))
 
 
 @entry("sum")
-def _sum(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False, where: Any = True) -> Any:
+def _sum(
+    a: ArrayRecorder, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False, where: Any = True
+) -> Any:
     x = x if where is True else np.where(where, a.wrap(x), 0.0)
     return _reduced(a, x, axis, keepdims, np.sum, lambda b, s, ax, keep: b.sum(s, ax, keep), dtype)
 
 
 @entry("mean")
-def _mean(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+def _mean(a: ArrayRecorder, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
     return _reduced(a, x, axis, keepdims, np.mean, layouts.mean, dtype)
 
 
 @entry("average")
-def _average(a: Arrays, x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
+def _average(a: ArrayRecorder, x: Any, axis: Any = None, weights: Any = None, *, keepdims: bool = False) -> Any:
     x = a.wrap(x)
     if weights is None:
         return np.mean(x, axis=axis, keepdims=keepdims)
@@ -227,7 +217,14 @@ def _average(a: Arrays, x: Any, axis: Any = None, weights: Any = None, *, keepdi
 
 @entry("var")
 def _var(
-    a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, ddof: Any = 0, correction: Any = None, keepdims=False
+    a: ArrayRecorder,
+    x: Any,
+    axis: Any = None,
+    dtype: Any = None,
+    *,
+    ddof: Any = 0,
+    correction: Any = None,
+    keepdims=False,
 ) -> Any:
     ddof = ddof if correction is None else correction
     value = functools.partial(np.var, ddof=ddof)
@@ -235,17 +232,17 @@ def _var(
 
 
 @entry("std")
-def _std(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
+def _std(a: ArrayRecorder, x: Any, axis: Any = None, dtype: Any = None, **options: Any) -> Any:
     return np.sqrt(_var(a, x, axis, dtype, **options))
 
 
 @entry("prod")
-def _prod(a: Arrays, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
+def _prod(a: ArrayRecorder, x: Any, axis: Any = None, dtype: Any = None, *, keepdims: bool = False) -> Any:
     return _reduced(a, x, axis, keepdims, np.prod, layouts.prod, dtype)
 
 
 def _extreme(largest: bool) -> Callable[..., Any]:
-    def reduce(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+    def reduce(a: ArrayRecorder, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
         x = a.wrap(x)
         axes = _axes(axis)
         value = (np.max if largest else np.min)(x.value, axis=axes, keepdims=keepdims)
@@ -260,12 +257,12 @@ entry("min", "amin")(_extreme(False))
 
 
 @entry("ptp")
-def _ptp(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def _ptp(a: ArrayRecorder, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     return np.max(x, axis=axis, keepdims=keepdims) - np.min(x, axis=axis, keepdims=keepdims)
 
 
 def _running(plain: Callable[..., Any], step: Callable[..., int]) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any, axis: Any = None, dtype: Any = None) -> Any:
+    def run(a: ArrayRecorder, x: Any, axis: Any = None, dtype: Any = None) -> Any:
         x = a.wrap(x) if dtype is None else a.wrap(x).astype(dtype)
         if axis is None:
             x, axis = x.reshape(-1), 0
@@ -279,7 +276,7 @@ entry("cumprod")(_running(np.cumprod, layouts.cumprod))
 
 
 @entry("norm", "vector_norm")
-def _norm(a: Arrays, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def _norm(a: ArrayRecorder, x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     x = a.wrap(x)
     axes = _axes(axis)
     matrix = ord is not None and len(axes if axes is not None else x.shape) == 2
@@ -298,7 +295,7 @@ def _norm(a: Arrays, x: Any, ord: Any = None, axis: Any = None, keepdims: bool =
 
 
 @entry("dot")
-def _dot(a: Arrays, x: Any, y: Any) -> Any:
+def _dot(a: ArrayRecorder, x: Any, y: Any) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     if not x.ndim or not y.ndim:
         return np.multiply(x, y)
@@ -307,23 +304,23 @@ def _dot(a: Arrays, x: Any, y: Any) -> Any:
 
 
 @entry("vdot")
-def _vdot(a: Arrays, x: Any, y: Any) -> Any:
+def _vdot(a: ArrayRecorder, x: Any, y: Any) -> Any:
     return np.matmul(np.conjugate(a.wrap(x).ravel()), a.wrap(y).ravel())
 
 
 @entry("inner")
-def _inner(a: Arrays, x: Any, y: Any) -> Any:
+def _inner(a: ArrayRecorder, x: Any, y: Any) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     return np.multiply(x, y) if not x.ndim or not y.ndim else np.tensordot(x, y, (-1, -1))
 
 
 @entry("outer")
-def _outer(a: Arrays, x: Any, y: Any) -> Any:
+def _outer(a: ArrayRecorder, x: Any, y: Any) -> Any:
     return np.multiply(a.wrap(x).reshape(-1, 1), a.wrap(y).reshape(1, -1))
 
 
 @entry("kron")
-def _kron(a: Arrays, x: Any, y: Any) -> Any:
+def _kron(a: ArrayRecorder, x: Any, y: Any) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     n = max(x.ndim, y.ndim)
     x, y = x.reshape((1,) * (n - x.ndim) + x.shape), y.reshape((1,) * (n - y.ndim) + y.shape)
@@ -332,7 +329,7 @@ def _kron(a: Arrays, x: Any, y: Any) -> Any:
 
 
 @entry("einsum")
-def _einsum(a: Arrays, spec: str, *operands: Any, optimize: Any = None) -> Any:
+def _einsum(a: ArrayRecorder, spec: str, *operands: Any, optimize: Any = None) -> Any:
     if not isinstance(spec, str):
         raise a.tracer.unknown("numpy.einsum without a string of subscripts")
     xs = [a.wrap(x) for x in operands]
@@ -341,7 +338,7 @@ def _einsum(a: Arrays, spec: str, *operands: Any, optimize: Any = None) -> Any:
 
 
 @entry("tensordot")
-def _tensordot(a: Arrays, x: Any, y: Any, axes: Any = 2) -> Any:
+def _tensordot(a: ArrayRecorder, x: Any, y: Any, axes: Any = 2) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     if not isinstance(axes, int):
         axes = [[int(k) % v.ndim for k in np.atleast_1d(side)] for side, v in zip(axes, (x, y), strict=True)]
@@ -350,19 +347,19 @@ def _tensordot(a: Arrays, x: Any, y: Any, axes: Any = 2) -> Any:
 
 
 @entry("multi_dot")
-def _multi_dot(a: Arrays, arrays: Any) -> Any:
+def _multi_dot(a: ArrayRecorder, arrays: Any) -> Any:
     return functools.reduce(np.matmul, arrays)
 
 
 @entry("matrix_power")
-def _matrix_power(a: Arrays, x: Any, n: int) -> Any:
+def _matrix_power(a: ArrayRecorder, x: Any, n: int) -> Any:
     if n == 0:
         return np.broadcast_to(np.eye(x.shape[-1]), x.shape).copy()
     return functools.reduce(np.matmul, [x if n > 0 else np.linalg.inv(x)] * abs(n))
 
 
 def _convolution(which: str, default: str) -> Callable[..., Any]:
-    def run(a: Arrays, x: Any, y: Any, mode: str = default) -> Any:
+    def run(a: ArrayRecorder, x: Any, y: Any, mode: str = default) -> Any:
         x, y = a.wrap(x), a.wrap(y)
         value = getattr(np, which)(x.value, y.value, mode)
         return a.new(value, getattr(layouts, which)(a.tracer.builder, a.step(x), a.step(y), mode))
@@ -375,14 +372,14 @@ entry("correlate")(_convolution("correlate", "valid"))
 
 
 @entry("cross")
-def _cross(a: Arrays, x: Any, y: Any, axis: int = -1) -> Any:
+def _cross(a: ArrayRecorder, x: Any, y: Any, axis: int = -1) -> Any:
     x, y = a.wrap(x), a.wrap(y)
     value = np.cross(x.value, y.value, axis=axis)
     return a.new(value, layouts.cross(a.tracer.builder, a.step(x), a.step(y), axis))
 
 
 @entry("trace")
-def _trace(a: Arrays, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
+def _trace(a: ArrayRecorder, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Any:
     return np.diagonal(a.wrap(x), offset, axis1, axis2).sum(-1)
 
 
@@ -390,7 +387,7 @@ def _trace(a: Arrays, x: Any, offset: int = 0, axis1: int = 0, axis2: int = 1) -
 
 
 @entry("clip")
-def _clip(a: Arrays, x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
+def _clip(a: ArrayRecorder, x: Any, a_min: Any = None, a_max: Any = None, *, min: Any = None, max: Any = None) -> Any:
     low, high = a_min if min is None else min, a_max if max is None else max
     x = a.wrap(x)
     x = x if low is None else np.maximum(x, low)
@@ -398,14 +395,14 @@ def _clip(a: Arrays, x: Any, a_min: Any = None, a_max: Any = None, *, min: Any =
 
 
 @entry("sort")
-def _sort(a: Arrays, x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Any:
+def _sort(a: ArrayRecorder, x: Any, axis: Any = -1, kind: Any = None, *, stable: Any = None) -> Any:
     x = a.wrap(x)
     x, axis = (x.ravel(), 0) if axis is None else (x, axis)
     return np.take_along_axis(x, np.argsort(x, axis=axis, kind="stable"), axis)
 
 
 @entry("median")
-def _median(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
+def _median(a: ArrayRecorder, x: Any, axis: Any = None, *, keepdims: bool = False) -> Any:
     x = a.wrap(x)
     if not isinstance(axis, int):
         if axis is not None or keepdims:
@@ -417,7 +414,9 @@ def _median(a: Arrays, x: Any, axis: Any = None, *, keepdims: bool = False) -> A
 
 
 @entry("nan_to_num")
-def _nan_to_num(a: Arrays, x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None) -> Any:
+def _nan_to_num(
+    a: ArrayRecorder, x: Any, copy: bool = True, nan: float = 0.0, posinf: Any = None, neginf: Any = None
+) -> Any:
     x = a.wrap(x)
     finite = np.isfinite(x)
     replaced = np.nan_to_num(x.value, True, nan, posinf, neginf)
@@ -425,14 +424,14 @@ def _nan_to_num(a: Arrays, x: Any, copy: bool = True, nan: float = 0.0, posinf: 
 
 
 @entry("round", "around")
-def _round(a: Arrays, x: Any, decimals: int = 0) -> Any:
+def _round(a: ArrayRecorder, x: Any, decimals: int = 0) -> Any:
     x = a.wrap(x)
     value = np.round(x.value, decimals)
     return a.new(value, a.tracer.piecewise("round", [a.step(x)], value, str(value.dtype), decimals))
 
 
 @entry("sinc")
-def _sinc(a: Arrays, x: Any) -> Any:
+def _sinc(a: ArrayRecorder, x: Any) -> Any:
     x = a.wrap(x)
     y = np.pi * np.where(x == 0, 1.0e-20, x)
     return np.sin(y) / y
@@ -446,7 +445,7 @@ def _slice(x: Any, axis: int, *bounds: Any) -> Any:
 
 
 @entry("diff")
-def _diff(a: Arrays, x: Any, n: int = 1, axis: int = -1) -> Any:
+def _diff(a: ArrayRecorder, x: Any, n: int = 1, axis: int = -1) -> Any:
     x = a.wrap(x)
     for _ in range(n):
         x = _slice(x, axis, 1, None) - _slice(x, axis, None, -1)
@@ -454,7 +453,7 @@ def _diff(a: Arrays, x: Any, n: int = 1, axis: int = -1) -> Any:
 
 
 @entry("gradient")
-def _gradient(a: Arrays, x: Any, spacing: float = 1.0, *, axis: Any = None) -> Any:
+def _gradient(a: ArrayRecorder, x: Any, spacing: float = 1.0, *, axis: Any = None) -> Any:
     x = a.wrap(x)
     if (x.ndim > 1 and not isinstance(axis, int)) or np.ndim(a.tracer.value_of(spacing)):
         raise a.tracer.unknown("numpy.gradient along several axes or with uneven spacing")
@@ -466,7 +465,7 @@ def _gradient(a: Arrays, x: Any, spacing: float = 1.0, *, axis: Any = None) -> A
 
 
 @entry("trapezoid", "trapz")
-def _trapezoid(a: Arrays, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
+def _trapezoid(a: ArrayRecorder, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) -> Any:
     y = a.wrap(y)
     if x is not None:
         x = a.wrap(x)
@@ -477,7 +476,7 @@ def _trapezoid(a: Arrays, y: Any, x: Any = None, dx: Any = 1.0, axis: int = -1) 
 
 
 @entry("polyval")
-def _polyval(a: Arrays, p: Any, x: Any) -> Any:
+def _polyval(a: ArrayRecorder, p: Any, x: Any) -> Any:
     total = np.zeros_like(a.wrap(x))
     for coefficient in p if a.tracer.is_traced(p) else np.asarray(p):
         total = total * x + coefficient
@@ -485,7 +484,7 @@ def _polyval(a: Arrays, p: Any, x: Any) -> Any:
 
 
 @entry("cov")
-def _cov(a: Arrays, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
+def _cov(a: ArrayRecorder, m: Any, y: Any = None, rowvar: bool = True, bias: bool = False, ddof: Any = None) -> Any:
     m = a.wrap(m)
     if y is not None:
         raise a.tracer.unknown("numpy.cov of two arrays")
@@ -497,7 +496,7 @@ def _cov(a: Arrays, m: Any, y: Any = None, rowvar: bool = True, bias: bool = Fal
 
 
 @entry("apply_along_axis")
-def _apply_along_axis(a: Arrays, func1d: Any, axis: int, arr: Any, *args: Any, **options: Any) -> Any:
+def _apply_along_axis(a: ArrayRecorder, func1d: Any, axis: int, arr: Any, *args: Any, **options: Any) -> Any:
     arr = a.wrap(arr)
     x = np.moveaxis(arr, axis, -1)
     rows = [a.wrap(func1d(row, *args, **options)) for row in x.reshape((-1, x.shape[-1]))]

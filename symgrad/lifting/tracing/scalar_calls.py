@@ -7,17 +7,15 @@ import math
 import operator
 import types
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.sources import is_users, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.ops.scalars import find
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["CALLS", "UFUNC", "hook", "hooked"]
 
@@ -41,7 +39,7 @@ def _entry(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return enter
 
 
-def _scalar(t: Tracer, x: Any) -> Any:
+def _scalar(t: Recorder, x: Any) -> Any:
     """A traced array or tensor of one entry as the float that math makes of it."""
     return x.item() if type(x) is TracedArray or isinstance(x, torch.Tensor) else x
 
@@ -50,7 +48,7 @@ def _scalar(t: Tracer, x: Any) -> Any:
 
 
 @_entry(*(getattr(math, n) for n in _ROWS.split() if hasattr(math, n)))
-def _row(t: Tracer, function: Any, x: Any, *base: Any) -> Any:
+def _row(t: Recorder, function: Any, x: Any, *base: Any) -> Any:
     row = find(function.__name__) or function.__name__
     x = _scalar(t, x)
     if base:
@@ -64,7 +62,7 @@ def _row(t: Tracer, function: Any, x: Any, *base: Any) -> Any:
 
 
 @_entry(*(getattr(np, n) for n in f"{_ROWS} arcsin arccos arctan arcsinh arccosh arctanh".split() if hasattr(np, n)))
-def _numpy_row(t: Tracer, function: Any, x: Any, *args: Any, **options: Any) -> Any:
+def _numpy_row(t: Recorder, function: Any, x: Any, *args: Any, **options: Any) -> Any:
     if type(x) not in (int, float, np.float64) or args or options:
         return NotImplemented
     value = function(x)
@@ -75,7 +73,7 @@ def _numpy_row(t: Tracer, function: Any, x: Any, *args: Any, **options: Any) -> 
 
 
 @_entry(np.empty)
-def _empty(t: Tracer, function: Any, *args: Any, **options: Any) -> Any:
+def _empty(t: Recorder, function: Any, *args: Any, **options: Any) -> Any:
     """Memory that is not filled holds nothing: not what happens to lie there."""
     out = function(*args, **options)
     if out.dtype.kind in "fc":
@@ -84,12 +82,12 @@ def _empty(t: Tracer, function: Any, *args: Any, **options: Any) -> Any:
 
 
 @_entry(math.pow)
-def _pow(t: Tracer, function: Any, x: Any, y: Any) -> Any:
+def _pow(t: Recorder, function: Any, x: Any, y: Any) -> Any:
     return t.binary("pow", *(float(v) if type(v) is int else _scalar(t, v) for v in (x, y)))
 
 
 @_entry(math.atan2, math.copysign, math.fmod, math.remainder, math.ldexp, math.isclose)
-def _pair(t: Tracer, function: Any, x: Any, y: Any, **options: Any) -> Any:
+def _pair(t: Recorder, function: Any, x: Any, y: Any, **options: Any) -> Any:
     x, y = _scalar(t, x), _scalar(t, y)
     if not t.is_traced([x, y]):
         return function(x, y, **options)
@@ -115,7 +113,7 @@ def _pair(t: Tracer, function: Any, x: Any, y: Any, **options: Any) -> Any:
 
 
 @_entry(math.hypot)
-def _hypot(t: Tracer, function: Any, *xs: Any) -> Any:
+def _hypot(t: Recorder, function: Any, *xs: Any) -> Any:
     xs = tuple(_scalar(t, x) for x in xs)
     if not t.is_traced(xs):
         return function(*xs)
@@ -129,12 +127,12 @@ def _hypot(t: Tracer, function: Any, *xs: Any) -> Any:
 
 
 @_entry(math.dist)
-def _dist(t: Tracer, function: Any, p: Any, q: Any) -> Any:
+def _dist(t: Recorder, function: Any, p: Any, q: Any) -> Any:
     return _hypot(t, math.hypot, *(a - b for a, b in zip(p, q, strict=True)))
 
 
 @_entry(math.fsum, math.prod)
-def _folded(t: Tracer, function: Any, xs: Any, *, start: Any = 1) -> Any:
+def _folded(t: Recorder, function: Any, xs: Any, *, start: Any = 1) -> Any:
     xs = [_scalar(t, x) for x in xs]
     if not t.is_traced(xs):
         return function(xs) if function is math.fsum else function(xs, start=start)
@@ -146,12 +144,12 @@ def _folded(t: Tracer, function: Any, xs: Any, *, start: Any = 1) -> Any:
 if hasattr(math, "sumprod"):
 
     @_entry(math.sumprod)  # type: ignore[attr-defined]
-    def _sumprod(t: Tracer, function: Any, p: Any, q: Any) -> Any:
+    def _sumprod(t: Recorder, function: Any, p: Any, q: Any) -> Any:
         return sum(a * b for a, b in zip(p, q, strict=True))
 
 
 @_entry(math.isnan, math.isfinite, math.isinf)
-def _look(t: Tracer, function: Any, x: Any) -> Any:
+def _look(t: Recorder, function: Any, x: Any) -> Any:
     x = _scalar(t, x)
     if type(x) is TracedFloat:
         t.guard(function.__name__, [x], None, function(x.value))
@@ -160,7 +158,7 @@ def _look(t: Tracer, function: Any, x: Any) -> Any:
 
 
 @_entry(math.modf)
-def _modf(t: Tracer, function: Any, x: Any) -> Any:
+def _modf(t: Recorder, function: Any, x: Any) -> Any:
     x = _scalar(t, x)
     if type(x) is not TracedFloat:
         return function(x)
@@ -172,34 +170,34 @@ def _modf(t: Tracer, function: Any, x: Any) -> Any:
 
 
 @_entry(float)
-def _float(t: Tracer, function: Any, x: Any = 0.0) -> Any:
+def _float(t: Recorder, function: Any, x: Any = 0.0) -> Any:
     return _scalar(t, x) if t.is_traced(x) else function(x)
 
 
 @_entry(bool)
-def _bool(t: Tracer, function: Any, x: Any = False) -> Any:
+def _bool(t: Recorder, function: Any, x: Any = False) -> Any:
     return bool(_scalar(t, x)) if t.is_traced(x) else NotImplemented
 
 
 @_entry(int)
-def _int(t: Tracer, function: Any, x: Any = 0, *base: Any) -> Any:
+def _int(t: Recorder, function: Any, x: Any = 0, *base: Any) -> Any:
     return int(_scalar(t, x)) if t.is_traced(x) else NotImplemented
 
 
 @_entry(complex)
-def _complex(t: Tracer, function: Any, *xs: Any) -> Any:
+def _complex(t: Recorder, function: Any, *xs: Any) -> Any:
     if t.is_traced(xs):
         raise t.lost("complex()", "Use torch.complex.")
     return function(*xs)
 
 
 @_entry(pow)
-def _builtin_pow(t: Tracer, function: Any, x: Any, y: Any, *modulus: Any) -> Any:
+def _builtin_pow(t: Recorder, function: Any, x: Any, y: Any, *modulus: Any) -> Any:
     return function(x, y, *modulus) if modulus else t.binary("pow", x, y)
 
 
 @_entry(torch.from_numpy)
-def _from_numpy(t: Tracer, function: Any, x: Any) -> Any:
+def _from_numpy(t: Recorder, function: Any, x: Any) -> Any:
     return t.tensors.tensor(x) if type(x) is TracedArray else function(x)
 
 
@@ -209,7 +207,7 @@ def _from_numpy(t: Tracer, function: Any, x: Any) -> Any:
 class _Proxy:
     """A module whose functions are called through the tracer."""
 
-    def __init__(self, t: Tracer, module: types.ModuleType) -> None:
+    def __init__(self, t: Recorder, module: types.ModuleType) -> None:
         self._t = t
         self._module = module
 
@@ -218,7 +216,7 @@ class _Proxy:
         return hook(self._t, found) if callable(found) and not isinstance(found, type) else found
 
 
-def hook(t: Tracer, function: Any) -> Any:
+def hook(t: Recorder, function: Any) -> Any:
     """A builtin of the table, called through the tracer; anything else as it is."""
     try:
         known = function in CALLS or function in (np.array, np.asarray, np.zeros, np.ones, np.empty, np.full)
@@ -227,7 +225,7 @@ def hook(t: Tracer, function: Any) -> Any:
     return functools.wraps(function)(functools.partial(t.call, function)) if known else function
 
 
-def hooked(t: Tracer, target: types.FunctionType) -> types.FunctionType:
+def hooked(t: Recorder, target: types.FunctionType) -> types.FunctionType:
     """A function whose source is not found: the functions that it refers to are called through the tracer, its names
     are lost."""
 

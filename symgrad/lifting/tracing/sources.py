@@ -17,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import symgrad
 from symgrad.program.program import Source
 
 __all__ = [
+    "TRACE",
     "Places",
+    "Rewriter",
     "code_objects",
     "instrument",
     "is_users",
@@ -36,7 +39,7 @@ __all__ = [
 _LIBRARIES = tuple(
     str(Path(p)) for k, p in sysconfig.get_paths().items() if k in ("stdlib", "platstdlib", "purelib", "platlib")
 )
-_OURS = str(Path(__file__).resolve().parent.parent)
+_OURS = str(Path(symgrad.__file__).resolve().parent)
 _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 
@@ -254,7 +257,7 @@ def place(source: Source | None) -> str | None:
 # ``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``.  Lines, columns, closures, globals and defaults
 # stay the user's own: the tracer arrives through one more closure cell.
 
-_TRACE = "__symgrad_trace__"
+TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
 # these look at the frame that calls them, or never at a number
 _LEFT_ALONE = frozenset(
@@ -272,7 +275,7 @@ def instrument(function: types.FunctionType, trace: Any) -> tuple[types.Function
     owner = function.__qualname__.rpartition(".")[0].rpartition(".")[2]
     made = _compiled(node, code, owner if owner.isidentifier() else "", code.co_filename)
     cells = dict(zip(code.co_freevars, function.__closure__ or (), strict=True))
-    cells[_TRACE] = types.CellType(trace)
+    cells[TRACE] = types.CellType(trace)
     if made is None or not set(made.co_freevars) <= set(cells):
         return None
     closure = tuple(cells[n] for n in made.co_freevars)
@@ -291,11 +294,11 @@ def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: s
     ``owner`` is the class of a method: private names are mangled with it, and super() needs its cell.  ``file`` is the
     code's: two files of the same text have equal code objects, and each is to keep its own name.
     """
-    rewritten: Any = _Rewriter().visit(copy.deepcopy(node))
+    rewritten: Any = Rewriter().visit(copy.deepcopy(node))
     defaults = rewritten.args
     defaults.defaults = [ast.Constant(None) for _ in defaults.defaults]
     defaults.kw_defaults = [None if d is None else ast.Constant(None) for d in defaults.kw_defaults]
-    free = ", ".join(n for n in (_TRACE, *code.co_freevars) if n != "__class__")
+    free = ", ".join(n for n in (TRACE, *code.co_freevars) if n != "__class__")
     module = ast.parse(f"class {owner}:\n def __factory__({free}): pass" if owner else f"def __factory__({free}): pass")
     factory: Any = module.body[0]
     factory = factory.body[0] if owner else factory
@@ -313,9 +316,10 @@ def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: s
     return None
 
 
-class _Rewriter(ast.NodeTransformer):
-    def _trace(self, method: str, args: list[ast.expr], at: ast.expr | ast.stmt, keywords: Any = ()) -> ast.Call:
-        target = ast.Attribute(ast.Name(_TRACE, ast.Load()), method, ast.Load())
+class Rewriter(ast.NodeTransformer):
+    def tell(self, method: str, args: list[ast.expr], at: ast.expr | ast.stmt, keywords: Any = ()) -> ast.Call:
+        """A call of one of the tracer's methods, which stands where ``at`` stands."""
+        target = ast.Attribute(ast.Name(TRACE, ast.Load()), method, ast.Load())
         for part in (target, target.value):  # a point: the compiler counts a method call's lines from its name's end
             part.lineno = part.end_lineno = at.lineno
             part.col_offset = part.end_col_offset = at.col_offset
@@ -328,7 +332,7 @@ class _Rewriter(ast.NodeTransformer):
                 ast.copy_location(part, node)
                 for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
             )
-            out.append(ast.copy_location(ast.Assign([target], self._trace("bind", [word, value], node)), node))
+            out.append(ast.copy_location(ast.Assign([target], self.tell("bind", [word, value], node)), node))
         return out
 
     def visit_Assign(self, node: ast.Assign) -> Any:
@@ -342,19 +346,19 @@ class _Rewriter(ast.NodeTransformer):
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> Any:
         self.generic_visit(node)
-        node.value = self._trace("bind", [ast.Constant(node.target.id), node.value], node)
+        node.value = self.tell("bind", [ast.Constant(node.target.id), node.value], node)
         return node
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
             return node
-        return self._trace("call", [node.func, *node.args], node, node.keywords)
+        return self.tell("call", [node.func, *node.args], node, node.keywords)
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
         name = _BINARY.get(type(node.op))
-        return self._trace("binary", [ast.Constant(name), node.left, node.right], node) if name else node
+        return self.tell("binary", [ast.Constant(name), node.left, node.right], node) if name else node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]

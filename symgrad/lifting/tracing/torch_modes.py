@@ -12,7 +12,7 @@ import functools
 import inspect
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,10 +21,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
 from symgrad.lifting.tracing import aten, aten_rules  # noqa: F401  # rules enter themselves
+from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["Dispatch", "Functions", "floats", "quiet"]
 
@@ -81,7 +79,7 @@ def floats(items: Any) -> Iterator[torch.Tensor]:
 class Functions(TorchFunctionMode):
     """The bridges that never reach aten."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Recorder) -> None:
         super().__init__()
         self.tracer = tracer
 
@@ -116,36 +114,36 @@ def _bridge(*names: str) -> Any:
     return enter
 
 
-def _followed(t: Tracer, args: Any) -> bool:
+def _followed(t: Recorder, args: Any) -> bool:
     x = args[0] if args else None
     return isinstance(x, torch.Tensor) and (x.is_floating_point() or x.is_complex()) and t.tensors.is_known(x)
 
 
 @_bridge("__get__")
-def _data(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _data(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     return args[0].detach() if getattr(func, "__self__", None) is torch.Tensor.data else NotImplemented
 
 
 @_bridge("__set__")
-def _set_data(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _set_data(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if getattr(func, "__self__", None) is torch.Tensor.data:
         t.tensors.forget(args[0])
     return NotImplemented
 
 
 @_bridge("_set_grad_enabled")
-def _cut(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _cut(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     t.tensors.cut = not args[0]
     return NotImplemented
 
 
 @_bridge("numpy", "__array__")
-def _numpy(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _numpy(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     return t.tensors.from_torch(args[0]) if _followed(t, args) else NotImplemented
 
 
 @_bridge("item", "tolist", "__float__", "__complex__", "__int__", "__index__", "__bool__", "__format__")
-def _leaving(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if not _followed(t, args):
         return NotImplemented
     x, name, tensors = args[0], func.__name__, t.tensors
@@ -167,7 +165,7 @@ def _leaving(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 @_bridge("backward", "grad", "requires_grad_")
-def _autograd(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _autograd(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if func.__name__ == "requires_grad_" or (func.__name__ == "grad" and func is not torch.autograd.grad):
         return NotImplemented
     raise BadInput(
@@ -178,12 +176,12 @@ def _autograd(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 @_bridge(*_MAKERS)
-def _maker(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _maker(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     return t.tensors.made(args[0], kwargs.get("dtype")) if args and t.is_traced(args[0]) else NotImplemented
 
 
 @_bridge("empty", "empty_like", "new_empty")
-def _empty(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _empty(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     """Memory that is not filled holds nothing: not what happens to lie there."""
     with quiet():
         out = func(*args, **kwargs)
@@ -191,7 +189,7 @@ def _empty(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 @_bridge("gaussian_nll_loss")
-def _gaussian(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _gaussian(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     """log(var)/2 + (x - y)**2/(2 var): torch raises variances to ``eps``, a guard left out where none is so small."""
     named = inspect.signature(func).bind(*args, **kwargs)
     named.apply_defaults()
@@ -204,7 +202,7 @@ def _gaussian(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
 
 
 @_bridge(*_FILLERS)
-def _filler(t: Tracer, func: Any, args: Any, kwargs: Any) -> Any:
+def _filler(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     kwargs = dict(kwargs)
     value = kwargs.pop("fill_value") if "fill_value" in kwargs else args[-1]
     if not t.is_traced(value):
@@ -227,7 +225,7 @@ _FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_
 class Dispatch(TorchDispatchMode):
     """Sees every aten operation; writes its step by rule, or runs its decomposition under the same eyes."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Recorder) -> None:
         super().__init__()
         self.tracer = tracer
         self.inside = 0  # decompositions, whose own numbers are torch's

@@ -5,18 +5,16 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.lifting.tracing.aten import dtype_of, is_float
+from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.program.program import Strided
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["Tensors"]
 
@@ -24,7 +22,7 @@ __all__ = ["Tensors"]
 class Tensors:
     """What a tracer does with torch."""
 
-    def __init__(self, tracer: Tracer) -> None:
+    def __init__(self, tracer: Recorder) -> None:
         self.tracer = tracer
         self.dispatch = Dispatch(tracer)
         self.functions = Functions(tracer)

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.program.builder import Builder
 from symgrad.program.program import Index, Shape, Strided, dense, positions, size
-
-if TYPE_CHECKING:
-    from symgrad.lifting.tracing.tracer import Tracer
 
 __all__ = ["PLAIN", "Memory", "TracedArray", "TracedFloat"]
 
@@ -111,7 +109,7 @@ class TracedFloat:
     __slots__ = ("step", "tracer", "value")
     __array_priority__ = 2000
 
-    def __init__(self, value: float, step: int, tracer: Tracer) -> None:
+    def __init__(self, value: float, step: int, tracer: Recorder) -> None:
         self.value = value
         self.step = step
         self.tracer = tracer
@@ -264,7 +262,7 @@ class TracedArray:
     __slots__ = ("index", "memory", "step", "tracer", "value", "version")
     __array_priority__ = 1000
 
-    def __init__(self, tracer: Tracer, value: Any, memory: Memory, index: Strided, step: int | None = None) -> None:
+    def __init__(self, tracer: Recorder, value: Any, memory: Memory, index: Strided, step: int | None = None) -> None:
         self.tracer = tracer
         self.value = value
         self.memory = memory

@@ -1,0 +1,282 @@
+"""A question as a caller asks it, made a Problem: what every front end takes beside the two sides, read in one way."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.errors import BadInput, NoPoint
+from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
+from symgrad.lifting.text.step_list import are_steps
+from symgrad.lifting.tracing.functions import Function, Run
+from symgrad.lifting.tracing.modules import Module
+from symgrad.problem.arguments import (
+    check_budgets,
+    differentiated,
+    dtypes_of,
+    find_point,
+    full_name,
+    refuse_copies,
+    resolve,
+)
+from symgrad.problem.constraints import Assumed, joined, parse_assuming
+from symgrad.problem.problem import Problem
+from symgrad.problem.replay import replay
+from symgrad.problem.sampling import Inputs
+from symgrad.problem.shapes import (
+    Shapes,
+    declared_shapes,
+    entries_named,
+    letters_of,
+    named_in,
+    named_shapes,
+    posed,
+    ranks,
+    with_shapes,
+)
+from symgrad.proving.conditions import is_nowhere_defined
+
+__all__ = ["Alone", "Asked", "Given", "Keyed", "alone", "given_to", "meanings_of", "pose"]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a caller says beside the two sides; every front end takes it, and it means the same at each.
+
+    ``values`` says that the two sides themselves are compared, and no derivative of one.  Raises `BadInput` where an
+    order, a budget or a seed can be none.
+    """
+
+    wrt: Any = None
+    at: Mapping[str, Any] | None = None
+    order: int = 1
+    domain: Any = None
+    assuming: str | Sequence[str] | None = None
+    meanings: Mapping[str, str] | None = None
+    dtype: Any = None
+    points: int = 64
+    effort: float = 1.0
+    seed: int = 0
+    values: bool = False
+
+    def __post_init__(self) -> None:
+        if self.order not in (1, 2):
+            raise BadInput(
+                f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
+            )
+        check_budgets(self.points, self.effort, self.seed)
+
+    @property
+    def budgets(self) -> dict[str, Any]:
+        """The seed, and what the amounts of work are multiplied by."""
+        return {"points": self.points, "seed": self.seed, "effort": self.effort}
+
+    @property
+    def names(self) -> list[str]:
+        """The inputs that ``wrt`` names."""
+        return [self.wrt] if isinstance(self.wrt, str) else list(self.wrt or ())
+
+
+@dataclass(frozen=True)
+class Given:
+    """What is known of a formula's inputs before it is run: ``at`` by their full names, the shapes with names in them,
+    and what is declared of them."""
+
+    at: Mapping[str, Any] | None
+    shapes: Shapes | None
+    assumed: Assumed
+    own: Mapping[str, Any]
+
+    def inputs(self, formula: Formula, asked: Asked, at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str]]:
+        """The inputs at ``at``, where no shape has a name, and the dtypes of those that are floats."""
+        inputs = resolve(formula, at, asked.names, asked.domain, asked.seed, self.own, self.assumed.bounds)
+        inputs = replace(inputs, facts=joined(self.assumed.facts, inputs.bounds))
+        return inputs, dtypes_of(formula, at, inputs.point, asked.dtype)
+
+
+def given_to(formula: Formula, asked: Asked, *others: Formula) -> Given:
+    """What ``asked`` says of a formula's inputs; ``others`` may declare shapes of them too.
+
+    Raises `UnknownName` for inputs that the formula does not have, and what `named_shapes` and `parse_assuming` raise.
+    """
+    own = formula.parameters if isinstance(formula, Module) else {}
+    at = None if asked.at is None else {full_name(n, formula.names): v for n, v in asked.at.items()}
+    shapes, at = named_shapes(at, own, declared_shapes(formula, *others))
+    assumed = parse_assuming(asked.assuming, formula.names, ranks({**own, **(at or {})}))
+    return Given(at, shapes, assumed, own)
+
+
+def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
+    """The question whether ``hand`` is the derivative of ``formula``; or, of values, whether the two are equal.
+
+    Everything that the arguments leave open is made definite, by running both sides once.
+    """
+    model = open_formula(formula)
+    hand, wrt = entries_named(hand, asked.wrt)
+    asked = replace(asked, wrt=wrt)
+    told = {**declared_shapes(model), **named_in(asked.at)}
+    model = with_shapes(model, told)
+    what = "the second formula" if asked.values else "the hand formula"
+    mine = rename(_open_hand(hand, model, told, asked), model.names, what)
+    given = given_to(model, asked, mine)
+    shapes, problem = posed(
+        given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
+    )
+    notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+@dataclass(frozen=True, eq=False)
+class Alone:
+    """A formula of which no derivative is claimed: its inputs at a point of its domain, their dtypes, its run there.
+
+    Where sizes have names, at the smallest at which it runs.
+    """
+
+    model: Formula
+    given: Given
+    shapes: Shapes | None
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+    run: Run
+
+
+def alone(formula: Any, asked: Asked) -> Alone:
+    """One formula made definite, as `pose` does it for two."""
+    model = open_formula(formula)
+    model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
+    given = given_to(model, asked)
+
+    def run(at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str], Run]:
+        inputs, dtypes = given.inputs(model, asked, at)
+        inputs, found = _found(model, inputs, dtypes, asked.seed)
+        replay(found, inputs.point, "the formula")
+        return inputs, dtypes, found
+
+    shapes, (inputs, dtypes, found) = posed(given.shapes, given.at, given.own, run)
+    return Alone(model, given, shapes, inputs, dtypes, found)
+
+
+def meanings_of(meanings: Mapping[str, str] | None, claims: Mapping[str, str] | None) -> Mapping[str, str] | None:
+    """``meanings``, which were called ``claims`` once."""
+    if claims is None:
+        return meanings
+    warnings.warn(
+        "claims= is called meanings= now: report.claims are the verdicts, and what a line is meant to be is another "
+        "thing. The old name goes with the next version.",
+        DeprecationWarning,
+        stacklevel=4,
+    )
+    return claims if meanings is None else meanings
+
+
+def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any], asked: Asked) -> Formula:
+    like = getattr(model, "library", None)
+    if asked.values:
+        return with_shapes(open_formula(hand, like=like), told, model.names)
+    scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (asked.at or {}).values())
+    opened = open_formula(hand, stops=False, like=like, beside=model, order=asked.order, scalars=scalars)
+    opened = with_shapes(opened, told, model.names)
+    if isinstance(opened, Several):
+        parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
+        return Several(parts)
+    if isinstance(opened, Function) and isinstance(model, Module):
+        return replace(opened, beside=model.module)
+    return opened
+
+
+def _at_numbers(
+    model: Formula, mine: Formula, hand: Any, asked: Asked, given: Given, at: Mapping[str, Any] | None
+) -> Problem:
+    """The question where no size has a name any more."""
+    inputs, dtypes = given.inputs(model, asked, at)
+    inputs, model_run = _found(model, inputs, dtypes, asked.seed)
+    hand_run = mine.run(inputs.point, dtypes)
+    refuse_copies(hand_run.program, inputs)
+    replay(model_run, inputs.point, "the formula")
+    replay(hand_run, inputs.point, "the hand formula")
+    if asked.values:
+        inputs = replace(inputs, free=inputs.free or tuple(dtypes))
+        return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
+    keys = list(hand_run.program.outputs)
+    names = differentiated(model, keys, asked.wrt, list(dtypes))
+    keyed = Keyed(mine, _by_name(keys, names, model))
+    inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
+    first = model_run, keyed.named(hand_run)
+    return Problem(
+        model, keyed, inputs, dtypes, names, asked.order, only_here=_are_numbers(hand), first=first, **asked.budgets
+    )
+
+
+def _found(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: int) -> tuple[Inputs, Run]:
+    """A point of the model's domain, and its run there."""
+    try:
+        return find_point(model, inputs, dtypes, seed)
+    except NoPoint as error:
+        if error.program is None or not is_nowhere_defined(error.program, error.program.output):
+            raise
+        raise NoPoint(
+            "the formula has a real value nowhere: what its roots, logarithms and inverse functions need contradicts "
+            f"itself, by exact arithmetic ({error.what.partition(': ')[2].rstrip('.')}).",
+            where=error.where,
+            instead="Look for a sign under a root; symgrad judges formulas where they are real.",
+        ) from None
+
+
+def _by_name(keys: Sequence[str], names: Sequence[str], model: Formula) -> dict[str, str]:
+    """Which of the hand formula's results is for which input."""
+    unnamed = list(keys) in (["output"], ["value"]) or all(k.isdigit() for k in keys)
+    if unnamed and len(keys) == len(names):
+        return dict(zip(keys, names, strict=True))
+    found = {k: full_name(k, model.names) for k in keys}
+    missing = [n for n in names if n not in found.values()]
+    if missing:
+        raise BadInput(
+            f"the hand formula gives {', '.join(keys)}, and wrt asks for {', '.join(missing)} too.",
+            instead="Return a mapping from input to gradient, with these names.",
+        )
+    return {k: n for k, n in found.items() if n in names}
+
+
+def _are_numbers(hand: Any) -> bool:
+    """Whether the hand side is values computed elsewhere, of which only one point is known."""
+    if are_steps(hand):
+        return False
+    parts = hand.values() if isinstance(hand, Mapping) else hand if isinstance(hand, tuple) else [hand]
+    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor, list)
+    return any(isinstance(part, kinds) and not _holds_formulas(part) for part in parts)
+
+
+def _holds_formulas(part: Any) -> bool:
+    """Whether a list is one of formulas, and not of numbers."""
+    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, str) for x in part)
+
+
+@dataclass(frozen=True, eq=False)
+class Keyed:
+    """A hand formula whose outputs go by the names of the inputs they are for."""
+
+    formula: Formula
+    keys: Mapping[str, str]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.formula.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.formula.required
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        return self.named(self.formula.run(point, dtypes))
+
+    def named(self, run: Run) -> Run:
+        """The run with its results under the inputs' names."""
+        outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
+        values = {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
+        return replace(run, program=run.program.with_outputs(outputs), values=values)

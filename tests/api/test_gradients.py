@@ -1,0 +1,40 @@
+"""gradient and lift: the exact derivative as text, as a Program and as a function."""
+
+from __future__ import annotations
+
+import pytest
+import sympy as sp
+import torch
+from support.networks import POINT, net, rnn
+
+from symgrad import gradient, lift
+from symgrad.program.program import Program
+
+W, X = sp.symbols("w x", real=True)
+
+
+def test_gradient_is_printed_read_and_called():
+    g = gradient("w*tanh(w*x)", wrt="x")["x"]
+    assert sp.simplify(g.sympy - W**2 * sp.sech(W * X) ** 2).rewrite(sp.exp).simplify() == 0
+    w, x = torch.tensor([1.0, 2.0], dtype=torch.float64), torch.tensor(0.25, dtype=torch.float64)
+    assert g(w=w, x=x).numpy() == pytest.approx((w**2 / torch.cosh(w * x) ** 2).numpy(), rel=1e-14)
+    assert "w**2" in str(g)
+    assert "torch.tanh" in g.code
+
+
+def test_gradient_of_a_module_equals_autograd():
+    module, at = net(5)
+    found = gradient(module, at=at)
+    module(torch.tensor(at["x"])).backward()
+    inputs = {name: p.detach() for name, p in module.named_parameters()}
+    for name, p in module.named_parameters():
+        value = found[name](**{n.replace(".", "_"): v for n, v in inputs.items()}, x=torch.tensor(at["x"]))
+        assert value.numpy() == pytest.approx(p.grad.numpy(), rel=1e-5)
+
+
+def test_lift_shows_what_was_computed():
+    program = lift(rnn, at=POINT)
+    assert isinstance(program, Program)
+    assert [s.op for s in program.steps if s.op == "tanh"] == ["tanh", "tanh"]
+    assert [b.name for b in program.bindings] == ["h1"]
+    assert set(program.inputs) == {"w_h", "w_y", "h0"}

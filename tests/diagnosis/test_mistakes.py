@@ -1,0 +1,160 @@
+"""What is said of a slip: in the user's own names, and only what is so."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from support.planted import arrays
+from support.repairs import POST, repaired
+
+from symgrad.diagnosis.bench import Edit
+from symgrad.diagnosis.differences import classified
+from symgrad.diagnosis.mistakes import ROWS, Slip, describe_difference, explain
+from symgrad.program.builder import Builder
+
+
+def said(old: str, new: str, kind: str, of: str = "") -> str:
+    """The sentence for an edit that stands by itself."""
+    kind, operand = classified(old, new, kind)
+    return explain(Slip("dz", Edit(new, old, new, kind, 1.0, of), old, new, None, operand))
+
+
+SAID = [
+    ("h1", "h2", "name", "h1 belongs to another step or layer; in this line it is h2."),
+    ("P", "dP", "name", "P is the value itself; the chain rule wants its gradient dP here."),
+    ("dP", "P", "name", "dP is a gradient; the local derivative here is taken at the value P."),
+    ("gamma", "beta", "name", "gamma stands where beta belongs."),
+    ("torch.zeros(2)", "dh_prev", "replace", "dz is set to zero, so nothing flows back along this path"),
+    (
+        "s",
+        "s * dout",
+        "factor",
+        "the chain rule multiplies the local derivative by the gradient that comes from above, dout.",
+    ),
+    (
+        "s - y",
+        "(s - y) / n",
+        "divide",
+        "the loss is a mean over n and its gradient carries 1/n: s - y is n times too large.",
+    ),
+    ("G[0, 1]", "2 * G[0, 1]", "factor", "one parameter stands in two cells, (0, 1) and (1, 0)"),
+    ("e", "2 * e", "factor", "the derivative of a square carries a factor 2"),
+    ("e", "3 * e", "factor", "the constant factor is off: e becomes 3 * e."),
+    ("a", "a * w", "factor", "a factor of the chain rule is missing: w."),
+    ("a * w", "a", "drop factor", "w is multiplied in once too often: a * w becomes a."),
+    ("a - b", "b - a", "operand order", "the difference is the wrong way round"),
+    ("a @ b", "b @ a", "operand order", "the factors of a matrix product do not commute: b @ a, not a @ b."),
+    ("a / b", "b / a", "operand order", "the operands are the wrong way round"),
+    ("a", "-a", "sign", "the sign is wrong: a becomes -a."),
+    ("u + v", "u", "drop term", "there is a term too much, v: u + v becomes u."),
+    ("u", "u + h * dz", "term", "the term h * dz; every use adds its own."),
+    ("h", "h**2", "replace", "the exponent is off: h becomes h**2"),
+    ("a - b * c", "(a - b) * c", "brackets", "a - b * c is read as a - (b * c); it is (a - b) * c."),
+    ("h", "1 - h**2", "slope", "h is the function's own value; its derivative is 1 - h**2."),
+    ("scatter", "scatter_add", "function", "an input that is used twice receives both gradients"),
+    ("d.mean(0)", "d.sum(0)", "function", "this is a sum over the batch"),
+    ("d", "d * (p == q)", "mask", "the code clips first, and where it clips the derivative is zero"),
+    ("x > 0", "x < 0", "comparison", "the condition is the wrong way round"),
+    ("4 * x", "torch.conj(4 * x)", "conjugate", "is the conjugate of the derivative"),
+    ("W", "W.T", "transpose", "the gradient goes back through a product by the transpose: W.T, not W."),
+    ("a * b", "a @ b", "operator", "this is a matrix product: a @ b, not a * b."),
+    ("d", "d.sum(axis=0)", "reduction", "dz was repeated by broadcasting, and each copy receives a gradient"),
+    ("d.sum(0)", "d", "reduction", "nothing is to be added up here"),
+    ("0", "1", "axis", "the sum runs over the wrong axis"),
+    ("a", "a[:, None]", "broadcast", "broadcasting pairs the wrong axes"),
+    ("h[t]", "h[t + 1]", "index", "the index is off: h[t + 1], not h[t]."),
+    ("sin", "cos", "function", "another function belongs here: cos instead of sin."),
+    ("3.0", "2.0", "constant", "the constant is 2.0, not 3.0."),
+    ("J", "J * (np.pi / 180)", "factor", "the input is in degrees"),
+    ("w*x", "tanh(w*x)", "replace", "w*x is the value before tanh; tanh'(z) = 1 - tanh(z)**2"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "kind", "sentence"), SAID)
+def test_the_sentence_for_a_slip(old: str, new: str, kind: str, sentence: str):
+    assert sentence in said(old, new, kind)
+
+
+def test_there_are_rows_for_many_slips_and_each_has_a_name_of_its_own():
+    assert len(ROWS) >= 40
+    assert max(Counter(row.name for row in ROWS).values()) == 1
+
+
+def test_the_most_particular_row_speaks_first():
+    """A swapped name is never explained as "anything else", nor a transpose as a swapped name."""
+    assert "stands where" in said("u", "v", "name")
+    assert "should be" in said("u * v + w", "f(u)[0] - 1", "replace")
+
+
+def test_names_are_the_users_own_and_their_definitions_are_told():
+    wrong = POST.hand.replace("dy2_dwh = w_y * dh2_dwh", "dy2_dwh = dh2_dwh")
+    found, _ = repaired(POST, wrong)
+    assert found[0].why == "a factor of the chain rule is missing: w_y."
+
+
+def test_a_mean_over_the_batch_tells_the_size():
+    d = arrays("mlp")
+    found, _ = repaired(d, d.hand.replace("dP = 2 * (P - Y) / n", "dP = 2 * (P - Y)"))
+    assert found[0].why == (
+        "the loss is a mean over n, here 5, and its gradient carries 1/n: 2 * (P - Y) is n times too large."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ differences
+
+POINTS: list[dict[str, Any]] = [
+    {"X": [[0.5, -1.25, 2.0], [0.75, 1.5, -0.5]], "w": [1.5, -0.25, 0.625]},
+    {"X": [[1.5, 0.25, -1.0], [-0.75, 0.5, 2.5]], "w": [-0.5, 1.25, 0.375]},
+]
+
+
+def differences(make: Any) -> tuple[str, ...]:
+    """What is said of the (hand, truth) that ``make`` writes from X (2 x 3) and w (3)."""
+    b = Builder()
+    x, w = b.input("X", (2, 3)), b.input("w", (3,))
+    hand, truth = make(b, x, w)
+    return describe_difference(b.build({}), hand, truth, {"X": x, "w": w}, POINTS)
+
+
+def test_an_exact_ratio_is_told_with_the_size_it_is():
+    assert differences(lambda b, x, w: (b.mul(x, b.number(2)), x)) == ("yours is exactly 2 times the truth.",)
+    assert differences(lambda b, x, w: (w, b.div(w, b.number(3)))) == (
+        "yours is exactly 3 times the truth, and 3 is the length of w.",
+    )
+    assert differences(lambda b, x, w: (b.neg(x), x)) == ("yours is exactly minus the truth: a sign is missing.",)
+
+
+def test_a_ratio_that_only_nearly_holds_is_not_told():
+    """One part in 10**12 is beyond what floats tell; residues do."""
+    import sympy as sp
+
+    near = sp.Rational(2) + sp.Rational(1, 10**12)
+    assert differences(lambda b, x, w: (b.mul(x, b.number(near)), x)) == ()
+
+
+def test_transposes_and_missing_sums():
+    assert differences(lambda b, x, w: (b.transpose(x), x)) == ("yours is the transpose of the truth.",)
+    assert differences(lambda b, x, w: (x, b.sum(x, 0))) == (
+        "yours still has axis 0, of size 2: the truth is its sum over that axis.",
+    )
+
+
+def test_a_missing_path_goes_by_the_name_it_goes_through():
+    def make(b: Builder, x: int, w: int) -> tuple[int, int]:
+        through_w = b.apply("exp", w)
+        other = b.apply("tanh", b.sum(x, 0))
+        return other, b.add(other, through_w)
+
+    assert differences(make) == ("what is missing is exactly the path through w.",)
+
+
+def test_a_missing_factor_goes_by_its_name():
+    assert differences(lambda b, x, w: (x, b.mul(x, w))) == (
+        "a factor is missing: the truth is exactly w times yours.",
+    )
+
+
+def test_nothing_is_told_of_two_values_that_have_nothing_in_common():
+    assert differences(lambda b, x, w: (b.apply("exp", x), b.apply("tanh", x))) == ()

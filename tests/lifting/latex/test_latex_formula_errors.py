@@ -1,0 +1,447 @@
+"""What is no formula in LaTeX, or has two readings: each message in full."""
+
+from symgrad import Latex
+from symgrad.errors import SymgradError
+
+
+def texts(block):
+    """The formula in a message, and the message."""
+    message = block.strip()
+    return message.split("\n")[1].strip(), message
+
+
+# a formula, and the message without it: what happened, the carets under it, what to write instead
+REFUSED = r"""
+the formula ends after '+'.
+    x +
+      ^
+Something must follow it.
+
+this parenthesis is never closed.
+    (x + 1
+    ^
+
+this parenthesis was never opened.
+    x + 1)
+         ^
+
+there is nothing between these braces.
+    \frac{x}{}
+            ^^
+
+this brace is never closed.
+    {x
+    ^
+
+this brace was never opened.
+    x}
+     ^
+
+\left must be followed by a delimiter.
+    \left x
+    ^^^^^
+Write, for example, \left( ... \right).
+
+( is closed by ].
+    \left( x ]
+    ^^^^^^^^^^
+
+this | is never closed.
+    | x
+    ^
+
+this | is never closed.
+    \left| x
+    ^^^^^^
+
+it is not clear which | opens and which closes.
+    |x|y|z|
+    ^^^^^
+Write \left| ... \right|.
+
+two signs stand in a row.
+    a--b
+     ^^
+Write a - (-b).
+
+after a slash it is not clear what the denominator is.
+    1/2x
+      ^^
+Write \frac{a}{b c}, a/(b c) or \frac{a}{b} c.
+
+a number follows a factor.
+    x2
+    ^^
+Write it first, 2x, or with a sign, x \cdot 2; a subscript is x_2 and a power x^2.
+
+TeX takes only '1' of 10 after ^.
+    x^10
+      ^^
+Write ^{10}.
+
+two exponents stand on one factor.
+    x^2^3
+    ^^^^^
+Write {x^a}^b as x^{ab} or (x^a)^b.
+
+two subscripts stand on one name.
+    x_a_b
+    ^^^^
+Write x_{i,j}.
+
+the exponent * has many meanings.
+    x^*
+    ^^^
+For a transpose write ^\top, for a name \mathrm{x\_star}, for an inverse ^{-1}.
+
+it is not clear where the argument of \sin ends.
+    \sin x y
+    ^^^^^^^^
+Write \sin(x) y... or \sin(x y...).
+
+it is not clear where the argument of \sin ends.
+    \sin x/2
+    ^^^^^^^
+Write \sin(x) /... or \sin(x /...).
+
+\sin^{-1} is the inverse function to some and the reciprocal to others.
+    \sin^{-1} x
+    ^^^^^^^^
+Write \frac{1}{\sin x}, or the inverse by its name, such as \arcsin.
+
+\sin has no argument.
+    \sin
+    ^^^^
+Write \sin(x).
+
+\exp is followed by a sign.
+    \exp -x
+    ^^^^^^
+Write \exp(-x).
+
+braces are invisible, so it is not clear where the argument ends.
+    \sin{a+b}
+    ^^^^^^^^^
+Write \sin\left(a+b\right).
+
+braces are not printed, and here they would group.
+    {a+b}c
+    ^^^^^
+Write (a+b).
+
+\max needs parentheses.
+    \max 0
+    ^^^^^^
+Write \max(0, x).
+
+\max takes at least 2 arguments, and 1 are given.
+    \max(x)
+    ^^^^^^^
+
+\log takes 1 argument, and 2 are given.
+    \log(x, y)
+    ^^^^^^^^^^
+
+a subscript on \max is not read.
+    \max_i x_i
+    ^^^^^^
+
+f(...) reads as a function, and which one is not known.
+    f(x+1)
+    ^^
+Write out what it is; for a product write f \cdot (...).
+
+y(...) around one name reads as a call.
+    y(x)
+    ^^^^
+For the product write y \cdot x.
+
+\psi(...) reads as a function, and which one is not known.
+    \psi(x, y)
+    ^^^^^
+Write out what it is; for a product write \psi \cdot (...).
+
+\sigma is a function here, and a number elsewhere in the formula.
+    \sigma(x) + \sigma^2
+    ^^^^^^^
+For a product write \sigma \cdot (...); the logistic function is \operatorname{sigmoid}.
+
+f^2(...) reads as the power of a function.
+    f^2(x)
+    ^^^^^^
+For the product write f^2 \cdot (...), for the power (f(...))^n.
+
+exp without a backslash is the product of its letters.
+    exp x
+    ^^^
+Write \exp.
+
+aexp(...) holds the function exp, or is a product.
+    aexp(x)
+    ^^^^
+Write a \exp(...).
+
+abc(...) is a product of 3 letters in LaTeX, and looks like a function.
+    abc(x+1)
+    ^^^
+Write \operatorname{abc}(...), or the factors with spaces: a b c (...).
+
+loss is a product of 4 letters in LaTeX, and looks like one name.
+    loss
+    ^^^^
+Write \mathrm{loss} for the name, or the factors with spaces: l o s s.
+
+dx looks like a differential.
+    dx
+    ^^
+For the product write d \cdot x.
+
+\mathrm{d} stands for a differential.
+    \mathrm{d}x
+    ^^^^^^^^^^
+For the product write d \cdot x.
+
+\mathbf of 2 letters is their product to some and one name to others.
+    \mathbf{ab}
+    ^^^^^^^^^^^
+Write \mathrm{ab} for one name, or \mathbf for each letter.
+
+no operation is called 'foo'.
+    \operatorname{foo}(x)
+    ^^^^^^^^^^^^^^^^^^
+To add it: symgrad.define("foo", exact, torch), where exact maps a SymPy symbol to an expression.
+
+\foo is not read.
+    \foo x
+    ^^^^
+For a function write \operatorname{foo}, for a name \mathrm{foo}.
+
+E with brackets is an expectation or a probability.
+    \mathbb{E}[x + 1]
+    ^^^^^^^^^^
+Write out its value.
+
+e alone is a number to some and a name to others.
+    e x
+    ^
+Write \mathrm{e} for the number 2.718..., \exp(x) for a power; another letter for a name.
+
+i alone is an index that nothing binds, or the imaginary unit.
+    i x
+    ^
+Write the sum over i; formulas are read over the real numbers.
+
+\pm is two formulas.
+    x \pm y
+      ^^^
+Write each by itself.
+
+an integral is not a closed form.
+    \int x
+    ^^^^
+Write its value.
+
+... leaves open what is meant.
+    1 + 2 + \dots + n
+            ^^^^^
+Write a sum or a product with its limits.
+
+\infty is not a number to compute with.
+    \infty
+    ^^^^^^
+
+\otimes is a Kronecker or an outer product.
+    a \otimes b
+      ^^^^^^^
+Write x y^\top, or the entries with indices.
+
+** is no power in LaTeX.
+    a ** b
+      ^^
+Write x^{2}.
+
+& has no place here.
+    x & y
+      ^
+
+a comparison has no place here.
+    x > 0
+      ^
+Conditions stand in \begin{cases} and in \mathbb{1}[x > 0].
+
+a comma inside a number is not read.
+    1,000
+    ^^^^^
+Write 1000.
+
+'#' is not part of a formula.
+    # x
+    ^
+
+'\\' is not part of a formula.
+    \
+    ^
+
+\sum has no index.
+    \sum x_k
+    ^^^^
+Write \sum_{k=1}^{m}.
+
+\sum has only one limit.
+    \sum_{k=1} x_k
+    ^^^^^^^^^^
+Write \sum_{k=1}^{m}, or \sum_k for all.
+
+what stands below \sum is not read.
+    \sum_{i<j} x_i
+    ^^^^^^^^
+Write \sum_{k=1}^{m}, or \sum_k for all entries; a condition goes into \mathbb{1}[...].
+
+the sum over k has ended before this: it goes to the next plus or minus.
+    \sum_k a_k + b_k
+                 ^^^
+Put what is summed in parentheses.
+
+the index k is bound already, by a sum around it or by the left side.
+    \sum_k a_k \sum_k b_k
+               ^^^^^^
+Use another letter.
+
+i, j is no index here: no sum binds it, and the left side does not have it.
+    x_{i,j}
+    ^^^^^^^
+Write the sum, or name the free indices on the left side: \frac{\partial f}{\partial u_{k,s}} = ...
+
+j is no index here: no sum binds it, and the left side does not have it.
+    \sum_k u_{k,j}
+           ^^^^^^^
+Write the sum, or name the free indices on the left side: \frac{\partial f}{\partial u_{k,s}} = ...
+
+j is no index here: no sum binds it, and the left side does not have it.
+    \sum_k (u_k + u_j)
+                  ^^^
+Write the sum, or name the free indices on the left side: \frac{\partial f}{\partial u_{k,s}} = ...
+
+T is a size or a name here, and a transpose to others.
+    \sum_{t=1}^T \gamma^T r_t
+                 ^^^^^^^^
+Write ^\top for a transpose; for a power give the exponent another letter.
+
+x stands in two fonts: one name or two is not clear.
+    \mathbf{x} x
+               ^
+Rename one of them.
+
+the formula uses dy/dx, and no row says what it is.
+    x(1 + \frac{dy}{dx})
+          ^^^^^^^^^^^^^
+Add a row with its value before this one, or write it out.
+
+the order is 1 above the line and 2 below it.
+    \frac{\partial f}{\partial x \partial y}
+    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
+Write \frac{\partial^2 f}{\partial x^2}, or \frac{\partial f}{\partial x}.
+
+a derivative is read to the second order.
+    \frac{\partial^3 f}{\partial x^3}
+                   ^
+
+\nabla_ needs one name.
+    \nabla_{x y} f = 2
+    ^^^^^^^^^^^
+Write \nabla_w f.
+
+the left side is neither a name nor a derivative of one.
+    2x = y
+    ^^
+Write f(x) = ..., or \frac{\partial f}{\partial x} = ...
+
+the arguments of a function that is defined are names.
+    f(2x) = x
+     ^^
+
+the formula ends after '+'.
+    f = x, g = 2 f +
+                   ^
+Something must follow it.
+
+x is said by means of itself, or used before it is defined.
+    x = x + 1
+        ^
+Write the rows in the order in which they need each other.
+
+a side of this equation is missing.
+    y = x =
+        ^
+
+this choice has no condition.
+    \begin{cases} x & x > 0 \\ 0 \end{cases}
+                               ^
+Write x > 0 or \text{otherwise} after &.
+
+\begin{cases} is never closed.
+    \begin{cases} x & \text{otherwise}
+    ^^^^^^^^^^^^^
+Write \end{cases}.
+
+\begin{pmatrix} is not read here.
+    \begin{pmatrix} 1 & 2 \end{pmatrix}
+    ^^^^^^^^^^^^^^^
+Choices are \begin{cases} ... \end{cases}.
+
+an indicator needs a condition.
+    \mathbb{1}(x)
+    ^^^^^^^^^^^
+Write \mathbb{1}[x > 0].
+
+the largest entry is not read.
+    \|x\|_\infty
+    ^^^^^^^^^^^^
+Norms are 1, 2 and F.
+
+the norm \|.\|_{3} is not read.
+    \|x\|_3
+    ^^^^^^^
+Norms are 1, 2 and F.
+
+text is not part of a formula.
+    x \text{ for all } y
+      ^^^^^^^^^^^^^^^^
+Leave it out; conditions stand in \begin{cases}.
+
+\hat stands over one name.
+    \hat{x + y}
+        ^^^^
+
+an inner product has two sides.
+    \langle x \rangle
+    ^^^^^^^^^^^^^^^^^
+Write \langle x, y \rangle.
+
+there is nothing between these parentheses.
+    ()
+    ^^
+
+something is missing between '\\cdot' and '\\cdot'.
+    a \cdot \cdot b
+      ^^^^^^^^^^^
+
+a side of this equation is missing.
+    x =
+    ^
+
+"""
+
+
+def test_every_refusal_says_what_where_and_what_to_write_instead():
+    wrong = []
+    for block in REFUSED.strip().split("\n\n"):
+        text, message = texts(block)
+        try:
+            formula = Latex(text)
+            formula.run(dict.fromkeys(formula.names, 1.0))
+            wrong.append((text, formula.plain))
+        except SymgradError as error:
+            if str(error) != message:
+                wrong.append((message, str(error)))
+    assert wrong == []

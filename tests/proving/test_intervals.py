@@ -1,0 +1,150 @@
+"""Ranges of values and their signs, judged at random points in floats."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from symgrad import lift
+from symgrad.evaluation.floats import Floats
+from symgrad.program.primitives import primitive
+from symgrad.program.program import interpret
+from symgrad.proving.intervals import Range, Ranges
+
+VALUES = st.sampled_from([-3.0, -1.0, -0.5, 0.0, 0.25, 1.0, 2.0, 40.0])
+
+
+ENDS = st.sampled_from(
+    [Fraction(-2), Fraction(-1), Fraction(-1, 3), Fraction(0), Fraction(1, 2), Fraction(1), math.inf, -math.inf]
+)
+
+
+@st.composite
+def ranges_and_members(draw):
+    """An interval, and a number that lies in it."""
+    low, high = sorted((draw(ENDS), draw(ENDS)))
+    low, high = min(low, Fraction(5)), max(high, Fraction(-5))
+    if low == high:
+        return Range(low, high), low
+    share = draw(st.fractions(0, 1))
+    a = high - 10 if low == -math.inf and high != math.inf else Fraction(-7) if low == -math.inf else low
+    b = a + 10 if high == math.inf else high
+    member = a + (b - a) * share
+    is_open = lambda end: abs(end) == math.inf or (end != member and draw(st.booleans()))  # noqa: E731
+    return Range(low, high, is_open(low), is_open(high)), member
+
+
+def holds(r: Range, x: Fraction) -> bool:
+    above = x > r.low or (x == r.low and not r.low_open)
+    return above and (x < r.high or (x == r.high and not r.high_open))
+
+
+@settings(max_examples=600)
+@given(ranges_and_members(), ranges_and_members(), st.integers(1, 5))
+def test_arithmetic_of_ranges_holds_the_arithmetic_of_members(first, second, n):
+    (r, x), (s, y) = first, second
+    assert holds(r, x)
+    assert holds(s, y)
+    assert holds(r + s, x + y)
+    assert holds(-r, -x)
+    assert holds(r * s, x * y)
+    assert holds(r | s, x)
+    assert holds(r | s, y)
+    assert holds(r.squared(), x * x)
+    assert holds(r.power(n), x**n)
+    assert holds(r.times(0, n), 0)
+    assert holds(r.times(n, n), n * x)
+    if x:
+        assert holds(r.inverse(), 1 / x)
+
+
+FORMULAS = [
+    "1 - tanh(x)**2",
+    "sigmoid(x)*(1 - sigmoid(x))",
+    "exp(-x**2) - 1",
+    "log(1 + exp(x))",
+    "sqrt(1 + x**2) - 1",
+    "abs(x) - y**2",
+    "1/(2 + sin(x))",
+    "1/(1 + abs(x*y))",
+    "atan(x)*erf(y)",
+    "exp(x)/(exp(x) + exp(y))",
+    "x**3/(1 + x**4)",
+    "cosh(x) - 1",
+    "1 - cos(x)",
+    "log(sigmoid(x))",
+    "tanh(abs(x))/2",
+    "-exp(y) - x**4",
+    "sqrt(abs(x))*sqrt(abs(y))",
+]
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_every_value_lies_in_the_range_of_its_step(text):
+    program = lift(text)
+    steps, place = primitive(program, [program.output])
+    ranges = Ranges(steps)
+    generator = np.random.default_rng(0)
+    for scale in (0.01, 1.0, 8.0):
+        for x, y in generator.normal(0, scale, (40, 2)):
+            given = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", x), ("y", y)) if n in program.inputs}
+            values = interpret(program, Floats(), given, place)
+            for i, made in place.items():
+                value, slack = values[i].item(), 1e-12  # the value is rounded, its range is not
+                assert ranges[made].low - slack <= value <= ranges[made].high + slack, f"step {i}"
+
+
+KNOWN_SIGNS = {
+    "1 - tanh(x)**2": "positive",
+    "sigmoid(x)*(1 - sigmoid(x))": "positive",
+    "log(1 + exp(x))": "positive",
+    "1/(2 + sin(x))": "positive",
+    "cosh(x)": "positive",
+    "exp(-x**2) - 1": "not positive",
+    "log(sigmoid(x))": "negative",
+    "1 - cos(x)": "not negative",
+    "sqrt(1 + x**2) - 1": "not negative",
+    "x": None,
+    "x**3": None,
+    "tanh(x)": None,
+    "1 - x**2": None,
+    "sinh(x)": None,
+    "exp(x) - 1": None,
+    "x*y": None,
+}
+
+
+@pytest.mark.parametrize("text", KNOWN_SIGNS)
+def test_signs_are_known_where_they_are_so_and_only_there(text):
+    program = lift(text)
+    steps, place = primitive(program, [program.output])
+    r = Ranges(steps)[place[program.output]]
+    told = {
+        "positive": r.is_positive,
+        "negative": (-r).is_positive,
+        "not negative": r.is_not_negative and not r.is_positive,
+        "not positive": (-r).is_not_negative and not (-r).is_positive,
+        None: not (r.is_not_negative or (-r).is_not_negative),
+    }
+    assert [sign for sign, so in told.items() if so] == [KNOWN_SIGNS[text]]
+
+
+@pytest.mark.parametrize(
+    "model", [lambda x: (x * x).sum(), lambda x: (x**2).sum(), lambda x: x @ x, lambda x: torch.dot(x, x)]
+)
+def test_sums_of_squares_are_not_negative_in_every_form(model):
+    program = lift(model, at={"x": (3,)})
+    steps, place = primitive(program, [program.output])
+    assert Ranges(steps)[place[program.output]].is_not_negative
+
+
+def test_a_product_of_different_vectors_may_be_negative():
+    program = lift(lambda x, y: x @ y, at={"x": (3,), "y": (3,)})
+    steps, place = primitive(program, [program.output])
+    assert not Ranges(steps)[place[program.output]].is_not_negative

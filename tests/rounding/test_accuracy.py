@@ -1,0 +1,118 @@
+"""What is said about a gradient's last digits."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from support.exact_runs import DTYPES, draw
+
+from symgrad.evaluation.balls import ball_of, binary, precision
+from symgrad.program.builder import Builder
+from symgrad.rounding.accuracy import condition, distance, rounding, ulps
+
+SMALL, LARGE = torch.tensor(1e-7, dtype=torch.float64), torch.tensor(1e-3, dtype=torch.float64)
+
+
+def test_condition_of_a_known_formula():
+    """t = x^2 y has |t| + |x 2 x y| + |y x^2| = 4 |t|; log x near one is badly conditioned."""
+    b = Builder()
+    x, y = b.input("x", (3,)), b.input("y", (3,))
+    t = b.mul(b.mul(x, x), y)
+    at = {"x": draw((3,), "float64", 30), "y": draw((3,), "float64", 31)}
+    assert torch.allclose(condition(b.build({"t": t}), at, t), 4 * (at["x"] ** 2 * at["y"]).abs(), rtol=1e-14)
+    log = b.apply("log", x)
+    near = {"x": torch.tensor([1 + 2.0**-30, 2.0, 0.5], dtype=torch.float64), "y": at["y"]}
+    expected = near["x"].log().abs() + 1
+    assert torch.allclose(condition(b.build({"l": log}), near, log), expected, rtol=1e-14)
+    assert torch.allclose(condition(b.build({"l": log}), near, log, entries=[2]), expected[2:], rtol=1e-14)
+
+
+def third(*sides: float, **more):
+    with precision(300):
+        truth = ball_of(1) / 3
+        values = [torch.tensor(s, dtype=torch.float32) for s in sides]
+        return rounding(values[0], truth, autograd=values[1] if len(values) > 1 else None, **more)
+
+
+@pytest.mark.parametrize(
+    ("sides", "more", "sentence"),
+    [
+        ((1 / 3, 1 / 3), {}, "both are the same to the last bit (at most 0.4 ulp)"),
+        ((0.334, 0.334), {}, "both give the same, and have lost their digits (at most 2.3e4 ulp)"),
+        (
+            (1 / 3, 0.33333328),
+            {"hand_bound": SMALL, "autograd_bound": SMALL},
+            "both are within rounding; yours is closer to the truth (at most 0.4 ulp, autograd 1.7 ulp)",
+        ),
+        (
+            (0.33333328, 1 / 3),
+            {"hand_bound": SMALL, "autograd_bound": SMALL},
+            "both are within rounding; autograd is closer to the truth (at most 0.4 ulp, yours 1.7 ulp)",
+        ),
+        (
+            (1 / 3, 0.3334),
+            {"hand_bound": SMALL, "autograd_bound": SMALL},
+            "autograd is what differs: it is further from the truth than rounding can take it "
+            "(at most 0.4 ulp, autograd 2237.4 ulp)",
+        ),
+        (
+            (0.3334, 1 / 3),
+            {"hand_bound": SMALL, "autograd_bound": SMALL},
+            "yours is further from the truth than rounding can take it (at most 2237.4 ulp, autograd 0.4 ulp)",
+        ),
+        (
+            (1 / 3, 0.334),
+            {"hand_bound": SMALL, "autograd_bound": LARGE},
+            "autograd loses its digits; yours keeps them (at most 0.4 ulp, autograd 2.3e4 ulp)",
+        ),
+        (
+            (0.334, 1 / 3),
+            {"hand_bound": LARGE, "autograd_bound": SMALL},
+            "yours loses its digits; autograd keeps them (at most 0.4 ulp, yours 2.3e4 ulp)",
+        ),
+        ((1 / 3,), {"hand_bound": SMALL}, "within rounding; yours is off by at most 0.4 ulp"),
+    ],
+)
+def test_sentences(sides, more, sentence):
+    assert third(*sides, **more).sentence == sentence
+
+
+def test_what_a_rounding_holds():
+    with precision(300):
+        truth = binary([1.0, 2.0, 0.0])
+        r = rounding(torch.tensor([1.0, 2.0 + 2.0**-20, 0.0]), truth, hand_bound=torch.full((3,), 1e-7).double())
+    assert r.hand.largest == 4.0
+    assert r.hand.median == 0.0
+    assert r.hand.worst == (1,)
+    assert r.hand.outside == ((1,),)
+    assert r.hand.within is False
+    assert r.who_is_closer == "alone"
+
+
+def test_distance_is_exact_to_the_last_bit():
+    values = torch.tensor([0.1, 1e-45, 3.0], dtype=torch.float32)
+    with precision(300):
+        low, high = distance(values, binary([0.1, 0.0, 3.0]))
+    expected = (values.double() - torch.tensor([0.1, 0.0, 3.0], dtype=torch.float64)).abs()
+    assert (low <= expected).all()
+    assert (expected <= high).all()
+    assert ((high - low) <= 1e-15 * expected).all()
+    assert high[2] == 0
+
+
+def test_distance_to_what_is_not_finite():
+    with precision(100):
+        low, high = distance(torch.tensor([math.nan, math.inf, 1.0]), binary([1.0, math.inf, math.nan]))
+    assert low.tolist() == [0.0, 0.0, 0.0]
+    assert high.tolist() == [math.inf, 0.0, math.inf]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_an_ulp_is_the_gap_to_the_next_float(dtype):
+    kind = getattr(torch, dtype)
+    for x in (1.0, 1.5, 0.3, 100.0, torch.finfo(kind).tiny, torch.finfo(kind).tiny / 4):
+        here = torch.tensor(x, dtype=kind)
+        gap = (torch.nextafter(here, torch.tensor(math.inf, dtype=kind)) - here).double()
+        assert ulps(gap, here.double(), dtype) == 1.0
