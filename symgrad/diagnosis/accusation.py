@@ -23,7 +23,7 @@ from symgrad.report.report import StepFinding
 __all__ = ["Accusation", "accuse"]
 
 _JUDGED = 6  # cures that are judged before giving up
-_SMALL = 1.9  # what an edit costs at most that is plain
+_SMALL = 1.6  # what an edit costs at most that is plain
 _LESS = 0.3  # how much less another must cost to be preferred
 _AS_GOOD = 0.15  # how much more another may cost that is told beside it
 

@@ -270,6 +270,8 @@ def _batch_mean(s: Slip) -> str | None:
     size = _value(s, s.brought)
     told = f", here {size:g}," if size is not None else ""
     n = s.brought
+    if s.scene is not None and canonical(s.old) != canonical(s.scene.site.expression.text):  # then it is no loss's
+        return f"{_short(s.old)} is {n} times too large{told.rstrip(',')}: a mean passes on 1/{n} of a gradient."
     return f"the loss is a mean over {n}{told} and its gradient carries 1/{n}: {_short(s.old)} is {n} times too large."
 
 
