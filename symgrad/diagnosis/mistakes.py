@@ -500,6 +500,11 @@ ROWS: tuple[Row, ...] = (
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),
     _row("names swapped", ("names swapped",), "two names stand in each other's place: {old} becomes {new}."),
     _row("two slips", ("two edits",), "there are two slips in this line: {old} becomes {new}."),
+    _row(
+        "the mean of a block",
+        ("block mean",),
+        "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
+    ),
     _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),

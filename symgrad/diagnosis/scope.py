@@ -348,9 +348,13 @@ def scope_of(scene: Scene, k: int) -> dict[str, Any]:
 
 
 def as_array(x: Any) -> np.ndarray:
+    """A value as an array; one of objects where it is no array of numbers, such as lists of several lengths."""
     if isinstance(x, torch.Tensor):
         return x.detach().resolve_conj().numpy()
-    return np.asarray(x)
+    try:
+        return np.asarray(x)
+    except ValueError:
+        return np.empty((), dtype=object)
 
 
 def same(a: Any, b: np.ndarray) -> bool:

@@ -273,6 +273,8 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
                 yield 1.3 + more, "reduction", start, end, f"{text}.mean({axis(k)})"
                 yield 1.2 + more, "reduction", start, end, f"{text}.sum({axis(k)}, {keep}=True)"
         if value.ndim:
+            spread = f"{text}.mean().expand_as({text})" if uses_tensors(bench) else f"0 * {text} + {text}.mean()"
+            yield 1.5 + more, "block mean", start, end, spread
             yield 1.1 + more, "reduction", start, end, f"{text}.sum()"
             yield 1.3 + more, "reduction", start, end, f"{text}.mean()"
         if value.ndim == 1:
