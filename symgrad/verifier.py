@@ -28,8 +28,8 @@ from symgrad.problem.problem import Problem
 from symgrad.problem.question import Asked, meanings_of, pose
 from symgrad.problem.sampling import Bounds
 from symgrad.progress import shown
-from symgrad.report.report import Claim, Report, StepFinding, merge
-from symgrad.stability.own_point import Floating, rounding_of, with_rewrites
+from symgrad.report.report import Claim, Instability, Report, StepFinding, merge
+from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
 
 __all__ = ["answer", "verify"]
 
@@ -107,9 +107,10 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
     """
     reports, mended = [], []
     for problem, found in zip(problems, findings or map(judge, problems), strict=True):
-        floats = rounding_of(problem, found)  # what floats did at the user's own point
+        floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
+        unsafe = with_rewrites(problem, floats.instabilities)  # where they lose digits, and what to write instead
         lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
-        reports.append(_report(problem, found, floats, lines))
+        reports.append(_report(problem, found, floats, unsafe, lines))
         mended.append(Mended(problem, lines.repairs, lines.source))
     return merge(reports, *mend_together(mended))
 
@@ -136,7 +137,7 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.only_here or not about_inputs or all(v.true_if is not None for v in wrong):
+    if problem.values_only or not about_inputs or not wrong or all(v.true_if for v in wrong):
         return _Lines(steps)  # where a constraint is missing, no line is wrong
     try:
         with warnings.catch_warnings():
@@ -154,12 +155,14 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
 # ------------------------------------------------------------------------------------------------ the report
 
 
-def _report(problem: Problem, findings: Findings, floats: Floating, lines: _Lines) -> Report:
+def _report(
+    problem: Problem, findings: Findings, floats: FloatFindings, unsafe: Sequence[Instability], lines: _Lines
+) -> Report:
     branch = findings.own
     inside = sum(1 for _, s in findings.looks if any(v.state != "outside" for v in s.views.values()))
-    told = lambda name: problem.labels.get(name, name)  # noqa: E731
+    label = lambda name: problem.labels.get(name, name)  # noqa: E731
     return Report(
-        {told(name): claim for name, claim in _claims(problem, findings, floats).items()},
+        {label(name): claim for name, claim in _claims(problem, findings, floats).items()},
         problem.seed,
         _environment(),
         problem.inputs.point,
@@ -168,8 +171,8 @@ def _report(problem: Problem, findings: Findings, floats: Floating, lines: _Line
         lines.wrong,
         lines.repairs,
         lines.source,
-        kinks=tuple(replace(k, input=told(k.input)) for k in floats.kinks),
-        instabilities=tuple(replace(i, claim=told(i.claim)) for i in with_rewrites(problem, floats.instabilities)),
+        kinks=tuple(replace(k, input=label(k.input)) for k in floats.kinks),
+        instabilities=tuple(replace(i, claim=label(i.claim)) for i in unsafe),
         assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),
         notes=tuple(dict.fromkeys([*problem.notes, *lines.notes, *findings.notes, *floats.notes])),
         counts={"points": inside, "outside": len(findings.looks) - inside, "branches": len(findings.branches)},
@@ -179,7 +182,7 @@ def _report(problem: Problem, findings: Findings, floats: Floating, lines: _Line
     )
 
 
-def _claims(problem: Problem, findings: Findings, floats: Floating) -> dict[str, Claim]:
+def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict[str, Claim]:
     branch, claims = findings.own, {}
     for pair in branch.pairs:
         view = findings.own_look.views.get(pair.name)

@@ -24,10 +24,10 @@ from symgrad.lifting.tracing.custom_sides import (
 from symgrad.lifting.tracing.functions import nearly_equal
 from symgrad.problem.arguments import find_point, is_shape
 from symgrad.problem.problem import Problem
-from symgrad.problem.question import Asked, Given, given_to
+from symgrad.problem.question import Asked, KnownInputs, given_to
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds, Inputs, draw
-from symgrad.problem.shapes import Shapes, posed
+from symgrad.problem.shapes import Shapes, at_smallest_sizes
 from symgrad.program.program import same_structure, sliced
 from symgrad.progress import shown
 from symgrad.report.report import Report
@@ -176,12 +176,14 @@ def _setting(custom: Custom, asked: Asked) -> _Setting:
             )
     asked = replace(asked, at=floats)
     given = given_to(forward, asked)
-    shapes, found = posed(given.shapes, given.at, {}, lambda at: _found(forward, asked, given, at))
+    shapes, found = at_smallest_sizes(given.shapes, given.at, {}, lambda at: _found(forward, asked, given, at))
     inputs, dtypes = found
     return _Setting(custom, asked, Arguments({**forward.passed, **inputs.point}, dtypes), inputs, shapes, forward)
 
 
-def _found(forward: Forward, asked: Asked, given: Given, at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str]]:
+def _found(
+    forward: Forward, asked: Asked, given: KnownInputs, at: Mapping[str, Any] | None
+) -> tuple[Inputs, dict[str, str]]:
     inputs, dtypes = given.inputs(forward, asked, at)
     inputs, _ = find_point(forward, inputs, dtypes, asked.seed)
     moved = tuple(dtypes) if asked.wrt is None else tuple(n for n in dtypes if n in asked.names or n in inputs.free)

@@ -29,7 +29,7 @@ from symgrad.lifting.formulas import Formula
 from symgrad.problem.problem import Problem
 from symgrad.problem.shapes import Shapes
 
-__all__ = ["holds_elsewhere", "judge_all_sizes"]
+__all__ = ["holds_at_other_sizes", "judge_all_sizes"]
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
 _BESIDE = 24  # assignments of sizes beside the numbers in the code at which a reading is held against it
@@ -46,7 +46,7 @@ def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
     shapes = problem.shapes
     if shapes is None:
         return None
-    if problem.only_here:  # numbers tell of no other sizes
+    if problem.values_only:  # numbers tell of no other sizes
         return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed))
     _shrink(problem, found, shapes)
     try:
@@ -64,7 +64,7 @@ def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
 
 
-def holds_elsewhere(problem: Problem, hand: Formula) -> bool:
+def holds_at_other_sizes(problem: Problem, hand: Formula) -> bool:
     """Whether another hand formula is refuted at none of a few other sizes, where sizes have names."""
     shapes = problem.shapes
     if shapes is None:

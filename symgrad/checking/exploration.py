@@ -1,4 +1,4 @@
-"""What is compared, and where: the problem, the points that are looked at, and the branches of the code there."""
+"""Where the two sides are compared: points, the branch that the code takes at each, the other side of its choices."""
 
 from __future__ import annotations
 
@@ -25,15 +25,19 @@ __all__ = [
     "Choice",
     "Findings",
     "Fork",
+    "branch_at",
+    "branch_of_runs",
     "choices",
     "clear",
     "cross",
     "forks",
     "inside",
+    "look_at",
     "more_looks",
+    "path_at",
     "rerun",
     "told",
-    "unreached",
+    "unjudged_branches",
 ]
 
 
@@ -266,7 +270,7 @@ _TURN = 12  # choices that are crossed before it is asked again which are left
 _PLACES = 12  # entries of which each is made the largest once
 
 
-def joined(problem: Problem, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
+def branch_of_runs(problem: Problem, model_run: Run, hand_run: Run) -> tuple[Branch, list[str]]:
     """The branch of two runs, in the domain that was asked for, and what was understood of the numbers in it."""
     inputs = problem.inputs
     branch = with_domain(branch_of(model_run, hand_run, problem.wrt, problem.order), inputs)
@@ -284,7 +288,7 @@ def path_at(
     for branch in known:
         if branch.same_path(model_run, hand_run):
             return branch, branch.taken(model_run, hand_run)
-    branch = joined(problem, model_run, hand_run)[0]
+    branch = branch_of_runs(problem, model_run, hand_run)[0]
     return branch, branch.program.guards
 
 
@@ -303,7 +307,8 @@ def look_at(
 
 @dataclass(eq=False)
 class Findings:
-    """Everything that was seen."""
+    """Everything that was seen.  The stations of `symgrad.checking.judge` write into it, and return the pairs that are
+    still open."""
 
     own: Branch
     own_look: Look
@@ -356,8 +361,6 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
 def cross(problem: Problem, found: Findings) -> None:
     """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
     were not seen; what appears there, likewise."""
-    if problem.only_here:
-        return
     free, bounds = problem.inputs.free, problem.inputs.bounds
     tried: set[Any] = set()
     for budget, seek in ((_CROSSINGS, _other_ways), (_FORKS, _combinations), (_WHOLES, _all_at_once)):
@@ -366,7 +369,7 @@ def cross(problem: Problem, found: Findings) -> None:
                 tried.add(c.key)
                 for point in c.points(free, bounds):
                     budget -= 1
-                    if _is_across(problem, found, point, c.guard) or not budget:
+                    if _look_across(problem, found, point, c.guard) or not budget:
                         break
 
 
@@ -418,8 +421,8 @@ def _all_at_once(found: Findings, free: Sequence[str]) -> list[_Crossing]:
     ]
 
 
-def _is_across(problem: Problem, found: Findings, point: Mapping[str, Any], guard: Guard) -> bool:
-    """Look at the point, and whether it is one of the domain where the choice came out another way."""
+def _look_across(problem: Problem, found: Findings, point: Mapping[str, Any], guard: Guard) -> bool:
+    """Look at the point; whether it is one of the domain, and the choice came out another way there."""
     settled = problem.inputs.settled(dict(point))
     there = None if settled is None else rerun(problem, found, settled)
     if settled is None or there is None:
@@ -480,7 +483,7 @@ def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
         )
 
 
-def unreached(problem: Problem, found: Findings) -> list[str]:
+def unjudged_branches(problem: Problem, found: Findings) -> list[str]:
     """The choices of the code of which not every branch was judged."""
     followed = all(isinstance(v, (Proved, Refuted)) for v in found.verdicts.values())
     return told(_defined(found), problem.inputs.free, followed=followed)

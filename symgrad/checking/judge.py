@@ -1,8 +1,9 @@
 """The verdict of each claim: points, branches, witnesses, kinks, proofs.
 
-The order is the one that gives an answer soonest: the user's own point, a few generic points (a difference there is
-a refutation), a proof for each branch reached, and only where no proof is found, more points and a residue
-certificate.  Budgets count work, never seconds.
+The order is the one that gives an answer soonest: the user's own point, a few generic points and the other sides of
+the code's choices (a difference there is a refutation), kinks at the user's own point, a proof for each branch that was
+reached, and only where no proof is found, more points.  Residues choose what a proof is tried of; where there is none,
+they are the evidence.  Budgets count work, never seconds.
 """
 
 from __future__ import annotations
@@ -17,11 +18,28 @@ import torch
 
 from symgrad.checking.all_sizes import judge_all_sizes
 from symgrad.checking.comparison import BITS, Branch, Pair, View, look, with_data
-from symgrad.checking.exploration import Findings, clear, cross, inside, joined, more_looks, rerun, unreached
+from symgrad.checking.exploration import (
+    Findings,
+    branch_of_runs,
+    clear,
+    cross,
+    inside,
+    more_looks,
+    rerun,
+    unjudged_branches,
+)
 from symgrad.checking.kinks import at_the_point
 from symgrad.checking.numeric_claims import is_number, is_transpose, measure
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
-from symgrad.checking.refutations import digits_apart, middle, no_number_fits, refute, shape_witness, simplest, suppose
+from symgrad.checking.refutations import (
+    digits_apart,
+    find_missing_assumption,
+    middle,
+    no_number_fits,
+    refute,
+    shape_witness,
+    simplest,
+)
 from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
@@ -53,14 +71,14 @@ def judge(problem: Problem) -> Findings:
     found = decide(problem)
     if problem.pasted:
         _by_numbers(problem, found)
-    suppose(problem, found)
+    find_missing_assumption(problem, found)
     found.sizes = judge_all_sizes(problem, found)
     return found
 
 
 def decide(problem: Problem) -> Findings:
     """The verdict of each claim at the problem's own sizes.  Raises what `judge` raises."""
-    found = _decide(problem)
+    found = _at_own_sizes(problem)
     found.notes += _transposed(problem, found)
     found.notes += _elsewhere(found)
     return found
@@ -88,7 +106,7 @@ def _by_numbers(problem: Problem, found: Findings) -> None:
     hand = found.own.hand_run.program
     bare = [n for n, v in found.verdicts.items() if v.kind == "refuted" and is_number(hand, hand.outputs[n])]
     if bare:
-        again = decide(replace(problem, only_here=True))
+        again = decide(replace(problem, values_only=True))
         found.verdicts |= {n: again.verdicts[n] for n in bare}
         found.notes += [n for n in again.notes if n not in found.notes]
         found.notes += [
@@ -108,7 +126,7 @@ def _transposed(problem: Problem, found: Findings) -> Iterator[str]:
     for pair in found.own.pairs:
         if not isinstance(found.verdicts[pair.name], Refuted):
             continue
-        bare = problem.only_here and is_number(
+        bare = problem.values_only and is_number(
             found.own.hand_run.program, found.own.hand_run.program.outputs[pair.name]
         )
         numbers = found.own.hand_run.values[pair.name] if bare else None
@@ -130,9 +148,9 @@ def _elsewhere(found: Findings) -> Iterator[str]:
             )
 
 
-def _decide(problem: Problem) -> Findings:
+def _at_own_sizes(problem: Problem) -> Findings:
     point = problem.inputs.point
-    own, told = joined(problem, *(problem.runs(point) if problem.first is None else problem.first))
+    own, told = branch_of_runs(problem, *(problem.runs(point) if problem.first is None else problem.first))
     found = Findings(own, look(own, point, problem.inputs.free), [own], notes=told)
     open_pairs = []
     for pair in own.pairs:
@@ -140,11 +158,11 @@ def _decide(problem: Problem) -> Findings:
             found.verdicts[pair.name] = Refuted(shape_witness(problem, pair))
         else:
             open_pairs.append(pair)
-    if problem.only_here:
+    if problem.values_only:
         numbers = [p for p in open_pairs if is_number(own.hand_run.program, own.hand_run.program.outputs[p.name])]
         _numbers(problem, found, numbers)
         open_pairs = [p for p in open_pairs if p not in numbers]
-        problem = replace(problem, only_here=False)
+        problem = replace(problem, values_only=False)
     if not open_pairs:
         return found
     stream = more_looks(problem, found)
@@ -165,7 +183,7 @@ def _decide(problem: Problem) -> Findings:
         open_pairs = refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
-    found.notes += unreached(problem, found)
+    found.notes += unjudged_branches(problem, found)
     if any(seen.principal for _, seen in found.looks):
         found.notes.append(
             "the hand formula has no real value at some of the points, where its complex value is the derivative: "
@@ -322,7 +340,7 @@ def _without_proof(problem: Problem, found: Findings, pair: Pair) -> Verdict:
         return Refuted(apart)
     no_chain = f"no chain of rules was found within the budget; effort={10 * problem.effort:g} looks ten times as long"
     typed = "the constants that were typed with few digits" if "typed" in states else None
-    if typed is not None or problem.only_here:
+    if typed is not None:
         return Agrees(len(views), BITS, (), no_chain, typed)
     branches = _reached(found)
     mine = [next(p for p in b.pairs if p.name == pair.name) for b in branches[:_BRANCHES]]

@@ -27,12 +27,13 @@ from symgrad.program.program import Step
 __all__ = [
     "decimal",
     "digits_apart",
+    "find_missing_assumption",
     "middle",
     "no_number_fits",
     "refute",
     "shape_witness",
     "simplest",
-    "suppose",
+    "witness_of",
 ]
 
 
@@ -55,7 +56,7 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
         if not witnesses:
             rest.append(pair)
             continue
-        simple = None if problem.only_here else simplest(problem, found, pair)
+        simple = simplest(problem, found, pair)
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
 
@@ -198,11 +199,11 @@ _FACTS = 8
 _LOOKS = 2
 
 
-def suppose(problem: Problem, found: Findings) -> None:
+def find_missing_assumption(problem: Problem, found: Findings) -> None:
     """Note with each refutation the standard constraint under which the claim would be true, if there is one."""
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in found.own.program.steps)
     open_pairs = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
-    if problem.only_here or problem.inputs.facts or work > _WORK or not open_pairs:
+    if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:
         return
     own, point = _with_data_as_inputs(found.own, problem.inputs.point)
     steps = {n: own.program.steps[i] for n, i in own.program.inputs.items()}

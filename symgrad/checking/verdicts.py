@@ -116,7 +116,7 @@ class AllSizes:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Proved:
-    """Equal on the domain, by the rules of ``proof`` (one for each branch of the code that was reached); for all sizes
+    """Equal on the domain, by the rules of ``proofs`` (one for each branch of the code that was reached); for all sizes
     where ``for_all`` says so, else for the sizes of the point alone."""
 
     proofs: tuple[Any, ...]

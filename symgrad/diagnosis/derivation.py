@@ -213,7 +213,7 @@ def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, V
     ]
     whole = [(b, s) for b, s in wrong if not any(v.state == "outside" for v in s.views.values())]
     branch, look = (whole or wrong or seen or [(findings.own, findings.own_look)])[0]
-    for k in range(_TRIES if not problem.only_here else 0):
+    for k in range(_TRIES if not problem.values_only else 0):
         rng = np.random.default_rng((problem.seed, 3, k))
         point = dict(look.point)
         for name in problem.inputs.free:

@@ -36,7 +36,7 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A faulty expression and the edits that fit, best first; ``make`` says how the hand side is written with one."""
+    """A faulty expression and the edits that fit, best first."""
 
     name: str
     line: int | None

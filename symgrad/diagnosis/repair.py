@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from symgrad.checking.all_sizes import holds_elsewhere
+from symgrad.checking.all_sizes import holds_at_other_sizes
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
@@ -177,7 +177,7 @@ def judged(problem: Problem, hand: Formula) -> str:
     except SymgradError:
         return "undecided"
     kinds = {v.kind for v in found.verdicts.values()}
-    if kinds <= {"proved", "agrees"} and not holds_elsewhere(problem, hand):
+    if kinds <= {"proved", "agrees"} and not holds_at_other_sizes(problem, hand):
         return "refuted"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
 

@@ -33,7 +33,7 @@ class Problem:
     points: int = 64
     seed: int = 0
     effort: float = 1.0  # what all budgets of work are multiplied by
-    only_here: bool = False  # the hand side is numbers: nothing can be said of other points
+    values_only: bool = False  # the hand side is numbers: nothing can be said of other points
     pasted: bool = False  # a number in the code may stand for what was computed, or for an input: it is a script
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
     shapes: Shapes | None = None

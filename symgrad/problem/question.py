@@ -30,18 +30,18 @@ from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import (
     Shapes,
+    at_smallest_sizes,
     declared_shapes,
     entries_named,
     letters_of,
     named_in,
     named_shapes,
-    posed,
     ranks,
     with_shapes,
 )
 from symgrad.proving.conditions import is_nowhere_defined
 
-__all__ = ["Alone", "Asked", "Given", "Keyed", "alone", "given_to", "meanings_of", "pose"]
+__all__ = ["Alone", "Asked", "Keyed", "KnownInputs", "alone", "given_to", "meanings_of", "pose"]
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Given:
+class KnownInputs:
     """What is known of a formula's inputs before it is run: ``at`` by their full names, the shapes with names in them,
     and what is declared of them."""
 
@@ -99,7 +99,7 @@ class Given:
         return inputs, dtypes_of(formula, at, inputs.point, asked.dtype)
 
 
-def given_to(formula: Formula, asked: Asked, *others: Formula) -> Given:
+def given_to(formula: Formula, asked: Asked, *others: Formula) -> KnownInputs:
     """What ``asked`` says of a formula's inputs; ``others`` may declare shapes of them too.
 
     Raises `UnknownName` for inputs that the formula does not have, and what `named_shapes` and `parse_assuming` raise.
@@ -108,7 +108,7 @@ def given_to(formula: Formula, asked: Asked, *others: Formula) -> Given:
     at = None if asked.at is None else {full_name(n, formula.names): v for n, v in asked.at.items()}
     shapes, at = named_shapes(at, own, declared_shapes(formula, *others))
     assumed = parse_assuming(asked.assuming, formula.names, ranks({**own, **(at or {})}))
-    return Given(at, shapes, assumed, own)
+    return KnownInputs(at, shapes, assumed, own)
 
 
 def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
@@ -124,7 +124,7 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     what = "the second formula" if asked.values else "the hand formula"
     mine = rename(_open_hand(hand, model, told, asked), model.names, what)
     given = given_to(model, asked, mine)
-    shapes, problem = posed(
+    shapes, problem = at_smallest_sizes(
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
     )
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
@@ -139,7 +139,7 @@ class Alone:
     """
 
     model: Formula
-    given: Given
+    given: KnownInputs
     shapes: Shapes | None
     inputs: Inputs
     dtypes: Mapping[str, str]
@@ -158,7 +158,7 @@ def alone(formula: Any, asked: Asked) -> Alone:
         replay(found, inputs.point, "the formula")
         return inputs, dtypes, found
 
-    shapes, (inputs, dtypes, found) = posed(given.shapes, given.at, given.own, run)
+    shapes, (inputs, dtypes, found) = at_smallest_sizes(given.shapes, given.at, given.own, run)
     return Alone(model, given, shapes, inputs, dtypes, found)
 
 
@@ -191,7 +191,7 @@ def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any], asked: Asked)
 
 
 def _at_numbers(
-    model: Formula, mine: Formula, hand: Any, asked: Asked, given: Given, at: Mapping[str, Any] | None
+    model: Formula, mine: Formula, hand: Any, asked: Asked, given: KnownInputs, at: Mapping[str, Any] | None
 ) -> Problem:
     """The question where no size has a name any more."""
     inputs, dtypes = given.inputs(model, asked, at)
@@ -209,7 +209,7 @@ def _at_numbers(
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
     return Problem(
-        model, keyed, inputs, dtypes, names, asked.order, only_here=_are_numbers(hand), first=first, **asked.budgets
+        model, keyed, inputs, dtypes, names, asked.order, values_only=_are_numbers(hand), first=first, **asked.budgets
     )
 
 

@@ -22,12 +22,12 @@ from symgrad.program.expressions import Expression
 
 __all__ = [
     "Shapes",
+    "at_smallest_sizes",
     "declared_shapes",
     "entries_named",
     "letters_of",
     "named_in",
     "named_shapes",
-    "posed",
     "with_shapes",
 ]
 
@@ -119,24 +119,24 @@ def named_shapes(
     return Shapes(of, tuple(names), values), asked
 
 
-def posed(
+def at_smallest_sizes(
     shapes: Shapes | None,
     at: Mapping[str, Any] | None,
     own: Mapping[str, Any],
-    pose: Callable[[Mapping[str, Any] | None], Any],
+    ask: Callable[[Mapping[str, Any] | None], Any],
 ) -> tuple[Shapes | None, Any]:
-    """What ``pose`` makes of ``at`` with numbers for the named sizes: the smallest at which the code runs.
+    """What ``ask`` makes of ``at`` with numbers for the named sizes: the smallest at which the code runs.
 
     Raises what the code raises where it runs at none of them.
     """
     if shapes is None:
-        return None, pose(at)
+        return None, ask(at)
     first: SymgradError | None = None
     for least in _LEAST if shapes.free else _LEAST[:1]:
         here = replace(shapes, least=least)
         numbers = {n: own.get(n, shape) for n, shape in here.at(here.own()).items()}
         try:
-            return here, pose({**(at or {}), **numbers})
+            return here, ask({**(at or {}), **numbers})
         except (UserCodeFailed, BadInput) as error:
             first = first or error
     assert first is not None

@@ -40,8 +40,8 @@ from symgrad.stability.samples import sample_around
 from symgrad.stability.term_printer import why
 
 __all__ = [
-    "Floating",
-    "rounding_of",
+    "FloatFindings",
+    "measure_at_user_point",
     "with_rewrites",
 ]
 
@@ -121,7 +121,7 @@ _CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy
 
 
 @dataclass(eq=False)
-class Floating:
+class FloatFindings:
     """The findings about floats."""
 
     roundings: dict[str, Rounding] = field(default_factory=dict)
@@ -131,9 +131,9 @@ class Floating:
     notes: list[str] = field(default_factory=list)
 
 
-def rounding_of(problem: Problem, findings: Findings) -> Floating:
+def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings:
     """Put the user's values and autograd's beside the truth at the user's own point."""
-    out = Floating(kinks=list(findings.kinks))
+    out = FloatFindings(kinks=list(findings.kinks))
     tensors = _tensors(problem)
     automatic = _autograd(problem, findings, tensors, out)
     bounds = _hand_bounds(problem, findings, tensors)
@@ -154,7 +154,7 @@ def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, tor
     own = findings.own.hand_run.program
     right = [n for n, v in findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.steps)
-    if problem.only_here or work > _MOST or not right:
+    if problem.values_only or work > _MOST or not right:
         return {}
     with torch.no_grad():
         found = error_bounds(own, {n: tensors[n] for n in own.inputs}, [own.outputs[n] for n in right])
@@ -173,7 +173,7 @@ def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
 
 
 def _autograd(
-    problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: Floating
+    problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: FloatFindings
 ) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
     """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
     shape = findings.own.program.shape(findings.own.model)
@@ -239,10 +239,10 @@ def _one(
     tensors: Mapping[str, torch.Tensor],
     auto: tuple[torch.Tensor, torch.Tensor | None] | None,
     bound: torch.Tensor | None,
-    out: Floating,
+    out: FloatFindings,
 ) -> None:
     view = findings.own_look.views[pair.name]
-    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.only_here):
+    if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.values_only):
         return
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
@@ -267,7 +267,7 @@ def _one(
             r = _explained(problem, findings, pair, r, value, tensors)
         out.roundings[pair.name] = r
         for side, values in (("hand", value), ("autograd", other)):
-            if values is not None and not problem.only_here and (side != "hand" or view.state != "typed"):
+            if values is not None and not problem.values_only and (side != "hand" or view.state != "typed"):
                 _instability(problem, findings, pair, side, values, truth, tensors, out)
 
 
@@ -285,7 +285,7 @@ def _explained(
     own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
     output = own.outputs[pair.name]
     work = sum(int(np.prod(own.steps[i].shape, dtype=np.int64)) for i in own.needed([output]))
-    if not problem.only_here and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
+    if not problem.values_only and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
         given = {n: tensors[n] for n in own.inputs}
         found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
         r = replace(r, lines=None if found is None else replace(found, entry=as_entry(entry, pair.shape)))
@@ -315,7 +315,7 @@ def _instability(
     values: torch.Tensor,
     truth: Any,
     tensors: Mapping[str, torch.Tensor],
-    out: Floating,
+    out: FloatFindings,
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
     kind = _asked(problem, values.dtype)

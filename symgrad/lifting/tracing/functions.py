@@ -52,9 +52,9 @@ class Run:
 class Function:
     """A Python callable whose arguments are its inputs.
 
-    ``names`` are the arguments, in order; ``stops`` says that ``detach`` cuts (in a model).  ``constants`` are
-    arguments that are not floats (class labels, flags) and are passed on as they are.  ``beside`` is a module whose
-    parameters the code may reach without being given them; they are inputs too, under their own names.
+    ``names`` are the arguments, in order; ``stops`` says that ``detach`` cuts (in a model).  Values that are
+    not floats (class labels, flags) are passed on as they are.  ``beside`` is a module whose parameters the code may
+    reach without being given them; they are inputs too, under their own names.
     """
 
     function: Callable[..., Any]
@@ -251,7 +251,7 @@ def plain(x: Any) -> np.ndarray:
 
 
 def same_again(first: Mapping[str, np.ndarray], run: Callable[[], Mapping[str, np.ndarray]], trace: Tracer) -> None:
-    """Whether the code gives without a tracer what it gave under it; random numbers get more chances to differ.
+    """Raise where the code without a tracer gives another thing; random numbers get more chances to differ.
 
     Runs without a tracer use the same kernels, so among these the smallest difference counts.
     """
