@@ -7,7 +7,10 @@ is the exact derivative in float64.  Closeness is only a filter: what passes all
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
+import io
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,7 +23,7 @@ from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
 from symgrad.diagnosis.places import Place, with_looks
 from symgrad.diagnosis.scope import as_array, values_at
-from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Unit, edited
+from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Plain, Unit, edited
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
 from symgrad.problem.problem import Problem
@@ -33,6 +36,7 @@ _POINTS = 3
 _RUNS = 2500  # runs of the code, at most
 _FEWEST = 150
 _WORK = 150_000  # operations in all runs together
+_SLOWER = 50  # times as many lines as the code takes, of a run that is given up
 _ROUNDS = 40  # times that one statement is looked at
 _HELD = 20_000_000  # numbers that are held for all looks together
 
@@ -43,7 +47,8 @@ Change = tuple[Place, str]
 class Trials:
     """A hand formula's code, points to run it at, and the truth there by the names of the code's own outputs.
 
-    ``runs`` counts the trials that were made, ``most`` is when to stop.
+    ``runs`` counts the trials that were made, ``most`` is when to stop.  ``lines`` is how many lines of the user's code
+    one run may take, where an edit may make it run for ever; None where it cannot.
     """
 
     code: Code
@@ -53,6 +58,7 @@ class Trials:
     outer: Sequence[Mapping[str, Any]]  # the same points by the question's names
     branches: Sequence[Branch]  # the branch of the code that is taken at each
     most: int
+    lines: int | None = None
     runs: int = 0
 
     @property
@@ -91,7 +97,10 @@ def trials_of(
     if not points or not truths[0]:
         return None
     most = min(_RUNS, max(_FEWEST, _WORK // len(branches[0].hand_run.program)))
-    return Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
+    found = Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
+    if any(isinstance(n, ast.While) for u in code.units for n in ast.walk(u.node)):
+        found.lines = _SLOWER * _lines_of(found) + _SLOWER
+    return found
 
 
 def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, alone: bool) -> dict[str, Any]:
@@ -135,15 +144,56 @@ def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = fr
     for point, truth in zip(trials.points, trials.truths, strict=True):
         trials.runs += 1
         try:
-            with torch.no_grad(), np.errstate(all="ignore"):
-                found = run(point)
-        except Exception:  # an edit may well be nonsense: of other shapes, undefined
+            found = _run(trials, run, point)
+        except (Exception, _TooLong):  # an edit may well be nonsense: of other shapes, undefined, without an end
             return frozenset()
         here = frozenset(n for n, t in truth.items() if is_near(found.get(n), t))
         right = here if right is None else right & here
         if right <= good:
             return right
     return right or frozenset()
+
+
+class _TooLong(BaseException):  # the user's code may catch every Exception
+    """A run takes many more lines than the code as it was written."""
+
+
+def _run(trials: Trials, run: Plain, point: Mapping[str, Any], count: list[int] | None = None) -> Mapping[str, Any]:
+    """One run, in silence; ``count`` gets the lines of the user's code that it took.
+
+    Raises `_TooLong` where they are more than the trials allow, and what the code raises.
+    """
+    with torch.no_grad(), np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
+        if trials.lines is None and count is None:
+            return run(point)
+        count = [0] if count is None else count
+        files = {u.file for u in trials.code.units}
+
+        def on_line(frame: Any, event: str, arg: Any) -> Any:
+            count[0] += event == "line"
+            if trials.lines is not None and count[0] > trials.lines:
+                raise _TooLong
+            return on_line
+
+        def on_call(frame: Any, event: str, arg: Any) -> Any:
+            file = frame.f_code.co_filename
+            return on_line if file in files or file.startswith("<repaired") else None
+
+        before = sys.gettrace()
+        sys.settrace(on_call)
+        try:
+            return run(point)
+        finally:
+            sys.settrace(before)
+
+
+def _lines_of(trials: Trials) -> int:
+    """How many lines the code takes as it is written, at the first point."""
+    run, count = trials.code.plain({}, {}), [0]
+    assert run is not None
+    with contextlib.suppress(Exception):
+        _run(trials, run, trials.points[0], count)
+    return count[0]
 
 
 def is_near(value: Any, truth: np.ndarray) -> bool:
@@ -196,9 +246,8 @@ def look_at(trials: Trials, unit: Unit, places: Sequence[Place]) -> Seen:
         now = j
         trials.runs += 1
         try:
-            with torch.no_grad(), np.errstate(all="ignore"):
-                assert run is not None
-                run(point)
+            assert run is not None
+            _run(trials, run, point)
         except Exception:
             continue
     return seen

@@ -248,3 +248,27 @@ def test_none_for_a_trained_tensor_is_written_in_the_names_in_scope():
     assert report.wrong_steps == ("return",)
     assert report.repairs[0].after in ("(grad_output * x).sum(0)", "(x * grad_output).sum(0)")
     assert report.repairs[0].why.startswith("None says that there is no gradient")
+
+
+def halving(x, a):
+    s = a * x
+    while s > 1:
+        s = s / 2
+    return s**2
+
+
+def halving_grad(x, a):
+    s, scale = a * x, 1.0
+    while s > 1:
+        s = s / 2
+        scale = scale / 2
+    return {"x": 2 * s * a * scale}
+
+
+def test_an_edit_that_never_ends_is_given_up():
+    """``while s < 1`` and ``s = s * 2`` are edits that run for ever."""
+    at = {"x": 3.3, "a": 1.7}
+    report = verify(halving, slip(halving_grad, "scale = scale / 2", "scale = scale / 3"), at=at, wrt=["x"])
+    assert report.verdict == "refuted"
+    assert report.repaired_source is not None
+    assert report.wrong_steps == ("scale",)
