@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -23,7 +24,7 @@ from symgrad.report.report import StepFinding
 __all__ = ["Accusation", "accuse"]
 
 _JUDGED = 6  # cures that are judged before giving up
-_SMALL = 1.6  # what an edit costs at most that is plain
+_SMALL = 1.9  # what an edit costs at most that is plain
 _LESS = 0.3  # how much less another must cost to be preferred
 _AS_GOOD = 0.15  # how much more another may cost that is told beside it
 
@@ -59,8 +60,14 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 
 def _are_plain(repairs: Sequence[Repair]) -> bool:
     """Whether repairs are such that no simpler one is worth a search: a small edit, or one slip on several lines."""
-    alike = len({change_of(r.before, r.after) for r in repairs}) == 1
+    changes = {change_of(r.before, r.after) for r in repairs}
+    brought = {(r.kind, frozenset(_words(r.after)) - frozenset(_words(r.before))) for r in repairs}
+    alike = len(changes) == 1 or (len(brought) == 1 and any(names for _, names in brought))
     return alike and max(r.cost for r in repairs) <= _SMALL
+
+
+def _words(text: str) -> list[str]:
+    return re.findall(r"[A-Za-z_]\w*", text)
 
 
 def _blamed(

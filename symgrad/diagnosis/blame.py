@@ -33,8 +33,9 @@ _OFFERED = 6
 _ALIKE = 1.6  # what an edit costs at most that is made on several lines
 _DRAFTS = 150  # edits of a line of which others are sought that are alike
 _TOGETHER = 4  # lines that have the same slip
-_FIRSTS = 100  # first edits of a line of which a second is looked for
-_SECONDS = 160
+_SHARES = (0.4, 0.6, 0.8)  # of the trials: cheap edits of one place, all edits of one, one slip on several lines
+_FIRSTS = 40  # first edits of a line of which a second is looked for
+_SECONDS = 60
 _ENOUGH = 8  # of them that fit
 _TWICE = 6  # lines in which two edits are looked for
 
@@ -60,12 +61,12 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | 
         return []
     suspects, statements = suspects_of(trials, diagnosis, known)
     search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
-    search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]))
+    search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]), _SHARES[0])
     if most is not None:
         return [Cure((r,)) for r in search.best if r.cost <= most]
     together = None
     if not search.found and (together := _covering(search)) is None:
-        search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]))
+        search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]), _SHARES[1])
         if not search.found:
             together = _covering(search) or _alike(search, suspects) or _twice(search, suspects)
     return [together] if together is not None else [Cure((r,)) for r in search.best]
@@ -88,11 +89,13 @@ class _Search:
         self.parts: list[Remedy] = []
         self.tried: set[tuple[int, str]] = set()
 
-    def take(self, remedies: Iterable[Remedy]) -> None:
-        """Try remedies, which come the cheapest first, until those left cost more than what was found."""
+    def take(self, remedies: Iterable[Remedy], share: float = 1.0) -> None:
+        """Try remedies, which come the cheapest first, until those left cost more than what was found, or a share of
+        all trials was made.
+        """
         for r in remedies:
             best = min((f.cost for f in self.found), default=np.inf)
-            if self.trials.is_spent or r.cost > best + _MARGIN:
+            if self.trials.runs >= share * self.trials.most or r.cost > best + _MARGIN:
                 return
             if (mark := (id(r.place), r.edit.text)) not in self.tried:
                 self.tried.add(mark)
@@ -146,7 +149,7 @@ def _alike(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
     for group in sorted(several, key=lambda g: min(r.cost for r in g)):
         for n in range(min(len(group), _TOGETHER), 1, -1):
             for chosen in itertools.islice(itertools.combinations(group, n), 12):
-                if search.trials.is_spent:
+                if search.trials.runs >= _SHARES[2] * search.trials.most:
                     return None
                 if search.together(chosen, search.good) == search.names:
                     return Cure(chosen)
