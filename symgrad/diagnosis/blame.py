@@ -169,8 +169,8 @@ def change_of(old: str, new: str) -> tuple[str, ...]:
 
 
 def _twice(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
-    """Two edits on one line: a second one of each first that changes the value."""
-    likely = sorted(suspects, key=lambda s: (not s.is_valued, s.prior))
+    """Two edits on one line: a second one of each first that changes the value; the last lines first."""
+    likely = sorted(suspects, key=lambda s: (not s.is_valued, s.prior, -s.place.line))
     for s in likely[:_TWICE]:
         for remedy in _second_edits(s):
             if search.trials.is_spent:
