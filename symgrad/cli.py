@@ -112,6 +112,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 write_page(report, page, Path(options.file))
             told = [] if page is None else [f"symgrad: wrote {page}."]
             told += _repair(report, options) if options.repair else []
+            table = report.table() if options.table else None
     except SymgradError as error:
         _show_cause(error, Path(options.file))
         print(f"symgrad: {error}", file=sys.stderr)
@@ -121,15 +122,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
         return COULD_NOT_RUN
     print(report.to_json() if options.json else _in_words(report, options.full))
+    if table is not None:
+        print(f"\n{table}")
     for line in told:
         print(line, file=sys.stderr)
     return _CODES[report.verdict]
 
 
 def _in_words(report: Any, full: bool) -> str:
-    from symgrad.report.text import render
+    from symgrad.report.text import render_text
 
-    return render(report, full, colour=_has_colours())
+    return render_text(report, full, colour=_has_colours())
 
 
 def _has_colours() -> bool:
@@ -177,6 +180,9 @@ def _parser() -> argparse.ArgumentParser:
     how = check.add_mutually_exclusive_group()
     how.add_argument("--json", action="store_true", help="print the report as JSON")
     how.add_argument("--full", action="store_true", help="print all that was found")
+    how.add_argument(
+        "--table", action="store_true", help="print the derivatives at every point too: exact, autograd's and yours"
+    )
     return parser
 
 

@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ import torch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
+from symgrad.checking.results import Claim, Instability, StepFinding
+from symgrad.checking.three_ways import tabulate
 from symgrad.checking.verdicts import AllSizes, Proved, Refuted
 from symgrad.diagnosis import custom_code, script_code  # noqa: F401  # kinds of code enter themselves
 from symgrad.diagnosis.accusation import accuse
@@ -28,7 +31,7 @@ from symgrad.problem.problem import Problem
 from symgrad.problem.question import Asked, meanings_of, pose
 from symgrad.problem.sampling import Bounds
 from symgrad.progress import shown
-from symgrad.report.report import Claim, Instability, Report, StepFinding, merge
+from symgrad.report.report import Report, merge
 from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
 
 __all__ = ["answer", "verify"]
@@ -179,6 +182,7 @@ def _report(
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        measure=partial(tabulate, problem, findings),
     )
 
 

@@ -237,6 +237,13 @@ def test_full_tells_the_versions(file, capsys):
     assert "sympy" in capsys.readouterr().out
 
 
+def test_the_table_stands_below_the_answer(file, capsys):
+    assert main(["check", file(WRONG), "--table"]) == 1
+    answer, table = capsys.readouterr().out.split("\n\nSymbolic is the exact derivative, run as torch code.")
+    assert answer.startswith("Wrong: ")
+    assert "At your own point:\n        symbolic" in table
+
+
 def test_a_file_may_import_its_neighbours(file, tmp_path):
     (tmp_path / "shared_layers.py").write_text("SCALE = 2\n")
     text = RIGHT.replace("    import torch\n", "    import torch\n    from shared_layers import SCALE\n")

@@ -35,9 +35,9 @@ ROOMS = [
     ["lifting"],
     ["problem"],
     ["checking"],
-    ["report"],
     ["diagnosis"],
     ["stability"],
+    ["report"],
     ["verifier"],
     ["api"],
     ["cli", "notebook", "__main__", "pytest_plugin"],
@@ -50,12 +50,6 @@ TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((R
 # Tests of the whole, which are tests of no module.
 WHOLE = {f"test_{name}.py" for name in ("corpus", "docs", "layers", "package", "posts", "trust")}
 WHOLE |= {"benchmarks/test_speed.py"}
-
-# A report writes itself when it is asked to.  It goes when the data of a report no longer know their formats.
-FORMATS = {module for module in FILES if module.startswith("symgrad.report.")}
-WHEN_ASKED = {"symgrad.report.report": FORMATS}
-# Rooms whose base classes still call what only their subclasses define.
-CALLING_DOWN = ("symgrad.lifting.latex.",)
 
 
 def room_of(module: str) -> int:
@@ -89,8 +83,8 @@ def imports(path: Path, *, for_types: bool = True) -> Iterator[tuple[str, str | 
 
 
 def used_by(module: str) -> set[str]:
-    """The modules that a module imports, but for those that a report imports when it is asked to write itself."""
-    return {used for used, _ in imports(FILES[module])} - {module} - WHEN_ASKED.get(module, set())
+    """The modules that a module imports."""
+    return {used for used, _ in imports(FILES[module])} - {module}
 
 
 def test_imports_point_up_the_list():
@@ -271,8 +265,7 @@ def calls_down(classes: Mapping[str, Class]) -> list[str]:
 
 
 def test_no_class_calls_what_only_a_subclass_defines():
-    found = calls_down(classes_of({m: tree_of(p) for m, p in FILES.items()}))
-    assert [call for call in found if not call.startswith(CALLING_DOWN)] == []
+    assert calls_down(classes_of({m: tree_of(p) for m, p in FILES.items()})) == []
 
 
 BASE = """

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from symgrad.checking.results import Instability, Rewrite
 from symgrad.checking.verdicts import as_entry
 from symgrad.errors import BadInput
 from symgrad.lifting.formulas import Formula
@@ -16,7 +17,7 @@ from symgrad.problem.question import Asked, alone
 from symgrad.problem.sampling import Bounds
 from symgrad.program.program import Source
 from symgrad.progress import shown
-from symgrad.report.report import Instability
+from symgrad.report.report import PrintedInstability
 from symgrad.stability.detection import coarsest
 from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
@@ -89,12 +90,12 @@ def find_instabilities(
     return tuple(told)
 
 
-def _told(formula: Formula, b: Breaking, rewrite: Any) -> Instability:
+def _told(formula: Formula, b: Breaking, rewrite: Rewrite | None) -> Instability:
     lost, program = b.losing, b.run.program
     i = program.outputs[b.output]
     dtype = str(coarsest(program, i)).removeprefix("torch.")
     source = source_at(formula, program, lost.step, rewrite)
-    return Instability(
+    return PrintedInstability(
         b.output,
         "formula",
         dtype,

@@ -11,11 +11,12 @@ import sympy as sp
 import torch
 
 from symgrad.api.custom_functions import verify_function
+from symgrad.checking.results import Claim
 from symgrad.diagnosis.source_code import function_unit
 from symgrad.errors import BadInput, SymgradError
 from symgrad.progress import each, silent
-from symgrad.report.report import Claim, Report
-from symgrad.report.wording import number, witness_text
+from symgrad.report.report import Report
+from symgrad.report.wording import entries_of, number, witness_text
 from symgrad.verifier import verify
 
 __all__ = [
@@ -142,7 +143,7 @@ def _point(at: Any, report: Report, claim: Claim, custom: bool) -> tuple[Mapping
         if not isinstance(at, Mapping):
             return None, []
         point = {n: point.get(n, v) for n, v in at.items()}
-    size = sum(int(np.size(v)) for v in point.values())
+    size = sum(entries_of(v) for v in point.values())
     if size > _LONGEST:
         return at, [f"# at {size} numbers, which report.claims[{claim.name!r}].witness.point holds"]
     return point, []

@@ -7,11 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symgrad.checking.exploration import Findings
+from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.blame import Cure, change_of, cures
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.places import Place
 from symgrad.diagnosis.remedies import Remedy
-from symgrad.diagnosis.repair import Repair, judged, repair, repairs_of, rewritten
+from symgrad.diagnosis.repair import judged, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.trials import trials_of
@@ -19,7 +20,6 @@ from symgrad.errors import SymgradError
 from symgrad.problem.problem import Problem
 from symgrad.program.program import Source
 from symgrad.progress import doing
-from symgrad.report.report import StepFinding
 
 __all__ = ["Accusation", "accuse"]
 

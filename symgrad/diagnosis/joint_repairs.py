@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from symgrad.checking.results import Repair
 from symgrad.diagnosis.hand_parts import leaves, swapped
-from symgrad.diagnosis.repair import Repair, judged
+from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula

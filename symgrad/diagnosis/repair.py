@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from symgrad.checking.all_sizes import holds_at_other_sizes
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
+from symgrad.checking.results import Repair
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.faulty_lines import propose_whole, proposed
@@ -30,7 +31,6 @@ from symgrad.problem.problem import Problem
 from symgrad.progress import doing
 
 __all__ = [
-    "Repair",
     "judged",
     "repair",
     "repairs_of",
@@ -99,29 +99,6 @@ def _whole_text(problem: Problem, texts: Sequence[tuple[Leaf, str]]) -> str:
 
 _JUDGED = 8  # repaired derivations that are judged before giving up
 _OFFERED = 5  # edits of a line that are kept for that
-
-
-@dataclass(frozen=True, eq=False)
-class Repair:
-    """One line put right.
-
-    ``before`` and ``after`` are the line's expression; ``edit`` is the smallest part that changed, as (old, new);
-    ``why`` explains the slip; ``proved`` says that the derivation with all repairs made is proved, otherwise it
-    agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew;
-    ``span`` is where ``before`` stands in its function's or script's text, in characters; ``cost`` how large and how
-    strange the edit is.
-    """
-
-    step: str
-    line: int | None
-    before: str
-    after: str
-    why: str
-    proved: bool
-    kind: str
-    edit: tuple[str, str]
-    span: tuple[int, int] | None = None
-    cost: float = 0.0
 
 
 def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[Repair, ...], str | None]:

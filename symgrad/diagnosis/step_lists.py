@@ -13,6 +13,7 @@ import numpy as np
 
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
+from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.bench import Bench, Edit
 from symgrad.diagnosis.candidates import atoms_in, functions_of
 from symgrad.diagnosis.derivative_text import spell_truth
@@ -20,7 +21,7 @@ from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.edits import search
 from symgrad.diagnosis.hand_parts import leaves, swapped
 from symgrad.diagnosis.mistakes import Slip, explain
-from symgrad.diagnosis.repair import Repair, judged
+from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.scope import values_at
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps
@@ -30,7 +31,6 @@ from symgrad.problem.sampling import neighbours
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients
 from symgrad.program.program import Program, Source
-from symgrad.report.report import StepFinding
 
 __all__ = [
     "Lines",
@@ -85,7 +85,9 @@ class Lines:
         self.problem, self.steps = problem, steps
 
     def verdict(self, line: Line) -> str | None:
-        """The verdict on one line, None where its truth is not defined."""
+        """The verdict on one line, None where its truth, or that of what it uses, is not defined."""
+        if any(map(self._is_unknown, ((line.name, line.of), *line.uses.values()))):
+            return None
         p = self.problem
         own = p.inputs.point
         try:
@@ -99,6 +101,11 @@ class Lines:
         except SymgradError:
             return None
         return found.verdicts["claim"].kind
+
+    def _is_unknown(self, pair: tuple[str, str | None]) -> bool:
+        """Whether a derivative is one of the model by a quantity of which only the lines, and not the model, know."""
+        name, of = pair
+        return name == self.steps.output and name not in self.steps.definitions and of in self.steps.definitions
 
     def notes(self) -> tuple[str, ...]:
         """Whether the output, where a line defines it, is the model."""

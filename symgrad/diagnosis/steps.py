@@ -17,6 +17,7 @@ from typing import Any
 import sympy as sp
 
 from symgrad.checking.exploration import Findings
+from symgrad.checking.results import StepFinding
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explanations import Blame, Key, explain, key_of, needed
@@ -28,7 +29,6 @@ from symgrad.evaluation.balls import precision
 from symgrad.problem.problem import Problem
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source, size
-from symgrad.report.report import StepFinding
 
 __all__ = ["Diagnosis", "Fault", "diagnose"]
 

@@ -265,6 +265,8 @@ def _equations(thing: Latex, beside: Formula | None, order: int, scalars: bool) 
     """A formula in LaTeX; of several derivatives, one for each input; a derivation, line by line."""
     if beside is not None:
         thing = replace(thing, model=beside)
+    elif thing.about is not None:
+        return thing
     steps = derivation(thing) if scalars else None
     if steps is not None:
         return steps

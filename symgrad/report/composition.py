@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import (
@@ -24,7 +25,6 @@ from symgrad.report.page import (
     Values,
 )
 from symgrad.report.proof_text import below, in_brief, in_full, residues_in_brief, residues_in_full
-from symgrad.report.report import Claim, Report
 from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
 from symgrad.report.wording import (
     at_entry,
@@ -46,7 +46,7 @@ __all__ = ["blocks"]
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
 
-def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
+def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
     """The report as blocks, the answer first.
 
     ``full`` adds what the short report leaves out: every proof's links, each side's rounding, all values at the
@@ -55,7 +55,7 @@ def blocks(report: Report, *, full: bool = False) -> tuple[Block, ...]:
     return tuple(_blocks(report, full))
 
 
-def _blocks(report: Report, full: bool) -> Iterator[Block]:
+def _blocks(report: Results, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
     yield from error_lines(report)
@@ -86,7 +86,7 @@ def _blocks(report: Report, full: bool) -> Iterator[Block]:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
 
 
-def _open_sizes(report: Report, claims: Sequence[Claim]) -> Iterator[Block]:
+def _open_sizes(report: Results, claims: Sequence[Claim]) -> Iterator[Block]:
     """What is known of the claims that are not proved for all sizes, where sizes have names."""
     for claim in claims:
         if report.sizes is not None and getattr(claim.verdict, "for_all", None) is None:
@@ -100,7 +100,7 @@ _DERIVATIVE = {0: "the value", 1: "the derivative", 2: "the second derivative"}
 _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
 
 
-def _answer(report: Report) -> str:
+def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
@@ -119,13 +119,13 @@ def _answer(report: Report) -> str:
     return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
 
 
-def _yours(report: Report, claims: Sequence[Claim]) -> str:
+def _yours(report: Results, claims: Sequence[Claim]) -> str:
     kinds = {_kind_of_derivative(report, c) for c in claims}
     word = kinds.pop() if len(kinds) == 1 else "derivative"
     return f"your {word if len(claims) == 1 else plural(word)} for {listed([c.name for c in claims])}"
 
 
-def _kind_of_derivative(report: Report, claim: Claim) -> str:
+def _kind_of_derivative(report: Results, claim: Claim) -> str:
     if report.order == 2:
         return "Hessian"
     shape = claim.exact.shape(claim.exact.output)
@@ -133,7 +133,7 @@ def _kind_of_derivative(report: Report, claim: Claim) -> str:
     return "gradient" if own is None or tuple(shape) == np.shape(own) else "Jacobian"
 
 
-def _not_the_derivative(report: Report, wrong: Sequence[Claim]) -> str:
+def _not_the_derivative(report: Results, wrong: Sequence[Claim]) -> str:
     reasons = {c.witness.reason for c in wrong if c.witness is not None}
     one = len(wrong) == 1
     if reasons == {"shape"}:
@@ -169,7 +169,7 @@ def _are(claims: Sequence[Claim], word: str) -> str:
 # ------------------------------------------------------------------------------------------------ one derivative
 
 
-def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     match claim.verdict:
         case Refuted(witness=witness, others=others, true_if=true_if):
             yield from _refutation(report, claim, witness)
@@ -200,7 +200,7 @@ def _claim(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
 _COMPLEX = "As torch has it for complex numbers, the gradient is the conjugate Wirtinger derivative."
 
 
-def _refutation(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
+def _refutation(report: Results, claim: Claim, witness: Witness) -> Iterator[Block]:
     if witness.reason == "shape":
         yield Paragraph(f"Yours has {witness.hand}, the derivative has {witness.exact}.")
         return
@@ -209,11 +209,11 @@ def _refutation(report: Report, claim: Claim, witness: Witness) -> Iterator[Bloc
         yield from _at_your_point(report, claim)
 
 
-def _is_own(report: Report, witness: Witness) -> bool:
+def _is_own(report: Results, witness: Witness) -> bool:
     return all(unmoved(value, report.point.get(name)) for name, value in witness.point.items())
 
 
-def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
+def _witness(report: Results, claim: Claim, witness: Witness) -> Iterator[Block]:
     rows = [("yours", witness.hand), ("exact", witness.exact)]
     if report.given and _is_own(report, witness):
         if claim.autograd_value is not None:
@@ -228,7 +228,7 @@ def _witness(report: Report, claim: Claim, witness: Witness) -> Iterator[Block]:
         yield Paragraph("There the derivative has a value, and yours has none.")
 
 
-def _own_point(report: Report, entry: tuple[int, ...] | None) -> str:
+def _own_point(report: Results, entry: tuple[int, ...] | None) -> str:
     inputs = own_text(report.point)
     return f"At your own point{f' ({inputs})' if inputs else ''}{_in_entry(entry)}:"
 
@@ -237,7 +237,7 @@ def _in_entry(entry: tuple[int, ...] | None) -> str:
     return "" if entry is None else f", in entry {place_of(entry)}"
 
 
-def _at_your_point(report: Report, claim: Claim) -> Iterator[Block]:
+def _at_your_point(report: Results, claim: Claim) -> Iterator[Block]:
     """The values at the user's own point, in the entry where yours is furthest from the exact one."""
     if not report.given or claim.hand_value is None or claim.exact_value is None:
         return
@@ -304,7 +304,7 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
 # ------------------------------------------------------------------------------------------------ other findings
 
 
-def _kink(kink: Kink, report: Report) -> str:
+def _kink(kink: Kink, report: Results) -> str:
     entry = "" if kink.entry is None else place_of(kink.entry)
     line = f" ({kink.where.rstrip(': ')})" if kink.where else ""
     alone = [np.ndim(x) for x in report.point.values()] == [0]  # there are two sides, and both were seen
@@ -323,7 +323,7 @@ def _kink(kink: Kink, report: Report) -> str:
     return f"{kink.input}{entry}: your point is on a kink{line}; {slopes}; {said}{choice}."
 
 
-def _footer(report: Report) -> str:
+def _footer(report: Results) -> str:
     counts: Mapping[str, int] = report.counts
     parts = []
     if counts.get("points"):

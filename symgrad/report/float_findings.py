@@ -9,19 +9,27 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.checking.results import Claim, Instability, Results, Rewrite
 from symgrad.checking.verdicts import Agrees
 from symgrad.program.program import Source
 from symgrad.report.page import Block, Code, Paragraph, Section, Table
-from symgrad.report.report import Claim, Instability, Report
-from symgrad.report.wording import exactly, listed, number, own_text, place_of, sentence, together, witness_text
+from symgrad.report.wording import (
+    entries_of,
+    exactly,
+    listed,
+    number,
+    own_text,
+    place_of,
+    sentence,
+    together,
+    witness_text,
+)
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LineErrors, Loss
 
 __all__ = [
-    "instability",
-    "kept_by",
+    "describe_instability",
     "only_rounding",
-    "rewritten",
     "rounded",
     "unsafe",
 ]
@@ -33,54 +41,45 @@ __all__ = [
 _SHORT = 6  # entries of an input that are all told
 
 
-def instability(found: Instability, kept: str = "") -> Iterator[Block]:
-    """What was found, the line, why, and what to write instead; ``kept`` is a sentence on who keeps the digits."""
-    yield Paragraph(f"{_what_breaks(found)}. {kept}".rstrip())
+def describe_instability(found: Instability) -> Iterator[Block]:
+    """An instability of a formula alone: what it gives, the line, why, and what to write instead."""
+    mine, truth = together(found.computed, found.exact)
+    gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
+    if found.entry is not None:
+        gives = f"entry {place_of(found.entry)} is {mine}"
+    yield Paragraph(f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}.")
     source = found.source
     if source is not None and source.text:
-        place = None if source.line is None else f"line {source.line}"
-        yield Code(source.text, place, source.span)
+        yield _code(source)
     if found.why:
         yield Paragraph(sentence(found.why))
-    yield from rewritten(found)
-    if found.rewrite is None and found.side == "formula":
+    yield from _rewritten(found)
+    if found.rewrite is None:
         yield Paragraph("No other way to write it was found that is proved equal and keeps the digits.")
 
 
-def rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Block]:
+def _rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Block]:
     """What to write instead, where something was found; its line first, if it is not one of those that were shown."""
     r = found.rewrite
     if r is None:
         return
     at = r.source
     if at is not None and shown and all((at.text, at.line, at.span) != (s.text, s.line, s.span) for s in shown):
-        yield Code(at.text, None if at.line is None else f"line {at.line}", at.span)
+        yield _code(at)
     yield Code(r.after, "Write instead")
-    yield Paragraph(_promise(found))
+    yield Paragraph(_promise(found, r))
 
 
-def kept_by(found: Instability, report: Report) -> str:
+def _kept_by(found: Instability, report: Results) -> str:
     """Whether the hand formula keeps the digits that autograd loses, in a sentence."""
     claim = report.claims.get(found.claim)
     side = None if claim is None or claim.rounding is None else claim.rounding.hand
     return "Your formula keeps them." if side is not None and not side.lost and not side.broken else ""
 
 
-def _what_breaks(found: Instability) -> str:
-    entry = "" if found.entry is None else place_of(found.entry)
-    mine, truth = together(found.computed, found.exact)
-    if found.side == "formula":
-        name = f"entry {entry} " if entry else ""
-        gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
-        gives = gives if not entry else f"{name}is {mine}"
-        return f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}"
-    who = "your formula is right, and at your own point it" if found.side == "hand" else "autograd at your own point"
-    return f"{found.claim}{entry}: {who} loses its digits in {found.dtype}: it gives {mine}, exact is {truth}"
-
-
 def _point(found: Instability) -> str:
     point = _typed(found)
-    short = all(np.size(x) <= _SHORT for x in point.values())
+    short = all(entries_of(x) <= _SHORT for x in point.values())
     return own_text(point, 400, exactly) if short else witness_text(point, {})
 
 
@@ -89,11 +88,10 @@ def _typed(found: Instability) -> dict[str, Any]:
     if found.dtype not in ("float32", "float16"):
         return dict(found.point)
     short = np.vectorize(lambda x: float(str(np.dtype(found.dtype).type(x))), otypes=[float])
-    return {n: short(x) if np.asarray(x).dtype.kind == "f" and np.size(x) else x for n, x in found.point.items()}
+    return {n: short(x) if np.asarray(x).dtype.kind == "f" and entries_of(x) else x for n, x in found.point.items()}
 
 
-def _promise(found: Instability) -> str:
-    r = found.rewrite
+def _promise(found: Instability, r: Rewrite) -> str:
     where = "at this point" if found.side == "formula" else "at your own point"
     text = f"It is proved equal, and {where} gives {number(r.given)}."
     if r.where is not None:
@@ -110,7 +108,7 @@ _WIDTH = 44  # columns of a line of code in a table
 # ------------------------------------------------------------------------------------------------ whose is closer
 
 
-def only_rounding(report: Report) -> Iterator[Block]:
+def only_rounding(report: Results) -> Iterator[Block]:
     """Where all is right and the values still differ from autograd's: that it is rounding, and whose are closer."""
     found = [(c, c.rounding) for c in report.claims.values() if c.rounding is not None and not _is_typed(c)]
     differing = [(c, r) for c, r in found if r.is_only_rounding]
@@ -174,7 +172,7 @@ def _large(x: float) -> str:
 # ------------------------------------------------------------------------------------------------ one derivative
 
 
-def rounded(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+def rounded(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """One derivative's rounding: both sides, what the inputs allow, and the lines that the error comes from."""
     r = claim.rounding
     if r is None:
@@ -299,7 +297,7 @@ def _code(source: Source) -> Code:
 # ------------------------------------------------------------------------------------------------ digits lost for good
 
 
-def unsafe(report: Report) -> Iterator[Block]:
+def unsafe(report: Results) -> Iterator[Block]:
     """A section for formulas that are right and not safe in floats; what several suffer from is told once."""
     groups: dict[tuple, list[Instability]] = {}
     for i in report.instabilities:
@@ -310,7 +308,7 @@ def unsafe(report: Report) -> Iterator[Block]:
         yield Section("Right, and still not safe in floats", tuple(told))
 
 
-def _instability(group: Sequence[Instability], seen: list[Instability], report: Report) -> Iterator[Block]:
+def _instability(group: Sequence[Instability], seen: list[Instability], report: Results) -> Iterator[Block]:
     hand = next((i for i in group if i.side == "hand"), None)
     auto = next((i for i in group if i.side == "autograd"), None)
     first = hand or auto
@@ -319,7 +317,7 @@ def _instability(group: Sequence[Instability], seen: list[Instability], report: 
     same = ""
     if any(first.source is not None and first.source == i.source for i in seen):
         same = " It comes from the same line."
-    kept = kept_by(first, report) if hand is None else ""
+    kept = _kept_by(first, report) if hand is None else ""
     yield Paragraph(f"{first.claim}{entry}: {_what(hand, auto)}.{same} {kept}".rstrip())
     for found in filter(None, (hand, auto)):
         if found.source is None or not found.source.text or any(found.source == i.source for i in seen):
@@ -330,7 +328,7 @@ def _instability(group: Sequence[Instability], seen: list[Instability], report: 
         if found.loss is not None and not any(_same(found.loss, i.loss) for i in seen):
             yield from _how(found.loss, found.dtype, found.computed)
         shown = (found.source, *([] if found.loss is None else filter(None, [found.loss.turned_source])))
-        yield from rewritten(found, shown)
+        yield from _rewritten(found, shown)
         seen.append(found)
 
 

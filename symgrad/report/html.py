@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from typing import Any
 
+from symgrad.checking.results import Claim, Results
 from symgrad.report.composition import blocks
-from symgrad.report.latex_output import formula_of
+from symgrad.report.exact_formulas import formula_of
 from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
 from symgrad.report.page import (
     Answer,
@@ -27,9 +28,8 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.report import Claim, Report
 
-__all__ = ["render"]
+__all__ = ["render_html", "render_piece"]
 
 _LIGHT = """--ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --code: #f6f8fa; --right: #1a7f37; --wrong: #c4302b;
   --open: #9a6700; --bad: #fff1f0;"""
@@ -87,11 +87,11 @@ _PAGE = """<!DOCTYPE html>
 """
 
 
-def render(report: Report, *, page: bool = False) -> str:
+def render_html(report: Results, *, page: bool = False) -> str:
     """The report as a piece of HTML, or as a page: the short report, the lines, and all the evidence folded under it.
 
     >>> from symgrad import verify
-    >>> piece = render(verify("x**3", "3*x", wrt="x"))
+    >>> piece = render_html(verify("x**3", "3*x", wrt="x"))
     >>> '<p class="answer refuted">Wrong: your gradient for x is not the derivative.</p>' in piece
     True
     """
@@ -99,19 +99,24 @@ def render(report: Report, *, page: bool = False) -> str:
     lines = [b for b in full if _has_lines(b)]
     rest = [b for b in full if b not in short and b not in lines]
     *above, last = short
-    piece = "".join(
-        [
-            f'<div class="symgrad"><style>{_STYLE}</style>',
-            *map(_block, above),
-            *map(_block, lines),
-            _folded("The formulas", "".join(_formulas(report))),
-            _folded("All the evidence", "".join(map(_block, rest))),
-            _block(last),
-            "</div>",
-        ]
+    piece = _styled(
+        *map(_block, above),
+        *map(_block, lines),
+        _folded("The formulas", "".join(_formulas(report))),
+        _folded("All the evidence", "".join(map(_block, rest))),
+        _block(last),
     )
     answer = short[0]
     return _PAGE.format(title=escape(answer.text), piece=piece) if page and isinstance(answer, Answer) else piece
+
+
+def render_piece(page: Iterable[Block]) -> str:
+    """Blocks as a piece of HTML."""
+    return _styled(*map(_block, page))
+
+
+def _styled(*parts: str) -> str:
+    return f'<div class="symgrad"><style>{_STYLE}</style>{"".join(parts)}</div>'
 
 
 def _folded(title: str, inner: str) -> str:
@@ -139,14 +144,20 @@ def _block(block: Block) -> str:
             return f"<ul>{''.join(f'<li>{escape(item)}</li>' for item in items)}</ul>"
         case Code(text=text, place=place, span=span):
             return f"{_place(place)}<pre>{_marked(text, span)}</pre>"
-        case Table(header=header, rows=rows):
-            body = _rows((f"<td>{escape(cell)}</td>" for cell in row) for row in rows)
+        case Table(header=header, rows=rows, shades=shades):
+            shades = shades or [(0.0,) * len(header)] * len(rows)
+            body = _rows(map(_cell, row, heat) for row, heat in zip(rows, shades, strict=True))
             return f"<table>{_head(header)}{body}</table>"
         case Floats(blocks=inner):
             return "".join(map(_block, inner))
         case Derivation(lines=lines):
             head = _head(("line", "as written", "as mathematics", "meant as", "it is"))
             return f'<table class="derivation">{head}{"".join(map(_line, lines))}</table>'
+
+
+def _cell(text: str, shade: float) -> str:
+    heat = f' style="background: color-mix(in srgb, var(--open) {60 * shade:.0f}%, transparent)"' if shade else ""
+    return f"<td{heat}>{escape(text)}</td>"
 
 
 def _line(line: Line) -> str:
@@ -161,7 +172,7 @@ def _line(line: Line) -> str:
     return f'<tr class="{row}">{cells}<td class="{kind}">{escape(line.words)}{error}</td></tr>'
 
 
-def _formulas(report: Report) -> Iterator[str]:
+def _formulas(report: Results) -> Iterator[str]:
     """The exact derivatives typeset, and yours beside those that differ."""
     if report.counts.get("branches", 1) > 1:
         yield '<p class="soft">On the branch of the code that your own point takes:</p>'

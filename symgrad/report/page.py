@@ -54,10 +54,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows under a header."""
+    """Rows under a header; ``shades`` say how strongly each cell is coloured, 0 to 1, where a page has colours."""
 
     header: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    shades: tuple[tuple[float, ...], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.checking.results import Claim, Results
 from symgrad.errors import BadInput, close_names
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.program.program import Guard, Program, interpret
-from symgrad.report.report import Claim, Report
 from symgrad.rounding.running_bounds import distance, ulps
 
 __all__ = ["plot"]
@@ -32,7 +32,7 @@ _COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def plot(report: Report, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+def plot(report: Results, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
     """Draw one claim of a report into matplotlib's ``axes`` (new ones by default), and return them.
 
     ``name`` is the input: by default the first wrong one, else the first.  ``what`` is
@@ -63,7 +63,7 @@ def plot(report: Report, name: str | None = None, *, what: str | None = None, ax
     return axes
 
 
-def _chosen(report: Report, name: str | None) -> Claim:
+def _chosen(report: Results, name: str | None) -> Claim:
     if name is None:
         wrong = [c for c in report.claims.values() if c.kind == "refuted"]
         return (wrong or list(report.claims.values()))[0]
@@ -72,7 +72,7 @@ def _chosen(report: Report, name: str | None) -> Claim:
     return report.claims[name]
 
 
-def _usual(report: Report, claim: Claim) -> str:
+def _usual(report: Results, claim: Claim) -> str:
     if claim.kind != "refuted" and any(i.claim == claim.name and i.side == "hand" for i in report.instabilities):
         return "magnitudes"
     return "curves" if np.ndim(report.point.get(_input(claim), 0.0)) == 0 else "entries"
@@ -92,7 +92,7 @@ def _both(claim: Claim) -> dict[str, Program]:
 # ------------------------------------------------------------------------------------------------ curves
 
 
-def _curves(report: Report, claim: Claim, axes: Any) -> None:
+def _curves(report: Results, claim: Claim, axes: Any) -> None:
     programs = _both(claim)
     point = dict(report.point if claim.witness is None or not claim.witness.point else claim.witness.point)
     point = {n: point.get(n, report.point[n]) for n in report.point}
@@ -146,7 +146,7 @@ def _holds(guard: Guard, values: Mapping[int, torch.Tensor]) -> bool:
 # ------------------------------------------------------------------------------------------------ entries
 
 
-def _entries(report: Report, claim: Claim, axes: Any) -> None:
+def _entries(report: Results, claim: Claim, axes: Any) -> None:
     value = claim.hand_value
     if value is None or "hand" not in claim.hand.outputs:
         raise BadInput(f"the shapes of the two gradients for {claim.name} differ; there is nothing to draw.")
@@ -188,7 +188,7 @@ def _middle(ball: Any) -> float:
 # ------------------------------------------------------------------------------------------------ lines
 
 
-def _lines(report: Report, claim: Claim, axes: Any) -> None:
+def _lines(report: Results, claim: Claim, axes: Any) -> None:
     judged = [s for s in report.steps if s.error is not None]
     if judged:
         names = [s.name if not s.version else f"{s.name}[{s.version}]" for s in judged]
@@ -208,7 +208,7 @@ def _lines(report: Report, claim: Claim, axes: Any) -> None:
         axes.set_xscale("symlog", linthresh=min(e for e in errors if e))
 
 
-def _rounding_by_line(report: Report, claim: Claim) -> dict[str, float]:
+def _rounding_by_line(report: Results, claim: Claim) -> dict[str, float]:
     """The largest error of each line of a right derivation: its floats beside an exact run of the same code."""
     program = claim.hand
     needed = set(program.needed([program.output]))
@@ -228,7 +228,7 @@ def _rounding_by_line(report: Report, claim: Claim) -> dict[str, float]:
 # ------------------------------------------------------------------------------------------------ magnitudes
 
 
-def _magnitudes(report: Report, claim: Claim, axes: Any) -> None:
+def _magnitudes(report: Results, claim: Claim, axes: Any) -> None:
     programs = _both(claim)
     name = _input(claim)
     dtype = claim.rounding.dtype if claim.rounding is not None else "float64"
@@ -268,7 +268,7 @@ def _error(programs: Mapping[str, Program], point: Mapping[str, Any], dtype: str
     return None if not far.size or np.isnan(far).any() else max(float(far.max()), 2.0**-10)
 
 
-_PICTURES: Mapping[str, Callable[[Report, Claim, Any], None]] = {
+_PICTURES: Mapping[str, Callable[[Results, Claim, Any], None]] = {
     "curves": _curves,
     "entries": _entries,
     "lines": _lines,

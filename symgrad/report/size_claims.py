@@ -1,4 +1,4 @@
-"""What a report says of sizes that have names: for which of them a claim holds, the formula, and what it rests on."""
+"""What a report says of sizes that have names: for which of them a claim holds, and what that rests on."""
 
 from __future__ import annotations
 
@@ -7,27 +7,23 @@ from typing import Any
 
 import sympy as sp
 
-from symgrad.checking.verdicts import AllSizes, ForAll, IndexForm, Proved
-from symgrad.indices.printing import latex, text
+from symgrad.checking.results import Claim, Results
+from symgrad.checking.verdicts import AllSizes, ForAll, Proved
+from symgrad.indices.printing import text
 from symgrad.indices.terms import Binder, IndexSum, rename
+from symgrad.report.exact_formulas import LETTERS, exact_text
 from symgrad.report.page import Block, Code, Items, Paragraph
-from symgrad.report.report import Claim, Report
 from symgrad.report.wording import listed, sentence
 
 __all__ = [
     "at_sizes",
     "conditions",
     "evidence",
-    "exact_latex",
-    "exact_text",
-    "for_all",
     "links",
-    "plain_sizes",
     "scope",
     "size_blocks",
 ]
 
-_LETTERS = "ijklpqrstuv"
 _SHOWN = 3  # conditions that a short report names
 _WIDE = 60  # characters of a condition that a short report shows
 _LONGEST = 240  # characters of a formula that a short report shows
@@ -42,18 +38,18 @@ def at_sizes(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{n} = {v}" for n, v in sizes.items())
 
 
-def for_all(found: ForAll) -> str:
+def _for_all(found: ForAll) -> str:
     """The sizes that a proof is for: "all m and d"."""
     least = "" if found.least == 1 else f" of at least {found.least}"
     return f"all {listed(found.sizes)}{least}"
 
 
-def scope(report: Report, claims: Sequence[Claim]) -> str:
+def scope(report: Results, claims: Sequence[Claim]) -> str:
     """For which sizes proved claims hold, where sizes have names: " for all m and d"."""
     if report.sizes is None or not claims:
         return ""
     proofs = [c.verdict.for_all for c in claims if isinstance(c.verdict, Proved)]
-    words = {for_all(p) if p is not None else "" for p in proofs}
+    words = {_for_all(p) if p is not None else "" for p in proofs}
     if words == {""}:
         return f" at {at_sizes(report.sizes.own)}"
     if "" in words:
@@ -62,7 +58,7 @@ def scope(report: Report, claims: Sequence[Claim]) -> str:
     return f" for {max(words, key=len)}"
 
 
-def size_blocks(report: Report, claim: Claim, full: bool) -> Iterator[Block]:
+def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """What is said of sizes in the section of one claim."""
     sizes = report.sizes
     if sizes is None:
@@ -81,7 +77,7 @@ def _proved(found: ForAll, full: bool) -> Iterator[Block]:
     if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
         where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
     rules = ", ".join(found.proof.rules) or "identity"
-    line = f"For {for_all(found)}, wherever both have a value, by the rules of index notation: {rules}."
+    line = f"For {_for_all(found)}, wherever both have a value, by the rules of index notation: {rules}."
     line += f" It holds where {listed(where)}." if where else ""
     if found.literals:
         line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
@@ -123,7 +119,7 @@ def _lettered(e: Any) -> Any:
     """With a letter in the place of every free index that has none of its own."""
     own = sorted((s for s in e.free_symbols if isinstance(s, sp.Dummy)), key=lambda s: s.dummy_index)
     taken = {s.name for s in e.free_symbols if isinstance(s, sp.Symbol) and s not in own}
-    letters = iter(c for c in _LETTERS if c not in taken)
+    letters = iter(c for c in LETTERS if c not in taken)
     return rename(e, {s: sp.Symbol(next(letters, s.name), integer=True) for s in own})
 
 
@@ -136,74 +132,3 @@ def evidence(sizes: AllSizes, claim: Claim) -> str:
     if sizes.looked_at:
         line += f" At {'; '.join(map(at_sizes, sizes.looked_at))} it was looked at, and nothing was found wrong there."
     return sentence(f"{line} Of other sizes nothing is known")
-
-
-# ------------------------------------------------------------------------------------------------ the formula
-
-
-def exact_text(report: Report, claim: Claim) -> str | None:
-    """The exact derivative in index notation: ``∂f/∂U[k,N] = ...``; None where it was not read."""
-    form = _form(report, claim)
-    if form is None:
-        return None
-    body, places = form
-    top, below = places[: len(places) - claim_rank(report, claim)], places[len(places) - claim_rank(report, claim) :]
-    of, by = (f"[{','.join(p)}]" if p else "" for p in (top, below))
-    if not claim.order:
-        return f"{claim.name}{by} = {text(body)}"
-    power = "∂²f" if report.order == 2 else "∂f"
-    bottom = f"∂{claim.name}{by}" if report.order != 2 else f"∂{claim.name}{of}∂{claim.name}{by}"
-    return f"{power}{of if report.order != 2 else ''}/{bottom} = {text(body)}"
-
-
-def claim_rank(report: Report, claim: Claim) -> int:
-    """How many of the indices are of the input's own axes."""
-    assert report.sizes is not None
-    form = report.sizes.forms[claim.name]
-    return len(form.factors) - form.upstream
-
-
-def exact_latex(report: Report, claim: Claim) -> tuple[str, str] | None:
-    """The two sides of the exact derivative in LaTeX, with indices that count from 1; None where it was not read."""
-    form = _form(report, claim)
-    if form is None:
-        return None
-    body, places = form
-    rank = claim_rank(report, claim)
-    of, by = (f"_{{{','.join(p)}}}" if p else "" for p in (places[: len(places) - rank], places[len(places) - rank :]))
-    name = sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else rf"\text{{{claim.name}}}"
-    if not claim.order:
-        left = f"{name}{by}"
-    elif report.order == 2:
-        left = rf"\frac{{\partial^2 f}}{{\partial {name}{of} \partial {name}{by}}}"
-    else:
-        left = rf"\frac{{\partial f{of}}}{{\partial {name}{by}}}"
-    return left, latex(body)
-
-
-def _form(report: Report, claim: Claim) -> tuple[Any, tuple[str, ...]] | None:
-    """The shortest known body of the exact derivative with its free indices named; the names in order."""
-    sizes = report.sizes
-    if sizes is None or claim.name not in sizes.forms:
-        return None
-    form: IndexForm = sizes.forms[claim.name]
-    taken = {*report.point, *sizes.names}
-    free = [c for c in _LETTERS if c not in taken]
-    letters = form.letters if len(form.letters) == len(form.factors) else tuple(free[: len(form.factors)])
-    new = {f.index: sp.Symbol(c, integer=True) for f, c in zip(form.factors, letters, strict=True)}
-    bodies = [rename(body, new) for body in form.bodies]
-    return min(bodies, key=lambda b: len(text(b))), letters
-
-
-def plain_sizes(report: Report, plain: dict[str, Any]) -> None:
-    """Put proofs and formulas in index notation into a report's plain data as text."""
-    assert report.sizes is not None
-    plain["sizes"]["forms"] = {}
-    for name, claim in report.claims.items():
-        found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
-        if found is not None:
-            proof = {"rules": list(found.proof.rules), "conditions": conditions(found), "links": list(links(found))}
-            plain["claims"][name]["verdict"]["for_all"]["proof"] = proof
-        written, display = exact_text(report, claim), exact_latex(report, claim)
-        if written is not None and display is not None:
-            plain["sizes"]["forms"][name] = {"text": written, "latex": " = ".join(display)}

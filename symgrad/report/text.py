@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from symgrad.checking.results import Results
 from symgrad.report.composition import blocks
 from symgrad.report.page import (
     Answer,
@@ -21,10 +22,9 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.report import Report
 from symgrad.report.wording import unbroken
 
-__all__ = ["WIDTH", "coloured", "lines", "plain", "render"]
+__all__ = ["WIDTH", "coloured", "lines", "plain", "render_text"]
 
 WIDTH = 80
 _INDENT = "    "
@@ -47,11 +47,11 @@ def coloured(line: str, style: str) -> str:
     return line if code is None or not text else f"{line[: len(line) - len(text)]}\x1b[{code}m{text}\x1b[0m"
 
 
-def render(report: Report, full: bool = False, *, colour: bool = False) -> str:
+def render_text(report: Results, full: bool = False, *, colour: bool = False) -> str:
     """The report in text; the first line is the answer.  ``colour`` adds the colours of a terminal, and no words.
 
     >>> from symgrad import verify
-    >>> print(render(verify("x**3", "3*x", wrt="x")).splitlines()[0])
+    >>> print(render_text(verify("x**3", "3*x", wrt="x")).splitlines()[0])
     Wrong: your gradient for x is not the derivative.
     """
     return "\n".join(lines(blocks(report, full=full), paint=coloured if colour else plain))
@@ -120,6 +120,7 @@ def _aligned(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
 
 
 def _before_the_point(value: str) -> int:
+    value = value.partition("  ")[0]  # what else is said of the number stands apart from it
     ends = [k for k, c in enumerate(value) if c in ".e" and value[:k].lstrip("-").isdigit()]
     return ends[0] if ends else len(value) if value.lstrip("-").isdigit() else 0
 

@@ -12,6 +12,7 @@ import numpy as np
 __all__ = [
     "at_entry",
     "counted",
+    "entries_of",
     "exactly",
     "listed",
     "number",
@@ -119,15 +120,20 @@ def own_text(point: Mapping[str, Any], width: int = 60, of: Any = number) -> str
     >>> own_text({"x": np.zeros(100)})
     ''
     """
-    if not all(np.size(value) <= _SHORT for value in point.values()):
+    if not all(entries_of(value) <= _SHORT for value in point.values()):
         return ""
     text = ", ".join(f"{n} = {_array(value, of)}" for n, value in point.items())
     return text if len(text) <= width else ""
 
 
+def entries_of(value: Any) -> int:
+    """How many there are; NumPy's ``size`` takes a tensor's method for a number."""
+    return math.prod(np.shape(value))
+
+
 def _is_plain(value: Any) -> bool:
     """Whether a value prints in full: few entries, and each of few digits or alone."""
-    return np.size(value) == 1 or (np.size(value) <= _SHORT and len(_array(value)) <= 40)
+    return entries_of(value) == 1 or (entries_of(value) <= _SHORT and len(_array(value)) <= 40)
 
 
 def unmoved(value: Any, own: Any) -> bool:

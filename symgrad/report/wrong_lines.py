@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
+from symgrad.checking.results import Repair, Results, StepFinding
 from symgrad.report.page import Block, Code, Derivation, Items, Line, Paragraph, Section
-from symgrad.report.report import Report, StepFinding
 from symgrad.report.wording import counted, listed, sentence, unbroken
 
 __all__ = [
     "derivation_of",
     "error_lines",
-    "marked",
 ]
 
 
 # --------------------------------------------------------------------------------------------------------- wrong lines
 
 
-def error_lines(report: Report) -> Iterator[Block]:
+def error_lines(report: Results) -> Iterator[Block]:
     """A section with each faulty line in its order, and one for names that say something else than they hold."""
     wrong = _first_of_each(report, "wrong")
     found: list[Block] = []
@@ -43,11 +41,11 @@ def error_lines(report: Report) -> Iterator[Block]:
         yield Section("Misnamed", (Items(tuple(told)),))
 
 
-def _is_of(repair: Any, step: StepFinding) -> bool:
+def _is_of(repair: Repair, step: StepFinding) -> bool:
     return repair.step == step.name and (repair.line is None or repair.line == _line_number(step))
 
 
-def _first_of_each(report: Report, verdict: str) -> list[StepFinding]:
+def _first_of_each(report: Results, verdict: str) -> list[StepFinding]:
     """The first finding of each line with this verdict; a loop's later versions are not told again."""
     out: dict[tuple[str, int | None], StepFinding] = {}
     for step in report.steps:
@@ -56,7 +54,7 @@ def _first_of_each(report: Report, verdict: str) -> list[StepFinding]:
     return list(out.values())
 
 
-def _iterations(report: Report, step: StepFinding) -> str:
+def _iterations(report: Results, step: StepFinding) -> str:
     """Which times round the loop the line is wrong, where it is not every time."""
     same = [
         s
@@ -84,7 +82,7 @@ def _at(step: StepFinding) -> str:
     return f" (line {step.source.line})" if step.source is not None and step.source.line is not None else ""
 
 
-def marked(report: Report, step: StepFinding) -> Code:
+def _marked(report: Results, step: StepFinding) -> Code:
     """A line of the derivation, the part marked that its repair changes."""
     text = step.name if step.source is None else step.source.text
     place = None if _line_number(step) is None else f"line {_line_number(step)}"
@@ -96,8 +94,8 @@ def marked(report: Report, step: StepFinding) -> Code:
     return Code(text, place, None if part is None else (part[0] + start, part[1] + start))
 
 
-def _line(report: Report, step: StepFinding, repairs: list[Any], again: str) -> Iterator[Block]:
-    code = marked(report, step)
+def _line(report: Results, step: StepFinding, repairs: list[Repair], again: str) -> Iterator[Block]:
+    code = _marked(report, step)
     if repairs:
         yield from _repair(repairs[0], code, again)
         return
@@ -106,7 +104,7 @@ def _line(report: Report, step: StepFinding, repairs: list[Any], again: str) -> 
     yield Paragraph(f"This line is wrong even where all that it uses is right.{meant}{again}")
 
 
-def _repair(repair: Any, code: Code, again: str = "") -> Iterator[Block]:
+def _repair(repair: Repair, code: Code, again: str = "") -> Iterator[Block]:
     yield code
     yield Paragraph(f"{sentence(repair.why)}{again}")
     yield Code(repair.after, "Write instead")
@@ -118,7 +116,7 @@ def _span(text: str, part: str) -> tuple[int, int] | None:
     return None if start < 0 else (start, start + len(part))
 
 
-def _together(report: Report, wrong: list[StepFinding]) -> Iterator[Block]:
+def _together(report: Results, wrong: list[StepFinding]) -> Iterator[Block]:
     if not report.repairs:
         return
     change = "this change" if len(report.repairs) == 1 else "these changes"
@@ -148,13 +146,13 @@ _WORDS = {
 }
 
 
-def derivation_of(report: Report) -> Derivation | None:
+def derivation_of(report: Results) -> Derivation | None:
     """The lines that were judged; None where none was."""
     lines = tuple(_lines(report))
     return Derivation(lines) if lines else None
 
 
-def _lines(report: Report) -> Iterator[Line]:
+def _lines(report: Results) -> Iterator[Line]:
     rounds: dict[tuple[str, int | None, str], list[StepFinding]] = {}
     for step in report.steps:
         if step.source is not None and step.verdict is not None:
@@ -170,7 +168,7 @@ def _lines(report: Report) -> Iterator[Line]:
         error = None
         if verdict in ("wrong", "fed wrong values") and worst.error:
             error = _off(worst.error)
-        yield Line(marked(report, worst), verdict, words, meant, error)
+        yield Line(_marked(report, worst), verdict, words, meant, error)
 
 
 def _off(error: float) -> str:

@@ -16,19 +16,18 @@ import torch
 
 from symgrad.checking.comparison import Pair
 from symgrad.checking.exploration import Findings
+from symgrad.checking.results import Instability
+from symgrad.checking.three_ways import find_wrong_autograd, torch_call
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of, flat
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.tracing.functions import Function
-from symgrad.lifting.tracing.modules import Module
 from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
-from symgrad.report.report import Instability
 from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
 from symgrad.rounding.attribution import Loss, explain_loss, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
@@ -146,6 +145,9 @@ def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings
             continue
         _one(problem, findings, pair, tensors, auto, bounds.get(pair.name), out)
     out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
+    broken = {i.claim for i in out.instabilities if i.side == "autograd"}
+    kept = [n for n, r in out.roundings.items() if r.autograd is not None and r.autograd.within is not False]
+    out.notes += find_wrong_autograd(problem, findings, [n for n in kept if n not in broken])
     return out
 
 
@@ -183,20 +185,16 @@ def _autograd(
         return {n: (torch.as_tensor(v), None) for n, v in known.items()}
     if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
         return {}
-    rest = {n: v for n, v in problem.inputs.point.items() if n not in tensors}
-    if isinstance(problem.model, Module):
-        function: Any = problem.model.module
-        tensors = {**tensors, **{n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}}
-    else:
-        code: Any = problem.model.function if isinstance(problem.model, Function) else problem.model
-        function = lambda **given: code(**given, **rest)  # noqa: E731
+    call = torch_call(problem, problem.inputs.point)
+    if call is None:
+        return {}
     try:
-        plain = autograd_gradient(function, tensors, list(problem.wrt))
+        plain = autograd_gradient(*call, list(problem.wrt))
         result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {
             n: (g.detach(), None) for n, g in plain.items() if g is not None
         }
         if len(findings.own.model_run.program) <= _AUTOGRAD or _suspicious(problem, findings, result):
-            bounded = autograd_bounds(function, tensors, list(problem.wrt)).gradients
+            bounded = autograd_bounds(*call, list(problem.wrt)).gradients
             result = {n: (b.value.detach(), b.error) for n, b in bounded.items() if b is not None}
     except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")

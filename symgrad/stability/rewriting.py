@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,6 +16,7 @@ import sympy as sp
 import torch
 
 from symgrad.checking.comparison import same_structure
+from symgrad.checking.results import Rewrite
 from symgrad.errors import SymgradError, UserCodeFailed
 from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.evaluation.entrywise import flat
@@ -23,7 +24,7 @@ from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder, join
-from symgrad.program.program import Program, Source, interpret
+from symgrad.program.program import Program, interpret
 from symgrad.proving.proof import prove
 from symgrad.rounding.accuracy import INSTABILITY
 from symgrad.stability.detection import Losing, coarsest, losing, tensors_at
@@ -34,7 +35,7 @@ from symgrad.stability.samples import Sample
 from symgrad.stability.term_algebra import Leaf, Term, algebra, plus, size_of
 from symgrad.stability.term_reader import Reader, written
 
-__all__ = ["Rewrite", "agree", "best_rewrite"]
+__all__ = ["agree", "best_rewrite"]
 
 _DEEP = 3  # rules in a row
 _TERMS = 240  # terms that are tried for one step
@@ -44,26 +45,6 @@ _CASES = 2  # absolute values that a proof splits into cases
 _JUDGED = 6  # edited codes that are judged
 _ENOUGH = 3  # points of a side on which a rewrite has to be good
 _PROVED = 6  # branches on which an edit is proved
-
-
-@dataclass(frozen=True)
-class Rewrite:
-    """One expression of the user's written another way.
-
-    ``before`` and ``after`` are the expression, ``line`` where it stands, ``given`` what the code then gives at the
-    point, ``text`` the whole code with the change made; ``where``, if set, is the side on which it loses nothing that
-    the old one keeps, such as "b > 0"; ``proved`` says that it is proved equal, on each branch that
-    a sample of points reached.
-    """
-
-    before: str
-    after: str
-    line: int | None
-    source: Source | None
-    given: float
-    text: str
-    where: str | None = None
-    proved: bool = True
 
 
 def best_rewrite(formula: Formula, run: Run, lost: Losing, sample: Sample) -> Rewrite | None:

@@ -17,8 +17,9 @@ from support.planted import ARRAYS, Derivation, arrays, chain, function, slips
 from support.repairs import POST, Diagnosis, Fault, beside, problem_of, repaired
 
 from symgrad.checking.judge import judge
+from symgrad.checking.results import Repair
 from symgrad.diagnosis.differences import changed
-from symgrad.diagnosis.repair import Repair, repair
+from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.source_code import edited, expression_of, function_unit, rebuild, statement_at
 from symgrad.lifting.formulas import open_formula
 

@@ -44,3 +44,13 @@ def test_what_is_returned_for_each_input_is_a_line_of_its_own():
         ("a", "b * torch.exp(a * b) + 2 * a"),
         ("b", "a * torch.exp(a * b)"),
     ]
+
+
+def test_a_quantity_that_the_model_does_not_know_accuses_no_line():
+    lines = ["z = w*x", "dL/dz = 2*z", "dL/dw = dL/dz*x"]
+    report = verify("(w*x)**2", "\n".join(lines))
+    assert (report.verdict, report.wrong_steps) == ("proved", ())
+    wrong = verify("(w*x)**2", "\n".join([lines[0], "dL/dz = 3*z", lines[2]]))
+    assert (wrong.verdict, wrong.wrong_steps) == ("refuted", ())
+    told = verify("(w*x)**2", "\n".join([lines[0], "L = z**2", "dL/dz = 3*z", lines[2]]))
+    assert told.wrong_steps == ("dL/dz",)

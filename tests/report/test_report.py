@@ -5,24 +5,26 @@ person reads and which facts it was written from; the posts' own reports are in 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+import pickle
+from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from html.parser import HTMLParser
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from symgrad import verify
+from symgrad.checking.results import Claim, Instability, Repair, Results, StepFinding
 from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
-from symgrad.diagnosis.repair import Repair
 from symgrad.evaluation.residues import Certificate
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source
 from symgrad.proving.proof import Condition, Link, Proof
-from symgrad.report.report import Claim, Instability, Report, StepFinding
-from symgrad.report.text import WIDTH, render
+from symgrad.report.report import Report
+from symgrad.report.text import WIDTH, render_text
 from symgrad.rounding.accuracy import Rounding, Side
 
 # ------------------------------------------------------------------------------------------------ made by hand
@@ -61,6 +63,27 @@ PROVED = Proved((FIELD,), ("z is positive",))
 AGREES = Agrees(64, 180, (CERTIFICATE,), "no chain of rules was found within the budget")
 REFUTED = Refuted(AWAY)
 UNDECIDED = Undecided("the two could not be told apart with 2048 bits.", ("balls", "residues"))
+
+
+def test_a_report_is_frozen_data_that_travels():
+    told = report(claim("w", PROVED), notes=("the formula was read as text",))
+    back = pickle.loads(pickle.dumps(told))
+    assert isinstance(back, Report)
+    assert isinstance(back, Results)
+    assert (str(back), back.to_dict()) == (str(told), told.to_dict())
+    other = replace(told, claims={"w": claim("w", REFUTED)})
+    assert type(other) is Report
+    assert (told.ok, other.ok) == (True, False)
+    for name in ("seed", "another"):
+        with pytest.raises(FrozenInstanceError):
+            setattr(told, name, 1)
+
+
+def test_a_point_may_hold_a_tensor_of_whole_numbers():
+    point = {"w": np.array(2.0), "k": torch.tensor([0, 2])}
+    refuted = Refuted(replace(AWAY, point={"w": np.array(1.0), "k": torch.tensor([0, 2])}))
+    values = {"hand_value": np.array(3.0), "exact_value": np.array(2.0)}
+    assert "At your own point (w = 2, k = [0, 2]):" in str(report(claim("w", refuted, **values), point=point))
 
 
 def test_a_wrong_gradient_is_told_first_with_the_witness_and_the_users_own_point():
@@ -150,7 +173,7 @@ Looked at 3 points; seed 7."""
 def test_agreement_without_a_certificate_claims_no_chance():
     first = " ".join(str(report(claim("w", Agrees(1, 180)))).split("\n\n")[0].split())
     assert first == "Right: your gradient for w agrees with the derivative at your point; no proof was found."
-    typed = render(report(claim("w", Agrees(5, 180, typed="the constants that were typed with few digits"))))
+    typed = render_text(report(claim("w", Agrees(5, 180, typed="the constants that were typed with few digits"))))
     assert "up to the digits of the constants that you typed" in " ".join(typed.split())
 
 
@@ -389,7 +412,7 @@ EVERY = [PROVED, AGREES, REFUTED, UNDECIDED]
 @given(st.lists(st.sampled_from(EVERY), min_size=1, max_size=7), st.booleans())
 def test_every_page_fits_80_columns_and_shows_no_insides(verdicts, full):
     claims = [claim(f"a_long_name_{k}", v, rounding=ROUNDING) for k, v in enumerate(verdicts)]
-    text = render(report(*claims), full)
+    text = render_text(report(*claims), full)
     assert all(len(line) <= WIDTH and line == line.rstrip() for line in text.splitlines())
     assert not any(word in text for word in ("array(", "Witness(", "Proof(", "None", "tensor(", "nan", "'"))
 

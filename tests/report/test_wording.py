@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from symgrad.report.wording import exactly, number, together, witness_text
+from symgrad.report.wording import exactly, number, own_text, together, witness_text
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))
@@ -27,3 +28,10 @@ def test_a_scalar_of_any_kind_is_printed():
     assert witness_text(point, {}) == "x = 0.5, n = 3, flag = True, mode = 'mean', z = 1 - 2i, m = [[1, 0], [0, 1]]"
     assert number(math.nan) == "not a number"
     assert number(-math.inf) == "-inf"
+
+
+def test_a_point_may_hold_a_tensor_of_whole_numbers():
+    """NumPy takes a tensor's ``size`` for a number, and it is a method."""
+    point = {"w": np.array(2.0), "k": torch.tensor([0, 2])}
+    assert witness_text(point, {}) == own_text(point) == "w = 2, k = [0, 2]"
+    assert own_text({"k": torch.zeros(100, dtype=torch.int64)}) == ""

@@ -10,10 +10,10 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from symgrad.checking.results import Results
 from symgrad.report import text
 from symgrad.report.composition import blocks
 from symgrad.report.page import Block, Floats, Paragraph, Section
-from symgrad.report.report import Report
 
 OPEN = "\N{OBJECT REPLACEMENT CHARACTER}"
 
@@ -30,7 +30,7 @@ def _replaced(page: Iterable[Block], *instead: Block) -> Iterator[Block]:
                 yield block
 
 
-def without_floats(report: Report) -> str:
+def without_floats(report: Results) -> str:
     """The report without what floats did."""
     return "\n".join(text.lines(_replaced(blocks(report))))
 
@@ -38,10 +38,10 @@ def without_floats(report: Report) -> str:
 def keep_places_open() -> None:
     """From here on reports print a mark in each place where they tell what floats did."""
 
-    def render(report: Report, full: bool = False, *, colour: bool = False) -> str:
-        return "\n".join(text.lines(_replaced(blocks(report, full=full), Paragraph(OPEN))))
+    def open_blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
+        return tuple(_replaced(blocks(report, full=full), Paragraph(OPEN)))
 
-    text.render = render
+    text.blocks = open_blocks
 
 
 def shows(golden: str, printed: str) -> bool:

@@ -9,8 +9,9 @@ from typing import Any
 from support.planted import Derivation, function
 
 from symgrad.checking.judge import judge
+from symgrad.checking.results import Repair
 from symgrad.diagnosis.hand_parts import hand_bindings
-from symgrad.diagnosis.repair import Repair, repair
+from symgrad.diagnosis.repair import repair
 from symgrad.lifting.formulas import open_formula
 from symgrad.problem.problem import Problem
 from symgrad.problem.question import Asked, pose

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from symgrad.errors import BadFormula
-from symgrad.lifting.latex.latex_parser import Parser
-from symgrad.lifting.latex.nodes import Node, place, spelled
+from symgrad.lifting.latex.constructs import open_reader
+from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
+from symgrad.lifting.latex.grammar import CLOSING, expression, subscript
+from symgrad.lifting.latex.nodes import Name, Node, called_names, letters_in, parts, place, spelled
+from symgrad.lifting.latex.token_reader import Reader, unexpected
 from symgrad.lifting.latex.tokens import Token, tokens
 
 __all__ = [
@@ -18,11 +21,11 @@ __all__ = [
     "equations",
     "have_left_sides",
     "indices_of",
-    "letters_below",
-    "letters_in",
+    "logarithms_of",
+    "names_bare",
     "names_in_limits",
     "names_unbound",
-    "parts",
+    "words_of",
 ]
 
 
@@ -32,12 +35,14 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``name_{indices} = body``; the name of a formula without a left side is None."""
+    """``name_{indices}(arguments) = body``; the name of a formula without a left side is None."""
 
     name: str | None
     indices: tuple[str, ...]
     body: Node
     others: tuple[Node, ...] = ()
+    arguments: tuple[str, ...] = ()
+    before: frozenset[str] = frozenset()  # the names that were defined before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +65,11 @@ class Claim:
 
 @dataclass(frozen=True)
 class Document:
-    """The equations of one text with every symbol resolved."""
+    """The equations of one text with every symbol resolved.
+
+    ``functions`` are the definitions with arguments; ``lines`` leave out those of them that are only called and whose
+    arguments are no inputs.
+    """
 
     text: str
     lines: tuple[Definition | Claim, ...]
@@ -68,6 +77,7 @@ class Document:
     sizes: frozenset[str]
     tensors: frozenset[str]
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
+    functions: tuple[Definition, ...] = ()
     open: tuple[Node, ...] = ()  # derivatives that are used and that no row says
 
     @property
@@ -82,27 +92,6 @@ class Document:
     def output(self) -> str | None:
         """The name of what is defined last."""
         return self.definitions[-1].name if self.definitions else None
-
-
-def parts(node: Node) -> Iterator[Node]:
-    """A node and all below it."""
-    stack = [node]
-    while stack:
-        here = stack.pop()
-        yield here
-        stack.extend(reversed(here.args))
-
-
-def letters_in(item: Node) -> Iterable[str]:
-    return (p.value.base for p in parts(item) if p.head == "symbol" and not p.args)
-
-
-def letters_below(side: Node) -> Iterator[str]:
-    for p in parts(side):
-        if p.head in ("symbol", "entry"):
-            label = p.value.label if p.head == "symbol" else ()
-            for item in (*label, *p.args[p.head == "entry" :]):
-                yield from letters_in(item)
 
 
 def indices_of(node: Node) -> tuple[str, ...]:
@@ -134,6 +123,16 @@ def names_in_limits(side: Node) -> Iterator[str]:
             stack.extend((a, bound) for a in node.args)
 
 
+def names_bare(side: Node) -> Iterator[str]:
+    """Names that are not called."""
+    stack = [side]
+    while stack:
+        node = stack.pop()
+        if node.head == "symbol":
+            yield spelled(node) or node.value.base
+        stack.extend(node.args[node.head == "apply" :])
+
+
 def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
     """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
     wrt = left.args if left is not None and left.head == "derivative" else ()
@@ -160,36 +159,87 @@ _EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
 @dataclass(frozen=True, slots=True)
 class Equation:
     """``left`` is a symbol or a derivative or None, ``arguments`` the names in parentheses after it; each of ``sides``
-    is what it equals.
+    is what it equals.  ``formula`` is what the derivative is of where that is no name.
     """
 
     left: Node | None
     arguments: tuple[Node, ...]
     sides: tuple[Node, ...]
     span: tuple[int, int]
+    formula: Node | None = None
+
+    @property
+    def bodies(self) -> tuple[Node, ...]:
+        return self.sides if self.formula is None else (*self.sides, self.formula)
 
 
-def equations(text: str, known: frozenset[str] | None = None) -> tuple[Equation, ...]:
-    """The equations of ``text``; ``known`` are names that are inputs, if they are known.
+def equations(
+    text: str,
+    known: frozenset[str] | None = None,
+    functions: frozenset[str] = frozenset(),
+    words: frozenset[str] = frozenset(),
+) -> tuple[Equation, ...]:
+    """The equations of ``text``.
 
+    ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, and
+    ``words`` names of several letters; those that the text itself defines are added.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = _pieces(text, tokens(text))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
-    alone = _alone(pieces)
-    lefts = [_left(text, sides[0], known, alone) if len(sides) > 1 else (None, ()) for sides in pieces]
-    named = {n for _, arguments in lefts for a in arguments for n in (spelled(a), a.value.base) if n}
-    for left, arguments in lefts:
-        if left is not None and left.head == "symbol" and (arguments or len(pieces) > 1):
-            named.discard(left.value.base)
+    numbers = _numbers(pieces)
+
+    def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
+        end = min(piece[-1].stop if piece else 0, len(text))
+        return open_reader(text, [*piece, Token("end", "", end, end + 1)], names, numbers, functions, words)
+
+    lefts: list[Equation] = []
+    names = known
+    for sides in pieces:
+        made = Equation(None, (), (), (0, 0))
+        if len(sides) > 1 and sides[0]:
+            made = _left(reader(sides[0], names))
+        lefts.append(made)
+        words |= words_of(lefts[-1:])
+        names = known if not (logs := logarithms_of(lefts)) else (known or frozenset()) | logs.keys()
+    named = {n for e in lefts for a in e.arguments for n in (spelled(a), a.value.base) if n}
+    for e in lefts:
+        if e.left is not None and e.left.head == "symbol" and (e.arguments or len(pieces) > 1):
+            named.discard(e.left.value.base)
     whole = known if not named else (known or frozenset()) | named
-    found = []
-    for (left, arguments), sides in zip(lefts, pieces, strict=True):
-        read = tuple(_side(text, side, whole, alone) for side in (sides[1:] if left is not None else sides))
+    for e in lefts:
+        if e.left is not None and e.left.head == "symbol" and e.arguments:
+            functions |= called_names(e.left)
+    found: list[Equation] = []
+    for e, sides in zip(lefts, pieces, strict=True):
+        bound = tuple(x for part in ((e.left, *e.left.args) if e.left is not None else ()) for x in indices_of(part))
+        read = tuple(_side(reader(side, whole), bound) for side in (sides[1:] if e.left is not None else sides))
         span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
-        found.append(Equation(left, arguments, read, span))
+        found += _claimed(replace(e, sides=read, span=span))
     return tuple(found)
+
+
+def words_of(found: Sequence[Equation]) -> frozenset[str]:
+    """The names of several letters that rows define."""
+    names = {e.left.value for e in found if e.left is not None and e.left.head == "symbol"}
+    return frozenset(n.base for n in names if len(n.base) > 1 and n.shown == n.base)
+
+
+def logarithms_of(found: Sequence[Equation]) -> dict[str, str]:
+    """What the rows about a logarithm define, ``log_L``, and of what it is the logarithm."""
+    lefts = [e.left for e in found if e.left is not None and e.left.head == "symbol"]
+    names = [spelled(x) or "" for x in lefts if x.value.shown.startswith(("\\ln", "\\log"))]
+    return {name: name.removeprefix("log_") for name in names}
+
+
+def _claimed(e: Equation) -> list[Equation]:
+    """``F = -\\frac{dU}{dx} = ...`` says what the derivative is, and then what F is."""
+    slope = e.sides[0].args[0] if e.sides[0].head == "neg" else e.sides[0]
+    if e.left is None or e.left.head != "symbol" or slope.head != "derivative" or len(e.sides) < 2:
+        return [e]
+    sides = e.sides[1:] if slope is e.sides[0] else tuple(Node("neg", (x,), x.span) for x in e.sides[1:])
+    return [Equation(slope, (), sides, e.span), replace(e, sides=e.sides[-1:])]
 
 
 def have_left_sides(text: str) -> bool:
@@ -197,58 +247,48 @@ def have_left_sides(text: str) -> bool:
     return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
 
 
-def _parser(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Parser:
-    stop = piece[-1].stop if piece else 0
-    end = min(stop, len(text))
-    return Parser(text, [*piece, Token("end", "", end, end + 1)], known, alone)
-
-
-def _side(text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]) -> Node:
-    parser = _parser(text, piece, known, alone)
-    node = parser.expression()
-    if parser.token.kind != "end":
-        parser.unexpected()
+def _side(r: Reader, bound: tuple[str, ...]) -> Node:
+    r.bound = bound
+    node = expression(r)
+    if r.token.kind != "end":
+        unexpected(r)
     return node
 
 
-def _left(
-    text: str, piece: list[Token], known: frozenset[str] | None, alone: frozenset[str]
-) -> tuple[Node | None, tuple[Node, ...]]:
-    """What an equation is about."""
-    if not piece:
-        return None, ()
-    parser = _parser(text, piece, known, alone)
+def _left(r: Reader) -> Equation:
+    """What an equation is about, without its sides."""
     arguments: tuple[Node, ...] = ()
-    node = parser.derivative()
-    if node is None and parser.starts_name(parser.token):
-        node = parser.subscripted(parser.bare_name())
-        if node.head == "symbol" and parser.token.text == "^":
-            texts = [t.text for t in parser.exponent()]
-            if texts[:1] in (["("], ["["]):
-                node = parser.superscript(node)
-        if parser.token.text in ("(", "["):
-            arguments = parser.named_arguments()
-    if node is None or node.head not in ("symbol", "derivative") or parser.token.kind != "end":
-        span = (piece[0].start, piece[-1].stop)
-        raise BadFormula(
+    fence = r.token.text if r.is_sign("(", "[") else ""
+    r.at += bool(fence)
+    r.on_left = True
+    node = derivative(r)
+    if fence and (node is None or not r.accept(CLOSING[fence])):
+        node = None
+    elif fence and r.accept("_"):
+        subscript(r)  # what is held fixed, which all other inputs are
+    elif node is None and (node := quantity(r)) is not None and r.token.text in ("(", "["):
+        arguments = named_arguments(r)
+    if node is None or node.head not in ("symbol", "derivative") or r.token.kind != "end":
+        r.fail(
             "the left side is neither a name nor a derivative of one.",
-            where=place(text, span),
-            instead="Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
+            (r.tokens[0].start, r.tokens[-2].stop),
+            "Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
         )
-    if node.head == "symbol" and node.value.base.endswith("_prime"):
-        base = node.value.base.removesuffix("_prime")
-        order = 1
-        while base.endswith("_prime"):
-            base, order = base.removesuffix("_prime"), order + 1
+    formula = None
+    if node.head == "derivative" and node.args[0].head != "symbol":
+        formula = node.args[0]
+        node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))
+    elif node.head == "symbol" and node.value.base.endswith("_prime"):
+        order, base = node.value.base.count("_prime"), node.value.base.replace("_prime", "")
         if order > 2:
-            raise BadFormula("a derivative is read to the second order.", where=place(text, node.span))
+            r.fail("a derivative is read to the second order.", node.span)
         of = replace(node, value=replace(node.value, base=base))
         wrt = arguments[:1] * order if len(arguments) == 1 else ()
-        return Node("derivative", (of, *wrt), node.span, order), arguments
-    return node, arguments
+        node = Node("derivative", (of, *wrt), node.span, order)
+    return Equation(node, arguments, (), node.span, formula)
 
 
-def _alone(pieces: list[list[list[Token]]]) -> frozenset[str]:
+def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
     """The letters that can be functions, where they stand without a parenthesis somewhere."""
     found = set()
     for sides in pieces:
@@ -278,12 +318,17 @@ def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
                 pieces.append(sides)
     for sides in pieces:
         for k, side in enumerate(sides):
-            while side and side[-1].text in (",", ".", ";") and side[-1].kind == "sign":
+            while side and ((side[-1].kind == "sign" and side[-1].text in (",", ".", ";")) or _is_remark(side)):
                 side.pop()
             if not side and (k or len(sides) == 1):
                 where = next((t for s in sides[::-1] for t in s[::-1]), found[-1])
                 raise BadFormula("a side of this equation is missing.", where=place(text, where.span))
     return pieces
+
+
+def _is_remark(side: list[Token]) -> bool:
+    """Whether a text that can be no name ends this side."""
+    return len(side) > 1 and side[-1].kind == "text" and not side[-1].text.strip(" ,.:").isalnum()
 
 
 def _rows(found: list[Token]) -> list[list[Token]]:

@@ -14,10 +14,11 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, parts
-from symgrad.lifting.latex.nodes import Node, Undecided, place
+from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
+from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
+from symgrad.lifting.latex.nodes import Node, Undecided, parts, place
 from symgrad.lifting.latex.plain_form import plain_text
-from symgrad.lifting.latex.resolution import count_from, find_sizes, letters_of_axes, resolve
+from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
 from symgrad.lifting.text.step_list import Steps
@@ -55,16 +56,17 @@ class Latex:
 
     The left side says what the formula is: a function (``f(x) = ...``, ``y_k = ...``) or a derivative
     (``\frac{\partial f}{\partial u_{k,s}} = ...``, ``\nabla_w f = ...``, ``f'(x) = ...``), whose free indices are the
-    axes of the result in order.  It may be left out.  Several equations, one to a row, define names for those that
-    follow.  Letters in the limits of sums are sizes, found from the shapes of the tensors in ``at``, or from
-    ``shapes``: ``shapes={"u": ("m", "d")}`` says that u is m x d.  ``rename`` maps names of the formula to the
-    model's: ``{"u": "linear1.weight"}``.
+    axes of the result in order; instead of a name it may have the model's formula, ``\frac{d}{dx}(x^2 e^{-x}) = ...``.
+    It may be left out.  Several equations, one to a row, define names for those that follow.  Letters in the limits of
+    sums are sizes, found from the shapes of the tensors in ``at``, or from ``shapes``: ``shapes={"u": ("m", "d")}``
+    says that u is m x d.  ``rename`` maps names of the formula to the model's: ``{"u": "linear1.weight"}``.
 
     Tensors without indices follow linear algebra: vectors are columns, ``A x``, ``x^\top A x``, ``\|x\|^2``,
     ``A^{-1}``, ``\det A`` (``|A|`` too), ``\odot`` entry by entry and after products; functions of a vector are taken
     entry by entry.  ``\log`` is the natural logarithm, ``\sigma(x)`` the logistic function (and ``\sigma`` alone a
     name), ``e^{x}`` and ``exp(x)`` the exponential, ``\tanh(x)^2`` the square of tanh.  A sum's body goes to the next
-    plus or minus.  A name before a parenthesis is a factor.
+    plus or minus.  A name before a parenthesis is a factor, unless a row defines it as a function: after ``f(x) = x^n``
+    is ``f(x)`` what the row says, ``f(2x)`` the same at 2x, and ``f'(x) = n f(x)/x`` right.
 
     LaTeX is parsed, never evaluated.  Raises `BadFormula` for what is no formula or has two common readings,
     `UnknownOperation` for unknown functions and macros, `UnknownName` for names that the model does not have, and
@@ -101,9 +103,14 @@ class Latex:
     def equations(self) -> tuple[Equation, ...]:
         """The equations as they stand."""
         known = self.known
+        functions: frozenset[str] = frozenset()
+        words: frozenset[str] = frozenset()
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
-        return equations(self.text, known)
+            defined = self.model.document.functions
+            functions = frozenset(n for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n)
+            words = words_of(self.model.equations)
+        return equations(self.text, known, functions, words)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -142,7 +149,8 @@ class Latex:
     def line(self) -> Definition | Claim:
         """The equation that is the formula."""
         claims = [c for c in self.document.claims if self.only in (None, c.key)]
-        line = claims[-1] if claims else self.document.lines[-1]
+        about = self.about if self.model is None else None
+        line = about or (claims[-1] if claims else self.document.lines[-1])
         if line.others:
             raise BadInput(
                 "this equation has several right sides.",
@@ -150,6 +158,23 @@ class Latex:
                 instead="Pass the one that is meant; of numbers, all are judged as a list of steps.",
             )
         return line
+
+    @property
+    def about(self) -> Definition | None:
+        """What a text by itself defines in its last row; None where it is about a derivative.
+
+        Raises `BadInput` where it says what a name is and what its derivative is: either may be meant.
+        """
+        last = self.document.lines[-1]
+        if isinstance(last, Definition):
+            return last
+        if last.of in self.defined:
+            raise BadInput(
+                f"this text says what {last.of} is, and what its derivative is.",
+                where=place(self.text, last.span),
+                instead="Pass two: the formula, and its derivative.",
+            )
+        return None
 
     @property
     def final(self) -> dict[str, Claim]:
@@ -283,6 +308,8 @@ class _Writer:
             self.model_shapes |= {
                 back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values
             }
+        bodies = [b for d in self.documents for line in (*d.lines, *d.functions) for b in (line.body, *line.others)]
+        self.said = {p.value for body in bodies for p in parts(body) if p.head == "name"}
         self.outside = outside
 
     def program(self) -> Program:
@@ -301,13 +328,13 @@ class _Writer:
         if isinstance(latex.model, Latex):
             model = replace(meaning, text=latex.model.text)  # with the same dict of values
             for line in latex.model.document.definitions:
-                if line.name is not None:
+                if line.name is not None and self.is_used(line):
                     model.values[line.name] = model.define(line)
         for line in document.lines:
             if line is latex.line:
                 break
             name = line.name if isinstance(line, Definition) else line.key
-            if name is not None:
+            if name is not None and self.is_used(line):
                 meaning.values[name] = self.defined(meaning, line)
         reading = meaning.read(latex.line)
         self.require_sizes(sizes)
@@ -317,6 +344,10 @@ class _Writer:
         extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
         expression = Expression(body, tuple(used), counting.first, extents)
         return _Elaborated(expression, reading, sizes, {str(symbol): text for text, symbol in typed.items()})
+
+    def is_used(self, line: Definition | Claim) -> bool:
+        """Whether a row has a value by itself: a function that is only called has none."""
+        return isinstance(line, Claim) or not line.arguments or line.name in self.said
 
     def defined(self, meaning: Meaning, line: Definition | Claim) -> Value:
         if isinstance(line, Claim):
@@ -391,7 +422,8 @@ class _Writer:
 # Several formulas in LaTeX: gradients by input, or a derivation, line by line.
 
 _TENSORS = frozenset(
-    "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice".split()
+    "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice "
+    "applied".split()
 )
 _TENSOR_CALLS = frozenset("det tr diag softmax logsumexp logdet total".split())
 
@@ -420,14 +452,37 @@ def derivation(formula: Latex) -> Steps | None:
     if not document.claims or formula.rename:
         return None
     chained = document.definitions or document.open or any(line.others for line in document.lines)
-    chained = chained or any(p.head == "slope" for p in _nodes(document))
-    if not chained or any(map(_is_tensor, _nodes(document))):
+    if not chained and not any(p.head == "slope" for p in _nodes(document)):
+        return None
+    before, after = _borrowed(formula)
+    document = replace(document, lines=(*before, *document.lines, *after))
+    if any(map(_is_tensor, _nodes(document))):
         return None
     if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(
         d.indices for d in document.definitions
     ):
         return None
     return Steps(plain_text(document))
+
+
+def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
+    """The model's rows that the formula does not write down: those whose names it uses, and at the end what the output
+    is, where it differentiates the output for a name that a row defines.
+    """
+    if not isinstance(formula.model, Latex):
+        return [], []
+    model, document, own = formula.model.document, formula.document, formula.defined
+    wrt = {w for c in document.claims if c.of == model.output for w in c.wrt}
+    inner = wrt & (own | formula.model.defined)
+    wanted = ({p.value for p in _nodes(document) if p.head == "name"} | inner) - own
+    after = [d for d in model.definitions if inner and d.name == model.output and d.name not in wanted | own]
+    wanted |= {p.value for d in after for p in parts(d.body) if p.head == "name"} - own
+    before: list[Definition] = []
+    for row in reversed(model.definitions):
+        if row.name in wanted:
+            before.append(row)
+            wanted |= {p.value for p in parts(row.body) if p.head == "name"} - own
+    return before[::-1], after
 
 
 def _nodes(document: Document) -> list[Node]:

@@ -93,6 +93,10 @@ def _written(node: Node) -> tuple[str, int]:
         case "call":
             name, primes = node.value
             return f"{name}{chr(39) * primes}({', '.join(map(plain, args))})", _ATOM
+        case "applied":
+            (f, primes), count = node.value, len(node.value[0].indices)
+            indices = f"[{', '.join(map(plain, args[:count]))}]" if count else ""
+            return f"{f.name}{indices}{chr(39) * primes}({', '.join(map(plain, args[count:]))})", _ATOM
         case "log_to":
             return f"log({', '.join(map(plain, args))})", _ATOM
         case "norm":

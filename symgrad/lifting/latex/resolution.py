@@ -6,192 +6,27 @@ a sum over k is an entry of w, and ``w_y`` is called w_y.  Names that the model 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, NoReturn
 
-from symgrad.errors import BadFormula, SymgradError, UnknownName, WrongShape, close_names
+from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import (
     Claim,
     Definition,
     Document,
     Equation,
     indices_of,
-    letters_below,
-    letters_in,
+    logarithms_of,
+    names_bare,
     names_in_limits,
     names_unbound,
-    parts,
 )
-from symgrad.lifting.latex.nodes import Node, place, settled, spelled
+from symgrad.lifting.latex.nodes import Node, letters_below, letters_in, parts, place, settled, spelled
+from symgrad.lifting.latex.plain_form import plain
 
-__all__ = [
-    "Counting",
-    "count_from",
-    "find_sizes",
-    "letters_of_axes",
-    "resolve",
-]
+__all__ = ["resolve"]
 
-
-# -------------------------------------------------------------------------------------------------------- index ranges
-# How large the letters in limits are, and what the indices of each axis count from, as the formulas themselves say.
-#
-# ``\sum_{k=1}^{m} w_k`` says that w has m entries, counted from 1; ``\sum_{i=0}^{n-1} x_i`` that x has n, from 0.
-# A limit such as m - 1 in a sum from 1 tells nothing: it may be meant to leave an entry out.
-
-
-@dataclass(frozen=True)
-class Counting:
-    """``first`` is what indices count from, ``axes`` the exceptions: (tensor, axis) -> 0 or 1."""
-
-    first: int
-    axes: Mapping[tuple[str, int], int]
-
-    def of(self, name: str, axis: int) -> int:
-        return self.axes.get((name, axis), self.first)
-
-
-def count_from(documents: Sequence[Document]) -> Counting:
-    """What the indices count from: 0 for an axis that an index takes to 0, else 1."""
-    least: dict[tuple[str, int], int] = {}
-    for document in documents:
-        for node, lows in _entries(document):
-            for axis, item in enumerate(node.args[1:]):
-                lowest = _least(item, lows)
-                if lowest is not None:
-                    key = str(node.args[0].value), axis
-                    least[key] = min(least.get(key, lowest), lowest)
-    axes = {key: int(n > 0) for key, n in least.items()}
-    first = 0 if axes and not any(axes.values()) else 1
-    return Counting(first, {key: n for key, n in axes.items() if n != first})
-
-
-def find_sizes(
-    documents: Sequence[Document],
-    shapes: Mapping[str, tuple[int, ...]],
-    declared: Mapping[str, Sequence[Any]],
-    counting: Counting,
-) -> dict[str, int]:
-    """The numbers that letters stand for.
-
-    Raises `WrongShape` where two uses of a letter differ.
-    """
-    found: dict[str, int] = {}
-    for name, letters in declared.items():
-        shape = shapes.get(name)
-        if shape is None:
-            continue
-        if len(shape) != len(letters) or any(
-            isinstance(s, int) and s != n for s, n in zip(letters, shape, strict=True)
-        ):
-            raise WrongShape(f"{name} was declared with the shape {tuple(letters)} and is given {list(shape)}.")
-        for letter, n in zip(letters, shape, strict=True):
-            if isinstance(letter, str) and found.setdefault(letter, n) != n:
-                raise WrongShape(f"the size {letter} is both {found[letter]} and {n}.")
-    for document in documents:
-        for line in document.lines:
-            for node in parts(line.body):
-                if node.head not in ("sum", "prod") or len(node.args) < 3:
-                    continue
-                for letter, n in _told(node, shapes, counting):
-                    if found.setdefault(letter, n) != n:
-                        raise WrongShape(
-                            f"the size {letter} is {found[letter]} elsewhere, and {n} here.",
-                            where=place(document.text, node.span),
-                        )
-    return found
-
-
-def letters_of_axes(document: Document) -> dict[str, tuple[str | int, ...]]:
-    """The shapes of tensors as the limits of sums say them, where they say all of it: u is m x d."""
-    counting = count_from([document])
-    found: dict[str, dict[int, str | int]] = {}
-    ranks: dict[str, int] = {}
-    for node, highs in _entries(document, limit=2):
-        name = str(node.args[0].value)
-        ranks[name] = max(ranks.get(name, 0), len(node.args) - 1)
-        for axis, item in enumerate(node.args[1:]):
-            high = highs.get(item.value) if item.head == "index" else None
-            if high is None:
-                continue
-            letter, less = _letter(high)
-            if letter is not None and less + counting.of(name, axis) == 1:
-                found.setdefault(name, {})[axis] = letter
-    whole = {name: axes for name, axes in found.items() if len(axes) == ranks[name]}
-    return {name: tuple(axes[k] for k in range(ranks[name])) for name, axes in whole.items()}
-
-
-def _told(node: Node, shapes: Mapping[str, tuple[int, ...]], counting: Counting) -> Iterator[tuple[str, int]]:
-    """What a sum along a whole axis says."""
-    body, low, high = node.args
-    if low.head != "number":
-        return
-    letter, less = _letter(high)
-    if letter is None:
-        return
-    for entry in parts(body):
-        if entry.head != "entry" or entry.args[0].head != "name":
-            continue
-        name = str(entry.args[0].value)
-        shape = shapes.get(name, ())
-        if len(shape) > len(entry.args) - 1:
-            shape = tuple(n for n in shape if n != 1)
-        for axis, item in enumerate(entry.args[1:]):
-            if item.head == "index" and item.value == node.value and axis < len(shape):
-                origin = counting.of(name, axis)
-                if not less and low.value in (0, 1):
-                    yield letter, shape[axis] + origin - 1
-                elif less and origin == 0 and low.value == 0:
-                    yield letter, shape[axis]
-
-
-def _letter(high: Node) -> tuple[str | None, int]:
-    """The letter of a limit m or m - 1."""
-    if high.head == "size":
-        return high.value, 0
-    if high.head == "add" and len(high.args) == 2 and high.args[0].head == "size" and high.args[1].head == "neg":
-        one = high.args[1].args[0]
-        if one.head == "number" and one.value == 1:
-            return high.args[0].value, 1
-    return None, 0
-
-
-def _entries(document: Document, limit: int = 1) -> Iterator[tuple[Node, Mapping[str, Node | None]]]:
-    """Each entry of a name, with the lower (or upper) limits of the indices around it."""
-    stack: list[tuple[Node, dict[str, Node | None]]] = [(line.body, {}) for line in document.lines]
-    while stack:
-        node, limits = stack.pop()
-        if node.head in ("sum", "prod"):
-            limits = {**limits, node.value: node.args[limit] if len(node.args) > limit else None}
-        if node.head == "entry" and node.args[0].head == "name":
-            yield node, limits
-        stack.extend((a, limits) for a in node.args)
-
-
-def _least(item: Node, lows: Mapping[str, Node | None]) -> int | None:
-    """The smallest value of an index expression, if it is known."""
-    match item.head:
-        case "number":
-            return int(item.value)
-        case "index":
-            low = lows.get(item.value)
-            return int(low.value) if low is not None and low.head == "number" else None
-        case "neg" if item.args[0].head == "number":
-            return -int(item.args[0].value)
-        case "add" | "mul":
-            values = [_least(x, lows) for x in item.args]
-            known = [v for v in values if v is not None]
-            if len(known) < len(values):
-                return None
-            total = known[0]
-            for v in known[1:]:
-                total = total + v if item.head == "add" else total * v
-            return total
-    return None
-
-
-# ---------------------------------------------------------------------------------------------------------- resolution
 
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
@@ -232,9 +67,17 @@ class _Resolver:
             self.lets = {d.name for d in beside.definitions if d.name is not None}
         self.slopes: set[str] = set()
         self.open: list[Node] = []
-        self.binders = {p.value[0] for e in found for s in e.sides for p in parts(s) if p.head in ("sum", "prod")}
-        self.plain_names = {n for e in found for side in e.sides for n in names_unbound(side, e.left)}
+        self.binders = {p.value[0] for e in found for s in e.bodies for p in parts(s) if p.head in ("sum", "prod")}
+        self.plain_names = {n for e in found for side in e.bodies for n in names_unbound(side, e.left)}
         self.borrowed = False  # whether a name of the model's own rows is used
+        self.functions = {str(d.name): d for d in (beside.functions if beside is not None else ())}
+        self.own: dict[str, Definition] = {}  # the functions of this text
+        self.output: str | None = None  # what is defined last
+        self.differentiated = beside.output if beside is not None else None
+        self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
+        self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
+        self.logarithms = logarithms_of(found)
+        self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
     def fail(
         self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
@@ -243,45 +86,92 @@ class _Resolver:
 
     # -------------------------------------------------------------------------------- the whole
     def document(self) -> Document:
-        self.sizes |= {n for e in self.found for side in e.sides for n in names_in_limits(side)}
+        self.sizes |= {n for e in self.found for side in e.bodies for n in names_in_limits(side)}
         self.sizes -= self.known or frozenset()
         lefts = [self.left(e) for e in self.found]
         for equation, (_, indices, _) in zip(self.found, lefts, strict=True):
-            for side in equation.sides:
+            for side in equation.bodies:
                 self.collect(side, frozenset(indices))
         lines: list[Definition | Claim] = []
+        self.output = next((name for name, _, slope in reversed(lefts) if slope is None), None)
+        self.differentiated = self.differentiated or self.output
         for equation, (name, indices, slope) in zip(self.found, lefts, strict=True):
             if name is not None and slope is None and name in self.lets and self.beside is None:
                 self.fail(f"{name} is defined twice.", equation.span)
+            arguments = tuple(self.name_of(a) for a in equation.arguments) if slope is None else ()
+            self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
             body, others = bodies[-1], tuple(bodies[:-1])
             if slope is None:
-                lines.append(Definition(name, indices, body, others))
+                made = Definition(name, indices, body, others, arguments, frozenset(self.lets))
+                lines.append(made)
                 if name is not None:
+                    self.functions.pop(name, None)
+                    if arguments:
+                        self.functions[name] = self.own[name] = made
                     self.lets.add(name)
                     self.names.pop(name, None) if self.beside is not None else self.check(name, equation)
             else:
                 of, wrt, below = slope
                 assert equation.left is not None
+                of = of if equation.formula is None else self.model_of(equation.formula)
                 claim = Claim(of, wrt, indices, body, equation.left.value, equation.left.span, others, below)
                 lines.append(claim)
                 self.slopes.add(claim.key)
         self.same_style()
+        lines = self.kept(lines)
+        for name in self.logarithms.values():
+            if name in self.names and name not in self.lets:
+                instead = f"Write \\exp(\\ln {name}), or a row that says what {name} is."
+                self.fail(f"{name} is used, and only its logarithm is defined.", self.names[name], instead)
         inputs = {n for n in self.names if n not in self.lets}
         if self.borrowed and self.beside is not None:
             inputs |= set(self.beside.names)
             self.names |= {n: self.found[0].span for n in self.beside.names if n not in self.names}
         names = tuple(sorted(inputs))
         sizes, tensors = frozenset(self.sizes), frozenset(self.tensors)
-        return Document(self.text, tuple(lines), names, sizes, tensors, self.names, tuple(self.open))
+        functions = tuple(self.own.values())
+        return Document(self.text, tuple(lines), names, sizes, tensors, self.names, functions, tuple(self.open))
+
+    def model_of(self, formula: Node) -> str:
+        """The name of the model, where a left side differentiates its formula."""
+        shown = plain(self.walk(formula, frozenset()))
+        if self.known is None:
+            return f"({shown})"
+        model = self.beside.definitions[-1] if self.beside is not None and self.beside.definitions else None
+        if model is None or plain(model.body) != shown:
+            is_other = "is not in LaTeX" if model is None else f"is {plain(model.body)}"
+            self.fail(
+                f"the left side is a derivative of {shown}, and the model {is_other}.",
+                formula.span,
+                "Write \\frac{\\partial f}{\\partial x} = ..., where f is the model.",
+            )
+        return model.name or next(f for f in ("f", "y", "F", "model") if f not in self.known)
+
+    def kept(self, lines: list[Definition | Claim]) -> list[Definition | Claim]:
+        """The lines without functions that are only called, whose arguments are no inputs then."""
+        said = {p.value for x in lines for side in (x.body, *x.others) for p in parts(side) if p.head == "name"}
+        for name, f in self.own.items():
+            for a in f.arguments if name in said else ():
+                if a in self.formals:
+                    self.names.setdefault(a, self.formals[a])
+                if a in self.lets and a not in f.before:
+                    self.used_too_early(a, self.formals.get(a, self.found[0].span))
+        called = {n for n, f in self.own.items() if n not in said and n != self.output}
+        inputs = self.names.keys() - self.lets
+        called = {n for n in called if any(a in self.formals and a not in inputs for a in self.own[n].arguments)}
+        return [x for x in lines if isinstance(x, Claim) or x.name not in called]
+
+    def used_too_early(self, name: str, span: tuple[int, int]) -> NoReturn:
+        self.fail(
+            f"{name} is said by means of itself, or used before it is defined.",
+            span,
+            "Write the rows in the order in which they need each other.",
+        )
 
     def check(self, name: str, equation: Equation) -> None:
         if name in self.names:
-            self.fail(
-                f"{name} is said by means of itself, or used before it is defined.",
-                self.names[name],
-                "Write the rows in the order in which they need each other.",
-            )
+            self.used_too_early(name, self.names[name])
 
     def same_style(self) -> None:
         """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
@@ -409,6 +299,12 @@ class _Resolver:
                 )
             case "derivative":
                 return self.slope(node)
+            case "apply":
+                return self.call(node, scope)
+            case "call" if node.value == ("log", 0) and (logarithm := self.logarithm(node.args[0])) is not None:
+                return self.named(logarithm, replace(node.args[0], args=()), entry=False)
+            case "mul":
+                self.refuse_transposes(node)
             case "several":
                 self.fail("a comma has no place here.", node.span)
             case "word" | "slice":
@@ -429,6 +325,27 @@ class _Resolver:
                     f"Write \\prod_{index} (...) with parentheses, or the factor first.",
                 )
 
+    def refuse_transposes(self, node: Node) -> None:
+        """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
+        for k, factor in enumerate(node.args[:-1]):
+            if factor.head != "symbol" or not factor.value.base.endswith("_prime") or node.value[k]:
+                continue
+            name, base = self.name_of(factor), factor.value.base.removesuffix("_prime")
+            after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
+            if base in after and not self.is_taken(name, frozenset()):
+                shown = factor.value.shown
+                self.fail(
+                    f"{shown} is the transpose of {shown[:-1]} to some, and another name to others.",
+                    factor.span,
+                    f"Write {shown[:-1]}^\\top for the transpose, or give the name another mark: "
+                    f"\\tilde{{{shown[:-1]}}}.",
+                )
+
+    def logarithm(self, of: Node) -> str | None:
+        """The name of ``\\ln L`` where a row says what it is."""
+        name = f"log_{spelled(of)}" if of.head == "symbol" else ""
+        return name if name in self.lets else None
+
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
         if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:
             return False
@@ -444,6 +361,71 @@ class _Resolver:
         if key not in self.slopes:
             self.open.append(made)
         return made
+
+    def call(self, node: Node, scope: frozenset[str]) -> Node:
+        """A function that a row defines: with its own arguments it is what the row says, and else a call."""
+        symbol, *given = node.args
+        name, primes = self.name_of(symbol), node.value
+        f = self.functions.get(name) or self.functions.get(symbol.value.base)
+        if f is None:
+            self.used_too_early(name, symbol.span)
+        name, wanted = str(f.name), len(f.arguments)
+        shown = f"{name}({', '.join(f.arguments)})"
+        if len(given) != wanted or (primes and wanted > 1):
+            what = f"{name} takes {wanted} argument{'s' * (wanted > 1)}, and {len(given)} are given."
+            what = what if len(given) != wanted else f"{name} with a prime has {wanted} arguments."
+            self.fail(what, node.span, f"It is defined as {shown}.")
+        own = name in self.lets and all(
+            g.head == "symbol"
+            and spelled(g) == a
+            and a not in scope | self.bound
+            and (a in self.lets) == (a in f.before)
+            for g, a in zip(given, f.arguments, strict=True)
+        )
+        said = own and f"d{name}" + f"/d{f.arguments[0]}" * primes in self.slopes
+        if primes and (said or name == self.differentiated):
+            return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes))
+        if own and not primes:
+            return self.symbol(symbol, scope)
+        if name in self.bare:
+            self.fail(
+                f"{name}(...) is a call of {shown} to some, and a product with {name} to others.",
+                node.span,
+                f"For the product write {name} \\cdot (...); for the call write {shown} where {name} stands alone.",
+            )
+        self.refuse_hidden(f, shown, node)
+        items = [x for item in symbol.args for x in self.items(item, scope, symbol)] if f.indices else []
+        if len(items) != len(f.indices):
+            instead = f"Write {name}_{{{','.join(f.indices)}}}(...)."
+            self.fail(f"{shown} has {len(f.indices)} indices.", symbol.span, instead)
+        self.borrowed |= name not in self.own
+        return Node("applied", (*items, *(self.walk(g, scope) for g in given)), node.span, (f, primes))
+
+    def refuse_hidden(self, f: Definition, shown: str, node: Node) -> None:
+        """Refuse a call of a function in whose body the arguments do not stand as they are called."""
+        definitions = {d.name: d for d in (*self.own.values(), *(self.beside.definitions if self.beside else ()))}
+        inside = {str(p.value) for p in parts(f.body) if p.head in ("name", "size", "slope")}
+        sizes = {p.value for p in parts(f.body) if p.head == "size"}
+        for a in f.arguments:
+            if a in sizes or (a not in inside and not inside.isdisjoint((a.swapcase(), a.split("_")[0]))):
+                self.fail(
+                    f"what {shown} is at other arguments is not clear: {a} is a size or another name in its row.",
+                    node.span,
+                    "Write out its value here.",
+                )
+        stack, seen = [n for n in inside if n in self.lets and n not in f.arguments], set[str]()
+        while stack:
+            name = stack.pop()
+            d = definitions.get(name)
+            seen.add(name)
+            below = {str(p.value) for p in parts(d.body) if p.head == "name"} if d is not None else set(f.arguments)
+            if below & set(f.arguments):
+                self.fail(
+                    f"what {shown} is at other arguments is not clear: its row is written by means of {name}.",
+                    node.span,
+                    f"Write {shown} without {name}, or write out its value here.",
+                )
+            stack += below & self.lets - seen
 
     def symbol(self, node: Node, scope: frozenset[str]) -> Node:
         node = settled(node, scope.__contains__)
@@ -481,7 +463,8 @@ class _Resolver:
             self.fail(f"two names that are written differently would both be {name}.", node.span, "Rename one of them.")
         self.styles.setdefault(base, {}).setdefault(node.value.style, (node.span, entry or base != name))
         cased = self.cased(name) if entry else name
-        if self.known is not None and cased not in self.known and cased not in self.lets:
+        taken = cased in self.lets or cased in self.bound
+        if self.known is not None and cased not in self.known and not taken:
             listed = ", ".join(sorted(self.known)) or "no inputs"
             near = close_names(cased, self.known)
             plain = {n.replace(".", "_") for n in self.known}
@@ -493,7 +476,7 @@ class _Resolver:
                     UnknownName,
                 )
         self.borrowed |= cased in self.lets
-        self.names.setdefault(cased, node.span)
+        (self.formals if cased in self.bound else self.names).setdefault(cased, node.span)
         return Node("name", (), node.span, cased)
 
     def with_subscript(self, node: Node, scope: frozenset[str]) -> Node:

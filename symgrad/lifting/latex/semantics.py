@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
 
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, WrongShape
-from symgrad.lifting.latex.equations import Claim, Definition, parts
-from symgrad.lifting.latex.nodes import Node, place
-from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, called, chosen, folded
+from symgrad.lifting.latex.equations import Claim, Definition
+from symgrad.lifting.latex.nodes import Node, parts, place
+from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
 
 __all__ = ["Meaning", "Origins", "Reading"]
 
@@ -166,7 +166,7 @@ class Meaning:
         try:
             return self.plainly(node, scope)
         except Trouble as trouble:
-            self.fail(trouble.what, node, trouble.instead, WrongShape)
+            self.fail(trouble.what, node, trouble.instead, trouble.kind)
 
     def plainly(self, node: Node, scope: Scope) -> Value:
         a, args = self.algebra, node.args
@@ -220,11 +220,13 @@ class Meaning:
             case "log_to":
                 return a.map(lambda x, b: sp.log(x) / sp.log(b), [self.value(x, scope) for x in args], "a logarithm")
             case "call":
-                return called(self, node, scope)
+                return call(a, node.value[0], node.value[1], [self.value(x, scope) for x in args])
+            case "applied":
+                return self.applied(node, scope)
             case "sum" | "prod":
-                return folded(self, node, scope)
+                return self.folded(node, scope)
             case "indicator" | "cases":
-                return chosen(self, node, scope)
+                return self.chosen(node, scope)
             case "slice" | "compare" | "and" | "or":
                 self.fail("this has no place here.", node)
         raise AssertionError(node.head)
@@ -365,21 +367,12 @@ class Meaning:
 
     def root(self, node: Node, scope: Scope) -> Value:
         value, order = self.value(node.args[0], scope), node.value
-        self.refuse_whole(value, node, "the root")
+        refuse_whole(value, "the root")
         if order == 2:
             return self.algebra.map(sp.sqrt, [value], "a root")
         if order % 2 == 0:
             return self.algebra.map(lambda x: x ** sp.Rational(1, order), [value], "a root")
         return self.algebra.map(lambda x: _real_root(x, order), [value], "a root")
-
-    def refuse_whole(self, value: Value, node: Node, what: str) -> None:
-        if len(value.shape) == 2 and not value.entrywise and 1 not in value.shape:
-            self.fail(
-                f"{what} of {value.kind} is entry by entry to some and a function of the matrix to others.",
-                node,
-                "Write it with indices, as in \\exp(A_{ij}).",
-                WrongShape,
-            )
 
     def absolute(self, node: Node, scope: Scope) -> Value:
         value = self.algebra.number(self.value(node.args[0], scope))
@@ -388,6 +381,109 @@ class Meaning:
         if value.shape:
             self.fail(f"|x| of {value.kind} is not clear.", node, "Write \\|x\\| for the norm.", WrongShape)
         return self.algebra.scalar(sp.Abs(value.at()))
+
+    # -------------------------------------------------------------------------------- functions of rows
+    def applied(self, node: Node, scope: Scope) -> Value:
+        """A function that a row defines, at other arguments; of tensors entry by entry where it is one of numbers."""
+        f, primes = node.value
+        count = len(f.indices)
+        indices = {i: self.position(x, scope) for i, x in zip(f.indices, node.args[:count], strict=True)}
+        given = [self.value(x, scope) for x in node.args[count:]]
+        try:
+            if not primes:
+                try:
+                    return self.body_at(f, given, indices)
+                except SymgradError:
+                    if not any(v.shape for v in given):
+                        raise
+            names = [sp.Dummy(a, real=True) for a in f.arguments]
+            made = self.algebra.number(self.body_at(f, [self.algebra.scalar(x) for x in names], indices))
+        except SymgradError as error:
+            raise type(error)(error.what, where=place(self.text, node.span), instead=error.instead) from None
+        if made.shape:
+            self.fail(f"{f.name} of a number is {made.kind}.", node, "Write out its value here.", WrongShape)
+        body = made.at()
+        if primes:
+            body = sp.diff(body, names[0], primes)
+            if body.has(sp.Derivative, sp.DiracDelta, sp.Heaviside, sp.sign):
+                self.fail(f"the derivative of {f.name} has a jump.", node, "Write it out, with \\begin{cases}.")
+        return self.algebra.map(lambda *x: body.xreplace(dict(zip(names, x, strict=True))), given, str(f.name))
+
+    def body_at(self, f: Definition, given: Sequence[Value], indices: Scope) -> Value:
+        """What the row of a function says of these arguments; its indices are like no others."""
+        inside = replace(
+            self,
+            values={**self.values, **dict(zip(f.arguments, given, strict=True))},
+            shapes={n: s for n, s in self.shapes.items() if n not in f.arguments},
+            fresh=True,
+        )
+        return inside.value(f.body, indices)
+
+    # -------------------------------------------------------------------------------- sums and choices
+    def folded(self, node: Node, scope: Scope) -> Value:
+        """A sum or product over an index."""
+        index, fold = node.value, sp.Sum if node.head == "sum" else sp.Product
+        symbol = self.symbol(index)
+        body, *ends = node.args
+        if ends:
+            limits = [self.algebra.number(self.value(x, scope)) for x in ends]
+            for limit, where in zip(limits, ends, strict=True):
+                if limit.shape or not limit.at().is_integer:
+                    self.fail("a limit must be a whole number or a size.", where)
+            low, high = (x.at() for x in limits)
+        else:
+            n = self.extent(index, body, None)
+            origins = {o for _, o, _ in self.uses(index, body)}
+            if len(origins) > 1:
+                self.fail(f"the index {index} counts from 0 along one axis and from 1 along another.", node)
+            low = sp.Integer(origins.pop())
+            high = low + n - 1
+        value = self.value(body, {**scope, index: symbol})
+
+        def at(*i: Any) -> Any:
+            inside = value.at(*i)
+            made = fold(inside, (symbol, low, high))
+            if not made.free_symbols <= inside.free_symbols | low.free_symbols | high.free_symbols:
+                # SymPy draws choices out of sums, also those whose condition is about the index of the sum
+                self.fail(
+                    "a choice by the index of a sum inside of this one is not read beside a factor.",
+                    node,
+                    "Write the factor inside of the inner sum.",
+                )
+            return made
+
+        return Value(value.shape, at, value.row)
+
+    def chosen(self, node: Node, scope: Scope) -> Value:
+        """Cases, entry by entry; an indicator is 1 or 0."""
+        if node.head == "indicator":
+            values = [self.algebra.scalar(sp.Integer(1)), self.algebra.scalar(sp.Integer(0))]
+            conditions = node.args
+        else:
+            count = len(node.args) // 2
+            values = [self.value(x, scope) for x in (*node.args[0 : 2 * count : 2], *node.args[2 * count :])]
+            conditions = node.args[1 : 2 * count : 2]
+        sides: list[Value] = []
+        made = [self.condition(c, scope, sides) for c in conditions]
+        count = len(values)
+
+        def pick(*x: Any) -> Any:
+            pairs = [(v, f(x[count:])) for v, f in zip(x[:count], made, strict=False)]
+            if count > len(made):
+                pairs.append((x[count - 1], True))
+            return sp.Piecewise(*pairs)
+
+        return self.algebra.map(pick, [*values, *sides], "a choice")
+
+    def condition(self, node: Node, scope: Scope, sides: list[Value]) -> Callable[[Any], Any]:
+        """A condition as a function of the values of all comparisons' ``sides``, to which it adds its own."""
+        if node.head == "compare":
+            k = len(sides)
+            sides += [self.value(x, scope) for x in node.args]
+            return lambda x: sp.Rel(x[k], x[k + 1], node.value)
+        left, right = (self.condition(x, scope, sides) for x in node.args)
+        joined = sp.And if node.head == "and" else sp.Or
+        return lambda x: joined(left(x), right(x))
 
 
 def size_symbol(name: str) -> sp.Symbol:

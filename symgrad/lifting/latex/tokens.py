@@ -12,6 +12,7 @@ from symgrad.lifting.text.parser import resolve
 __all__ = [
     "ACCENTS",
     "FONTS",
+    "FUNCTIONS",
     "GREEK",
     "INSTEAD",
     "LIKE_FUNCTIONS",
@@ -61,10 +62,12 @@ TENSOR_FUNCTIONS: Mapping[str, str] = {
     "logdet": "logdet",
     "sum": "total",
 }
-_MACROS = frozenset(
+FUNCTIONS = frozenset(
     "sin cos tan sec csc cot sinh cosh tanh coth arcsin arccos arctan exp log ln max min det sech csch arsinh arcosh "
     "artanh arcsinh arccosh arctanh erf sgn sign sigmoid softmax relu tr Tr diag cosec ctg arccot arcsec arccsc".split()
 )
+"""Functions that have a macro of their own."""
+
 WORDS = frozenset("exp log ln sin cos tan sinh cosh tanh sqrt max min det erf softmax sigmoid relu softplus".split())
 """Functions that people write without a backslash, before a parenthesis."""
 
@@ -74,7 +77,7 @@ LIKE_FUNCTIONS = frozenset("f g F G phi varphi Phi psi Psi".split())
 
 def function(word: str, *, macro: bool = False) -> str | None:
     """The name that symgrad has for a function in LaTeX, or None; ``macro`` for one with a backslash of its own."""
-    if macro and word not in _MACROS:
+    if macro and word not in FUNCTIONS:
         return None
     for spelling in (word, word.lower()):
         if spelling in TENSOR_FUNCTIONS:
@@ -118,6 +121,8 @@ FONTS: Mapping[str, str] = {
     "mathscr": "calligraphic",
     "mathfrak": "fraktur",
     "mathbb": "blackboard",
+    "mathds": "blackboard",
+    "mathbbm": "blackboard",
 }
 OPERATORS: Mapping[str, str] = {
     "*": "*",
@@ -175,7 +180,6 @@ INSTEAD: Mapping[str, tuple[str, str | None]] = {
     "\\in": ("\\in has no place here.", "Write the limits of a sum as \\sum_{k=1}^{m}."),
     "\\forall": ("\\forall has no place here.", "The indices on the left side are free; leave it out."),
     "\\over": ("\\over is not read.", "Write \\frac{a}{b}."),
-    "\\binom": ("\\binom is not read.", "Write it with factorials: \\frac{n!}{k!(n-k)!}."),
     "!": ("! has no place here.", None),
     ";": ("; has no place here.", "Pass several formulas as a list."),
     ":": (": has no place here.", None),
@@ -215,6 +219,7 @@ _OTHER_NAME = {
 }
 _FIXED_SIDE = {"lvert": "l", "rvert": "r", "lVert": "l", "rVert": "r"}
 _WITH_ARGUMENT = frozenset("label tag hspace vspace phantom hphantom vphantom color".split())
+_BOXES = frozenset("boxed fbox framebox ensuremath mathop mathord mathrel mathstrut".split())
 _AROUND = frozenset(
     "aligned align align* equation equation* gather gather* gathered split eqnarray eqnarray* multline multline* "
     "displaymath math alignat alignat*".split()
@@ -275,6 +280,11 @@ class Token:
     def span(self) -> tuple[int, int]:
         return self.start, self.stop
 
+    @property
+    def key(self) -> str:
+        """What tells apart the rows of the table: the macro or sign, and of all else the kind."""
+        return self.text if self.kind in ("macro", "sign") else self.kind
+
 
 _PIECE = re.compile(
     r"(?P<space>\s+|~|%[^\n]*|\$+)"
@@ -292,12 +302,13 @@ def tokens(text: str) -> list[Token]:
     """The tokens of ``text``; raises `BadFormula` for a character that no formula has."""
     found: list[Token] = []
     at, side, since = 0, "", 0
+    boxes: set[int] = set()  # the places of braces that only draw
     while at < len(text):
         match = _PIECE.match(text, at)
         if match is None:  # a lone backslash
             raise BadFormula("a backslash ends the formula.", where=caret(text, (at, at + 1)))
         kind, piece, start, at = match.lastgroup or "", match.group(), at, match.end()
-        if kind == "space":
+        if kind == "space" or start in boxes:
             continue
         if kind == "macro":
             name = piece[1:]
@@ -318,6 +329,10 @@ def tokens(text: str) -> list[Token]:
             if name in _WITH_ARGUMENT:
                 at += text.startswith("*", at)
                 at = _argument(text, at)[1]
+                continue
+            if name in _BOXES:
+                opening = at + len(text[at:]) - len(text[at:].lstrip())
+                boxes |= {opening, _argument(text, at)[1] - 1} if text.startswith("{", opening) else set()
                 continue
             if name in _TEXT:
                 inside, at = _argument(text, at)

@@ -34,6 +34,10 @@ class Group:
     on_the_way: bool
 
 
+_Ran = tuple[list[tuple[Run, Run]], list[dict[str, np.ndarray]]]
+"""For each group of one run: its two Programs, and what autograd gave."""
+
+
 @dataclass(eq=False)
 class Execution:
     """Runs of one script."""
@@ -49,7 +53,7 @@ class Execution:
     groups: list[Group] = field(default_factory=list)
     inner: dict[str, str] = field(default_factory=dict)  # names as told -> names in the trace
     data: dict[str, np.ndarray] = field(default_factory=dict)
-    _known: dict[Any, list[tuple[Run, Run]]] = field(default_factory=dict)
+    _known: dict[Any, _Ran] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rounds: list[dict[str, Derivation]] = []
@@ -98,10 +102,17 @@ class Execution:
 
     def again(self) -> list[tuple[Run, Run]]:
         """The Programs of one more run with the script's own values."""
-        return self._run({})
+        return self._run({})[0]
 
     def at(self, point: Mapping[str, Any]) -> list[tuple[Run, Run]]:
         """The Programs of a run at a point, for each group."""
+        return self._at(point)[0]
+
+    def autograd_at(self, point: Mapping[str, Any]) -> list[dict[str, np.ndarray]]:
+        """What autograd gave in a run at a point, for each group, by the names of its claims."""
+        return self._at(point)[1]
+
+    def _at(self, point: Mapping[str, Any]) -> _Ran:
         values = {self.inner[n]: np.asarray(v) for n, v in point.items() if n in self.inner}
         key = tuple((n, v.tobytes()) for n, v in sorted(values.items()))
         if key not in self._known:
@@ -110,7 +121,7 @@ class Execution:
             self._known[key] = self._run(values)
         return self._known[key]
 
-    def _run(self, values: Mapping[str, np.ndarray]) -> list[tuple[Run, Run]]:
+    def _run(self, values: Mapping[str, np.ndarray]) -> _Ran:
         run = self.script.run(values, self.given)
         roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
         mine = {(d.input, d.variable): d for d in roles.derivations}
@@ -118,7 +129,10 @@ class Execution:
             {label: mine.get((d.input, d.variable)) or _by_name(run, roles, d) for label, d in g.derivations.items()}
             for g in self.groups
         ]
-        return self._programs(run, roles.output, groups)
+        automatic = [
+            {label: np.array(d.autograd.value) for label, d in g.items() if d.autograd is not None} for g in groups
+        ]
+        return self._programs(run, roles.output, groups), automatic
 
     def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
         """The same questions about another text of the script, which finds ``more`` names around it."""
@@ -216,7 +230,7 @@ def _by_name(run: ScriptRun, roles: Roles, d: Derivation) -> Derivation:
     bound = [b.step for b in run.trace.builder.bindings if b.name == d.variable]
     if not bound or d.input not in roles.inputs:
         raise NotReproducible(f"with other values in {d.input}, the script computes no {d.variable}.")
-    return replace(d, step=bound[-1], node=roles.inputs[d.input])
+    return replace(d, step=bound[-1], node=roles.inputs[d.input], autograd=None)
 
 
 def _evaluated(program: Program, step: int, run: ScriptRun) -> np.ndarray:
@@ -248,3 +262,7 @@ class Side:
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         return self.execution.at(point)[self.group][self.side]
+
+    def autograd_at(self, point: Mapping[str, Any]) -> Mapping[str, np.ndarray]:
+        """What the script's own calls of autograd give at a point."""
+        return self.execution.autograd_at(point)[self.group]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -80,6 +80,15 @@ class Module:
         with self._untouched():
             result = self._forward(self._given(point, dtypes), dtypes)
             return {name: plain(x) for name, x in named(result).items()}
+
+    def differentiable(self, dtypes: Mapping[str, str] | str) -> Callable[..., Any]:
+        """The module as a function of tensors by name, for torch to differentiate: each call leaves it as it was."""
+
+        def function(**given: Any) -> Any:
+            with self._untouched():
+                return self._forward(given, dtypes)
+
+        return function
 
     def _given(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str) -> dict[str, Any]:
         """Parameters and arguments as tensors; what is no float is passed on, arrays as tensors."""

@@ -172,6 +172,12 @@ TABLE = [
         lambda k, **p: p["lambda"] ** k * math.exp(-p["lambda"]) / math.gamma(k + 1),
     ),
     (r"a/b \cdot c", "a/b·c", lambda a, b, c, **_: a / b * c),
+    (
+        r"\binom{n}{k} \abs{z} \mathds{1}[x > 0]",
+        "gamma(n + 1)/(gamma(k + 1)*gamma(n - k + 1))*abs(z)*where(x > 0, 1, 0)",
+        lambda n, k, z, **_: math.gamma(n + 1) / math.gamma(k + 1) / math.gamma(n - k + 1) * abs(z),
+    ),
+    (r"\norm{v}_1 \norm{q}^2", "norm_1(v)*norm(q)**2", lambda v, q, **_: np.abs(v).sum() * (q @ q)),
     (r"3! \, x", "gamma(3 + 1)*x", lambda x, **_: 6 * x),
     (r"$$ x \;%  a remark" + "\n" + r" + y $$", "x + y", lambda x, y, **_: x + y),
     # ------------------------------------------------------------------------ sums and indices
@@ -182,6 +188,17 @@ TABLE = [
         lambda v, mu, **_: ((v - mu) ** 2).mean(),
     ),
     (r"\sum_i u_i \log v_i^2", "sum(i, u[i]*log(v[i]**2))", lambda u, v, **_: (u * np.log(v**2)).sum()),
+    (
+        r"\sum_{i \le j} M_{ij} + \sum_{i=1, i \ne 2}^{4} v_i",
+        "sum(i, sum(j, where(i <= j, M[i, j], 0))) + sum(i=1..4, where(i != 2, v[i], 0))",
+        lambda M, v, **_: np.triu(M).sum() + v.sum() - v[1],
+    ),
+    (
+        r"\sum_i \sum_{j<i} v_i u_j + \prod_{k \ne 1} v_k",
+        "sum(i, sum(j, where(j < i, v[i]*u[j], 0))) + prod(k, where(k != 1, v[k], 1))",
+        lambda u, v, **_: sum(v[i] * u[:i].sum() for i in range(4)) + v[1:].prod(),
+    ),
+    (r"\sum_i^n v_i^2", "sum(i=1..n, v[i]**2)", lambda v, **_: (v**2).sum()),
     (r"\sum_{i,j} M_{ij} v_i v_j", "sum(i, sum(j, M[i, j]*v[i]*v[j]))", lambda M, v, **_: v @ M @ v),
     (r"\sum_{k=1}^{m} \prod_{s=1}^{d} U_{k,s}", "sum(k=1..m, prod(s=1..d, U[k, s]))", lambda U, **_: U.prod(1).sum()),
     (

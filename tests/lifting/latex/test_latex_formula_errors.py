@@ -159,7 +159,7 @@ For the product write y \cdot x.
 \psi(...) reads as a function, and which one is not known.
     \psi(x, y)
     ^^^^^
-Write out what it is; for a product write \psi \cdot (...).
+Write out what it is; for a product write \psi \cdot (...); the digamma function is \operatorname{digamma}.
 
 \sigma is a function here, and a number elsewhere in the formula.
     \sigma(x) + \sigma^2
@@ -430,6 +430,61 @@ a side of this equation is missing.
     x =
     ^
 
+
+y' is the transpose of y to some, and another name to others.
+    y'y
+    ^^
+Write y^\top for the transpose, or give the name another mark: \tilde{y}.
+
+N(...) around one name reads as a call.
+    N\left(d_1\right)
+    ^^^^^^^^^^^^^^^^^
+For the product write N \cdot d_1; the normal distribution function is \operatorname{ndtr}.
+
+L is used, and only its logarithm is defined.
+    \ln L = -\mu^2 \\ A = 2k - L
+                               ^
+Write \exp(\ln L), or a row that says what L is.
+
+f takes 2 arguments, and 1 are given.
+    f(x, y) = x y \\ z = f(2)
+                         ^^^^
+It is defined as f(x, y).
+
+a(...) is a call of a(z) to some, and a product with a to others.
+    a(z) = \tanh(z) \\ z = w x \\ y = a (1 - a)
+                                      ^^^^^^^^^
+For the product write a \cdot (...); for the call write a(z) where a stands alone.
+
+what f(n) is at other arguments is not clear: n is a size or another name in its row.
+    f(n) = \sum_{k=1}^{n} k \\ y = f(5)
+                                   ^^^^
+Write out its value here.
+
+what f(W) is at other arguments is not clear: W is a size or another name in its row.
+    f(W) = w^2 \\ y = f(5)
+                      ^^^^
+Write out its value here.
+
+what f(x) is at other arguments is not clear: its row is written by means of z.
+    z = w x \\ f(x) = z^2 \\ y = f(5)
+                                 ^^^^
+Write f(x) without z, or write out its value here.
+
+f is said by means of itself, or used before it is defined.
+    y = f(2) \\ f(x) = x^2
+        ^
+Write the rows in the order in which they need each other.
+
+f^2(...) reads as the power of a function.
+    f(x) = x + 1 \\ y = f^2(3)
+                        ^^^^^^
+For the product write f^2 \cdot (...), for the power (f(...))^n.
+
+the derivative of f has a jump.
+    f(x) = |x| \\ y = f'(w)
+                      ^^^^^
+Write it out, with \begin{cases}.
 """
 
 

@@ -9,6 +9,15 @@ from symgrad.errors import SymgradError
 # the same, with the shapes of the tensors
 MISFITS = [
     (
+        {"v": (3,), "u": (3,)},
+        r"""
+a choice by the index of a sum inside of this one is not read beside a factor.
+    \sum_i v_i \sum_{j<i} u_j
+    ^^^^^^^^^^^^^^^^^^^^^^^^^
+Write the factor inside of the inner sum.
+""",
+    ),
+    (
         {"v": (3,)},
         r"""
 a power of a vector is not clear.
@@ -246,6 +255,33 @@ the left side is a derivative of g, and the model is f.
     \frac{\partial g}{\partial x} = y
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 Write \partial f, or rename the model.
+""",
+    ),
+    (
+        lambda: verify(Latex(r"f(x) = x^2 \\ f'(x) = 2x"), Latex(r"f'(x) = 2x")),
+        r"""
+this text says what f is, and what its derivative is.
+    f(x) = x^2 \\ f'(x) = 2x
+                  ^^
+Pass two: the formula, and its derivative.
+""",
+    ),
+    (
+        lambda: verify(F, Latex(r"\frac{\partial}{\partial x} (x + y) = 1")),
+        r"""
+the left side is a derivative of x + y, and the model is x*y.
+    \frac{\partial}{\partial x} (x + y) = 1
+                                ^^^^^^^
+Write \frac{\partial f}{\partial x} = ..., where f is the model.
+""",
+    ),
+    (
+        lambda: verify("x**2", Latex(r"\frac{d}{dx} x^2 = 2x")),
+        r"""
+the left side is a derivative of x**2, and the model is not in LaTeX.
+    \frac{d}{dx} x^2 = 2x
+                 ^^^
+Write \frac{\partial f}{\partial x} = ..., where f is the model.
 """,
     ),
     (

@@ -42,6 +42,23 @@ def test_the_module_is_left_as_it_was(net):
     assert all(torch.equal(a, b) for a, b in zip(before, net.parameters(), strict=True))
 
 
+def test_the_statistics_of_a_module_in_training_are_left_as_they_were():
+    """Autograd is run on the module too, and a run in training would move them."""
+    torch.manual_seed(3)
+    net = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+
+    def hand(input):
+        return {"1.bias": np.full(2, len(input), np.float32)}
+
+    before = {name: x.clone() for name, x in net.state_dict().items()}
+    rows = np.array([[0.3, 0.2], [0.7, -1.0], [0.5, 2.0]], dtype=np.float32)
+    report = verify(net, hand, wrt="1.bias", at={"input": rows})
+    assert report.verdict == "proved"
+    assert report.claims["1.bias"].autograd_value.tolist() == [3, 3]
+    assert report.table().ways[1].values["autograd"].tolist() == [3, 3]
+    assert all(torch.equal(x, before[name]) for name, x in net.state_dict().items())
+
+
 def test_a_copy_made_outside_is_refused_and_the_line_is_shown(net):
     W = net[0].weight.detach().numpy().copy()
 

@@ -1,0 +1,292 @@
+"""Derivatives in formulas in LaTeX, which name what a formula is for: ``\\frac{d f}{d x}``, ``\\nabla_x f``."""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import replace
+from typing import NoReturn
+
+from symgrad.errors import SymgradError
+from symgrad.lifting.latex.grammar import argument, fenced, raised, subscript, subscripted, superscript, term
+from symgrad.lifting.latex.names import bare_name, sure_name
+from symgrad.lifting.latex.nodes import Name, Node, spelled
+from symgrad.lifting.latex.token_reader import Reader, starts_name
+from symgrad.lifting.latex.tokens import function
+
+__all__ = ["PHYSICS", "derivative", "named_arguments", "quantity"]
+
+PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics
+_FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
+_NAMES = "the arguments of a function that is defined are names."
+_WRT = "a derivative is taken with respect to a name."
+
+
+def derivative(r: Reader) -> Node | None:
+    """``\\frac{\\partial f}{\\partial x}``, ``\\partial f/\\partial x``, ``dy/dx`` or ``\\nabla_x f``, or None."""
+    if r.token.text == "\\nabla":
+        return _nabla(r)
+    if r.token.text in PHYSICS:
+        return _physics(r)
+    if r.token.text in _FRACTIONS and r.peek().kind == "open":
+        below = r.at + 1 + _length(r, r.at + 1)
+        above = _differential(r, r.at + 2)
+        return _fraction(r) if above and r.tokens[below].kind == "open" and _differential(r, below + 1) else None
+    return _inline(r) if _differential(r, r.at) else None
+
+
+def _length(r: Reader, k: int) -> int:
+    """How many tokens the script or argument at ``k`` has, with its braces."""
+    depth, end = 0, k
+    while r.tokens[end].kind != "end":
+        depth += {"open": 1, "close": -1}.get(r.tokens[end].kind, 0)
+        end += 1
+        if depth <= 0:
+            break
+    return end - k
+
+
+def _differential(r: Reader, k: int) -> int:
+    """How many tokens at ``k`` are the sign of a differential, 0 for none."""
+    here, *after = (r.tokens[min(k + j, len(r.tokens) - 1)] for j in range(4))
+    if here.text == "\\partial":
+        return 1
+    if here.text in ("\\mathrm", "\\operatorname"):
+        return 4 if [t.text for t in after] == ["{", "d", "}"] else 2 if after[0].text == "d" else 0
+    if here.text != "d" or here.kind != "letter" or r.knows("d"):
+        return 0
+    named = starts_name(after[0]) or (after[0].kind == "open" and starts_name(after[1]))
+    return int(named or after[0].text in ("\\nabla", "^") or after[0].kind == "close")
+
+
+def whole_name(r: Reader) -> Node | None:
+    """A name with all its scripts, ``W^{[1]}_{ij}``, in braces or not; None where none stands."""
+    if r.token.kind == "open" and (starts_name(r.peek()) or r.peek().kind == "open"):
+        opening = r.take()
+        node = whole_name(r)
+        if node is None or r.token.kind != "close":
+            r.fail("these braces hold one name.", (opening.start, r.token.stop))
+        r.at += 1
+    elif starts_name(r.token):
+        node = bare_name(r)
+    else:
+        return None
+    node = subscripted(r, node)
+    if node.head == "symbol" and r.is_sign("^") and r.peek().kind == "open" and r.peek(2).text in ("(", "["):
+        r.at += 1
+        node = superscript(r, node)
+    return node
+
+
+def _wrt(r: Reader, refuse: tuple[int, int] | None = None) -> Node:
+    """The name that a derivative is taken with respect to."""
+    return whole_name(r) or r.fail(_WRT, refuse or r.token.span)
+
+
+def quantity(r: Reader) -> Node | None:
+    """What a row may be about: a name, letters that stand together, ``KL_{loss}``, the logarithm of one, ``\\ln L``."""
+    return _compound(r) or whole_name(r)
+
+
+def _compound(r: Reader) -> Node | None:
+    """One name that is written as a product of letters, or as a logarithm; None for what is read as that everywhere."""
+    token, mark = r.token, r.at
+    if token.kind == "macro" and function(token.text[1:], macro=True) == "log":
+        r.at += 1
+        inner = quantity(r)
+        if inner is not None and inner.head == "symbol":
+            name = replace(inner.value, base=f"log_{inner.value.base}", shown=r.written(r.since(token.start)))
+            return replace(inner, span=r.since(token.start), value=name)
+    word = ""
+    while r.token.kind == "letter" and (not word or r.before.stop == r.token.start):
+        word += r.take().text
+    if len(word) > 1:
+        return subscripted(r, Node("symbol", (), r.since(token.start), Name(word, "", word)))
+    r.at = mark
+    return None
+
+
+def _formula(r: Reader, end: str) -> Node:
+    """What a left side differentiates: a name up to ``end``, or a formula, which goes to the next plus or minus."""
+    mark, depth = r.at, r.depth
+    with contextlib.suppress(SymgradError):
+        node = _compound(r)
+        if node is None or r.knows(spelled(node)) or node.value.base in r.words:
+            node = node or whole_name(r)
+            if node is not None and r.token.text in ("(", "["):
+                named_arguments(r)
+            if node is not None and node.head == "symbol" and r.token.key == end:
+                return node
+    r.at, r.depth, r.fences, r.on_left = mark, depth, [], False
+    try:
+        return term(r)
+    except SymgradError:
+        r.at = mark
+        if r.known is None and (node := _compound(r)) is not None:  # the model may have it
+            return node
+        raise
+
+
+def _differentiated(r: Reader, end: str = "end") -> Node:
+    """The name of what is differentiated, with its arguments left out; on a left side it may be a formula."""
+    if r.on_left:
+        return _formula(r, end)
+    node = whole_name(r)
+    if node is None:
+        r.fail(
+            "what is differentiated must be a name.",
+            r.token.span,
+            "Define it first, f = ..., and write \\frac{\\partial f}{\\partial x} = ...",
+        )
+    if node.head != "symbol":
+        r.fail("what is differentiated must be a name.", node.span)
+    if r.token.text in ("(", "["):
+        named_arguments(r)
+    return node
+
+
+def named_arguments(r: Reader) -> tuple[Node, ...]:
+    """``(x, y; W)`` after a function's name: names alone."""
+    opening, found = r.take(), []
+
+    def refuse() -> NoReturn:
+        r.fail(_NAMES, (opening.start, r.token.stop))
+
+    while not found or r.token.text in (",", ";", "|", "\\mid"):
+        r.at += bool(found)
+        node = whole_name(r)
+        if node is None or node.head != "symbol":
+            refuse()
+        found.append(node)
+    if r.token.text not in (")", "]"):
+        refuse()
+    r.at += 1
+    return tuple(found)
+
+
+def _order(r: Reader, power: Node | None = None) -> int:
+    """The order of a derivative, which stands above its sign."""
+    if power is None:
+        if not r.accept("^"):
+            return 1
+        power = argument(r, "^")
+    if power.head != "number" or power.value not in (1, 2):
+        r.fail("a derivative is read to the second order.", power.span)
+    return int(power.value)
+
+
+def _below_line(r: Reader) -> list[Node]:
+    """``\\partial x_i \\partial x_j``, ``\\partial x^2``, ``\\partial x \\partial x^\\top``."""
+    found: list[Node] = []
+    while size := _differential(r, r.at):
+        r.at += size
+        node = _wrt(r)
+        if node.head != "symbol":
+            r.fail(_WRT, node.span)
+        times = 1
+        if r.is_sign("^") and "number" in (r.peek().kind, r.peek(2).kind if r.peek().kind == "open" else ""):
+            times = _order(r)
+        elif r.is_sign("^"):
+            raised(r, node)  # x^\top: the axes are the same
+        found += [node] * times
+    return found
+
+
+def _fraction(r: Reader) -> Node:
+    start = r.take()
+    r.at += 1
+    r.at += _differential(r, r.at)
+    order = _order(r)
+    of = None if r.token.kind == "close" else _differentiated(r, "close")
+    if r.token.kind != "close":
+        r.fail("only a name is differentiated.", r.token.span, "Define it first, f = ...")
+    r.at += 2
+    wrt = _below_line(r)
+    if r.token.kind != "close" or not wrt:
+        r.fail("a derivative is taken with respect to names.", (start.start, r.token.stop))
+    r.at += 1
+    return _slope(r, of or _differentiated(r), wrt, order, start.start)
+
+
+def _inline(r: Reader) -> Node | None:
+    """``\\partial f/\\partial x``, ``\\partial_x f``, ``df/dx``; None where d is a factor."""
+    start, mark = r.token, r.at
+    partial = start.text == "\\partial"
+    r.at += _differential(r, mark)
+    if partial and r.token.text == "_":
+        r.at += 1
+        below = subscript(r)
+        return _slope(r, _differentiated(r), list(below), len(below), start.start)
+    if not partial:
+        slash = r.at + _length(r, r.at)
+        if starts_name(r.token) and r.peek().text == "_":
+            slash = r.at + 2 + _length(r, r.at + 2)
+        slash = min(slash, len(r.tokens) - 1)
+        if r.token.text == "^" or r.tokens[slash].text != "/" or not _differential(r, slash + 1):
+            r.at = mark
+            return None
+    order = _order(r)
+    of = _differentiated(r, "/")
+    here = start.start, r.token.stop
+    if r.token.text != "/":
+        r.fail("this derivative is not read.", here, "Write \\frac{\\partial f}{\\partial x}.")
+    r.at += 1
+    size = _differential(r, r.at)
+    if not size:
+        r.fail(_WRT, (start.start, r.token.stop))
+    r.at += size
+    wrt = [_wrt(r, (start.start, r.token.stop))]
+    if r.token.text == "^" and order > 1:
+        wrt *= _order(r)
+    return _slope(r, of, wrt, order, start.start)
+
+
+def _physics(r: Reader) -> Node:
+    """``\\dv{f}{x}``, ``\\pdv[2]{f}{x}``."""
+    start = r.take()
+    order = _order(r, fenced(r)) if r.token.text == "[" else 1
+    opening = r.take()
+    if opening.kind != "open":
+        r.fail(f"{start.text} needs braces here.", opening.span, f"Write {start.text}{{f}}{{x}}.")
+    of = _differentiated(r, "close")
+    if r.token.kind != "close":
+        r.fail("only a name is differentiated.", r.token.span, "Define it first, f = ...")
+    r.at += 1
+    if r.token.kind == "open":
+        return _slope(r, of, [_wrt(r)] * order, order, start.start)
+    return _slope(r, _differentiated(r), [of] * order, order, start.start)
+
+
+def _nabla(r: Reader) -> Node:
+    start = r.take()
+    wrt: list[Node] = []
+    order = 1
+    while r.token.text in ("_", "^"):
+        if r.token.text == "^":
+            order = _order(r)
+            continue
+        r.at += 1
+        if wrt:
+            r.fail("two subscripts stand on \\nabla.", (start.start, r.token.stop))
+        braces = r.token.kind == "open"
+        r.at += braces
+        if not starts_name(r.token):
+            r.fail("\\nabla_ needs a name.", (start.start, r.token.stop), "Write \\nabla_w f.")
+        wrt.append((whole_name(r) if braces else None) or sure_name(r))
+        if braces and r.token.kind != "close":
+            r.fail("\\nabla_ needs one name.", (start.start, r.token.stop), "Write \\nabla_w f.")
+        r.at += braces
+    of = _differentiated(r)
+    return Node("derivative", (of, *wrt * order), r.since(start.start), order)
+
+
+def _slope(r: Reader, of: Node, wrt: list[Node], order: int, start: int) -> Node:
+    span = r.since(start)
+    if any(w.head != "symbol" for w in wrt):
+        r.fail("a derivative is taken with respect to names.", span)
+    if len(wrt) != order:
+        r.fail(
+            f"the order is {order} above the line and {len(wrt)} below it.",
+            span,
+            "Write \\frac{\\partial^2 f}{\\partial x^2}, or \\frac{\\partial f}{\\partial x}.",
+        )
+    return Node("derivative", (of, *wrt), span, order)

@@ -1,0 +1,475 @@
+r"""The grammar of formulas in LaTeX: sums, products, what stands above and below a factor, braces and parentheses.
+
+Where two readings are common, there is an error and not a guess: after a slash (``1/2x``), after a function's argument
+without parentheses (``\sin x y``), after a name that may be a function (``f(x + 1)``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from fractions import Fraction
+
+from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, spelled
+from symgrad.lifting.latex.token_reader import Reader, missing, unexpected
+from symgrad.lifting.latex.tokens import INSTEAD, LIKE_FUNCTIONS, OPERATORS, RELATIONS, Token, function
+
+__all__ = [
+    "CLOSING",
+    "argument",
+    "braced",
+    "closes",
+    "expression",
+    "factor",
+    "fenced",
+    "plain_name",
+    "primary",
+    "primed",
+    "raised",
+    "read_alone",
+    "script_tokens",
+    "starts_factor",
+    "subscript",
+    "subscripted",
+    "superscript",
+    "term",
+    "visible",
+    "within",
+]
+
+CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
+_ROUNDED = 6  # a decimal of so many digits is taken to be rounded in its last one
+_GROUPS = ("add", "neg", "mul", "call", "sum", "prod")
+_CONNECTING = frozenset("if for when otherwise else and or".split())
+_STOPS = frozenset("\\rangle \\\\ \\land \\lor \\end{cases}".split()) | {t for t in RELATIONS if len(t) > 1}
+_SAME = {"varepsilon": "epsilon", "imath": "i", "jmath": "j"}
+
+
+# ---------------------------------------------------------------------------------------------------- sums and products
+def expression(r: Reader) -> Node:
+    """Terms, and the signs between them."""
+    r.deeper()
+    terms = [term(r)]
+    while r.is_sign("+", "-"):
+        terms.append(term(r))
+    r.depth -= 1
+    if len(terms) == 1:
+        return terms[0]
+    return Node("add", tuple(terms), (terms[0].span[0], terms[-1].span[1]))
+
+
+def term(r: Reader) -> Node:
+    token = r.token
+    if not r.accept("+", "-"):
+        return product(r)
+    if r.token.text in ("+", "-"):
+        r.fail("two signs stand in a row.", (token.start, r.token.stop), "Write a - (-b).")
+    inner = visible(r, product(r))
+    return Node("neg", (inner,), (token.start, inner.span[1])) if token.text == "-" else inner
+
+
+def product(r: Reader) -> Node:
+    """Factors, with signs between them or none."""
+    factors, operators = [factor(r)], []
+    while True:
+        token = r.token
+        if token.text in OPERATORS and token.kind in ("sign", "macro"):
+            r.at += 1
+            operators.append(OPERATORS[token.text])
+            sign = r.token
+            negative = r.accept("+", "-") and sign.text == "-"
+            inner = factor(r)
+            factors.append(Node("neg", (inner,), (sign.start, inner.span[1])) if negative else inner)
+        elif starts_factor(r, token):
+            _juxtapose(r, token, factors, operators)
+            operators.append("")
+            factors.append(factor(r))
+        else:
+            break
+    if len(factors) == 1:
+        return factors[0]
+    for each in factors:
+        visible(r, each)
+    return Node("mul", tuple(factors), (factors[0].span[0], factors[-1].span[1]), tuple(operators))
+
+
+def _juxtapose(r: Reader, token: Token, factors: list[Node], operators: list[str]) -> None:
+    """Refuse a factor without a sign before it where that has two readings."""
+    last = factors[-1]
+    here, between = (last.span[0], token.stop), r.text[last.span[1] : token.start]
+    if operators and operators[-1] == "/":
+        instead = "Write \\frac{a}{b c}, a/(b c) or \\frac{a}{b} c."
+        r.fail("after a slash it is not clear what the denominator is.", here, instead)
+    if "\\quad" in between or "\\qquad" in between:
+        instead = "Leave out an equation's number and remarks; for a product write \\cdot."
+        r.fail("\\quad separates what stands beside it.", here, instead)
+    if token.kind == "number":
+        instead = "Write it first, 2x, or with a sign, x \\cdot 2; a subscript is x_2 and a power x^2."
+        r.fail("a number follows a factor.", here, instead)
+    if token.text in ("(", "[") and last.head == "pow" and last.args[0].head == "symbol":
+        _refuse_raised_call(r, last)
+    pipes = [f for f in factors if f.head == "abs" and f.value != "sided"]
+    if token.text == "|" and not token.side and pipes and last.head != "abs":
+        where = pipes[0].span[0], token.stop
+        r.fail("it is not clear which | opens and which closes.", where, "Write \\left| ... \\right|.")
+
+
+def _refuse_raised_call(r: Reader, last: Node) -> None:
+    """Refuse ``f^2(x)``, which may be a square of a function's value."""
+    name = last.args[0]
+    base = name.value.base
+    called = not r.functions.isdisjoint(called_names(name))
+    if not called and r.knows(spelled(name), base):
+        return
+    mark, inner = r.at, fenced(r, commas=True)
+    if called or base in LIKE_FUNCTIONS or base == "Gamma" or inner.head in ("symbol", "several"):
+        shown = r.written(last.span)
+        r.fail(
+            f"{shown}(...) reads as the power of a function.",
+            (last.span[0], inner.span[1]),
+            f"For the product write {shown} \\cdot (...), for the power ({name.value.shown}(...))^n.",
+            Undecided,
+        )
+    r.at = mark
+
+
+def starts_factor(r: Reader, token: Token) -> bool:
+    match token.kind:
+        case "letter" | "number" | "open":
+            return True
+        case "text":
+            return token.text.strip(" ,.:").lower() not in _CONNECTING
+        case "sign" | "macro" if token.text in ("|", "\\|"):
+            return not closes(r, token)
+        case "sign":
+            return token.text in r.rows
+        case "macro":  # one that nobody knows is refused where it is read
+            return token.text in r.rows or not (
+                token.text in INSTEAD or token.text in OPERATORS or token.text in _STOPS
+            )
+    return False
+
+
+def factor(r: Reader) -> Node:
+    r.deeper()
+    node = raised(r, primary(r))
+    r.depth -= 1
+    return node
+
+
+def primary(r: Reader) -> Node:
+    """What the first row says that knows it."""
+    if r.token.kind == "number":
+        return _number(r)
+    if r.token.kind == "open":
+        return braced(r)
+    for row in r.rows.get(r.token.key, ()):
+        if (node := row.read(r)) is not None:
+            return node
+    missing(r)
+
+
+def _number(r: Reader) -> Node:
+    token = r.take()
+    if len(token.text) > 300:
+        r.fail("a number of more than 300 digits is not read.", token.span)
+    if r.token.text == "," and r.peek().kind == "number" and len(r.peek().text) == 3 and not r.commas:
+        r.fail("a comma inside a number is not read.", (token.start, r.peek().stop), "Write 1000.")
+    value = Fraction(token.text)
+    binary = value.denominator & (value.denominator - 1) == 0
+    if "." in token.text and len(token.text.replace(".", "").lstrip("0")) >= _ROUNDED and not binary:
+        return Node("decimal", (), token.span, token.text)
+    return Node("number", (), token.span, value)
+
+
+# --------------------------------------------------------------------------------------------------- braces and fences
+def within(r: Reader, mark: str, *, commas: bool = False) -> Node:
+    """A formula inside of a fence."""
+    outside, r.commas = r.commas, commas
+    r.fences.append(mark)
+    node = expression(r)
+    r.fences.pop()
+    r.commas = outside
+    return node
+
+
+def argument(r: Reader, after: str) -> Node:
+    """The formula in braces after ``after``, or the one token that TeX takes without them."""
+    token = r.token
+    if token.kind == "open":
+        return braced(r)
+    if token.kind != "number":
+        return read_alone(r, after)
+    if len(token.text) > 1:
+        r.fail(
+            f"TeX takes only {token.text[0]!r} of {token.text} after {after}.",
+            token.span,
+            f"Write {after}{{{token.text}}}.",
+        )
+    r.at += 1
+    return Node("number", (), token.span, Fraction(token.text))
+
+
+def read_alone(r: Reader, after: str) -> Node:
+    for row in r.rows.get(r.token.key, ()):
+        if row.alone is not None and (node := row.alone(r)) is not None:
+            return node
+    r.fail(f"{after} needs braces here.", r.token.span, f"Write {after}{{...}}.")
+
+
+def plain_name(r: Reader) -> Node:
+    """A letter, Greek or not, as TeX takes it: alone."""
+    token = r.take()
+    base = token.text.removeprefix("\\")
+    style = "variant" if base == "varepsilon" else ""
+    return Node("symbol", (), token.span, Name(_SAME.get(base, base), style, token.text))
+
+
+def braced(r: Reader) -> Node:
+    """``{ formula }``."""
+    opening = r.take()
+    if r.token.kind == "close":
+        r.fail("there is nothing between these braces.", (opening.start, r.token.stop))
+    inner = within(r, "{")
+    _close_brace(r, opening)
+    if inner.head in ("symbol", "number"):
+        return inner
+    span = r.since(opening.start)
+    if inner.span != r.fence and inner.head in _GROUPS:
+        r.invisible.add(span)
+    return replace(inner, span=span)
+
+
+def _close_brace(r: Reader, opening: Token) -> None:
+    if r.token.kind == "end":
+        r.fail("this brace is never closed.", opening.span)
+    if r.token.kind != "close":
+        unexpected(r)
+    r.at += 1
+
+
+def visible(r: Reader, node: Node, heads: tuple[str, ...] = ("add", "neg")) -> Node:
+    """Refuse braces that would have to be parentheses: TeX does not print them."""
+    if node.span in r.invisible and node.head in heads:
+        inside = r.written(node.span)[1:-1].strip()
+        r.fail("braces are not printed, and here they would group.", node.span, f"Write ({inside}).")
+    return node
+
+
+def fenced(r: Reader, *, commas: bool = False) -> Node:
+    """``( formula )``, and with ``commas`` several of them; between angles there are two."""
+    opening, angles = r.take(), r.before.text == "\\langle"
+    if r.token.text == CLOSING[opening.text]:
+        r.fail("there is nothing between these parentheses.", (opening.start, r.token.stop))
+    items = [within(r, opening.text, commas=commas)]
+    while (commas or angles) and r.accept(","):
+        items.append(within(r, opening.text, commas=commas))
+    closing = r.token
+    if closing.kind in ("end", "row", "close") or closing.text == "&":
+        r.fail("this parenthesis is never closed.", opening.span)
+    if closing.text != CLOSING[opening.text]:
+        if closing.text in CLOSING.values():
+            r.fail(f"{opening.text} is closed by {closing.text}.", (opening.start, closing.stop))
+        unexpected(r)
+    r.at += 1
+    span = r.fence = (opening.start, closing.stop)
+    if angles and len(items) != 2:
+        r.fail("an inner product has two sides.", span, "Write \\langle x, y \\rangle.")
+    if len(items) > 1:
+        return Node("inner" if angles else "several", tuple(items), span)
+    return replace(items[0], span=span)
+
+
+def closes(r: Reader, token: Token) -> bool:
+    """Whether a bar closes what is open here."""
+    if token.side:
+        return token.side == "r"
+    if r.fences and r.fences[-1] == "||":
+        return token.text == "|" and r.peek().text == "|" and r.peek().start == token.stop
+    return bool(r.fences) and r.fences[-1] == token.text
+
+
+# ------------------------------------------------------------------------------------------------- below and above
+def subscript(r: Reader) -> tuple[Node, ...]:
+    """What stands below a name, after the sign ``_``: items that commas separate."""
+    token = r.token
+    if token.kind != "open":
+        return (_item(r) or argument(r, "_"),)
+    if (letters := _letters_below(r)) is not None:
+        return (letters,)
+    r.at += 1
+    items: list[Node] = []
+    while not items or r.accept(","):
+        if r.token.text in (":", "\\cdot", "*") and r.peek().text in (",", "}"):
+            items.append(Node("slice", (), r.take().span))
+        else:
+            items.append(_item(r, inside=True) or expression(r))
+    _close_brace(r, token)
+    return tuple(items)
+
+
+def _item(r: Reader, *, inside: bool = False) -> Node | None:
+    """A word below a name, which is no function there; None for a formula."""
+    token = r.token
+    if token.kind == "text":
+        return Node("word", (), r.take().span, token.text)
+    if token.text in ("\\mathrm", "\\operatorname", "\\mathit", "\\mathsf"):
+        inner = read_alone(r, "_")
+        return Node("word", (), inner.span, inner.value.base) if inner.head == "symbol" and not inner.args else inner
+    if token.kind == "macro" and not inside and function(token.text[1:], macro=True) is not None:
+        return Node("word", (), r.take().span, token.text[1:])
+    return None
+
+
+def _letters_below(r: Reader) -> Node | None:
+    """``_{hy}``, ``_{max}``, ``_{\\max}``: letters alone, which are no function there."""
+    k, found = r.at + 1, []
+    while r.tokens[k].kind in ("letter", "number"):
+        found.append(r.tokens[k])
+        k += 1
+    macro = not found and r.tokens[k].kind == "macro" and function(r.tokens[k].text[1:], macro=True) is not None
+    if macro:
+        found.append(r.tokens[k])
+        k += 1
+    if r.tokens[k].kind != "close" or not found or found[0].kind == "number" or (len(found) == 1 and not macro):
+        return None
+    r.at = k + 1
+    span = found[0].start, found[-1].stop
+    if macro or any(t.kind == "number" for t in found):
+        return Node("word", (), span, "".join(t.text for t in found).removeprefix("\\"))
+    items = tuple(Node("symbol", (), t.span, Name(t.text, "", t.text)) for t in found)
+    return Node("mul", items, span, ("",) * (len(items) - 1))
+
+
+def subscripted(r: Reader, node: Node) -> Node:
+    """A name with its primes and its subscript."""
+    while node.head == "symbol":
+        if r.is_sign("_"):
+            if node.args:
+                r.fail("two subscripts stand on one name.", (node.span[0], r.token.stop), "Write x_{i,j}.")
+            r.at += 1
+            node = Node("symbol", subscript(r), r.since(node.span[0]), node.value)
+        elif r.accept("'"):
+            node = primed(r, node)
+        else:
+            break
+    return node
+
+
+def primed(r: Reader, node: Node) -> Node:
+    name = Name(f"{node.value.base}_prime", node.value.style, f"{node.value.shown}'")
+    return Node("symbol", node.args, r.since(node.span[0]), name)
+
+
+def script_tokens(r: Reader) -> list[Token]:
+    """The tokens of a script, which is not read yet, without its braces."""
+    if r.token.kind != "open":
+        if r.token.text in ("\\mathsf", "\\mathrm") and r.peek().text in ("T", "{"):
+            return r.tokens[r.at : r.at + (4 if r.peek().text == "{" else 2)]
+        return [r.token]
+    depth, k = 0, r.at
+    while True:
+        depth += {"open": 1, "close": -1}.get(r.tokens[k].kind, 0)
+        if r.tokens[k].kind == "end":
+            r.fail("this brace is never closed.", r.token.span)
+        if depth == 0:
+            return r.tokens[r.at + 1 : k]
+        k += 1
+
+
+def raised(r: Reader, node: Node) -> Node:
+    """What stands after a factor: powers, transposes, labels, factorials, indices on a parenthesis."""
+    powers = 0
+    while r.is_sign("^", "_", "!", "'"):
+        token = r.token
+        visible(r, node, _GROUPS)
+        if token.text == "'":
+            if powers and node.head == "pow" and node.args[0].head == "symbol":
+                r.fail("a prime after a power.", token.span, "Write the prime first: x'^2.")
+            r.fail("a prime is a derivative to some and a transpose to others.", token.span, "Write ^\\top.")
+        r.at += 1
+        if token.text == "!":
+            node = Node("factorial", (node,), (node.span[0], token.stop))
+        elif token.text == "_":
+            node = _entry(r, node)
+        else:
+            before, node = node, superscript(r, node)
+            powers += not (before.head == node.head == "symbol")
+            if powers > 1:
+                instead = "Write {x^a}^b as x^{ab} or (x^a)^b."
+                r.fail("two exponents stand on one factor.", r.since(node.span[0]), instead)
+    return node
+
+
+def _entry(r: Reader, node: Node) -> Node:
+    """``(A x)_i``, and ``x^2_i``, where the index belongs to the name below the power."""
+    items = subscript(r)
+    span = r.since(node.span[0])
+    base = node.args[0] if node.head in ("pow", "transpose") else node
+    if node.head == "pow" and base.head == "norm" and base.value == "2":  # \\|A\\|^2_F
+        kind = str(items[0].value.base if items[0].head == "symbol" else items[0].value)
+        if kind in ("1", "2", "F") and len(items) == 1:
+            return replace(node, args=(replace(base, value=kind), node.args[1]), span=span)
+    if node is not base and base.head == "symbol" and r.text[node.span[0]] not in "({[":
+        if base.args:
+            r.fail("two subscripts stand on one name.", span, "Write x_{i,j}.")
+        return replace(node, args=(replace(base, args=items), *node.args[1:]), span=span)
+    return Node("entry", (node, *items), span)
+
+
+def superscript(r: Reader, node: Node) -> Node:
+    """What stands above a factor, after the sign ``^``."""
+    inside, braces = script_tokens(r), r.token.kind == "open"
+    texts = [t.text for t in inside]
+    span = (node.span[0], inside[-1].stop + braces if inside else r.token.stop)
+    end = r.at + len(inside) + 2 * braces
+    closing = {"(": ")", "[": "]"}.get(texts[0] if texts else "")
+    if node.head == "symbol" and closing in texts[2:] and not node.value.label:
+        rest = inside[texts.index(closing) + 1 :]
+        if not rest or _is_transpose(rest):
+            return _labelled(r, node, span, end, bool(rest))
+    if _is_transpose(inside):
+        r.at = end
+        return Node("transpose", (node,), span, "T" if texts == ["T"] else "top")
+    if texts[:1] == ["-"] and _is_transpose(inside[1:]):
+        r.at = end
+        minus = Node("number", (), inside[0].span, Fraction(-1))
+        return Node("transpose", (Node("pow", (node, minus), span),), span, "top")
+    if texts and all(t in ("\\prime", "'") for t in texts) and node.head == "symbol":
+        r.at = end
+        return primed(r, node)
+    if texts[:1] in (["\\odot"], ["\\circ"]) and len(texts) > 1:
+        r.at += 2
+        power = expression(r)
+        if r.token.kind != "close":
+            missing(r)
+        r.at += 1
+        return Node("hadamard_power", (node, power), span)
+    if texts and texts != ["H"] and set(texts) <= _MARKS:
+        instead = "For a transpose write ^\\top, for a name \\mathrm{x\\_star}, for an inverse ^{-1}."
+        r.fail(f"the exponent {' '.join(texts)} has many meanings.", span, instead)
+    power = argument(r, "^")
+    return Node("pow", (node, power), r.since(node.span[0]))
+
+
+_MARKS = frozenset("* \\ast \\star \\dagger \\dag + H \\mathsf \\mathrm { }".split())
+
+
+def _is_transpose(tokens: list[Token]) -> bool:
+    """Whether these tokens, as an exponent, mean a transpose."""
+    words = [t.text for t in tokens]
+    if words in (["T"], ["\\top"], ["\\intercal"], ["\\mathsf", "T"], ["\\mathrm", "T"]):
+        return True
+    return words[1:] == ["{", "T", "}"] and words[0] in ("\\mathsf", "\\mathrm", "\\text", "\\mathtt")
+
+
+def _labelled(r: Reader, node: Node, span: tuple[int, int], end: int, transposed: bool) -> Node:
+    """``W^{(1)}``, ``x^{(i)}``, ``W^{[l]\\top}``."""
+    r.at += 1
+    inner = fenced(r, commas=True)
+    r.at = end
+    named = Node(
+        "symbol", node.args, span, replace(node.value, label=inner.args if inner.head == "several" else (inner,))
+    )
+    if not node.args and r.is_sign("_"):
+        named = subscripted(r, named)
+    return Node("transpose", (named,), span, "top") if transposed else named

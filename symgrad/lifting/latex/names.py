@@ -1,0 +1,254 @@
+"""Names in formulas in LaTeX, with their fonts and accents; words without a backslash; what may be a function."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from symgrad.lifting.latex.calls import call
+from symgrad.lifting.latex.choices import indicator
+from symgrad.lifting.latex.grammar import fenced, plain_name, subscript, subscripted
+from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, place, spelled
+from symgrad.lifting.latex.token_reader import Reader, starts_name
+from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, LIKE_FUNCTIONS, WORDS, Token, function
+from symgrad.ops.scalars import unknown
+
+__all__ = ["bare_name", "letters", "named", "sure_name"]
+
+_REMARKS = frozenset("if where for and or otherwise else".split())
+
+
+# ---------------------------------------------------------------------------------------------------- fonts and accents
+def bare_name(r: Reader) -> Node:
+    """A name without scripts: a letter, a Greek letter, an accented or styled name, a word."""
+    token = r.token
+    word = token.text[1:]
+    if token.kind == "letter" or word in GREEK:
+        return plain_name(r)
+    if token.kind == "text":
+        return _word(r, r.take().text, token.span, "")
+    return _accented(r, word) if word in ACCENTS else _styled(r, word)
+
+
+def sure_name(r: Reader) -> Node:
+    """A name, where a number in a font would be none."""
+    node = bare_name(r)
+    if node.head != "symbol":
+        r.fail("this is no name.", node.span)
+    return node
+
+
+def _scripted_name(r: Reader) -> Node:
+    """A name with its subscript."""
+    name = sure_name(r)
+    return Node("symbol", subscript(r), r.since(name.span[0]), name.value) if r.accept("_") else name
+
+
+def _inner_name(r: Reader, opening: Token | None, refusal: str) -> Node:
+    """The one name that an accent or a font has: in braces with its subscript, bare without."""
+    r.deeper()
+    inner = sure_name(r) if opening is None else _scripted_name(r)
+    r.depth -= 1
+    if opening is not None:
+        if r.token.kind != "close":
+            r.fail(refusal, (opening.start, r.token.stop))
+        r.at += 1
+    return inner
+
+
+def _accented(r: Reader, word: str) -> Node:
+    start = r.take()
+    opening = r.take() if r.token.kind == "open" else None
+    if not starts_name(r.token):
+        r.fail(f"\\{word} stands over a name.", r.token.span)
+    inner = _inner_name(r, opening, f"\\{word} stands over one name.")
+    name, span = inner.value, r.since(start.start)
+    style = "bold" if not ACCENTS[word] else name.style
+    return Node("symbol", inner.args, span, Name(name.base + ACCENTS[word], style, r.written(span)))
+
+
+def _styled(r: Reader, word: str) -> Node:
+    """``\\mathbf{x}``, ``\\mathrm{loss}``, ``\\operatorname{softmax}``."""
+    start, style = r.take(), FONTS.get(word, "")
+    if word == "operatorname":
+        r.accept("*")
+    opening = r.take() if r.token.kind == "open" else None
+    if r.token.kind == "number" and (opening is None or r.peek().kind == "close"):
+        return _styled_number(r, start, style, braces=opening is not None)
+    if opening is None:
+        if not starts_name(r.token):
+            r.fail(f"\\{word} needs a name.", r.token.span, f"Write \\{word}{{x}}.")
+        inner = _inner_name(r, None, "")
+        name = inner.value
+        return Node("symbol", (), (start.start, inner.span[1]), Name(name.base, style or name.style, name.base))
+    if starts_name(r.token) and r.token.kind == "macro":
+        inner = _inner_name(r, opening, f"\\{word} holds one name.")
+        name, span = inner.value, r.since(start.start)
+        return Node("symbol", inner.args, span, Name(name.base, style or name.style, r.written(span)))
+    inside = ""
+    while r.token.kind in ("letter", "number") or r.token.text in ("-", "\\_"):
+        inside += r.take().text.removeprefix("\\")
+    if r.token.kind == "end":
+        r.fail("this brace is never closed.", opening.span)
+    if r.token.kind != "close" or not inside:
+        r.fail(f"\\{word} holds one name.", (opening.start, r.token.stop))
+    r.at += 1
+    return _styled_word(r, word, inside, r.since(start.start), style)
+
+
+def _styled_word(r: Reader, font: str, letters: str, span: tuple[int, int], style: str) -> Node:
+    if len(letters) > 1 and style in ("bold", "sans", "blackboard", "fraktur"):
+        r.fail(
+            f"\\{font} of {len(letters)} letters is their product to some and one name to others.",
+            span,
+            f"Write \\mathrm{{{letters}}} for one name, or \\{font} for each letter.",
+        )
+    if letters == "d" and font == "mathrm" and starts_name(r.token):
+        r.fail("\\mathrm{d} stands for a differential.", span, "For the product write d \\cdot x.")
+    applied = starts_name(r.token) or r.token.text in ("(", "[", "\\{", "{")
+    if font == "operatorname" and applied and letters not in (r.known or ()):
+        raise unknown(letters, place(r.text, span))
+    return _word(r, letters, span, style)
+
+
+def _styled_number(r: Reader, start: Token, style: str, *, braces: bool) -> Node:
+    """``\\mathbf{1}`` is a vector of ones, or an indicator where a condition follows."""
+    token = r.take()
+    if token.text not in ("0", "1") or style not in ("bold", "blackboard"):
+        span = (start.start, token.stop)
+        r.fail(f"{r.written(span)} is not read.", span, "Write the number alone.")
+    r.at += braces
+    return Node("ones" if token.text == "1" else "zeros", (), r.since(start.start))
+
+
+def _word(r: Reader, letters: str, span: tuple[int, int], style: str) -> Node:
+    clean = "".join(c if c.isalnum() or c in "_'" else "_" for c in letters).strip("_")
+    if not clean:
+        r.fail("text is not part of a formula.", span, "Leave it out.")
+    if clean in ("e", "pi") and not style and r.text[span[0] :].startswith("\\mathrm"):
+        return Node("e" if clean == "e" else "symbol", (), span, Name("pi", "", "\\pi"))
+    if " " in letters.strip() or letters.strip().lower() in _REMARKS:
+        r.fail("text is not part of a formula.", span, "Leave it out; conditions stand in \\begin{cases}.")
+    return Node("symbol", (), span, Name(clean, style, letters))
+
+
+# ----------------------------------------------------------------------------------------------- names that are factors
+def letters(r: Reader) -> Node:
+    """A letter; or, where letters stand together, a function's name that lacks its backslash."""
+    run = [r.token]
+    while (after := r.peek(len(run))).kind == "letter" and after.start == run[-1].stop:
+        run.append(after)
+    inside = r.at > 0 and r.before.kind == "letter" and r.before.stop == run[0].start
+    word, span = "".join(t.text for t in run), (run[0].start, run[-1].stop)
+    if len(run) == 1 or inside:
+        return named(r)
+    if word in r.words:
+        r.at += len(run)
+        return _scripted(r, Node("symbol", (), span, Name(word, "", word)))
+    opens = after.text in ("(", "[", "\\{") or (after.kind == "open" and r.peek(len(run) + 1).text == "(")
+    if opens and (word in WORDS or (len(word) > 3 and function(word) is not None)):
+        if word in ("asin", "acos", "atan"):
+            r.fail(f"{word} is a function to some and a\\{word[1:]} to others.", span, f"Write \\arc{word[1:]}.")
+        if word == "sqrt":
+            r.at += len(run)
+            inner = fenced(r)
+            return Node("root", (inner,), (span[0], inner.span[1]), 2)
+        return call(r, str(function(word)), len(run))
+    if word in WORDS:
+        r.fail(f"{word} without a backslash is the product of its letters.", span, f"Write \\{word}.")
+    ending = next((w for w in sorted(WORDS, key=len, reverse=True) if word.endswith(w)), None)
+    if opens and ending is not None:
+        instead = f"Write {word.removesuffix(ending)} \\{ending}(...)."
+        r.fail(f"{word}(...) holds the function {ending}, or is a product.", span, instead)
+    if opens and (len(word) > 2 or function(word) is not None):
+        r.fail(
+            f"{word}(...) is a product of {len(word)} letters in LaTeX, and looks like a function.",
+            span,
+            f"Write \\operatorname{{{word}}}(...), or the factors with spaces: {' '.join(word)} (...).",
+        )
+    if r.knows(word) or len(word) > 3:
+        r.fail(
+            f"{word} is a product of {len(word)} letters in LaTeX, and looks like one name.",
+            span,
+            f"Write \\mathrm{{{word}}} for the name, or the factors with spaces: {' '.join(word)}.",
+        )
+    if len(word) == 2 and word[0] == "d" and not r.knows("d"):
+        r.fail(f"{word} looks like a differential.", span, f"For the product write d \\cdot {word[1]}.")
+    return named(r)
+
+
+def named(r: Reader) -> Node:
+    """A name with its scripts, and a call where a parenthesis follows one that is a function."""
+    node = bare_name(r)
+    if node.head != "symbol":
+        return indicator(r, node) if node.head == "ones" else node
+    if node.value.base == "I" and node.value.style == "blackboard" and r.token.text in ("(", "[", "_"):
+        return indicator(r, node)
+    return _scripted(r, node)
+
+
+def _scripted(r: Reader, node: Node) -> Node:
+    node = subscripted(r, node)
+    return _before_parenthesis(r, node) if r.is_sign("(", "[", "\\{") else node
+
+
+def _call_of_row(r: Reader, node: Node) -> Node | None:
+    """A call of a function that a row defines, or of its derivative; None for another name."""
+    base = node.value.base.replace("_prime", "")
+    name = replace(node, value=replace(node.value, base=base))
+    if r.functions.isdisjoint(called_names(name)):
+        return None
+    inner = fenced(r, commas=True)
+    given = inner.args if inner.head == "several" else (inner,)
+    return Node("apply", (name, *given), r.since(node.span[0]), node.value.base.count("_prime"))
+
+
+def _by_name(letter: str) -> str:
+    """What to write for a function that has a letter in books."""
+    known = {"psi": "digamma function", "Phi": "normal distribution function", "N": "normal distribution function"}
+    name = "digamma" if letter == "psi" else "ndtr"
+    return f"; the {known[letter]} is \\operatorname{{{name}}}" if letter in known else ""
+
+
+def _before_parenthesis(r: Reader, node: Node) -> Node:
+    base, style = node.value.base, node.value.style
+    if (called := _call_of_row(r, node)) is not None:
+        return called
+    if r.knows(spelled(node), base):
+        return node
+    letter = node.value.shown or base
+    here = node.span[0], r.token.stop
+    if letter == base and len(base) > 1:
+        raise unknown(base, place(r.text, node.span))
+    if style == "blackboard" or (base in ("E", "P") and r.token.text == "["):
+        r.fail(f"{letter} with brackets is an expectation or a probability.", node.span, "Write out its value.")
+    product = f"for a product write {letter} \\cdot (...)"
+    named_function = {"sigma": "sigmoid", "Gamma": "gamma"}.get(base)
+    if named_function and not node.args and not style:
+        if base in r.numbers:
+            what = "logistic function" if base == "sigma" else "function"
+            r.fail(
+                f"{letter} is a function here, and a number elsewhere in the formula.",
+                here,
+                f"{product[0].upper()}{product[1:]}; the {what} is \\operatorname{{{named_function}}}.",
+                Undecided,
+            )
+        return call(r, named_function, 0, node.span[0])
+    if base.replace("_prime", "") == "sigma" and not node.args:
+        return call(r, "sigmoid" + "'" * base.count("_prime"), 0, node.span[0])
+    if base in LIKE_FUNCTIONS or base.endswith("_prime"):
+        what = f"{letter}(...) reads as a function, and which one is not known."
+        r.fail(what, here, f"Write out what it is; {product}{_by_name(base)}.", Undecided)
+    mark, inner = r.at, fenced(r, commas=True)
+    whole, inside = (node.span[0], inner.span[1]), r.text[r.tokens[mark].stop : r.before.start].strip()
+    if inner.head == "several":
+        r.fail(
+            f"{letter}(...) with a comma is a call, and {letter} is not a known function.",
+            whole,
+            "The functions are those of the table, such as \\exp, \\tanh and \\operatorname{softmax}.",
+            Undecided,
+        )
+    if inner.head in ("symbol", "number"):
+        product = f"For the product write {letter} \\cdot {inside}{_by_name(base)}."
+        r.fail(f"{letter}(...) around one name reads as a call.", whole, product, Undecided)
+    r.at = mark
+    return node

@@ -1,0 +1,160 @@
+"""A reader of one formula in LaTeX: its tokens, the place in them, and what is known of its names.
+
+It is handed to the functions that read.  What a token may begin stands in a table of rows, which the reader carries, so
+that the grammar needs to know no macro, and a macro knows the grammar.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple, NoReturn
+
+from symgrad.errors import BadFormula, SymgradError, UnknownOperation
+from symgrad.lifting.latex.nodes import Node, place
+from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, INSTEAD, OPERATORS, Token
+
+__all__ = ["Reader", "Reading", "Row", "missing", "starts_name", "unexpected"]
+
+DEPTH = 60
+
+
+class Row(NamedTuple):
+    """What begins with one of the tokens ``begins``, separated by spaces.
+
+    ``read`` reads it where a factor stands, and gives None where it is something else, which a later row knows;
+    ``alone`` reads it as the argument of a macro without braces, where TeX takes it so.
+    """
+
+    begins: str
+    read: Reading
+    alone: Reading | None = None
+
+
+@dataclass(slots=True)
+class Reader:
+    """A place in a list of tokens.
+
+    ``known`` are the names of the inputs, if they are known; ``numbers`` are letters such as sigma, where they stand
+    for a number somewhere; ``functions`` are the names that rows define as functions, and ``words`` those of several
+    letters; ``rows`` are the readings of each first token, in the order in which they are tried.
+    """
+
+    text: str
+    tokens: list[Token]
+    known: frozenset[str] | None
+    numbers: frozenset[str]
+    functions: frozenset[str]
+    words: frozenset[str]
+    rows: Mapping[str, tuple[Row, ...]]
+    at: int = 0
+    depth: int = 0
+    commas: bool = False  # whether a comma separates arguments here
+    on_left: bool = False  # whether a left side is read, which may differentiate a formula
+    bound: tuple[str, ...] = ()  # the indices of the sums around, and of the left side
+    fences: list[str] = field(default_factory=list)  # what is open here
+    fence: tuple[int, int] = (0, 0)  # the place of the parenthesis that was read last
+    invisible: set[tuple[int, int]] = field(default_factory=set)  # the places of braces that hold more than a name
+
+    @property
+    def token(self) -> Token:
+        return self.tokens[self.at]
+
+    @property
+    def before(self) -> Token:
+        return self.tokens[self.at - 1]
+
+    def take(self) -> Token:
+        token = self.token
+        if token.kind != "end":
+            self.at += 1
+        return token
+
+    def peek(self, k: int = 1) -> Token:
+        return self.tokens[min(self.at + k, len(self.tokens) - 1)]
+
+    def is_sign(self, *signs: str) -> bool:
+        return self.token.kind == "sign" and self.token.text in signs
+
+    def accept(self, *signs: str) -> bool:
+        """Go past the next token if it is one of these signs."""
+        found = self.is_sign(*signs)
+        self.at += found
+        return found
+
+    def since(self, start: int) -> tuple[int, int]:
+        """The place from ``start`` to the last token that was read."""
+        return start, self.before.stop
+
+    def written(self, span: tuple[int, int]) -> str:
+        return self.text[slice(*span)]
+
+    def knows(self, *names: str | None) -> bool:
+        """Whether one of these is an input."""
+        return self.known is not None and not self.known.isdisjoint(names)
+
+    def deeper(self) -> None:
+        self.depth += 1
+        if self.depth > DEPTH:
+            self.fail(f"the formula nests more than {DEPTH} deep.", self.token.span, "Name its parts, in several rows.")
+
+    def fail(
+        self, what: str, span: tuple[int, int], instead: str | None = None, kind: type[SymgradError] = BadFormula
+    ) -> NoReturn:
+        raise kind(what, where=place(self.text, span), instead=instead)
+
+
+Reading = Callable[[Reader], Node | None]
+
+
+def starts_name(token: Token) -> bool:
+    """Whether a letter, a Greek letter, an accent, a font or a word stands here."""
+    if token.kind in ("letter", "text"):
+        return True
+    word = token.text[1:]
+    return token.kind == "macro" and (word in GREEK or word in ACCENTS or word in FONTS or word == "operatorname")
+
+
+def missing(r: Reader) -> NoReturn:
+    """No operand where one is needed."""
+    token, before = r.token, r.before if r.at else None
+    if token.kind in ("end", "row"):
+        if before is None:
+            r.fail("there is no formula here.", token.span, "Write one, for example w \\tanh(x).")
+        r.fail(f"the formula ends after {before.text!r}.", before.span, "Something must follow it.")
+    if token.text in INSTEAD and token.text not in (",", "=", "<", ">", "&", "'", ":"):
+        unexpected(r)
+    if token.text in (")", "]", "\\}", "\\rangle") and not r.fences:
+        r.fail("this parenthesis was never opened.", token.span)
+    if token.kind == "close":
+        r.fail("a brace closes where something is missing.", (before.start if before else token.start, token.stop))
+    if token.kind == "macro" and token.text not in INSTEAD and token.text not in OPERATORS:
+        unexpected(r)
+    if before is not None and before.text == token.text == "*":
+        r.fail("** is no power in LaTeX.", (before.start, token.stop), "Write x^{2}.")
+    if before is not None:
+        r.fail(f"something is missing between {before.text!r} and {token.text!r}.", (before.start, token.stop))
+    r.fail(f"a formula cannot begin with {token.text!r}.", token.span)
+
+
+def unexpected(r: Reader) -> NoReturn:
+    """Something that no formula goes on with."""
+    token = r.token
+    if token.text in INSTEAD:
+        what, instead = INSTEAD[token.text]
+        r.fail(what, token.span, instead)
+    if token.text in (")", "]", "\\}", "\\rangle"):
+        r.fail("this parenthesis was never opened.", token.span)
+    if token.kind == "close":
+        r.fail("this brace was never opened.", token.span)
+    if token.text.startswith(("\\begin", "\\end")):
+        r.fail(f"{token.text} is not read here.", token.span, "Choices are \\begin{cases} ... \\end{cases}.")
+    if token.kind == "macro":
+        word = token.text[1:]
+        r.fail(
+            f"{token.text} is not read{' here' if word in GREEK else ''}.",
+            token.span,
+            f"For a function write \\operatorname{{{word}}}, for a name \\mathrm{{{word}}}.",
+            UnknownOperation,
+        )
+    r.fail(f"{token.text!r} has no place here.", token.span)
