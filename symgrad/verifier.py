@@ -22,10 +22,9 @@ from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.three_ways import tabulate
 from symgrad.checking.verdicts import AllSizes, Proved, Refuted
 from symgrad.diagnosis import custom_code, script_code  # noqa: F401  # kinds of code enter themselves
+from symgrad.diagnosis.accusation import accuse
 from symgrad.diagnosis.joint_repairs import Mended, mend_together
-from symgrad.diagnosis.repair import repair
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.diagnosis.steps import diagnose
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.domain import stated_domain
@@ -148,9 +147,8 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
-            diagnosis = diagnose(problem, findings, problem.meanings)
-            repairs, source = repair(problem, findings, diagnosis)
-            return _Lines(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
+            found = accuse(problem, findings, problem.meanings)
+            return _Lines(found.steps, found.wrong_steps, found.repairs, found.repaired_source)
     except UnknownOperation as error:  # of an input that the question is not about
         return _Lines(steps, notes=(f"the wrong line could not be looked for: {error.what}",))
     except SymgradError:

@@ -41,7 +41,8 @@ class Repair:
     ``before`` and ``after`` are the line's expression; ``edit`` is the smallest part that changed, as (old, new);
     ``why`` explains the slip; ``proved`` says that the derivation with all repairs made is proved, otherwise it
     agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew;
-    ``span`` is where ``before`` stands in its function's or script's text, in characters.
+    ``span`` is where ``before`` stands in its function's or script's text, in characters; ``cost`` how large and how
+    strange the edit is.
     """
 
     step: str
@@ -53,6 +54,7 @@ class Repair:
     kind: str
     edit: tuple[str, str]
     span: tuple[int, int] | None = None
+    cost: float = 0.0
 
 
 @dataclass(frozen=True)

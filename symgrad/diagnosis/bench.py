@@ -25,6 +25,7 @@ __all__ = ["HOLE", "Bench", "Edit", "as_array", "bench_of", "same", "uses_tensor
 
 HOLE = "_X_"
 _NEAR = 1e-8  # a filter, not a verdict
+_MOST_TRIES = 6000  # edits of array code that are computed one by one
 _BINARY: dict[type, Callable[[Any, Any], Any]] = {
     ast.Add: operator.add,
     ast.Sub: operator.sub,
@@ -63,6 +64,7 @@ class Bench:
         self.wanted = wanted
         self.batch = False
         self.count = 0  # candidates computed
+        self.most = _MOST_TRIES
         self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
         self.goal = np.zeros(0)
@@ -156,7 +158,8 @@ def bench_of(scene: Scene) -> Bench | None:
         for n in ast.walk(scene.site.expression.tree)
         if isinstance(n, ast.Call) and isinstance(n.func, (ast.Name, ast.Attribute))
     }
-    if calls & _UNSAFE or not scene.plain:
+    in_place = any(name.endswith("_") and not name.endswith("__") for name in calls)
+    if calls & _UNSAFE or in_place or not scene.plain:
         return None
     scopes = [scope_of(scene, k) for k in range(len(scene.envs))]
     bench = Bench(scopes, scene.wanted, scene.plain, False)

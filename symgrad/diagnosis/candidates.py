@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import ast
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from symgrad.ops.scalars import OPS
 
 __all__ = ["Atom", "Speller", "atoms_in", "functions_of", "is_finite", "loose", "names_with_values", "wrapped"]
 
+_ELSEWHERE = 0.15  # what it costs more that an expression is written in another function
 _SMALL = 9  # nodes of an expression of the user's that may be used again elsewhere
 
 
@@ -155,8 +156,13 @@ def _key(v: Any) -> Any:
     return tuple((x.shape, tuple(np.round(np.asarray(x, complex).ravel()[:6], 9))) for x in many)
 
 
-def atoms_in(bench: Bench, visible: Mapping[str, Any], line: ast.expr, whole: ast.AST | None, own: str) -> list[Atom]:
-    """The atoms that do not need the truth, each value once, the plainest text first."""
+def atoms_in(
+    bench: Bench, visible: Mapping[str, Any], line: ast.expr, whole: Sequence[ast.AST], own: str
+) -> list[Atom]:
+    """The atoms that do not need the truth, each value once, the plainest text first.
+
+    ``whole`` are the pieces of code that expressions are taken from: the line's own first.
+    """
     used = {n.id for n in ast.walk(line) if isinstance(n, ast.Name)}
     made: dict[Any, Atom] = {}
 
@@ -182,8 +188,9 @@ def atoms_in(bench: Bench, visible: Mapping[str, Any], line: ast.expr, whole: as
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
     if not bench.typed:
-        for n, text in _written(whole):
-            add(text, 1.1 + 0.05 * n, "written")
+        for k, tree in enumerate(whole):
+            for n, text in _written(tree):
+                add(text, 1.1 + 0.05 * n + _ELSEWHERE * (k > 0), "written")
         for n, text in _sizes(bench):
             add(text, 1.25 + 0.02 * n, "size")
     speller = Speller(bench.scopes[0], bench.typed)
@@ -195,10 +202,10 @@ def atoms_in(bench: Bench, visible: Mapping[str, Any], line: ast.expr, whole: as
     return list(made.values())
 
 
-def _written(whole: ast.AST | None) -> Iterator[tuple[int, str]]:
+def _written(whole: ast.AST) -> Iterator[tuple[int, str]]:
     """Small expressions that the user wrote in the same function."""
     seen: set[str] = set()
-    for node in ast.walk(whole) if whole is not None else ():
+    for node in ast.walk(whole):
         if isinstance(node, (ast.Subscript, ast.Attribute, ast.Call, ast.BinOp)) and isinstance(
             getattr(node, "ctx", ast.Load()), ast.Load
         ):

@@ -9,10 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
+import torch
+
 from symgrad.diagnosis.source_code import (
     HOOK,
     TRACE,
     Code,
+    Plain,
     Unit,
     Watched,
     calling,
@@ -22,8 +26,8 @@ from symgrad.diagnosis.source_code import (
     rebuild,
 )
 from symgrad.errors import SymgradError
-from symgrad.lifting.tracing.autograd_functions import Custom
-from symgrad.lifting.tracing.custom_sides import CustomSide
+from symgrad.lifting.tracing.autograd_functions import Context, Custom
+from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
 from symgrad.program.program import kept
 
 __all__ = ["CustomCode"]
@@ -58,6 +62,59 @@ class CustomCode:
         if custom is None:
             return None
         return replace(self.side, runs=self.side.runs.variant(custom)), _source(custom.thing, self.units, texts)
+
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        custom: Custom | None = self.side.runs.custom
+        for unit, text in texts.items():
+            made = rebuild(unit.function, text, names, shown=False)
+            custom = None if made is None or custom is None else _with(custom, unit, made)
+        runs = self.side.runs
+        moves = any(n.startswith("tangent of ") for n in runs.extra)
+        if custom is None or (custom.jvp if moves else custom.backward) is None:
+            return None
+        return functools.partial(_moved_along if moves else _gradients, custom, runs)
+
+
+def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Any]]:
+    """Forward, run by hand and without a tracer: what it saved, and its outputs."""
+    dtypes = runs.arguments.dtypes
+    given = {n: _tensor(values[n]) if n in dtypes else values[n] for n in custom.names if n in values}
+    ctx = Context([n in dtypes for n in custom.names])
+    arguments = [given[n] if n in given else custom.defaults[n] for n in custom.names]
+    if custom.setup is None:
+        out = custom.forward(ctx, *arguments)
+    else:
+        out = custom.forward(*arguments)
+        custom.setup(ctx, tuple(arguments), out)
+    return ctx, list(out) if isinstance(out, (tuple, list)) else [out]
+
+
+def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What backward gives at a point, in float64."""
+    values = {**runs.arguments.values, **runs.extra, **point}
+    ctx, outs = _forward(custom, runs, values)
+    seeds = []
+    for name, x in zip(custom.cotangent_names(len(outs)), outs, strict=True):
+        known = isinstance(x, torch.Tensor) and name in values
+        seeds.append(_tensor(values[name]) if known else torch.zeros_like(x) if isinstance(x, torch.Tensor) else None)
+    assert custom.backward is not None
+    found = custom.backward(ctx, *seeds)
+    return dict(zip(custom.names, found if isinstance(found, (tuple, list)) else (found,), strict=False))
+
+
+def _moved_along(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
+    """What jvp gives at a point for its first output, in float64."""
+    values = {**runs.arguments.values, **runs.extra, **point}
+    ctx, _ = _forward(custom, runs, values)
+    moves = [_tensor(values[f"tangent of {n}"]) if n in runs.arguments.dtypes else None for n in custom.names]
+    assert custom.jvp is not None
+    found = custom.jvp(ctx, *moves)
+    return {"jvp": found[0] if isinstance(found, (tuple, list)) else found}
+
+
+def _tensor(x: Any) -> torch.Tensor:
+    a = np.asarray(x)
+    return torch.tensor(a, dtype=torch.complex128 if a.dtype.kind == "c" else torch.float64)
 
 
 @code_of.register

@@ -7,7 +7,9 @@ There are two sources: structure (`symgrad.diagnosis.structural_edits`), compute
 from __future__ import annotations
 
 import ast
+import contextlib
 import difflib
+import functools
 import itertools
 import operator
 import re
@@ -32,11 +34,16 @@ from symgrad.diagnosis.expression_text import (
     parts_of,
     sub_values,
 )
+from symgrad.diagnosis.missing_products import missing_products
+from symgrad.diagnosis.source_code import edited
 from symgrad.diagnosis.structural_edits import structure
 
 __all__ = [
+    "Draft",
     "Edit",
+    "every",
     "filled",
+    "is_idle",
     "search",
 ]
 
@@ -48,8 +55,10 @@ __all__ = [
 # other code is tried atom by atom, within a budget.
 
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
-_MOST_TRIES = 6000  # edits of array code that are computed one by one
-_MOST_ENDS = 1500  # and so many where each is followed to the end of the derivation
+_IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])")  # says nothing
+_STRANGE = 0.6  # what it costs to write such
+_KEPT = 24  # edits of a line that are tried where data were moved
+_MOST_ENDS = 1500  # edits that are followed to the end of the derivation
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +119,8 @@ _APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
     ("reciprocal", "1 / {h}", 1.1, lambda h: 1 / h),
     ("constant factor", "2 * {h}", 1.2, lambda h: 2 * h),
     ("root", "{h}**0.5", 1.4, lambda h: h**0.5),
+    ("count", "{h} - 1", 1.3, lambda h: h - 1),
+    ("count", "{h} + 1", 1.35, lambda h: h + 1),
 )
 
 
@@ -127,11 +138,14 @@ def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Ato
             yield from _many(t, bench, hole, code, np.asarray(value), [*atoms, *functions])
         return
     ready = [(hole, code, value) for hole, code, value in ready if as_array(value[0]).dtype.kind in "fciub"]
+    if t.text.strip() == "None":
+        yield from (Edit(a.text, t.text, a.text, "nothing", a.cost, a.kind) for a in atoms if bench.fits(a.text))
+        yield from array_pairs(bench, t.text, 1, [np.zeros(w.shape) for w in bench.wanted], atoms)
     for hole, code, value in ready:
         yield from _applied_alone(t, bench, hole, code, value)
     for kinds, given in (("replace", atoms), ("factor divide", atoms), ("term", atoms), ("replace factor", functions)):
         for hole, code, value in ready:
-            if bench.count < (_MOST_ENDS if bench.accepts else _MOST_TRIES):
+            if bench.count < (_MOST_ENDS if bench.accepts else bench.most):
                 yield from _one_by_one(t, bench, hole, code, value, given, kinds.split())
     names = [a for a in atoms if a.kind in ("name", "derivative")][: 0 if bench.accepts else 24]
     for hole, code, value in ready:
@@ -349,11 +363,13 @@ def search(
             return
         if clean == _canonical(text):
             return
+        if is_idle(clean, text):
+            edit = replace(edit, cost=edit.cost + _STRANGE)
         old = found.get(clean)
         if old is None or edit.cost < old.cost:
             found[clean] = edit
 
-    for edit in masks(text, bench, atoms):
+    for edit in (*masks(text, bench, atoms), *everywhere(t, bench, atoms)):
         keep(edit)
     for cost, kind, start, end, new in structure(t, bench):
         full = t.fill(start, end, new)
@@ -361,15 +377,74 @@ def search(
             keep(Edit(full, text[start:end], new, kind, cost))
     for edit in filled(t, bench, [*atoms, *pieces], functions):
         keep(edit)
+    if not bench.batch and not bench.accepts:
+        size = sum(1 for _ in ast.walk(t.tree) if isinstance(_, ast.expr))
+        for edit in missing_products(bench, text, size, [*atoms, *pieces, *functions]):
+            keep(edit)
     if whole is not None and bench.fits(whole):
         keep(Edit(whole, text, whole, "formula", 4.5))
     edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
-    lifted = [e if bench.everywhere(e.text) else replace(e, cost=e.cost + 0.7) for e in edits[:24]]
-    return sorted(lifted, key=lambda e: (e.cost, len(e.text), e.text))
+    return [e for e in edits[:_KEPT] if bench.everywhere(e.text)]  # what holds at the given data alone is a coincidence
+
+
+def is_idle(new: str, old: str) -> bool:
+    """Whether a text says what says nothing, such as a product by one, where the old one did not.
+
+    >>> is_idle("a * 1.0 - b", "a * (1.0 - b)"), is_idle("a - 1 * b", "1 * b"), is_idle("a**1.5", "a")
+    (True, False, False)
+    """
+    return len(_IDLE.findall(new)) > len(_IDLE.findall(old))
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An edit that is written out when it is asked for: most never are."""
+
+    cost: float
+    make: Callable[[], Edit]
+
+
+def every(text: str, bench: Bench, atoms: Sequence[Atom]) -> list[Draft]:
+    """The edits of an expression, whatever they give, the cheapest first: structure, another name everywhere, and every
+    atom in the place of each part or beside it.
+    """
+    t = Text(text)
+    found = [Draft(e.cost, lambda e=e: e) for e in renamed(t, atoms)]
+    for cost, kind, start, end, new in structure(t, bench):
+        found.append(Draft(cost, functools.partial(_restructured, t, cost, kind, start, end, new)))
+    for hole in _holes(t):
+        for kind, form, cost, _ in _APPLY:
+            dear = cost + (0.2 if hole.depth else 0.0)
+            found.append(Draft(dear, functools.partial(_applied_draft, t, hole, kind, form, dear)))
+        for atom in atoms:
+            for kind, form, extra, _ in _COMBINE:
+                if (kind != "term" or hole.depth <= 1) and (kind != "replace" or atom.text != hole.text):
+                    cost = _cost_of(hole, atom, kind, extra)
+                    found.append(Draft(cost, functools.partial(_combined_draft, t, hole, atom, kind, form, cost)))
+    return sorted(found, key=lambda d: d.cost)
+
+
+def _restructured(t: Text, cost: float, kind: str, start: int, end: int, new: str) -> Edit:
+    return _spaced(Edit(t.fill(start, end, new), t.text[start:end], new, kind, cost), t.text)
+
+
+def _applied_draft(t: Text, hole: Hole, kind: str, form: str, cost: float) -> Edit:
+    new = _applied(form, hole)
+    return _spaced(Edit(_write(t, hole, new), hole.text, new, kind, cost), t.text)
+
+
+def _combined_draft(t: Text, hole: Hole, atom: Atom, kind: str, form: str, cost: float) -> Edit:
+    new = _combined(form, hole, atom.text)
+    return _spaced(Edit(_write(t, hole, new), hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind), t.text)
 
 
 def _spaced(edit: Edit, text: str) -> Edit:
-    """The edit with operators written as tightly as the user writes them."""
+    """The edit with operators written as tightly as the user writes them, and with no brackets around all of it."""
+    written = edit.text
+    if written.startswith("(") and written.endswith(")") and not text.startswith("("):
+        with contextlib.suppress(SyntaxError):
+            if ast.dump(ast.parse(written[1:-1].strip())) == ast.dump(ast.parse(written)):
+                edit = replace(edit, text=written[1:-1])
     for sign in "*/+-@":
         if f" {sign} " not in text and re.search(rf"[\w)\]][{sign}][\w(\[]", text):
             parts = (part.replace(f" {sign} ", sign) for part in (edit.text, edit.before, edit.after))
@@ -379,6 +454,25 @@ def _spaced(edit: Edit, text: str) -> Edit:
 
 def _canonical(text: str) -> str:
     return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
+
+
+def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """Another name in all the places of one that stands several times."""
+    spans: dict[str, list[tuple[int, int]]] = {}
+    for node in ast.walk(t.tree):
+        if isinstance(node, ast.Name):
+            spans.setdefault(node.id, []).append(t.span(node))
+    for name, places in spans.items():
+        for atom in atoms if len(places) > 1 else ():
+            if atom.kind in ("name", "size", "derivative") and atom.text != name:
+                new = edited(t.text, [(*at, wrapped(atom.text)) for at in places])
+                like = difflib.SequenceMatcher(None, name, atom.text).ratio()
+                yield Edit(new, name, atom.text, "name", atom.cost + 0.25 - 0.3 * like, atom.kind)
+
+
+def everywhere(t: Text, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """Those of `renamed` that give what is wanted."""
+    return (e for e in renamed(t, atoms) if bench.fits(e.text))
 
 
 def masks(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:

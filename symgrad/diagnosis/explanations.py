@@ -1,8 +1,8 @@
 """Explanations: for what is not right, each line that may be behind it, with the truth that would put it right.
 
 Where a line is not what it claims to be, or a result is not the derivative, it may be the line itself; an earlier line
-for which some true quantity makes this one right; an earlier line for which this one can be solved, in every round of
-a loop; or that the line's name was misread.  Each explanation has a price: how far-fetched it is.
+for which some true quantity makes this one right; or that the line's name was misread.  Each explanation has a price:
+how far-fetched it is.  Lines that claim nothing are judged by their repairs (`symgrad.diagnosis.blame`).
 """
 
 from __future__ import annotations
@@ -13,21 +13,12 @@ from typing import Any
 
 from symgrad.diagnosis.claims import Meaning, is_derivative_like, is_short
 from symgrad.diagnosis.derivation import Derivation, Final
+from symgrad.diagnosis.increments import increments
 from symgrad.diagnosis.propagation import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, repeats, walk
 from symgrad.diagnosis.ranking import alike, ranked
-from symgrad.diagnosis.suspects import (
-    increments,
-    recurrence,
-    refit,
-    scales_used,
-    simple_ratio,
-    solved,
-    suspects,
-    times,
-    work_of,
-)
+from symgrad.diagnosis.suspects import refit, scales_used, suspects, times
 from symgrad.diagnosis.truth_table import Entry
-from symgrad.diagnosis.value_matching import entries_of, same
+from symgrad.diagnosis.value_matching import entries_of, same, simple_ratio
 from symgrad.program.program import size
 from symgrad.progress import doing
 
@@ -48,8 +39,6 @@ __all__ = [
 
 _TARGETS = 4
 _OPTIONS = 5
-_GOALS = 6  # that a line is solved for
-_SIMPLER = 2  # how many times as much a suspect does as the line that only passes it on
 _PATH = 120
 
 Key = tuple[str, int | None]
@@ -220,53 +209,13 @@ def _earlier(
             cost += 0.5 if _is_held(d, w, u, value) else 0.0
             fix = Fix(u, value, entry, "value", scale=scale)
             found.append(Explanation(_price(line.key, cost, blame), {u: fix}, line.key))
-        if not refits and status.kind not in ("forward", "partial", "right"):
-            for goal in goals[: 1 if final is not None else _GOALS]:
-                answer = solved(d, w.values, u, way, goal)
-                simple = answer is not None and not answer.overdetermined and not answer.plain
-                if answer is None or (simple and (status.kind == "zero" or not _only_passes(d, step, u))):
-                    continue
-                cost = 0.95 + unlike - 0.3 * answer.overdetermined - answer.plain
-                cost = 0.9 + 0.3 * unlike if simple else cost
-                found.append(
-                    Explanation(_price(line.key, cost, blame), {u: Fix(u, answer.value, None, "solved")}, line.key)
-                )
-                break
     return _sources_first(d, w, found)
 
 
 def _in_rounds(d: Derivation, w: Walk, final: Final, blame: Blame) -> list[Explanation]:
-    """Lines of a loop that, put right in every round, make what is added to a result right."""
+    """Lines that, put right, make what is first added wrongly to a result right."""
     wrong = [i for i in increments(d, w, final) if not i.right]
-    if not wrong:
-        return [e for step, goals in recurrence(d, w, final) for e in _earlier(d, w, step, goals, None, blame)]
-    first = wrong[0]
-    found = _earlier(d, w, first.step, [first.before + first.part], None, blame)
-    known = {e.key for e in found if all(f.entry is not None for f in e.fixes.values())}
-    for u in suspects(d, w, first.step):
-        key = d.lines[u].key
-        if key in known or w.statuses[u].kind in ("forward", "partial", "zero") or not _only_passes(d, first.step, u):
-            continue
-        fixes = {}
-        for now in wrong:
-            v = max((i for i in d.lines if d.lines[i].key == key and i < now.step), default=u)
-            way = path(d, v, now.step, w.fixes)
-            answer = None if way is None else solved(d, w.values, v, way, now.before + now.part)
-            if answer is not None:
-                fixes[v] = Fix(v, answer.value, None, "solved")
-        if len(fixes) == len(wrong):
-            unlike = 0.0 if is_derivative_like(d.lines[u].name) else 0.25
-            found.append(Explanation(_price(key, 0.9 + 0.3 * unlike, blame), fixes, key))
-    return found
-
-
-def _only_passes(d: Derivation, step: int, u: int) -> bool:
-    """Whether a line hardly does more than to pass another one on, which does the work."""
-    if step not in d.lines:
-        return False
-    most = 2 if d.lines[step].accumulates else 1
-    named = d.lines[step].accumulates and is_derivative_like(d.lines[u].name)
-    return work_of(d, step) <= most and (named or work_of(d, u) >= _SIMPLER * most)
+    return _earlier(d, w, wrong[0].step, [wrong[0].before + wrong[0].part], None, blame) if wrong else []
 
 
 def _goals(d: Derivation, step: int, options: Sequence[Entry]) -> list[Any]:
@@ -311,9 +260,8 @@ def key_of(d: Derivation, step: int) -> Key:
 # -------------------------------------------------------------------------------------------------- explanation search
 # Explanations: which lines to put right, and with what, so that all results come right.
 #
-# Where a line is not what it claims to be, or a result is not the derivative, every explanation is tried: the line
-# itself; an earlier line for which some true quantity makes this one right; an earlier line for which this one can be
-# solved; that the line's name was misread.  The explanation after which the least is wrong is kept.
+# Where a line is not what it claims to be, or a result is not the derivative, every explanation is tried, and the one
+# after which the least is wrong is kept.
 
 _ROUNDS = 60
 _HORIZON = 200  # lines that an explanation is followed for

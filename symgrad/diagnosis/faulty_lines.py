@@ -19,7 +19,7 @@ from symgrad.diagnosis.derivative_text import spell_truth
 from symgrad.diagnosis.edits import search
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, hand_bindings, leaves, points_for, source_of
 from symgrad.diagnosis.scope import Scene, Site, look_around, values_at
-from symgrad.diagnosis.source_code import Code, Unit, expression_of, statement_at
+from symgrad.diagnosis.source_code import Code, Unit, code_of, expression_of, statement_at
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.text.text_formula import Text
@@ -31,6 +31,8 @@ __all__ = [
     "formula_text",
     "propose_whole",
     "proposed",
+    "trees_beside",
+    "visible_in",
 ]
 
 
@@ -64,7 +66,7 @@ def propose_whole(
             continue
         names = dict(bench.scopes[0])
         tree = ast.parse(f"({text}\n)", mode="eval").body
-        atoms = [*atoms_in(bench, names, tree, None, ""), *_applications(problem, bench, tree)]
+        atoms = [*atoms_in(bench, names, tree, (), ""), *_applications(problem, bench, tree)]
         samples = list(range(len(kept)))
         try:
             whole, pieces = spell_truth(
@@ -186,7 +188,7 @@ def proposed(
         except SymgradError:
             continue
         for site, scene in zip(mine, scenes, strict=True):
-            edits = _searched(site, scene, diagnosis.program, points, units[k])
+            edits = _searched(site, scene, diagnosis.program, points, trees_beside(units[k], code, problem.model))
             found.append(Proposal(site.name, lines[id(site)], (leaf, site), site.expression.text, edits, scene))
     return found
 
@@ -247,12 +249,14 @@ def _site(
     return Site(unit, expression, name, tuple(rounds), tuple(before)) if rounds else None
 
 
-def _searched(site: Site, scene: Scene, program: Any, points: Sequence[Any], unit: Unit) -> tuple[Edit, ...]:
+def _searched(
+    site: Site, scene: Scene, program: Any, points: Sequence[Any], trees: Sequence[ast.AST]
+) -> tuple[Edit, ...]:
     bench = bench_of(scene)
     if bench is None:
         return ()
-    visible = _visible(bench, scene)
-    atoms = atoms_in(bench, visible, site.expression.tree, unit.node, site.name)
+    visible = visible_in(bench, scene)
+    atoms = atoms_in(bench, visible, site.expression.tree, trees, site.name)
     functions = list(functions_of(bench, atoms))
     first = site.rounds[0][1]
     samples = [k for k, truth in enumerate(scene.truths) if truth == first]
@@ -269,7 +273,14 @@ def _searched(site: Site, scene: Scene, program: Any, points: Sequence[Any], uni
         return tuple(search(site.expression.text, bench, atoms, functions, pieces, whole))
 
 
-def _visible(bench: Bench, scene: Scene) -> dict[str, Any]:
+def trees_beside(unit: Unit, code: Code, model: Any) -> list[ast.AST]:
+    """The pieces of code that a line's remedy may take expressions from: its own, the other units, the model's."""
+    beside = code_of(model)
+    others = [*code.units, *(beside.units if beside is not None else ())]
+    return [unit.node, *(u.node for u in others if u.node is not unit.node)]
+
+
+def visible_in(bench: Bench, scene: Scene) -> dict[str, Any]:
     shown = dict(scene.envs[0])
     unit = scene.site.unit
     names = {n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name)}

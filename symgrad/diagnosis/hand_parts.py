@@ -19,7 +19,7 @@ from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.program.program import Binding
 
-__all__ = ["Leaf", "Proposal", "hand_bindings", "leaves", "points_for", "source_of", "swapped"]
+__all__ = ["Leaf", "Proposal", "hand_bindings", "leaves", "points_for", "source_of", "swapped", "with_data_moved"]
 
 _POINTS = 3
 _MOVED = 2
@@ -94,12 +94,36 @@ def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[li
             if branch_at(problem, near, [branch]) is branch:
                 points.append(near)
     points = points[:_POINTS] or [problem.inputs.point]
-    rng = np.random.default_rng((problem.seed, 6))
     moved = []
     for k in range(_MOVED):
-        base = dict(points[k % len(points)])
-        for name, value in base.items():
-            if isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in problem.inputs.free:
-                base[name] = value * (1 + 0.3 * rng.uniform(0.2, 1, value.shape)) + 0.01 * (k + 1)
-        moved.append(base)
+        other = with_data_moved(problem, points[k % len(points)], branch, k)
+        with contextlib.suppress(SymgradError):
+            if other is not None and branch_at(problem, other, [branch]) is branch:
+                moved.append(other)
     return [*points, *moved], len(points)
+
+
+def with_data_moved(problem: Problem, point: Mapping[str, Any], branch: Branch, seed: int) -> dict[str, Any] | None:
+    """A point with other data; None where there is nothing to move.
+
+    Labels and masks stay, and so does what the model does not depend on: it is a number that both sides agree on.  A
+    symmetric matrix stays symmetric, and what adds up to one does so again.
+    """
+    used = set(branch.program.needed([branch.model]))
+    rng = np.random.default_rng((problem.seed, 6, seed))
+    out = dict(point)
+    for name, value in point.items():
+        is_data = isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in problem.inputs.free
+        if is_data and branch.program.inputs.get(name) in used and not np.isin(value, (-1.0, 0.0, 1.0)).all():
+            out[name] = _moved(value, rng)
+    return out if any(out[n] is not point[n] for n in out) else None
+
+
+def _moved(value: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    factor = 1 + 0.2 * rng.uniform(0.2, 1, value.shape)
+    if value.ndim == 2 and value.shape[0] == value.shape[1] and np.array_equal(value, value.T):
+        factor = (factor + factor.T) / 2
+    other = value * factor
+    if value.ndim and (value >= 0).all() and np.allclose(value.sum(-1), 1):
+        other = other / other.sum(-1, keepdims=True)
+    return other

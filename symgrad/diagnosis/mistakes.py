@@ -270,6 +270,8 @@ def _batch_mean(s: Slip) -> str | None:
     size = _value(s, s.brought)
     told = f", here {size:g}," if size is not None else ""
     n = s.brought
+    if s.scene is not None and canonical(s.old) != canonical(s.scene.site.expression.text):  # then it is no loss's
+        return f"{_short(s.old)} is {n} times too large{told.rstrip(',')}: a mean passes on 1/{n} of a gradient."
     return f"the loss is a mean over {n}{told} and its gradient carries 1/{n}: {_short(s.old)} is {n} times too large."
 
 
@@ -407,6 +409,21 @@ def _brackets(s: Slip) -> str | None:
     return f"the brackets group the wrong things: {s.old} is read as {_read(s.old)}; it is {s.new}."
 
 
+def _repeated_index(s: Slip) -> str | None:
+    if s.kind != "repeated index" or s.scene is None:
+        return None
+    statement = s.scene.site.expression.statement
+    target: Any = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
+    at = ast.unparse(target.slice)
+    try:
+        found = [np.asarray(_numbers(eval(at, scope_of(s.scene, k)))).tolist() for k in range(s.scene.plain)]
+    except Exception:  # an index of several parts is no array
+        found = []
+    if not any(isinstance(rows, list) and len(rows) > len(set(map(str, rows))) for rows in found):
+        return f"each part is added to what is there already: {s.new}."
+    return f"{at} names a row more than once, and {s.old} keeps only one of the parts for it; {s.new} adds each."
+
+
 def _read(text: str) -> str:
     """The text with the brackets that Python puts in."""
     node = ast.parse(f"({text}\n)", mode="eval").body
@@ -471,6 +488,25 @@ def _row(name: str, kinds: tuple[str, ...], text: str) -> Row:
 
 
 ROWS: tuple[Row, ...] = (
+    Row("an index that repeats", _repeated_index),
+    Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
+    _row(
+        "overwritten",
+        ("overwritten",),
+        "this line writes over what {name} held; every use adds its own part to a gradient: {new}.",
+    ),
+    _row("not a sum", ("summed up",), "{name} is not a sum over the rounds; each time it is a new value: {new}."),
+    _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
+    _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),
+    _row("names swapped", ("names swapped",), "two names stand in each other's place: {old} becomes {new}."),
+    _row("two slips", ("two edits",), "there are two slips in this line: {old} becomes {new}."),
+    _row(
+        "the mean of a block",
+        ("block mean",),
+        "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
+    ),
+    _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
+    _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),
     Row("the value after the activation", _after_activation),
     Row("the value for its gradient", _primal_for_derivative),

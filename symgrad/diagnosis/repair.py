@@ -24,6 +24,7 @@ from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves, source_of, swap
 from symgrad.diagnosis.mistakes import Slip, explain
 from symgrad.diagnosis.scope import Site
 from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
+from symgrad.diagnosis.statement_edits import KINDS
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.problem.problem import Problem
@@ -32,6 +33,7 @@ from symgrad.progress import doing
 __all__ = [
     "judged",
     "repair",
+    "repairs_of",
     "rewritten",
 ]
 
@@ -130,7 +132,7 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
         hand, source = made
         kind = judged(problem, hand)
         if kind in ("proved", "agrees"):
-            return tuple(_repairs(proposals, choice, kind == "proved")), source
+            return tuple(repairs_of(proposals, choice, kind == "proved")), source
     return (), None
 
 
@@ -157,14 +159,18 @@ def judged(problem: Problem, hand: Formula) -> str:
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
 
 
-def _repairs(proposals: Sequence[Proposal], choice: Sequence[Edit | None], proved: bool) -> Iterator[Repair]:
+def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], proved: bool) -> Iterator[Repair]:
     for p, e in zip(proposals, choice, strict=True):
-        if e is not None:
+        if e is not None and e.kind in KINDS:
+            why = explain(Slip(p.name, e, e.before, e.after, p.scene))
+            span = (p.scene.site.expression.start, p.scene.site.expression.end) if p.scene is not None else None
+            yield Repair(p.name, p.line, p.text, e.text, why, proved, e.kind, (e.before, e.after), span, e.cost)
+        elif e is not None:
             old, new = changed(p.text, e.text)
             kind, operand = classified(old, new, e.kind)
             why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
             span = None if p.scene is None else (p.scene.site.expression.start, p.scene.site.expression.end)
-            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span)
+            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

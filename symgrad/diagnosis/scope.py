@@ -23,7 +23,7 @@ from symgrad.lifting.tracing.sources import node_of
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.program.program import Program, interpret
 
-__all__ = ["Scene", "Site", "as_array", "look_around", "same", "values_at"]
+__all__ = ["Scene", "Site", "as_array", "look_around", "same", "scope_of", "values_at", "wanted_of"]
 
 _NEAR = 1e-8  # a filter, not a verdict
 
@@ -217,7 +217,7 @@ def _scene(
                 wanted = _plain_array(values_at(run, [here], outer, replaced=replaced)[here])
                 scene.accepts.append(_acceptance(run, here, outer, replaced, ends, right))
             else:
-                wanted = _wanted(site, env, right[truth])
+                wanted = wanted_of(site, env, right[truth])
             if wanted is None or not np.isfinite(np.asarray(wanted)).all():
                 continue
             scene.envs.append(env)
@@ -294,7 +294,7 @@ def _plain(x: Any, values: Mapping[int, torch.Tensor]) -> Any:
     return x
 
 
-def _wanted(site: Site, env: Mapping[str, Any], truth: torch.Tensor) -> np.ndarray | None:
+def wanted_of(site: Site, env: Mapping[str, Any], truth: torch.Tensor) -> np.ndarray | None:
     """What the line's expression must give, so that what is bound is the truth."""
     value: Any = truth.detach().resolve_conj().numpy()
     target, op = site.expression.target, site.expression.op
@@ -348,9 +348,13 @@ def scope_of(scene: Scene, k: int) -> dict[str, Any]:
 
 
 def as_array(x: Any) -> np.ndarray:
+    """A value as an array; one of objects where it is no array of numbers, such as lists of several lengths."""
     if isinstance(x, torch.Tensor):
         return x.detach().resolve_conj().numpy()
-    return np.asarray(x)
+    try:
+        return np.asarray(x)
+    except ValueError:
+        return np.empty((), dtype=object)
 
 
 def same(a: Any, b: np.ndarray) -> bool:

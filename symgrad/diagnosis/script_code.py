@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-from symgrad.diagnosis.source_code import HOOK, Code, Unit, Watched, code_of
+from symgrad.diagnosis.source_code import HOOK, Code, Plain, Unit, Watched, code_of
 from symgrad.lifting.scripts.sides import Side
 
 __all__ = ["ScriptCode"]
@@ -30,6 +30,10 @@ class ScriptCode:
     def edited(self, texts: Mapping[Unit, str]) -> tuple[Side, str] | None:
         (text,) = texts.values()
         return replace(self.side, execution=self.side.execution.variant(text)), text.lstrip("\n")
+
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        """A script is one run of all of it: its edits are judged, and not tried."""
+        return None
 
 
 @code_of.register

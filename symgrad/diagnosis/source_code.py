@@ -24,6 +24,7 @@ __all__ = [
     "TRACE",
     "Code",
     "Expression",
+    "Plain",
     "Unit",
     "Watched",
     "calling",
@@ -243,10 +244,13 @@ def edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     return text
 
 
-def rebuild(function: Any, text: str, names: Mapping[str, Any] | None = None) -> Callable[..., Any] | None:
-    """The function whose text was edited: the same globals, closure and defaults; its source can be found again.
+def rebuild(
+    function: Any, text: str, names: Mapping[str, Any] | None = None, *, shown: bool = True
+) -> Callable[..., Any] | None:
+    """The function whose text was edited: the same globals, closure and defaults.
 
-    ``names`` are put beside the globals.  None where the text does not compile.
+    ``names`` are put beside the globals; ``shown`` says that its source can be found again.  None where the text does
+    not compile.
     """
     old = function.__code__
     is_lambda = old.co_name == "<lambda>"
@@ -262,7 +266,8 @@ def rebuild(function: Any, text: str, names: Mapping[str, Any] | None = None) ->
     cells = dict(zip(old.co_freevars, function.__closure__ or (), strict=True))
     if made is None or not set(made.co_freevars) <= set(cells):
         return None
-    linecache.cache[file] = (len(whole), None, whole.splitlines(keepends=True), file)
+    if shown:
+        linecache.cache[file] = (len(whole), None, whole.splitlines(keepends=True), file)
     scope = {**function.__globals__, **(names or {})} if names else function.__globals__
     out = types.FunctionType(
         made, scope, function.__name__, function.__defaults__, tuple(cells[n] for n in made.co_freevars)
@@ -290,6 +295,7 @@ def _nested(code: types.CodeType, name: str, depth: int) -> types.CodeType | Non
 # the rewriting know only what a `Code` can do.
 
 HOOK, TRACE = "__symgrad_look__", "__symgrad_trace__"
+Plain = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # what code returns at a point, by name
 
 
 @dataclass(frozen=True, eq=False)
@@ -327,6 +333,11 @@ class Code(Protocol):
         """The formula with other texts for some units, and the whole text; None where that is no code."""
         ...
 
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        """The code with other texts for some units, to be run at points in float64 without a tracer; ``names`` are put
+        beside the globals of these units.  None where it cannot be run so."""
+        ...
+
 
 @functools.singledispatch
 def code_of(formula: Any) -> Code | None:
@@ -359,21 +370,34 @@ class FunctionCode:
         return Watched(program, program.bindings, program.outputs)
 
     def edited(self, texts: Mapping[Unit, str]) -> tuple[Function, str] | None:
+        current = self._changed(texts, {}, shown=True)
+        if current is None:
+            return None
+        parts = [texts[u] for u in self._inner_first(texts)]
+        main = function_unit(self.function.function)
+        if main is not None and all(u.first != main.first for u in texts):
+            parts.append(main.text)
+        return current, "\n\n".join(p.rstrip("\n") + "\n" for p in parts) if len(parts) > 1 else parts[0]
+
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        made = self._changed(texts, names, shown=False)
+        return None if made is None else made.plain
+
+    def _inner_first(self, texts: Mapping[Unit, str]) -> list[Unit]:
+        return sorted(texts, key=lambda u: _is_itself(self.function, u))
+
+    def _changed(self, texts: Mapping[Unit, str], names: Mapping[str, Any], *, shown: bool) -> Function | None:
         current, written = self.function, []
-        for unit in sorted(texts, key=lambda u: _is_itself(self.function, u)):  # helpers first: they are called
+        for unit in self._inner_first(texts):  # helpers first: they are called
             helpers = {u.function.__name__: current.function.__globals__[u.function.__name__] for u in written}
             itself = _is_itself(self.function, unit)
-            made = rebuild(unit.function, texts[unit], helpers if itself else None)
+            made = rebuild(unit.function, texts[unit], {**names, **(helpers if itself else {})}, shown=shown)
             made = made if itself or made is None else calling(_plain(current), unit, made)
             if made is None:
                 return None
             current = replace(current, function=made)
             written.append(unit)
-        parts = [texts[u] for u in written]
-        main = function_unit(self.function.function)
-        if main is not None and all(u.first != main.first for u in texts):
-            parts.append(main.text)
-        return current, "\n\n".join(p.rstrip("\n") + "\n" for p in parts) if len(parts) > 1 else parts[0]
+        return current
 
 
 @code_of.register

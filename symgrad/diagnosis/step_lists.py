@@ -233,7 +233,7 @@ def _edits(problem: Problem, lines: Lines, line: Line) -> list[Edit]:
     if not scopes or not bench.lay_side_by_side(line.text):
         return []
     names, samples = dict(bench.scopes[0]), list(range(len(kept)))
-    atoms = atoms_in(bench, names, ast.parse(f"({line.text}\n)", mode="eval").body, None, "")
+    atoms = atoms_in(bench, names, ast.parse(f"({line.text}\n)", mode="eval").body, (), "")
     whole, pieces = spell_truth(bench, program, truth, kept, samples, names, atoms)
     return search(line.text, bench, atoms, list(functions_of(bench, atoms)), pieces, whole)
 

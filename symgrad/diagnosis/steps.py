@@ -1,9 +1,9 @@
 """Which lines of a derivation are wrong by themselves: wrong although all that they use is true.
 
 The derivation is read line by line.  Where a line is not what it claims to be, or a result is not the derivative,
-every explanation is tried: the line itself; an earlier line for which some true quantity makes this one right; an
-earlier line for which this one can be solved.  An explanation puts truth in the place of lines, and the one after which
-the least is wrong is kept, until all results are right.  Truths that turn out not to be needed are taken back.
+every explanation is tried: the line itself, or an earlier line for which some true quantity makes this one right.  An
+explanation puts truth in the place of lines, and the one after which the least is wrong is kept, until all results are
+right.  Truths that turn out not to be needed are taken back.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from symgrad.checking.results import StepFinding
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explanations import Blame, Key, explain, key_of, needed
+from symgrad.diagnosis.increments import increments, writes
 from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
-from symgrad.diagnosis.suspects import increments, writes
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same
 from symgrad.evaluation.balls import precision
@@ -38,10 +38,10 @@ class Fault:
     """One line that is wrong by itself.
 
     ``bindings`` are the versions of its variable that are wrong; there are none where what is returned for the input
-    ``name`` has no variable of its own.  ``truths`` maps the step of each to the step, of the
-    diagnosis' Program, that holds what it should be, of the same shape where the sizes allow it; a version whose
-    truth was only solved for is missing there.  ``confidence`` says what the claim rests on: "word", "name", "value"
-    (a true quantity that makes everything after it right), "final" (it is what the derivation returns) or "solved".
+    ``name`` has no variable of its own.  ``truths`` maps the step of each to the step, of the diagnosis' Program, that
+    holds what it should be, of the same shape where the sizes allow it.  ``confidence`` says what the claim rests on:
+    "word", "name", "value" (a true quantity that makes everything after it right) or "final" (it is what the
+    derivation returns).
     """
 
     name: str

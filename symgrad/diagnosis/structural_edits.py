@@ -8,9 +8,14 @@ import ast
 import itertools
 from collections.abc import Iterator
 
+import numpy as np
+import torch
+
 from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
+from symgrad.diagnosis.brackets import rebracketed
 from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.expression_text import MODULES, Text, after_sign, joined, parts_of, sub_values
+from symgrad.diagnosis.source_code import edited
 
 __all__ = ["structure"]
 
@@ -51,8 +56,24 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
         start, end = t.span(node)
         for cost, kind, new in _changes(t, node, bench):
             yield cost, kind, start, end, new
+    for cost, new in rebracketed(t.text):
+        yield cost, "brackets", 0, len(t.text), new
+    for new in _names_swapped(t, bench):
+        yield 1.0, "names swapped", 0, len(t.text), new
     if not bench.typed:
         yield from _array_changes(t, bench)
+
+
+def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:
+    """Two variables of one shape, each in the places of the other."""
+    nodes = [n for n in ast.walk(t.tree) if isinstance(n, ast.Name)]
+    values = {n.id: bench.scopes[0].get(n.id) for n in nodes}
+    kinds = (int, float, complex, np.ndarray, np.generic, torch.Tensor)
+    shapes = {name: np.shape(as_array(v)) for name, v in values.items() if isinstance(v, kinds)}
+    for a, b in itertools.combinations(sorted(shapes), 2):
+        if shapes[a] == shapes[b]:
+            spans = [(*t.span(n), b if n.id == a else a) for n in nodes if n.id in (a, b)]
+            yield edited(t.text, spans)
 
 
 def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str, str]]:
@@ -88,30 +109,59 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     if (fa, fb) != (ta, tb):
                         yield 1.2, "transpose", f"{_left(fa, '@')} @ {wrapped(fb)}"
                     yield 1.4, "operand order", f"{_left(fb, '@')} @ {wrapped(fa)}"
-                yield 1.6, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
-            yield from _brackets(t, node)
+                yield 1.25, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
             yield from _dropped(t, node)
         case ast.UnaryOp(op=ast.USub(), operand=a):
             yield 0.9, "sign", t.of(a)
         case ast.Call(func=f, args=args, keywords=keywords):
             yield from _call_changes(t, node, f, args, keywords, bench)
-        case ast.Subscript(value=v, slice=ast.Constant(value=int() as k)):
-            for j in (k - 1, k + 1):
-                if j >= -2:
-                    yield 1.1, "index", f"{t.of(v)}[{j}]"
-        case ast.Subscript(value=v, slice=ast.Name() | ast.BinOp() as at) if not bench.typed:
-            index = t.of(at)
-            yield 1.1, "index", f"{t.of(v)}[{_shifted(at, index, 1)}]"
-            yield 1.1, "index", f"{t.of(v)}[{_shifted(at, index, -1)}]"
-            if isinstance(at, ast.BinOp):
-                yield 1.0, "index", f"{t.of(v)}[{t.of(at.left)}]"
+        case ast.Subscript(value=v, slice=ast.Constant(value=int()) | ast.Name() | ast.BinOp() as at):
+            yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in _other_indices(t.of(at), at, bench))
         case ast.Subscript(value=v, slice=ast.Tuple(elts=[i, j])):
             yield 1.1, "index", f"{t.of(v)}[{t.of(j)}, {t.of(i)}]"
+        case ast.BoolOp(op=op, values=parts):
+            word = " or " if isinstance(op, ast.And) else " and "
+            yield 1.0, "comparison", word.join(wrapped(t.of(p)) for p in parts)
+            for p in parts:
+                yield 1.1, "drop term", t.of(p)
+        case ast.IfExp(test=test, body=a, orelse=b):
+            yield 1.0, "branches swapped", f"{t.of(b)} if {t.of(test)} else {t.of(a)}"
         case ast.Compare(left=a, ops=[op], comparators=[b]):
             for other in _COMPARE.get(type(op), ()):
                 yield 1.0, "comparison", f"{t.of(a)} {other} {t.of(b)}"
+        case ast.Constant(value=bool() as flag):
+            yield 1.0, "flag", str(not flag)
         case ast.Attribute(value=v, attr="T"):
             yield 0.9, "transpose", t.of(v)
+
+
+def _indices(bench: Bench) -> Iterator[str]:
+    """The whole numbers, arrays of whole numbers and slices in scope."""
+    for name, value in bench.scopes[0].items():
+        if name.startswith("_") or not isinstance(value, (int, np.integer, np.ndarray, torch.Tensor, slice)):
+            continue
+        if isinstance(value, slice) or as_array(value).dtype.kind in "iu":
+            yield name
+
+
+def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[float, str]]:
+    if isinstance(at, ast.Constant):
+        yield from ((1.1, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
+    elif not bench.typed:
+        yield 1.1, _shifted(at, text, 1)
+        yield 1.1, _shifted(at, text, -1)
+    if bench.typed:
+        return
+    if isinstance(at, ast.BinOp):
+        yield 1.0, ast.unparse(at.left)
+    else:
+        yield 1.2, f"{text}, None"
+    if isinstance(at, ast.Name):
+        yield 1.2, f":, {text}"
+    for other in _indices(bench):
+        if other != text:
+            yield 1.15, other
+            yield 1.3, f"{other}, None"
 
 
 def _shifted(node: ast.expr, text: str, by: int) -> str:
@@ -131,42 +181,6 @@ def _left(text: str, sign: str) -> str:
     if isinstance(node, ast.BinOp) and type(node.op) in (ast.Add, ast.Sub):
         return f"({text})"
     return text
-
-
-def _brackets(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
-    """Other readings of ``a - b*c`` and its like: brackets forgotten, or put around too much."""
-    a, op, b = node.left, type(node.op), node.right
-    ta, tb = t.of(a), t.of(b)
-    s = _SIGN[op]
-    additive, product = (ast.Add, ast.Sub), (ast.Mult, ast.Div)
-    if op in additive and isinstance(b, ast.BinOp) and isinstance(b.op, product):
-        chain: list[tuple[str, str]] = []
-        q: ast.expr = b
-        while isinstance(q, ast.BinOp) and isinstance(q.op, product):
-            chain.append((_SIGN[type(q.op)], t.of(q.right)))
-            q = q.left
-            inner = f"{ta} {s} {t.of(q)}"
-            rest = "".join(f" {o} {wrapped(r)}" for o, r in reversed(chain))
-            yield 0.8, "brackets", f"({inner}){rest}"
-    if op in additive and isinstance(a, ast.BinOp) and isinstance(a.op, product):
-        yield 0.8, "brackets", f"{wrapped(t.of(a.left))} {_SIGN[type(a.op)]} ({t.of(a.right)} {s} {tb})"
-    if op in additive and isinstance(b, ast.BinOp) and isinstance(b.op, additive):
-        yield 0.8, "brackets", f"{ta} {s} {t.of(b.left)} {_SIGN[type(b.op)]} {t.of(b.right)}"
-    if op in additive and isinstance(a, ast.BinOp) and isinstance(a.op, additive):
-        yield 0.9, "brackets", f"{t.of(a.left)} {_SIGN[type(a.op)]} ({t.of(a.right)} {s} {tb})"
-    if op in product and isinstance(a, ast.BinOp) and isinstance(a.op, ast.Div):
-        yield 0.8, "brackets", f"{wrapped(t.of(a.left))} / ({t.of(a.right)} {s} {wrapped(tb)})"
-    if op in product and isinstance(b, ast.BinOp) and isinstance(b.op, product):
-        yield 0.8, "brackets", f"{ta} {s} {wrapped(t.of(b.left))} {_SIGN[type(b.op)]} {wrapped(t.of(b.right))}"
-    if op in product and isinstance(a, ast.BinOp) and isinstance(a.op, additive):
-        inner_sign = _SIGN[type(a.op)]
-        yield 0.8, "brackets", f"{t.of(a.left)} {inner_sign} {wrapped(t.of(a.right))} {s} {wrapped(tb)}"
-    if op in product and isinstance(b, ast.BinOp) and isinstance(b.op, additive):
-        yield 0.9, "brackets", f"{ta} {s} {wrapped(t.of(b.left))} {_SIGN[type(b.op)]} {t.of(b.right)}"
-    if op is ast.Pow and isinstance(a, ast.BinOp) and isinstance(a.op, (*additive, *product)):
-        yield 0.8, "brackets", f"{t.of(a.left)} {_SIGN[type(a.op)]} {wrapped(t.of(a.right))}**{wrapped(tb)}"
-    if isinstance(b, ast.BinOp) and isinstance(b.op, ast.Pow) and op in (*additive, *product):
-        yield 0.8, "brackets", f"({ta} {s} {t.of(b.left)})**{wrapped(t.of(b.right))}"
 
 
 def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
@@ -259,6 +273,8 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
                 yield 1.3 + more, "reduction", start, end, f"{text}.mean({axis(k)})"
                 yield 1.2 + more, "reduction", start, end, f"{text}.sum({axis(k)}, {keep}=True)"
         if value.ndim:
+            spread = f"{text}.mean().expand_as({text})" if uses_tensors(bench) else f"0 * {text} + {text}.mean()"
+            yield 1.5 + more, "block mean", start, end, spread
             yield 1.1 + more, "reduction", start, end, f"{text}.sum()"
             yield 1.3 + more, "reduction", start, end, f"{text}.mean()"
         if value.ndim == 1:

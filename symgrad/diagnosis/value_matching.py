@@ -9,18 +9,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from flint import arb
+from flint import arb, fmpq
 
 from symgrad.evaluation.entrywise import flat
 from symgrad.program.program import Shape
 
-__all__ = ["Index", "entries_of", "is_zero", "laid_out", "norm_of", "ratio", "same"]
+__all__ = ["Index", "entries_of", "is_zero", "laid_out", "norm_of", "ratio", "same", "simple_ratio"]
 
 _THIN = 64  # bits of the largest entry below which a difference that holds zero counts as none
 _BACK = 6  # of the last different values, those that the next may be equal to
+_SIMPLE = 12  # the largest denominator of a simple factor
 _NEAR = 1e-9  # of the float fingerprints, which only choose what is looked at
 
 
@@ -170,3 +172,12 @@ class Index:
 def entries_of(value: Any) -> np.ndarray:
     """A value's balls in a row."""
     return flat(value)
+
+
+def simple_ratio(a: np.ndarray, b: np.ndarray) -> Fraction | None:
+    """The simple fraction c with a = c b, if there is one."""
+    c = ratio(a, b)
+    if c is None or type(c) is not arb:
+        return None
+    simple = Fraction(float(c.mid())).limit_denominator(_SIMPLE)
+    return simple if simple and c.contains(fmpq(simple.numerator, simple.denominator)) else None

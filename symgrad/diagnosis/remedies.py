@@ -1,0 +1,230 @@
+"""The places of a derivation's code as suspects: what each sees and needs, and the edits that may be its remedy."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.diagnosis.bench import Bench, Edit, bench_of
+from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
+from symgrad.diagnosis.derivation import Derivation
+from symgrad.diagnosis.edits import Draft, every, is_idle, search
+from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
+from symgrad.diagnosis.needs import Need, Output, needs_of
+from symgrad.diagnosis.places import Place, places_of
+from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
+from symgrad.diagnosis.statement_edits import statement_edits, statements_of
+from symgrad.diagnosis.trials import Trials, look_at
+
+__all__ = ["Known", "Remedy", "Suspect", "by_running", "by_value", "suspects_of", "value_stamp"]
+
+_SOME = 3  # times that a line ran, of which edits are tried by value
+_MOST = 250  # edits of one place that are tried by running the code
+_TRIES = 1500  # edits of one place that are computed by value
+_OFFERED = 6
+
+Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
+
+
+@dataclass(frozen=True, eq=False)
+class Remedy:
+    """An edit of one place, with what the place sees; ``cost`` has what speaks for and against the place in it."""
+
+    place: Place
+    edit: Edit
+    scene: Scene | None
+    cost: float
+    outputs: frozenset[str]  # what is right with it
+
+
+@dataclass(frozen=True, eq=False)
+class Suspect:
+    """A place with what it sees, what it needs where that is known, and how unlikely it is to be wrong."""
+
+    place: Place
+    scene: Scene
+    bench: Bench
+    atoms: Sequence[Atom]
+    prior: float
+
+    @property
+    def is_valued(self) -> bool:
+        """Whether an edit can be told by the value that it gives."""
+        return bool(self.scene.wanted)
+
+    @functools.cached_property
+    def drafts(self) -> list[Draft]:
+        """The edits of the place, whatever they give, the cheapest first."""
+        return every(self.place.expression.text, self.bench, self.atoms)
+
+
+# ------------------------------------------------------------------------------------------------ suspects
+
+
+def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Suspect], list[Remedy]]:
+    units = trials.code.units
+    places = {u: [*places_of(u), *statements_of(u)] for u in units}
+    seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
+    needs = _needs(trials, d, [p for ps in places.values() for p in ps])
+    found, statements = [], []
+    for unit, mine in places.items():
+        trees = trees_beside(unit, trials.code, trials.model)
+        for place in mine:
+            envs = [seen[unit].of(place, j) for j in range(len(trials.points))]
+            if not envs or not envs[0]:
+                continue
+            prior = _prior(place, unit is units[0], verdicts)
+            if place.role == "statement":
+                scene = Scene(_site(place), [e[0] for e in envs if e], plain=sum(map(bool, envs)))
+                scope = scope_of(scene, 0)
+                statements += [
+                    Remedy(place, e, scene, e.cost + prior, frozenset()) for e in statement_edits(place, scope)
+                ]
+                continue
+            suspect = _suspect(trials, place, envs, needs.get(_key(place), {}), prior, trees)
+            if suspect is not None:
+                found.append(suspect)
+    return found, statements
+
+
+def _site(place: Place) -> Site:
+    return Site(place.unit, place.expression, place.name, ())
+
+
+def _key(place: Place) -> tuple[str, int] | None:
+    """What the bindings of a place's line have in common; None for a place that binds nothing."""
+    s = place.expression.statement
+    return None if place.role != "value" or s is None else (place.name, place.unit.first + s.lineno - 1)
+
+
+def _prior(place: Place, is_entry: bool, verdicts: Known) -> float:
+    known = verdicts.get((place.name, place.line), "")
+    prior = {"wrong": -0.1, "forward": 0.5, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
+    prior += {"returned": 0.2, "test": 0.2, "rounds": 0.3, "index": 0.1}.get(place.role, 0.0)
+    return prior + (0.0 if is_entry else 0.3)
+
+
+def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
+    """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
+    anything right at one of them is missing, and so is one with which there is a choice.
+    """
+    lines: dict[Any, list[int]] = {}
+    keys = {_key(p) for p in places} - {None}
+    for b in d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]:
+        key = (b.name, None if b.source is None else b.source.line)
+        if key in keys:
+            lines.setdefault(key, []).append(b.step)
+    outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]
+    found: dict[Any, dict[int, Need]] = {key: {} for key in lines}
+    for k, point in enumerate(trials.outer):
+        if trials.branches[k].hand_run is d.branch.hand_run and found:
+            here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
+            found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
+    return {key: n for key, n in found.items() if n}
+
+
+def _suspect(
+    trials: Trials,
+    place: Place,
+    envs: Sequence[list[dict[str, Any]]],
+    needs: dict[int, Need],
+    prior: float,
+    trees: Sequence[ast.AST],
+) -> Suspect | None:
+    scene = Scene(_site(place))
+    returned = [_returned(trials, place, j) if place.unit is trials.code.units[0] else None for j in range(len(envs))]
+    for j, rounds in enumerate(envs):
+        if needs and j not in needs:
+            continue
+        values: Sequence[Any] = (needs[j].values or ()) if needs else [returned[j]] * len(rounds)
+        for env, value in _few(
+            [pair for pair in zip(rounds, values, strict=False) if not needs or pair[1] is not None]
+        ):
+            wanted = wanted_of(scene.site, env, torch.as_tensor(value)) if needs else value
+            scene.envs.append(env)
+            scene.points.append(j)
+            scene.truths.append(-1)
+            if wanted is not None:
+                scene.wanted.append(wanted)
+    scene.plain = len(scene.envs)
+    if len(scene.wanted) != len(scene.envs):
+        scene.wanted.clear()
+    bench = bench_of(scene) if scene.envs else None
+    if bench is None:
+        return None
+    bench.most = _TRIES
+    visible = visible_in(bench, scene)
+    atoms = atoms_in(bench, visible, place.expression.tree, trees, place.name)
+    return Suspect(place, scene, bench, atoms, prior)
+
+
+def _few(pairs: Sequence[Any]) -> list[Any]:
+    return list(pairs) if len(pairs) <= _SOME else [pairs[0], pairs[len(pairs) // 2], pairs[-1]]
+
+
+def _returned(trials: Trials, place: Place, j: int) -> np.ndarray | None:
+    """What is to be returned in a place of the function itself."""
+    truth = trials.truths[j]
+    names = [place.name, "output"]
+    if place.position is not None:
+        named = trials.code.returned
+        names = [str(place.position) if named is None else named[place.position] if place.position < len(named) else ""]
+    return next((truth[n] for n in names if n in truth), None) if place.role == "returned" else None
+
+
+# ------------------------------------------------------------------------------------------------ remedies
+
+
+def by_value(s: Suspect) -> Iterator[Remedy]:
+    """The edits with which a place has the value that it needs, wherever it was looked at."""
+    if s.bench.fits(s.place.expression.text):
+        return  # it is right as it stands
+    functions = list(functions_of(s.bench, list(s.atoms)))
+    for edit in search(s.place.expression.text, s.bench, s.atoms, functions, [], None)[:_OFFERED]:
+        yield Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
+
+
+def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
+    """The edits of a place that give it another value, for the code to be run with, the cheapest first."""
+    if s.is_valued:
+        return  # its edits were tried by value
+    values, texts = {value_stamp(s.bench, s.place.expression.text), None}, set()
+    for draft in s.drafts:
+        if draft.cost >= high or len(values) > _MOST:
+            return
+        if draft.cost < low:
+            continue
+        edit = draft.make()
+        if edit.text in texts or is_idle(edit.text, s.place.expression.text):
+            continue
+        texts.add(edit.text)
+        if s.place.role != "rounds":
+            stamp = value_stamp(s.bench, edit.text)
+            if stamp in values:
+                continue
+            values.add(stamp)
+        yield Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
+
+
+def value_stamp(bench: Bench, text: str) -> Any:
+    """The value of an expression at the first sample and the last, to tell edits apart; None where it has none."""
+    found = []
+    for k in {0, len(bench.scopes) - 1}:
+        try:
+            value = bench.run(bench.compiled(text), k)
+            a = as_array(value)
+        except Exception:  # an edit may well be nonsense
+            return None
+        if a.dtype.kind not in "fciub":
+            found.append(repr(value)[:200])
+            continue
+        if a.dtype.kind in "fc" and not np.isfinite(a).all():
+            return None
+        found.append((a.shape, np.round(a.astype(complex), 10).tobytes()))
+    return tuple(found)

@@ -1,0 +1,271 @@
+"""The hand code run in floats with edits made: what each place sees, and whether the whole is then right.
+
+A trial is a run of the user's own code, without a tracer, at points where inputs *and data* are moved; the truth there
+is the exact derivative in float64.  Closeness is only a filter: what passes all trials is judged by the whole pipeline.
+"""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import copy
+import io
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.checking.comparison import Branch
+from symgrad.checking.exploration import Findings, branch_at
+from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
+from symgrad.diagnosis.places import Place, with_looks
+from symgrad.diagnosis.scope import as_array, values_at
+from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Plain, Unit, edited
+from symgrad.errors import SymgradError
+from symgrad.lifting.formulas import Formula
+from symgrad.problem.problem import Problem
+from symgrad.problem.sampling import neighbours
+
+__all__ = ["Seen", "Trials", "look_at", "outcome", "texts_with", "trials_of"]
+
+_NEAR = 1e-8  # a filter, not a verdict
+_POINTS = 3
+_RUNS = 2500  # runs of the code, at most
+_FEWEST = 150
+_WORK = 300_000  # operations in all runs together
+_SLOWER = 50  # times as many lines as the code takes, of a run that is given up
+_ROUNDS = 40  # times that one statement is looked at
+_HELD = 20_000_000  # numbers that are held for all looks together
+
+Change = tuple[Place, str]
+
+
+@dataclass(eq=False)
+class Trials:
+    """A hand formula's code, points to run it at, and the truth there by the names of the code's own outputs.
+
+    ``runs`` counts the trials that were made, ``most`` is when to stop.  ``lines`` is how many lines of the user's code
+    one run may take, where an edit may make it run for ever; None where it cannot.
+    """
+
+    code: Code
+    model: Formula
+    points: Sequence[Mapping[str, Any]]  # by the code's own names
+    truths: Sequence[Mapping[str, np.ndarray]]
+    outer: Sequence[Mapping[str, Any]]  # the same points by the question's names
+    branches: Sequence[Branch]  # the branch of the code that is taken at each
+    most: int
+    lines: int | None = None
+    runs: int = 0
+
+    @property
+    def is_spent(self) -> bool:
+        return self.runs >= self.most
+
+
+def trials_of(
+    problem: Problem, findings: Findings, leaf: Leaf, code: Code, first: Mapping[str, Any], *, alone: bool
+) -> Trials | None:
+    """The trials of one formula of the hand side; None where it cannot be run without a tracer.
+
+    ``first`` is a point where it is wrong; ``alone`` says that the hand side has no other formula.
+    """
+    if code.plain({}, {}) is None:
+        return None
+    called = getattr(problem.hand, "keys", {})
+    points, truths, outer, branches = [], [], [], []
+    for point in _points(problem, findings, first):
+        try:
+            branch = branch_at(problem, point, findings.branches)
+            steps = {p.name: p.exact for p in branch.pairs}
+            values = values_at(branch.program, list(steps.values()), point)
+        except (SymgradError, RuntimeError):
+            continue
+        truth = {name: as_array(values[i]) for name, i in steps.items() if i in values}
+        if len(truth) < len(steps) or not all(np.isfinite(t).all() for t in truth.values()):
+            continue
+        own = {o: point[leaf.of.get(o, o)] for o in leaf.formula.names if leaf.of.get(o, o) in point}
+        truths.append(_by_output(truth, called, leaf, alone))
+        points.append(own)
+        outer.append(point)
+        branches.append(branch)
+        if len(points) >= _POINTS:
+            break
+    if not points or not truths[0]:
+        return None
+    most = min(_RUNS, max(_FEWEST, _WORK // len(branches[0].hand_run.program)))
+    found = Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
+    if any(isinstance(n, ast.While) for u in code.units for n in ast.walk(u.node)):
+        found.lines = _SLOWER * _lines_of(found) + _SLOWER
+    return found
+
+
+def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, alone: bool) -> dict[str, Any]:
+    if leaf.key is not None and not alone:
+        return {"output": truth[leaf.key]} if leaf.key in truth else {}
+    back = {name: own for own, name in called.items()}
+    return {back.get(name, name): t for name, t in truth.items()}
+
+
+def _points(problem: Problem, findings: Findings, first: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Points for trials: one where the formula is wrong, then others with inputs and data moved."""
+    yield first
+    for k, near in enumerate(neighbours(problem.inputs, 8, problem.seed + 1)):
+        yield with_data_moved(problem, near, findings.own, k) or near
+    yield from neighbours(problem.inputs, 4, problem.seed + 1)  # data moved may leave the domain
+    yield problem.inputs.point
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+def texts_with(changes: Sequence[Change]) -> dict[Unit, str]:
+    """The texts of the units that some changes are made in."""
+    spans: dict[Unit, list[tuple[int, int, str]]] = {}
+    for place, text in changes:
+        spans.setdefault(place.unit, []).append((place.expression.start, place.expression.end, text))
+    return {unit: edited(unit.text, found) for unit, found in spans.items()}
+
+
+def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = frozenset()) -> frozenset[str]:
+    """The outputs that are right at every point with the changes made; none where the code fails, or where none that
+    is not ``good`` already is right at the first point.
+    """
+    try:
+        run = trials.code.plain(texts_with(changes), {})
+    except SymgradError:
+        return frozenset()
+    if run is None:
+        return frozenset()
+    right: frozenset[str] | None = None
+    for point, truth in zip(trials.points, trials.truths, strict=True):
+        trials.runs += 1
+        try:
+            found = _run(trials, run, point)
+        except (Exception, _TooLong):  # an edit may well be nonsense: of other shapes, undefined, without an end
+            return frozenset()
+        here = frozenset(n for n, t in truth.items() if is_near(found.get(n), t))
+        right = here if right is None else right & here
+        if right <= good:
+            return right
+    return right or frozenset()
+
+
+class _TooLong(BaseException):  # the user's code may catch every Exception
+    """A run takes many more lines than the code as it was written."""
+
+
+def _run(trials: Trials, run: Plain, point: Mapping[str, Any], count: list[int] | None = None) -> Mapping[str, Any]:
+    """One run, in silence; ``count`` gets the lines of the user's code that it took.
+
+    Raises `_TooLong` where they are more than the trials allow, and what the code raises.
+    """
+    with torch.no_grad(), np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
+        if trials.lines is None and count is None:
+            return run(point)
+        count = [0] if count is None else count
+        files = {u.file for u in trials.code.units}
+
+        def on_line(frame: Any, event: str, arg: Any) -> Any:
+            count[0] += event == "line"
+            if trials.lines is not None and count[0] > trials.lines:
+                raise _TooLong
+            return on_line
+
+        def on_call(frame: Any, event: str, arg: Any) -> Any:
+            file = frame.f_code.co_filename
+            return on_line if file in files or file.startswith("<repaired") else None
+
+        before = sys.gettrace()
+        sys.settrace(on_call)
+        try:
+            return run(point)
+        finally:
+            sys.settrace(before)
+
+
+def _lines_of(trials: Trials) -> int:
+    """How many lines the code takes as it is written, at the first point."""
+    run, count = trials.code.plain({}, {}), [0]
+    assert run is not None
+    with contextlib.suppress(Exception):
+        _run(trials, run, trials.points[0], count)
+    return count[0]
+
+
+def is_near(value: Any, truth: np.ndarray) -> bool:
+    """Whether a value is near enough to the truth to be worth judging; sizes count, layouts do not."""
+    if value is None:
+        return not truth.any()
+    a = as_array(value)
+    if a.size != truth.size or a.dtype.kind not in "fciub":
+        return False
+    if [n for n in a.shape if n != 1] != [n for n in truth.shape if n != 1]:
+        return False
+    gap = np.abs(a.reshape(-1) - truth.reshape(-1))
+    each = _NEAR * np.abs(truth.reshape(-1)) + 1e-12 * np.max(np.abs(truth), initial=0)
+    return bool((gap <= each).all())
+
+
+# ------------------------------------------------------------------------------------------------ looking
+
+
+@dataclass(eq=False)
+class Seen:
+    """What each statement of a unit saw: the variables at statement k, point j, each time that it ran."""
+
+    statements: list[ast.stmt | None] = field(default_factory=list)
+    envs: dict[tuple[int, int], list[dict[str, Any]]] = field(default_factory=dict)
+    times: dict[tuple[int, int], int] = field(default_factory=dict)
+
+    def of(self, place: Place, point: int) -> list[dict[str, Any]]:
+        k = next((k for k, s in enumerate(self.statements) if s is place.expression.statement), None)
+        return [] if k is None else self.envs.get((k, point), [])
+
+
+def look_at(trials: Trials, unit: Unit, places: Sequence[Place]) -> Seen:
+    """Run the code at every point with a look at its variables before each statement of a unit."""
+    seen = Seen(list({id(p.expression.statement): p.expression.statement for p in places}.values()))
+    held = now = 0
+
+    def look(k: int, trace: Any, names: dict[str, Any]) -> None:
+        nonlocal held
+        mark = k, now
+        seen.times[mark] = seen.times.get(mark, 0) + 1
+        if seen.times[mark] <= _ROUNDS and held < _HELD:
+            found = {n: _copied(v) for n, v in names.items() if not n.startswith("__")}
+            held += sum(getattr(v, "size", 0) for v in found.values() if isinstance(v, np.ndarray))
+            held += sum(v.numel() for v in found.values() if isinstance(v, torch.Tensor))
+            seen.envs.setdefault(mark, []).append(found)
+
+    run = trials.code.plain({unit: with_looks(unit, seen.statements)}, {HOOK: look, TRACE: None})  # type: ignore[arg-type]
+    for j, point in enumerate(trials.points):
+        now = j
+        trials.runs += 1
+        try:
+            assert run is not None
+            _run(trials, run, point)
+        except Exception:
+            continue
+    return seen
+
+
+def _copied(x: Any) -> Any:
+    if isinstance(x, torch.Tensor):
+        return x.detach().clone()
+    if isinstance(x, np.ndarray):
+        return x.copy()
+    if type(x) in (list, tuple):
+        return type(x)(_copied(i) for i in x)
+    if type(x) is dict:
+        return {k: _copied(v) for k, v in x.items()}
+    kept = getattr(x, "__dict__", None)
+    if kept and type(x).__module__ not in ("torch", "numpy", "builtins") and not callable(x):
+        try:
+            return copy.copy(x)
+        except Exception:
+            return x
+    return x
