@@ -22,14 +22,6 @@ from typing import Any, NoReturn
 from symgrad import __version__
 from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
 
-__all__ = [
-    "main",
-    "repaired_text",
-    "write_beside",
-    "write_page",
-]
-
-
 # ----------------------------------------------------------------------------------------------------------- cli files
 # The files that the command line writes: a report as a page, and code with its repairs made.
 
@@ -304,8 +296,7 @@ def _wanted(module: ModuleType, name: str, option: str) -> Any:
     known = [n for n in vars(module) if not n.startswith("_") and not isinstance(vars(module)[n], ModuleType)]
     near = close_names(name, known)
     raise UnknownName(
-        f"{module.__file__} has no {name!r}.",
-        instead=f"{near + ' ' if near else ''}Name another one with {option}.",
+        f"{module.__file__} has no {name!r}.", instead=f"{near + ' ' if near else ''}Name another one with {option}."
     )
 
 

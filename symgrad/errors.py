@@ -12,23 +12,6 @@ import traceback
 from collections.abc import Iterable
 from typing import Any
 
-__all__ = [
-    "AmbiguousBranch",
-    "BadFormula",
-    "BadInput",
-    "LostValue",
-    "NoPoint",
-    "NotReproducible",
-    "ReplayMismatch",
-    "SymgradError",
-    "UnknownName",
-    "UnknownOperation",
-    "UserCodeFailed",
-    "WrongShape",
-    "caret",
-    "close_names",
-]
-
 
 class SymgradError(Exception):
     """Base of everything symgrad raises on purpose.

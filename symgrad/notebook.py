@@ -13,8 +13,6 @@ from typing import Any
 
 from symgrad.errors import BadInput, close_names
 
-__all__ = ["judge_cell", "load_ipython_extension"]
-
 _OPTIONS: dict[str, Callable[[str], Any]] = {
     "output": str,
     "domain": str,

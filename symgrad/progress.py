@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
-__all__ = ["doing", "each", "shown", "silent"]
-
 _PATIENCE = 1.0  # seconds before a bar
 _EVERY = 0.1  # seconds between two looks of the bar
 

@@ -35,8 +35,6 @@ from symgrad.progress import shown
 from symgrad.report.report import Report, merge
 from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
 
-__all__ = ["answer", "verify"]
-
 
 @shown("reading the code")
 @undisturbed

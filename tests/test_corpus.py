@@ -28,12 +28,7 @@ def load(path: Path):
 @functools.cache
 def judged(case, hand):
     return verify(
-        case.model,
-        hand,
-        wrt=case.wrt,
-        at=case.at,
-        order=getattr(case, "order", 1),
-        dtype=getattr(case, "dtype", None),
+        case.model, hand, wrt=case.wrt, at=case.at, order=getattr(case, "order", 1), dtype=getattr(case, "dtype", None)
     )
 
 

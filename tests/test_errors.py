@@ -285,10 +285,7 @@ CALLS = "Text is parsed, never evaluated: a formula has numbers, names, + - * / 
         ("2x", "an operator is missing between '2' and 'x'.\n    2x\n    ^^\nTo multiply, write 2*x."),
         ("", "the formula is empty.\nWrite an expression, for example w*tanh(x)."),
         ("x.real", f"an attribute is not part of a formula.\n    x.real\n    ^^^^^^\n{CALLS}"),
-        (
-            "lambda x: x",
-            f"lambda makes a function, and a formula is one value.\n    lambda x: x\n    ^^^^^^\n{CALLS}",
-        ),
+        ("lambda x: x", f"lambda makes a function, and a formula is one value.\n    lambda x: x\n    ^^^^^^\n{CALLS}"),
     ],
 )
 def test_text_that_is_not_a_formula(text, error):

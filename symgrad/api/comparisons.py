@@ -12,8 +12,6 @@ from symgrad.problem.question import Asked, alone, pose
 from symgrad.problem.sampling import Bounds
 from symgrad.program.program import Program
 
-__all__ = ["compare", "lift"]
-
 
 @undisturbed
 def compare(

@@ -36,8 +36,6 @@ from symgrad.report.report import Report
 from symgrad.report.wording import listed
 from symgrad.verifier import answer
 
-__all__ = ["verify_function"]
-
 
 @shown("reading the function")
 @undisturbed

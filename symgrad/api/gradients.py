@@ -36,15 +36,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import derivatives
 from symgrad.program.program import Guard, Program, interpret
 
-__all__ = [
-    "Derivative",
-    "SizedDerivative",
-    "SizedGradient",
-    "gradient",
-    "sized_gradient",
-]
-
-
 # ----------------------------------------------------------------------------------------------------- sized gradients
 # gradient for all sizes: the exact derivative read in index notation, as one torch function of any sizes.
 #

@@ -25,8 +25,6 @@ from symgrad.stability.samples import sample_around
 from symgrad.stability.search import Breaking, breakings
 from symgrad.stability.term_printer import source_at, why
 
-__all__ = ["find_instabilities"]
-
 
 @shown("looking for points where floats break")
 @undisturbed

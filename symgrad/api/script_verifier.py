@@ -42,12 +42,6 @@ from symgrad.report.report import Report
 from symgrad.report.wording import counted, listed
 from symgrad.verifier import answer
 
-__all__ = [
-    "other_formulas",
-    "verify_script",
-]
-
-
 # ----------------------------------------------------------------------------------------------------- script comments
 # Formulas in a script's comments, beside the lines that they are about.
 #

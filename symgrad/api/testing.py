@@ -19,13 +19,6 @@ from symgrad.report.report import Report
 from symgrad.report.wording import entries_of, number, witness_text
 from symgrad.verifier import verify
 
-__all__ = [
-    "assert_gradient",
-    "pasteable",
-    "verify_many",
-]
-
-
 # ---------------------------------------------------------------------------------------------------------- assertions
 # A question that a test asks: `assert_gradient`.
 #

@@ -29,8 +29,6 @@ from symgrad.lifting.formulas import Formula
 from symgrad.problem.problem import Problem
 from symgrad.problem.shapes import Shapes
 
-__all__ = ["holds_at_other_sizes", "judge_all_sizes"]
-
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
 _BESIDE = 24  # assignments of sizes beside the numbers in the code at which a reading is held against it
 _LARGEST = 1 << 13  # entries of an input there

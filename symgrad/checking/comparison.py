@@ -28,20 +28,6 @@ from symgrad.program.derivative import derivatives, gradients, reverse
 from symgrad.program.expressions import lower
 from symgrad.program.program import Constant, Guard, Program, Shape, interpret, same_looks, same_structure, size
 
-__all__ = [
-    "BITS",
-    "Branch",
-    "Look",
-    "Pair",
-    "View",
-    "branch_of",
-    "excludes_zero",
-    "look",
-    "radius",
-    "with_data",
-    "with_domain",
-]
-
 BITS = 180
 _PRECISIONS = (256, 640, 2048)
 _MOST_ROWS = 4096  # entries of an output for which a Jacobian is written

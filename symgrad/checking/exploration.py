@@ -21,26 +21,6 @@ from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, Program, only_constants_differ, same_structure
 from symgrad.progress import doing
 
-__all__ = [
-    "Choice",
-    "Findings",
-    "Fork",
-    "branch_at",
-    "branch_of_runs",
-    "choices",
-    "clear",
-    "cross",
-    "forks",
-    "inside",
-    "look_at",
-    "more_looks",
-    "path_at",
-    "rerun",
-    "told",
-    "unjudged_branches",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------ coverage
 # Which way the code went: its choices, and how each came out at the points of the domain that were looked at.
 #

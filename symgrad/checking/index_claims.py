@@ -32,8 +32,6 @@ from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients, reverse
 from symgrad.program.program import Program, interpret
 
-__all__ = ["Reading", "agrees", "agrees_with", "gives", "read_problem", "resized"]
-
 _BITS = 256
 _THIN = 2.0**-160  # of balls that agree
 _TRIES = 4  # points at which code that makes choices is run, at each assignment of sizes

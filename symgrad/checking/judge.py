@@ -51,8 +51,6 @@ from symgrad.program.masking import without_infinities
 from symgrad.program.program import Program, size
 from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
 
-__all__ = ["decide", "judge", "right_here_alone"]
-
 _NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _BRANCHING = 12  # the same, where the code chooses between branches: each is to be reached

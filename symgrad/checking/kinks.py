@@ -23,8 +23,6 @@ from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of
 from symgrad.problem.problem import Problem
 
-__all__ = ["at_the_point"]
-
 _ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
 _RAYS = 8
 _DISTANCES = (90, 270)  # the rays are read 2**-90 and 2**-270 away

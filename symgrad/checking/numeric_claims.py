@@ -17,16 +17,6 @@ from symgrad.program.program import Program
 from symgrad.rounding.accuracy import INSTABILITY, condition, error_bounds
 from symgrad.rounding.kernel_bounds import FORMATS
 
-__all__ = [
-    "COARSEST",
-    "Measured",
-    "is_number",
-    "is_transpose",
-    "measure",
-    "typed_unit",
-]
-
-
 # -------------------------------------------------------------------------------------------------------- bare numbers
 # Numbers without the code that made them: what they can tell, and what they cannot.
 #

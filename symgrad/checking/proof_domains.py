@@ -15,8 +15,6 @@ from symgrad.program.program import Program
 from symgrad.proving.conditions import shows_all, strongest
 from symgrad.proving.proof import Proof, needs
 
-__all__ = ["domain_of_proofs", "domain_of_steps", "name_of"]
-
 _LOOKS = ("pick", "cast", "name")  # what is said of such a step is said of its argument
 _OTHER_WAY = {"gt": "le", "le": "gt", "ge": "lt", "lt": "ge", "eq": "ne", "ne": "eq"}
 _TURNED = {"gt": "lt", "lt": "gt", "ge": "le", "le": "ge", "eq": "eq", "ne": "ne"}

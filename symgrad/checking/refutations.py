@@ -24,19 +24,6 @@ from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours, nice_points
 from symgrad.program.program import Step
 
-__all__ = [
-    "decimal",
-    "digits_apart",
-    "find_missing_assumption",
-    "middle",
-    "no_number_fits",
-    "refute",
-    "shape_witness",
-    "simplest",
-    "witness_of",
-]
-
-
 # ----------------------------------------------------------------------------------------------------------- witnesses
 # Refutations: the simplest witness of a difference.
 

@@ -14,8 +14,6 @@ from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import Loss
 
-__all__ = ["Claim", "Instability", "Repair", "Results", "Rewrite", "StepFinding"]
-
 
 @dataclass(frozen=True, eq=False)
 class StepFinding:

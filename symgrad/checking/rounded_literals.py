@@ -24,8 +24,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program
 
-__all__ = ["Literals", "cannot_agree", "literals_of"]
-
 _MOST = 16  # literals of one formula that are told apart
 _NAME = "typed constant "
 

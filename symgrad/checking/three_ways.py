@@ -31,8 +31,6 @@ from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
 from symgrad.rounding.running_bounds import distance, ulps
 
-__all__ = ["WAYS", "ThreeWays", "find_wrong_autograd", "tabulate", "torch_call"]
-
 WAYS = ("symbolic", "autograd", "hand")
 
 # What the user's code or torch may say where a way does not exist at a point: then the table has no number there.

@@ -15,22 +15,6 @@ from typing import Any, Literal
 
 import numpy as np
 
-__all__ = [
-    "COMPUTED",
-    "TYPED",
-    "Agrees",
-    "AllSizes",
-    "ForAll",
-    "IndexForm",
-    "Kink",
-    "Proved",
-    "Refuted",
-    "Undecided",
-    "Verdict",
-    "Witness",
-    "worst",
-]
-
 TYPED = "the constants that were typed with few digits"
 COMPUTED = "the rounding of numbers that were computed outside of the formulas"
 Kind = Literal["proved", "agrees", "refuted", "undecided"]

@@ -21,8 +21,6 @@ from symgrad.problem.problem import Problem
 from symgrad.program.program import Source
 from symgrad.progress import doing
 
-__all__ = ["Accusation", "accuse"]
-
 _JUDGED = 6  # cures that are judged before giving up
 _SMALL = 1.9  # what an edit costs at most that is plain
 _LESS = 0.3  # how much less another must cost to be preferred

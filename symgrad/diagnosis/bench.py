@@ -21,8 +21,6 @@ import torch
 from symgrad.diagnosis.scope import Scene, as_array, same, scope_of
 from symgrad.ops.scalars import OPS, find
 
-__all__ = ["HOLE", "Bench", "Edit", "as_array", "bench_of", "same", "uses_tensors"]
-
 HOLE = "_X_"
 _NEAR = 1e-8  # a filter, not a verdict
 _MOST_TRIES = 6000  # edits of array code that are computed one by one

@@ -25,8 +25,6 @@ from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_va
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Trials, outcome
 
-__all__ = ["Cure", "change_of", "cures"]
-
 _CHEAP = 1.3  # edits that are tried everywhere before dearer ones are tried anywhere
 _MARGIN = 0.35  # cures that cost so much more than the best are not offered
 _OFFERED = 6

@@ -9,8 +9,6 @@ import tokenize
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-__all__ = ["rebracketed"]
-
 _MOST = 28  # operands of an expression that is read in other ways
 _OPENS, _CLOSES = frozenset("(["), frozenset(")]")
 

@@ -16,8 +16,6 @@ import torch
 from symgrad.diagnosis.bench import Bench, as_array
 from symgrad.ops.scalars import OPS
 
-__all__ = ["Atom", "Speller", "atoms_in", "functions_of", "is_finite", "loose", "names_with_values", "wrapped"]
-
 _ELSEWHERE = 0.15  # what it costs more that an expression is written in another function
 _SMALL = 9  # nodes of an expression of the user's that may be used again elsewhere
 

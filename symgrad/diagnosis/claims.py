@@ -16,25 +16,6 @@ from symgrad.diagnosis.truth_table import Entry, Table
 from symgrad.errors import BadInput
 from symgrad.program.program import Binding, Program, size
 
-__all__ = [
-    "Line",
-    "Meaning",
-    "Names",
-    "Reading",
-    "asked_for",
-    "bare",
-    "is_derivative_like",
-    "is_short",
-    "lookup",
-    "meaning_of",
-    "means_output",
-    "phrase",
-    "read_name",
-    "read_words",
-    "squashed",
-]
-
-
 # ------------------------------------------------------------------------------------------------------ gradient names
 # What a variable's name says: `dh1_dwh` is the derivative of h1 with respect to wh, `grad_W` that of the output.
 #

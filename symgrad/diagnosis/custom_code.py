@@ -30,8 +30,6 @@ from symgrad.lifting.tracing.autograd_functions import Context, Custom
 from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
 from symgrad.program.program import kept
 
-__all__ = ["CustomCode"]
-
 _PARTS = ("forward", "setup", "backward", "jvp")
 
 

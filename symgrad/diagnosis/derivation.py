@@ -33,8 +33,6 @@ from symgrad.evaluation.balls import Balls, binary, precision
 from symgrad.problem.problem import Problem
 from symgrad.program.program import Binding, Program, interpret, size
 
-__all__ = ["PRECISION", "Derivation", "Final", "derivation_of"]
-
 PRECISION = 256
 _TRIES = 6
 _NAMED = 64  # model quantities that count as named for the table's derivatives between them

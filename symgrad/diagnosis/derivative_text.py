@@ -17,8 +17,6 @@ from symgrad.diagnosis.scope import values_at
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Program, Strided
 
-__all__ = ["spell_truth"]
-
 _DEEP = 9  # how deep the exact derivative is spelled out before it is too long to be read
 
 

@@ -18,13 +18,6 @@ from symgrad.evaluation.residues import certificate
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program
 
-__all__ = [
-    "changed",
-    "classified",
-    "describe_difference",
-]
-
-
 # ----------------------------------------------------------------------------------------------------------- text diff
 # What changed between two expressions: the smallest part, and what kind of change it is.
 

@@ -38,16 +38,6 @@ from symgrad.diagnosis.missing_products import missing_products
 from symgrad.diagnosis.source_code import edited
 from symgrad.diagnosis.structural_edits import structure
 
-__all__ = [
-    "Draft",
-    "Edit",
-    "every",
-    "filled",
-    "is_idle",
-    "search",
-]
-
-
 # --------------------------------------------------------------------------------------------------------------- holes
 # Edits that fill a hole: a sub-expression is taken out, and every atom is put in its place or combined with it.
 #

@@ -22,19 +22,6 @@ from symgrad.diagnosis.value_matching import entries_of, same, simple_ratio
 from symgrad.program.program import size
 from symgrad.progress import doing
 
-__all__ = [
-    "Blame",
-    "Explanation",
-    "Key",
-    "explain",
-    "explanations",
-    "itself",
-    "key_of",
-    "misreading",
-    "needed",
-]
-
-
 # -------------------------------------------------------------------------------------------------------- explanations
 
 _TARGETS = 4
@@ -174,13 +161,7 @@ def _price(key: Key, cost: float, blame: Blame) -> float:
 
 
 def _earlier(
-    d: Derivation,
-    w: Walk,
-    step: int,
-    goals: Sequence[Any],
-    final: Final | None,
-    blame: Blame,
-    only: int | None = None,
+    d: Derivation, w: Walk, step: int, goals: Sequence[Any], final: Final | None, blame: Blame, only: int | None = None
 ) -> list[Explanation]:
     """Earlier lines that, put right, make this one one of the ``goals``; ``only`` one of them."""
     if final is not None and not final.fits:

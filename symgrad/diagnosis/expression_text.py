@@ -16,20 +16,6 @@ from symgrad.diagnosis.bench import Bench, Edit, as_array, same, uses_tensors
 from symgrad.diagnosis.candidates import Atom, loose, wrapped
 from symgrad.diagnosis.source_code import span
 
-__all__ = [
-    "MODULES",
-    "Text",
-    "after_sign",
-    "array_pairs",
-    "factor",
-    "factor_after",
-    "is_sum",
-    "joined",
-    "parts_of",
-    "sub_values",
-]
-
-
 # ----------------------------------------------------------------------------------------------------- expression text
 
 MODULES = ("np", "numpy", "torch", "math", "F", "jnp")

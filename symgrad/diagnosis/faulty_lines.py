@@ -27,15 +27,6 @@ from symgrad.problem.problem import Problem
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Binding
 
-__all__ = [
-    "formula_text",
-    "propose_whole",
-    "proposed",
-    "trees_beside",
-    "visible_in",
-]
-
-
 # ------------------------------------------------------------------------------------------------------- whole formula
 # Whole formulas with no steps, typed as text or given as SymPy: the same search on one expression.
 #
@@ -146,13 +137,7 @@ def formula_text(formula: Symbolic) -> str | None:
 
 
 def proposed(
-    problem: Problem,
-    findings: Findings,
-    branch: Branch,
-    diagnosis: Any,
-    leaf: Leaf,
-    code: Code,
-    faults: Sequence[Any],
+    problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Leaf, code: Code, faults: Sequence[Any]
 ) -> list[Proposal]:
     bindings = hand_bindings(branch)
     names = [leaf_.key for leaf_ in leaves(problem.hand)]

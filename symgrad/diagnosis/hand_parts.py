@@ -19,8 +19,6 @@ from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.program.program import Binding
 
-__all__ = ["Leaf", "Proposal", "hand_bindings", "leaves", "points_for", "source_of", "swapped", "with_data_moved"]
-
 _POINTS = 3
 _MOVED = 2
 

@@ -15,8 +15,6 @@ from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same
 from symgrad.problem.definedness import origins
 
-__all__ = ["Increment", "increments", "writes"]
-
 
 @dataclass(frozen=True, slots=True)
 class Increment:

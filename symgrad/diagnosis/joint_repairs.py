@@ -13,8 +13,6 @@ from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
 from symgrad.problem.problem import Problem
 
-__all__ = ["Mended", "mend_together"]
-
 
 @dataclass(frozen=True, eq=False)
 class Mended:

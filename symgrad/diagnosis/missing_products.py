@@ -19,8 +19,6 @@ from symgrad.diagnosis.bench import Bench, Edit, as_array, uses_tensors
 from symgrad.diagnosis.candidates import Atom, wrapped
 from symgrad.diagnosis.expression_text import after_sign, factor, factor_after
 
-__all__ = ["missing_products"]
-
 _NEAR = 1e-7  # a filter, not a verdict
 _ATOMS = 48  # values that are multiplied with one another
 _SUMMED = 14  # values of which products are summed

@@ -21,18 +21,7 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Edit
-from symgrad.diagnosis.differences import describe_difference
 from symgrad.diagnosis.scope import scope_of
-
-__all__ = [
-    "ROWS",
-    "Row",
-    "Slip",
-    "canonical",
-    "describe_difference",
-    "explain",
-]
-
 
 # ---------------------------------------------------------------------------------------------------------------- slip
 # A repaired line as the explanations see it: the edit, its smallest part, and what the user's names stand for.

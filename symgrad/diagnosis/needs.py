@@ -19,8 +19,6 @@ import torch
 from symgrad.evaluation.floats import Floats
 from symgrad.program.program import Program, Step, interpret
 
-__all__ = ["Need", "Output", "needs_of"]
-
 _ROWS = 160  # entries of what is returned that are looked at
 _UNKNOWNS = 120  # entries of a line that are solved for
 _NEWTON = 6

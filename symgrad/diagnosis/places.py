@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 from symgrad.diagnosis.source_code import HOOK, TRACE, Expression, Unit, edited, span
 
-__all__ = ["Place", "base_name", "places_of", "with_looks"]
-
 _LIBRARIES = ("np", "numpy", "torch", "math", "F")
 Holder = tuple[ast.expr, str, str, ast.expr | None, ast.operator | None]  # expression, name, role, target, operator
 

@@ -18,20 +18,6 @@ from symgrad.diagnosis.value_matching import entries_of, is_zero, ratio, same
 from symgrad.evaluation.balls import Balls
 from symgrad.program.program import size
 
-__all__ = [
-    "Fix",
-    "Over",
-    "Repair",
-    "Status",
-    "Walk",
-    "as_value_of",
-    "path",
-    "recompute",
-    "repeats",
-    "status_of",
-    "walk",
-]
-
 
 @dataclass(frozen=True, slots=True)
 class Status:

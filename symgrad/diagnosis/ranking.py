@@ -14,8 +14,6 @@ from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.propagation import Status
 from symgrad.diagnosis.truth_table import Entry
 
-__all__ = ["alike", "direct_lines", "ranked"]
-
 
 def ranked(
     d: Derivation, i: int, statuses: Mapping[int, Status], entries: Sequence[Entry] | None = None

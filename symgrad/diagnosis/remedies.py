@@ -22,8 +22,6 @@ from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
 from symgrad.diagnosis.statement_edits import statement_edits, statements_of
 from symgrad.diagnosis.trials import Trials, look_at
 
-__all__ = ["Known", "Remedy", "Suspect", "by_running", "by_value", "suspects_of", "value_stamp"]
-
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
 _TRIES = 1500  # edits of one place that are computed by value

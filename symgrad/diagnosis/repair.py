@@ -30,14 +30,6 @@ from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.problem.problem import Problem
 from symgrad.progress import doing
 
-__all__ = [
-    "judged",
-    "repair",
-    "repairs_of",
-    "rewritten",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------ patching
 # The hand side with edits made: as a formula that can be run, and as the user's own text.
 
@@ -140,8 +132,7 @@ def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]
     """One edit for each line: the best of all, then one line's next best at a time, then the rest by their ranks."""
     offered = [p.edits[:_OFFERED] or (None,) for p in proposals]
     ranks = sorted(
-        itertools.islice(itertools.product(*(range(len(o)) for o in offered)), 4000),
-        key=lambda r: (sum(r), max(r)),
+        itertools.islice(itertools.product(*(range(len(o)) for o in offered)), 4000), key=lambda r: (sum(r), max(r))
     )
     for r in ranks:
         yield tuple(o[k] for o, k in zip(offered, r, strict=True))

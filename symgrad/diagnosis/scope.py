@@ -23,8 +23,6 @@ from symgrad.lifting.tracing.sources import node_of
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.program.program import Program, interpret
 
-__all__ = ["Scene", "Site", "as_array", "look_around", "same", "scope_of", "values_at", "wanted_of"]
-
 _NEAR = 1e-8  # a filter, not a verdict
 
 _MOST = 3  # rounds of a loop that are looked at

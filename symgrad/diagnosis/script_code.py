@@ -10,8 +10,6 @@ from typing import Any
 from symgrad.diagnosis.source_code import HOOK, Code, Plain, Unit, Watched, code_of
 from symgrad.lifting.scripts.sides import Side
 
-__all__ = ["ScriptCode"]
-
 
 @dataclass(frozen=True, eq=False)
 class ScriptCode:

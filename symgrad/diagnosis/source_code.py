@@ -19,26 +19,6 @@ from symgrad.lifting.tracing.functions import Function
 from symgrad.lifting.tracing.sources import node_of
 from symgrad.program.program import Binding, Program, Source
 
-__all__ = [
-    "HOOK",
-    "TRACE",
-    "Code",
-    "Expression",
-    "Plain",
-    "Unit",
-    "Watched",
-    "calling",
-    "code_of",
-    "edited",
-    "expression_of",
-    "function_unit",
-    "helpers_of",
-    "rebuild",
-    "span",
-    "statement_at",
-]
-
-
 # ---------------------------------------------------------------------------------------------------- source positions
 # Where a line stands in the user's own text: units of code, expressions and their spans, and text with edits made.
 #

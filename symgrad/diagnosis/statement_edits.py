@@ -13,8 +13,6 @@ from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.places import Place, base_name
 from symgrad.diagnosis.source_code import Expression, Unit, span
 
-__all__ = ["KINDS", "statement_edits", "statements_of"]
-
 KINDS = frozenset(("overwritten", "repeated index", "summed up", "statement sign", "results swapped", "left out"))
 
 _NOTHING = ast.Constant(None)

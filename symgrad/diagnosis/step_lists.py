@@ -32,14 +32,6 @@ from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients
 from symgrad.program.program import Program, Source
 
-__all__ = [
-    "Lines",
-    "judge_lines",
-    "repair_lines",
-    "steps_of",
-]
-
-
 # ---------------------------------------------------------------------------------------------------------- step lists
 
 

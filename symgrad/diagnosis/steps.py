@@ -30,8 +30,6 @@ from symgrad.problem.problem import Problem
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source, size
 
-__all__ = ["Diagnosis", "Fault", "diagnose"]
-
 
 @dataclass(frozen=True, eq=False)
 class Fault:

@@ -17,15 +17,7 @@ from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.expression_text import MODULES, Text, after_sign, joined, parts_of, sub_values
 from symgrad.diagnosis.source_code import edited
 
-__all__ = ["structure"]
-
-_SWAPS = {
-    ast.Add: ("-",),
-    ast.Sub: ("+",),
-    ast.Mult: ("/", "@", "+"),
-    ast.Div: ("*",),
-    ast.MatMult: ("*",),
-}
+_SWAPS = {ast.Add: ("-",), ast.Sub: ("+",), ast.Mult: ("/", "@", "+"), ast.Div: ("*",), ast.MatMult: ("*",)}
 _SIGN = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
 _FAMILIES = (
     ("tanh", "sigmoid", "sin", "cos", "exp", "log", "sqrt", "arctan", "relu", "erf", "erfc", "sinh", "cosh"),
@@ -85,14 +77,7 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     continue
                 yield (
                     (1.0 if other in "+-" else 1.2),
-                    "sign"
-                    if other in "+-"
-                    and sign
-                    in (
-                        ast.Add,
-                        ast.Sub,
-                    )
-                    else "operator",
+                    "sign" if other in "+-" and sign in (ast.Add, ast.Sub) else "operator",
                     f"{ta} {other} {after_sign(tb, other)}"
                     if other in "+-"
                     else f"{wrapped(ta)} {other} {wrapped(tb)}",

@@ -7,8 +7,6 @@ import numpy as np
 from symgrad.program.builder import Builder
 from symgrad.program.program import Strided, positions, size
 
-__all__ = ["terms_of"]
-
 _MOST = 32
 
 

@@ -18,8 +18,6 @@ from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, same, simple_ratio
 from symgrad.program.program import size
 
-__all__ = ["refit", "scales_used", "suspects", "times"]
-
 _SUSPECTS = 8
 _REFITS = 600  # true quantities that are tried in one line's place
 _SCALED = 24  # and so many up to a factor

@@ -29,8 +29,6 @@ from symgrad.lifting.formulas import Formula
 from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import neighbours
 
-__all__ = ["Seen", "Trials", "look_at", "outcome", "texts_with", "trials_of"]
-
 _NEAR = 1e-8  # a filter, not a verdict
 _POINTS = 3
 _RUNS = 2500  # runs of the code, at most

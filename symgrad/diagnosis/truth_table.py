@@ -16,8 +16,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import pull, reverse
 from symgrad.program.program import Program, size
 
-__all__ = ["Entry", "Table", "ask", "tabulate"]
-
 _SUBSETS = 4  # up to so many parts every partial sum is written; of more, the sums from either end
 _PAIRS = 24  # named quantities between which all derivatives are written
 _STEPS = 6000  # steps that these may add

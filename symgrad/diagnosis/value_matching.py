@@ -18,8 +18,6 @@ from flint import arb, fmpq
 from symgrad.evaluation.entrywise import flat
 from symgrad.program.program import Shape
 
-__all__ = ["Index", "entries_of", "is_zero", "laid_out", "norm_of", "ratio", "same", "simple_ratio"]
-
 _THIN = 64  # bits of the largest entry below which a difference that holds zero counts as none
 _BACK = 6  # of the last different values, those that the next may be equal to
 _SIMPLE = 12  # the largest denominator of a simple factor

@@ -15,11 +15,8 @@ import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
 from symgrad.evaluation.entrywise import array_of, entrywise, read_entries
-from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Constant, Step
-
-__all__ = ["Balls", "ball_of", "binary", "integer_power", "is_finite", "precision", "rounded_data"]
 
 _NUMBERS = {
     sp.pi: arb.pi,

@@ -16,8 +16,6 @@ from symgrad.program.composites import COMPOSITES
 from symgrad.program.primitives import composed
 from symgrad.program.program import Step, Strided, System, positions, size
 
-__all__ = ["EntrySystem", "array_of", "entrywise", "matmul", "pick", "read_entries", "scatter"]
-
 
 def array_of(items: list[Any], shape: tuple[int, ...]) -> Any:
     """The items as an object array of this shape; the bare item for a scalar."""

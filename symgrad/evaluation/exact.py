@@ -20,8 +20,6 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
-__all__ = ["Exact", "TooLarge", "letter", "meaning"]
-
 _OPERATIONS = 20_000
 _DEPTH = 120
 _CHEAP = 12  # operations of an argument that SymPy may look into while it builds a function of it

@@ -12,14 +12,6 @@ from symgrad.ops.special import through_balls
 from symgrad.program.primitives import composed
 from symgrad.program.program import Constant, Step, Strided, dense, positions, size
 
-__all__ = [
-    "Floats",
-    "Many",
-    "NumpyFloats",
-    "to_numpy",
-]
-
-
 # -------------------------------------------------------------------------------------------------------------- floats
 
 _DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}

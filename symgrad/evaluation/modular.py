@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["LOW_TURNING", "NARROW", "TURNING", "WIDE", "Extension", "Field", "Retry", "Value", "extended", "tower"]
-
 Value = Any
 U = np.uint64
 

@@ -17,8 +17,6 @@ import sympy as sp
 from symgrad.evaluation.modular import Extension, Field, Retry, Value
 from symgrad.program.program import Step, Strided, positions, size
 
-__all__ = ["NoResidue", "Residues"]
-
 U = np.uint64
 
 

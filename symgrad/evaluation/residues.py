@@ -27,8 +27,6 @@ from symgrad.evaluation.residue_rows import NoResidue, Residues
 from symgrad.program.primitives import number_of, primitive
 from symgrad.program.program import Program, Step, size
 
-__all__ = ["EFFORT", "Certificate", "NoResidue", "Plan", "Residues", "Retry", "certificate", "plans"]
-
 U = np.uint64
 _TOP = 3  # the level of a tower's largest prime
 _RISING = frozenset(("exp", "tanh", "sigmoid", "pow"))

@@ -28,20 +28,6 @@ from symgrad.program.indexed import Indices
 from symgrad.program.lowering import lower
 from symgrad.program.program import Program, Shape, interpret, size
 
-__all__ = [
-    "LOW",
-    "TorchFunction",
-    "as_tensors",
-    "bind",
-    "call",
-    "compile_torch",
-    "folded",
-    "nearest",
-    "source",
-    "torch_function",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------- folding
 # What in a Program depends on no input, as the doubles nearest to the exact values.
 

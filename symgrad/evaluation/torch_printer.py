@@ -21,8 +21,6 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.indexed import affine
 from symgrad.program.program import Program, Shape, Step, Strided, dense, positions, size
 
-__all__ = ["OWN", "Line", "StepPrinter", "gamma", "log_ndtr", "torch_name"]
-
 _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 _RELATION = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _UNARY = {

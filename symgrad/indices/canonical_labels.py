@@ -18,8 +18,6 @@ from symgrad.indices.polynomials import Atom, Name, Poly, Powers, Store, key_of
 from symgrad.indices.products import substitute
 from symgrad.indices.signatures import blank, signature, weight
 
-__all__ = ["Naming", "name_indices"]
-
 _ORDERS = 24  # of indices, tried beside a denominator that names decide about
 
 

@@ -34,8 +34,6 @@ from symgrad.indices.products import delta, has_positive_terms, indicator, multi
 from symgrad.indices.sums import leaf, remake, sum_over
 from symgrad.indices.terms import EXP, Det, Fact, IndexSum, Inverse, LogDet, Within, free_ranges, fresh, rename
 
-__all__ = ["EFFORT", "cleared", "declare", "make_store", "named", "normal_form", "read", "write"]
-
 EFFORT = 100_000
 
 

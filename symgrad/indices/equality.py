@@ -30,8 +30,6 @@ from symgrad.indices.polynomials import Exhausted, Store
 from symgrad.indices.printing import text
 from symgrad.indices.terms import Array, Fact, Positive, SumsTo, Symmetric
 
-__all__ = ["Condition", "IndexProof", "Link", "missing_facts", "prove_equal", "replay"]
-
 _TOGETHER = 6  # how many facts are tried in pairs
 
 
@@ -86,12 +84,7 @@ class IndexProof:
 
 
 def prove_equal(
-    a: Any,
-    b: Any,
-    *,
-    sizes: Mapping[Any, Any] | None = None,
-    facts: Iterable[Fact] = (),
-    effort: int = EFFORT,
+    a: Any, b: Any, *, sizes: Mapping[Any, Any] | None = None, facts: Iterable[Fact] = (), effort: int = EFFORT
 ) -> IndexProof | None:
     """A proof that two bodies, or two Arrays, are equal for all sizes wherever both are defined; or None.
 
@@ -109,12 +102,7 @@ def prove_equal(
 
 
 def missing_facts(
-    a: Any,
-    b: Any,
-    *,
-    sizes: Mapping[Any, Any] | None = None,
-    facts: Iterable[Fact] = (),
-    effort: int = EFFORT,
+    a: Any, b: Any, *, sizes: Mapping[Any, Any] | None = None, facts: Iterable[Fact] = (), effort: int = EFFORT
 ) -> tuple[Fact, ...] | None:
     """The fewest standard facts about the leaves under which two bodies are equal; None where none suffice.
 

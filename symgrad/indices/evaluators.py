@@ -22,8 +22,6 @@ from flint import arb, fmpq
 from symgrad.errors import BadFormula
 from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Det, IndexSum, LogDet, Within
 
-__all__ = ["BALLS", "FLOATS", "Ring", "evaluate", "evaluate_all"]
-
 
 @dataclass(frozen=True, slots=True)
 class Ring:
@@ -89,10 +87,7 @@ _FUNCTIONS: tuple[tuple[Any, Any, Any], ...] = (
     (sp.Min, min, None),
 )
 FLOATS = Ring(
-    float,
-    lambda b, e: b ** int(e) if e.q == 1 else b ** float(e),
-    {head: f for head, f, _ in _FUNCTIONS},
-    math.nan,
+    float, lambda b, e: b ** int(e) if e.q == 1 else b ** float(e), {head: f for head, f, _ in _FUNCTIONS}, math.nan
 )
 BALLS = Ring(
     _ball,

@@ -17,8 +17,6 @@ import numpy as np
 from symgrad.indices.sizes import Numbers, Unread
 from symgrad.program.program import Index, Shape, Strided, positions
 
-__all__ = ["Affine", "Condition", "Decoded", "decode", "decode_values", "flat_positions"]
-
 _MOST = 4_000_000  # entries of one map that are looked at
 
 

@@ -15,9 +15,6 @@ from symgrad.indices.printing import text
 from symgrad.indices.stable_forms import in_plain_functions
 from symgrad.indices.terms import STEP, Binder, IndexSum, Within
 
-__all__ = ["LETTERS", "MARKS", "Layouts", "Line", "Lines", "Part", "common", "halves", "summed", "union", "unspelled"]
-
-
 # ------------------------------------------------------------------------------------------------------------- factors
 # Products in parts: what is pulled out of them, and how they are split, before they are computed.
 

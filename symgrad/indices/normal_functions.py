@@ -23,8 +23,6 @@ from symgrad.indices.products import (
 )
 from symgrad.indices.terms import RELU, STEP
 
-__all__ = ["apply", "exponential", "logarithm", "matrix", "opaque", "step"]
-
 
 def apply(store: Store, head: Any, *args: Poly) -> Poly:
     """A function of polynomials, by its rule if it has one, else as one more atom."""

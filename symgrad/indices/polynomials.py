@@ -22,30 +22,6 @@ from flint import Ordering, fmpq, fmpq_mpoly_ctx, fmpq_poly
 
 from symgrad.indices.terms import Fact, Positive, SumsTo, Symmetric
 
-__all__ = [
-    "Atom",
-    "Exhausted",
-    "Instance",
-    "Mono",
-    "Name",
-    "Poly",
-    "Powers",
-    "Store",
-    "Unstable",
-    "as_index",
-    "as_poly",
-    "combination_of_one",
-    "factors",
-    "is_index",
-    "is_whole",
-    "key_of",
-    "name_key",
-    "never_negative",
-    "rational",
-    "whole",
-]
-
-
 # --------------------------------------------------------------------------------------------------------- polynomials
 
 Name = Any  # a SymPy Symbol, or the number of a bound index

@@ -25,8 +25,6 @@ from sympy.printing.str import StrPrinter
 
 from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, Inverse, Within, rename
 
-__all__ = ["latex", "matrix_text", "named", "plain", "text"]
-
 _LETTERS = "ijklpqrst"
 
 

@@ -39,28 +39,6 @@ from symgrad.indices.polynomials import (
 from symgrad.indices.signatures import blank, trail, weight
 from symgrad.indices.terms import Positive
 
-__all__ = [
-    "absolute",
-    "common_part",
-    "delta",
-    "delta_of",
-    "has_positive_terms",
-    "head",
-    "indicator",
-    "leading",
-    "multiply",
-    "multiply_all",
-    "positive_part",
-    "power",
-    "product",
-    "sign",
-    "solve",
-    "substitute",
-    "substitute_factors",
-    "within",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------ products
 
 

@@ -27,13 +27,11 @@ import numpy as np
 import sympy as sp
 
 from symgrad.indices.index_maps import Affine, Condition, decode, decode_values, flat_positions
-from symgrad.indices.run_merging import Family, merged
+from symgrad.indices.run_merging import Family
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
 from symgrad.indices.terms import STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, opaque, rename, tensor
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.program import Program, Step, interpret
-
-__all__ = ["Factor", "Value", "leaf", "merged", "read", "read_each"]
 
 
 @dataclass(frozen=True, slots=True)

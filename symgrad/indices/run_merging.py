@@ -16,9 +16,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Guard, Program, Shape, Step, Strided, dense
 
-__all__ = ["ORDERED", "Choices", "Family", "composed", "kept", "merged", "one_sided"]
-
-
 # --------------------------------------------------------------------------------------------------------------- masks
 # Choices that code makes entry by entry, such as relu's: a mask that came out of a comparison, as steps of its own.
 #

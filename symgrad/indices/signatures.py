@@ -17,9 +17,6 @@ from flint import fmpq
 from symgrad.indices.polynomials import Atom, Mono, Name, Poly, Powers, Store, is_index, key_of, name_key
 from symgrad.indices.terms import Binder
 
-__all__ = ["Colours", "Order", "blank", "blank_sum", "signature", "trail", "weight"]
-
-
 # ------------------------------------------------------------------------------------------------------------ ordering
 # An order of the free indices of a body that does not depend on their names.
 #

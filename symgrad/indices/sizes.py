@@ -17,8 +17,6 @@ import sympy as sp
 
 from symgrad.errors import SymgradError
 
-__all__ = ["Numbers", "Sizes", "Unread", "size_symbol"]
-
 Numbers = tuple[int, ...]  # one number for each run
 _LARGE = {1: (101, 103, 107, 109), 2: (61, 59, 53, 47), 3: (13, 17, 11, 7)}  # by how many axes the tensors have
 _ROOT = 4  # the least number that is read as the root of a size

@@ -24,8 +24,6 @@ import sympy as sp
 
 from symgrad.indices.terms import EXP, RELU, STEP, Binder, IndexSum, Within, fresh, rename
 
-__all__ = ["LogSumExp", "Sigmoid", "Softmax", "Softplus", "canonical", "in_plain_functions", "stable"]
-
 
 class Sigmoid(sp.Function):
     """1 / (1 + exp(-z))."""

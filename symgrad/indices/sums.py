@@ -49,8 +49,6 @@ from symgrad.indices.products import (
 from symgrad.indices.signatures import blank, blank_sum
 from symgrad.indices.terms import Symmetric
 
-__all__ = ["leaf", "remake", "sum_over"]
-
 Bound = dict[Name, Poly]
 
 

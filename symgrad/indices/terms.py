@@ -23,38 +23,6 @@ from typing import Any, ClassVar
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
 
-__all__ = [
-    "EXP",
-    "RELU",
-    "STEP",
-    "Array",
-    "Binder",
-    "Det",
-    "Fact",
-    "IndexSum",
-    "Inverse",
-    "LogDet",
-    "Positive",
-    "SumsTo",
-    "Symmetric",
-    "Within",
-    "add",
-    "determinant",
-    "eye",
-    "free_ranges",
-    "fresh",
-    "inverse",
-    "matmul",
-    "opaque",
-    "rename",
-    "scale",
-    "sigmoid",
-    "tensor",
-    "trace",
-    "transpose",
-]
-
-
 # --------------------------------------------------------------------------------------------------------------- facts
 # What may be declared about the leaves of a formula: facts that a proof may use, and must then name.
 

@@ -34,8 +34,6 @@ from symgrad.indices.named_axes import Lines
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_lowering import lower_arrays
 
-__all__ = ["TensorFunction", "tensor_function"]
-
 _HELPERS = {name: getattr(contractions, name) for name in contractions.__all__}
 
 

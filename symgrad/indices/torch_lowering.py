@@ -21,8 +21,6 @@ from symgrad.indices.stable_forms import LogSumExp, Sigmoid, Softmax, Softplus, 
 from symgrad.indices.terms import EXP, RELU, STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, rename
 from symgrad.ops.scalars import OPS, by_head
 
-__all__ = ["lower_arrays"]
-
 _KERNELS: dict[Any, str] = {
     EXP: "torch.exp({0})",
     RELU: "torch.relu({0})",

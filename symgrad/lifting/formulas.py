@@ -25,8 +25,6 @@ from symgrad.program.builder import join
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Program, interpret, promote
 
-__all__ = ["Formula", "Given", "Numbers", "Renamed", "Several", "Symbolic", "open_formula", "readings", "rename"]
-
 
 class Formula(Protocol):
     """What every kind of input becomes."""

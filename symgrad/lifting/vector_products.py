@@ -16,8 +16,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import tangent
 from symgrad.program.program import Program, sliced
 
-__all__ = ["Pulled", "Pushed", "jvp", "vjp"]
-
 
 def vjp(formula: Any, cotangent: str) -> Pulled:
     """The scalar Re sum(conj(v) * f(x)), whose gradient for x is the vector-Jacobian product of f with v.

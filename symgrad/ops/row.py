@@ -12,9 +12,6 @@ import sympy as sp
 import torch
 from flint import ctx
 
-__all__ = ["ARGUMENTS", "Op", "W", "X", "Y", "Z", "precision"]
-
-
 # ----------------------------------------------------------------------------------------------------------- precision
 # Arb's working precision, which belongs to the whole process: one thread at a time may set it.
 

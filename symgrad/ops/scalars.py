@@ -23,8 +23,6 @@ from symgrad.errors import UnknownOperation, close_names
 from symgrad.ops.row import ARGUMENTS, Op, X, Y
 from symgrad.ops.special import SPECIAL
 
-__all__ = ["BY_HEAD", "BY_NAME", "OPS", "Op", "X", "Y", "by_head", "define", "find"]
-
 _F = torch.nn.functional
 
 
@@ -168,14 +166,7 @@ _TABLE = (
     Op("softsign", X / (1 + _abs(X)), _F.softsign),
     Op("tanhshrink", X - sp.tanh(X), _F.tanhshrink, of=X),
     Op("ndtr", _tail / 2, torch.special.ndtr, ulps=16, also=("special_ndtr",), of=sp.S.One),
-    Op(
-        "log_ndtr",
-        _log(_tail / 2),
-        torch.special.log_ndtr,
-        _log_ndtr,
-        ulps=2048,
-        also=("special_log_ndtr",),
-    ),
+    Op("log_ndtr", _log(_tail / 2), torch.special.log_ndtr, _log_ndtr, ulps=2048, also=("special_log_ndtr",)),
     Op("deg2rad", X * sp.pi / 180, torch.deg2rad, ulps=2, also=("radians",)),
     Op("rad2deg", X * 180 / sp.pi, torch.rad2deg, ulps=4, also=("degrees",)),
     Op("i0", sp.besseli(0, X), torch.special.i0, lambda x: x.bessel_i(arb(0)), ulps=16, also=("special_i0",)),
@@ -241,12 +232,7 @@ _TABLE = (
         _F.hardsigmoid,
         kinks=(X + 3, X - 3),
     ),
-    Op(
-        "hardswish",
-        _choice((0, X <= -3), (X, X >= 3), (X * (X + 3) / 6, True)),
-        _F.hardswish,
-        kinks=(X + 3, X - 3),
-    ),
+    Op("hardswish", _choice((0, X <= -3), (X, X >= 3), (X * (X + 3) / 6, True)), _F.hardswish, kinks=(X + 3, X - 3)),
     Op(
         "softshrink",
         _choice((X - Y, X > Y), (X + Y, X < -Y), (0, True)),

@@ -19,8 +19,6 @@ from flint import acb, arb
 
 from symgrad.ops.row import Op, W, X, Y, Z, precision
 
-__all__ = ["SPECIAL", "through_balls"]
-
 _BITS = (160, 480)  # tried one after the other, until the ball is narrower than a float64's last place
 _NONE = arb.nan()
 
@@ -129,12 +127,7 @@ SPECIAL = (
         _where(lambda s, x: bool(x > 0 and s > 0), lambda s, x: x.gamma_lower(s)),
         sp.And(X > 0, Y > 0),
     ),
-    _row(
-        "general_polygamma",
-        sp.polygamma(X, Y),
-        _where(lambda n, x: bool(x > 0), lambda n, x: x.polygamma(n)),
-        Y > 0,
-    ),
+    _row("general_polygamma", sp.polygamma(X, Y), _where(lambda n, x: bool(x > 0), lambda n, x: x.polygamma(n)), Y > 0),
     _row("zeta", sp.zeta(X), _where(lambda s: bool(s != 1), lambda s: s.zeta()), sp.Ne(X, 1)),
     _row(
         "hurwitz_zeta",
@@ -173,12 +166,7 @@ SPECIAL = (
     ),
     # inverse and hypergeometric functions
     _row("LambertW", sp.LambertW(X), _method("lambertw"), _below, ("lambertw",)),
-    _row(
-        "lambertw_lower",
-        sp.LambertW(X, -1),
-        lambda x: x.lambertw(-1),
-        sp.And(_below, X < 0),
-    ),
+    _row("lambertw_lower", sp.LambertW(X, -1), lambda x: x.lambertw(-1), sp.And(_below, X < 0)),
     _row("hyp0f1", sp.hyper((), (X,), Y), lambda b, z: z.hypgeom_0f1(b)),
     _row("hyp1f1", sp.hyper((X,), (Y,), Z), lambda a, b, z: z.hypgeom_1f1(a, b)),
     _row(

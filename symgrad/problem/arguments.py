@@ -23,18 +23,6 @@ from symgrad.problem.sampling import Bounds, Inputs, draw
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Program
 
-__all__ = [
-    "check_budgets",
-    "differentiated",
-    "domain_of",
-    "dtypes_of",
-    "find_point",
-    "full_name",
-    "is_shape",
-    "refuse_copies",
-    "resolve",
-]
-
 _TRIES = 200
 
 

@@ -22,8 +22,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import gradients
 from symgrad.program.program import interpret
 
-__all__ = ["check_surroundings", "known_slope", "undisturbed"]
-
 P = ParamSpec("P")
 T = TypeVar("T")
 _AT = 1.5

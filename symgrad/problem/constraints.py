@@ -21,8 +21,6 @@ from symgrad.indices.terms import Fact, Positive, SumsTo, Symmetric
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program
 
-__all__ = ["Assumed", "impose", "joined", "parse_assuming", "settle", "standard_facts", "written"]
-
 _NAME = r"([^\W\d][\w.]*?)"
 _NUMBER = r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\d+/\d+)"
 _SUM = re.compile(rf"\s*sum\(\s*{_NAME}\s*(?:,\s*(?:axis\s*=\s*|dim\s*=\s*)?(-?\d+)\s*)?\)\s*==?\s*{_NUMBER}\s*")

@@ -17,8 +17,6 @@ import numpy as np
 from symgrad.evaluation.entrywise import flat
 from symgrad.program.program import Guard, Program, Source, Strided, positions, size
 
-__all__ = ["Undefined", "branches_on", "depends_on", "first_undefined", "misjudged", "origins", "ties"]
-
 _COMPARISONS = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _WHOLE = {
     "floor": 0.0,

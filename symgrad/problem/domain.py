@@ -19,8 +19,6 @@ from symgrad.lifting.text.text_formula import Text
 from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.program.lowering import holds
 
-__all__ = ["Where", "declared", "read_domain", "stated_domain"]
-
 _SIGNS = {"<": sp.Lt, "<=": sp.Le, ">": sp.Gt, ">=": sp.Ge}
 _DECLARED: dict[str, Bounds] = {
     "positive": (0.0, None),
@@ -127,8 +125,7 @@ def _relations(condition: Any) -> list[Any]:
 
 def _unread(domain: Any) -> BadInput:
     return BadInput(
-        f"domain is {domain!r}.",
-        instead='Pass a mapping such as {"x": (0, None)}, or a condition such as "0 < x < s".',
+        f"domain is {domain!r}.", instead='Pass a mapping such as {"x": (0, None)}, or a condition such as "0 < x < s".'
     )
 
 

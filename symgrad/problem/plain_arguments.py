@@ -15,8 +15,6 @@ import torch
 
 from symgrad.errors import BadInput
 
-__all__ = ["plain_keys", "plain_names", "plain_point"]
-
 _LARGEST = 2**28  # entries that are drawn
 _NAMED = (sp.Symbol, sp.MatrixSymbol, sp.IndexedBase)
 

@@ -20,16 +20,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Guard, Program, interpret
 
-__all__ = [
-    "across",
-    "is_ordered",
-    "narrow_point",
-    "through",
-    "toward_domain",
-    "undefined_at",
-]
-
-
 # ------------------------------------------------------------------------------------------------------- branch search
 # The other side of a choice: points where the code would choose differently, found by Newton's method.
 #

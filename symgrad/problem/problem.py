@@ -11,9 +11,6 @@ from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import Shapes
 
-__all__ = ["Problem"]
-
-
 _DIGITS = {"float64": 53, "complex128": 53, "float32": 24, "complex64": 24, "float16": 11, "bfloat16": 8}
 
 

@@ -43,8 +43,6 @@ from symgrad.problem.shapes import (
 from symgrad.problem.unstated_shapes import refuse_bare_letters, vectors
 from symgrad.proving.conditions import is_nowhere_defined
 
-__all__ = ["Alone", "Asked", "Keyed", "KnownInputs", "alone", "given_to", "meanings_of", "pose"]
-
 
 @dataclass(frozen=True)
 class Asked:

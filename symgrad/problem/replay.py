@@ -17,12 +17,6 @@ from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Constant, Program, Step, interpret
 from symgrad.rounding.running_bounds import error_bounds
 
-__all__ = [
-    "replay",
-    "with_given_numbers",
-]
-
-
 # ------------------------------------------------------------------------------------------------------ shared numbers
 # Numbers that the code writes and the user passes too: a literal 0.8 beside an input that is given as 0.8.
 #

@@ -14,8 +14,6 @@ import numpy as np
 
 from symgrad.problem.constraints import settle
 
-__all__ = ["Bounds", "Inputs", "draw", "mirrored", "neighbours", "nice_points", "rounded", "toward"]
-
 Bounds = tuple[float | None, float | None]
 _BITS = 12  # of an ordinary point
 _REJECTED = 8  # draws for each point, where conditions may refuse one

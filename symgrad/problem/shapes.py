@@ -20,17 +20,6 @@ from symgrad.lifting.formulas import Formula, Several, Symbolic
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.program.expressions import Expression
 
-__all__ = [
-    "Shapes",
-    "at_smallest_sizes",
-    "declared_shapes",
-    "entries_named",
-    "letters_of",
-    "named_in",
-    "named_shapes",
-    "with_shapes",
-]
-
 Shape = tuple[int | str, ...]
 _LEAST = (2, 5, 9)  # where the sizes begin; code with a window of three does not run at two
 _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")

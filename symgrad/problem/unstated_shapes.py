@@ -16,8 +16,6 @@ from symgrad.lifting.formulas import Formula
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.tracing.functions import Function, Run
 
-__all__ = ["refuse_bare_letters", "vectors"]
-
 _LENGTH = 3  # of the vectors that are tried
 _LETTERS = "nmkpq"
 _ARRAY_WORDS = re.compile(

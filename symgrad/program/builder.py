@@ -26,8 +26,6 @@ from symgrad.program.program import (
     size,
 )
 
-__all__ = ["Builder", "join"]
-
 
 @dataclass(eq=False)
 class Builder:

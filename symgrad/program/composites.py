@@ -17,8 +17,6 @@ from dataclasses import dataclass
 
 from symgrad.program.builder import Builder
 
-__all__ = ["COMPOSITES", "Composite"]
-
 
 @dataclass(frozen=True, slots=True)
 class Composite:

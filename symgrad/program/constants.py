@@ -16,8 +16,6 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-__all__ = ["array_meaning", "meaning_of", "recognise", "typed_decimal"]
-
 _TYPED = 6  # from this many digits on, a typed decimal is taken to be a rounded one
 _FULL = 16  # from this many digits on, a float64 was computed rather than typed
 _PRINTED = 17  # no double is printed with more digits

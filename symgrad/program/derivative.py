@@ -26,8 +26,6 @@ from symgrad.program.composites import COMPOSITES
 from symgrad.program.expressions import lower
 from symgrad.program.program import Program, Strided, positions, size
 
-__all__ = ["Adjoint", "adjoint", "derivatives", "gradients", "local_derivative", "reverse", "tangent"]
-
 
 def local_derivative(name: str, argument: int = 0, numbers: tuple[sp.Expr | None, ...] = ()) -> sp.Expr:
     """SymPy's derivative of a row's exact column with respect to one of its arguments, off its kinks.

@@ -15,18 +15,9 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from symgrad.errors import BadFormula, BadInput, UnknownName, UnknownOperation, WrongShape, close_names
 from symgrad.program.builder import Builder
 from symgrad.program.indexed import Indices, OutOfRange
-from symgrad.program.lowering import holds, lower
+from symgrad.program.lowering import lower
 from symgrad.program.piecewise import Point, given
 from symgrad.program.program import Program, Source
-
-__all__ = [
-    "Expression",
-    "Matrices",
-    "entries_of",
-    "holds",
-    "lower",
-]
-
 
 # ------------------------------------------------------------------------------------------------------------ matrices
 # SymPy's matrix expressions -> steps on whole matrices; explicit matrices and arrays -> their entries, stacked.
@@ -329,15 +320,7 @@ class Expression:
             plan = indices.plan(e)
             return plan if plan is not None else matrices.plan(e)
 
-        out = lower(
-            b,
-            self.formula,
-            env,
-            dtype=dtype,
-            point=Point(b, values),
-            form="as written",
-            extension=extension,
-        )
+        out = lower(b, self.formula, env, dtype=dtype, point=Point(b, values), form="as written", extension=extension)
         if axes:
             out = b.broadcast(out, tuple(axes.values()))
         elif isinstance(self.formula, sp.MatrixExpr) and b.shape(out) == (1, 1) and entries_of(self.formula) is None:

@@ -18,8 +18,6 @@ from symgrad.errors import BadFormula, UnknownName, WrongShape
 from symgrad.program.builder import Builder
 from symgrad.program.program import Index, Shape, Strided
 
-__all__ = ["Indices", "OutOfRange", "affine"]
-
 Plan = tuple[list[Any], Callable[[list[int]], int]]
 
 

@@ -15,31 +15,6 @@ import numpy as np
 
 from symgrad.program.builder import Builder
 
-__all__ = [
-    "avg_pool",
-    "axes_of",
-    "clamp",
-    "conv",
-    "convolve",
-    "correlate",
-    "diagonal",
-    "dropped",
-    "extreme",
-    "gathered",
-    "index_add",
-    "index_put_accumulate",
-    "lengths",
-    "max_pool_from_indices",
-    "number",
-    "pick_along",
-    "places",
-    "scatter_add",
-    "sort_by",
-    "take",
-    "where",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------ indexing
 
 Axes = int | Sequence[int] | None
@@ -135,13 +110,7 @@ def extreme(b: Builder, x: int, values: Any, axes: Axes = None, keepdims: bool =
     return dropped(b, pick_along(b, flat, index, -1), kept, axes, keepdims)
 
 
-def clamp(
-    b: Builder,
-    x: int,
-    lo: int | None = None,
-    hi: int | None = None,
-    values: Sequence[Any] = (),
-) -> int:
+def clamp(b: Builder, x: int, lo: int | None = None, hi: int | None = None, values: Sequence[Any] = ()) -> int:
     """``min(max(x, lo), hi)``, whose value at a bound is ``x``; ``values`` are those of x, lo and hi (None where
     there is no bound)."""
     here = np.asarray(values[0], dtype=np.float64)

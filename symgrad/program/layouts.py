@@ -27,70 +27,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.program.builder import Builder
-from symgrad.program.indexing import (
-    Axes,
-    avg_pool,
-    axes_of,
-    clamp,
-    conv,
-    convolve,
-    correlate,
-    diagonal,
-    dropped,
-    extreme,
-    gathered,
-    index_add,
-    index_put_accumulate,
-    lengths,
-    max_pool_from_indices,
-    number,
-    pick_along,
-    places,
-    scatter_add,
-    sort_by,
-    take,
-    where,
-)
-
-__all__ = [
-    "avg_pool",
-    "batch_norm",
-    "clamp",
-    "conv",
-    "convolve",
-    "correlate",
-    "cross",
-    "cumprod",
-    "cumsum",
-    "diagonal",
-    "einsum",
-    "extreme",
-    "group_norm",
-    "index_add",
-    "index_put_accumulate",
-    "layer_norm",
-    "log_softmax",
-    "logsumexp",
-    "max_pool_from_indices",
-    "mean",
-    "norm",
-    "outer",
-    "pick_along",
-    "places",
-    "prod",
-    "rms_norm",
-    "scatter_add",
-    "softmax",
-    "sort_by",
-    "std",
-    "take",
-    "tensordot",
-    "trace",
-    "var",
-    "var_mean",
-    "where",
-]
-
+from symgrad.program.indexing import Axes, axes_of, diagonal, dropped, extreme, gathered, lengths, number, places, take
 
 # -------------------------------------------------------------------------------------------------------- contractions
 # Products of several tensors summed over shared indices, said in steps: einsum and its kin.
@@ -272,12 +209,7 @@ def prod(b: Builder, x: int, axis: Axes = None, keepdims: bool = False) -> int:
 
 
 def norm(
-    b: Builder,
-    x: int,
-    p: float = 2,
-    axes: Axes = None,
-    keepdims: bool = False,
-    values: np.ndarray | None = None,
+    b: Builder, x: int, p: float = 2, axes: Axes = None, keepdims: bool = False, values: np.ndarray | None = None
 ) -> int:
     """The vector p-norm; p = inf or -inf chooses an entry and so wants the ``values`` of ``x``."""
     size = lambda: b.apply("abs", x, dtype=_real(b, x))  # noqa: E731

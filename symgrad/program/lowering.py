@@ -20,32 +20,10 @@ from symgrad.program.builder import Builder
 from symgrad.program.constants import meaning_of
 from symgrad.program.piecewise import RELATIONS, Point, choose, compare, decide
 
-__all__ = [
-    "ROW_OF",
-    "Extension",
-    "Form",
-    "LowerLambertW",
-    "Sigmoid",
-    "holds",
-    "hypergeometric",
-    "logistic",
-    "lower",
-    "one_plus_exp",
-    "rewritten",
-]
-
-
 # --------------------------------------------------------------------------------------------------------- equivalents
 # Other spellings of a function: the same value in functions that the table has, and exponentials as sigmoids.
 
-_RECIPROCAL = {
-    sp.cot: sp.tan,
-    sp.sec: sp.cos,
-    sp.csc: sp.sin,
-    sp.coth: sp.tanh,
-    sp.sech: sp.cosh,
-    sp.csch: sp.sinh,
-}
+_RECIPROCAL = {sp.cot: sp.tan, sp.sec: sp.cos, sp.csc: sp.sin, sp.coth: sp.tanh, sp.sech: sp.cosh, sp.csch: sp.sinh}
 _OF_RECIPROCAL = {
     sp.acot: sp.atan,
     sp.asec: sp.acos,

@@ -13,8 +13,6 @@ import numpy as np
 from symgrad.program.builder import Builder
 from symgrad.program.program import Constant, Program, Step, Strided, positions
 
-__all__ = ["without_infinities"]
-
 _READ = frozenset(("exp", "softmax", "logsumexp", "log_softmax"))
 
 

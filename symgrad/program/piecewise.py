@@ -21,8 +21,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.composites import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
-__all__ = ["RELATIONS", "Point", "choose", "compare", "decide", "given"]
-
 _BITS = 200
 _SAME = mpmath.mpf(2) ** -150
 RELATIONS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
@@ -264,9 +262,7 @@ def compare(b: Builder, relation: str, left: int, right: int, point: Point) -> n
 
 
 def choose(
-    b: Builder,
-    branches: Sequence[tuple[Callable[[], int], Callable[[], np.ndarray]]],
-    otherwise: Callable[[], int],
+    b: Builder, branches: Sequence[tuple[Callable[[], int], Callable[[], np.ndarray]]], otherwise: Callable[[], int]
 ) -> int:
     """The value of the first branch whose condition holds, entry by entry.
 

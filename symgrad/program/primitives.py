@@ -20,15 +20,6 @@ from symgrad.program.composites import COMPOSITES
 from symgrad.program.expressions import lower
 from symgrad.program.program import STRUCTURE, Program, Shape, Step, Strided, System, interpret
 
-__all__ = [
-    "FUNCTIONS",
-    "composed",
-    "number_of",
-    "primitive",
-    "written_out",
-]
-
-
 # ---------------------------------------------------------------------------------------------------- rows written out
 # A row read in a number system that has no entry for it: the row's own exact column, as a small Program.
 

@@ -21,32 +21,6 @@ from typing import Any, Protocol
 
 import numpy as np
 
-__all__ = [
-    "STRUCTURE",
-    "Binding",
-    "Constant",
-    "Guard",
-    "Index",
-    "Program",
-    "Shape",
-    "Source",
-    "Step",
-    "Strided",
-    "System",
-    "dense",
-    "derivation_lines",
-    "interpret",
-    "kept",
-    "only_constants_differ",
-    "positions",
-    "promote",
-    "same_looks",
-    "same_structure",
-    "size",
-    "sliced",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------- program
 
 Shape = tuple[int, ...]

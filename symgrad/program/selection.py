@@ -16,10 +16,8 @@ import sympy as sp
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
-from symgrad.program.indexing import extreme, places
+from symgrad.program.indexing import places
 from symgrad.program.program import promote, size
-
-__all__ = ["extreme", "select"]
 
 _GUARDS = {"<": "lt", "<=": "le", ">": "gt", ">=": "ge", "==": "eq", "!=": "ne"}
 _COMPARE = {

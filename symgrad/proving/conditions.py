@@ -19,14 +19,6 @@ from symgrad.proving.intervals import ONE, Range, Ranges
 from symgrad.proving.sign_facts import Empty
 from symgrad.proving.views import Views
 
-__all__ = [
-    "conditions_of",
-    "is_nowhere_defined",
-    "shows_all",
-    "strongest",
-]
-
-
 # ----------------------------------------------------------------------------------------------------------- emptiness
 # Whether a formula is defined nowhere: what its roots and logarithms need contradicts itself.
 

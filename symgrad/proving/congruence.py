@@ -24,8 +24,6 @@ from symgrad.proving.generic_entry import LARGEST, Reader
 from symgrad.proving.sign_facts import assume
 from symgrad.proving.views import Views
 
-__all__ = ["Equalities", "Link"]
-
 _SMALL = 80  # steps of a formula that is read whole at once
 _RESTARTS = 16  # of a field: a finer exponential, or signs that were learned
 _DEPTHS = (3, 6, 12, 24)

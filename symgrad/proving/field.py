@@ -16,19 +16,6 @@ from typing import Any, NamedTuple
 
 from flint import Ordering, fmpq, fmpq_mpoly_ctx
 
-__all__ = [
-    "Element",
-    "Field",
-    "Full",
-    "Kernel",
-    "OutOfWork",
-    "Poly",
-    "Rational",
-    "Rescale",
-    "kernel_in",
-    "number_in",
-]
-
 Poly = Any  # python-flint's fmpq_mpoly
 Rational = Any  # python-flint's fmpq
 

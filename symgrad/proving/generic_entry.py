@@ -40,9 +40,6 @@ from symgrad.proving.sign_facts import assume
 from symgrad.proving.special_relations import RELATIONS, polygamma
 from symgrad.proving.views import DATA, Terms, Views
 
-__all__ = ["LARGEST", "ODD", "Reader", "determinant", "entry_of_inverse"]
-
-
 # ------------------------------------------------------------------------------------------------------- complex field
 # Complex values in a field: principal values, and conjugates.
 

@@ -16,8 +16,6 @@ import numpy as np
 from symgrad.program.primitives import number_of
 from symgrad.program.program import Shape, Step, Strided, positions, size
 
-__all__ = ["LINE", "ONE", "Range", "Ranges"]
-
 _INF = float("inf")
 _DEPTH = 24  # steps that are followed back; what lies deeper may have any value
 _BITS = 512  # of an end; a longer one is given up

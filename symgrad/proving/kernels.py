@@ -23,21 +23,6 @@ from flint import fmpq
 from symgrad.proving.field import Element, Field, Kernel, OutOfWork, Poly, Rational, Rescale, kernel_in
 from symgrad.proving.sign_facts import factors, is_positive
 
-__all__ = [
-    "complex_log",
-    "exp",
-    "exponentials",
-    "log",
-    "odd_function",
-    "opaque",
-    "principal_power",
-    "sigmoid",
-    "sign_of",
-    "sqrt",
-    "tanh",
-    "turn",
-]
-
 
 def opaque(f: Field, name: Hashable, *parts: Element, sign: int = 0, is_complex: bool = False) -> Element:
     """A function of which nothing is known but that equal arguments give equal values."""

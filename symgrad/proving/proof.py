@@ -21,8 +21,6 @@ from symgrad.program.program import Program
 from symgrad.proving.conditions import conditions_of
 from symgrad.proving.congruence import Equalities, Link
 
-__all__ = ["Condition", "Link", "Proof", "needs", "prove", "prove_all", "replay", "under"]
-
 EFFORT = 300_000
 
 

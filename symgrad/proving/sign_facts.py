@@ -13,8 +13,6 @@ from flint import fmpq
 
 from symgrad.proving.field import Element, Field, OutOfWork, Poly, Rational
 
-__all__ = ["Empty", "assume", "factors", "is_positive"]
-
 _SURE = 2  # the size of a sign that holds wherever its reason does; else it is 1
 _MOST_FACTS = 40  # facts of one proof
 _SUMMED = 8  # assumptions that are added to each other

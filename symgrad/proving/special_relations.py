@@ -17,8 +17,6 @@ from symgrad.proving.field import Element, Field, kernel_in, number_in
 from symgrad.proving.kernels import complex_log, exp, log, opaque
 from symgrad.proving.sign_facts import assume
 
-__all__ = ["RELATIONS", "polygamma"]
-
 _FAR = 24  # steps of a recurrence that are still taken
 
 

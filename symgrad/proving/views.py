@@ -11,8 +11,6 @@ import numpy as np
 
 from symgrad.proving.field import Element, Field
 
-__all__ = ["DATA", "Terms", "Views"]
-
 DATA = 1 << 11  # numbers that are still looked at
 
 

@@ -13,17 +13,7 @@ import numpy as np
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
-from symgrad.report.page import (
-    Answer,
-    Block,
-    Floats,
-    Footer,
-    Items,
-    Paragraph,
-    Section,
-    Table,
-    Values,
-)
+from symgrad.report.page import Answer, Block, Floats, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proof_text import below, in_brief, in_full, residues_in_brief, residues_in_full
 from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
 from symgrad.report.wording import (
@@ -40,8 +30,6 @@ from symgrad.report.wording import (
     witness_text,
 )
 from symgrad.report.wrong_lines import derivation_of, error_lines
-
-__all__ = ["blocks"]
 
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 

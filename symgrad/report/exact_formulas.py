@@ -17,9 +17,6 @@ from symgrad.indices.printing import latex, text
 from symgrad.indices.terms import rename
 from symgrad.program.program import Program
 
-__all__ = ["LETTERS", "exact_latex", "exact_text", "formula_of", "render_latex"]
-
-
 # ------------------------------------------------------------------------------------------------------- as SymPy reads
 # Where they are short enough to be read by a person.
 

@@ -27,14 +27,6 @@ from symgrad.report.wording import (
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LineErrors, Loss
 
-__all__ = [
-    "describe_instability",
-    "only_rounding",
-    "rounded",
-    "unsafe",
-]
-
-
 # ---------------------------------------------------------------------------------------------------- instability text
 # Formulas that are right and lose their digits in floats: where, why, and what to write instead.
 

@@ -29,8 +29,6 @@ from symgrad.report.page import (
     Values,
 )
 
-__all__ = ["render_html", "render_piece"]
-
 _LIGHT = """--ink: #1f2328; --soft: #59636e; --line: #d1d9e0; --code: #f6f8fa; --right: #1a7f37; --wrong: #c4302b;
   --open: #9a6700; --bad: #fff1f0;"""
 _DARK = """--ink: #e6edf3; --soft: #9198a1; --line: #3d444d; --code: #1b2028; --right: #3fb950; --wrong: #ff7b72;

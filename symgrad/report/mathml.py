@@ -15,8 +15,6 @@ from typing import Any
 import sympy as sp
 from sympy.printing.mathml import mathml
 
-__all__ = ["of_claim", "of_code", "of_derivative", "of_expression"]
-
 _GREEK = "alpha beta gamma delta epsilon zeta eta theta kappa lambda mu nu xi rho sigma tau phi chi psi omega".split()
 _LETTERS = {name: f"&{name if name != 'epsilon' else 'epsi'};" for name in _GREEK} | {"pi": "&pi;", "lam": "&lambda;"}
 _MODULES = {"torch", "np", "numpy", "math", "F", "jnp", "sp", "nn", "functional", "linalg", "special"}

@@ -4,21 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-__all__ = [
-    "Answer",
-    "Block",
-    "Code",
-    "Derivation",
-    "Floats",
-    "Footer",
-    "Items",
-    "Line",
-    "Paragraph",
-    "Section",
-    "Table",
-    "Values",
-]
-
 
 @dataclass(frozen=True)
 class Answer:

@@ -15,8 +15,6 @@ from symgrad.program.program import Program
 from symgrad.report.exact_formulas import exact_latex, exact_text
 from symgrad.report.size_claims import conditions, links
 
-__all__ = ["as_plain", "data_of"]
-
 
 def data_of(report: Results) -> dict[str, Any]:
     """The fields of a report without its Programs; proofs and formulas in index notation are text.

@@ -15,8 +15,6 @@ from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.program.program import Guard, Program, interpret
 from symgrad.rounding.running_bounds import distance, ulps
 
-__all__ = ["plot"]
-
 _POINTS = 241
 _BITS = 300
 _WORK = 16_000  # entries up to which an octave has several points

@@ -11,16 +11,6 @@ from symgrad.proving.proof import Link, Proof
 from symgrad.report.page import Block, Items, Paragraph
 from symgrad.report.wording import counted, listed
 
-__all__ = [
-    "below",
-    "in_brief",
-    "in_full",
-    "residues_in_brief",
-    "residues_in_full",
-    "rules",
-]
-
-
 # -------------------------------------------------------------------------------------------------------- residue text
 # What residues showed, in words: the trials, the primes, the degree, and so the chance of error.
 

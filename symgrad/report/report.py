@@ -22,8 +22,6 @@ from symgrad.report.plots import plot
 from symgrad.report.text import lines, render_text
 from symgrad.report.value_table import ValueTable
 
-__all__ = ["PrintedInstability", "Report", "merge"]
-
 
 @dataclass(frozen=True, eq=False)
 class Report(Results):

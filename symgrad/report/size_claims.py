@@ -15,15 +15,6 @@ from symgrad.report.exact_formulas import LETTERS, exact_text
 from symgrad.report.page import Block, Code, Items, Paragraph
 from symgrad.report.wording import listed, sentence
 
-__all__ = [
-    "at_sizes",
-    "conditions",
-    "evidence",
-    "links",
-    "scope",
-    "size_blocks",
-]
-
 _SHOWN = 3  # conditions that a short report names
 _WIDE = 60  # characters of a condition that a short report shows
 _LONGEST = 240  # characters of a formula that a short report shows

@@ -24,8 +24,6 @@ from symgrad.report.page import (
 )
 from symgrad.report.wording import unbroken
 
-__all__ = ["WIDTH", "coloured", "lines", "plain", "render_text"]
-
 WIDTH = 80
 _INDENT = "    "
 _SHAPE = re.compile(r"\[\d[\d, ]{0,20}\]")

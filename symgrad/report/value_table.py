@@ -19,8 +19,6 @@ from symgrad.report.plain_data import as_plain
 from symgrad.report.text import lines
 from symgrad.report.wording import counted, number, own_text, place_of, witness_text
 
-__all__ = ["ValueTable"]
-
 _CALLED = {"symbolic": "symbolic", "autograd": "autograd", "hand": "yours"}
 _DIGITS = {"float64": 17, "float32": 9, "float16": 5, "bfloat16": 4}  # what tells all of a dtype's numbers apart
 _POINTS = 12  # points of which a page has a line

@@ -9,24 +9,6 @@ from typing import Any
 
 import numpy as np
 
-__all__ = [
-    "at_entry",
-    "counted",
-    "entries_of",
-    "exactly",
-    "listed",
-    "number",
-    "own_text",
-    "place_of",
-    "plural",
-    "sentence",
-    "together",
-    "unbroken",
-    "unmoved",
-    "witness_text",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------- numbers
 # Numbers, entries and points as a report prints them.
 

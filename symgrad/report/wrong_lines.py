@@ -8,12 +8,6 @@ from symgrad.checking.results import Repair, Results, StepFinding
 from symgrad.report.page import Block, Code, Derivation, Items, Line, Paragraph, Section
 from symgrad.report.wording import counted, listed, sentence, unbroken
 
-__all__ = [
-    "derivation_of",
-    "error_lines",
-]
-
-
 # --------------------------------------------------------------------------------------------------------- wrong lines
 
 

@@ -25,24 +25,8 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, interpret
 from symgrad.rounding.attribution import LineErrors, size_of
-from symgrad.rounding.kernel_bounds import FORMATS, Bound
-from symgrad.rounding.running_bounds import RunningErrors, distance, dtype_of, error_bounds, ulps, upper
-
-__all__ = [
-    "INSTABILITY",
-    "Bound",
-    "Rounding",
-    "RunningErrors",
-    "Side",
-    "condition",
-    "distance",
-    "error_bounds",
-    "is_unstable",
-    "rounding",
-    "sensitivity",
-    "ulps",
-]
-
+from symgrad.rounding.kernel_bounds import FORMATS
+from symgrad.rounding.running_bounds import distance, dtype_of, ulps, upper
 
 INSTABILITY = 2.0**10
 """An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than

@@ -26,8 +26,6 @@ from symgrad.rounding import kernel_bounds as rules
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude, outward
 from symgrad.rounding.running_bounds import distance, fatten, linear_algebra
 
-__all__ = ["SOLVERS", "Call", "ErrorRule", "is_float", "is_short", "mapped", "operand", "rule_of"]
-
 
 @dataclass(frozen=True, slots=True)
 class Call:

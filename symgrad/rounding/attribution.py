@@ -31,8 +31,6 @@ from symgrad.program.program import Program, Source, interpret, positions
 from symgrad.rounding.kernel_bounds import FORMATS
 from symgrad.rounding.running_bounds import LINEAR_ALGEBRA, distance, dtype_of, lower, ulps
 
-__all__ = ["LineError", "LineErrors", "Loss", "explain_loss", "line_errors", "size_of"]
-
 
 def size_of(x: Any) -> float:
     """The least size of a number in a ball; infinite where the ball is."""
@@ -139,12 +137,7 @@ def line_errors(
 
 
 def _run_again(
-    program: Program,
-    inputs: Mapping[str, Tensor],
-    steps: list[int],
-    output: int,
-    entry: int,
-    value: float | None,
+    program: Program, inputs: Mapping[str, Tensor], steps: list[int], output: int, entry: int, value: float | None
 ) -> dict[int, Tensor]:
     """All steps in floats, by torch's kernels; by NumPy's where theirs come nearer to the value that the code gave."""
     plain = interpret(program, Floats(), inputs, steps)

@@ -23,14 +23,6 @@ from symgrad.errors import BadInput
 from symgrad.rounding.aten_bounds import Call, is_float, operand, rule_of
 from symgrad.rounding.kernel_bounds import Bound, outward
 
-__all__ = [
-    "AutogradBounds",
-    "autograd_bounds",
-    "autograd_gradient",
-    "written_out",
-]
-
-
 # ------------------------------------------------------------------------------------------------- aten decompositions
 # ATen operations written out in simpler ones, for those that have no rule: torch's own decompositions, and a few more.
 #
@@ -97,10 +89,7 @@ def written_out(func: Any) -> Callable[..., Any] | None:
 
 
 def autograd_gradient(
-    function: Callable[..., Tensor],
-    inputs: Mapping[str, Any],
-    wrt: Sequence[str],
-    cotangent: Tensor | None = None,
+    function: Callable[..., Tensor], inputs: Mapping[str, Any], wrt: Sequence[str], cotangent: Tensor | None = None
 ) -> dict[str, Tensor | None]:
     """Torch's gradient of ``sum(conj(cotangent) * function(**inputs))`` with respect to each of ``wrt``.
 
@@ -159,10 +148,7 @@ class AutogradBounds:
 
 
 def autograd_bounds(
-    function: Callable[..., Tensor],
-    inputs: Mapping[str, Any],
-    wrt: Sequence[str],
-    cotangent: Tensor | None = None,
+    function: Callable[..., Tensor], inputs: Mapping[str, Any], wrt: Sequence[str], cotangent: Tensor | None = None
 ) -> AutogradBounds:
     """Run torch's autograd as `autograd_gradient` does, with a bound on the rounding of every entry.
 

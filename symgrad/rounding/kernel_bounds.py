@@ -30,24 +30,6 @@ from symgrad.evaluation.balls import Balls, ball_of, precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Step
 
-__all__ = [
-    "FORMATS",
-    "Bound",
-    "Format",
-    "add",
-    "cast",
-    "contraction",
-    "divide",
-    "function",
-    "magnitude",
-    "multiply",
-    "outward",
-    "power",
-    "softmax",
-    "total",
-]
-
-
 _INF = math.inf
 
 

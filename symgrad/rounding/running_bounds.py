@@ -20,20 +20,6 @@ from symgrad.program.program import Constant, Program, Step, interpret
 from symgrad.rounding import kernel_bounds as rules
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
 
-__all__ = [
-    "LINEAR_ALGEBRA",
-    "RunningErrors",
-    "distance",
-    "dtype_of",
-    "error_bounds",
-    "fatten",
-    "linear_algebra",
-    "lower",
-    "ulps",
-    "upper",
-]
-
-
 LINEAR_ALGEBRA = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))
 _KEEPS = frozenset(("real", "imag", "abs", "cast"))  # as in Floats: these read their argument in its own dtype
 

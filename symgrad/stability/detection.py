@@ -24,8 +24,6 @@ from symgrad.rounding.accuracy import condition, is_unstable
 from symgrad.rounding.attribution import explain_loss
 from symgrad.rounding.running_bounds import distance
 
-__all__ = ["Losing", "coarsest", "is_the_librarys_own", "losing", "ordinary", "tensors_at", "truth_of"]
-
 _BITS = (128, 320, 1200, 4800)
 _MARGIN = 2.0**10  # how far from the largest and the smallest number a truth is an ordinary one
 _KNOWN = 80  # bits to which the truth has to be known

@@ -22,8 +22,6 @@ from symgrad.stability.term_algebra import Leaf, Term, number_of
 from symgrad.stability.term_printer import Tongue, spellings
 from symgrad.stability.term_reader import Reader
 
-__all__ = ["Edited", "Place", "place_of"]
-
 
 @dataclass(frozen=True, eq=False)
 class Edited:

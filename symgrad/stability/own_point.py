@@ -38,13 +38,6 @@ from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
 from symgrad.stability.term_printer import why
 
-__all__ = [
-    "FloatFindings",
-    "measure_at_user_point",
-    "with_rewrites",
-]
-
-
 # --------------------------------------------------------------------------------------------------- gradient rewrites
 # What to write instead of a hand formula's line that loses its digits at the user's own point.
 

@@ -11,8 +11,6 @@ from typing import Any
 
 from symgrad.stability.term_algebra import ONE, Add, Call, Mul, Term, Var, call, number_of, parts, plus, rebuilt, times
 
-__all__ = ["Match", "everywhere", "found_in", "pattern", "substituted"]
-
 _COMMUTE = frozenset(("logaddexp", "hypot", "maximum", "minimum"))
 REDUCTIONS = frozenset(("sum", "softmax", "log_softmax", "logsumexp", "prod", "max"))
 

@@ -35,8 +35,6 @@ from symgrad.stability.samples import Sample
 from symgrad.stability.term_algebra import Leaf, Term, algebra, plus, size_of
 from symgrad.stability.term_reader import Reader, written
 
-__all__ = ["agree", "best_rewrite"]
-
 _DEEP = 3  # rules in a row
 _TERMS = 240  # terms that are tried for one step
 _ROOTS = 8  # steps that are tried, from the one that loses the digits on

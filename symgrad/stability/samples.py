@@ -16,8 +16,6 @@ from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.stability.detection import Losing, losing
 from symgrad.stability.search import candidates
 
-__all__ = ["Sample", "sample_around"]
-
 _SIMPLE = 16  # of the simplest points
 _SPREAD = 16  # of the others
 _MIRRORED = 8  # of the images of one point with other signs

@@ -22,18 +22,6 @@ from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.program.program import Guard, Program, interpret
 from symgrad.stability.detection import Losing, is_the_librarys_own, losing
 
-__all__ = [
-    "Breaking",
-    "Candidates",
-    "Suspects",
-    "breakings",
-    "candidates",
-    "cost_of",
-    "plain_values",
-    "suspects",
-]
-
-
 # -------------------------------------------------------------------------------------------------------------- points
 # Points at which floats may break, the simplest first: round numbers of every magnitude, alone and side by side.
 #

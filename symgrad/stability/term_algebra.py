@@ -20,25 +20,6 @@ from typing import Any
 
 import sympy as sp
 
-__all__ = [
-    "ONE",
-    "ZERO",
-    "Add",
-    "Call",
-    "Leaf",
-    "Mul",
-    "Term",
-    "Var",
-    "algebra",
-    "call",
-    "number_of",
-    "parts",
-    "plus",
-    "rebuilt",
-    "size_of",
-    "times",
-]
-
 
 class _Written:
     """Terms print as formulas; the text is also what they are sorted by."""

@@ -20,15 +20,6 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.program import Program, Source
 from symgrad.stability.term_algebra import ONE, Add, Call, Mul, Term, number_of, plus
 
-__all__ = [
-    "Tongue",
-    "source_at",
-    "spellings",
-    "unwrapped",
-    "why",
-]
-
-
 # -------------------------------------------------------------------------------------------------------- term printer
 
 _ADD, _MUL, _NEG, _POW, _ATOM = 1, 2, 3, 4, 5

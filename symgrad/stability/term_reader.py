@@ -20,8 +20,6 @@ from symgrad.program.program import Program, Source, Strided, dense, interpret, 
 from symgrad.program.selection import select
 from symgrad.stability.term_algebra import ONE, Add, Call, Leaf, Mul, Term, call, number_of, parts, plus, size_of, times
 
-__all__ = ["Reader", "written"]
-
 _LARGEST = 60  # nodes of a term; what is larger is not looked into
 _PRIMES = (2.0, 3.0, 5.0, 7.0, 11.0, 13.0, 17.0, 19.0, 23.0, 29.0, 31.0, 37.0)
 _COMPOSITES = frozenset(("softmax", "log_softmax", "logsumexp"))

@@ -7,12 +7,7 @@ import pytest
 
 from symgrad import SymgradError, verify_many
 
-PAIRS = [
-    ("x**3", "3*x**2"),
-    ("x**3", "2*x**2"),
-    ("x^3", "3*x**2"),
-    ("w*tanh(x)", "w*(1 - tanh(x)**2)", {"wrt": "x"}),
-]
+PAIRS = [("x**3", "3*x**2"), ("x**3", "2*x**2"), ("x^3", "3*x**2"), ("w*tanh(x)", "w*(1 - tanh(x)**2)", {"wrt": "x"})]
 
 
 def judged(results):

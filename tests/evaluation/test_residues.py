@@ -175,11 +175,7 @@ def test_matrices():
     solved = b.emit("solve", (m, g), None, (2, 3, 3))
     square = b.matmul(m, b.transpose(m))
     low = b.emit("cholesky", (square,), None, (2, 3, 3))
-    pairs = [
-        (b.matmul(inverse, m), unit),
-        (b.mul(det, det_of_inverse), b.ones((2,))),
-        (b.matmul(m, solved), g),
-    ]
+    pairs = [(b.matmul(inverse, m), unit), (b.mul(det, det_of_inverse), b.ones((2,))), (b.matmul(m, solved), g)]
     turned, again = b.transpose(inverse), b.matmul(low, b.transpose(low))
     program = b.build({})
     for each in pairs:

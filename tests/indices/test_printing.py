@@ -7,17 +7,7 @@ import sympy as sp
 
 from symgrad.indices.evaluators import evaluate
 from symgrad.indices.printing import latex, named, plain, text
-from symgrad.indices.terms import (
-    EXP,
-    RELU,
-    Det,
-    IndexSum,
-    Inverse,
-    Within,
-    fresh,
-    sigmoid,
-    tensor,
-)
+from symgrad.indices.terms import EXP, RELU, Det, IndexSum, Inverse, Within, fresh, sigmoid, tensor
 
 n, m, d = sp.symbols("n m d", integer=True, positive=True)
 

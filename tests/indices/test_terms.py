@@ -8,18 +8,7 @@ from flint import arb
 from support.index_refutation import refute
 
 from symgrad.indices.evaluators import evaluate
-from symgrad.indices.terms import (
-    EXP,
-    RELU,
-    Array,
-    IndexSum,
-    Inverse,
-    Within,
-    free_ranges,
-    opaque,
-    rename,
-    tensor,
-)
+from symgrad.indices.terms import EXP, RELU, Array, IndexSum, Inverse, Within, free_ranges, opaque, rename, tensor
 
 n, m, d = sp.symbols("n m d", integer=True, positive=True)
 i, j, k, p, s, K, N = sp.symbols("i j k p s K N", integer=True)

@@ -36,10 +36,7 @@ TRUE = {
         lambda a, b, c: inv(symmetric(a, b, c))[0, 1],
         lambda a, b, c: inv(symmetric(a, b, c))[1, 0],
     ),
-    "Cramer's rule": (
-        lambda a, b, c: inv(symmetric(a, b, c))[0, 0],
-        lambda a, b, c: c / (a * c - b * b),
-    ),
+    "Cramer's rule": (lambda a, b, c: inv(symmetric(a, b, c))[0, 0], lambda a, b, c: c / (a * c - b * b)),
     "det of a product": (lambda A, B: det(A @ B), lambda A, B: det(A) * det(B)),
     "the inverse of a product": (lambda A, B: inv(A @ B), lambda A, B: inv(B) @ inv(A)),
     "Sherman and Morrison": (

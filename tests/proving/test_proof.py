@@ -151,11 +151,7 @@ def test_a_proof_on_a_narrower_domain_says_so(left, right, what):
 
 
 # Defined together nowhere: nothing is claimed.
-NOWHERE = [
-    (sp.log(x), sp.log(-x)),
-    (sp.sqrt(x) * sp.sqrt(-1 - x), sp.S.Zero),
-    (sp.sqrt(-1 - x**2), sp.S.One),
-]
+NOWHERE = [(sp.log(x), sp.log(-x)), (sp.sqrt(x) * sp.sqrt(-1 - x), sp.S.Zero), (sp.sqrt(-1 - x**2), sp.S.One)]
 
 
 @pytest.mark.parametrize(("left", "right"), NOWHERE, ids=str)

@@ -49,10 +49,7 @@ def test_a_page_is_well_formed_and_fetches_nothing(report):
             "lang",
             "charset",
             "name",
-        } | {
-            "content",
-            "mathvariant",
-        }
+        } | {"content", "mathvariant"}
         assert not re.search(r"https?:|src=|href=|@import|url\(|<script|<link|<iframe", page)
 
 

@@ -119,11 +119,7 @@ def test_an_unstable_formula_is_drawn_over_magnitudes():
 
 
 @pytest.mark.parametrize(
-    ("question", "message"),
-    [
-        ({"name": "q"}, "no claim 'q'"),
-        ({"what": "curve"}, "no picture 'curve'"),
-    ],
+    ("question", "message"), [({"name": "q"}, "no claim 'q'"), ({"what": "curve"}, "no picture 'curve'")]
 )
 def test_asking_for_what_is_not_there_says_what_is(wrong, question, message):
     with pytest.raises(SymgradError, match=message):

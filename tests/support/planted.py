@@ -232,13 +232,7 @@ def hand(Q, K, V, g):
     {"Q": (3, 4), "K": (5, 4), "V": (5, 2), "g": (3, 2)},
     ("Q", "K", "V"),
 )
-ARRAYS = {
-    "mlp": _MLP,
-    "cross-entropy": _CROSS_ENTROPY,
-    "rnn": _RNN,
-    "layer norm": _LAYER_NORM,
-    "attention": _ATTENTION,
-}
+ARRAYS = {"mlp": _MLP, "cross-entropy": _CROSS_ENTROPY, "rnn": _RNN, "layer norm": _LAYER_NORM, "attention": _ATTENTION}
 
 
 def arrays(name: str, seed: int = 0) -> Derivation:

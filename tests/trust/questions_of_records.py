@@ -109,12 +109,7 @@ SHARED: tuple[tuple[str, Callable, Callable, Callable], ...] = (
     ("n = y.numpy(); n *= 2", doubled_through_numpy, lambda x, g: 2 * g, lambda x, g: g),
     ("y.numpy()[:] = x**2", filled_through_numpy, lambda x, g: 2 * g * x, lambda x, g: 0 * g),
     ("y.data.mul_(3)", squared_through_data, lambda x, g: 3 * g, lambda x, g: g),
-    (
-        "y.numpy()[0] = 7",
-        entry_through_numpy,
-        lambda x, g: g * torch.tensor([0.0, 1.0], dtype=x.dtype),
-        lambda x, g: g,
-    ),
+    ("y.numpy()[0] = 7", entry_through_numpy, lambda x, g: g * torch.tensor([0.0, 1.0], dtype=x.dtype), lambda x, g: g),
     ("from_numpy, then written", from_numpy_and_back, lambda x, g: 4 * g, lambda x, g: g),
 )
 

@@ -77,14 +77,8 @@ def nothing(x):
 
 
 ASKED: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
-    "torch": (
-        lambda: verify(square, twice, at={"x": XN}),
-        lambda: verify(square, nothing, at={"x": XN}),
-    ),
-    "backward": (
-        lambda: verify_function(Square, at={"x": XN}),
-        lambda: verify_function(Zero, at={"x": XN}),
-    ),
+    "torch": (lambda: verify(square, twice, at={"x": XN}), lambda: verify(square, nothing, at={"x": XN})),
+    "backward": (lambda: verify_function(Square, at={"x": XN}), lambda: verify_function(Zero, at={"x": XN})),
 }
 MORE: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "text": (lambda: verify("x**2", "2*x"), lambda: verify("x**2", "0*x")),

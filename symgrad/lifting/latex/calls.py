@@ -9,8 +9,6 @@ from symgrad.lifting.latex.token_reader import Reader, starts_name
 from symgrad.lifting.latex.tokens import RELATIONS, TENSOR_FUNCTIONS, Token, function
 from symgrad.lifting.text.parser import resolve
 
-__all__ = ["call", "function_call"]
-
 _OPEN, _CLOSE = ("(", "[", "\\{"), (")", "]", "\\}")
 _ENDS = frozenset("+ - ) ] } , = < > & : ; . * \\} \\rangle \\cdot \\times \\odot \\oslash \\div \\circ".split())
 _ENDS |= frozenset(RELATIONS) | {"\\end{cases}", "\\land", "\\lor"}

@@ -7,8 +7,6 @@ from symgrad.lifting.latex.nodes import Node
 from symgrad.lifting.latex.token_reader import Reader, unexpected
 from symgrad.lifting.latex.tokens import RELATIONS
 
-__all__ = ["cases", "condition", "indicator"]
-
 _IF = frozenset("if for when".split())
 _ELSE = frozenset("otherwise else".split())
 _JOINED = {"\\land": "and", "\\wedge": "and", "and": "and", ",": "and", "\\lor": "or", "\\vee": "or", "or": "or"}

@@ -14,20 +14,11 @@ from symgrad.lifting.latex.calls import function_call
 from symgrad.lifting.latex.choices import cases
 from symgrad.lifting.latex.derivatives import PHYSICS, derivative
 from symgrad.lifting.latex.folds import folded
-from symgrad.lifting.latex.grammar import (
-    argument,
-    closes,
-    expression,
-    fenced,
-    primary,
-    subscript,
-)
+from symgrad.lifting.latex.grammar import argument, closes, expression, fenced, primary, subscript
 from symgrad.lifting.latex.names import bare_name, letters, named
 from symgrad.lifting.latex.nodes import Node
 from symgrad.lifting.latex.token_reader import Reader, Reading, Row
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, FUNCTIONS, GREEK, Token
-
-__all__ = ["open_reader"]
 
 
 def arguments(*reads: Callable[[Reader, Token], Any], makes: str | Callable[..., Node]) -> Reading:

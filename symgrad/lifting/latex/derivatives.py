@@ -13,8 +13,6 @@ from symgrad.lifting.latex.nodes import Name, Node, spelled
 from symgrad.lifting.latex.token_reader import Reader, starts_name
 from symgrad.lifting.latex.tokens import function
 
-__all__ = ["PHYSICS", "derivative", "named_arguments", "quantity"]
-
 PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics
 _FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
 _NAMES = "the arguments of a function that is defined are names."

@@ -13,22 +13,6 @@ from symgrad.lifting.latex.nodes import Name, Node, called_names, letters_in, pa
 from symgrad.lifting.latex.token_reader import Reader, unexpected
 from symgrad.lifting.latex.tokens import Token, tokens
 
-__all__ = [
-    "Claim",
-    "Definition",
-    "Document",
-    "Equation",
-    "equations",
-    "have_left_sides",
-    "indices_of",
-    "logarithms_of",
-    "names_bare",
-    "names_in_limits",
-    "names_unbound",
-    "words_of",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------ document
 # The equations of a text in LaTeX, once every symbol in them is resolved.
 

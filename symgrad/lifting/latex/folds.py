@@ -14,8 +14,6 @@ from symgrad.lifting.latex.nodes import Node, letters_below
 from symgrad.lifting.latex.token_reader import Reader, starts_name
 from symgrad.lifting.latex.tokens import RELATIONS, Token
 
-__all__ = ["folded"]
-
 
 @dataclass(frozen=True)
 class _Below:

@@ -13,29 +13,6 @@ from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, spe
 from symgrad.lifting.latex.token_reader import Reader, missing, unexpected
 from symgrad.lifting.latex.tokens import INSTEAD, LIKE_FUNCTIONS, OPERATORS, RELATIONS, Token, function
 
-__all__ = [
-    "CLOSING",
-    "argument",
-    "braced",
-    "closes",
-    "expression",
-    "factor",
-    "fenced",
-    "plain_name",
-    "primary",
-    "primed",
-    "raised",
-    "read_alone",
-    "script_tokens",
-    "starts_factor",
-    "subscript",
-    "subscripted",
-    "superscript",
-    "term",
-    "visible",
-    "within",
-]
-
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
 _ROUNDED = 6  # a decimal of so many digits is taken to be rounded in its last one
 _GROUPS = ("add", "neg", "mul", "call", "sum", "prod")

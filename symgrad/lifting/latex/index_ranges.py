@@ -14,8 +14,6 @@ from symgrad.errors import WrongShape
 from symgrad.lifting.latex.equations import Document
 from symgrad.lifting.latex.nodes import Node, parts, place
 
-__all__ = ["Counting", "count_from", "find_sizes", "letters_of_axes"]
-
 
 @dataclass(frozen=True)
 class Counting:

@@ -29,14 +29,6 @@ from symgrad.program.expressions import Expression
 from symgrad.program.piecewise import given as given_value
 from symgrad.program.program import Program, Source, interpret, promote
 
-__all__ = [
-    "Latex",
-    "are_equations",
-    "derivation",
-    "joined",
-]
-
-
 # ------------------------------------------------------------------------------------------------------- latex formula
 
 

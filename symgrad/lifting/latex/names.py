@@ -12,8 +12,6 @@ from symgrad.lifting.latex.token_reader import Reader, starts_name
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, LIKE_FUNCTIONS, WORDS, Token, function
 from symgrad.ops.scalars import unknown
 
-__all__ = ["bare_name", "letters", "named", "sure_name"]
-
 _REMARKS = frozenset("if where for and or otherwise else".split())
 
 

@@ -8,19 +8,6 @@ from typing import Any
 
 from symgrad.errors import UnknownOperation, caret
 
-__all__ = [
-    "Name",
-    "Node",
-    "Undecided",
-    "called_names",
-    "letters_below",
-    "letters_in",
-    "parts",
-    "place",
-    "settled",
-    "spelled",
-]
-
 
 class Undecided(UnknownOperation):
     """A name before a parenthesis: only the model tells whether it is a factor or a function."""

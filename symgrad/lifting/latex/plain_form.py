@@ -7,8 +7,6 @@ from fractions import Fraction
 from symgrad.lifting.latex.equations import Claim, Definition, Document
 from symgrad.lifting.latex.nodes import Node
 
-__all__ = ["plain", "plain_line", "plain_text"]
-
 _SUM, _PRODUCT, _SIGNED, _POWER, _ATOM = range(5)
 
 

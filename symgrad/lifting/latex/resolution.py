@@ -25,9 +25,6 @@ from symgrad.lifting.latex.equations import (
 from symgrad.lifting.latex.nodes import Node, letters_below, letters_in, parts, place, settled, spelled
 from symgrad.lifting.latex.plain_form import plain
 
-__all__ = ["resolve"]
-
-
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
 
@@ -503,9 +500,7 @@ class _Resolver:
         if full is None or len(node.args) > 1 or (is_tensor and not numbers):
             unbound = ", ".join(sorted(letters - self.sizes)) or "it"
             self.fail(
-                f"{unbound} is no index here: no sum binds it, and the left side does not have it.",
-                node.span,
-                _FREE,
+                f"{unbound} is no index here: no sum binds it, and the left side does not have it.", node.span, _FREE
             )
         if (ended := letters & self.binders) and full not in known:
             self.fail(

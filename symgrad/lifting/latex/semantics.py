@@ -13,8 +13,6 @@ from symgrad.lifting.latex.equations import Claim, Definition
 from symgrad.lifting.latex.nodes import Node, parts, place
 from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
 
-__all__ = ["Meaning", "Origins", "Reading"]
-
 Origins = Mapping[tuple[str, int], int]
 Scope = Mapping[str, Any]  # what an index stands for
 

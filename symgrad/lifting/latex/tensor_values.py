@@ -17,9 +17,6 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 from symgrad.errors import BadFormula, SymgradError, UnknownOperation, WrongShape
 from symgrad.lifting.text.parser import applied, resolve
 
-__all__ = ["Algebra", "Trouble", "Value", "call", "refuse_whole"]
-
-
 Size = int | None
 
 

@@ -14,8 +14,6 @@ from symgrad.errors import BadFormula, SymgradError, UnknownOperation
 from symgrad.lifting.latex.nodes import Node, place
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, INSTEAD, OPERATORS, Token
 
-__all__ = ["Reader", "Reading", "Row", "missing", "starts_name", "unexpected"]
-
 DEPTH = 60
 
 

@@ -9,23 +9,6 @@ from dataclasses import dataclass
 from symgrad.errors import BadFormula, caret
 from symgrad.lifting.text.parser import resolve
 
-__all__ = [
-    "ACCENTS",
-    "FONTS",
-    "FUNCTIONS",
-    "GREEK",
-    "INSTEAD",
-    "LIKE_FUNCTIONS",
-    "OPERATORS",
-    "RELATIONS",
-    "TENSOR_FUNCTIONS",
-    "WORDS",
-    "Token",
-    "function",
-    "tokens",
-]
-
-
 # ---------------------------------------------------------------------------------------------------------- vocabulary
 # The words of formulas in LaTeX: which macros are functions, accents, fonts and signs, and what to write instead.
 

@@ -30,16 +30,6 @@ from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral
 
-__all__ = [
-    "Limited",
-    "Script",
-    "ScriptRun",
-    "World",
-    "namespace",
-    "surroundings",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------- sandbox
 # The surroundings of a script that is run: fixed seeds, captured output, no windows; afterwards all is as it was.
 

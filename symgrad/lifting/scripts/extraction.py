@@ -19,8 +19,6 @@ from dataclasses import dataclass
 
 from symgrad.errors import BadInput
 
-__all__ = ["Pasted", "read_pasted"]
-
 _CELL = re.compile(r"\s*In\s*\[[\d ]*\]\s*:\s?")
 _OUT = re.compile(r"\s*Out\s*\[[\d ]*\]\s*:")
 _FENCE = re.compile(r"\s*(```|~~~)\s*([\w+-]*)")

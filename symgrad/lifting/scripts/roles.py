@@ -18,8 +18,6 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.script_tracer import AutogradCall, AutogradResult, Key, Leaf, ScriptTracer
 from symgrad.program.program import Shape, size
 
-__all__ = ["AS_TOLD", "NAMED", "Derivation", "Roles", "find_roles", "leaf_names", "origins"]
-
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "allclose", "equal", "array_equal")
 _LAYOUT = ("pick", "cast", "name", "stop", "conj", "real")
 _SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()

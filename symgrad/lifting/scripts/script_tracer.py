@@ -23,18 +23,6 @@ from symgrad.lifting.tracing.traced_values import TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided
 
-__all__ = [
-    "AutogradCall",
-    "AutogradResult",
-    "Key",
-    "Leaf",
-    "Limits",
-    "ScriptDispatch",
-    "ScriptFunctions",
-    "ScriptTracer",
-]
-
-
 # -------------------------------------------------------------------------------------------------------- script modes
 # torch's modes for whole scripts: autograd's calls are run for real and remembered, leaves declared in time.
 

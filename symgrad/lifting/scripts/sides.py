@@ -21,8 +21,6 @@ from symgrad.lifting.scripts.script_tracer import Key
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, sliced
 
-__all__ = ["Execution", "Group", "Side"]
-
 _REMEMBERED = 128  # points whose Programs are kept
 
 

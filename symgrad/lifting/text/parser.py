@@ -20,23 +20,6 @@ from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS, find, unknown
 from symgrad.program.constants import typed_decimal
 
-__all__ = [
-    "CONSTANTS",
-    "DEFAULT",
-    "EVALUATED",
-    "INSTEAD",
-    "RAISED",
-    "Node",
-    "Token",
-    "Tree",
-    "applied",
-    "functions",
-    "read",
-    "resolve",
-    "tokens",
-]
-
-
 # --------------------------------------------------------------------------------------------------------------- lexer
 # The words of formulas in text: tokens, the functions that can be called, and what to write instead of other signs.
 

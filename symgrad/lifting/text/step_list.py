@@ -24,8 +24,6 @@ from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, Source, interpret, promote
 
-__all__ = ["Line", "Steps", "are_steps"]
-
 _NAME = r"[^\W\d]\w*"
 _ATOM = re.compile(rf"(?<![\w.])[d∂]\s*({_NAME})\s*/\s*[d∂]\s*({_NAME})")
 _NUMBER = re.compile(r"^\s*(?:\(\w{1,2}\)|\d{1,2}[.)])\s+")

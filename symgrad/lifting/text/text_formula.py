@@ -28,8 +28,6 @@ from symgrad.program.piecewise import RELATIONS, Point, choose, compare, given
 from symgrad.program.program import Program, Source
 from symgrad.program.selection import select
 
-__all__ = ["Text", "parse"]
-
 
 def parse(text: str, known: Iterable[str] | None = None) -> sp.Expr:
     """Return what a formula means, as a SymPy expression in real symbols.

@@ -22,8 +22,6 @@ from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
 
-__all__ = ["PLAIN", "axes_of", "double", "dtype_of", "is_float", "plain", "rule", "steps", "writer_of"]
-
 PLAIN: Any = object()
 _RULES: dict[str, Callable[..., Any]] = {}
 

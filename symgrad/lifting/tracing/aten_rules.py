@@ -14,9 +14,6 @@ from symgrad.program import layouts
 from symgrad.program.program import size
 from symgrad.program.selection import select
 
-__all__ = []
-
-
 # ----------------------------------------------------------------------------------------------------- aten reductions
 # The rules of `symgrad.lifting.tracing.aten` for sums, products, norms, choices, order and activations.
 

@@ -20,8 +20,6 @@ from symgrad.lifting.tracing.functions import failing_line, plain
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Program
 
-__all__ = ["Context", "Custom", "FunctionRun"]
-
 _BASE = torch.autograd.Function
 
 

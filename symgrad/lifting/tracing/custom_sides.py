@@ -14,8 +14,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import tangent
 from symgrad.program.program import Binding, Program, derivation_lines, sliced
 
-__all__ = ["Arguments", "CustomSide", "Forward", "Recorded", "Runs", "backward_beside", "jvp_beside"]
-
 
 @dataclass(frozen=True, eq=False)
 class Arguments:

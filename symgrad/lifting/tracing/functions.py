@@ -26,9 +26,6 @@ from symgrad.lifting.tracing.surroundings import neutral, uncovered
 from symgrad.lifting.tracing.tracer import TracedArray, TracedFloat, Tracer
 from symgrad.program.program import Program
 
-__all__ = ["Function", "Run", "failing_line", "library_of", "nearly_equal"]
-
-
 _CHANCES = 8  # runs by which a coin's two sides show
 _FIRST = inspect.Parameter.POSITIONAL_ONLY
 

@@ -18,8 +18,6 @@ from symgrad.lifting.tracing.functions import Run, called, is_float_data, named,
 from symgrad.lifting.tracing.surroundings import neutral, uncovered
 from symgrad.lifting.tracing.tracer import Tracer
 
-__all__ = ["Module"]
-
 
 @dataclass(frozen=True, eq=False)
 class Module:

@@ -19,8 +19,6 @@ from symgrad.program.layouts import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
 from symgrad.program.selection import select
 
-__all__ = ["Arrays"]
-
 _ARITHMETIC = {"add": "add", "subtract": "sub", "multiply": "mul", "divide": "div", "true_divide": "div"}
 _POWER = ("power", "float_power")
 _COMPARE = {

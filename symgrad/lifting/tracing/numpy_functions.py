@@ -18,9 +18,6 @@ from symgrad.lifting.tracing.traced_values import TracedArray
 from symgrad.program import layouts
 from symgrad.program.program import size
 
-__all__ = ["FUNCTIONS", "call", "entry", "vectorized"]
-
-
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
 
 

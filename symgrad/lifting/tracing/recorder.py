@@ -19,8 +19,6 @@ import torch
 from symgrad.errors import LostValue, SymgradError
 from symgrad.program.builder import Builder
 
-__all__ = ["ArrayRecorder", "Recorder", "TensorRecorder"]
-
 
 class ArrayRecorder(Protocol):
     """What is kept of NumPy's arrays: see `symgrad.lifting.tracing.numpy_arrays`."""

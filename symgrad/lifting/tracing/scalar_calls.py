@@ -17,8 +17,6 @@ from symgrad.lifting.tracing.sources import is_users, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.ops.scalars import find
 
-__all__ = ["CALLS", "UFUNC", "hook", "hooked"]
-
 UFUNC = {
     **{"add": "add", "sub": "subtract", "mul": "multiply", "div": "true_divide", "pow": "power"},
     **{"mod": "remainder", "floordiv": "floor_divide"},

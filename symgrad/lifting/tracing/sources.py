@@ -20,20 +20,6 @@ from typing import Any
 import symgrad
 from symgrad.program.program import Source
 
-__all__ = [
-    "TRACE",
-    "Places",
-    "Rewriter",
-    "code_objects",
-    "instrument",
-    "is_users",
-    "node_of",
-    "place",
-    "unwrapped",
-    "whole_numbers",
-]
-
-
 # ------------------------------------------------------------------------------------------------------------- sources
 
 _LIBRARIES = tuple(

@@ -18,8 +18,6 @@ import torch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
-__all__ = ["neutral", "uncovered"]
-
 _LEFT_ON: list[Any] = []  # guards whose end would change the mode of whoever runs then
 
 

@@ -24,8 +24,6 @@ from symgrad.lifting.tracing import aten, aten_rules  # noqa: F401  # rules ente
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
-__all__ = ["Dispatch", "Functions", "floats", "quiet"]
-
 # these change which entries of its memory a tensor shows, not the entries
 _RESHAPING = frozenset("transpose_ t_ squeeze_ unsqueeze_ swapaxes_ swapdims_ as_strided_ detach_ set_ resize_".split())
 # these look at values and return integers or truths

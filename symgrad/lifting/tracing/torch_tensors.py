@@ -16,8 +16,6 @@ from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, qui
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.program.program import Strided
 
-__all__ = ["Tensors"]
-
 
 class Tensors:
     """What a tracer does with torch."""

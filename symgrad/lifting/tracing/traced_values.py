@@ -13,9 +13,6 @@ from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.program.builder import Builder
 from symgrad.program.program import Index, Shape, Strided, dense, positions, size
 
-__all__ = ["PLAIN", "Memory", "TracedArray", "TracedFloat"]
-
-
 # -------------------------------------------------------------------------------------------------------------- memory
 # Memory, as torch and NumPy have it: a buffer is one flat step and a version; a value is (buffer, index).
 #

@@ -35,8 +35,6 @@ from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.program import Program
 
-__all__ = ["TracedArray", "TracedFloat", "Tracer"]
-
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
 _CALLERS = (map, filter, functools.reduce, max, min, sorted)

@@ -38,11 +38,7 @@ def logistic(z):
 
 CALLS = [
     (r"f(t) = t^2 + a \\ y = f(3) \cdot f(x+1)", "y = f(3)·f(x + 1)", lambda a, x, **_: (9 + a) * ((x + 1) ** 2 + a)),
-    (
-        r"f(t) = t^2 \\ g(t) = f(f(t)) + t \\ y = g(2x)^2",
-        "y = g(2*x)**2",
-        lambda x, **_: ((2 * x) ** 4 + 2 * x) ** 2,
-    ),
+    (r"f(t) = t^2 \\ g(t) = f(f(t)) + t \\ y = g(2x)^2", "y = g(2*x)**2", lambda x, **_: ((2 * x) ** 4 + 2 * x) ** 2),
     (r"f(p, q) = p - q^2 \\ y = f(x, f(2, x))", "y = f(x, f(2, x))", lambda x, **_: x - (2 - x**2) ** 2),
     (
         r"f(t) = \sum_{i=1}^{4} v_i t^i \\ y = \sum_{i=1}^{4} i f(u_i)",
@@ -80,11 +76,7 @@ CALLS = [
         "z = w*x + b; y = tanh(z) - z",
         lambda w, x, b, **_: math.tanh(w * x + b) - (w * x + b),
     ),
-    (
-        r"h(x) = q^\top x \\ y = \sum_{i=1}^{5} h(X_i)",
-        "y = sum(i=1..5, h(X[i]))",
-        lambda q, X, **_: (X @ q).sum(),
-    ),
+    (r"h(x) = q^\top x \\ y = \sum_{i=1}^{5} h(X_i)", "y = sum(i=1..5, h(X[i]))", lambda q, X, **_: (X @ q).sum()),
     (r"f(x) = x^\top x \\ y = f(u) + f(2)", "y = f(u) + f(2)", lambda u, **_: u @ u + 4),
     (r"f(t) = \frac{1}{n} \sum_{i=1}^{n} t_i^2 \\ y = f(v)", "y = f(v)", lambda v, **_: (v**2).mean()),
 ]
@@ -178,12 +170,7 @@ FORMS = [  # a model, its derivative, what makes it wrong
         ("A^\\top", "A"),
         {"X": (3, 3), "A": (3, 3)},
     ),
-    (
-        r"\|Ax-b\|^2",
-        r"\nabla_x \|Ax-b\|^2 = 2A^\top(Ax-b)",
-        ("2A", "A"),
-        {"A": (4, 3), "x": (3,), "b": (4,)},
-    ),
+    (r"\|Ax-b\|^2", r"\nabla_x \|Ax-b\|^2 = 2A^\top(Ax-b)", ("2A", "A"), {"A": (4, 3), "x": (3,), "b": (4,)}),
     (
         r"\mathbf{a}^T\mathbf{X}\mathbf{b}",
         r"\frac{\partial \mathbf{a}^T\mathbf{X}\mathbf{b}}{\partial \mathbf{X}} = \mathbf{a}\mathbf{b}^T",

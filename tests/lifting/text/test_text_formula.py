@@ -216,11 +216,7 @@ def test_a_tie_is_decided_exactly():
 
 EVALUATED = "Text is parsed, never evaluated: a formula has numbers, names, + - * / **, parentheses and functions."
 MESSAGES = [
-    (
-        "w*x^2",
-        BadFormula,
-        "^ is exclusive-or in Python; write powers as x**2.\n    w*x^2\n       ^",
-    ),
+    ("w*x^2", BadFormula, "^ is exclusive-or in Python; write powers as x**2.\n    w*x^2\n       ^"),
     ("(x + 1", BadFormula, "this parenthesis is never closed.\n    (x + 1\n    ^"),
     ("tanh(x", BadFormula, "this parenthesis is never closed.\n    tanh(x\n        ^"),
     ("x + 1)", BadFormula, "this parenthesis was never opened.\n    x + 1)\n         ^"),
