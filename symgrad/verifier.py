@@ -189,7 +189,7 @@ def _report(
 def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict[str, Claim]:
     branch, claims = findings.own, {}
     for pair in branch.pairs:
-        view = findings.own_look.views.get(pair.name)
+        view = findings.at_user_point.views.get(pair.name)
         hand = branch.hand_run.program if pair.hand is None else branch.program.with_outputs({"hand": pair.hand})
         exact = differs = None
         if view is not None:

@@ -13,18 +13,19 @@ import torch
 
 from symgrad.checking.index_claims import Reading, agrees_with
 from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, close_names
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.exact import meaning
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.evaluation.torch_code import as_tensors, bind, call, source
 from symgrad.indices.printing import plain, text
-from symgrad.indices.reader import Value, merged, read
-from symgrad.indices.run_merging import ORDERED, one_sided
+from symgrad.indices.reader import Value, read
+from symgrad.indices.run_merging import ORDERED, merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
 from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.ops.row import precision
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import branches_on

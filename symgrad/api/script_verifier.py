@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.checking.comparison import branch_of, look
+from symgrad.checking.comparison import branch_of, compare_at
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge, right_here_alone
 from symgrad.checking.verdicts import Agrees
@@ -146,7 +146,7 @@ def _differs(stated: str, code: str, lines: Mapping[str, tuple[int, str]]) -> bo
         for _ in range(3):
             point = {n: np.asarray(np.round(rng.uniform(0.25, 2.0) * 256) / 256) for n in known}
             branch = branch_of(sides[0].run(point), sides[1].run(point), ["value"], 0)
-            if look(branch, point, known).views["value"].state == "differs":
+            if compare_at(branch, point, known).views["value"].state == "differs":
                 return True
     except (SymgradError, ValueError):
         return False

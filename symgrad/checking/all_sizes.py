@@ -16,8 +16,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from symgrad.checking.comparison import Look, Pair, branch_of, look
-from symgrad.checking.exploration import Findings, clear, more_looks
+from symgrad.checking.comparison import Pair, PointComparison, branch_of, compare_at
+from symgrad.checking.exploration import Findings, clear, explore_points
 from symgrad.checking.index_claims import Reading, agrees, gives, read_problem, resized
 from symgrad.checking.refutations import simplest, witness_of
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
@@ -158,8 +158,8 @@ def _proved(
 
 def _on_every_branch(found: Findings, shapes: Shapes, name: str, reading: Reading) -> bool:
     """Whether the reading gives what was computed on each branch of the code that was reached, at the own sizes."""
-    looks: dict[int, Look] = {}
-    for branch, seen in [(found.own, found.own_look), *clear(found)]:
+    looks: dict[int, PointComparison] = {}
+    for branch, seen in [(found.own, found.at_user_point), *clear(found)]:
         if name in seen.views and seen.views[name].state != "outside" and not seen.ties:
             looks.setdefault(id(branch), seen)
     return all(agrees(reading, seen.views[name], seen.point, shapes.own()) for seen in [*looks.values()][:_BRANCHES])
@@ -266,8 +266,8 @@ def _looked(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: S
         there = resized(problem, shapes, sizes)
         assert there.first is not None
         own = branch_of(*there.first, there.wrt, there.order)
-        seen = Findings(own, look(own, there.inputs.point, there.inputs.free), [own])
-        next(more_looks(there, seen), None)
+        seen = Findings(own, compare_at(own, there.inputs.point, there.inputs.free), [own])
+        next(explore_points(there, seen), None)
     except SymgradError:
         return {}
     out = {}
@@ -280,6 +280,6 @@ def _looked(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: S
 
 
 def _witness(problem: Problem, seen: Findings, pair: Pair) -> Witness | None:
-    looks = [s for s in (seen.own_look, *(s for _, s in seen.looks)) if not s.ties]
+    looks = [s for s in (seen.at_user_point, *(s for _, s in seen.looks)) if not s.ties]
     found = next((w for s in looks if (w := witness_of(s, pair)) is not None and w.reason == "differs"), None)
     return None if found is None else simplest(problem, seen, pair) or found

@@ -18,9 +18,10 @@ from flint import acb, arb
 
 from symgrad.checking.rounded_literals import Literals, cannot_agree, literals_of
 from symgrad.errors import WrongShape
-from symgrad.evaluation.balls import Balls, binary, precision, rounded_data
+from symgrad.evaluation.balls import Balls, binary, rounded_data
 from symgrad.evaluation.entrywise import entrywise, flat
 from symgrad.lifting.tracing.functions import Run
+from symgrad.ops.row import precision
 from symgrad.problem.definedness import Undefined, first_undefined, misjudged, ties
 from symgrad.problem.sampling import Inputs
 from symgrad.program.builder import Builder, join
@@ -204,7 +205,7 @@ def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
 
 
 @dataclass(frozen=True, eq=False)
-class View:
+class PairComparison:
     """One pair at one point: its balls, and the state of each entry.
 
     States: "agrees" (to `BITS` bits), "differs" (a ball excludes zero), "typed" (equal up to the digits that were
@@ -231,11 +232,11 @@ class View:
 
 
 @dataclass(frozen=True, eq=False)
-class Look:
+class PointComparison:
     """All pairs at one point."""
 
     point: Mapping[str, Any]
-    views: Mapping[str, View]
+    views: Mapping[str, PairComparison]
     ties: tuple[Guard, ...]
     undefined: Undefined | None
     output: Any
@@ -244,21 +245,21 @@ class Look:
     guards: tuple[Guard, ...] = ()  # the choices of the code, as they came out here
 
 
-def look(
+def compare_at(
     branch: Branch,
     point: Mapping[str, Any],
     free: Sequence[str],
     *,
     offset: Mapping[str, Any] | None = None,
     guards: tuple[Guard, ...] | None = None,
-) -> Look:
+) -> PointComparison:
     """Compare every pair of a branch at a point.
 
     ``guards`` are the branch's choices as they came out at this point, if it is not the one that the branch was first
     seen at.  ``offset`` maps inputs to exact displacements (arrays of balls) that are added to them: the branch's
     Program is then read beside the point, which is how one-sided slopes are found.
     """
-    done: dict[str, View] = {}
+    done: dict[str, PairComparison] = {}
     edge: tuple[Guard, ...] = ()
     undefined = None
     output: Any = None
@@ -304,10 +305,10 @@ def look(
                     undefined = first_undefined(branch.program, values)
                 if ("unclear" not in view.states and "undefined" not in view.states) or k == len(precisions) - 1:
                     done[p.name] = view
-    return Look(point, done, edge, undefined, output, rounded, principal, program.guards)
+    return PointComparison(point, done, edge, undefined, output, rounded, principal, program.guards)
 
 
-def _within_cost(view: View, hand: Any, exact: Any) -> View:
+def _within_cost(view: PairComparison, hand: Any, exact: Any) -> PairComparison:
     """The view without the differences that the rounding of data, computed outside of the formulas, may explain."""
     differ = [
         s == "differs" and (excludes_zero(h - x) or not (h - x).is_finite())
@@ -347,7 +348,9 @@ def _slopes(
     return {name: {n: flat(values[i]) for n, i in of.items()} for name, of in steps.items()}
 
 
-def _principal(branch: Branch, point: Mapping[str, Any], hand: int, view: View) -> tuple[View, bool]:
+def _principal(
+    branch: Branch, point: Mapping[str, Any], hand: int, view: PairComparison
+) -> tuple[PairComparison, bool]:
     """Where a formula has no real value, its complex one may be the derivative: then nothing speaks against it."""
     inputs = {n: entrywise(acb, binary(point[n])) for n in branch.program.inputs}
     try:
@@ -371,9 +374,9 @@ def _view(
     branch: Branch,
     bits: int,
     outside: bool,
-) -> View:
+) -> PairComparison:
     if outside:
-        return View(hand, exact, ("outside",) * len(exact), bits)
+        return PairComparison(hand, exact, ("outside",) * len(exact), bits)
     differences = hand - exact
     thin = _thin(exact)
     states = []
@@ -389,7 +392,7 @@ def _view(
             states.append("differs" if apart else "typed")
         else:
             states.append("agrees" if radius(d) <= thin else "unclear")
-    return View(hand, exact, tuple(states), bits, slopes)
+    return PairComparison(hand, exact, tuple(states), bits, slopes)
 
 
 def _thin(exact: Any) -> Any:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.comparison import Branch, Look, branch_of, look, with_domain
+from symgrad.checking.comparison import Branch, PointComparison, branch_of, compare_at, with_domain
 from symgrad.checking.verdicts import AllSizes, Kink, Proved, Refuted, Verdict
 from symgrad.errors import LostValue, NotReproducible, SymgradError
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import Undefined, branches_on
-from symgrad.problem.point_search import across, is_ordered, through
+from symgrad.problem.point_search import is_ordered, point_with_all, points_beyond
 from symgrad.problem.problem import Problem
 from symgrad.problem.replay import replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
@@ -62,7 +62,7 @@ class Choice:
         return len(self.outcomes) < self.ways
 
 
-def choices(looks: Iterable[tuple[Branch, Look]], free: Sequence[str]) -> dict[Key, Choice]:
+def choices(looks: Iterable[tuple[Branch, PointComparison]], free: Sequence[str]) -> dict[Key, Choice]:
     """The choices that the code made at these looks, by where they stand in it.
 
     A comparison that is a tie, or that a rounding error decided, says nothing of either side.
@@ -82,7 +82,7 @@ def choices(looks: Iterable[tuple[Branch, Look]], free: Sequence[str]) -> dict[K
     return found
 
 
-def _guards(branch: Branch, seen: Look, free: Sequence[str]) -> Iterator[Any]:
+def _guards(branch: Branch, seen: PointComparison, free: Sequence[str]) -> Iterator[Any]:
     mine = branches_on(branch.program, free)
     moving = {g.args for g in mine}
     return (g for g in seen.guards if g.source is not None and g.args in moving and np.size(g.outcome))
@@ -135,7 +135,7 @@ class Fork:
     before: tuple[tuple[Guard, bool], ...] = ()
 
 
-def forks(looks: Iterable[tuple[Branch, Look]], free: Sequence[str]) -> dict[Key, Fork]:
+def forks(looks: Iterable[tuple[Branch, PointComparison]], free: Sequence[str]) -> dict[Key, Fork]:
     """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
 
     Comparisons of tensors of one shape are combined entry by entry.  A combination has several starts, for the way
@@ -175,7 +175,9 @@ def _entries(group: Sequence[Guard]) -> list[tuple[int, tuple[bool, ...]]]:
 # ------------------------------------------------------------------------------------------------ in words
 
 
-def told(looks: Sequence[tuple[Branch, Look]], free: Sequence[str], *, followed: bool) -> list[str]:
+def describe_coverage(
+    looks: Sequence[tuple[Branch, PointComparison]], free: Sequence[str], *, followed: bool
+) -> list[str]:
     """What was not judged, in words.  ``followed`` says that the sides of absolute values and signs need not be told:
     a proof holds on both."""
     lines = []
@@ -191,7 +193,7 @@ def told(looks: Sequence[tuple[Branch, Look]], free: Sequence[str], *, followed:
     return list(dict.fromkeys(lines))
 
 
-def _repeated(looks: Iterable[tuple[Branch, Look]], free: Sequence[str]) -> dict[Key, int]:
+def _repeated(looks: Iterable[tuple[Branch, PointComparison]], free: Sequence[str]) -> dict[Key, int]:
     """The comparisons of single numbers that end a loop, which runs as often as they say, with their largest number."""
     times: dict[Key, set[int]] = {}
     for branch, seen in looks:
@@ -255,8 +257,8 @@ def branch_of_runs(problem: Problem, model_run: Run, hand_run: Run) -> tuple[Bra
     inputs = problem.inputs
     branch = with_domain(branch_of(model_run, hand_run, problem.wrt, problem.order), inputs)
     data = [n for n in branch.program.inputs if n in inputs.given and n not in inputs.free]
-    program, told = with_given_numbers(branch.program, inputs.point, data, problem.dtypes)
-    return (replace(branch, program=program) if told else branch), told
+    program, describe_coverage = with_given_numbers(branch.program, inputs.point, data, problem.dtypes)
+    return (replace(branch, program=program) if describe_coverage else branch), describe_coverage
 
 
 def path_at(
@@ -279,12 +281,12 @@ def branch_at(problem: Problem, point: Mapping[str, Any], known: Sequence[Branch
     return path_at(problem, point, known)[0]
 
 
-def look_at(
+def comparison_at(
     problem: Problem, point: Mapping[str, Any], known: Sequence[Branch] = (), **options: Any
-) -> tuple[Branch, Look]:
+) -> tuple[Branch, PointComparison]:
     """The branch that the code takes at a point, and all pairs compared there.  Raises what the code raises."""
     branch, guards = path_at(problem, point, known)
-    return branch, look(branch, point, problem.inputs.free, guards=guards, **options)
+    return branch, compare_at(branch, point, problem.inputs.free, guards=guards, **options)
 
 
 @dataclass(eq=False)
@@ -293,9 +295,9 @@ class Findings:
     still open."""
 
     own: Branch
-    own_look: Look
+    at_user_point: PointComparison
     branches: list[Branch] = field(default_factory=list)
-    looks: list[tuple[Branch, Look]] = field(default_factory=list)
+    looks: list[tuple[Branch, PointComparison]] = field(default_factory=list)
     verdicts: dict[str, Verdict] = field(default_factory=dict)
     kinks: list[Kink] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -304,7 +306,7 @@ class Findings:
     undefined: list[Undefined] = field(default_factory=list)
 
 
-def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
+def explore_points(problem: Problem, found: Findings) -> Iterator[PointComparison]:
     """Look at one resampled point after another, within the budget of work."""
     own = found.own
     moving = branches_on(own.program, problem.inputs.free)
@@ -329,18 +331,18 @@ def more_looks(problem: Problem, found: Findings) -> Iterator[Look]:
                 reran = True
             assert there is not None
             branch, guards = there
-            seen = look(branch, nearer, problem.inputs.free, guards=guards)
+            seen = compare_at(branch, nearer, problem.inputs.free, guards=guards)
             found.looks.append((branch, seen))
             if seen.undefined is not None:
                 found.undefined.append(seen.undefined)
-            if inside(seen) or not inside(found.own_look):
+            if inside(seen) or not inside(found.at_user_point):
                 break
         if all(branch is not b for b in found.branches) and branch is not None:
             found.branches.append(branch)
-        yield found.looks[-1][1] if found.looks else found.own_look
+        yield found.looks[-1][1] if found.looks else found.at_user_point
 
 
-def cross(problem: Problem, found: Findings) -> None:
+def explore_branches(problem: Problem, found: Findings) -> None:
     """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
     were not seen; what appears there, likewise."""
     free, bounds = problem.inputs.free, problem.inputs.bounds
@@ -356,7 +358,7 @@ def cross(problem: Problem, found: Findings) -> None:
 
 
 @dataclass(frozen=True, eq=False)
-class _Crossing:
+class _BranchTarget:
     """What is to come out another way: a choice, at one entry of it or on one ``side`` in all of them."""
 
     key: Any
@@ -370,33 +372,33 @@ class _Crossing:
     def points(self, free: Sequence[str], bounds: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         program = self.branch.program
         if self.side is None:
-            yield from across(program, self.guard, self.start, free, bounds, self.entry, self.keep)
-        elif (point := through(program, self.guard, self.start, free, bounds, self.side)) is not None:
+            yield from points_beyond(program, self.guard, self.start, free, bounds, self.entry, self.keep)
+        elif (point := point_with_all(program, self.guard, self.start, free, bounds, self.side)) is not None:
             yield point
 
 
-def _other_ways(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+def _other_ways(found: Findings, free: Sequence[str]) -> list[_BranchTarget]:
     """The choices that came out one way, and the places that no extreme was at."""
-    out: list[_Crossing] = []
+    out: list[_BranchTarget] = []
     for key, c in choices(_defined(found), free).items():
         if is_ordered(c.guard) and c.is_open:
-            out.append(_Crossing(key, c.branch, c.guard, c.point))
+            out.append(_BranchTarget(key, c.branch, c.guard, c.point))
         elif c.guard.op in ("argmax", "argmin") and c.is_open and c.ways <= _PLACES:
             places = (k for k in range(int(c.ways)) if k not in c.outcomes)
-            out += [_Crossing((key, k), c.branch, c.guard, c.point, k) for k in places]
+            out += [_BranchTarget((key, k), c.branch, c.guard, c.point, k) for k in places]
     return out
 
 
-def _combinations(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+def _combinations(found: Findings, free: Sequence[str]) -> list[_BranchTarget]:
     """The comparisons that came out one way after the same choices before them."""
     missing = forks(_defined(found), free).values()
-    return [_Crossing(f.key, f.branch, f.guard, f.point, f.entry, keep=f.before) for f in missing]
+    return [_BranchTarget(f.key, f.branch, f.guard, f.point, f.entry, keep=f.before) for f in missing]
 
 
-def _all_at_once(found: Findings, free: Sequence[str]) -> list[_Crossing]:
+def _all_at_once(found: Findings, free: Sequence[str]) -> list[_BranchTarget]:
     """The comparisons of tensors that never came out one way in all entries: what an ``all`` or a count may ask."""
     return [
-        _Crossing((key, side), c.branch, c.guard, c.point, side=side)
+        _BranchTarget((key, side), c.branch, c.guard, c.point, side=side)
         for key, c in choices(_defined(found), free).items()
         for side in (True, False)
         if is_ordered(c.guard) and c.guard.op != "sign" and 1 < c.guard.outcome.size <= _PLACES and side not in c.whole
@@ -410,7 +412,7 @@ def _look_across(problem: Problem, found: Findings, point: Mapping[str, Any], gu
     if settled is None or there is None:
         return False
     branch, guards = there
-    seen = look(branch, settled, problem.inputs.free, guards=guards)
+    seen = compare_at(branch, settled, problem.inputs.free, guards=guards)
     found.looks.append((branch, seen))
     if all(branch is not b for b in found.branches):
         found.branches.append(branch)
@@ -420,9 +422,9 @@ def _look_across(problem: Problem, found: Findings, point: Mapping[str, Any], gu
     return not same or any(not np.array_equal(g.outcome, guard.outcome) for g in same)
 
 
-def _defined(found: Findings) -> list[tuple[Branch, Look]]:
+def _defined(found: Findings) -> list[tuple[Branch, PointComparison]]:
     """The looks at which the model and its derivative have values, the user's own first."""
-    own = (found.own, found.own_look)
+    own = (found.own, found.at_user_point)
     return [(b, s) for b, s in (own, *found.looks) if inside(s)]
 
 
@@ -435,11 +437,11 @@ def rerun(problem: Problem, found: Findings, point: Mapping[str, Any]) -> tuple[
         return None
 
 
-def inside(seen: Look) -> bool:
+def inside(seen: PointComparison) -> bool:
     return any(view.state != "outside" for view in seen.views.values())
 
 
-def clear(found: Findings) -> list[tuple[Branch, Look]]:
+def clear(found: Findings) -> list[tuple[Branch, PointComparison]]:
     """The looks inside the domain and off every edge: a branch taken on an edge alone says nothing beside it."""
     defined = [(b, s) for b, s in found.looks if inside(s)]
     return [(b, s) for b, s in defined if not s.ties] or defined
@@ -468,4 +470,4 @@ def _lost(problem: Problem, own: Branch, branch: Branch) -> None:
 def unjudged_branches(problem: Problem, found: Findings) -> list[str]:
     """The choices of the code of which not every branch was judged."""
     followed = all(isinstance(v, (Proved, Refuted)) for v in found.verdicts.values())
-    return told(_defined(found), problem.inputs.free, followed=followed)
+    return describe_coverage(_defined(found), problem.inputs.free, followed=followed)

@@ -13,15 +13,16 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.checking.comparison import Pair, View, branch_of, radius
+from symgrad.checking.comparison import Pair, PairComparison, branch_of, radius
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.entrywise import flat
 from symgrad.indices.evaluators import BALLS, evaluate, evaluate_all
-from symgrad.indices.reader import Factor, Value, aligned, merged, read_each
-from symgrad.indices.run_merging import one_sided
+from symgrad.indices.reader import Factor, Value, aligned, read_each
+from symgrad.indices.run_merging import merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
 from symgrad.problem.problem import Problem
@@ -231,7 +232,7 @@ def gives(
     return frozenset(good)
 
 
-def agrees(reading: Reading, view: View, point: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
+def agrees(reading: Reading, view: PairComparison, point: Mapping[str, Any], sizes: Mapping[str, int]) -> bool:
     """Whether both sides of a reading give, at a point, the balls that were seen there."""
     inputs = {n: v for n, v in point.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
     return _agree(reading, view.hand, view.exact, inputs, sizes)

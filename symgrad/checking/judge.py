@@ -17,14 +17,14 @@ import sympy as sp
 import torch
 
 from symgrad.checking.all_sizes import judge_all_sizes
-from symgrad.checking.comparison import BITS, Branch, Pair, View, look, with_data
+from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
 from symgrad.checking.exploration import (
     Findings,
     branch_of_runs,
     clear,
-    cross,
+    explore_branches,
+    explore_points,
     inside,
-    more_looks,
     rerun,
     unjudged_branches,
 )
@@ -86,7 +86,7 @@ def right_here_alone(found: Findings) -> tuple[str, ...]:
     """The refuted claims whose values at the user's own point are as near to the truth as rounding leaves them."""
     out = []
     for pair in found.own.pairs:
-        view = found.own_look.views.get(pair.name)
+        view = found.at_user_point.views.get(pair.name)
         mine = found.own.hand_run.values.get(pair.name)
         if found.verdicts[pair.name].kind != "refuted" or view is None or mine is None:
             continue
@@ -137,7 +137,7 @@ def _elsewhere(found: Findings) -> Iterator[str]:
     """The gradients that are wrong on another branch of the code than the one that the user's own point takes."""
     for pair in found.own.pairs:
         verdict = found.verdicts[pair.name]
-        own = [found.own_look, *(s for b, s in found.looks if b is found.own and not s.ties)]
+        own = [found.at_user_point, *(s for b, s in found.looks if b is found.own and not s.ties)]
         views = [s.views[pair.name].state for s in own if pair.name in s.views]
         if isinstance(verdict, Refuted) and len(found.branches) > 1 and views and set(views) <= {"agrees", "outside"}:
             yield (
@@ -149,7 +149,7 @@ def _elsewhere(found: Findings) -> Iterator[str]:
 def _at_own_sizes(problem: Problem) -> Findings:
     point = problem.inputs.point
     own, told = branch_of_runs(problem, *(problem.runs(point) if problem.first is None else problem.first))
-    found = Findings(own, look(own, point, problem.inputs.free), [own], notes=told)
+    found = Findings(own, compare_at(own, point, problem.inputs.free), [own], notes=told)
     open_pairs = []
     for pair in own.pairs:
         if pair.hand is None:
@@ -163,10 +163,10 @@ def _at_own_sizes(problem: Problem) -> Findings:
         problem = replace(problem, values_only=False)
     if not open_pairs:
         return found
-    stream = more_looks(problem, found)
+    stream = explore_points(problem, found)
     for _ in range(_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST):
         next(stream, None)
-    cross(problem, found)
+    explore_branches(problem, found)
     open_pairs = refute(problem, found, open_pairs)
     open_pairs = at_the_point(problem, found, open_pairs)
     asked = open_pairs
@@ -192,7 +192,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
 
 def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
     """Judge values of which nothing else is known, at the point that they are for."""
-    here = found.own_look
+    here = found.at_user_point
     tensors = {
         n: torch.as_tensor(np.asarray(problem.inputs.point[n])).to(getattr(torch, k)) for n, k in problem.dtypes.items()
     }
@@ -239,7 +239,7 @@ def _mirror(problem: Problem, found: Findings) -> None:
         there = rerun(problem, found, point)
         if there is not None:
             branch, guards = there
-            found.looks.append((branch, look(branch, point, problem.inputs.free, guards=guards)))
+            found.looks.append((branch, compare_at(branch, point, problem.inputs.free, guards=guards)))
 
 
 # ------------------------------------------------------------------------------------------------ proving
@@ -385,7 +385,7 @@ def _programs(problem: Problem, branch: Branch) -> list[Program]:
     return [branch.program, *([with_data(branch, problem.inputs.point, problem.inputs.free)] if has_data else [])]
 
 
-def _doubt(views: Sequence[View], differ: bool) -> str | None:
+def _doubt(views: Sequence[PairComparison], differ: bool) -> str | None:
     """Why agreement at every point is not enough: what residues show to differ, or an entry that was never seen."""
     if differ:
         return (

@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from symgrad.checking.comparison import Pair, View, look
+from symgrad.checking.comparison import Pair, PairComparison, compare_at
 from symgrad.checking.exploration import Findings, inside, path_at
 from symgrad.checking.refutations import decimal, middle
 from symgrad.checking.verdicts import Kink, Refuted, Verdict, Witness, as_entry
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of
+from symgrad.ops.row import precision
 from symgrad.problem.problem import Problem
 
 _ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
@@ -34,9 +34,9 @@ def at_the_point(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> li
     """Judge what is special at the user's own point, there; return the pairs that are left."""
     rest = []
     for pair in pairs:
-        view = found.own_look.views[pair.name]
+        view = found.at_user_point.views[pair.name]
         odd = [k for k, s in enumerate(view.states) if s in ("differs", "undefined", "outside")]
-        edges = found.own_look.ties
+        edges = found.at_user_point.ties
         if not odd and edges:  # the hand formula follows the same side as the model: it is a kink all the same
             _on_an_edge(problem, found, pair, view, range(min(len(view.states), _ENTRIES)), told=True)
         if not odd or (not edges and view.state == "outside" and not _near_is_defined(found)):
@@ -94,7 +94,7 @@ def _beyond(value: Any, slopes: Sequence[Any]) -> Any:
 
 
 def _on_an_edge(
-    problem: Problem, found: Findings, pair: Pair, view: View, odd: Sequence[int], told: bool = False
+    problem: Problem, found: Findings, pair: Pair, view: PairComparison, odd: Sequence[int], told: bool = False
 ) -> Verdict | None:
     """Read the branches beside the point on rays into it; a jump between them is a kink.
 
@@ -168,7 +168,7 @@ def _usual(found: Findings, pair: Pair, k: int) -> Any:
 
 
 def _edge_source(found: Findings) -> str | None:
-    for guard in found.own_look.ties:
+    for guard in found.at_user_point.ties:
         if guard.source is not None and guard.source.line is not None:
             return f"line {guard.source.line}: {guard.source.text}"
     return None
@@ -195,7 +195,8 @@ def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarra
         except SymgradError:
             continue
         seen = [
-            look(branch, point, problem.inputs.free, offset=_shift(direction, k), guards=guards) for k in _DISTANCES
+            compare_at(branch, point, problem.inputs.free, offset=_shift(direction, k), guards=guards)
+            for k in _DISTANCES
         ]
         if all(pair.name in s.views and not s.misjudged for s in seen):
             out.append(tuple(s.views[pair.name].exact for s in seen))

@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.checking.comparison import Branch, Look, Pair, look, radius
+from symgrad.checking.comparison import Branch, Pair, PointComparison, compare_at, radius
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import precision
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program
-from symgrad.rounding.accuracy import INSTABILITY, condition, error_bounds
+from symgrad.rounding.accuracy import INSTABILITY, condition
 from symgrad.rounding.kernel_bounds import FORMATS
+from symgrad.rounding.running_bounds import error_bounds
 
 # -------------------------------------------------------------------------------------------------------- bare numbers
 # Numbers without the code that made them: what they can tell, and what they cannot.
@@ -60,7 +61,7 @@ def is_number(program: Program, i: int) -> bool:
 
 
 def measure(
-    branch: Branch, seen: Look, pair: Pair, numbers: np.ndarray, tensors: Mapping[str, torch.Tensor]
+    branch: Branch, seen: PointComparison, pair: Pair, numbers: np.ndarray, tensors: Mapping[str, torch.Tensor]
 ) -> Measured:
     """Put ``numbers`` beside the exact derivative at one point; the dtype is the coarser of theirs and the inputs'."""
     view = seen.views[pair.name]
@@ -175,7 +176,7 @@ def is_transpose(
     other = Pair(pair.name, turned, pair.exact, pair.shape, pair.hand_shape)
     changed = replace(branch, program=b.build(branch.program.outputs), pairs=(other,))
     try:
-        seen = [look(changed, point, free) for point in points]
+        seen = [compare_at(changed, point, free) for point in points]
     except SymgradError:
         return False
     if numbers is None:

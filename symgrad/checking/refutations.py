@@ -9,15 +9,15 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from symgrad.checking.comparison import Branch, Look, Pair, View, look
-from symgrad.checking.exploration import Findings, branch_at, clear, look_at
+from symgrad.checking.comparison import Branch, Pair, PairComparison, PointComparison, compare_at
+from symgrad.checking.exploration import Findings, branch_at, clear, comparison_at
 from symgrad.checking.rounded_literals import cannot_agree
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact
+from symgrad.ops.row import precision
 from symgrad.problem.constraints import impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.problem import Problem
@@ -37,7 +37,7 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     rest = []
     for pair in pairs:
         witnesses = [w for branch, seen in found.looks if not seen.ties and (w := witness_of(seen, pair)) is not None]
-        own = found.own_look
+        own = found.at_user_point
         if not own.ties and (here := witness_of(own, pair, own=True)) is not None and here.reason == "differs":
             witnesses.insert(0, here)
         if not witnesses:
@@ -51,7 +51,7 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
 def no_number_fits(found: Findings, pair: Pair) -> Witness | None:
     """A point where the two differ by what was typed with few digits, if no numbers that round to it make them equal
     at all points; else None."""
-    groups: dict[int, list[tuple[Branch, Look]]] = {}
+    groups: dict[int, list[tuple[Branch, PointComparison]]] = {}
     for branch, seen in clear(found):
         if branch.literals is not None and pair.name in seen.views:
             groups.setdefault(id(branch), []).append((branch, seen))
@@ -70,7 +70,7 @@ def no_number_fits(found: Findings, pair: Pair) -> Witness | None:
 
 
 def witness_of(
-    seen: Look, pair: Pair, *, own: bool = False, states: Sequence[str] = ("differs", "undefined")
+    seen: PointComparison, pair: Pair, *, own: bool = False, states: Sequence[str] = ("differs", "undefined")
 ) -> Witness | None:
     view = seen.views.get(pair.name)
     if view is None or view.state not in states:
@@ -89,7 +89,7 @@ def witness_of(
     )
 
 
-def _clearest(view: View, entries: list[int]) -> int:
+def _clearest(view: PairComparison, entries: list[int]) -> int:
     """The entry whose two values differ most, relative to their size."""
 
     def gap(k: int) -> float:
@@ -110,9 +110,9 @@ def simplest(problem: Problem, found: Findings, pair: Pair) -> Witness | None:
     for point in nice_points(problem.inputs, 24, problem.seed):
         try:
             if moving:
-                branch, seen = look_at(problem, point, found.branches)
+                branch, seen = comparison_at(problem, point, found.branches)
             else:
-                branch, seen = found.own, look(found.own, point, problem.inputs.free)
+                branch, seen = found.own, compare_at(found.own, point, problem.inputs.free)
         except SymgradError:
             continue
         if seen.ties:
@@ -135,7 +135,7 @@ def _lacks_around(problem: Problem, branch: Branch, point: Mapping[str, Any], pa
             shift = {
                 n: array_of([arb(float(x)) * tiny for x in x_.reshape(-1)], np.shape(x_)) for n, x_ in noise.items()
             }
-        beside = witness_of(look(branch, point, problem.inputs.free, offset=shift), pair)
+        beside = witness_of(compare_at(branch, point, problem.inputs.free, offset=shift), pair)
         if beside is None or beside.reason != "undefined":
             return False
     return True
@@ -247,6 +247,6 @@ def _agreeing(
             return []
         if branch is not code:
             return []
-        views = look(own, point, inputs.free).views
+        views = compare_at(own, point, inputs.free).views
         alive = [p for p in alive if views[p.name].state == "agrees"]
     return alive

@@ -12,7 +12,7 @@ from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes, Kink, Refuted, Verdict, Witness, worst
 from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
-from symgrad.rounding.attribution import Loss
+from symgrad.rounding.attribution import LostDigits
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,7 +94,7 @@ class Instability:
     exact: float
     source: Source | None
     sentence: str
-    loss: Loss | None = None
+    loss: LostDigits | None = None
     kind: str = ""
     why: str = ""
     rewrite: Rewrite | None = None

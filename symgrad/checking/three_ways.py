@@ -14,16 +14,16 @@ import numpy as np
 import torch
 from flint import arb
 
-from symgrad.checking.comparison import Branch, Look, Pair
-from symgrad.checking.exploration import Findings, clear, inside, look_at
+from symgrad.checking.comparison import Branch, Pair, PointComparison
+from symgrad.checking.exploration import Findings, clear, comparison_at, inside
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of
 from symgrad.evaluation.torch_code import TorchFunction, compile_torch
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function
 from symgrad.lifting.tracing.modules import Module
+from symgrad.ops.row import precision
 from symgrad.problem.problem import Problem
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.attribution import size_of
@@ -84,7 +84,7 @@ def _rows(problem: Problem, findings: Findings) -> Iterator[ThreeWays]:
     for number, (branch, seen) in enumerate(_looks(problem, findings), 1):
         if all(branch is not b for b in branches):
             branches.append(branch)
-        is_own = seen is findings.own_look
+        is_own = seen is findings.at_user_point
         place = 1 + next(k for k, b in enumerate(branches) if b is branch)
         hand = findings.own.hand_run.values if is_own else _hand(problem, seen)
         automatic = _autograd(problem, seen, is_own)
@@ -104,17 +104,17 @@ def _rows(problem: Problem, findings: Findings) -> Iterator[ThreeWays]:
             yield ThreeWays(name, number, seen.point, is_own, place, kind, truth, values, far)
 
 
-def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, Look]]:
+def _looks(problem: Problem, findings: Findings) -> Iterator[tuple[Branch, PointComparison]]:
     """The user's own point and the others, each moved to where the inputs' dtypes can hold it: else the code would be
     given another point than the truth.  Points that are on a constraint stay there.
     """
-    yield findings.own, findings.own_look
-    told = {_key(problem, findings.own_look.point)}
+    yield findings.own, findings.at_user_point
+    told = {_key(problem, findings.at_user_point.point)}
     for branch, seen in [] if problem.values_only else findings.looks:
         point = dict(seen.point) if problem.inputs.facts else {**seen.point, **_held(problem, seen.point)}
         if any(not np.array_equal(point[n], seen.point[n]) for n in problem.dtypes):
             try:
-                branch, seen = look_at(problem, point, findings.branches)
+                branch, seen = comparison_at(problem, point, findings.branches)
             except SymgradError:
                 continue
         if inside(seen) and _key(problem, point) not in told:
@@ -135,7 +135,7 @@ def _held(problem: Problem, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
 
 
 def _beside(
-    seen: Look, pair: Pair, dtype: torch.dtype, found: Mapping[str, Any]
+    seen: PointComparison, pair: Pair, dtype: torch.dtype, found: Mapping[str, Any]
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
     """The values that fit the derivative, their distances from the truth in ulps, and the truth."""
     view = seen.views[pair.name]
@@ -190,7 +190,7 @@ def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[st
     return list(notes.values())
 
 
-def _is_far(seen: Look, pair: Pair, value: torch.Tensor | None, dtype: torch.dtype) -> bool:
+def _is_far(seen: PointComparison, pair: Pair, value: torch.Tensor | None, dtype: torch.dtype) -> bool:
     view = seen.views[pair.name]
     if value is None or not value.is_floating_point() or value.numel() != len(view.exact):
         return False
@@ -200,7 +200,7 @@ def _is_far(seen: Look, pair: Pair, value: torch.Tensor | None, dtype: torch.dty
     return bool(((value.double().reshape(-1) - exact).abs() > _FAR * torch.finfo(dtype).eps * exact.abs()).any())
 
 
-def _beyond(seen: Look, pair: Pair, bound: Bound, dtype: torch.dtype) -> str | None:
+def _beyond(seen: PointComparison, pair: Pair, bound: Bound, dtype: torch.dtype) -> str | None:
     """What is wrong at a point, if something is: the entry that is furthest off."""
     view = seen.views[pair.name]
     with precision(view.bits):
@@ -230,7 +230,7 @@ def _compiled(branch: Branch, pair: Pair) -> TorchFunction | None:
         return None
 
 
-def _symbolic(function: TorchFunction | None, seen: Look, dtype: torch.dtype) -> np.ndarray | None:
+def _symbolic(function: TorchFunction | None, seen: PointComparison, dtype: torch.dtype) -> np.ndarray | None:
     """The compiled derivative at a point, all floats in the dtype that the ulps are of."""
     if function is None:
         return None
@@ -244,14 +244,14 @@ def _symbolic(function: TorchFunction | None, seen: Look, dtype: torch.dtype) ->
         return None
 
 
-def _hand(problem: Problem, seen: Look) -> Mapping[str, Any]:
+def _hand(problem: Problem, seen: PointComparison) -> Mapping[str, Any]:
     try:
         return problem.hand.run(seen.point, problem.dtypes).values
     except _FAILURES:
         return {}
 
 
-def _autograd(problem: Problem, seen: Look, is_own: bool) -> Mapping[str, np.ndarray]:
+def _autograd(problem: Problem, seen: PointComparison, is_own: bool) -> Mapping[str, np.ndarray]:
     """Torch's gradients of the user's own model; none where torch cannot differentiate it."""
     model = problem.model
     try:

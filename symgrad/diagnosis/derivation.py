@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.comparison import Branch, Pair, View
+from symgrad.checking.comparison import Branch, Pair, PairComparison
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.claims import (
     Kinds,
@@ -29,7 +29,8 @@ from symgrad.diagnosis.claims import (
 from symgrad.diagnosis.truth_table import Entry, Table, ask, tabulate
 from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
+from symgrad.ops.row import precision
 from symgrad.problem.problem import Problem
 from symgrad.program.program import Binding, Program, interpret, size
 
@@ -199,9 +200,9 @@ def _moving(program: Program, wrt: Sequence[str]) -> set[int]:
     return found
 
 
-def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, View], Mapping[str, Any]]:
+def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, PairComparison], Mapping[str, Any]]:
     """A branch where the hand formula is wrong, and a generic point of it."""
-    seen = [(b, s) for b, s in [(findings.own, findings.own_look), *findings.looks] if not s.ties]
+    seen = [(b, s) for b, s in [(findings.own, findings.at_user_point), *findings.looks] if not s.ties]
     bad = ("differs", "undefined")
     refuted = [n for n, v in findings.verdicts.items() if v.kind == "refuted"]
     wrong = [
@@ -210,7 +211,7 @@ def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, V
         if any(s.views[n].state in bad for n in refuted if n in s.views) or any(p.hand is None for p in b.pairs)
     ]
     whole = [(b, s) for b, s in wrong if not any(v.state == "outside" for v in s.views.values())]
-    branch, look = (whole or wrong or seen or [(findings.own, findings.own_look)])[0]
+    branch, look = (whole or wrong or seen or [(findings.own, findings.at_user_point)])[0]
     for k in range(_TRIES if not problem.values_only else 0):
         rng = np.random.default_rng((problem.seed, 3, k))
         point = dict(look.point)
@@ -352,7 +353,7 @@ def _ends(branch: Branch) -> list[int]:
     return [*outputs, *(i for p in branch.pairs for i in (p.hand, p.exact) if i is not None)]
 
 
-def _finals(branch: Branch, views: Mapping[str, View], lines: Mapping[int, Line], point: Any):
+def _finals(branch: Branch, views: Mapping[str, PairComparison], lines: Mapping[int, Line], point: Any):
     for p in branch.pairs:
         hand = branch.program.outputs[f"hand.{p.name}"] if p.hand is None else p.hand
         view = views.get(p.name)

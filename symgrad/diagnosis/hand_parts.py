@@ -85,7 +85,7 @@ def source_of(fault: Any) -> Any:
 def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[list[Mapping[str, Any]], int]:
     """Points of one branch to search at: first with the data as they are, then (to rank) with other data too."""
     points = [s.point for b, s in findings.looks if b is branch and not s.ties][:_POINTS]
-    if len(points) < _POINTS and branch is findings.own and not findings.own_look.ties:
+    if len(points) < _POINTS and branch is findings.own and not findings.at_user_point.ties:
         points.append(problem.inputs.point)
     for near in neighbours(problem.inputs, 8 if len(points) < _POINTS else 0, problem.seed + 1):
         with contextlib.suppress(SymgradError):

@@ -25,7 +25,7 @@ from symgrad.diagnosis.increments import increments, writes
 from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same
-from symgrad.evaluation.balls import precision
+from symgrad.ops.row import precision
 from symgrad.problem.problem import Problem
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source, size

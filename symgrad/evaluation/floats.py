@@ -161,7 +161,7 @@ _EXACT = frozenset(("pick", "name", "cast", "stop", "neg", "conj", "real", "imag
 _COMPOSITES = {"softmax": torch.softmax, "log_softmax": torch.log_softmax}
 
 
-class Many(Floats):
+class BatchedFloats(Floats):
     """The system of torch floats at ``count`` points.
 
     >>> from symgrad.program.builder import Builder

@@ -20,8 +20,9 @@ import torch
 from flint import acb, arb
 
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
-from symgrad.evaluation.balls import Balls, precision
+from symgrad.evaluation.balls import Balls
 from symgrad.evaluation.torch_printer import OWN, Line, StepPrinter
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import Expression, Matrices
 from symgrad.program.indexed import Indices

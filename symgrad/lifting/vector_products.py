@@ -17,7 +17,7 @@ from symgrad.program.derivative import tangent
 from symgrad.program.program import Program, sliced
 
 
-def vjp(formula: Any, cotangent: str) -> Pulled:
+def vjp(formula: Any, cotangent: str) -> PullbackFormula:
     """The scalar Re sum(conj(v) * f(x)), whose gradient for x is the vector-Jacobian product of f with v.
 
     ``cotangent`` is the name of v, an input like the others, of the shape of f's output.
@@ -34,10 +34,10 @@ def vjp(formula: Any, cotangent: str) -> Pulled:
     inner = _opened(formula)
     if cotangent in inner.names:
         raise BadInput(f"the formula has an input called {cotangent!r} itself.", instead="Give v another name.")
-    return Pulled(inner, cotangent, formula)
+    return PullbackFormula(inner, cotangent, formula)
 
 
-def jvp(formula: Any, tangents: Mapping[str, str]) -> Pushed:
+def jvp(formula: Any, tangents: Mapping[str, str]) -> PushforwardFormula:
     """The Jacobian-vector product sum_i df/dx_i t_i as a formula, exactly; of the shape of f's output.
 
     ``tangents`` maps inputs of f to the names of their tangents, which are inputs of their shapes.
@@ -57,7 +57,7 @@ def jvp(formula: Any, tangents: Mapping[str, str]) -> Pushed:
             raise UnknownName(
                 f"tangents has {name!r}, but the formula has only {', '.join(inner.names)}.", instead=near or None
             )
-    return Pushed(inner, dict(tangents))
+    return PushforwardFormula(inner, dict(tangents))
 
 
 def _opened(formula: Any) -> Formula:
@@ -77,7 +77,7 @@ def _only(program: Program) -> int:
 
 
 @dataclass(frozen=True, eq=False)
-class Pulled:
+class PullbackFormula:
     """See `vjp`."""
 
     inner: Formula
@@ -121,7 +121,7 @@ class Pulled:
 
 
 @dataclass(frozen=True, eq=False)
-class Pushed:
+class PushforwardFormula:
     """See `jvp`."""
 
     inner: Formula

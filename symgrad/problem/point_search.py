@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
+from symgrad.ops.row import precision
 from symgrad.problem.definedness import Undefined, first_undefined
 from symgrad.problem.sampling import Bounds, Inputs, draw, rounded
 from symgrad.program.builder import Builder
@@ -37,7 +38,7 @@ def is_ordered(guard: Guard) -> bool:
     return (guard.op in _ORDERED and len(guard.args) == 2) or (guard.op == "sign" and len(guard.args) == 1)
 
 
-def across(
+def points_beyond(
     program: Program,
     guard: Guard,
     point: Mapping[str, Any],
@@ -92,7 +93,7 @@ def _stays(b: Builder, guard: Guard, program: Program, point: Mapping[str, Any],
     return bool(value > 0) == (guard.op in ("gt", "ge")) if value else guard.op in ("ge", "le")
 
 
-def through(
+def point_with_all(
     program: Program,
     guard: Guard,
     point: Mapping[str, Any],
@@ -112,7 +113,9 @@ def through(
         wrong = np.flatnonzero((values < 0 if upward else values > 0) | (values == 0))
         if not wrong.size:
             return here
-        moved = next(across(program, guard, here, names, bounds, int(wrong[np.argmin(np.abs(values[wrong]))])), None)
+        moved = next(
+            points_beyond(program, guard, here, names, bounds, int(wrong[np.argmin(np.abs(values[wrong]))])), None
+        )
         if moved is None:
             return None
         here = moved

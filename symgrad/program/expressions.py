@@ -16,7 +16,7 @@ from symgrad.errors import BadFormula, BadInput, UnknownName, UnknownOperation, 
 from symgrad.program.builder import Builder
 from symgrad.program.indexed import Indices, OutOfRange
 from symgrad.program.lowering import lower
-from symgrad.program.piecewise import Point, given
+from symgrad.program.piecewise import ExactPoint, given
 from symgrad.program.program import Program, Source
 
 # ------------------------------------------------------------------------------------------------------------ matrices
@@ -320,7 +320,9 @@ class Expression:
             plan = indices.plan(e)
             return plan if plan is not None else matrices.plan(e)
 
-        out = lower(b, self.formula, env, dtype=dtype, point=Point(b, values), form="as written", extension=extension)
+        out = lower(
+            b, self.formula, env, dtype=dtype, point=ExactPoint(b, values), form="as written", extension=extension
+        )
         if axes:
             out = b.broadcast(out, tuple(axes.values()))
         elif isinstance(self.formula, sp.MatrixExpr) and b.shape(out) == (1, 1) and entries_of(self.formula) is None:

@@ -18,7 +18,7 @@ from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS, by_head, find, unknown
 from symgrad.program.builder import Builder
 from symgrad.program.constants import meaning_of
-from symgrad.program.piecewise import RELATIONS, Point, choose, compare, decide
+from symgrad.program.piecewise import RELATIONS, ExactPoint, choose, compare, decide
 
 # --------------------------------------------------------------------------------------------------------- equivalents
 # Other spellings of a function: the same value in functions that the table has, and exponentials as sigmoids.
@@ -38,7 +38,7 @@ ROW_OF = {"Abs": "abs", "Sqrt": "sqrt", "Cbrt": "cbrt"} | {
 }
 
 
-def rewritten(e: Any, choices: bool) -> Any:
+def in_table_functions(e: Any, choices: bool) -> Any:
     """The same value in functions that the table has."""
     head, args = type(e), e.args
     if head in _RECIPROCAL:
@@ -130,7 +130,7 @@ def lower(
     env: dict[Any, int],
     *,
     dtype: str = "float64",
-    point: Mapping[Any, Any] | Point | None = None,
+    point: Mapping[Any, Any] | ExactPoint | None = None,
     form: Form = "quotients",
     keep_choices: bool = False,
     extension: Extension | None = None,
@@ -146,8 +146,8 @@ def lower(
     want; "stable" also ``1/(1 + e^u)`` and ``log(1 + e^u)``; "as written" leaves everything.  ``extension`` knows
     further heads: it returns None, or the parts that must be written first and a function from their steps.
     """
-    if point is not None and not isinstance(point, Point):
-        point = Point(builder, {env[s]: value for s, value in point.items() if s in env})
+    if point is not None and not isinstance(point, ExactPoint):
+        point = ExactPoint(builder, {env[s]: value for s, value in point.items() if s in env})
     writer = _Lowering(builder, env, dtype, point, form, keep_choices, extension)
     return writer.write(expression)
 
@@ -161,7 +161,7 @@ def holds(condition: Any, point: Mapping[Any, Any]) -> bool:
     """
     builder = Builder()
     env: dict[Any, int] = {s: builder.input(f"%{k}", ()) for k, s in enumerate(point)}
-    exact = Point(builder, {env[s]: value for s, value in point.items()})
+    exact = ExactPoint(builder, {env[s]: value for s, value in point.items()})
     return bool(decide(builder, condition, lambda side: lower(builder, side, env, point=exact), exact))
 
 
@@ -173,7 +173,7 @@ class _Lowering:
         builder: Builder,
         env: dict[Any, int],
         dtype: str,
-        point: Point | None,
+        point: ExactPoint | None,
         form: Form,
         keep_choices: bool,
         extension: Extension | None,
@@ -234,7 +234,7 @@ class _Lowering:
             return self.power(e)
         if head is sp.log and self.form == "stable" and (u := one_plus_exp(e.args[0])) is not None:
             return [u], lambda steps: b.apply("softplus", steps[0])
-        other = rewritten(e, self.point is not None or self.keep_choices)
+        other = in_table_functions(e, self.point is not None or self.keep_choices)
         if other is not None:
             return [other], lambda steps: steps[0]
         if head is sp.polygamma and e.args[0].is_Integer:

@@ -43,7 +43,7 @@ def given(value: Any, dtype: str) -> tuple[np.ndarray, str]:
     return array.astype(dtype).astype(np.float64) if dtype in ("float16", "float32") else array, dtype
 
 
-class Point:
+class ExactPoint:
     """The values of a Builder's steps at the exact values of some of them, to 200 bits, computed when asked for."""
 
     def __init__(self, builder: Builder, values: Mapping[int, Any]) -> None:
@@ -218,7 +218,7 @@ def _linear_algebra(op: str, a: np.ndarray, b: np.ndarray | None = None) -> np.n
 Write = Callable[[Any], int]
 
 
-def decide(b: Builder, condition: Any, write: Write, point: Point | None) -> np.ndarray:
+def decide(b: Builder, condition: Any, write: Write, point: ExactPoint | None) -> np.ndarray:
     """Where a SymPy condition holds; ``write`` gives the step of each side.  Each relation becomes a guard."""
     if condition in (sp.true, sp.false):
         return np.array(bool(condition))
@@ -252,7 +252,7 @@ def decide(b: Builder, condition: Any, write: Write, point: Point | None) -> np.
     return compare(b, RELATIONS[condition.rel_op], left, right, point)  # type: ignore[attr-defined]
 
 
-def compare(b: Builder, relation: str, left: int, right: int, point: Point) -> np.ndarray:
+def compare(b: Builder, relation: str, left: int, right: int, point: ExactPoint) -> np.ndarray:
     """The outcome of a comparison, remembered as a guard."""
     shape = np.broadcast_shapes(b.shape(left), b.shape(right))
     left, right = b.broadcast(left, shape), b.broadcast(right, shape)

@@ -25,7 +25,7 @@ from symgrad.report.wording import (
     witness_text,
 )
 from symgrad.rounding.accuracy import Rounding
-from symgrad.rounding.attribution import LineErrors, Loss
+from symgrad.rounding.attribution import LineErrors, LostDigits
 
 # ---------------------------------------------------------------------------------------------------- instability text
 # Formulas that are right and lose their digits in floats: where, why, and what to write instead.
@@ -351,12 +351,12 @@ def _breaks(found: Instability) -> bool:
     return not math.isfinite(found.computed)
 
 
-def _same(one: Loss, other: Loss | None) -> bool:
+def _same(one: LostDigits, other: LostDigits | None) -> bool:
     """Whether the same has happened in two places, and was told."""
     return other is not None and (one.how, one.value, one.exact) == (other.how, other.value, other.exact)
 
 
-def _how(loss: Loss, dtype: str, result: float) -> Iterator[Block]:
+def _how(loss: LostDigits, dtype: str, result: float) -> Iterator[Block]:
     limits = torch.finfo(getattr(torch, dtype))
     got, meant = together(loss.value, loss.exact)
     match loss.how:

@@ -10,8 +10,9 @@ import torch
 
 from symgrad.checking.results import Claim, Results
 from symgrad.errors import BadInput, close_names
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.ops.row import precision
 from symgrad.program.program import Guard, Program, interpret
 from symgrad.rounding.running_bounds import distance, ulps
 

@@ -18,9 +18,10 @@ import torch
 from flint import arb
 from torch import Tensor
 
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.entrywise import array_of, flat
 from symgrad.evaluation.floats import to_numpy
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, interpret

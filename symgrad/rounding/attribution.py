@@ -5,7 +5,7 @@ moves by d out / d i for each unit of that; so to first order the whole error is
 steps.  One adjoint pass gives all these slopes, and the balls of each step alone its r_i (Higham 2002, sections 3.1
 and 26.3; the linearised error of automatic differentiation).
 
-`explain_loss` follows lost digits back, from an entry that has none to the step whose arguments still had them.
+`find_lost_digits` follows lost digits back, from an entry that has none to the step whose arguments still had them.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from flint import acb, arb
 from torch import Tensor
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, ball_of, binary, precision
+from symgrad.evaluation.balls import Balls, ball_of, binary
 from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.floats import Floats, NumpyFloats, to_numpy
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.composites import COMPOSITES
 from symgrad.program.derivative import reverse
@@ -238,7 +239,7 @@ How = Literal["overflow", "underflow", "cancellation", "undefined", "digits"]
 
 
 @dataclass(frozen=True, slots=True)
-class Loss:
+class LostDigits:
     """The step that lost the digits of an entry, and how.
 
     ``before`` and ``after`` are relative errors of what went in and of what came out; ``value`` and ``exact`` the
@@ -260,9 +261,9 @@ class Loss:
     turned_source: Source | None = None
 
 
-def explain_loss(
+def find_lost_digits(
     program: Program, inputs: Mapping[str, Tensor], output: int, *, entry: int | None = None, bits: int = 300
-) -> Loss | None:
+) -> LostDigits | None:
     """The step at which the relative error jumps, followed back from an entry of ``output``, by default the worst.
 
     Every step's float value is compared with its exact run.  From the entry the way leads back to the arguments that
@@ -311,7 +312,7 @@ def _loss(
     way: list[tuple[int, int]],
     before: float,
     after: float,
-) -> Loss:
+) -> LostDigits:
     """What happened at the end of the way back, and where on the way it became what the first entry is."""
     values = [complex(to_numpy(floats[i]).reshape(-1)[k]) for i, k in way]
     here, entry = way[-1]
@@ -325,7 +326,7 @@ def _loss(
         turned = next(i for (i, _), v in reversed(list(zip(way, values, strict=True))) if _what(v) == _what(values[0]))
     source = None if turned is None else program.steps[turned].source
     how = _how(step.op, value, truth, floats[here].dtype)
-    return Loss(here, entry, before, after, how, value.real, meant, step.source, turned, source)
+    return LostDigits(here, entry, before, after, how, value.real, meant, step.source, turned, source)
 
 
 def _what(x: complex) -> str:

@@ -26,7 +26,8 @@ from flint import acb, arb
 from torch import Tensor
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, ball_of, precision
+from symgrad.evaluation.balls import Balls, ball_of
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Step
 

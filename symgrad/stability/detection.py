@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.entrywise import flat
 from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, interpret
 from symgrad.rounding.accuracy import condition, is_unstable
-from symgrad.rounding.attribution import explain_loss
+from symgrad.rounding.attribution import find_lost_digits
 from symgrad.rounding.running_bounds import distance
 
 _BITS = (128, 320, 1200, 4800)
@@ -172,7 +173,7 @@ def _where(
     program: Program, inputs: Mapping[str, torch.Tensor], output: int, entry: int, bits: int
 ) -> tuple[int | None, str]:
     """The step that loses the digits of one entry, and how."""
-    loss = explain_loss(program, inputs, output, entry=entry, bits=bits)
+    loss = find_lost_digits(program, inputs, output, entry=entry, bits=bits)
     if loss is None:
         return None, "cancellation"
     floats = interpret(program, Floats(), inputs, [loss.step])

@@ -21,15 +21,15 @@ from symgrad.checking.three_ways import find_wrong_autograd, torch_call
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import precision
 from symgrad.evaluation.entrywise import array_of, flat
 from symgrad.evaluation.floats import Floats
+from symgrad.ops.row import precision
 from symgrad.problem.problem import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
 from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
-from symgrad.rounding.attribution import Loss, explain_loss, line_errors
+from symgrad.rounding.attribution import LostDigits, find_lost_digits, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import FORMATS
 from symgrad.rounding.running_bounds import error_bounds
@@ -205,7 +205,7 @@ def _suspicious(
 ) -> bool:
     """Whether autograd is so far from the truth anywhere that its own rounding bound is worth its price."""
     for pair in findings.own.pairs:
-        view = findings.own_look.views.get(pair.name)
+        view = findings.at_user_point.views.get(pair.name)
         if view is None or pair.name not in gradients or any(not x.is_finite() for x in view.exact):
             continue
         value = gradients[pair.name][0].reshape(pair.shape)
@@ -219,7 +219,7 @@ def _suspicious(
 
 
 def _nonzero(findings: Findings, name: str) -> list[bool]:
-    view = findings.own_look.views.get(name)
+    view = findings.at_user_point.views.get(name)
     return [] if view is None else [bool(x.is_finite()) and not x.contains(0) for x in view.exact]
 
 
@@ -232,7 +232,7 @@ def _one(
     bound: torch.Tensor | None,
     out: FloatFindings,
 ) -> None:
-    view = findings.own_look.views[pair.name]
+    view = findings.at_user_point.views[pair.name]
     if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.values_only):
         return
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
@@ -365,13 +365,13 @@ def _instability(
 
 def _loss(
     findings: Findings, pair: Pair, side: str, value: torch.Tensor, k: int, tensors: Mapping[str, torch.Tensor]
-) -> Loss | None:
+) -> LostDigits | None:
     """Where the digits went.  Autograd's own steps are not seen; those of the exact derivative of the model are told
     where, run in floats, they give the very value that autograd gives.
     """
     if side == "hand":
         own = findings.own.hand_run.program
-        return explain_loss(own, {n: tensors[n] for n in own.inputs}, own.outputs[pair.name], entry=k)
+        return find_lost_digits(own, {n: tensors[n] for n in own.inputs}, own.outputs[pair.name], entry=k)
     program = findings.own.program
     if any(n not in tensors for n in program.inputs):
         return None
@@ -382,7 +382,7 @@ def _loss(
     same = again.reshape(-1)[k]
     if not (same.double() == value.double() or (torch.isnan(same) and torch.isnan(value))):
         return None
-    return explain_loss(program, {n: tensors[n] for n in program.inputs}, pair.exact, entry=k)
+    return find_lost_digits(program, {n: tensors[n] for n in program.inputs}, pair.exact, entry=k)
 
 
 def _with_autograd(kink: Kink, values: Mapping[str, np.ndarray | None]) -> Kink:

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from symgrad.errors import SymgradError, UserCodeFailed
-from symgrad.evaluation.floats import Many
+from symgrad.evaluation.floats import BatchedFloats
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.sampling import Bounds, Inputs
@@ -288,13 +288,13 @@ def suspects(program: Program, output: int, points: Candidates, base: dict[str, 
     steps = program.needed([output])
     guards = [a for g in program.guards for a in g.args]
     with torch.no_grad():
-        plain = interpret(program, Many(n), inputs, [output, *guards])
+        plain = interpret(program, BatchedFloats(n), inputs, [output, *guards])
         wide = {k: v.double() for k, v in inputs.items()}
-        exact = interpret(program, Many(n, "float64"), wide, [output])
-        shaken = interpret(program, Many(n, "float64", jitter=_EPS, seed=seed), wide, [output])
+        exact = interpret(program, BatchedFloats(n, "float64"), wide, [output])
+        shaken = interpret(program, BatchedFloats(n, "float64", jitter=_EPS, seed=seed), wide, [output])
         random = torch.Generator().manual_seed(seed + 1)
         moved = {k: v * (1 + _EPS * (2 * torch.rand(v.shape, generator=random).double() - 1)) for k, v in wide.items()}
-        beside = interpret(program, Many(n, "float64"), moved, [output])
+        beside = interpret(program, BatchedFloats(n, "float64"), moved, [output])
     holds = np.ones(n, dtype=bool)
     for g in program.guards:
         holds &= _same_choice(g, plain, n)

@@ -11,8 +11,9 @@ import torch
 from symgrad import lift, verify
 from symgrad.checking.comparison import Pair, branch_of
 from symgrad.checking.verdicts import Agrees, Proved, Refuted, Undecided, Witness, worst
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.lifting.formulas import open_formula
+from symgrad.ops.row import precision
 from symgrad.problem.definedness import branches_on, misjudged, ties
 from symgrad.program.program import interpret
 

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from derivations.generator import FAMILIES, Derivation, derivation
-from symgrad.checking.comparison import look
+from symgrad.checking.comparison import compare_at
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.checking.verdicts import Agrees, Refuted, Witness
 from symgrad.diagnosis.steps import Diagnosis, diagnose
@@ -23,10 +23,10 @@ def looked_at(problem: Problem) -> Findings:
     """What `judge` sees at its first points, with no proof tried."""
     point = problem.inputs.point
     own = branch_at(problem, point)
-    found = Findings(own, look(own, point, problem.wrt), [own])
+    found = Findings(own, compare_at(own, point, problem.wrt), [own])
     for other in neighbours(problem.inputs, 3, problem.seed):
         if branch_at(problem, other, found.branches) is own:
-            found.looks.append((own, look(own, other, problem.wrt)))
+            found.looks.append((own, compare_at(own, other, problem.wrt)))
     for pair in own.pairs:
         seen = [s.views[pair.name].state for _, s in found.looks if pair.name in s.views]
         wrong = pair.hand is None or "differs" in seen

@@ -6,9 +6,10 @@ import sympy as sp
 import torch
 from flint import arb
 
-from symgrad.evaluation.balls import Balls, precision
+from symgrad.evaluation.balls import Balls
 from symgrad.evaluation.exact import TooLarge, letter, meaning
 from symgrad.lifting.text.text_formula import Text
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
 from symgrad.program.builder import Builder

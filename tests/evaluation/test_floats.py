@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import lift
-from symgrad.evaluation.floats import Floats, Many
+from symgrad.evaluation.floats import BatchedFloats, Floats
 from symgrad.program.program import interpret
 
 
@@ -21,7 +21,7 @@ def test_many_points_at_once_are_what_each_is_alone(n, seed):
     rng = np.random.default_rng(seed)
     program = lift(f, at={"w": rng.normal(size=(2, 3)), "x": rng.normal(size=3)})
     points = {"w": torch.tensor(rng.normal(size=(n, 2, 3))), "x": torch.tensor(rng.normal(size=(n, 3)))}
-    together = interpret(program, Many(n), points)[program.output]
+    together = interpret(program, BatchedFloats(n), points)[program.output]
     for k in range(n):
         alone = interpret(program, Floats(), {name: v[k] for name, v in points.items()})[program.output]
         torch.testing.assert_close(together[k], alone)

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from symgrad.indices.evaluators import evaluate_all
-from symgrad.indices.reader import merged, read
+from symgrad.indices.reader import read
+from symgrad.indices.run_merging import merged
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.lifting.tracing.functions import Function
 

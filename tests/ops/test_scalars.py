@@ -19,10 +19,10 @@ from flint import acb, arb
 from support.measure_ulps import DTYPES, errors, exact, inside, one_step, sample
 
 from symgrad.errors import BadInput
-from symgrad.evaluation.balls import Balls, ball_of, binary, precision
+from symgrad.evaluation.balls import Balls, ball_of, binary
 from symgrad.evaluation.floats import Floats
 from symgrad.ops import scalars
-from symgrad.ops.row import Op, X, Y
+from symgrad.ops.row import Op, X, Y, precision
 from symgrad.ops.scalars import OPS, define, find
 from symgrad.ops.special import SPECIAL
 from symgrad.program.builder import Builder

@@ -13,8 +13,8 @@ from flint import acb, arb
 
 from symgrad import verify
 from symgrad.errors import UnknownOperation
-from symgrad.evaluation.balls import Balls, ball_of, precision
-from symgrad.ops.row import ARGUMENTS
+from symgrad.evaluation.balls import Balls, ball_of
+from symgrad.ops.row import ARGUMENTS, precision
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
 from symgrad.program.builder import Builder

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.torch_truth import both, check, draw, few, integers, written
 
 from symgrad.evaluation.floats import Floats
-from symgrad.program import layouts
+from symgrad.program import indexing
 from symgrad.program.program import interpret
 
 
@@ -38,7 +38,7 @@ def test_convolution(case):
     )
     torch_conv = [torch.nn.functional.conv1d, torch.nn.functional.conv2d, torch.nn.functional.conv3d][n - 1]
     check(
-        lambda b, i, j, k: layouts.conv(b, i, j, k, stride, padding, dilation, groups=groups),
+        lambda b, i, j, k: indexing.conv(b, i, j, k, stride, padding, dilation, groups=groups),
         lambda s, t, u: torch_conv(s, t, u, stride, padding, dilation, groups),
         x,
         w,
@@ -57,7 +57,7 @@ def test_transposed_convolution(case, data):
     x, w = integers((*batch, inner, *space)), integers((inner, outer // groups, *kernel), 1)
     name = ["conv_transpose1d", "conv_transpose2d", "conv_transpose3d"][n - 1]
     check(
-        lambda b, i, j: layouts.conv(b, i, j, None, stride, padding, dilation, True, extra, groups),
+        lambda b, i, j: indexing.conv(b, i, j, None, stride, padding, dilation, True, extra, groups),
         lambda s, t: getattr(torch.nn.functional, name)(s, t, None, stride, padding, extra, groups, dilation),
         x,
         w,
@@ -70,7 +70,7 @@ def test_transposed_convolution(case, data):
 def test_convolution_with_named_padding(padding):
     x, w = integers((1, 2, 7)), integers((3, 2, 4), 1)
     check(
-        lambda b, i, j: layouts.conv(b, i, j, padding=padding, dilation=2 if padding == "valid" else 1),
+        lambda b, i, j: indexing.conv(b, i, j, padding=padding, dilation=2 if padding == "valid" else 1),
         lambda s, t: torch.nn.functional.conv1d(s, t, padding=padding, dilation=2 if padding == "valid" else 1),
         x,
         w,
@@ -91,7 +91,7 @@ def test_average_pooling(data):
     rest = (divisor,) if n > 1 else ()
     name = f"avg_pool{n}d"
     check(
-        lambda b, i: layouts.avg_pool(b, i, kernel, stride, padding, include, ceil, divisor),
+        lambda b, i: indexing.avg_pool(b, i, kernel, stride, padding, include, ceil, divisor),
         lambda t: getattr(torch.nn.functional, name)(t, kernel, stride, padding, ceil, include, *rest),
         draw((2, 2, *space)),
     )
@@ -112,7 +112,7 @@ def test_max_pooling_remembers_every_comparison(data):
     pool = getattr(torch.nn.functional, f"max_pool{n}d")
     best, indices = pool(x, kernel, stride, padding, dilation, ceil, return_indices=True)
     assume(bool(torch.isfinite(best).all()))  # else a window holds nothing but padding
-    say = lambda b, i: layouts.max_pool_from_indices(  # noqa: E731
+    say = lambda b, i: indexing.max_pool_from_indices(  # noqa: E731
         b, i, indices.numpy(), n, kernel, stride, padding, dilation, ceil
     )
     check(say, lambda t: pool(t, kernel, stride, padding, dilation, ceil), x, exact=True)
@@ -137,7 +137,7 @@ def test_convolve_and_correlate_as_numpy_does(n, m, mode, dtype):
         x, y = x + 1j * integers((n,), 5), y + 1j * integers((m,), 6)
     for name in ("convolve", "correlate"):
         numpy = getattr(np, name)
-        value, (gx, gy), weights = both(lambda b, i, j: getattr(layouts, name)(b, i, j, mode), [x, y])  # noqa: B023
+        value, (gx, gy), weights = both(lambda b, i, j: getattr(indexing, name)(b, i, j, mode), [x, y])  # noqa: B023
         assert value.tolist() == numpy(x.numpy(), y.numpy(), mode).tolist()
         # linear in x, and in y or conj(y): the adjoint is known from NumPy's values at unit vectors
         w = weights.numpy()
@@ -159,7 +159,7 @@ def test_scatter_add(data):
     src_shape = tuple(m + data.draw(st.integers(0, 1)) for m in index_shape)
     index = torch.tensor(np.random.default_rng(0).integers(0, base_shape[axis], index_shape))
     check(
-        lambda b, i, j: layouts.scatter_add(b, i, axis, index.numpy(), j),
+        lambda b, i, j: indexing.scatter_add(b, i, axis, index.numpy(), j),
         lambda s, t: s.scatter_add(axis, index, t[tuple(map(slice, index_shape))]),  # torch 2.13 fails to derive t
         integers(base_shape),
         integers(src_shape, 1),
@@ -173,7 +173,7 @@ def test_index_add(axis):
     shape = list(base.shape)
     shape[axis] = 3
     check(
-        lambda b, i, j: layouts.index_add(b, i, axis, index.numpy(), j, alpha=2),
+        lambda b, i, j: indexing.index_add(b, i, axis, index.numpy(), j, alpha=2),
         lambda s, t: s.index_add(axis, index, t, alpha=2),
         base,
         integers(shape, 1),
@@ -184,14 +184,14 @@ def test_index_add(axis):
 def test_index_put_adds_repeated_entries():
     rows, columns = torch.tensor([0, 2, 0]), torch.tensor([1, 1, 1])
     check(
-        lambda b, i, j: layouts.index_put_accumulate(b, i, [rows.numpy(), columns.numpy()], j),
+        lambda b, i, j: indexing.index_put_accumulate(b, i, [rows.numpy(), columns.numpy()], j),
         lambda s, t: s.index_put((rows, columns), t, accumulate=True),
         integers((3, 2)),
         integers((3,), 1),
         exact=True,
     )
     check(
-        lambda b, i, j: layouts.index_put_accumulate(b, i, [None, rows.numpy()], j),
+        lambda b, i, j: indexing.index_put_accumulate(b, i, [None, rows.numpy()], j),
         lambda s, t: s.index_put((torch.arange(2)[:, None], rows), t, accumulate=True),
         integers((2, 3)),
         integers((1,), 1),

@@ -15,9 +15,10 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from support.torch_truth import both, check, draw, few, integers, written
 
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats
-from symgrad.program import layouts
+from symgrad.ops.row import precision
+from symgrad.program import indexing, layouts
 from symgrad.program.builder import Builder
 from symgrad.program.composites import COMPOSITES, Composite
 from symgrad.program.derivative import adjoint
@@ -143,7 +144,7 @@ def test_logsumexp(case):
 @pytest.mark.parametrize("offset", [-2, 0, 1])
 def test_trace_and_diagonal(offset):
     x = integers((2, 4, 3))
-    check(lambda b, i: layouts.diagonal(b, i, offset, 2, 1), lambda t: t.diagonal(offset, 2, 1).clone(), x, exact=True)
+    check(lambda b, i: indexing.diagonal(b, i, offset, 2, 1), lambda t: t.diagonal(offset, 2, 1).clone(), x, exact=True)
     check(lambda b, i: layouts.trace(b, i, offset, 1, -1), lambda t: t.diagonal(offset, 1, -1).sum(-1), x, exact=True)
 
 
@@ -229,7 +230,7 @@ def test_extreme(case, largest):
     x = draw(shape)
     every = axes_for_torch(shape, axes)
     truth = (torch.amax if largest else torch.amin) if shape else lambda t, *_: t.clone()
-    say = lambda b, i: layouts.extreme(b, i, x.numpy(), axes, keep, largest=largest)  # noqa: E731
+    say = lambda b, i: indexing.extreme(b, i, x.numpy(), axes, keep, largest=largest)  # noqa: E731
     check(say, lambda t: truth(t, every, keep), x, exact=True)
     program = written(say, [x])
     (guard,) = program.guards
@@ -240,10 +241,10 @@ def test_extreme(case, largest):
 
 def test_extreme_prefers_the_first_of_equals_and_a_nan():
     x = torch.tensor([1.0, 3.0, 3.0])
-    value, (grad,), weights = both(lambda b, i: layouts.extreme(b, i, x.numpy()), [x.double()])
+    value, (grad,), weights = both(lambda b, i: indexing.extreme(b, i, x.numpy()), [x.double()])
     assert (value.item(), grad.tolist()) == (3.0, [0.0, float(weights), 0.0])
     x = torch.tensor([1.0, float("nan"), 3.0], dtype=torch.float64)
-    assert both(lambda b, i: layouts.extreme(b, i, x.numpy(), largest=False), [x])[0].isnan()
+    assert both(lambda b, i: indexing.extreme(b, i, x.numpy(), largest=False), [x])[0].isnan()
 
 
 @few
@@ -252,17 +253,17 @@ def test_sort_and_gather(shape, data):
     x = draw(shape)
     axis = data.draw(st.integers(-len(shape), len(shape) - 1)) if shape else -1
     _, order = torch.sort(x, axis)
-    check(lambda b, i: layouts.sort_by(b, i, order.numpy(), axis), lambda t: torch.sort(t, axis)[0], x, exact=True)
+    check(lambda b, i: indexing.sort_by(b, i, order.numpy(), axis), lambda t: torch.sort(t, axis)[0], x, exact=True)
     if shape:
         longer = list(shape)
         longer[axis] = data.draw(st.integers(1, 5))
         index = torch.tensor(np.random.default_rng(0).integers(0, shape[axis], longer))
         check(
-            lambda b, i: layouts.pick_along(b, i, index.numpy(), axis), lambda t: t.gather(axis, index), x, exact=True
+            lambda b, i: indexing.pick_along(b, i, index.numpy(), axis), lambda t: t.gather(axis, index), x, exact=True
         )
         which = index.select(0, 0) if len(shape) == 1 else index.flatten()[:3]
         check(
-            lambda b, i: layouts.take(b, i, which.numpy().ravel(), axis),
+            lambda b, i: indexing.take(b, i, which.numpy().ravel(), axis),
             lambda t: t.index_select(axis, which.ravel()),
             x,
             exact=True,
@@ -273,7 +274,7 @@ def test_where_broadcasts():
     mask = np.array([[True], [False], [True]])
     x, y = integers((4,)), integers((3, 4), 1)
     check(
-        lambda b, i, j: layouts.where(b, mask, i, j),
+        lambda b, i, j: indexing.where(b, mask, i, j),
         lambda s, t: torch.where(torch.tensor(mask), s, t),
         x,
         y,
@@ -287,7 +288,7 @@ def test_clamp(lo, hi):
 
     def say(b, i):
         bounds = [None if v is None else b.number(int(v)) for v in (lo, hi)]
-        return layouts.clamp(b, i, *bounds, values=[x.numpy(), lo, hi])
+        return indexing.clamp(b, i, *bounds, values=[x.numpy(), lo, hi])
 
     value, (grad,), weights = both(say, [x])
     leaf = x.clone().requires_grad_()

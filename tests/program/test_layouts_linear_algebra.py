@@ -12,7 +12,8 @@ import torch
 from flint import arb, fmpq
 from support.torch_truth import check, draw, integers, written
 
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
+from symgrad.ops.row import precision
 from symgrad.program.derivative import adjoint
 from symgrad.program.program import interpret
 

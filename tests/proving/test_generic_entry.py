@@ -17,8 +17,9 @@ import pytest
 import sympy as sp
 from flint import acb, arb, fmpq
 
-from symgrad.evaluation.balls import Balls, ball_of, integer_power, precision
+from symgrad.evaluation.balls import Balls, ball_of, integer_power
 from symgrad.evaluation.entrywise import array_of
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.primitives import FUNCTIONS, primitive

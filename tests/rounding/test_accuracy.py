@@ -8,7 +8,8 @@ import pytest
 import torch
 from support.exact_runs import DTYPES, draw
 
-from symgrad.evaluation.balls import ball_of, binary, precision
+from symgrad.evaluation.balls import ball_of, binary
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.rounding.accuracy import condition, distance, rounding, ulps
 

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 from support.exact_runs import BITS, check, exact
 
 from symgrad import lift, verify
-from symgrad.evaluation.balls import binary, precision
+from symgrad.evaluation.balls import binary
 from symgrad.evaluation.floats import Floats
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, interpret
 from symgrad.rounding.accuracy import condition, distance, is_unstable, rounding, sensitivity
-from symgrad.rounding.attribution import explain_loss, line_errors
+from symgrad.rounding.attribution import find_lost_digits, line_errors
 
 
 def two_layers(x, w):
@@ -106,7 +107,7 @@ def test_where_overflow_starts_and_where_it_becomes_not_a_number(dtype):
 
     at = {"x": torch.tensor(800.0, dtype=dtype)}
     program = lift(share, at={"x": torch.tensor(1.0, dtype=dtype)})
-    loss = explain_loss(program, at, program.output)
+    loss = find_lost_digits(program, at, program.output)
     assert loss is not None
     assert (loss.how, loss.value) == ("overflow", math.inf)
     assert loss.source is not None
@@ -122,7 +123,7 @@ def test_where_underflow_starts():
 
     at = {"x": torch.tensor(1e-25)}
     program = lift(scaled, at=at)
-    loss = explain_loss(program, at, program.output)
+    loss = find_lost_digits(program, at, program.output)
     assert loss is not None
     assert (loss.how, loss.value) == ("underflow", 0.0)
     assert loss.exact == pytest.approx(1e-50, rel=1e-6)
@@ -267,7 +268,7 @@ def test_a_saturated_sigmoid_loses_its_digits_in_the_subtraction(stable, loses):
     program, rest = saturated("float32", stable)
     at = {"z": torch.tensor([0.5, 17.0])}
     assert check(program, at, program.output).numel()  # covered by its bound all the same
-    loss = explain_loss(program, at, program.output)
+    loss = find_lost_digits(program, at, program.output)
     value = interpret(program, Floats(), at)[program.output]
     with precision(BITS):
         _, error = distance(value, exact(program, at, program.output))
@@ -289,6 +290,6 @@ def test_the_guilty_step_is_found_behind_layouts_and_sums():
     out = b.matmul(b.reshape(b.sum(b.transpose(lost), 0), (1, 2)), b.ones((2, 1), "float32"))
     at = {"x": torch.tensor([[1.1, 1e-3], [1e-3, 2e-3]]), "y": torch.tensor([[1.1000001, 0.0], [0.0, 0.0]])}
     program = b.build({"out": out})
-    loss = explain_loss(program, at, out)
+    loss = find_lost_digits(program, at, out)
     assert loss is not None
     assert (loss.step, loss.entry) == (lost, 0)

@@ -11,8 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from symgrad.errors import BadInput
-from symgrad.evaluation.balls import Balls, ball_of, binary, precision
+from symgrad.evaluation.balls import Balls, ball_of, binary
 from symgrad.evaluation.floats import to_numpy
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import adjoint
 from symgrad.program.program import interpret

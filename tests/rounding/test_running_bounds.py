@@ -11,12 +11,14 @@ import sympy as sp
 import torch
 from support.exact_runs import BITS, DTYPES, check, draw, exact
 
-from symgrad.evaluation.balls import ball_of, precision
+from symgrad.evaluation.balls import ball_of
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import adjoint
 from symgrad.program.program import Program
-from symgrad.rounding.accuracy import distance, error_bounds, rounding
+from symgrad.rounding.accuracy import distance, rounding
+from symgrad.rounding.running_bounds import error_bounds
 
 # ------------------------------------------------------------------------------------------------ bounds hold
 

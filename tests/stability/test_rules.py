@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from flint import arb
 
-from symgrad.evaluation.balls import Balls, ball_of, precision
+from symgrad.evaluation.balls import Balls, ball_of
 from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
 from symgrad.stability.pattern_matching import pattern, substituted

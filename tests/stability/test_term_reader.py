@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symgrad import lift
-from symgrad.evaluation.balls import Balls, ball_of, precision
+from symgrad.evaluation.balls import Balls, ball_of
+from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
 from symgrad.stability.pattern_matching import everywhere, pattern

@@ -22,8 +22,9 @@ from torch import Tensor
 
 from symgrad import lift
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import to_numpy
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import adjoint

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import torch
 
-from symgrad.evaluation.balls import Balls, binary, precision
+from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import to_numpy
+from symgrad.ops.row import precision
 from symgrad.program.program import Program, interpret
-from symgrad.rounding.accuracy import distance, error_bounds
+from symgrad.rounding.accuracy import distance
+from symgrad.rounding.running_bounds import error_bounds
 
 DTYPES = ("float16", "bfloat16", "float32", "float64")
 

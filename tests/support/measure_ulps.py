@@ -18,7 +18,8 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.evaluation.balls import Balls, ball_of, binary, precision
+from symgrad.evaluation.balls import Balls, ball_of, binary
+from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS, Op, X, Y
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret

@@ -24,7 +24,7 @@ from symgrad.lifting.text.parser import CONSTANTS, Node, Tree, applied, read
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.lowering import lower
-from symgrad.program.piecewise import RELATIONS, Point, choose, compare, given
+from symgrad.program.piecewise import RELATIONS, ExactPoint, choose, compare, given
 from symgrad.program.program import Program, Source
 from symgrad.program.selection import select
 
@@ -159,7 +159,7 @@ class _Writer:
                 )
             value, kind = given(point[name], dtype)
             values[self.builder.input(name, value.shape, kind)] = value
-        self.point = Point(self.builder, values)
+        self.point = ExactPoint(self.builder, values)
 
     def write(self) -> int:
         """The step of the whole formula."""

@@ -18,7 +18,7 @@ import torch
 
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.ops.scalars import OPS, find
-from symgrad.program.layouts import index_put_accumulate
+from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
 

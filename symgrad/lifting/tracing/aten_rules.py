@@ -10,7 +10,7 @@ import torch
 
 from symgrad.lifting.tracing.aten import PLAIN, axes_of, double, dtype_of, plain, rule
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.program import layouts
+from symgrad.program import indexing, layouts
 from symgrad.program.program import size
 from symgrad.program.selection import select
 
@@ -131,7 +131,7 @@ def _extreme(t: Recorder, a: Any, out: Any, name: str) -> Any:
         values = [double(a.self), double(a.other)]
         return select(t.builder, row, [t.step_of(a.self), t.step_of(a.other)], values, dtype_of(out))
     axes, keep = axes_of(getattr(a, "dim", None)), bool(getattr(a, "keepdim", False))
-    step = layouts.extreme(t.builder, t.step_of(a.self), double(a.self), axes, keep, largest="max" in name)
+    step = indexing.extreme(t.builder, t.step_of(a.self), double(a.self), axes, keep, largest="max" in name)
     return [step, PLAIN] if isinstance(out, (list, tuple)) else step
 
 
@@ -139,7 +139,7 @@ def _extreme(t: Recorder, a: Any, out: Any, name: str) -> Any:
 def _aminmax(t: Recorder, a: Any, out: Any, name: str) -> Any:
     axes = axes_of(a.dim)
     x, values = t.step_of(a.self), double(a.self)
-    return [layouts.extreme(t.builder, x, values, axes, bool(a.keepdim), largest=k) for k in (False, True)]
+    return [indexing.extreme(t.builder, x, values, axes, bool(a.keepdim), largest=k) for k in (False, True)]
 
 
 @rule("sort", "topk", "kthvalue", "median", "nanmedian", "mode", "cummax", "cummin")
@@ -234,7 +234,7 @@ def _log_sigmoid(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
 
 @rule("convolution", "_convolution")
 def _convolution(t: Recorder, a: Any, out: Any, name: str) -> int:
-    return layouts.conv(
+    return indexing.conv(
         t.builder,
         t.step_of(a.input),
         t.step_of(a.weight),
@@ -250,7 +250,7 @@ def _convolution(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("avg_pool1d", "avg_pool2d", "avg_pool3d")
 def _avg_pool(t: Recorder, a: Any, out: Any, name: str) -> int:
-    return layouts.avg_pool(
+    return indexing.avg_pool(
         t.builder,
         t.step_of(a.self),
         a.kernel_size,
@@ -268,9 +268,9 @@ def _max_pool(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b, step, dims = t.builder, t.step_of(a.self), 3 if "3d" in name else 2
     if name.startswith("max"):
         windows = (a.kernel_size, a.stride or None, a.padding, a.dilation, a.ceil_mode)
-        return [layouts.max_pool_from_indices(b, step, plain(out[1]), dims, *windows), PLAIN]
+        return [indexing.max_pool_from_indices(b, step, plain(out[1]), dims, *windows), PLAIN]
     b.guard("argmax", [step], ("adaptive", tuple(a.output_size)), plain(out[1]))
-    return [layouts.max_pool_from_indices(b, step, plain(out[1]), dims), PLAIN]
+    return [indexing.max_pool_from_indices(b, step, plain(out[1]), dims), PLAIN]
 
 
 @rule("nll_loss_forward", "nll_loss2d_forward")
@@ -357,11 +357,11 @@ def _trilinear(t: Recorder, a: Any, out: Any, name: str) -> int:
 @rule("scatter_add", "index_add")
 def _scatter_add(t: Recorder, a: Any, out: Any, name: str) -> int:
     if name == "scatter_add":
-        return layouts.scatter_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), t.step_of(a.src))
+        return indexing.scatter_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), t.step_of(a.src))
     source = t.step_of(a.source)
     if a.alpha != 1:
         source = t.builder.mul(source, t.step_of(a.alpha, dtype_of(out)))
-    return layouts.index_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), source)
+    return indexing.index_add(t.builder, t.step_of(a.self), a.dim, plain(a.index), source)
 
 
 @rule("linalg_cross")

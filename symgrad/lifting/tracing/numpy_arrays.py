@@ -15,7 +15,7 @@ from symgrad.lifting.tracing import numpy_functions
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
-from symgrad.program.layouts import index_put_accumulate
+from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
 from symgrad.program.selection import select
 

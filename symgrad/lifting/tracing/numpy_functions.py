@@ -15,7 +15,7 @@ import numpy as np
 
 from symgrad.lifting.tracing.recorder import ArrayRecorder
 from symgrad.lifting.tracing.traced_values import TracedArray
-from symgrad.program import layouts
+from symgrad.program import indexing, layouts
 from symgrad.program.program import size
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {}
@@ -244,7 +244,7 @@ def _extreme(largest: bool) -> Callable[..., Any]:
         axes = _axes(axis)
         value = (np.max if largest else np.min)(x.value, axis=axes, keepdims=keepdims)
         b = a.tracer.builder
-        return a.new(value, layouts.extreme(b, a.step(x), np.asarray(x.value), axes, keepdims, largest=largest))
+        return a.new(value, indexing.extreme(b, a.step(x), np.asarray(x.value), axes, keepdims, largest=largest))
 
     return reduce
 
@@ -359,7 +359,7 @@ def _convolution(which: str, default: str) -> Callable[..., Any]:
     def run(a: ArrayRecorder, x: Any, y: Any, mode: str = default) -> Any:
         x, y = a.wrap(x), a.wrap(y)
         value = getattr(np, which)(x.value, y.value, mode)
-        return a.new(value, getattr(layouts, which)(a.tracer.builder, a.step(x), a.step(y), mode))
+        return a.new(value, getattr(indexing, which)(a.tracer.builder, a.step(x), a.step(y), mode))
 
     return run
 
