@@ -6,15 +6,14 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from symgrad.api.comparisons import compare, lift
     from symgrad.api.custom_functions import verify_function
-    from symgrad.api.gradients import gradient
+    from symgrad.api.gradients import compare, gradient, lift
     from symgrad.api.instabilities import find_instabilities
     from symgrad.api.script_verifier import verify_script
     from symgrad.api.testing import assert_gradient, verify_many
     from symgrad.errors import SymgradError
+    from symgrad.lifting.formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
-    from symgrad.lifting.vector_products import jvp, vjp
     from symgrad.ops.scalars import define
     from symgrad.program.program import Program
     from symgrad.report.report import Report
@@ -47,18 +46,18 @@ _PLACES = {
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",
     "assert_gradient": "symgrad.api.testing",
-    "compare": "symgrad.api.comparisons",
+    "compare": "symgrad.api.gradients",
     "define": "symgrad.ops.scalars",
     "find_instabilities": "symgrad.api.instabilities",
     "gradient": "symgrad.api.gradients",
-    "jvp": "symgrad.lifting.vector_products",
+    "jvp": "symgrad.lifting.formulas",
     "load_ipython_extension": "symgrad.notebook",
-    "lift": "symgrad.api.comparisons",
+    "lift": "symgrad.api.gradients",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.api.custom_functions",
     "verify_many": "symgrad.api.testing",
     "verify_script": "symgrad.api.script_verifier",
-    "vjp": "symgrad.lifting.vector_products",
+    "vjp": "symgrad.lifting.formulas",
 }
 
 

@@ -21,15 +21,14 @@ from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.three_ways import tabulate
 from symgrad.checking.verdicts import AllSizes, Proved, Refuted
-from symgrad.diagnosis import custom_code, script_code  # noqa: F401  # kinds of code enter themselves
-from symgrad.diagnosis.accusation import accuse
-from symgrad.diagnosis.joint_repairs import Mended, mend_together
+from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
+from symgrad.diagnosis.blame import accuse
+from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.problem.canary import undisturbed
-from symgrad.problem.domain import stated_domain
-from symgrad.problem.problem import Problem
-from symgrad.problem.question import Asked, meanings_of, pose
+from symgrad.problem.definedness import stated_domain
+from symgrad.problem.question import Asked, Problem, meanings_of, pose
 from symgrad.problem.sampling import Bounds
 from symgrad.progress import shown
 from symgrad.report.report import Report, merge

@@ -11,22 +11,21 @@ import torch
 
 from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
 from symgrad.indices.sizes import Sizes, Unread
-from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
-from symgrad.lifting.tracing.custom_sides import (
+from symgrad.lifting.tracing.autograd_functions import (
     Arguments,
     Beside,
+    Custom,
     CustomSide,
     Forward,
+    FunctionRun,
     Runs,
     backward_beside,
     jvp_beside,
 )
 from symgrad.lifting.tracing.functions import nearly_equal
-from symgrad.problem.arguments import find_point, is_shape
+from symgrad.problem.arguments import find_point, is_shape, plain_point
 from symgrad.problem.canary import undisturbed
-from symgrad.problem.plain_arguments import plain_point
-from symgrad.problem.problem import Problem
-from symgrad.problem.question import Asked, KnownInputs, given_to
+from symgrad.problem.question import Asked, KnownInputs, Problem, given_to
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds, Inputs, draw
 from symgrad.problem.shapes import Shapes, at_smallest_sizes

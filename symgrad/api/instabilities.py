@@ -12,7 +12,7 @@ from symgrad.checking.results import Instability, Rewrite
 from symgrad.checking.verdicts import as_entry
 from symgrad.errors import BadInput
 from symgrad.lifting.formulas import Formula
-from symgrad.lifting.tracing.modules import Module
+from symgrad.lifting.tracing.functions import Module
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, alone
 from symgrad.problem.sampling import Bounds

@@ -32,8 +32,7 @@ from symgrad.lifting.tracing.sources import place
 from symgrad.problem.arguments import domain_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming, settle_data
-from symgrad.problem.problem import Problem
-from symgrad.problem.question import Asked, meanings_of
+from symgrad.problem.question import Asked, Problem, meanings_of
 from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.problem.shapes import ranks
 from symgrad.program.program import only_constants_differ, same_structure

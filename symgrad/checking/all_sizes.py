@@ -26,7 +26,7 @@ from symgrad.indices.equality import prove_equal
 from symgrad.indices.sizes import Sizes, Unread
 from symgrad.indices.terms import STEP
 from symgrad.lifting.formulas import Formula
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed

@@ -15,7 +15,7 @@ from symgrad.errors import LostValue, NotReproducible, SymgradError
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import Undefined, branches_on
 from symgrad.problem.point_search import is_ordered, point_with_all, points_beyond
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.replay import replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, Program, only_constants_differ, same_structure

@@ -15,8 +15,7 @@ import sympy as sp
 
 from symgrad.checking.comparison import Pair, PairComparison, branch_of, radius
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.entrywise import flat
+from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.indices.evaluators import BALLS, evaluate, evaluate_all
 from symgrad.indices.reader import Factor, Value, aligned, read_each
 from symgrad.indices.run_merging import merged, one_sided
@@ -25,7 +24,7 @@ from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes

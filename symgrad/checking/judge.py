@@ -45,10 +45,10 @@ from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.problem.constraints import impose
 from symgrad.problem.definedness import branches_on
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.sampling import mirrored
-from symgrad.program.masking import without_infinities
 from symgrad.program.program import Program, size
+from symgrad.program.selection import without_infinities
 from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
 
 _NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide

@@ -19,9 +19,9 @@ from symgrad.checking.exploration import Findings, inside, path_at
 from symgrad.checking.refutations import decimal, middle
 from symgrad.checking.verdicts import Kink, Refuted, Verdict, Witness, as_entry
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entrywise import array_of
+from symgrad.evaluation.balls import array_of
 from symgrad.ops.row import precision
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 
 _ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
 _RAYS = 8

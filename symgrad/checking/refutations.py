@@ -9,18 +9,17 @@ from typing import Any
 import numpy as np
 from flint import arb
 
-from symgrad.checking.comparison import Branch, Pair, PairComparison, PointComparison, compare_at
+from symgrad.checking.comparison import Branch, Pair, PairComparison, PointComparison, cannot_agree, compare_at
 from symgrad.checking.exploration import Findings, branch_at, clear, comparison_at
-from symgrad.checking.rounded_literals import cannot_agree
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entrywise import array_of
+from symgrad.evaluation.balls import array_of
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact
 from symgrad.ops.row import precision
 from symgrad.problem.constraints import impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours, nice_points
 from symgrad.program.program import Step
 

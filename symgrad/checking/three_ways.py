@@ -18,13 +18,12 @@ from symgrad.checking.comparison import Branch, Pair, PointComparison
 from symgrad.checking.exploration import Findings, clear, comparison_at, inside
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entrywise import array_of
+from symgrad.evaluation.balls import array_of
 from symgrad.evaluation.torch_code import TorchFunction, compile_torch
 from symgrad.lifting.scripts.sides import Side
-from symgrad.lifting.tracing.functions import Function
-from symgrad.lifting.tracing.modules import Module
+from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.ops.row import precision
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.attribution import size_of
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient

@@ -31,7 +31,7 @@ from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.ops.row import precision
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.program.program import Binding, Program, interpret, size
 
 PRECISION = 256

@@ -23,7 +23,7 @@ from symgrad.diagnosis.source_code import Code, Unit, code_of, expression_of, st
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.text.text_formula import Text
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Binding
 

@@ -15,7 +15,7 @@ from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.scope import Scene
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Renamed, Several
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.program.program import Binding
 

@@ -17,10 +17,9 @@ from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
-from symgrad.diagnosis.places import Place, places_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
-from symgrad.diagnosis.statement_edits import statement_edits, statements_of
-from symgrad.diagnosis.trials import Trials, look_at
+from symgrad.diagnosis.structural_edits import statement_edits, statements_of
+from symgrad.diagnosis.trials import Place, Trials, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from symgrad.checking.all_sizes import holds_at_other_sizes
@@ -24,11 +24,13 @@ from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves, source_of, swap
 from symgrad.diagnosis.mistakes import Slip, explain
 from symgrad.diagnosis.scope import Site
 from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
-from symgrad.diagnosis.statement_edits import KINDS
+from symgrad.diagnosis.structural_edits import KINDS
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, open_formula
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.progress import doing
+
+# -------------------------------------------------------------------------------------------------------------- repair
 
 # ------------------------------------------------------------------------------------------------------------ patching
 # The hand side with edits made: as a formula that can be run, and as the user's own text.
@@ -202,3 +204,64 @@ def _stands_in(fault: Any, leaf: Leaf, code: Code | None) -> bool:
 def _twins(fault: Any, leaf: Leaf) -> bool:
     """Whether the leaf is for another input than the one that an unnamed fault is for."""
     return not fault.bindings and leaf.key is not None and leaf.key != fault.name
+
+
+# ------------------------------------------------------------------------------------------------------- joint repairs
+# One text for the repairs of several questions about the same code: a script's derivations, a backward and a jvp.
+
+
+@dataclass(frozen=True, eq=False)
+class Mended:
+    """A question, the repairs of its wrong lines, and its code with them made."""
+
+    problem: Problem
+    repairs: tuple[Repair, ...] = ()
+    source: str | None = None
+
+
+def mend_together(parts: Sequence[Mended]) -> tuple[tuple[Repair, ...], str | None]:
+    """The repairs of all questions, in order, and the code with all of them made, where each question is then right;
+    else those of the first question that has any."""
+    mended = [p for p in parts if p.source is not None]
+    if len(mended) < 2:
+        return next(((p.repairs, p.source) for p in mended), ((), None))
+    found: dict[tuple[int | None, tuple[int, int] | None], Repair] = {}
+    for part in mended:
+        for one in part.repairs:
+            found.setdefault((one.line, one.span), one)
+    try:
+        made = [_with_repairs(p.problem, [*found.values()]) for p in mended]
+        kinds = {"undecided" if m is None else judged(p.problem, m[0]) for p, m in zip(mended, made, strict=True)}
+    except SymgradError:  # the code with all the edits fails where it is run
+        return mended[0].repairs, mended[0].source
+    if not kinds <= {"proved", "agrees"} or made[0] is None:
+        return mended[0].repairs, mended[0].source
+    order = sorted(found.values(), key=lambda one: (one.line or 0, one.span or (0, 0)))
+    return tuple(replace(one, proved=kinds == {"proved"}) for one in order), made[0][1]
+
+
+def _with_repairs(problem: Problem, repairs: Sequence[Repair]) -> tuple[Formula, str] | None:
+    """The hand side with all repairs made in its code, and its text; None where one of them stands nowhere in it."""
+    for leaf in leaves(problem.hand):
+        code = code_of(leaf.formula)
+        if code is None:
+            continue
+        edits: dict[Unit, list[tuple[int, int, str]]] = {}
+        for one in repairs:
+            unit = _unit_of(code, one)
+            if unit is None or one.span is None:
+                return None
+            edits.setdefault(unit, []).append((*one.span, one.after))
+        made = code.edited({unit: edited(unit.text, spans) for unit, spans in edits.items()})
+        return None if made is None else (swapped(problem.hand, leaf.formula, made[0]), made[1])
+    return None
+
+
+def _unit_of(code: Code, repair: Repair) -> Unit | None:
+    """The unit whose text holds what a repair replaces, at its place and on its line."""
+    for unit in code.units:
+        start, end = repair.span or (0, 0)
+        line = unit.first + unit.text.count("\n", 0, start)
+        if unit.text[start:end] == repair.before and repair.line in (None, line):
+            return unit
+    return None

@@ -271,7 +271,7 @@ def _nested(code: types.CodeType, name: str, depth: int) -> types.CodeType | Non
 # Code of the user's that can be looked into while it runs, and run again with its text edited.
 #
 # `code_of` gives a formula's code, one kind for each kind of formula: functions here, scripts in
-# `symgrad.diagnosis.script_code`, autograd functions in `symgrad.diagnosis.custom_code`.  The search for a repair and
+# `symgrad.diagnosis.edited_code`, autograd functions in `symgrad.diagnosis.edited_code`.  The search for a repair and
 # the rewriting know only what a `Code` can do.
 
 HOOK, TRACE = "__symgrad_look__", "__symgrad_trace__"

@@ -26,7 +26,7 @@ from symgrad.diagnosis.scope import values_at
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps
 from symgrad.lifting.tracing.functions import Run
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients

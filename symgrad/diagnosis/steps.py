@@ -21,12 +21,12 @@ from symgrad.checking.results import StepFinding
 from symgrad.diagnosis.claims import Line, Meaning, phrase
 from symgrad.diagnosis.derivation import PRECISION, Derivation, derivation_of
 from symgrad.diagnosis.explanations import Blame, Key, explain, key_of, needed
-from symgrad.diagnosis.increments import increments, writes
 from symgrad.diagnosis.propagation import Fix, Over, Walk, recompute, walk
+from symgrad.diagnosis.suspects import increments, writes
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, is_zero, same
 from symgrad.ops.row import precision
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source, size
 

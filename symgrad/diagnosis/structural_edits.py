@@ -5,17 +5,234 @@ factors, other functions, axes, reductions and transposes.
 from __future__ import annotations
 
 import ast
+import io
 import itertools
-from collections.abc import Iterator
+import tokenize
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
-from symgrad.diagnosis.brackets import rebracketed
+from symgrad.diagnosis.bench import Bench, Edit, as_array, uses_tensors
 from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.expression_text import MODULES, Text, after_sign, joined, parts_of, sub_values
-from symgrad.diagnosis.source_code import edited
+from symgrad.diagnosis.source_code import Expression, Unit, edited, span
+from symgrad.diagnosis.trials import Place, base_name
+
+# ----------------------------------------------------------------------------------------------------- statement edits
+# Edits of whole statements: what is assigned and not added up, an index that repeats, a sign, an order of results.
+
+KINDS = frozenset(("overwritten", "repeated index", "summed up", "statement sign", "results swapped", "left out"))
+
+_NOTHING = ast.Constant(None)
+
+
+def statements_of(unit: Unit) -> list[Place]:
+    """The statements of a unit that may be changed as a whole, as places."""
+    found = []
+    for s in ast.walk(unit.node) if not unit.is_lambda else ():
+        if isinstance(s, (ast.Assign, ast.AugAssign, ast.Return)) or (
+            isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
+        ):
+            start, end = span(unit.text, s)
+            found.append(Place(unit, Expression(start, end, unit.text[start:end], _NOTHING, s), _name(s), "statement"))
+    return found
+
+
+def _name(s: ast.stmt) -> str:
+    match s:
+        case ast.Assign(targets=[target, *_]) | ast.AugAssign(target=target):
+            return base_name(target)
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=of))):
+            return base_name(of)
+    return "return"
+
+
+def statement_edits(place: Place, env: Mapping[str, Any]) -> Iterator[Edit]:
+    """Other statements in the place of one; ``env`` are the variables in scope."""
+    u = lambda node: _written(place, node)  # noqa: E731
+    text = place.expression.text
+
+    def edit(new: str, kind: str, cost: float) -> Edit:
+        return Edit(new, text, new, kind, cost)
+
+    match place.expression.statement:
+        case ast.AugAssign(target=ast.Subscript(value=of, slice=at) as target, op=ast.Add() | ast.Sub() as op, value=v):
+            for new in _added_at(u(of), at, u(at), u(v), "" if isinstance(op, ast.Add) else "-", env):
+                yield edit(new, "repeated index", 1.0)
+            yield edit(f"{u(target)} {'-=' if isinstance(op, ast.Add) else '+='} {u(v)}", "statement sign", 1.0)
+            yield edit(f"{u(target)} = {u(v)}", "summed up", 1.15)
+        case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=v):
+            yield edit(f"{u(target)} {'-=' if isinstance(op, ast.Add) else '+='} {u(v)}", "statement sign", 1.0)
+            yield edit(f"{u(target)} = {u(v)}", "summed up", 1.15)
+        case ast.Assign(targets=[ast.Subscript(value=of, slice=at) as target], value=v):
+            yield edit(f"{u(target)} += {u(v)}", "overwritten", 1.0)
+            for new in _added_at(u(of), at, u(at), u(v), "", env):
+                yield edit(new, "repeated index", 1.05)
+        case ast.Assign(targets=[ast.Name(id=name)], value=v) if name in env:
+            yield edit(f"{name} += {u(v)}", "overwritten", 1.0)
+            yield edit(f"{name} = {name} + {_loose(u(v))}", "overwritten", 1.1)
+        case ast.Return(value=ast.Tuple(elts=parts)) if len(parts) > 1:
+            for i, j in itertools.combinations(range(len(parts)), 2):
+                order = [u(p) for p in parts]
+                order[i], order[j] = order[j], order[i]
+                yield edit(f"return {', '.join(order)}", "results swapped", 0.9)
+        case ast.Return(value=ast.Dict(keys=keys, values=parts)) if len(parts) > 1:
+            for i, j in itertools.combinations(range(len(parts)), 2):
+                order = [u(p) for p in parts]
+                order[i], order[j] = order[j], order[i]
+                pairs = ", ".join(f"{u(k)}: {v}" for k, v in zip(keys, order, strict=True) if k is not None)
+                yield edit(f"return {{{pairs}}}", "results swapped", 0.9)
+
+
+def _written(place: Place, node: ast.AST) -> str:
+    start, end = span(place.unit.text, node)
+    return place.unit.text[start:end]
+
+
+def _loose(text: str) -> str:
+    node = ast.parse(f"({text}\n)", mode="eval").body
+    return f"({text})" if isinstance(node, (ast.IfExp, ast.Compare, ast.BoolOp)) else text
+
+
+def _added_at(of: str, index: ast.expr, at: str, value: str, sign: str, env: Mapping[str, Any]) -> Iterator[str]:
+    """Adding up where an index repeats, in the library's own way."""
+    if any(isinstance(n, ast.Slice) for n in ast.walk(index)) or isinstance(index, ast.Constant):
+        return
+    value = f"{sign}({value})" if sign else value
+    if any(isinstance(v, torch.Tensor) for v in env.values()):
+        several = isinstance(index, ast.Tuple)
+        yield f"{of}.index_put_({at if several and at.startswith('(') else f'({at},)'}, {value}, accumulate=True)"
+        if not several:
+            yield f"{of}.index_add_(0, {at}, {value})"
+        return
+    np = next((n for n, m in env.items() if getattr(m, "__name__", "") == "numpy"), "np")
+    yield f"{np}.add.at({of}, {at}, {value})"
+
+
+# ------------------------------------------------------------------------------------------------------------ brackets
+# Brackets put in, taken away, or moved: every other reading of the same row of operands and operators.
+
+_MOST = 28  # operands of an expression that is read in other ways
+_OPENS, _CLOSES = frozenset("(["), frozenset(")]")
+
+
+@dataclass(frozen=True, slots=True)
+class _Token:
+    text: str
+    start: int
+    end: int
+    kind: int
+
+
+def rebracketed(text: str) -> Iterator[tuple[float, str]]:
+    """The expressions that differ from one by one pair of brackets, each with what it costs; each meaning once.
+
+    >>> [t for _, t in rebracketed("a - b * c")]
+    ['(a - b) * c']
+    >>> [t for _, t in rebracketed("(1 + a) * s")]
+    ['1 + a * s']
+    >>> "s * (1 + a * (1 - s))" in [t for _, t in rebracketed("s * (1 + a) * (1 - s)")]
+    True
+    """
+    try:
+        tokens = _tokens(text)
+        seen = {_meaning(text)}
+    except (tokenize.TokenError, SyntaxError, IndentationError):
+        return
+    starts = [k for k, t in enumerate(tokens) if _begins(tokens, k)]
+    ends = [k for k, t in enumerate(tokens) if _finishes(tokens, k)]
+    if len(ends) > _MOST:
+        return
+    pairs = list(_pairs(tokens))
+    ranges = [(i, j) for i in starts for j in ends if i < j and _is_even(tokens, i, j)]
+    wrapped = (((), (i, j), 0.8) for i, j in ranges)
+    bare = ((p, (), 0.85) for p in pairs)
+    moved = (((i, j), (a, b), 0.9) for i, j in pairs for a, b in ranges if _shares((i, j), (a, b)))
+    for taken, put, cost in itertools.chain(wrapped, bare, moved):
+        new = _written_in_brackets(text, tokens, taken, put)
+        try:
+            meaning = _meaning(new)
+        except SyntaxError:
+            continue
+        if meaning not in seen:
+            seen.add(meaning)
+            yield cost, new
+
+
+def _tokens(text: str) -> list[_Token]:
+    lines = list(itertools.accumulate((len(x) for x in f"({text}\n)".splitlines(keepends=True)), initial=0))
+    found = []
+    for t in tokenize.generate_tokens(io.StringIO(f"({text}\n)").readline):
+        if t.type in (tokenize.NAME, tokenize.NUMBER, tokenize.OP, tokenize.STRING):
+            found.append(
+                _Token(t.string, lines[t.start[0] - 1] + t.start[1] - 1, lines[t.end[0] - 1] + t.end[1] - 1, t.type)
+            )
+    return found[1:-1]
+
+
+def _begins(tokens: list[_Token], k: int) -> bool:
+    """Whether an operand begins with a token."""
+    t, before = tokens[k], tokens[k - 1].text if k else ""
+    if before == "." or _is_operand_end(tokens, k - 1):
+        return False
+    return t.kind in (tokenize.NAME, tokenize.NUMBER) or t.text in ("(", "[", "-")
+
+
+def _is_operand_end(tokens: list[_Token], k: int) -> bool:
+    return k >= 0 and (tokens[k].kind in (tokenize.NAME, tokenize.NUMBER) or tokens[k].text in _CLOSES)
+
+
+def _finishes(tokens: list[_Token], k: int) -> bool:
+    """Whether an operand ends with a token."""
+    after = tokens[k + 1].text if k + 1 < len(tokens) else ""
+    return _is_operand_end(tokens, k) and after not in (".", "(", "[")
+
+
+def _is_even(tokens: list[_Token], i: int, j: int) -> bool:
+    """Whether tokens i to j close what they open, and hold no comma or colon of what is around them."""
+    depth = 0
+    for t in tokens[i : j + 1]:
+        depth += (t.text in _OPENS) - (t.text in _CLOSES)
+        if depth < 0 or (not depth and t.text in (",", ":", "=")):
+            return False
+    return not depth
+
+
+def _pairs(tokens: list[_Token]) -> Iterator[tuple[int, int]]:
+    """The brackets that only group."""
+    stack = []
+    for k, t in enumerate(tokens):
+        if t.text in _OPENS:
+            stack.append(k)
+        elif t.text in _CLOSES and stack:
+            i = stack.pop()
+            if t.text == ")" and not _is_operand_end(tokens, i - 1):
+                yield i, k
+
+
+def _shares(pair: tuple[int, int], put: tuple[int, int]) -> bool:
+    """Whether a pair of brackets put anew has one end where the old pair has it."""
+    (i, j), (a, b) = pair, put
+    return (a == i + 1 and b != j - 1) or (b == j - 1 and a != i + 1) or (a == i and b > j) or (b == j and a < i)
+
+
+def _written_in_brackets(text: str, tokens: list[_Token], taken: tuple[int, ...], put: tuple[int, ...]) -> str:
+    marks = [(tokens[k].start, tokens[k].end, "") for k in taken]
+    if put:
+        marks += [(tokens[put[0]].start, tokens[put[0]].start, "("), (tokens[put[1]].end, tokens[put[1]].end, ")")]
+    for start, end, new in sorted(marks, key=lambda m: (m[0], m[1]), reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _meaning(text: str) -> str:
+    return ast.dump(ast.parse(f"({text}\n)", mode="eval"))
+
+
+# ---------------------------------------------------------------------------------------------------- structural edits
 
 _SWAPS = {ast.Add: ("-",), ast.Sub: ("+",), ast.Mult: ("/", "@", "+"), ast.Div: ("*",), ast.MatMult: ("*",)}
 _SIGN = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from flint import arb, fmpq
 
-from symgrad.evaluation.entrywise import flat
+from symgrad.evaluation.balls import flat
 from symgrad.program.program import Shape
 
 _THIN = 64  # bits of the largest entry below which a difference that holds zero counts as none

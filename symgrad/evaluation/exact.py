@@ -14,10 +14,10 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entrywise import array_of, entrywise, matmul, read_entries
+from symgrad.evaluation.balls import array_of, entrywise, matmul, read_entries
 from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
-from symgrad.program.composites import COMPOSITES
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret, positions, size
 
 _OPERATIONS = 20_000

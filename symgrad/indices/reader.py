@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.indices.index_maps import Affine, Condition, decode, decode_values, flat_positions
+from symgrad.indices.named_axes import Affine, Condition, decode, decode_values, flat_positions
 from symgrad.indices.run_merging import Family
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
 from symgrad.indices.terms import STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, opaque, rename, tensor

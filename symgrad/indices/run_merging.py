@@ -10,10 +10,10 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.indices.index_maps import flat_positions
+from symgrad.indices.named_axes import flat_positions
 from symgrad.indices.sizes import Unread
 from symgrad.program.builder import Builder
-from symgrad.program.composites import COMPOSITES
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Guard, Program, Shape, Step, Strided, dense
 
 # --------------------------------------------------------------------------------------------------------------- masks

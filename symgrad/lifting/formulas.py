@@ -8,22 +8,24 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.errors import BadInput, UnknownName, close_names
+from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
-from symgrad.lifting.tracing.functions import Function, Run, plain
-from symgrad.lifting.tracing.modules import Module
-from symgrad.program.builder import join
+from symgrad.lifting.tracing.functions import Function, Module, Run, plain
+from symgrad.program.builder import Builder, join
+from symgrad.program.derivative import tangent
 from symgrad.program.expressions import Expression
-from symgrad.program.program import Program, interpret, promote
+from symgrad.program.program import Program, interpret, promote, sliced
+
+# ------------------------------------------------------------------------------------------------------------ formulas
 
 
 class Formula(Protocol):
@@ -333,3 +335,154 @@ def _builtin(thing: Any, stops: bool) -> Function:
         "numpy" if isinstance(thing, np.ufunc) else "math" if getattr(thing, "__module__", "") == "math" else "torch"
     )
     return Function(wrapped, ("x", "y")[:count], library, stops)
+
+
+# ----------------------------------------------------------------------------------------------------- vector products
+# Products of a derivative with a vector, as formulas: the pullback of a cotangent, the push-forward of tangents.
+
+
+def vjp(formula: Any, cotangent: str) -> PullbackFormula:
+    """The scalar Re sum(conj(v) * f(x)), whose gradient for x is the vector-Jacobian product of f with v.
+
+    ``cotangent`` is the name of v, an input like the others, of the shape of f's output.
+
+    >>> from symgrad import verify
+    >>> f = lambda x: x**2
+    >>> verify(vjp(f, "v"), lambda x, v: {"x": 2 * x * v}, at={"x": (3,), "v": (3,)}).verdict
+    'proved'
+    >>> verify(vjp(f, "v"), lambda x, v: {"x": 2 * x}, at={"x": (3,), "v": (3,)}).verdict
+    'refuted'
+
+    Raises `BadInput` for a module or where f has an input of this name.
+    """
+    inner = _opened(formula)
+    if cotangent in inner.names:
+        raise BadInput(f"the formula has an input called {cotangent!r} itself.", instead="Give v another name.")
+    return PullbackFormula(inner, cotangent, formula)
+
+
+def jvp(formula: Any, tangents: Mapping[str, str]) -> PushforwardFormula:
+    """The Jacobian-vector product sum_i df/dx_i t_i as a formula, exactly; of the shape of f's output.
+
+    ``tangents`` maps inputs of f to the names of their tangents, which are inputs of their shapes.
+
+    >>> from symgrad import compare
+    >>> compare(jvp("sin(x)*y", {"x": "dx", "y": "dy"}), "cos(x)*y*dx + sin(x)*dy").kind
+    'proved'
+    >>> compare(jvp("sin(x)*y", {"x": "dx"}), "cos(x)*dx").kind
+    'refuted'
+
+    Raises `UnknownName` for an input that f does not have, `BadInput` for a module.
+    """
+    inner = _opened(formula)
+    for name in tangents:
+        if name not in inner.names:
+            near = close_names(name, inner.names)
+            raise UnknownName(
+                f"tangents has {name!r}, but the formula has only {', '.join(inner.names)}.", instead=near or None
+            )
+    return PushforwardFormula(inner, dict(tangents))
+
+
+def _opened(formula: Any) -> Formula:
+    inner = open_formula(formula)
+    if isinstance(inner, Module):
+        raise BadInput(
+            "a product with a module's derivative needs names for its arguments.",
+            instead="Pass a function of the parameters that calls the module, with torch.func.functional_call.",
+        )
+    return inner
+
+
+def _only(program: Program) -> int:
+    if len(program.outputs) != 1:
+        raise WrongShape(f"the formula returns {len(program.outputs)} values.", instead="Return one.")
+    return program.output
+
+
+@dataclass(frozen=True, eq=False)
+class PullbackFormula:
+    """See `vjp`."""
+
+    inner: Formula
+    cotangent: str
+    function: Any
+    is_formula: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.inner.names, self.cotangent)
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return (*self.inner.required, self.cotangent)
+
+    @property
+    def library(self) -> str:
+        return getattr(self.inner, "library", "math") if callable(self.function) else "math"
+
+    def __call__(self, **given: Any) -> Any:
+        """The scalar itself, so that autograd can be asked too."""
+        v = given.pop(self.cotangent)
+        return (v.conj() * self.function(**given)).sum()
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        inner = self.inner.run(point, dtypes)
+        b = Builder.on(inner.program)
+        out = _only(inner.program)
+        value = np.asarray(point[self.cotangent])
+        if value.shape != b.shape(out):
+            raise WrongShape(
+                f"{self.cotangent} has the shape {list(value.shape)}, and the formula's output {list(b.shape(out))}.",
+                instead=f"A cotangent has the output's shape: at={{{self.cotangent!r}: {b.shape(out)}}}.",
+            )
+        dtype = dtypes if isinstance(dtypes, str) else dtypes.get(self.cotangent, b.dtype(out))
+        v = b.input(self.cotangent, value.shape, dtype)
+        product = b.mul(b.conj(v), out)
+        total = b.sum(product) if b.shape(product) else product
+        (result,) = inner.values.values()
+        return Run(b.build({"output": total}), {"output": np.asarray(np.sum(np.conj(value) * result))})
+
+
+@dataclass(frozen=True, eq=False)
+class PushforwardFormula:
+    """See `jvp`."""
+
+    inner: Formula
+    tangents: Mapping[str, str]
+    is_formula: ClassVar[bool] = True
+
+    @property
+    def library(self) -> str:
+        return getattr(self.inner, "library", "math")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.inner.names, *self.tangents.values())
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return (*self.inner.required, *self.tangents.values())
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        program = self.inner.run(point, dtypes).program
+        out, total = _only(program), None
+        for name, moved in self.tangents.items():
+            if name not in program.inputs:
+                continue  # the output does not depend on it
+            at = program.inputs[name]
+            b = Builder.on(program)
+            direction = b.input(moved, np.shape(point[moved]), program.steps[at].dtype)
+            if b.shape(direction) != b.shape(at):
+                raise WrongShape(
+                    f"{moved} has the shape {list(b.shape(direction))}, and {name} {list(b.shape(at))}.",
+                    instead="A tangent has the shape of its input.",
+                )
+            program, step = tangent(b.build(program.outputs), out, at, direction)
+            b = Builder.on(program)
+            total = step if total is None else b.add(total, step)
+            program = b.build(program.outputs)
+        b = Builder.on(program)
+        total = b.zeros(b.shape(out), b.dtype(out)) if total is None else total
+        values = {"output": np.full(b.shape(total), np.nan)}
+        return Run(sliced(b.build({}), {"output": total}), values, derived=frozenset(values))

@@ -9,8 +9,7 @@ import numpy as np
 import torch
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.entrywise import flat
+from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -13,20 +13,20 @@ import torch
 from symgrad.errors import BadInput, NoPoint
 from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
 from symgrad.lifting.text.step_list import are_steps
-from symgrad.lifting.tracing.functions import Function, Run
-from symgrad.lifting.tracing.modules import Module
+from symgrad.lifting.tracing.functions import Function, Module, Run
 from symgrad.problem.arguments import (
     check_budgets,
     differentiated,
     dtypes_of,
     find_point,
     full_name,
+    plain_keys,
+    plain_names,
+    plain_point,
     refuse_copies,
     resolve,
 )
 from symgrad.problem.constraints import Assumed, joined, parse_assuming
-from symgrad.problem.plain_arguments import plain_keys, plain_names, plain_point
-from symgrad.problem.problem import Problem
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import (
@@ -38,10 +38,57 @@ from symgrad.problem.shapes import (
     named_in,
     named_shapes,
     ranks,
+    refuse_bare_letters,
+    vectors,
     with_shapes,
 )
-from symgrad.problem.unstated_shapes import refuse_bare_letters, vectors
 from symgrad.proving.conditions import is_nowhere_defined
+
+# ------------------------------------------------------------------------------------------------------------- problem
+# The question made definite: what every front end makes, and all that the pipeline is given.
+
+_DIGITS = {"float64": 53, "complex128": 53, "float32": 24, "complex64": 24, "float16": 11, "bfloat16": 8}
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """A model, the hand formulas of its derivatives, where to compare them, and what the caller says beside them.
+
+    ``wrt`` are the inputs whose derivatives of ``order`` are claimed; with order 0 the values themselves are compared,
+    and ``wrt`` is the one name that the comparison goes by.  ``shapes`` are those with names in them, where the claim
+    is about all sizes, and ``letters`` the user's names of indices, by claim.  ``meanings`` say of lines of the hand
+    code what they are meant to be; ``labels`` what claims are called in the report, where it is not their input's name.
+    """
+
+    model: Formula
+    hand: Formula
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+    wrt: tuple[str, ...]
+    order: int = 1
+    points: int = 64
+    seed: int = 0
+    effort: float = 1.0  # what all budgets of work are multiplied by
+    values_only: bool = False  # the hand side is numbers: nothing can be said of other points
+    pasted: bool = False  # a number in the code may stand for what was computed, or for an input: it is a script
+    first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
+    shapes: Shapes | None = None
+    letters: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    meanings: Mapping[str, str] | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()  # what was understood of the question
+
+    @property
+    def bits(self) -> int:
+        """The digits of a number that is exact in every input's dtype."""
+        return min((_DIGITS.get(kind, 8) for kind in self.dtypes.values()), default=53)
+
+    def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
+        """The model and the hand formulas, run at a point."""
+        return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
+
+
+# ------------------------------------------------------------------------------------------------------------ question
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from symgrad.errors import UnknownOperation
 from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
-from symgrad.program.composites import COMPOSITES
 from symgrad.program.expressions import lower
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Program, Strided, positions, size
 
 

@@ -16,8 +16,8 @@ import sympy as sp
 from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
-from symgrad.program.composites import COMPOSITES
 from symgrad.program.expressions import lower
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import STRUCTURE, Program, Shape, Step, Strided, System, interpret
 
 # ---------------------------------------------------------------------------------------------------- rows written out

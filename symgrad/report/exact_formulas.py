@@ -29,7 +29,7 @@ def formula_of(program: Program) -> Any:
 
     Common terms are taken out, and nothing else is done to it: simplifying has no end that is known beforehand.
 
-    >>> from symgrad.api.comparisons import lift
+    >>> from symgrad.api.gradients import lift
     >>> formula_of(lift("x*y + x*z")), formula_of(lift("*".join(f"tanh(x + {k})" for k in range(200))))
     (x*(y + z), 'a formula of 800 steps')
     """

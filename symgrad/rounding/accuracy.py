@@ -18,8 +18,7 @@ import torch
 from flint import arb
 from torch import Tensor
 
-from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.balls import Balls, array_of, binary, flat
 from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder

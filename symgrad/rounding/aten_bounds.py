@@ -17,8 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
-from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.balls import Balls, array_of, binary, flat
 from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS, find

@@ -21,13 +21,12 @@ from flint import acb, arb
 from torch import Tensor
 
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import Balls, ball_of, binary
-from symgrad.evaluation.entrywise import flat
+from symgrad.evaluation.balls import Balls, ball_of, binary, flat
 from symgrad.evaluation.floats import Floats, NumpyFloats, to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
-from symgrad.program.composites import COMPOSITES
 from symgrad.program.derivative import reverse
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Program, Source, interpret, positions
 from symgrad.rounding.kernel_bounds import FORMATS
 from symgrad.rounding.running_bounds import LINEAR_ALGEBRA, distance, dtype_of, lower, ulps

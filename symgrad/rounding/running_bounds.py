@@ -12,11 +12,10 @@ import torch
 from flint import arb
 from torch import Tensor
 
-from symgrad.evaluation.balls import Balls, ball_of, binary
-from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.balls import Balls, array_of, ball_of, binary, flat
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.ops.row import precision
-from symgrad.program.composites import COMPOSITES
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret
 from symgrad.rounding import kernel_bounds as rules
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude

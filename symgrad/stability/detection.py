@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.entrywise import flat
+from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder

@@ -15,7 +15,7 @@ from symgrad.diagnosis.source_code import Code, Unit, code_of, edited, function_
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.text.text_formula import Text
-from symgrad.lifting.tracing.modules import Module
+from symgrad.lifting.tracing.functions import Module
 from symgrad.lifting.tracing.sources import is_users
 from symgrad.program.program import Program, Source
 from symgrad.stability.term_algebra import Leaf, Term, number_of

@@ -21,10 +21,10 @@ from symgrad.checking.three_ways import find_wrong_autograd, torch_call
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
-from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.balls import array_of, flat
 from symgrad.evaluation.floats import Floats
 from symgrad.ops.row import precision
-from symgrad.problem.problem import Problem
+from symgrad.problem.question import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing

@@ -18,8 +18,7 @@ import torch
 from symgrad.checking.comparison import same_structure
 from symgrad.checking.results import Rewrite
 from symgrad.errors import SymgradError, UserCodeFailed
-from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.entrywise import flat
+from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run

@@ -10,8 +10,7 @@ from symgrad.checking.comparison import compare_at
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.checking.verdicts import Agrees, Refuted, Witness
 from symgrad.diagnosis.steps import Diagnosis, diagnose
-from symgrad.problem.problem import Problem
-from symgrad.problem.question import Asked, pose
+from symgrad.problem.question import Asked, Problem, pose
 from symgrad.problem.sampling import neighbours
 
 

@@ -10,8 +10,8 @@ from support.planted import arrays
 from support.repairs import POST, repaired
 
 from symgrad.diagnosis.bench import Edit
-from symgrad.diagnosis.differences import classified
-from symgrad.diagnosis.mistakes import ROWS, Slip, describe_difference, explain
+from symgrad.diagnosis.differences import classified, describe_difference
+from symgrad.diagnosis.mistakes import ROWS, Slip, explain
 from symgrad.program.builder import Builder
 
 

@@ -8,7 +8,8 @@ import torch
 from symgrad.errors import AmbiguousBranch, BadFormula, BadInput, UnknownName, UnknownOperation, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.program.builder import Builder
-from symgrad.program.expressions import Expression, holds, lower
+from symgrad.program.expressions import Expression, lower
+from symgrad.program.lowering import holds
 from symgrad.program.program import interpret
 
 x, y, k, s, m, d, n = sp.symbols("x y k s m d n")

@@ -20,8 +20,8 @@ from symgrad.evaluation.floats import Floats
 from symgrad.ops.row import precision
 from symgrad.program import indexing, layouts
 from symgrad.program.builder import Builder
-from symgrad.program.composites import COMPOSITES, Composite
 from symgrad.program.derivative import adjoint
+from symgrad.program.piecewise import COMPOSITES, Composite
 from symgrad.program.program import interpret
 from symgrad.program.selection import select
 

@@ -17,8 +17,7 @@ import pytest
 import sympy as sp
 from flint import acb, arb, fmpq
 
-from symgrad.evaluation.balls import Balls, ball_of, integer_power
-from symgrad.evaluation.entrywise import array_of
+from symgrad.evaluation.balls import Balls, array_of, ball_of, integer_power
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder

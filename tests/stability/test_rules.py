@@ -6,8 +6,7 @@ import numpy as np
 import pytest
 from flint import arb
 
-from symgrad.evaluation.balls import Balls, ball_of
-from symgrad.evaluation.entrywise import array_of, flat
+from symgrad.evaluation.balls import Balls, array_of, ball_of, flat
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret

@@ -13,8 +13,7 @@ from symgrad.checking.results import Repair
 from symgrad.diagnosis.hand_parts import hand_bindings
 from symgrad.diagnosis.repair import repair
 from symgrad.lifting.formulas import open_formula
-from symgrad.problem.problem import Problem
-from symgrad.problem.question import Asked, pose
+from symgrad.problem.question import Asked, Problem, pose
 from symgrad.program.builder import Builder
 from symgrad.program.program import Binding, Program, Source
 

@@ -9,8 +9,7 @@ from typing import NoReturn
 from symgrad.errors import SymgradError
 from symgrad.lifting.latex.grammar import argument, fenced, raised, subscript, subscripted, superscript, term
 from symgrad.lifting.latex.names import bare_name, sure_name
-from symgrad.lifting.latex.nodes import Name, Node, spelled
-from symgrad.lifting.latex.token_reader import Reader, starts_name
+from symgrad.lifting.latex.token_reader import Name, Node, Reader, spelled, starts_name
 from symgrad.lifting.latex.tokens import function
 
 PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics

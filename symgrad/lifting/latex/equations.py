@@ -9,8 +9,17 @@ from symgrad.errors import BadFormula
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
 from symgrad.lifting.latex.grammar import CLOSING, expression, subscript
-from symgrad.lifting.latex.nodes import Name, Node, called_names, letters_in, parts, place, spelled
-from symgrad.lifting.latex.token_reader import Reader, unexpected
+from symgrad.lifting.latex.token_reader import (
+    Name,
+    Node,
+    Reader,
+    called_names,
+    letters_in,
+    parts,
+    place,
+    spelled,
+    unexpected,
+)
 from symgrad.lifting.latex.tokens import Token, tokens
 
 # ------------------------------------------------------------------------------------------------------------ document

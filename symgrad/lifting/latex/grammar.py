@@ -9,8 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, spelled
-from symgrad.lifting.latex.token_reader import Reader, missing, unexpected
+from symgrad.lifting.latex.token_reader import Name, Node, Reader, Undecided, called_names, missing, spelled, unexpected
 from symgrad.lifting.latex.tokens import INSTEAD, LIKE_FUNCTIONS, OPERATORS, RELATIONS, Token, function
 
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}

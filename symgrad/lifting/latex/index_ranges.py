@@ -12,7 +12,7 @@ from typing import Any
 
 from symgrad.errors import WrongShape
 from symgrad.lifting.latex.equations import Document
-from symgrad.lifting.latex.nodes import Node, parts, place
+from symgrad.lifting.latex.token_reader import Node, parts, place
 
 
 @dataclass(frozen=True)

@@ -16,11 +16,11 @@ from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
-from symgrad.lifting.latex.nodes import Node, Undecided, parts, place
 from symgrad.lifting.latex.plain_form import plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
+from symgrad.lifting.latex.token_reader import Node, Undecided, parts, place
 from symgrad.lifting.text.step_list import Steps
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder

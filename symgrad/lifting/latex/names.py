@@ -4,13 +4,305 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from symgrad.lifting.latex.calls import call
-from symgrad.lifting.latex.choices import indicator
-from symgrad.lifting.latex.grammar import fenced, plain_name, subscript, subscripted
-from symgrad.lifting.latex.nodes import Name, Node, Undecided, called_names, place, spelled
-from symgrad.lifting.latex.token_reader import Reader, starts_name
-from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, LIKE_FUNCTIONS, WORDS, Token, function
+from symgrad.errors import UnknownOperation
+from symgrad.lifting.latex.grammar import (
+    CLOSING,
+    argument,
+    braced,
+    expression,
+    factor,
+    fenced,
+    plain_name,
+    script_tokens,
+    starts_factor,
+    subscript,
+    subscripted,
+)
+from symgrad.lifting.latex.token_reader import (
+    Name,
+    Node,
+    Reader,
+    Undecided,
+    called_names,
+    place,
+    spelled,
+    starts_name,
+    unexpected,
+)
+from symgrad.lifting.latex.tokens import (
+    ACCENTS,
+    FONTS,
+    GREEK,
+    LIKE_FUNCTIONS,
+    RELATIONS,
+    TENSOR_FUNCTIONS,
+    WORDS,
+    Token,
+    function,
+)
+from symgrad.lifting.text.parser import resolve
 from symgrad.ops.scalars import unknown
+
+# ------------------------------------------------------------------------------------------------------------- choices
+# What is chosen by a condition in formulas in LaTeX: cases and indicators.
+
+_IF = frozenset("if for when".split())
+_ELSE = frozenset("otherwise else".split())
+_JOINED = {"\\land": "and", "\\wedge": "and", "and": "and", ",": "and", "\\lor": "or", "\\vee": "or", "or": "or"}
+
+
+def cases(r: Reader) -> Node:
+    """``\\begin{cases} a & \\text{if } x > 0 \\\\ b & \\text{otherwise} \\end{cases}``."""
+    start = r.take()
+    parts: list[Node] = []
+    while r.token.text != "\\end{cases}":
+        if len(parts) % 2:
+            r.fail("nothing follows the last choice.", r.token.span)
+        r.fences.append("cases")
+        parts.append(expression(r))
+        while r.accept("&", ","):
+            pass
+        word = r.token.text.strip(" ,.:").lower() if r.token.kind == "text" else ""
+        r.at += word in _IF or word in _ELSE
+        if word not in _ELSE:
+            if not word and (r.token.kind in ("row", "end") or r.token.text == "\\end{cases}"):
+                r.fail("this choice has no condition.", parts[-1].span, "Write x > 0 or \\text{otherwise} after &.")
+            parts.append(condition(r))
+        r.fences.pop()
+        while r.accept(",", ".", ";", "&"):
+            pass
+        if r.token.kind == "row":
+            r.at += 1
+        elif r.token.kind == "end":
+            r.fail("\\begin{cases} is never closed.", start.span, "Write \\end{cases}.")
+        elif r.token.text != "\\end{cases}":
+            unexpected(r)
+    if not parts:
+        r.fail("there is nothing to choose from.", (start.start, r.token.stop))
+    r.at += 1
+    return Node("cases", tuple(parts), r.since(start.start))
+
+
+def indicator(r: Reader, ones: Node) -> Node:
+    """``\\mathbb{1}[x > 0]``, ``\\mathbf{1}_{x > 0}``; without a condition, ones."""
+    below = r.accept("_")
+    if not _compares(r):
+        if ones.head == "symbol":
+            r.at -= below
+            return subscripted(r, ones)
+        if below:
+            subscript(r)  # the length, which the other tensors tell too
+            return Node("ones", (), r.since(ones.span[0]))
+        if r.token.text in ("(", "["):
+            where = ones.span[0], r.token.stop
+            r.fail("an indicator needs a condition.", where, "Write \\mathbb{1}[x > 0].")
+        return ones
+    closing = []
+    while r.token.kind == "open" or r.token.text in ("(", "[", "\\{"):
+        opening = r.take()
+        closing.append(CLOSING.get(opening.text, "}"))
+        r.fences.append(opening.text)
+    if not closing:
+        r.fail("an indicator's condition stands in brackets.", ones.span, "Write \\mathbb{1}[x > 0].")
+    inner = condition(r)
+    for mark in reversed(closing):
+        if r.token.text != mark:
+            unexpected(r) if r.token.kind != "end" else r.fail("this is never closed.", ones.span)
+        r.at += 1
+        r.fences.pop()
+    return Node("indicator", (inner,), r.since(ones.span[0]))
+
+
+def condition(r: Reader) -> Node:
+    """Comparisons: ``x > 0``, ``0 < x \\le 1``, ``x > 0, y > 0``."""
+    left = _comparison(r)
+    while (joined := _JOINED.get(r.token.text.lower())) is not None and r.token.kind != "letter":
+        r.at += 1
+        right = _comparison(r)
+        left = Node(joined, (left, right), (left.span[0], right.span[1]))
+    return left
+
+
+def _comparison(r: Reader) -> Node:
+    left = expression(r)
+    whole = None
+    while r.token.text in RELATIONS:
+        relation = RELATIONS[r.take().text]
+        right = expression(r)
+        here = Node("compare", (left, right), (left.span[0], right.span[1]), relation)
+        whole = here if whole is None else Node("and", (whole, here), (whole.span[0], here.span[1]))
+        left = right
+    if whole is None:
+        r.fail("a condition must be a comparison.", left.span, "Write, for example, x > 0.")
+    return whole
+
+
+def _compares(r: Reader) -> bool:
+    """Whether a comparison stands between here and where this group closes."""
+    depth = 0
+    for token in r.tokens[r.at :]:
+        depth += token.kind == "open" or token.text in ("(", "[", "\\{")
+        depth -= token.kind == "close" or token.text in (")", "]", "\\}")
+        if token.text in RELATIONS:
+            return True
+        if depth <= 0:
+            return False
+    return False
+
+
+# --------------------------------------------------------------------------------------------------------------- calls
+# Functions in formulas in LaTeX: their names, their scripts, and where their arguments end.
+
+_OPEN, _CLOSE = ("(", "[", "\\{"), (")", "]", "\\}")
+_ENDS = frozenset("+ - ) ] } , = < > & : ; . * \\} \\rangle \\cdot \\times \\odot \\oslash \\div \\circ".split())
+_ENDS |= frozenset(RELATIONS) | {"\\end{cases}", "\\land", "\\lor"}
+
+
+def function_call(r: Reader) -> Node | None:
+    """``\\sin x``, ``\\operatorname{tr}(A)``, ``\\text{softmax}(z)``; None for what is no function."""
+    found = _function_word(r)
+    return None if found is None else call(r, *found)
+
+
+def _function_word(r: Reader) -> tuple[str, int] | None:
+    """The function that the next tokens name, and how many tokens that takes."""
+    token = r.token
+    if token.kind == "text":
+        name = function(token.text)
+        return None if name is None or len(token.text) < 2 else (name, 1)
+    if token.kind != "macro":
+        return None
+    if (name := function(token.text[1:], macro=True)) is not None:
+        return name, 1
+    k = 2 if r.peek().text == "*" else 1
+    if token.text in ("\\operatorname", "\\mathrm", "\\mathsf", "\\mathit", "\\mathbf") and r.peek(k).kind == "open":
+        letters = ""
+        while r.peek(k := k + 1).kind in ("letter", "number"):
+            letters += r.peek(k).text
+        name = function(letters) if len(letters) > 1 and r.peek(k).kind == "close" else None
+        return None if name is None else (name, k + 1)
+    return None
+
+
+def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
+    """A function with its scripts and arguments; the next ``count`` tokens, or those from ``start`` on, name it."""
+    start = r.token.start if start is None else start
+    r.at += count
+    shown = r.written(r.since(start))
+    power = base = None
+    primes = name.count("'")
+    name = name.rstrip("'")
+    while r.is_sign("^", "_", "'"):
+        sign = r.take()
+        if sign.text == "'":
+            primes += 1
+        elif sign.text == "_" and base is None:
+            if name != "log":
+                r.fail(f"a subscript on {shown} is not read.", (start, r.token.stop))
+            base = argument(r, "_")
+        elif sign.text == "^" and power is None:
+            texts = script_tokens(r)
+            if texts and texts[0].text == "-":
+                r.fail(
+                    f"{shown}^{{-1}} is the inverse function to some and the reciprocal to others.",
+                    (start, texts[-1].stop),
+                    f"Write \\frac{{1}}{{{shown} x}}, or the inverse by its name, such as \\arcsin.",
+                )
+            power = argument(r, "^")
+        else:
+            r.fail(f"two scripts stand on {shown}.", (start, sign.stop))
+    args = _arguments(r, name, shown, start)
+    whole = r.since(start)
+    most = _arity(r, name, shown, len(args), whole)
+    if primes and most != 1:
+        r.fail(f"{shown} has no derivative to read here.", whole, "Write it out.")
+    node = Node("call", args, whole, (name, primes)) if base is None else Node("log_to", (*args, base), whole)
+    return node if power is None else Node("pow", (node, power), whole)
+
+
+def _arity(r: Reader, name: str, shown: str, given: int, span: tuple[int, int]) -> int | None:
+    """The most arguments that the function takes, None for any number."""
+    least, most = 1, 1
+    if name not in TENSOR_FUNCTIONS.values():
+        found = resolve(name)
+        if found is None:
+            r.fail(f"{shown} is not a function of the table.", span, kind=UnknownOperation)
+        _, _, least, most = found
+    if name == "log":
+        most = 1
+    if name in ("max", "min", "maximum", "minimum"):
+        least = 2
+    if given < least or (most is not None and given > most):
+        wanted = f"{least}" if least == most else f"at least {least}" if most is None else f"{least} or {most}"
+        r.fail(f"{shown} takes {wanted} argument{'' if wanted == '1' else 's'}, and {given} are given.", span)
+    return most
+
+
+def _arguments(r: Reader, name: str, shown: str, start: int) -> tuple[Node, ...]:
+    """The arguments in parentheses, or the one without them."""
+    token = r.token
+    if token.text in _OPEN:
+        inner = fenced(r, commas=True)
+        return inner.args if inner.head == "several" else (inner,)
+    if token.kind == "open" and r.peek().text in _OPEN and _is_wrapped(r):
+        r.at += 1
+        found = _arguments(r, name, shown, start)
+        r.at += 1
+        return found
+    if name in ("maximum", "minimum", "max", "min"):
+        r.fail(f"{shown} needs parentheses.", (start, token.stop), f"Write {shown}(0, x).")
+    if _ends(token):
+        if token.text == "-":
+            r.fail(f"{shown} is followed by a sign.", (start, token.stop), f"Write {shown}(-x).")
+        r.fail(f"{shown} has no argument.", (start, max(token.start, start + 1)), f"Write {shown}(x).")
+    if token.kind == "open":
+        inner = braced(r)
+        if inner.head in ("add", "neg"):
+            r.fail(
+                "braces are invisible, so it is not clear where the argument ends.",
+                (start, inner.span[1]),
+                f"Write {shown}\\left({r.written(inner.span)[1:-1].strip()}\\right).",
+            )
+    else:
+        inner = factor(r)
+        if inner.head == "number" and (starts_name(r.token) or r.token.text == "\\frac"):
+            right = factor(r)
+            inner = Node("mul", (inner, right), (inner.span[0], right.span[1]), ("",))
+    _refuse_more(r, shown, start, inner)
+    return (inner,)
+
+
+def _is_wrapped(r: Reader) -> bool:
+    """Whether braces hold parentheses alone, as SymPy writes it: ``\\sin{\\left(x \\right)}``."""
+    depth, k = 0, r.at + 1
+    while r.tokens[k].kind != "end":
+        depth += (r.tokens[k].text in _OPEN) - (r.tokens[k].text in _CLOSE)
+        k += 1
+        if depth == 0:
+            break
+    return r.tokens[k].kind == "close"
+
+
+def _ends(token: Token) -> bool:
+    return token.kind in ("end", "row", "close") or token.text in _ENDS
+
+
+def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
+    """Refuse what may belong to an argument without parentheses, or not."""
+    token = r.token
+    if _ends(token) or _function_word(r) or token.text == "\\begin{cases}":
+        return
+    if token.text != "/" and not starts_factor(r, token):
+        return
+    written = r.written(inner.span)
+    r.fail(
+        f"it is not clear where the argument of {shown} ends.",
+        (start, token.stop),
+        f"Write {shown}({written}) {token.text}... or {shown}({written} {token.text}...).",
+    )
+
+
+# --------------------------------------------------------------------------------------------------------------- names
 
 _REMARKS = frozenset("if where for and or otherwise else".split())
 

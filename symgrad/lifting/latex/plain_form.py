@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 from symgrad.lifting.latex.equations import Claim, Definition, Document
-from symgrad.lifting.latex.nodes import Node
+from symgrad.lifting.latex.token_reader import Node
 
 _SUM, _PRODUCT, _SIGNED, _POWER, _ATOM = range(5)
 

@@ -22,8 +22,8 @@ from symgrad.lifting.latex.equations import (
     names_in_limits,
     names_unbound,
 )
-from symgrad.lifting.latex.nodes import Node, letters_below, letters_in, parts, place, settled, spelled
 from symgrad.lifting.latex.plain_form import plain
+from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, place, settled, spelled
 
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 

@@ -10,8 +10,8 @@ import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, WrongShape
 from symgrad.lifting.latex.equations import Claim, Definition
-from symgrad.lifting.latex.nodes import Node, parts, place
 from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
+from symgrad.lifting.latex.token_reader import Node, parts, place
 
 Origins = Mapping[tuple[str, int], int]
 Scope = Mapping[str, Any]  # what an index stands for

@@ -11,7 +11,7 @@ import sympy as sp
 
 from symgrad import verify
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, UnknownName
-from symgrad.problem.domain import read_domain
+from symgrad.problem.definedness import read_domain
 
 x, y = sp.symbols("x y", real=True)
 

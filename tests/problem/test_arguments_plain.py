@@ -15,7 +15,7 @@ from trust.questions_of_doors import BOOKS, DOORS, JUNK, put
 from trust.questions_of_floats import GRID
 
 from symgrad import SymgradError, verify
-from symgrad.problem.plain_arguments import plain_names, plain_point
+from symgrad.problem.arguments import plain_names, plain_point
 from symgrad.problem.sampling import Inputs, neighbours
 
 OK = ("proved", "agrees")

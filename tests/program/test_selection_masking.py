@@ -11,8 +11,8 @@ import torch
 from symgrad import verify
 from symgrad.evaluation.floats import Floats
 from symgrad.program.builder import Builder
-from symgrad.program.masking import without_infinities
 from symgrad.program.program import interpret
+from symgrad.program.selection import without_infinities
 
 CAUSAL = torch.triu(torch.ones(3, 3, dtype=torch.bool), 1)
 ADDED = torch.zeros(3, 3, dtype=torch.float64).masked_fill(CAUSAL, -math.inf)

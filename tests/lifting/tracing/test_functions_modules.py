@@ -16,7 +16,7 @@ from torch import nn
 
 from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import to_numpy
-from symgrad.lifting.tracing.modules import Module
+from symgrad.lifting.tracing.functions import Module
 
 
 class TanhRNN(nn.Module):

@@ -1,4 +1,4 @@
-"""An autograd function as code that can be looked into and edited: forward, backward, jvp, and their helpers."""
+"""Scripts and autograd functions as code that can be looked into, edited and run again."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import inspect
 import textwrap
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -26,9 +27,48 @@ from symgrad.diagnosis.source_code import (
     rebuild,
 )
 from symgrad.errors import SymgradError
-from symgrad.lifting.tracing.autograd_functions import Context, Custom
-from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
+from symgrad.lifting.scripts.sides import Side
+from symgrad.lifting.tracing.autograd_functions import Context, Custom, CustomSide, Runs
 from symgrad.program.program import kept
+
+# --------------------------------------------------------------------------------------------------------- script code
+# A script as code that can be looked into and edited: one unit, all of its text.
+
+
+@dataclass(frozen=True, eq=False)
+class ScriptCode:
+    """The derivations of one group, in the text of the whole script."""
+
+    side: Side
+    units: tuple[Unit, ...]
+    returned: tuple[str, ...] | None = None
+
+    def watched(
+        self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
+    ) -> Watched:
+        """The script is run with its own values: another point is only another reading of what it computed."""
+        return Watched(*self.side.execution.variant(text, {HOOK: look}).whole(self.side.group))
+
+    def edited(self, texts: Mapping[Unit, str]) -> tuple[Side, str] | None:
+        (text,) = texts.values()
+        return replace(self.side, execution=self.side.execution.variant(text)), text.lstrip("\n")
+
+    def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
+        """A script is one run of all of it: its edits are judged, and not tried."""
+        return None
+
+
+@code_of.register
+def _(formula: Side) -> Code | None:
+    if formula.side != 1:
+        return None
+    script = formula.execution.script
+    defined = {n: v for n, v in script.plain().items() if callable(v) or isinstance(v, ModuleType)}
+    return ScriptCode(formula, (Unit(None, script.pasted.code, script.file, 1, script.pasted.tree, defined),))
+
+
+# --------------------------------------------------------------------------------------------------------- custom code
+# An autograd function as code that can be looked into and edited: forward, backward, jvp, and their helpers.
 
 _PARTS = ("forward", "setup", "backward", "jvp")
 
