@@ -21,6 +21,7 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Edit
+from symgrad.diagnosis.claims import is_derivative_like
 from symgrad.diagnosis.scope import scope_of
 
 # ---------------------------------------------------------------------------------------------------------------- slip
@@ -290,6 +291,8 @@ def _log_parameter(s: Slip) -> str | None:
     if not inner:
         return None
     p = inner.group(1)
+    if s.name in s.definitions and not is_derivative_like(s.name):
+        return None  # the line computes a value, and no slope of it is taken there
     return f"the input is {p} = log {name}, not {name}: d{name}/d{p} = {name}, so one more factor {name} belongs here."
 
 

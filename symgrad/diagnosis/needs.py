@@ -401,8 +401,11 @@ def _newton(
     cuts = np.cumsum([0, *sizes])
     out: list[np.ndarray | None] = []
     for i, a, b in zip(steps, cuts, cuts[1:], strict=False):
+        if not live[a:b].any():  # nothing that is asked depends on it; it may not even have been computed
+            out.append(None)
+            continue
         have = values[i].detach().numpy()
-        out.append(have + z[a:b].reshape(have.shape) if live[a:b].any() else None)
+        out.append(have + z[a:b].reshape(have.shape))
     return tuple(out), unique
 
 

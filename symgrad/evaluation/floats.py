@@ -170,7 +170,7 @@ class BatchedFloats(Floats):
     >>> x = b.input("x", (2,))
     >>> program = b.build({"y": b.sum(b.mul(x, x))})
     >>> points = torch.tensor([[1.0, 2.0], [3.0, 4.0]], dtype=torch.float64)
-    >>> interpret(program, Many(2), {"x": points})[program.output]
+    >>> interpret(program, BatchedFloats(2), {"x": points})[program.output]
     tensor([ 5., 25.], dtype=torch.float64)
     """
 

@@ -6,6 +6,7 @@ was made by merging others keeps a *factor* for each of them, so that no index i
 
 >>> from symgrad.program.builder import Builder
 >>> from symgrad.indices.printing import text
+>>> from symgrad.indices.run_merging import merged
 >>> def energy(m, d):
 ...     b = Builder()
 ...     U, x = b.input("U", (m, d)), b.input("x", (d,))

@@ -55,7 +55,7 @@ def points_beyond(
     >>> x = b.input("x", ())
     >>> b.guard("gt", [b.integer_power(x, 2), b.number(100)], None, np.array(False))
     >>> program = b.build({})
-    >>> found = [float(p["x"]) for p in across(program, program.guards[0], {"x": np.array(1.0)}, ["x"], {})]
+    >>> found = [float(p["x"]) for p in points_beyond(program, program.guards[0], {"x": np.array(1.0)}, ["x"], {})]
     >>> len(found), min(found) > 10
     (4, True)
     """

@@ -274,7 +274,7 @@ def find_lost_digits(
     >>> s = b.apply("sigmoid", z)
     >>> rest = b.sub(b.number(1, "float32"), s)
     >>> program = b.build({"slope": b.mul(s, rest)})
-    >>> loss = explain_loss(program, {"z": torch.tensor(17.0)}, program.output)
+    >>> loss = find_lost_digits(program, {"z": torch.tensor(17.0)}, program.output)
     >>> loss.step == rest, loss.how, loss.before < 1e-7, loss.after > 0.99
     (True, 'cancellation', True, True)
     """

@@ -9,7 +9,6 @@ at = {
 }
 wrong = {"trans"}
 faulty = ("log_xi",)
-unrepaired = True  # the line is found, and no small edit of it
 
 
 def model(trans, emit):

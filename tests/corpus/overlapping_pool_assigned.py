@@ -6,7 +6,6 @@ wrt = ("x",)
 at = {"x": [0.5, 3.0, 1.0, 2.0, -1.0], "upstream": [1.0, 2.0, -0.5]}
 wrong = {"x"}
 faulty = ("dx",)
-unrepaired = True  # the line is found, and no small edit of it
 
 
 def model(x, upstream):

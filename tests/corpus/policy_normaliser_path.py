@@ -13,6 +13,7 @@ at = {
 wrong = {"theta"}
 faulty = ("dlogpi",)
 unrepaired = True  # the line is found, and no small edit of it
+misplaced = True  # what each sample adds could not be told apart, and the sum that it goes into is named
 
 
 def model(theta, S, A, G):
