@@ -78,7 +78,8 @@ def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) 
     want = np.concatenate([w.ravel() for w in bench.wanted]).astype(float)
     laid = [_laid(h, w.shape) for h, w in zip(have, bench.wanted, strict=True)]
     rests: list[tuple[str, str, np.ndarray, float]] = [("replace", "", want, 0.12 * size)]
-    if all(x is not None for x in laid) and not nothing:
+    are_numbers = all(h.dtype.kind in "fiub" for h in have)  # a mapping that is returned is none
+    if all(x is not None for x in laid) and are_numbers and not nothing:
         mine = np.concatenate([x.ravel() for x in laid if x is not None]).astype(float)
         with np.errstate(all="ignore"):
             rests += [("term", "+", want - mine, 0.7), ("factor", "*", want / mine, 0.55)]
