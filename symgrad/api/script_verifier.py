@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,11 @@ import torch
 from symgrad.checking.comparison import branch_of, compare_at
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge, right_here_alone
+from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.formulas import Symbolic
+from symgrad.lifting.scripts.child_process import answer_apart
 from symgrad.lifting.scripts.execution import Script
 from symgrad.lifting.scripts.extraction import Pasted, read_pasted
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
@@ -160,7 +163,6 @@ def _with(constants: Mapping[str, str], text: str) -> str:
 
 
 @shown("reading the script")
-@undisturbed
 def verify_script(
     source: str | Path,
     *,
@@ -210,13 +212,32 @@ def verify_script(
     no gradient in the code, or several candidates; `UnknownName` for a name that the script does not have;
     `NotReproducible` where a second run gives other values.
 
-    Guarantee: that of `verify`, for the script's own computation as it was read.  Running a script does what the
-    script does: files that it writes are written.
+    Guarantee: that of `verify`, for the script's own computation as it was read.  The script runs in a process of its
+    own, which costs about a tenth of a second, and of which only the report comes back: modes, environment, threads,
+    modules and what else it changes stay there.  Files beside it can be read; what it writes goes into a folder that is
+    removed at the end, and a path elsewhere is refused.  Its output is kept back, plots do not open, and nobody types
+    for it.  A run that takes longer or more memory than ``limits`` allow, and one that crashes the interpreter, is an
+    error with the line.  Programs that the script starts run as they would.
     """
     options = Asked(wrt, None, 1, domain, assuming, meanings_of(meanings, claims), None, points, effort, seed)
     _check(output, gradients, limits, namespace)
+    question = partial(_answered, source, options, output, gradients, limits, namespace)
+    report = answer_apart(question)
+    return replace(report, measure=partial(answer_apart, partial(_measured, question)))
+
+
+@undisturbed
+def _answered(
+    source: str | Path,
+    options: Asked,
+    output: str | None,
+    gradients: Mapping[str, str | Sequence[str]] | None,
+    limits: Limits | None,
+    namespace: Mapping[str, Any] | None,
+) -> Report:
+    """What `verify_script` says, in the process that the script runs in."""
     pasted, file = _opened(source)
-    script = Script.of(pasted, file, seed, limits, namespace)
+    script = Script.of(pasted, file, options.seed, limits, namespace)
     asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
 
@@ -236,6 +257,12 @@ def verify_script(
     return answer(*problems, findings=findings)
 
 
+def _measured(question: Callable[[], Report]) -> tuple[ThreeWays, ...]:
+    """What the table of a report is made of: the script's process has ended, and all is asked once more."""
+    measure = question().measure
+    return measure() if measure is not None else ()
+
+
 def _stands_for_an_input(found: Findings) -> bool:
     """Whether a number in the script may be meant for an input: a claim is right at the script's own point alone."""
     return bool(right_here_alone(found)) or any(
@@ -248,7 +275,7 @@ def _check(output: Any, gradients: Any, limits: Any, namespace: Any) -> None:
     kinds = {
         "output": (output, str, "Pass the name of the variable that is differentiated."),
         "gradients": (gradients, Mapping, "Pass a mapping from inputs to variables: gradients={'W': 'dW'}."),
-        "limits": (limits, Limits, "Pass symgrad's Limits, or nothing."),
+        "limits": (limits, Limits, "Pass symgrad.Limits(...), or nothing."),
         "namespace": (namespace, Mapping, "Pass a mapping from names to values, such as globals()."),
     }
     for name, (value, kind, instead) in kinds.items():

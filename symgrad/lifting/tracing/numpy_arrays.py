@@ -34,6 +34,8 @@ _PLAIN = frozenset(
     "shape ndim size array_repr array2string array_str result_type iscomplexobj isrealobj can_cast min_scalar_type "
     "common_type shares_memory may_share_memory isscalar".split()
 )
+# what these are given goes out of the code, and nothing comes back
+_SAVING = frozenset("save savez savez_compressed savetxt".split())
 # these look at values and return integers or truths
 _LOOKS = frozenset(
     "argmax argmin argsort nonzero any all allclose array_equal array_equiv isclose count_nonzero digitize "
@@ -304,7 +306,7 @@ class Arrays:
             self._into(out, f"numpy.{name}")[...] = self.function(function, args, options)
             return out
         trace.at_line()
-        if name in _PLAIN or name in _LOOKS:
+        if name in _PLAIN or name in _LOOKS or name in _SAVING:
             plain = function(*trace.value_of(list(args)), **{k: trace.value_of(v) for k, v in options.items()})
             if name in _LOOKS:
                 seen = [a for a in args if trace.is_traced(a)]

@@ -34,11 +34,11 @@ _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 def is_users(code: types.CodeType) -> bool:
     """Whether code is the user's own: not from the standard library, an installed package or symgrad."""
-    return _is_users_file(code.co_filename)
+    return is_users_file(code.co_filename)
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_users_file(name: str) -> bool:
+def is_users_file(name: str) -> bool:
     """Packages stand in more places than this environment's own: the user's, the system's, one that it is built on."""
     return not name.startswith(_NOT_THE_USERS) and not {"site-packages", "dist-packages"} & set(Path(name).parts)
 

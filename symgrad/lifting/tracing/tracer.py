@@ -14,6 +14,7 @@ import functools
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,8 @@ _DIFFERENTIATORS = [
 ]
 _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
+# packages that only show or keep what they are given: nothing comes back from them that a formula goes on with
+_SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
 _FLOATS = (float, np.float64)
 _PLAIN = (int, *_FLOATS)
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
@@ -319,6 +322,8 @@ class Tracer:
                     instead="Pass the function whose gradient is wanted; order=2 asks for second derivatives.",
                 )
             )
+        elif str(getattr(function, "__module__", None)).partition(".")[0] in _SHOWING:
+            args, options = self.value_of(args), {k: self.value_of(v) for k, v in options.items()}
         return self.arrays.adopt(self.ready(function)(*args, **options))
 
     def bind(self, name: str, value: Any) -> Any:
@@ -346,7 +351,8 @@ class Tracer:
         except TypeError:
             return function
         made = self._made(function)
-        self._ready[function] = made
+        if isinstance(function, (types.FunctionType, type)):  # a method would keep its object, such as an open file
+            self._ready[function] = made
         return made
 
     def _made(self, function: Any) -> Any:
