@@ -53,7 +53,7 @@ class ScriptFunctions(Functions):
             if g is not None:
                 t.result(args[0], g)
             return g
-        if name in ("__set__", "__get__") and owner is not torch.Tensor.data:
+        if name == "__set__" and owner is not torch.Tensor.data:
             with quiet():
                 return func(*args, **kwargs)
         if name in _MAKERS:
