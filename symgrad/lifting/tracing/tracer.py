@@ -80,6 +80,8 @@ class Tracer:
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
+        self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
+        self._numbered: dict[int, tuple[int, Any]] = {}  # those objects, kept, so that their ids stay theirs
 
     # ------------------------------------------------------------------------------------ where we are
     def at_line(self) -> Builder:
@@ -279,6 +281,10 @@ class Tracer:
         return TracedFloat(value, b.emit(row, (step,), None, (), "float64"), self)
 
     # ------------------------------------------------------------------------------------ what instrumented code calls
+    def outer(self, value: Any) -> Any:
+        """What instrumented code found around it: an array of data, whose own arithmetic is followed from here on."""
+        return self.arrays.found(value) if type(value) is np.ndarray and value.dtype.kind in "fc" else value
+
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
@@ -388,6 +394,10 @@ class Tracer:
         if not plain or start is None or not is_users(start.__code__):
             return kind
 
+        if kind.__hash__ is object.__hash__:  # by the address: a set of them would be in another order in each run
+            self._ordered.append(kind)
+            kind.__hash__ = lambda made: self._numbered.setdefault(id(made), (len(self._numbered), made))[0]
+
         def construct(*args: Any, **options: Any) -> Any:
             out = object.__new__(kind)
             self.ready(start)(out, *args, **options)
@@ -407,6 +417,9 @@ class Tracer:
             with neutral(), np.errstate(all="ignore"), sdpa_kernel(SDPBackend.MATH), self.tensors.modes():
                 yield
         finally:
+            for kind in self._ordered:
+                del kind.__hash__
+            self._ordered.clear()
             torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[attr-defined]
             torch.backends.mha.set_fastpath_enabled(fast)
         if self._raised is not None:  # the user's code caught it, and went on with something else
