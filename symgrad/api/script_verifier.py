@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -25,7 +25,7 @@ from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.scripts.child_process import answer_apart
 from symgrad.lifting.scripts.execution import Script
-from symgrad.lifting.scripts.extraction import Pasted, read_pasted
+from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
 from symgrad.lifting.scripts.script_tracer import Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
@@ -236,7 +236,7 @@ def _answered(
     namespace: Mapping[str, Any] | None,
 ) -> Report:
     """What `verify_script` says, in the process that the script runs in."""
-    pasted, file = _opened(source)
+    pasted, file = _opened(source, namespace or ())
     script = Script.of(pasted, file, options.seed, limits, namespace)
     asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
@@ -283,21 +283,21 @@ def _check(output: Any, gradients: Any, limits: Any, namespace: Any) -> None:
             raise BadInput(f"{name} is a {type(value).__name__}.", instead=instead)
 
 
-def _opened(source: str | Path) -> tuple[Pasted, str | None]:
-    """The code, and the file that it is from."""
+def _opened(source: str | Path, known: Collection[str]) -> tuple[Pasted, str | None]:
+    """The code, and the file that it is from; ``known`` are names that it finds when it runs."""
     if isinstance(source, Path) or (
         isinstance(source, str) and "\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))
     ):
         path = Path(source)
         if not path.is_file():
             raise BadInput(f"there is no file {source}.", instead="Pass the path of a script, or its text.")
-        return read_pasted(path.read_text(encoding="utf-8")), str(path)
+        return read_pasted(path.read_text(encoding="utf-8"), known), str(path)
     if not isinstance(source, str):
         raise BadInput(
             f"source is a {type(source).__name__}.",
             instead="Pass the script as text, or its path; verify() takes functions and formulas.",
         )
-    return read_pasted(source), None
+    return read_pasted(source, known), None
 
 
 # ------------------------------------------------------------------------------------------------ judging
@@ -423,11 +423,11 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(f"The script stops early ({run.stopped}); what it had computed until then is judged.")
     if run.cut:
         notes.append(f"The script prints a lot: {counted(run.cut, 'character')} beyond the limit were dropped.")
-    notes += _outside(script.pasted)
+    notes += [*script.pasted.told, *_outside(script.pasted)]
     left = script.pasted.left_out
     if left:
-        shown = ", ".join(_ranges([k for k, _ in left])[:6])
-        more = len(_ranges([k for k, _ in left])) - 6
+        shown = ", ".join(ranges([k for k, _ in left])[:6])
+        more = len(ranges([k for k, _ in left])) - 6
         tail = f" and {more} more places" if more > 0 else ""
         notes.append(
             "1 line that is no code was left out: "
@@ -436,21 +436,6 @@ def _notes(execution: Execution) -> list[str]:
         )
         notes[-1] += f"{shown}{tail}."
     return notes
-
-
-def _ranges(lines: Sequence[int]) -> list[str]:
-    """Line numbers in ranges.
-
-    >>> _ranges([1, 2, 3, 7, 9, 10])
-    ['1-3', '7', '9-10']
-    """
-    out: list[list[int]] = []
-    for k in lines:
-        if out and out[-1][1] == k - 1:
-            out[-1][1] = k
-        else:
-            out.append([k, k])
-    return [f"{a}-{b}" if a != b else f"{a}" for a, b in out]
 
 
 _FILES = (
