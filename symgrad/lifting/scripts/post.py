@@ -336,7 +336,7 @@ _IMPORTS = {
 }
 
 
-def missing_imports(tree: ast.Module, known: Sequence[str] = ()) -> list[str]:
+def missing_imports(tree: ast.Module, known: Collection[str] = ()) -> list[str]:
     """The statements that give a meaning to names which the code uses, nobody defines, and everybody knows.
 
     >>> missing_imports(ast.parse("w = torch.tensor(np.pi)"))

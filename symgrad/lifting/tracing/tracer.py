@@ -396,7 +396,7 @@ class Tracer:
 
         if kind.__hash__ is object.__hash__:  # by the address: a set of them would be in another order in each run
             self._ordered.append(kind)
-            kind.__hash__ = lambda made: self._numbered.setdefault(id(made), (len(self._numbered), made))[0]
+            kind.__hash__ = lambda x: self._numbered.setdefault(id(x), (len(self._numbered), x))[0]  # type: ignore
 
         def construct(*args: Any, **options: Any) -> Any:
             out = object.__new__(kind)
