@@ -102,7 +102,7 @@ class Function:
         try:
             return self._run(point, dtypes)
         except UserCodeFailed as error:
-            if not isinstance(error.__cause__, (AttributeError, TypeError)):
+            if not isinstance(error.__cause__, (AttributeError, TypeError, ValueError)):
                 raise
             for library in ("torch", "numpy", "math"):
                 with contextlib.suppress(SymgradError):
