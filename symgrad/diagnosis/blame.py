@@ -63,7 +63,7 @@ class Cure:
 def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | None = None) -> list[Cure]:
     """The cheapest cures that are found, the most plausible first; ``known`` is what the lines are known to be.
 
-    ``most`` asks only for an edit of one place, one of the cheap ones, that costs no more.
+    ``most`` asks only for an edit of one place, a small one, that costs no more.
     """
     search = _Search(trials)
     if search.good == search.names:
@@ -72,6 +72,8 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | 
     search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
     search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]), _SHARES[0])
     if most is not None:
+        if not search.found and most > _SMALL:
+            search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in suspects]), _SHARES[0])
         return [Cure((r,)) for r in search.best if r.cost <= most]
     together = None
     if not search.found and (together := _covering(search)) is None:

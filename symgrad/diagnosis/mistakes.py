@@ -340,6 +340,18 @@ def _extra_factor(s: Slip) -> str | None:
     return f"{taken} is multiplied in once too often: {s.old} becomes {s.new}."
 
 
+def _never_used(s: Slip) -> str | None:
+    """A name that the code computes and uses nowhere is what was meant to stand here."""
+    if s.scene is None or not s.brought.isidentifier() or s.brought not in s.definitions:
+        return None
+    loaded = {n.id for n in ast.walk(s.scene.site.unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return (
+        None
+        if s.brought in loaded
+        else f"this line lacks {s.brought}, which is computed and then used nowhere: {s.old} becomes {s.new}."
+    )
+
+
 def _missing_path(s: Slip) -> str | None:
     if s.kind != "term" or not s.brought:
         return None
@@ -481,6 +493,7 @@ def _row(name: str, kinds: tuple[str, ...], text: str) -> Row:
 
 ROWS: tuple[Row, ...] = (
     Row("an index that repeats", _repeated_index),
+    Row("computed and never used", _never_used),
     Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
     _row(
         "overwritten",
