@@ -493,7 +493,6 @@ def _row(name: str, kinds: tuple[str, ...], text: str) -> Row:
 
 ROWS: tuple[Row, ...] = (
     Row("an index that repeats", _repeated_index),
-    Row("computed and never used", _never_used),
     Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
     _row(
         "overwritten",
@@ -525,6 +524,7 @@ ROWS: tuple[Row, ...] = (
     Row("the upstream gradient", _upstream),
     Row("one parameter in two cells", _two_cells),
     Row("the 2 of a square", _factor_two),
+    Row("computed and never used", _never_used),
     Row("a constant factor", _constant_factor),
     Row("a missing factor", _missing_factor),
     Row("the sign of a difference", _sign_of_difference),
