@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from symgrad.checking.results import Repair, Results, StepFinding
 from symgrad.report.page import Block, Code, Derivation, Items, Line, Paragraph, Section
-from symgrad.report.wording import counted, listed, sentence, unbroken
+from symgrad.report.wording import counted, in_words, listed, sentence
 
 # --------------------------------------------------------------------------------------------------------- wrong lines
 
@@ -29,7 +29,7 @@ def error_lines(report: Results) -> Iterator[Block]:
     misnamed = _first_of_each(report, "misnamed")
     if misnamed:
         told = (
-            f"{s.name}{_at(s)} holds {unbroken(str(s.claims))}, which is right, and not what its name says."
+            f"{s.name}{_at(s)} holds {in_words(str(s.claims))}, which is right, and not what its name says."
             for s in misnamed
         )
         yield Section("Misnamed", (Items(tuple(told)),))
@@ -94,8 +94,9 @@ def _line(report: Results, step: StepFinding, repairs: list[Repair], again: str)
         yield from _repair(repairs[0], code, again)
         return
     yield code
-    meant = f" It should be {unbroken(step.claims)}." if step.claims else ""
-    yield Paragraph(f"This line is wrong even where all that it uses is right.{meant}{again}")
+    known = step.claims and not any(word in step.claims for word in ("intermediate", "an adjoint", "a step of"))
+    meant = f"Read as {in_words(step.claims)}, this" if known else "This"
+    yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")
 
 
 def _repair(repair: Repair, code: Code, again: str = "") -> Iterator[Block]:

@@ -287,8 +287,8 @@ def test_a_line_without_a_repair_says_what_it_should_be():
         == """\
 The wrong line
     line 4:  dh = (1 - z**2) * x
-    This line is wrong even where all that it uses is right. It should be
-    d h / d w."""
+    Read as the derivative of h by w, this line is wrong even where all that it
+    uses is right; no small edit puts it right."""
     )
 
 
@@ -301,7 +301,7 @@ def test_a_repair_that_is_not_proved_does_not_say_so():
 def test_a_right_value_under_another_name_is_no_fault():
     told = report(claim("w", REFUTED), steps=(line("dh", "dh = x", 4, "misnamed", "d z / d w"),))
     assert faults(told).split("\n")[0] == "Misnamed"
-    assert "dh (line 4) holds d z / d w" in faults(told)
+    assert "dh (line 4) holds the derivative of z by w" in faults(told)
     assert "wrong line" not in str(told)
 
 
