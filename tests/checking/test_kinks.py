@@ -108,7 +108,7 @@ def test_a_difference_of_equal_values_has_powers():
 @pytest.mark.parametrize("n", [2, 3, 5])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared among the equal", "one for each of the equal"])
 def test_each_of_several_equal_entries_may_be_the_largest(n, shared):
-    """At a tie of many, every entry's slope is anything from 0 to 1: no convention is an error, autograd's among them."""
+    """At a tie of many every entry may have any slope from 0 to 1: no convention is an error, autograd's among them."""
 
     def largest(x):
         return torch.amax(x, 0)
