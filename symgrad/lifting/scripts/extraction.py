@@ -156,11 +156,11 @@ def _statements(lines: list[str], marks: Collection[int]) -> Iterator[int]:
             where, body = piece
             between = range(run[-1][0].stop, where.start) if run else ()
             if any(lines[k].strip() or k in marks for k in between):
-                yield from _code(run, known, lines)
+                yield from _code(run, known)
                 run = []
             run.append((where, body))
             continue
-        yield from _code(run, known, lines)
+        yield from _code(run, known)
 
 
 def _pieces(lines: list[str]) -> Iterator[tuple[range, list[ast.stmt]]]:
@@ -214,7 +214,7 @@ def _end(lines: list[str], start: int) -> int | None:
     return best
 
 
-def _code(run: list[tuple[range, list[ast.stmt]]], known: set[str], lines: list[str]) -> Iterator[int]:
+def _code(run: list[tuple[range, list[ast.stmt]]], known: set[str]) -> Iterator[int]:
     """The lines of a run of statements, unless it is formulas or output that only look like code."""
     mine = set(known)
     strange = False  # an equation over names that nothing defines
@@ -225,21 +225,29 @@ def _code(run: list[tuple[range, list[ast.stmt]]], known: set[str], lines: list[
     if strange and all(_is_formula(s) for _, body in run for s in body):
         return
     for where, body in run:
-        if any(_is_output(s, mine, lines[where.start]) for s in body):
+        if any(_is_output(s, mine) for s in body):
             continue
         known |= {n for s in body for n in _bound(s)}
         yield from where
 
 
-def _is_output(statement: ast.stmt, known: set[str], line: str) -> bool:
-    """A value that stands alone: ``array([1., 2.])``, a word, a number, a name and a number with its sign."""
+def _is_output(statement: ast.stmt, known: set[str]) -> bool:
+    """A value that stands alone: ``array([1., 2.])``, a word, a number, ``x1 -1.5``."""
     if not isinstance(statement, ast.Expr) or not _is_formula(statement):
         return False
-    if isinstance(statement.value, ast.BinOp) and re.search(r"[\w\])] +[-+](?=[\d.])", line):
+    if _is_label(statement.value):
         return True
     if any(isinstance(n, (ast.Name, ast.JoinedStr)) for n in ast.walk(statement)):
         return bool(_loaded(statement) - known)
     return not (isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str))
+
+
+def _is_label(e: ast.expr) -> bool:
+    """A word and a number that a minus joins: ``x1 -1.5``, which is printed."""
+    match e:
+        case ast.BinOp(left=ast.Name(), op=ast.Sub() | ast.Add(), right=ast.Constant()):
+            return True
+    return False
 
 
 def _is_formula(statement: ast.stmt) -> bool:

@@ -81,6 +81,8 @@ class Tracer:
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
         self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
+        self._named: set[tuple[str, int]] = set()  # the names that values were bound to, of those read so far
+        self._read = 0
         self._numbered: dict[int, tuple[int, Any]] = {}  # those objects, kept, so that their ids stay theirs
 
     # ------------------------------------------------------------------------------------ where we are
@@ -347,6 +349,15 @@ class Tracer:
             # a plain number in a derivation, such as dy2 = 1, is one of its steps
             return TracedFloat(float(value), self.at_line().name(self.step_of(value), name), self)
         return value
+
+    def rebound(self, name: str, value: Any) -> Any:
+        """``value`` after a statement that may have written into it: then it is bound to its name once more."""
+        if type(value) is not TracedArray and not (isinstance(value, torch.Tensor) and self.tensors.is_known(value)):
+            return value
+        bindings = self.builder.bindings
+        self._named.update((b.name, b.step) for b in bindings[self._read :])
+        self._read = len(bindings)
+        return value if (name, self.step_of(value)) in self._named else self.bind(name, value)
 
     # ------------------------------------------------------------------------------------ the user's functions
     def ready(self, function: Any) -> Any:
