@@ -68,7 +68,8 @@ import sys
 import torch
 from symgrad import verify
 
-report = verify(lambda w, x: torch.tanh(w * x), lambda w, x: {"w": x / torch.cosh(w * x) ** 2}, at={"w": 1.25, "x": 0.5})
+point = {"w": 1.25, "x": 0.5}
+report = verify(lambda w, x: torch.tanh(w * x), lambda w, x: {"w": x / torch.cosh(w * x) ** 2}, at=point)
 print(report.verdict, "torch._dynamo" in sys.modules)
 """
 
