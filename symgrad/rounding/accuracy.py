@@ -22,8 +22,9 @@ from symgrad.evaluation.balls import Balls, array_of, binary, flat
 from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
+from symgrad.program.cones import cone_of
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, interpret
+from symgrad.program.program import Program, interpret, size
 from symgrad.rounding.attribution import LineErrors, size_of
 from symgrad.rounding.kernel_bounds import FORMATS
 from symgrad.rounding.running_bounds import distance, dtype_of, ulps, upper
@@ -63,8 +64,8 @@ def condition(
     found = []
     for t, slopes in _slopes(program, inputs, output, entries, bits):
         total = abs(t)
-        for name, column in slopes.items():
-            for x, slope in zip(flat(binary(to_numpy(inputs[name]))), column, strict=True):
+        for name, (places, column) in slopes.items():
+            for x, slope in zip(binary(to_numpy(inputs[name]).reshape(-1)[places]), column, strict=True):
                 total = total + abs(x) * abs(slope)
         found.append(upper(total.abs_upper()) if total.is_finite() else math.inf)
     result = torch.tensor(found, dtype=torch.float64)
@@ -87,11 +88,11 @@ def sensitivity(
     """
     ((t, slopes),) = _slopes(program, inputs, output, [entry], bits)
     total = 0.0
-    for name, column in slopes.items():
-        x = inputs[name].detach()
+    for name, (places, column) in slopes.items():
+        x = inputs[name].detach().reshape(-1)[torch.from_numpy(places)]
         if not x.is_floating_point():
             continue
-        half = 0.5 / ulps(torch.ones(x.shape, dtype=torch.float64), x.double(), x.dtype).reshape(-1)
+        half = 0.5 / ulps(torch.ones(x.shape, dtype=torch.float64), x.double(), x.dtype)
         total += sum(h * size_of(slope) for h, slope in zip(half.tolist(), column, strict=True))
     size = torch.tensor(size_of(t), dtype=torch.float64)
     return float(ulps(torch.tensor(total, dtype=torch.float64), size, dtype))
@@ -99,25 +100,31 @@ def sensitivity(
 
 def _slopes(
     program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int] | None, bits: int
-) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
-    """For each of ``entries``: its ball, and those of its derivatives by each input that it depends on, flat."""
-    b = Builder.on(program)
-    step = program.steps[output]
-    seed = b.emit("input", (), "seed", step.shape, step.dtype)
-    leaves = {i: name for name, i in program.inputs.items()}
-    of, _ = reverse(b, {output: seed}, set(leaves))
-    whole = b.build(program.outputs)
+) -> Iterator[tuple[Any, dict[str, tuple[np.ndarray, np.ndarray]]]]:
+    """For each of ``entries``: its ball, and for each input flat places in it and the derivatives by what stands there.
+
+    The derivatives by what stands elsewhere are zero.
+    """
+    chosen = list(range(size(program.shape(output))) if entries is None else entries)
+    cone = cone_of(program, {output: chosen})
+    assert cone is not None  # there is no limit to its size
+    b, top = Builder.on(cone.program), cone.place[output]
+    shape = cone.program.shape(top)
+    seed = b.emit("input", (), "seed", shape, program.steps[output].dtype)
+    leaves = {cone.place[program.inputs[name]]: name for name in cone.program.inputs}
+    of, _ = reverse(b, {top: seed}, set(leaves))
+    whole = b.build({})
     wanted = {i: of[i] for i in leaves if i in of}
-    n = int(np.prod(step.shape, dtype=np.int64))
     with precision(bits):
-        start = {name: binary(to_numpy(value)) for name, value in inputs.items()}
-        forward = interpret(program, Balls(), start, program.needed([output]))
-        here = flat(forward[output])
-        for k in range(n) if entries is None else entries:
-            start["seed"] = array_of([arb(int(j == k)) for j in range(n)], step.shape)
-            replaced = {i: x for i, x in forward.items() if i != seed}
-            adjoints = interpret(whole, Balls(), start, wanted.values(), replaced=replaced)
-            yield here[k], {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
+        values = cone.of_inputs(program, {name: to_numpy(x) for name, x in inputs.items()})
+        start = {name: binary(x) for name, x in values.items()}
+        forward = interpret(cone.program, Balls(), start, [top])
+        here = flat(forward[top])
+        for k in cone.where(output, chosen).tolist():
+            start["seed"] = array_of([arb(int(j == k)) for j in range(size(shape))], shape)
+            adjoints = interpret(whole, Balls(), start, wanted.values(), replaced=forward)
+            of_inputs = {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
+            yield here[k], {n: (cone.entries[program.inputs[n]], column) for n, column in of_inputs.items()}
 
 
 def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False) -> Tensor:
