@@ -320,24 +320,24 @@ def _instability(
     error = distance(values, truth)[1].reshape(-1)
     finite = torch.isfinite(flatly)
     broken = ~finite | ((flatly == 0) & (scale >= form.normal))
-    enough = min(64.0, 2.0 ** (form.digits / 2 - 2))  # no instability is nearer to the truth than this
-    near = (error <= enough * (limits.eps * scale + form.eta)) & ~broken
     beyond = ~finite & (scale > limits.max)  # no float could hold the truth
+    possible = (
+        is_unstable(error, 0.99 * scale, kind, broken) & ~beyond
+    )  # what can be attained is no less than the truth
     suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
+    worst = [k for k in torch.argsort(suspicious, descending=True).tolist() if possible[k]]
     told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
-    order = torch.argsort(suspicious, descending=True).tolist()
-    order = sorted(order, key=lambda k: as_entry(k, pair.shape) not in told)
-    order = [k for k in order if not near[k] and not beyond[k]][:_CHECKED]
+    first = [k for k in worst if as_entry(k, pair.shape) in told] if told else []
+    order = [*first, *(k for k in worst if k not in first)][:_CHECKED]
     if not order:
         return
     exact = findings.own.program
     names = _given(problem, findings, tensors)
-    reachable = condition(exact, names, pair.exact, entries=order)
-    for k, attainable in zip(order, reachable, strict=True):
-        if not bool(is_unstable(error[k], attainable, kind, broken[k])):
+    for k in order:
+        if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
         loss = _loss(findings, pair, side, flatly[k], k, tensors)
-        computed, right = float(flatly[k]), float(list(flat(truth))[k].mid())
+        computed, right = float(flatly[k]), float(flat(truth)[k].mid())
         name = str(kind).removeprefix("torch.")
         source = None if loss is None else loss.source
         who = "your formula is right, and" if side == "hand" else "autograd"
