@@ -112,6 +112,11 @@ def _taken(b: Builder, step: int, entries: np.ndarray, some: np.ndarray) -> int:
     return b.emit("pick", [step], np.searchsorted(entries, some) + 1, some.shape, b.dtype(step))
 
 
+def _laid(b: Builder, step: int, shape: Shape) -> int:
+    """The entries of a step in another shape, as a step of its own: a Builder would look through to what it is of."""
+    return b.emit("pick", [step], Strided(0, dense(shape)), shape, b.dtype(step))
+
+
 # ------------------------------------------------------------------------------------------------ one step
 
 
@@ -220,7 +225,9 @@ def _product(step: Step, shapes: list[Shape], mine: np.ndarray) -> _Part:
         where = np.ravel_multi_index(grid, shape) + 1
 
         def write(b: Builder, parts: list[int]) -> int:
-            a, d = b.reshape(parts[0], (shape[0], shape[1], inner)), b.reshape(parts[1], (shape[0], inner, shape[2]))
+            a, d = (
+                _laid(b, p, s) for p, s in zip(parts, ((*shape[:2], inner), (shape[0], inner, shape[2])), strict=True)
+            )
             return b.emit("pick", [b.emit("matmul", [a, d], None, shape, dtype)], where, (mine.size,), dtype)
 
         return _Part([left, right], write)
@@ -247,7 +254,7 @@ def _along(step: Step, shape: Shape, mine: np.ndarray) -> _Part:
         where = where * n + mine // inner % n
 
     def write(b: Builder, parts: list[int]) -> int:
-        a = b.reshape(parts[0], (lanes.size, n))
+        a = _laid(b, parts[0], (lanes.size, n))
         return b.emit("pick", [b.emit(step.op, [a], 1, whole, step.dtype)], where + 1, (mine.size,), step.dtype)
 
     return _Part([asked], write)
@@ -261,7 +268,7 @@ def _matrices(step: Step, shapes: list[Shape], mine: np.ndarray) -> _Part:
     where = np.searchsorted(batches, mine // each) * each + mine % each + 1
 
     def write(b: Builder, parts: list[int]) -> int:
-        args = [b.reshape(p, (batches.size, *s[1:])) for p, s in zip(parts, shapes, strict=True)]
+        args = [_laid(b, p, (batches.size, *s[1:])) for p, s in zip(parts, shapes, strict=True)]
         made = b.emit(step.op, args, step.params, (batches.size, *step.shape[1:]), step.dtype)
         return b.emit("pick", [made], where, (mine.size,), step.dtype)
 
