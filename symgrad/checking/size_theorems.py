@@ -83,8 +83,7 @@ def _agrees(found: Findings, pair: Pair) -> bool:
 
 def _proved(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> Iterator[tuple[str, Proved]]:
     shapes, own = _named(problem, branch)
-    sizes = Sizes.of(shapes.names)
-    sizes = replace(sizes, runs=(*sizes.runs, own))
+    sizes = Sizes.with_own(own)
     here = replace(problem, first=(branch.model_run, branch.hand_run))
     for name, reading in read_problem(here, shapes, sizes, pairs, own=own).items():
         if not isinstance(reading, Reading) or reading.hand is None:
