@@ -9,25 +9,24 @@ line an error comes from is told in `symgrad.rounding.attribution`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from flint import arb
 from torch import Tensor
 
-from symgrad.evaluation.balls import Balls, array_of, binary, flat
+from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
-from symgrad.program.cones import cone_of
+from symgrad.program.cones import Cone, cone_of
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, interpret, size
+from symgrad.program.program import Program, System, interpret, size
 from symgrad.rounding.attribution import LineErrors, size_of
-from symgrad.rounding.kernel_bounds import FORMATS
-from symgrad.rounding.running_bounds import distance, dtype_of, ulps, upper
+from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
+from symgrad.rounding.running_bounds import RunningErrors, distance, dtype_of, ulps, upper
 
 INSTABILITY = 2.0**10
 """An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than
@@ -98,6 +97,44 @@ def sensitivity(
     return float(ulps(torch.tensor(total, dtype=torch.float64), size, dtype))
 
 
+@dataclass(frozen=True, eq=False)
+class _Adjoint:
+    """The cone of some entries of a step, and its reverse pass from an upstream that is an input called "seed"."""
+
+    cone: Cone
+    program: Program
+    top: int
+    leaves: Mapping[str, tuple[int, np.ndarray]]  # of each input: the step of its adjoint, and the flat places it is of
+    seeds: Sequence[int]  # where the entries lie in the upstream
+
+    @classmethod
+    def of(cls, program: Program, output: int, entries: Iterable[int] | None) -> _Adjoint:
+        chosen = list(range(size(program.shape(output))) if entries is None else entries)
+        cone = cone_of(program, {output: chosen})
+        assert cone is not None  # there is no limit to its size
+        b, top = Builder.on(cone.program), cone.place[output]
+        seed = b.emit("input", (), "seed", cone.program.shape(top), program.steps[output].dtype)
+        inputs = {name: program.inputs[name] for name in cone.program.inputs}
+        of, _ = reverse(b, {top: seed}, {cone.place[i] for i in inputs.values()})
+        reached = {name: (of.get(cone.place[i]), cone.entries[i]) for name, i in inputs.items()}
+        leaves = {name: (a, places) for name, (a, places) in reached.items() if a is not None}
+        return cls(cone, b.build({}), top, leaves, cone.where(output, chosen).tolist())
+
+    def seed(self, k: int) -> np.ndarray:
+        """An upstream that is one in one place."""
+        one = np.zeros(size(self.program.shape(self.top)))
+        one[k] = 1.0
+        return one.reshape(self.program.shape(self.top))
+
+    def run(self, system: System, inputs: Mapping[str, Any], seed: Callable[[np.ndarray], Any]) -> Iterator[Any]:
+        """For each entry, the values of all entries' step and of the adjoints, in a number system."""
+        forward = interpret(self.cone.program, system, inputs, [self.top])
+        for k in self.seeds:
+            wanted = [a for a, _ in self.leaves.values()]
+            found = interpret(self.program, system, {"seed": seed(self.seed(k)), **inputs}, wanted, replaced=forward)
+            yield k, forward[self.top], {name: found[a] for name, (a, _) in self.leaves.items()}
+
+
 def _slopes(
     program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int] | None, bits: int
 ) -> Iterator[tuple[Any, dict[str, tuple[np.ndarray, np.ndarray]]]]:
@@ -105,26 +142,43 @@ def _slopes(
 
     The derivatives by what stands elsewhere are zero.
     """
-    chosen = list(range(size(program.shape(output))) if entries is None else entries)
-    cone = cone_of(program, {output: chosen})
-    assert cone is not None  # there is no limit to its size
-    b, top = Builder.on(cone.program), cone.place[output]
-    shape = cone.program.shape(top)
-    seed = b.emit("input", (), "seed", shape, program.steps[output].dtype)
-    leaves = {cone.place[program.inputs[name]]: name for name in cone.program.inputs}
-    of, _ = reverse(b, {top: seed}, set(leaves))
-    whole = b.build({})
-    wanted = {i: of[i] for i in leaves if i in of}
+    adjoint = _Adjoint.of(program, output, entries)
     with precision(bits):
-        values = cone.of_inputs(program, {name: to_numpy(x) for name, x in inputs.items()})
-        start = {name: binary(x) for name, x in values.items()}
-        forward = interpret(cone.program, Balls(), start, [top])
-        here = flat(forward[top])
-        for k in cone.where(output, chosen).tolist():
-            start["seed"] = array_of([arb(int(j == k)) for j in range(size(shape))], shape)
-            adjoints = interpret(whole, Balls(), start, wanted.values(), replaced=forward)
-            of_inputs = {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
-            yield here[k], {n: (cone.entries[program.inputs[n]], column) for n, column in of_inputs.items()}
+        values = adjoint.cone.of_inputs(program, {name: to_numpy(x) for name, x in inputs.items()})
+        for k, here, slopes in adjoint.run(Balls(), {name: binary(x) for name, x in values.items()}, binary):
+            yield flat(here)[k], {name: (adjoint.leaves[name][1], flat(x)) for name, x in slopes.items()}
+
+
+def condition_floor(program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int]) -> Tensor:
+    """A lower bound of `condition` from floats with running bounds, for what it takes to see that it is large.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", ()), b.input("y", ())
+    >>> program = b.build({"t": b.sub(x, y)})
+    >>> one = torch.tensor(1.0, dtype=torch.float64)
+    >>> 1.9 < condition_floor(program, {"x": one, "y": one}, program.output, [0]).item() <= 2.0
+    True
+
+    Guarantee: as far as that of `error_bounds` goes, no larger than the condition; zero where nothing is known.
+    """
+    adjoint, found = _Adjoint.of(program, output, entries), []
+    flatly = {name: x.detach().reshape(-1) for name, x in inputs.items()}
+    here = {
+        n: flatly[n][torch.from_numpy(adjoint.cone.entries[program.inputs[n]])] for n in adjoint.cone.program.inputs
+    }
+    shapes = {n: adjoint.cone.program.shape(i) for n, i in adjoint.cone.program.inputs.items()}
+    start = {n: Bound.exact(x.reshape(shapes[n])) for n, x in here.items()}
+    kind = getattr(torch, program.steps[output].dtype)
+    for k, value, slopes in adjoint.run(RunningErrors(), start, lambda x: Bound.exact(torch.from_numpy(x).to(kind))):
+        parts = [_least(value).reshape(-1)[k]]
+        parts += [(magnitude(here[n]) * _least(x).reshape(-1)).sum() for n, x in slopes.items()]
+        found.append(0.99 * float(sum(torch.nan_to_num(p, nan=0.0) for p in parts)))  # rounded down, by far
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _least(x: Bound) -> Tensor:
+    """The least that the exact value may be in size."""
+    return torch.nan_to_num((magnitude(x.value) - x.error).clamp(min=0), nan=0.0, posinf=0.0)
 
 
 def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False) -> Tensor:

@@ -28,7 +28,7 @@ from symgrad.problem.question import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
-from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
+from symgrad.rounding.accuracy import Rounding, condition, condition_floor, distance, is_unstable, rounding, sensitivity
 from symgrad.rounding.attribution import LostDigits, find_lost_digits, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import FORMATS
@@ -333,6 +333,8 @@ def _instability(
         return
     exact = findings.own.program
     names = _given(problem, findings, tensors)
+    floor = condition_floor(exact, names, pair.exact, order)
+    order = [k for k, least in zip(order, floor, strict=True) if is_unstable(error[k], least, kind, broken[k])]
     for k in order:
         if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
