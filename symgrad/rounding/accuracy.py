@@ -24,9 +24,9 @@ from symgrad.program.builder import Builder
 from symgrad.program.cones import Cone, cone_of
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, System, interpret, size
-from symgrad.rounding.attribution import LineErrors, size_of
+from symgrad.rounding.attribution import LineErrors
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
-from symgrad.rounding.running_bounds import RunningErrors, distance, dtype_of, ulps, upper
+from symgrad.rounding.running_bounds import Enclosed, RunningErrors, distance, dtype_of, enclosed, size_of, ulps, upper
 
 INSTABILITY = 2.0**10
 """An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than
@@ -375,9 +375,9 @@ def rounding(
 ) -> Rounding:
     """Put a gradient by hand, and autograd's, beside the truth in balls.
 
-    ``hand`` and ``autograd`` are what was computed, ``truth`` balls of the same shape, at some 300 bits; the bounds
-    are float64 tensors as from `error_bounds` and ``autograd_bounds``; ``dtype`` (by default ``hand``'s) is what the
-    ulps are of.
+    ``hand`` and ``autograd`` are what was computed, ``truth`` balls of the same shape, at some 300 bits, or
+    `Enclosed`; the bounds are float64 tensors as from `error_bounds` and ``autograd_bounds``; ``dtype`` (by default
+    ``hand``'s) is what the ulps are of.
 
     >>> from symgrad.evaluation.balls import ball_of
     >>> with precision(300):
@@ -389,7 +389,8 @@ def rounding(
     Guarantee: an entry is called outside its bound only if the distance, rounded down, exceeds it.
     """
     kind = hand.dtype if dtype is None else dtype_of(dtype)
-    size = torch.tensor([size_of(x) for x in flat(truth)], dtype=torch.float64).reshape(hand.shape)
+    truth = truth if isinstance(truth, Enclosed) else enclosed(truth)
+    size = truth.sizes().reshape(hand.shape)
     other = None if autograd is None else _side(autograd, truth, size, autograd_bound, kind)
     equal = autograd is not None and hand.dtype == autograd.dtype and torch.equal(hand, autograd)
     name = str(kind).removeprefix("torch.")

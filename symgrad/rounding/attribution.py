@@ -30,13 +30,7 @@ from symgrad.program.derivative import reverse
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Program, Source, interpret, positions
 from symgrad.rounding.kernel_bounds import FORMATS
-from symgrad.rounding.running_bounds import LINEAR_ALGEBRA, distance, dtype_of, lower, ulps
-
-
-def size_of(x: Any) -> float:
-    """The least size of a number in a ball; infinite where the ball is."""
-    return lower(abs(x).abs_lower()) if x.is_finite() else math.inf
-
+from symgrad.rounding.running_bounds import LINEAR_ALGEBRA, distance, dtype_of, enclosed, size_of, ulps
 
 # ------------------------------------------------------------------------------------------------ line by line
 
@@ -248,8 +242,9 @@ def _line(source: Source) -> tuple:
 def _worst_ulps(value: Tensor, exact: Any, kind: torch.dtype) -> float:
     """The largest error in ulps of the value's dtype, or of a coarser one that is asked for."""
     kind = max(kind, value.dtype, key=lambda d: FORMATS[d].unit)
-    _, far = distance(value, exact)
-    size = torch.tensor([size_of(x) for x in flat(exact)], dtype=torch.float64).reshape(far.shape)
+    truth = enclosed(exact)
+    _, far = distance(value, truth)
+    size = truth.sizes().reshape(far.shape)
     return float(ulps(far, size, kind).max()) if far.numel() else 0.0
 
 
@@ -371,8 +366,9 @@ def _how(op: str, value: complex, truth: Any, dtype: torch.dtype) -> How:
 
 def _errors(value: Tensor, exact: Any) -> tuple[Tensor, Tensor]:
     """Relative and absolute errors; a relative error is at least zero over zero, that is zero."""
-    _, far = distance(value, exact)
-    size = torch.tensor([size_of(x) for x in flat(exact)], dtype=torch.float64).reshape(far.shape)
+    truth = enclosed(exact)
+    _, far = distance(value, truth)
+    size = truth.sizes().reshape(far.shape)
     return torch.where(far == 0, 0.0, far / size), far
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,7 @@ from symgrad.rounding.accuracy import Rounding, condition, condition_floor, dist
 from symgrad.rounding.attribution import LostDigits, find_lost_digits, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import FORMATS
-from symgrad.rounding.running_bounds import error_bounds
+from symgrad.rounding.running_bounds import Enclosed, enclosed, error_bounds
 from symgrad.stability.detection import losing
 from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
@@ -238,7 +237,8 @@ def _one(
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
         return
-    truth = array_of(list(view.exact), pair.shape)
+    with precision(view.bits):
+        truth = enclosed(array_of(list(view.exact), pair.shape))
     kind = value.dtype
     if any(k.input == pair.name for k in findings.kinks):
         auto = None  # between the slopes on its sides, what autograd takes is a convention; the kink tells it
@@ -304,7 +304,7 @@ def _instability(
     pair: Pair,
     side: str,
     values: torch.Tensor,
-    truth: Any,
+    truth: Enclosed,
     tensors: Mapping[str, torch.Tensor],
     out: FloatFindings,
 ) -> None:
@@ -312,7 +312,7 @@ def _instability(
     kind = _asked(problem, values.dtype)
     limits, form = torch.finfo(kind), FORMATS[kind]
     flatly = values.reshape(-1)
-    exact_floats = torch.tensor([float(x.mid()) for x in flat(truth)], dtype=torch.float64)
+    exact_floats = torch.from_numpy(truth.high.reshape(-1))
     scale = exact_floats.abs()
     rough = (flatly.double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
     if bool((rough <= 2 * limits.eps * scale + form.eta).all()):
@@ -339,7 +339,7 @@ def _instability(
         if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
         loss = _loss(findings, pair, side, flatly[k], k, tensors)
-        computed, right = float(flatly[k]), float(flat(truth)[k].mid())
+        computed, right = float(flatly[k]), float(flat(truth.balls)[k].mid())
         name = str(kind).removeprefix("torch.")
         source = None if loss is None else loss.source
         who = "your formula is right, and" if side == "hand" else "autograd"
