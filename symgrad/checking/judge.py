@@ -165,12 +165,11 @@ def _at_own_sizes(problem: Problem) -> Findings:
     if not open_pairs:
         return found
     stream = explore_points(problem, found)
-    for _ in range(_FIRST):
-        next(stream, None)
+    next(stream, None)
     theorems = prove_by_sizes(problem, found, open_pairs)
     found.notes += theorems.notes
     if not theorems.covers:
-        for _ in range(_BRANCHING - _FIRST if branches_on(own.program, problem.inputs.free) else 0):
+        for _ in range((_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST) - 1):
             next(stream, None)
         explore_branches(problem, found)
     open_pairs = refute(problem, found, open_pairs)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -85,16 +85,24 @@ def sensitivity(
     >>> sensitivity(program, at, program.output, 0, "float32")  # 0.25 has gaps four times as narrow
     4.0
     """
-    ((t, slopes),) = _slopes(program, inputs, output, [entry], bits)
-    total = 0.0
-    for name, (places, column) in slopes.items():
-        x = inputs[name].detach().reshape(-1)[torch.from_numpy(places)]
-        if not x.is_floating_point():
-            continue
-        half = 0.5 / ulps(torch.ones(x.shape, dtype=torch.float64), x.double(), x.dtype)
-        total += sum(h * size_of(slope) for h, slope in zip(half.tolist(), column, strict=True))
-    size = torch.tensor(size_of(t), dtype=torch.float64)
-    return float(ulps(torch.tensor(total, dtype=torch.float64), size, dtype))
+    halves = {}
+    for name, x in inputs.items():
+        one = torch.ones(x.numel(), dtype=torch.float64)
+        halves[name] = 0.5 / ulps(one, x.detach().double().reshape(-1), x.dtype) if x.is_floating_point() else 0 * one
+    ((here, slopes),) = _slopes_in_floats(program, inputs, output, [entry])
+    moved = [(halves[name][places], slope) for name, (places, slope) in slopes.items()]
+    total = float(sum((half * magnitude(slope.value)).sum() for half, slope in moved))
+    off = float(sum((half * slope.error).sum() for half, slope in moved))
+    size, far = float(magnitude(here.value)), float(here.error)
+    if not (off <= _NEAR * total and far <= _NEAR * size):
+        ((t, columns),) = _slopes(program, inputs, output, [entry], bits)
+        size, total = size_of(t), 0.0
+        for name, (places, column) in columns.items():
+            total += sum(h * size_of(slope) for h, slope in zip(halves[name][places].tolist(), column, strict=True))
+    return float(ulps(torch.tensor(total, dtype=torch.float64), torch.tensor(size, dtype=torch.float64), dtype))
+
+
+_NEAR = 2.0**-14  # a relative error of no matter where a number of ulps is told to three digits
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,19 +169,37 @@ def condition_floor(program: Program, inputs: Mapping[str, Tensor], output: int,
 
     Guarantee: as far as that of `error_bounds` goes, no larger than the condition; zero where nothing is known.
     """
-    adjoint, found = _Adjoint.of(program, output, entries), []
-    flatly = {name: x.detach().reshape(-1) for name, x in inputs.items()}
-    here = {
-        n: flatly[n][torch.from_numpy(adjoint.cone.entries[program.inputs[n]])] for n in adjoint.cone.program.inputs
-    }
-    shapes = {n: adjoint.cone.program.shape(i) for n, i in adjoint.cone.program.inputs.items()}
-    start = {n: Bound.exact(x.reshape(shapes[n])) for n, x in here.items()}
-    kind = getattr(torch, program.steps[output].dtype)
-    for k, value, slopes in adjoint.run(RunningErrors(), start, lambda x: Bound.exact(torch.from_numpy(x).to(kind))):
-        parts = [_least(value).reshape(-1)[k]]
-        parts += [(magnitude(here[n]) * _least(x).reshape(-1)).sum() for n, x in slopes.items()]
+    found = []
+    for here, slopes in _slopes_in_floats(program, inputs, output, entries):
+        parts = [_least(here)]
+        for name, (places, slope) in slopes.items():
+            parts.append((magnitude(inputs[name]).reshape(-1)[places] * _least(slope)).sum())
         found.append(0.99 * float(sum(torch.nan_to_num(p, nan=0.0) for p in parts)))  # rounded down, by far
     return torch.tensor(found, dtype=torch.float64)
+
+
+def _slopes_in_floats(
+    program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int]
+) -> Iterator[tuple[Bound, dict[str, tuple[Tensor, Bound]]]]:
+    """As `_slopes`, in floats with running bounds; in float64 where no step is complex, for that knows the most."""
+    if not any(step.is_complex for step in program.steps):
+        program = replace(program, steps=tuple(replace(step, dtype="float64") for step in program.steps))
+        inputs = {name: x.double() for name, x in inputs.items()}
+    adjoint = _Adjoint.of(program, output, entries)
+    places = {
+        name: torch.from_numpy(adjoint.cone.entries[program.inputs[name]]) for name in adjoint.cone.program.inputs
+    }
+    start = {}
+    for name, i in adjoint.cone.program.inputs.items():
+        some = inputs[name].detach().reshape(-1)[places[name]]
+        start[name] = Bound.exact(some.reshape(adjoint.cone.program.shape(i)))
+    kind = getattr(torch, program.steps[output].dtype)
+    for k, here, slopes in adjoint.run(RunningErrors(), start, lambda x: Bound.exact(torch.from_numpy(x).to(kind))):
+        flatly = {name: Bound(x.value.reshape(-1), x.error.reshape(-1)) for name, x in slopes.items()}
+        yield (
+            Bound(here.value.reshape(-1)[k], here.error.reshape(-1)[k]),
+            {name: (places[name], x) for name, x in flatly.items()},
+        )
 
 
 def _least(x: Bound) -> Tensor:

@@ -257,9 +257,10 @@ def _one(
         if view.state != "typed":
             r = _explained(problem, findings, pair, r, value, tensors)
         out.roundings[pair.name] = r
+        floors: dict[int, float] = {}
         for side, values in (("hand", value), ("autograd", other)):
             if values is not None and not problem.values_only and (side != "hand" or view.state != "typed"):
-                _instability(problem, findings, pair, side, values, truth, tensors, out)
+                _instability(problem, findings, pair, side, values, truth, tensors, floors, out)
 
 
 def _explained(
@@ -306,6 +307,7 @@ def _instability(
     values: torch.Tensor,
     truth: Enclosed,
     tensors: Mapping[str, torch.Tensor],
+    floors: dict[int, float],
     out: FloatFindings,
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
@@ -325,7 +327,8 @@ def _instability(
         is_unstable(error, 0.99 * scale, kind, broken) & ~beyond
     )  # what can be attained is no less than the truth
     suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
-    worst = [k for k in torch.argsort(suspicious, descending=True).tolist() if possible[k]]
+    order = torch.argsort(suspicious, descending=True)
+    worst = order[possible[order]].tolist()
     told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
     first = [k for k in worst if as_entry(k, pair.shape) in told] if told else []
     order = [*first, *(k for k in worst if k not in first)][:_CHECKED]
@@ -333,8 +336,10 @@ def _instability(
         return
     exact = findings.own.program
     names = _given(problem, findings, tensors)
-    floor = condition_floor(exact, names, pair.exact, order)
-    order = [k for k, least in zip(order, floor, strict=True) if is_unstable(error[k], least, kind, broken[k])]
+    new = [k for k in order if k not in floors]
+    if new:  # the other side may have asked already
+        floors |= dict(zip(new, condition_floor(exact, names, pair.exact, new).tolist(), strict=True))
+    order = [k for k in order if is_unstable(error[k], torch.tensor(floors[k], dtype=torch.float64), kind, broken[k])]
     for k in order:
         if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
