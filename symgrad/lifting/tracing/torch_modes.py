@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch._library.custom_ops import OPDEFS
 from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -132,7 +133,8 @@ def _set_data(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 
 @_bridge("_set_grad_enabled")
 def _cut(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
-    t.tensors.cut = not args[0]
+    if torch.is_grad_enabled() or t.tensors.cut:  # else autograd does not look: inside of a custom function's forward
+        t.tensors.cut = not args[0]
     return NotImplemented
 
 
@@ -309,45 +311,78 @@ class Dispatch(TorchDispatchMode):
     def _steps(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:
         t = self.tracer
         steps = aten.steps(t, func, name, args, kwargs, out)
-        if steps is not NotImplemented:
-            if not t.stops or name == "detach" or not (t.tensors.cut or torch.is_inference_mode_enabled()):
-                return steps
-            stop = lambda s: t.builder.stop(s) if isinstance(s, int) else s  # noqa: E731  # autograd sees a constant
-            return [stop(s) for s in steps] if isinstance(steps, (list, tuple)) else stop(steps)
-        decomposition = _decompositions().get(func)
-        if decomposition is None and func._can_decompose():
-            decomposition = func.decompose
-        foreign = func.namespace not in _OWN
-        if decomposition is None and foreign:  # its kernel, which may be written in operations that are followed
-            decomposition = functools.partial(func._op_dk, torch._C.DispatchKey.CPU)
-        if decomposition is None:
-            raise t.unknown(
-                f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
-            )
+        if steps is NotImplemented:
+            decomposition = _decompositions().get(func) or (func._can_decompose() and func.decompose)
+            if decomposition:
+                return self._decomposed(decomposition, name, args, kwargs)
+            if func.namespace in _OWN:
+                is_entrywise = func.namespace == "prims" or torch.Tag.pointwise in func.tags
+                raise t.unknown(f"torch.{name.lstrip('_')}", entrywise=is_entrywise)
+            steps = self._of_kernel(func, name, args, kwargs)
+        if t.stops and name != "detach" and (t.tensors.cut or torch.is_inference_mode_enabled()):
+            return self._stopped(steps)
+        return steps
+
+    def _decomposed(self, decomposition: Any, name: str, args: Any, kwargs: Any) -> Any:
         self.inside += 1
         try:
             with self:
                 again = decomposition(*args, **kwargs)
         finally:
             self.inside -= 1
-        results = again if isinstance(again, (list, tuple)) else [again]
-        lost = foreign and not all(t.tensors.is_known(p) for p in floats(results) if p.numel())
-        if again is NotImplemented or lost:
-            raise t.unknown(f"torch.ops.{name.replace('::', '.')}" if foreign else f"torch.{name.lstrip('_')}")
-        steps = [
-            t.tensors.step(p) if isinstance(p, torch.Tensor) and p.numel() and aten.is_float(p) else aten.PLAIN
-            for p in results
-        ]
-        return steps if isinstance(out, (list, tuple)) else steps[0]
+        if again is NotImplemented:
+            raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+        return self._steps_of(again)
+
+    def _stopped(self, steps: Any) -> Any:
+        """What autograd sees as a constant."""
+        if isinstance(steps, (list, tuple)):
+            return [self._stopped(s) for s in steps]
+        return self.tracer.builder.stop(steps) if isinstance(steps, int) else steps
+
+    def _of_kernel(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """The steps of another library's operator: its kernel may be written in operations that are followed."""
+        t = self.tracer
+        made = OPDEFS.get(func._schema.name)
+        if made is not None:  # the Python that it was defined with
+            kernel = t.ready(made._backend_fns.get("cpu", made._init_fn))
+        else:
+            kernel = functools.partial(func.redispatch, torch._C.DispatchKeySet(torch._C.DispatchKey.CPU))
+        with self._below_autograd(), t.tensors.modes():
+            again = kernel(*args, **kwargs)
+        if again is NotImplemented or not all(t.tensors.is_known(p) for p in floats([again]) if p.numel()):
+            raise t.unknown(f"torch.ops.{name.replace('::', '.')}")
+        return self._steps_of(again)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _below_autograd() -> Iterator[None]:
+        """A kernel runs where autograd records nothing, and so cuts nothing."""
+        with quiet():
+            before = torch.is_grad_enabled()
+            torch._C._set_grad_enabled(False)
+        try:
+            yield
+        finally:
+            with quiet():
+                torch._C._set_grad_enabled(before)
+
+    def _steps_of(self, x: Any) -> Any:
+        """The steps of tensors, nested as they are."""
+        if isinstance(x, (list, tuple)):
+            return [self._steps_of(i) for i in x]
+        is_value = isinstance(x, torch.Tensor) and x.numel() and aten.is_float(x)
+        return self.tracer.tensors.step(x) if is_value else aten.PLAIN
 
     def _record(self, out: Any, steps: Any, name: str) -> None:
         """Every float result carries its step: one that does not would pass for a constant."""
-        for x, step in zip(out, steps, strict=True) if isinstance(out, (list, tuple)) else ((out, steps),):
-            if step is aten.PLAIN or not isinstance(x, torch.Tensor) or not x.numel():
-                continue
-            if not isinstance(step, int) or self.tracer.builder.shape(step) != tuple(x.shape):
+        if isinstance(out, (list, tuple)):
+            for x, step in zip(out, steps, strict=True):
+                self._record(x, step, name)
+        elif steps is not aten.PLAIN and isinstance(out, torch.Tensor) and out.numel():
+            if not isinstance(steps, int) or self.tracer.builder.shape(steps) != tuple(out.shape):
                 raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
-            self.tracer.tensors.put(x, step)
+            self.tracer.tensors.put(out, steps)
 
     def _in_place(self, func: Any, name: str, x: torch.Tensor, args: Any, kwargs: Any) -> Any:
         """The operation is run on a copy, out of place, and its result written over ``x``."""
