@@ -7,6 +7,7 @@ The precision is Arb's global one; `precision` sets it for a block and puts it b
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Protocol
@@ -250,13 +251,13 @@ class Balls:
         return entrywise(lambda x: integer_power(x, step.params), a)
 
     def read_matmul(self, step: Step, a: Any, b: Any) -> Any:
-        return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
+        return np.stack([_array(operator.mul(*_matrices(x, y))) for x, y in zip(a, b, strict=True)])
 
     def read_inverse(self, step: Step, a: Any) -> Any:
         return np.stack([_inverse(x) for x in a])
 
     def read_solve(self, step: Step, a: Any, b: Any) -> Any:
-        return np.stack([_array(_solve(_matrix(x), _matrix(y))) for x, y in zip(a, b, strict=True)])
+        return np.stack([_array(_solve(*_matrices(x, y))) for x, y in zip(a, b, strict=True)])
 
     def read_det(self, step: Step, a: Any) -> Any:
         return array_of([_matrix(x).det() for x in a], step.shape)
@@ -295,10 +296,14 @@ def integer_power(x: Any, n: int) -> Any:
 
 
 def _matrix(a: np.ndarray) -> Any:
-    rows = a.tolist()
-    if any(isinstance(x, acb) for row in rows for x in row):
-        return acb_mat(rows)
-    return arb_mat(a.shape[0], a.shape[1], [x for row in rows for x in row])
+    return _matrices(a)[0]
+
+
+def _matrices(*arrays: np.ndarray) -> list[Any]:
+    """Matrices of one kind: complex where one of them is."""
+    if any(isinstance(x, acb) for a in arrays for x in a.flat):
+        return [acb_mat(a.shape[0], a.shape[1], a.reshape(-1).tolist()) for a in arrays]
+    return [arb_mat(a.shape[0], a.shape[1], a.reshape(-1).tolist()) for a in arrays]
 
 
 def _array(m: Any) -> np.ndarray:

@@ -25,6 +25,32 @@ def to_numpy(x: torch.Tensor) -> np.ndarray:
     return x.to(torch.complex128 if x.is_complex() else torch.float64).numpy()
 
 
+def _logsumexp(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.logsumexp(x, dim, keepdim=True)
+
+
+def complex_logsumexp(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """log(sum(exp(x))) along an axis that is kept: torch has kernels for complex numbers of none of its kin."""
+    largest = x.real.amax(dim, keepdim=True)
+    return largest + torch.log(torch.exp(x - largest).sum(dim, keepdim=True))
+
+
+def complex_log_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return x - complex_logsumexp(x, dim)
+
+
+def complex_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.exp(complex_log_softmax(x, dim))
+
+
+_KERNELS = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp": _logsumexp}
+_COMPLEX = {"softmax": complex_softmax, "log_softmax": complex_log_softmax, "logsumexp": complex_logsumexp}
+
+
+def _composite(step: Step, x: torch.Tensor, dim: int) -> torch.Tensor:
+    return (_COMPLEX if x.is_complex() else _KERNELS)[step.op](x, dim)
+
+
 class Floats:
     """The system of torch floats on ``device``; ``dtype`` overrides every step's own (complex stays complex)."""
 
@@ -92,12 +118,8 @@ class Floats:
                 return torch.linalg.slogdet(args[0]).logabsdet
             case "cholesky":
                 return torch.linalg.cholesky((args[0] + args[0].mH) / 2)
-            case "softmax":
-                return torch.softmax(args[0], step.params)
-            case "log_softmax":
-                return torch.log_softmax(args[0], step.params)
-            case "logsumexp":
-                return torch.logsumexp(args[0], step.params, keepdim=True)
+            case "softmax" | "log_softmax" | "logsumexp":
+                return _composite(step, args[0], step.params)
         op = OPS[step.op]
         if step.is_complex and step.op in ("sigmoid", "sign", "abs"):
             return {"sigmoid": torch.sigmoid, "sign": torch.sgn, "abs": torch.abs}[step.op](args[0])
@@ -158,7 +180,6 @@ def _scatter(step: Step, value: torch.Tensor) -> torch.Tensor:
 # arithmetic: Parker, 1997), so that the spread of two runs tells how much a formula magnifies roundings.
 
 _EXACT = frozenset(("pick", "name", "cast", "stop", "neg", "conj", "real", "imag", "abs", "sign"))
-_COMPOSITES = {"softmax": torch.softmax, "log_softmax": torch.log_softmax}
 
 
 class BatchedFloats(Floats):
@@ -203,10 +224,8 @@ class BatchedFloats(Floats):
                 return out[:, 1:].reshape(self.count, *step.shape)
             case "matmul":
                 return torch.matmul(args[0], args[1])
-            case "softmax" | "log_softmax":
-                return _COMPOSITES[step.op](args[0], n + 1 if n >= 0 else n)
-            case "logsumexp":
-                return torch.logsumexp(args[0], n + 1 if n >= 0 else n, keepdim=True)
+            case "softmax" | "log_softmax" | "logsumexp":
+                return _composite(step, args[0], n + 1 if n >= 0 else n)
         return super()._read(step, args)
 
 

@@ -130,6 +130,9 @@ class TorchFunction:
         values = bind(self.names, positional, named)
         tensors, like, dtype = as_tensors(values)
         shapes = [self.program.shape(i) for i in self.program.inputs.values()]
+        for k, (value, i) in enumerate(zip(values.values(), self.program.inputs.values(), strict=True)):
+            if not self.program.steps[i].is_complex and not np.iscomplexobj(value):
+                tensors[k] = tensors[k].real  # beside complex ones
         batch = _batch(self.names, tensors, shapes)
         if self._pointwise or not batch:
             found = self.compiled(like, *tensors)
@@ -248,7 +251,7 @@ def source(program: Program) -> str:
     head = ["import torch"]
     for name, value in printer.captured.items():
         if name in OWN:
-            head.append(f"from symgrad.evaluation.torch_printer import {name}")
+            head.append(f"from {OWN[name].__module__} import {name}")
         elif name.startswith("kernel_"):
             head.append("from symgrad.ops.scalars import OPS")
             head.append(f'{name} = OPS["{name.removeprefix("kernel_")}"].torch')

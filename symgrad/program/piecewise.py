@@ -62,18 +62,19 @@ def _logsumexp(b: Builder, x: int, axis: int) -> int:
 
 
 def _pull_softmax(b: Builder, i: int, g: int) -> list[int]:
-    inner = b.sum(b.mul(g, i), b.steps[i].params, keepdims=True)
-    return [b.mul(i, b.sub(g, inner))]
+    value = b.conj(i)
+    inner = b.sum(b.mul(g, value), b.steps[i].params, keepdims=True)
+    return [b.mul(value, b.sub(g, inner))]
 
 
 def _pull_log_softmax(b: Builder, i: int, g: int) -> list[int]:
     total = b.sum(g, b.steps[i].params, keepdims=True)
-    return [b.sub(g, b.mul(b.apply("exp", i), total))]
+    return [b.sub(g, b.mul(b.conj(b.apply("exp", i)), total))]
 
 
 def _pull_logsumexp(b: Builder, i: int, g: int) -> list[int]:
     (x,) = b.steps[i].args
-    return [b.mul(g, b.emit("softmax", (x,), b.steps[i].params, b.shape(x)))]
+    return [b.mul(g, b.conj(b.emit("softmax", (x,), b.steps[i].params, b.shape(x))))]
 
 
 COMPOSITES = {
