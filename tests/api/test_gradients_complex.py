@@ -1,4 +1,4 @@
-"""Exact derivatives of complex functions, called as torch functions: the conjugate Wirtinger gradient, as autograd's."""
+"""Exact derivatives of complex functions as torch functions: the conjugate Wirtinger gradient, as autograd has it."""
 
 from __future__ import annotations
 

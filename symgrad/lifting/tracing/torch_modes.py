@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
-from symgrad.lifting.tracing import aten, aten_rules  # noqa: F401  # rules enter themselves
+from symgrad.lifting.tracing import aten, aten_rules, aten_transforms  # noqa: F401  # rules enter themselves
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
