@@ -57,6 +57,7 @@ class TensorRecorder(Protocol):
     """What is kept of torch's tensors: see `symgrad.lifting.tracing.torch_tensors`."""
 
     cut: bool
+    calling: Any
 
     @property
     def dispatch(self) -> AbstractContextManager[Any]: ...

@@ -17,11 +17,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch._library.custom_ops import OPDEFS
-from torch.overrides import TorchFunctionMode
+from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
-from symgrad.lifting.tracing import aten, aten_rules, aten_transforms  # noqa: F401  # rules enter themselves
+from symgrad.lifting.tracing import aten, aten_linalg, aten_rules, aten_transforms  # noqa: F401  # rules enter
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
@@ -99,7 +99,11 @@ class Functions(TorchFunctionMode):
                 args = tuple(tensors.tensor(a, like) for a in args)
                 kwargs = {k: tensors.tensor(v, like) for k, v in kwargs.items()}
                 break
-        return func(*args, **kwargs)
+        before, tensors.calling = tensors.calling, func
+        try:
+            return func(*args, **kwargs)
+        finally:
+            tensors.calling = before
 
 
 _TRACED = (TracedFloat, TracedArray)
@@ -223,6 +227,14 @@ _CONSTANTS = 4096  # entries up to which numbers that depend on no input are fol
 _FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_ones", "scalar_tensor"))
 
 
+def _minding_conjugates() -> Any:
+    """Below a mode torch takes conjugation for done: what a kernel itself conjugates lazily would be read as it was."""
+    off = torch._C._dispatch_tls_local_exclude_set()
+    for key in (torch._C.DispatchKey.Conjugate, torch._C.DispatchKey.Negative):
+        off = off.remove(key)
+    return torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), off)
+
+
 class Dispatch(TorchDispatchMode):
     """Sees every aten operation; writes its step by rule, or runs its decomposition under the same eyes."""
 
@@ -237,6 +249,12 @@ class Dispatch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if any(x.is_complex() for x in floats((*args, *kwargs.values()))):
+            with _minding_conjugates():
+                return self._seen(func, args, kwargs)
+        return self._seen(func, args, kwargs)
+
+    def _seen(self, func: Any, args: Any, kwargs: Any) -> Any:
         tensors = self.tracer.tensors
         name, target = _named(func)
         known = tensors.any_known(args) or (bool(kwargs) and tensors.any_known(kwargs.values()))
@@ -244,7 +262,7 @@ class Dispatch(TorchDispatchMode):
             x = kwargs.get(target[1]) if target[0] is None else args[target[0]] if target[0] < len(args) else None
             if x is None or isinstance(x, (list, tuple)):
                 if known:
-                    raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+                    raise self._unknown(name)
                 return func(*args, **kwargs)
             if name in _RESHAPING:
                 out = func(*args, **kwargs)
@@ -263,10 +281,18 @@ class Dispatch(TorchDispatchMode):
                 raise self.tracer.lost("float()", "Use x.item(), or keep the tensor.")
             return func(*args, **kwargs)
         if name in _RANDOM:
-            raise self.tracer.unknown(f"torch.{name}, random numbers whose law depends on the inputs")
+            raise self._unknown(name, ", random numbers whose law depends on the inputs")
         out = func(*args, **kwargs)
         self._record(out, self._steps(func, name, args, kwargs, out), name)
         return out
+
+    def _unknown(self, name: str, more: str = "", *, entrywise: bool = False) -> Any:
+        """The error for an operation without a rule, under the name of the function that the user called."""
+        called = self.tracer.tensors.calling
+        known = resolve_name(called) if called is not None else None
+        if known is None or "__" in known or not known.startswith("torch."):
+            known = f"torch.{name.strip('_')}"
+        return self.tracer.unknown(known.replace("torch.functional.", "torch.") + more, entrywise=entrywise)
 
     def _constant(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation on no input: ``full_like(x, pi)`` and ``ones_like(x) / 3`` mean pi and 1/3, not their floats."""
@@ -317,7 +343,7 @@ class Dispatch(TorchDispatchMode):
                 return self._decomposed(decomposition, name, args, kwargs)
             if func.namespace in _OWN:
                 is_entrywise = func.namespace == "prims" or torch.Tag.pointwise in func.tags
-                raise t.unknown(f"torch.{name.lstrip('_')}", entrywise=is_entrywise)
+                raise self._unknown(name, entrywise=is_entrywise)
             steps = self._of_kernel(func, name, args, kwargs)
         if t.stops and name != "detach" and (t.tensors.cut or torch.is_inference_mode_enabled()):
             return self._stopped(steps)
@@ -331,7 +357,7 @@ class Dispatch(TorchDispatchMode):
         finally:
             self.inside -= 1
         if again is NotImplemented:
-            raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+            raise self._unknown(name)
         return self._steps_of(again)
 
     def _stopped(self, steps: Any) -> Any:
@@ -381,7 +407,7 @@ class Dispatch(TorchDispatchMode):
                 self._record(x, step, name)
         elif steps is not aten.PLAIN and isinstance(out, torch.Tensor) and out.numel():
             if not isinstance(steps, int) or self.tracer.builder.shape(steps) != tuple(out.shape):
-                raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+                raise self._unknown(name)
             self.tracer.tensors.put(out, steps)
 
     def _in_place(self, func: Any, name: str, x: torch.Tensor, args: Any, kwargs: Any) -> Any:
@@ -406,7 +432,7 @@ class Dispatch(TorchDispatchMode):
         else:
             functional, position = _functional(func)
             if functional is None:
-                raise t.unknown(f"torch.{name.lstrip('_')}")
+                raise self._unknown(name)
             rest = {k: v for k, v in kwargs.items() if k != "out"}
             if position is None:
                 given = args
