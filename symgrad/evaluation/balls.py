@@ -16,6 +16,7 @@ import numpy as np
 import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.primitives import composed
@@ -213,6 +214,9 @@ class Balls:
         self.zero = arb(0)
 
     def read(self, step: Step, args: list[Any]) -> Any:
+        if step.op in MATRICES:
+            made = [MATRICES[step.op].ball(a, step.params) for a in args[0]]
+            return np.stack(made) if made else np.empty(step.shape, dtype=object)
         return read_entries(self, step, args)
 
     def function(self, name: str) -> Callable[..., Any] | None:
@@ -328,11 +332,12 @@ def _solve(a: Any, b: Any) -> Any:
 def _cholesky(a: np.ndarray) -> np.ndarray:
     n = a.shape[0]
     out = np.full((n, n), arb(0), dtype=object)
-    sym = [[(a[i, j] + a[j, i]) / 2 for j in range(n)] for i in range(n)]
+    conj = lambda x: x.conjugate() if isinstance(x, acb) else x  # noqa: E731
+    sym = [[(a[i, j] + conj(a[j, i])) / 2 for j in range(n)] for i in range(n)]
     for j in range(n):
         for i in range(j, n):
             t = sym[i][j]
             for k in range(j):
-                t = t - out[i, k] * out[j, k]
-            out[i, j] = t.sqrt() if i == j else t / out[j, j]
+                t = t - out[i, k] * conj(out[j, k])
+            out[i, j] = t.real.sqrt() if i == j else t / out[j, j]
     return out

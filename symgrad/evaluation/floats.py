@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import through_balls
 from symgrad.program.primitives import composed
@@ -120,6 +121,8 @@ class Floats:
                 return torch.linalg.cholesky((args[0] + args[0].mH) / 2)
             case "softmax" | "log_softmax" | "logsumexp":
                 return _composite(step, args[0], step.params)
+        if step.op in MATRICES:
+            return MATRICES[step.op].torch(args[0], step.params)
         op = OPS[step.op]
         if step.is_complex and step.op in ("sigmoid", "sign", "abs"):
             return {"sigmoid": torch.sigmoid, "sign": torch.sgn, "abs": torch.abs}[step.op](args[0])
@@ -224,6 +227,8 @@ class BatchedFloats(Floats):
                 return out[:, 1:].reshape(self.count, *step.shape)
             case "matmul":
                 return torch.matmul(args[0], args[1])
+            case op if op in MATRICES:
+                return torch.stack([MATRICES[op].torch(a, step.params) for a in args[0]])
             case "softmax" | "log_softmax" | "logsumexp":
                 return _composite(step, args[0], n + 1 if n >= 0 else n)
         return super()._read(step, args)

@@ -18,6 +18,7 @@ from sympy.printing.pytorch import TorchPrinter
 
 from symgrad.errors import UnknownOperation
 from symgrad.evaluation.floats import complex_log_softmax, complex_logsumexp, complex_softmax
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
 from symgrad.program.indexed import affine
 from symgrad.program.program import Program, Shape, Step, Strided, dense, positions, size
@@ -152,6 +153,9 @@ class StepPrinter(TorchPrinter):
                 one, zero = (f"{self.prefix}like.new_full((), {k})" for k in (1, 0))
                 x, at_zero = args
                 return f"torch.where({x} > 0, {one}, torch.where({x} < 0, {zero}, {at_zero} + 0*{x}))"
+            case op if op in MATRICES:
+                kernel = self.capture(f"matrices_{op}", MATRICES[op].torch)
+                return f"{kernel}({args[0]}, {step.params})"
             case "gamma" | "log_ndtr":
                 return f"{self.capture(step.op, OWN[step.op])}({args[0]})"
             case "imag":

@@ -14,6 +14,7 @@ import torch
 
 from symgrad.lifting.tracing.aten import PLAIN, dtype_of, plain, rule
 from symgrad.lifting.tracing.recorder import Recorder
+from symgrad.ops.matrices import direction
 from symgrad.program import factorisations
 from symgrad.program.program import size
 
@@ -249,3 +250,65 @@ def _lstsq(t: Recorder, a: Any, out: Any, name: str) -> Any:
         squares = b.mul(off, b.conj(off))
         residuals = _back(t, b.cast(b.sum(squares, -2), dtype_of(out[1])), out[1])
     return [_back(t, solved, out[0]), residuals, PLAIN, PLAIN]
+
+
+# ------------------------------------------------------------------------------------------------ spectra
+
+
+@rule("linalg_matrix_exp")
+def _matrix_exp(t: Recorder, a: Any, out: Any, name: str) -> int:
+    return _matrix(t, "matrix_exp", a.self)
+
+
+@rule("_linalg_eigh")
+def _eigh(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """Eigenvalues, and eigenvectors with the signs (or phases) that they came with."""
+    square, _, n = _square(t, a.A)
+    values, vectors = _pairs(t, square, range(n), plain(out[1]) if a.compute_v else None)
+    return [_back(t, values, out[0]), _back(t, t.builder.transpose(vectors), out[1]) if a.compute_v else PLAIN]
+
+
+@rule("_linalg_svd")
+def _svd(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """Singular values are the largest eigenvalues of [[0, A], [A^H, 0]], with the eigenvectors (u, v)/sqrt(2)."""
+    m, n = a.A.shape[-2:]
+    if a.compute_uv and a.full_matrices and m != n:
+        return NotImplemented
+    b, count = t.builder, min(m, n)
+    matrix = _batched(t, a.A)
+    batch = b.shape(matrix)[0]
+    where = np.zeros((batch, m + n, m + n), dtype=np.int64)
+    places = np.arange(1, batch * m * n + 1).reshape(batch, m, n)
+    where[:, :m, m:], where[:, m:, :m] = places, places.transpose(0, 2, 1) + batch * m * n
+    whole = b.pick([matrix, b.conj(matrix)], where, where.shape)
+    seen = np.concatenate([plain(out[0]), plain(out[2].mH)], -2) if a.compute_uv else None
+    values, vectors = _pairs(t, whole, range(m + n - 1, m + n - 1 - count, -1), seen)
+    if not a.compute_uv:
+        return [PLAIN, _back(t, values, out[1]), PLAIN]
+    vectors = b.mul(vectors, b.apply("sqrt", b.number(2, b.dtype(vectors))))
+    at = np.arange(1, batch * count * (m + n) + 1).reshape(batch, count, m + n)
+    u, vh = b.pick([vectors], at[..., :m], (batch, count, m)), b.pick([vectors], at[..., m:], (batch, count, n))
+    return [_back(t, b.transpose(u), out[0]), _back(t, values, out[1]), _back(t, b.conj(vh), out[2])]
+
+
+def _pairs(t: Recorder, square: int, kept: Any, seen: np.ndarray | None) -> tuple[int, int]:
+    """Eigenvalues and eigenvectors of a batch of Hermitian matrices, (batch, count) and (batch, count, n).
+
+    ``seen`` are the columns that the kernel gave; the sign of each is its choice, which a guard remembers.
+    """
+    b, kept = t.builder, tuple(kept)
+    batch, n, _ = b.shape(square)
+    pairs = b.emit("eigenpairs", (square,), kept, (batch, len(kept), n + 1))
+    at = np.arange(1, batch * len(kept) * (n + 1) + 1).reshape(batch, len(kept), n + 1)
+    values = b.pick([pairs], at[..., n], (batch, len(kept)))
+    values = b.cast(values, {"complex64": "float32", "complex128": "float64"}.get(b.dtype(values), b.dtype(values)))
+    vectors = b.pick([pairs], at[..., :n], (batch, len(kept), n))
+    if seen is not None:
+        weights = direction(n)
+        towards = b.sum(b.mul(vectors, b.constant(weights, b.dtype(vectors))), -1)
+        found = weights @ seen.reshape(batch, n, len(kept))
+        signs = found / np.abs(found)
+        vectors = b.mul(
+            vectors, b.reshape(t.piecewise("sign", [towards], signs, b.dtype(vectors)), (batch, len(kept), 1))
+        )
+    return values, vectors
