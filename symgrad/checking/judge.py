@@ -290,6 +290,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
         if not open_goals:
             break
         made, place = _algebraic(program, assumed)
+        made = made.with_outputs(_named(branch, place))
         there = [(place[a], place[b]) for a, b in goals]
         where = needs(made, place[branch.model])
         stated = (*(place[s] for s in branch.stated), *_signs(made, where))
@@ -307,6 +308,12 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
             if proof is not None:
                 proofs[k] = under(replace(proof, conditions=(*where, *proof.conditions)), assumed, place)
     return proofs
+
+
+def _named(branch: Branch, place: Sequence[int]) -> dict[str, int]:
+    """The steps that a proof is told of by name: the model, and values on the way that it is differentiated by."""
+    on_the_way = {key.removeprefix("model."): i for key, i in branch.program.outputs.items() if "model.at:" in key}
+    return {"model": place[branch.model], **{key: place[i] for key, i in on_the_way.items()}}
 
 
 def _signs(program: Program, where: Sequence[Condition]) -> list[int]:
