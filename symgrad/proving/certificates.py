@@ -1,8 +1,9 @@
 """A proof as a certificate: plain data with all that is needed to check it again, by `symgrad.proving.checker`.
 
-It is made of what a `Proof` holds, when it is asked for.  Three lists of links go one after the other: that each operation
-of the model and of the hand formula is what it was written out as; the links of the proof, with each congruence told;
-and that the exact derivative is the one that the checker writes from the model.  Only the last are looked for here.
+It is made of what a `Proof` holds, when it is asked for.  Three lists of links go one after the other: that each
+operation of the model and of the hand formula is what it was written out as; the links of the proof, with each
+congruence told; and that the exact derivative is the one that the checker writes from the model.  Only the last are
+looked for here.
 """
 
 from __future__ import annotations
@@ -30,12 +31,15 @@ _DEPTHS = (1, 3, 8, 10**9)  # operations that a definition is read back through
 def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     """One branch of a claim: the steps, and all links between them, in an order in which each can be checked.
 
+    The proof's Program says by its outputs which steps are the ``model`` and what it is differentiated ``by``; ``wrt``
+    is what a person calls the latter.
+
     >>> from symgrad.program.builder import Builder
     >>> from symgrad.proving.proof import prove
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> model, hand, exact = b.apply("square", x), b.add(x, x), b.mul(b.number(2), x)
-    >>> proof = prove(b.build({"model": model}), hand, exact)
+    >>> proof = prove(b.build({"model": model, "by": x}), hand, exact)
     >>> data = certify(proof, "x", 1)
     >>> [(link["rule"], link["left"], link["right"]) for link in data["links"]]  # doctest: +ELLIPSIS
     [...('fractions', ...)...]
@@ -43,10 +47,11 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     program = proof.program
     assert program is not None
     model = program.outputs["model"]
-    why = _why_not(program, proof, model, wrt)
-    kind = None if why else _kind(program, proof, model, wrt, order)
+    source = program.outputs.get("by")
+    why = _why_not(program, proof, model, source, order)
+    kind = None if why else _kind(program, proof, source, order)
     writer = _Writer(program, proof, model)
-    by = writer.position(_source(program, wrt))
+    by = writer.position(source)
     writer.follow(proof, by, kind)
     data = {
         "model": writer.place[model],
@@ -54,7 +59,7 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
         "exact": writer.written[proof.right],
         "of": writer.model,
         "by": by,
-        "wrt": wrt,
+        "wrt": program.steps[source].params if source is not None and program.steps[source].op == "input" else wrt,
         "derivative": None if writer.why_not else kind,
         "why_not": why or writer.why_not,
         "stated": [writer.written[s] for s in proof.stated],
@@ -65,36 +70,30 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     )
 
 
-def _why_not(program: Program, proof: Proof, model: int, wrt: str) -> str | None:
+def _why_not(program: Program, proof: Proof, model: int, source: int | None, order: int) -> str | None:
     """Why the derivative can not be written from the model again."""
+    if order == 0:
+        return None
     if proof.facts:
         return f"what was declared ({', '.join(proof.facts)}) was put in after differentiating"
-    if _source(program, wrt) is None:
-        return f"{wrt} is no input"
+    if source is None:
+        return "it is not said what the model is differentiated by"
     if any(program.steps[i].op == "stop" for i in program.needed([model])):
         return "the model has a value that is detached"
     return None
 
 
-def _kind(program: Program, proof: Proof, model: int, wrt: str, order: int) -> str:
-    source = _source(program, wrt)
-    assert source is not None
-    output, given, exact = (program.shape(i) for i in (model, source, proof.right))
-    if order != 1:
+def _kind(program: Program, proof: Proof, source: int | None, order: int) -> str:
+    if order != 1 or source is None:
         return "hessian" if order else "value"
-    return "gradient" if exact == given else "jacobian"
-
-
-def _source(program: Program, name: str) -> int | None:
-    """The step that is differentiated by: an input, or a value on the way."""
-    return program.outputs.get(f"at:{name}", program.inputs.get(name))
+    return "gradient" if program.shape(proof.right) == program.shape(source) else "jacobian"
 
 
 class _Writer:
     """Writes the steps and links of one branch.
 
-    The steps are, in this order: both formulas and the exact derivative in primitive steps, as the proof is about them;
-    the model in primitive steps; the user's own operations; and last, which only the checker writes down, its derivative.
+    The steps are, in this order: both formulas and the exact derivative in primitive steps, as the proof is about
+    them; the model in primitive steps; the user's own operations; and its derivative, which only the checker writes.
     """
 
     def __init__(self, program: Program, proof: Proof, model: int) -> None:
@@ -278,7 +277,8 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
 
     The derivative that the checker writes is the same from fewer steps: it depends on those of the model alone.
     """
-    steps, links = data["steps"], data["links"]
+    steps = data["steps"]
+    links = [x for x in data["links"] if max(x["left"], x["right"]) < len(steps) + own]
     ends = [data[k] for k in ("model", "hand", "exact", "of", "by") if data[k] is not None] + data["stated"]
     parent = list(range(len(steps) + own))
 

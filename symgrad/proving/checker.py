@@ -4,8 +4,8 @@ Nothing here is shared with the search that found the proof, and nothing that it
 steps (operations on whole arrays, each on earlier ones), and links, in order, of which each joins two steps:
 
 * *congruence*: the same operation on arguments that were joined before;
-* *fractions*: entry by entry the two are the same fraction in kernels (`symgrad.proving.checker_arithmetic`), read
-  back through the steps that the link opens; every other step is an unknown, one for each class of joined steps.
+* *fractions*: entry by entry the two are the same fraction in kernels (`symgrad.proving.checker_rules`), read back
+  through the steps that the link opens; every other step is an unknown, one for each class of joined steps.
 
 At the end the hand formula is to be joined with the derivative of the model.  That derivative the checker writes
 itself, by the rules of `symgrad.proving.checker_adjoint`.
@@ -23,7 +23,8 @@ from fractions import Fraction
 from typing import Any
 
 from symgrad.proving.checker_adjoint import CheckedStep, derivative, nothing, position, positions
-from symgrad.proving.checker_arithmetic import Node, NotCovered, vanishes
+from symgrad.proving.checker_arithmetic import NotCovered
+from symgrad.proving.checker_rules import Node, vanishes
 
 FORMAT, VERSION = "symgrad certificate", 1
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
@@ -40,9 +41,9 @@ class Malformed(Exception):
 class Checked:
     """What is known of one claim after its certificate was checked.
 
-    ``accepted`` says that the hand formula is the derivative, on each of the ``branches``, wherever all steps have values
-    and what is ``assumed`` holds.  ``rejected`` names the first link that does not hold, ``uncovered`` counts the
-    links that the checker has no rule for, by what it lacks, and ``unchecked`` says what else it did not look at.
+    ``accepted`` says that the hand formula is the derivative, on each of the ``branches``, wherever all steps have
+    values and what is ``assumed`` holds.  ``rejected`` names the first link that does not hold, ``uncovered`` counts
+    the links that the checker has no rule for, by what it lacks, and ``unchecked`` says what else it did not look at.
     """
 
     name: str
@@ -80,7 +81,7 @@ def check_certificate(certificate: Mapping[str, Any] | str) -> tuple[Checked, ..
     x: rejected: the links do not join the hand formula with the derivative.
 
     Raises nothing for what is no certificate: it is rejected.  Guarantee: an accepted claim is a theorem about the
-    steps that the certificate lists, by the rules of `symgrad.proving.checker_arithmetic` and
+    steps that the certificate lists, by the rules of `symgrad.proving.checker_rules` and
     `symgrad.proving.checker_adjoint` alone.
     """
     try:
@@ -290,8 +291,10 @@ class Replay:
         raise Malformed(f"there is no rule called {link['rule']!r}")
 
     def _are_congruent(self, left: CheckedStep, right: CheckedStep) -> bool:
-        if (left.op, left.complex) != (right.op, right.complex) or not _same(left.params, right.params):
+        if left.op != right.op or not _same(left.params, right.params):
             return False
+        if left.complex != right.complex:
+            raise NotCovered("complex numbers")
         a, b = ([self.find(x) for x in s.args] for s in (left, right))
         return a == b or (left.op in ("add", "mul") and a == b[::-1])
 

@@ -1,8 +1,8 @@
 """The derivative of a list of steps, written by the checker's own rules: one reverse pass over plain data.
 
-A step's adjoint is the derivative of the sum of the output's entries by each of its entries.  Each operation says what it
-passes on to its arguments; what it passes on is more steps.  Operations that are written in others, such as softplus,
-do not occur here: the checker takes the model in its simplest operations, and checks that they are the model.
+A step's adjoint is the derivative of the sum of the output's entries by each of its entries.  Each operation says
+what it passes on to its arguments; what it passes on is more steps.  Operations that are written in others, such as
+softplus, do not occur here: the checker takes the model in its simplest operations, and checks that they are it.
 """
 
 from __future__ import annotations
@@ -270,6 +270,7 @@ SLOPES: dict[str, Callable[[_Writer, int, int], int]] = {
     "gamma": lambda w, x, y: w.emit("mul", y, w.emit("digamma", x)),
     "digamma": lambda w, x, y: w.emit("polygamma", x, params=1),
     "i0": lambda w, x, y: w.emit("i1", x),
+    "i1": lambda w, x, y: w.emit("sub", w.emit("i0", x), w.over(y, x)),
     "Si": lambda w, x, y: w.over(w.emit("sin", x), x),
     "Ci": lambda w, x, y: w.over(w.emit("cos", x), x),
     "Ei": lambda w, x, y: w.over(w.emit("exp", x), x),

@@ -1,7 +1,7 @@
-"""Whether a scalar formula vanishes wherever all of it is defined: the arithmetic of `symgrad.proving.checker`.
+"""Fractions in kernels, exact: the arithmetic of `symgrad.proving.checker`, and what it uses of functions.
 
-A formula is read as a fraction of polynomials over the rationals in *kernels*: unknown numbers, and values of
-functions.  All that is used of a function stands here, a few lines each:
+A *kernel* is an unknown number, or the value of a function.  All that is used of a function stands here, a few lines
+each:
 
 * exp(u + v) = exp(u) exp(v), exp(c log(u)) = u**c; log(u v) = log(u) + log(v) for factors known not to be negative;
 * sqrt(u)**2 = u, sqrt(u**2) = |u| = sign(u) u, sign(u)**2 = 1; other roots likewise;
@@ -17,7 +17,7 @@ time, so that a fault of one is not a fault of both.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -25,11 +25,8 @@ from typing import Any
 from flint import Ordering, fmpq, fmpq_mpoly_ctx, fmpz
 
 Poly = Any  # python-flint's fmpq_mpoly
-_SIZES = (12, 48, 192, 768, 3072)  # of the sets of kernels that are tried
 _TERMS = 20_000  # of a polynomial
 _POWER = 96
-_ADDENDS = 2048  # products that a sum is written out in
-_AGAIN = 24  # readings of one formula: each learned a sign, or a finer exponential
 _SUMMED = 6  # what is known not to be negative, and is added to what else is
 
 
@@ -37,21 +34,12 @@ class NotCovered(Exception):
     """The formula has something in it that the checker has no rule for, or too much of it; the text says what."""
 
 
-class _Again(Exception):
+class Again(Exception):
     """More kernels are needed, or a finer one: read the formula again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operation of a scalar formula on earlier nodes, which go by their positions."""
-
-    op: str
-    args: tuple[int, ...] = ()
-    param: Any = None
-
-
 @dataclass(slots=True)
-class _Notes:
+class Notes:
     """What outlives one reading of a formula: numbers of kernels, units of exponentials, and signs that are known."""
 
     numbers: dict[Any, int] = field(default_factory=dict)
@@ -132,7 +120,7 @@ def _context(n: int) -> Any:
 class Arithmetic:
     """Fractions in ``size`` kernels, and the functions of them."""
 
-    def __init__(self, size: int, notes: _Notes, expanded: bool) -> None:
+    def __init__(self, size: int, notes: Notes, expanded: bool) -> None:
         self.context = _context(size)
         self.generators = self.context.gens()
         self.notes = notes
@@ -156,15 +144,17 @@ class Arithmetic:
             raise NotCovered("a fraction with too many terms")
         return Value(self, n, d)
 
-    def kernel(self, key: Any, sign: int = 0, argument: Value | None = None, power: int = 0) -> Value:
-        """The kernel of a key; with a ``power``, the kernel to this power is the argument."""
+    def kernel(
+        self, key: Any, argument: Value | None = None, sign: int = 0, power: int = 0, value: Value | None = None
+    ) -> Value:
+        """The kernel of a key; with a ``power``, the kernel to this power is the value."""
         k = self.notes.numbers.setdefault(key, len(self.notes.numbers))
         if k >= len(self.generators):
-            raise _Again
+            raise Again
         if k not in self.kernels:
             self.kernels[k] = _Kernel(key[0], argument, sign)
-            if power and argument is not None:
-                self.relations.append((k, power, argument))
+            if value is not None:
+                self.relations.append((k, power, value))
         return Value(self, self.generators[k], self.one)
 
     def reduced(self, n: Poly, d: Poly) -> tuple[Poly, Poly]:
@@ -192,11 +182,11 @@ class Arithmetic:
                 raise NotCovered("a fraction with too many terms")
         return p, below
 
-    def lowest(self, v: Value) -> Value:
-        """The same fraction in one form: no square root below, in lowest terms, and monic below."""
+    def lowest(self, v: Value, *, roots: bool = False) -> Value:
+        """The same fraction in lowest terms and monic below; with no square root below, or else with ``roots``."""
         n, d = v.n, v.d
         for k, power, _ in reversed(self.relations):
-            if power == 2 and not n.is_zero() and int(d.degrees()[k]) == 1:
+            if not roots and power == 2 and not n.is_zero() and int(d.degrees()[k]) == 1:
                 turned = d.compose(*(-g if j == k else g for j, g in enumerate(self.generators)), ctx=self.context)
                 n, d = self.reduced(n * turned, d * turned)
                 if d.is_zero():
@@ -311,7 +301,7 @@ class Arithmetic:
     # ------------------------------------------------------------------------------------------------ functions
     def function(self, name: str, *arguments: Value, sign: int = 0) -> Value:
         """Of which equal arguments give equal values, and nothing else is used."""
-        return self.kernel((name, *(self.key(v) for v in arguments)), sign, arguments[-1] if arguments else None)
+        return self.kernel((name, *(self.key(v) for v in arguments)), arguments[-1] if arguments else None, sign)
 
     def odd(self, name: str, u: Value) -> Value:
         u = self.lowest(u)
@@ -325,12 +315,15 @@ class Arithmetic:
             yield self.lowest(Value(self, self.context.from_dict({exponents: fmpq(1)}), u.d)), c
 
     def _scaled(self, key: Any, c: Any) -> tuple[Any, int]:
-        """The unit in which multiples of an argument are counted, and how many of them c is."""
+        """The unit in which multiples of an argument are counted, and how many of them c is; what is no simple
+        multiple of another is a unit of its own."""
         unit = self.notes.units.setdefault(key, abs(c))
         count = c / unit
+        if max(count.q, abs(count.p)) > _POWER:
+            return self._scaled((key, abs(c)), c)
         if count.q != 1:
             self.notes.units[key] = unit / count.q
-            raise _Again
+            raise Again
         return Fraction(int(unit.p), int(unit.q)), int(count.p)
 
     def exp(self, u: Value) -> Value:
@@ -342,7 +335,7 @@ class Arithmetic:
                 out = out * self.rational_power(inner.argument, c)
                 continue
             unit, count = self._scaled(("exp", self.key(part)), c)
-            out = out * self.kernel(("exp", self.key(part), unit), 2, part * self.value(unit)) ** count
+            out = out * self.kernel(("exp", self.key(part), unit), part * self.value(unit), 2) ** count
         return out
 
     def log(self, u: Value) -> Value:
@@ -391,9 +384,12 @@ class Arithmetic:
                 out = out * self.exp(self.kernels[k].argument * self.value(Fraction(e, q)))  # type: ignore[operator]
             else:
                 out = out * p ** (e // q)
-                out = out * self.kernel(("root", q, self.key(p)), 1, p, q) ** (e % q) if e % q else out
+                out = out * self._root(p, q) ** (e % q) if e % q else out
         rest = self.lowest(rest)
-        return out if self.number(rest) == 1 else out * self.kernel(("root", q, self.key(rest)), 1, rest, q)
+        return out if self.number(rest) == 1 else out * self._root(rest, q)
+
+    def _root(self, v: Value, q: int, sign: int = 1) -> Value:
+        return self.kernel(("root", q, self.key(v)), v, sign, q, v)
 
     def sqrt(self, u: Value) -> Value:
         """Squares come out of the root, as absolute values where their sign is not known."""
@@ -413,15 +409,15 @@ class Arithmetic:
             elif odd and k is not None and self.kernels[k].head == "exp":
                 out = out * self.exp(self.kernels[k].argument / 2)  # type: ignore[operator]
             elif odd:
-                out = out * self.kernel(("root", 2, self.key(p)), 2 if self.sign_of(p.n, strict=True) else 1, p, 2)
+                out = out * self._root(p, 2, 2 if self.sign_of(p.n, strict=True) else 1)
         for n, side in ((content.p, 1), (content.q, -1)):
             for prime, e in _primes(n):
                 half, odd = divmod(side * e, 2)
                 out = out * self.value(prime) ** half
                 p = self.value(prime)
-                out = out * self.kernel(("root", 2, self.key(p)), 2, p, 2) if odd else out
+                out = out * self._root(p, 2, 2) if odd else out
         inside = self.lowest(inside)
-        return out if self.number(inside) == 1 else out * self.kernel(("root", 2, self.key(inside)), 1, inside, 2)
+        return out if self.number(inside) == 1 else out * self._root(inside, 2)
 
     def sign(self, u: Value) -> Value:
         """A product of signs s with s**2 = 1, of the factors whose sign is not known."""
@@ -431,7 +427,7 @@ class Arithmetic:
         out = self.value(1 if content > 0 else -1)
         for p, e, known in parts:
             if not known and e % 2:
-                out = out * self.kernel(("sign", self.key(p)), 0, self.value(1), 2)
+                out = out * self.kernel(("sign", self.key(p)), p, 0, 2, self.value(1))
         return out
 
     def turn(self, u: Value) -> tuple[Value, Value]:
@@ -443,8 +439,9 @@ class Arithmetic:
                 c1, s1, count = arc
             else:
                 unit, count = self._scaled(("turn", self.key(part)), q)
-                c1 = self.kernel(("cos", self.key(part), unit))
-                s1 = self.kernel(("sin", self.key(part), unit), 0, 1 - c1 * c1, 2)
+                angle = part * self.value(unit)
+                c1 = self.kernel(("cos", self.key(part), unit), angle)
+                s1 = self.kernel(("sin", self.key(part), unit), angle, 0, 2, 1 - c1 * c1)
             if abs(count) > 16:
                 raise NotCovered("a high multiple of an angle")
             s1 = s1 if count > 0 else -s1
@@ -491,233 +488,3 @@ def _primes(n: Any) -> list[tuple[int, int]]:
     if n.bit_length() > 96:
         raise NotCovered("the factors of a large number")
     return [(int(p), int(e)) for p, e in fmpz(n).factor()] if n > 1 else []
-
-
-# ------------------------------------------------------------------------------------------------------- the functions
-
-
-def _log(f: Arithmetic, u: Value) -> Value:
-    f.learn(u, strict=True)
-    return f.log(u)
-
-
-def _sqrt(f: Arithmetic, u: Value) -> Value:
-    f.learn(u)
-    return f.sqrt(u)
-
-
-def _asin(f: Arithmetic, u: Value) -> Value:
-    f.learn(1 - u)
-    f.learn(1 + u)
-    return f.odd("asin", u)
-
-
-def _polylog(f: Arithmetic, order: Value, z: Value) -> Value:
-    """Li_1(z) = -log(1 - z), and Li_0(z) = z / (1 - z)."""
-    if order.is_zero():
-        return z / (1 - z)
-    return -_log(f, 1 - z) if f.number(order) == 1 else f.function("polylog", order, z)
-
-
-def _pi(f: Arithmetic) -> Value:
-    return f.kernel(("pi",), 2)
-
-
-def _erf(f: Arithmetic, u: Value) -> Value:
-    return f.odd("erf", u)
-
-
-ODD = ("erf", "atan", "erfinv", "erfi", "Si", "Shi", "fresnels", "fresnelc")
-# What each operation is, in the functions above; operations on arrays have become these of their entries.
-RULES: dict[str, Callable[..., Value]] = {
-    "add": lambda f, a, b: a + b,
-    "sub": lambda f, a, b: a - b,
-    "mul": lambda f, a, b: a * b,
-    "div": lambda f, a, b: a / b,
-    "neg": lambda f, a: -a,
-    "exp": Arithmetic.exp,
-    "log": _log,
-    "sqrt": _sqrt,
-    "pow": lambda f, a, b: f.exp(b * _log(f, a)),
-    "sin": lambda f, u: f.turn(u)[1],
-    "cos": lambda f, u: f.turn(u)[0],
-    "tanh": Arithmetic.tanh,
-    "sigmoid": Arithmetic.sigmoid,
-    "sign": Arithmetic.sign,
-    "abs": lambda f, u: f.sign(u) * u,
-    "asin": _asin,
-    "polylog": _polylog,
-    **{name: functools.partial(lambda name, f, u: f.odd(name, u), name) for name in ODD},
-    # written in those
-    "rsqrt": lambda f, u: 1 / _sqrt(f, u),
-    "cbrt": lambda f, u: f.sign(u) * f.exp(_log(f, f.sign(u) * u) / 3),
-    "reciprocal": lambda f, u: 1 / u,
-    "square": lambda f, u: u * u,
-    "exp2": lambda f, u: f.exp(u * f.log(f.value(2))),
-    "expm1": lambda f, u: f.exp(u) - 1,
-    "log1p": lambda f, u: _log(f, 1 + u),
-    "log2": lambda f, u: _log(f, u) / f.log(f.value(2)),
-    "log10": lambda f, u: _log(f, u) / f.log(f.value(10)),
-    "tan": lambda f, u: f.turn(u)[1] / f.turn(u)[0],
-    "acos": lambda f, u: _pi(f) / 2 - _asin(f, u),
-    "sinh": lambda f, u: (f.exp(u) - f.exp(-u)) / 2,
-    "cosh": lambda f, u: (f.exp(u) + f.exp(-u)) / 2,
-    "asinh": lambda f, u: _log(f, u + f.sqrt(u * u + 1)),
-    "acosh": lambda f, u: _log(f, u + _sqrt(f, u - 1) * _sqrt(f, u + 1)),
-    "atanh": lambda f, u: (_log(f, 1 + u) - _log(f, 1 - u)) / 2,
-    "erfc": lambda f, u: 1 - _erf(f, u),
-    "erfcx": lambda f, u: f.exp(u * u) * (1 - _erf(f, u)),
-    "logsigmoid": lambda f, u: -f.log(1 + f.exp(-u)),
-    "softplus": lambda f, u: f.log(1 + f.exp(u)),
-    "logit": lambda f, u: _log(f, u / (1 - u)),
-    "silu": lambda f, u: u / (1 + f.exp(-u)),
-    "mish": lambda f, u: u * f.tanh(f.log(1 + f.exp(u))),
-    "gelu": lambda f, u: u * (1 + _erf(f, u / f.sqrt(f.value(2)))) / 2,
-    "gelu_tanh": lambda f, u: u * (1 + f.tanh(f.sqrt(2 / _pi(f)) * (u + f.value(Fraction(44715, 10**6)) * u**3))) / 2,
-    "softsign": lambda f, u: u / (1 + f.sign(u) * u),
-    "tanhshrink": lambda f, u: u - f.tanh(u),
-    "ndtr": lambda f, u: (1 + _erf(f, u / f.sqrt(f.value(2)))) / 2,
-    "log_ndtr": lambda f, u: _log(f, (1 + _erf(f, u / f.sqrt(f.value(2)))) / 2),
-    "deg2rad": lambda f, u: u * _pi(f) / 180,
-    "rad2deg": lambda f, u: u * 180 / _pi(f),
-    "hypot": lambda f, u, v: _sqrt(f, u * u + v * v),
-    "logaddexp": lambda f, u, v: f.log(f.exp(u) + f.exp(v)),
-    "logaddexp2": lambda f, u, v: (
-        f.log(f.exp(u * f.log(f.value(2))) + f.exp(v * f.log(f.value(2)))) / f.log(f.value(2))
-    ),
-    "xlogy": lambda f, u, v: u * _log(f, v),
-    "xlog1py": lambda f, u, v: u * _log(f, 1 + v),
-}
-# Functions of which equal arguments give equal values, and nothing else is used.
-PLAIN = frozenset(
-    "atan2 lgamma gamma digamma polygamma i0 i1 erfinv Ci Chi Ei li expint uppergamma besselj bessely besseli besselk "
-    "airyai airybi airyaiprime airybiprime LambertW zeta hurwitz_zeta".split()
-)
-
-
-def vanishes(formula: Sequence[Node], goal: int, *, expanded: bool = False) -> bool | None:
-    """Whether node ``goal`` is zero wherever every node has a value; None where that is shown only where what roots
-    are taken of is positive.
-
-    >>> half = [Node("unknown"), Node("exp", (0,)), Node("mul", (1, 1)), Node("number", (), 2), Node("mul", (3, 0))]
-    >>> vanishes([*half, Node("exp", (4,)), Node("sub", (2, 5))], 6)
-    True
-    >>> vanishes([*half, Node("exp", (0,)), Node("sub", (2, 5))], 6)
-    False
-
-    Raises `NotCovered` where there is no rule for an operation, or too much of it.  Guarantee: True is a theorem, by
-    the rules at the top of this module; False says only that they do not show it.
-    """
-    notes = _Notes()
-    products = addends(formula, goal)
-    for size in _SIZES:
-        for _ in range(_AGAIN):
-            notes.learned = False
-            f = Arithmetic(size, notes, expanded)
-            try:
-                if _is_zero(f, formula, products):
-                    return None if notes.loose else True
-            except _Again:
-                if len(notes.numbers) > size:
-                    break
-                continue
-            except NotCovered:
-                if not notes.learned:
-                    raise
-            if not notes.learned:
-                return False
-    raise NotCovered("a formula with too many kernels")
-
-
-Product = tuple[int, tuple[int, ...], tuple[int, ...]]  # a sign, and nodes above and below
-
-
-def addends(formula: Sequence[Node], goal: int) -> list[Product]:
-    """A node as a sum of products, where that are few: long sums of fractions have no common denominator to be had.
-
-    >>> formula = [Node("unknown"), Node("unknown"), Node("sum", (0, 1)), Node("mul", (2, 0)), Node("sub", (3, 1))]
-    >>> addends(formula, 4)
-    [(1, (0, 0), ()), (1, (1, 0), ()), (-1, (1,), ())]
-    """
-    found: dict[int, list[Product]] = {}
-    below = _reached(formula, [goal])
-    for i in below:
-        node = formula[i]
-        a = [found[k] for k in node.args]
-        out: list[Product] = [(1, (i,), ())]
-        if node.op in ("add", "sum") or (node.op == "sub" and len(a[0]) + len(a[1]) > 1):
-            signs = [1] * len(a) if node.op != "sub" else [1, -1]
-            out = [(s * sign, n, d) for s, terms in zip(signs, a, strict=True) for sign, n, d in terms]
-        elif node.op == "neg":
-            out = [(-sign, n, d) for sign, n, d in a[0]]
-        elif node.op == "mul" and max(map(len, a)) > 1:
-            out = [(s * t, n + m, d + e) for s, n, d in a[0] for t, m, e in a[1]]
-        elif node.op == "div" and len(a[0]) > 1:
-            out = [(sign, n, (*d, node.args[1])) for sign, n, d in a[0]]
-        found[i] = out if len(out) <= _ADDENDS else [(1, (i,), ())]
-    return found[goal]
-
-
-def _reached(formula: Sequence[Node], wanted: Iterable[int]) -> list[int]:
-    """The nodes that some are made of, in order; what is stated is wanted always."""
-    found: set[int] = set()
-    stack = [*wanted, *(i for i, node in enumerate(formula) if node.op == "stated")]
-    while stack:
-        i = stack.pop()
-        if i not in found:
-            found.add(i)
-            stack += formula[i].args
-    return sorted(found)
-
-
-def _is_zero(f: Arithmetic, formula: Sequence[Node], products: Sequence[Product]) -> bool:
-    """Whether a sum of products vanishes: first what has one denominator is added up, and then all."""
-    values = _read(f, formula, {i for _, above, below in products for i in (*above, *below)})
-    groups: dict[str, Value] = {}
-    for sign, above, below in products:
-        term = functools.reduce(lambda a, b: a * b, (values[i] for i in above), f.value(sign))
-        for i in below:
-            term = term / values[i]
-        term = f.lowest(term)
-        name = str(term.d)
-        groups[name] = groups[name] + term if name in groups else term
-    open_ = [v for v in groups.values() if not v.is_zero()]
-    return not open_ or _sum(f, open_).is_zero()
-
-
-def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Value]:
-    """The values of the nodes that are wanted, and of all that these are made of."""
-    values: dict[int, Value] = {}
-    for i in _reached(formula, wanted):
-        node = formula[i]
-        a = [values[k] for k in node.args]
-        match node.op:
-            case "unknown":
-                values[i] = f.kernel(("unknown", i))
-            case "number":
-                values[i] = f.value(node.param)
-            case "constant":
-                values[i] = f.kernel((node.param,), 2)
-            case "powi":
-                values[i] = a[0] ** node.param
-            case "sum":
-                values[i] = _sum(f, a)
-            case "stated":
-                f.learn(a[0], stated=True)
-                values[i] = a[0]
-            case "entry":  # of a matrix that is a function of the entries of another
-                values[i] = f.kernel(("entry", node.param, *(f.key(v) for v in a)))
-            case op if op in RULES:
-                values[i] = RULES[op](f, *a)
-            case op if op in PLAIN:
-                values[i] = f.function((op, node.param), *a)  # type: ignore[arg-type]
-            case op:
-                raise NotCovered(f"the operation {op}")
-    return values
-
-
-def _sum(f: Arithmetic, terms: Sequence[Value]) -> Value:
-    """The sum, halves first: long sums would else be copied once for each term."""
-    if len(terms) < 3:
-        return functools.reduce(lambda a, b: a + b, terms, f.value(0))
-    return _sum(f, terms[: len(terms) // 2]) + _sum(f, terms[len(terms) // 2 :])

@@ -60,8 +60,8 @@ class Link:
 class Equalities:
     """Steps in classes known to be equal, and the ways to join two of them.
 
-    The program is read in primitive steps, unless it ``is_primitive`` already; ``noted``, if it is set, is told of every
-    two steps that are joined, before they are: by which link, or that they are congruent.
+    The program is read in primitive steps, unless it ``is_primitive`` already; ``noted``, if it is set, is told of
+    every two steps that are joined, before they are: by which link, or that they are congruent.
     """
 
     def __init__(
