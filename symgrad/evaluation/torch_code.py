@@ -133,7 +133,8 @@ class TorchFunction:
         tensors, like, dtype = as_tensors(values)
         shapes = [self.program.shape(i) for i in self.program.inputs.values()]
         for k, (value, i) in enumerate(zip(values.values(), self.program.inputs.values(), strict=True)):
-            if not self.program.steps[i].is_complex and not np.iscomplexobj(value):
+            given = value.is_complex() if isinstance(value, torch.Tensor) else np.iscomplexobj(value)
+            if not self.program.steps[i].is_complex and not given:
                 tensors[k] = tensors[k].real  # beside complex ones
         batch = _batch(self.names, tensors, shapes)
         if self._pointwise or not batch:
