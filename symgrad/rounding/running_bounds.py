@@ -195,7 +195,7 @@ def enclosed(balls: Any) -> Enclosed:
 
     >>> with precision(200):
     ...     third = enclosed(ball_of(1) / 3)
-    >>> third.high.item(), 1e-18 < third.low.item() < 1e-16, third.error.item() < 1e-33
+    >>> third.high.item(), 1e-18 < third.low.item() < 1e-16, third.error.item() < 1e-32
     (0.3333333333333333, True, True)
     """
     entries = flat(balls)
