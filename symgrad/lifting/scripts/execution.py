@@ -190,7 +190,8 @@ class Script:
                 where=where,
                 instead="Make it smaller, or give it more: symgrad.Limits(memory=...), in bytes.",
             )
-        return UserCodeFailed(f"the script itself fails: {_first(error, '')}", where=where, instead=trace.understood())
+        told = " ".join(part for part in (_missing(error), trace.understood()) if part)
+        return UserCodeFailed(f"the script itself fails: {_first(error, '')}", where=where, instead=told or None)
 
 
 def _copied(value: Any) -> Any:
@@ -202,6 +203,18 @@ def _copied(value: Any) -> Any:
         except (TypeError, RuntimeError):  # something in it cannot be copied
             return value
     return value
+
+
+def _missing(error: Exception) -> str:
+    """What to do about a name or a module that is not there."""
+    name = getattr(error, "name", None)
+    if isinstance(error, UnboundLocalError) or not name:
+        return ""
+    if isinstance(error, NameError):
+        return f"Give {name} a value in the script, such as small numbers, or pass namespace={{{name!r}: ...}}."
+    if isinstance(error, ModuleNotFoundError):
+        return f"Install {name} here, or write what it gives into the script."
+    return ""
 
 
 def _first(error: BaseException, default: str) -> str:
