@@ -20,7 +20,7 @@ FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {}
 
 def call(a: ArrayRecorder, function: Any, args: Any, options: Any) -> Any:
     """What a function of SciPy gives for traced arguments; NotImplemented for one that has no rule."""
-    owner = getattr(function, "__self__", None)
+    owner: Any = getattr(function, "__self__", None)
     if type(owner).__name__ == "norm_gen":
         return _normal(a, function.__name__, *args, **options)
     if type(getattr(owner, "dist", None)).__name__ == "norm_gen":  # norm(loc, scale)

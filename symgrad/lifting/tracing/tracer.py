@@ -52,6 +52,7 @@ _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian he
 _SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
 _FLOATS = (float, np.float64)
 _PLAIN = (int, *_FLOATS)
+_ARITHMETIC = frozenset((*_PLAIN, bool, np.ndarray, torch.Tensor, TracedFloat, TracedArray))
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
@@ -291,10 +292,18 @@ class Tracer:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
             return a % self._shown(b)
+        if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
+            a, b = self._column(a, b), self._column(b, a)
         value = PLAIN[name](a, b)
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def _column(self, x: Any, other: Any) -> Any:
+        """A column of a table that meets a traced value: the array of its numbers, since a table cannot hold such."""
+        if not self.is_traced(other) or type(x).__module__.partition(".")[0] != "pandas":
+            return x
+        return self.outer(np.asarray(x))
 
     def _of_plain(self, name: str, a: Any, b: Any) -> int:
         steps = self.step_of(a), self.step_of(b)

@@ -155,6 +155,19 @@ for v, x in zip(ws, x0.tolist()):
 total.backward()
 dw = np.array([v.grad for v in ws])
 """,
+    "columns of a table, which hold plain numbers alone": """
+class Series:
+    __module__ = "pandas"
+    def __init__(self, values):
+        self._held = np.array(values, dtype=float)
+    def __array__(self, dtype=None, copy=None):
+        return self._held
+    def __mul__(self, other):
+        return Series(self._held * float(np.asarray(other)[0]))
+column = Series(x0)
+t = np.tanh(column * w0)
+dw = column * (1 - t**2)
+""",
     "what is plotted, logged, saved and drawn on the way": """
 import logging, os
 logging.warning("at %f", w0[0])
