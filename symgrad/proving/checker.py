@@ -235,7 +235,11 @@ class Replay:
         if kind is None:
             self.unchecked.append(f"that the exact formula is the derivative: {branch['why_not']}")
             return None
-        new, own = self._written(branch, by, kind)
+        try:
+            new, own = self._written(branch, by, kind)
+        except NotCovered as what:
+            self.unchecked.append(f"that the exact formula is the derivative: {what}")
+            return None
         self.steps += new
         self.parent += range(len(self.parent), len(self.steps))
         return own
