@@ -40,6 +40,7 @@ from symgrad.checking.refutations import (
     shape_witness,
     simplest,
 )
+from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
@@ -164,13 +165,18 @@ def _at_own_sizes(problem: Problem) -> Findings:
     if not open_pairs:
         return found
     stream = explore_points(problem, found)
-    for _ in range(_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST):
-        next(stream, None)
-    explore_branches(problem, found)
+    next(stream, None)
+    theorems = prove_by_sizes(problem, found, open_pairs)
+    found.notes += theorems.notes
+    if not theorems.covers:
+        for _ in range((_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST) - 1):
+            next(stream, None)
+        explore_branches(problem, found)
     open_pairs = refute(problem, found, open_pairs)
     open_pairs = at_the_point(problem, found, open_pairs)
     asked = open_pairs
-    open_pairs = _prove(problem, found, asked)
+    found.verdicts |= {p.name: theorems.proved[p.name] for p in asked if p.name in theorems.proved}
+    open_pairs = _prove(problem, found, [p for p in asked if p.name not in theorems.proved])
     narrow = [p for p in asked if p not in open_pairs and _asks_more(own, p)]
     if open_pairs or narrow:
         for _ in stream:
@@ -181,7 +187,8 @@ def _at_own_sizes(problem: Problem) -> Findings:
         open_pairs = refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
-    found.notes += unjudged_branches(problem, found)
+    if not theorems.covers:
+        found.notes += unjudged_branches(problem, found)
     if any(seen.principal for _, seen in found.looks):
         found.notes.append(
             "the hand formula has no real value at some of the points, where its complex value is the derivative: "
