@@ -131,7 +131,11 @@ def _number(n: Any) -> Text:
     text = str(n)
     if n.q > 1000 and not (n.q & (n.q - 1)):  # a binary fraction that was typed in decimals
         text = repr(float(n))
-    return text, _TIGHT if n >= 0 and "/" not in text else 1
+    return text, _TIGHT if n >= 0 and "/" not in text else 2
+
+
+def _is_number(text: str) -> bool:
+    return text.removeprefix("-").replace(".", "", 1).isdigit()
 
 
 def _held(a: Text, least: float) -> str:
@@ -158,8 +162,10 @@ def _infix(op: str, a: Text, b: Text) -> Text:
             return _negated(a)
         case ("sub", "0", _):
             return _negated(b)
-    if op == "add" and b[0].startswith("-") and b[1] == 2:
-        op, b = "sub", (b[0][1:], 2)
+    if op in ("add", "sub") and b[0].startswith("-") and b[1] == 2:
+        op, b = "sub" if op == "add" else "add", (b[0][1:], 2)
+    if op == "mul" and _is_number(b[0]) and not _is_number(a[0]):
+        a, b = b, a
     if op == "mul" and b[0].startswith("1/") and b[1] == _LOOSE["div"]:
         op, b = "div", (b[0][2:], _TIGHT)
     level = _LOOSE[op]
