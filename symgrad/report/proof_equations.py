@@ -60,6 +60,10 @@ class _Reader:
         self.of = self.classes.of
         model = program.outputs["model"]
         self.model = set(program.needed([model]))
+        self.moving = {program.outputs.get("by", -1)}  # what of the model depends on the input
+        for i in sorted(self.model):
+            if any(a in self.moving for a in program.steps[i].args):
+                self.moving.add(i)
         self.exact = [i for i in program.needed([proof.right]) if i not in self.model]
         hand = set(program.needed([proof.left]))
         found = [b for b in derivation_lines(program, model) if b.step in hand and b.step in self.of]
@@ -87,8 +91,9 @@ class _Reader:
                 yield Equation(self.titles[b], *right, self._rule(kind))
         yield from self._claim(told)
         told.add(self.of[self.proof.left])
+        mine = {self.of[i] for i in self.program.needed([self.proof.left, self.proof.right]) if i in self.of}
         for link, kind in self.classes.joined:
-            sides = [self._side(i, kind) for i in (link.right, link.left)] if kind not in told else [None]
+            sides = [self._side(i, kind) for i in (link.right, link.left)] if kind in mine - told else [None]
             if None not in sides and sides[0] != sides[1]:
                 told.add(kind)
                 yield Equation(str(sides[0]), str(sides[1]), (), link.rule)
@@ -105,7 +110,8 @@ class _Reader:
         elif exact is not None and mine is not None and exact[0] != mine:
             yield Equation(mine, f"{slope} = {exact[0]}", exact[1], self._rule(kind))
         elif mine is not None:
-            yield Equation(mine, slope, exact[1] if exact is not None else (), self._rule(kind))
+            since = exact[1] if exact is not None else self._slopes(set(self.exact))
+            yield Equation(mine, slope, tuple(since), self._rule(kind))
         else:
             since = self._slopes(set(self.exact))
             yield Equation(f"your derivative for {self.wrt}", slope, tuple(since), self._rule(kind))
@@ -137,7 +143,7 @@ class _Reader:
     def _slopes(self, steps: Sequence[int] | set[int]) -> Iterator[str]:
         """The derivatives of functions that steps of the exact derivative were written from."""
         sources = {id(self.program.steps[i].source) for i in steps if self.program.steps[i].source is not None}
-        used = {self.program.steps[i].op for i in self.model if id(self.program.steps[i].source) in sources}
+        used = {self.program.steps[i].op for i in self.moving if id(self.program.steps[i].source) in sources}
         for op in sorted(used):
             if op in OPS and OPS[op].arity == 1 and not OPS[op].branches:
                 slope = local_derivative(op).subs(X, sp.Symbol("u"))
