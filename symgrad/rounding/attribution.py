@@ -173,6 +173,9 @@ class _Run:
         """Step ``i`` in exact arithmetic, on the floats that it was given."""
         place = self.cone.place
         given = {place[a]: binary(to_numpy(self.floats[a])) for a in self.program.steps[i].args if a in place}
+        step = self.cone.program.steps[place[i]]
+        if place[i] not in given and all(a in given for a in step.args):
+            return Balls().read(step, [given[a] for a in step.args])
         return interpret(self.cone.program, Balls(), {}, [place[i]], replaced=given)[place[i]]
 
 
