@@ -287,7 +287,8 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     What residues do not show has a smaller budget: a search for a proof of what is false costs the most, but residues
     know less of roots and powers than proofs do.
     """
-    goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
+    mine = [p for p in pairs if p.hand is not None]
+    goals = [(p.hand, p.exact) for p in mine if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
     effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
     programs = _programs(problem, branch)
@@ -312,8 +313,19 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
                 found.append(prove(made, *there[k], effort=effort, stated=stated))
         for k, proof in zip(shown, found, strict=True):
             if proof is not None:
-                proofs[k] = under(replace(proof, conditions=(*where, *proof.conditions)), assumed, place)
+                whole = replace(
+                    proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
+                )
+                proofs[k] = under(whole, assumed, place)
     return proofs
+
+
+def _named(branch: Branch, made: Program, place: Sequence[int], pair: Pair) -> Program:
+    """The Program of a proof, with what it is told of by name: the model, and what it is differentiated by."""
+    named = {"model": branch.model, "by": branch.program.outputs.get(f"model.at:{pair.name}")}
+    if named["by"] is None:
+        named["by"] = branch.program.inputs.get(pair.name)
+    return made.with_outputs({name: place[i] for name, i in named.items() if i is not None})
 
 
 def _signs(program: Program, where: Sequence[Condition]) -> list[int]:

@@ -25,6 +25,7 @@ class Tensors:
         self.dispatch = Dispatch(tracer)
         self.functions = Functions(tracer)
         self.cut = False  # inside no_grad
+        self.calling: Any = None  # the function of torch that the user called
         self._memories: dict[int, Memory] = {}
         # tensors and storages are held, or an address could come twice
         self._known: dict[int, tuple[torch.Tensor, int, Memory | None, int]] = {}
