@@ -63,6 +63,10 @@ def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return enter
 
 
+def has_rule(name: str) -> bool:
+    return name in _RULES
+
+
 @functools.cache
 def _schema(func: Any) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]:
     arguments = func._schema.arguments

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -191,6 +192,15 @@ def _with_slope(t: Recorder, a: Any, out: Any, name: str) -> int:
     return select(t.builder, row, [t.step_of(a.self), t.step_of(extra, dtype)], [double(a.self), double(extra)], dtype)
 
 
+@rule("rrelu_with_noise")
+def _rrelu(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """x where it is positive; elsewhere x times the mean slope, or in training times one that was drawn."""
+    b, dtype = t.builder, dtype_of(out)
+    drawn = double(a.noise) if a.training else np.full(tuple(out.shape), (a.lower + a.upper) / 2)
+    slope = t.data(drawn, dtype) if a.training else t.step_of((a.lower + a.upper) / 2, dtype)
+    return select(b, "leaky_relu", [t.step_of(a.self), slope], [double(a.self), drawn], dtype)
+
+
 @rule("softplus")
 def _softplus(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
@@ -258,6 +268,28 @@ def _avg_pool(t: Recorder, a: Any, out: Any, name: str) -> int:
         getattr(a, "divisor_override", None),
         dims=int(name[-2]),
     )
+
+
+@rule("_adaptive_avg_pool3d")
+def _adaptive_avg_pool3d(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """The mean of each cell: along an axis cell i of m goes from i n/m, rounded down, to (i+1) n/m, rounded up."""
+    b, step = t.builder, t.step_of(a.self)
+    shape, result = tuple(a.self.shape), tuple(out.shape)
+    places = np.arange(1, size(shape) + 1).reshape(-1, *shape[-3:])
+    edges = [
+        [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)] for n, m in zip(shape[-3:], result[-3:], strict=True)
+    ]
+    cells = [tuple(slice(*edge) for edge in cell) for cell in itertools.product(*edges)]
+    groups = [[*plane[cell].reshape(-1)] for plane in places for cell in cells]
+    return b.reshape(grouping.reduced(b, [step], groups, "mean", ()), result)
+
+
+@rule("fractional_max_pool2d", "fractional_max_pool3d")
+def _fractional_max_pool(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """The largest entries of cells whose edges are drawn beforehand."""
+    b, step = t.builder, t.step_of(a.self)
+    b.guard("argmax", [step], ("fractional", tuple(a.output_size)), plain(out[1]))
+    return [indexing.max_pool_from_indices(b, step, plain(out[1]), 3 if "3d" in name else 2), PLAIN]
 
 
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d")

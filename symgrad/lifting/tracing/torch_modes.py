@@ -270,7 +270,12 @@ class Dispatch(TorchDispatchMode):
                 return out
             if not known and not tensors.is_known(x):
                 return func(*args, **kwargs)
-            return self._in_place(func, name, x, args, kwargs)
+            beside = not name.endswith("_") and target[0] is not None  # the running means of a batch norm, or noise
+            if not (beside and aten.has_rule(name)):
+                decomposition = _decompositions().get(func) if beside else None
+                if decomposition is not None:
+                    return self._run(decomposition, name, args, kwargs)
+                return self._in_place(func, name, x, args, kwargs)
         if not known or name in _FILLED:
             return self._constant(func, name, args, kwargs)
         self.tracer.at_line()
@@ -340,7 +345,7 @@ class Dispatch(TorchDispatchMode):
         if steps is NotImplemented:
             decomposition = _decompositions().get(func) or (func._can_decompose() and func.decompose)
             if decomposition:
-                return self._decomposed(decomposition, name, args, kwargs)
+                return self._steps_of(self._run(decomposition, name, args, kwargs))
             if func.namespace in _OWN:
                 is_entrywise = func.namespace == "prims" or torch.Tag.pointwise in func.tags
                 raise self._unknown(name, entrywise=is_entrywise)
@@ -349,7 +354,7 @@ class Dispatch(TorchDispatchMode):
             return self._stopped(steps)
         return steps
 
-    def _decomposed(self, decomposition: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def _run(self, decomposition: Any, name: str, args: Any, kwargs: Any) -> Any:
         self.inside += 1
         try:
             with self:
@@ -358,7 +363,7 @@ class Dispatch(TorchDispatchMode):
             self.inside -= 1
         if again is NotImplemented:
             raise self._unknown(name)
-        return self._steps_of(again)
+        return again
 
     def _stopped(self, steps: Any) -> Any:
         """What autograd sees as a constant."""
