@@ -104,6 +104,7 @@ class Recorder(Protocol):
 
     builder: Builder
     stops: bool
+    differentiates: bool
 
     @property
     def arrays(self) -> ArrayRecorder: ...

@@ -173,6 +173,8 @@ def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 def _autograd(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if func.__name__ == "requires_grad_" or (func.__name__ == "grad" and func is not torch.autograd.grad):
         return NotImplemented
+    if t.differentiates:
+        return NotImplemented
     raise BadInput(
         "the function calls autograd itself.",
         where=t.where(),
