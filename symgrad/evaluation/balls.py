@@ -150,6 +150,8 @@ _NUMBERS = {
 
 def ball_of(x: Any) -> Any:
     """The ball of a float (its exact binary value), an int, a Fraction, a SymPy number or a complex of floats."""
+    if type(x) is float:  # first: what whole arrays hold
+        return arb(x)
     if isinstance(x, (complex, np.complexfloating)):
         return acb(arb(float(x.real)), arb(float(x.imag)))
     if isinstance(x, Fraction):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -163,6 +163,63 @@ def _fat(x: Any, r: float) -> Any:
 # ------------------------------------------------------------------------------------------------ distances
 
 
+@dataclass(frozen=True, eq=False)
+class Enclosed:
+    """Balls, and where all of them are real also floats: number k is within ``error[k]`` of ``high[k] + low[k]``.
+
+    ``high`` is the float nearest to the ball's middle; all three are NaN where there is no such float.
+    """
+
+    balls: Any
+    high: np.ndarray
+    low: np.ndarray
+    error: np.ndarray
+    is_real: bool = True
+
+    def sizes(self) -> Tensor:
+        """The least size that each number may have, flat and rounded down; infinite where nothing is known."""
+        if not self.is_real:
+            return torch.tensor([size_of(x) for x in flat(self.balls)], dtype=torch.float64)
+        high = np.abs(self.high.reshape(-1))
+        rest = np.where(self.high < 0, -self.low, self.low).reshape(-1) - self.error.reshape(-1)
+        below = np.where(rest >= 0, high, np.nextafter(high, 0))
+        wide = np.maximum(np.nextafter(high - np.abs(rest), 0), 0)
+        found = np.where(-rest <= np.spacing(below) / 2, below, wide)
+        for k in np.flatnonzero(np.isnan(high)):  # few: these are no numbers, or beyond the floats
+            found[k] = size_of(flat(self.balls)[k])
+        return torch.from_numpy(found)
+
+
+def enclosed(balls: Any) -> Enclosed:
+    """Balls as floats, all at once.
+
+    >>> with precision(200):
+    ...     third = enclosed(ball_of(1) / 3)
+    >>> third.high.item(), 1e-18 < third.low.item() < 1e-16, third.error.item() < 1e-32
+    (0.3333333333333333, True, True)
+    """
+    entries = flat(balls)
+    if not all(type(t) is arb for t in entries):
+        nothing = np.zeros(0)
+        return Enclosed(balls, nothing, nothing, nothing, False)
+    parts = np.array([_parts(t) if t.is_finite() else _NO_NUMBER for t in entries], dtype=np.float64).reshape(-1, 3)
+    shape = balls.shape if isinstance(balls, np.ndarray) else ()
+    return Enclosed(balls, *(np.ascontiguousarray(column).reshape(shape) for column in parts.T))
+
+
+_NO_NUMBER = (math.nan,) * 3
+
+
+def _parts(t: arb) -> tuple[float, float, float]:
+    high = float(t.mid())
+    if math.isinf(high):
+        return _NO_NUMBER
+    rest = t - high
+    low = float(rest.mid())
+    left = rest - low
+    return high, low, 0.0 if left == 0 else math.nextafter(float(left.abs_upper()), math.inf)
+
+
 def distance(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
     """``|values - truth|`` from below and from above, entry by entry in float64, for a truth enclosed in balls.
 
@@ -171,8 +228,37 @@ def distance(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
     >>> low.item() <= abs(torch.tensor(0.1).double().item() - 0.1) <= high.item()
     True
 
-    A value or a ball that is not finite is infinitely far; an infinity on both sides is no distance.
+    ``balls`` may be `Enclosed` already.  A value or a ball that is not finite is infinitely far; an infinity on both
+    sides is no distance.
     """
+    truth = balls if isinstance(balls, Enclosed) else enclosed(balls)
+    if not truth.is_real or values.is_complex():
+        return _distance_of_each(values, truth.balls)
+    v = to_numpy(values).astype(np.float64).reshape(truth.high.shape)
+    with np.errstate(all="ignore"):
+        first, carry = _two_sum(v, -truth.high)
+        second, more = _two_sum(carry, -truth.low)
+        total, last = _two_sum(first, second)
+        slack = (np.abs(last) + np.abs(more) + truth.error) * (1 + 2.0**-50)
+        size = np.abs(total)
+        high = np.where(slack == 0, size, np.nextafter(size + slack, np.inf))
+        low = np.where(slack == 0, size, np.maximum(np.nextafter(size - slack, -np.inf), 0))
+    for k in np.flatnonzero(~np.isfinite(high)):  # few: these are no numbers, or beyond the floats
+        one = to_numpy(values).reshape(-1)[k]
+        at = flat(truth.balls)[k : k + 1]
+        low.flat[k], high.flat[k] = (x.item() for x in _distance_of_each(torch.tensor([float(one)]).double(), at))
+    return torch.from_numpy(low).reshape(values.shape), torch.from_numpy(high).reshape(values.shape)
+
+
+def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of floats, and what its rounding left out (Knuth 1997, 4.2.2)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def _distance_of_each(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
+    """`distance`, one entry after the other."""
     low, high = [], []
     for v, t in zip(to_numpy(values).reshape(-1).tolist(), flat(balls), strict=True):
         if not np.isfinite(v) or not t.is_finite():
@@ -197,6 +283,11 @@ def lower(x: arb) -> float:
     """An exact non-negative ball as a float, rounded down."""
     f = float(x)
     return f if x >= ball_of(f) else max(0.0, math.nextafter(f, 0.0))
+
+
+def size_of(x: Any) -> float:
+    """The least size of a number in a ball; infinite where the ball is."""
+    return lower(abs(x).abs_lower()) if x.is_finite() else math.inf
 
 
 def ulps(error: Tensor, reference: Tensor, dtype: str | torch.dtype) -> Tensor:
