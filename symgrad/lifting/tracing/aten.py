@@ -274,6 +274,13 @@ def _frac(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.builder.sub(x, t.piecewise("trunc", [x], np.trunc(plain(a.self)), dtype_of(out)))
 
 
+@rule("frexp")
+def _frexp(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
+    """x / 2**e; the exponent e is constant by pieces."""
+    x, dtype = t.step_of(a.self), dtype_of(out[0])
+    return [t.builder.mul(x, t.piecewise("floor", [x], np.ldexp(1.0, -plain(out[1])), dtype, "exponent")), PLAIN]
+
+
 @rule("copysign")
 def _copysign(t: Recorder, a: Any, out: Any, name: str) -> int:
     dtype = dtype_of(out)

@@ -288,18 +288,22 @@ class Dispatch(TorchDispatchMode):
                 raise self.tracer.lost("float()", "Use x.item(), or keep the tensor.")
             return func(*args, **kwargs)
         if name in _RANDOM:
-            raise self._unknown(name, ", random numbers whose law depends on the inputs")
+            what = ", which draws random numbers whose law depends on the inputs"
+            raise self._unknown(
+                name, what, instead="Draw numbers of a fixed law, and compute with them: mean + std*noise."
+            )
         out = func(*args, **kwargs)
         self._record(out, self._steps(func, name, args, kwargs, out), name)
         return out
 
-    def _unknown(self, name: str, more: str = "", *, entrywise: bool = False) -> Any:
+    def _unknown(self, name: str, more: str = "", *, entrywise: bool = False, instead: str | None = None) -> Any:
         """The error for an operation without a rule, under the name of the function that the user called."""
         called = self.tracer.tensors.calling
         known = resolve_name(called) if called is not None else None
         if known is None or "__" in known or not known.startswith("torch."):
             known = f"torch.{name.strip('_')}"
-        return self.tracer.unknown(known.replace("torch.functional.", "torch.") + more, entrywise=entrywise)
+        known = known.replace("torch.functional.", "torch.") + more
+        return self.tracer.unknown(known, entrywise=entrywise, instead=instead)
 
     def _constant(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation on no input: ``full_like(x, pi)`` and ``ones_like(x) / 3`` mean pi and 1/3, not their floats."""

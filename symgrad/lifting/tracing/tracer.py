@@ -114,7 +114,7 @@ class Tracer:
             )
         )
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> UnknownOperation:
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> UnknownOperation:
         """The error for an operation that has no rule; an entrywise function is one more row of the table."""
         if entrywise:
             return self._raising(unknown(name.rpartition(".")[2], self.where()))
@@ -122,7 +122,8 @@ class Tracer:
             UnknownOperation(
                 f"symgrad cannot follow {name}.",
                 where=self.where(),
-                instead="Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
+                instead=instead
+                or "Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
                 "matmul, solve, inv, det, cholesky), or pass its result as an input.",
             )
         )
