@@ -104,6 +104,7 @@ class Recorder(Protocol):
 
     builder: Builder
     stops: bool
+    differentiates: bool
 
     @property
     def arrays(self) -> ArrayRecorder: ...
@@ -120,7 +121,7 @@ class Recorder(Protocol):
 
     def kept(self) -> LostValue: ...
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> SymgradError: ...
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> SymgradError: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def step_of(self, x: Any, dtype: str | None = None) -> int: ...
