@@ -106,6 +106,7 @@ class Recorder(Protocol):
 
     builder: Builder
     stops: bool
+    differentiates: bool
 
     @property
     def arrays(self) -> ArrayRecorder: ...
@@ -122,7 +123,7 @@ class Recorder(Protocol):
 
     def kept(self) -> LostValue: ...
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> SymgradError: ...
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> SymgradError: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def step_of(self, x: Any, dtype: str | None = None) -> int: ...

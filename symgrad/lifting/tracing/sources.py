@@ -61,7 +61,6 @@ def code_objects(code: types.CodeType) -> list[types.CodeType]:
 # ------------------------------------------------------------------------------------------------ syntax trees
 
 
-@functools.lru_cache(maxsize=64)
 def whole_numbers(function: types.FunctionType) -> set[int]:
     """The whole numbers that a function writes down, those in tuples too, and those that its names stand for.
 
@@ -77,6 +76,7 @@ def whole_numbers(function: types.FunctionType) -> set[int]:
     return {x for x in (*found, *parts, *bounds) if type(x) is int}
 
 
+@functools.lru_cache(maxsize=64)  # each point is a run of the same code
 def _definitions(text: str) -> dict[int, list[Any]]:
     """Every function and lambda of a file, by the line that its code object starts at."""
     found: dict[int, list[Any]] = {}

@@ -65,12 +65,14 @@ class Tracer:
 
     ``library`` is the kind of values the code works with: "torch", "numpy" or "math".  ``stops`` says whether
     ``detach`` and ``no_grad`` cut (they do in a model; in a hand derivation they are only bookkeeping).
+    ``differentiates`` says that the code may let autograd differentiate, whose operations are recorded as they run.
     """
 
-    def __init__(self, library: str, *, stops: bool = True) -> None:
+    def __init__(self, library: str, *, stops: bool = True, differentiates: bool = False) -> None:
         self.builder = Builder()
         self.library = library
         self.stops = stops
+        self.differentiates = differentiates
         self.arrays = Arrays(self)
         self.tensors = Tensors(self)
         self.places = Places()
@@ -120,7 +122,7 @@ class Tracer:
             )
         )
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> UnknownOperation:
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> UnknownOperation:
         """The error for an operation that has no rule; an entrywise function is one more row of the table."""
         if entrywise:
             return self._raising(unknown(name.rpartition(".")[2], self.where()))
@@ -128,7 +130,8 @@ class Tracer:
             UnknownOperation(
                 f"symgrad cannot follow {name}.",
                 where=self.where(),
-                instead="Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
+                instead=instead
+                or "Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
                 "matmul, solve, inv, det, cholesky), or pass its result as an input.",
             )
         )
@@ -331,7 +334,7 @@ class Tracer:
         if function in _CALLERS:
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
-        elif function in _DIFFERENTIATORS:
+        elif function in _DIFFERENTIATORS and not (self.differentiates and function is torch.autograd.grad):
             raise self._raising(
                 BadInput(
                     f"the function calls torch.{function.__name__}, a derivative inside of the formula.",

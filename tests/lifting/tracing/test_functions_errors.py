@@ -47,6 +47,14 @@ GOLDEN = [
         "                   ^^^^^^^^^^^^^^^^^^^\n" + OUT,
     ),
     (
+        lambda x: torch.normal(x, 1.0),
+        "torch",
+        "symgrad cannot follow torch.normal, which draws random numbers whose law depends on the inputs.\n"
+        "    @    lambda x: torch.normal(x, 1.0)\n"
+        "                   ^^^^^^^^^^^^^^^^^^^^\n"
+        "Draw numbers of a fixed law, and compute with them: mean + std*noise.",
+    ),
+    (
         lambda x: np.fft.fft(x).real,
         "numpy",
         "symgrad cannot follow numpy.fft.fft.\n"
