@@ -424,7 +424,9 @@ def _own_names(function: Any) -> set[str]:
         node = waiting.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
-        if not isinstance(node, (*_SCOPES, ast.ClassDef)):
+        if isinstance(node, ast.comprehension):  # its variable is its own
+            waiting += [node.iter, *node.ifs]
+        elif not isinstance(node, (*_SCOPES, ast.ClassDef)):
             waiting.extend(ast.iter_child_nodes(node))
     return found
 
