@@ -386,4 +386,6 @@ def softmax(name: str, x: Bound, axis: int, c: Tensor) -> Tensor:
     own = torch.expm1(in_sum) + 4 * f.unit * log_sum + 4 * f.unit * magnitude(c) + flushed
     if name == "log_softmax":
         own = own + 2 * f.unit * distance
+    if name == "logsumexp":  # one value of a whole row
+        dead, x = dead.all(axis, keepdim=True), Bound(x.value.amax(axis, keepdim=True), widest)
     return _settle(torch.where(dead & torch.isinf(c), 0.0, spread + own), c, x)

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import inspect
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -221,6 +221,14 @@ _CONSTANTS = 4096  # entries up to which numbers that depend on no input are fol
 _FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_ones", "scalar_tensor"))
 
 
+def _kernel(func: Any) -> Callable[..., Any] | None:
+    """What an operator runs on this machine: it is entered under one key, and torch dies where another is asked."""
+    for key in ("CPU", "CompositeExplicitAutograd"):
+        if torch._C._dispatch_has_kernel_for_dispatch_key(func._name, key):
+            return functools.partial(func._op_dk, getattr(torch._C.DispatchKey, key))
+    return None
+
+
 class Dispatch(TorchDispatchMode):
     """Sees every aten operation; writes its step by rule, or runs its decomposition under the same eyes."""
 
@@ -319,7 +327,7 @@ class Dispatch(TorchDispatchMode):
             decomposition = func.decompose
         foreign = func.namespace not in _OWN
         if decomposition is None and foreign:  # its kernel, which may be written in operations that are followed
-            decomposition = functools.partial(func._op_dk, torch._C.DispatchKey.CPU)
+            decomposition = _kernel(func)
         if decomposition is None:
             raise t.unknown(
                 f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
