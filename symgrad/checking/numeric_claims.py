@@ -11,11 +11,12 @@ import torch
 
 from symgrad.checking.comparison import Branch, Pair, PointComparison, compare_at, radius
 from symgrad.errors import SymgradError
+from symgrad.evaluation.floats import Floats
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
-from symgrad.program.program import Program
+from symgrad.program.program import Program, interpret
 from symgrad.rounding.accuracy import INSTABILITY, condition
-from symgrad.rounding.kernel_bounds import FORMATS
+from symgrad.rounding.kernel_bounds import FORMATS, shortcut
 from symgrad.rounding.running_bounds import error_bounds
 
 # -------------------------------------------------------------------------------------------------------- bare numbers
@@ -25,7 +26,8 @@ from symgrad.rounding.running_bounds import error_bounds
 # bounded by what a stable computation in that dtype does: its error is at most `INSTABILITY` times the unit roundoff
 # times the condition of the derivative (what the derivative itself moves by when its inputs move by one unit), or the
 # proved running bound of the exact derivative's own steps, whichever is larger; and half a unit of the last digit, for
-# numbers that were typed.  A larger difference is an error; a smaller one is agreement to just that, and no more.
+# numbers that were typed; and what torch's own softplus leaves out above its threshold.  A larger difference is an
+# error; a smaller one is agreement to just that, and no more.
 
 _ENTRIES = 64  # whose condition is computed, the most suspicious first
 _WORK = 200_000  # entries of all steps for which running bounds are computed
@@ -76,7 +78,7 @@ def measure(
         size = np.array([_upper(abs(x)) for x in view.exact])
         far = np.array([_lower(abs(h - x)) for h, x in zip(view.hand, view.exact, strict=True)])
     most = min(INSTABILITY, 2.0 ** (FORMATS[kind].digits / 2 + 1))  # as `is_unstable` has it
-    told = min(most * unit, COARSEST)
+    told = min(most * unit + 2 * _shortcuts(branch, tensors), COARSEST)
     allowed = told * size + half + float(torch.finfo(kind).tiny)
     dtype = str(kind).removeprefix("torch.")
     beyond = np.nonzero(~(far <= allowed))[0]
@@ -95,6 +97,18 @@ def measure(
         worst = max(wrong, key=lambda k: far[k] / max(allowed[k], 1e-300))
         return Measured(resolution, worst, float(far[worst]), float(allowed[worst]), dtype)
     return Measured(resolution, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
+
+
+def _shortcuts(branch: Branch, tensors: Mapping[str, torch.Tensor]) -> float:
+    """How far torch's own softplus is from its meaning at this point, by its documented threshold."""
+    program = branch.program
+    steps = [program.steps[i].args[0] for i in program.needed([branch.model]) if program.steps[i].op == "softplus"]
+    if not steps:
+        return 0.0
+    with torch.no_grad():
+        values = interpret(program, Floats(), tensors, steps)
+    wide = [values[i] for i in steps if values[i].dtype is torch.float64 and values[i].numel()]
+    return max((float(shortcut(x).max()) for x in wide), default=0.0)
 
 
 def _resolution(allowed: np.ndarray, size: np.ndarray) -> float:
