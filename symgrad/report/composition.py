@@ -20,6 +20,7 @@ from symgrad.report.wording import (
     at_entry,
     counted,
     listed,
+    names_in,
     number,
     own_text,
     place_of,
@@ -56,7 +57,7 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
     for claim in ranked:
         if claim not in right or full or len(right) <= _SECTIONS:
-            yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
+            yield Section(f"{claim.name}: {_word(claim)}", tuple(_claim(report, claim, full)), claim.kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
         yield from _open_sizes(report, right)
@@ -64,11 +65,11 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     yield from unsafe(report)
     if report.notes:
-        yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
+        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
-        yield Section("Assumed", (Items(tuple(map(sentence, assumed))),))
+        yield Section("Assumed", (Items(tuple(sentence(a, names_in(report)) for a in assumed)),))
     yield Footer(_footer(report))
     if full:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
@@ -88,12 +89,22 @@ _DERIVATIVE = {0: "the value", 1: "the derivative", 2: "the second derivative"}
 _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
 
 
+def _word(claim: Claim) -> str:
+    only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    return _WORD[claim.kind] if only is None else f"right for your {only} only"
+
+
 def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
     right = _are([*agreeing, *proved], "right")
+    for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
+    if wrong and None not in for_these:
+        data = listed(sorted(map(str, for_these)))
+        are = f"is {_DERIVATIVE[report.order]}" if len(wrong) == 1 else f"are {_DERIVATIVE[report.order]}s"
+        return f"Right for your {data} only: {_yours(report, wrong)} {are} at these values, and not at others."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from symgrad.checking.results import Repair, Results, StepFinding
@@ -100,7 +101,8 @@ def _line(report: Results, step: StepFinding, repairs: list[Repair], again: str)
 
 def _repair(repair: Repair, code: Code, again: str = "") -> Iterator[Block]:
     yield code
-    yield Paragraph(f"{sentence(repair.why)}{again}")
+    names = re.findall(r"[^\W\d]\w*", f"{repair.before} {repair.after}")
+    yield Paragraph(f"{sentence(repair.why, names)}{again}")
     yield Code(repair.after, "Write instead")
 
 

@@ -269,6 +269,7 @@ _SPREAD: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "hardtanh": lambda x, e: e,
 }
 
+
 def shortcut(x: Tensor) -> Tensor:
     """How far torch's softplus is from log(1 + exp(x)), and its slope from the sigmoid: from 20 on it returns x.
 

@@ -50,9 +50,15 @@ def _running(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("logcumsumexp")
 def _logcumsumexp(t: Recorder, a: Any, out: Any, name: str) -> int:
-    """log of the sums of exp up to each place, each relative to its own last entry... written from its meaning."""
+    """Of each part from the beginning, by itself: where nothing but -inf came before, that entry alone has no slope."""
     b, x = t.builder, t.step_of(a.self)
-    return b.apply("log", layouts.cumsum(b, b.apply("exp", x), a.dim)) if b.shape(x) else x
+    shape = b.shape(x)
+    if not shape or not size(shape):
+        return x
+    axis = a.dim % len(shape)
+    places = np.moveaxis(np.arange(1, size(shape) + 1).reshape(shape), axis, 0)
+    parts = [b.pick([x], part, part.shape) for part in (places[: k + 1] for k in range(shape[axis]))]
+    return b.stack([layouts.logsumexp(b, part, 0) for part in parts], axis)
 
 
 @rule("linalg_vector_norm", "norm")
