@@ -26,6 +26,7 @@ from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
 from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.ops.row import precision
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
@@ -289,7 +290,8 @@ class _Work:
 
     def values(self, names: tuple[str, ...], positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         named = {full_name(n, self.model.names): v for n, v in named.items()}
-        function = self.function(names)
+        with neutral():
+            function = self.function(names)
         values = bind(tuple(self.symbols), positional, named)
         tensors = dict(zip(values, as_tensors(values)[0], strict=True))
         sizes = sizes_of(self.symbols, tensors)
@@ -298,7 +300,8 @@ class _Work:
         key = tuple(tuple(t.shape) for t in tensors.values())
         if key not in self._taken:
             point = {n: t.detach().cpu().to(torch.float64).numpy() for n, t in tensors.items()}
-            found = self.here(self.model, wrt=list(self.names), at=point, order=self.order, seed=self.seed)
+            with neutral():
+                found = self.here(self.model, wrt=list(self.names), at=point, order=self.order, seed=self.seed)
             if any(branches_on(d, list(d.inputs)) for d in found.values()):
                 return {n: found[n](**_plain(found[n], values)) for n in names}
             self._taken[key] = found

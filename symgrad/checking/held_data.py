@@ -21,6 +21,7 @@ from symgrad.errors import SymgradError
 from symgrad.indices.terms import Fact, SumsTo, Symmetric
 from symgrad.problem.constraints import misses, settle
 from symgrad.problem.question import Problem
+from symgrad.problem.replay import with_given_numbers
 from symgrad.problem.sampling import Bounds, rounded
 from symgrad.program.program import size
 
@@ -46,9 +47,11 @@ def refute_coincidences(problem: Problem, found: Findings) -> None:
 
 
 def _held(problem: Problem, found: Findings) -> list[str]:
-    """The data that may be others."""
-    inputs, steps = problem.inputs, found.own.program.inputs
-    names = [n for n in steps if n not in inputs.free and n in problem.dtypes]
+    """The data that may be others: none that the code also writes as a number."""
+    inputs, own = problem.inputs, found.own
+    names = [n for n in own.program.inputs if n not in inputs.free and n in problem.dtypes]
+    for run in (own.model_run, own.hand_run):
+        names = [n for n in names if not with_given_numbers(run.program, inputs.point, [n], problem.dtypes)[1]]
     values = {n: np.asarray(inputs.point[n]) for n in names}
     shapes = {k for v in inputs.point.values() for k in (np.size(v), *np.shape(v))}
     return [

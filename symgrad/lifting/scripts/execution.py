@@ -28,7 +28,7 @@ from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
-from symgrad.lifting.tracing.surroundings import neutral
+from symgrad.lifting.tracing.surroundings import neutral, printed_into
 
 # ------------------------------------------------------------------------------------------------------------- sandbox
 # The surroundings of a script that is run: fixed seeds, captured output, no windows; afterwards all is as it was.
@@ -66,7 +66,7 @@ def surroundings(seed: int, out: io.StringIO, file: str) -> Iterator[World]:
     torch.manual_seed(seed)
     before = _states()
     try:
-        with neutral(), contextlib.redirect_stdout(out):
+        with neutral(), printed_into(out):
             yield world
     finally:
         world.random = _states() != before

@@ -13,7 +13,7 @@ import torch
 
 from symgrad.lifting.tracing import numpy_functions
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
+from symgrad.lifting.tracing.traced_values import PLAIN, Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
 from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
@@ -55,6 +55,13 @@ _LAYOUT: dict[str, tuple[Any, ...]] = dict.fromkeys(
 _LAYOUT |= {"where": (1, 2, "x", "y"), "select": (1, 2, "choicelist", "default"), "append": (1, "values")}
 _LAYOUT |= {"insert": (2, "values"), "pad": ("constant_values",), "choose": (1, "choices")}
 _PADS = ("constant", "edge", "wrap", "reflect", "symmetric")
+
+
+_CONSTANTS = 4096  # entries of data whose arithmetic is followed
+
+
+def _is_numpys(function: Any) -> bool:
+    return isinstance(function, np.ufunc) or str(getattr(function, "__module__", "")).partition(".")[0] == "numpy"
 
 
 class Arrays:
@@ -109,6 +116,27 @@ class Arrays:
         if type(x) is np.ndarray and x.dtype.kind in "fc":
             return self.new(x, self.tracer.data(x))
         return x
+
+    def computed(self, function: Any, args: Any, options: Any) -> Any:
+        """What NumPy computes of data alone, step by step where that can be followed: its floats are no data.
+
+        The mean of given numbers is their mean, and not the float next to it.
+        """
+        owner = getattr(function, "__self__", None)
+        if type(owner) is np.ndarray and self._is_data(owner) and hasattr(TracedArray, function.__name__):
+            followed = lambda: getattr(self.adopt(owner), function.__name__)(*args, **options)  # noqa: E731
+        elif any(map(self._is_data, args)) and (_is_numpys(function) or any(function is f for f in PLAIN.values())):
+            followed = lambda: function(*map(self._adopted, args), **options)  # noqa: E731
+        else:
+            return function(*args, **options)
+        out = self.tracer.attempt(followed)
+        return function(*args, **options) if out is NotImplemented else out
+
+    def _is_data(self, x: Any) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f" and 0 < x.size <= _CONSTANTS
+
+    def _adopted(self, x: Any) -> Any:
+        return self.adopt(x) if self._is_data(x) else x
 
     def bound(self, x: TracedArray, name: str) -> TracedArray:
         named = self.tracer.at_line().name(self.step(x), name)
@@ -321,6 +349,9 @@ class Arrays:
             return type(pieces)(made)
         if name in _LAYOUT or name in _SPLITS or name in _VIEWS:
             return self._layout(function, name, args, options)
+        if not any(trace.is_traced(a) and trace.depends(trace.step_of(a)) for a in (*args, *options.values())):
+            plain = function(*trace.value_of(list(args)), **{k: trace.value_of(v) for k, v in options.items()})
+            return self.adopt(plain)  # data of data, of which nothing more is known
         module = str(getattr(function, "__module__", "numpy") or "numpy")
         raise trace.unknown(f"{module if 'array_function' not in module else 'numpy'}.{name}")
 

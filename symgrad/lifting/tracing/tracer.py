@@ -280,10 +280,26 @@ class Tracer:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
             return a % self._shown(b)
-        value = PLAIN[name](a, b)
+        if type(a) is np.ndarray or type(b) is np.ndarray:
+            value = self.arrays.computed(PLAIN[name], (a, b), {})
+        else:
+            value = PLAIN[name](a, b)
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def negative(self, x: Any) -> Any:
+        """``-x`` in instrumented code."""
+        return self.arrays.computed(np.negative, (x,), {}) if type(x) is np.ndarray else -x
+
+    def attempt(self, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` gives, or NotImplemented where symgrad cannot follow it, as if it had not been tried."""
+        before = self._raised
+        try:
+            return compute()
+        except SymgradError:
+            self._raised = before
+            return NotImplemented
 
     def _of_plain(self, name: str, a: Any, b: Any) -> int:
         steps = self.step_of(a), self.step_of(b)
@@ -319,7 +335,7 @@ class Tracer:
                     instead="Pass the function whose gradient is wanted; order=2 asks for second derivatives.",
                 )
             )
-        return self.arrays.adopt(self.ready(function)(*args, **options))
+        return self.arrays.adopt(self.arrays.computed(self.ready(function), args, options))
 
     def bind(self, name: str, value: Any) -> Any:
         """``name = value`` in instrumented code: a step of its own, so that every later use goes through it."""
