@@ -47,6 +47,10 @@ def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
 def _blocks(report: Results, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
+    if report.belongs_to:
+        yield Section(
+            "Another function's gradient", tuple(Paragraph(sentence(w)) for w in report.belongs_to), "refuted"
+        )
     yield from error_lines(report)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
