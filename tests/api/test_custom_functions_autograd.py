@@ -1,4 +1,4 @@
-"""What autograd does with a backward: it sums, it keeps the real part, it leaves cotangents out, and it differentiates."""
+"""What autograd does with a backward: it sums it, keeps its real part, leaves cotangents out, and differentiates it."""
 
 import pytest
 import torch
