@@ -16,7 +16,7 @@ from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Verdict
 from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, close_names
 from symgrad.evaluation.balls import Balls, binary, flat
-from symgrad.evaluation.exact import meaning
+from symgrad.evaluation.exact import is_huge_power, meaning
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.evaluation.torch_code import as_tensors, bind, call, source
 from symgrad.indices.printing import plain, text
@@ -392,7 +392,11 @@ class Derivative(Program):
         return source(self)
 
     def __str__(self) -> str:
-        return str(sp.simplify(self.sympy)) if not self.shape(self.output) and len(self) < 40 else self.code
+        if self.shape(self.output) or len(self) >= 40:
+            return self.code
+        found = self.sympy
+        huge = any(is_huge_power(p.base, p.exp) for p in found.atoms(sp.Pow))  # which SymPy would write out
+        return str(found if huge else sp.simplify(found))
 
     __repr__ = __str__
 

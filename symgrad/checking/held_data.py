@@ -59,7 +59,7 @@ def _held(problem: Problem, found: Findings) -> list[str]:
         for n, v in values.items()
         if v.dtype.kind == "f"
         and np.isfinite(v).all()
-        and not (v.ndim and np.unique(np.abs(v[v != 0])).size < 2)  # flags, signs, one hot
+        and not (v.ndim and set(np.abs(v).reshape(-1).tolist()) <= {0.0, 1.0})  # flags, signs, one hot
         and not (v.ndim == 0 and _follows(float(v), shapes))
         and not any(_are_related(v, values[m]) for m in names if m != n)
     ]
@@ -126,8 +126,8 @@ def _moves(value: np.ndarray, name: str, seed: int) -> Iterator[np.ndarray]:
     for k in range(_MOVES):
         rng = np.random.default_rng((seed, 9, k))
         if whole:
-            by = k + 1 if value.ndim == 0 else rng.integers(1, 4, value.shape)
-            moved = value + np.where(value == 0, 0, np.sign(value) * by)
+            by = np.where(value == 0, 0, np.sign(value) * rng.integers(1, 4, value.shape))
+            moved = value + by if value.ndim else value + (k + 1) * (1 if value >= 0 else -1)
         else:
             moved = rounded(value * rng.uniform(0.55, 1.8, value.shape), 12)
         if value.ndim == 1 and value.size > 2 and (np.diff(value) > 0).all():

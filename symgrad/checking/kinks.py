@@ -62,11 +62,12 @@ def with_limits(problem: Problem, found: Findings, pair: Pair) -> PairComparison
     )
     rays = _rays(problem, found, pair) if lacking and here else []
     exact = view.exact.copy()
+    usual = max((abs(x).mid() for x in exact if x.is_finite()), default=arb(1))
     for k in lacking if len(rays) > 1 else ():
         slopes = [tuple(seen[k] for seen in ray) for ray in rays]
         if not all(x.is_finite() and type(x).__name__ == "arb" for pairs in slopes for x in pairs):
             continue
-        (side,) = _sides(slopes, _usual(found, pair, k))
+        (side,) = _sides(slopes, usual)
         if not side.grows and not side.jumps:
             low, high = _ends(side)
             exact[k] = arb((low + high) / 2, (high - low) / 2)
