@@ -273,6 +273,11 @@ def _at_numbers(
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
+        if len(hand_run.program.outputs) != 1:
+            raise BadInput(
+                f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
+                instead="Compare them one by one.",
+            )
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
     keys = list(hand_run.program.outputs)
