@@ -152,7 +152,7 @@ class Custom:
         as in `cotangent_names`; None runs forward alone.  An output without a cotangent is not used.  ``needs`` are
         the arguments whose gradients are asked for; ``stops`` says that ``detach`` cuts in backward.
         """
-        trace = Tracer("torch", stops=False)
+        trace = Tracer("torch", stops=False, differentiates=True)
         given = {n: self._give(trace, n, arguments[n], dtypes) for n in self.names if n in arguments}
         tensors = [n for n in given if isinstance(given[n], torch.Tensor) and is_float(given[n])]
         asked = tensors if needs is None else list(needs)
