@@ -20,12 +20,13 @@ from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.three_ways import tabulate
-from symgrad.checking.verdicts import AllSizes, Proved, Refuted
+from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
 from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.errors import SymgradError, UnknownOperation
+from symgrad.evaluation.balls import DATA_UNITS
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
@@ -140,8 +141,8 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.values_only or not about_inputs or not wrong or all(v.true_if for v in wrong):
-        return _Lines(steps)  # where a constraint is missing, no line is wrong
+    if problem.values_only or not about_inputs or not wrong or all(v.true_if or v.only for v in wrong):
+        return _Lines(steps)  # where a constraint is missing, or the data are special, no line is wrong
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
@@ -225,6 +226,11 @@ def _assumptions(findings: Findings) -> tuple[str, ...]:
     for verdict in findings.verdicts.values():
         if isinstance(verdict, Proved):
             found |= dict.fromkeys(verdict.domain)
+        elif isinstance(verdict, Agrees) and verdict.typed == COMPUTED:
+            found[
+                f"numbers that were computed outside of the formulas are what was meant within {DATA_UNITS} units of "
+                "rounding of the largest entry of their array"
+            ] = None
     return tuple(found)
 
 

@@ -304,6 +304,7 @@ class Findings:
     sizes: AllSizes | None = None
     failed: list[str] = field(default_factory=list)
     undefined: list[Undefined] = field(default_factory=list)
+    for_given_data: set[str] = field(default_factory=set)  # proved with the values of the data, and not for all
 
 
 def explore_points(problem: Problem, found: Findings) -> Iterator[PointComparison]:

@@ -149,11 +149,14 @@ class Agrees:
 @dataclass(frozen=True, eq=False, repr=False)
 class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
-    and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared)."""
+    and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared).
+
+    ``only`` names data for whose given values it is right all the same."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
     true_if: tuple[str, str] | None = None
+    only: str | None = None
     kind: Kind = "refuted"
 
     def __str__(self) -> str:

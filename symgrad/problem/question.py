@@ -169,9 +169,7 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     model = open_formula(formula)
     hand, wrt = entries_named(hand, asked.wrt)
     asked = replace(asked, wrt=wrt)
-    refuse_bare_letters(model, asked.at, declared_shapes(model))
-    long = {} if _are_numbers(hand) else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
-    asked = replace(asked, at={**(asked.at or {}), **long} or asked.at)
+    asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
@@ -182,9 +180,19 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     )
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
     if long:
-        told = f"No shape was given for {', '.join(long)}: the formula makes one number of a vector"
+        told = f"No shape was given for {', '.join(long)}: the formula is no function of each entry alone"
         notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+def _with_unstated_shapes(model: Formula, asked: Asked, *, numbers: bool = False) -> tuple[Asked, dict[str, Any]]:
+    """``asked`` with shapes for what must be arrays, and these; ``numbers`` says that it is about one point alone.
+
+    Raises what `refuse_bare_letters` raises.
+    """
+    refuse_bare_letters(model, asked.at, declared_shapes(model))
+    long = {} if numbers else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
+    return replace(asked, at={**(asked.at or {}), **long} or asked.at), long
 
 
 def _run(model: Formula, asked: Asked) -> Run:
@@ -212,6 +220,7 @@ class Alone:
 def alone(formula: Any, asked: Asked) -> Alone:
     """One formula made definite, as `pose` does it for two."""
     model = open_formula(formula)
+    asked, _ = _with_unstated_shapes(model, asked)
     model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
     given = given_to(model, asked)
 
@@ -264,6 +273,11 @@ def _at_numbers(
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
+        if len(hand_run.program.outputs) != 1:
+            raise BadInput(
+                f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
+                instead="Compare them one by one.",
+            )
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
     keys = list(hand_run.program.outputs)

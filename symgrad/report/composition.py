@@ -20,6 +20,7 @@ from symgrad.report.wording import (
     at_entry,
     counted,
     listed,
+    names_in,
     number,
     own_text,
     place_of,
@@ -59,12 +60,12 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
         yield Section("The derivation, line by line", (*where, derivation))
     ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
-    alike: dict[tuple[str, tuple[Block, ...]], list[str]] = {}  # what is the same for several is told once
+    alike: dict[tuple[str, str, tuple[Block, ...]], list[str]] = {}  # what is the same for several is told once
     for claim in ranked:
         if claim not in right or full or len(right) <= _SECTIONS:
-            alike.setdefault((claim.kind, tuple(_claim(report, claim, full))), []).append(claim.name)
-    for (kind, inner), names in alike.items():
-        yield Section(f"{listed(names)}: {_WORD[kind]}", inner, kind)
+            alike.setdefault((claim.kind, _word(claim), tuple(_claim(report, claim, full))), []).append(claim.name)
+    for (kind, word, inner), names in alike.items():
+        yield Section(f"{listed(names)}: {word}", inner, kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
         yield from _open_sizes(report, right)
@@ -72,11 +73,11 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     yield from unsafe(report)
     if report.notes:
-        yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
+        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
-        yield Section("Assumed", (Items(tuple(map(sentence, assumed))),))
+        yield Section("Assumed", (Items(tuple(sentence(a, names_in(report)) for a in assumed)),))
     yield Footer(_footer(report))
     if full:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
@@ -96,12 +97,22 @@ _DERIVATIVE = {0: "the value", 1: "the derivative", 2: "the second derivative"}
 _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
 
 
+def _word(claim: Claim) -> str:
+    only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    return _WORD[claim.kind] if only is None else f"right for your {only} only"
+
+
 def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
     right = _are([*agreeing, *proved], "right")
+    for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
+    if wrong and None not in for_these:
+        data = listed(sorted(map(str, for_these)))
+        are = f"is {_DERIVATIVE[report.order]}" if len(wrong) == 1 else f"are {_DERIVATIVE[report.order]}s"
+        return f"Right for your {data} only: {_yours(report, wrong)} {are} at these values, and not at others."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."

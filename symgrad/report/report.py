@@ -14,6 +14,7 @@ from symgrad.checking.results import Instability, Repair, Results, StepFinding
 from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes
 from symgrad.errors import BadInput
+from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html
@@ -79,7 +80,8 @@ class Report(Results):
                 "the code that this report is about is not with it: it was pickled, or came from another process.",
                 instead="Call table() where the gradient is verified.",
             )
-        return ValueTable(self.measure(), bool(self.given))
+        with neutral():
+            return ValueTable(self.measure(), bool(self.given))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dictionaries, lists, strings and numbers."""

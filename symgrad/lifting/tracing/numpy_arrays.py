@@ -14,7 +14,7 @@ import torch
 from symgrad.errors import LostValue
 from symgrad.lifting.tracing import numpy_functions, scipy_functions
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
+from symgrad.lifting.tracing.traced_values import PLAIN, Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
 from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
@@ -60,6 +60,13 @@ _LAYOUT: dict[str, tuple[Any, ...]] = dict.fromkeys(
 _LAYOUT |= {"where": (1, 2, "x", "y"), "select": (1, 2, "choicelist", "default"), "append": (1, "values")}
 _LAYOUT |= {"insert": (2, "values"), "pad": ("constant_values",), "choose": (1, "choices")}
 _PADS = ("constant", "edge", "wrap", "reflect", "symmetric")
+
+
+_CONSTANTS = 4096  # entries of data whose arithmetic is followed
+
+
+def _is_numpys(function: Any) -> bool:
+    return isinstance(function, np.ufunc) or str(getattr(function, "__module__", "")).partition(".")[0] == "numpy"
 
 
 _DISPATCHED = type(np.sum)  # what NumPy's functions are
@@ -118,6 +125,27 @@ class Arrays:
         if type(x) is np.ndarray and x.dtype.kind in "fc":
             return self.new(x, self.tracer.data(x))
         return x
+
+    def computed(self, function: Any, args: Any, options: Any) -> Any:
+        """What NumPy computes of data alone, step by step where that can be followed: its floats are no data.
+
+        The mean of given numbers is their mean, and not the float next to it.
+        """
+        owner = getattr(function, "__self__", None)
+        if type(owner) is np.ndarray and self._is_data(owner) and hasattr(TracedArray, function.__name__):
+            followed = lambda: getattr(self.adopt(owner), function.__name__)(*args, **options)  # noqa: E731
+        elif any(map(self._is_data, args)) and (_is_numpys(function) or any(function is f for f in PLAIN.values())):
+            followed = lambda: function(*map(self._adopted, args), **options)  # noqa: E731
+        else:
+            return function(*args, **options)
+        out = self.tracer.attempt(followed)
+        return function(*args, **options) if out is NotImplemented else out
+
+    def _is_data(self, x: Any) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f" and 0 < x.size <= _CONSTANTS
+
+    def _adopted(self, x: Any) -> Any:
+        return self.adopt(x) if self._is_data(x) else x
 
     def found(self, x: np.ndarray) -> TracedArray:
         """A float array that the code did not make: the same one each time that it is looked up."""

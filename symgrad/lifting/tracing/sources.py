@@ -246,6 +246,7 @@ def place(source: Source | None) -> str | None:
 
 TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
+_BINARY[ast.MatMult] = "matmul"
 # these look at the frame that calls them, or never at a number
 _LEFT_ALONE = frozenset(
     "super locals globals vars dir eval exec print range len enumerate zip isinstance issubclass hasattr type dict "
@@ -399,6 +400,11 @@ class Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         name = _BINARY.get(type(node.op))
         return self.tell("binary", [ast.Constant(name), node.left, node.right], node) if name else node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        self.generic_visit(node)
+        number = isinstance(node.operand, ast.Constant)
+        return self.tell("negative", [node.operand], node) if isinstance(node.op, ast.USub) and not number else node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]

@@ -95,6 +95,7 @@ PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "pow": lambda a, b: a**b,
     "mod": lambda a, b: a % b,
     "floordiv": lambda a, b: a // b,
+    "matmul": lambda a, b: a @ b,
 }
 
 
@@ -248,7 +249,8 @@ def _arithmetic(name: str, operation: Callable[[Any, Any], Any]) -> None:
 
 
 for _float_name, _operation in PLAIN.items():
-    _arithmetic(_float_name, _operation)
+    if _float_name != "matmul":
+        _arithmetic(_float_name, _operation)
 
 
 # ------------------------------------------------------------------------------------------------------- traced arrays

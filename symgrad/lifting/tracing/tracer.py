@@ -297,10 +297,26 @@ class Tracer:
             return a % self._shown(b)
         if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
             a, b = self._column(a, b), self._column(b, a)
-        value = PLAIN[name](a, b)
+        if type(a) is np.ndarray or type(b) is np.ndarray:
+            value = self.arrays.computed(PLAIN[name], (a, b), {})
+        else:
+            value = PLAIN[name](a, b)
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def negative(self, x: Any) -> Any:
+        """``-x`` in instrumented code."""
+        return self.arrays.computed(np.negative, (x,), {}) if type(x) is np.ndarray else -x
+
+    def attempt(self, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` gives, or NotImplemented where symgrad cannot follow it, as if it had not been tried."""
+        before = self._raised
+        try:
+            return compute()
+        except SymgradError:
+            self._raised = before
+            return NotImplemented
 
     def _column(self, x: Any, other: Any) -> Any:
         """A column of a table that meets a traced value: the array of its numbers, since a table cannot hold such."""
@@ -344,7 +360,7 @@ class Tracer:
             )
         elif str(getattr(function, "__module__", None)).partition(".")[0] in _SHOWING:
             args, options = self.value_of(args), {k: self.value_of(v) for k, v in options.items()}
-        return self.arrays.adopt(self.ready(function)(*args, **options))
+        return self.arrays.adopt(self.arrays.computed(self.ready(function), args, options))
 
     def bind(self, name: str, value: Any) -> Any:
         """``name = value`` in instrumented code: a step of its own, so that every later use goes through it."""
