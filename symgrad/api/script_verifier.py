@@ -172,6 +172,7 @@ def verify_script(
     meanings: Mapping[str, str] | None = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
     limits: Limits | None = None,
     namespace: Mapping[str, Any] | None = None,
@@ -187,9 +188,9 @@ def verify_script(
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
-    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points`` and ``effort``
-    are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds variables
-    that the script finds, as a notebook's cell does those of the cells before it; they are copied.
+    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort`` and
+    ``unreached`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace``
+    holds variables that the script finds, as a notebook's cell does those of the cells before it; they are copied.
 
     >>> report = verify_script('''
     ... import torch
@@ -213,7 +214,8 @@ def verify_script(
     Guarantee: that of `verify`, for the script's own computation as it was read.  Running a script does what the
     script does: files that it writes are written.
     """
-    options = Asked(wrt, None, 1, domain, assuming, meanings_of(meanings, claims), None, points, effort, seed)
+    meant = meanings_of(meanings, claims)
+    options = Asked(wrt, None, 1, domain, assuming, meant, None, points, effort, seed, unreached=unreached)
     _check(output, gradients, limits, namespace)
     pasted, file = _opened(source)
     script = Script.of(pasted, file, seed, limits, namespace)

@@ -227,11 +227,9 @@ class Arrays:
         if isinstance(value, tuple):
             raise trace.unknown(f"numpy.{name}")
         if name in _COMPARE:
-            trace.guard(_COMPARE[name], list(inputs), None, value)
-            return value
+            return trace.looked(_COMPARE[name], list(inputs), None, value)
         if value.dtype.kind not in "fc":
-            trace.guard(name, [i for i in inputs if trace.is_traced(i)], None, value)
-            return value
+            return trace.looked(name, [i for i in inputs if trace.is_traced(i)], None, value)
         b, dtype = trace.at_line(), str(value.dtype)
         steps = [
             b.cast(trace.step_of(i, dtype), dtype) if type(i) in (int, float, bool, TracedFloat) else trace.step_of(i)
@@ -289,10 +287,8 @@ class Arrays:
     def astype(self, x: TracedArray, dtype: np.dtype) -> Any:
         value = x.value.astype(dtype)
         if dtype.kind not in "fc":
-            self.tracer.guard(
-                "ne" if dtype.kind == "b" else "trunc", [x, 0.0] if dtype.kind == "b" else [x], None, value
-            )
-            return value
+            truth = dtype.kind == "b"
+            return self.tracer.looked("ne" if truth else "trunc", [x, 0.0] if truth else [x], None, value)
         return self.new(value, self.tracer.at_line().cast(self.step(x), str(dtype)))
 
     # ------------------------------------------------------------------------------------ functions
@@ -309,7 +305,9 @@ class Arrays:
             if name in _LOOKS:
                 seen = [a for a in args if trace.is_traced(a)]
                 axis = options.get("axis", next((a for a in args[1:] if isinstance(a, int)), None))
-                trace.guard(name, seen, axis, plain if not isinstance(plain, tuple) else np.stack(plain))
+                told = plain if not isinstance(plain, tuple) else np.stack(plain)
+                found = trace.looked(name, seen, axis, told)
+                return tuple(found) if isinstance(plain, tuple) else found
             return plain
         if name in numpy_functions.FUNCTIONS:
             return numpy_functions.call(self, name, args, options)

@@ -247,7 +247,7 @@ TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
 # these look at the frame that calls them, or never at a number
 _LEFT_ALONE = frozenset(
-    "super locals globals vars dir eval exec print range len enumerate zip isinstance issubclass hasattr type dict "
+    "super locals globals vars dir eval exec print range enumerate zip isinstance issubclass hasattr type dict "
     "list tuple set iter next id repr str".split()
 )
 
@@ -354,8 +354,47 @@ class Rewriter(ast.NodeTransformer):
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)
         if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
+            if node.func.id == "range":
+                node.args = [self._told("index", a) for a in node.args]
             return node
         return self.tell("call", [node.func, *node.args], node, node.keywords)
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        self.generic_visit(node)
+        if isinstance(node.ctx, ast.Load):
+            node.slice = self._told("index", node.slice)
+        return node
+
+    def _told(self, method: str, node: ast.expr) -> ast.expr:
+        """An expression whose value is told to the tracer, if it is one that the code computes."""
+        match node:
+            case ast.Slice(lower=low, upper=high, step=step):
+                node.lower, node.upper, node.step = (x and self._told(method, x) for x in (low, high, step))
+                return node
+            case ast.Tuple(elts=parts):
+                node.elts = [self._told(method, part) for part in parts]
+                return node
+            case ast.Constant() | ast.Starred() | ast.UnaryOp(operand=ast.Constant()):
+                return node
+        return self.tell(method, [node], node)
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
+        node.value = self.visit(node.value)  # what says how to write it stays a text of its own kind
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        self.generic_visit(node)
+        return self.tell("text", [self.tell("fresh", [], node), node], node)
+
+    def visit_Try(self, node: ast.Try) -> Any:
+        self.generic_visit(node)
+        enter, leave = (
+            ast.copy_location(ast.Expr(self.tell("attempt", [ast.Constant(n)], node.body[0])), node.body[0])
+            for n in (1, -1)
+        )
+        node.body.insert(0, enter)
+        node.finalbody.insert(0, leave)
+        return node
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)

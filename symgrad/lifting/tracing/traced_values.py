@@ -206,10 +206,10 @@ class TracedFloat:
         raise self.tracer.lost("complex()", "Use torch for complex values.")
 
     def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
+        return self.tracer.written(self, format(self.value, spec))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return self.tracer.written(self, repr(self.value))
 
     def __copy__(self) -> TracedFloat:
         return self
@@ -376,13 +376,13 @@ class TracedArray:
         return self.tracer.whole("round", self, round(self.value[()])) if digits is None else np.round(self, digits)
 
     def __format__(self, spec: str) -> str:
-        return format(self.value[()], spec)
+        return self.tracer.written(self, format(self.value[()], spec))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return self.tracer.written(self, repr(self.value))
 
     def __str__(self) -> str:
-        return str(self.value)
+        return self.tracer.written(self, str(self.value))
 
     def __copy__(self) -> Any:
         return self.copy()
