@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -102,7 +102,7 @@ class Decision:
         if self.ways is None or guard.params == EXTREME:
             return False
         if isinstance(guard.params, Decided):
-            return not all(op in _FINITE for op, _, _ in guard.params.bases)
+            return not _asks_whether_finite(guard, self.branch.program)
         return is_ordered(guard) or guard.op in _CLOSE
 
 
@@ -149,6 +149,32 @@ def choosing(branch: Branch, seen: PointComparison, free: Sequence[str]) -> Iter
     """The guards of a look that may come out another way where the free inputs move."""
     moving = {g.args for g in branches_on(branch.program, free)}
     return (g for g in seen.guards if g.args in moving and np.size(g.outcome))
+
+
+def _asks_whether_finite(guard: Guard, program: Program) -> bool:
+    """Whether all looks that a decision was made of ask for a NaN or an infinity, which no point of the domain has: by
+    name, as ``x == x``, or as a comparison with infinity."""
+    first = 0
+    for op, count, _ in guard.params.bases:
+        args = guard.args[first : first + count]
+        first += count
+        sides = [program.steps[a] for a in args]
+        infinite = any(s.op == "constant" and np.isinf(s.params.value).all() for s in map(_origin(program), args))
+        if op not in _FINITE and not (len(sides) == 2 and (args[0] == args[1] or infinite)):
+            return False
+    return True
+
+
+def _origin(program: Program) -> Callable[[int], Step]:
+    """The step that a layout of one is of."""
+
+    def origin(i: int) -> Step:
+        step = program.steps[i]
+        while step.op in ("pick", "cast", "name") and len(step.args) == 1:
+            step = program.steps[step.args[0]]
+        return step
+
+    return origin
 
 
 def _key(program: Program, guard: Guard) -> Key:
@@ -315,8 +341,7 @@ def told(found: Mapping[Key, Decision], looks: Sequence[Look], free: Sequence[st
 def _is_worth_a_note(decision: Decision) -> bool:
     """What is no edge of its own is told only where something was not seen."""
     guard = decision.guard
-    tests_finite = guard.op in _FINITE or isinstance(guard.params, Decided)
-    if guard.params == EXTREME or tests_finite:
+    if guard.params == EXTREME or guard.op in _FINITE or isinstance(guard.params, Decided):
         return False
     if guard.op == "argsort":
         return len(decision.points) < _orders(guard, decision.branch.program)

@@ -37,7 +37,11 @@ _FORKS = 16  # runs that look for combinations of choices
 _ROUNDS = 3  # of both: what appears beyond a choice is crossed too
 _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
+_SWEPT = 8  # runs for a decision that may come out in ways without an end
+_POINTS = 64  # that a question asks for, where nothing else is said
+_LEAST = 4  # runs of each kind, where it asks for fewer
 _PLACES = 12  # entries of which each is made the largest once, or each number is brought to one side
+_ALL = 3  # entries of which each combination of sides is sought
 _NUMBERS = 6  # numbers of the code that are combined to targets
 _SMALL = (0, 1, 2, 3, 4, 5, 6, 7, -1, -2, -3, 10, 20, 100)
 _WIDE = (1.0, 0.0, -1.0, 2.0**4, 2.0**-4, 2.0**8, 2.0**-12, 2.0**12)
@@ -59,13 +63,16 @@ def cross_kinks(problem: Problem, found: Findings) -> None:
 
 def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Findings], list[_Target]], int]) -> None:
     tried: set[Any] = set()
+    share = min(1.0, problem.points / _POINTS)  # of the work, where a question asks for few points
+    budgets = {seek: max(_LEAST, int(runs * share * problem.effort)) for seek, runs in budgets.items()}
     for _ in range(_ROUNDS):
         before = len(found.looks)
         for seek in budgets:
             while budgets[seek] > 0 and (waiting := [t for t in seek(problem, found) if t.key not in tried]):
                 for target in waiting[:_TURN]:
                     tried.add(target.key)
-                    for point in itertools.islice(target.points(problem), min(_EACH, budgets[seek])):
+                    each = _EACH if target.way is not None or target.choice is None else _SWEPT
+                    for point in itertools.islice(target.points(problem), min(each, budgets[seek])):
                         budgets[seek] -= 1
                         if _look_across(problem, found, target, point):
                             break
@@ -123,6 +130,8 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         starts = [(m.branch, m.guards[0], m.seen.point) for m in d.met.values()][:_STARTS]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
         ways = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
+        if d.ways is None and isinstance(d.guard.params, Decided):
+            ways = [None]  # a table's place, or a number of times: one after the other
         for way in ways:
             place = way if d.guard.op in ("argmax", "argmin") else None
             mine = starts if crossed else starts[:1]
@@ -253,6 +262,8 @@ def _goals(op: str, number: float) -> list[tuple[float, float]]:
 def _patterns(n: int, numbers: Iterable[float]) -> list[tuple[bool, ...]]:
     """Which of n entries are to come out true: all, none, and each number of them."""
     counts = range(1, n) if n <= _PLACES else [int(k) for k in numbers if 0 < k < n][:_PLACES]
+    if n <= _ALL:
+        return sorted(itertools.product((True, False), repeat=n), key=lambda sides: sum(sides) % n)
     counted = [tuple(j < k for j in range(n)) for k in counts]
     last = [tuple(j >= n - k for j in range(n)) for k in counts if n <= _PLACES]
     return [(True,) * n, (False,) * n, *counted, *last]

@@ -293,7 +293,7 @@ ONE_NUMBER: dict[str, Callable] = {
     "in a set of numbers": lambda x: math.floor(x) in {19, 21},
     "close to 27": lambda x: math.isclose(x, 27.0, abs_tol=0.125),
     "any of a list": lambda x: any(x > edge for edge in (44.0, 55.0)),
-    "a sum of truths": lambda x: (x > 10) + (x > 20) + (x > 30) == 2,
+    "a sum of truths": lambda x: int(x > 10) + int(x > 20) + int(x > 30) == 2,
     "not and or": lambda x: not (x < 41 or x > 42),
     "divmod": lambda x: divmod(math.floor(x), 6)[1] == 5,
     "the largest by key": lambda x: max((1.0, 2.0, 3.0), key=lambda c: -abs(x - 24 * c)) == 3.0,

@@ -356,8 +356,6 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
 def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:
     if value is None and name in ("torch", "numpy", "math"):
         yield name  # imported inside the function
-    elif value is None and name in ("str", "repr"):
-        yield "math"  # it is a number that is written so
     elif isinstance(value, (torch.Tensor, torch.nn.Module)):
         yield "tensors"  # torch, unless a hand formula says that it works with arrays
     elif isinstance(value, (np.ndarray, np.ufunc)):

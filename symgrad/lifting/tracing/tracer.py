@@ -263,7 +263,11 @@ class Tracer:
     def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: tuple[Any, ...] | None = None) -> Any:
         """Remember that the code decided by something that was made of looks; the outcome."""
         if looks:
-            self.at_line().guard("decided", *_decided(word, looks, other, ways), outcome)
+            b, (args, decided) = self.at_line(), _decided(word, looks, other, ways)
+            last = b.guards[-1] if b.guards else None
+            found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
+            if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
+                b.guard("decided", args, decided, outcome)  # what was found by its hash is equal to it
         return outcome
 
     def looked(self, op: str, args: list[Any], params: Any, value: Any) -> Any:
