@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import gc
 import importlib.util
 import itertools
 import os
@@ -194,6 +195,7 @@ def _check(options: argparse.Namespace) -> Any:
     path = Path(options.file)
     if not path.is_file():
         raise BadInput(f"there is no file {options.file}.")
+    _import_pipeline()
     if _is_script(path, options.hand):
         return _check_script(path, options)
     if path.suffix != ".py":
@@ -212,6 +214,25 @@ def _check(options: argparse.Namespace) -> Any:
     from symgrad.verifier import verify
 
     return verify(model, hand, at=at, **settings)
+
+
+def _import_pipeline() -> None:
+    """Import what any question needs, and keep the garbage collector away from it.
+
+    SymPy and torch make half a million objects that stay until the end; each full collection would look through them
+    all, which is most of what a short question costs.
+    """
+    if "symgrad.verifier" in sys.modules:
+        return
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        import symgrad.api.script_verifier
+        import symgrad.verifier  # noqa: F401
+    finally:
+        if collects:
+            gc.enable()
+    gc.freeze()
 
 
 def _is_script(path: Path, hand: str) -> bool:

@@ -41,7 +41,7 @@ class Proof:
 
     ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again (with ``facts``,
     on the Program that they were imposed on).  ``stated`` are steps that were taken to be positive or zero: the domain
-    that the question states.
+    that the question states.  ``program`` is the one that all this is about.
     """
 
     left: int
@@ -51,6 +51,7 @@ class Proof:
     roots: tuple[int, ...]
     facts: tuple[str, ...] = ()  # what was declared of the inputs, and imposed on the Program
     stated: tuple[int, ...] = ()
+    program: Program | None = None
 
     def __str__(self) -> str:
         lines = [f"%{self.left} = %{self.right}", *(f"  {link}" for link in self.links)]
@@ -127,16 +128,10 @@ def needs(program: Program, step: int) -> tuple[Condition, ...]:
 def replay(program: Program, proof: Proof) -> bool:
     """Whether every link of the proof holds when it is checked again, and they join the two steps."""
     known = Equalities(program, proof.roots, EFFORT * 100, proof.stated)
-    swept: dict[int, list[Link]] = {}
     for link in proof.links:
         if not 0 <= min(link.left, link.right) <= max(link.left, link.right) < len(known.steps):
             return False
-        if link.stage == 1:
-            swept.setdefault(max(link.left, link.right), []).append(link)
-    known.close({})
-    if not all(known.take(link) for link in proof.links if link.stage == 0):
-        return False
-    if not known.close(swept) or not all(known.take(link) for link in proof.links if link.stage == 2):
+    if not known.follow(proof.links, known.take):
         return False
     ends = [known.place.get(i) for i in (proof.left, proof.right)]
     return None not in ends and len({known.find(i) for i in ends if i is not None}) == 1
@@ -144,7 +139,7 @@ def replay(program: Program, proof: Proof) -> bool:
 
 def _proof(known: Equalities, a: int, b: int) -> Proof:
     links, needed = known.behind([known.place[i] for i in known.program.needed((a, b))])
-    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots, stated=known.stated)
+    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots, (), known.stated, known.program)
 
 
 def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:

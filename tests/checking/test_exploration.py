@@ -1,5 +1,5 @@
-"""A gradient that is wrong on a branch of the code that is hard to reach: it is refuted there, or undecided, or the report
-says what a loop or a whole number was.  It is never called right in silence.
+"""A gradient that is wrong on a branch of the code that is hard to reach: it is refuted there, or undecided, or the
+report says what a loop or a whole number was.  It is never called right in silence.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import functools
 import io
 import itertools
 import linecache
@@ -274,6 +275,7 @@ class _ScriptRewriter(Rewriter):
         return made
 
 
+@functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text
 def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

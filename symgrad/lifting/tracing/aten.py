@@ -291,8 +291,9 @@ def _neg(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("detach")
 def _detach(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """A cut; but none inside of a custom function's forward, where autograd does not look."""
     step = t.step_of(a.self)
-    return t.builder.stop(step) if t.stops else step
+    return t.builder.stop(step) if t.stops and torch.is_grad_enabled() else step
 
 
 @rule("_to_copy")

@@ -1,4 +1,4 @@
-"""The rules of `symgrad.lifting.tracing.aten` for whole operations: reductions, indexing, networks, linear algebra."""
+"""The rules of `symgrad.lifting.tracing.aten` for whole operations: reductions, indexing, networks."""
 
 from __future__ import annotations
 
@@ -50,9 +50,7 @@ def _running(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("logcumsumexp")
 def _logcumsumexp(t: Recorder, a: Any, out: Any, name: str) -> int:
-    """log of the sums of exp up to each place, each relative to its own last entry... written from its meaning."""
-    b, x = t.builder, t.step_of(a.self)
-    return b.apply("log", layouts.cumsum(b, b.apply("exp", x), a.dim)) if b.shape(x) else x
+    return layouts.logcumsumexp(t.builder, t.step_of(a.self), a.dim)
 
 
 @rule("linalg_vector_norm", "norm")
@@ -77,12 +75,11 @@ def _matmul(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("addmm", "addmv", "baddbmm", "addbmm")
 def _addmm(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    if name == "addbmm":
-        return NotImplemented
     b, dtype = t.builder, dtype_of(out)
     left = a.mat1 if name == "addmm" else a.mat if name == "addmv" else a.batch1
     right = a.mat2 if name == "addmm" else a.vec if name == "addmv" else a.batch2
     product = b.matmul(t.step_of(left), t.step_of(right))
+    product = b.sum(product, 0) if name == "addbmm" else product
     if a.alpha != 1:
         product = b.mul(product, t.step_of(a.alpha, dtype))
     if a.beta == 0:
@@ -227,7 +224,7 @@ def _log_sigmoid(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
 
 
 # ------------------------------------------------------------------------------------------------------- aten networks
-# The rules of `symgrad.lifting.tracing.aten` for convolution, pooling, losses, index sums and linear algebra.
+# The rules of `symgrad.lifting.tracing.aten` for convolution, pooling, losses and index sums.
 
 # ------------------------------------------------------------------------------------------------ networks
 
@@ -378,95 +375,3 @@ def _cdist(t: Recorder, a: Any, out: Any, name: str) -> Any:
     return layouts.norm(
         b, difference, a.p, -1, values=np.abs(double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :])
     )
-
-
-# ------------------------------------------------------------------------------------------------ linear algebra
-
-
-def _square(t: Recorder, x: torch.Tensor) -> tuple[int, tuple[int, ...], int]:
-    """The step of a batch of square matrices, (batch, n, n), the batch's shape, and n."""
-    shape = tuple(x.shape)
-    return t.builder.reshape(t.step_of(x), (size(shape[:-2]), *shape[-2:])), shape[:-2], shape[-1]
-
-
-def _matrix(t: Recorder, op: str, x: torch.Tensor) -> int:
-    b = t.builder
-    square, _, _ = _square(t, x)
-    return b.reshape(b.emit(op, (square,), None, b.shape(square)), tuple(x.shape))
-
-
-@rule("linalg_inv_ex")
-def _inverse(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
-    return [_matrix(t, "inverse", a.A), PLAIN]
-
-
-@rule("linalg_cholesky_ex", "cholesky")
-def _cholesky(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    step = _matrix(t, "cholesky", a.self)
-    if getattr(a, "upper", False):
-        step = t.builder.conj(t.builder.transpose(step))
-    return [step, PLAIN] if isinstance(out, (list, tuple)) else step
-
-
-@rule("_linalg_det", "_linalg_slogdet")
-def _det(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    b = t.builder
-    square, batch, _ = _square(t, a.A)
-    det = b.reshape(b.emit("det", (square,), None, (size(batch),)), batch)
-    if name == "_linalg_det":
-        return [det, PLAIN, PLAIN]
-    if a.A.is_complex():
-        return NotImplemented
-    value = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),)), batch)
-    return [t.piecewise("sign", [det], plain(out[0]), dtype_of(out[0])), value, PLAIN, PLAIN]
-
-
-@rule("_linalg_solve_ex", "linalg_solve_triangular")
-def _solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    b = t.builder
-    first = out[0] if isinstance(out, (list, tuple)) else out
-    matrix = a.A if name == "_linalg_solve_ex" else a.self
-    square, batch, n = _square(t, matrix)
-    if name == "linalg_solve_triangular":
-        square = _triangle(t, square, a.upper, a.unitriangular)
-    right, shape = t.step_of(a.B), tuple(first.shape)
-    if not a.left:  # X A = B is A^T X^T = B^T
-        square, right, shape = b.transpose(square), b.transpose(right), (*shape[:-2], shape[-1], shape[-2])
-    vector = len(b.shape(right)) == 1 or (a.left and len(shape) == len(matrix.shape) - 1)
-    columns = (*shape, 1) if vector else shape
-    right = b.broadcast(b.reshape(right, (*b.shape(right), 1)) if vector else right, columns)
-    full = b.reshape(b.broadcast(b.reshape(square, (*batch, n, n)), (*columns[:-2], n, n)), (size(columns[:-2]), n, n))
-    right = b.reshape(right, (size(columns[:-2]), n, columns[-1]))
-    step = b.reshape(b.emit("solve", (full, right), None, b.shape(right)), shape)
-    step = step if a.left else b.transpose(step)
-    return [step, *[PLAIN] * (len(out) - 1)] if isinstance(out, (list, tuple)) else step
-
-
-def _triangle(t: Recorder, square: int, upper: bool, unit: bool) -> int:
-    """The part of a batch of matrices that a triangular solve reads."""
-    b = t.builder
-    shape = b.shape(square)
-    where = np.arange(1, size(shape) + 1).reshape(shape)
-    where = (np.triu if upper else np.tril)(where)
-    if not unit:
-        return b.pick([square], where, shape)
-    eye = np.eye(shape[-1], dtype=bool)
-    one = b.number(1, b.dtype(square))
-    return b.pick([square, one], np.where(eye, size(shape) + 1, where), shape)
-
-
-@rule("cholesky_solve", "cholesky_inverse")
-def _cholesky_solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    """Solve (L L^H) X = B."""
-    b = t.builder
-    factor = a.input2 if name == "cholesky_solve" else a.self
-    square, batch, n = _square(t, factor)
-    lower = _triangle(t, square, a.upper, False)
-    turned = b.conj(b.transpose(lower))
-    whole = b.matmul(turned, lower) if a.upper else b.matmul(lower, turned)
-    if name == "cholesky_inverse":
-        return b.reshape(b.emit("inverse", (whole,), None, b.shape(whole)), tuple(out.shape))
-    if batch != tuple(a.self.shape[:-2]):
-        return NotImplemented
-    right = b.reshape(t.step_of(a.self), (size(batch), n, a.self.shape[-1]))
-    return b.reshape(b.emit("solve", (whole, right), None, b.shape(right)), tuple(out.shape))

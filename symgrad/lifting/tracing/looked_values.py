@@ -202,6 +202,9 @@ for _name in (
 # ------------------------------------------------------------------------------------------------ arrays
 
 
+_COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
+
+
 class LookedArray(np.ndarray):
     """A NumPy array of whole numbers or truths (or of floats made of these) that was made of values."""
 
@@ -224,7 +227,14 @@ class LookedArray(np.ndarray):
         if any(type(x) in (TracedArray, TracedFloat) for x in inputs):
             return NotImplemented
         options = {k: plainly(v) for k, v in options.items()}
-        return self._of(getattr(ufunc, method)(*map(plainly, inputs), **options), inputs)
+        out = getattr(ufunc, method)(*map(plainly, inputs), **options)
+        if ufunc in _COMPARISONS and self.tracer is not None:
+            looks = joined(map(looks_in, inputs))
+            other = next((x for x in inputs if type(x) in (int, float)), None)
+            self.tracer.decide(ufunc.__name__, looks, out, other)
+            if not np.ndim(out):
+                return out
+        return self._of(out, inputs)
 
     def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
         if any(issubclass(kind, (TracedArray, TracedFloat)) for kind in types):
@@ -238,7 +248,7 @@ class LookedArray(np.ndarray):
             return tuple(self._of(part, inputs) for part in out)
         if self.tracer is None:
             return out
-        if isinstance(out, (bool, np.bool_)) and not isinstance(out, np.ndarray):
+        if isinstance(out, (bool, np.bool_)):
             return LookedArray.made(np.bool_(out), self.tracer, looks)
         return LookedArray.made(out, self.tracer, looks)
 

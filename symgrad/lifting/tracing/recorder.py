@@ -57,9 +57,12 @@ class TensorRecorder(Protocol):
     """What is kept of torch's tensors: see `symgrad.lifting.tracing.torch_tensors`."""
 
     cut: bool
+    calling: Any
 
     @property
     def dispatch(self) -> AbstractContextManager[Any]: ...
+
+    def modes(self) -> AbstractContextManager[None]: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def value(self, x: torch.Tensor) -> np.ndarray: ...

@@ -208,7 +208,7 @@ def _int(t: Recorder, function: Any, x: Any = 0, *base: Any) -> Any:
     if not _is_met(t, x):
         return NotImplemented
     x = _counted(t, x)
-    return x.__int__() if type(x) is TracedFloat else x if type(x) is Whole else int(x)
+    return x.__trunc__() if type(x) is TracedFloat else x if type(x) is Whole else int(x)
 
 
 @_entry(math.floor, math.ceil, math.trunc, round)
@@ -279,7 +279,9 @@ def hooked(t: Recorder, target: types.FunctionType) -> types.FunctionType:
 
     named = {*target.__code__.co_names}
     scope = {k: swap(v) if k in named else v for k, v in target.__globals__.items()}
-    scope |= {n: functools.partial(t.call, f) for n, f in (("float", float),) if n in named and n not in scope}
+    scope |= {
+        n: functools.partial(t.call, f) for n, f in (("float", float), ("int", int)) if n in named and n not in scope
+    }
     cells = []
     for cell in target.__closure__ or ():
         try:

@@ -26,6 +26,7 @@ class Tensors:
         self.dispatch = Dispatch(tracer)
         self.functions = Functions(tracer)
         self.cut = False  # inside no_grad
+        self.calling: Any = None  # the function of torch that the user called
         self._memories: dict[int, Memory] = {}
         # tensors and storages are held, or an address could come twice
         self._known: dict[int, tuple[torch.Tensor, int, Memory | None, int]] = {}
@@ -68,7 +69,7 @@ class Tensors:
     def remember(self, x: torch.Tensor, looks: Looks, *, told: bool = False) -> None:
         """``x`` was made of looks at values."""
         if looks:
-            self._looked[id(x)] = (x, joined([self.looks_of(x), looks]), told and not self.looks_of(x))
+            self._looked[id(x)] = (x, joined([self.looks_of(x), looks]), told)
 
     def any_known(self, items: Any) -> bool:
         """Whether a float tensor among nested arguments carries a step."""

@@ -155,9 +155,10 @@ class TracedFloat:
         return self.tracer.compare("ne", self, 0.0)
 
     def __int__(self) -> int:
-        return self.tracer.whole("trunc", self, int(self.value))
+        return int(self.__trunc__())
 
-    __trunc__ = __int__
+    def __trunc__(self) -> int:
+        return self.tracer.whole("trunc", self, int(self.value))
 
     def __floor__(self) -> int:
         return self.tracer.whole("floor", self, self.value.__floor__())
@@ -365,7 +366,7 @@ class TracedArray:
         raise self.tracer.lost("complex()", "Keep the array.")
 
     def __int__(self) -> int:
-        return self.tracer.whole("trunc", self, int(self.value))
+        return int(self.tracer.whole("trunc", self, int(self.value)))
 
     def __bool__(self) -> bool:
         out = bool(self.value)
