@@ -109,9 +109,12 @@ class Decision:
 def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]:
     """The choices that the code made at these looks, by where they stand in it.
 
-    A comparison that is a tie, or that a rounding error decided, says nothing of either side.
+    A comparison that is a tie, or that a rounding error decided, says nothing of either side; and a point on an edge
+    is no place at which a branch is judged, where there are others.
     """
     found: dict[Key, Decision] = {}
+    looks = list(looks)
+    off_edges = any(inside(seen) and not seen.ties for _, seen in looks)
     for branch, seen in looks:
         is_inside = inside(seen)
         for guard in choosing(branch, seen, free):
@@ -120,7 +123,7 @@ def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]
             key = _key(branch.program, guard)
             decision = found.setdefault(key, Decision(key))
             at = decision.points if is_inside else decision.beyond
-            for outcome in _outcomes(guard, branch.program):
+            for outcome in _outcomes(guard, branch.program) if not (is_inside and off_edges and seen.ties) else ():
                 at.setdefault(outcome, seen.point)
             met = decision.met.get(id(branch))
             if met is None and len(decision.met) < _PATHS:
@@ -139,7 +142,7 @@ def turned(guard: Guard, key: Key | None, way: Any, look: Look, free: Sequence[s
     if not inside(seen):
         return False
     if key is not None:
-        here = decisions([look], free).get(key)
+        here = None if seen.ties else decisions([look], free).get(key)
         return here is not None and way in here.points
     same = [g for g in seen.guards if g.op == guard.op and g.source == guard.source]
     return not same or any(not np.array_equal(g.outcome, guard.outcome) for g in same)

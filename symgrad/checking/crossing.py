@@ -127,7 +127,8 @@ def _other_ways(problem: Problem, found: Findings) -> list[_Target]:
 def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
     out: list[_Target] = []
     for key, d in chosen.items():
-        starts = [(m.branch, m.guards[0], m.seen.point) for m in d.met.values()][:_STARTS]
+        starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
+        starts = starts[:_STARTS]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
         ways = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
         if d.ways is None and isinstance(d.guard.params, Decided):
@@ -137,6 +138,11 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
             mine = starts if crossed else starts[:1]
             out.append(_Target((key, way), d.guard, mine, key, way, place))
     return out
+
+
+def _is_on_edge(met: Met) -> bool:
+    """Whether a look stands on an edge: what is sought from there would stand on it too."""
+    return bool(met.seen.ties)
 
 
 def _other_signs(problem: Problem, found: Findings) -> list[_Target]:
@@ -189,7 +195,8 @@ def _points_of_decision(
     for op, count, params in decided.bases:
         args = guard.args[first : first + count]
         first += count
-        shape = np.broadcast_shapes(*(program.shape(a) for a in args))
+        beside = is_ordered(Guard(op, args, params, np.zeros(())))
+        shape = np.broadcast_shapes(*(program.shape(a) for a in (args if beside else args[:1])))
         n = int(np.prod(shape, dtype=np.int64))
         base = Guard(op, args, params, np.zeros(shape, dtype=bool), guard.source)
         if not n:
@@ -214,7 +221,9 @@ def _points_of_decision(
             values, edges = sorted(args, key=lambda a: a in set(_constants(program)))
             for edge in value_at(program, edges, start).reshape(-1)[:_PLACES]:
                 for goal in (edge + 0.25 * (1 + abs(edge)), edge - 0.25 * (1 + abs(edge))):
-                    yield from points_at(program, values, 0, float(goal), 2.0**-4, start, free, bounds)
+                    yield from points_at(
+                        program, values, 0, float(goal), 2.0**-4 * (1 + abs(edge)), start, free, bounds
+                    )
         elif count <= 2:
             yield from points_on(program, base, start, free, bounds)
 
