@@ -1,7 +1,6 @@
 """The questions of known truth of `trust.questions`, law by law: none is answered wrongly, in silence or under a note.
 
-`cd tests && python -m trust.questions` prints the table.  Choices that no sampled point reaches (law 3) and the other
-orders of a backward (law 8) are not all seen yet: what is wrong there is counted, so that it can only become less.
+`cd tests && python -m trust.questions` prints the table.  The other orders of a backward (law 8) are not all seen yet: what is wrong there is counted, so that it can only become less.
 """
 
 from __future__ import annotations

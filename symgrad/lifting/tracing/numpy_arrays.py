@@ -12,6 +12,7 @@ import numpy as np
 import torch
 
 from symgrad.lifting.tracing import numpy_functions
+from symgrad.lifting.tracing.looked_values import plainly
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
@@ -122,7 +123,7 @@ class Arrays:
             return self.tracer.tensors.value(key)
         if self.tracer.is_traced(key):
             raise self.tracer.lost("an index made of floats", "Make it an integer with int() or astype(int).")
-        return key
+        return plainly(key)  # which entry is taken shows in the record, and the look that says so is a guard
 
     # ------------------------------------------------------------------------------------ views
     def view(self, x: TracedArray, change: Callable[[np.ndarray], Any]) -> Any:

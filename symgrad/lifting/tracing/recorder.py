@@ -110,6 +110,7 @@ class Recorder(Protocol):
 
     builder: Builder
     stops: bool
+    numbers: set[int]
 
     @property
     def arrays(self) -> ArrayRecorder: ...

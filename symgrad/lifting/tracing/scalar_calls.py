@@ -206,6 +206,8 @@ def _int(t: Recorder, function: Any, x: Any = 0, *base: Any) -> Any:
     if type(x) is Written:
         return Whole(int(plainly(x), *base), t, x.looks)
     if not _is_met(t, x):
+        if type(x) is str:  # a number that the code names, as those that it writes
+            t.numbers.add(function(x, *base))
         return NotImplemented
     x = _counted(t, x)
     return x.__trunc__() if type(x) is TracedFloat else x if type(x) is Whole else int(x)
