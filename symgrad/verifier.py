@@ -51,6 +51,7 @@ def verify(
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
     claims: Mapping[str, str] | None = None,
 ) -> Report:
@@ -72,6 +73,10 @@ def verify(
     the code is given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
     Budgets count work and never seconds, so that a verdict is the same on every machine; ``effort`` multiplies those of
     the search for a proof, of residues and of resampling.
+
+    Both sides of what the code decides by a value of its inputs are sought out; ``report.coverage`` lists each such
+    choice, and where its outcomes were reached.  Where a branch was not reached, a claim that is right on the others
+    is *undecided*, and with ``unreached="accept"`` it *agrees*.
 
     A shape may hold names: ``at={"U": ("m", "d"), "x": ("d",)}``.  Then the claim is about all m and d: it is looked at
     in small ones, proved for all where the code reads as one formula in them, and refuted at the smallest that show a
@@ -100,7 +105,8 @@ def verify(
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     meanings = meanings_of(meanings, claims)
-    return answer(pose(formula, hand, Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed)))
+    asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
+    return answer(pose(formula, hand, asked))
 
 
 def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
@@ -185,6 +191,7 @@ def _report(
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        coverage=findings.coverage,
         measure=partial(tabulate, problem, findings),
     )
 

@@ -61,6 +61,7 @@ def verify_function(
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
 ) -> Report:
     """Say whether the ``backward`` of a ``torch.autograd.Function`` is the derivative of its ``forward``.
@@ -105,7 +106,8 @@ def verify_function(
     Guarantee: that of `verify`.
     """
     custom = Custom.of(function)
-    asked = Asked(wrt, _by_name(custom, at), order, domain, assuming, meanings, dtype, points, effort, seed)
+    named = _by_name(custom, at)
+    asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
     setting = _setting(custom, asked)
     problems = [*_backward_problems(setting), *_jvp_problems(setting)]
     return answer(*problems, *(_second_order_problems(setting) if order == 2 else ()))

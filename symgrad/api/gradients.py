@@ -54,6 +54,7 @@ def compare(
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
 ) -> Verdict:
     """Say whether two formulas have the same value, with a proof or a counterexample; no derivative is taken.
@@ -70,7 +71,7 @@ def compare(
 
     Raises what `verify` raises.
     """
-    asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True)
+    asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True, unreached=unreached)
     return judge(pose(a, b, asked)).verdicts["value"]
 
 

@@ -18,16 +18,8 @@ import torch
 
 from symgrad.checking.all_sizes import judge_all_sizes
 from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
-from symgrad.checking.exploration import (
-    Findings,
-    branch_of_runs,
-    clear,
-    explore_branches,
-    explore_points,
-    inside,
-    rerun,
-    unjudged_branches,
-)
+from symgrad.checking.crossing import cover, cross, cross_kinks
+from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, rerun
 from symgrad.checking.held_data import refute_coincidences
 from symgrad.checking.kinks import at_the_point, with_limits
 from symgrad.checking.numeric_claims import COARSEST, is_number, is_transpose, measure
@@ -43,6 +35,7 @@ from symgrad.checking.refutations import (
 )
 from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
+from symgrad.errors import SymgradError
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.problem.constraints import impose
@@ -173,7 +166,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
     if not theorems.covers:
         for _ in range((_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST) - 1):
             next(stream, None)
-        explore_branches(problem, found)
+        cross(problem, found)
     open_pairs = refute(problem, found, open_pairs)
     open_pairs = at_the_point(problem, found, open_pairs)
     asked = open_pairs
@@ -181,6 +174,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
     open_pairs = _prove(problem, found, [p for p in asked if p.name not in theorems.proved])
     narrow = [p for p in asked if p not in open_pairs and _asks_more(own, p)]
     if open_pairs or narrow:
+        cross_kinks(problem, found)
         for _ in stream:
             pass
         if narrow:
@@ -189,8 +183,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
         open_pairs = refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
-    if not theorems.covers:
-        found.notes += unjudged_branches(problem, found)
+    cover(problem, found)
     if any(seen.principal for _, seen in found.looks):
         found.notes.append(
             "the hand formula has no real value at some of the points, where its complex value is the derivative: "
@@ -265,7 +258,7 @@ def _mirror(problem: Problem, found: Findings) -> None:
     """Look where inputs have other signs, in search of points at which one side has no value."""
     for point in mirrored(problem.inputs, problem.seed):
         there = rerun(problem, found, point)
-        if there is not None:
+        if not isinstance(there, SymgradError):
             branch, guards = there
             found.looks.append((branch, compare_at(branch, point, problem.inputs.free, guards=guards)))
 

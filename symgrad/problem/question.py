@@ -77,6 +77,7 @@ class Problem:
     meanings: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was understood of the question
+    unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
 
     @property
     def bits(self) -> int:
@@ -110,6 +111,7 @@ class Asked:
     effort: float = 1.0
     seed: int = 0
     values: bool = False
+    unreached: str = "refuse"
 
     def __post_init__(self) -> None:
         if not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2):
@@ -117,14 +119,19 @@ class Asked:
                 f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
             )
         check_budgets(self.points, self.effort, self.seed)
+        if self.unreached not in ("refuse", "accept"):
+            raise BadInput(
+                f"unreached is {self.unreached!r}.",
+                instead='Pass "refuse" (a branch that no point reached leaves the claim undecided) or "accept".',
+            )
         object.__setattr__(self, "wrt", plain_names(self.wrt))
         object.__setattr__(self, "at", plain_point(self.at))
         object.__setattr__(self, "domain", plain_keys(self.domain, "domain"))
 
     @property
     def budgets(self) -> dict[str, Any]:
-        """The seed, and what the amounts of work are multiplied by."""
-        return {"points": self.points, "seed": self.seed, "effort": self.effort}
+        """The seed, what the amounts of work are multiplied by, and what becomes of branches that were not reached."""
+        return {"points": self.points, "seed": self.seed, "effort": self.effort, "unreached": self.unreached}
 
     @property
     def names(self) -> list[str]:

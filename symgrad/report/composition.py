@@ -7,11 +7,13 @@ computed and nothing else.  The parts of a sentence about one kind of finding st
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
+from symgrad.report.covered_branches import choices, reached
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import Answer, Block, Floats, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proof_text import below, in_brief, in_equations, residues_in_brief, residues_in_full
@@ -69,6 +71,7 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
         yield from _open_sizes(report, right)
+    yield from choices(report, full)
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     yield from unsafe(report)
@@ -116,6 +119,8 @@ def _answer(report: Results) -> str:
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
+    if open_ and all(isinstance(c.verdict, Undecided) and c.verdict.where_looked is not None for c in open_):
+        return f"Right where it was looked at: {reached(report.coverage)}."
     if open_:
         rest = f" ({right})" if right else ""
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
@@ -191,6 +196,9 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
                     yield from _witness(report, claim, other)
         case Undecided(why=why, tried=tried):
             yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
+            if claim.verdict.where_looked is not None:
+                yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
+                return
         case Agrees() as agrees:
             yield Paragraph(_agrees(agrees))
             if full:

@@ -178,6 +178,7 @@ def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_sourc
         assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
         notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
         counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+        coverage=tuple({str(c): c for r in reports for c in r.coverage}.values()),
         sizes=_all_sizes([r.sizes for r in reports if r.sizes is not None]),
         measure=partial(_measure, reports),
     )

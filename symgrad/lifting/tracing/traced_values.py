@@ -159,9 +159,10 @@ class TracedFloat:
         return self.tracer.compare("ne", self, 0.0)
 
     def __int__(self) -> int:
-        return self.tracer.whole("trunc", self, int(self.value))
+        return int(self.__trunc__())
 
-    __trunc__ = __int__
+    def __trunc__(self) -> int:
+        return self.tracer.whole("trunc", self, int(self.value))
 
     def __floor__(self) -> int:
         return self.tracer.whole("floor", self, self.value.__floor__())
@@ -213,10 +214,10 @@ class TracedFloat:
         raise self.tracer.lost("complex()", "Use torch for complex values.")
 
     def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
+        return self.tracer.written(self, format(self.value, spec))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return self.tracer.written(self, repr(self.value))
 
     def __copy__(self) -> TracedFloat:
         return self
@@ -373,7 +374,7 @@ class TracedArray:
         raise self.tracer.lost("complex()", "Keep the array.")
 
     def __int__(self) -> int:
-        return self.tracer.whole("trunc", self, int(self.value))
+        return int(self.tracer.whole("trunc", self, int(self.value)))
 
     def __bool__(self) -> bool:
         out = bool(self.value)
@@ -384,13 +385,13 @@ class TracedArray:
         return self.tracer.whole("round", self, round(self.value[()])) if digits is None else np.round(self, digits)
 
     def __format__(self, spec: str) -> str:
-        return format(self.value[()], spec)
+        return self.tracer.written(self, format(self.value[()], spec))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return self.tracer.written(self, repr(self.value))
 
     def __str__(self) -> str:
-        return str(self.value)
+        return self.tracer.written(self, str(self.value))
 
     def __copy__(self) -> Any:
         return self.copy()
