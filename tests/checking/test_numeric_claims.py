@@ -88,7 +88,7 @@ def test_numbers_at_a_kink_and_outside_the_domain():
     assert kink.verdict == "agrees"
     assert [(k.low, k.high, k.hand) for k in kink.kinks] == [(-1.0, 1.0, 0.3)]
     assert verify("abs(w)", {"w": 1.3}, at={"w": 0.0}).verdict == "refuted"
-    assert verify("tanh(w*x)", {"w": float("nan")}, at=AT).verdict == "undecided"
+    assert verify("tanh(w*x)", {"w": float("nan")}, at=AT).verdict == "refuted"
 
 
 # ------------------------------------------------------------------------------------------------ layouts and orders

@@ -117,7 +117,9 @@ def test_a_term_that_the_data_hide_and_data_that_do_not():
     model = lambda x, y: y * x**2 + x  # noqa: E731
     hand = lambda x, y: torch.ones_like(x)  # noqa: E731
     x = number(1.5)
-    assert said(model, hand, {"x": x, "y": number(0.0)}, wrt="x") in OK  # y is data, and it is zero
+    hidden = verify(model, hand, at={"x": x, "y": number(0.0)}, wrt="x")
+    assert hidden.verdict == "refuted"  # y is data, and it is zero: right for it alone
+    assert any("right for your y only" in n for n in hidden.notes)
     assert said(model, hand, {"x": x, "y": number(0.5)}, wrt="x") == "refuted"
     assert said(model, hand, {"x": x}, wrt="x") == "refuted"  # y is drawn
 
