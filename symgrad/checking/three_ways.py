@@ -273,7 +273,9 @@ def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[...
     if isinstance(model, Module):
         whole = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
         return model.differentiable(problem.dtypes), {**tensors, **whole}
-    code = model.function if isinstance(model, Function) else model
+    code = model
+    if isinstance(model, Function):
+        code, rest = model.function, {n: model.passed(v) for n, v in rest.items()}
     return (lambda **given: code(**given, **rest), tensors) if callable(code) else None
 
 

@@ -283,7 +283,8 @@ class _Tracker(TorchDispatchMode):
         own choices, and are taken as they were made.
         """
         if name in ("eq", "ne"):
-            a, b = ((x.detach(), self.error_of(x)) if isinstance(x, Tensor) else (x, 0.0) for x in args[:2])
+            plain = [x.int() if isinstance(x, Tensor) and x.dtype is torch.bool else x for x in args[:2]]
+            a, b = ((x.detach(), self.error_of(x)) if isinstance(x, Tensor) else (x, 0.0) for x in plain)
             spread = a[1] + b[1]
             near = (spread > 0) & ~((a[0] - b[0]).abs().double() > spread)
         elif name.startswith(("logical_", "bitwise_")) and isinstance(out, Tensor) and out.dtype is torch.bool:

@@ -63,6 +63,10 @@ def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return enter
 
 
+def has_rule(name: str) -> bool:
+    return name in _RULES
+
+
 @functools.cache
 def _schema(func: Any) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]:
     arguments = func._schema.arguments
@@ -268,6 +272,13 @@ def _whole(t: Recorder, a: Any, out: Any, name: str) -> int:
 def _frac(t: Recorder, a: Any, out: Any, name: str) -> int:
     x = t.step_of(a.self)
     return t.builder.sub(x, t.piecewise("trunc", [x], np.trunc(plain(a.self)), dtype_of(out)))
+
+
+@rule("frexp")
+def _frexp(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
+    """x / 2**e; the exponent e is constant by pieces."""
+    x, dtype = t.step_of(a.self), dtype_of(out[0])
+    return [t.builder.mul(x, t.piecewise("floor", [x], np.ldexp(1.0, -plain(out[1])), dtype, "exponent")), PLAIN]
 
 
 @rule("copysign")

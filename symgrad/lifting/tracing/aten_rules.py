@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from symgrad.lifting.tracing.aten import PLAIN, axes_of, double, dtype_of, plain, rule
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.program import indexing, layouts
+from symgrad.program import grouping, indexing, layouts
 from symgrad.program.program import size
 from symgrad.program.selection import select
 
@@ -191,6 +192,15 @@ def _with_slope(t: Recorder, a: Any, out: Any, name: str) -> int:
     return select(t.builder, row, [t.step_of(a.self), t.step_of(extra, dtype)], [double(a.self), double(extra)], dtype)
 
 
+@rule("rrelu_with_noise")
+def _rrelu(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """x where it is positive; elsewhere x times the mean slope, or in training times one that was drawn."""
+    b, dtype = t.builder, dtype_of(out)
+    drawn = double(a.noise) if a.training else np.full(tuple(out.shape), (a.lower + a.upper) / 2)
+    slope = t.data(drawn, dtype) if a.training else t.step_of((a.lower + a.upper) / 2, dtype)
+    return select(b, "leaky_relu", [t.step_of(a.self), slope], [double(a.self), drawn], dtype)
+
+
 @rule("softplus")
 def _softplus(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
@@ -260,6 +270,28 @@ def _avg_pool(t: Recorder, a: Any, out: Any, name: str) -> int:
     )
 
 
+@rule("_adaptive_avg_pool3d")
+def _adaptive_avg_pool3d(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """The mean of each cell: along an axis cell i of m goes from i n/m, rounded down, to (i+1) n/m, rounded up."""
+    b, step = t.builder, t.step_of(a.self)
+    shape, result = tuple(a.self.shape), tuple(out.shape)
+    places = np.arange(1, size(shape) + 1).reshape(-1, *shape[-3:])
+    edges = [
+        [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)] for n, m in zip(shape[-3:], result[-3:], strict=True)
+    ]
+    cells = [tuple(slice(*edge) for edge in cell) for cell in itertools.product(*edges)]
+    groups = [[*plane[cell].reshape(-1)] for plane in places for cell in cells]
+    return b.reshape(grouping.reduced(b, [step], groups, "mean", ()), result)
+
+
+@rule("fractional_max_pool2d", "fractional_max_pool3d")
+def _fractional_max_pool(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """The largest entries of cells whose edges are drawn beforehand."""
+    b, step = t.builder, t.step_of(a.self)
+    b.guard("argmax", [step], ("fractional", tuple(a.output_size)), plain(out[1]))
+    return [indexing.max_pool_from_indices(b, step, plain(out[1]), 3 if "3d" in name else 2), PLAIN]
+
+
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d")
 def _max_pool(t: Recorder, a: Any, out: Any, name: str) -> Any:
     b, step, dims = t.builder, t.step_of(a.self), 3 if "3d" in name else 2
@@ -320,22 +352,96 @@ def _binary_cross_entropy(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")
 def _embedding_bag(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    """The rows of a table summed, or averaged, bag by bag."""
-    if a.mode not in (0, 1):
-        return NotImplemented
+    """The rows of a table summed, averaged, or the largest of each column, bag by bag."""
     b, indices, table = t.builder, plain(a.indices), tuple(a.weight.shape)
-    bag = np.searchsorted(plain(a.offsets), np.arange(indices.size), side="right") - 1
+    offsets = plain(a.offsets)[: -1 if a.include_last_offset else None]
+    bag = np.searchsorted(offsets, np.arange(indices.size), side="right") - 1
     kept = indices != a.padding_idx
-    where = np.arange(1, size(table) + 1).reshape(table)[indices]
-    rows = b.pick([t.step_of(a.weight)], where * kept[:, None], where.shape)
-    if a.per_sample_weights is not None:
-        rows = b.mul(rows, b.reshape(t.step_of(a.per_sample_weights), (indices.size, 1)))
+    where = np.arange(1, size(table) + 1).reshape(table)
+    if a.per_sample_weights is None:
+        groups = [[*where[indices[(bag == k) & kept], c]] for k in range(out[0].shape[0]) for c in range(table[1])]
+        how = ("sum", "mean", "amax")[a.mode]
+        total = grouping.reduced(b, [t.step_of(a.weight)], groups, how, double(a.weight))
+        return [b.reshape(total, tuple(out[0].shape)), *[PLAIN] * (len(out) - 1)]
+    rows = b.pick([t.step_of(a.weight)], where[indices] * kept[:, None], (indices.size, table[1]))
+    rows = b.mul(rows, b.reshape(t.step_of(a.per_sample_weights), (indices.size, 1)))
     shape = tuple(out[0].shape)
     total = b.scatter(rows, np.arange(1, size(shape) + 1).reshape(shape)[bag], shape)
-    if a.mode == 1:
-        counts = np.maximum(np.bincount(bag[kept], minlength=shape[0]), 1)
-        total = b.div(total, b.constant(np.broadcast_to(counts[:, None], shape), dtype_of(out[0])))
     return [total, *[PLAIN] * (len(out) - 1)]
+
+
+@rule("scatter_reduce", "index_reduce")
+def _scatter_reduce(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """What lands on an entry, and the entry itself if it is included, reduced to one number."""
+    b, index, shape = t.builder, plain(a.index), tuple(a.self.shape)
+    places = np.arange(1, size(shape) + 1).reshape(shape)
+    source = a.src if name == "scatter_reduce" else a.source
+    if name == "scatter_reduce":
+        source = source[tuple(slice(0, n) for n in index.shape)]
+        at = places if not shape else np.take_along_axis(*_aligned(places, index, a.dim))
+    else:
+        at = np.take(places, index, a.dim) if shape else places
+    groups = grouping.targets(size(shape), at, a.include_self)
+    values = np.concatenate([double(a.self).reshape(-1), double(source).reshape(-1)])
+    return b.reshape(grouping.reduced(b, [t.step_of(a.self), t.step_of(source)], groups, a.reduce, values), shape)
+
+
+def _aligned(places: np.ndarray, index: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The places, cut to the index's lengths along the other axes, as take_along_axis wants them."""
+    axis = axis % places.ndim
+    cut = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))
+    return places[cut], index, axis
+
+
+@rule("segment_reduce")
+def _segment_reduce(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """Runs of slices along the first axis, of given lengths or between given offsets."""
+    if a.axis != 0 or a.indices is not None:
+        return NotImplemented
+    b, shape = t.builder, tuple(a.data.shape)
+    ends = np.cumsum(plain(a.lengths)) if a.lengths is not None else plain(a.offsets)[1:]
+    starts = np.concatenate([[0], ends[:-1]]) if a.lengths is not None else plain(a.offsets)[:-1]
+    places = np.arange(1, size(shape) + 1).reshape(shape[0], -1)
+    first = [] if a.initial is None else [size(shape) + 1]
+    groups = [[*first, *places[i:k, c]] for i, k in zip(starts, ends, strict=True) for c in range(places.shape[1])]
+    initial = 0.0 if a.initial is None else float(a.initial)
+    steps = [t.step_of(a.data), t.step_of(initial, dtype_of(out))]
+    how = {"max": "amax", "min": "amin"}.get(a.reduce, a.reduce)
+    counts = np.repeat(ends - starts, places.shape[1])
+    values = np.concatenate([double(a.data).reshape(-1), [initial]])
+    return b.reshape(grouping.reduced(b, steps, groups, how, values, counts), tuple(out.shape))
+
+
+@rule("put")
+def _put(t: Recorder, a: Any, out: Any, name: str) -> int:
+    b, shape, index = t.builder, tuple(a.self.shape), plain(a.index).reshape(-1) % max(a.self.numel(), 1)
+    flat = b.reshape(t.step_of(a.self), (size(shape),))
+    source = b.reshape(t.step_of(a.source), (index.size,))
+    if a.accumulate:
+        return b.reshape(indexing.index_put_accumulate(b, flat, [index], source), shape)
+    where = np.arange(1, size(shape) + 1)
+    where[index] = size(shape) + 1 + np.arange(index.size)
+    return b.pick([flat, source], where, shape)
+
+
+@rule("_pdist_forward")
+def _pdist(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """The distances of the rows, each pair once."""
+    b, (n, d) = t.builder, a.self.shape
+    first, second = np.triu_indices(n, 1)
+    where = np.arange(1, n * d + 1).reshape(n, d)
+    step, value = t.step_of(a.self), double(a.self)
+    difference = b.sub(b.pick([step], where[first], (first.size, d)), b.pick([step], where[second], (first.size, d)))
+    return _distance(t, difference, value[first] - value[second], a.p, out)
+
+
+def _distance(t: Recorder, difference: int, values: np.ndarray, p: float, out: torch.Tensor) -> int:
+    """The p-norm along the last axis; with p = 0 a count, which is constant by pieces."""
+    if p == 0:
+        b = t.builder
+        b.guard("ne", [difference, b.zeros(b.shape(difference), b.dtype(difference))], None, values != 0)
+        return t.data(plain(out), dtype_of(out))
+    return layouts.norm(t.builder, difference, p, -1, values=np.abs(values))
 
 
 @rule("_trilinear")
@@ -372,6 +478,4 @@ def _cdist(t: Recorder, a: Any, out: Any, name: str) -> Any:
     x, y = t.step_of(a.x1), t.step_of(a.x2)
     sx, sy = b.shape(x), b.shape(y)
     difference = b.sub(b.reshape(x, (*sx[:-1], 1, sx[-1])), b.reshape(y, (*sy[:-2], 1, *sy[-2:])))
-    return layouts.norm(
-        b, difference, a.p, -1, values=np.abs(double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :])
-    )
+    return _distance(t, difference, double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :], a.p, out)

@@ -173,6 +173,8 @@ def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 def _autograd(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if func.__name__ == "requires_grad_" or (func.__name__ == "grad" and func is not torch.autograd.grad):
         return NotImplemented
+    if t.differentiates:
+        return NotImplemented
     raise BadInput(
         "the function calls autograd itself.",
         where=t.where(),
@@ -270,7 +272,12 @@ class Dispatch(TorchDispatchMode):
                 return out
             if not known and not tensors.is_known(x):
                 return func(*args, **kwargs)
-            return self._in_place(func, name, x, args, kwargs)
+            beside = not name.endswith("_") and target[0] is not None  # the running means of a batch norm, or noise
+            if not (beside and aten.has_rule(name)):
+                decomposition = _decompositions().get(func) if beside else None
+                if decomposition is not None:
+                    return self._run(decomposition, name, args, kwargs)
+                return self._in_place(func, name, x, args, kwargs)
         if not known or name in _FILLED:
             return self._constant(func, name, args, kwargs)
         self.tracer.at_line()
@@ -281,18 +288,22 @@ class Dispatch(TorchDispatchMode):
                 raise self.tracer.lost("float()", "Use x.item(), or keep the tensor.")
             return func(*args, **kwargs)
         if name in _RANDOM:
-            raise self._unknown(name, ", random numbers whose law depends on the inputs")
+            what = ", which draws random numbers whose law depends on the inputs"
+            raise self._unknown(
+                name, what, instead="Draw numbers of a fixed law, and compute with them: mean + std*noise."
+            )
         out = func(*args, **kwargs)
         self._record(out, self._steps(func, name, args, kwargs, out), name)
         return out
 
-    def _unknown(self, name: str, more: str = "", *, entrywise: bool = False) -> Any:
+    def _unknown(self, name: str, more: str = "", *, entrywise: bool = False, instead: str | None = None) -> Any:
         """The error for an operation without a rule, under the name of the function that the user called."""
         called = self.tracer.tensors.calling
         known = resolve_name(called) if called is not None else None
         if known is None or "__" in known or not known.startswith("torch."):
             known = f"torch.{name.strip('_')}"
-        return self.tracer.unknown(known.replace("torch.functional.", "torch.") + more, entrywise=entrywise)
+        known = known.replace("torch.functional.", "torch.") + more
+        return self.tracer.unknown(known, entrywise=entrywise, instead=instead)
 
     def _constant(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation on no input: ``full_like(x, pi)`` and ``ones_like(x) / 3`` mean pi and 1/3, not their floats."""
@@ -340,7 +351,7 @@ class Dispatch(TorchDispatchMode):
         if steps is NotImplemented:
             decomposition = _decompositions().get(func) or (func._can_decompose() and func.decompose)
             if decomposition:
-                return self._decomposed(decomposition, name, args, kwargs)
+                return self._steps_of(self._run(decomposition, name, args, kwargs))
             if func.namespace in _OWN:
                 is_entrywise = func.namespace == "prims" or torch.Tag.pointwise in func.tags
                 raise self._unknown(name, entrywise=is_entrywise)
@@ -349,7 +360,7 @@ class Dispatch(TorchDispatchMode):
             return self._stopped(steps)
         return steps
 
-    def _decomposed(self, decomposition: Any, name: str, args: Any, kwargs: Any) -> Any:
+    def _run(self, decomposition: Any, name: str, args: Any, kwargs: Any) -> Any:
         self.inside += 1
         try:
             with self:
@@ -358,7 +369,7 @@ class Dispatch(TorchDispatchMode):
             self.inside -= 1
         if again is NotImplemented:
             raise self._unknown(name)
-        return self._steps_of(again)
+        return again
 
     def _stopped(self, steps: Any) -> Any:
         """What autograd sees as a constant."""

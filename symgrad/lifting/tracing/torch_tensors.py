@@ -136,6 +136,8 @@ class Tensors:
         known = self.is_known(x)
         with quiet():
             alias = x.view_as(x)
+            if self.tracer.differentiates and x.is_leaf and x.requires_grad:
+                alias.retain_grad()  # as the leaf does that it stands for
         if not known:
             self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
         memory = self._memory(x)
