@@ -112,7 +112,9 @@ def _named(problem: Problem, branch: Branch) -> tuple[Shapes, dict[str, int]]:
     if not lengths or len(lengths) > min(len(letters), 5) or any(x.dtype.kind not in "fc" for x in arrays.values()):
         raise Unread("the sizes of this question are not to be varied.")
     name = dict(zip(lengths, letters, strict=False))
-    of = {n: tuple(name.get(k, k) for k in x.shape) for n, x in arrays.items() if x.ndim}
+    said: dict[int, int | str] = {k: k for x in arrays.values() for k in x.shape}
+    said |= name
+    of = {n: tuple(said[k] for k in x.shape) for n, x in arrays.items() if x.ndim}
     return Shapes(of, tuple(name.values()), {}), {letter: k for k, letter in name.items()}
 
 

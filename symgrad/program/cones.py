@@ -6,7 +6,6 @@ cone is a row of the entries, of one step of the whole, that are needed; a produ
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -53,8 +52,8 @@ class Cone:
         return sum(size(s.shape) for s in self.program.steps)
 
 
-def cone_of(program: Program, wanted: Mapping[int, Sequence[int]], most: float = math.inf) -> Cone | None:
-    """The cone of the ``wanted`` flat entries of steps; None where it has more than ``most`` entries.
+def cone_of(program: Program, wanted: Mapping[int, Sequence[int]]) -> Cone:
+    """The cone of the ``wanted`` flat entries of steps.
 
     >>> b = Builder()
     >>> x = b.input("x", (1000, 8))
@@ -74,14 +73,11 @@ def cone_of(program: Program, wanted: Mapping[int, Sequence[int]], most: float =
     if work <= _FEW * len(needed):
         every = {i: np.arange(size(program.shape(i))) for i in needed}
         inputs = {name: i for name, i in program.inputs.items() if i in every}
-        return Cone(replace(program, inputs=inputs), every, {i: i for i in needed}) if work <= most else None
+        return Cone(replace(program, inputs=inputs), every, {i: i for i in needed})
     entries: dict[int, np.ndarray] = {}
     parts: dict[int, _Part] = {}
-    asked = 0
 
     def ask(i: int, more: np.ndarray) -> None:
-        nonlocal asked
-        asked += more.size
         entries[i] = np.union1d(entries[i], more) if i in entries else np.unique(more)
 
     for i, some in wanted.items():
@@ -94,8 +90,6 @@ def cone_of(program: Program, wanted: Mapping[int, Sequence[int]], most: float =
         for a, some in zip(step.args, part.asked, strict=True):
             if some is not None:
                 ask(a, some)
-        if asked > most:
-            return None
     b, place = Builder(), {}
     for i in sorted(entries):
         held = [

@@ -119,7 +119,6 @@ class _Adjoint:
     def of(cls, program: Program, output: int, entries: Iterable[int] | None) -> _Adjoint:
         chosen = list(range(size(program.shape(output))) if entries is None else entries)
         cone = cone_of(program, {output: chosen})
-        assert cone is not None  # there is no limit to its size
         b, top = Builder.on(cone.program), cone.place[output]
         seed = b.emit("input", (), "seed", cone.program.shape(top), program.steps[output].dtype)
         inputs = {name: program.inputs[name] for name in cone.program.inputs}

@@ -116,7 +116,7 @@ def line_errors(
             exact = interpret(run.cone.program, Balls(), start, run.cone.place.values())
             slopes = _slopes(run.cone, exact, output, entry)
             parts = {i: _share(run, i, slopes[p]) for i, p in run.cone.place.items() if p in slopes}
-            truth = flat(exact[run.cone.place[output]])[run.cone.where(output, [entry])[0]]
+            truth: Any = flat(exact[run.cone.place[output]])[int(run.cone.where(output, [entry])[0])]
             if not all(x.is_finite() for x in (*parts.values(), truth)):
                 return None
             size = torch.tensor(size_of(truth), dtype=torch.float64)
@@ -164,7 +164,6 @@ class _Run:
     @classmethod
     def of(cls, program: Program, floats: Mapping[int, Tensor], output: int, entries: Sequence[int]) -> _Run:
         cone = cone_of(program, {output: entries})
-        assert cone is not None  # there is no limit to its size
         shape = {i: cone.program.shape(p) for i, p in cone.place.items()}
         places = {i: torch.from_numpy(k) for i, k in cone.entries.items()}
         return cls(program, cone, {i: floats[i].reshape(-1)[k].reshape(shape[i]) for i, k in places.items()})

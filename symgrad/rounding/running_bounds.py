@@ -204,10 +204,11 @@ def enclosed(balls: Any) -> Enclosed:
         return Enclosed(balls, nothing, nothing, nothing, False)
     parts = np.array([_parts(t) if t.is_finite() else _NO_NUMBER for t in entries], dtype=np.float64).reshape(-1, 3)
     shape = balls.shape if isinstance(balls, np.ndarray) else ()
-    return Enclosed(balls, *(np.ascontiguousarray(column).reshape(shape) for column in parts.T))
+    high, low, error = (np.ascontiguousarray(column).reshape(shape) for column in parts.T)
+    return Enclosed(balls, high, low, error)
 
 
-_NO_NUMBER = (math.nan,) * 3
+_NO_NUMBER = math.nan, math.nan, math.nan
 
 
 def _parts(t: arb) -> tuple[float, float, float]:

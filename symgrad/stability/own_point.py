@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -344,7 +345,8 @@ def _instability(
         if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
         loss = _loss(findings, pair, side, flatly[k], k, tensors)
-        computed, right = float(flatly[k]), float(flat(truth.balls)[k].mid())
+        meant: Any = flat(truth.balls)[k]
+        computed, right = float(flatly[k]), float(meant.mid())
         name = str(kind).removeprefix("torch.")
         source = None if loss is None else loss.source
         who = "your formula is right, and" if side == "hand" else "autograd"

@@ -86,7 +86,7 @@ def test_one_entry_of_a_norm_costs_a_row():
     slopes = gradients(b, program.output, b.inputs)
     whole = b.build(slopes)
     assert cone_of(whole, {slopes["x"]: [1234]}).size < 40 * len(whole.steps)
-    assert cone_of(whole, {slopes["g"]: [7]}, most=300 * 40) is None  # all rows are in it
+    assert cone_of(whole, {slopes["g"]: [7]}).size > 300 * 40  # all rows are in it
 
 
 def test_a_small_program_is_its_own_cone():
