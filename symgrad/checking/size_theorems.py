@@ -30,10 +30,12 @@ from symgrad.indices.terms import STEP, Fact, SumsTo
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
+from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import size
 from symgrad.proving.proof import Proof, needs
 
 _LARGE = 4_000  # entries of all steps from which this costs less than a proof entry by entry
+_SHARED = 200  # the same, where a softmax makes every entry of a row one of all exponentials
 _CHOICES = 4  # entries of comparisons up to which each pattern of outcomes can be looked at
 _SHORTEST = 3  # the shortest axis whose length gets a name: a pair is more often a pair than a size
 _LETTERS = "mnkpqrstuvcdhw"
@@ -62,8 +64,11 @@ def prove_by_sizes(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> 
     choices = branches_on(branch.program, problem.inputs.free)
     entrywise = all(g.op in ORDERED and g.outcome.ndim and g.outcome.any() and not g.outcome.all() for g in choices)
     goals = [i for p in pairs for i in (p.hand, p.exact) if i is not None]
-    work = sum(size(branch.program.shape(i)) for i in branch.program.needed(goals))
-    if not entrywise or (work < _LARGE and sum(g.outcome.size for g in choices) <= _CHOICES):
+    needed = branch.program.needed(goals)
+    work = sum(size(branch.program.shape(i)) for i in needed)
+    shared = any(branch.program.steps[i].op in COMPOSITES for i in needed)
+    few = work < (_SHARED if shared else _LARGE) and sum(g.outcome.size for g in choices) <= _CHOICES
+    if few or not entrywise:
         return Theorems()
     try:
         proved = dict(_proved(problem, branch, pairs))

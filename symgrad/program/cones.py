@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Constant, Index, Program, Shape, Step, Strided, dense, size
 
+_ENTRYWISE = frozenset("add sub mul div neg powi pow stop name cast conj real imag polygamma".split())
 _FEW = 4  # entries of a step, on the average, up to which the whole is as good as a cone
 
 
@@ -146,9 +148,9 @@ def _part(step: Step, shapes: list[Shape], mine: np.ndarray) -> _Part:
             return _product(step, shapes, mine)
     if op in COMPOSITES:
         return _along(step, shapes[0], mine)
-    if all(shape == step.shape for shape in shapes) and op not in ("inverse", "cholesky", "solve"):
+    if op in OPS or op in _ENTRYWISE:
         return _Part([mine] * len(shapes), lambda b, parts: b.emit(op, parts, step.params, n, dtype))
-    return _matrices(step, shapes, mine)
+    return _matrices(step, shapes, mine)  # of what the table of steps has, the rest is functions of matrices
 
 
 def _some(c: Constant, mine: np.ndarray) -> Constant:

@@ -48,7 +48,7 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     assert program is not None
     model = program.outputs["model"]
     source = program.outputs.get("by")
-    why = _why_not(program, proof, model, source, order)
+    why = _why_not(program, model, source, order)
     kind = None if why else _kind(program, proof, source, order)
     writer = _Writer(program, proof, model)
     by = writer.position(source)
@@ -70,12 +70,10 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     )
 
 
-def _why_not(program: Program, proof: Proof, model: int, source: int | None, order: int) -> str | None:
+def _why_not(program: Program, model: int, source: int | None, order: int) -> str | None:
     """Why the derivative can not be written from the model again."""
     if order == 0:
         return None
-    if proof.facts:
-        return f"what was declared ({', '.join(proof.facts)}) was put in after differentiating"
     if source is None:
         return "it is not said what the model is differentiated by"
     if any(program.steps[i].op == "stop" for i in program.needed([model])):

@@ -317,7 +317,7 @@ class Arithmetic:
     def _scaled(self, key: Any, c: Any) -> tuple[Any, int]:
         """The unit in which multiples of an argument are counted, and how many of them c is; what is no simple
         multiple of another is a unit of its own."""
-        unit = self.notes.units.setdefault(key, abs(c))
+        unit: Any = self.notes.units.setdefault(key, abs(c))
         count = c / unit
         if max(count.q, abs(count.p)) > _POWER:
             return self._scaled((key, abs(c)), c)

@@ -13,7 +13,7 @@ Residues only choose what to try; every link is proved over the rationals, with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symgrad.program.primitives import primitive
@@ -22,6 +22,7 @@ from symgrad.proving.conditions import conditions_of
 from symgrad.proving.congruence import Equalities, Link
 
 EFFORT = 300_000
+_SWEPT = 1200  # steps of a formula that is searched for what a proof did not need
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,28 @@ def replay(program: Program, proof: Proof) -> bool:
         return False
     ends = [known.place.get(i) for i in (proof.left, proof.right)]
     return None not in ends and len({known.find(i) for i in ends if i is not None}) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What a proof joined: for steps of its Program the class ``of`` each, and the ``place`` in primitive steps;
+    ``joined`` are its links, each with the class of what it joins."""
+
+    of: Mapping[int, int]
+    place: Mapping[int, int]
+    joined: tuple[tuple[Link, int], ...]
+
+
+def classes_of(program: Program, proof: Proof) -> Classes:
+    """The classes of equal steps: what a `sweep` finds, for a proof of the whole may pass by what a person would prove
+    first; and as the proof joins them, which is not checked again."""
+    known = Equalities(program, proof.roots, EFFORT // 10, proof.stated)
+    known.close({})
+    if len(known.steps) <= _SWEPT:
+        known.sweep()
+    known.follow(proof.links, known.put)
+    of = {i: known.find(k) for i, k in known.place.items()}
+    return Classes(of, known.place, tuple((link, known.find(link.left)) for link in known.links))
 
 
 def _proof(known: Equalities, a: int, b: int) -> Proof:

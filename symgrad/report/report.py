@@ -19,6 +19,7 @@ from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html
 from symgrad.report.plain_data import certificate_of, data_of
 from symgrad.report.plots import plot
+from symgrad.report.proof_text import in_full
 from symgrad.report.text import lines, render_text
 from symgrad.report.value_table import ValueTable
 
@@ -87,6 +88,17 @@ class Report(Results):
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON; numbers that JSON has no name for are strings ("nan", "inf")."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def proof(self) -> str:
+        """Every equation of the proofs, in the names of the code, and by which rule each is joined.
+
+        >>> from symgrad import verify
+        >>> print(verify("exp(2*x)", "2*exp(x)**2", wrt="x").proof())
+        x:
+            2*exp(x)**2 = ∂f/∂x = 2*exp(2*x), since exp'(u) = exp(u)  [by exact arithmetic of fractions]
+            exp(x)**2 = exp(2*x)  [by exact arithmetic of fractions]
+        """
+        return in_full(self)
 
     def certificate(self) -> dict[str, Any]:
         """The proofs as plain data (JSON has names for all of it), which `symgrad.proving.checker` checks again.

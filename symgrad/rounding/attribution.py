@@ -173,6 +173,9 @@ class _Run:
         """Step ``i`` in exact arithmetic, on the floats that it was given."""
         place = self.cone.place
         given = {place[a]: binary(to_numpy(self.floats[a])) for a in self.program.steps[i].args if a in place}
+        step = self.cone.program.steps[place[i]]
+        if place[i] not in given and all(a in given for a in step.args):
+            return Balls().read(step, [given[a] for a in step.args])
         return interpret(self.cone.program, Balls(), {}, [place[i]], replaced=given)[place[i]]
 
 
@@ -308,13 +311,14 @@ def find_lost_digits(
     enough = math.sqrt(FORMATS[floats[output].dtype].unit) if entry is None else 0.0
     here, entry = output, int(relative[output].argmax()) if entry is None else entry
     at = lambda i, k: int(cone.where(i, [k])[0])  # noqa: E731
+    within = {i: set(entries.tolist()) for i, entries in cone.entries.items()}
     if relative[output][at(output, entry)] <= enough:
         return None
     way = [(here, entry)]
     while True:
         step, k = program.steps[here], at(here, entry)
         after = float(relative[here][k])
-        used = _entries_used(program, here, entry)
+        used = [(a, [j for j in js if j in within[a]]) for a, js in _entries_used(program, here, entry) if a in within]
         sizes = [(float(relative[a][at(a, j)]), float(absolute[a][at(a, j)]), a, j) for a, js in used for j in js]
         before = max((r for r, *_ in sizes), default=0.0)
         share = float(absolute[here][k]) / (8 * len(sizes)) if step.op in ("add", "sub", "scatter") else 0.0

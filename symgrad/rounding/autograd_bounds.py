@@ -350,8 +350,9 @@ class _Tracker(TorchDispatchMode):
         if simpler is None:
             return []
         fed, alone = _Tracker(), _Tracker()
+        faithful = func._schema.name.split("::")[1] in _FAITHFUL
         found = []
-        for tracker in (fed, alone):
+        for tracker in (fed,) if faithful else (fed, alone):
             copies = tracker.copies(call, fed=tracker is fed)
             try:
                 with tracker:
@@ -360,8 +361,9 @@ class _Tracker(TorchDispatchMode):
                 return []
             found.append([tracker.error_of(t) if is_float(t) else None for t in tree_flatten(out)[0]])
         self.unknown.extend(fed.unknown)
-        factor = 0.0 if func._schema.name.split("::")[1] in _FAITHFUL else 4.0
-        return [None if e is None or r is None else e + factor * r for e, r in zip(*found, strict=True)]
+        if faithful:
+            return found[0]
+        return [None if e is None or r is None else e + 4 * r for e, r in zip(*found, strict=True)]
 
 
 def _fits(error: Tensor | None, t: Any) -> bool:

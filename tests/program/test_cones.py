@@ -39,6 +39,8 @@ CODE = {
         lambda a, b: torch.linalg.solve(a + 9 * torch.eye(3, dtype=a.dtype), b),
         {"a": (4, 3, 3), "b": (4, 3, 2)},
     ),
+    "exponentials of matrices": (lambda a: torch.linalg.matrix_exp(a), {"a": (3, 3, 3)}),
+    "eigenvalues": (lambda a: torch.linalg.eigvalsh(a + a.mT), {"a": (4, 3, 3)}),
     "determinants": (lambda a: torch.linalg.det(a), {"a": (5, 3, 3)}),
     "data and powers": (lambda a: (a**3 / 3 + torch.arange(8.0, dtype=a.dtype) / 7) ** 2, {"a": (5, 8)}),
     "a tenth": (lambda a: (a * 0.1).sum(0), {"a": (5, 8)}),

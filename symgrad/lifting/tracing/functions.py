@@ -14,7 +14,7 @@ import linecache
 import random
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,6 +32,7 @@ from symgrad.program.program import Program
 _MOST = 1_000_000  # steps of a first run
 _LONGER, _FEWEST = 20, 1000  # how many times as many as before another run may take, and what it may take at least
 _CHANCES = 8  # runs by which a coin's two sides show
+_FEW = 8  # entries of a container that are looked at
 _FIRST = inspect.Parameter.POSITIONAL_ONLY
 
 
@@ -106,7 +107,7 @@ class Function:
         try:
             return self._run(point, dtypes)
         except UserCodeFailed as error:
-            if not isinstance(error.__cause__, (AttributeError, TypeError)):
+            if not isinstance(error.__cause__, (AttributeError, TypeError, ValueError)):
                 raise
             kinds = dict.fromkeys((self.library, "torch", "numpy", "math"))
             for library, converts in itertools.product(kinds, (True, False)):
@@ -368,6 +369,16 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
             if method is not None and sources.is_users(method.__code__):
                 yield from _libraries(method, seen, owner)
             yield from _library_of_value(name, value, seen)
+            for held in _held(value, code.co_names):
+                yield from _library_of_value("", held, seen)
+
+
+def _held(value: Any, names: Collection[str]) -> Iterator[Any]:
+    """What the entries of a container are, and the attributes of these names: ``layer.W``, ``params["W"]``."""
+    if isinstance(value, (list, tuple, dict)):
+        yield from itertools.islice(value.values() if isinstance(value, dict) else value, _FEW)
+    elif not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
+        yield from (v for n, v in vars(value).items() if n in names and isinstance(v, (np.ndarray, torch.Tensor)))
 
 
 def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:
