@@ -386,4 +386,5 @@ def softmax(name: str, x: Bound, axis: int, c: Tensor) -> Tensor:
     own = torch.expm1(in_sum) + 4 * f.unit * log_sum + 4 * f.unit * magnitude(c) + flushed
     if name == "log_softmax":
         own = own + 2 * f.unit * distance
+    dead = dead.all(axis, keepdim=True) if name == "logsumexp" else dead  # of the result's shape
     return _settle(torch.where(dead & torch.isinf(c), 0.0, spread + own), c, x)
