@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.errors import SymgradError
+from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import array_of, entrywise, matmul, read_entries
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
 from symgrad.program.piecewise import COMPOSITES
@@ -53,11 +54,17 @@ def meaning(
     >>> meaning(Text("(x + y) - x").run({"x": 1.0, "y": 2.0}))
     y
 
-    Raises `TooLarge` where the result could have more than ``operations`` operations or nest more than ``depth``
-    deep.  Guarantee: equal to the Program in exact arithmetic at every point of its domain, on the branches that it
-    took.
+    Raises `UnknownOperation` for functions of whole matrices, `TooLarge` where the result could have more than
+    ``operations`` operations or nest more than ``depth`` deep.  Guarantee: equal to the Program in exact arithmetic at
+    every point of its domain, on the branches that it took.
     """
     position = program.output if position is None else position
+    for op in (program.steps[i].op for i in program.needed([position])):
+        if op in MATRICES:
+            raise UnknownOperation(
+                f"{op.replace('_', ' ')} of a matrix is no formula in its entries.",
+                instead="Call the derivative as a torch function, or print its code.",
+            )
     _check(program, position, operations, depth)
     inputs = {
         name: letter(name, program.shape(i), real=not program.steps[i].is_complex) for name, i in program.inputs.items()

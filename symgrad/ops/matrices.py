@@ -42,7 +42,7 @@ class MatrixFunction:
 
 
 def _exp_ball(a: np.ndarray, params: Any) -> np.ndarray:
-    kind = acb_mat if any(isinstance(x, acb) for x in a.flat) else arb_mat
+    kind: Any = acb_mat if any(isinstance(x, acb) for x in a.flat) else arb_mat
     return _shaped(kind(*a.shape, a.reshape(-1).tolist()).exp().entries(), a.shape)
 
 
@@ -83,7 +83,8 @@ def _one_pair(a: np.ndarray, values: np.ndarray, vectors: np.ndarray, i: int) ->
     if n > 1 and float(np.abs(np.delete(values, i) - values[i]).min()) <= 1e-9 * scale:
         return nothing
     is_complex = vectors.dtype.kind == "c"
-    kind, number = (acb_mat, acb) if is_complex else (arb_mat, arb)
+    kind: Any = acb_mat if is_complex else arb_mat
+    number: Any = acb if is_complex else arb
     c = [number(x.real, x.imag) if is_complex else number(x) for x in vectors[:, i].tolist()]
     x = [*c, number(float(values[i]))]
 

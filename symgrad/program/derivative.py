@@ -314,7 +314,7 @@ def _pull_linear_algebra(b: Builder, i: int, g: int, on: list[bool]) -> list[tup
 def _blocks(b: Builder, rows: list[list[int | None]]) -> int:
     """Matrices made of blocks, each (batch, n, m) or None for zeros."""
     tall = [next(b.shape(x)[1] for x in row if x is not None) for row in rows]
-    wide = [next(b.shape(row[k])[2] for row in rows if row[k] is not None) for k in range(len(rows[0]))]
+    wide = [next(b.shape(x)[2] for row in rows if (x := row[k]) is not None) for k in range(len(rows[0]))]
     batch = next(b.shape(x)[0] for x in rows[0] if x is not None)
     where = np.zeros((batch, sum(tall), sum(wide)), dtype=np.int64)
     parts, start = [], 0

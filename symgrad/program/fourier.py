@@ -14,6 +14,8 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -74,31 +76,33 @@ def _matrix(b: Builder, n: int, sign: int, dtype: str) -> int:
     """exp(sign 2 pi i k m / n), k and m from 0 to n - 1."""
     known: dict[sp.Expr, int] = {}
 
-    def table(shift: sp.Rational) -> int:
+    def table(shift: Fraction) -> int:
         """cos(2 pi (j/n - shift)) for each j."""
         found = []
         for j in range(n):
-            size, is_negative = _cosine((sp.Rational(j, n) - shift) % 1)
+            size, is_negative = _cosine((Fraction(j, n) - shift) % 1)
             if size not in known:
                 known[size] = lower(b, size, {}, dtype=_REAL[dtype])
             found.append(b.neg(known[size]) if is_negative else known[size])
         return b.stack(found)
 
     where = sign * np.outer(np.arange(n), np.arange(n)) % n + 1
-    cosines, sines = (b.pick([table(shift)], where, (n, n)) for shift in (sp.Integer(0), sp.Rational(1, 4)))
+    cosines, sines = (b.pick([table(shift)], where, (n, n)) for shift in (Fraction(0), Fraction(1, 4)))
     i = b.constant(1j, dtype, exact=sp.I)
     return b.add(b.cast(cosines, dtype), b.mul(b.cast(sines, dtype), i))
 
 
 @functools.cache
-def _cosine(turn: sp.Rational) -> tuple[sp.Expr, bool]:
+def _cosine(turn: Fraction) -> tuple[sp.Expr, bool]:
     """|cos(2 pi turn)|, said by an angle of at most 45 degrees, and whether the cosine is negative."""
     turn = min(turn, 1 - turn)
-    is_negative = turn > sp.Rational(1, 4)
-    turn = sp.Rational(1, 2) - turn if is_negative else turn
-    is_sine = turn > sp.Rational(1, 8)
-    function, angle = (sp.sin, sp.Rational(1, 4) - turn) if is_sine else (sp.cos, turn)
-    value = function(2 * sp.pi * angle)
+    is_negative = turn > Fraction(1, 4)
+    turn = Fraction(1, 2) - turn if is_negative else turn
+    is_sine = turn > Fraction(1, 8)
+    function: Any = sp.sin if is_sine else sp.cos
+    turn = 2 * (Fraction(1, 4) - turn if is_sine else turn)
+    angle = sp.pi * turn.numerator / turn.denominator
+    value = function(angle)
     roots = value.atoms(sp.Pow)
     nested = any(r is not inner and r.has(inner) for r in roots for inner in roots)
-    return function(2 * sp.pi * angle, evaluate=False) if nested else value, bool(is_negative)
+    return function(angle, evaluate=False) if nested else value, is_negative

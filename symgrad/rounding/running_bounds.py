@@ -22,7 +22,9 @@ from symgrad.rounding import kernel_bounds as rules
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
 
 LINEAR_ALGEBRA = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky", *MATRICES))
-_KEEPS = frozenset(("real", "imag", "abs", "cast"))  # as in Floats: these read their argument in its own dtype
+_KEEPS = frozenset(
+    ("real", "imag", "abs", "logabsdet", "cast")
+)  # as in Floats: these read their argument in its own dtype
 
 
 class RunningErrors:

@@ -114,3 +114,17 @@ def test_complex_eigenvectors_have_no_derivative():
     x = torch.randn(2, 2, dtype=torch.complex128)
     with pytest.raises(symgrad.SymgradError, match="up to a phase each"):
         symgrad.gradient(lambda A: LA.eigh(hermitian(A))[1].real.sum(), at={"A": x})
+
+
+def test_a_report_tells_such_a_formula_in_words():
+    x = torch.tensor([[1.0, 0.3], [-0.2, 2.0]], dtype=torch.float64)
+    report = symgrad.verify(
+        lambda A: torch.trace(LA.matrix_exp(A)), lambda A: LA.matrix_exp(A).T, at={"A": x}, points=8
+    )
+    assert report.ok
+    assert "a formula of" in report.to_html()
+    assert "a formula of" in symgrad.verify(largest, largest_by_hand, at={"A": x}, points=8).to_html()
+    exact = symgrad.gradient(lambda A: torch.trace(LA.matrix_exp(A)), at={"A": x})["A"]
+    with pytest.raises(symgrad.SymgradError, match="no formula in its entries"):
+        exact.sympy  # noqa: B018
+    assert 'MATRICES["matrix_exp"]' in exact.code

@@ -396,3 +396,13 @@ def test_the_least_size_of_a_ball_is_rounded_down():
             assert arb(size) >= abs(ball).abs_lower() * (1 - arb(2) ** -51)
         assert sizes[2] < 1
         assert sizes[3] == sizes[4] == 1
+
+
+def test_the_bound_of_a_logsumexp_has_its_shape():
+    """A name is given to it, and reads the bound in the result's shape."""
+    b = Builder()
+    x = b.input("x", (3, 1), "float32")
+    named = b.name(b.emit("logsumexp", (x,), 0, (1, 1)), "lse")
+    bound = error_bounds(b.build({"y": named}), {"x": torch.tensor([[0.1], [0.2], [0.3]])}, [named])[named]
+    assert bound.error.shape == (1, 1)
+    assert 0 < bound.error.item() < 1e-5

@@ -51,9 +51,9 @@ def _det(t: Recorder, a: Any, out: Any, name: str) -> Any:
     det = b.reshape(b.emit("det", (square,), None, (size(batch),)), batch)
     if name == "_linalg_det":
         return [det, PLAIN, PLAIN]
+    value = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),), dtype_of(out[1])), batch)
     if a.A.is_complex():
-        return NotImplemented
-    value = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),)), batch)
+        return [b.emit("sign", (det,), None, batch, dtype_of(out[0])), value, PLAIN, PLAIN]
     return [t.piecewise("sign", [det], plain(out[0]), dtype_of(out[0])), value, PLAIN, PLAIN]
 
 

@@ -406,7 +406,7 @@ def _segment_reduce(t: Recorder, a: Any, out: Any, name: str) -> Any:
     groups = [[*first, *places[i:k, c]] for i, k in zip(starts, ends, strict=True) for c in range(places.shape[1])]
     initial = 0.0 if a.initial is None else float(a.initial)
     steps = [t.step_of(a.data), t.step_of(initial, dtype_of(out))]
-    how = {"max": "amax", "min": "amin"}.get(a.reduce, a.reduce)
+    how: str = {"max": "amax", "min": "amin"}.get(a.reduce, a.reduce)  # type: ignore[assignment]
     counts = np.repeat(ends - starts, places.shape[1])
     values = np.concatenate([double(a.data).reshape(-1), [initial]])
     return b.reshape(grouping.reduced(b, steps, groups, how, values, counts), tuple(out.shape))

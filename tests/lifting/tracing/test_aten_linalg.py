@@ -44,6 +44,7 @@ FUNCTIONS = {
         lambda A: several(torch.triangular_solve(A[..., :2], A, upper=False, transpose=True)[0]),
         SQUARE,
     ),
+    "slogdet": (lambda A: several(*LA.slogdet(A)), SQUARE),
     "pinv": (lambda A: several(LA.pinv(A)), TALL),
     "pinv of wide matrices": (lambda A: several(LA.pinv(A)), WIDE),
     "pinv of Hermitian matrices": (lambda A: several(LA.pinv(A + A.mH, hermitian=True)), SQUARE),
