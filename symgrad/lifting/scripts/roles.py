@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.errors import BadInput, UnknownName, close_names
+from symgrad.lifting.scripts.cues import LOSSES, core
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.script_tracer import AutogradCall, AutogradResult, Key, Leaf, ScriptTracer
 from symgrad.program.program import Shape, size
 
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "allclose", "equal", "array_equal")
 _LAYOUT = ("pick", "cast", "name", "stop", "conj", "real")
-_SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
-_LOSSES = frozenset("l loss j e f c cost y out output o z obj objective total".split())
 COMPARED, BESIDE, NAMED, NEAR = "compared with", "printed beside", "named as", "printed next to"
 AS_TOLD = "as you said"
 _STRENGTH = {COMPARED: 3, BESIDE: 2, NAMED: 2, NEAR: 1}
@@ -49,6 +48,7 @@ class Roles:
     inputs: Mapping[str, int]  # names of the leaves -> their steps when the output was differentiated
     derivations: tuple[Derivation, ...]
     alone: tuple[str, ...]  # inputs that nothing was found for
+    assumed: str | None = None  # the loss, where the script computes none
 
 
 # ------------------------------------------------------------------------------------------------ inputs
@@ -98,15 +98,7 @@ def _is_twin(variable: str, leaf: str, value: np.ndarray) -> bool:
     """Whether equal values mean the same thing: they are many and not all alike, or the names are the same."""
     if value.size > 1 and np.unique(value).size > 1:
         return True
-    return _core(variable) == _core(leaf)
-
-
-def _core(name: str) -> str:
-    """A variable's name without what tells one form of it from another: ``W_h``, ``w_h_np`` and ``wh`` are one."""
-    words = [w for w in re.split(r"[_.\W]+", name.lower()) if w]
-    while len(words) > 1 and (words[-1] in _SUFFIXES or words[-1] in ("torch", "t", "tensor", "var", "pt")):
-        words.pop()
-    return "".join(words)
+    return core(variable) == core(leaf)
 
 
 # ------------------------------------------------------------------------------------------------ the output
@@ -333,14 +325,14 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
 
 def _names_gradient(variable: str, name: str, output: str, inputs: Mapping[str, int]) -> bool:
     """Whether a variable is called as the gradient of the output for an input is: dW, dL_dW, grad_W, W_grad."""
-    if any(_core(variable) == _core(n) for n in inputs):
+    if any(core(variable) == core(n) for n in inputs):
         return False
-    v, out = _core(variable), _core(output)
+    v, out = core(variable), core(output)
     last = name.rsplit(".", 1)[-1]
-    for x in {_core(name), *([_core(last)] if sum(n.endswith(last) for n in inputs) == 1 else [])}:
+    for x in {core(name), *([core(last)] if sum(n.endswith(last) for n in inputs) == 1 else [])}:
         if v in (f"d{x}", f"grad{x}", f"{x}grad", f"g{x}", f"grad{out}{x}", f"deriv{x}", f"delta{x}", f"nabla{x}"):
             return True
-        if v.startswith("d") and v.endswith(f"d{x}") and v[1 : -len(x) - 1] in {*_LOSSES, out}:
+        if v.startswith("d") and v.endswith(f"d{x}") and v[1 : -len(x) - 1] in {*LOSSES, out}:
             return True
     return False
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +26,7 @@ from symgrad.program.program import Strided
 # -------------------------------------------------------------------------------------------------------- script modes
 # torch's modes for whole scripts: autograd's calls are run for real and remembered, leaves declared in time.
 
+_PARTS_RETURNED = 64
 _MAKERS = frozenset(("tensor", "as_tensor", "asarray", "scalar_tensor", "from_numpy"))
 
 
@@ -157,6 +158,24 @@ class Limits:
     printed: int = 200_000  # characters
 
 
+class Reached(BaseException):
+    """All that was waited for has been computed; the rest of the script is not run."""
+
+
+@dataclass(frozen=True, eq=False)
+class Event:
+    """A value that got a name (``W``, ``self.W``, ``grads['W']``), or that the function ``loss()`` returned."""
+
+    key: Key
+    step: int
+    line: int | None
+    owner: int = 0  # the object whose attribute it is, by id
+
+    @property
+    def path(self) -> str:
+        return self.key[0]
+
+
 @dataclass(frozen=True, eq=False)
 class Leaf:
     """A tensor that requires a gradient, with the step of its value; ``fresh`` if that step is an input."""
@@ -197,15 +216,39 @@ class AutogradResult:
     value: np.ndarray
 
 
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) or (isinstance(x, np.floating) and x.shape == ())
+
+
+def _may_be_bound(value: Any) -> bool:
+    """Whether a value in an attribute or a container is bound as a variable's is: numbers, arrays and tensors."""
+    kinds = (float, int, np.floating, np.ndarray, torch.Tensor, list)
+    return isinstance(value, kinds) and not isinstance(value, (bool, torch.nn.Parameter))
+
+
 class ScriptTracer(Tracer):
     """A tracer for whole scripts.
 
     ``values`` maps inputs to the values to run with; ``given`` maps variables (by name and occurrence) to the input
-    that is put in their place.
+    that is put in their place.  ``followed`` are variables whose plain numbers carry steps too; ``until`` are those
+    after which the run ends.
     """
 
-    def __init__(self, limits: Limits, values: Mapping[str, np.ndarray], given: Mapping[Key, str]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        values: Mapping[str, np.ndarray],
+        given: Mapping[Key, str],
+        followed: frozenset[str] = frozenset(),
+        until: Collection[Key] = (),
+    ) -> None:
         super().__init__("torch", stops=True)
+        self.followed = followed
+        self.events: list[Event] = []
+        self.event_at: dict[Key, Event] = {}
+        self.put_in: dict[str, np.ndarray] = {}  # the values that inputs were given
+        self.objects: dict[int, str] = {}  # of the script's own classes, by id: the first name that each got
+        self._until = set(until)
         self.tensors.functions = ScriptFunctions(self)
         self.tensors.dispatch = ScriptDispatch(self)
         self.limits = limits
@@ -214,6 +257,7 @@ class ScriptTracer(Tracer):
         self.leaves: list[Leaf] = []
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
+        self.checked: list[tuple[int, ...]] = []  # (point, gradient, value) of functions that were checked
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
         self.names: dict[int, str] = {}  # of tensors, by id
@@ -257,7 +301,7 @@ class ScriptTracer(Tracer):
         return f"Before that it was understood so far: {'; '.join(parts)}." if parts else None
 
     # ------------------------------------------------------------------------------------ names
-    def bind(self, name: str, value: Any) -> Any:
+    def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         k = self._count.get(name, 0)
         self._count[name] = k + 1
         key = name, k
@@ -271,6 +315,9 @@ class ScriptTracer(Tracer):
             return value
         if key in self.given:
             value = self._from_input(self.given[key], value)
+        elif self._is_followed(name) and (followed := self._followed(value)) is not None:
+            self.bound_values[key] = np.array(self.value_of(followed), dtype=float)
+            value = followed
         elif type(value) is float:
             derivative = self._as_derivative(name, value)
             if derivative is None:
@@ -281,12 +328,19 @@ class ScriptTracer(Tracer):
         elif type(value) is int:
             derivative = self._as_derivative(name, value)
             value = value if derivative is None else derivative
-        made = super().bind(name, value)
+        if type(value) is list and self._is_followed(name) and self.is_traced(value):
+            made = self._list(name, value)
+        else:
+            made = super().bind(name, value)
         if isinstance(made, torch.Tensor):
             self.names[id(made)] = name
             self.held.append(made)
-        if self.is_traced(made) and not isinstance(made, (list, tuple)):
-            step = self.step_of(made)
+        if type(made).__module__ == "__main__":
+            self.objects.setdefault(id(made), name)
+            self.held.append(made)
+        if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
+            step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)
+            self._happened(Event(key, step, self.line(), owner))
             self.key_of[step] = key
             self.value_at[step] = np.array(self.value_of(made))
             if not self.depends(step) and not isinstance(made, float):
@@ -308,6 +362,70 @@ class ScriptTracer(Tracer):
             self.names.setdefault(id(value), name)
             return value
         return self.bind(name, value) if type(value) in (float, np.ndarray) else value
+
+    def attribute(self, path: str, owner: Any, name: str) -> None:
+        """``owner.name = ...`` was run."""
+        value = getattr(owner, name, None)
+        made = self.bind(path, value, id(owner)) if _may_be_bound(value) else value
+        if made is not value:
+            setattr(owner, name, made)
+
+    def item(self, path: str, box: Any, key: Any) -> None:
+        """``box[key] = ...`` was run, where the box is a dictionary or a list."""
+        if type(box) not in (dict, list) or isinstance(key, slice):
+            return
+        value = box[key]
+        made = self.bind(f"{path}[{key!r}]", value, id(box)) if _may_be_bound(value) else value
+        if made is not value:
+            box[key] = made
+
+    def returned(self, function: str, value: Any) -> Any:
+        """``return value`` in one of the script's functions."""
+        self._returned(f"{function}()", value, 2)
+        return value
+
+    def _returned(self, path: str, value: Any, depth: int) -> None:
+        if isinstance(value, dict) or (isinstance(value, (list, tuple)) and depth):
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+            for k, part in itertools.islice(parts, _PARTS_RETURNED if depth else 0):
+                self._returned(f"{path}[{k!r}]", part, depth - 1)
+            if not isinstance(value, list) or not self.is_traced(value) or not all(map(_is_number, value)):
+                return
+            value = self.arrays.array(value)
+        k = self._count.get(path, 0)
+        self._count[path] = k + 1
+        if self.is_traced(value) and not isinstance(value, (list, tuple)):
+            self._happened(Event((path, k), self.step_of(value), self.line()))
+
+    def _happened(self, event: Event) -> None:
+        self.events.append(event)
+        self.event_at[event.key] = event
+        if event.key in self._until:
+            self._until.discard(event.key)
+            if not self._until:
+                raise Reached
+
+    def _is_followed(self, path: str) -> bool:
+        own = f"self.{path.rpartition('.')[2]}" if "." in path else path  # an attribute, whatever the object is called
+        return not self.followed.isdisjoint((path, path.partition("[")[0], own))
+
+    def _followed(self, value: Any) -> Any:
+        """A plain number, or a list of such, as one that carries its step; None for anything else."""
+        if type(value) in (float, int):
+            return TracedFloat(float(value), self.step_of(float(value)), self)
+        if isinstance(value, np.floating) and not self.is_traced(value):
+            return self.arrays.wrap(value)
+        if type(value) is np.ndarray and value.dtype.kind in "iu":
+            return self.arrays.new(value.astype(float), self.data(value))
+        if type(value) is list and value and all(type(x) in (float, int) for x in value):
+            return self.arrays.new(np.array(value, dtype=float), self.data(np.array(value, dtype=float))).tolist()
+        return None
+
+    def _list(self, name: str, value: list[Any]) -> list[Any]:
+        """A list of numbers that got a name: its entries are those of what was named, and it stays the same list."""
+        array = self.arrays.bound(self.arrays.array(value), name)
+        value[:] = array.tolist()
+        return value
 
     def _fresh(self, value: float, key: Key) -> float:
         made = float(str(value)) if value == value else value  # an object of its own, known by its id
@@ -335,20 +453,24 @@ class ScriptTracer(Tracer):
         """The input ``name`` in the form of the value that stood there."""
         if isinstance(value, torch.Tensor):
             dtype, shape = dtype_of(value), tuple(value.shape)
-        elif type(value) is float:
+        elif type(value) in (float, int, TracedFloat):
             dtype, shape = "float64", ()
+        elif np.asarray(self.value_of(value)).dtype.kind in "iu":
+            dtype, shape = "float64", tuple(np.shape(self.value_of(value)))
         else:
             dtype, shape = str(np.asarray(self.value_of(value)).dtype), tuple(np.shape(self.value_of(value)))
         new = self.values.get(name, self.value_of(value))
+        self.put_in[name] = np.asarray(new)
         step = self.builder.cast(self._shared(name, shape, dtype), dtype)
         if isinstance(value, torch.Tensor):
             with quiet():
                 made = torch.tensor(np.asarray(new)).to(value.dtype).reshape(shape)
             self.tensors.put(made, step)
             return made
-        if type(value) is float:
+        if type(value) in (float, int, TracedFloat):
             return TracedFloat(float(np.asarray(new)), step, self)
-        return self.arrays.new(np.asarray(new).astype(dtype).reshape(shape), step)
+        made = self.arrays.new(np.asarray(new).astype(dtype).reshape(shape), step)
+        return made.tolist() if type(value) is list else made
 
     def _shared(self, name: str, shape: tuple[int, ...], dtype: str) -> int:
         """The input ``name``; one that has several forms is as wide as the widest may be."""
@@ -503,9 +625,21 @@ class ScriptTracer(Tracer):
         if isinstance(owner, str) and getattr(function, "__name__", "") == "format":
             for a in (*args, *options.values()):
                 self.shown(a)
+        if getattr(function, "__name__", "") == "check_grad" and "scipy" in str(function.__module__):
+            return self._checked(*args, **options)
         if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
             return self._tested(function, args, options)
         return super().call(function, *args, **options)
+
+    def _checked(self, function: Any, gradient: Any, x: Any, *args: Any, **options: Any) -> float:
+        """``scipy.optimize.check_grad``: both functions once; what it returns is a distance, and near zero."""
+        x = self.bind("x0", x)
+        g, f = (self.step_of(self.call(h, x, *args)) for h in (gradient, function))
+        k = len(self.checked)
+        self.checked.append((self.step_of(x), g, f))
+        self._happened(Event(("check_grad's function", k), f, self.line()))
+        self._happened(Event(("check_grad's gradient", k), g, self.line()))
+        return 0.0
 
     def _tested(self, function: Any, args: Any, options: Any) -> Any:
         """A testing function: what it is given together is compared; it runs on plain values."""

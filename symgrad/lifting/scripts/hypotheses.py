@@ -1,0 +1,147 @@
+"""What the parts of a script without a call of autograd are taken to be, said so that they are found in every run of it.
+
+A value is named by the event that gave it: a variable, by its path and how often it had been bound before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+
+from symgrad.errors import NotReproducible
+from symgrad.lifting.scripts.execution import ScriptRun
+from symgrad.lifting.scripts.losses import LOSSES, Error, parts
+from symgrad.lifting.scripts.roles import Derivation, Roles
+from symgrad.lifting.scripts.script_tracer import Key
+from symgrad.lifting.scripts.trails import Trails
+from symgrad.program.program import size
+
+# ------------------------------------------------------------------------------------------------ addresses
+# Where a value is found in any run of the script.
+
+
+@dataclass(frozen=True)
+class Place:
+    """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``sign``."""
+
+    key: Key
+    term: int | None = None
+    sign: int = 1
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        """Its step in a run; raises `NotReproducible` where the run did not come there."""
+        event = run.trace.event_at.get(self.key)
+        if event is None:
+            raise NotReproducible(f"with other values in its inputs, the script computes no {self.key[0]}.")
+        step = event.step
+        if self.term is not None:
+            move = trails.move(event)
+            if move is None or self.term >= len(move.terms):
+                raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
+            step = move.terms[self.term].step
+        return step if self.sign > 0 else run.trace.builder.neg(step)
+
+
+@dataclass(frozen=True)
+class Entries:
+    """Gradients of single entries (from 0) of an input, as one array."""
+
+    parts: tuple[tuple[int, Place], ...]
+
+    def step(self, run: ScriptRun, trails: Trails, shape: tuple[int, ...]) -> int:
+        b = run.trace.builder
+        steps = [b.reshape(p.step(run, trails), ()) for _, p in self.parts]
+        where = np.zeros(size(shape), dtype=np.int64)
+        for k, (entry, _) in enumerate(self.parts):
+            where[entry] = k + 1
+        return b.pick(steps, where, shape)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A value that is meant as the gradient for an input."""
+
+    input: Key
+    value: Place | Entries
+    label: str
+    why: str
+
+    def step(self, run: ScriptRun, trails: Trails, shape: tuple[int, ...]) -> int:
+        if isinstance(self.value, Entries):
+            return self.value.step(run, trails, shape)
+        return self.value.step(run, trails)
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """A loss that the script does not write down: a multiple of one of the catalogue, of a difference in the script."""
+
+    loss: str
+    error: Error
+    factor: Fraction
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        b = run.trace.builder
+        found = self.error.step(b.steps)
+        if found is None:
+            raise NotReproducible(
+                f"with other values in its inputs, the script goes another way in line {self.error.line}."
+            )
+        made = LOSSES[self.loss].write(b, *parts(b, found))
+        return made if self.factor == 1 else b.mul(b.number(self.factor), made)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The sum of a value's entries, weighted by a cotangent of the script's own."""
+
+    value: Key
+    cotangent: Key
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        b = run.trace.builder
+        return b.sum(b.mul(*(Place(k).step(run, trails) for k in (self.value, self.cotangent))))
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What the parts of a script are, said so that they are found in every run of it."""
+
+    output: Place | Assumed | Paired
+    output_name: str
+    claims: tuple[Claim, ...]
+    names: Mapping[Key, str]  # of the inputs
+    given: Mapping[Key, str]  # the variables that hold an input
+    assumed: str | None = None  # what is told of an output that the script does not compute
+
+    @property
+    def until(self) -> frozenset[Key]:
+        """The events after which nothing more is needed."""
+        found = {c.input for c in self.claims}
+        for c in self.claims:
+            found |= {p.key for p in ([c.value] if isinstance(c.value, Place) else [p for _, p in c.value.parts])}
+        match self.output:
+            case Place(key=key):
+                found.add(key)
+            case Paired(value=a, cotangent=t):
+                found |= {a, t}
+            case _:
+                pass
+        return frozenset(found)
+
+    def roles(self, run: ScriptRun) -> Roles:
+        """The parts in one run."""
+        trails, b = Trails(run.trace), run.trace.builder
+        output = self.output.step(run, trails)
+        output = b.sum(output) if b.shape(output) else output
+        inputs, derivations = {}, []
+        for key, name in self.names.items():
+            inputs[name] = Place(key).step(run, trails)
+        for c in self.claims:
+            node = inputs[self.names[c.input]]
+            step = c.step(run, trails, b.shape(node))
+            derivations.append(Derivation(self.names[c.input], c.label, node, step, c.why, None))
+        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed)
