@@ -25,10 +25,11 @@ from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.scripts.cues import read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, read_pasted
+from symgrad.lifting.scripts.pairs import Told
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
 from symgrad.lifting.scripts.script_tracer import Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
-from symgrad.lifting.scripts.weighing import Told, weigh
+from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place

@@ -188,7 +188,15 @@ _LOOKS = 2
 def find_missing_assumption(problem: Problem, found: Findings) -> None:
     """Note with each refutation the standard constraint under which the claim would be true, if there is one."""
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in found.own.program.steps)
-    open_pairs = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
+    views = found.at_user_point.views
+    open_pairs = [
+        p
+        for p in found.own.pairs
+        if p.hand is not None
+        and isinstance(found.verdicts[p.name], Refuted)
+        # a script's own numbers are what it is about: where it is wrong there, no constraint was meant
+        and not (problem.pasted and p.name in views and views[p.name].state == "differs")
+    ]
     if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:
         return
     own, point = _with_data_as_inputs(found.own, problem.inputs.point)

@@ -16,7 +16,7 @@ SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical expli
 LOSSES = frozenset("l loss j e f c cost y out output o z obj objective total".split())
 _FORMS = ("torch", "t", "tensor", "var", "pt")  # what a variable's name may end in, beside the suffixes
 _LOSS = re.compile(
-    r"losses?|costs?|j|l|e|err|errors?|mse|sse|rss|nll|nlml|bce|ce|xent|cross_?entropy|objective|obj|energy|criterion|"
+    r"loss(es)?|costs?|j|l|e|err|errors?|mse|sse|rss|nll|nlml|bce|ce|xent|cross_?entropy|objective|obj|energy|criterion|"
     r"(total|data|reg|train|log|neg)_?(loss|cost|error|likelihood)|(log_?)?lik(elihood)?|loglik|ll|logp(rob)?|price|"
     r"value|f|fun|func|fx|total|penalty",
     re.IGNORECASE,
@@ -25,6 +25,10 @@ _GRADIENT = re.compile(
     r"(^|_)(d(?=[A-Z_0-9])|d_|grad|g_|nabla|delta|deriv|jac|jacobian)|grad|^d[a-z]{1,2}\d*$", re.IGNORECASE
 )
 _SMALL = re.compile(r"h|hh|eps|epsilon|delta|dx|dw|step|step_size|bump|tiny|small|perturbation|h_?step", re.IGNORECASE)
+_COTANGENT = re.compile(
+    r"d_?out(put)?s?|grad_?out(put)?s?|out_?grad|g_?out|upstream\w*|d[yz]|d_[yz]|d_?l_?d_?(out|y|z)|cotangent|gy|df",
+    re.IGNORECASE,
+)
 _RATE = re.compile(r"lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*", re.IGNORECASE)
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
@@ -60,6 +64,11 @@ def is_loss(path: str) -> bool:
 def is_gradient(path: str) -> bool:
     """Whether a value is called as a gradient is called, of whatever it may be."""
     return bool(_GRADIENT.search(tail(path))) or "grad" in path.lower()
+
+
+def is_cotangent(path: str) -> bool:
+    """Whether a value is called as what is passed back into a layer is called: dout, grad_output, upstream."""
+    return bool(_COTANGENT.fullmatch(tail(path)))
 
 
 def is_rate(path: str) -> bool:

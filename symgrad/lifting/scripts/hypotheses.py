@@ -1,4 +1,4 @@
-"""What the parts of a script without a call of autograd are taken to be, said so that they are found in every run of it.
+"""What the parts of a script without a call of autograd are taken to be, so that they are found in every run of it.
 
 A value is named by the event that gave it: a variable, by its path and how often it had been bound before.
 """
@@ -16,7 +16,7 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_tracer import Key
-from symgrad.lifting.scripts.trails import Trails
+from symgrad.lifting.scripts.trails import Trails, between
 from symgrad.program.program import size
 
 # ------------------------------------------------------------------------------------------------ addresses
@@ -95,6 +95,34 @@ class Assumed:
 
 
 @dataclass(frozen=True)
+class Centre:
+    """The function of a difference quotient, the ``nth`` of a line, at the point about which its argument is moved."""
+
+    line: int | None
+    nth: int
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        quotients = [q for q in trails.quotients() if (q.line, q.nth) == (self.line, self.nth)]
+        found = between(run.trace.builder, quotients[0].high, quotients[0].low) if quotients else None
+        if found is None:
+            raise NotReproducible(f"with other values in its inputs, line {self.line} computes no difference quotient.")
+        return found
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A multiple of what the script computes."""
+
+    value: Place | Centre | Paired
+    factor: Fraction
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        b = run.trace.builder
+        found = self.value.step(run, trails)
+        return b.mul(b.number(self.factor), b.sum(found))
+
+
+@dataclass(frozen=True)
 class Paired:
     """The sum of a value's entries, weighted by a cotangent of the script's own."""
 
@@ -110,7 +138,7 @@ class Paired:
 class Hypothesis:
     """What the parts of a script are, said so that they are found in every run of it."""
 
-    output: Place | Assumed | Paired
+    output: Place | Centre | Assumed | Paired | Scaled
     output_name: str
     claims: tuple[Claim, ...]
     names: Mapping[Key, str]  # of the inputs
@@ -119,11 +147,14 @@ class Hypothesis:
 
     @property
     def until(self) -> frozenset[Key]:
-        """The events after which nothing more is needed."""
+        """The events after which nothing more is needed; none where that is the end."""
+        output = self.output.value if isinstance(self.output, Scaled) else self.output
+        if isinstance(output, Centre):
+            return frozenset()
         found = {c.input for c in self.claims}
         for c in self.claims:
             found |= {p.key for p in ([c.value] if isinstance(c.value, Place) else [p for _, p in c.value.parts])}
-        match self.output:
+        match output:
             case Place(key=key):
                 found.add(key)
             case Paired(value=a, cotangent=t):

@@ -8,6 +8,7 @@ what depends on it is known to be no derivation.
 from __future__ import annotations
 
 import itertools
+import sys
 import warnings
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -247,7 +248,7 @@ class ScriptTracer(Tracer):
         self.events: list[Event] = []
         self.event_at: dict[Key, Event] = {}
         self.put_in: dict[str, np.ndarray] = {}  # the values that inputs were given
-        self.objects: dict[int, str] = {}  # of the script's own classes, by id: the first name that each got
+        self.objects: dict[int, str] = {}  # of the script's own classes, by id: the name that each has
         self._until = set(until)
         self.tensors.functions = ScriptFunctions(self)
         self.tensors.dispatch = ScriptDispatch(self)
@@ -336,7 +337,8 @@ class ScriptTracer(Tracer):
             self.names[id(made)] = name
             self.held.append(made)
         if type(made).__module__ == "__main__":
-            self.objects.setdefault(id(made), name)
+            if id(made) not in self.objects or sys._getframe(1).f_code.co_name == "<module>":
+                self.objects[id(made)] = name
             self.held.append(made)
         if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
             step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)

@@ -95,7 +95,9 @@ class Execution:
             return self.data[name]
         inner = self.inner[name]
         made = [self.values[key] for key, told in self.given.items() if told == inner and key in self.values]
-        return made[0] if made else self.own.trace.leaves[int(inner.split()[1])].value
+        if made or inner in self.own.trace.put_in:
+            return made[0] if made else self.own.trace.put_in[inner]
+        return self.own.trace.leaves[int(inner.split()[1])].value
 
     # ------------------------------------------------------------------------------------ runs
     def first(self) -> list[tuple[Run, Run]]:

@@ -14,6 +14,7 @@ import numpy as np
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.script_tracer import Event, ScriptTracer
+from symgrad.program.builder import Builder
 from symgrad.program.program import Program, Step, Strided, dense, interpret, positions, size
 
 _STEP = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
@@ -44,11 +45,13 @@ class Move:
 
 @dataclass(frozen=True)
 class Quotient:
-    """A difference of two values, divided by something small."""
+    """A difference of two values, divided by something small: the ``nth`` of its line."""
 
     step: int
     high: int
     low: int
+    line: int | None
+    nth: int
 
 
 class Trails:
@@ -56,11 +59,30 @@ class Trails:
 
     def __init__(self, trace: ScriptTracer) -> None:
         self.steps: Sequence[Step] = trace.builder.steps
-        self.events = [e for e in trace.events]
+        self.events = list(trace.events)
         self.event_of: dict[int, Event] = {}
         for e in self.events:
             if self.steps[e.step].op == "name":
                 self.event_of.setdefault(e.step, e)
+
+    # ------------------------------------------------------------------------------------ before and after
+    def after(self, start: set[int]) -> set[int]:
+        """The steps that depend on any of these, themselves included."""
+        found = set(start)
+        for i, s in enumerate(self.steps):
+            if any(a in found for a in s.args):
+                found.add(i)
+        return found
+
+    def before(self, i: int, steps: Sequence[Step] | None = None) -> set[int]:
+        """The steps that a step depends on, itself included; among other steps than the record's where given."""
+        found, waiting = set(), [i]
+        while waiting:
+            k = waiting.pop()
+            if k not in found:
+                found.add(k)
+                waiting += (steps or self.steps)[k].args
+        return found
 
     # ------------------------------------------------------------------------------------ which variable
     def stripped(self, i: int) -> int:
@@ -84,6 +106,15 @@ class Trails:
         """
         found = self.origins(i, 0)
         return found[-1][0] if found else None
+
+    def same_as(self, i: int) -> int | None:
+        """The first variable of which ``i`` is another name, as a whole."""
+        found = None
+        while True:
+            found = i if i in self.event_of else found
+            if not self._is_same(i):
+                return found
+            i = self.steps[i].args[0]
 
     def origins(self, i: int, flat: int) -> list[tuple[int, int]]:
         """The variables that an entry comes from unchanged, and the entry's place in each; the last ones first."""
@@ -217,7 +248,7 @@ class Trails:
     # ------------------------------------------------------------------------------------ quotients
     def quotients(self) -> list[Quotient]:
         """The difference quotients: two values of one line of code, subtracted and divided by something small."""
-        found = []
+        found: list[Quotient] = []
         for i, s in enumerate(self.steps):
             if s.op != "div":
                 continue
@@ -234,7 +265,8 @@ class Trails:
             if self.steps[top].op == "sub":
                 high, low = (self.stripped(a) for a in self.steps[top].args)
                 if high != low and self._are_twins(high, low):
-                    found.append(Quotient(i, high, low))
+                    line = s.source.line if s.source is not None else None
+                    found.append(Quotient(i, high, low, line, sum(q.line == line for q in found)))
         return found
 
     def _are_twins(self, a: int, b: int) -> bool:
@@ -242,3 +274,46 @@ class Trails:
         s, t = self.steps[a], self.steps[b]
         same = s.source is not None and t.source is not None and s.source.line == t.source.line
         return same and s.op == t.op and s.op not in ("constant", "input")
+
+
+def between(b: Builder, high: int, low: int) -> int | None:
+    """The value of a function at the point about which a difference quotient moves its argument.
+
+    ``high`` and ``low`` are the function's two values; where they differ by a small number that is added or taken away,
+    and in nothing else, that number is left out.
+    """
+    known: dict[tuple[int, int], int | None] = {}
+
+    def meet(i: int, j: int) -> int | None:
+        if i == j:
+            return i
+        if (i, j) not in known:
+            known[i, j] = None
+            known[i, j] = _met(i, j)
+        return known[i, j]
+
+    def _met(i: int, j: int) -> int | None:
+        s, t = b.steps[i], b.steps[j]
+        for one, other in ((i, j), (j, i)):  # one of them is not moved
+            if b.steps[one].op in ("add", "sub") and b.steps[one].args[0] == other:
+                return other
+        if {s.op, t.op} <= {"add", "sub"} and s.args[0] == t.args[0] and s.args[1] != t.args[1]:
+            return s.args[0]
+        if {s.op, t.op} == {"add", "sub"} and s.args[0] == t.args[0]:
+            return s.args[0]
+        if s.op != t.op or s.shape != t.shape or len(s.args) != len(t.args) or not _alike(s, t):
+            return None
+        args = [meet(x, y) for x, y in zip(s.args, t.args, strict=True)]
+        if any(a is None for a in args):
+            return None
+        return b.emit(s.op, [a for a in args if a is not None], s.params, s.shape, s.dtype)
+
+    return meet(high, low)
+
+
+def _alike(s: Step, t: Step) -> bool:
+    if isinstance(s.params, np.ndarray) or isinstance(t.params, np.ndarray):
+        return np.array_equal(s.params, t.params)
+    if s.op == "constant":
+        return np.array_equal(s.params.value, t.params.value)
+    return s.params == t.params

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -22,63 +22,27 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.hypotheses import Assumed, Claim, Entries, Hypothesis, Paired, Place
-from symgrad.lifting.scripts.losses import LOSSES, Error, errors, parts
-from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
-from symgrad.lifting.scripts.script_tracer import Event, Key
-from symgrad.lifting.scripts.trails import Move, Term, Trails
+from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesis, Paired, Place, Scaled
+from symgrad.lifting.scripts.losses import LOSSES, errors, parts
+from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.script_tracer import Event
+from symgrad.lifting.scripts.trails import between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, Step, interpret, size
+from symgrad.program.program import Program, interpret, size
 
-UPDATED, COMPARED = "with which the script updates it", "which the script compares with a difference quotient"
-CHECKED, OF_ENGINE = "which check_grad compares with differences", "which the script's own backward pass gives"
-PRIMARY = (UPDATED, COMPARED, CHECKED, OF_ENGINE)
 _POINTS = 3  # the script's own numbers, and so many less one beside them
 _CLOSE = 1e-7
-_TURNS = 4  # updates of one variable that are looked at
+_CENTRES = 4  # difference quotients, and cotangents, that are looked at
+_TURNS = 4  # values of one variable that are tried
 _OUTPUTS = 24  # values that are tried as the output
 _ERRORS = 12  # differences that are tried as where a loss begins
 _WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "wrong": 0.0, "unknown": -1.0}
 _NICE = 10_000  # the largest denominator of a loss's factor
 
 
-@dataclass(frozen=True)
-class Told:
-    """What the user says of the parts: the output, the inputs, the gradients by input."""
-
-    output: str | None = None
-    wrt: tuple[str, ...] | None = None
-    gradients: Mapping[str, str | Sequence[str]] | None = None
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """All that is spoken of."""
-        found = [*(self.wrt or ()), *(self.gradients or {}), *([self.output] if self.output else [])]
-        for g in (self.gradients or {}).values():
-            found += [g] if isinstance(g, str) else g
-        return tuple(found)
-
-
-_NOTHING = Told()
-
-# ------------------------------------------------------------------------------------------------ pairs
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A value that may be meant as the gradient for an input: both as events and steps, and what speaks for it."""
-
-    input: Event
-    value: Place | Entries
-    steps: tuple[tuple[int, int], ...]  # (entry of the input, step of its claim), or one (-1, step)
-    signs: tuple[int, ...]
-    label: str
-    why: str
-    weight: float
-    at: int  # the step after which it is known
-    changed: tuple[int, ...] = ()  # the values that the input has after an update
-    name: str | None = None  # of the input, where it is not that of its event
+_STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
+Output = Place | Centre | Assumed | Paired | Scaled
 
 
 @dataclass(frozen=True)
@@ -92,15 +56,37 @@ class Sight:
 
 
 @dataclass(frozen=True)
+class Candidate:
+    """What may be the output: where it is, its name, its step, what speaks for it; what a user may call it."""
+
+    place: Output
+    name: str
+    step: int
+    cue: float
+    said: str | None = None
+
+
+@dataclass(frozen=True)
 class Row:
     """An output, how the pairs stand under it, and what speaks for it."""
 
-    output: Place | Assumed | Paired
-    name: str
+    output: Candidate
     sights: tuple[Sight, ...]
-    cue: float
     score: float
     assumed: str | None = None
+
+    @property
+    def cue(self) -> float:
+        return self.output.cue
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the script itself says that this is what its gradients are of, and not all of them deny it."""
+        return self.cue >= _STATED and any(s.word in ("right", "factor", "partly") for s in self.sights)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(sorted(s.word for s in self.sights))
 
     @property
     def rights(self) -> int:
@@ -108,246 +94,109 @@ class Row:
 
 
 class Weighing:
-    """The pairs and outputs of one run, weighed."""
+    """The outputs that one run may have, and how its pairs stand under each."""
 
-    def __init__(self, run: ScriptRun, told: Cues) -> None:
-        self.run, self.told = run, told
-        self.trails = Trails(run.trace)
-        self.steps = self.trails.steps
-        self.events = self.trails.events
-        self.quotients = self.trails.quotients()
-        self.numeric = self._after({q.step for q in self.quotients})
-        self.moves = self._moves()
-        self.pairs = self._pairs()
-
-    # ------------------------------------------------------------------------------------ steps
-    def _after(self, start: set[int]) -> set[int]:
-        """The steps that depend on any of these, themselves included."""
-        found = set(start)
-        for i, s in enumerate(self.steps):
-            if any(a in found for a in s.args):
-                found.add(i)
-        return found
-
-    def _before(self, i: int, steps: Sequence[Step] | None = None) -> set[int]:
-        """The steps that a step depends on, itself included."""
-        found, waiting = set(), [i]
-        while waiting:
-            k = waiting.pop()
-            if k not in found:
-                found.add(k)
-                waiting += (steps or self.steps)[k].args
-        return found
-
-    # ------------------------------------------------------------------------------------ what may be a pair
-    def _moves(self) -> list[Move]:
-        """The first updates of each variable, or of each of its entries, in each line."""
-        found: list[Move] = []
-        count: Counter[tuple[int | None, str, tuple[int, ...] | None]] = Counter()
-        for event in self.events:
-            if event.line not in self.told.updates:
-                continue
-            move = self.trails.move(event)
-            if move is None or move.event.step in self.numeric:
-                continue
-            key = event.line, self.trails.event_of[move.bases[-1]].path, move.entries
-            count[key] += 1
-            if count[key] <= _TURNS:
-                found.append(move)
-        return found
-
-    def _pairs(self) -> list[Pair]:
-        found = [*self._updated(), *self._compared(), *self._checked(), *self._of_engine(), *self._named()]
-        best: dict[tuple[int, tuple[tuple[int, int], ...]], Pair] = {}
-        for p in found:
-            key = p.input.step, p.steps
-            if key not in best or best[key].weight < p.weight:
-                best[key] = p
-        return list(best.values())
-
-    def _updated(self) -> Iterator[Pair]:
-        groups: list[dict[int, tuple[Move, int, Term]]] = []
-        common: list[set[int]] = []
-        for move in self.moves:
-            base = self.trails.event_of[move.bases[-1]]
-            shape = self.steps[base.step].shape
-            if cues.is_loss(base.path) and size(shape) == 1:
-                continue
-            if move.entries is None:
-                for k, term in enumerate(move.terms):
-                    if size(self.steps[term.step].shape) == size(shape):
-                        label, weight = self._described(term, base)
-                        place = Place(move.event.key, k, -term.sign)
-                        steps = ((-1, term.step),)
-                        yield Pair(
-                            base,
-                            place,
-                            steps,
-                            (-term.sign,),
-                            label,
-                            UPDATED,
-                            weight,
-                            move.event.step,
-                            (move.event.step,),
-                        )
-            elif len(move.entries) == 1:  # of one pass over the entries of an array
-                (entry,) = move.entries
-                named = [(k, t) for k, t in enumerate(move.terms) if t.named and size(self.steps[t.step].shape) == 1]
-                k, term = (named or list(enumerate(move.terms)))[0]
-                mine = next(
-                    (g for g, c in zip(groups, common, strict=True) if entry not in g and c & {*move.bases}), None
-                )
-                if mine is None:
-                    mine = {}
-                    groups.append(mine)
-                    common.append(set(move.bases))
-                mine[entry] = move, k, term
-                common[groups.index(mine)] &= set(move.bases)
-        for group, bases in zip(groups, common, strict=True):
-            base = self.trails.event_of[min(bases)]
-            found = sorted(group.items())
-            parts = tuple((entry, Place(m.event.key, k, -t.sign)) for entry, (m, k, t) in found)
-            labels = dict.fromkeys(self._described(t, base)[0] for _, (_, _, t) in found)
-            steps = tuple((entry, t.step) for entry, (_, _, t) in found)
-            signs = tuple(-t.sign for _, (_, _, t) in found)
-            changed = tuple(m.event.step for m, _, _ in group.values())
-            yield Pair(base, Entries(parts), steps, signs, ", ".join(labels), UPDATED, 7.0, max(changed), changed)
-
-    def _described(self, term: Term, base: Event) -> tuple[str, float]:
-        """What a term of an update is called, and how much speaks for its being the gradient."""
-        if not term.named:
-            source = self.steps[term.step].source
-            return f"the step of line {source.line if source else '?'}", 4.0
-        path = self.trails.event_of[term.step].path
-        if cues.names_gradient(path, base.path):
-            return path, 9.0
-        return path, 7.0 if cues.is_gradient(path) else 5.0
-
-    def _compared(self) -> Iterator[Pair]:
-        """What stands beside a difference quotient: printed with it, subtracted from it, compared."""
-        trace = self.run.trace
-        beside: set[int] = set()
-        lines: dict[int | None, list[int]] = {}
-        for line, step in trace.shows:
-            lines.setdefault(line, []).append(step)
-        groups = [*lines.values(), *([*s.args] for s in self.steps if s.op == "sub")]
-        groups += [list(g.args) for g in trace.builder.guards if len(g.args) == 2]
-        groups += [list(p) for p in trace.compared]
-        for group in groups:
-            if any(i in self.numeric for i in group):
-                beside |= {i for i in group if i not in self.numeric}
-        claims: dict[int, Event] = {}
-        for i in sorted(beside):
-            event = self.trails.variable(i)
-            if event is not None:
-                claims.setdefault(event.step, event)
-        for q in self.quotients:
-            claims = {s: e for s, e in claims.items() if s not in (q.high, q.low)}
-        for event in claims.values():
-            for other in self._inputs(event):
-                named = cues.names_gradient(event.path, other.path)
-                weight = 6.0 + 3.0 * named + 1.0 * (self.steps[other.step].shape == self.steps[event.step].shape)
-                yield self._pair(other, event, COMPARED, weight)
-
-    def _checked(self) -> Iterator[Pair]:
-        """Functions that scipy's check_grad is given."""
-        for k, (x, _, _) in enumerate(self.run.trace.checked):
-            base, event = self.trails.variable(x), self.run.trace.event_at["check_grad's gradient", k]
-            if base is not None:
-                yield replace(self._pair(base, event, CHECKED, 9.0), label="the second function")
-
-    def _of_engine(self) -> Iterator[Pair]:
-        """Numbers that know their gradient: those that have a name, and the gradient that each has in the end."""
-        if self.told.engine is None:
-            return
-        grad, value = (cues.tail(path) for path in self.told.engine)
-        own: dict[int, dict[str, list[Event]]] = {}
-        for event in self.events:
-            if event.owner in self.run.trace.objects and cues.tail(event.path) in (grad, value):
-                own.setdefault(event.owner, {}).setdefault(cues.tail(event.path), []).append(event)
-        for owner, found in own.items():
-            if grad in found and value in found and len(found[grad]) > 1:
-                name = self.run.trace.objects[owner]
-                pair = self._pair(found[value][0], found[grad][-1], OF_ENGINE, 9.0)
-                yield replace(pair, label=f"{name}.{grad}", name=name)
-
-    def _named(self) -> Iterator[Pair]:
-        """Variables that are called as the gradient for another one is."""
-        seen: set[tuple[str, int | None]] = set()
-        for event in self.events:
-            if (event.path, event.line) in seen or event.step in self.numeric or not cues.is_gradient(event.path):
-                continue
-            seen.add((event.path, event.line))
-            for other in self._inputs(event):
-                if cues.names_gradient(event.path, other.path):
-                    yield self._pair(other, event, NAMED, 4.0)
-
-    def _pair(self, base: Event, event: Event, why: str, weight: float) -> Pair:
-        return Pair(base, Place(event.key), ((-1, event.step),), (1,), event.path, why, weight, event.step)
-
-    def _inputs(self, claim: Event) -> list[Event]:
-        """The variables that a claim may be the gradient for: of its size, and computed before it."""
-        found: dict[int, Event] = {}
-        n = size(self.steps[claim.step].shape)
-        for event in self.events:
-            if event.step >= claim.step:
-                break
-            if size(self.steps[event.step].shape) == n and event.step not in self.numeric:
-                base = self.trails.origin(event.step)
-                if base is None or base == self.trails.origin(claim.step):
-                    continue
-                first = self.trails.event_of[base]
-                is_other = cues.is_gradient(first.path) or (n == 1 and cues.is_loss(first.path))
-                if not is_other and self.steps[base].shape == self.steps[event.step].shape:
-                    found[base] = first
-        return list(found.values())
+    def __init__(self, pairs: Pairs) -> None:
+        self.all, self.run, self.text = pairs, pairs.run, pairs.text
+        self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
+        self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
 
     # ------------------------------------------------------------------------------------ outputs
-    def outputs(self) -> list[tuple[Place | Paired, str, int, float]]:
-        """What may be the output: (where, its name, its step, what speaks for it)."""
+    def outputs(self) -> list[Candidate]:
+        """What may be the output, the likeliest first: the numbers that depend on an input and are no claim."""
+        return sorted(self.candidates(), key=lambda o: -o.cue)[:_OUTPUTS]
+
+    def candidates(self) -> list[Candidate]:
+        """The numbers that the script computes, each under its likeliest name; or those that the user names."""
         starts = {p.input.step for p in self.pairs}
-        after = self._after(starts)
+        after = self.trails.after(starts)
         claims = {self.trails.event_of[s].path for p in self.pairs for _, s in p.steps if s in self.trails.event_of}
         shown = {self.trails.stripped(i) for _, i in self.run.trace.shows}
-        quoted = {self.steps[k].source.line for q in self.quotients for k in (q.high, q.low) if self.steps[k].source}
         roots = self._roots()
-        found: dict[tuple[str, int], tuple[Place | Paired, str, int, float]] = {}
-        count: dict[tuple[str, int | None], int] = {}
+        found: dict[int, Candidate] = {}
+        count: Counter[tuple[str, int | None]] = Counter()
         for event in self.events:
-            s = self.steps[event.step]
-            if size(s.shape) != 1 or event.step not in after or event.step in self.numeric or event.path in claims:
+            core, said = self.trails.stripped(event.step), self.run.trace.objects.get(event.owner, event.path)
+            wanted = self.all.told.output
+            if event.step in self.numeric or (self.pairs and event.step not in after):
                 continue
-            core = self.trails.stripped(event.step)
-            is_entry = self.steps[core].op == "pick" and self.trails.origin(core) is not None
-            if (
-                core in starts
-                or is_entry
-                or self.steps[core].op in ("constant", "input")
-                or self._is_running_sum(event)
-            ):
+            if wanted is not None and not (is_called(event.path, wanted) or said == wanted):
                 continue
-            if self.told.engine is not None and event.owner not in roots:
+            if wanted is None and (event.path in claims or core in starts or not self._is_computed(event, core)):
                 continue
-            n = count[event.path, event.line] = count.get((event.path, event.line), -1) + 1
-            if n > 3:
+            if self.text.engine is not None and event.owner not in roots:
                 continue
-            weight = 4.0 * cues.is_loss(event.path) + 1.0 * (core in shown) + 6.0 * (event.owner in roots)
-            weight += 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
-            weight += 3.0 * (self.steps[core].source is not None and self.steps[core].source.line in quoted)
-            weight += 1.0 * (event.path.endswith(("()", "[0]")) and "(" in event.path) - 3.0 * cues.is_gradient(
-                event.path
-            )
-            old = found.get(("", core))
-            if old is None or old[3] < weight:
-                name = self.run.trace.objects.get(event.owner, cues.tail(event.path))
-                found["", core] = Place(event.key), name, event.step, weight - 0.01 * n
-        return sorted(found.values(), key=lambda o: -o[3])[:_OUTPUTS]
+            count[event.path, event.line] += 1
+            n = count[event.path, event.line]
+            if n <= _TURNS:
+                cue = self._cue(event, core) + 1.0 * (core in shown) + 6.0 * (event.owner in roots) - 0.01 * n
+                if core not in found or found[core].cue < cue:
+                    name = said if event.owner in self.run.trace.objects else cues.tail(event.path)
+                    found[core] = Candidate(Place(event.key), name, event.step, cue, wanted or said)
+        return list(found.values())
+
+    def _is_computed(self, event: Event, core: int) -> bool:
+        """Whether a value is one number that is computed: no entry of a variable, no constant, no running sum."""
+        s = self.steps[core]
+        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or self._is_running_sum(event):
+            return False
+        return s.op != "pick" or self.trails.origin(core) is None
+
+    def _cue(self, event: Event, core: int) -> float:
+        """What speaks for a value's being the output, by its name and by where it is computed."""
+        source, quoted = self.steps[core].source, self._quoted()
+        cue = 4.0 * cues.is_loss(event.path) + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
+        cue += 3.0 * (source is not None and source.line in quoted)
+        cue += 1.0 * (event.path.endswith(("()", "[0]")) and "(" in event.path)
+        return cue - 3.0 * cues.is_gradient(event.path)
+
+    def _quoted(self) -> set[int | None]:
+        """The lines that compute what difference quotients are taken of."""
+        sources = [self.steps[k].source for q in self.quotients for k in (q.high, q.low)]
+        return {s.line for s in sources if s is not None}
+
+    def centres(self, b: Builder) -> Iterator[Candidate]:
+        """The functions of difference quotients at the points about which they are taken."""
+        seen: set[int] = set()
+        for q in self.quotients:
+            made = between(b, q.high, q.low) if size(self.steps[q.high].shape) == 1 else None
+            if made is not None and made not in seen and len(seen) < _CENTRES:
+                seen.add(made)
+                event = next((e for e in self.events if self.trails.stripped(e.step) == q.high), None)
+                name = cues.tail(event.path) if event is not None else "the function"
+                yield Candidate(Centre(q.line, q.nth), name, made, 4.5, event.path if event is not None else None)
+
+    def weighted(self, b: Builder) -> Iterator[Candidate]:
+        """Values of a layer, weighted by a cotangent of the script's own that has their shape."""
+        starts = self.trails.after({p.input.step for p in self.pairs})
+        many = [e for e in self.events if size(self.steps[e.step].shape) > 1 and e.step not in self.numeric]
+        seen: set[tuple[int | None, int]] = set()
+        quoted = self._quoted()
+        for d in [e for e in many if cues.is_cotangent(e.path)][:_CENTRES]:
+            cotangent = self.trails.stripped(d.step)
+            for n, e in enumerate(many):
+                value = self.trails.stripped(e.step)
+                fits = self.steps[e.step].shape == self.steps[d.step].shape and e.step in starts
+                source = self.steps[value].source
+                place = source.line if source is not None else None, cotangent
+                if fits and value != cotangent and place not in seen and not cues.is_gradient(e.path):
+                    seen.add(place)
+                    weight = (
+                        4.0 * (source is not None and source.line in quoted)
+                        + 1.0 * (cues.tail(e.path) in ("out", "y", "z", "output"))
+                        + 1.0 * e.path.endswith("()")
+                    )
+                    name = f"the sum of {cues.tail(e.path)} * {cues.tail(d.path)}"
+                    made = b.sum(b.mul(e.step, d.step))
+                    yield Candidate(Paired(e.key, d.key), name, made, weight - 1e-3 * n, e.path)
+            if len(seen) > _OUTPUTS:
+                return
 
     def _roots(self) -> set[int]:
         """The objects whose gradient a script's own backward pass begins with: it is set to one."""
-        if self.told.engine is None:
+        if self.text.engine is None:
             return set()
-        grad = cues.tail(self.told.engine[0])
+        grad = cues.tail(self.text.engine[0])
         return {
             e.owner
             for e in self.events
@@ -356,28 +205,21 @@ class Weighing:
 
     def _is_running_sum(self, event: Event) -> bool:
         """Whether a value is the same variable's of before, with something added."""
-        if event.line not in self.told.updates:
+        if event.line not in self.text.updates:
             return False
         move = self.trails.move(event)
         return move is not None and any(self.trails.event_of[k].path == event.path for k in move.bases)
 
     # ------------------------------------------------------------------------------------ by value
-    def row(
-        self,
-        output: Place | Assumed | Paired,
-        name: str,
-        step: int,
-        cue: float,
-        program: Builder,
-        pairs: Sequence[Pair],
-    ) -> Row:
+    def row(self, output: Candidate, program: Builder, pairs: Sequence[Pair]) -> Row:
         """How the pairs stand under an output, whose step is on a builder."""
+        step = output.step
         b = Builder(list(program.steps), dict(program.inputs))
         inputs = sorted({p.input.step for p in pairs})
         of, _ = reverse(b, {step: b.ones(b.shape(step), b.dtype(step))}, set(inputs))
         built = b.build({})
         leaves = self._leaves(inputs)
-        before = self._before(step, b.steps)
+        before = self.trails.before(step, b.steps)
         pairs = [p for p in pairs if p.why != UPDATED or not before & set(p.changed)]
         wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of})
         values = [interpret(built, Floats(), {}, wanted, replaced=self._moved(leaves, k)) for k in range(_POINTS)]
@@ -385,18 +227,15 @@ class Weighing:
         chosen: list[Sight] = []
         taken: set[object] = set()
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
-            keys = {self._variable_of(s.pair.input), *(step for _, step in s.pair.steps)}
+            keys = {self.all.variable_of(s.pair.input), *(step for _, step in s.pair.steps)}
             if not keys & taken:
                 taken |= keys
                 chosen.append(s)
-        return Row(output, name, tuple(chosen), cue, cue + sum(s.score + s.pair.weight for s in chosen))
-
-    def _variable_of(self, event: Event) -> tuple[str, int]:
-        return event.path, event.owner if self.told.engine is not None else 0
+        return Row(output, tuple(chosen), output.cue + sum(s.score + s.pair.weight for s in chosen))
 
     def _leaves(self, inputs: Sequence[int]) -> list[int]:
         """The inputs that depend on no other."""
-        return [i for i in inputs if not any(k != i and k in self._before(i) for k in inputs)]
+        return [i for i in inputs if not any(k != i and k in self.trails.before(i) for k in inputs)]
 
     def _moved(self, inputs: Sequence[int], k: int) -> Mapping[int, torch.Tensor]:
         """Values of the inputs at the ``k``-th point; the first is the script's own."""
@@ -454,26 +293,119 @@ def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[s
 # ------------------------------------------------------------------------------------------------ the hypothesis
 
 
-def weigh(run: ScriptRun, cues_of_text: Cues, told: Told = _NOTHING) -> Hypothesis:
+def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
     """The hypothesis that the evidence of a run supports best.
 
-    Raises `BadInput` where nothing does, or where two outputs fit alike, with what was found and what to say.
+    Raises `BadInput` where nothing does, or where two outputs fit alike, with what was found and what to say;
+    `UnknownName` where the user names what the script does not have.
     """
-    w = Weighing(run, cues_of_text)
-    if not w.pairs:
-        raise BadInput("NO PAIRS")
+    w = Weighing(Pairs(run, text, told))
     b = run.trace.builder
-    rows = [w.row(output, name, step, cue, b, w.pairs) for output, name, step, cue in w.outputs()]
-    rows.sort(key=lambda r: -r.score)
+    rows = [w.row(o, b, w.pairs) for o in [*w.outputs(), *w.centres(b)]]
+    if not any(r.cue >= _STATED and r.rights for r in rows):
+        rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
+    if told.output is not None:
+        rows = [r for r in rows if r.output.said is not None and is_called(r.output.said, told.output)]
+    rows = sorted((r for r in rows if r.sights), key=lambda r: -r.score)
     top = rows[0] if rows else None
-    stated = top is not None and top.cue >= 3 and any(s.word in ("right", "factor", "partly") for s in top.sights)
-    if top is None or not (top.rights or stated):
+    if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = _assumed(w, b)
-        if assumed is not None and (top is None or assumed.rights > top.rights):
-            top = assumed
+        top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
     if top is None:
-        raise BadInput("NO OUTPUT")
-    return _hypothesis(w, top)
+        raise asked_for(w, told)
+    if told.output is None and top.assumed is None and not top.rights:
+        if top.cue < _STATED:
+            raise asked_for(w, told)
+        rivals = [r for r in rows[1:] if r.cue >= top.cue and r.output.name != top.output.name]
+        rivals = [r for r in rivals if r.score > top.score - 1 and r.words != top.words]
+        if rivals:
+            raise _tie(w, [top, *rivals])
+    return _hypothesis(w, _scaled(top))
+
+
+def _scaled(row: Row) -> Row:
+    """A row all of whose claims are steps without a name and one multiple of the gradient: the rate has absorbed it."""
+    factors = [s.factor for s in row.sights if s.word == "factor" and s.factor is not None and s.factor > 0]
+    unnamed = all(s.pair.why == UPDATED and s.pair.label.startswith(UNNAMED) for s in row.sights)
+    if (
+        not factors
+        or len(factors) < len(row.sights)
+        or not unnamed
+        or max(factors) - min(factors) > _CLOSE * max(factors)
+    ):
+        return row
+    factor = Fraction(factors[0]).limit_denominator(_NICE)
+    if abs(float(factor) / factors[0] - 1) > _CLOSE or isinstance(row.output.place, Assumed):
+        return row
+    output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
+    return replace(row, output=output)
+
+
+# ------------------------------------------------------------------------------------------------ questions
+
+
+def asked_for(w: Weighing, told: Told) -> BadInput:
+    """What was understood of a script whose parts the evidence does not tell, and the line that says them."""
+    losses = [o.name for o in sorted(w.candidates(), key=lambda o: -o.cue)]
+    first: dict[str, str] = {}
+    for p in sorted(w.pairs, key=lambda p: -p.weight):
+        if not p.label.startswith(UNNAMED) and "," not in p.label:
+            first.setdefault(p.name or cues.tail(p.input.path), p.label.lstrip("-"))
+    found = list(dict.fromkeys(e.path for e in w.events if "()" not in e.path and e.step not in w.numeric))
+    where = []
+    if losses:
+        where.append(f"    numbers that it computes: {', '.join(dict.fromkeys(losses[:6]))}")
+    if first:
+        where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
+    elif found:
+        where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
+    lacking = "what is differentiated" if first else "what is meant as a gradient"
+    output = told.output or (losses[0] if losses else "loss")
+    pairs = first or _guesses(w)
+    return BadInput(
+        f"the script does not call autograd, and nothing in it says {lacking}.",
+        where="\n".join(where) or None,
+        instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
+    )
+
+
+def _guesses(w: Weighing) -> dict[str, str]:
+    """An input and a variable of its shape that may be its gradient, to show how one says it."""
+    events = [e for e in w.events if "()" not in e.path and w.trails.event_of.get(e.step) is e]
+    for e in reversed(events):
+        for other in events:
+            fits = w.steps[e.step].shape == w.steps[other.step].shape and other.step in w.trails.before(e.step)
+            if fits and other.path != e.path and other.step != e.step and e.step not in w.numeric:
+                return {cues.tail(other.path): cues.tail(e.path)}
+    return {}
+
+
+def _tie(w: Weighing, rows: Sequence[Row]) -> BadInput:
+    names = list(dict.fromkeys(r.output.name for r in rows))
+    where = []
+    for r in rows:
+        said = ", ".join(f"{s.pair.label} for {s.pair.name or cues.tail(s.pair.input.path)}" for s in r.sights)
+        where.append(f"    {r.output.name}    {said}")
+    first = {s.pair.name or cues.tail(s.pair.input.path): s.pair.label.lstrip("-") for s in rows[0].sights}
+    return BadInput(
+        f"the script computes {' and '.join(names)}, and nothing tells which one the gradients are of.",
+        where="\n".join(dict.fromkeys(where)),
+        instead=_say(names[0], {x: g for x, g in first.items() if not g.startswith(UNNAMED) and "," not in g}),
+    )
+
+
+def _say(output: str, pairs: Mapping[str, str]) -> str:
+    """The keywords, and the options, that say which is which."""
+    some = dict(list(pairs.items())[:3])
+    options = " ".join(f"--gradient {x}={g}" for x, g in some.items())
+    keyword = f", gradients={some!r}" if some else ""
+    return (
+        f"Say which is which: output={output!r}{keyword}; or, on the command line: --output {output} {options}".rstrip()
+        + "."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ what is assumed
 
 
 def _assumed(w: Weighing, b: Builder) -> Row | None:
@@ -482,13 +414,14 @@ def _assumed(w: Weighing, b: Builder) -> Row | None:
     if not pairs:
         return None
     last = max(p.at for p in pairs)
-    moved = w._after({p.input.step for p in pairs})
+    moved = w.trails.after({p.input.step for p in pairs})
     best: Row | None = None
     for error, step in list(errors(w.trails, moved, last))[:_ERRORS]:
         for name, loss in LOSSES.items():
             trial = Builder(list(b.steps), dict(b.inputs))
             a, t = parts(trial, step, moved)
-            row = w.row(Assumed(name, error, Fraction(1)), "the loss", loss.write(trial, a, t), 0.0, trial, pairs)
+            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", loss.write(trial, a, t), 0.0)
+            row = w.row(plain, trial, pairs)
             factors = [s.factor for s in row.sights if s.word in ("right", "factor") and s.factor]
             if not factors:
                 continue
@@ -497,8 +430,8 @@ def _assumed(w: Weighing, b: Builder) -> Row | None:
             if factor <= 0 or abs(float(factor) / ratio - 1) > 1e-9:
                 continue
             if factor != 1:
-                made = trial.mul(trial.number(factor), loss.write(trial, a, t))
-                row = w.row(Assumed(name, error, factor), "the loss", made, 0.0, trial, pairs)
+                made = trial.mul(trial.number(factor), plain.step)
+                row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
             text = loss.text.format(a=_called(w, a), t=_called(w, t))
             if best is None or row.score > best.score:
                 best = replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
@@ -511,13 +444,15 @@ def _called(w: Weighing, i: int) -> str:
 
 
 def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
-    sights = [s for s in row.sights if s.pair.why in PRIMARY or s.word == "right" or s.pair.weight >= 4]
-    before = {s.pair.input.step: w._before(s.pair.input.step) for s in sights}
-    steps = list(before)
-    sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in steps)]
+    """A row's claims that are evidence enough: names alone where there is nothing else, or where they are right."""
+    strong = any(s.pair.why in PRIMARY for s in row.sights)
+    sights = [s for s in row.sights if s.pair.why in PRIMARY or s.word == "right" or not strong]
+    before = {s.pair.input.step: w.trails.before(s.pair.input.step) for s in sights}
+    sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
+    sights.sort(key=lambda s: s.pair.input.step)
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
     names = {}
     for s, tail in zip(sights, tails, strict=True):
         names[s.pair.input.key] = tail if tails.count(tail) == 1 else s.pair.input.path
     claims = tuple(Claim(s.pair.input.key, s.pair.value, s.pair.label, s.pair.why) for s in sights)
-    return Hypothesis(row.output, row.name, claims, names, dict(names), row.assumed)
+    return Hypothesis(row.output.place, row.output.name, claims, names, dict(names), row.assumed)
