@@ -224,15 +224,19 @@ def _is_output(statement: ast.stmt, known: set[str]) -> bool:
     """A value that stands alone: ``array([1., 2.])``, a word, a number, ``x1 -1.5``."""
     if not isinstance(statement, ast.Expr) or not _is_formula(statement):
         return False
-    if isinstance(statement.value, (ast.BinOp, ast.UnaryOp)) and not _calls(statement):
+    if _is_label(statement.value):
         return True
     if any(isinstance(n, (ast.Name, ast.JoinedStr)) for n in ast.walk(statement)):
         return bool(_loaded(statement) - known)
     return not (isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str))
 
 
-def _calls(statement: ast.stmt) -> bool:
-    return any(isinstance(n, (ast.Call, ast.NamedExpr, ast.Await)) for n in ast.walk(statement))
+def _is_label(e: ast.expr) -> bool:
+    """A word and a number that a minus joins: ``x1 -1.5``, which is printed."""
+    match e:
+        case ast.BinOp(left=ast.Name(), op=ast.Sub() | ast.Add(), right=ast.Constant()):
+            return True
+    return False
 
 
 def _is_formula(statement: ast.stmt) -> bool:
