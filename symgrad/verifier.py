@@ -129,6 +129,7 @@ class _Lines:
     repairs: tuple[Any, ...] = ()
     source: str | None = None
     notes: tuple[str, ...] = ()
+    belongs_to: tuple[str, ...] = ()
 
 
 def _find_lines(problem: Problem, findings: Findings) -> _Lines:
@@ -145,7 +146,8 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
             found = accuse(problem, findings, problem.meanings)
-            return _Lines(found.steps, found.wrong_steps, found.repairs, found.repaired_source)
+            whose = () if found.whose is None else (found.whose,)
+            return _Lines(found.steps, found.wrong_steps, found.repairs, found.repaired_source, belongs_to=whose)
     except UnknownOperation as error:  # of an input that the question is not about
         return _Lines(steps, notes=(f"the wrong line could not be looked for: {error.what}",))
     except SymgradError:
@@ -173,6 +175,7 @@ def _report(
         lines.wrong,
         lines.repairs,
         lines.source,
+        lines.belongs_to,
         kinks=tuple(replace(k, input=label(k.input)) for k in floats.kinks),
         instabilities=tuple(replace(i, claim=label(i.claim)) for i in unsafe),
         assumptions=(*stated_domain(problem.inputs), *_assumptions(findings)),

@@ -37,34 +37,34 @@ The wrong lines
     With these changes the derivation is proved; report.repaired_source holds it.
 
 w_h: wrong
-    At w_h = 1, w_y = 2, h0 = 0.5:
-        yours  1.3167
-        exact  1.39171
     At your own point (w_h = 2, w_y = 40, h0 = 0.5):
         yours     -40.2153
         exact       8.18881
         autograd    8.18881
+    At w_h = 1, w_y = 2, h0 = 0.5:
+        yours  1.3167
+        exact  1.39171
 
 w_y: right, proved
 """
 FORWARD = """
     line 28:  dh1_dwh = (1 - h1_raw**2) * dh1raw_dwh
                              ^^^^^^
+    The same slip in lines 28 and 30.
     h1_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
     Write instead:  (1 - h1**2) * dh1raw_dwh
     line 30:  dh2_dwh = (1 - h2_raw**2) * dh2raw_dwh
                              ^^^^^^
-    h2_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.
     Write instead:  (1 - h2**2) * dh2raw_dwh
 """
 BACKWARD = """
     line 47:  dh2_raw = (1 - h2_raw**2) * dh2
                              ^^^^^^
+    The same slip in lines 47 and 49.
     h2_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.
     Write instead:  (1 - h2**2) * dh2
     line 49:  dh1_raw = (1 - h1_raw**2) * dh1
                              ^^^^^^
-    h1_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
     Write instead:  (1 - h1**2) * dh1
 """
 

@@ -152,6 +152,7 @@ class Results:
     wrong_steps: tuple[str, ...] = ()
     repairs: tuple[Repair, ...] = ()
     repaired_source: str | None = None
+    belongs_to: tuple[str, ...] = ()  # of which other function a refuted derivation is the gradient, in words
     kinks: tuple[Kink, ...] = ()
     instabilities: tuple[Instability, ...] = ()
     assumptions: tuple[str, ...] = ()

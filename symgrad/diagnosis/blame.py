@@ -23,6 +23,7 @@ from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
+from symgrad.diagnosis.other_functions import whose_gradient
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
 from symgrad.diagnosis.repair import judged, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
@@ -63,7 +64,7 @@ class Cure:
 def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | None = None) -> list[Cure]:
     """The cheapest cures that are found, the most plausible first; ``known`` is what the lines are known to be.
 
-    ``most`` asks only for an edit of one place, one of the cheap ones, that costs no more.
+    ``most`` asks only for an edit of one place, a small one, that costs no more.
     """
     search = _Search(trials)
     if search.good == search.names:
@@ -72,6 +73,8 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | 
     search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
     search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]), _SHARES[0])
     if most is not None:
+        if not search.found and most > _SMALL:
+            search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in suspects]), _SHARES[0])
         return [Cure((r,)) for r in search.best if r.cost <= most]
     together = None
     if not search.found and (together := _covering(search)) is None:
@@ -234,12 +237,15 @@ _AS_GOOD = 0.15  # how much more another may cost that is told beside it
 
 @dataclass(frozen=True, eq=False)
 class Accusation:
-    """Each line's finding, the names of the wrong ones in their order, their repairs, and the code with them made."""
+    """Each line's finding, the names of the wrong ones in their order, their repairs, and the code with them made;
+    ``whose`` says of which other function the derivation is the gradient, where it is one's.
+    """
 
     steps: tuple[StepFinding, ...]
     wrong_steps: tuple[str, ...]
     repairs: tuple[Repair, ...]
     repaired_source: str | None
+    whose: str | None = None
 
 
 def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None = None) -> Accusation:
@@ -254,11 +260,32 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
     repairs, source = repair(problem, findings, diagnosis)
     mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
     if source is None:
-        return _blamed(problem, findings, diagnosis) or mine
+        found = _blamed(problem, findings, diagnosis)
+        return found or _of_another(mine, problem)
     if _are_plain(repairs):
-        return mine
+        return _with_the_term(mine, problem)
     most = sum(r.cost for r in repairs) - _LESS
-    return _blamed(problem, findings, diagnosis, most=most) or mine
+    return _blamed(problem, findings, diagnosis, most=most) or _with_the_term(mine, problem)
+
+
+def _of_another(mine: Accusation, problem: Problem) -> Accusation:
+    """Where all lines belong to another function, none of them is wrong by itself."""
+    owner = whose_gradient(problem)
+    if owner is None:
+        return mine
+    steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" else s for s in mine.steps)
+    return Accusation(steps, (), (), None, f"No line is wrong by itself: {owner.told}.")
+
+
+def _with_the_term(mine: Accusation, problem: Problem) -> Accusation:
+    """The term of the model whose derivative is what one repair adds, told with it."""
+    if len(mine.repairs) != 1 or mine.repairs[0].kind != "term":
+        return mine
+    owner = whose_gradient(problem, frozenset(("drop term",)))
+    if owner is None:
+        return mine
+    why = f"the derivative of a whole term is missing: {owner.told}."
+    return replace(mine, repairs=(replace(mine.repairs[0], why=why),))
 
 
 def _are_plain(repairs: Sequence[Repair]) -> bool:

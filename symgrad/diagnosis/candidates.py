@@ -5,6 +5,7 @@ the pieces of the exact derivative, all in the user's own names and spelling.
 from __future__ import annotations
 
 import ast
+import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -162,6 +163,7 @@ def atoms_in(
     ``whole`` are the pieces of code that expressions are taken from: the line's own first.
     """
     used = {n.id for n in ast.walk(line) if isinstance(n, ast.Name)}
+    forgotten = _never_used(whole[0]) if whole else set()
     made: dict[Any, Atom] = {}
 
     def add(text: str, cost: float, kind: str, value: Any = None) -> None:
@@ -182,7 +184,8 @@ def atoms_in(
     for name, value in names_with_values(bench, visible).items():
         size = isinstance(bench.scopes[0][name], int)
         plain = 0.0 if name.lower().startswith(("d", "grad")) else 0.02  # of two names for a value, the gradient's
-        add(name, 0.9 + 0.1 * (name not in used) + 0.5 * (name == own) + plain, "size" if size else "name", value)
+        near = 0.4 if name in forgotten else 0.9 + 0.1 * (name not in used)
+        add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
     if not bench.typed:
@@ -192,12 +195,24 @@ def atoms_in(
         for n, text in _sizes(bench):
             add(text, 1.25 + 0.02 * n, "size")
     speller = Speller(bench.scopes[0], bench.typed)
-    pi = "pi" if bench.typed or "pi" in bench.scopes[0] else next((f"{a}.pi" for a, _ in speller.modules), None)
+    theirs = bench.scopes[0].get("pi")  # a policy is called pi too
+    named = bench.typed or (isinstance(theirs, float) and theirs == math.pi)
+    pi = "pi" if named else next((f"{a}.pi" for a, _ in speller.modules), None)
     if pi:
         add(f"{pi} / 180", 1.4, "degrees")
         add(f"180 / {pi}", 1.5, "degrees")
         add(pi, 1.5, "number")
     return list(made.values())
+
+
+def _never_used(whole: ast.AST) -> set[str]:
+    """The names that are computed and then used nowhere: what was meant to stand somewhere.
+
+    >>> sorted(_never_used(ast.parse("p = f(x)\\nq = g(x)\\nout = q * x\\nprint(out)")))
+    ['p']
+    """
+    names = [n for n in ast.walk(whole) if isinstance(n, ast.Name)]
+    return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
 
 
 def _written(whole: ast.AST) -> Iterator[tuple[int, str]]:

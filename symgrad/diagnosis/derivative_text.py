@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import ast
 import math
+import operator
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 
 from symgrad.diagnosis.bench import Bench, as_array, same
@@ -17,7 +20,8 @@ from symgrad.diagnosis.scope import values_at
 from symgrad.ops.scalars import OPS
 from symgrad.program.program import Program, Strided
 
-_DEEP = 9  # how deep the exact derivative is spelled out before it is too long to be read
+_DEEP = 16  # how deep the exact derivative is spelled out
+_LONG = 30, 220  # operations and characters of what is still read
 
 
 @dataclass(eq=False)
@@ -28,6 +32,7 @@ class _Spelled:
     speller: Speller
     done: dict[int, tuple[str, int] | None]
     sizes: dict[int, str]
+    moving: set[int]  # steps that an input changes
 
 
 def spell_truth(
@@ -59,20 +64,31 @@ def spell_truth(
     for atom in sorted(also, key=lambda a: a.cost):
         if atom.kind == "size" and float(as_array(atom.value[0])) > 2:
             sizes.setdefault(int(as_array(atom.value[0])), atom.text)
-    s = _Spelled(program, values, known, Speller(bench.scopes[0], bench.typed), {}, sizes)
+    for step in program.steps:
+        if step.op == "powi":  # 3 in x**3 is no size
+            sizes.pop(int(step.params), None)
+    s = _Spelled(program, values, known, Speller(bench.scopes[0], bench.typed), {}, sizes, _moving(program))
     whole = _spell(s, truth, 0, top=True)
     pieces = []
     for found in s.done.values():
         if found is None or found[1] == 0 or len(found[0]) > 70:
             continue
-        text = found[0]
+        text = found[0] if len(_NUMBER.findall(found[0])) < 2 else shortened(found[0])
         try:
             value = bench.values(text)
             if is_finite(value):
                 pieces.append(Atom(text, value, 1.3 + 0.12 * found[1], "derivative"))
         except Exception:
             continue
-    return (whole[0] if whole else None), pieces
+    return (shortened(whole[0]) if whole else None), pieces
+
+
+def _moving(program: Program) -> set[int]:
+    found = set(program.inputs.values())
+    for i, step in enumerate(program.steps):
+        if any(a in found for a in step.args):
+            found.add(i)
+    return found
 
 
 def _spell(s: _Spelled, i: int, depth: int, top: bool = False) -> tuple[str, int] | None:
@@ -80,13 +96,28 @@ def _spell(s: _Spelled, i: int, depth: int, top: bool = False) -> tuple[str, int
     if i in s.done and not top:
         return s.done[i]
     s.done[i] = None
-    found = None if top else _known(s, i)
+    found = None if top else _entry(s, i) or _known(s, i)
     if found is None and depth < _DEEP:
         found = _written_out(s, i, depth)
-        if found is not None and (found[1] > 14 or len(found[0]) > 140):
+        if found is not None and (found[1] > _LONG[0] or len(found[0]) > _LONG[1]):
             found = None
     s.done[i] = found
     return found
+
+
+def _entry(s: _Spelled, i: int) -> tuple[str, int] | None:
+    """One entry of a vector in scope, by its own index: two entries may hold one value."""
+    step = s.program.steps[i]
+    if step.op != "pick" or len(step.args) != 1 or step.shape or not isinstance(step.params, Strided):
+        return None
+    vector = step.args[0]
+    if len(s.program.shape(vector)) != 1:
+        return None
+    mine = [as_array(v[vector]) for v in s.values if vector in v]
+    names = (text for text, value, cost in s.known if not cost and len(mine) == len(value) and text.isidentifier())
+    held = {text: value for text, value, _ in s.known}
+    found = next((n for n in names if all(_alike(v, m) for v, m in zip(held[n], mine, strict=True))), None)
+    return None if found is None else (f"{found}[{step.params.offset}]", 0)
 
 
 def _known(s: _Spelled, i: int) -> tuple[str, int] | None:
@@ -96,7 +127,8 @@ def _known(s: _Spelled, i: int) -> tuple[str, int] | None:
         return _constant(s, value) if value.size else None
     mine = [as_array(v[i]) for v in s.values]
     first = mine[0]
-    if first.size and np.all(first == first.flat[0]) and all(np.array_equal(m, first) for m in mine):
+    still = i not in s.moving and first.size and np.all(first == first.flat[0])
+    if still and all(np.array_equal(m, first) for m in mine):
         return _constant(s, first)
     best: tuple[float, str, int] | None = None
     for text, value, cost in s.known:
@@ -231,3 +263,45 @@ def _tight(text: str, sign: str) -> str:
             return text if sign in "+-" else f"({text})"
         return text
     return f"({text})" if isinstance(node, (ast.UnaryOp, ast.Compare, ast.IfExp)) else text
+
+
+# ------------------------------------------------------------------------------------------------ shortening
+
+_NUMBER = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?![\w.])")
+_ARITHMETIC = {ast.Add: operator.add, ast.Sub: operator.sub, ast.Mult: operator.mul, ast.Div: operator.truediv}
+
+
+def shortened(text: str) -> str:
+    """The same arithmetic in fewer words: numbers multiplied out, common factors taken out, signs gathered.
+
+    Whatever is no sum, product, quotient or power of a whole number stays as it is written; so the value is the same
+    for numbers and, entry by entry, for arrays.
+
+    >>> shortened("((-sn) * 6 * c**5 * 32 - (-sn) * 4 * c**3 * 48) * V[5]")
+    '192*sn*c**3*V[5]*(1 - c**2)'
+    >>> shortened("(1 / 10) * 2 * w"), shortened("-(-np.sin(x))")
+    ('w/5', 'np.sin(x)')
+    """
+    names: dict[str, sp.Symbol] = {}
+    try:
+        value = _arithmetic_of(ast.parse(text.strip(), mode="eval").body, names)
+    except SyntaxError:
+        return text
+    written = {sp.Symbol(f"x{k}_"): name for k, name in enumerate(names)}
+    forms = [sp.expand(value), sp.factor_terms(value), sp.factor_terms(sp.expand(value)), sp.factor(value)]
+    best = min(forms, key=lambda e: (sp.count_ops(e), len(str(e))))
+    out = re.sub(r"x(\d+)_", lambda m: wrapped(written[sp.Symbol(m.group())]), str(best))
+    return out if len(out) < len(text) else text
+
+
+def _arithmetic_of(node: ast.expr, names: dict[str, sp.Symbol]) -> Any:
+    match node:
+        case ast.BinOp(left=a, op=op, right=b) if type(op) in _ARITHMETIC:
+            return _ARITHMETIC[type(op)](_arithmetic_of(a, names), _arithmetic_of(b, names))
+        case ast.BinOp(left=a, op=ast.Pow(), right=ast.Constant(value=int() as n)):
+            return _arithmetic_of(a, names) ** n
+        case ast.UnaryOp(op=ast.USub(), operand=a):
+            return -_arithmetic_of(a, names)
+        case ast.Constant(value=int() | float() as x) if not isinstance(x, bool):
+            return sp.Integer(x) if isinstance(x, int) else sp.Float(x)
+    return names.setdefault(ast.unparse(node), sp.Symbol(f"x{len(names)}_"))

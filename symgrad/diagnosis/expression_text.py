@@ -169,6 +169,10 @@ _PRODUCTS: tuple[tuple[str, float, Callable[[np.ndarray, np.ndarray], Any]], ...
     ("{b} * ({a} - ({a} * {b}).sum())", 0.6, lambda a, b: b * (a - (a * b).sum())),
     ("{a} * ({b} - ({b} * {a}).sum({k1}))", 0.7, lambda a, b: a * (b - (b * a).sum(-1, keepdims=True))),
     ("{b} * ({a} - ({a} * {b}).sum({k1}))", 0.7, lambda a, b: b * (a - (a * b).sum(-1, keepdims=True))),
+    ("{lib}.outer({a}, {b})", 0.3, np.outer),
+    ("{lib}.outer({b}, {a})", 0.3, lambda a, b: np.outer(b, a)),
+    ("{lib}.diag({a}) - {lib}.outer({a}, {b})", 0.7, lambda a, b: np.diag(a) - np.outer(a, b)),
+    ("{lib}.eye(len({a})) - {lib}.outer({a}, {b})", 0.7, lambda a, b: np.eye(len(a)) - np.outer(a, b)),
 )
 
 
@@ -177,6 +181,8 @@ def array_pairs(bench: Bench, line: str, size: int, h: Any, names: Sequence[Atom
     tensors = uses_tensors(bench)
     axes = {"0": "0", "1": "1", "k1": "-1, keepdim=True"} if tensors else {}
     axes = axes or {"0": "axis=0", "1": "axis=1", "k1": "axis=-1, keepdims=True"}
+    library = _library(bench, "torch" if tensors else "numpy")
+    products = [p for p in _PRODUCTS if library or "{lib}" not in p[0]]
     goal = bench.wanted[0]
     here = as_array(h[0])
     with np.errstate(all="ignore"):
@@ -188,7 +194,7 @@ def array_pairs(bench: Bench, line: str, size: int, h: Any, names: Sequence[Atom
                 rests.append(("factor", "*", ratio))
         for a, b in itertools.combinations_with_replacement(names, 2):
             x, y = as_array(a.value[0]), as_array(b.value[0])
-            for form, extra, f in _PRODUCTS:
+            for form, extra, f in products:
                 bench.count += 1
                 try:
                     value = np.asarray(f(x, y))
@@ -197,7 +203,8 @@ def array_pairs(bench: Bench, line: str, size: int, h: Any, names: Sequence[Atom
                 for kind, sign, rest in rests:
                     if value.shape != rest.shape or not same(value, rest):
                         continue
-                    pair = form.format(*(axes["0"], axes["1"]), a=wrapped(a.text), b=wrapped(b.text), k1=axes["k1"])
+                    texts = {"a": wrapped(a.text), "b": wrapped(b.text), "k1": axes["k1"], "lib": library}
+                    pair = form.format(axes["0"], axes["1"], **texts)
                     if kind == "replace":
                         new = pair
                     elif kind == "term":
@@ -206,5 +213,11 @@ def array_pairs(bench: Bench, line: str, size: int, h: Any, names: Sequence[Atom
                         new = f"{factor(line)} * {wrapped(pair)}"
                     if bench.fits(new):
                         extra_cost = {"replace": 0.12 * size, "term": 0.8, "factor": 0.6}[kind]
-                        known = "softmax" if ".sum(" in form and "-" in form and kind == "replace" else kind
+                        coupled = "-" in form and (".sum(" in form or ".diag(" in form)  # softmax's Jacobian
+                        known = "softmax" if coupled and kind == "replace" else kind
                         yield Edit(new, line, new, known, a.cost + b.cost + extra + extra_cost, "product")
+
+
+def _library(bench: Bench, name: str) -> str | None:
+    """What the user calls a library."""
+    return next((n for n, m in bench.scopes[0].items() if getattr(m, "__name__", "") == name), None)

@@ -340,6 +340,18 @@ def _extra_factor(s: Slip) -> str | None:
     return f"{taken} is multiplied in once too often: {s.old} becomes {s.new}."
 
 
+def _never_used(s: Slip) -> str | None:
+    """A name that the code computes and uses nowhere is what was meant to stand here."""
+    if s.scene is None or not s.brought.isidentifier() or s.brought not in s.definitions:
+        return None
+    loaded = {n.id for n in ast.walk(s.scene.site.unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Load)}
+    return (
+        None
+        if s.brought in loaded
+        else f"this line lacks {s.brought}, which is computed and then used nowhere: {s.old} becomes {s.new}."
+    )
+
+
 def _missing_path(s: Slip) -> str | None:
     if s.kind != "term" or not s.brought:
         return None
@@ -512,6 +524,7 @@ ROWS: tuple[Row, ...] = (
     Row("the upstream gradient", _upstream),
     Row("one parameter in two cells", _two_cells),
     Row("the 2 of a square", _factor_two),
+    Row("computed and never used", _never_used),
     Row("a constant factor", _constant_factor),
     Row("a missing factor", _missing_factor),
     Row("the sign of a difference", _sign_of_difference),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,7 @@ _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
 _TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
+_WASTE = 0.5  # what it costs to leave a line of the user's without use
 
 Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
 
@@ -184,7 +186,7 @@ def by_value(s: Suspect) -> Iterator[Remedy]:
         return  # it is right as it stands
     functions = list(functions_of(s.bench, list(s.atoms)))
     for edit in search(s.place.expression.text, s.bench, s.atoms, functions, [], None)[:_OFFERED]:
-        yield Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
+        yield _remedy(s, edit)
 
 
 def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
@@ -206,7 +208,32 @@ def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
             if stamp in values:
                 continue
             values.add(stamp)
-        yield Remedy(s.place, edit, s.scene, edit.cost + s.prior, frozenset())
+        yield _remedy(s, edit)
+
+
+def _remedy(s: Suspect, edit: Edit) -> Remedy:
+    return Remedy(s.place, edit, s.scene, edit.cost + s.prior + _WASTE * _wastes(s.place, edit.text), frozenset())
+
+
+def _wastes(place: Place, text: str) -> bool:
+    """Whether another text in a place leaves a line without use: that line is rather the one to be mended."""
+    unit = place.unit.node
+    names = [n for n in ast.walk(unit) if isinstance(n, ast.Name)]
+    stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
+    before = _loads(place.expression.text)
+    return any(
+        before[name] > _loads(text)[name] == 0
+        and sum(n.id == name and isinstance(n.ctx, ast.Load) for n in names) == before[name]
+        for name in stored & set(before)
+    )
+
+
+def _loads(text: str) -> Counter[str]:
+    try:
+        tree = ast.parse(f"({text}\n)")
+    except SyntaxError:  # a slice
+        return Counter()
+    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
 
 
 def value_stamp(bench: Bench, text: str) -> Any:

@@ -46,6 +46,10 @@ def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
 def _blocks(report: Results, full: bool) -> Iterator[Block]:
     yield Answer(_answer(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
+    if report.belongs_to:
+        yield Section(
+            "Another function's gradient", tuple(Paragraph(sentence(w)) for w in report.belongs_to), "refuted"
+        )
     yield from error_lines(report)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
@@ -54,9 +58,12 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
         yield Section("The derivation, line by line", (*where, derivation))
     ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
+    alike: dict[tuple[str, tuple[Block, ...]], list[str]] = {}  # what is the same for several is told once
     for claim in ranked:
         if claim not in right or full or len(right) <= _SECTIONS:
-            yield Section(f"{claim.name}: {_WORD[claim.kind]}", tuple(_claim(report, claim, full)), claim.kind)
+            alike.setdefault((claim.kind, tuple(_claim(report, claim, full))), []).append(claim.name)
+    for (kind, inner), names in alike.items():
+        yield Section(f"{listed(names)}: {_WORD[kind]}", inner, kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
         yield from _open_sizes(report, right)
@@ -195,9 +202,9 @@ def _refutation(report: Results, claim: Claim, witness: Witness) -> Iterator[Blo
     if witness.reason == "shape":
         yield Paragraph(f"Yours has {witness.hand}, the derivative has {witness.exact}.")
         return
-    yield from _witness(report, claim, witness)
     if not _is_own(report, witness):
         yield from _at_your_point(report, claim)
+    yield from _witness(report, claim, witness)
 
 
 def _is_own(report: Results, witness: Witness) -> bool:

@@ -140,6 +140,7 @@ def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_sourc
         wrong_steps=tuple(wrong),
         repairs=repairs,
         repaired_source=repaired_source,
+        belongs_to=tuple(dict.fromkeys(w for r in reports for w in r.belongs_to)),
         kinks=tuple(k for r in reports for k in r.kinks),
         instabilities=tuple(i for r in reports for i in r.instabilities),
         assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),

@@ -194,3 +194,16 @@ def sentence(text: str) -> str:
     first = text.split(" ", 1)[0]
     text = text[0].upper() + text[1:] if first.isalpha() and first.islower() and len(first) > 1 else text
     return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def in_words(claims: str) -> str:
+    """What a line claims, as one would say it.
+
+    >>> in_words("d out / d w_h"), in_words("a part of d out / d h[2]")
+    ('the derivative of the output by w_h', 'a part of the derivative of the output by h[2]')
+    """
+    return re.sub(
+        r"\bd (\S+) / d (\S+)",
+        lambda m: f"the derivative of {'the output' if m[1] == 'out' else m[1]} by {m[2]}",
+        claims,
+    )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
 from symgrad.checking.results import Repair, Results, StepFinding
 from symgrad.report.page import Block, Code, Derivation, Items, Line, Paragraph, Section
-from symgrad.report.wording import counted, listed, sentence, unbroken
+from symgrad.report.wording import counted, in_words, listed, sentence
 
 # --------------------------------------------------------------------------------------------------------- wrong lines
 
@@ -15,24 +16,41 @@ def error_lines(report: Results) -> Iterator[Block]:
     """A section with each faulty line in its order, and one for names that say something else than they hold."""
     wrong = _first_of_each(report, "wrong")
     found: list[Block] = []
+    slips = _slips(report, wrong)
     for step in wrong:
         mine = [r for r in report.repairs if _is_of(r, step)]
-        found += _line(report, step, mine, _iterations(report, step))
+        lines = slips.pop(_slip(mine[0], step, report), None) if mine else None
+        found += _line(report, step, mine, _iterations(report, step), lines)
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
-            found += _repair(
-                r, Code(r.before, None if r.line is None else f"line {r.line}", _span(r.before, r.edit[0]))
-            )
+            place = None if r.line is None else f"line {r.line}"
+            found += _repair(r, Code(r.before, place, _span(r.before, r.edit[0])), sentence(r.why))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
         yield Section(title, (*found, *_together(report, wrong)), "refuted")
     misnamed = _first_of_each(report, "misnamed")
     if misnamed:
         told = (
-            f"{s.name}{_at(s)} holds {unbroken(str(s.claims))}, which is right, and not what its name says."
+            f"{s.name}{_at(s)} holds {in_words(str(s.claims))}, which is right, and not what its name says."
             for s in misnamed
         )
         yield Section("Misnamed", (Items(tuple(told)),))
+
+
+def _slip(repair: Repair, step: StepFinding, report: Results) -> tuple[str, str]:
+    """What lines with one slip have in common: the reason, the numbers in names aside, and when it holds."""
+    return re.sub(r"(?<=[A-Za-z_])\d+", "#", repair.why), _iterations(report, step)
+
+
+def _slips(report: Results, wrong: Sequence[StepFinding]) -> dict[tuple[str, str], list[int]]:
+    """The lines with each slip, by the slip."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for step in wrong:
+        mine = [r for r in report.repairs if _is_of(r, step)]
+        if mine:
+            line = _line_number(step)
+            found.setdefault(_slip(mine[0], step, report), []).extend([] if line is None else [line])
+    return found
 
 
 def _is_of(repair: Repair, step: StepFinding) -> bool:
@@ -88,19 +106,29 @@ def _marked(report: Results, step: StepFinding) -> Code:
     return Code(text, place, None if part is None else (part[0] + start, part[1] + start))
 
 
-def _line(report: Results, step: StepFinding, repairs: list[Repair], again: str) -> Iterator[Block]:
+def _line(
+    report: Results, step: StepFinding, repairs: list[Repair], again: str, lines: list[int] | None
+) -> Iterator[Block]:
+    """A wrong line; ``lines`` are all that have its slip, None where it has been told."""
     code = _marked(report, step)
     if repairs:
-        yield from _repair(repairs[0], code, again)
+        told = None if lines is None else _several(lines) + sentence(repairs[0].why) + again
+        yield from _repair(repairs[0], code, told)
         return
     yield code
-    meant = f" It should be {unbroken(step.claims)}." if step.claims else ""
-    yield Paragraph(f"This line is wrong even where all that it uses is right.{meant}{again}")
+    known = step.claims and not any(word in step.claims for word in ("intermediate", "an adjoint", "a step of"))
+    meant = f"Read as {in_words(step.claims)}, this" if known else "This"
+    yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")
 
 
-def _repair(repair: Repair, code: Code, again: str = "") -> Iterator[Block]:
+def _several(lines: Sequence[int]) -> str:
+    return f"The same slip in lines {listed([str(n) for n in sorted(lines)])}. " if len(lines) > 1 else ""
+
+
+def _repair(repair: Repair, code: Code, told: str | None) -> Iterator[Block]:
     yield code
-    yield Paragraph(f"{sentence(repair.why)}{again}")
+    if told is not None:
+        yield Paragraph(told)
     yield Code(repair.after, "Write instead")
 
 

@@ -12,8 +12,6 @@ at = {
 }
 wrong = {"theta"}
 faulty = ("dlogpi",)
-unrepaired = True  # the line is found, and no small edit of it
-misplaced = True  # what each sample adds could not be told apart, and the sum that it goes into is named
 
 
 def model(theta, S, A, G):
@@ -25,7 +23,7 @@ def hand(theta, S, A, G):
     grad = np.zeros_like(theta)
     for s, a, ret in zip(S, A, G):
         prefs = s @ theta
-        np.exp(prefs) / np.sum(np.exp(prefs))
+        pi = np.exp(prefs) / np.sum(np.exp(prefs))  # noqa: F841
         dlogpi = np.outer(s, a)
         grad -= ret * dlogpi
     return {"theta": grad}

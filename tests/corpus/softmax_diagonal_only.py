@@ -7,7 +7,6 @@ wrt = ("z",)
 at = {"z": [1.0, 0.25, -0.5]}
 wrong = {"z"}
 faulty = ("J",)
-unrepaired = True  # the line is found, and no small edit of it
 
 
 def model(z):

@@ -86,7 +86,7 @@ def test_a_point_may_hold_a_tensor_of_whole_numbers():
     assert "At your own point (w = 2, k = [0, 2]):" in str(report(claim("w", refuted, **values), point=point))
 
 
-def test_a_wrong_gradient_is_told_first_with_the_witness_and_the_users_own_point():
+def test_a_wrong_gradient_is_told_first_with_the_users_own_point_and_then_the_witness():
     values = {"hand_value": np.array(-40.21530288726289), "exact_value": np.array(8.188810110092163)}
     told = report(
         claim("y", PROVED, rounding=ROUNDING),
@@ -98,13 +98,13 @@ def test_a_wrong_gradient_is_told_first_with_the_witness_and_the_users_own_point
 Wrong: your gradient for w is not the derivative (y is right).
 
 w: wrong
-    At w = 1, y = -0.5:
-        yours  1.3167
-        exact  1.39171
     At your own point (y = 2, w = 2):
         yours     -40.2153
         exact       8.18881
         autograd    8.1888
+    At w = 1, y = -0.5:
+        yours  1.3167
+        exact  1.39171
 
 y: right, proved
     By exact arithmetic of fractions, with tanh and sigmoid written in exp, in 2
@@ -287,8 +287,8 @@ def test_a_line_without_a_repair_says_what_it_should_be():
         == """\
 The wrong line
     line 4:  dh = (1 - z**2) * x
-    This line is wrong even where all that it uses is right. It should be
-    d h / d w."""
+    Read as the derivative of h by w, this line is wrong even where all that it
+    uses is right; no small edit puts it right."""
     )
 
 
@@ -301,7 +301,7 @@ def test_a_repair_that_is_not_proved_does_not_say_so():
 def test_a_right_value_under_another_name_is_no_fault():
     told = report(claim("w", REFUTED), steps=(line("dh", "dh = x", 4, "misnamed", "d z / d w"),))
     assert faults(told).split("\n")[0] == "Misnamed"
-    assert "dh (line 4) holds d z / d w" in faults(told)
+    assert "dh (line 4) holds the derivative of z by w" in faults(told)
     assert "wrong line" not in str(told)
 
 
@@ -472,3 +472,21 @@ def test_a_notebook_is_given_html_latex_data_and_the_plain_text(wrong):
     assert bundle["application/vnd.symgrad.report+json"]["verdict"] == "refuted"
     json.dumps(bundle, allow_nan=False)
     assert "application/json" not in bundle, "JupyterLab would show it before the HTML"
+
+
+def test_one_slip_on_several_lines_is_explained_once():
+    second = replace(FAULTY, name="dh2", source=replace(FAULTY.source, text="dh2 = (1 - z2**2) * x", line=9))
+    again = replace(
+        WHERE_IS_IT, step="dh2", line=9, before="(1 - z2**2) * x", after="(1 - h2**2) * x", edit=("z2", "h2")
+    )
+    one, other = replace(WHERE_IS_IT, why="z1 is not h1."), replace(again, why="z2 is not h2.")
+    told = faults(report(claim("w", REFUTED), steps=(FAULTY, second), repairs=(one, other)))
+    assert "The same slip in lines 4 and 9. z1 is not h1." in told
+    assert "z2 is not h2" not in told
+    assert told.count("Write instead") == 2
+
+
+def test_claims_that_say_the_same_share_a_section():
+    told = str(report(claim("v", REFUTED), claim("w", REFUTED)))
+    assert "v and w: wrong" in told
+    assert told.count("exact") == 1

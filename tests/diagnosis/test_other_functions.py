@@ -1,0 +1,68 @@
+"""A derivation that is right for another function is told which, and no line of it is accused."""
+
+import numpy as np
+import pytest
+import torch
+
+from symgrad import verify
+
+X = np.array([[0.5, -1.25, 2.0], [1.5, 0.25, -0.75], [-1.0, 0.625, 0.375], [0.875, 1.125, -0.5]])
+y = np.array([0.25, -0.5, 1.5, 0.75])
+AT = {"w": np.array([0.3125, -0.75, 1.25]), "X": X, "y": y}
+
+
+def with_penalty(w, X, y):
+    r = X @ w - y
+    return (r**2).sum() / len(y) + 0.1 * (w**2).sum()
+
+
+def without_it(w, X, y):
+    r = X @ w - y
+    return 2 * X.T @ r / len(y)
+
+
+def likelihood(mu, x):
+    p = torch.exp(-((x - mu) ** 2) / 2)
+    return torch.prod(p)
+
+
+def score(mu, x):
+    s = 0.0
+    for each in x:
+        s = s + (each - mu)
+    return s
+
+
+def tanh_of_products(w, X, y):
+    return (torch.tanh(X @ w) * y).sum()
+
+
+def of_cosines(w, X, y):
+    return X.T @ (y * np.cosh(X @ w))
+
+
+def test_a_score_is_the_gradient_of_the_logarithm():
+    report = verify(likelihood, score, wrt="mu", at={"mu": 0.25, "x": np.array([0.5, -1.0, 0.125])})
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ()
+    assert "torch.log(torch.prod(p)) in the place of torch.prod(p)" in report.belongs_to[0]
+    assert "proved" in report.belongs_to[0]
+    assert "Another function's gradient" in str(report)
+    own = torch.tensor(0.25, dtype=torch.float64, requires_grad=True)  # what it says is true
+    data = torch.tensor([0.5, -1.0, 0.125], dtype=torch.float64)
+    (truth,) = torch.autograd.grad(torch.log(likelihood(own, data)), own)
+    assert float(score(0.25, data)) == pytest.approx(float(truth), rel=1e-14)
+
+
+def test_a_forgotten_regulariser_is_named_as_the_user_wrote_it():
+    report = verify(with_penalty, without_it, wrt="w", at=AT)
+    (repair,) = report.repairs
+    assert "without the term 0.1 * (w ** 2).sum()" in repair.why
+    assert repair.proved
+    assert report.belongs_to == ()
+
+
+def test_nothing_is_said_where_no_such_function_is_found():
+    report = verify(tanh_of_products, of_cosines, wrt="w", at=AT)
+    assert report.verdict == "refuted"
+    assert report.belongs_to == ()
