@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import linecache
 import random
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +30,7 @@ from symgrad.program.program import Program
 # ----------------------------------------------------------------------------------------------------------- functions
 
 _CHANCES = 8  # runs by which a coin's two sides show
+_FEW = 8  # entries of a container that are looked at
 _FIRST = inspect.Parameter.POSITIONAL_ONLY
 
 
@@ -351,6 +353,16 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
             if method is not None and sources.is_users(method.__code__):
                 yield from _libraries(method, seen, owner)
             yield from _library_of_value(name, value, seen)
+            for held in _held(value, code.co_names):
+                yield from _library_of_value("", held, seen)
+
+
+def _held(value: Any, names: Collection[str]) -> Iterator[Any]:
+    """What the entries of a container are, and the attributes of these names: ``layer.W``, ``params["W"]``."""
+    if isinstance(value, (list, tuple, dict)):
+        yield from itertools.islice(value.values() if isinstance(value, dict) else value, _FEW)
+    elif not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
+        yield from (v for n, v in vars(value).items() if n in names and isinstance(v, (np.ndarray, torch.Tensor)))
 
 
 def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:

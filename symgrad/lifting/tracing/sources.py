@@ -34,11 +34,11 @@ _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 def is_users(code: types.CodeType) -> bool:
     """Whether code is the user's own: not from the standard library, an installed package or symgrad."""
-    return _is_users_file(code.co_filename)
+    return is_users_file(code.co_filename)
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_users_file(name: str) -> bool:
+def is_users_file(name: str) -> bool:
     """Packages stand in more places than this environment's own: the user's, the system's, one that it is built on."""
     return not name.startswith(_NOT_THE_USERS) and not {"site-packages", "dist-packages"} & set(Path(name).parts)
 
@@ -239,9 +239,10 @@ def place(source: Source | None) -> str | None:
 # ----------------------------------------------------------------------------------------------------- instrumentation
 # The user's function, rewritten so that a tracer sees its names, its calls and its arithmetic on plain numbers.
 #
-# Three rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
-# ``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``.  Lines, columns, closures, globals and defaults
-# stay the user's own: the tracer arrives through one more closure cell.
+# Four rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
+# ``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``; what is looked up outside of the function, in
+# an attribute or in a container becomes ``trace.outer(...)``.  Lines, columns, closures, globals and defaults stay the
+# user's own: the tracer arrives through one more closure cell.
 
 TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
@@ -352,10 +353,29 @@ class Rewriter(ast.NodeTransformer):
         return node
 
     def visit_Call(self, node: ast.Call) -> Any:
-        self.generic_visit(node)
+        if isinstance(node.func, ast.Attribute):
+            node.func.value = self.visit(node.func.value)
+        elif not isinstance(node.func, ast.Name):
+            node.func = self.visit(node.func)
+        node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
         if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
             return node
         return self.tell("call", [node.func, *node.args], node, node.keywords)
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        around = bool(self._own) and not any(node.id in own for own in self._own)
+        return self.tell("outer", [node], node) if around and isinstance(node.ctx, ast.Load) else node
+
+    def _read(self, node: ast.Attribute | ast.Subscript) -> Any:
+        self.generic_visit(node)
+        return self.tell("outer", [node], node) if isinstance(node.ctx, ast.Load) else node
+
+    visit_Attribute = visit_Subscript = _read
+
+    def visit_match_case(self, node: ast.match_case) -> Any:  # in a pattern a name is no value
+        node.guard = self.visit(node.guard) if node.guard is not None else None
+        node.body = [out for s in node.body for out in _listed(self.visit(s))]
+        return node
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
@@ -365,6 +385,10 @@ class Rewriter(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
         return node
+
+
+def _listed(made: Any) -> list[Any]:
+    return made if isinstance(made, list) else [made]
 
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

@@ -14,6 +14,7 @@ import functools
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -47,6 +48,8 @@ _DIFFERENTIATORS = [
 ]
 _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
+# packages that only show or keep what they are given: nothing comes back from them that a formula goes on with
+_SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
 _FLOATS = (float, np.float64)
 _PLAIN = (int, *_FLOATS)
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
@@ -77,6 +80,8 @@ class Tracer:
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
+        self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
+        self._numbered: dict[int, tuple[int, Any]] = {}  # those objects, kept, so that their ids stay theirs
 
     # ------------------------------------------------------------------------------------ where we are
     def at_line(self) -> Builder:
@@ -276,6 +281,10 @@ class Tracer:
         return TracedFloat(value, b.emit(row, (step,), None, (), "float64"), self)
 
     # ------------------------------------------------------------------------------------ what instrumented code calls
+    def outer(self, value: Any) -> Any:
+        """What instrumented code found around it: an array of data, whose own arithmetic is followed from here on."""
+        return self.arrays.found(value) if type(value) is np.ndarray and value.dtype.kind in "fc" else value
+
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
@@ -319,6 +328,8 @@ class Tracer:
                     instead="Pass the function whose gradient is wanted; order=2 asks for second derivatives.",
                 )
             )
+        elif str(getattr(function, "__module__", None)).partition(".")[0] in _SHOWING:
+            args, options = self.value_of(args), {k: self.value_of(v) for k, v in options.items()}
         return self.arrays.adopt(self.ready(function)(*args, **options))
 
     def bind(self, name: str, value: Any) -> Any:
@@ -346,7 +357,8 @@ class Tracer:
         except TypeError:
             return function
         made = self._made(function)
-        self._ready[function] = made
+        if isinstance(function, (types.FunctionType, type)):  # a method would keep its object, such as an open file
+            self._ready[function] = made
         return made
 
     def _made(self, function: Any) -> Any:
@@ -382,6 +394,10 @@ class Tracer:
         if not plain or start is None or not is_users(start.__code__):
             return kind
 
+        if kind.__hash__ is object.__hash__:  # by the address: a set of them would be in another order in each run
+            self._ordered.append(kind)
+            kind.__hash__ = lambda x: self._numbered.setdefault(id(x), (len(self._numbered), x))[0]  # type: ignore
+
         def construct(*args: Any, **options: Any) -> Any:
             out = object.__new__(kind)
             self.ready(start)(out, *args, **options)
@@ -401,6 +417,9 @@ class Tracer:
             with neutral(), np.errstate(all="ignore"), sdpa_kernel(SDPBackend.MATH), self.tensors.modes():
                 yield
         finally:
+            for kind in self._ordered:
+                del kind.__hash__
+            self._ordered.clear()
             torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[attr-defined]
             torch.backends.mha.set_fastpath_enabled(fast)
         if self._raised is not None:  # the user's code caught it, and went on with something else

@@ -80,18 +80,10 @@ GOLDEN = [
     (
         lambda x: np.add(TABLE, x[:3], out=TABLE),
         "numpy",
-        f"numpy.add writes into an array made outside of the function, which {LOST}\n"
+        f"this line writes into an array made outside of the function, which {LOST}\n"
         "    @    lambda x: np.add(TABLE, x[:3], out=TABLE)\n"
         "                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^\n"
         "Make the array inside the function.",
-    ),
-    (
-        lambda s: round(s, 2),
-        "math",
-        f"round() {LOST}\n"
-        "    @    lambda s: round(s, 2)\n"
-        "                   ^^^^^^^^^^^\n"
-        "Round after the gradient is computed, not inside the formula.",
     ),
     (
         lambda s: (s - 9) ** 0.5,
