@@ -135,9 +135,10 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
         for other in names:
             if name != other and names_gradient(other, name):
                 followed |= {_root(name), _root(other)}
+    followed |= {_root(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
     engine = next(_engine_fields(tree), None)
     followed |= set(engine or ())
-    return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree)), engine)
+    return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine)
 
 
 def _root(path: str) -> str:
@@ -225,6 +226,16 @@ def _counted(tree: ast.Module) -> set[str]:
     return found
 
 
+def _steps(tree: ast.Module) -> set[str]:
+    """Variables that hold the step of a difference quotient."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=ast.Constant(value=float(h))) if 0 < h <= _STEP:
+                found |= {ast.unparse(t) for t in targets}
+    return found
+
+
 def _passed(tree: ast.Module, followed: set[str]) -> set[str]:
     """``followed``, and what is passed for an argument among them, or looped over for a variable among them."""
     functions = {n.name: [a.arg for a in n.args.args] for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
@@ -235,7 +246,7 @@ def _passed(tree: ast.Module, followed: set[str]) -> set[str]:
             if isinstance(node, (ast.For, ast.comprehension)):
                 loop = ast.unparse(node.target)
                 if any(n.id in found for n in ast.walk(node.target) if isinstance(n, ast.Name)) and "zip" not in loop:
-                    source = node.iter.args[0] if _is_call(node.iter, "enumerate") and node.iter.args else node.iter
+                    source = _looped(node.iter)
                     found |= {ast.unparse(source)} if isinstance(source, (ast.Name, ast.Attribute)) else set()
             if isinstance(node, ast.Call):
                 name = ast.unparse(node.func).rpartition(".")[2]
@@ -260,8 +271,12 @@ def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
     return ((t, v) for t, v in found if isinstance(t, ast.Attribute))
 
 
-def _is_call(node: ast.expr, name: str) -> bool:
-    return isinstance(node, ast.Call) and ast.unparse(node.func) == name
+def _looped(iterable: ast.expr) -> ast.expr:
+    """What a loop takes its values from: ``v`` of ``enumerate(v)``."""
+    match iterable:
+        case ast.Call(func=ast.Name(id="enumerate"), args=[source, *_]):
+            return source
+    return iterable
 
 
 def _engine_fields(tree: ast.Module) -> Iterator[tuple[str, str]]:

@@ -230,14 +230,14 @@ class Trails:
         value = self.number(i)
         return -1 if value is not None and value < 0 else 1
 
-    def number(self, i: int) -> float | None:
-        """The number that a small computation of constants gives; None for anything else."""
+    def number(self, i: int, *, of_variables: bool = False) -> float | None:
+        """The number that a small computation of constants gives, and of variables where asked; else None."""
         needed, waiting = set(), [i]
         while waiting:
             k = waiting.pop()
             if k not in needed:
                 needed.add(k)
-                is_variable = k in self.event_of or self.steps[k].op == "input"
+                is_variable = (k in self.event_of and not of_variables) or self.steps[k].op == "input"
                 if is_variable or len(needed) > _FOLDED or size(self.steps[k].shape) != 1:
                     return None
                 waiting += self.steps[k].args
@@ -255,7 +255,7 @@ class Trails:
             top, below = self.stripped(s.args[0]), self.stripped(s.args[1])
             if self.steps[below].op == "pick":
                 below = self.steps[below].args[0]
-            h = self.number(below) if size(self.steps[below].shape) == 1 else None
+            h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
             if h is None or not 0 < abs(h) <= _STEP:
                 continue
             if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
@@ -289,24 +289,31 @@ def between(b: Builder, high: int, low: int) -> int | None:
             return i
         if (i, j) not in known:
             known[i, j] = None
-            known[i, j] = _met(i, j)
+            known[i, j] = met(i, j)
         return known[i, j]
 
-    def _met(i: int, j: int) -> int | None:
+    def met(i: int, j: int) -> int | None:
         s, t = b.steps[i], b.steps[j]
-        for one, other in ((i, j), (j, i)):  # one of them is not moved
-            if b.steps[one].op in ("add", "sub") and b.steps[one].args[0] == other:
-                return other
-        if {s.op, t.op} <= {"add", "sub"} and s.args[0] == t.args[0] and s.args[1] != t.args[1]:
-            return s.args[0]
-        if {s.op, t.op} == {"add", "sub"} and s.args[0] == t.args[0]:
-            return s.args[0]
-        if s.op != t.op or s.shape != t.shape or len(s.args) != len(t.args) or not _alike(s, t):
+        if s.op == t.op and s.shape == t.shape and len(s.args) == len(t.args) and _alike(s, t):
+            args = [meet(x, y) for x, y in zip(s.args, t.args, strict=True)]
+            if all(a is not None for a in args):
+                return b.emit(s.op, [a for a in args if a is not None], s.params, s.shape, s.dtype)
+        one, other = moved(i), moved(j)
+        if one is not None and one in (other, j):
+            return one
+        return other if other is not None and other == i else None
+
+    def moved(i: int) -> int | None:
+        """The value that a small number is added to, or taken from."""
+        s = b.steps[i]
+        if s.op not in ("add", "sub"):
             return None
-        args = [meet(x, y) for x, y in zip(s.args, t.args, strict=True)]
-        if any(a is None for a in args):
-            return None
-        return b.emit(s.op, [a for a in args if a is not None], s.params, s.shape, s.dtype)
+        own, h = s.args
+        return own if is_small(h) else None
+
+    def is_small(i: int) -> bool:
+        value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
+        return float(value.abs().max()) <= _STEP
 
     return meet(high, low)
 

@@ -26,13 +26,14 @@ from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesi
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
 from symgrad.lifting.scripts.script_tracer import Event
-from symgrad.lifting.scripts.trails import between
+from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, interpret, size
 
 _POINTS = 3  # the script's own numbers, and so many less one beside them
 _CLOSE = 1e-7
+_QUOTIENTS = 64  # difference quotients whose middle is looked for
 _CENTRES = 4  # difference quotients, and cotangents, that are looked at
 _TURNS = 4  # values of one variable that are tried
 _OUTPUTS = 24  # values that are tried as the output
@@ -100,6 +101,9 @@ class Weighing:
         self.all, self.run, self.text = pairs, pairs.run, pairs.text
         self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
         self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
+        self.length = len(self.steps)  # of the record alone
+        self.centred = self._centred()
+        self.displaced = self._displaced()
 
     # ------------------------------------------------------------------------------------ outputs
     def outputs(self) -> list[Candidate]:
@@ -118,7 +122,7 @@ class Weighing:
         for event in self.events:
             core, said = self.trails.stripped(event.step), self.run.trace.objects.get(event.owner, event.path)
             wanted = self.all.told.output
-            if event.step in self.numeric or (self.pairs and event.step not in after):
+            if event.step in self.numeric or core in self.displaced or (self.pairs and event.step not in after):
                 continue
             if wanted is not None and not (is_called(event.path, wanted) or said == wanted):
                 continue
@@ -155,13 +159,26 @@ class Weighing:
         sources = [self.steps[k].source for q in self.quotients for k in (q.high, q.low)]
         return {s.line for s in sources if s is not None}
 
-    def centres(self, b: Builder) -> Iterator[Candidate]:
-        """The functions of difference quotients at the points about which they are taken."""
-        seen: set[int] = set()
-        for q in self.quotients:
+    def _centred(self) -> dict[int, Quotient]:
+        """The functions of difference quotients at the points about which they are taken; written on the record."""
+        found: dict[int, Quotient] = {}
+        b = self.run.trace.builder
+        for q in self.quotients[:_QUOTIENTS]:
             made = between(b, q.high, q.low) if size(self.steps[q.high].shape) == 1 else None
-            if made is not None and made not in seen and len(seen) < _CENTRES:
-                seen.add(made)
+            if made is not None:
+                found.setdefault(made, q)
+        return found
+
+    def _displaced(self) -> set[int]:
+        """The values of functions at points that a difference quotient has moved them to."""
+        shared = Counter(q.low for q in self.quotients)
+        found = {q.high for q in self.quotients} | {low for low, n in shared.items() if n == 1}
+        return found - set(self.centred)
+
+    def centres(self) -> Iterator[Candidate]:
+        """The functions of difference quotients, where the script computes them at no other than the moved points."""
+        for made, q in list(self.centred.items())[:_CENTRES]:
+            if made >= self.length:
                 event = next((e for e in self.events if self.trails.stripped(e.step) == q.high), None)
                 name = cues.tail(event.path) if event is not None else "the function"
                 yield Candidate(Centre(q.line, q.nth), name, made, 4.5, event.path if event is not None else None)
@@ -301,7 +318,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
     """
     w = Weighing(Pairs(run, text, told))
     b = run.trace.builder
-    rows = [w.row(o, b, w.pairs) for o in [*w.outputs(), *w.centres(b)]]
+    rows = [w.row(o, b, w.pairs) for o in [*w.outputs(), *w.centres()]]
     if not any(r.cue >= _STATED and r.rights for r in rows):
         rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
     if told.output is not None:
@@ -335,7 +352,7 @@ def _scaled(row: Row) -> Row:
     ):
         return row
     factor = Fraction(factors[0]).limit_denominator(_NICE)
-    if abs(float(factor) / factors[0] - 1) > _CLOSE or isinstance(row.output.place, Assumed):
+    if abs(float(factor) / factors[0] - 1) > _CLOSE or isinstance(row.output.place, (Assumed, Scaled)):
         return row
     output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
     return replace(row, output=output)
