@@ -149,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
         help="check the gradient in a Python file",
         description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
         "The file is run. It may also set wrt, order, domain, assuming, dtype and seed; options go before them. A "
-        "script that calls autograd itself, as it is or as pasted from a post or a notebook, is taken as a whole.",
+        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
     )
     check.add_argument("file", metavar="FILE", help="the Python file")
@@ -157,6 +157,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--hand", default="hand", metavar="NAME", help="the hand formula's name in it (hand)")
     check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
     check.add_argument("--output", metavar="NAME", help="in a whole script: the variable that is differentiated")
+    check.add_argument(
+        "--gradient",
+        action="append",
+        type=_pair,
+        metavar="W=dW",
+        help="in a whole script: an input, and the variable that is meant as its gradient",
+    )
     check.add_argument("--wrt", type=_names, metavar="A,B", help="the inputs to differentiate with respect to")
     check.add_argument("--domain", metavar="TEXT", help='conditions on the inputs: "0 < x < s"')
     check.add_argument("--assuming", action="append", metavar="TEXT", help='a constraint on the inputs: "sum(y) = 1"')
@@ -185,11 +192,18 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, variable = (part.strip() for part in text.partition("="))
+    if not (name and equals and variable):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair such as W=dW")
+    return name, variable
+
+
 def _check(options: argparse.Namespace) -> Any:
     path = Path(options.file)
     if not path.is_file():
         raise BadInput(f"there is no file {options.file}.")
-    if _is_script(path, options.hand):
+    if _is_script(path, options):
         return _check_script(path, options)
     if path.suffix != ".py":
         raise BadInput(f"{options.file} is not a Python file.", instead="Its name should end in .py.")
@@ -209,18 +223,20 @@ def _check(options: argparse.Namespace) -> Any:
     return verify(model, hand, at=at, **settings)
 
 
-def _is_script(path: Path, hand: str) -> bool:
-    """Whether a file is a whole script or post: it calls autograd itself, and defines no hand formula."""
+def _is_script(path: Path, options: argparse.Namespace) -> bool:
+    """Whether a file is a whole script or post: it defines no hand formula, and no model that one could be for."""
+    if options.output is not None or options.gradient is not None:
+        return True
     text = path.read_text(encoding="utf-8", errors="replace")
-    if "backward(" not in text and "autograd.grad(" not in text:
-        return False
     try:
         tree = ast.parse(text)
     except SyntaxError:
         return True
     bound = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
     bound |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-    return hand not in bound
+    if options.hand in bound:
+        return False
+    return "backward(" in text or "autograd.grad(" in text or options.model not in bound
 
 
 def _check_script(path: Path, options: argparse.Namespace) -> Any:
@@ -232,7 +248,11 @@ def _check_script(path: Path, options: argparse.Namespace) -> Any:
                 f"--{name} was given, and {path.name} is a whole script, which has its own.",
                 instead=f"Leave --{name} out; or write a model and a hand formula into the file.",
             )
-    return verify_script(path, **_given(options, "wrt", "output", "domain", "assuming", "points", "effort", "seed"))
+    told: dict[str, list[str]] = {}
+    for name, variable in options.gradient or ():
+        told.setdefault(name, []).append(variable)
+    given = _given(options, "wrt", "output", "domain", "assuming", "points", "effort", "seed")
+    return verify_script(path, gradients=told or None, **given)
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
