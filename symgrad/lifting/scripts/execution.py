@@ -27,7 +27,7 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.extraction import Pasted
-from symgrad.lifting.scripts.script_tracer import Key, Limits, Reached, ScriptTracer
+from symgrad.lifting.scripts.script_tracer import Given, Key, Limits, Reached, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral
 
@@ -136,7 +136,9 @@ class Script:
         linecache.cache[file] = (len(pasted.code), None, lines, file)
         return cls(pasted, file, seed, limits or Limits(), around or {})
 
-    def run(self, values: Mapping[str, np.ndarray] | None = None, given: Mapping[Key, str] | None = None) -> ScriptRun:
+    def run(
+        self, values: Mapping[str, np.ndarray] | None = None, given: Mapping[Key, Given] | None = None
+    ) -> ScriptRun:
         """Run the script under a tracer.
 
         ``values`` maps the inputs' names to other values; ``given`` says which variables hold an input.  Raises

@@ -9,15 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
-import numpy as np
-
 from symgrad.errors import NotReproducible
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
-from symgrad.lifting.scripts.script_tracer import Key
+from symgrad.lifting.scripts.script_tracer import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
-from symgrad.program.program import size
 
 # ------------------------------------------------------------------------------------------------ addresses
 # Where a value is found in any run of the script.
@@ -46,33 +43,14 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Entries:
-    """Gradients of single entries (from 0) of an input, as one array."""
-
-    parts: tuple[tuple[int, Place], ...]
-
-    def step(self, run: ScriptRun, trails: Trails, shape: tuple[int, ...]) -> int:
-        b = run.trace.builder
-        steps = [b.reshape(p.step(run, trails), ()) for _, p in self.parts]
-        where = np.zeros(size(shape), dtype=np.int64)
-        for k, (entry, _) in enumerate(self.parts):
-            where[entry] = k + 1
-        return b.pick(steps, where, shape)
-
-
-@dataclass(frozen=True)
 class Claim:
-    """A value that is meant as the gradient for an input."""
+    """A value that is meant as the gradient for an input, or for one ``entry`` (from 0) of it."""
 
     input: Key
-    value: Place | Entries
+    value: Place
     label: str
     why: str
-
-    def step(self, run: ScriptRun, trails: Trails, shape: tuple[int, ...]) -> int:
-        if isinstance(self.value, Entries):
-            return self.value.step(run, trails, shape)
-        return self.value.step(run, trails)
+    entry: int | None = None
 
 
 @dataclass(frozen=True)
@@ -141,8 +119,8 @@ class Hypothesis:
     output: Place | Centre | Assumed | Paired | Scaled
     output_name: str
     claims: tuple[Claim, ...]
-    names: Mapping[Key, str]  # of the inputs
-    given: Mapping[Key, str]  # the variables that hold an input
+    names: tuple[str, ...]  # of the inputs, one for each claim
+    given: Mapping[Key, Given]  # the variables that hold inputs
     assumed: str | None = None  # what is told of an output that the script does not compute
 
     @property
@@ -151,9 +129,7 @@ class Hypothesis:
         output = self.output.value if isinstance(self.output, Scaled) else self.output
         if isinstance(output, Centre):
             return frozenset()
-        found = {c.input for c in self.claims}
-        for c in self.claims:
-            found |= {p.key for p in ([c.value] if isinstance(c.value, Place) else [p for _, p in c.value.parts])}
+        found = {key for c in self.claims for key in (c.input, c.value.key)}
         match output:
             case Place(key=key):
                 found.add(key)
@@ -169,10 +145,13 @@ class Hypothesis:
         output = self.output.step(run, trails)
         output = b.sum(output) if b.shape(output) else output
         inputs, derivations = {}, []
-        for key, name in self.names.items():
-            inputs[name] = Place(key).step(run, trails)
-        for c in self.claims:
-            node = inputs[self.names[c.input]]
-            step = c.step(run, trails, b.shape(node))
-            derivations.append(Derivation(self.names[c.input], c.label, node, step, c.why, None))
+        for c, name in zip(self.claims, self.names, strict=True):
+            node = Place(c.input).step(run, trails) if c.entry is None else b.inputs[name]
+            step = c.value.step(run, trails)
+            step = b.reshape(step, ()) if c.entry is not None else step
+            if b.steps[step].op != "name":  # so that it is a line of the derivation
+                b.source = b.steps[run.trace.event_at[c.value.key].step].source
+                step = b.name(step, c.label)
+            inputs[name] = node
+            derivations.append(Derivation(name, c.label, node, step, c.why, None))
         return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed)

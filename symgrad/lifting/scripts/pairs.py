@@ -14,7 +14,7 @@ from symgrad.errors import UnknownName, close_names
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.hypotheses import Entries, Place
+from symgrad.lifting.scripts.hypotheses import Place
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
 from symgrad.lifting.scripts.script_tracer import Event
 from symgrad.lifting.scripts.trails import Move, Term, Trails
@@ -54,7 +54,7 @@ class Pair:
     """A value that may be meant as the gradient for an input: both as events and steps, and what speaks for it."""
 
     input: Event
-    value: Place | Entries
+    values: tuple[Place, ...]  # one, or one for each entry
     steps: tuple[tuple[int, int], ...]  # (entry of the input, step of its claim), or one (-1, step)
     signs: tuple[int, ...]
     label: str
@@ -123,7 +123,7 @@ class Pairs:
                         after = move.event.step
                         if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
                             place = Place(move.event.key, k)
-                            yield Pair(base, place, steps, (1,), label, UPDATED, weight - 0.2, after, (after,))
+                            yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,))
                         place = Place(move.event.key, k, -term.sign)
                         label = label if term.sign < 0 or not term.named else f"-{label}"
                         yield Pair(
@@ -153,12 +153,12 @@ class Pairs:
         for group, bases in zip(groups, common, strict=True):
             base = self.trails.event_of[min(bases)]
             found = sorted(group.items())
-            parts = tuple((entry, Place(m.event.key, k, -t.sign)) for entry, (m, k, t) in found)
-            labels = dict.fromkeys(self._described(t, base)[0] for _, (_, _, t) in found)
+            places = tuple(Place(m.event.key, k, -t.sign) for _, (m, k, t) in found)
+            labels = [self._described(t, base)[0] for _, (_, _, t) in found]
             steps = tuple((entry, t.step) for entry, (_, _, t) in found)
             signs = tuple(-t.sign for _, (_, _, t) in found)
             changed = tuple(m.event.step for m, _, _ in group.values())
-            yield Pair(base, Entries(parts), steps, signs, ", ".join(labels), UPDATED, 7.0, max(changed), changed)
+            yield Pair(base, places, steps, signs, ", ".join(labels), UPDATED, 7.0, max(changed), changed)
 
     def _described(self, term: Term, base: Event) -> tuple[str, float]:
         """What a term of an update is called, and how much speaks for its being the gradient."""
@@ -230,7 +230,7 @@ class Pairs:
                     yield self._pair(other, event, NAMED, 4.0)
 
     def _pair(self, base: Event, event: Event, why: str, weight: float) -> Pair:
-        return Pair(base, Place(event.key), ((-1, event.step),), (1,), event.path, why, weight, event.step)
+        return Pair(base, (Place(event.key),), ((-1, event.step),), (1,), event.path, why, weight, event.step)
 
     def _inputs(self, claim: Event) -> list[Event]:
         """The variables that a claim may be the gradient for: of its size, and computed before it."""

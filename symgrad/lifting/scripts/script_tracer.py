@@ -25,6 +25,7 @@ from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided
 
 _PARTS_RETURNED = 64
+Given = str | tuple[str | None, ...]  # the name of an input; or of each entry, None for those that are none
 Key = tuple[str, int]  # a variable, and how many times it had been bound before
 
 
@@ -132,7 +133,7 @@ class ScriptTracer(Tracer):
         self,
         limits: Limits,
         values: Mapping[str, np.ndarray],
-        given: Mapping[Key, str],
+        given: Mapping[Key, Given],
         followed: frozenset[str] = frozenset(),
         until: Collection[Key] = (),
     ) -> None:
@@ -344,8 +345,10 @@ class ScriptTracer(Tracer):
             self.names.setdefault(id(p), f"{name}.{inner}")
             self.held.append(p)
 
-    def _from_input(self, name: str, value: Any) -> Any:
+    def _from_input(self, name: Given, value: Any) -> Any:
         """The input ``name`` in the form of the value that stood there."""
+        if isinstance(name, tuple):
+            return self._from_entries(name, value)
         if isinstance(value, torch.Tensor):
             dtype, shape = dtype_of(value), tuple(value.shape)
         elif type(value) in (float, int, TracedFloat):
@@ -365,6 +368,20 @@ class ScriptTracer(Tracer):
         if type(value) in (float, int, TracedFloat):
             return TracedFloat(float(np.asarray(new)), step, self)
         made = self.arrays.new(np.asarray(new).astype(dtype).reshape(shape), step)
+        return made.tolist() if type(value) is list else made
+
+    def _from_entries(self, names: tuple[str | None, ...], value: Any) -> Any:
+        """An array some of whose entries are inputs of their own."""
+        b = self.builder
+        old = np.array(self.value_of(value), dtype=float)
+        whole = b.reshape(self.data(old), (old.size,))
+        flat, steps, where = old.reshape(-1), [whole], np.arange(1, old.size + 1)
+        for k, name in enumerate(names):
+            if name is not None:
+                flat[k] = self.put_in[name] = np.asarray(self.values.get(name, flat[k]))
+                steps.append(self._shared(name, (), "float64"))
+                where[k] = old.size + len(steps) - 1
+        made = self.arrays.new(old, b.pick(steps, where, old.shape))
         return made.tolist() if type(value) is list else made
 
     def _shared(self, name: str, shape: tuple[int, ...], dtype: str) -> int:

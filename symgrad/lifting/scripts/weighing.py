@@ -25,7 +25,7 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesis, Paired, Place, Scaled
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
-from symgrad.lifting.scripts.script_tracer import Event
+from symgrad.lifting.scripts.script_tracer import Event, Given, Key
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
@@ -191,7 +191,7 @@ class Weighing:
         quoted = self._quoted()
         for d in [e for e in many if cues.is_cotangent(e.path)][:_CENTRES]:
             cotangent = self.trails.stripped(d.step)
-            for n, e in enumerate(many):
+            for n, e in enumerate(sorted(many, key=lambda e: "()" in e.path)):
                 value = self.trails.stripped(e.step)
                 fits = self.steps[e.step].shape == self.steps[d.step].shape and e.step in starts
                 source = self.steps[value].source
@@ -468,8 +468,21 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
     sights.sort(key=lambda s: s.pair.input.step)
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
-    names = {}
+    claims: list[Claim] = []
+    names: list[str] = []
+    given: dict[Key, Given] = {}
     for s, tail in zip(sights, tails, strict=True):
-        names[s.pair.input.key] = tail if tails.count(tail) == 1 else s.pair.input.path
-    claims = tuple(Claim(s.pair.input.key, s.pair.value, s.pair.label, s.pair.why) for s in sights)
-    return Hypothesis(row.output.place, row.output.name, claims, names, dict(names), row.assumed)
+        key, why = s.pair.input.key, s.pair.why
+        name = tail if tails.count(tail) == 1 else s.pair.input.path
+        if s.pair.steps[0][0] < 0:
+            claims.append(Claim(key, s.pair.values[0], s.pair.label, why))
+            names.append(name)
+            given[key] = name
+            continue
+        shape = w.steps[s.pair.input.step].shape
+        own = {e: f"{name}[{', '.join(map(str, np.unravel_index(e, shape)))}]" for e, _ in s.pair.steps}
+        for (entry, _), value, label in zip(s.pair.steps, s.pair.values, s.pair.label.split(", "), strict=True):
+            claims.append(Claim(key, value, label, why, entry))
+            names.append(own[entry])
+        given[key] = tuple(own.get(e) for e in range(size(shape)))
+    return Hypothesis(row.output.place, row.output.name, tuple(claims), tuple(names), given, row.assumed)
