@@ -29,7 +29,7 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.pairs import Told
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
-from symgrad.lifting.scripts.script_tracer import Key, Limits
+from symgrad.lifting.scripts.script_tracer import Given, Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.text.text_formula import Text
@@ -243,11 +243,11 @@ def _answered(
     script = Script.of(pasted, file, options.seed, limits, namespace)
     asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
-    if not first.trace.calls:
+    if not first.trace.calls and not (first.trace.leaves and output is not None):
         return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
 
-    def judged(given: Mapping[Key, str]) -> tuple[list[Problem], list[Findings]]:
+    def judged(given: Mapping[Key, Given]) -> tuple[list[Problem], list[Findings]]:
         run = script.run(given=given) if given else first
         problems = _problems(Execution(script, given, find, first.trace.bound_values, run, find(run)), options)
         return problems, [judge(p) for p in problems]
@@ -442,7 +442,7 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(f"The output {roles.output_name} is differentiated with a cotangent of the script's own.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
-        leaf = told.get(inner)
+        leaf = told.get(inner) if isinstance(inner, str) else None
         if leaf is not None and leaf != key[0]:
             notes.append(f"The numbers in {key[0]} are those of {leaf}: I took the two for one input.")
     if run.random:

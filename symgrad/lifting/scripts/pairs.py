@@ -126,17 +126,8 @@ class Pairs:
                             yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,))
                         place = Place(move.event.key, k, -term.sign)
                         label = label if term.sign < 0 or not term.named else f"-{label}"
-                        yield Pair(
-                            base,
-                            place,
-                            steps,
-                            (-term.sign,),
-                            label,
-                            UPDATED,
-                            weight,
-                            move.event.step,
-                            (move.event.step,),
-                        )
+                        signs = (-term.sign,)
+                        yield Pair(base, (place,), steps, signs, label, UPDATED, weight, after, (after,))
             elif len(move.entries) == 1:  # of one pass over the entries of an array
                 (entry,) = move.entries
                 named = [(k, t) for k, t in enumerate(move.terms) if t.named and size(self.steps[t.step].shape) == 1]

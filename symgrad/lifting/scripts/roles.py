@@ -16,7 +16,7 @@ import numpy as np
 from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.lifting.scripts.cues import LOSSES, core
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.script_tracer import AutogradCall, AutogradResult, Key, Leaf, ScriptTracer
+from symgrad.lifting.scripts.script_tracer import AutogradCall, AutogradResult, Cell, Given, Key, Leaf, ScriptTracer
 from symgrad.program.program import Shape, size
 
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "allclose", "equal", "array_equal")
@@ -70,24 +70,40 @@ def leaf_names(trace: ScriptTracer) -> list[str]:
     return out
 
 
-def origins(run: ScriptRun, *, alike: bool = False) -> dict[Key, str]:
+def origins(run: ScriptRun, *, alike: bool = False) -> dict[Key, Given]:
     """The variables that hold an input: a leaf was made from them, or they were typed again for the derivation.
 
     With ``alike``, a number that has the value of a leaf is taken for it whatever its name is.
     """
-    trace, found = run.trace, {}
+    trace = run.trace
+    found: dict[Key, Given] = {}
     names = leaf_names(trace)
     for k, leaf in enumerate(trace.leaves):
         if not leaf.fresh:
             continue
         for key in leaf.origins:
             value = trace.bound_values.get(key)
-            whole = value is not None and _same_value(value, leaf)
-            found[key] = f"leaf {k}" if whole else key[0]
+            if value is not None and _same_value(value, leaf):
+                found[key] = f"leaf {k}"
+            elif not leaf.parts:
+                found[key] = key[0]
+        for key, places in leaf.parts.items():
+            if key not in found or isinstance(found[key], tuple):
+                found[key] = _with_cells(trace.bound_values[key], found.get(key), places, k, leaf)
         for key, value in trace.bound_values.items():
             if key not in found and _same_value(value, leaf) and (alike or _is_twin(key[0], names[k], value)):
                 found[key] = f"leaf {k}"
     return found
+
+
+def _with_cells(
+    value: np.ndarray, known: Given | None, places: Sequence[int], k: int, leaf: Leaf
+) -> tuple[Cell | None, ...]:
+    """The entries of a variable of which some are those of a leaf; what two leaves share is the first one's."""
+    cells = list(known) if isinstance(known, tuple) else [None] * value.size
+    for entry, place in enumerate(places):
+        cells[place] = cells[place] or Cell(f"leaf {k}", leaf.value.shape, entry, str(value.dtype))
+    return tuple(cells)
 
 
 def _same_value(value: np.ndarray, leaf: Leaf) -> bool:
@@ -121,11 +137,6 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
         if trace.builder.shape(step):
             step = trace.builder.sum(step)
         return step, wanted, None
-    if not calls:
-        raise BadInput(
-            "the script never calls backward() or torch.autograd.grad, so nothing says what is differentiated.",
-            instead=_leaves_told(trace) + "Call loss.backward(), or say which variable it is: output='loss'.",
-        )
     names = {c.name or f"the output of line {c.line}": c for c in calls}
     if len(names) > 1:
         told = [f"    line {c.line}    {c.kind} of {name}" for name, c in names.items()]
@@ -137,11 +148,6 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
         )
     call = calls[-1]
     return call.output, call.name or "the output", call
-
-
-def _leaves_told(trace: ScriptTracer) -> str:
-    names = list(trace.names.values())
-    return f"The variables that hold tensors are {', '.join(list(dict.fromkeys(names))[:8])}. " if names else ""
 
 
 def depending(trace: ScriptTracer, on: Sequence[int]) -> set[int]:

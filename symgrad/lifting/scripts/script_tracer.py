@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -22,11 +22,23 @@ from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
-from symgrad.program.program import Strided
+from symgrad.program.program import Strided, positions, size
 
 _PARTS_RETURNED = 64
-Given = str | tuple[str | None, ...]  # the name of an input; or of each entry, None for those that are none
 Key = tuple[str, int]  # a variable, and how many times it had been bound before
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An entry (from 0) of an input of some shape and dtype."""
+
+    input: str
+    shape: tuple[int, ...] = ()
+    entry: int = 0
+    dtype: str = "float64"
+
+
+Given = str | tuple[Cell | None, ...]  # the input that a variable holds; or that each of its entries is one of
 
 
 @dataclass(frozen=True)
@@ -80,6 +92,7 @@ class Leaf:
     fresh: bool
     value: np.ndarray
     origins: frozenset[Key] = frozenset()
+    parts: Mapping[Key, tuple[int, ...]] = field(default_factory=dict)  # variables, and its entries' places in them
 
 
 @dataclass(frozen=True, eq=False)
@@ -348,7 +361,7 @@ class ScriptTracer(Tracer):
     def _from_input(self, name: Given, value: Any) -> Any:
         """The input ``name`` in the form of the value that stood there."""
         if isinstance(name, tuple):
-            return self._from_entries(name, value)
+            return self._from_cells(name, value)
         if isinstance(value, torch.Tensor):
             dtype, shape = dtype_of(value), tuple(value.shape)
         elif type(value) in (float, int, TracedFloat):
@@ -370,17 +383,25 @@ class ScriptTracer(Tracer):
         made = self.arrays.new(np.asarray(new).astype(dtype).reshape(shape), step)
         return made.tolist() if type(value) is list else made
 
-    def _from_entries(self, names: tuple[str | None, ...], value: Any) -> Any:
-        """An array some of whose entries are inputs of their own."""
+    def _from_cells(self, cells: tuple[Cell | None, ...], value: Any) -> Any:
+        """An array some of whose entries are entries of inputs."""
         b = self.builder
         old = np.array(self.value_of(value), dtype=float)
-        whole = b.reshape(self.data(old), (old.size,))
-        flat, steps, where = old.reshape(-1), [whole], np.arange(1, old.size + 1)
-        for k, name in enumerate(names):
-            if name is not None:
-                flat[k] = self.put_in[name] = np.asarray(self.values.get(name, flat[k]))
-                steps.append(self._shared(name, (), "float64"))
-                where[k] = old.size + len(steps) - 1
+        flat, steps, where = old.reshape(-1), [b.reshape(self.data(old), (old.size,))], np.arange(1, old.size + 1)
+        start: dict[str, int] = {}
+        for k, cell in enumerate(cells):
+            if cell is None:
+                continue
+            if cell.input not in start:
+                start[cell.input] = 1 + sum(size(b.shape(s)) for s in steps)
+                step = self._shared(cell.input, cell.shape, cell.dtype)
+                steps.append(b.reshape(b.cast(step, str(old.dtype)), (size(cell.shape),)))
+            where[k] = start[cell.input] + cell.entry
+            new = self.values.get(cell.input)
+            flat[k] = flat[k] if new is None else np.asarray(new).reshape(-1)[cell.entry]
+            mine = self.put_in.setdefault(cell.input, np.zeros(cell.shape)) if new is None else np.asarray(new)
+            self.put_in[cell.input] = mine
+            mine.reshape(-1)[cell.entry] = flat[k]
         made = self.arrays.new(old, b.pick(steps, where, old.shape))
         return made.tolist() if type(value) is list else made
 
@@ -396,15 +417,22 @@ class ScriptTracer(Tracer):
             return
         origins = self.made_from.get(id(x), frozenset())
         name = f"leaf {len(self.leaves)}"
+        parts: dict[Key, tuple[int, ...]] = {}
         if self.tensors.is_known(x):
             step = self.tensors.step(x)
+            if self._is_input(step, name):  # it was made of what holds this input
+                self._forget(x)
+                self.tensors.put(x, self.builder.cast(self.builder.inputs[name], dtype_of(x)))
+                self._enter(Leaf(x, self.tensors.step(x), True, self.tensors.value(x).copy()))
+                return
             if self.depends(step):
                 self._enter(Leaf(x, step, False, self.tensors.value(x).copy()))
                 return
             origins |= self._named_behind(step)
+            parts = self._parts_behind(step)
             self._forget(x)
         step = self._input(name, x)
-        self._enter(Leaf(x, step, True, self.tensors.value(x).copy(), origins))
+        self._enter(Leaf(x, step, True, self.tensors.value(x).copy(), origins, parts))
 
     def _enter(self, leaf: Leaf) -> None:
         self._known_leaves[id(leaf.tensor)] = len(self.leaves)
@@ -459,6 +487,36 @@ class ScriptTracer(Tracer):
             else:
                 stack += self.builder.steps[i].args
         return frozenset(found)
+
+    def _behind(self, step: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The steps whose entries a step's entries are, one behind the other, and the places of the entries in each."""
+        steps, places = self.builder.steps, np.arange(size(self.builder.shape(step)))
+        while True:
+            s = steps[step]
+            yield step, tuple(places.tolist())
+            if s.op in ("name", "cast", "stop"):
+                (step,) = s.args
+            elif s.op == "pick" and places.size:
+                places = positions(s.params, s.shape)[places] - 1
+                ends = np.cumsum([size(steps[a].shape) for a in s.args])
+                which = np.searchsorted(ends, places, side="right")
+                if (places < 0).any() or (which != which[0]).any():
+                    return
+                step = s.args[which[0]]
+                places = places - (ends[which[0]] - size(steps[step].shape))
+            else:
+                return
+
+    def _parts_behind(self, step: int) -> dict[Key, tuple[int, ...]]:
+        """The first variable whose entries a step's entries are, and their places in it; none where it is computed."""
+        found = [{self.key_of[i]: places} for i, places in self._behind(step) if i in self.key_of]
+        return found[-1] if found else {}
+
+    def _is_input(self, step: int, name: str) -> bool:
+        """Whether the entries of a step are those of the input ``name``, in their order."""
+        last, places = list(self._behind(step))[-1]
+        s = self.builder.steps[last]
+        return s.op == "input" and s.params == name and places == tuple(range(size(s.shape)))
 
     # ------------------------------------------------------------------------------------ autograd
     def line(self) -> int | None:

@@ -295,13 +295,13 @@ def between(b: Builder, high: int, low: int) -> int | None:
     def met(i: int, j: int) -> int | None:
         s, t = b.steps[i], b.steps[j]
         if s.op == t.op and s.shape == t.shape and len(s.args) == len(t.args) and _alike(s, t):
-            args = [meet(x, y) for x, y in zip(s.args, t.args, strict=True)]
-            if all(a is not None for a in args):
-                return b.emit(s.op, [a for a in args if a is not None], s.params, s.shape, s.dtype)
+            args = [a for a in map(meet, s.args, t.args) if a is not None]
+            if len(args) == len(s.args):
+                return args[0] if s.op == "name" else b.emit(s.op, args, s.params, s.shape, s.dtype)
         one, other = moved(i), moved(j)
-        if one is not None and one in (other, j):
-            return one
-        return other if other is not None and other == i else None
+        if one is None and other is None:
+            return None
+        return meet(i if one is None else one, j if other is None else other)
 
     def moved(i: int) -> int | None:
         """The value that a small number is added to, or taken from."""

@@ -25,7 +25,7 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesis, Paired, Place, Scaled
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
-from symgrad.lifting.scripts.script_tracer import Event, Given, Key
+from symgrad.lifting.scripts.script_tracer import Cell, Event, Given, Key
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
@@ -484,5 +484,5 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         for (entry, _), value, label in zip(s.pair.steps, s.pair.values, s.pair.label.split(", "), strict=True):
             claims.append(Claim(key, value, label, why, entry))
             names.append(own[entry])
-        given[key] = tuple(own.get(e) for e in range(size(shape)))
+        given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
     return Hypothesis(row.output.place, row.output.name, tuple(claims), tuple(names), given, row.assumed)
