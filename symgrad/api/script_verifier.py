@@ -191,6 +191,12 @@ def verify_script(
     that require a gradient; a variable is meant as a gradient if it is compared with autograd's, subtracted from it,
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
+    A script that calls no autograd is read by other evidence: a variable's update (``W -= lr * dW``), a difference
+    quotient or scipy's ``check_grad`` beside a gradient, numbers that know their gradient, names.  What may be the
+    output is differentiated exactly, and the output under which the gradients come out right, or that is named so, is
+    taken.  Where the script writes down no loss, that of a small catalogue under which an update is right is assumed,
+    and told.  Where the evidence does not decide, nothing is judged: the error says what was found, and what to add.
+
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
     their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points`` and ``effort``
     are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds variables

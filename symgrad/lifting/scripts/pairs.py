@@ -119,6 +119,7 @@ class Pairs:
                 for k, term in enumerate(move.terms):
                     if size(self.steps[term.step].shape) == size(shape):
                         label, weight = self._described(term, base)
+                        weight += 0.1 * k * (not term.named)  # rather without the rate than with it
                         steps = ((-1, term.step),)
                         after = move.event.step
                         if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none

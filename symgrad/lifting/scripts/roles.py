@@ -326,6 +326,8 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
                 return True
     if d.why == BESIDE and any(part in word for part in ("calc", "manual", "hand")):
         return True
+    if d.why == BESIDE and d.step not in trace.key_of:
+        return True  # what a call gives is printed with autograd's gradient
     return bool(re.match(r"d(?![aeiou][a-z]{2,})|.*grad|g_|.*deriv|nabla|.*jac|.*_d(?=\w)", word))
 
 

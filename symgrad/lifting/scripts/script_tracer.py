@@ -20,7 +20,7 @@ from symgrad.errors import BadInput
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
-from symgrad.lifting.tracing.traced_values import TracedFloat
+from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided, positions, size
 
@@ -289,7 +289,9 @@ class ScriptTracer(Tracer):
             box[key] = made
 
     def returned(self, function: str, value: Any) -> Any:
-        """``return value`` in one of the script's functions."""
+        """``return value`` in one of the script's functions: a line of its own, unless the value has a name already."""
+        if type(value) in (TracedFloat, TracedArray) and self.builder.steps[self.step_of(value)].op != "name":
+            value = Tracer.bind(self, "return", value)
         self._returned(f"{function}()", value, 2)
         return value
 

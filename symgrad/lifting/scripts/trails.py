@@ -62,7 +62,7 @@ class Trails:
         self.events = list(trace.events)
         self.event_of: dict[int, Event] = {}
         for e in self.events:
-            if self.steps[e.step].op == "name":
+            if self.steps[e.step].op == "name" and "()" not in e.path:
                 self.event_of.setdefault(e.step, e)
 
     # ------------------------------------------------------------------------------------ before and after
