@@ -47,6 +47,8 @@ def test_what_a_variable_is_moved_by_is_its_gradient():
     wrong = verify_script(LINE_FIT.replace("slope_b = 2*np.mean", "slope_b = np.mean"))
     assert kinds(wrong) == {"weights": "proved", "offset": "refuted"}
     assert wrong.wrong_steps == ("slope_b",)
+    assert [(r.before, r.after) for r in wrong.repairs] == [("np.mean(guess - wanted)", "2*np.mean(guess - wanted)")]
+    assert kinds(verify_script(wrong.repaired_source)) == {"weights": "proved", "offset": "proved"}
 
 
 def test_the_truth_is_torchs_in_float64():
@@ -111,6 +113,7 @@ def test_entries_that_are_updated_one_by_one():
     wrong = verify_script(BY_ENTRIES.replace("(p - t)*x[1]", "(p - t)*x[0]"))
     assert kinds(wrong) == {"w[0]": "proved", "w[1]": "refuted"}
     assert wrong.wrong_steps == ("g1",)
+    assert [(r.before, r.after) for r in wrong.repairs] == [("(p - t)*x[0]", "(p - t)*x[1]")]
 
 
 def test_momentum_passes_the_gradient_on():
