@@ -29,7 +29,8 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.pairs import Told
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
-from symgrad.lifting.scripts.script_tracer import Given, Key, Limits
+from symgrad.lifting.scripts.script_record import Given, Key
+from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.text.text_formula import Text

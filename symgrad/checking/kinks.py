@@ -25,6 +25,7 @@ from symgrad.problem.question import Problem
 
 _ENTRIES = 64  # of a gradient that are looked at for kinks where nothing differs
 _RAYS = 8
+_FIRST = 16.0  # how much further than the others an entry goes on its own rays
 _DISTANCES = (90, 270)  # the rays are read 2**-90 and 2**-270 away
 _BITS = 640
 _NEAR = 2.0**-60  # what is smaller, beside the size that the derivative has elsewhere, is no jump
@@ -102,14 +103,15 @@ def _on_an_edge(
     """
     rays = _rays(problem, found, pair)
     for k in odd if rays else ():
-        slopes = [tuple(seen[k] for seen in ray) for ray in rays]
-        slopes = [pairs for pairs in slopes if all(x.is_finite() for x in pairs)]
+        usual, hand = _usual(found, pair, k), view.hand[k]
+        slopes = _finite(rays, k)
         if not slopes:
             continue
-        sides = _sides(slopes, _usual(found, pair, k))
-        hand = view.hand[k]
+        sides = _sides(slopes, usual)
         here = [] if not hand.is_finite() else _parts(hand, len(sides))
-        between = all(side.admits(value) for side, value in zip(sides, here, strict=False))
+        if not _admitted(sides, here) and found.at_user_point.ties:  # of many equal entries each has its turn
+            sides = _sides([*slopes, *_finite(_rays(problem, found, pair, k), k)], usual)
+        between = _admitted(sides, here)
         grows, jumps = any(side.grows for side in sides), any(side.jumps for side in sides)
         low, high = _ends(sides[0])
         if grows or (jumps and between):
@@ -137,6 +139,16 @@ def _on_an_edge(
             at = as_entry(k, pair.shape)
             return Refuted(Witness(problem.inputs.point, at, *text, "differs", middle(hand), (low + high) / 2, True))
     return None
+
+
+def _finite(rays: Sequence[tuple[np.ndarray, ...]], k: int) -> list[tuple[Any, ...]]:
+    """The slopes of one entry on the rays where they have values."""
+    slopes = [tuple(seen[k] for seen in ray) for ray in rays]
+    return [pairs for pairs in slopes if all(x.is_finite() for x in pairs)]
+
+
+def _admitted(sides: Sequence[_Beside], here: Sequence[Any]) -> bool:
+    return all(side.admits(value) for side, value in zip(sides, here, strict=False))
 
 
 def _sides(slopes: Sequence[tuple[Any, ...]], usual: Any) -> list[_Beside]:
@@ -174,20 +186,23 @@ def _edge_source(found: Findings) -> str | None:
     return None
 
 
-def _rays(problem: Problem, found: Findings, pair: Pair) -> list[tuple[np.ndarray, ...]]:
+def _rays(problem: Problem, found: Findings, pair: Pair, entry: int | None = None) -> list[tuple[np.ndarray, ...]]:
     """The derivative on rays into the user's own point, at each distance, by the branch that the code takes beside
-    it."""
+    it; with ``entry`` on rays that move that entry of the input more than all others.
+    """
     out = []
     point = problem.inputs.point
     rng = np.random.default_rng((problem.seed, 2))
     direction: dict[str, np.ndarray] = {}
     bound = {fact.name for fact in problem.inputs.facts}
-    for j in range(_RAYS):
+    for j in range(_RAYS if entry is None else 2):
         direction = (
             {n: -d for n, d in direction.items()}
             if j % 2
             else {n: rng.standard_normal(np.shape(point[n])) for n in problem.inputs.free if n not in bound}
         )
+        if entry is not None and not j % 2 and pair.name in direction and entry < direction[pair.name].size:
+            direction[pair.name].reshape(-1)[entry] = _FIRST
         step = {n: (1e-3 if problem.dtypes.get(n) in ("float32", "float16", "bfloat16") else 1e-7) for n in direction}
         beside = {**point, **{n: np.asarray(point[n]) + step[n] * d for n, d in direction.items()}}
         try:

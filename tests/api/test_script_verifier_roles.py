@@ -47,7 +47,7 @@ def test_what_a_variable_is_moved_by_is_its_gradient():
     wrong = verify_script(LINE_FIT.replace("slope_b = 2*np.mean", "slope_b = np.mean"))
     assert kinds(wrong) == {"weights": "proved", "offset": "refuted"}
     assert wrong.wrong_steps == ("slope_b",)
-    assert [(r.before, r.after) for r in wrong.repairs] == [("np.mean(guess - wanted)", "2*np.mean(guess - wanted)")]
+    assert [(r.before, r.after) for r in wrong.repairs] == [("np.mean(guess - wanted)", "2 * np.mean(guess - wanted)")]
     assert kinds(verify_script(wrong.repaired_source)) == {"weights": "proved", "offset": "proved"}
 
 

@@ -5,6 +5,7 @@ there alone.
 from __future__ import annotations
 
 import mpmath
+import numpy as np
 import pytest
 import torch
 
@@ -102,3 +103,26 @@ def test_a_difference_of_equal_values_has_powers():
     report = verify(model, hand, at=at(1.0, 1.0))
     assert report.ok
     assert not report.notes
+
+
+@pytest.mark.parametrize("n", [2, 3, 5])
+@pytest.mark.parametrize("shared", [True, False], ids=["shared among the equal", "one for each of the equal"])
+def test_each_of_several_equal_entries_may_be_the_largest(n, shared):
+    """At a tie of many every entry may have any slope from 0 to 1: no convention is an error, autograd's among them."""
+
+    def largest(x):
+        return torch.amax(x, 0)
+
+    def slope(x):
+        top = (x == x.max()) * 1.0
+        return top / top.sum() if shared else top
+
+    report = verify(largest, slope, wrt="x", at={"x": np.array([1.0] * n + [0.25])})
+    assert report.verdict == "proved"
+    assert {k.entry for k in report.kinks} >= {(0,)} if shared else report.kinks
+    assert all((k.low, k.high) == (0.0, 1.0) for k in report.kinks)
+
+
+def test_at_a_tie_of_many_what_no_side_has_is_wrong():
+    report = verify(lambda x: torch.amax(x, 0), lambda x: 2.0 * (x == x.max()), wrt="x", at={"x": np.ones(4)})
+    assert report.verdict == "refuted"

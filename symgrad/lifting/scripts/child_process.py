@@ -171,7 +171,7 @@ def _place(faults: str, running: dict[str, Any]) -> str | None:
 _ROOM: Room | None = None  # where this process works, if it is one of these
 _HOME = Path()  # and where it was asked
 _FAULTS: list[Any] = []  # its file for faulthandler, which stays open
-_GUARDED = False  # whether code of the user's is running
+_GUARDED = False  # whether changes of files are looked at
 
 
 def serve_alone() -> None:
@@ -230,6 +230,7 @@ def _settle(room: Room) -> None:
     _ROOM, _HOME = room, Path.cwd()
     torch.set_num_threads(1)  # a fork has none of the threads that its parent's libraries count on
     sys.stdin = _NoInput()
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # it ends with the process
     nothing = os.open(os.devnull, os.O_RDWR)
     os.dup2(nothing, 0)
     os.dup2(nothing, 1)
@@ -242,6 +243,7 @@ def _settle(room: Room) -> None:
         sys.modules["matplotlib"].use("Agg")
     _FAULTS.append(room.faults.open("w"))
     faulthandler.enable(_FAULTS[0])
+    _begin_folder()
     sys.addaudithook(_keep_to_own_folder)
 
 
@@ -256,7 +258,6 @@ def limited(file: str, seconds: float, memory: int) -> Iterator[None]:
     ``memory`` is how many bytes it may take beside those that are taken already; beyond, Python raises a
     `MemoryError`, where the system lets a process limit itself.  Outside of `answer_apart` nothing is limited.
     """
-    global _GUARDED
     if _ROOM is None:
         yield
         return
@@ -264,29 +265,16 @@ def limited(file: str, seconds: float, memory: int) -> Iterator[None]:
     told = json.dumps({"file": file, "lines": lines, "seconds": seconds})
     _ROOM.running.write_text(told, encoding="utf-8")
     environment = dict(os.environ)
-    with _less_memory(memory), _own_folder(_ROOM.own):
+    _begin_folder()
+    with _less_memory(memory):
         faulthandler.dump_traceback_later(seconds, exit=True, file=_FAULTS[0])
-        _GUARDED = True
         try:
             yield
         finally:
-            _GUARDED = False
             faulthandler.cancel_dump_traceback_later()
             if dict(os.environ) != environment:
                 os.environ.clear()
                 os.environ.update(environment)
-
-
-@contextlib.contextmanager
-def _own_folder(own: Path) -> Iterator[None]:
-    own.mkdir()
-    _link(_HOME, own)
-    os.chdir(own)
-    try:
-        yield
-    finally:
-        os.chdir(_HOME)
-        shutil.rmtree(own, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -315,6 +303,19 @@ _CHANGES = {  # what changes files: which of the arguments are paths
     **dict.fromkeys(("os.link", "os.symlink"), (1,)),
 }
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _begin_folder() -> None:
+    """Go to a fresh folder of its own, in which all that lies at home can be read."""
+    global _GUARDED
+    assert _ROOM is not None
+    _GUARDED = False
+    os.chdir(_HOME)
+    shutil.rmtree(_ROOM.own, ignore_errors=True)
+    _ROOM.own.mkdir()
+    _link(_HOME, _ROOM.own)
+    os.chdir(_ROOM.own)
+    _GUARDED = True
 
 
 def _link(there: Path, here: Path) -> None:

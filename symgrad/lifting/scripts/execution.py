@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import functools
 import io
 import itertools
 import linecache
@@ -27,7 +28,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.extraction import Pasted
-from symgrad.lifting.scripts.script_tracer import Given, Key, Limits, Reached, ScriptTracer
+from symgrad.lifting.scripts.script_record import Given, Key, Reached
+from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral
 
@@ -195,7 +197,8 @@ class Script:
                 where=where,
                 instead="Make it smaller, or give it more: symgrad.Limits(memory=...), in bytes.",
             )
-        return UserCodeFailed(f"the script itself fails: {_first(error, '')}", where=where, instead=trace.understood())
+        told = " ".join(part for part in (_missing(error), trace.understood()) if part)
+        return UserCodeFailed(f"the script itself fails: {_first(error, '')}", where=where, instead=told or None)
 
 
 def _copied(value: Any) -> Any:
@@ -207,6 +210,18 @@ def _copied(value: Any) -> Any:
         except (TypeError, RuntimeError):  # something in it cannot be copied
             return value
     return value
+
+
+def _missing(error: Exception) -> str:
+    """What to do about a name or a module that is not there."""
+    name = getattr(error, "name", None)
+    if isinstance(error, UnboundLocalError) or not name:
+        return ""
+    if isinstance(error, NameError):
+        return f"Give {name} a value in the script, such as small numbers, or pass namespace={{{name!r}: ...}}."
+    if isinstance(error, ModuleNotFoundError):
+        return f"Install {name} here, or write what it gives into the script."
+    return ""
 
 
 def _first(error: BaseException, default: str) -> str:
@@ -322,6 +337,7 @@ def _is_repeatable(e: ast.expr) -> bool:
     return plain and not any(isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.Slice)) for n in ast.walk(e))
 
 
+@functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text
 def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -13,7 +13,7 @@ from symgrad.errors import NotReproducible
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
-from symgrad.lifting.scripts.script_tracer import Given, Key
+from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
 
 # ------------------------------------------------------------------------------------------------ addresses

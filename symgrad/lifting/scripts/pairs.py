@@ -16,7 +16,7 @@ from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import Place
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
-from symgrad.lifting.scripts.script_tracer import Event
+from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Move, Term, Trails
 from symgrad.program.program import size
 

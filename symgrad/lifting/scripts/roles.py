@@ -16,7 +16,8 @@ import numpy as np
 from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.lifting.scripts.cues import LOSSES, core
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.script_tracer import AutogradCall, AutogradResult, Cell, Given, Key, Leaf, ScriptTracer
+from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Given, Key, Leaf
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.program import Shape, size
 
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "allclose", "equal", "array_equal")

@@ -17,7 +17,7 @@ from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.roles import Derivation, Roles, depending, leaf_names
-from symgrad.lifting.scripts.script_tracer import Given, Key
+from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, sliced
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.scripts.script_tracer import Event, ScriptTracer
+from symgrad.lifting.scripts.script_record import Event
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, Step, Strided, dense, interpret, positions, size
 

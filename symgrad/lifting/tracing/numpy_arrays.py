@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from symgrad.errors import LostValue
-from symgrad.lifting.tracing import numpy_functions
+from symgrad.lifting.tracing import numpy_functions, scipy_functions
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
@@ -413,15 +413,34 @@ class Arrays:
         if function in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray) and traced:
             dtype = options.get("dtype", args[1] if len(args) > 1 else None)
             return self.array(args[0], dtype, copy=function is np.array)
-        if function is np.fromiter and args:
-            return self.array(list(args[0]), *args[1:2], **options)
+        if isinstance(owner, (np.random.RandomState, np.random.Generator)) and self._depend([*args, *options.values()]):
+            return self._drawn(function, args, options)
+        if function in (np.nditer, np.ndenumerate) and args and type(args[0]) is TracedArray:
+            made = numpy_functions.Iteration if function is np.nditer else numpy_functions.enumerated
+            return made(*args, **options)
+        if function is np.fromiter and len(args) == 2 and not options:
+            entries = list(args[0])
+            made = self.array(entries, *args[1:2]) if trace.is_traced(entries) else np.array(entries, *args[1:2])
+            return self.adopt(made)
         if isinstance(function, type) and issubclass(function, np.generic) and traced:
             return self.array(args[0], function, copy=True)
         if function in (np.full, np.linspace) and trace.is_traced([*args, *options.values()]):
             return numpy_functions.call(self, function.__name__, args, options)
         if function in (np.vectorize, np.frompyfunc) and args:
             return numpy_functions.vectorized(self, trace.ready(args[0]))
-        return NotImplemented
+        return scipy_functions.call(self, function, args, options) if _is_scipys(function) else NotImplemented
+
+    def _drawn(self, function: Any, args: Any, options: Any) -> Any:
+        """Numbers drawn by probabilities that depend on the inputs: which ones is a choice."""
+        given = [*args, *options.values()]
+        plain = function(*self.tracer.value_of(list(args)), **{k: self.tracer.value_of(v) for k, v in options.items()})
+        if np.asarray(plain).dtype.kind not in "iub":
+            raise self.tracer.lost(
+                f"numpy.random.{function.__name__}()",
+                "Draw numbers that depend on nothing, such as z = np.random.randn(3), and write mean + deviation * z.",
+            )
+        self.tracer.guard("draw", [x for x in given if self._depend(x)], None, plain)
+        return plain
 
     def array(self, x: Any, dtype: Any = None, *, copy: bool = False) -> Any:
         """``np.array`` of anything traced."""
@@ -438,6 +457,10 @@ class Arrays:
         else:
             out = self.wrap(x)
         return out.astype(dtype) if dtype is not None and np.dtype(dtype) != out.dtype else out
+
+
+def _is_scipys(function: Any) -> bool:
+    return str(getattr(function, "__module__", None)).startswith("scipy.")
 
 
 def _is_float(x: Any) -> bool:

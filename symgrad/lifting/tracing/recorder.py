@@ -59,9 +59,12 @@ class TensorRecorder(Protocol):
     """What is kept of torch's tensors: see `symgrad.lifting.tracing.torch_tensors`."""
 
     cut: bool
+    calling: Any
 
     @property
     def dispatch(self) -> AbstractContextManager[Any]: ...
+
+    def modes(self) -> AbstractContextManager[None]: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def value(self, x: torch.Tensor) -> np.ndarray: ...
@@ -103,6 +106,7 @@ class Recorder(Protocol):
 
     builder: Builder
     stops: bool
+    differentiates: bool
 
     @property
     def arrays(self) -> ArrayRecorder: ...
@@ -119,7 +123,7 @@ class Recorder(Protocol):
 
     def kept(self) -> LostValue: ...
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> SymgradError: ...
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> SymgradError: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def step_of(self, x: Any, dtype: str | None = None) -> int: ...

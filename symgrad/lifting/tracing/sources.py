@@ -61,7 +61,6 @@ def code_objects(code: types.CodeType) -> list[types.CodeType]:
 # ------------------------------------------------------------------------------------------------ syntax trees
 
 
-@functools.lru_cache(maxsize=64)
 def whole_numbers(function: types.FunctionType) -> set[int]:
     """The whole numbers that a function writes down, those in tuples too, and those that its names stand for.
 
@@ -77,6 +76,7 @@ def whole_numbers(function: types.FunctionType) -> set[int]:
     return {x for x in (*found, *parts, *bounds) if type(x) is int}
 
 
+@functools.lru_cache(maxsize=64)  # each point is a run of the same code
 def _definitions(text: str) -> dict[int, list[Any]]:
     """Every function and lambda of a file, by the line that its code object starts at."""
     found: dict[int, list[Any]] = {}
@@ -331,12 +331,16 @@ class Rewriter(ast.NodeTransformer):
         for name in dict.fromkeys(n for target in targets for n in _names(target)):
             if self._own and name not in self._own[-1]:
                 continue
-            word, value, target = (
-                ast.copy_location(part, node)
-                for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
-            )
-            out.append(ast.copy_location(ast.Assign([target], self.tell("bind", [word, value], node)), node))
+            out.append(self._again("bind", name, node))
         return out
+
+    def _again(self, method: str, name: str, node: ast.stmt) -> ast.stmt:
+        """``name = trace.method("name", name)``, where ``node`` stands."""
+        word, value, target = (
+            ast.copy_location(part, node)
+            for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
+        )
+        return ast.copy_location(ast.Assign([target], self.tell(method, [word, value], node)), node)
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         return self._bound(node, node.targets)
@@ -346,6 +350,20 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         return self._bound(node, [node.target]) if node.value else node
+
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """A statement that is a call may write into its arguments: ``np.add.at(dw, i, g)``, ``dw.fill(0)``."""
+        if not isinstance(node.value, ast.Call):
+            return self.generic_visit(node)
+        call = node.value
+        parts = [*call.args, *(k.value for k in call.keywords)]
+        parts += [call.func.value] if isinstance(call.func, ast.Attribute) else []
+        names = dict.fromkeys(part.id for part in parts if isinstance(part, ast.Name))
+        out: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
+        for name in names if not _is_left_alone(call.func) else ():
+            if not self._own or name in self._own[-1]:
+                out.append(self._again("rebound", name, node))
+        return out
 
     def visit_NamedExpr(self, node: ast.NamedExpr) -> Any:
         self.generic_visit(node)
@@ -358,7 +376,7 @@ class Rewriter(ast.NodeTransformer):
         elif not isinstance(node.func, ast.Name):
             node.func = self.visit(node.func)
         node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
-        if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
+        if _is_left_alone(node.func):
             return node
         return self.tell("call", [node.func, *node.args], node, node.keywords)
 
@@ -385,6 +403,10 @@ class Rewriter(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
         return node
+
+
+def _is_left_alone(called: ast.expr) -> bool:
+    return isinstance(called, ast.Name) and called.id in _LEFT_ALONE
 
 
 def _listed(made: Any) -> list[Any]:

@@ -52,6 +52,7 @@ _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian he
 _SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
 _FLOATS = (float, np.float64)
 _PLAIN = (int, *_FLOATS)
+_ARITHMETIC = frozenset((*_PLAIN, bool, np.ndarray, torch.Tensor, TracedFloat, TracedArray))
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
@@ -64,12 +65,14 @@ class Tracer:
 
     ``library`` is the kind of values the code works with: "torch", "numpy" or "math".  ``stops`` says whether
     ``detach`` and ``no_grad`` cut (they do in a model; in a hand derivation they are only bookkeeping).
+    ``differentiates`` says that the code may let autograd differentiate, whose operations are recorded as they run.
     """
 
-    def __init__(self, library: str, *, stops: bool = True) -> None:
+    def __init__(self, library: str, *, stops: bool = True, differentiates: bool = False) -> None:
         self.builder = Builder()
         self.library = library
         self.stops = stops
+        self.differentiates = differentiates
         self.arrays = Arrays(self)
         self.tensors = Tensors(self)
         self.places = Places()
@@ -81,6 +84,8 @@ class Tracer:
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
         self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
+        self._named: set[tuple[str, int]] = set()  # the names that values were bound to, of those read so far
+        self._read = 0
         self._numbered: dict[int, tuple[int, Any]] = {}  # those objects, kept, so that their ids stay theirs
 
     # ------------------------------------------------------------------------------------ where we are
@@ -117,7 +122,7 @@ class Tracer:
             )
         )
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> UnknownOperation:
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> UnknownOperation:
         """The error for an operation that has no rule; an entrywise function is one more row of the table."""
         if entrywise:
             return self._raising(unknown(name.rpartition(".")[2], self.where()))
@@ -125,7 +130,8 @@ class Tracer:
             UnknownOperation(
                 f"symgrad cannot follow {name}.",
                 where=self.where(),
-                instead="Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
+                instead=instead
+                or "Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
                 "matmul, solve, inv, det, cholesky), or pass its result as an input.",
             )
         )
@@ -289,10 +295,18 @@ class Tracer:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
             return a % self._shown(b)
+        if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
+            a, b = self._column(a, b), self._column(b, a)
         value = PLAIN[name](a, b)
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def _column(self, x: Any, other: Any) -> Any:
+        """A column of a table that meets a traced value: the array of its numbers, since a table cannot hold such."""
+        if not self.is_traced(other) or type(x).__module__.partition(".")[0] != "pandas":
+            return x
+        return self.outer(np.asarray(x))
 
     def _of_plain(self, name: str, a: Any, b: Any) -> int:
         steps = self.step_of(a), self.step_of(b)
@@ -320,7 +334,7 @@ class Tracer:
         if function in _CALLERS:
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
-        elif function in _DIFFERENTIATORS:
+        elif function in _DIFFERENTIATORS and not (self.differentiates and function is torch.autograd.grad):
             raise self._raising(
                 BadInput(
                     f"the function calls torch.{function.__name__}, a derivative inside of the formula.",
@@ -347,6 +361,15 @@ class Tracer:
             # a plain number in a derivation, such as dy2 = 1, is one of its steps
             return TracedFloat(float(value), self.at_line().name(self.step_of(value), name), self)
         return value
+
+    def rebound(self, name: str, value: Any) -> Any:
+        """``value`` after a statement that may have written into it: then it is bound to its name once more."""
+        if type(value) is not TracedArray and not (isinstance(value, torch.Tensor) and self.tensors.is_known(value)):
+            return value
+        bindings = self.builder.bindings
+        self._named.update((b.name, b.step) for b in bindings[self._read :])
+        self._read = len(bindings)
+        return value if (name, self.step_of(value)) in self._named else self.bind(name, value)
 
     # ------------------------------------------------------------------------------------ the user's functions
     def ready(self, function: Any) -> Any:

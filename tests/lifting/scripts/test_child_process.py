@@ -144,6 +144,14 @@ assert os.path.exists("data/result.npy")
     assert {n for n in set(os.listdir(tempfile.gettempdir())) - left if n.startswith("symgrad-")} == set()
 
 
+def test_a_line_that_is_tried_with_edits_writes_nothing_either(tmp_path, monkeypatch):
+    """What is wrong is looked for by computing parts of lines again, outside of any run of the whole."""
+    monkeypatch.chdir(tmp_path)
+    lines = "import numpy as np; np.savetxt('w.csv', [1.0]); dw = 3*w.item() + 0*len(open('log.txt', 'w').name)"
+    assert verify_script(RIGHT.replace("dw = 3*w.item()**2", lines)).verdict == "refuted"
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_file_elsewhere_is_not_written(tmp_path, monkeypatch):
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

@@ -286,10 +286,26 @@ def by_flat_places(A):
     return z.sum() * turned
 
 
+def by_nditer(A):
+    z, total = A.copy(), 0.0
+    it = np.nditer(z, flags=["multi_index"], op_flags=["readwrite"])
+    while not it.finished:
+        place = it.multi_index
+        total += it[0] * place[1]
+        z[place] = z[place] ** 2
+        it.iternext()
+    with np.nditer(z.T, op_flags=["readwrite"]) as entries:
+        for v in entries:
+            v[...] = v * 2
+    for (i, j), v in np.ndenumerate(z):
+        total = total * 0.5 + v * (i - j)
+    return z * total
+
+
 STATEMENTS = [
     *(accumulate, read_after_write, write_by_mask, add_at, out_argument, fill_and_put, copy_to, swap, overlapping),
     *(loop_with_lists, loop_with_array, dicts, in_place_on_scalar, inplace_keeps_an_alias, replaced_is_not_an_alias),
-    *(relu_layer, by_flat_places),
+    *(relu_layer, by_flat_places, by_nditer),
 ]
 
 
