@@ -287,18 +287,22 @@ def _import_pipeline() -> None:
 
 def _is_script(path: Path, options: argparse.Namespace) -> bool:
     """Whether a file is a whole script or post: it defines no hand formula, and no model that one could be for."""
+    from symgrad.lifting.scripts.cues import speaks_of_gradients
+    from symgrad.lifting.scripts.extraction import read_pasted
+
     if options.output is not None or options.gradient is not None:
         return True
     text = path.read_text(encoding="utf-8", errors="replace")
+    calls = "backward(" in text or "autograd.grad(" in text
     try:
-        tree = ast.parse(text)
-    except SyntaxError:
-        return True
+        tree = ast.parse(text) if calls else read_pasted(text).tree
+    except (SyntaxError, SymgradError):
+        return calls
     bound = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
     bound |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
     if options.hand in bound:
         return False
-    return "backward(" in text or "autograd.grad(" in text or options.model not in bound
+    return calls or (options.model not in bound and speaks_of_gradients(tree))
 
 
 def _check_script(path: Path, options: argparse.Namespace) -> Any:

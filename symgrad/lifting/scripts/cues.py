@@ -141,6 +141,16 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine)
 
 
+def speaks_of_gradients(tree: ast.Module) -> bool:
+    """Whether anything in a script's text may be meant as a gradient: an update, a name, scipy's check.
+
+    >>> speaks_of_gradients(ast.parse("w = w - 0.1*g")), speaks_of_gradients(ast.parse("import sys; sys.exit(1)"))
+    (True, False)
+    """
+    called = {ast.unparse(n.func).rpartition(".")[2] for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    return bool(read_cues(tree).updates) or "check_grad" in called or any(map(is_gradient, _bound(tree)))
+
+
 def _root(path: str) -> str:
     return path.partition("[")[0]
 

@@ -101,7 +101,7 @@ def _with_cells(
     value: np.ndarray, known: Given | None, places: Sequence[int], k: int, leaf: Leaf
 ) -> tuple[Cell | None, ...]:
     """The entries of a variable of which some are those of a leaf; what two leaves share is the first one's."""
-    cells = list(known) if isinstance(known, tuple) else [None] * value.size
+    cells: list[Cell | None] = list(known) if isinstance(known, tuple) else [None] * value.size
     for entry, place in enumerate(places):
         cells[place] = cells[place] or Cell(f"leaf {k}", leaf.value.shape, entry, str(value.dtype))
     return tuple(cells)

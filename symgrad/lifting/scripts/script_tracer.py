@@ -203,7 +203,8 @@ class ScriptTracer(Tracer):
     def attribute(self, path: str, owner: Any, name: str) -> None:
         """``owner.name = ...`` was run."""
         value = getattr(owner, name, None)
-        made = self.bind(path, value, id(owner)) if _may_be_bound(value) else value
+        is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
+        made = self.bind(path, value, id(owner)) if _may_be_bound(value) and not is_array else value
         if made is not value:
             setattr(owner, name, made)
 
