@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         help="check the gradient in a Python file",
         description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
         "The file is run. It may also set wrt, order, domain, assuming, dtype and seed; options go before them. A "
-        "script that calls autograd itself, as it is or as pasted from a post or a notebook, is taken as a whole.",
+        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
     )
     check.add_argument("file", metavar="FILE", help="the Python file")
@@ -191,6 +191,13 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--hand", default="hand", metavar="NAME", help="the hand formula's name in it (hand)")
     check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
     check.add_argument("--output", metavar="NAME", help="in a whole script: the variable that is differentiated")
+    check.add_argument(
+        "--gradient",
+        action="append",
+        type=_pair,
+        metavar="W=dW",
+        help="in a whole script: an input, and the variable that is meant as its gradient",
+    )
     check.add_argument("--wrt", type=_names, metavar="A,B", help="the inputs to differentiate with respect to")
     check.add_argument("--domain", metavar="TEXT", help='conditions on the inputs: "0 < x < s"')
     check.add_argument("--assuming", action="append", metavar="TEXT", help='a constraint on the inputs: "sum(y) = 1"')
@@ -232,12 +239,19 @@ def _names(text: str) -> tuple[str, ...]:
     return names
 
 
+def _pair(text: str) -> tuple[str, str]:
+    name, equals, variable = (part.strip() for part in text.partition("="))
+    if not (name and equals and variable):
+        raise argparse.ArgumentTypeError(f"{text!r} is no pair such as W=dW")
+    return name, variable
+
+
 def _check(options: argparse.Namespace) -> Any:
     path = Path(options.file)
     if not path.is_file():
         raise BadInput(f"there is no file {options.file}.")
     _import_pipeline()
-    if _is_script(path, options.hand):
+    if _is_script(path, options):
         return _check_script(path, options)
     if path.suffix != ".py":
         raise BadInput(f"{options.file} is not a Python file.", instead="Its name should end in .py.")
@@ -276,18 +290,24 @@ def _import_pipeline() -> None:
     gc.freeze()
 
 
-def _is_script(path: Path, hand: str) -> bool:
-    """Whether a file is a whole script or post: it calls autograd itself, and defines no hand formula."""
-    text = path.read_text(encoding="utf-8", errors="replace")
-    if "backward(" not in text and "autograd.grad(" not in text:
-        return False
-    try:
-        tree = ast.parse(text)
-    except SyntaxError:
+def _is_script(path: Path, options: argparse.Namespace) -> bool:
+    """Whether a file is a whole script or post: it defines no hand formula, and no model that one could be for."""
+    from symgrad.lifting.scripts.cues import speaks_of_gradients
+    from symgrad.lifting.scripts.extraction import read_pasted
+
+    if options.output is not None or options.gradient is not None:
         return True
+    text = path.read_text(encoding="utf-8", errors="replace")
+    calls = "backward(" in text or "autograd.grad(" in text
+    try:
+        tree = ast.parse(text) if calls else read_pasted(text).tree
+    except (SyntaxError, SymgradError):
+        return calls
     bound = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
     bound |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-    return hand not in bound
+    if options.hand in bound:
+        return False
+    return calls or (options.model not in bound and speaks_of_gradients(tree))
 
 
 def _check_script(path: Path, options: argparse.Namespace) -> Any:
@@ -299,8 +319,11 @@ def _check_script(path: Path, options: argparse.Namespace) -> Any:
                 f"--{name} was given, and {path.name} is a whole script, which has its own.",
                 instead=f"Leave --{name} out; or write a model and a hand formula into the file.",
             )
+    told: dict[str, list[str]] = {}
+    for name, variable in options.gradient or ():
+        told.setdefault(name, []).append(variable)
     said = ("wrt", "output", "domain", "assuming", "points", "effort", "unreached", "seed")
-    return verify_script(path, **_given(options, *said))
+    return verify_script(path, gradients=told or None, **_given(options, *said))
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

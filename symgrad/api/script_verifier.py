@@ -24,11 +24,15 @@ from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.scripts.child_process import answer_apart
-from symgrad.lifting.scripts.execution import Script
+from symgrad.lifting.scripts.cues import read_cues
+from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
+from symgrad.lifting.scripts.pairs import Told
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
-from symgrad.lifting.scripts.script_tracer import Key, Limits
+from symgrad.lifting.scripts.script_record import Given, Key
+from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
+from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
@@ -189,6 +193,12 @@ def verify_script(
     that require a gradient; a variable is meant as a gradient if it is compared with autograd's, subtracted from it,
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
+    A script that calls no autograd is read by other evidence: a variable's update (``W -= lr * dW``), a difference
+    quotient or scipy's ``check_grad`` beside a gradient, numbers that know their gradient, names.  What may be the
+    output is differentiated exactly, and the output under which the gradients come out right, or that is named so, is
+    taken.  Where the script writes down no loss, that of a small catalogue under which an update is right is assumed,
+    and told.  Where the evidence does not decide, nothing is judged: the error says what was found, and what to add.
+
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
     their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort`` and
     ``unreached`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace``
@@ -242,12 +252,13 @@ def _answered(
     script = Script.of(pasted, file, options.seed, limits, namespace)
     asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
+    if not first.trace.calls and not (first.trace.leaves and output is not None):
+        return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
+    find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
 
-    def judged(given: Mapping[Key, str]) -> tuple[list[Problem], list[Findings]]:
+    def judged(given: Mapping[Key, Given]) -> tuple[list[Problem], list[Findings]]:
         run = script.run(given=given) if given else first
-        roles = find_roles(run, output=output, wrt=asked, gradients=gradients)
-        execution = Execution(script, given, output, asked, gradients, first.trace.bound_values, run, roles)
-        problems = _problems(execution, options)
+        problems = _problems(Execution(script, given, find, first.trace.bound_values, run, find(run)), options)
         return problems, [judge(p) for p in problems]
 
     given = origins(first)
@@ -257,6 +268,18 @@ def _answered(
         if all(v.kind in ("proved", "agrees") for found in again for v in found.verdicts.values()):
             problems, findings = others, again
     return answer(*problems, findings=findings)
+
+
+def _weighed(script: Script, told: Told) -> Execution:
+    """The runs of a script that does not call autograd, with the parts that the evidence supports."""
+    cues = read_cues(script.pasted.tree, told.names)
+    script = replace(script, followed=cues.followed)
+    whole = script.run()
+    hypothesis = weigh(whole, cues, told)
+    script = replace(script, until=hypothesis.until)
+    run = script.run(given=hypothesis.given)
+    roles = hypothesis.roles(run)
+    return Execution(script, hypothesis.given, hypothesis.roles, whole.trace.bound_values, run, roles, to_the_end=whole)
 
 
 def _measured(question: Callable[[], Report]) -> tuple[ThreeWays, ...]:
@@ -366,15 +389,17 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             where=place(once.steps[k].source) if k is not None else None,
             instead=f"{why}Write the values into the script, and give every random generator a seed.",
         )
-    space = script.plain()
+    full = execution.complete
+    space = replace(script, until=frozenset()).plain()
     for d in roles.derivations:
         key = run.trace.key_of.get(d.step)
-        mine = run.trace.value_at.get(d.step)
+        mine = full.trace.value_at.get(d.step) if full is run else _last_value(full, d.variable)
         if key is None or mine is None or d.variable not in space:
             continue
-        last = max((b.step for b in run.trace.builder.bindings if b.name == d.variable), default=-1)
+        last = max((b.step for b in full.trace.builder.bindings if b.name == d.variable), default=-1)
         value = space[d.variable]
-        if last != d.step or not isinstance(value, (float, int, np.ndarray, np.generic, torch.Tensor)):
+        is_last = last == d.step or full is not run
+        if not is_last or not isinstance(value, (float, int, np.ndarray, np.generic, torch.Tensor)):
             continue
         other = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
         narrow = "float32" in (str(other.dtype), *(s.dtype for s in run.trace.builder.steps))
@@ -386,6 +411,12 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             )
 
 
+def _last_value(run: ScriptRun, variable: str) -> np.ndarray | None:
+    """The value that a variable has after a run."""
+    bound = [b.step for b in run.trace.builder.bindings if b.name == variable]
+    return run.trace.value_at.get(bound[-1]) if bound else None
+
+
 # ------------------------------------------------------------------------------------------------ what is told
 
 
@@ -394,14 +425,20 @@ def _notes(execution: Execution) -> list[str]:
     trace = run.trace
     names = list(roles.inputs)
     noun = "inputs" if len(names) > 1 else "input"
-    notes = [f"I took {roles.output_name} as the output, and {listed(names)} as its {noun}."]
+    output = roles.output_name if roles.assumed is None else "a loss"
+    notes = [f"I took {output} as the output, and {listed(names)} as its {noun}."]
     by: dict[tuple[str, str], list[str]] = {}
     for d in roles.derivations:
         by.setdefault((d.input, d.why), []).append(d.variable)
     for (name, why), variables in by.items():
         be, its = ("is", "its name") if len(variables) == 1 else ("are", "their names")
         reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's gradient")
+        reason = why if roles.call is None and why not in (AS_TOLD, NAMED) else reason
         notes.append(f"For {name} I took {listed(variables)}, {reason}.")
+    if roles.assumed is not None:
+        notes.append(
+            f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
+        )
     if roles.alone:
         notes.append(f"Nothing was found that is meant as a gradient for {listed(list(roles.alone))}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
@@ -414,7 +451,7 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(f"The output {roles.output_name} is differentiated with a cotangent of the script's own.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
-        leaf = told.get(inner)
+        leaf = told.get(inner) if isinstance(inner, str) else None
         if leaf is not None and leaf != key[0]:
             notes.append(f"The numbers in {key[0]} are those of {leaf}: I took the two for one input.")
     if run.random:

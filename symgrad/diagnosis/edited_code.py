@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
@@ -30,7 +30,7 @@ from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.autograd_functions import Context, Custom
 from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
-from symgrad.program.program import kept
+from symgrad.program.program import Binding, kept
 
 # --------------------------------------------------------------------------------------------------------- script code
 # A script as code that can be looked into and edited: one unit, all of its text.
@@ -43,6 +43,10 @@ class ScriptCode:
     side: Side
     units: tuple[Unit, ...]
     returned: tuple[str, ...] | None = None
+
+    @property
+    def bindings(self) -> Sequence[Binding]:
+        return self.side.execution.own.trace.builder.bindings
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
@@ -81,6 +85,7 @@ class CustomCode:
     side: CustomSide
     units: tuple[Unit, ...]
     returned: tuple[str, ...]
+    bindings: Sequence[Binding] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

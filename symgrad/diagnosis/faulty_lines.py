@@ -154,7 +154,7 @@ def proposed(
     sites: dict[int, list[Site]] = {}
     lines: dict[int, int | None] = {}
     for fault in faults:
-        site = _site(code.returned or problem.wrt, units, fault, bindings, at, first)
+        site = _site(code.returned or problem.wrt, units, fault, bindings, code.bindings or bindings, at, first)
         if site is None:
             continue
         k = next(i for i, u in enumerate(units) if u is site.unit)
@@ -200,6 +200,7 @@ def _site(
     units: Sequence[Unit],
     fault: Any,
     bindings: Sequence[Binding],
+    ran: Sequence[Binding],
     at: Mapping[int, int],
     first: int,
 ) -> Site | None:
@@ -225,12 +226,13 @@ def _site(
     if not fault.bindings:
         return Site(unit, expression, fault.name, tuple((None, t) for t in list(fault.truths.values())[:1]), (0,))
     same_line = [b.step for b in bindings if b.name == name and b.source is not None and b.source.line == line]
+    times = [b.version for b in ran if b.name == name and b.source is not None and b.source.line == line]
     rounds, before = [], []
     for b in fault.bindings:
         known = b.step in fault.truths or len(fault.bindings) == len(same_line) == 1
         if known and b.step in at and b.step in same_line:
             rounds.append((at[b.step], fault.truths.get(b.step)))
-            before.append(same_line.index(b.step))
+            before.append(times.index(b.version) if b.version in times else same_line.index(b.step))
     return Site(unit, expression, name, tuple(rounds), tuple(before)) if rounds else None
 
 

@@ -300,6 +300,11 @@ class Code(Protocol):
         """The inputs that it returns gradients for, in order; None where that is the order of the question."""
         ...
 
+    @property
+    def bindings(self) -> Sequence[Binding] | None:
+        """All that the code binds, where a formula's own bindings are a part of it: one turn of a script's loop."""
+        ...
+
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
     ) -> Watched:
@@ -335,6 +340,7 @@ class FunctionCode:
     function: Function
     units: tuple[Unit, ...]
     returned: tuple[str, ...] | None = None
+    bindings: Sequence[Binding] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

@@ -317,8 +317,8 @@ def test_a_script_without_autograd_can_be_judged_when_told():
             "x = 1.0\ny = x**2\nprint(y)\n",
             {},
             BadInput,
-            "the script never calls backward() or torch.autograd.grad, so nothing says what is differentiated.\n"
-            "Call loss.backward(), or say which variable it is: output='loss'.",
+            "the script does not call autograd, and nothing in it says what is meant as a gradient.\n"
+            "Add the backward pass, or a loss and an update, to the script.",
         ),
         (
             "import torch\nw = torch.tensor(1.5, requires_grad=True)\ny = w*w\ny.backward()\nresult = 3.0\n",

@@ -28,7 +28,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.extraction import Pasted
-from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
+from symgrad.lifting.scripts.script_record import Given, Key, Reached
+from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral, printed_into
 
@@ -116,6 +117,8 @@ class Script:
     seed: int = 0
     limits: Limits = field(default_factory=Limits)
     around: Mapping[str, Any] = field(default_factory=dict)  # variables that it finds, as in a notebook
+    followed: frozenset[str] = frozenset()  # variables whose plain numbers carry steps too
+    until: frozenset[Key] = frozenset()  # variables after which a run ends
 
     @classmethod
     def of(
@@ -135,13 +138,15 @@ class Script:
         linecache.cache[file] = (len(pasted.code), None, lines, file)
         return cls(pasted, file, seed, limits or Limits(), around or {})
 
-    def run(self, values: Mapping[str, np.ndarray] | None = None, given: Mapping[Key, str] | None = None) -> ScriptRun:
+    def run(
+        self, values: Mapping[str, np.ndarray] | None = None, given: Mapping[Key, Given] | None = None
+    ) -> ScriptRun:
         """Run the script under a tracer.
 
         ``values`` maps the inputs' names to other values; ``given`` says which variables hold an input.  Raises
         `UserCodeFailed` where the script itself fails, with the line; `BadInput` beyond the limits.
         """
-        trace = ScriptTracer(self.limits, values or {}, given or {})
+        trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file)
         trace.places.add(code, tree)
         space = {**namespace(self.file), **self._found()}
@@ -153,6 +158,8 @@ class Script:
             try:
                 with trace.running():
                     exec(code, space)
+            except Reached:
+                pass
             except AssertionError as error:
                 stopped = f"line {_line(error, self.file)}: {_first(error, 'the assertion fails')}"
             except (SystemExit, KeyboardInterrupt) as error:
@@ -236,7 +243,30 @@ def _line(error: BaseException, file: str) -> int | None:
 
 
 class _ScriptRewriter(Rewriter):
-    """Besides names, calls and arithmetic: what is printed, the arguments of functions, and the turns of loops."""
+    """Besides names, calls and arithmetic: attributes and items, what is printed and returned, the arguments of
+    functions, and the turns of loops."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._functions: list[str] = []
+
+    def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
+        told = []
+        for target in [t for whole in targets for t in _parts(whole)]:
+            match target:
+                case ast.Attribute(value=owner, attr=name) if _is_repeatable(owner):
+                    args = [ast.Constant(ast.unparse(target)), copy.deepcopy(owner), ast.Constant(name)]
+                    told.append(self._placed(ast.Expr(self.tell("attribute", args, node)), node))
+                case ast.Subscript(value=box, slice=index) if _is_repeatable(box) and _is_repeatable(index):
+                    args = [ast.Constant(ast.unparse(box)), copy.deepcopy(box), copy.deepcopy(index)]
+                    told.append(self._placed(ast.Expr(self.tell("item", args, node)), node))
+        return [*super()._bound(node, targets), *told]
+
+    def visit_Return(self, node: ast.Return) -> Any:
+        self.generic_visit(node)
+        if node.value is not None and self._functions:
+            node.value = self.tell("returned", [ast.Constant(self._functions[-1]), node.value], node)
+        return node
 
     def visit_Call(self, node: ast.Call) -> Any:
         if isinstance(node.func, ast.Name) and node.func.id == "print":
@@ -264,7 +294,9 @@ class _ScriptRewriter(Rewriter):
         return node
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        self._functions.append(node.name)
         self.generic_visit(node)
+        self._functions.pop()
         names = [a.arg for a in (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)]
         entered = [s for n in names if n not in ("self", "cls") for s in self._assigned(node.body[0], n, "entered")]
         has_text = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
@@ -284,6 +316,25 @@ class _ScriptRewriter(Rewriter):
         for part in ast.walk(made):
             ast.copy_location(part, at)
         return made
+
+
+def _parts(target: ast.expr) -> Iterator[ast.expr]:
+    """The single targets of an assignment."""
+    match target:
+        case ast.Tuple(elts=elements) | ast.List(elts=elements):
+            for e in elements:
+                yield from _parts(e)
+        case ast.Starred(value=value):
+            yield from _parts(value)
+        case _:
+            yield target
+
+
+def _is_repeatable(e: ast.expr) -> bool:
+    """Whether an expression may be evaluated twice: it calls nothing but str()."""
+    calls = [n for n in ast.walk(e) if isinstance(n, ast.Call)]
+    plain = all(isinstance(c.func, ast.Name) and c.func.id == "str" for c in calls)
+    return plain and not any(isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.Slice)) for n in ast.walk(e))
 
 
 @functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text

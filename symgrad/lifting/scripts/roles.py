@@ -14,14 +14,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.errors import BadInput, UnknownName, close_names
+from symgrad.lifting.scripts.cues import LOSSES, core
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.script_tracer import AutogradCall, AutogradResult, Key, Leaf, ScriptTracer
+from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Given, Key, Leaf
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.program import Shape, size
 
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "allclose", "equal", "array_equal")
 _LAYOUT = ("pick", "cast", "name", "stop", "conj", "real")
-_SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
-_LOSSES = frozenset("l loss j e f c cost y out output o z obj objective total".split())
 COMPARED, BESIDE, NAMED, NEAR = "compared with", "printed beside", "named as", "printed next to"
 AS_TOLD = "as you said"
 _STRENGTH = {COMPARED: 3, BESIDE: 2, NAMED: 2, NEAR: 1}
@@ -49,6 +49,7 @@ class Roles:
     inputs: Mapping[str, int]  # names of the leaves -> their steps when the output was differentiated
     derivations: tuple[Derivation, ...]
     alone: tuple[str, ...]  # inputs that nothing was found for
+    assumed: str | None = None  # the loss, where the script computes none
 
 
 # ------------------------------------------------------------------------------------------------ inputs
@@ -70,24 +71,40 @@ def leaf_names(trace: ScriptTracer) -> list[str]:
     return out
 
 
-def origins(run: ScriptRun, *, alike: bool = False) -> dict[Key, str]:
+def origins(run: ScriptRun, *, alike: bool = False) -> dict[Key, Given]:
     """The variables that hold an input: a leaf was made from them, or they were typed again for the derivation.
 
     With ``alike``, a number that has the value of a leaf is taken for it whatever its name is.
     """
-    trace, found = run.trace, {}
+    trace = run.trace
+    found: dict[Key, Given] = {}
     names = leaf_names(trace)
     for k, leaf in enumerate(trace.leaves):
         if not leaf.fresh:
             continue
         for key in leaf.origins:
             value = trace.bound_values.get(key)
-            whole = value is not None and _same_value(value, leaf)
-            found[key] = f"leaf {k}" if whole else key[0]
+            if value is not None and _same_value(value, leaf):
+                found[key] = f"leaf {k}"
+            elif not leaf.parts:
+                found[key] = key[0]
+        for key, places in leaf.parts.items():
+            if key not in found or isinstance(found[key], tuple):
+                found[key] = _with_cells(trace.bound_values[key], found.get(key), places, k, leaf)
         for key, value in trace.bound_values.items():
             if key not in found and _same_value(value, leaf) and (alike or _is_twin(key[0], names[k], value)):
                 found[key] = f"leaf {k}"
     return found
+
+
+def _with_cells(
+    value: np.ndarray, known: Given | None, places: Sequence[int], k: int, leaf: Leaf
+) -> tuple[Cell | None, ...]:
+    """The entries of a variable of which some are those of a leaf; what two leaves share is the first one's."""
+    cells: list[Cell | None] = list(known) if isinstance(known, tuple) else [None] * value.size
+    for entry, place in enumerate(places):
+        cells[place] = cells[place] or Cell(f"leaf {k}", leaf.value.shape, entry, str(value.dtype))
+    return tuple(cells)
 
 
 def _same_value(value: np.ndarray, leaf: Leaf) -> bool:
@@ -98,15 +115,7 @@ def _is_twin(variable: str, leaf: str, value: np.ndarray) -> bool:
     """Whether equal values mean the same thing: they are many and not all alike, or the names are the same."""
     if value.size > 1 and np.unique(value).size > 1:
         return True
-    return _core(variable) == _core(leaf)
-
-
-def _core(name: str) -> str:
-    """A variable's name without what tells one form of it from another: ``W_h``, ``w_h_np`` and ``wh`` are one."""
-    words = [w for w in re.split(r"[_.\W]+", name.lower()) if w]
-    while len(words) > 1 and (words[-1] in _SUFFIXES or words[-1] in ("torch", "t", "tensor", "var", "pt")):
-        words.pop()
-    return "".join(words)
+    return core(variable) == core(leaf)
 
 
 # ------------------------------------------------------------------------------------------------ the output
@@ -129,11 +138,6 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
         if trace.builder.shape(step):
             step = trace.builder.sum(step)
         return step, wanted, None
-    if not calls:
-        raise BadInput(
-            "the script never calls backward() or torch.autograd.grad, so nothing says what is differentiated.",
-            instead=_leaves_told(trace) + "Call loss.backward(), or say which variable it is: output='loss'.",
-        )
     names = {c.name or f"the output of line {c.line}": c for c in calls}
     if len(names) > 1:
         told = [f"    line {c.line}    {c.kind} of {name}" for name, c in names.items()]
@@ -145,11 +149,6 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
         )
     call = calls[-1]
     return call.output, call.name or "the output", call
-
-
-def _leaves_told(trace: ScriptTracer) -> str:
-    names = list(trace.names.values())
-    return f"The variables that hold tensors are {', '.join(list(dict.fromkeys(names))[:8])}. " if names else ""
 
 
 def depending(trace: ScriptTracer, on: Sequence[int]) -> set[int]:
@@ -328,19 +327,21 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
                 return True
     if d.why == BESIDE and any(part in word for part in ("calc", "manual", "hand")):
         return True
+    if d.why == BESIDE and d.step not in trace.key_of:
+        return True  # what a call gives is printed with autograd's gradient
     return bool(re.match(r"d(?![aeiou][a-z]{2,})|.*grad|g_|.*deriv|nabla|.*jac|.*_d(?=\w)", word))
 
 
 def _names_gradient(variable: str, name: str, output: str, inputs: Mapping[str, int]) -> bool:
     """Whether a variable is called as the gradient of the output for an input is: dW, dL_dW, grad_W, W_grad."""
-    if any(_core(variable) == _core(n) for n in inputs):
+    if any(core(variable) == core(n) for n in inputs):
         return False
-    v, out = _core(variable), _core(output)
+    v, out = core(variable), core(output)
     last = name.rsplit(".", 1)[-1]
-    for x in {_core(name), *([_core(last)] if sum(n.endswith(last) for n in inputs) == 1 else [])}:
+    for x in {core(name), *([core(last)] if sum(n.endswith(last) for n in inputs) == 1 else [])}:
         if v in (f"d{x}", f"grad{x}", f"{x}grad", f"g{x}", f"grad{out}{x}", f"deriv{x}", f"delta{x}", f"nabla{x}"):
             return True
-        if v.startswith("d") and v.endswith(f"d{x}") and v[1 : -len(x) - 1] in {*_LOSSES, out}:
+        if v.startswith("d") and v.endswith(f"d{x}") and v[1 : -len(x) - 1] in {*LOSSES, out}:
             return True
     return False
 

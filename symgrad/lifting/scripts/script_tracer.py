@@ -8,8 +8,8 @@ what depends on it is known to be no derivation.
 from __future__ import annotations
 
 import itertools
-import warnings
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,135 +17,15 @@ import numpy as np
 import torch
 
 from symgrad.errors import BadInput
+from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
+from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
 from symgrad.lifting.tracing.aten import dtype_of, is_float
-from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
-from symgrad.lifting.tracing.traced_values import TracedFloat
+from symgrad.lifting.tracing.torch_modes import quiet
+from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
-from symgrad.program.program import Strided
+from symgrad.program.program import Strided, positions, size
 
-# -------------------------------------------------------------------------------------------------------- script modes
-# torch's modes for whole scripts: autograd's calls are run for real and remembered, leaves declared in time.
-
-_MAKERS = frozenset(("tensor", "as_tensor", "asarray", "scalar_tensor", "from_numpy"))
-
-
-def _leaves(items: Any) -> Iterator[torch.Tensor]:
-    return (x for x in floats(items) if x.requires_grad and x.is_leaf)
-
-
-class ScriptFunctions(Functions):
-    """Autograd's calls are run for real and remembered; a leaf that leaves torch is declared first."""
-
-    tracer: ScriptTracer
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = dict(kwargs or {})
-        t, name = self.tracer, getattr(func, "__name__", "")
-        owner = getattr(func, "__self__", None)
-        if func is torch.Tensor.backward or func is torch.autograd.backward:
-            return self._backward(func, args, kwargs)
-        if func is torch.autograd.grad:
-            return self._grad(func, args, kwargs)
-        if name == "__get__" and owner is torch.Tensor.grad:
-            with quiet(), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                g = func(*args)
-            if g is not None:
-                t.result(args[0], g)
-            return g
-        if name == "__set__" and owner is not torch.Tensor.data:
-            with quiet():
-                return func(*args, **kwargs)
-        if name in _MAKERS:
-            return self._made(func, args, kwargs)
-        if name in ("numpy", "__array__", "item", "tolist", "__float__", "__int__", "__bool__", "__format__"):
-            for x in _leaves(args[:1]):
-                t.declare(x)
-        if name in ("requires_grad_", "retain_grad", "register_hook"):
-            with quiet():
-                func(*args, **kwargs)
-            return args[0]
-        return super().__torch_function__(func, types, args, kwargs)
-
-    def _made(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        t = self.tracer
-        wants = kwargs.pop("requires_grad", False)
-        keys = frozenset(t.plain_floats[i] for i in _ids(args) if i in t.plain_floats)
-        out = super().__torch_function__(func, (), args, kwargs)
-        with quiet():
-            if wants and not out.is_leaf:
-                plain, step = out.detach(), t.tensors.step(out)
-                t.tensors.put(plain, step)
-                out = plain
-            if wants:
-                out.requires_grad_(True)
-        if keys:
-            t.made_from[id(out)] = keys
-        t.held.append(out)
-        return out
-
-    def _backward(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        t = self.tracer
-        given = args[1] if len(args) > 1 else kwargs.get("gradient", kwargs.get("grad_tensors"))
-        outputs = list(args[0]) if isinstance(args[0], (list, tuple)) else [args[0]]
-        upstream = list(given) if isinstance(given, (list, tuple)) else [given] * len(outputs)
-        for x in _leaves(outputs):
-            t.declare(x)
-        with quiet():
-            func(*args, **kwargs)
-        t.differentiated("backward()", outputs, upstream)
-
-    def _grad(self, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
-        t = self.tracer
-        outputs, inputs = args[0], args[1] if len(args) > 1 else kwargs["inputs"]
-        given = args[2] if len(args) > 2 else kwargs.get("grad_outputs")
-        outputs = list(outputs) if isinstance(outputs, (list, tuple)) else [outputs]
-        inputs = list(inputs) if isinstance(inputs, (list, tuple)) else [inputs]
-        upstream = list(given) if isinstance(given, (list, tuple)) else [given] * len(outputs)
-        for x in _leaves([*outputs, *inputs]):
-            t.declare(x)
-        with quiet():
-            found = func(*args, **kwargs)
-        t.differentiated("autograd.grad", outputs, upstream)
-        for x, g in zip(inputs, found, strict=True):
-            if g is not None:
-                t.result(x, g)
-        return found
-
-
-def _ids(items: Any) -> Iterator[int]:
-    for x in items:
-        if type(x) is float:
-            yield id(x)
-        elif isinstance(x, (list, tuple)):
-            yield from _ids(x)
-
-
-class ScriptDispatch(Dispatch):
-    """A leaf is declared by its first use; a write into a leaf's memory (an initialisation, an update) renews it."""
-
-    tracer: ScriptTracer
-
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        kwargs = kwargs or {}
-        t = self.tracer
-        target = next((k for k, a in enumerate(func._schema.arguments) if a.alias_info and a.alias_info.is_write), None)
-        written = args[target] if target is not None and target < len(args) else None
-        for x in _leaves((*args, *kwargs.values())):
-            if x is not written:
-                t.declare(x)
-        if isinstance(written, torch.Tensor) and is_float(written):
-            leaf = t.leaf_of_storage(written)
-            if leaf is not None and not func._schema.name.endswith(("detach_", "squeeze_", "transpose_", "t_")):
-                out = func(*args, **kwargs)
-                t.changed(leaf)
-                return out
-        return super().__torch_dispatch__(func, types, args, kwargs)
-
-
-# ------------------------------------------------------------------------------------------------------- script tracer
-
-Key = tuple[str, int]  # a variable, and how many times it had been bound before
+_PARTS_RETURNED = 64
 
 
 @dataclass(frozen=True)
@@ -172,55 +52,39 @@ class Limits:
     memory: int = 4 << 30
 
 
-@dataclass(frozen=True, eq=False)
-class Leaf:
-    """A tensor that requires a gradient, with the step of its value; ``fresh`` if that step is an input."""
-
-    tensor: torch.Tensor
-    step: int
-    fresh: bool
-    value: np.ndarray
-    origins: frozenset[Key] = frozenset()
+def _is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) or (isinstance(x, np.floating) and x.shape == ())
 
 
-@dataclass(frozen=True, eq=False)
-class AutogradCall:
-    """One call of ``backward()`` or ``grad``: the scalar that was differentiated, and where.
-
-    ``name`` is the variable that it was called on; ``upstream`` says that a cotangent was given; ``nodes`` are the
-    steps of the leaves at that time, and ``leaves`` how many there were.
-    """
-
-    kind: str
-    output: int
-    name: str | None
-    line: int | None
-    upstream: bool
-    nodes: Mapping[int, int]
-    value: np.ndarray
-    leaves: int
-
-
-@dataclass(frozen=True, eq=False)
-class AutogradResult:
-    """What autograd gave for the tensor whose value is step ``node``; ``step`` is the opaque input for it."""
-
-    call: int
-    tensor: torch.Tensor
-    node: int
-    step: int
-    value: np.ndarray
+def _may_be_bound(value: Any) -> bool:
+    """Whether a value in an attribute or a container is bound as a variable's is: numbers, arrays and tensors."""
+    kinds = (float, int, np.floating, np.ndarray, torch.Tensor, list)
+    return isinstance(value, kinds) and not isinstance(value, (bool, torch.nn.Parameter))
 
 
 class ScriptTracer(Tracer):
     """A tracer for whole scripts.
 
     ``values`` maps inputs to the values to run with; ``given`` maps variables (by name and occurrence) to the input
-    that is put in their place.
+    that is put in their place.  ``followed`` are variables whose plain numbers carry steps too; ``until`` are those
+    after which the run ends.
     """
 
-    def __init__(self, limits: Limits, values: Mapping[str, np.ndarray], given: Mapping[Key, str]) -> None:
+    def __init__(
+        self,
+        limits: Limits,
+        values: Mapping[str, np.ndarray],
+        given: Mapping[Key, Given],
+        followed: frozenset[str] = frozenset(),
+        until: Collection[Key] = (),
+    ) -> None:
         super().__init__("torch", stops=True)
+        self.followed = followed
+        self.events: list[Event] = []
+        self.event_at: dict[Key, Event] = {}
+        self.put_in: dict[str, np.ndarray] = {}  # the values that inputs were given
+        self.objects: dict[int, str] = {}  # of the script's own classes, by id: the name that each has
+        self._until = set(until)
         self.tensors.functions = ScriptFunctions(self)
         self.tensors.dispatch = ScriptDispatch(self)
         self.limits = limits
@@ -229,6 +93,7 @@ class ScriptTracer(Tracer):
         self.leaves: list[Leaf] = []
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
+        self.checked: list[tuple[int, ...]] = []  # (point, gradient, value) of functions that were checked
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
         self.names: dict[int, str] = {}  # of tensors, by id
@@ -272,7 +137,7 @@ class ScriptTracer(Tracer):
         return f"Before that it was understood so far: {'; '.join(parts)}." if parts else None
 
     # ------------------------------------------------------------------------------------ names
-    def bind(self, name: str, value: Any) -> Any:
+    def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         k = self._count.get(name, 0)
         self._count[name] = k + 1
         key = name, k
@@ -286,6 +151,9 @@ class ScriptTracer(Tracer):
             return value
         if key in self.given:
             value = self._from_input(self.given[key], value)
+        elif self._is_followed(name) and (followed := self._followed(value)) is not None:
+            self.bound_values[key] = np.array(self.value_of(followed), dtype=float)
+            value = followed
         elif type(value) is float:
             derivative = self._as_derivative(name, value)
             if derivative is None:
@@ -296,12 +164,20 @@ class ScriptTracer(Tracer):
         elif type(value) is int:
             derivative = self._as_derivative(name, value)
             value = value if derivative is None else derivative
-        made = super().bind(name, value)
+        if type(value) is list and self._is_followed(name) and self.is_traced(value):
+            made = self._list(name, value)
+        else:
+            made = super().bind(name, value)
         if isinstance(made, torch.Tensor):
             self.names[id(made)] = name
             self.held.append(made)
-        if self.is_traced(made) and not isinstance(made, (list, tuple)):
-            step = self.step_of(made)
+        if type(made).__module__ == "__main__":
+            if id(made) not in self.objects or sys._getframe(1).f_code.co_name == "<module>":
+                self.objects[id(made)] = name
+            self.held.append(made)
+        if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
+            step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)
+            self._happened(Event(key, step, self.line(), owner))
             self.key_of[step] = key
             self.value_at[step] = np.array(self.value_of(made))
             if not self.depends(step) and not isinstance(made, float):
@@ -323,6 +199,73 @@ class ScriptTracer(Tracer):
             self.names.setdefault(id(value), name)
             return value
         return self.bind(name, value) if type(value) in (float, np.ndarray) else value
+
+    def attribute(self, path: str, owner: Any, name: str) -> None:
+        """``owner.name = ...`` was run."""
+        value = getattr(owner, name, None)
+        is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
+        made = self.bind(path, value, id(owner)) if _may_be_bound(value) and not is_array else value
+        if made is not value:
+            setattr(owner, name, made)
+
+    def item(self, path: str, box: Any, key: Any) -> None:
+        """``box[key] = ...`` was run, where the box is a dictionary or a list."""
+        if type(box) not in (dict, list) or isinstance(key, slice):
+            return
+        value = box[key]
+        made = self.bind(f"{path}[{key!r}]", value, id(box)) if _may_be_bound(value) else value
+        if made is not value:
+            box[key] = made
+
+    def returned(self, function: str, value: Any) -> Any:
+        """``return value`` in one of the script's functions: a line of its own, unless the value has a name already."""
+        if type(value) in (TracedFloat, TracedArray) and self.builder.steps[self.step_of(value)].op != "name":
+            value = Tracer.bind(self, "return", value)
+        self._returned(f"{function}()", value, 2)
+        return value
+
+    def _returned(self, path: str, value: Any, depth: int) -> None:
+        if isinstance(value, dict) or (isinstance(value, (list, tuple)) and depth):
+            parts = value.items() if isinstance(value, dict) else enumerate(value)
+            for k, part in itertools.islice(parts, _PARTS_RETURNED if depth else 0):
+                self._returned(f"{path}[{k!r}]", part, depth - 1)
+            if not isinstance(value, list) or not self.is_traced(value) or not all(map(_is_number, value)):
+                return
+            value = self.arrays.array(value)
+        k = self._count.get(path, 0)
+        self._count[path] = k + 1
+        if self.is_traced(value) and not isinstance(value, (list, tuple)):
+            self._happened(Event((path, k), self.step_of(value), self.line()))
+
+    def _happened(self, event: Event) -> None:
+        self.events.append(event)
+        self.event_at[event.key] = event
+        if event.key in self._until:
+            self._until.discard(event.key)
+            if not self._until:
+                raise Reached
+
+    def _is_followed(self, path: str) -> bool:
+        own = f"self.{path.rpartition('.')[2]}" if "." in path else path  # an attribute, whatever the object is called
+        return not self.followed.isdisjoint((path, path.partition("[")[0], own))
+
+    def _followed(self, value: Any) -> Any:
+        """A plain number, or a list of such, as one that carries its step; None for anything else."""
+        if type(value) in (float, int):
+            return TracedFloat(float(value), self.step_of(float(value)), self)
+        if isinstance(value, np.floating) and not self.is_traced(value):
+            return self.arrays.wrap(value)
+        if type(value) is np.ndarray and value.dtype.kind in "iu":
+            return self.arrays.new(value.astype(float), self.data(value))
+        if type(value) is list and value and all(type(x) in (float, int) for x in value):
+            return self.arrays.new(np.array(value, dtype=float), self.data(np.array(value, dtype=float))).tolist()
+        return None
+
+    def _list(self, name: str, value: list[Any]) -> list[Any]:
+        """A list of numbers that got a name: its entries are those of what was named, and it stays the same list."""
+        array = self.arrays.bound(self.arrays.array(value), name)
+        value[:] = array.tolist()
+        return value
 
     def _fresh(self, value: float, key: Key) -> float:
         made = float(str(value)) if value == value else value  # an object of its own, known by its id
@@ -346,24 +289,52 @@ class ScriptTracer(Tracer):
             self.names.setdefault(id(p), f"{name}.{inner}")
             self.held.append(p)
 
-    def _from_input(self, name: str, value: Any) -> Any:
+    def _from_input(self, name: Given, value: Any) -> Any:
         """The input ``name`` in the form of the value that stood there."""
+        if isinstance(name, tuple):
+            return self._from_cells(name, value)
         if isinstance(value, torch.Tensor):
             dtype, shape = dtype_of(value), tuple(value.shape)
-        elif type(value) is float:
+        elif type(value) in (float, int, TracedFloat):
             dtype, shape = "float64", ()
+        elif np.asarray(self.value_of(value)).dtype.kind in "iu":
+            dtype, shape = "float64", tuple(np.shape(self.value_of(value)))
         else:
             dtype, shape = str(np.asarray(self.value_of(value)).dtype), tuple(np.shape(self.value_of(value)))
         new = self.values.get(name, self.value_of(value))
+        self.put_in[name] = np.asarray(new)
         step = self.builder.cast(self._shared(name, shape, dtype), dtype)
         if isinstance(value, torch.Tensor):
             with quiet():
                 made = torch.tensor(np.asarray(new)).to(value.dtype).reshape(shape)
             self.tensors.put(made, step)
             return made
-        if type(value) is float:
+        if type(value) in (float, int, TracedFloat):
             return TracedFloat(float(np.asarray(new)), step, self)
-        return self.arrays.new(np.asarray(new).astype(dtype).reshape(shape), step)
+        made = self.arrays.new(np.asarray(new).astype(dtype).reshape(shape), step)
+        return made.tolist() if type(value) is list else made
+
+    def _from_cells(self, cells: tuple[Cell | None, ...], value: Any) -> Any:
+        """An array some of whose entries are entries of inputs."""
+        b = self.builder
+        old = np.array(self.value_of(value), dtype=float)
+        flat, steps, where = old.reshape(-1), [b.reshape(self.data(old), (old.size,))], np.arange(1, old.size + 1)
+        start: dict[str, int] = {}
+        for k, cell in enumerate(cells):
+            if cell is None:
+                continue
+            if cell.input not in start:
+                start[cell.input] = 1 + sum(size(b.shape(s)) for s in steps)
+                step = self._shared(cell.input, cell.shape, cell.dtype)
+                steps.append(b.reshape(b.cast(step, str(old.dtype)), (size(cell.shape),)))
+            where[k] = start[cell.input] + cell.entry
+            new = self.values.get(cell.input)
+            flat[k] = flat[k] if new is None else np.asarray(new).reshape(-1)[cell.entry]
+            mine = self.put_in.setdefault(cell.input, np.zeros(cell.shape)) if new is None else np.asarray(new)
+            self.put_in[cell.input] = mine
+            mine.reshape(-1)[cell.entry] = flat[k]
+        made = self.arrays.new(old, b.pick(steps, where, old.shape))
+        return made.tolist() if type(value) is list else made
 
     def _shared(self, name: str, shape: tuple[int, ...], dtype: str) -> int:
         """The input ``name``; one that has several forms is as wide as the widest may be."""
@@ -377,15 +348,22 @@ class ScriptTracer(Tracer):
             return
         origins = self.made_from.get(id(x), frozenset())
         name = f"leaf {len(self.leaves)}"
+        parts: dict[Key, tuple[int, ...]] = {}
         if self.tensors.is_known(x):
             step = self.tensors.step(x)
+            if self._is_input(step, name):  # it was made of what holds this input
+                self._forget(x)
+                self.tensors.put(x, self.builder.cast(self.builder.inputs[name], dtype_of(x)))
+                self._enter(Leaf(x, self.tensors.step(x), True, self.tensors.value(x).copy()))
+                return
             if self.depends(step):
                 self._enter(Leaf(x, step, False, self.tensors.value(x).copy()))
                 return
             origins |= self._named_behind(step)
+            parts = self._parts_behind(step)
             self._forget(x)
         step = self._input(name, x)
-        self._enter(Leaf(x, step, True, self.tensors.value(x).copy(), origins))
+        self._enter(Leaf(x, step, True, self.tensors.value(x).copy(), origins, parts))
 
     def _enter(self, leaf: Leaf) -> None:
         self._known_leaves[id(leaf.tensor)] = len(self.leaves)
@@ -440,6 +418,36 @@ class ScriptTracer(Tracer):
             else:
                 stack += self.builder.steps[i].args
         return frozenset(found)
+
+    def _behind(self, step: int) -> Iterator[tuple[int, tuple[int, ...]]]:
+        """The steps whose entries a step's entries are, one behind the other, and the places of the entries in each."""
+        steps, places = self.builder.steps, np.arange(size(self.builder.shape(step)))
+        while True:
+            s = steps[step]
+            yield step, tuple(places.tolist())
+            if s.op in ("name", "cast", "stop"):
+                (step,) = s.args
+            elif s.op == "pick" and places.size:
+                places = positions(s.params, s.shape)[places] - 1
+                ends = np.cumsum([size(steps[a].shape) for a in s.args])
+                which = np.searchsorted(ends, places, side="right")
+                if (places < 0).any() or (which != which[0]).any():
+                    return
+                step = s.args[which[0]]
+                places = places - (ends[which[0]] - size(steps[step].shape))
+            else:
+                return
+
+    def _parts_behind(self, step: int) -> dict[Key, tuple[int, ...]]:
+        """The first variable whose entries a step's entries are, and their places in it; none where it is computed."""
+        found = [{self.key_of[i]: places} for i, places in self._behind(step) if i in self.key_of]
+        return found[-1] if found else {}
+
+    def _is_input(self, step: int, name: str) -> bool:
+        """Whether the entries of a step are those of the input ``name``, in their order."""
+        last, places = list(self._behind(step))[-1]
+        s = self.builder.steps[last]
+        return s.op == "input" and s.params == name and places == tuple(range(size(s.shape)))
 
     # ------------------------------------------------------------------------------------ autograd
     def line(self) -> int | None:
@@ -518,9 +526,21 @@ class ScriptTracer(Tracer):
         if isinstance(owner, str) and getattr(function, "__name__", "") == "format":
             for a in (*args, *options.values()):
                 self.shown(a)
+        if getattr(function, "__name__", "") == "check_grad" and "scipy" in str(function.__module__):
+            return self._checked(*args, **options)
         if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
             return self._tested(function, args, options)
         return super().call(function, *args, **options)
+
+    def _checked(self, function: Any, gradient: Any, x: Any, *args: Any, **options: Any) -> float:
+        """``scipy.optimize.check_grad``: both functions once; what it returns is a distance, and near zero."""
+        x = self.bind("x0", x)
+        g, f = (self.step_of(self.call(h, x, *args)) for h in (gradient, function))
+        k = len(self.checked)
+        self.checked.append((self.step_of(x), g, f))
+        self._happened(Event(("check_grad's function", k), f, self.line()))
+        self._happened(Event(("check_grad's gradient", k), g, self.line()))
+        return 0.0
 
     def _tested(self, function: Any, args: Any, options: Any) -> Any:
         """A testing function: what it is given together is compared; it runs on plain values."""

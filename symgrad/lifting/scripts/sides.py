@@ -6,7 +6,7 @@ derivation of every input, the second, and so on; then those for values on the w
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -16,8 +16,8 @@ import torch
 from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.execution import Script, ScriptRun
-from symgrad.lifting.scripts.roles import Derivation, Roles, depending, find_roles, leaf_names
-from symgrad.lifting.scripts.script_tracer import Key
+from symgrad.lifting.scripts.roles import Derivation, Roles, depending, leaf_names
+from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, sliced
 
@@ -41,17 +41,21 @@ class Execution:
     """Runs of one script."""
 
     script: Script
-    given: Mapping[Key, str]
-    output: str | None
-    wrt: Sequence[str] | None
-    gradients: Mapping[str, str | Sequence[str]] | None
+    given: Mapping[Key, Given]
+    find: Callable[[ScriptRun], Roles]  # the parts of a run
     values: Mapping[Key, np.ndarray]  # of the variables that hold inputs
     own: ScriptRun
     roles: Roles
     groups: list[Group] = field(default_factory=list)
     inner: dict[str, str] = field(default_factory=dict)  # names as told -> names in the trace
     data: dict[str, np.ndarray] = field(default_factory=dict)
+    to_the_end: ScriptRun | None = None  # a run to the end of the script, where ``own`` is none
     _known: dict[Any, _Ran] = field(default_factory=dict)
+
+    @property
+    def complete(self) -> ScriptRun:
+        """A run that went to the end of the script."""
+        return self.to_the_end or self.own
 
     def __post_init__(self) -> None:
         rounds: list[dict[str, Derivation]] = []
@@ -91,7 +95,9 @@ class Execution:
             return self.data[name]
         inner = self.inner[name]
         made = [self.values[key] for key, told in self.given.items() if told == inner and key in self.values]
-        return made[0] if made else self.own.trace.leaves[int(inner.split()[1])].value
+        if made or inner in self.own.trace.put_in:
+            return made[0] if made else self.own.trace.put_in[inner]
+        return self.own.trace.leaves[int(inner.split()[1])].value
 
     # ------------------------------------------------------------------------------------ runs
     def first(self) -> list[tuple[Run, Run]]:
@@ -121,7 +127,7 @@ class Execution:
 
     def _run(self, values: Mapping[str, np.ndarray]) -> _Ran:
         run = self.script.run(values, self.given)
-        roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
+        roles = self.find(run)
         mine = {(d.input, d.variable): d for d in roles.derivations}
         groups = [
             {label: mine.get((d.input, d.variable)) or _by_name(run, roles, d) for label, d in g.derivations.items()}
@@ -137,7 +143,7 @@ class Execution:
         pasted, around = replace(self.script.pasted, code=code), {**self.script.around, **(more or {})}
         script = replace(self.script, pasted=pasted, around=around)
         run = script.run(given=self.given)
-        roles = find_roles(run, output=self.output, wrt=self.wrt, gradients=self.gradients)
+        roles = self.find(run)
         made = replace(self, script=script, own=run, roles=roles, groups=[], inner={}, data={}, _known={})
         if [list(g.derivations) for g in made.groups] != [list(g.derivations) for g in self.groups]:
             raise NotReproducible("with another text, the script computes other gradients.")
@@ -172,7 +178,8 @@ class Execution:
         program = trace.builder.build({})
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
         opaque = depending(trace, [r.step for r in trace.results])
-        value = next((c.value for c in trace.calls if c.output == output), np.asarray(np.nan))
+        value = next((c.value for c in trace.calls if c.output == output), None)
+        value = _evaluated(program, output, run) if value is None else value
         out = []
         for group, found in zip(self.groups, groups, strict=True):
             nodes = {f"at:{label}": d.node for label, d in found.items()} if group.on_the_way else {}
@@ -235,6 +242,7 @@ def _evaluated(program: Program, step: int, run: ScriptRun) -> np.ndarray:
     """The value of a step that was compared but has no name."""
     known = {f"leaf {k}": leaf.value for k, leaf in enumerate(run.trace.leaves)}
     known |= {str(program.steps[r.step].params): r.value for r in run.trace.results}
+    known |= run.trace.put_in
     inputs = {
         n: torch.as_tensor(known[n]).to(getattr(torch, program.steps[i].dtype))
         for n, i in program.inputs.items()

@@ -1,0 +1,312 @@
+"""What the text of a script tells of the parts that its variables play, before anything is run.
+
+A cue decides nothing.  An update ``W -= lr * dW`` says that W may be an input and dW its gradient, a small number added
+to x that x may be one, a name such as ``loss`` or ``dL_dW`` what its variable may be; `symgrad.lifting.scripts.roles`
+and `symgrad.lifting.scripts.hypotheses` weigh them, by value.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
+LOSSES = frozenset("l loss j e f c cost y out output o z obj objective total".split())
+_FORMS = ("torch", "t", "tensor", "var", "pt")  # what a variable's name may end in, beside the suffixes
+_LOSS = re.compile(
+    r"loss(es)?|costs?|j|l|e|err|errors?|mse|sse|rss|nll|nlml|bce|ce|xent|cross_?entropy|objective|obj|energy|criterion|"
+    r"(total|data|reg|train|log|neg)_?(loss|cost|error|likelihood)|(log_?)?lik(elihood)?|loglik|ll|logp(rob)?|price|"
+    r"value|f|fun|func|fx|total|penalty",
+    re.IGNORECASE,
+)
+_GRADIENT = re.compile(
+    r"(^|_)(d(?=[A-Z_0-9])|d_|grad|g_|nabla|delta|deriv|jac|jacobian)|grad|^d[a-z]{1,2}\d*$", re.IGNORECASE
+)
+_SMALL = re.compile(r"h|hh|eps|epsilon|delta|dx|dw|step|step_size|bump|tiny|small|perturbation|h_?step", re.IGNORECASE)
+_COTANGENT = re.compile(
+    r"d_?out(put)?s?|grad_?out(put)?s?|out_?grad|g_?out|upstream\w*|d[yz]|d_[yz]|d_?l_?d_?(out|y|z)|cotangent|gy|df",
+    re.IGNORECASE,
+)
+_RATE = re.compile(r"lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*", re.IGNORECASE)
+_STEP = 2e-2  # a number at most so large may be the h of a difference quotient
+
+
+# ------------------------------------------------------------------------------------------------ names
+
+
+def core(name: str) -> str:
+    """A variable's name without what tells one form of it from another: ``W_h``, ``w_h_np`` and ``wh`` are one."""
+    words = [w for w in re.split(r"[_.\W]+", name.lower()) if w]
+    while len(words) > 1 and (words[-1] in SUFFIXES or words[-1] in _FORMS):
+        words.pop()
+    return "".join(words)
+
+
+def tail(path: str) -> str:
+    """The name at the end of a path.
+
+    >>> tail("self.W1"), tail("grads['dW1']"), tail("loss()[0]")
+    ('W1', 'dW1', 'loss')
+    """
+    if path.endswith("']"):
+        return path[:-2].rpartition("'")[2]
+    plain = re.sub(r"\[[^\]]*\]|\(\)", "", path)
+    return plain.rpartition(".")[2]
+
+
+def is_loss(path: str) -> bool:
+    """Whether a value is called as what is differentiated is called."""
+    return bool(_LOSS.fullmatch(re.sub(r"\d+$", "", tail(path)).strip("_")))
+
+
+def is_gradient(path: str) -> bool:
+    """Whether a value is called as a gradient is called, of whatever it may be."""
+    return bool(_GRADIENT.search(tail(path))) or "grad" in path.lower()
+
+
+def is_cotangent(path: str) -> bool:
+    """Whether a value is called as what is passed back into a layer is called: dout, grad_output, upstream."""
+    return bool(_COTANGENT.fullmatch(tail(path)))
+
+
+def is_rate(path: str) -> bool:
+    return bool(_RATE.fullmatch(tail(path)))
+
+
+def names_gradient(variable: str, name: str, outputs: frozenset[str] = LOSSES) -> bool:
+    """Whether a variable is called as the gradient for ``name`` is: dW, dL_dW, grad_W, W_grad, grads['W'].
+
+    >>> [names_gradient(v, "self.W1") for v in ("dW1", "grads['W1']", "self.dW1", "loss_grad_W1", "W1", "dW2")]
+    [True, True, True, True, False, False]
+    """
+    v, x = core(tail(variable)), core(tail(name))
+    if not x:
+        return False
+    if v == x:
+        return variable != name and is_gradient(variable)
+    marks = ("d", "grad", "g", "gradient", "deriv", "delta", "nabla", "jac", "gradof", "gradientof", "dloss", "derror")
+    if v in {m + x for m in marks} or v in {x + m for m in ("grad", "grads", "gradient", "g", "delta", "deriv", "d")}:
+        return True
+    if v.startswith("d") and v.endswith(f"d{x}") and v[1 : -len(x) - 1] in {*LOSSES, *outputs}:
+        return True
+    return any(v in (f"grad{out}{x}", f"{out}grad{x}", f"d{out}{x}") for out in outputs if len(out) > 1 or out == x)
+
+
+# ------------------------------------------------------------------------------------------------ statements
+
+
+@dataclass(frozen=True)
+class Update:
+    """``target = target + ...``, in one of its spellings, in a line; ``adds`` where it is not a subtraction."""
+
+    target: str
+    line: int
+    adds: bool
+
+
+@dataclass(frozen=True)
+class Cues:
+    """What a script's text tells: its updates by line, and the variables whose plain numbers may be inputs."""
+
+    updates: dict[int, list[Update]]
+    followed: frozenset[str]
+    engine: tuple[str, str] | None = None  # the attributes of a class of numbers that know their gradient, and value
+
+
+def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
+    """The cues of a script; ``named`` are variables that the user speaks of.
+
+    >>> cues = read_cues(ast.parse("w = 0.5\\nfor i in range(9):\\n    dw = 2 * w\\n    w = w - 0.1 * dw\\n    i += 1"))
+    >>> cues.updates, sorted(cues.followed)
+    ({4: [Update(target='w', line=4, adds=False)]}, ['dw', 'w'])
+    """
+    updates: dict[int, list[Update]] = {}
+    for statement in ast.walk(tree):
+        for target, change, adds in _changes(statement):
+            if not _is_counter(change) and not _is_small(change):
+                found = Update(ast.unparse(target), statement.lineno, adds)  # type: ignore[attr-defined]
+                updates.setdefault(found.line, []).append(found)
+    names = set(_bound(tree))
+    followed = {_root(u.target) for found in updates.values() for u in found}
+    followed |= {_root(m) for m in (*_moved(tree), *named)}
+    for name in names:
+        for other in names:
+            if name != other and names_gradient(other, name):
+                followed |= {_root(name), _root(other)}
+    followed |= {_root(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
+    engine = next(_engine_fields(tree), None)
+    followed |= set(engine or ())
+    return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine)
+
+
+def speaks_of_gradients(tree: ast.Module) -> bool:
+    """Whether anything in a script's text may be meant as a gradient: an update, a name, scipy's check.
+
+    >>> speaks_of_gradients(ast.parse("w = w - 0.1*g")), speaks_of_gradients(ast.parse("import sys; sys.exit(1)"))
+    (True, False)
+    """
+    called = {ast.unparse(n.func).rpartition(".")[2] for n in ast.walk(tree) if isinstance(n, ast.Call)}
+    return bool(read_cues(tree).updates) or "check_grad" in called or any(map(is_gradient, _bound(tree)))
+
+
+def _root(path: str) -> str:
+    return path.partition("[")[0]
+
+
+def _changes(statement: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """(target, what is added to it, whether it is not subtracted) of the updates in one statement."""
+    match statement:
+        case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=value):
+            yield target, value, isinstance(op, ast.Add)
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
+            for t, v in zip(targets, values, strict=True):
+                yield from _changed(t, v)
+        case ast.Assign(targets=[target], value=value):
+            yield from _changed(target, value)
+
+
+def _changed(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    name, here = ast.unparse(target), value
+    while isinstance(here, ast.BinOp) and isinstance(here.op, (ast.Add, ast.Sub)):
+        if ast.unparse(here.left) == name:
+            yield target, here.right if here is value else value, isinstance(here.op, ast.Add)
+            return
+        if isinstance(here.op, ast.Add) and ast.unparse(here.right) == name:
+            yield target, here.left, True
+            return
+        here = here.left
+
+
+def _is_counter(change: ast.expr) -> bool:
+    return isinstance(change, ast.Constant) and type(change.value) is int
+
+
+def _is_small(change: ast.expr) -> bool:
+    """Whether what is added is the step of a difference quotient, or twice it."""
+    match change:
+        case ast.Constant(value=float(h)):
+            return 0 < abs(h) <= _STEP
+        case ast.Name(id=name) | ast.Attribute(attr=name):
+            return bool(_SMALL.fullmatch(name))
+        case ast.BinOp(op=ast.Mult(), left=ast.Constant(), right=right):
+            return _is_small(right)
+        case ast.IfExp(body=body):
+            return _is_small(body)
+        case ast.UnaryOp(operand=operand):
+            return _is_small(operand)
+    return False
+
+
+def _moved(tree: ast.Module) -> Iterator[str]:
+    """What a small number is added to."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, (ast.Add, ast.Sub)) and _is_small(node.right):
+            yield ast.unparse(node.left)
+        if isinstance(node, ast.AugAssign) and isinstance(node.op, (ast.Add, ast.Sub)) and _is_small(node.value):
+            yield ast.unparse(node.target)
+
+
+def _bound(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.Name, ast.Attribute)) and isinstance(node.ctx, ast.Store):
+            yield ast.unparse(node)
+        elif isinstance(node, ast.arg):
+            yield node.arg
+
+
+def _counted(tree: ast.Module) -> set[str]:
+    """Variables that count: targets of range(), and those that are an index."""
+    found: set[str] = set()
+    for node in ast.walk(tree):
+        if isinstance(node, (ast.For, ast.comprehension)) and ast.unparse(node.iter).startswith(("range", "enumerate")):
+            found |= {n.id for n in ast.walk(node.target) if isinstance(n, ast.Name)}
+        if isinstance(node, ast.Subscript):
+            found |= {n.id for n in ast.walk(node.slice) if isinstance(n, ast.Name)}
+        if isinstance(node, ast.Call) and ast.unparse(node.func).split(".")[-1] in (
+            "range",
+            "zeros",
+            "ones",
+            "randn",
+            "rand",
+            "reshape",
+        ):
+            found |= {n.id for a in node.args for n in ast.walk(a) if isinstance(n, ast.Name)}
+    return found
+
+
+def _steps(tree: ast.Module) -> set[str]:
+    """Variables that hold the step of a difference quotient."""
+    found = set()
+    for node in ast.walk(tree):
+        match node:
+            case ast.Assign(targets=targets, value=ast.Constant(value=float(h))) if 0 < h <= _STEP:
+                found |= {ast.unparse(t) for t in targets}
+    return found
+
+
+def _passed(tree: ast.Module, followed: set[str]) -> set[str]:
+    """``followed``, and what is passed for an argument among them, or looped over for a variable among them."""
+    functions = {n.name: [a.arg for a in n.args.args] for n in ast.walk(tree) if isinstance(n, ast.FunctionDef)}
+    found, before = set(followed), -1
+    while len(found) != before:
+        before = len(found)
+        for node in ast.walk(tree):
+            if isinstance(node, (ast.For, ast.comprehension)):
+                loop = ast.unparse(node.target)
+                if any(n.id in found for n in ast.walk(node.target) if isinstance(n, ast.Name)) and "zip" not in loop:
+                    source = _looped(node.iter)
+                    found |= {ast.unparse(source)} if isinstance(source, (ast.Name, ast.Attribute)) else set()
+            if isinstance(node, ast.Call):
+                name = ast.unparse(node.func).rpartition(".")[2]
+                parameters = [a for a in functions.get(name, []) if a != "self"]
+                for parameter, given in zip(parameters, node.args, strict=False):
+                    if parameter in found and isinstance(given, (ast.Name, ast.Attribute)):
+                        found.add(ast.unparse(given))
+    return found
+
+
+def _assigned(statement: ast.stmt) -> Iterator[tuple[ast.expr, ast.expr]]:
+    """The attributes that a statement assigns to, each with its value."""
+    match statement:
+        case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)):
+            found = list(zip(targets, values, strict=False))
+        case ast.Assign(targets=targets, value=value):
+            found = [(t, value) for t in targets]
+        case ast.AnnAssign(target=target, value=ast.expr() as value):
+            found = [(target, value)]
+        case _:
+            found = []
+    return ((t, v) for t, v in found if isinstance(t, ast.Attribute))
+
+
+def _looped(iterable: ast.expr) -> ast.expr:
+    """What a loop takes its values from: ``v`` of ``enumerate(v)``."""
+    match iterable:
+        case ast.Call(func=ast.Name(id="enumerate"), args=[source, *_]):
+            return source
+    return iterable
+
+
+def _engine_fields(tree: ast.Module) -> Iterator[tuple[str, str]]:
+    """The attributes of a class of numbers that know their gradient: ``self.grad``, ``self.data``."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.ClassDef):
+            continue
+        start = next((f for f in node.body if isinstance(f, ast.FunctionDef) and f.name == "__init__"), None)
+        if start is None:
+            continue
+        zero, given = [], []
+        arguments = {a.arg for a in start.args.args[1:]}
+        for target, value in (pair for s in start.body for pair in _assigned(s)):
+            match value:
+                case ast.Constant(value=0 | 0.0):
+                    zero.append(ast.unparse(target))
+                case ast.Name(id=name) if name in arguments:
+                    given.append(ast.unparse(target))
+                case ast.Call(func=ast.Name(id="float"), args=[ast.Name(id=name)]) if name in arguments:
+                    given.append(ast.unparse(target))
+        grads = [z for z in zero if re.fullmatch(r"_?(g|grad|gradient|adj|adjoint|bar|deriv|dx|d)", tail(z))]
+        if grads and given:
+            yield grads[0], given[0]

@@ -1,0 +1,157 @@
+"""What the parts of a script without a call of autograd are taken to be, so that they are found in every run of it.
+
+A value is named by the event that gave it: a variable, by its path and how often it had been bound before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symgrad.errors import NotReproducible
+from symgrad.lifting.scripts.execution import ScriptRun
+from symgrad.lifting.scripts.losses import LOSSES, Error, parts
+from symgrad.lifting.scripts.roles import Derivation, Roles
+from symgrad.lifting.scripts.script_record import Given, Key
+from symgrad.lifting.scripts.trails import Trails, between
+
+# ------------------------------------------------------------------------------------------------ addresses
+# Where a value is found in any run of the script.
+
+
+@dataclass(frozen=True)
+class Place:
+    """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``sign``."""
+
+    key: Key
+    term: int | None = None
+    sign: int = 1
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        """Its step in a run; raises `NotReproducible` where the run did not come there."""
+        event = run.trace.event_at.get(self.key)
+        if event is None:
+            raise NotReproducible(f"with other values in its inputs, the script computes no {self.key[0]}.")
+        step = event.step
+        if self.term is not None:
+            move = trails.move(event)
+            if move is None or self.term >= len(move.terms):
+                raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
+            step = move.terms[self.term].step
+        return step if self.sign > 0 else run.trace.builder.neg(step)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A value that is meant as the gradient for an input, or for one ``entry`` (from 0) of it."""
+
+    input: Key
+    value: Place
+    label: str
+    why: str
+    entry: int | None = None
+
+
+@dataclass(frozen=True)
+class Assumed:
+    """A loss that the script does not write down: a multiple of one of the catalogue, of a difference in the script."""
+
+    loss: str
+    error: Error
+    factor: Fraction
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        b = run.trace.builder
+        found = self.error.step(b.steps)
+        if found is None:
+            raise NotReproducible(
+                f"with other values in its inputs, the script goes another way in line {self.error.line}."
+            )
+        made = LOSSES[self.loss].write(b, *parts(b, found))
+        return made if self.factor == 1 else b.mul(b.number(self.factor), made)
+
+
+@dataclass(frozen=True)
+class Centre:
+    """The function of a difference quotient, the ``nth`` of a line, at the point about which its argument is moved."""
+
+    line: int | None
+    nth: int
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        quotients = [q for q in trails.quotients() if (q.line, q.nth) == (self.line, self.nth)]
+        found = between(run.trace.builder, quotients[0].high, quotients[0].low) if quotients else None
+        if found is None:
+            raise NotReproducible(f"with other values in its inputs, line {self.line} computes no difference quotient.")
+        return found
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A multiple of what the script computes."""
+
+    value: Place | Centre | Paired
+    factor: Fraction
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        b = run.trace.builder
+        found = self.value.step(run, trails)
+        return b.mul(b.number(self.factor), b.sum(found))
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The sum of a value's entries, weighted by a cotangent of the script's own."""
+
+    value: Key
+    cotangent: Key
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        b = run.trace.builder
+        return b.sum(b.mul(*(Place(k).step(run, trails) for k in (self.value, self.cotangent))))
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """What the parts of a script are, said so that they are found in every run of it."""
+
+    output: Place | Centre | Assumed | Paired | Scaled
+    output_name: str
+    claims: tuple[Claim, ...]
+    names: tuple[str, ...]  # of the inputs, one for each claim
+    given: Mapping[Key, Given]  # the variables that hold inputs
+    assumed: str | None = None  # what is told of an output that the script does not compute
+
+    @property
+    def until(self) -> frozenset[Key]:
+        """The events after which nothing more is needed; none where that is the end."""
+        output = self.output.value if isinstance(self.output, Scaled) else self.output
+        if isinstance(output, Centre):
+            return frozenset()
+        found = {key for c in self.claims for key in (c.input, c.value.key)}
+        match output:
+            case Place(key=key):
+                found.add(key)
+            case Paired(value=a, cotangent=t):
+                found |= {a, t}
+            case _:
+                pass
+        return frozenset(found)
+
+    def roles(self, run: ScriptRun) -> Roles:
+        """The parts in one run."""
+        trails, b = Trails(run.trace), run.trace.builder
+        output = self.output.step(run, trails)
+        output = b.sum(output) if b.shape(output) else output
+        inputs, derivations = {}, []
+        for c, name in zip(self.claims, self.names, strict=True):
+            node = Place(c.input).step(run, trails) if c.entry is None else b.inputs[name]
+            step = c.value.step(run, trails)
+            step = b.reshape(step, ()) if c.entry is not None else step
+            if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
+                b.source = b.steps[run.trace.event_at[c.value.key].step].source
+                step = b.name(step, c.label)
+            inputs[name] = node
+            derivations.append(Derivation(name, c.label, node, step, c.why, None))
+        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed)

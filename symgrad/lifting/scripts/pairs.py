@@ -1,0 +1,284 @@
+"""What may be an input and its gradient in a script without a call of autograd: pairs, by events and weak cues.
+
+An update, a difference quotient beside it, check_grad, a class of numbers that know their gradient, a name: each
+proposes, with a weight, and none decides.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from symgrad.errors import UnknownName, close_names
+from symgrad.lifting.scripts import cues
+from symgrad.lifting.scripts.cues import Cues
+from symgrad.lifting.scripts.execution import ScriptRun
+from symgrad.lifting.scripts.hypotheses import Place
+from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
+from symgrad.lifting.scripts.script_record import Event
+from symgrad.lifting.scripts.trails import Move, Term, Trails
+from symgrad.program.program import size
+
+UPDATED, COMPARED = "with which the script updates it", "which the script compares with a difference quotient"
+CHECKED, OF_ENGINE = "which check_grad compares with differences", "which the script's own backward pass gives"
+PRIMARY = (UPDATED, COMPARED, CHECKED, OF_ENGINE, AS_TOLD)
+UNNAMED = "the step"
+_TURNS = 4  # updates of one variable that are looked at
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the user says of the parts: the output, the inputs, the gradients by input."""
+
+    output: str | None = None
+    wrt: tuple[str, ...] | None = None
+    gradients: Mapping[str, str | Sequence[str]] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """All that is spoken of."""
+        found = [*(self.wrt or ()), *(self.gradients or {}), *([self.output] if self.output else [])]
+        for g in (self.gradients or {}).values():
+            found += [g] if isinstance(g, str) else g
+        return tuple(found)
+
+
+NOTHING = Told()
+
+# ------------------------------------------------------------------------------------------------ pairs
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A value that may be meant as the gradient for an input: both as events and steps, and what speaks for it."""
+
+    input: Event
+    values: tuple[Place, ...]  # one, or one for each entry
+    steps: tuple[tuple[int, int], ...]  # (entry of the input, step of its claim), or one (-1, step)
+    signs: tuple[int, ...]
+    label: str
+    why: str
+    weight: float
+    at: int  # the step after which it is known
+    changed: tuple[int, ...] = ()  # the values that the input has after an update
+    name: str | None = None  # of the input, where it is not that of its event
+
+
+class Pairs:
+    """The pairs of one run; ``numeric`` are the steps that depend on a difference quotient."""
+
+    def __init__(self, run: ScriptRun, text: Cues, told: Told = NOTHING) -> None:
+        self.run, self.text, self.told = run, text, told
+        self.trails = Trails(run.trace)
+        self.steps = self.trails.steps
+        self.events = self.trails.events
+        self.quotients = self.trails.quotients()
+        self.numeric = self.trails.after({q.step for q in self.quotients})
+        self.found = self._asked(self._best())
+
+    def variable_of(self, event: Event) -> tuple[str, int]:
+        """What is one variable, whatever values it has: its path, and the object that it belongs to."""
+        return event.path, event.owner if self.text.engine is not None else 0
+
+    # ------------------------------------------------------------------------------------ what may be a pair
+    def _moves(self) -> list[Move]:
+        """The first updates of each variable, or of each of its entries, in each line."""
+        found: list[Move] = []
+        count: Counter[tuple[int | None, str, tuple[int, ...] | None]] = Counter()
+        for event in self.events:
+            if event.line not in self.text.updates:
+                continue
+            move = self.trails.move(event)
+            if move is None or move.event.step in self.numeric:
+                continue
+            key = event.line, self.trails.event_of[move.bases[-1]].path, move.entries
+            count[key] += 1
+            if count[key] <= _TURNS:
+                found.append(move)
+        return found
+
+    def _best(self) -> list[Pair]:
+        found = [*self._updated(), *self._compared(), *self._checked(), *self._of_engine(), *self._named()]
+        best: dict[tuple[int, tuple[tuple[int, int], ...], tuple[int, ...]], Pair] = {}
+        for p in found:
+            key = p.input.step, p.steps, p.signs
+            if key not in best or best[key].weight < p.weight:
+                best[key] = p
+        return list(best.values())
+
+    def _updated(self) -> Iterator[Pair]:
+        groups: list[dict[int, tuple[Move, int, Term]]] = []
+        common: list[set[int]] = []
+        for move in self._moves():
+            base = self.trails.event_of[move.bases[-1]]
+            shape = self.steps[base.step].shape
+            if (cues.is_loss(base.path) and size(shape) == 1) or cues.is_gradient(base.path):
+                continue
+            if move.entries is None:
+                for k, term in enumerate(move.terms):
+                    if size(self.steps[term.step].shape) == size(shape):
+                        label, weight = self._described(term, base)
+                        weight += 0.1 * k * (not term.named)  # rather without the rate than with it
+                        steps = ((-1, term.step),)
+                        after = move.event.step
+                        if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
+                            place = Place(move.event.key, k)
+                            yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,))
+                        place = Place(move.event.key, k, -term.sign)
+                        label = label if term.sign < 0 or not term.named else f"-{label}"
+                        signs = (-term.sign,)
+                        yield Pair(base, (place,), steps, signs, label, UPDATED, weight, after, (after,))
+            elif len(move.entries) == 1:  # of one pass over the entries of an array
+                (entry,) = move.entries
+                named = [(k, t) for k, t in enumerate(move.terms) if t.named and size(self.steps[t.step].shape) == 1]
+                k, term = (named or list(enumerate(move.terms)))[0]
+                mine = next(
+                    (g for g, c in zip(groups, common, strict=True) if entry not in g and c & {*move.bases}), None
+                )
+                if mine is None:
+                    mine = {}
+                    groups.append(mine)
+                    common.append(set(move.bases))
+                mine[entry] = move, k, term
+                common[groups.index(mine)] &= set(move.bases)
+        for group, bases in zip(groups, common, strict=True):
+            base = self.trails.event_of[min(bases)]
+            found = sorted(group.items())
+            places = tuple(Place(m.event.key, k, -t.sign) for _, (m, k, t) in found)
+            labels = [self._described(t, base)[0] for _, (_, _, t) in found]
+            steps = tuple((entry, t.step) for entry, (_, _, t) in found)
+            signs = tuple(-t.sign for _, (_, _, t) in found)
+            changed = tuple(m.event.step for m, _, _ in group.values())
+            yield Pair(base, places, steps, signs, ", ".join(labels), UPDATED, 7.0, max(changed), changed)
+
+    def _described(self, term: Term, base: Event) -> tuple[str, float]:
+        """What a term of an update is called, and how much speaks for its being the gradient."""
+        if not term.named:
+            source = self.steps[term.step].source
+            return f"{UNNAMED} of line {source.line if source else '?'}", 4.0
+        path = self.trails.event_of[term.step].path
+        if cues.names_gradient(path, base.path):
+            return path, 9.0
+        return path, 7.0 if cues.is_gradient(path) else 5.0
+
+    def _compared(self) -> Iterator[Pair]:
+        """What stands beside a difference quotient: printed with it, subtracted from it, compared."""
+        trace = self.run.trace
+        beside: set[int] = set()
+        lines: dict[int | None, list[int]] = {}
+        for line, step in trace.shows:
+            lines.setdefault(line, []).append(step)
+        groups = [*lines.values(), *([*s.args] for s in self.steps if s.op == "sub")]
+        groups += [list(g.args) for g in trace.builder.guards if len(g.args) == 2]
+        groups += [list(p) for p in trace.compared]
+        for group in groups:
+            if any(i in self.numeric for i in group):
+                beside |= {i for i in group if i not in self.numeric}
+        claims: dict[int, Event] = {}
+        for i in sorted(beside):
+            event = self.trails.variable(i)
+            if event is not None:
+                claims.setdefault(event.step, event)
+        for q in self.quotients:
+            claims = {s: e for s, e in claims.items() if s not in (q.high, q.low)}
+        for event in claims.values():
+            for other in self._inputs(event):
+                named = cues.names_gradient(event.path, other.path)
+                weight = 6.0 + 3.0 * named + 1.0 * (self.steps[other.step].shape == self.steps[event.step].shape)
+                yield self._pair(other, event, COMPARED, weight)
+
+    def _checked(self) -> Iterator[Pair]:
+        """Functions that scipy's check_grad is given."""
+        for k, (x, _, _) in enumerate(self.run.trace.checked):
+            base, event = self.trails.variable(x), self.run.trace.event_at["check_grad's gradient", k]
+            if base is not None:
+                yield replace(self._pair(base, event, CHECKED, 9.0), label="the second function")
+
+    def _of_engine(self) -> Iterator[Pair]:
+        """Numbers that know their gradient: those that have a name, and the gradient that each has in the end."""
+        if self.text.engine is None:
+            return
+        grad, value = (cues.tail(path) for path in self.text.engine)
+        own: dict[int, dict[str, list[Event]]] = {}
+        for event in self.events:
+            if event.owner in self.run.trace.objects and cues.tail(event.path) in (grad, value):
+                own.setdefault(event.owner, {}).setdefault(cues.tail(event.path), []).append(event)
+        for owner, found in own.items():
+            if grad in found and value in found and len(found[grad]) > 1:
+                name = self.run.trace.objects[owner]
+                pair = self._pair(found[value][0], found[grad][-1], OF_ENGINE, 9.0)
+                yield replace(pair, label=f"{name}.{grad}", name=name)
+
+    def _named(self) -> Iterator[Pair]:
+        """Variables that are called as the gradient for another one is."""
+        seen: set[tuple[str, int | None]] = set()
+        for event in self.events:
+            if (event.path, event.line) in seen or event.step in self.numeric or not cues.is_gradient(event.path):
+                continue
+            seen.add((event.path, event.line))
+            for other in self._inputs(event):
+                if cues.names_gradient(event.path, other.path):
+                    yield self._pair(other, event, NAMED, 4.0)
+
+    def _pair(self, base: Event, event: Event, why: str, weight: float) -> Pair:
+        return Pair(base, (Place(event.key),), ((-1, event.step),), (1,), event.path, why, weight, event.step)
+
+    def _inputs(self, claim: Event) -> list[Event]:
+        """The variables that a claim may be the gradient for: of its size, and computed before it."""
+        found: dict[str, Event] = {}  # the last value of each before the claim
+        n = size(self.steps[claim.step].shape)
+        for event in self.events:
+            if event.step >= claim.step:
+                break
+            if size(self.steps[event.step].shape) == n and event.step not in self.numeric:
+                base = self.trails.same_as(event.step)
+                if base is None or base == self.trails.same_as(claim.step):
+                    continue
+                first = self.trails.event_of[base]
+                is_other = cues.is_gradient(first.path) or (n == 1 and cues.is_loss(first.path))
+                if not is_other and self.steps[base].shape == self.steps[event.step].shape:
+                    found[event.path] = first
+        return list({e.step: e for e in found.values()}.values())
+
+    # ------------------------------------------------------------------------------------ what the user says
+    def _asked(self, found: list[Pair]) -> list[Pair]:
+        """The pairs that the user asks about; those that are named, whether anything else speaks for them or not."""
+        if self.told.gradients is None:
+            if self.told.wrt is None:
+                return found
+            for name in self.told.wrt:
+                self._events_named(name, "wrt")
+            return [p for p in found if any(is_called(p.input.path, n) or p.name == n for n in self.told.wrt)]
+        out = []
+        for name, told in self.told.gradients.items():
+            variables = [told] if isinstance(told, str) else list(told)
+            inputs = {e.step for e in self._events_named(name, "gradients")}
+            claims = [self._events_named(v, "gradients") for v in variables]
+            out += [
+                replace(p, why=AS_TOLD, weight=12.0)
+                for p in found
+                if (is_called(p.input.path, name) or p.name == name)
+                and any(is_called(part, v) for part in p.label.lstrip("-").split(", ") for v in variables)
+            ]
+            for event in [e for events in claims for e in events]:
+                bases = [b for b in self._inputs(event) if is_called(b.path, name) or b.step in inputs]
+                out += [self._pair(b, event, AS_TOLD, 11.0) for b in bases]
+        return out
+
+    def _events_named(self, name: str, keyword: str) -> list[Event]:
+        found = [e for e in self.events if is_called(e.path, name)]
+        if not found and name not in self.run.trace.objects.values() and "." not in name:
+            known = list(dict.fromkeys(e.path for e in self.events))
+            near = close_names(name, known)
+            raise UnknownName(f"{keyword} names {name!r}, but the script computes no {name!r}.", instead=near or None)
+        return found
+
+
+def is_called(path: str, name: str) -> bool:
+    """Whether a user who says ``name`` may mean the value at ``path``: the whole path, or the name at its end.
+
+    >>> is_called("self.W1", "W1"), is_called("grads['W1']", "grads['W1']"), is_called("dW1", "W1")
+    (True, True, False)
+    """
+    return name in (path, path.removesuffix("()")) or cues.tail(path) == name or path.replace("self.", "") == name

@@ -1,0 +1,327 @@
+"""Where a value in the record of a script comes from: which variable it is, what an update adds to it, and which values
+are difference quotients.
+
+Everything here reads steps, and nothing of the text; so it holds however the script spells it (`W -= lr * dW`,
+``params[k] = params[k] - lr * grads[k]``, a loop over both, a class of optimizers).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.scripts.script_record import Event
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
+from symgrad.program.builder import Builder
+from symgrad.program.program import Program, Step, Strided, dense, interpret, positions, size
+
+_STEP = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
+_FOLDED = 8  # steps of a constant's own arithmetic, such as 2 * h
+_DEEP = 400
+_TERMS = 24  # steps that an update is looked into
+
+
+@dataclass(frozen=True)
+class Term:
+    """A value that an update is made of: its step, and the sign with which it is added."""
+
+    step: int
+    sign: int
+    named: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Move:
+    """An update: the variables (steps) that may be what it changes, the first one last; the entries (from 0) of it
+    that are changed, all where None; and what is added."""
+
+    event: Event
+    bases: tuple[int, ...]
+    entries: tuple[int, ...] | None
+    terms: tuple[Term, ...]
+
+
+@dataclass(frozen=True)
+class Quotient:
+    """A difference of two values, divided by something small: the ``nth`` of its line."""
+
+    step: int
+    high: int
+    low: int
+    line: int | None
+    nth: int
+
+
+class Trails:
+    """The record of one run, read backwards."""
+
+    def __init__(self, trace: ScriptTracer) -> None:
+        self.steps: Sequence[Step] = trace.builder.steps
+        self.events = list(trace.events)
+        self.event_of: dict[int, Event] = {}
+        for e in self.events:
+            if self.steps[e.step].op == "name" and "()" not in e.path:
+                self.event_of.setdefault(e.step, e)
+
+    # ------------------------------------------------------------------------------------ before and after
+    def after(self, start: set[int]) -> set[int]:
+        """The steps that depend on any of these, themselves included."""
+        found = set(start)
+        for i, s in enumerate(self.steps):
+            if any(a in found for a in s.args):
+                found.add(i)
+        return found
+
+    def before(self, i: int, steps: Sequence[Step] | None = None) -> set[int]:
+        """The steps that a step depends on, itself included; among other steps than the record's where given."""
+        found, waiting = set(), [i]
+        while waiting:
+            k = waiting.pop()
+            if k not in found:
+                found.add(k)
+                waiting += (steps or self.steps)[k].args
+        return found
+
+    # ------------------------------------------------------------------------------------ which variable
+    def stripped(self, i: int) -> int:
+        """The step that ``i`` only names, casts or lays out in another shape."""
+        while self._is_same(i):
+            i = self.steps[i].args[0]
+        return i
+
+    def _is_same(self, i: int) -> bool:
+        s = self.steps[i]
+        if s.op in ("name", "cast", "stop"):
+            return True
+        if s.op != "pick" or len(s.args) != 1 or size(self.steps[s.args[0]].shape) != size(s.shape):
+            return False
+        return isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape))
+
+    def origin(self, i: int) -> int | None:
+        """The first variable of which ``i`` is another name, an entry or a part; None where it is computed.
+
+        Entries are followed through writes into other entries of the same array.
+        """
+        found = self.origins(i, 0)
+        return found[-1][0] if found else None
+
+    def same_as(self, i: int) -> int | None:
+        """The first variable of which ``i`` is another name, as a whole."""
+        found = None
+        while True:
+            found = i if i in self.event_of else found
+            if not self._is_same(i):
+                return found
+            i = self.steps[i].args[0]
+
+    def origins(self, i: int, flat: int) -> list[tuple[int, int]]:
+        """The variables that an entry comes from unchanged, and the entry's place in each; the last ones first."""
+        found: list[tuple[int, int]] = []
+        for _ in range(_DEEP):
+            s = self.steps[i]
+            if i in self.event_of:
+                found.append((i, flat))
+            if s.op in ("name", "cast", "stop"):
+                i = s.args[0]
+            elif s.op == "pick":
+                place = int(positions(s.params, s.shape)[flat]) - 1
+                if place < 0:
+                    return found
+                for a in s.args:
+                    if place < size(self.steps[a].shape):
+                        break
+                    place -= size(self.steps[a].shape)
+                i, flat = a, place
+            else:
+                return found
+        return found
+
+    def variable(self, i: int) -> Event | None:
+        """The variable that ``i`` is, or is an entry or a part of: the whole of it, of several names the first."""
+        while self.steps[i].op in ("neg", "abs") or (self._is_same(i) and i not in self.event_of):
+            i = self.steps[i].args[0]
+        if size(self.steps[i].shape) == 0:
+            return None
+        found = self.origins(i, 0)
+        most = max((size(self.steps[k].shape) for k, _ in found), default=0)
+        whole = [k for k, _ in found if size(self.steps[k].shape) == most]
+        if most == size(self.steps[i].shape):  # not a part
+            return self.event_of[whole[-1]] if whole else None
+        return self.event_of[whole[0]] if whole else None
+
+    # ------------------------------------------------------------------------------------ updates
+    def move(self, event: Event) -> Move | None:
+        """The update that gave ``event`` its value; None where it is none."""
+        i, entries = event.step, None
+        while self._is_same(i):
+            i = self.steps[i].args[0]
+        s = self.steps[i]
+        if s.op == "pick" and len(s.args) == 2:  # some entries are written
+            inside = positions(s.params, s.shape) - 1 - size(self.steps[s.args[0]].shape)
+            entries = tuple(np.flatnonzero(inside >= 0).tolist())
+            i = self.stripped(s.args[1])
+            s = self.steps[i]
+            if not entries or size(s.shape) != len(entries):
+                return None
+        if s.op not in ("add", "sub"):
+            return None
+        for own, other, sign in ((s.args[0], s.args[1], -1 if s.op == "sub" else 1), (s.args[1], s.args[0], 1)):
+            if own == s.args[1] and s.op == "sub":
+                continue
+            bases = self._bases(own, entries, event.step)
+            if bases:
+                terms = tuple(self._terms(other, sign, bases[-1]))
+                return Move(event, bases, entries, terms) if terms else None
+        return None
+
+    def _bases(self, own: int, entries: tuple[int, ...] | None, whole: int) -> tuple[int, ...]:
+        shape = self.steps[whole].shape
+        if entries is None:
+            return tuple(k for k, _ in self.origins(own, 0) if self.steps[k].shape == shape)
+        places = list(range(len(entries)))
+        found = [
+            {k for k, flat in self.origins(own, p) if flat == entries[p] and self.steps[k].shape == shape}
+            for p in places
+        ]
+        return tuple(sorted(set.intersection(*found), reverse=True))
+
+    def _terms(self, i: int, sign: int, base: int) -> Iterator[Term]:
+        """What is added, outermost first: named values, and those that have no name without their scalar factors."""
+        waiting, seen, has_name = [(i, sign)], set(), False
+        while waiting and len(seen) < _TERMS:
+            i, sign = waiting.pop(0)
+            if i in seen or self.origin(i) == base:
+                continue
+            seen.add(i)
+            s = self.steps[i]
+            if i in self.event_of:
+                has_name = True
+                yield Term(i, sign, True)
+            elif not has_name and not self._is_same(i):
+                yield Term(i, sign, False)
+            match s.op:
+                case "neg":
+                    waiting.append((s.args[0], -sign))
+                case "mul":
+                    for a, other in (s.args, s.args[::-1]):
+                        if self._is_scalar(a) and not (self._is_scalar(other) and other == s.args[0]):
+                            waiting.append((other, sign * self._sign(a)))
+                            break
+                case "div" if self._is_scalar(s.args[1]):
+                    waiting.append((s.args[0], sign * self._sign(s.args[1])))
+                case "add":
+                    waiting += [(a, sign) for a in s.args]
+                case "sub":
+                    waiting += [(s.args[0], sign), (s.args[1], -sign)]
+                case _ if self._is_same(i):
+                    waiting.append((s.args[0], sign))
+
+    def _is_scalar(self, i: int) -> bool:
+        """Whether all entries of ``i`` are one number that is no variable's that is followed."""
+        while self.steps[i].op in ("pick", "cast") and len(self.steps[i].args) == 1:
+            i = self.steps[i].args[0]
+        return size(self.steps[i].shape) == 1 and self.number(i) is not None
+
+    def _sign(self, i: int) -> int:
+        while self.steps[i].op in ("pick", "cast") and len(self.steps[i].args) == 1:
+            i = self.steps[i].args[0]
+        value = self.number(i)
+        return -1 if value is not None and value < 0 else 1
+
+    def number(self, i: int, *, of_variables: bool = False) -> float | None:
+        """The number that a small computation of constants gives, and of variables where asked; else None."""
+        needed, waiting = set(), [i]
+        while waiting:
+            k = waiting.pop()
+            if k not in needed:
+                needed.add(k)
+                is_variable = (k in self.event_of and not of_variables) or self.steps[k].op == "input"
+                if is_variable or len(needed) > _FOLDED or size(self.steps[k].shape) != 1:
+                    return None
+                waiting += self.steps[k].args
+        program = Program({}, tuple(self.steps), {})
+        value = interpret(program, Floats(), {}, [i])[i]
+        return None if value.is_complex() else float(value)
+
+    # ------------------------------------------------------------------------------------ quotients
+    def quotients(self) -> list[Quotient]:
+        """The difference quotients: two values of one line of code, subtracted and divided by something small."""
+        found: list[Quotient] = []
+        for i, s in enumerate(self.steps):
+            if s.op != "div":
+                continue
+            top, below = self.stripped(s.args[0]), self.stripped(s.args[1])
+            if self.steps[below].op == "pick":
+                below = self.steps[below].args[0]
+            h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
+            if h is None or not 0 < abs(h) <= _STEP:
+                continue
+            if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
+                top = self.stripped(self.steps[top].args[0])
+                top = next((a for a in self.steps[top].args if self.steps[self.stripped(a)].op == "sub"), top)
+                top = self.stripped(top)
+            if self.steps[top].op == "sub":
+                high, low = (self.stripped(a) for a in self.steps[top].args)
+                if high != low and self._are_twins(high, low):
+                    line = s.source.line if s.source is not None else None
+                    found.append(Quotient(i, high, low, line, sum(q.line == line for q in found)))
+        return found
+
+    def _are_twins(self, a: int, b: int) -> bool:
+        """Whether two values are of one operation on one line of code: a function's, called twice."""
+        s, t = self.steps[a], self.steps[b]
+        same = s.source is not None and t.source is not None and s.source.line == t.source.line
+        return same and s.op == t.op and s.op not in ("constant", "input")
+
+
+def between(b: Builder, high: int, low: int) -> int | None:
+    """The value of a function at the point about which a difference quotient moves its argument.
+
+    ``high`` and ``low`` are the function's two values; where they differ by a small number that is added or taken away,
+    and in nothing else, that number is left out.
+    """
+    known: dict[tuple[int, int], int | None] = {}
+
+    def meet(i: int, j: int) -> int | None:
+        if i == j:
+            return i
+        if (i, j) not in known:
+            known[i, j] = None
+            known[i, j] = met(i, j)
+        return known[i, j]
+
+    def met(i: int, j: int) -> int | None:
+        s, t = b.steps[i], b.steps[j]
+        if s.op == t.op and s.shape == t.shape and len(s.args) == len(t.args) and _alike(s, t):
+            args = [a for a in map(meet, s.args, t.args) if a is not None]
+            if len(args) == len(s.args):
+                return args[0] if s.op == "name" else b.emit(s.op, args, s.params, s.shape, s.dtype)
+        one, other = moved(i), moved(j)
+        if one is None and other is None:
+            return None
+        return meet(i if one is None else one, j if other is None else other)
+
+    def moved(i: int) -> int | None:
+        """The value that a small number is added to, or taken from."""
+        s = b.steps[i]
+        if s.op not in ("add", "sub"):
+            return None
+        own, h = s.args
+        return own if is_small(h) else None
+
+    def is_small(i: int) -> bool:
+        value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
+        return float(value.abs().max()) <= _STEP
+
+    return meet(high, low)
+
+
+def _alike(s: Step, t: Step) -> bool:
+    if isinstance(s.params, np.ndarray) or isinstance(t.params, np.ndarray):
+        return np.array_equal(s.params, t.params)
+    if s.op == "constant":
+        return np.array_equal(s.params.value, t.params.value)
+    return s.params == t.params

@@ -1,0 +1,488 @@
+"""Scripts without a call of autograd: which value is the output, which are its inputs, and what is meant as a gradient.
+
+Events and weak cues propose pairs of an input and a gradient, and values that may be the output.  Each output is
+differentiated exactly, on the record of the run, and each pair is looked at by value: at the script's own numbers and
+with the inputs moved.  The hypothesis under which most comes out right, weighted by its cues, is the one that is asked.
+
+None of this is a verdict: that is the pipeline's, on the script run again with inputs in the places that were found.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+import numpy as np
+import torch
+
+from symgrad.errors import BadInput
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.scripts import cues
+from symgrad.lifting.scripts.cues import Cues
+from symgrad.lifting.scripts.execution import ScriptRun
+from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesis, Paired, Place, Scaled
+from symgrad.lifting.scripts.losses import LOSSES, errors, parts
+from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.script_record import Cell, Event, Given, Key
+from symgrad.lifting.scripts.trails import Quotient, between
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import reverse
+from symgrad.program.program import Program, interpret, size
+
+_POINTS = 3  # the script's own numbers, and so many less one beside them
+_CLOSE = 1e-7
+_QUOTIENTS = 64  # difference quotients whose middle is looked for
+_CENTRES = 4  # difference quotients, and cotangents, that are looked at
+_TURNS = 4  # values of one variable that are tried
+_OUTPUTS = 24  # values that are tried as the output
+_ERRORS = 12  # differences that are tried as where a loss begins
+_WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "wrong": 0.0, "unknown": -1.0}
+_NICE = 10_000  # the largest denominator of a loss's factor
+
+
+_STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
+Output = Place | Centre | Assumed | Paired | Scaled
+
+
+@dataclass(frozen=True)
+class Sight:
+    """How a pair stands to the derivative of an output, by value: a word, and its factor."""
+
+    pair: Pair
+    word: str
+    factor: float | None
+    score: float
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may be the output: where it is, its name, its step, what speaks for it; what a user may call it."""
+
+    place: Output
+    name: str
+    step: int
+    cue: float
+    said: str | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """An output, how the pairs stand under it, and what speaks for it."""
+
+    output: Candidate
+    sights: tuple[Sight, ...]
+    score: float
+    assumed: str | None = None
+
+    @property
+    def cue(self) -> float:
+        return self.output.cue
+
+    @property
+    def is_stated(self) -> bool:
+        """Whether the script itself says that this is what its gradients are of, and not all of them deny it."""
+        return self.cue >= _STATED and any(s.word in ("right", "factor", "partly") for s in self.sights)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(sorted(s.word for s in self.sights))
+
+    @property
+    def rights(self) -> int:
+        return sum(s.word == "right" for s in self.sights)
+
+
+class Weighing:
+    """The outputs that one run may have, and how its pairs stand under each."""
+
+    def __init__(self, pairs: Pairs) -> None:
+        self.all, self.run, self.text = pairs, pairs.run, pairs.text
+        self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
+        self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
+        self.length = len(self.steps)  # of the record alone
+        self.centred = self._centred()
+        self.displaced = self._displaced()
+
+    # ------------------------------------------------------------------------------------ outputs
+    def outputs(self) -> list[Candidate]:
+        """What may be the output, the likeliest first: the numbers that depend on an input and are no claim."""
+        return sorted(self.candidates(), key=lambda o: -o.cue)[:_OUTPUTS]
+
+    def candidates(self) -> list[Candidate]:
+        """The numbers that the script computes, each under its likeliest name; or those that the user names."""
+        starts = {p.input.step for p in self.pairs}
+        after = self.trails.after(starts)
+        claims = {self.trails.event_of[s].path for p in self.pairs for _, s in p.steps if s in self.trails.event_of}
+        shown = {self.trails.stripped(i) for _, i in self.run.trace.shows}
+        roots = self._roots()
+        found: dict[int, Candidate] = {}
+        count: Counter[tuple[str, int | None]] = Counter()
+        for event in self.events:
+            core, said = self.trails.stripped(event.step), self.run.trace.objects.get(event.owner, event.path)
+            wanted = self.all.told.output
+            if event.step in self.numeric or core in self.displaced or (self.pairs and event.step not in after):
+                continue
+            if wanted is not None and not (is_called(event.path, wanted) or said == wanted):
+                continue
+            if wanted is None and (event.path in claims or core in starts or not self._is_computed(event, core)):
+                continue
+            if self.text.engine is not None and event.owner not in roots:
+                continue
+            count[event.path, event.line] += 1
+            n = count[event.path, event.line]
+            if n <= _TURNS:
+                cue = self._cue(event, core) + 1.0 * (core in shown) + 6.0 * (event.owner in roots) - 0.01 * n
+                if core not in found or found[core].cue < cue:
+                    name = said if event.owner in self.run.trace.objects else cues.tail(event.path)
+                    found[core] = Candidate(Place(event.key), name, event.step, cue, wanted or said)
+        return list(found.values())
+
+    def _is_computed(self, event: Event, core: int) -> bool:
+        """Whether a value is one number that is computed: no entry of a variable, no constant, no running sum."""
+        s = self.steps[core]
+        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or self._is_running_sum(event):
+            return False
+        return s.op != "pick" or self.trails.origin(core) is None
+
+    def _cue(self, event: Event, core: int) -> float:
+        """What speaks for a value's being the output, by its name and by where it is computed."""
+        source, quoted = self.steps[core].source, self._quoted()
+        cue = 4.0 * cues.is_loss(event.path) + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
+        cue += 3.0 * (source is not None and source.line in quoted)
+        cue += 1.0 * (event.path.endswith(("()", "[0]")) and "(" in event.path)
+        return cue - 3.0 * cues.is_gradient(event.path)
+
+    def _quoted(self) -> set[int | None]:
+        """The lines that compute what difference quotients are taken of."""
+        sources = [self.steps[k].source for q in self.quotients for k in (q.high, q.low)]
+        return {s.line for s in sources if s is not None}
+
+    def _centred(self) -> dict[int, Quotient]:
+        """The functions of difference quotients at the points about which they are taken; written on the record."""
+        found: dict[int, Quotient] = {}
+        b = self.run.trace.builder
+        for q in self.quotients[:_QUOTIENTS]:
+            made = between(b, q.high, q.low) if size(self.steps[q.high].shape) == 1 else None
+            if made is not None:
+                found.setdefault(made, q)
+        return found
+
+    def _displaced(self) -> set[int]:
+        """The values of functions at points that a difference quotient has moved them to."""
+        shared = Counter(q.low for q in self.quotients)
+        found = {q.high for q in self.quotients} | {low for low, n in shared.items() if n == 1}
+        return found - set(self.centred)
+
+    def centres(self) -> Iterator[Candidate]:
+        """The functions of difference quotients, where the script computes them at no other than the moved points."""
+        for made, q in list(self.centred.items())[:_CENTRES]:
+            if made >= self.length:
+                event = next((e for e in self.events if self.trails.stripped(e.step) == q.high), None)
+                name = cues.tail(event.path) if event is not None else "the function"
+                yield Candidate(Centre(q.line, q.nth), name, made, 4.5, event.path if event is not None else None)
+
+    def weighted(self, b: Builder) -> Iterator[Candidate]:
+        """Values of a layer, weighted by a cotangent of the script's own that has their shape."""
+        starts = self.trails.after({p.input.step for p in self.pairs})
+        many = [e for e in self.events if size(self.steps[e.step].shape) > 1 and e.step not in self.numeric]
+        seen: set[tuple[int | None, int]] = set()
+        quoted = self._quoted()
+        for d in [e for e in many if cues.is_cotangent(e.path)][:_CENTRES]:
+            cotangent = self.trails.stripped(d.step)
+            for n, e in enumerate(sorted(many, key=lambda e: "()" in e.path)):
+                value = self.trails.stripped(e.step)
+                fits = self.steps[e.step].shape == self.steps[d.step].shape and e.step in starts
+                source = self.steps[value].source
+                place = source.line if source is not None else None, cotangent
+                if fits and value != cotangent and place not in seen and not cues.is_gradient(e.path):
+                    seen.add(place)
+                    weight = (
+                        4.0 * (source is not None and source.line in quoted)
+                        + 1.0 * (cues.tail(e.path) in ("out", "y", "z", "output"))
+                        + 1.0 * e.path.endswith("()")
+                    )
+                    name = f"the sum of {cues.tail(e.path)} * {cues.tail(d.path)}"
+                    made = b.sum(b.mul(e.step, d.step))
+                    yield Candidate(Paired(e.key, d.key), name, made, weight - 1e-3 * n, e.path)
+            if len(seen) > _OUTPUTS:
+                return
+
+    def _roots(self) -> set[int]:
+        """The objects whose gradient a script's own backward pass begins with: it is set to one."""
+        if self.text.engine is None:
+            return set()
+        grad = cues.tail(self.text.engine[0])
+        return {
+            e.owner
+            for e in self.events
+            if e.owner and cues.tail(e.path) == grad and self.trails.number(self.trails.stripped(e.step)) == 1.0
+        }
+
+    def _is_running_sum(self, event: Event) -> bool:
+        """Whether a value is the same variable's of before, with something added."""
+        if event.line not in self.text.updates:
+            return False
+        move = self.trails.move(event)
+        return move is not None and any(self.trails.event_of[k].path == event.path for k in move.bases)
+
+    # ------------------------------------------------------------------------------------ by value
+    def row(self, output: Candidate, program: Builder, pairs: Sequence[Pair]) -> Row:
+        """How the pairs stand under an output, whose step is on a builder."""
+        step = output.step
+        b = Builder(list(program.steps), dict(program.inputs))
+        inputs = sorted({p.input.step for p in pairs})
+        of, _ = reverse(b, {step: b.ones(b.shape(step), b.dtype(step))}, set(inputs))
+        built = b.build({})
+        leaves = self._leaves(inputs)
+        before = self.trails.before(step, b.steps)
+        pairs = [p for p in pairs if p.why != UPDATED or not before & set(p.changed)]
+        wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of})
+        values = [interpret(built, Floats(), {}, wanted, replaced=self._moved(leaves, k)) for k in range(_POINTS)]
+        sights = [self._sight(p, of[p.input.step], values) for p in pairs if p.input.step in of]
+        chosen: list[Sight] = []
+        taken: set[object] = set()
+        for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
+            keys = {self.all.variable_of(s.pair.input), *(step for _, step in s.pair.steps)}
+            if not keys & taken:
+                taken |= keys
+                chosen.append(s)
+        return Row(output, tuple(chosen), output.cue + sum(s.score + s.pair.weight for s in chosen))
+
+    def _leaves(self, inputs: Sequence[int]) -> list[int]:
+        """The inputs that depend on no other."""
+        return [i for i in inputs if not any(k != i and k in self.trails.before(i) for k in inputs)]
+
+    def _moved(self, inputs: Sequence[int], k: int) -> Mapping[int, torch.Tensor]:
+        """Values of the inputs at the ``k``-th point; the first is the script's own."""
+        out = {}
+        own = interpret(Program({}, tuple(self.steps), {}), Floats(), {}, inputs)
+        for i in inputs:
+            random = np.random.default_rng([k, i])
+            value = own[i].detach().clone()
+            if k:
+                moves = torch.as_tensor(random.uniform(-1, 1, tuple(value.shape)))
+                value = value * (1 + 0.3 * moves) + 0.2 * torch.as_tensor(random.uniform(-1, 1, tuple(value.shape)))
+            out[i] = value.to(own[i].dtype)
+        return out
+
+    def _sight(self, p: Pair, adjoint: int, values: Sequence[Mapping[int, torch.Tensor]]) -> Sight:
+        mine, truth = [], []
+        for at in values:
+            d = at[adjoint].detach().numpy().reshape(-1)
+            if p.steps[0][0] >= 0:
+                g = np.array([sign * float(at[s]) for (_, s), sign in zip(p.steps, p.signs, strict=True)])
+                d = d[[entry for entry, _ in p.steps]]
+            else:
+                g = p.signs[0] * at[p.steps[0][1]].detach().numpy().reshape(-1)
+            if np.isfinite(d).all() and np.isfinite(g).all() and d.size == g.size:
+                mine.append(g)
+                truth.append(d)
+        word, factor, near = compared(mine, truth)
+        seen = np.count_nonzero(truth[0]) / truth[0].size if truth else 0.0  # a derivative of zero tells little
+        return Sight(p, word, factor, _WORTH[word] + near + seen)
+
+
+def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:
+    """How values at several points stand to the true ones: a word, the factor between them, and how near they are.
+
+    >>> compared([np.array([2.0, 4.0]), np.array([6.0, 2.0])], [np.array([1.0, 2.0]), np.array([3.0, 1.0])])[:2]
+    ('factor', 2.0)
+    """
+    if not truth or not any(np.any(d) for d in truth):
+        return "unknown", None, 0.0
+    g, d = np.concatenate(mine), np.concatenate(truth)
+    scale = max(np.abs(d).max(), 1e-300)
+    off = np.abs(g - d) > _CLOSE * scale
+    if not off.any():
+        return "right", 1.0, 0.0
+    ratio = float(g @ d / (d @ d))
+    if ratio and np.all(np.abs(g - ratio * d) <= _CLOSE * scale * abs(ratio)) and d.size > 1:
+        return "factor", ratio, 0.0
+    k = len(mine)
+    if d.size > k and not off.reshape(k, -1).any(0).all():
+        return "partly", None, 0.0
+    length = float(np.linalg.norm(g) * np.linalg.norm(d))
+    return "wrong", None, 3 * max(0.0, float(g @ d) / length) if length else 0.0
+
+
+# ------------------------------------------------------------------------------------------------ the hypothesis
+
+
+def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
+    """The hypothesis that the evidence of a run supports best.
+
+    Raises `BadInput` where nothing does, or where two outputs fit alike, with what was found and what to say;
+    `UnknownName` where the user names what the script does not have.
+    """
+    w = Weighing(Pairs(run, text, told))
+    b = run.trace.builder
+    rows = [w.row(o, b, w.pairs) for o in [*w.outputs(), *w.centres()]]
+    if not any(r.cue >= _STATED and r.rights for r in rows):
+        rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
+    if told.output is not None:
+        rows = [r for r in rows if r.output.said is not None and is_called(r.output.said, told.output)]
+    rows = sorted((r for r in rows if r.sights), key=lambda r: -r.score)
+    top = rows[0] if rows else None
+    if told.output is None and (top is None or not (top.rights or top.is_stated)):
+        assumed = _assumed(w, b)
+        top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
+    if top is None:
+        raise asked_for(w, told)
+    if told.output is None and top.assumed is None and not top.rights:
+        if top.cue < _STATED:
+            raise asked_for(w, told)
+        rivals = [r for r in rows[1:] if r.cue >= top.cue and r.output.name != top.output.name]
+        rivals = [r for r in rivals if r.score > top.score - 1 and r.words != top.words]
+        if rivals:
+            raise _tie(w, [top, *rivals])
+    return _hypothesis(w, _scaled(top))
+
+
+def _scaled(row: Row) -> Row:
+    """A row all of whose claims are steps without a name and one multiple of the gradient: the rate has absorbed it."""
+    factors = [s.factor for s in row.sights if s.word == "factor" and s.factor is not None and s.factor > 0]
+    unnamed = all(s.pair.why == UPDATED and s.pair.label.startswith(UNNAMED) for s in row.sights)
+    if (
+        not factors
+        or len(factors) < len(row.sights)
+        or not unnamed
+        or max(factors) - min(factors) > _CLOSE * max(factors)
+    ):
+        return row
+    factor = Fraction(factors[0]).limit_denominator(_NICE)
+    if abs(float(factor) / factors[0] - 1) > _CLOSE or isinstance(row.output.place, (Assumed, Scaled)):
+        return row
+    output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
+    return replace(row, output=output)
+
+
+# ------------------------------------------------------------------------------------------------ questions
+
+
+def asked_for(w: Weighing, told: Told) -> BadInput:
+    """What was understood of a script whose parts the evidence does not tell, and the line that says them."""
+    losses = [o.name for o in sorted(w.candidates(), key=lambda o: -o.cue)]
+    first: dict[str, str] = {}
+    for p in sorted(w.pairs, key=lambda p: -p.weight):
+        if not p.label.startswith(UNNAMED) and "," not in p.label:
+            first.setdefault(p.name or cues.tail(p.input.path), p.label.lstrip("-"))
+    found = list(dict.fromkeys(e.path for e in w.events if "()" not in e.path and e.step not in w.numeric))
+    where = []
+    if losses:
+        where.append(f"    numbers that it computes: {', '.join(dict.fromkeys(losses[:6]))}")
+    if first:
+        where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
+    elif found:
+        where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
+    lacking = "what is differentiated" if first else "what is meant as a gradient"
+    output = told.output or (losses[0] if losses else "loss")
+    pairs = first or _guesses(w)
+    return BadInput(
+        f"the script does not call autograd, and nothing in it says {lacking}.",
+        where="\n".join(where) or None,
+        instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
+    )
+
+
+def _guesses(w: Weighing) -> dict[str, str]:
+    """An input and a variable of its shape that may be its gradient, to show how one says it."""
+    events = [e for e in w.events if "()" not in e.path and w.trails.event_of.get(e.step) is e]
+    for e in reversed(events):
+        for other in events:
+            fits = w.steps[e.step].shape == w.steps[other.step].shape and other.step in w.trails.before(e.step)
+            if fits and other.path != e.path and other.step != e.step and e.step not in w.numeric:
+                return {cues.tail(other.path): cues.tail(e.path)}
+    return {}
+
+
+def _tie(w: Weighing, rows: Sequence[Row]) -> BadInput:
+    names = list(dict.fromkeys(r.output.name for r in rows))
+    where = []
+    for r in rows:
+        said = ", ".join(f"{s.pair.label} for {s.pair.name or cues.tail(s.pair.input.path)}" for s in r.sights)
+        where.append(f"    {r.output.name}    {said}")
+    first = {s.pair.name or cues.tail(s.pair.input.path): s.pair.label.lstrip("-") for s in rows[0].sights}
+    return BadInput(
+        f"the script computes {' and '.join(names)}, and nothing tells which one the gradients are of.",
+        where="\n".join(dict.fromkeys(where)),
+        instead=_say(names[0], {x: g for x, g in first.items() if not g.startswith(UNNAMED) and "," not in g}),
+    )
+
+
+def _say(output: str, pairs: Mapping[str, str]) -> str:
+    """The keywords, and the options, that say which is which."""
+    some = dict(list(pairs.items())[:3])
+    options = " ".join(f"--gradient {x}={g}" for x, g in some.items())
+    keyword = f", gradients={some!r}" if some else ""
+    return (
+        f"Say which is which: output={output!r}{keyword}; or, on the command line: --output {output} {options}".rstrip()
+        + "."
+    )
+
+
+# ------------------------------------------------------------------------------------------------ what is assumed
+
+
+def _assumed(w: Weighing, b: Builder) -> Row | None:
+    """The loss of the catalogue under which most updates are right."""
+    pairs = [p for p in w.pairs if p.why == UPDATED]
+    if not pairs:
+        return None
+    last = max(p.at for p in pairs)
+    moved = w.trails.after({p.input.step for p in pairs})
+    best: Row | None = None
+    for error, step in list(errors(w.trails, moved, last))[:_ERRORS]:
+        for name, loss in LOSSES.items():
+            trial = Builder(list(b.steps), dict(b.inputs))
+            a, t = parts(trial, step, moved)
+            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", loss.write(trial, a, t), 0.0)
+            row = w.row(plain, trial, pairs)
+            factors = [s.factor for s in row.sights if s.word in ("right", "factor") and s.factor]
+            if not factors:
+                continue
+            ratio = max(factors, key=lambda f: sum(abs(f / g - 1) < 1e-6 for g in factors))
+            factor = Fraction(ratio).limit_denominator(_NICE)
+            if factor <= 0 or abs(float(factor) / ratio - 1) > 1e-9:
+                continue
+            if factor != 1:
+                made = trial.mul(trial.number(factor), plain.step)
+                row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
+            text = loss.text.format(a=_called(w, a), t=_called(w, t))
+            if best is None or row.score > best.score:
+                best = replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
+    return best
+
+
+def _called(w: Weighing, i: int) -> str:
+    event = w.trails.variable(i) if i < len(w.steps) else None
+    return event.path if event is not None else "the targets"
+
+
+def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
+    """A row's claims that are evidence enough: names alone where there is nothing else, or where they are right."""
+    strong = any(s.pair.why in PRIMARY for s in row.sights)
+    sights = [s for s in row.sights if s.pair.why in PRIMARY or s.word == "right" or not strong]
+    before = {s.pair.input.step: w.trails.before(s.pair.input.step) for s in sights}
+    sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
+    sights.sort(key=lambda s: s.pair.input.step)
+    tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
+    claims: list[Claim] = []
+    names: list[str] = []
+    given: dict[Key, Given] = {}
+    for s, tail in zip(sights, tails, strict=True):
+        key, why = s.pair.input.key, s.pair.why
+        name = tail if tails.count(tail) == 1 else s.pair.input.path
+        if s.pair.steps[0][0] < 0:
+            claims.append(Claim(key, s.pair.values[0], s.pair.label, why))
+            names.append(name)
+            given[key] = name
+            continue
+        shape = w.steps[s.pair.input.step].shape
+        own = {e: f"{name}[{', '.join(map(str, np.unravel_index(e, shape)))}]" for e, _ in s.pair.steps}
+        for (entry, _), value, label in zip(s.pair.steps, s.pair.values, s.pair.label.split(", "), strict=True):
+            claims.append(Claim(key, value, label, why, entry))
+            names.append(own[entry])
+        given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
+    return Hypothesis(row.output.place, row.output.name, tuple(claims), tuple(names), given, row.assumed)
