@@ -26,6 +26,7 @@ from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.errors import SymgradError, UnknownOperation
+from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
@@ -39,11 +40,11 @@ from symgrad.stability.own_point import FloatFindings, measure_at_user_point, wi
 @undisturbed
 def verify(
     formula: Any,
-    hand: Any,
+    hand: Any = None,
     *,
     wrt: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    order: int = 1,
+    order: int | None = None,
     domain: Mapping[str, Bounds] | str | Any = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
@@ -59,6 +60,7 @@ def verify(
     NumPy or math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may
     also be a mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``,
     or a mapping; equations in LaTeX, whose left sides say what is for which input; or numbers computed elsewhere.
+    One text may say both, and is then the only argument: ``verify("d/dx (x**2) = 2*x")``.
     For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the Jacobian, of shape f.shape + x.shape (or,
     where it has x's shape, the gradient of the sum of f's entries); with ``order=2`` the Hessian, of shape x.shape +
     x.shape.  For complex x it is torch's conjugate Wirtinger gradient, with upstream ones.
@@ -81,8 +83,11 @@ def verify(
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
     value; ``meanings`` decides instead: ``{"t1": "d out / d h1"}``.
 
+    >>> from symgrad import Latex
     >>> report = verify("tanh(w*x)", "x*(1 - tanh(w*x)**2)", wrt="w")
     >>> report.verdict
+    'proved'
+    >>> verify(Latex(r"\\frac{d}{dx}(x^2 e^{-x}) = (2x - x^2) e^{-x}")).verdict
     'proved'
     >>> verify("tanh(w*x)", "x*(1 - (w*x)**2)", wrt="w").claims["w"].witness.point["w"]
     array(1.)
@@ -99,6 +104,8 @@ def verify(
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     meanings = meanings_of(meanings, claims)
+    if hand is None:
+        formula, hand = sides_of(formula)
     return answer(pose(formula, hand, Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed)))
 
 

@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from symgrad.errors import BadInput, NoPoint
-from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
+from symgrad.lifting.formulas import Formula, PartialFormula, Several, open_formula, readings, rename
+from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run
 from symgrad.problem.arguments import (
@@ -101,7 +102,7 @@ class Asked:
 
     wrt: Any = None
     at: Mapping[str, Any] | None = None
-    order: int = 1
+    order: int | None = None  # what the hand formula's left side says, and 1 where it says nothing
     domain: Any = None
     assuming: str | Sequence[str] | None = None
     meanings: Mapping[str, str] | None = None
@@ -112,7 +113,7 @@ class Asked:
     values: bool = False
 
     def __post_init__(self) -> None:
-        if not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2):
+        if self.order is not None and (not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2)):
             raise BadInput(
                 f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
             )
@@ -175,7 +176,11 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
-    mine = rename(_open_hand(hand, model, told, asked), model.names, what)
+    opened = _open_hand(hand, model, told, asked)
+    before, after, order = _order_of(opened, asked)
+    asked = replace(asked, order=order)
+    mine = rename(opened, model.names, what)
+    model = PartialFormula(model, before) if before else model
     given = given_to(model, asked, mine)
     shapes, problem = at_smallest_sizes(
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
@@ -184,7 +189,34 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if long:
         told = f"No shape was given for {', '.join(long)}: the formula makes one number of a vector"
         notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
+    if before:
+        problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
+    """For which inputs the model is differentiated first, for which the hand formula then, and of which order.
+
+    A derivative for two inputs, or of the third order, is the first derivative of the one below it.
+    """
+    parts = list(hand.parts.values()) if isinstance(hand, Several) else [hand]
+    told = [p.differentiated for p in parts if isinstance(p, Latex)]
+    orders = {len(wrt) if wrt else n for n, wrt in told}
+    mixed = [wrt for n, wrt in told if wrt and (n > 2 or len(set(wrt)) > 1)]
+    if mixed and len(parts) > 1:
+        raise BadInput(
+            "of several mixed or higher derivatives one is judged at a time.", instead="Pass each by itself."
+        )
+    if mixed:
+        return mixed[0][:-1], mixed[0][-1], 1
+    if len(orders) > 1:
+        raise BadInput("these are derivatives of several orders.", instead="Pass each order by itself.")
+    order = asked.order or (orders.pop() if orders else 1)
+    if order > 2:
+        raise BadInput(
+            f"which input the derivative of order {order} is for is not said.", instead="Write \\frac{d^3 f}{dx^3}."
+        )
+    return (), "", order
 
 
 def _run(model: Formula, asked: Asked) -> Run:

@@ -95,12 +95,12 @@ class Latex:
     def equations(self) -> tuple[Equation, ...]:
         """The equations as they stand."""
         known = self.known
-        functions: frozenset[str] = frozenset()
+        functions: dict[str, tuple[str, ...]] = {}
         words: frozenset[str] = frozenset()
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
-            functions = frozenset(n for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n)
+            functions = {n: d.arguments for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n}
             words = words_of(self.model.equations)
         return equations(self.text, known, functions, words)
 
@@ -177,9 +177,9 @@ class Latex:
                 raise BadInput(f"two equations say what {c.key} is.", where=place(self.text, c.span))
         inner = self.defined | (self.model.defined if isinstance(self.model, Latex) else frozenset())
         return {
-            self.rename.get(c.wrt[0], c.wrt[0]): c
+            self.rename.get(c.wrt[-1], c.wrt[-1]): c
             for c in claims
-            if c.of == claims[-1].of and c.wrt and c.wrt[0] not in inner
+            if c.of == claims[-1].of and c.wrt and not inner.intersection(c.wrt) and c.order == claims[-1].order
         }
 
     @property
@@ -187,7 +187,7 @@ class Latex:
         """The name of the result: what a derivative is taken with respect to."""
         line = self.line
         if self.keyed and isinstance(line, Claim) and line.wrt:
-            return self.rename.get(line.wrt[0], line.wrt[0])
+            return self.rename.get(line.wrt[-1], line.wrt[-1])
         return "value"
 
     @property
@@ -205,11 +205,20 @@ class Latex:
     def required(self) -> tuple[str, ...]:
         return self.names
 
-    def beside(self, model: Any, *, order: int = 1, key: str | None = None) -> Latex:
+    @property
+    def differentiated(self) -> tuple[int, tuple[str, ...]]:
+        """The order of the derivative that its left side claims, and for which inputs; 1 and none where it has none."""
+        line = self.line
+        if not isinstance(line, Claim):
+            return 1, ()
+        return line.order, tuple(self.rename.get(w, w) for w in line.wrt)
+
+    def beside(self, model: Any, *, order: int | None = 1, key: str | None = None) -> Latex:
         """This formula as a derivative of ``model``, whose names, sizes and definitions it may use.
 
         Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about
-        something else: another function, another order, another input than ``key``.
+        something else: another function, another ``order`` (None for the order that it says), another input than
+        ``key``.
         """
         made = replace(self, model=model, keyed=True)
         line = made.line
@@ -223,17 +232,11 @@ class Latex:
                 where=where,
                 instead=f"Write \\partial {output}, or rename the model.",
             )
-        if line.order != order:
+        if order not in (None, line.order):
             raise BadInput(
                 f"the left side is a derivative of order {line.order}, and order is {order}.",
                 where=where,
                 instead=f"Pass order={line.order}.",
-            )
-        if len(set(line.wrt)) > 1:
-            raise BadInput(
-                f"the left side mixes {' and '.join(line.wrt)}.",
-                where=where,
-                instead="Hessians are of one input; for mixed ones verify the derivative of the first derivative.",
             )
         if key is not None and made.key not in ("value", key):
             raise BadInput(

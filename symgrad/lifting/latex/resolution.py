@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
@@ -23,9 +24,33 @@ from symgrad.lifting.latex.equations import (
     names_unbound,
 )
 from symgrad.lifting.latex.plain_form import plain
-from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, place, settled, spelled
+from symgrad.lifting.latex.token_reader import (
+    Node,
+    letters_below,
+    letters_in,
+    parts,
+    place,
+    power_name,
+    settled,
+    spelled,
+)
 
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
+
+
+def _letters_of_steps(found: Sequence[Equation]) -> frozenset[str]:
+    """The letters of one step of a recurrence, ``h_t = \\tanh(w h_{t-1})``: they are part of names, and no indices."""
+    steps: set[str] = set()
+    for e in found:
+        if e.left is None or e.left.head != "symbol" or e.left.value.label:
+            continue
+        own = indices_of(e.left)
+        for p in (p for side in e.sides for p in parts(side)):
+            if p.head == "symbol" and p.value.base == e.left.value.base and len(p.args) == len(e.left.args):
+                shifted = {x for item in p.args if item.head == "add" for x in letters_in(item)}
+                steps |= shifted.intersection(own)
+    bound = {p.value[0] for e in found for side in e.bodies for p in parts(side) if p.head in ("sum", "prod")}
+    return frozenset(steps - bound)
 
 
 def resolve(
@@ -74,6 +99,7 @@ class _Resolver:
         self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
+        self.steps = _letters_of_steps(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
     def fail(
@@ -121,6 +147,11 @@ class _Resolver:
             if name in self.names and name not in self.lets:
                 instead = f"Write \\exp(\\ln {name}), or a row that says what {name} is."
                 self.fail(f"{name} is used, and only its logarithm is defined.", self.names[name], instead)
+        for name in self.lets & {power_name(n, k) for n in self.names for k in range(2, 10)}:
+            base, _, power = name.rpartition("_to_")
+            if base not in self.lets:
+                instead = f"Write its powers as powers of {base}^{power}, or a row that says what {base} is."
+                self.fail(f"{base} is used, and only its power {power} is defined.", self.names[base], instead)
         inputs = {n for n in self.names if n not in self.lets}
         if self.borrowed and self.beside is not None:
             inputs |= set(self.beside.names)
@@ -185,7 +216,7 @@ class _Resolver:
     def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
         if e.left is None:
             return None, (), None
-        below = {x for side in e.sides for x in letters_below(side)}
+        below = {x for side in e.sides for x in letters_below(side)} - self.steps
         known = self.known or frozenset()
         if e.left.head == "symbol":
             node = settled(e.left, below.__contains__)
@@ -286,6 +317,10 @@ class _Resolver:
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
+            case "pow" if (power := self.power(node)) is not None:
+                name, times = power
+                made = self.named(name, replace(node.args[0], args=()), entry=False)
+                return made if times == 1 else Node("pow", (made, replace(node.args[1], value=times)), node.span)
             case "pow" if node.args[0].head == "e" or self.is_e(node.args[0], scope):
                 return Node("call", (self.walk(node.args[1], scope),), node.span, ("exp", 0))
             case "transpose" if node.value == "T" and self.is_taken("T", scope):
@@ -342,6 +377,17 @@ class _Resolver:
         """The name of ``\\ln L`` where a row says what it is."""
         name = f"log_{spelled(of)}" if of.head == "symbol" else ""
         return name if name in self.lets else None
+
+    def power(self, node: Node) -> tuple[str, Fraction] | None:
+        """The name of ``\\sigma^2`` where a row says what it is, and to which power it stands."""
+        base, exponent = node.args
+        if base.head != "symbol" or exponent.head != "number" or exponent.value.denominator != 1:
+            return None
+        for k in range(int(exponent.value), 1, -1):
+            name = power_name(spelled(base) or "", k)
+            if exponent.value % k == 0 and name in self.lets:
+                return name, exponent.value / k
+        return None
 
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
         if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:
