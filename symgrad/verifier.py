@@ -25,6 +25,7 @@ from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter t
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
+from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
@@ -143,6 +144,8 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     if steps_of(problem.hand) is not None:
         steps, wrong, notes = judge_lines(problem)
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
+    if (rows := rows_of(problem.hand)) is not None:
+        return _Lines(*judge_rows(problem, rows))
     branch = findings.own
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]

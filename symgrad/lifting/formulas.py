@@ -203,8 +203,8 @@ def open_formula(
     """The formula that ``thing`` states.
 
     ``stops`` says whether ``detach`` cuts; ``like`` is the kind of values for a function whose code does not tell.
-    ``beside`` is the model, where ``thing`` is its derivative of ``order`` (None where it says that itself): LaTeX is read by the names that it has,
-    and where all of them are ``scalars``, a derivation in it is a list of steps.
+    ``beside`` is the model, where ``thing`` is its derivative of ``order`` (None where it says that itself): LaTeX is
+    read by the names that it has, and where all of them are ``scalars``, a derivation in it is a list of steps.
     Raises `BadInput` for a thing that is no formula.
     """
     if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed, Steps)):

@@ -54,7 +54,7 @@ def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
         raise BadInput(
             "this text claims no derivative.",
             where=f"    {whole.text.strip()}",
-            instead="Add a row such as \\frac{\\partial f}{\\partial x} = ...; or pass both: the formula, its derivative.",
+            instead="Add a row such as \\frac{\\partial f}{\\partial x} = ...; or pass the formula and its derivative.",
         )
     claim = found[first]
     before = [e for e in found[:first] if e.span != claim.span]

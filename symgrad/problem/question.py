@@ -187,8 +187,13 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     )
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
     if long:
-        told = f"No shape was given for {', '.join(long)}: the formula makes one number of a vector"
-        notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
+        told = f"No shape was given for {', '.join(long)}: the formula"
+        if isinstance(model, (Latex, PartialFormula)):
+            shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
+            notes += (f"{told} has indices, and is asked of {shown}.",)
+        else:
+            size = next(iter(long.values()))[0]
+            notes += (f"{told} makes one number of a vector, and is asked of vectors of all lengths {size}.",)
     if before:
         problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)

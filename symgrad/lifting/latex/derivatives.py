@@ -8,10 +8,20 @@ from fractions import Fraction
 from typing import NoReturn
 
 from symgrad.errors import SymgradError
-from symgrad.lifting.latex.grammar import argument, fenced, raised, subscript, subscripted, superscript, term
+from symgrad.lifting.latex.grammar import (
+    argument,
+    factor,
+    fenced,
+    raised,
+    starts_factor,
+    subscript,
+    subscripted,
+    superscript,
+    term,
+)
 from symgrad.lifting.latex.names import bare_name, sure_name
 from symgrad.lifting.latex.token_reader import Name, Node, Reader, power_name, spelled, starts_name
-from symgrad.lifting.latex.tokens import function
+from symgrad.lifting.latex.tokens import OPERATORS, function
 
 PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics
 _FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
@@ -211,7 +221,33 @@ def _fraction(r: Reader) -> Node:
     if r.token.kind != "close" or not wrt:
         r.fail("a derivative is taken with respect to names.", (start.start, r.token.stop))
     r.at += 1
-    return _slope(r, of or _differentiated(r), wrt, order, start.start)
+    return _slope(r, of or _behind(r), wrt, order, start.start)
+
+
+def _behind(r: Reader) -> Node:
+    """What stands behind ``\\frac{d}{dx}``: a name, or one factor, in parentheses where it is longer."""
+    if r.on_left:
+        return _formula(r, "end")
+    if starts_name(r.token) and r.token.kind != "text":
+        mark = r.at
+        node = whole_name(r)
+        if (
+            node is not None
+            and node.head == "symbol"
+            and not r.is_sign("(", "[", "^")
+            and not starts_factor(r, r.token)
+        ):
+            return node
+        r.at = mark
+    start = r.token.start
+    node = factor(r)
+    if r.token.text in OPERATORS or starts_factor(r, r.token):
+        r.fail(
+            "it is not clear where what is differentiated ends.",
+            (start, r.token.stop),
+            "Write \\frac{d}{dx}(...), with parentheses around all of it.",
+        )
+    return node
 
 
 def _inline(r: Reader) -> Node | None:

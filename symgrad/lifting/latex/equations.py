@@ -298,10 +298,10 @@ def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], kn
         else:
             shown = base.value.shown
             raise BadFormula(
-                f"this is a derivative for {shown}^{power.value} to some, and of order {power.value} to others.",
+                f"this is a derivative for {shown}^{power.value}, or one of order {power.value}.",
                 where=place(text, e.left.span),
-                instead=f"Write \\frac{{\\partial^{power.value} f}}{{\\partial {shown}^{power.value}}}, or list the power "
-                f"among the function's arguments: f({shown}^{power.value}) = ...",
+                instead=f"Write \\frac{{\\partial^{power.value} f}}{{\\partial {shown}^{power.value}}}, or list the "
+                f"power among the function's arguments: f({shown}^{power.value}) = ...",
             )
     if not factors:
         return replace(e, left=replace(e.left, args=(e.left.args[0], *wrt)))

@@ -38,6 +38,38 @@ from symgrad.lifting.latex.token_reader import (
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
 
+def _in_order(found: Sequence[Equation]) -> Sequence[Equation]:
+    """The rows in the order in which they need each other: ``E = (y - t)^2, y = \\tanh(z)`` says y last.
+
+    As they stand where they are in order, or need each other in a circle, or leave open which row is the last.
+    """
+    rows = [e for e in found if e.left is not None and e.left.head == "symbol"]
+    if len(rows) < len(found):
+        return found
+    said = {_names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
+    needs = [
+        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [_names_of(p)] if n in said}
+        - {said[n] for a in e.arguments for n in [_names_of(a)] if n in said}
+        for e in found
+    ]
+    if len(said) < len(found) or all(k > n for k, names in enumerate(needs) for n in names):
+        return found
+    done: list[int] = []
+    while len(done) < len(found):
+        ready = [k for k in range(len(found)) if k not in done and needs[k] <= set(done)]
+        if not ready:
+            return found
+        done += ready[:1]
+    used = set[int]().union(*needs)
+    return [found[k] for k in done] if len([k for k in done if k not in used]) == 1 else found
+
+
+def _names_of(symbol: Node) -> str:
+    """What a name goes by, whatever its indices are."""
+    letters = indices_of(symbol)
+    return symbol.value.base if letters else spelled(symbol) or symbol.value.base
+
+
 def _letters_of_steps(found: Sequence[Equation]) -> frozenset[str]:
     """The letters of one step of a recurrence, ``h_t = \\tanh(w h_{t-1})``: they are part of names, and no indices."""
     steps: set[str] = set()
@@ -73,6 +105,7 @@ class _Resolver:
         shapes: Mapping[str, Sequence[Any]],
         beside: Document | None,
     ) -> None:
+        found = _in_order(found)
         self.text, self.found, self.known, self.beside = text, found, known, beside
         self.shapes = shapes
         self.names: dict[str, tuple[int, int]] = {}
@@ -99,6 +132,7 @@ class _Resolver:
         self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
+        self.claiming = ""  # the derivative that the row claims
         self.steps = _letters_of_steps(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
@@ -123,6 +157,7 @@ class _Resolver:
                 self.fail(f"{name} is defined twice.", equation.span)
             arguments = tuple(self.name_of(a) for a in equation.arguments) if slope is None else ()
             self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
+            self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
             body, others = bodies[-1], tuple(bodies[:-1])
             if slope is None:
@@ -259,6 +294,9 @@ class _Resolver:
         names = self.known
         if names is not None and full in names:
             return False
+        rows = self.beside.definitions if self.beside is not None else ()
+        if any(d.name == w.value.base and len(d.indices) == len(letters) for d in rows):
+            return True
         if len(w.args) > 1 or (names is not None and self.cased(w.value.base) in names):
             return True
         return names is None and full not in self.lets and full not in self.plain_names
@@ -330,7 +368,7 @@ class _Resolver:
                     "Write ^\\top for a transpose; for a power give the exponent another letter.",
                 )
             case "derivative":
-                return self.slope(node)
+                return self.slope(node, scope)
             case "apply":
                 return self.call(node, scope)
             case "call" if node.value == ("log", 0) and (logarithm := self.logarithm(node.args[0])) is not None:
@@ -397,13 +435,38 @@ class _Resolver:
     def is_taken(self, name: str, scope: frozenset[str]) -> bool:
         return name in scope or name in self.sizes or name in self.lets or name in (self.known or self.arguments)
 
-    def slope(self, node: Node) -> Node:
+    def slope(self, node: Node, scope: frozenset[str]) -> Node:
+        """A derivative that a row says; or, of a formula and of a name that the model defines, its exact value."""
         of, *wrt = node.args
+        if of.head != "symbol":
+            return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
+        if wrt and self.beside is not None and (made := self.partial(node, scope)) is not None:
+            return made
         key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}" if wrt else f"∇{self.name_of(of)}"
         made = Node("slope", (), node.span, key)
         if key not in self.slopes:
             self.open.append(made)
         return made
+
+    def partial(self, node: Node, scope: frozenset[str]) -> Node | None:
+        """The derivative of one of the model's names, where no row says it; None where one does, or claims it here."""
+        said = [(self.bare_of(x, scope), x) for x in node.args]
+        (of, _), *wrt = said
+        key = f"d{of}/d{'/d'.join(n for n, _ in wrt)}"
+        indexed = any(full != spelled(x) for full, x in said)
+        if of not in self.lets or (key in self.slopes and not indexed) or key == self.claiming:
+            return None
+        if any(n not in self.lets and n not in (self.known or ()) for n, _ in wrt):
+            return None
+        return Node("partial", tuple(self.symbol(x, scope) for _, x in said), node.span)
+
+    def bare_of(self, node: Node, scope: frozenset[str]) -> str:
+        """A name without the indices that are bound here."""
+        node = settled(node, scope.__contains__)
+        full = spelled(node)
+        if full is None or (full not in self.lets and {x for item in node.args for x in letters_in(item)} & scope):
+            return node.value.base
+        return full
 
     def call(self, node: Node, scope: frozenset[str]) -> Node:
         """A function that a row defines: with its own arguments it is what the row says, and else a call."""
@@ -427,7 +490,7 @@ class _Resolver:
         )
         said = own and f"d{name}" + f"/d{f.arguments[0]}" * primes in self.slopes
         if primes and (said or name == self.differentiated):
-            return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes))
+            return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
         if name in self.bare:

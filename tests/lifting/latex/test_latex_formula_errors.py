@@ -342,8 +342,8 @@ the order is 1 above the line and 2 below it.
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 Write \frac{\partial^2 f}{\partial x^2}, or \frac{\partial f}{\partial x}.
 
-a derivative is read to the second order.
-    \frac{\partial^3 f}{\partial x^3}
+the order of a derivative is a whole number below 10.
+    \frac{\partial^{12} f}{\partial x^{12}}
                    ^
 
 \nabla_ needs one name.
