@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from symgrad.errors import SymgradError
     from symgrad.lifting.formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
+    from symgrad.lifting.scripts.script_tracer import Limits
     from symgrad.ops.scalars import define
     from symgrad.program.program import Program
     from symgrad.report.report import Report
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Latex",
+    "Limits",
     "Program",
     "Report",
     "SymgradError",
@@ -42,6 +44,7 @@ __all__ = [
 
 _PLACES = {
     "Latex": "symgrad.lifting.latex.latex_formula",
+    "Limits": "symgrad.lifting.scripts.script_tracer",
     "Program": "symgrad.program.program",
     "Report": "symgrad.report.report",
     "SymgradError": "symgrad.errors",

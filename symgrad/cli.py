@@ -1,4 +1,4 @@
-"""The command line: ``symgrad check FILE``.
+"""The command line: ``symgrad check FILE``, and ``symgrad check-certificate FILE``.
 
 Arguments are parsed, and the file is looked for, before torch and SymPy are imported: that takes seconds, and a
 mistyped option should not.
@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import ast
 import contextlib
+import gc
 import importlib.util
 import itertools
+import json
 import os
 import sys
 import traceback
@@ -37,6 +39,17 @@ def write_page(report: Any, path: Path, source: Path) -> None:
         path.write_text(report.to_html(page=True), encoding="utf-8")
     except OSError as error:
         raise BadInput(f"the page could not be written: {error}.") from error
+
+
+def write_new(text: str, path: Path) -> None:
+    """Write a file that is not there yet.  Raises `BadInput` where it is, or cannot be written."""
+    try:
+        with path.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise BadInput(f"{path} is there already.", instead="Name a new file.") from None
+    except OSError as error:
+        raise BadInput(f"{path} could not be written: {error}.") from error
 
 
 def write_beside(text: str, source: Path) -> Path:
@@ -96,6 +109,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     0: right (proved, or agrees everywhere it was looked at); 1: wrong; 2: undecided; 3: could not run.
     """
     options = _parser().parse_args(arguments)
+    if options.command == "check-certificate":
+        return _check_certificate(Path(options.file))
     try:
         with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):  # the file may print too
             report = _check(options)
@@ -103,6 +118,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if page is not None:
                 write_page(report, page, Path(options.file))
             told = [] if page is None else [f"symgrad: wrote {page}."]
+            if options.certificate is not None:
+                write_new(json.dumps(report.certificate()), Path(options.certificate))
+                told.append(f"symgrad: wrote {options.certificate}.")
             told += _repair(report, options) if options.repair else []
             table = report.table() if options.table else None
     except SymgradError as error:
@@ -119,6 +137,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in told:
         print(line, file=sys.stderr)
     return _CODES[report.verdict]
+
+
+def _check_certificate(path: Path) -> int:
+    """Check the proofs in a certificate again: 0 if all hold, 1 if one does not, 2 if some are not whole."""
+    from symgrad.proving.checker import check_certificate
+
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        print(f"symgrad: {path} could not be read: {error}.", file=sys.stderr)
+        return COULD_NOT_RUN
+    found = check_certificate(text)
+    print(*found, sep="\n")
+    if any(claim.rejected is not None for claim in found):
+        return WRONG
+    return RIGHT if all(claim.accepted for claim in found) else UNDECIDED
 
 
 def _in_words(report: Any, full: bool) -> str:
@@ -167,6 +201,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--effort", type=float, metavar="X", help="how many times as long a proof is looked for (1)")
     check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
     check.add_argument("--html", metavar="PAGE", help="write the report as a page of HTML too")
+    check.add_argument("--certificate", metavar="FILE", help="write the proofs as data too, for check-certificate")
     check.add_argument(
         "--repair", action="store_true", help="write the file with its repairs made beside it, under a new name"
     )
@@ -176,6 +211,13 @@ def _parser() -> argparse.ArgumentParser:
     how.add_argument(
         "--table", action="store_true", help="print the derivatives at every point too: exact, autograd's and yours"
     )
+    again = commands.add_parser(
+        "check-certificate",
+        help="check proofs again, without the search that found them",
+        description="Check the proofs that check --certificate wrote, by rules that share nothing with the search.",
+        epilog="exit codes: 0 all hold, 1 one does not, 2 some are not covered whole, 3 could not run",
+    )
+    again.add_argument("file", metavar="FILE", help="the certificate")
     return parser
 
 
@@ -190,6 +232,7 @@ def _check(options: argparse.Namespace) -> Any:
     path = Path(options.file)
     if not path.is_file():
         raise BadInput(f"there is no file {options.file}.")
+    _import_pipeline()
     if _is_script(path, options.hand):
         return _check_script(path, options)
     if path.suffix == ".tex":
@@ -223,6 +266,25 @@ def _check_text(path: Path, options: argparse.Namespace) -> Any:
     _, begins, body = text.partition("\\begin{document}")
     text = body.partition("\\end{document}")[0] if begins else text
     return verify(Latex(text), **_given(options, *_SETTINGS, "points", "effort"))
+
+
+def _import_pipeline() -> None:
+    """Import what any question needs, and keep the garbage collector away from it.
+
+    SymPy and torch make half a million objects that stay until the end; each full collection would look through them
+    all, which is most of what a short question costs.
+    """
+    if "symgrad.verifier" in sys.modules:
+        return
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        import symgrad.api.script_verifier
+        import symgrad.verifier  # noqa: F401
+    finally:
+        if collects:
+            gc.enable()
+    gc.freeze()
 
 
 def _is_script(path: Path, hand: str) -> bool:

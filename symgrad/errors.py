@@ -84,6 +84,10 @@ class UserCodeFailed(SymgradError):
     """The user's own code raised; its own traceback is chained as ``__cause__``."""
 
 
+class EndlessRun(SymgradError):
+    """The user's own code had not ended after many times as many operations as it took before."""
+
+
 def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> str:
     """Return ``text`` indented, with carets under ``text[span[0]:span[1]]``.
 

@@ -374,3 +374,36 @@ def test_python_m_symgrad(file):
     assert done.returncode == 1
     assert done.stdout.startswith("Wrong: ")
     assert done.stderr == ""
+
+
+# ------------------------------------------------------------------------------------------------ certificates
+
+
+def test_a_certificate_is_written_and_checked_again(file, tmp_path, capsys):
+    path = tmp_path / "proof.json"
+    assert main(["check", file(RIGHT), "--certificate", str(path)]) == 0
+    capsys.readouterr()
+    assert main(["check-certificate", str(path)]) == 0
+    assert capsys.readouterr().out.startswith("w: holds, ")
+    data = json.loads(path.read_text())
+    branch = data["claims"][0]["branches"][0]
+    branch["hand"] = branch["model"]
+    path.write_text(json.dumps(data))
+    assert main(["check-certificate", str(path)]) == 1
+    assert "w: rejected: " in capsys.readouterr().out
+
+
+def test_a_certificate_of_what_is_wrong_is_not_whole(file, tmp_path, capsys):
+    path = tmp_path / "proof.json"
+    assert main(["check", file(WRONG), "--certificate", str(path)]) == 1
+    assert main(["check-certificate", str(path)]) == 2
+    assert "not checked: it is not proved, but refuted" in capsys.readouterr().out
+
+
+def test_a_certificate_that_is_not_there_could_not_be_checked(file, tmp_path, capsys):
+    assert main(["check-certificate", str(tmp_path / "none.json")]) == 3
+    assert "could not be read" in capsys.readouterr().err
+    path = tmp_path / "proof.json"
+    path.write_text("")
+    assert main(["check", file(RIGHT), "--certificate", str(path)]) == 3
+    assert "is there already" in capsys.readouterr().err

@@ -355,7 +355,8 @@ class Derivative(Program):
         return call(self, *positional, **named)
 
     def _check(self, guards: Sequence[Guard], values: Mapping[str, Any]) -> None:
-        inputs = {n: torch.as_tensor(v).to(torch.float64) for n, v in values.items()}
+        given = {n: torch.as_tensor(v) for n, v in values.items()}
+        inputs = {n: v.to(torch.complex128 if v.is_complex() else torch.float64) for n, v in given.items()}
         for name, i in self.inputs.items():
             if tuple(inputs[name].shape) != self.shape(i):
                 raise AmbiguousBranch(

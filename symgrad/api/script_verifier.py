@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +19,13 @@ import torch
 from symgrad.checking.comparison import branch_of, compare_at
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge, right_here_alone
+from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.formulas import Symbolic
+from symgrad.lifting.scripts.child_process import answer_apart
 from symgrad.lifting.scripts.execution import Script
-from symgrad.lifting.scripts.extraction import Pasted, read_pasted
+from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
 from symgrad.lifting.scripts.script_tracer import Key, Limits
 from symgrad.lifting.scripts.sides import Execution, Side
@@ -160,7 +163,6 @@ def _with(constants: Mapping[str, str], text: str) -> str:
 
 
 @shown("reading the script")
-@undisturbed
 def verify_script(
     source: str | Path,
     *,
@@ -210,13 +212,32 @@ def verify_script(
     no gradient in the code, or several candidates; `UnknownName` for a name that the script does not have;
     `NotReproducible` where a second run gives other values.
 
-    Guarantee: that of `verify`, for the script's own computation as it was read.  Running a script does what the
-    script does: files that it writes are written.
+    Guarantee: that of `verify`, for the script's own computation as it was read.  The script runs in a process of its
+    own, which costs about a tenth of a second, and of which only the report comes back: modes, environment, threads,
+    modules and what else it changes stay there.  Files beside it can be read; what it writes goes into a folder that is
+    removed at the end, and a path elsewhere is refused.  Its output is kept back, plots do not open, and nobody types
+    for it.  A run that takes longer or more memory than ``limits`` allow, and one that crashes the interpreter, is an
+    error with the line.  Programs that the script starts run as they would.
     """
     options = Asked(wrt, None, 1, domain, assuming, meanings_of(meanings, claims), None, points, effort, seed)
     _check(output, gradients, limits, namespace)
-    pasted, file = _opened(source)
-    script = Script.of(pasted, file, seed, limits, namespace)
+    question = partial(_answered, source, options, output, gradients, limits, namespace)
+    report = answer_apart(question)
+    return replace(report, measure=partial(answer_apart, partial(_measured, question)))
+
+
+@undisturbed
+def _answered(
+    source: str | Path,
+    options: Asked,
+    output: str | None,
+    gradients: Mapping[str, str | Sequence[str]] | None,
+    limits: Limits | None,
+    namespace: Mapping[str, Any] | None,
+) -> Report:
+    """What `verify_script` says, in the process that the script runs in."""
+    pasted, file = _opened(source, namespace or ())
+    script = Script.of(pasted, file, options.seed, limits, namespace)
     asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
 
@@ -236,6 +257,12 @@ def verify_script(
     return answer(*problems, findings=findings)
 
 
+def _measured(question: Callable[[], Report]) -> tuple[ThreeWays, ...]:
+    """What the table of a report is made of: the script's process has ended, and all is asked once more."""
+    measure = question().measure
+    return measure() if measure is not None else ()
+
+
 def _stands_for_an_input(found: Findings) -> bool:
     """Whether a number in the script may be meant for an input: a claim is right at the script's own point alone."""
     return bool(right_here_alone(found)) or any(
@@ -248,7 +275,7 @@ def _check(output: Any, gradients: Any, limits: Any, namespace: Any) -> None:
     kinds = {
         "output": (output, str, "Pass the name of the variable that is differentiated."),
         "gradients": (gradients, Mapping, "Pass a mapping from inputs to variables: gradients={'W': 'dW'}."),
-        "limits": (limits, Limits, "Pass symgrad's Limits, or nothing."),
+        "limits": (limits, Limits, "Pass symgrad.Limits(...), or nothing."),
         "namespace": (namespace, Mapping, "Pass a mapping from names to values, such as globals()."),
     }
     for name, (value, kind, instead) in kinds.items():
@@ -256,21 +283,21 @@ def _check(output: Any, gradients: Any, limits: Any, namespace: Any) -> None:
             raise BadInput(f"{name} is a {type(value).__name__}.", instead=instead)
 
 
-def _opened(source: str | Path) -> tuple[Pasted, str | None]:
-    """The code, and the file that it is from."""
+def _opened(source: str | Path, known: Collection[str]) -> tuple[Pasted, str | None]:
+    """The code, and the file that it is from; ``known`` are names that it finds when it runs."""
     if isinstance(source, Path) or (
         isinstance(source, str) and "\n" not in source and source.strip().endswith((".py", ".txt", ".ipynb", ".md"))
     ):
         path = Path(source)
         if not path.is_file():
             raise BadInput(f"there is no file {source}.", instead="Pass the path of a script, or its text.")
-        return read_pasted(path.read_text(encoding="utf-8")), str(path)
+        return read_pasted(path.read_text(encoding="utf-8"), known), str(path)
     if not isinstance(source, str):
         raise BadInput(
             f"source is a {type(source).__name__}.",
             instead="Pass the script as text, or its path; verify() takes functions and formulas.",
         )
-    return read_pasted(source), None
+    return read_pasted(source, known), None
 
 
 # ------------------------------------------------------------------------------------------------ judging
@@ -396,11 +423,11 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(f"The script stops early ({run.stopped}); what it had computed until then is judged.")
     if run.cut:
         notes.append(f"The script prints a lot: {counted(run.cut, 'character')} beyond the limit were dropped.")
-    notes += _outside(script.pasted)
+    notes += [*script.pasted.told, *_outside(script.pasted)]
     left = script.pasted.left_out
     if left:
-        shown = ", ".join(_ranges([k for k, _ in left])[:6])
-        more = len(_ranges([k for k, _ in left])) - 6
+        shown = ", ".join(ranges([k for k, _ in left])[:6])
+        more = len(ranges([k for k, _ in left])) - 6
         tail = f" and {more} more places" if more > 0 else ""
         notes.append(
             "1 line that is no code was left out: "
@@ -409,21 +436,6 @@ def _notes(execution: Execution) -> list[str]:
         )
         notes[-1] += f"{shown}{tail}."
     return notes
-
-
-def _ranges(lines: Sequence[int]) -> list[str]:
-    """Line numbers in ranges.
-
-    >>> _ranges([1, 2, 3, 7, 9, 10])
-    ['1-3', '7', '9-10']
-    """
-    out: list[list[int]] = []
-    for k in lines:
-        if out and out[-1][1] == k - 1:
-            out[-1][1] = k
-        else:
-            out.append([k, k])
-    return [f"{a}-{b}" if a != b else f"{a}" for a, b in out]
 
 
 _FILES = (

@@ -50,10 +50,10 @@ class Choice:
         guard, program = self.guard, self.branch.program
         if guard.outcome.dtype == bool or guard.op == "sign":
             return 2
-        row = _row(guard, program)
-        if row is not None and guard.op in ("argmax", "argmin"):
+        row = _row(guard, program) if guard.op in ("argmax", "argmin", "argsort") else None
+        if row is not None and guard.op != "argsort":
             return row[1]
-        if row is not None and guard.op == "argsort":
+        if row is not None:
             return math.perm(row[1], np.shape(guard.outcome)[row[0]]) if np.ndim(guard.outcome) else row[1]
         return math.inf
 

@@ -69,15 +69,19 @@ def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Probl
     return replace(problem, inputs=inputs, first=(model, hand))
 
 
-def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair]) -> dict[str, Reading | Unread]:
+def read_problem(
+    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], own: Mapping[str, int] | None = None
+) -> dict[str, Reading | Unread]:
     """The claims in index notation, or why one is none.
+
+    At the ``own`` sizes, where they are among the runs, the problem's first runs are read: the code is not run again.
 
     A choice that came out one way in all of a tensor does not show that it is one; so, where there are choices, the
     code is run at other points too.  Raises `Unread` where it could not be run at other sizes at all.
     """
     found: dict[str, Reading | Unread] = {}
     for k in range(_TRIES):
-        programs = _programs(problem, shapes, sizes, pairs, k)
+        programs = _programs(problem, shapes, sizes, pairs, k, own)
         if k < _TRIES - 1 and any(map(one_sided, programs)):
             continue
         found = _readings(problem, shapes, sizes, pairs, programs)
@@ -87,13 +91,15 @@ def read_problem(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence
     return found
 
 
-def _programs(problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int) -> list[Program]:
+def _programs(
+    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int, own: Mapping[str, int] | None
+) -> list[Program]:
     """Model, hand formulas and exact derivatives of each run."""
     summed = all(p.summed for p in pairs)
     programs = []
     for run in sizes.runs:
         try:
-            there = resized(replace(problem, seed=problem.seed + k), shapes, run)
+            there = problem if run == own else resized(replace(problem, seed=problem.seed + k), shapes, run)
         except SymgradError as error:
             raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
         assert there.first is not None

@@ -40,6 +40,7 @@ from symgrad.checking.refutations import (
     shape_witness,
     simplest,
 )
+from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
@@ -164,13 +165,18 @@ def _at_own_sizes(problem: Problem) -> Findings:
     if not open_pairs:
         return found
     stream = explore_points(problem, found)
-    for _ in range(_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST):
-        next(stream, None)
-    explore_branches(problem, found)
+    next(stream, None)
+    theorems = prove_by_sizes(problem, found, open_pairs)
+    found.notes += theorems.notes
+    if not theorems.covers:
+        for _ in range((_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST) - 1):
+            next(stream, None)
+        explore_branches(problem, found)
     open_pairs = refute(problem, found, open_pairs)
     open_pairs = at_the_point(problem, found, open_pairs)
     asked = open_pairs
-    open_pairs = _prove(problem, found, asked)
+    found.verdicts |= {p.name: theorems.proved[p.name] for p in asked if p.name in theorems.proved}
+    open_pairs = _prove(problem, found, [p for p in asked if p.name not in theorems.proved])
     narrow = [p for p in asked if p not in open_pairs and _asks_more(own, p)]
     if open_pairs or narrow:
         for _ in stream:
@@ -181,7 +187,8 @@ def _at_own_sizes(problem: Problem) -> Findings:
         open_pairs = refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
-    found.notes += unjudged_branches(problem, found)
+    if not theorems.covers:
+        found.notes += unjudged_branches(problem, found)
     if any(seen.principal for _, seen in found.looks):
         found.notes.append(
             "the hand formula has no real value at some of the points, where its complex value is the derivative: "
@@ -280,7 +287,8 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
     What residues do not show has a smaller budget: a search for a proof of what is false costs the most, but residues
     know less of roots and powers than proofs do.
     """
-    goals = [(p.hand, p.exact) for p in pairs if p.hand is not None]
+    mine = [p for p in pairs if p.hand is not None]
+    goals = [(p.hand, p.exact) for p in mine if p.hand is not None]
     proofs: list[Any] = [None] * len(goals)
     effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
     programs = _programs(problem, branch)
@@ -305,8 +313,19 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
                 found.append(prove(made, *there[k], effort=effort, stated=stated))
         for k, proof in zip(shown, found, strict=True):
             if proof is not None:
-                proofs[k] = under(replace(proof, conditions=(*where, *proof.conditions)), assumed, place)
+                whole = replace(
+                    proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
+                )
+                proofs[k] = under(whole, assumed, place)
     return proofs
+
+
+def _named(branch: Branch, made: Program, place: Sequence[int], pair: Pair) -> Program:
+    """The Program of a proof, with what it is told of by name: the model, and what it is differentiated by."""
+    named = {"model": branch.model, "by": branch.program.outputs.get(f"model.at:{pair.name}")}
+    if named["by"] is None:
+        named["by"] = branch.program.inputs.get(pair.name)
+    return made.with_outputs({name: place[i] for name, i in named.items() if i is not None})
 
 
 def _signs(program: Program, where: Sequence[Condition]) -> list[int]:

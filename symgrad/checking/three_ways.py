@@ -25,10 +25,9 @@ from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
 from symgrad.rounding.accuracy import rounding
-from symgrad.rounding.attribution import size_of
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
-from symgrad.rounding.running_bounds import distance, ulps
+from symgrad.rounding.running_bounds import distance, enclosed, ulps
 
 WAYS = ("symbolic", "autograd", "hand")
 
@@ -138,9 +137,10 @@ def _beside(
 ) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray], np.ndarray]:
     """The values that fit the derivative, their distances from the truth in ulps, and the truth."""
     view = seen.views[pair.name]
-    balls = array_of(list(view.exact), pair.shape)
+    with precision(view.bits):
+        balls = enclosed(array_of(list(view.exact), pair.shape))
     truth = np.array([middle(x) for x in view.exact]).reshape(pair.shape)
-    size = torch.tensor([size_of(x) for x in view.exact], dtype=torch.float64).reshape(pair.shape)
+    size = balls.sizes().reshape(pair.shape)
     values, far = {}, {}
     for way, value in found.items():
         array = None if value is None else np.asarray(value)
@@ -273,7 +273,9 @@ def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[...
     if isinstance(model, Module):
         whole = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
         return model.differentiable(problem.dtypes), {**tensors, **whole}
-    code = model.function if isinstance(model, Function) else model
+    code = model
+    if isinstance(model, Function):
+        code, rest = model.function, {n: model.passed(v) for n, v in rest.items()}
     return (lambda **given: code(**given, **rest), tensors) if callable(code) else None
 
 

@@ -58,7 +58,8 @@ def _short(value: Any) -> str:
 
 @dataclass(frozen=True, eq=False)
 class ForAll:
-    """Equal for all ``sizes`` of at least ``least``: the proof, and what it rests on.
+    """Equal for all ``sizes`` of at least ``least``, or where these have no names at the question's own: the proof, and
+    what it rests on.
 
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
     code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
@@ -113,7 +114,8 @@ class Proved:
     kind: Kind = "proved"
 
     def __str__(self) -> str:
-        sizes = f" for all {' and '.join(self.for_all.sizes)}" if self.for_all is not None else ""
+        named = self.for_all.sizes if self.for_all is not None else ()
+        sizes = f" for all {' and '.join(named)}" if named else ""
         where = f", where {' and '.join(self.domain)}" if self.domain else ""
         return f"proved{sizes}{where}"
 

@@ -66,6 +66,7 @@ class Bench:
         self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
         self.goal = np.zeros(0)
+        self.forgotten: frozenset[str] = frozenset()  # names that the code computes and uses nowhere
         self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
 
     # ---------------------------------------------------------------------------- computing

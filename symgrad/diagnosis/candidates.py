@@ -163,7 +163,7 @@ def atoms_in(
     ``whole`` are the pieces of code that expressions are taken from: the line's own first.
     """
     used = {n.id for n in ast.walk(line) if isinstance(n, ast.Name)}
-    forgotten = _never_used(whole[0]) if whole else set()
+    bench.forgotten = _never_used(whole[0]) if whole else frozenset()
     made: dict[Any, Atom] = {}
 
     def add(text: str, cost: float, kind: str, value: Any = None) -> None:
@@ -184,7 +184,7 @@ def atoms_in(
     for name, value in names_with_values(bench, visible).items():
         size = isinstance(bench.scopes[0][name], int)
         plain = 0.0 if name.lower().startswith(("d", "grad")) else 0.02  # of two names for a value, the gradient's
-        near = 0.4 if name in forgotten else 0.9 + 0.1 * (name not in used)
+        near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used)
         add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
@@ -205,14 +205,15 @@ def atoms_in(
     return list(made.values())
 
 
-def _never_used(whole: ast.AST) -> set[str]:
+def _never_used(whole: ast.AST) -> frozenset[str]:
     """The names that are computed and then used nowhere: what was meant to stand somewhere.
 
     >>> sorted(_never_used(ast.parse("p = f(x)\\nq = g(x)\\nout = q * x\\nprint(out)")))
     ['p']
     """
     names = [n for n in ast.walk(whole) if isinstance(n, ast.Name)]
-    return {n.id for n in names if isinstance(n.ctx, ast.Store)} - {n.id for n in names if isinstance(n.ctx, ast.Load)}
+    stored, loaded = ({n.id for n in names if isinstance(n.ctx, kind)} for kind in (ast.Store, ast.Load))
+    return frozenset(stored - loaded)
 
 
 def _written(whole: ast.AST) -> Iterator[tuple[int, str]]:

@@ -37,6 +37,7 @@ from symgrad.diagnosis.expression_text import (
 )
 from symgrad.diagnosis.needs import missing_products
 from symgrad.diagnosis.propagation import Status
+from symgrad.diagnosis.scope import same
 from symgrad.diagnosis.source_code import edited
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.truth_table import Entry
@@ -117,6 +118,7 @@ def alike(d: Derivation, entry: Entry) -> tuple[Entry, ...]:
 # Where samples lie side by side, all atoms, all products of two and all products of three are tried as array programs;
 # other code is tried atom by atom, within a budget.
 
+_WITHIN = 16  # names that are multiplied for a part of a line
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
 _IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])")  # says nothing
 _STRANGE = 0.6  # what it costs to write such
@@ -399,11 +401,31 @@ def _applied_alone(t: Text, bench: Bench, hole: Hole, code: Any, h: Any) -> Iter
 def _two_by_two(t: Text, bench: Bench, hole: Hole, code: Any, h: Any, names: Sequence[Atom]) -> Iterator[Edit]:
     if hole.depth == 0:
         yield from array_pairs(bench, hole.text, hole.size, h, names)
-    elif isinstance(hole.node, ast.Name):
+        return
+    if (goal := _goal_of(bench, code, h)) is not None:
+        write = lambda new: _write(t, hole, new)  # noqa: E731
+        yield from array_pairs(bench, hole.text, hole.size, h, names[:_WITHIN], goal, write)
+    if isinstance(hole.node, ast.Name):
         for a, b in itertools.combinations_with_replacement(names[:14], 2):
             if _fits(bench, code, lambda k, a=a, b=b: a.value[k] * b.value[k]):
                 new = f"{factor(a.text)} * {factor_after(b.text)}"
                 yield Edit(_write(t, hole, new), hole.text, new, "replace", a.cost + b.cost + 0.1, "product")
+
+
+def _goal_of(bench: Bench, code: Any, h: Any) -> np.ndarray | None:
+    """What a part of the line has to be, where the line is entry by entry a multiple of it and something more."""
+    here, wanted = as_array(h[0]), bench.wanted[0]
+    if not here.ndim or here.shape != wanted.shape or here.dtype.kind != "f":
+        return None
+    try:
+        with np.errstate(all="ignore"):
+            none, once, twice = (as_array(bench.run(code, 0, k * h[0])) for k in (0, 1, 2))
+            slope = (once - none) / here
+            goal = here + (wanted - once) / slope
+    except Exception:  # of other shapes, undefined, no number
+        return None
+    linear = once.shape == wanted.shape and same(twice - once, once - none) and bool(np.isfinite(goal).all())
+    return goal if linear and not same(goal, here) else None
 
 
 # --------------------------------------------------------------------------------------------------------------- edits

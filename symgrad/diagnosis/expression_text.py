@@ -176,14 +176,26 @@ _PRODUCTS: tuple[tuple[str, float, Callable[[np.ndarray, np.ndarray], Any]], ...
 )
 
 
-def array_pairs(bench: Bench, line: str, size: int, h: Any, names: Sequence[Atom]) -> Iterator[Edit]:
-    """A product of two names that is missing from the line, or that the line should be; a mask of a clipped value."""
+def array_pairs(
+    bench: Bench,
+    part: str,
+    size: int,
+    h: Any,
+    names: Sequence[Atom],
+    goal: np.ndarray | None = None,
+    write: Callable[[str], str] = str,
+) -> Iterator[Edit]:
+    """A product of two names that a part of the line lacks, or that it should be.
+
+    ``h`` is what the part is and ``goal`` what it should be, by default all of the line; ``write`` puts another text
+    in its place.
+    """
     tensors = uses_tensors(bench)
     axes = {"0": "0", "1": "1", "k1": "-1, keepdim=True"} if tensors else {}
     axes = axes or {"0": "axis=0", "1": "axis=1", "k1": "axis=-1, keepdims=True"}
     library = _library(bench, "torch" if tensors else "numpy")
     products = [p for p in _PRODUCTS if library or "{lib}" not in p[0]]
-    goal = bench.wanted[0]
+    goal = bench.wanted[0] if goal is None else goal
     here = as_array(h[0])
     with np.errstate(all="ignore"):
         rests: list[tuple[str, str, Any]] = [("replace", "", goal)]
@@ -208,14 +220,14 @@ def array_pairs(bench: Bench, line: str, size: int, h: Any, names: Sequence[Atom
                     if kind == "replace":
                         new = pair
                     elif kind == "term":
-                        new = f"{line} {sign} {after_sign(pair, sign)}"
+                        new = f"{part} {sign} {after_sign(pair, sign)}"
                     else:
-                        new = f"{factor(line)} * {wrapped(pair)}"
-                    if bench.fits(new):
+                        new = f"{factor(part)} * {wrapped(pair)}"
+                    if bench.fits(write(new)):
                         extra_cost = {"replace": 0.12 * size, "term": 0.8, "factor": 0.6}[kind]
                         coupled = "-" in form and (".sum(" in form or ".diag(" in form)  # softmax's Jacobian
                         known = "softmax" if coupled and kind == "replace" else kind
-                        yield Edit(new, line, new, known, a.cost + b.cost + extra + extra_cost, "product")
+                        yield Edit(write(new), part, new, known, a.cost + b.cost + extra + extra_cost, "product")
 
 
 def _library(bench: Bench, name: str) -> str | None:

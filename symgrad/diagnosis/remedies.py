@@ -237,9 +237,9 @@ def _loads(text: str) -> Counter[str]:
 
 
 def value_stamp(bench: Bench, text: str) -> Any:
-    """The value of an expression at the first sample and the last, to tell edits apart; None where it has none."""
+    """The value of an expression at a few samples, to tell edits apart; None where it has none."""
     found = []
-    for k in {0, len(bench.scopes) - 1}:
+    for k in sorted({0, len(bench.scopes) // 2, len(bench.scopes) - 1}):
         try:
             value = bench.run(bench.compiled(text), k)
             a = as_array(value)

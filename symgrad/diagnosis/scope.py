@@ -11,15 +11,16 @@ import ast
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FunctionType
+from types import FunctionType, ModuleType
 from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Unit, Watched, edited, span
+from symgrad.errors import LostValue
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.tracing.sources import node_of
+from symgrad.lifting.tracing.sources import is_users, node_of, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.program.program import Program, interpret
 
@@ -65,6 +66,19 @@ class Site:
     name: str
     rounds: tuple[tuple[int | None, int | None], ...]
     before: tuple[int, ...] = ()  # of each round: which time the line ran
+
+
+@dataclass(frozen=True, eq=False)
+class _Object:
+    """An object of the user's, with steps in the place of the traced numbers that its attributes hold."""
+
+    kind: type
+    held: Mapping[str, Any]
+
+    def made(self, attributes: Mapping[str, Any]) -> Any:
+        out = object.__new__(self.kind)
+        out.__dict__.update(attributes)
+        return out
 
 
 @dataclass(eq=False)
@@ -176,7 +190,15 @@ def _hold(trace: Any, x: Any, used: bool) -> Any:
         return kind(_hold(trace, i, used) for i in x)
     if kind is dict:
         return {k: _hold(trace, v, used) for k, v in x.items()}
+    if used and _is_users_object(x):
+        return _Object(kind, {k: v if _is_users_object(v) else _hold(trace, v, used) for k, v in vars(x).items()})
     return x
+
+
+def _is_users_object(x: Any) -> bool:
+    start = unwrapped(getattr(type(x), "__init__", None))
+    plain = hasattr(x, "__dict__") and not isinstance(x, (type, ModuleType, torch.nn.Module))
+    return plain and start is not None and is_users(start.__code__)
 
 
 # ------------------------------------------------------------------------------------------------ values
@@ -264,6 +286,8 @@ def _steps(x: Any) -> Iterator[int]:
     elif isinstance(x, dict):
         for v in x.values():
             yield from _steps(v)
+    elif type(x) is _Object:
+        yield from _steps(x.held)
     elif isinstance(x, (list, tuple)):
         for v in x:
             yield from _steps(v)
@@ -289,6 +313,8 @@ def _plain(x: Any, values: Mapping[int, torch.Tensor]) -> Any:
         return parts if type(x) is list else tuple(parts)
     if type(x) is dict:
         return {k: _plain(v, values) for k, v in x.items()}
+    if type(x) is _Object:
+        return x.made({k: _plain(v, values) for k, v in x.held.items()})
     return x
 
 
@@ -351,7 +377,7 @@ def as_array(x: Any) -> np.ndarray:
         return x.detach().resolve_conj().numpy()
     try:
         return np.asarray(x)
-    except ValueError:
+    except (ValueError, LostValue):  # of a run that is over
         return np.empty((), dtype=object)
 
 

@@ -313,6 +313,13 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     yield 1.4, "operand order", f"{_left(fb, '@')} @ {wrapped(fa)}"
                 yield 1.25, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
             yield from _dropped(t, node)
+        case ast.BinOp(left=a, op=ast.Mod() | ast.FloorDiv() as op, right=b):
+            other = "//" if isinstance(op, ast.Mod) else "%"
+            yield 1.1, "operator", f"{wrapped(t.of(a))} {other} {wrapped(t.of(b))}"
+            for name in _indices(bench):
+                if name not in (t.of(a), t.of(b)):
+                    cost = 0.7 if name in bench.forgotten else 1.2
+                    yield cost, "operator", f"{wrapped(t.of(a))} {other} {name}"
         case ast.UnaryOp(op=ast.USub(), operand=a):
             yield 0.9, "sign", t.of(a)
         case ast.Call(func=f, args=args, keywords=keywords):

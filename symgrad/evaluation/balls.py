@@ -7,6 +7,7 @@ The precision is Arb's global one; `precision` sets it for a block and puts it b
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, Protocol
@@ -15,6 +16,7 @@ import numpy as np
 import sympy as sp
 from flint import acb, acb_mat, arb, arb_mat, fmpq
 
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.primitives import composed
@@ -148,6 +150,8 @@ _NUMBERS = {
 
 def ball_of(x: Any) -> Any:
     """The ball of a float (its exact binary value), an int, a Fraction, a SymPy number or a complex of floats."""
+    if type(x) is float:  # first: what whole arrays hold
+        return arb(x)
     if isinstance(x, (complex, np.complexfloating)):
         return acb(arb(float(x.real)), arb(float(x.imag)))
     if isinstance(x, Fraction):
@@ -212,6 +216,9 @@ class Balls:
         self.zero = arb(0)
 
     def read(self, step: Step, args: list[Any]) -> Any:
+        if step.op in MATRICES:
+            made = [MATRICES[step.op].ball(a, step.params) for a in args[0]]
+            return np.stack(made) if made else np.empty(step.shape, dtype=object)
         return read_entries(self, step, args)
 
     def function(self, name: str) -> Callable[..., Any] | None:
@@ -250,13 +257,13 @@ class Balls:
         return entrywise(lambda x: integer_power(x, step.params), a)
 
     def read_matmul(self, step: Step, a: Any, b: Any) -> Any:
-        return np.stack([_array(_matrix(x) * _matrix(y)) for x, y in zip(a, b, strict=True)])
+        return np.stack([_array(operator.mul(*_matrices(x, y))) for x, y in zip(a, b, strict=True)])
 
     def read_inverse(self, step: Step, a: Any) -> Any:
         return np.stack([_inverse(x) for x in a])
 
     def read_solve(self, step: Step, a: Any, b: Any) -> Any:
-        return np.stack([_array(_solve(_matrix(x), _matrix(y))) for x, y in zip(a, b, strict=True)])
+        return np.stack([_array(_solve(*_matrices(x, y))) for x, y in zip(a, b, strict=True)])
 
     def read_det(self, step: Step, a: Any) -> Any:
         return array_of([_matrix(x).det() for x in a], step.shape)
@@ -295,10 +302,14 @@ def integer_power(x: Any, n: int) -> Any:
 
 
 def _matrix(a: np.ndarray) -> Any:
-    rows = a.tolist()
-    if any(isinstance(x, acb) for row in rows for x in row):
-        return acb_mat(rows)
-    return arb_mat(a.shape[0], a.shape[1], [x for row in rows for x in row])
+    return _matrices(a)[0]
+
+
+def _matrices(*arrays: np.ndarray) -> list[Any]:
+    """Matrices of one kind: complex where one of them is."""
+    if any(isinstance(x, acb) for a in arrays for x in a.flat):
+        return [acb_mat(a.shape[0], a.shape[1], a.reshape(-1).tolist()) for a in arrays]
+    return [arb_mat(a.shape[0], a.shape[1], a.reshape(-1).tolist()) for a in arrays]
 
 
 def _array(m: Any) -> np.ndarray:
@@ -323,11 +334,12 @@ def _solve(a: Any, b: Any) -> Any:
 def _cholesky(a: np.ndarray) -> np.ndarray:
     n = a.shape[0]
     out = np.full((n, n), arb(0), dtype=object)
-    sym = [[(a[i, j] + a[j, i]) / 2 for j in range(n)] for i in range(n)]
+    conj = lambda x: x.conjugate() if isinstance(x, acb) else x  # noqa: E731
+    sym = [[(a[i, j] + conj(a[j, i])) / 2 for j in range(n)] for i in range(n)]
     for j in range(n):
         for i in range(j, n):
             t = sym[i][j]
             for k in range(j):
-                t = t - out[i, k] * out[j, k]
-            out[i, j] = t.sqrt() if i == j else t / out[j, j]
+                t = t - out[i, k] * conj(out[j, k])
+            out[i, j] = t.real.sqrt() if i == j else t / out[j, j]
     return out

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import through_balls
 from symgrad.program.primitives import composed
@@ -23,6 +24,32 @@ def to_numpy(x: torch.Tensor) -> np.ndarray:
     """The tensor as an array of float64 or complex128."""
     x = x.detach().cpu().resolve_conj()
     return x.to(torch.complex128 if x.is_complex() else torch.float64).numpy()
+
+
+def _logsumexp(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.logsumexp(x, dim, keepdim=True)
+
+
+def complex_logsumexp(x: torch.Tensor, dim: int) -> torch.Tensor:
+    """log(sum(exp(x))) along an axis that is kept: torch has kernels for complex numbers of none of its kin."""
+    largest = x.real.amax(dim, keepdim=True)
+    return largest + torch.log(torch.exp(x - largest).sum(dim, keepdim=True))
+
+
+def complex_log_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return x - complex_logsumexp(x, dim)
+
+
+def complex_softmax(x: torch.Tensor, dim: int) -> torch.Tensor:
+    return torch.exp(complex_log_softmax(x, dim))
+
+
+_KERNELS = {"softmax": torch.softmax, "log_softmax": torch.log_softmax, "logsumexp": _logsumexp}
+_COMPLEX = {"softmax": complex_softmax, "log_softmax": complex_log_softmax, "logsumexp": complex_logsumexp}
+
+
+def _composite(step: Step, x: torch.Tensor, dim: int) -> torch.Tensor:
+    return (_COMPLEX if x.is_complex() else _KERNELS)[step.op](x, dim)
 
 
 class Floats:
@@ -92,12 +119,10 @@ class Floats:
                 return torch.linalg.slogdet(args[0]).logabsdet
             case "cholesky":
                 return torch.linalg.cholesky((args[0] + args[0].mH) / 2)
-            case "softmax":
-                return torch.softmax(args[0], step.params)
-            case "log_softmax":
-                return torch.log_softmax(args[0], step.params)
-            case "logsumexp":
-                return torch.logsumexp(args[0], step.params, keepdim=True)
+            case "softmax" | "log_softmax" | "logsumexp":
+                return _composite(step, args[0], step.params)
+        if step.op in MATRICES:
+            return MATRICES[step.op].torch(args[0], step.params)
         op = OPS[step.op]
         if step.is_complex and step.op in ("sigmoid", "sign", "abs"):
             return {"sigmoid": torch.sigmoid, "sign": torch.sgn, "abs": torch.abs}[step.op](args[0])
@@ -158,7 +183,6 @@ def _scatter(step: Step, value: torch.Tensor) -> torch.Tensor:
 # arithmetic: Parker, 1997), so that the spread of two runs tells how much a formula magnifies roundings.
 
 _EXACT = frozenset(("pick", "name", "cast", "stop", "neg", "conj", "real", "imag", "abs", "sign"))
-_COMPOSITES = {"softmax": torch.softmax, "log_softmax": torch.log_softmax}
 
 
 class BatchedFloats(Floats):
@@ -203,10 +227,10 @@ class BatchedFloats(Floats):
                 return out[:, 1:].reshape(self.count, *step.shape)
             case "matmul":
                 return torch.matmul(args[0], args[1])
-            case "softmax" | "log_softmax":
-                return _COMPOSITES[step.op](args[0], n + 1 if n >= 0 else n)
-            case "logsumexp":
-                return torch.logsumexp(args[0], n + 1 if n >= 0 else n, keepdim=True)
+            case op if op in MATRICES:
+                return torch.stack([MATRICES[op].torch(a, step.params) for a in args[0]])
+            case "softmax" | "log_softmax" | "logsumexp":
+                return _composite(step, args[0], n + 1 if n >= 0 else n)
         return super()._read(step, args)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.evaluation.modular import Extension, Field, Retry, Value
+from symgrad.ops.matrices import MATRICES
 from symgrad.program.program import Step, Strided, positions, size
 
 U = np.uint64
@@ -99,6 +100,8 @@ class Residues:
                 return self.odd(step.op, args[0])
             case "i0":
                 return self.oracle("i0", self._folded(args[0])[0])
+        if step.op in MATRICES:
+            return self.of_matrices(step, args[0])
         return self.oracle(f"{step.op} {step.params}", *args)
 
     # ---------------------------------------------------------------------------------------- numbers
@@ -173,6 +176,16 @@ class Residues:
         for a in args:
             mixed = _mix(mixed ^ a, key)
         return mixed % U(f.p - 1) + U(1)
+
+    def of_matrices(self, step: Step, a: np.ndarray) -> np.ndarray:
+        """A random element for each entry of a function of matrices, which depends on all entries of its matrix."""
+        whole = np.zeros(len(a), dtype=U)
+        key = self._key(f"{step.op} {step.params}")
+        for entry in a.reshape(len(a), -1).T:
+            whole = _mix(whole ^ np.ascontiguousarray(entry), key)
+        places = np.arange(size(step.shape[1:]), dtype=U).reshape(step.shape[1:])
+        spread = np.broadcast_to(whole.reshape(-1, *(1,) * places.ndim), step.shape)
+        return self.oracle(f"{step.op} {step.params}", spread.copy(), np.broadcast_to(places, step.shape).copy())
 
     def _folded(self, u: Value) -> tuple[Value, Value]:
         """The smaller of u and -u, and whether it is u."""

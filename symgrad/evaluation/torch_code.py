@@ -22,6 +22,7 @@ from flint import acb, arb
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.balls import Balls
 from symgrad.evaluation.torch_printer import OWN, Line, StepPrinter
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import Expression, Matrices
@@ -91,6 +92,7 @@ def folded(program: Program, wanted: list[int]) -> dict[int, np.ndarray]:
 _PREFIX = "_symgrad_"
 LOW = (torch.float16, torch.bfloat16)
 _MOVES = frozenset("pick scatter matmul inverse solve det logabsdet cholesky softmax log_softmax logsumexp".split())
+_MOVES |= MATRICES.keys()
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,6 +132,10 @@ class TorchFunction:
         values = bind(self.names, positional, named)
         tensors, like, dtype = as_tensors(values)
         shapes = [self.program.shape(i) for i in self.program.inputs.values()]
+        for k, (value, i) in enumerate(zip(values.values(), self.program.inputs.values(), strict=True)):
+            given = value.is_complex() if isinstance(value, torch.Tensor) else np.iscomplexobj(value)
+            if not self.program.steps[i].is_complex and not given:
+                tensors[k] = tensors[k].real  # beside complex ones
         batch = _batch(self.names, tensors, shapes)
         if self._pointwise or not batch:
             found = self.compiled(like, *tensors)
@@ -248,7 +254,10 @@ def source(program: Program) -> str:
     head = ["import torch"]
     for name, value in printer.captured.items():
         if name in OWN:
-            head.append(f"from symgrad.evaluation.torch_printer import {name}")
+            head.append(f"from {OWN[name].__module__} import {name}")
+        elif name.startswith("matrices_"):
+            head.append("from symgrad.ops.matrices import MATRICES")
+            head.append(f'{name} = MATRICES["{name.removeprefix("matrices_")}"].torch')
         elif name.startswith("kernel_"):
             head.append("from symgrad.ops.scalars import OPS")
             head.append(f'{name} = OPS["{name.removeprefix("kernel_")}"].torch')

@@ -8,7 +8,7 @@ every line also works under ``torch.vmap``.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,8 @@ import torch
 from sympy.printing.pytorch import TorchPrinter
 
 from symgrad.errors import UnknownOperation
+from symgrad.evaluation.floats import complex_log_softmax, complex_logsumexp, complex_softmax
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
 from symgrad.program.indexed import affine
 from symgrad.program.program import Program, Shape, Step, Strided, dense, positions, size
@@ -61,7 +63,26 @@ def log_ndtr(x: torch.Tensor) -> torch.Tensor:
     return torch.where(left, tail, torch.log1p(-torch.erfc(torch.where(left, 0.0, t)) / 2))
 
 
-OWN = {"gamma": gamma, "log_ndtr": log_ndtr}
+def _of_one_dtype(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+    """torch multiplies no real matrix by a complex one."""
+
+    def made(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+        dtype = torch.promote_types(a.dtype, b.dtype)
+        return function(a.to(dtype), b.to(dtype))
+
+    return made
+
+
+complex_matmul, complex_solve = _of_one_dtype(torch.matmul), _of_one_dtype(torch.linalg.solve)
+OWN: dict[str, Callable[..., torch.Tensor]] = {
+    "gamma": gamma,
+    "log_ndtr": log_ndtr,
+    "complex_logsumexp": complex_logsumexp,
+    "complex_log_softmax": complex_log_softmax,
+    "complex_softmax": complex_softmax,
+    "complex_matmul": complex_matmul,
+    "complex_solve": complex_solve,
+}
 
 
 class Line(sp.Function):
@@ -95,6 +116,12 @@ class StepPrinter(TorchPrinter):
         super().__init__({"fully_qualified_modules": False, "inline": True})
         self.program, self.numbers, self.prefix = program, numbers, prefix
         self.captured: dict[str, Any] = {}
+        self.mixed = any(s.is_complex for s in program.steps)
+
+    def like(self, i: int) -> str:
+        """A tensor of the dtype and device of a step of no call's own: of a real step beside complex ones, its part."""
+        real = self.mixed and not self.program.steps[i].is_complex
+        return f"{self.prefix}like.real" if real else f"{self.prefix}like"
 
     def _print_Line(self, e: Any) -> str:
         i = int(e.args[0])  # type: ignore[arg-type]
@@ -108,6 +135,10 @@ class StepPrinter(TorchPrinter):
         args = [self.tensor(a) if a in self.numbers else s for a, s in zip(step.args, symbols, strict=True)]
         if step.op in _UNARY:
             return _UNARY[step.op].format(*args)
+        of_complex = f"complex_{step.op}"
+        if self.mixed and of_complex in OWN:
+            params = [] if step.params is None else [str(step.params)]
+            return f"{self.capture(of_complex, OWN[of_complex])}({', '.join([*args, *params])})"
         if step.op in _WITH_PARAMS:
             return _WITH_PARAMS[step.op].format(*args, params=step.params)
         if step.op in _BINARY:
@@ -122,12 +153,15 @@ class StepPrinter(TorchPrinter):
                 one, zero = (f"{self.prefix}like.new_full((), {k})" for k in (1, 0))
                 x, at_zero = args
                 return f"torch.where({x} > 0, {one}, torch.where({x} < 0, {zero}, {at_zero} + 0*{x}))"
+            case op if op in MATRICES:
+                kernel = self.capture(f"matrices_{op}", MATRICES[op].torch)
+                return f"{kernel}({args[0]}, {step.params})"
             case "gamma" | "log_ndtr":
                 return f"{self.capture(step.op, OWN[step.op])}({args[0]})"
             case "imag":
                 return f"torch.imag({args[0]} + 0j)"
             case "constant":
-                return self.capture(f"constant_{i}", torch.as_tensor(step.params.value)) + f".to({self.prefix}like)"
+                return self.capture(f"constant_{i}", torch.as_tensor(step.params.value)) + f".to({self.like(i)})"
             case "pick":
                 return self.pick(i, step, args)
             case "scatter":
@@ -153,11 +187,11 @@ class StepPrinter(TorchPrinter):
 
     def tensor(self, i: int) -> str:
         """A folded step as a tensor of the call's dtype and device."""
-        value, like = self.numbers[i], self.prefix + "like"
+        value, like = self.numbers[i], self.like(i)
         if _uniform(value):
             number = value.flat[0].item()
             if isinstance(number, complex):
-                return f"{like}.new_full({value.shape}, 1)*{_literal(number)}"
+                return f"({like}.new_full({value.shape}, 1)*{_literal(number)})"
             return f"{like}.new_full({value.shape}, {_literal(number)})"
         to = f"{like}.device" if value.dtype.kind == "c" else like
         return self.capture(f"constant_{i}", torch.as_tensor(value)) + f".to({to})"

@@ -8,7 +8,9 @@ be varied; there, `literals` says that the number itself is read as the size.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -78,6 +80,24 @@ class Sizes:
         runs = tuple(runs)
         return cls(tuple(names), runs, literals)
 
+    @classmethod
+    def with_own(cls, own: Mapping[str, int]) -> Sizes:
+        """Three runs over small sizes, and one over the sizes of the question itself.
+
+        A root of a size that is a square is a whole number, which code writes in other steps: there the small ones are
+        squares too.
+
+        >>> Sizes.with_own({"m": 128, "d": 64}).runs
+        ({'m': 3, 'd': 4}, {'m': 5, 'd': 9}, {'m': 7, 'd': 25}, {'m': 128, 'd': 64})
+        """
+        pools: dict[str, list[int]] = {}
+        for square in (False, True):
+            like = [n for n, v in own.items() if (math.isqrt(v) ** 2 == v) == square]
+            small = [p * p for p in (2, *_PRIMES)] if square else list(_PRIMES)
+            small = small[: max(3, len(like))]
+            pools |= {n: [small[(k + r) % len(small)] for r in range(3)] for k, n in enumerate(like)}
+        return cls(tuple(own), (*({n: pools[n][r] for n in own} for r in range(3)), dict(own)))
+
     @property
     def fixed(self) -> dict[str, int]:
         return {n: self.runs[0][n] for n in self.names if len({r[n] for r in self.runs}) == 1 and self.is_fixed(n)}
@@ -141,8 +161,10 @@ class Sizes:
         first = values[0]
         if all(v == first for v in values):
             return self._literal(first)
-        if all(v.is_Rational for v in values):
-            return self._fraction(values)
+        rational = all(v.is_Rational for v in values)
+        if rational:
+            with contextlib.suppress(Unread):
+                return self._fraction(values)
         squares = [sp.expand(v**2) for v in values]
         if all(s.is_Rational for s in squares) and len({v.is_positive for v in values}) == 1:
             root = sp.sqrt(self._fraction(squares))

@@ -171,6 +171,32 @@ _TABLE = (
     Op("rad2deg", X * 180 / sp.pi, torch.rad2deg, ulps=4, also=("degrees",)),
     Op("i0", sp.besseli(0, X), torch.special.i0, lambda x: x.bessel_i(arb(0)), ulps=16, also=("special_i0",)),
     Op("i1", sp.besseli(1, X), torch.special.i1, lambda x: x.bessel_i(arb(1)), ulps=24, also=("special_i1",)),
+    Op(
+        "i0e",
+        _exp(-_abs(X)) * sp.besseli(0, X),
+        torch.special.i0e,
+        lambda x: (-abs(x)).exp() * x.bessel_i(arb(0)),
+        kinks=(X,),
+        ulps=16,
+        also=("special_i0e",),
+    ),
+    Op(
+        "i1e",
+        _exp(-_abs(X)) * sp.besseli(1, X),
+        torch.special.i1e,
+        lambda x: (-abs(x)).exp() * x.bessel_i(arb(1)),
+        ulps=24,
+        also=("special_i1e",),
+    ),
+    Op(
+        "ndtri",
+        sp.sqrt(2) * sp.erfinv(2 * X - 1),
+        torch.special.ndtri,
+        domain=sp.And(X > 0, X < 1),
+        ulps=64,
+        also=("special_ndtri",),
+        of=sp.S.One,
+    ),
     # two arguments
     Op(
         "atan2",

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.errors import EndlessRun
 from symgrad.program.program import (
     Binding,
     Constant,
@@ -29,13 +30,17 @@ from symgrad.program.program import (
 
 @dataclass(eq=False)
 class Builder:
-    """Writes a Program.  ``source`` is put on every step written while it is set."""
+    """Writes a Program.  ``source`` is put on every step written while it is set.
+
+    Raises `EndlessRun` where more than ``most`` steps are written.
+    """
 
     steps: list[Step] = field(default_factory=list)
     inputs: dict[str, int] = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
     source: Source | None = None
+    most: int = 10**7
     _versions: dict[str, int] = field(default_factory=dict)
 
     @classmethod
@@ -62,6 +67,13 @@ class Builder:
         args = tuple(args)
         if dtype is None:
             dtype = promote(*(self.steps[a].dtype for a in args)) if args else "float64"
+        if len(self.steps) >= self.most:
+            raise EndlessRun(
+                f"your code had not ended after {self.most:,} operations.",
+                where=None if self.source is None else f"    {self.source.text}",
+                instead="A loop that ends by a value may have no end for other inputs: say for which it has one by "
+                "domain=, or bound the number of its rounds.",
+            )
         self.steps.append(Step(op, args, params, tuple(shape), dtype, self.source))
         return len(self.steps) - 1
 

@@ -179,6 +179,10 @@ def pull(b: Builder, i: int, g: int, active: set[int]) -> list[tuple[int, int]]:
                 found.append((args[1], b.emit("matmul", (b.conj(b.transpose(args[0])), g), None, b.shape(args[1]))))
         case "inverse" | "solve" | "det" | "logabsdet" | "cholesky":
             found = _pull_linear_algebra(b, i, g, on)
+        case "matrix_exp":
+            found = [(args[0], _pull_exponential(b, i, g))]
+        case "eigenpairs":
+            found = [(args[0], _pull_eigenpairs(b, i, g))]
         case "constant" | "input" | "stop":
             found = []
         case "polygamma":
@@ -305,6 +309,82 @@ def _pull_linear_algebra(b: Builder, i: int, g: int, on: list[bool]) -> list[tup
             left = b.emit("solve", (h(i), middle), None, step.shape)
             both = h(b.emit("solve", (h(i), h(left)), None, step.shape))
             return [(a, b.div(b.add(both, h(both)), b.number(2, step.dtype)))]
+
+
+def _blocks(b: Builder, rows: list[list[int | None]]) -> int:
+    """Matrices made of blocks, each (batch, n, m) or None for zeros."""
+    tall = [next(b.shape(x)[1] for x in row if x is not None) for row in rows]
+    wide = [next(b.shape(row[k])[2] for row in rows if row[k] is not None) for k in range(len(rows[0]))]
+    batch = next(b.shape(x)[0] for x in rows[0] if x is not None)
+    where = np.zeros((batch, sum(tall), sum(wide)), dtype=np.int64)
+    parts, start = [], 0
+    for r, row in enumerate(rows):
+        for k, x in enumerate(row):
+            if x is not None:
+                n = size(b.shape(x))
+                top, left = sum(tall[:r]), sum(wide[:k])
+                where[:, top : top + tall[r], left : left + wide[k]] = np.arange(start + 1, start + n + 1).reshape(
+                    b.shape(x)
+                )
+                parts.append(x)
+                start += n
+    return b.pick(parts, where, where.shape)
+
+
+def _pull_exponential(b: Builder, i: int, g: int) -> int:
+    """exp of [[A, E], [0, A]] has the derivative of exp at A along E in its corner; its adjoint is that at A^H."""
+    (a,) = b.steps[i].args
+    batch, n, _n = b.shape(a)
+    turned = b.conj(b.transpose(a))
+    whole = _blocks(b, [[turned, g], [None, turned]])
+    both = b.emit("matrix_exp", (whole,), None, (batch, 2 * n, 2 * n))
+    where = np.arange(1, batch * 4 * n * n + 1).reshape(batch, 2 * n, 2 * n)[:, :n, n:]
+    return b.pick([both], where, (batch, n, n))
+
+
+def _pull_eigenpairs(b: Builder, i: int, g: int) -> int:
+    """A v = t v and v^H v = 1, differentiated: [[A - t, -v], [v^H, 0]] (dv, dt) = (-dA v, 0)."""
+    (a,) = b.steps[i].args
+    batch, count, m = b.shape(i)
+    n = m - 1
+    if b.steps[i].is_complex and not _vanishes(b, g, np.arange(1, batch * count * m + 1).reshape(-1, m)[:, :n]):
+        raise UnknownOperation(
+            "the eigenvectors (or singular vectors) of a complex matrix are known up to a phase each, which nothing "
+            "fixes: they have no derivative.",
+            instead="Write the function in the eigenvalues, or in projectors that solve() gives.",
+        )
+    pair = b.reshape(i, (batch * count, m, 1))
+    where = np.arange(1, batch * count * m + 1).reshape(batch * count, m, 1)
+    v, t = b.pick([pair], where[:, :n], (batch * count, n, 1)), b.pick([pair], where[:, n:], (batch * count, 1, 1))
+    each = b.broadcast(b.reshape(a, (batch, 1, n, n)), (batch, count, n, n))
+    shift = b.mul(
+        b.broadcast(t, (batch * count, n, n)), b.broadcast(b.constant(np.eye(n), b.dtype(a)), (batch * count, n, n))
+    )
+    above = b.sub(b.reshape(each, (batch * count, n, n)), shift)
+    matrix = _blocks(b, [[above, b.neg(v)], [b.conj(b.transpose(v)), None]])
+    seed = b.reshape(g, (batch * count, m, 1))
+    solved = b.emit("solve", (b.conj(b.transpose(matrix)), seed), None, (batch * count, m, 1))
+    w = b.reshape(b.pick([solved], where[:, :n], (batch * count, n, 1)), (batch, count, n))
+    found = b.emit("matmul", (b.transpose(w), b.conj(b.reshape(v, (batch, count, n)))), None, (batch, n, n))
+    both = b.add(found, b.conj(b.transpose(found)))  # the argument is read as Hermitian
+    return b.neg(b.div(both, b.number(2, b.dtype(found))))
+
+
+def _vanishes(b: Builder, i: int, at: np.ndarray) -> bool:
+    """Whether the entries ``at`` of a step are zero by how it was laid out."""
+    step = b.steps[i]
+    if step.op in ("add", "sub", "neg", "conj", "cast", "real"):
+        return all(_vanishes(b, a, at) for a in step.args)
+    if step.op != "pick":
+        return step.op == "constant" and not np.any(np.broadcast_to(step.params.value, step.shape).reshape(-1)[at - 1])
+    where, start = np.asarray(positions(step.params, step.shape)).reshape(-1)[at - 1], 0
+    for a in step.args:
+        n = size(b.shape(a))
+        here = where[(where > start) & (where <= start + n)] - start
+        if here.size and not _vanishes(b, a, here):
+            return False
+        start += n
+    return True
 
 
 def derivatives(b: Builder, output: int, wrt: Mapping[str, int], order: int = 1) -> dict[str, int]:

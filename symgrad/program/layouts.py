@@ -268,6 +268,16 @@ def cumsum(b: Builder, x: int, axis: int = 0) -> int:
     return _moved(b, sums, -1, axis)
 
 
+def logcumsumexp(b: Builder, x: int, axis: int = 0) -> int:
+    """The logarithm of the sum of exponentials up to each place: sums of their own, so that none overflows."""
+    if not b.shape(x):
+        return x
+    n = b.shape(x)[axis]
+    if n == 0:
+        return x
+    return b.stack([logsumexp(b, take(b, x, range(k + 1), axis), axis) for k in range(n)], axis % len(b.shape(x)))
+
+
 def cumprod(b: Builder, x: int, axis: int = 0) -> int:
     """Running products, by doubling: entry i is multiplied by the product that ends 1, 2, 4, ... places before it."""
     shape = b.shape(x)

@@ -27,6 +27,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import AmbiguousBranch
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
@@ -62,18 +63,19 @@ def _logsumexp(b: Builder, x: int, axis: int) -> int:
 
 
 def _pull_softmax(b: Builder, i: int, g: int) -> list[int]:
-    inner = b.sum(b.mul(g, i), b.steps[i].params, keepdims=True)
-    return [b.mul(i, b.sub(g, inner))]
+    value = b.conj(i)
+    inner = b.sum(b.mul(g, value), b.steps[i].params, keepdims=True)
+    return [b.mul(value, b.sub(g, inner))]
 
 
 def _pull_log_softmax(b: Builder, i: int, g: int) -> list[int]:
     total = b.sum(g, b.steps[i].params, keepdims=True)
-    return [b.sub(g, b.mul(b.apply("exp", i), total))]
+    return [b.sub(g, b.mul(b.conj(b.apply("exp", i)), total))]
 
 
 def _pull_logsumexp(b: Builder, i: int, g: int) -> list[int]:
     (x,) = b.steps[i].args
-    return [b.mul(g, b.emit("softmax", (x,), b.steps[i].params, b.shape(x)))]
+    return [b.mul(g, b.conj(b.emit("softmax", (x,), b.steps[i].params, b.shape(x))))]
 
 
 COMPOSITES = {
@@ -246,6 +248,8 @@ class _High:
                 return _entrywise(lambda x: mpmath.psi(step.params, x), *args)
             case "inverse" | "solve" | "det" | "logabsdet" | "cholesky":
                 return np.stack([_linear_algebra(step.op, *matrices) for matrices in zip(*args, strict=True)])
+        if step.op in MATRICES:
+            return np.stack([MATRICES[step.op].high(a, step.params) for a in args[0]])
         if step.op in COMPOSITES:
             b = Builder()
             program = b.build({"value": COMPOSITES[step.op].write(b, b.input("X", args[0].shape), step.params)})
@@ -272,7 +276,7 @@ def _linear_algebra(op: str, a: np.ndarray, b: np.ndarray | None = None) -> np.n
         case "inverse":
             out = mpmath.inverse(m)
         case "cholesky":
-            out = mpmath.cholesky((m + m.T) / 2)
+            out = mpmath.cholesky((m + m.H) / 2)
         case _:
             assert b is not None
             out = mpmath.inverse(m) * mpmath.matrix(b.tolist())

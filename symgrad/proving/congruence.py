@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import heapq
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -58,13 +58,29 @@ class Link:
 
 
 class Equalities:
-    """Steps in classes known to be equal, and the ways to join two of them."""
+    """Steps in classes known to be equal, and the ways to join two of them.
 
-    def __init__(self, program: Program, roots: Sequence[int], effort: int, stated: Sequence[int] = ()) -> None:
+    The program is read in primitive steps, unless it ``is_primitive`` already; ``noted``, if it is set, is told of
+    every two steps that are joined, before they are: by which link, or that they are congruent.
+    """
+
+    def __init__(
+        self,
+        program: Program,
+        roots: Sequence[int],
+        effort: int,
+        stated: Sequence[int] = (),
+        *,
+        is_primitive: bool = False,
+    ) -> None:
         self.program = program
         self.roots = tuple(roots)
         self.stated = tuple(stated)
-        self.steps, self.place = primitive(program, (*roots, *stated))
+        if is_primitive:
+            self.steps, self.place = list(program.steps), {i: i for i in range(len(program))}
+        else:
+            self.steps, self.place = primitive(program, (*roots, *stated))
+        self.noted: Callable[[int, int, Link | None], None] | None = None
         self.parent = list(range(len(self.steps)))
         self.links: list[Link] = []
         self.stage = 0
@@ -79,7 +95,9 @@ class Equalities:
             i = self.parent[i]
         return i
 
-    def join(self, i: int, j: int) -> None:
+    def join(self, i: int, j: int, link: Link | None = None) -> None:
+        if self.noted is not None and self.find(i) != self.find(j):
+            self.noted(i, j, link)
         i, j = self.find(i), self.find(j)
         self.parent[max(i, j)] = min(i, j)
 
@@ -91,8 +109,13 @@ class Equalities:
             args.sort()
         return step.op, tuple(args), self.content[i], step.shape
 
-    def close(self, links: dict[int, list[Link]], propose: Callable[[int], None] | None = None) -> bool:
-        """Join congruent steps in the order of computation, checking each given link where it joins."""
+    def close(
+        self,
+        links: Mapping[int, Sequence[Link]],
+        propose: Callable[[int], None] | None = None,
+        take: Callable[[Link], bool] | None = None,
+    ) -> bool:
+        """Join congruent steps in the order of computation, and ``take`` each given link where it joins."""
         table: dict[tuple[Any, ...], int] = {}
         for i in range(len(self.steps)):
             j = table.setdefault(self.signature(i), i)
@@ -101,7 +124,7 @@ class Equalities:
             elif propose is not None:
                 propose(i)
             for link in links.get(i, ()):
-                if not self.take(link):
+                if take is not None and not take(link):
                     return False
         return True
 
@@ -122,12 +145,30 @@ class Equalities:
                 return False
         n = size(self.steps[i].shape)
         views = [self.views.enter(np.array([k])) for k in range(n)] if link.entries else [None]
-        inside = None
-        if link.rule == "shared":
-            inside = self._cone([i]) ^ self._cone([j])
-        elif link.depth is not None:
-            inside = self._near(terms, link.depth)
+        inside = self._inside(link, i, j, terms)
         return all(self._vanishes(terms, view, inside, link) for view in views)
+
+    def _inside(self, link: Link, i: int, j: int, terms: Iterable[int]) -> set[int] | None:
+        """The classes that a link reads through, given what its combination came to; None for all."""
+        if link.rule == "shared":
+            return self._cone([i]) ^ self._cone([j])
+        return None if link.depth is None else self._near(terms, link.depth)
+
+    def opened(self, link: Link) -> set[int]:
+        """The classes that a link reads through, as the classes are now."""
+        i, j = self.find(link.left), self.find(link.right)
+        terms, sums = [i, j], set[int]()
+        if link.rule == "linear":
+            terms = list(self.combination({i: Fraction(1), j: Fraction(-1)}, limit=None))
+            stack = [i, j]
+            while stack:
+                k = stack.pop()
+                if k not in sums and (parts := self._addends(self.steps[k], Fraction(1))) is not None:
+                    sums.add(k)
+                    stack += [self.find(a) for a, _ in parts]
+        cone = self._cone((i, j))
+        inside = self._inside(link, i, j, terms)
+        return sums | (cone if inside is None else inside & cone)
 
     def combination(self, terms: dict[int, Fraction], limit: int | None) -> dict[int, Fraction]:
         """The same sum with additions, subtractions and rational factors carried out, zero terms dropped."""
@@ -275,9 +316,24 @@ class Equalities:
         doing("looking for a proof")
         if not self.check(link):
             return False
-        self.join(link.left, link.right)
-        self.links.append(replace(link, stage=self.stage))
+        self.put(replace(link, stage=self.stage))
         return True
+
+    def put(self, link: Link) -> bool:
+        """Join the two steps of a link that was proved before."""
+        self.join(link.left, link.right, link)
+        self.links.append(link)
+        return True
+
+    def follow(self, links: Sequence[Link], take: Callable[[Link], bool]) -> bool:
+        """Go the way of a proof's links, which ``take`` joins one by one, until it does not."""
+        swept: dict[int, list[Link]] = {}
+        for link in links:
+            if link.stage == 1:
+                swept.setdefault(max(link.left, link.right), []).append(link)
+        first, last = ([link for link in links if link.stage == k] for k in (0, 2))
+        self.close({})
+        return all(map(take, first)) and self.close(swept, take=take) and all(map(take, last))
 
     def _cone(self, roots: Sequence[int]) -> set[int]:
         found: set[int] = set()

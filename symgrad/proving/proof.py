@@ -13,7 +13,7 @@ Residues only choose what to try; every link is proved over the rationals, with 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from symgrad.program.primitives import primitive
@@ -22,6 +22,7 @@ from symgrad.proving.conditions import conditions_of
 from symgrad.proving.congruence import Equalities, Link
 
 EFFORT = 300_000
+_SWEPT = 1200  # steps of a formula that is searched for what a proof did not need
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +42,7 @@ class Proof:
 
     ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again (with ``facts``,
     on the Program that they were imposed on).  ``stated`` are steps that were taken to be positive or zero: the domain
-    that the question states.
+    that the question states.  ``program`` is the one that all this is about.
     """
 
     left: int
@@ -51,6 +52,7 @@ class Proof:
     roots: tuple[int, ...]
     facts: tuple[str, ...] = ()  # what was declared of the inputs, and imposed on the Program
     stated: tuple[int, ...] = ()
+    program: Program | None = None
 
     def __str__(self) -> str:
         lines = [f"%{self.left} = %{self.right}", *(f"  {link}" for link in self.links)]
@@ -127,24 +129,40 @@ def needs(program: Program, step: int) -> tuple[Condition, ...]:
 def replay(program: Program, proof: Proof) -> bool:
     """Whether every link of the proof holds when it is checked again, and they join the two steps."""
     known = Equalities(program, proof.roots, EFFORT * 100, proof.stated)
-    swept: dict[int, list[Link]] = {}
     for link in proof.links:
         if not 0 <= min(link.left, link.right) <= max(link.left, link.right) < len(known.steps):
             return False
-        if link.stage == 1:
-            swept.setdefault(max(link.left, link.right), []).append(link)
-    known.close({})
-    if not all(known.take(link) for link in proof.links if link.stage == 0):
-        return False
-    if not known.close(swept) or not all(known.take(link) for link in proof.links if link.stage == 2):
+    if not known.follow(proof.links, known.take):
         return False
     ends = [known.place.get(i) for i in (proof.left, proof.right)]
     return None not in ends and len({known.find(i) for i in ends if i is not None}) == 1
 
 
+@dataclass(frozen=True, slots=True)
+class Classes:
+    """What a proof joined: for steps of its Program the class ``of`` each, and the ``place`` in primitive steps;
+    ``joined`` are its links, each with the class of what it joins."""
+
+    of: Mapping[int, int]
+    place: Mapping[int, int]
+    joined: tuple[tuple[Link, int], ...]
+
+
+def classes_of(program: Program, proof: Proof) -> Classes:
+    """The classes of equal steps: what a `sweep` finds, for a proof of the whole may pass by what a person would prove
+    first; and as the proof joins them, which is not checked again."""
+    known = Equalities(program, proof.roots, EFFORT // 10, proof.stated)
+    known.close({})
+    if len(known.steps) <= _SWEPT:
+        known.sweep()
+    known.follow(proof.links, known.put)
+    of = {i: known.find(k) for i, k in known.place.items()}
+    return Classes(of, known.place, tuple((link, known.find(link.left)) for link in known.links))
+
+
 def _proof(known: Equalities, a: int, b: int) -> Proof:
     links, needed = known.behind([known.place[i] for i in known.program.needed((a, b))])
-    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots, stated=known.stated)
+    return Proof(a, b, tuple(links), tuple(_conditions(known, needed)), known.roots, (), known.stated, known.program)
 
 
 def _conditions(known: Equalities, needed: Sequence[int]) -> Iterator[Condition]:

@@ -14,7 +14,7 @@ from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import Answer, Block, Floats, Footer, Items, Paragraph, Section, Table, Values
-from symgrad.report.proof_text import below, in_brief, in_full, residues_in_brief, residues_in_full
+from symgrad.report.proof_text import below, in_brief, in_equations, residues_in_brief, residues_in_full
 from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
 from symgrad.report.wording import (
     at_entry,
@@ -31,13 +31,14 @@ from symgrad.report.wording import (
 )
 from symgrad.report.wrong_lines import derivation_of, error_lines
 
+_EQUATIONS = 10  # of the proofs that are told at once
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
 
 def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
     """The report as blocks, the answer first.
 
-    ``full`` adds what the short report leaves out: every proof's links, each side's rounding, all values at the
+    ``full`` adds what the short report leaves out: more of each proof, each side's rounding, all values at the
     user's own point, and the versions.
     """
     return tuple(_blocks(report, full))
@@ -190,7 +191,7 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             if full:
                 yield from residues_in_full(agrees)
         case Proved() as proved:
-            yield from _proof(claim, proved, full)
+            yield from _proof(report, claim, proved, full)
     yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
@@ -275,17 +276,17 @@ def _agrees(verdict: Agrees) -> str:
     return f"{text}.{' ' + sentence(verdict.why_not_proved) if verdict.why_not_proved else ''}"
 
 
-def _proof(claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
+def _proof(report: Results, claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
     if verdict.for_all is not None and not full:
         return  # the proof for all sizes is told, and it is the stronger one
     if verdict.proofs:
         yield Paragraph(in_brief(verdict.proofs, verdict.domain))
+        others = sum(isinstance(c.verdict, Proved) for c in report.claims.values())
+        yield from in_equations(verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // others))
     where = verdict.domain if full else ()
     if where:
         yield Paragraph("It is proved where:")
         yield Items(where)
-    if full:
-        yield from in_full(verdict.proofs)
 
 
 def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:

@@ -12,6 +12,8 @@ import numpy as np
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Proved
 from symgrad.program.program import Program
+from symgrad.proving.certificates import certify
+from symgrad.proving.checker import FORMAT, VERSION
 from symgrad.report.exact_formulas import exact_latex, exact_text
 from symgrad.report.size_claims import conditions, links
 
@@ -29,6 +31,24 @@ def data_of(report: Results) -> dict[str, Any]:
     if report.sizes is not None:
         data["sizes"]["forms"] = dict(_forms(report))
     return {**data, "verdict": report.verdict, "ok": report.ok}
+
+
+def certificate_of(report: Results) -> dict[str, Any]:
+    """The proofs of all claims as data that can be checked again; a claim without one says why."""
+    claims = [_certificate(name, claim) for name, claim in report.claims.items()]
+    return {"format": FORMAT, "version": VERSION, "environment": dict(report.environment), "claims": claims}
+
+
+def _certificate(name: str, claim: Claim) -> dict[str, Any]:
+    verdict = claim.verdict
+    branches, why_not = [], None
+    if not isinstance(verdict, Proved):
+        why_not = f"it is not proved, but {verdict.kind}"
+    elif not verdict.proofs:
+        why_not = "it is proved for all sizes at once, by rules that are not the checker's"
+    else:
+        branches = [certify(proof, name, claim.order) for proof in verdict.proofs]
+    return {"name": claim.name, "verdict": verdict.kind, "why_not": why_not, "branches": branches}
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from symgrad.checking.verdicts import Agrees
+from symgrad.checking.results import Results
+from symgrad.checking.verdicts import Agrees, Proved
 from symgrad.evaluation.residues import Certificate
-from symgrad.proving.proof import Link, Proof
+from symgrad.proving.proof import Proof
 from symgrad.report.page import Block, Items, Paragraph
+from symgrad.report.proof_equations import equations_of
 from symgrad.report.wording import counted, listed
 
 # -------------------------------------------------------------------------------------------------------- residue text
@@ -85,7 +87,6 @@ _RULES = {
     "field": "exact arithmetic of fractions",
     "shared": "exact arithmetic of fractions",
 }
-_LINKS = "The links of the proof, each an identity between steps of the two formulas in their simplest operations:"
 _SHOWN = 3  # conditions that a short report names
 
 
@@ -111,16 +112,24 @@ def in_brief(proofs: Sequence[Proof], domain: Sequence[str]) -> str:
     return f"{text}.{f' It holds where {listed(where)}.' if where else ''}"
 
 
-def in_full(proofs: Sequence[Proof]) -> Iterator[Block]:
-    """Every link of the proofs, one for each branch, in words."""
-    for k, proof in enumerate(proofs, 1):
-        if proof.links:
-            yield Paragraph(_LINKS if len(proofs) == 1 else f"On branch {k}. {_LINKS}")
-            yield Items(tuple(_link(link) for link in proof.links))
+def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Block]:
+    """The equations of the proofs of one claim, those that matter first, and how many more there are."""
+    told = list(dict.fromkeys(str(e) for proof in proofs for e in equations_of(proof, name)))
+    if len(told) > most:
+        told[most - 1 :] = [f"and {counted(len(told) - most + 1, 'more equation')}: proof() has them all."]
+    if told:
+        yield Items(tuple(told))
 
 
-def _link(link: Link) -> str:
-    how = [] if link.depth is None else [f"read {counted(link.depth, 'step')} back"]
-    how += ["tanh and sigmoid written in exp"] * link.expanded + ["entry by entry"] * link.entries
-    how += ["small inverses written out"] * link.opened
-    return f"step {link.left} = step {link.right}, by {_RULES[link.rule]}{f' ({listed(how)})' if how else ''}"
+def in_full(report: Results) -> str:
+    """All equations of all proofs, with the rule that each is joined by, and where they hold."""
+    lines: list[str] = []
+    for claim in report.claims.values():
+        proofs = claim.verdict.proofs if isinstance(claim.verdict, Proved) else ()
+        for k, proof in enumerate(proofs, 1):
+            branch = f", on branch {k} of the {len(proofs)} that were reached" if len(proofs) > 1 else ""
+            lines += ["", f"{claim.name}{branch}:"]
+            lines += [f"    {e}  [by {_RULES[e.rule]}]" for e in equations_of(proof, claim.name)]
+        if proofs and isinstance(claim.verdict, Proved) and claim.verdict.domain:
+            lines.append(f"    where {listed(list(claim.verdict.domain))}")
+    return "\n".join(lines[1:]) if lines else "Nothing is proved at sizes that are numbers."

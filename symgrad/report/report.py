@@ -17,8 +17,9 @@ from symgrad.errors import BadInput
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html
-from symgrad.report.plain_data import data_of
+from symgrad.report.plain_data import certificate_of, data_of
 from symgrad.report.plots import plot
+from symgrad.report.proof_text import in_full
 from symgrad.report.text import lines, render_text
 from symgrad.report.value_table import ValueTable
 
@@ -87,6 +88,35 @@ class Report(Results):
     def to_json(self, *, indent: int | None = 2) -> str:
         """The report as JSON; numbers that JSON has no name for are strings ("nan", "inf")."""
         return json.dumps(self.to_dict(), indent=indent, allow_nan=False)
+
+    def proof(self) -> str:
+        """Every equation of the proofs, in the names of the code, and by which rule each is joined.
+
+        >>> from symgrad import verify
+        >>> print(verify("exp(2*x)", "2*exp(x)**2", wrt="x").proof())
+        x:
+            2*exp(x)**2 = ∂f/∂x = 2*exp(2*x), since exp'(u) = exp(u)  [by exact arithmetic of fractions]
+            exp(x)**2 = exp(2*x)  [by exact arithmetic of fractions]
+        """
+        return in_full(self)
+
+    def certificate(self) -> dict[str, Any]:
+        """The proofs as plain data (JSON has names for all of it), which `symgrad.proving.checker` checks again.
+
+        Each claim has a branch for each branch of the code that was proved: the operations of the model and of the hand
+        formula, what each is written out as, and the links by which the hand formula is joined with the derivative.
+        The checker shares nothing with the search that found them, and writes the derivative of the model itself.
+
+        >>> import json
+        >>> from symgrad import verify
+        >>> from symgrad.proving.checker import check_certificate
+        >>> text = json.dumps(verify("sin(x)**2", "2*sin(x)*cos(x)").certificate())
+        >>> [claim.accepted for claim in check_certificate(text)]
+        [True]
+
+        A claim that is not proved has no branches, and says why.  Raises nothing.
+        """
+        return certificate_of(self)
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:
         """What a notebook may show: HTML where it can, LaTeX, the text; and the data, for programs.

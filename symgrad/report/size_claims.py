@@ -52,11 +52,11 @@ def scope(report: Results, claims: Sequence[Claim]) -> str:
 def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """What is said of sizes in the section of one claim."""
     sizes = report.sizes
-    if sizes is None:
-        return
     if isinstance(claim.verdict, Proved) and claim.verdict.for_all is not None:
         yield from _proved(claim.verdict.for_all, full)
-    elif claim.kind in ("proved", "agrees"):
+    if sizes is None:
+        return
+    if (not isinstance(claim.verdict, Proved) or claim.verdict.for_all is None) and claim.kind in ("proved", "agrees"):
         yield Paragraph(evidence(sizes, claim))
     written = exact_text(report, claim)
     if written is not None and (full or len(written) <= _LONGEST):
@@ -68,13 +68,15 @@ def _proved(found: ForAll, full: bool) -> Iterator[Block]:
     if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
         where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
     rules = ", ".join(found.proof.rules) or "identity"
-    line = f"For {_for_all(found)}, wherever both have a value, by the rules of index notation: {rules}."
+    whom = f"For {_for_all(found)}" if found.sizes else "As one formula of its sizes"
+    line = f"{whom}, wherever both have a value, by the rules of index notation: {rules}."
     line += f" It holds where {listed(where)}." if where else ""
     if found.literals:
         line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
-    yield Paragraph(f"{line} It was read at {found.read_at}.")
+    yield Paragraph(f"{line} It was read at {found.read_at}{'' if found.sizes else ', your own'}.")
     if full:
-        yield Paragraph("What was read gives what a fresh run computes, at other sizes too.")
+        if found.sizes:
+            yield Paragraph("What was read gives what a fresh run computes, at other sizes too.")
         yield Items(tuple(links(found)))
 
 

@@ -9,24 +9,24 @@ line an error comes from is told in `symgrad.rounding.attribution`.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
-from flint import arb
 from torch import Tensor
 
-from symgrad.evaluation.balls import Balls, array_of, binary, flat
+from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
+from symgrad.program.cones import Cone, cone_of
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, interpret
-from symgrad.rounding.attribution import LineErrors, size_of
-from symgrad.rounding.kernel_bounds import FORMATS
-from symgrad.rounding.running_bounds import distance, dtype_of, ulps, upper
+from symgrad.program.program import Program, System, interpret, size
+from symgrad.rounding.attribution import LineErrors
+from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
+from symgrad.rounding.running_bounds import Enclosed, RunningErrors, distance, dtype_of, enclosed, size_of, ulps, upper
 
 INSTABILITY = 2.0**10
 """An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than
@@ -63,8 +63,8 @@ def condition(
     found = []
     for t, slopes in _slopes(program, inputs, output, entries, bits):
         total = abs(t)
-        for name, column in slopes.items():
-            for x, slope in zip(flat(binary(to_numpy(inputs[name]))), column, strict=True):
+        for name, (places, column) in slopes.items():
+            for x, slope in zip(binary(to_numpy(inputs[name]).reshape(-1)[places]), column, strict=True):
                 total = total + abs(x) * abs(slope)
         found.append(upper(total.abs_upper()) if total.is_finite() else math.inf)
     result = torch.tensor(found, dtype=torch.float64)
@@ -85,39 +85,126 @@ def sensitivity(
     >>> sensitivity(program, at, program.output, 0, "float32")  # 0.25 has gaps four times as narrow
     4.0
     """
-    ((t, slopes),) = _slopes(program, inputs, output, [entry], bits)
-    total = 0.0
-    for name, column in slopes.items():
-        x = inputs[name].detach()
-        if not x.is_floating_point():
-            continue
-        half = 0.5 / ulps(torch.ones(x.shape, dtype=torch.float64), x.double(), x.dtype).reshape(-1)
-        total += sum(h * size_of(slope) for h, slope in zip(half.tolist(), column, strict=True))
-    size = torch.tensor(size_of(t), dtype=torch.float64)
-    return float(ulps(torch.tensor(total, dtype=torch.float64), size, dtype))
+    halves = {}
+    for name, x in inputs.items():
+        one = torch.ones(x.numel(), dtype=torch.float64)
+        halves[name] = 0.5 / ulps(one, x.detach().double().reshape(-1), x.dtype) if x.is_floating_point() else 0 * one
+    ((here, slopes),) = _slopes_in_floats(program, inputs, output, [entry])
+    moved = [(halves[name][places], slope) for name, (places, slope) in slopes.items()]
+    total = float(sum((half * magnitude(slope.value)).sum() for half, slope in moved))
+    off = float(sum((half * slope.error).sum() for half, slope in moved))
+    size, far = float(magnitude(here.value)), float(here.error)
+    if not (off <= _NEAR * total and far <= _NEAR * size):
+        ((t, columns),) = _slopes(program, inputs, output, [entry], bits)
+        size, total = size_of(t), 0.0
+        for name, (places, column) in columns.items():
+            total += sum(h * size_of(slope) for h, slope in zip(halves[name][places].tolist(), column, strict=True))
+    return float(ulps(torch.tensor(total, dtype=torch.float64), torch.tensor(size, dtype=torch.float64), dtype))
+
+
+_NEAR = 2.0**-14  # a relative error of no matter where a number of ulps is told to three digits
+
+
+@dataclass(frozen=True, eq=False)
+class _Adjoint:
+    """The cone of some entries of a step, and its reverse pass from an upstream that is an input called "seed"."""
+
+    cone: Cone
+    program: Program
+    top: int
+    leaves: Mapping[str, tuple[int, np.ndarray]]  # of each input: the step of its adjoint, and the flat places it is of
+    seeds: Sequence[int]  # where the entries lie in the upstream
+
+    @classmethod
+    def of(cls, program: Program, output: int, entries: Iterable[int] | None) -> _Adjoint:
+        chosen = list(range(size(program.shape(output))) if entries is None else entries)
+        cone = cone_of(program, {output: chosen})
+        assert cone is not None  # there is no limit to its size
+        b, top = Builder.on(cone.program), cone.place[output]
+        seed = b.emit("input", (), "seed", cone.program.shape(top), program.steps[output].dtype)
+        inputs = {name: program.inputs[name] for name in cone.program.inputs}
+        of, _ = reverse(b, {top: seed}, {cone.place[i] for i in inputs.values()})
+        reached = {name: (of.get(cone.place[i]), cone.entries[i]) for name, i in inputs.items()}
+        leaves = {name: (a, places) for name, (a, places) in reached.items() if a is not None}
+        return cls(cone, b.build({}), top, leaves, cone.where(output, chosen).tolist())
+
+    def seed(self, k: int) -> np.ndarray:
+        """An upstream that is one in one place."""
+        one = np.zeros(size(self.program.shape(self.top)))
+        one[k] = 1.0
+        return one.reshape(self.program.shape(self.top))
+
+    def run(self, system: System, inputs: Mapping[str, Any], seed: Callable[[np.ndarray], Any]) -> Iterator[Any]:
+        """For each entry, the values of all entries' step and of the adjoints, in a number system."""
+        forward = interpret(self.cone.program, system, inputs, [self.top])
+        for k in self.seeds:
+            wanted = [a for a, _ in self.leaves.values()]
+            found = interpret(self.program, system, {"seed": seed(self.seed(k)), **inputs}, wanted, replaced=forward)
+            yield k, forward[self.top], {name: found[a] for name, (a, _) in self.leaves.items()}
 
 
 def _slopes(
     program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int] | None, bits: int
-) -> Iterator[tuple[Any, dict[str, np.ndarray]]]:
-    """For each of ``entries``: its ball, and those of its derivatives by each input that it depends on, flat."""
-    b = Builder.on(program)
-    step = program.steps[output]
-    seed = b.emit("input", (), "seed", step.shape, step.dtype)
-    leaves = {i: name for name, i in program.inputs.items()}
-    of, _ = reverse(b, {output: seed}, set(leaves))
-    whole = b.build(program.outputs)
-    wanted = {i: of[i] for i in leaves if i in of}
-    n = int(np.prod(step.shape, dtype=np.int64))
+) -> Iterator[tuple[Any, dict[str, tuple[np.ndarray, np.ndarray]]]]:
+    """For each of ``entries``: its ball, and for each input flat places in it and the derivatives by what stands there.
+
+    The derivatives by what stands elsewhere are zero.
+    """
+    adjoint = _Adjoint.of(program, output, entries)
     with precision(bits):
-        start = {name: binary(to_numpy(value)) for name, value in inputs.items()}
-        forward = interpret(program, Balls(), start, program.needed([output]))
-        here = flat(forward[output])
-        for k in range(n) if entries is None else entries:
-            start["seed"] = array_of([arb(int(j == k)) for j in range(n)], step.shape)
-            replaced = {i: x for i, x in forward.items() if i != seed}
-            adjoints = interpret(whole, Balls(), start, wanted.values(), replaced=replaced)
-            yield here[k], {leaves[i]: flat(adjoints[a]) for i, a in wanted.items()}
+        values = adjoint.cone.of_inputs(program, {name: to_numpy(x) for name, x in inputs.items()})
+        for k, here, slopes in adjoint.run(Balls(), {name: binary(x) for name, x in values.items()}, binary):
+            yield flat(here)[k], {name: (adjoint.leaves[name][1], flat(x)) for name, x in slopes.items()}
+
+
+def condition_floor(program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int]) -> Tensor:
+    """A lower bound of `condition` from floats with running bounds, for what it takes to see that it is large.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", ()), b.input("y", ())
+    >>> program = b.build({"t": b.sub(x, y)})
+    >>> one = torch.tensor(1.0, dtype=torch.float64)
+    >>> 1.9 < condition_floor(program, {"x": one, "y": one}, program.output, [0]).item() <= 2.0
+    True
+
+    Guarantee: as far as that of `error_bounds` goes, no larger than the condition; zero where nothing is known.
+    """
+    found = []
+    for here, slopes in _slopes_in_floats(program, inputs, output, entries):
+        parts = [_least(here)]
+        for name, (places, slope) in slopes.items():
+            parts.append((magnitude(inputs[name]).reshape(-1)[places] * _least(slope)).sum())
+        found.append(0.99 * float(sum(torch.nan_to_num(p, nan=0.0) for p in parts)))  # rounded down, by far
+    return torch.tensor(found, dtype=torch.float64)
+
+
+def _slopes_in_floats(
+    program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int]
+) -> Iterator[tuple[Bound, dict[str, tuple[Tensor, Bound]]]]:
+    """As `_slopes`, in floats with running bounds; in float64 where no step is complex, for that knows the most."""
+    if not any(step.is_complex for step in program.steps):
+        program = replace(program, steps=tuple(replace(step, dtype="float64") for step in program.steps))
+        inputs = {name: x.double() for name, x in inputs.items()}
+    adjoint = _Adjoint.of(program, output, entries)
+    places = {
+        name: torch.from_numpy(adjoint.cone.entries[program.inputs[name]]) for name in adjoint.cone.program.inputs
+    }
+    start = {}
+    for name, i in adjoint.cone.program.inputs.items():
+        some = inputs[name].detach().reshape(-1)[places[name]]
+        start[name] = Bound.exact(some.reshape(adjoint.cone.program.shape(i)))
+    kind = getattr(torch, program.steps[output].dtype)
+    for k, here, slopes in adjoint.run(RunningErrors(), start, lambda x: Bound.exact(torch.from_numpy(x).to(kind))):
+        flatly = {name: Bound(x.value.reshape(-1), x.error.reshape(-1)) for name, x in slopes.items()}
+        yield (
+            Bound(here.value.reshape(-1)[k], here.error.reshape(-1)[k]),
+            {name: (places[name], x) for name, x in flatly.items()},
+        )
+
+
+def _least(x: Bound) -> Tensor:
+    """The least that the exact value may be in size."""
+    return torch.nan_to_num((magnitude(x.value) - x.error).clamp(min=0), nan=0.0, posinf=0.0)
 
 
 def is_unstable(error: Tensor, attainable: Tensor, dtype: str | torch.dtype, broken: Tensor | bool = False) -> Tensor:
@@ -314,9 +401,9 @@ def rounding(
 ) -> Rounding:
     """Put a gradient by hand, and autograd's, beside the truth in balls.
 
-    ``hand`` and ``autograd`` are what was computed, ``truth`` balls of the same shape, at some 300 bits; the bounds
-    are float64 tensors as from `error_bounds` and ``autograd_bounds``; ``dtype`` (by default ``hand``'s) is what the
-    ulps are of.
+    ``hand`` and ``autograd`` are what was computed, ``truth`` balls of the same shape, at some 300 bits, or
+    `Enclosed`; the bounds are float64 tensors as from `error_bounds` and ``autograd_bounds``; ``dtype`` (by default
+    ``hand``'s) is what the ulps are of.
 
     >>> from symgrad.evaluation.balls import ball_of
     >>> with precision(300):
@@ -328,7 +415,8 @@ def rounding(
     Guarantee: an entry is called outside its bound only if the distance, rounded down, exceeds it.
     """
     kind = hand.dtype if dtype is None else dtype_of(dtype)
-    size = torch.tensor([size_of(x) for x in flat(truth)], dtype=torch.float64).reshape(hand.shape)
+    truth = truth if isinstance(truth, Enclosed) else enclosed(truth)
+    size = truth.sizes().reshape(hand.shape)
     other = None if autograd is None else _side(autograd, truth, size, autograd_bound, kind)
     equal = autograd is not None and hand.dtype == autograd.dtype and torch.equal(hand, autograd)
     name = str(kind).removeprefix("torch.")

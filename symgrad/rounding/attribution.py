@@ -11,7 +11,7 @@ and 26.3; the linearised error of automatic differentiation).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -25,17 +25,12 @@ from symgrad.evaluation.balls import Balls, ball_of, binary, flat
 from symgrad.evaluation.floats import Floats, NumpyFloats, to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
+from symgrad.program.cones import Cone, cone_of
 from symgrad.program.derivative import reverse
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Program, Source, interpret, positions
 from symgrad.rounding.kernel_bounds import FORMATS
-from symgrad.rounding.running_bounds import LINEAR_ALGEBRA, distance, dtype_of, lower, ulps
-
-
-def size_of(x: Any) -> float:
-    """The least size of a number in a ball; infinite where the ball is."""
-    return lower(abs(x).abs_lower()) if x.is_finite() else math.inf
-
+from symgrad.rounding.running_bounds import LINEAR_ALGEBRA, distance, dtype_of, enclosed, size_of, ulps
 
 # ------------------------------------------------------------------------------------------------ line by line
 
@@ -44,10 +39,10 @@ def size_of(x: Any) -> float:
 class LineError:
     """One line of the user's code (one operation, where all the code is one line).
 
-    ``error`` is how far its value is from the exact run of the same code, in ulps of itself, at its worst entry;
-    ``rounds`` how far the operation at ``source``, the one of the line that counts most, is from exact arithmetic on
-    what it was given; ``share`` the part of the result's error that arises in this line, with its sign, in ulps of the
-    result.
+    ``error`` is how far its value is from the exact run of the same code, in ulps of itself, at the worst of the
+    entries that the result is made of; ``rounds`` how far the operation at ``source``, the one of the line that counts
+    most, is from exact arithmetic on what it was given; ``share`` the part of the result's error that arises in this
+    line, with its sign, in ulps of the result.
     """
 
     source: Source
@@ -107,19 +102,21 @@ def line_errors(
     Guarantee: ``total`` and the shares are right to the precision of the balls; that the shares add up to the total
     holds to first order, for the kernels that were run again, and ``rest`` says how far it does not.
     """
-    steps = program.needed([output])
     kind = dtype_of(program.steps[output].dtype if dtype is None else dtype)
-    floats = _run_again(program, inputs, steps, output, entry, value)
-    if not all(bool(torch.isfinite(floats[i]).all()) for i in steps):
-        return None
+    floats = _run_again(program, inputs, program.needed([output]), output, entry, value)
     own = _entry(floats[output], entry) if value is None else value
+    # what a `stop` hides rounds all the same
+    open_ = replace(program, steps=tuple(replace(s, op="name") if s.op == "stop" else s for s in program.steps))
+    run = _Run.of(open_, floats, output, [entry])
+    if not all(bool(torch.isfinite(x).all()) for x in run.floats.values()):
+        return None
     try:
         with precision(bits):
-            start = {n: binary(to_numpy(inputs[n])) for n in program.inputs if program.inputs[n] in set(steps)}
-            exact = interpret(program, Balls(), start, steps)
-            slopes = _slopes(program, exact, output, entry)
-            parts = {i: _share(program, floats, i, slopes[i]) for i in steps if i in slopes}
-            truth = flat(exact[output])[entry]
+            start = {n: binary(x) for n, x in run.cone.of_inputs(program, _arrays(inputs)).items()}
+            exact = interpret(run.cone.program, Balls(), start, run.cone.place.values())
+            slopes = _slopes(run.cone, exact, output, entry)
+            parts = {i: _share(run, i, slopes[p]) for i, p in run.cone.place.items() if p in slopes}
+            truth = flat(exact[run.cone.place[output]])[run.cone.where(output, [entry])[0]]
             if not all(x.is_finite() for x in (*parts.values(), truth)):
                 return None
             size = torch.tensor(size_of(truth), dtype=torch.float64)
@@ -127,7 +124,7 @@ def line_errors(
             off = ball_of(own) - truth
             total = float(off.real.mid() if isinstance(off, acb) else off.mid()) / unit
             shares = {i: float(x.mid()) / unit for i, x in parts.items()}
-            lines = tuple(_lines(program, floats, exact, shares, kind))
+            lines = tuple(_lines(run, exact, shares, kind))
     except (SymgradError, NotImplementedError, ZeroDivisionError, ValueError):
         return None
     shape = program.shape(output)
@@ -152,32 +149,60 @@ def _entry(x: Tensor, k: int) -> Any:
     return to_numpy(x).reshape(-1)[k].item()
 
 
-def _slopes(program: Program, exact: Mapping[int, Any], output: int, entry: int) -> dict[int, Any]:
-    """d out[entry] / d step, for every step that the entry is made of; what a `stop` hides rounds all the same."""
-    open_ = [replace(s, op="name") if s.op == "stop" else s for s in program.steps]
-    b = Builder.on(replace(program, steps=tuple(open_)))
-    n = math.prod(program.shape(output))
-    one = np.zeros(n)
-    one[entry] = 1.0
-    seed = b.constant(one.reshape(program.shape(output)), program.steps[output].dtype)
-    leaves = {i for i in program.needed([output]) if not program.steps[i].args}
-    of, _ = reverse(b, {output: seed}, leaves)
-    whole = b.build(program.outputs)
-    values = interpret(whole, Balls(), {}, of.values(), replaced=dict(exact))
+def _arrays(inputs: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {n: to_numpy(x) for n, x in inputs.items()}
+
+
+@dataclass(frozen=True, eq=False)
+class _Run:
+    """What some entries of a float run are made of: their cone, and the floats that its steps had there."""
+
+    program: Program
+    cone: Cone
+    floats: dict[int, Tensor]
+
+    @classmethod
+    def of(cls, program: Program, floats: Mapping[int, Tensor], output: int, entries: Sequence[int]) -> _Run:
+        cone = cone_of(program, {output: entries})
+        assert cone is not None  # there is no limit to its size
+        shape = {i: cone.program.shape(p) for i, p in cone.place.items()}
+        places = {i: torch.from_numpy(k) for i, k in cone.entries.items()}
+        return cls(program, cone, {i: floats[i].reshape(-1)[k].reshape(shape[i]) for i, k in places.items()})
+
+    def alone(self, i: int) -> Any:
+        """Step ``i`` in exact arithmetic, on the floats that it was given."""
+        place = self.cone.place
+        given = {place[a]: binary(to_numpy(self.floats[a])) for a in self.program.steps[i].args if a in place}
+        step = self.cone.program.steps[place[i]]
+        if place[i] not in given and all(a in given for a in step.args):
+            return Balls().read(step, [given[a] for a in step.args])
+        return interpret(self.cone.program, Balls(), {}, [place[i]], replaced=given)[place[i]]
+
+
+def _slopes(cone: Cone, exact: Mapping[int, Any], output: int, entry: int) -> dict[int, Any]:
+    """d output[entry] / d step, for every step of the entry's cone."""
+    b, top = Builder.on(cone.program), cone.place[output]
+    one = np.zeros(math.prod(b.shape(top)))
+    one[cone.where(output, [entry])] = 1.0
+    seed = b.constant(one.reshape(b.shape(top)), b.dtype(top))
+    leaves = {i for i, step in enumerate(cone.program.steps) if not step.args}
+    of, _ = reverse(b, {top: seed}, leaves)
+    values = interpret(b.build({}), Balls(), {}, of.values(), replaced=dict(exact))
     return {i: values[a] for i, a in of.items() if i in exact}
 
 
 _EXACT = frozenset(("input", "pick", "name", "stop", "neg", "conj", "real", "imag"))
 
 
-def _share(program: Program, floats: Mapping[int, Tensor], i: int, slopes: Any) -> arb:
+def _share(run: _Run, i: int, slopes: Any) -> arb:
     """The part of the result's error that arises in step ``i``: its slopes times its own rounding."""
-    step = program.steps[i]
-    if step.op in _EXACT and all(program.steps[a].dtype == step.dtype for a in step.args):
+    step = run.program.steps[i]
+    if step.op in _EXACT and all(run.program.steps[a].dtype == step.dtype for a in step.args):
         return arb(0)
-    exact = Balls().read(step, [binary(to_numpy(floats[a])) for a in step.args])
     total = arb(0)
-    for value, meant, slope in zip(flat(binary(to_numpy(floats[i]))), flat(exact), flat(slopes), strict=True):
+    for value, meant, slope in zip(
+        flat(binary(to_numpy(run.floats[i]))), flat(run.alone(i)), flat(slopes), strict=True
+    ):
         off = value - meant
         if off != 0 and slope != 0:
             product = off * _conjugate(slope)
@@ -189,14 +214,9 @@ def _conjugate(x: Any) -> Any:
     return acb(x.real, -x.imag) if isinstance(x, acb) else x
 
 
-def _lines(
-    program: Program,
-    floats: Mapping[int, Tensor],
-    exact: Mapping[int, Any],
-    shares: Mapping[int, float],
-    kind: torch.dtype,
-) -> Iterator[LineError]:
+def _lines(run: _Run, exact: Mapping[int, Any], shares: Mapping[int, float], kind: torch.dtype) -> Iterator[LineError]:
     """The steps that round, line by line; operation by operation where they all stand in one line."""
+    program, floats = run.program, run.floats
     sourced = {i: s for i, s in ((i, program.steps[i].source) for i in shares) if s is not None}
     rounding = [i for i in sourced if shares[i] or program.steps[i].op not in _EXACT | {"constant"}]
     several = len({_line(sourced[i]) for i in rounding}) > 1
@@ -210,12 +230,10 @@ def _lines(
         most = max(group, key=lambda i: abs(shares[i]))
         last = max(group)
         most = most if shares[most] else last
-        step = program.steps[most]
-        alone = Balls().read(step, [binary(to_numpy(floats[a])) for a in step.args])
         yield LineError(
             sourced[most],
-            _worst_ulps(floats[last], exact[last], kind),
-            _worst_ulps(floats[most], alone, kind),
+            _worst_ulps(floats[last], exact[run.cone.place[last]], kind),
+            _worst_ulps(floats[most], run.alone(most), kind),
             math.fsum(shares[i] for i in group),
         )
 
@@ -227,8 +245,9 @@ def _line(source: Source) -> tuple:
 def _worst_ulps(value: Tensor, exact: Any, kind: torch.dtype) -> float:
     """The largest error in ulps of the value's dtype, or of a coarser one that is asked for."""
     kind = max(kind, value.dtype, key=lambda d: FORMATS[d].unit)
-    _, far = distance(value, exact)
-    size = torch.tensor([size_of(x) for x in flat(exact)], dtype=torch.float64).reshape(far.shape)
+    truth = enclosed(exact)
+    _, far = distance(value, truth)
+    size = truth.sizes().reshape(far.shape)
     return float(ulps(far, size, kind).max()) if far.numel() else 0.0
 
 
@@ -278,45 +297,46 @@ def find_lost_digits(
     >>> loss.step == rest, loss.how, loss.before < 1e-7, loss.after > 0.99
     (True, 'cancellation', True, True)
     """
-    steps = program.needed([output])
-    floats = interpret(program, Floats(), inputs, steps)
-    with precision(bits):
-        exact = interpret(program, Balls(), {n: binary(to_numpy(v)) for n, v in inputs.items()}, steps)
-        errors = {i: _errors(floats[i], exact[i]) for i in steps}
-    relative, absolute = ({i: e[k].reshape(-1) for i, e in errors.items()} for k in (0, 1))
-    if not relative[output].numel():
+    floats = interpret(program, Floats(), inputs, program.needed([output]))
+    n = math.prod(program.shape(output))
+    if not n:
         return None
+    run = _Run.of(program, floats, output, range(n) if entry is None else [entry])
+    cone = run.cone
+    with precision(bits):
+        start = {name: binary(x) for name, x in cone.of_inputs(program, _arrays(inputs)).items()}
+        exact = interpret(cone.program, Balls(), start, cone.place.values())
+        errors = {i: _errors(x, exact[cone.place[i]]) for i, x in run.floats.items()}
+    relative, absolute = ({i: e[k].reshape(-1) for i, e in errors.items()} for k in (0, 1))
     enough = math.sqrt(FORMATS[floats[output].dtype].unit) if entry is None else 0.0
     here, entry = output, int(relative[output].argmax()) if entry is None else entry
-    if relative[output][entry] <= enough:
+    at = lambda i, k: int(cone.where(i, [k])[0])  # noqa: E731
+    within = {i: set(entries.tolist()) for i, entries in cone.entries.items()}
+    if relative[output][at(output, entry)] <= enough:
         return None
     way = [(here, entry)]
     while True:
-        step, after = program.steps[here], float(relative[here][entry])
-        used = _entries_used(program, here, entry)
-        sizes = [(float(relative[a][k]), float(absolute[a][k]), a, k) for a, ks in used for k in ks]
+        step, k = program.steps[here], at(here, entry)
+        after = float(relative[here][k])
+        used = [(a, [j for j in js if j in within[a]]) for a, js in _entries_used(program, here, entry) if a in within]
+        sizes = [(float(relative[a][at(a, j)]), float(absolute[a][at(a, j)]), a, j) for a, js in used for j in js]
         before = max((r for r, *_ in sizes), default=0.0)
-        share = float(absolute[here][entry]) / (8 * len(sizes)) if step.op in ("add", "sub", "scatter") else 0.0
+        share = float(absolute[here][k]) / (8 * len(sizes)) if step.op in ("add", "sub", "scatter") else 0.0
         guilty = [s for s in sizes if s[0] >= min(after, 1.0) / 8 and s[1] >= share]
         if not guilty:
-            return _loss(program, floats, exact, way, before, after)
+            truth = flat(exact[cone.place[here]])[k]
+            return _loss(program, floats, truth, way, before, after)
         _, _, here, entry = max(guilty, key=lambda s: (s[0], s[1]))
         way.append((here, entry))
 
 
 def _loss(
-    program: Program,
-    floats: Mapping[int, Tensor],
-    exact: Mapping[int, Any],
-    way: list[tuple[int, int]],
-    before: float,
-    after: float,
+    program: Program, floats: Mapping[int, Tensor], truth: Any, way: list[tuple[int, int]], before: float, after: float
 ) -> LostDigits:
     """What happened at the end of the way back, and where on the way it became what the first entry is."""
-    values = [complex(to_numpy(floats[i]).reshape(-1)[k]) for i, k in way]
+    values = [complex(floats[i].reshape(-1)[k].item()) for i, k in way]
     here, entry = way[-1]
     step, value = program.steps[here], values[-1]
-    truth = flat(exact[here])[entry]
     meant = (
         float("nan") if not truth.is_finite() else float(abs(truth).mid() if isinstance(truth, acb) else truth.mid())
     )
@@ -350,8 +370,9 @@ def _how(op: str, value: complex, truth: Any, dtype: torch.dtype) -> How:
 
 def _errors(value: Tensor, exact: Any) -> tuple[Tensor, Tensor]:
     """Relative and absolute errors; a relative error is at least zero over zero, that is zero."""
-    _, far = distance(value, exact)
-    size = torch.tensor([size_of(x) for x in flat(exact)], dtype=torch.float64).reshape(far.shape)
+    truth = enclosed(exact)
+    _, far = distance(value, truth)
+    size = truth.sizes().reshape(far.shape)
     return torch.where(far == 0, 0.0, far / size), far
 
 

@@ -213,6 +213,10 @@ class _Tracker(TorchDispatchMode):
         super().__init__()
         self.run = _Run(dict(memories or {}))
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False  # nothing is compiled here, and torch's wrapper would import its compiler: 0.8 s
+
     @property
     def unknown(self) -> list[str]:
         return self.run.unknown
@@ -279,7 +283,8 @@ class _Tracker(TorchDispatchMode):
         own choices, and are taken as they were made.
         """
         if name in ("eq", "ne"):
-            a, b = ((x.detach(), self.error_of(x)) if isinstance(x, Tensor) else (x, 0.0) for x in args[:2])
+            plain = [x.int() if isinstance(x, Tensor) and x.dtype is torch.bool else x for x in args[:2]]
+            a, b = ((x.detach(), self.error_of(x)) if isinstance(x, Tensor) else (x, 0.0) for x in plain)
             spread = a[1] + b[1]
             near = (spread > 0) & ~((a[0] - b[0]).abs().double() > spread)
         elif name.startswith(("logical_", "bitwise_")) and isinstance(out, Tensor) and out.dtype is torch.bool:
@@ -345,8 +350,9 @@ class _Tracker(TorchDispatchMode):
         if simpler is None:
             return []
         fed, alone = _Tracker(), _Tracker()
+        faithful = func._schema.name.split("::")[1] in _FAITHFUL
         found = []
-        for tracker in (fed, alone):
+        for tracker in (fed,) if faithful else (fed, alone):
             copies = tracker.copies(call, fed=tracker is fed)
             try:
                 with tracker:
@@ -355,8 +361,9 @@ class _Tracker(TorchDispatchMode):
                 return []
             found.append([tracker.error_of(t) if is_float(t) else None for t in tree_flatten(out)[0]])
         self.unknown.extend(fed.unknown)
-        factor = 0.0 if func._schema.name.split("::")[1] in _FAITHFUL else 4.0
-        return [None if e is None or r is None else e + factor * r for e, r in zip(*found, strict=True)]
+        if faithful:
+            return found[0]
+        return [None if e is None or r is None else e + 4 * r for e, r in zip(*found, strict=True)]
 
 
 def _fits(error: Tensor | None, t: Any) -> bool:

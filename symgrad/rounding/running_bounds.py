@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,13 +14,14 @@ from torch import Tensor
 
 from symgrad.evaluation.balls import Balls, array_of, ball_of, binary, flat
 from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.ops.matrices import MATRICES
 from symgrad.ops.row import precision
 from symgrad.program.piecewise import COMPOSITES
 from symgrad.program.program import Constant, Program, Step, interpret
 from symgrad.rounding import kernel_bounds as rules
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
 
-LINEAR_ALGEBRA = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))
+LINEAR_ALGEBRA = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky", *MATRICES))
 _KEEPS = frozenset(("real", "imag", "abs", "cast"))  # as in Floats: these read their argument in its own dtype
 
 
@@ -73,7 +74,7 @@ class RunningErrors:
             case op if op in COMPOSITES:
                 return rules.softmax(op, args[0], step.params, c)
             case op if op in LINEAR_ALGEBRA:
-                return linear_algebra(op, args, c)
+                return linear_algebra(op, args, c, step.params)
         return rules.function(step.op, args, c, step.params)
 
 
@@ -114,7 +115,7 @@ def _constant(step: Step, value: Tensor) -> Bound:
     return Bound(value, torch.where(same, 0.0, far) if c.exact is None else far)
 
 
-def linear_algebra(op: str, args: list[Bound], c: Tensor) -> Tensor:
+def linear_algebra(op: str, args: list[Bound], c: Tensor, params: Any = None) -> Tensor:
     """|computed - exact value on balls around the arguments|, and n units of the usual backward error.
 
     The first term alone is a rigorous bound of this run; the second leaves room for another library's run.
@@ -122,7 +123,7 @@ def linear_algebra(op: str, args: list[Bound], c: Tensor) -> Tensor:
     with precision(256):
         fat = [fatten(binary(to_numpy(a.value)), a.error) for a in args]
         try:
-            _, far = distance(c, Balls().read(Step(op, (), None, tuple(c.shape), "float64"), fat))
+            _, far = distance(c, Balls().read(Step(op, (), params, tuple(c.shape), "float64"), fat))
         except ZeroDivisionError:
             far = torch.full(c.shape, math.inf, dtype=torch.float64)
     a, n = magnitude(args[0].value), args[0].value.shape[-1]
@@ -135,6 +136,14 @@ def linear_algebra(op: str, args: list[Bound], c: Tensor) -> Tensor:
         case "det" | "logabsdet":
             inverse = magnitude(torch.linalg.inv(args[0].value.to(torch.complex128)))
             own = (a * inverse.mT).sum((-2, -1)).reshape(c.shape) * (magnitude(c) if op == "det" else 1)
+        case "matrix_exp":
+            own = (1 + a.sum(-1).amax(-1)).reshape(-1, 1, 1) * c.abs().amax((-2, -1), keepdim=True).double()
+            own = own.expand(c.shape)
+        case "eigenpairs":  # the nearest other eigenvalue tells how far a vector turns
+            values = torch.linalg.eigvalsh(args[0].value).double()
+            there = c[..., -1:].real.double()
+            others = (values[:, None] - there).abs().sort(-1).values[..., 1:2]
+            own = (a.sum(-1).amax(-1).reshape(-1, 1, 1) * (1 + 1 / others)).expand(c.shape)
         case _:
             own = a.amax((-2, -1), keepdim=True) * magnitude(torch.linalg.inv(c.to(torch.complex128))).amax()
             own = own.expand(c.shape)
@@ -154,6 +163,63 @@ def _fat(x: Any, r: float) -> Any:
 # ------------------------------------------------------------------------------------------------ distances
 
 
+@dataclass(frozen=True, eq=False)
+class Enclosed:
+    """Balls, and where all of them are real also floats: number k is within ``error[k]`` of ``high[k] + low[k]``.
+
+    ``high`` is the float nearest to the ball's middle; all three are NaN where there is no such float.
+    """
+
+    balls: Any
+    high: np.ndarray
+    low: np.ndarray
+    error: np.ndarray
+    is_real: bool = True
+
+    def sizes(self) -> Tensor:
+        """The least size that each number may have, flat and rounded down; infinite where nothing is known."""
+        if not self.is_real:
+            return torch.tensor([size_of(x) for x in flat(self.balls)], dtype=torch.float64)
+        high = np.abs(self.high.reshape(-1))
+        rest = np.where(self.high < 0, -self.low, self.low).reshape(-1) - self.error.reshape(-1)
+        below = np.where(rest >= 0, high, np.nextafter(high, 0))
+        wide = np.maximum(np.nextafter(high - np.abs(rest), 0), 0)
+        found = np.where(-rest <= np.spacing(below) / 2, below, wide)
+        for k in np.flatnonzero(np.isnan(high)):  # few: these are no numbers, or beyond the floats
+            found[k] = size_of(flat(self.balls)[k])
+        return torch.from_numpy(found)
+
+
+def enclosed(balls: Any) -> Enclosed:
+    """Balls as floats, all at once.
+
+    >>> with precision(200):
+    ...     third = enclosed(ball_of(1) / 3)
+    >>> third.high.item(), 1e-18 < third.low.item() < 1e-16, third.error.item() < 1e-32
+    (0.3333333333333333, True, True)
+    """
+    entries = flat(balls)
+    if not all(type(t) is arb for t in entries):
+        nothing = np.zeros(0)
+        return Enclosed(balls, nothing, nothing, nothing, False)
+    parts = np.array([_parts(t) if t.is_finite() else _NO_NUMBER for t in entries], dtype=np.float64).reshape(-1, 3)
+    shape = balls.shape if isinstance(balls, np.ndarray) else ()
+    return Enclosed(balls, *(np.ascontiguousarray(column).reshape(shape) for column in parts.T))
+
+
+_NO_NUMBER = (math.nan,) * 3
+
+
+def _parts(t: arb) -> tuple[float, float, float]:
+    high = float(t.mid())
+    if math.isinf(high):
+        return _NO_NUMBER
+    rest = t - high
+    low = float(rest.mid())
+    left = rest - low
+    return high, low, 0.0 if left == 0 else math.nextafter(float(left.abs_upper()), math.inf)
+
+
 def distance(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
     """``|values - truth|`` from below and from above, entry by entry in float64, for a truth enclosed in balls.
 
@@ -162,8 +228,37 @@ def distance(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
     >>> low.item() <= abs(torch.tensor(0.1).double().item() - 0.1) <= high.item()
     True
 
-    A value or a ball that is not finite is infinitely far; an infinity on both sides is no distance.
+    ``balls`` may be `Enclosed` already.  A value or a ball that is not finite is infinitely far; an infinity on both
+    sides is no distance.
     """
+    truth = balls if isinstance(balls, Enclosed) else enclosed(balls)
+    if not truth.is_real or values.is_complex():
+        return _distance_of_each(values, truth.balls)
+    v = to_numpy(values).astype(np.float64).reshape(truth.high.shape)
+    with np.errstate(all="ignore"):
+        first, carry = _two_sum(v, -truth.high)
+        second, more = _two_sum(carry, -truth.low)
+        total, last = _two_sum(first, second)
+        slack = (np.abs(last) + np.abs(more) + truth.error) * (1 + 2.0**-50)
+        size = np.abs(total)
+        high = np.where(slack == 0, size, np.nextafter(size + slack, np.inf))
+        low = np.where(slack == 0, size, np.maximum(np.nextafter(size - slack, -np.inf), 0))
+    for k in np.flatnonzero(~np.isfinite(high)):  # few: these are no numbers, or beyond the floats
+        one = to_numpy(values).reshape(-1)[k]
+        at = flat(truth.balls)[k : k + 1]
+        low.flat[k], high.flat[k] = (x.item() for x in _distance_of_each(torch.tensor([float(one)]).double(), at))
+    return torch.from_numpy(low).reshape(values.shape), torch.from_numpy(high).reshape(values.shape)
+
+
+def _two_sum(a: np.ndarray, b: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The sum of floats, and what its rounding left out (Knuth 1997, 4.2.2)."""
+    s = a + b
+    t = s - a
+    return s, (a - (s - t)) + (b - t)
+
+
+def _distance_of_each(values: Tensor, balls: Any) -> tuple[Tensor, Tensor]:
+    """`distance`, one entry after the other."""
     low, high = [], []
     for v, t in zip(to_numpy(values).reshape(-1).tolist(), flat(balls), strict=True):
         if not np.isfinite(v) or not t.is_finite():
@@ -188,6 +283,11 @@ def lower(x: arb) -> float:
     """An exact non-negative ball as a float, rounded down."""
     f = float(x)
     return f if x >= ball_of(f) else max(0.0, math.nextafter(f, 0.0))
+
+
+def size_of(x: Any) -> float:
+    """The least size of a number in a ball; infinite where the ball is."""
+    return lower(abs(x).abs_lower()) if x.is_finite() else math.inf
 
 
 def ulps(error: Tensor, reference: Tensor, dtype: str | torch.dtype) -> Tensor:

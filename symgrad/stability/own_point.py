@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -28,11 +27,11 @@ from symgrad.problem.question import Problem
 from symgrad.problem.sampling import Inputs
 from symgrad.program.program import interpret
 from symgrad.progress import doing
-from symgrad.rounding.accuracy import Rounding, condition, distance, is_unstable, rounding, sensitivity
+from symgrad.rounding.accuracy import Rounding, condition, condition_floor, distance, is_unstable, rounding, sensitivity
 from symgrad.rounding.attribution import LostDigits, find_lost_digits, line_errors
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import FORMATS
-from symgrad.rounding.running_bounds import error_bounds
+from symgrad.rounding.running_bounds import Enclosed, enclosed, error_bounds
 from symgrad.stability.detection import losing
 from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
@@ -238,7 +237,8 @@ def _one(
     value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
         return
-    truth = array_of(list(view.exact), pair.shape)
+    with precision(view.bits):
+        truth = enclosed(array_of(list(view.exact), pair.shape))
     kind = value.dtype
     if any(k.input == pair.name for k in findings.kinks):
         auto = None  # between the slopes on its sides, what autograd takes is a convention; the kink tells it
@@ -257,9 +257,10 @@ def _one(
         if view.state != "typed":
             r = _explained(problem, findings, pair, r, value, tensors)
         out.roundings[pair.name] = r
+        floors: dict[int, float] = {}
         for side, values in (("hand", value), ("autograd", other)):
             if values is not None and not problem.values_only and (side != "hand" or view.state != "typed"):
-                _instability(problem, findings, pair, side, values, truth, tensors, out)
+                _instability(problem, findings, pair, side, values, truth, tensors, floors, out)
 
 
 def _explained(
@@ -304,15 +305,16 @@ def _instability(
     pair: Pair,
     side: str,
     values: torch.Tensor,
-    truth: Any,
+    truth: Enclosed,
     tensors: Mapping[str, torch.Tensor],
+    floors: dict[int, float],
     out: FloatFindings,
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
     kind = _asked(problem, values.dtype)
     limits, form = torch.finfo(kind), FORMATS[kind]
     flatly = values.reshape(-1)
-    exact_floats = torch.tensor([float(x.mid()) for x in flat(truth)], dtype=torch.float64)
+    exact_floats = torch.from_numpy(truth.high.reshape(-1))
     scale = exact_floats.abs()
     rough = (flatly.double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
     if bool((rough <= 2 * limits.eps * scale + form.eta).all()):
@@ -320,24 +322,29 @@ def _instability(
     error = distance(values, truth)[1].reshape(-1)
     finite = torch.isfinite(flatly)
     broken = ~finite | ((flatly == 0) & (scale >= form.normal))
-    enough = min(64.0, 2.0 ** (form.digits / 2 - 2))  # no instability is nearer to the truth than this
-    near = (error <= enough * (limits.eps * scale + form.eta)) & ~broken
     beyond = ~finite & (scale > limits.max)  # no float could hold the truth
+    possible = (
+        is_unstable(error, 0.99 * scale, kind, broken) & ~beyond
+    )  # what can be attained is no less than the truth
     suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
+    order = torch.argsort(suspicious, descending=True)
+    worst = order[possible[order]].tolist()
     told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
-    order = torch.argsort(suspicious, descending=True).tolist()
-    order = sorted(order, key=lambda k: as_entry(k, pair.shape) not in told)
-    order = [k for k in order if not near[k] and not beyond[k]][:_CHECKED]
+    first = [k for k in worst if as_entry(k, pair.shape) in told] if told else []
+    order = [*first, *(k for k in worst if k not in first)][:_CHECKED]
     if not order:
         return
     exact = findings.own.program
     names = _given(problem, findings, tensors)
-    reachable = condition(exact, names, pair.exact, entries=order)
-    for k, attainable in zip(order, reachable, strict=True):
-        if not bool(is_unstable(error[k], attainable, kind, broken[k])):
+    new = [k for k in order if k not in floors]
+    if new:  # the other side may have asked already
+        floors |= dict(zip(new, condition_floor(exact, names, pair.exact, new).tolist(), strict=True))
+    order = [k for k in order if is_unstable(error[k], torch.tensor(floors[k], dtype=torch.float64), kind, broken[k])]
+    for k in order:
+        if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
         loss = _loss(findings, pair, side, flatly[k], k, tensors)
-        computed, right = float(flatly[k]), float(list(flat(truth))[k].mid())
+        computed, right = float(flatly[k]), float(flat(truth.balls)[k].mid())
         name = str(kind).removeprefix("torch.")
         source = None if loss is None else loss.source
         who = "your formula is right, and" if side == "hand" else "autograd"

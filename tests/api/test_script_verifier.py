@@ -370,9 +370,13 @@ def test_a_script_that_fails_by_itself():
     assert caught.value.what == "the script itself fails: NameError: name 'q' is not defined"
     assert caught.value.where.endswith(":6    dw = 2*q")
     assert caught.value.instead == (
+        "Give q a value in the script, such as small numbers, or pass namespace={'q': ...}. "
         "Before that it was understood so far: the tensors that require a gradient: w; backward() of y in line 5."
     )
     assert isinstance(caught.value.__cause__, NameError)
+    assert verify_script(text, namespace={"q": 1.0}).ok  # as it advises
+    with pytest.raises(UserCodeFailed, match=r"Install no_such_module here, or write what it gives into the script\."):
+        verify_script("import no_such_module\n")
 
 
 def test_the_clock():

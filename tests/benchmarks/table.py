@@ -1,4 +1,4 @@
-"""The README's table of speeds: verify beside gradcheck, both warm, in one run.
+"""The README's table of speeds: CPU time of verify beside gradcheck's, both warm, in turns and in one run.
 
 ``python tests/benchmarks/table.py`` prints it; with ``--write`` it also goes into the README.
 """
@@ -21,22 +21,24 @@ README = Path(__file__).resolve().parents[2] / "README.md"
 MARK = "<!-- table: python tests/benchmarks/table.py --write -->"
 
 
-def median(work: Callable[[], object], seconds: float = 2.0) -> float:
-    """The median time of a call, after a first one: of three or more, for about so many seconds."""
-    work()
-    times: list[float] = []
-    while len(times) < 3 or (sum(times) < seconds and len(times) < 50):
-        start = time.perf_counter()
+def medians(*works: Callable[[], object], seconds: float = 4.0) -> list[float]:
+    """The median CPU time of each, after a first call of each: in turns, so that a busy machine slows them alike."""
+    for work in works:
         work()
-        times.append(time.perf_counter() - start)
-    return statistics.median(times)
+    times: list[list[float]] = [[] for _ in works]
+    while len(times[0]) < 3 or (sum(map(sum, times)) < seconds and len(times[0]) < 50):
+        for work, taken in zip(works, times, strict=True):
+            start = time.process_time()
+            work()
+            taken.append(time.process_time() - start)
+    return list(map(statistics.median, times))
 
 
 def rows() -> Iterator[str]:
     yield "| gradient | symgrad says | symgrad | gradcheck | ratio |"
     yield "|---|---|---|---|---|"
     for case in CASES:
-        ours, theirs = median(lambda c=case: _verify(c)), median(case.gradcheck)
+        ours, theirs = medians(lambda c=case: _verify(c), case.gradcheck)
         yield f"| {case.name} | {_verify(case).verdict} | {_time(ours)} | {_time(theirs)} | {ours / theirs:.2g} |"
 
 

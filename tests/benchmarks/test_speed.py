@@ -61,3 +61,20 @@ def test_import_adds_less_than_a_third_to_what_sympy_and_torch_take(tmp_path):
         assert Path(where).is_relative_to(tmp_path)
         shares.append(float(share))
     assert min(shares) < 1 / 3
+
+
+FIRST = """
+import sys
+import torch
+from symgrad import verify
+
+point = {"w": 1.25, "x": 0.5}
+report = verify(lambda w, x: torch.tanh(w * x), lambda w, x: {"w": x / torch.cosh(w * x) ** 2}, at=point)
+print(report.verdict, "torch._dynamo" in sys.modules)
+"""
+
+
+def test_a_question_leaves_torchs_compiler_unloaded(tmp_path):
+    (tmp_path / "first.py").write_text(FIRST, encoding="utf-8")
+    done = subprocess.run([sys.executable, tmp_path / "first.py"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["proved", "False"]

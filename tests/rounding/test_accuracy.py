@@ -8,10 +8,11 @@ import pytest
 import torch
 from support.exact_runs import DTYPES, draw
 
+from symgrad import lift
 from symgrad.evaluation.balls import ball_of, binary
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
-from symgrad.rounding.accuracy import condition, distance, rounding, ulps
+from symgrad.rounding.accuracy import condition, condition_floor, distance, rounding, sensitivity, ulps
 
 SMALL, LARGE = torch.tensor(1e-7, dtype=torch.float64), torch.tensor(1e-3, dtype=torch.float64)
 
@@ -117,3 +118,32 @@ def test_an_ulp_is_the_gap_to_the_next_float(dtype):
         here = torch.tensor(x, dtype=kind)
         gap = (torch.nextafter(here, torch.tensor(math.inf, dtype=kind)) - here).double()
         assert ulps(gap, here.double(), dtype) == 1.0
+
+
+PROGRAMS = {
+    "a norm of rows": lambda x, y: (x * torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-3) * y).sum(0),
+    "attention": lambda x, y: torch.softmax(x @ y.T, 1) @ x,
+    "what cancels": lambda x, y: (1 + x.square()).log() - 2 * x.abs().log() - y * 2.0**-20,
+    "a saturated sigmoid": lambda x, y: 1 - torch.sigmoid(30 + x) + 0 * y,
+}
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_floats_with_bounds_tell_no_more_of_the_condition_than_balls(name, dtype):
+    at = {"x": draw((5, 4), dtype, 40, 3), "y": draw((5, 4), dtype, 41, 3)}
+    program = lift(PROGRAMS[name], at=at)
+    entries = [0, 3, math.prod(program.shape(program.output)) - 1]
+    floor = condition_floor(program, at, program.output, entries)
+    truth = condition(program, at, program.output, entries=entries)
+    assert (floor <= truth).all()
+    assert (floor >= (0.5 if name == "a saturated sigmoid" else 0.98) * truth).all()  # there floats keep few digits
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_the_sensitivity_of_an_entry_is_the_same_by_floats_and_by_balls(name, monkeypatch):
+    at = {"x": draw((5, 4), "float64", 42, 3), "y": draw((5, 4), "float64", 43, 3)}
+    program = lift(PROGRAMS[name], at=at)
+    found = sensitivity(program, at, program.output, 2, "float64")
+    monkeypatch.setattr("symgrad.rounding.accuracy._NEAR", -1.0)  # balls alone
+    assert found == pytest.approx(sensitivity(program, at, program.output, 2, "float64"), rel=1e-3)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from flint import arb
 from support.exact_runs import BITS, DTYPES, check, draw, exact
 
 from symgrad.evaluation.balls import ball_of
@@ -18,7 +19,7 @@ from symgrad.program.builder import Builder
 from symgrad.program.derivative import adjoint
 from symgrad.program.program import Program
 from symgrad.rounding.accuracy import distance, rounding
-from symgrad.rounding.running_bounds import error_bounds
+from symgrad.rounding.running_bounds import enclosed, error_bounds
 
 # ------------------------------------------------------------------------------------------------ bounds hold
 
@@ -337,3 +338,50 @@ def test_a_relative_error_of_1e_6_in_float32_is_not_rounding():
             assert rounding(bound.value, truth, hand_bound=bound.error).hand.within
             caught += not rounding(wrong, truth, hand_bound=bound.error, dtype="float32").hand.within
     assert caught > 60
+
+
+# ------------------------------------------------------------------------------------------------ distances
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+def test_the_distance_of_floats_from_balls_is_enclosed_and_hardly_wider_than_it_is(dtype):
+    rng = np.random.default_rng(4)
+    with precision(300):
+        balls = [
+            arb(x).sqrt() * arb(2) ** int(k) for x, k in zip(rng.random(400), rng.integers(-300, 300, 400), strict=True)
+        ]
+        balls += [arb(3) / 7 + arb(0, r) for r in (0.0, 1e-30, 1e-17, 1e-3, 1.0)] + [arb(0), arb(0.5), arb("nan")]
+        values = [
+            float(b.mid()) * (1 + 2.0 ** -int(k)) for b, k in zip(balls, rng.integers(1, 60, len(balls)), strict=True)
+        ]
+        floats = torch.tensor(values, dtype=torch.float64).to(dtype)
+        low, high = distance(floats, np.array(balls, dtype=object))
+        for b, v, below, above in zip(balls, floats.double().tolist(), low.tolist(), high.tolist(), strict=True):
+            if not b.is_finite() or not math.isfinite(v):
+                assert (below, above) == (0.0, math.inf)
+                continue
+            far = abs(arb(v) - b)
+            assert not arb(below) > far.abs_lower()
+            assert not far.abs_upper() > arb(above)
+            slack = b.rad() * arb(2) ** -28 + arb(2) ** -1074  # a radius has 30 bits
+            assert arb(above) <= far.abs_upper() * (1 + arb(2) ** -50) + slack
+            assert arb(below) >= far.abs_lower() * (1 - arb(2) ** -50) - slack
+
+
+def test_the_least_size_of_a_ball_is_rounded_down():
+    with precision(300):
+        balls = [
+            arb(2).sqrt(),
+            -arb(3) / 7,
+            arb(1) - arb(2) ** -80,
+            arb(1) + arb(2) ** -80,
+            arb(1),
+            arb(1, 0.25),
+            arb(0, 1),
+        ]
+        sizes = enclosed(np.array(balls, dtype=object)).sizes().tolist()
+        for ball, size in zip(balls, sizes, strict=True):
+            assert not arb(size) > abs(ball).abs_lower()
+            assert arb(size) >= abs(ball).abs_lower() * (1 - arb(2) ** -51)
+        assert sizes[2] < 1
+        assert sizes[3] == sizes[4] == 1

@@ -8,10 +8,10 @@ from __future__ import annotations
 import ast
 import contextlib
 import copy
+import functools
 import io
 import itertools
 import linecache
-import os
 import random
 import sys
 import traceback
@@ -19,19 +19,21 @@ import types
 import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
+from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral
 
 # ------------------------------------------------------------------------------------------------------------- sandbox
-# The surroundings of a script that is run: fixed seeds, captured output, no windows; afterwards all is as it was.
+# The surroundings of one run: fixed seeds, captured output, limits; the next run begins with the same.
 
 
 class Limited(io.StringIO):
@@ -53,31 +55,29 @@ class World:
 
 
 @contextlib.contextmanager
-def surroundings(seed: int, out: io.StringIO, file: str) -> Iterator[World]:
-    """Fixed seeds, captured output, no windows; afterwards everything global is as it was."""
+def surroundings(seed: int, out: io.StringIO, file: str, limits: Limits) -> Iterator[World]:
+    """Fixed seeds, captured output; afterwards modes and generators are as they were."""
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    argv = sys.argv
-    backend = os.environ.get("MPLBACKEND")
+    argv, path = sys.argv, list(sys.path)
     world = World()
-    os.environ["MPLBACKEND"] = "Agg"
     sys.argv = [file]
+    if (folder := Path(file).parent).is_dir() and not file.startswith("<"):
+        sys.path.insert(0, str(folder.resolve()))  # modules beside it
     random.seed(seed)
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
     before = _states()
     try:
-        with neutral(), contextlib.redirect_stdout(out):
-            yield world
+        with neutral(), warnings.catch_warnings(), contextlib.redirect_stdout(out):
+            warnings.simplefilter("ignore")
+            with contextlib.redirect_stderr(io.StringIO()), limited(file, limits.seconds, limits.memory):
+                yield world
     finally:
         world.random = _states() != before
         random.setstate(states[0])
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
-        sys.argv = argv
-        if backend is None:
-            os.environ.pop("MPLBACKEND", None)
-        else:
-            os.environ["MPLBACKEND"] = backend
+        sys.argv, sys.path[:] = argv, path
 
 
 def _states() -> tuple[Any, ...]:
@@ -86,10 +86,7 @@ def _states() -> tuple[Any, ...]:
 
 
 def namespace(file: str) -> dict[str, Any]:
-    def no_input(prompt: Any = "") -> str:
-        raise BadInput("the script asks for input().", instead="Write the value into the script.")
-
-    return {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}, "input": no_input}
+    return {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
 
 
 # ----------------------------------------------------------------------------------------------------------- execution
@@ -151,15 +148,15 @@ class Script:
         trace.found(space)
         space[TRACE] = trace
         out = Limited(self.limits.printed)
-        with surroundings(self.seed, out, self.file) as world:
+        with surroundings(self.seed, out, self.file, self.limits) as world:
             stopped = None
             try:
                 with trace.running():
                     exec(code, space)
             except AssertionError as error:
                 stopped = f"line {_line(error, self.file)}: {_first(error, 'the assertion fails')}"
-            except SystemExit:
-                stopped = "it ends itself with exit()"
+            except (SystemExit, KeyboardInterrupt) as error:
+                stopped = f"it ends itself with {'exit()' if isinstance(error, SystemExit) else 'an interrupt'}"
             except SymgradError:
                 raise
             except Exception as error:
@@ -169,7 +166,8 @@ class Script:
     def plain(self) -> dict[str, Any]:
         """The script's variables after a run without a tracer."""
         space = {**namespace(self.file), **self._found()}
-        with surroundings(self.seed, Limited(self.limits.printed), self.file), np.errstate(all="ignore"):
+        out = Limited(self.limits.printed)
+        with surroundings(self.seed, out, self.file, self.limits), np.errstate(all="ignore"):
             self._silently(space)
         return space
 
@@ -179,19 +177,21 @@ class Script:
         return {n: _copied(v) for n, v in self.around.items() if n in used}
 
     def _silently(self, space: dict[str, Any]) -> None:
-        with contextlib.suppress(AssertionError, SystemExit), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
+        with contextlib.suppress(AssertionError, SystemExit, KeyboardInterrupt):
             exec(compile(self.pasted.code, self.file, "exec"), space)
 
-    def _failed(self, error: Exception, trace: ScriptTracer) -> UserCodeFailed:
+    def _failed(self, error: Exception, trace: ScriptTracer) -> SymgradError:
         line = _line(error, self.file)
         text = linecache.getline(self.file, line).strip() if line else ""
-        failed = UserCodeFailed(
-            f"the script itself fails: {_first(error, '')}",
-            where=f"    {self.file}:{line}    {text}" if line else None,
-            instead=trace.understood(),
-        )
-        return failed
+        where = f"    {self.file}:{line}    {text}" if line else None
+        if isinstance(error, MemoryError) or ("alloc" in str(error) and isinstance(error, RuntimeError)):
+            return BadInput(
+                f"the script takes more memory than it may, {self.limits.memory / 2**30:.3g} GiB: {_first(error, '')}",
+                where=where,
+                instead="Make it smaller, or give it more: symgrad.Limits(memory=...), in bytes.",
+            )
+        told = " ".join(part for part in (_missing(error), trace.understood()) if part)
+        return UserCodeFailed(f"the script itself fails: {_first(error, '')}", where=where, instead=told or None)
 
 
 def _copied(value: Any) -> Any:
@@ -203,6 +203,18 @@ def _copied(value: Any) -> Any:
         except (TypeError, RuntimeError):  # something in it cannot be copied
             return value
     return value
+
+
+def _missing(error: Exception) -> str:
+    """What to do about a name or a module that is not there."""
+    name = getattr(error, "name", None)
+    if isinstance(error, UnboundLocalError) or not name:
+        return ""
+    if isinstance(error, NameError):
+        return f"Give {name} a value in the script, such as small numbers, or pass namespace={{{name!r}: ...}}."
+    if isinstance(error, ModuleNotFoundError):
+        return f"Install {name} here, or write what it gives into the script."
+    return ""
 
 
 def _first(error: BaseException, default: str) -> str:
@@ -274,6 +286,7 @@ class _ScriptRewriter(Rewriter):
         return made
 
 
+@functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text
 def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -1,7 +1,8 @@
 """Pasted text -> the code in it: forum posts, notebooks, sessions, fenced blocks.
 
-What is code is what parses.  Lines keep their numbers, so that every message speaks of the text as it was pasted; what
-is not code is left out, and kept to be told.  Statements are found one by one; a run of statements that are plain
+What is code is what parses, once what stands around it is taken away (`symgrad.lifting.scripts.post`).  Lines keep
+their numbers, so that every message speaks of the text as it was pasted; what is not code is left out, and kept to be
+told.  Statements are found one by one; a run of statements that are plain
 formulas over names that nothing defines is mathematics or printed output, and is left out too.
 """
 
@@ -10,7 +11,6 @@ from __future__ import annotations
 import ast
 import builtins
 import codeop
-import json
 import re
 import textwrap
 import warnings
@@ -18,22 +18,30 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 
 from symgrad.errors import BadInput
+from symgrad.lifting.scripts.post import (
+    bared,
+    cells_of,
+    indented,
+    missing_imports,
+    modern,
+    outdented,
+    parses,
+    typed,
+    with_statements,
+)
 
-_CELL = re.compile(r"\s*In\s*\[[\d ]*\]\s*:\s?")
-_OUT = re.compile(r"\s*Out\s*\[[\d ]*\]\s*:")
-_FENCE = re.compile(r"\s*(```|~~~)\s*([\w+-]*)")
-_PROMPT = re.compile(r"\s*(>>>|\.\.\.)( |$)")
-_MAGIC = re.compile(r"\s*(%|!|\?)")
 _CONTINUES = ("else", "elif", "except", "finally", ")", "]", "}")
 _MOST_LINES = 20_000
 
 
 @dataclass(frozen=True)
 class Pasted:
-    """The code in a pasted text, on the lines where it stood, and the lines that were left out (from 1)."""
+    """The code in a pasted text, on the lines where it stood, the lines that were left out (from 1), and sentences
+    about what was changed in it."""
 
     code: str
     left_out: tuple[tuple[int, str], ...]
+    told: tuple[str, ...] = ()
 
     @property
     def tree(self) -> ast.Module:
@@ -44,8 +52,8 @@ class Pasted:
         return self.code.splitlines()
 
 
-def read_pasted(text: str) -> Pasted:
-    """Find the code in a pasted text.
+def read_pasted(text: str, known: Collection[str] = ()) -> Pasted:
+    """Find the code in a pasted text; ``known`` are names that it finds when it runs.
 
     >>> pasted = read_pasted("Why is this wrong?\\nIn [3]:\\nx = 2.0\\nprint(x)\\n2.0 <> 4.0\\n")
     >>> pasted.lines
@@ -55,44 +63,71 @@ def read_pasted(text: str) -> Pasted:
 
     Raises `BadInput` where there is no code, with the error of the text as a whole.
     """
-    lines = textwrap.dedent(_cells(text)).expandtabs(4).splitlines()
-    pasted = lines
-    if len(lines) > _MOST_LINES:
-        raise BadInput(f"the text has {len(lines)} lines.", instead=f"Paste at most {_MOST_LINES}.")
-    if _parses("\n".join(lines)):
-        kept = set(range(len(lines)))
+    pasted = textwrap.dedent(cells_of(text)).expandtabs(4).splitlines()
+    if len(pasted) > _MOST_LINES:
+        raise BadInput(f"the text has {len(pasted)} lines.", instead=f"Paste at most {_MOST_LINES}.")
+    if parses("\n".join(pasted)):
+        code, told = pasted, []
     else:
-        lines = _without_marks(lines)
-        marks = {k for k, line in enumerate(lines) if pasted[k].strip() and not line.strip()}
-        kept = set(_statements(lines, marks))
-    left = tuple((k + 1, line) for k, line in enumerate(pasted) if k not in kept and line.strip())
-    code = [line if k in kept else "" for k, line in enumerate(lines)]
+        code, told = _best_reading(pasted)
+    left = tuple((k, line) for k, (line, mine) in enumerate(zip(pasted, code), 1) if line.strip() and not mine.strip())
     while code and not code[-1].strip():
         code.pop()
     if not any(line.strip() and not line.lstrip().startswith("#") for line in code):  # no more than comments
-        raise _no_code("\n".join(lines))
-    return Pasted("\n".join(code) + "\n", left)
+        raise _no_code("\n".join(pasted))
+    missing = missing_imports(ast.parse("\n".join(code)), known)
+    if missing:
+        code = with_statements(code, missing)
+        told.append(f"I added what is missing: {'; '.join(missing)}.")
+    return Pasted("\n".join(code) + "\n", left, tuple(told))
 
 
-def _cells(text: str) -> str:
-    """The code cells of a notebook file one after another; any other text as it is."""
-    if not text.lstrip().startswith("{"):
-        return text
-    try:
-        cells = json.loads(text)["cells"]
-        return "\n\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")
-    except (ValueError, KeyError, TypeError):
-        return text
+def _best_reading(pasted: list[str]) -> tuple[list[str], list[str]]:
+    """The code of a text that is not code as a whole, and what was changed in it: the reading that has most of it."""
+    bare = bared(typed(pasted))
+    plain = modern(bare)
+    blocks = indented(plain)
+    readings = [plain, outdented(plain), *([blocks] if blocks is not None else [])]
+    codes = [_kept(lines, pasted) for lines in readings]
+    code = max(codes, key=lambda lines: sum(bool(line.strip()) for line in lines))  # the first of equals
+    told = []
+    here = [k for k, line in enumerate(code) if line.strip()]
+
+    def changed(before: list[str], after: list[str]) -> str:
+        return ", ".join(ranges([k + 1 for k in here if before[k].split("#")[0] != after[k].split("#")[0]]))
+
+    if lines := changed(bare, plain):
+        told.append(f"Python 2 was read as Python 3, in which 1/2 is 0.5: line {lines}.")
+    if lines := changed(bared(pasted), bare):
+        told.append(f"Signs that no keyboard has, such as curly quotes, were read as plain ones: line {lines}.")
+    if blocks is not None and code is codes[-1]:
+        told.append(
+            f"The indentation of the text is lost. I took blocks to go on to a blank line or a return, and read as "
+            f"indented: line {changed(plain, blocks)}."
+        )
+    return code, told
 
 
-def _parses(text: str) -> bool:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return False
-    return True
+def _kept(lines: list[str], pasted: list[str]) -> list[str]:
+    """The lines that are code; empty ones for the others."""
+    marks = {k for k, line in enumerate(lines) if pasted[k].strip() and not line.strip()}
+    kept = set(_statements(lines, marks))
+    return [line if k in kept else "" for k, line in enumerate(lines)]
+
+
+def ranges(numbers: Collection[int]) -> list[str]:
+    """Line numbers in ranges.
+
+    >>> ranges([1, 2, 3, 7, 9, 10])
+    ['1-3', '7', '9-10']
+    """
+    out: list[list[int]] = []
+    for k in numbers:
+        if out and out[-1][1] == k - 1:
+            out[-1][1] = k
+        else:
+            out.append([k, k])
+    return [f"{a}-{b}" if a != b else f"{a}" for a, b in out]
 
 
 def _no_code(text: str) -> BadInput:
@@ -107,30 +142,6 @@ def _no_code(text: str) -> BadInput:
             instead="Pass a script as text, or the path of one.",
         )
     return BadInput("there is no Python code in this text.", instead="Pass a script as text, or the path of one.")
-
-
-# ------------------------------------------------------------------------------------------------ marks
-
-
-def _without_marks(lines: list[str]) -> list[str]:
-    """Prompts, cell numbers, fences and magics taken away; where there are prompts or fences, the rest is no code."""
-    lines = ["" if _OUT.match(line) else _CELL.sub("", line, count=1) for line in lines]
-    if any(_FENCE.match(line) for line in lines):
-        lines = list(_fenced(lines))
-    if any(re.match(r"\s*>>> ", line) for line in lines):
-        lines = [_PROMPT.sub("", line) if _PROMPT.match(line) else "" for line in lines]
-    return ["" if _MAGIC.match(line) else line for line in lines]
-
-
-def _fenced(lines: list[str]) -> Iterator[str]:
-    inside = python = False
-    for line in lines:
-        fence = _FENCE.match(line)
-        if fence:
-            inside, python = not inside, fence[2].lower() in ("", "python", "py", "python3", "ipython", "pycon")
-            yield ""
-        else:
-            yield line if inside and python else ""
 
 
 # ------------------------------------------------------------------------------------------------ statements
@@ -180,7 +191,7 @@ def _end(lines: list[str], start: int) -> int | None:
         warnings.simplefilter("ignore")
         for stop in range(start + 1, len(lines) + 1):
             text = "\n".join(lines[start:stop])
-            if _parses(text):
+            if parses(text):
                 break
             try:
                 if codeop.compile_command(text + "\n", symbol="exec") is not None:
@@ -198,7 +209,7 @@ def _end(lines: list[str], start: int) -> int | None:
         if line.strip() and not line[0].isspace() and not line.startswith(_CONTINUES):
             break
         here += 1
-        if line.strip() and _parses("\n".join(lines[start:here])):
+        if line.strip() and parses("\n".join(lines[start:here])):
             best = here
     return best
 
@@ -221,12 +232,22 @@ def _code(run: list[tuple[range, list[ast.stmt]]], known: set[str]) -> Iterator[
 
 
 def _is_output(statement: ast.stmt, known: set[str]) -> bool:
-    """A value that stands alone: ``array([1., 2.])``, a word, a number."""
+    """A value that stands alone: ``array([1., 2.])``, a word, a number, ``x1 -1.5``."""
     if not isinstance(statement, ast.Expr) or not _is_formula(statement):
         return False
+    if _is_label(statement.value):
+        return True
     if any(isinstance(n, (ast.Name, ast.JoinedStr)) for n in ast.walk(statement)):
         return bool(_loaded(statement) - known)
     return not (isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str))
+
+
+def _is_label(e: ast.expr) -> bool:
+    """A word and a number that a minus joins: ``x1 -1.5``, which is printed."""
+    match e:
+        case ast.BinOp(left=ast.Name(), op=ast.Sub() | ast.Add(), right=ast.Constant()):
+            return True
+    return False
 
 
 def _is_formula(statement: ast.stmt) -> bool:

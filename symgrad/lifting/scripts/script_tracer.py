@@ -53,7 +53,7 @@ class ScriptFunctions(Functions):
             if g is not None:
                 t.result(args[0], g)
             return g
-        if name in ("__set__", "__get__") and owner is not torch.Tensor.data:
+        if name == "__set__" and owner is not torch.Tensor.data:
             with quiet():
                 return func(*args, **kwargs)
         if name in _MAKERS:
@@ -150,11 +150,26 @@ Key = tuple[str, int]  # a variable, and how many times it had been bound before
 
 @dataclass(frozen=True)
 class Limits:
-    """How much a script may do; what is beyond is an error that says so, or, for printing, is dropped and told."""
+    """How much one run of a script may do: what is passed to `verify_script` as ``limits``.
 
-    turns: int = 1_000_000  # turns of loops, and calls
-    steps: int = 100_000  # recorded operations
-    printed: int = 200_000  # characters
+    ``turns`` of loops and calls of functions, ``steps`` recorded (operations on the inputs' values), ``printed``
+    characters, ``seconds`` of the clock, ``memory`` in bytes beside what Python and torch have taken before.  What is
+    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.
+
+    >>> from symgrad import Limits, verify_script
+    >>> verify_script("while True: pass", limits=Limits(turns=1000))
+    Traceback (most recent call last):
+        ...
+    symgrad.errors.BadInput: the script takes more than 1,000 turns of loops and calls.
+        <pasted>:1    while True: pass
+    Make it smaller: fewer iterations, or only the part with the model and the derivation.
+    """
+
+    turns: int = 1_000_000
+    steps: int = 100_000
+    printed: int = 200_000
+    seconds: float = 60.0
+    memory: int = 4 << 30
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,6 +63,10 @@ def rule(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return enter
 
 
+def has_rule(name: str) -> bool:
+    return name in _RULES
+
+
 @functools.cache
 def _schema(func: Any) -> tuple[dict[str, Any], tuple[str, ...], frozenset[str]]:
     arguments = func._schema.arguments
@@ -270,6 +274,13 @@ def _frac(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.builder.sub(x, t.piecewise("trunc", [x], np.trunc(plain(a.self)), dtype_of(out)))
 
 
+@rule("frexp")
+def _frexp(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
+    """x / 2**e; the exponent e is constant by pieces."""
+    x, dtype = t.step_of(a.self), dtype_of(out[0])
+    return [t.builder.mul(x, t.piecewise("floor", [x], np.ldexp(1.0, -plain(out[1])), dtype, "exponent")), PLAIN]
+
+
 @rule("copysign")
 def _copysign(t: Recorder, a: Any, out: Any, name: str) -> int:
     dtype = dtype_of(out)
@@ -291,8 +302,9 @@ def _neg(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("detach")
 def _detach(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """A cut; but none inside of a custom function's forward, where autograd does not look."""
     step = t.step_of(a.self)
-    return t.builder.stop(step) if t.stops else step
+    return t.builder.stop(step) if t.stops and torch.is_grad_enabled() else step
 
 
 @rule("_to_copy")

@@ -1,7 +1,8 @@
-"""The rules of `symgrad.lifting.tracing.aten` for whole operations: reductions, indexing, networks, linear algebra."""
+"""The rules of `symgrad.lifting.tracing.aten` for whole operations: reductions, indexing, networks."""
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from symgrad.lifting.tracing.aten import PLAIN, axes_of, double, dtype_of, plain, rule
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.program import indexing, layouts
+from symgrad.program import grouping, indexing, layouts
 from symgrad.program.program import size
 from symgrad.program.selection import select
 
@@ -50,9 +51,7 @@ def _running(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("logcumsumexp")
 def _logcumsumexp(t: Recorder, a: Any, out: Any, name: str) -> int:
-    """log of the sums of exp up to each place, each relative to its own last entry... written from its meaning."""
-    b, x = t.builder, t.step_of(a.self)
-    return b.apply("log", layouts.cumsum(b, b.apply("exp", x), a.dim)) if b.shape(x) else x
+    return layouts.logcumsumexp(t.builder, t.step_of(a.self), a.dim)
 
 
 @rule("linalg_vector_norm", "norm")
@@ -77,12 +76,11 @@ def _matmul(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("addmm", "addmv", "baddbmm", "addbmm")
 def _addmm(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    if name == "addbmm":
-        return NotImplemented
     b, dtype = t.builder, dtype_of(out)
     left = a.mat1 if name == "addmm" else a.mat if name == "addmv" else a.batch1
     right = a.mat2 if name == "addmm" else a.vec if name == "addmv" else a.batch2
     product = b.matmul(t.step_of(left), t.step_of(right))
+    product = b.sum(product, 0) if name == "addbmm" else product
     if a.alpha != 1:
         product = b.mul(product, t.step_of(a.alpha, dtype))
     if a.beta == 0:
@@ -194,6 +192,15 @@ def _with_slope(t: Recorder, a: Any, out: Any, name: str) -> int:
     return select(t.builder, row, [t.step_of(a.self), t.step_of(extra, dtype)], [double(a.self), double(extra)], dtype)
 
 
+@rule("rrelu_with_noise")
+def _rrelu(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """x where it is positive; elsewhere x times the mean slope, or in training times one that was drawn."""
+    b, dtype = t.builder, dtype_of(out)
+    drawn = double(a.noise) if a.training else np.full(tuple(out.shape), (a.lower + a.upper) / 2)
+    slope = t.data(drawn, dtype) if a.training else t.step_of((a.lower + a.upper) / 2, dtype)
+    return select(b, "leaky_relu", [t.step_of(a.self), slope], [double(a.self), drawn], dtype)
+
+
 @rule("softplus")
 def _softplus(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
@@ -227,7 +234,7 @@ def _log_sigmoid(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
 
 
 # ------------------------------------------------------------------------------------------------------- aten networks
-# The rules of `symgrad.lifting.tracing.aten` for convolution, pooling, losses, index sums and linear algebra.
+# The rules of `symgrad.lifting.tracing.aten` for convolution, pooling, losses and index sums.
 
 # ------------------------------------------------------------------------------------------------ networks
 
@@ -261,6 +268,28 @@ def _avg_pool(t: Recorder, a: Any, out: Any, name: str) -> int:
         getattr(a, "divisor_override", None),
         dims=int(name[-2]),
     )
+
+
+@rule("_adaptive_avg_pool3d")
+def _adaptive_avg_pool3d(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """The mean of each cell: along an axis cell i of m goes from i n/m, rounded down, to (i+1) n/m, rounded up."""
+    b, step = t.builder, t.step_of(a.self)
+    shape, result = tuple(a.self.shape), tuple(out.shape)
+    places = np.arange(1, size(shape) + 1).reshape(-1, *shape[-3:])
+    edges = [
+        [(i * n // m, -(-(i + 1) * n // m)) for i in range(m)] for n, m in zip(shape[-3:], result[-3:], strict=True)
+    ]
+    cells = [tuple(slice(*edge) for edge in cell) for cell in itertools.product(*edges)]
+    groups = [[*plane[cell].reshape(-1)] for plane in places for cell in cells]
+    return b.reshape(grouping.reduced(b, [step], groups, "mean", ()), result)
+
+
+@rule("fractional_max_pool2d", "fractional_max_pool3d")
+def _fractional_max_pool(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """The largest entries of cells whose edges are drawn beforehand."""
+    b, step = t.builder, t.step_of(a.self)
+    b.guard("argmax", [step], ("fractional", tuple(a.output_size)), plain(out[1]))
+    return [indexing.max_pool_from_indices(b, step, plain(out[1]), 3 if "3d" in name else 2), PLAIN]
 
 
 @rule("max_pool2d_with_indices", "max_pool3d_with_indices", "adaptive_max_pool2d", "adaptive_max_pool3d")
@@ -323,22 +352,96 @@ def _binary_cross_entropy(t: Recorder, a: Any, out: Any, name: str) -> int:
 
 @rule("_embedding_bag", "_embedding_bag_forward_only")
 def _embedding_bag(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    """The rows of a table summed, or averaged, bag by bag."""
-    if a.mode not in (0, 1):
-        return NotImplemented
+    """The rows of a table summed, averaged, or the largest of each column, bag by bag."""
     b, indices, table = t.builder, plain(a.indices), tuple(a.weight.shape)
-    bag = np.searchsorted(plain(a.offsets), np.arange(indices.size), side="right") - 1
+    offsets = plain(a.offsets)[: -1 if a.include_last_offset else None]
+    bag = np.searchsorted(offsets, np.arange(indices.size), side="right") - 1
     kept = indices != a.padding_idx
-    where = np.arange(1, size(table) + 1).reshape(table)[indices]
-    rows = b.pick([t.step_of(a.weight)], where * kept[:, None], where.shape)
-    if a.per_sample_weights is not None:
-        rows = b.mul(rows, b.reshape(t.step_of(a.per_sample_weights), (indices.size, 1)))
+    where = np.arange(1, size(table) + 1).reshape(table)
+    if a.per_sample_weights is None:
+        groups = [[*where[indices[(bag == k) & kept], c]] for k in range(out[0].shape[0]) for c in range(table[1])]
+        how = ("sum", "mean", "amax")[a.mode]
+        total = grouping.reduced(b, [t.step_of(a.weight)], groups, how, double(a.weight))
+        return [b.reshape(total, tuple(out[0].shape)), *[PLAIN] * (len(out) - 1)]
+    rows = b.pick([t.step_of(a.weight)], where[indices] * kept[:, None], (indices.size, table[1]))
+    rows = b.mul(rows, b.reshape(t.step_of(a.per_sample_weights), (indices.size, 1)))
     shape = tuple(out[0].shape)
     total = b.scatter(rows, np.arange(1, size(shape) + 1).reshape(shape)[bag], shape)
-    if a.mode == 1:
-        counts = np.maximum(np.bincount(bag[kept], minlength=shape[0]), 1)
-        total = b.div(total, b.constant(np.broadcast_to(counts[:, None], shape), dtype_of(out[0])))
     return [total, *[PLAIN] * (len(out) - 1)]
+
+
+@rule("scatter_reduce", "index_reduce")
+def _scatter_reduce(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """What lands on an entry, and the entry itself if it is included, reduced to one number."""
+    b, index, shape = t.builder, plain(a.index), tuple(a.self.shape)
+    places = np.arange(1, size(shape) + 1).reshape(shape)
+    source = a.src if name == "scatter_reduce" else a.source
+    if name == "scatter_reduce":
+        source = source[tuple(slice(0, n) for n in index.shape)]
+        at = places if not shape else np.take_along_axis(*_aligned(places, index, a.dim))
+    else:
+        at = np.take(places, index, a.dim) if shape else places
+    groups = grouping.targets(size(shape), at, a.include_self)
+    values = np.concatenate([double(a.self).reshape(-1), double(source).reshape(-1)])
+    return b.reshape(grouping.reduced(b, [t.step_of(a.self), t.step_of(source)], groups, a.reduce, values), shape)
+
+
+def _aligned(places: np.ndarray, index: np.ndarray, axis: int) -> tuple[np.ndarray, np.ndarray, int]:
+    """The places, cut to the index's lengths along the other axes, as take_along_axis wants them."""
+    axis = axis % places.ndim
+    cut = tuple(slice(None) if k == axis else slice(0, n) for k, n in enumerate(index.shape))
+    return places[cut], index, axis
+
+
+@rule("segment_reduce")
+def _segment_reduce(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """Runs of slices along the first axis, of given lengths or between given offsets."""
+    if a.axis != 0 or a.indices is not None:
+        return NotImplemented
+    b, shape = t.builder, tuple(a.data.shape)
+    ends = np.cumsum(plain(a.lengths)) if a.lengths is not None else plain(a.offsets)[1:]
+    starts = np.concatenate([[0], ends[:-1]]) if a.lengths is not None else plain(a.offsets)[:-1]
+    places = np.arange(1, size(shape) + 1).reshape(shape[0], -1)
+    first = [] if a.initial is None else [size(shape) + 1]
+    groups = [[*first, *places[i:k, c]] for i, k in zip(starts, ends, strict=True) for c in range(places.shape[1])]
+    initial = 0.0 if a.initial is None else float(a.initial)
+    steps = [t.step_of(a.data), t.step_of(initial, dtype_of(out))]
+    how = {"max": "amax", "min": "amin"}.get(a.reduce, a.reduce)
+    counts = np.repeat(ends - starts, places.shape[1])
+    values = np.concatenate([double(a.data).reshape(-1), [initial]])
+    return b.reshape(grouping.reduced(b, steps, groups, how, values, counts), tuple(out.shape))
+
+
+@rule("put")
+def _put(t: Recorder, a: Any, out: Any, name: str) -> int:
+    b, shape, index = t.builder, tuple(a.self.shape), plain(a.index).reshape(-1) % max(a.self.numel(), 1)
+    flat = b.reshape(t.step_of(a.self), (size(shape),))
+    source = b.reshape(t.step_of(a.source), (index.size,))
+    if a.accumulate:
+        return b.reshape(indexing.index_put_accumulate(b, flat, [index], source), shape)
+    where = np.arange(1, size(shape) + 1)
+    where[index] = size(shape) + 1 + np.arange(index.size)
+    return b.pick([flat, source], where, shape)
+
+
+@rule("_pdist_forward")
+def _pdist(t: Recorder, a: Any, out: Any, name: str) -> int:
+    """The distances of the rows, each pair once."""
+    b, (n, d) = t.builder, a.self.shape
+    first, second = np.triu_indices(n, 1)
+    where = np.arange(1, n * d + 1).reshape(n, d)
+    step, value = t.step_of(a.self), double(a.self)
+    difference = b.sub(b.pick([step], where[first], (first.size, d)), b.pick([step], where[second], (first.size, d)))
+    return _distance(t, difference, value[first] - value[second], a.p, out)
+
+
+def _distance(t: Recorder, difference: int, values: np.ndarray, p: float, out: torch.Tensor) -> int:
+    """The p-norm along the last axis; with p = 0 a count, which is constant by pieces."""
+    if p == 0:
+        b = t.builder
+        b.guard("ne", [difference, b.zeros(b.shape(difference), b.dtype(difference))], None, values != 0)
+        return t.data(plain(out), dtype_of(out))
+    return layouts.norm(t.builder, difference, p, -1, values=np.abs(values))
 
 
 @rule("_trilinear")
@@ -375,98 +478,4 @@ def _cdist(t: Recorder, a: Any, out: Any, name: str) -> Any:
     x, y = t.step_of(a.x1), t.step_of(a.x2)
     sx, sy = b.shape(x), b.shape(y)
     difference = b.sub(b.reshape(x, (*sx[:-1], 1, sx[-1])), b.reshape(y, (*sy[:-2], 1, *sy[-2:])))
-    return layouts.norm(
-        b, difference, a.p, -1, values=np.abs(double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :])
-    )
-
-
-# ------------------------------------------------------------------------------------------------ linear algebra
-
-
-def _square(t: Recorder, x: torch.Tensor) -> tuple[int, tuple[int, ...], int]:
-    """The step of a batch of square matrices, (batch, n, n), the batch's shape, and n."""
-    shape = tuple(x.shape)
-    return t.builder.reshape(t.step_of(x), (size(shape[:-2]), *shape[-2:])), shape[:-2], shape[-1]
-
-
-def _matrix(t: Recorder, op: str, x: torch.Tensor) -> int:
-    b = t.builder
-    square, _, _ = _square(t, x)
-    return b.reshape(b.emit(op, (square,), None, b.shape(square)), tuple(x.shape))
-
-
-@rule("linalg_inv_ex")
-def _inverse(t: Recorder, a: Any, out: Any, name: str) -> list[Any]:
-    return [_matrix(t, "inverse", a.A), PLAIN]
-
-
-@rule("linalg_cholesky_ex", "cholesky")
-def _cholesky(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    step = _matrix(t, "cholesky", a.self)
-    if getattr(a, "upper", False):
-        step = t.builder.conj(t.builder.transpose(step))
-    return [step, PLAIN] if isinstance(out, (list, tuple)) else step
-
-
-@rule("_linalg_det", "_linalg_slogdet")
-def _det(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    b = t.builder
-    square, batch, _ = _square(t, a.A)
-    det = b.reshape(b.emit("det", (square,), None, (size(batch),)), batch)
-    if name == "_linalg_det":
-        return [det, PLAIN, PLAIN]
-    if a.A.is_complex():
-        return NotImplemented
-    value = b.reshape(b.emit("logabsdet", (square,), None, (size(batch),)), batch)
-    return [t.piecewise("sign", [det], plain(out[0]), dtype_of(out[0])), value, PLAIN, PLAIN]
-
-
-@rule("_linalg_solve_ex", "linalg_solve_triangular")
-def _solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    b = t.builder
-    first = out[0] if isinstance(out, (list, tuple)) else out
-    matrix = a.A if name == "_linalg_solve_ex" else a.self
-    square, batch, n = _square(t, matrix)
-    if name == "linalg_solve_triangular":
-        square = _triangle(t, square, a.upper, a.unitriangular)
-    right, shape = t.step_of(a.B), tuple(first.shape)
-    if not a.left:  # X A = B is A^T X^T = B^T
-        square, right, shape = b.transpose(square), b.transpose(right), (*shape[:-2], shape[-1], shape[-2])
-    vector = len(b.shape(right)) == 1 or (a.left and len(shape) == len(matrix.shape) - 1)
-    columns = (*shape, 1) if vector else shape
-    right = b.broadcast(b.reshape(right, (*b.shape(right), 1)) if vector else right, columns)
-    full = b.reshape(b.broadcast(b.reshape(square, (*batch, n, n)), (*columns[:-2], n, n)), (size(columns[:-2]), n, n))
-    right = b.reshape(right, (size(columns[:-2]), n, columns[-1]))
-    step = b.reshape(b.emit("solve", (full, right), None, b.shape(right)), shape)
-    step = step if a.left else b.transpose(step)
-    return [step, *[PLAIN] * (len(out) - 1)] if isinstance(out, (list, tuple)) else step
-
-
-def _triangle(t: Recorder, square: int, upper: bool, unit: bool) -> int:
-    """The part of a batch of matrices that a triangular solve reads."""
-    b = t.builder
-    shape = b.shape(square)
-    where = np.arange(1, size(shape) + 1).reshape(shape)
-    where = (np.triu if upper else np.tril)(where)
-    if not unit:
-        return b.pick([square], where, shape)
-    eye = np.eye(shape[-1], dtype=bool)
-    one = b.number(1, b.dtype(square))
-    return b.pick([square, one], np.where(eye, size(shape) + 1, where), shape)
-
-
-@rule("cholesky_solve", "cholesky_inverse")
-def _cholesky_solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
-    """Solve (L L^H) X = B."""
-    b = t.builder
-    factor = a.input2 if name == "cholesky_solve" else a.self
-    square, batch, n = _square(t, factor)
-    lower = _triangle(t, square, a.upper, False)
-    turned = b.conj(b.transpose(lower))
-    whole = b.matmul(turned, lower) if a.upper else b.matmul(lower, turned)
-    if name == "cholesky_inverse":
-        return b.reshape(b.emit("inverse", (whole,), None, b.shape(whole)), tuple(out.shape))
-    if batch != tuple(a.self.shape[:-2]):
-        return NotImplemented
-    right = b.reshape(t.step_of(a.self), (size(batch), n, a.self.shape[-1]))
-    return b.reshape(b.emit("solve", (whole, right), None, b.shape(right)), tuple(out.shape))
+    return _distance(t, difference, double(a.x1)[..., None, :] - double(a.x2)[..., None, :, :], a.p, out)

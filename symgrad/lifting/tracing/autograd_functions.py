@@ -145,7 +145,7 @@ class Custom:
         ``arguments`` has all of forward's; float arrays become tensors of their ``dtypes``.  ``cotangents`` are named
         as in `cotangent_names`; None runs forward alone.  ``needs`` are the arguments whose gradients are asked for.
         """
-        trace = Tracer("torch", stops=False)
+        trace = Tracer("torch", stops=False, differentiates=True)
         given = {n: self._give(trace, n, arguments[n], dtypes) for n in self.names if n in arguments}
         tensors = [n for n in given if isinstance(given[n], torch.Tensor) and is_float(given[n])]
         asked = tensors if needs is None else list(needs)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import itertools
 import linecache
 import random
 import traceback
 import types
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,7 +29,10 @@ from symgrad.program.program import Program
 
 # ----------------------------------------------------------------------------------------------------------- functions
 
+_MOST = 1_000_000  # steps of a first run
+_LONGER, _FEWEST = 20, 1000  # how many times as many as before another run may take, and what it may take at least
 _CHANCES = 8  # runs by which a coin's two sides show
+_FEW = 8  # entries of a container that are looked at
 _FIRST = inspect.Parameter.POSITIONAL_ONLY
 
 
@@ -62,6 +66,8 @@ class Function:
     library: str
     stops: bool = True
     beside: torch.nn.Module | None = None
+    converts: bool = False  # whether data that are no floats are passed as the kind of values that the code works with
+    longest: int = 0  # steps of the longest run so far
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, stops: bool = True, like: str | None = None) -> Function:
@@ -95,22 +101,26 @@ class Function:
         two runs differ, `LostValue` or `UnknownOperation` where the code cannot be followed.
 
         Which kind of values the code works with is a guess where its text does not tell; where the code fails with
-        one kind and runs with another, that is the one.
+        one kind and runs with another, that is the one.  Labels and the like are passed as they were given, or else as
+        that kind.  `EndlessRun` is raised where a run takes many times as long as any before.
         """
         try:
             return self._run(point, dtypes)
         except UserCodeFailed as error:
-            if not isinstance(error.__cause__, (AttributeError, TypeError)):
+            if not isinstance(error.__cause__, (AttributeError, TypeError, ValueError)):
                 raise
-            for library in ("torch", "numpy", "math"):
+            kinds = dict.fromkeys((self.library, "torch", "numpy", "math"))
+            for library, converts in itertools.product(kinds, (True, False)):
                 with contextlib.suppress(SymgradError):
-                    run = replace(self, library=library)._run(point, dtypes)
+                    run = replace(self, library=library, converts=converts)._run(point, dtypes)
                     object.__setattr__(self, "library", library)
+                    object.__setattr__(self, "converts", converts)
                     return run
             raise
 
     def _run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str) -> Run:
         trace = Tracer(self.library, stops=self.stops)
+        trace.builder.most = max(_FEWEST, _LONGER * self.longest) if self.longest else _MOST
         given = self._given(point, dtypes, trace)
         with holding(self.beside, point) as parameters:
             for name, tensor in parameters.items():
@@ -121,6 +131,7 @@ class Function:
                 program = trace.program(result)
                 values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
             same_again(values, lambda: self.plain(point, dtypes), trace)
+        object.__setattr__(self, "longest", max(self.longest, len(program)))
         return Run(program, values, numbers=frozenset(trace.numbers))
 
     def plain(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Mapping[str, np.ndarray]:
@@ -128,6 +139,13 @@ class Function:
         with neutral():
             result = called(self.function, self._given(point, dtypes, None))
             return {name: plain(x) for name, x in named(result).items()}
+
+    def passed(self, value: Any) -> Any:
+        """Labels, masks and the like as the code gets them: as they are, or as tensors or arrays."""
+        if self.converts and self.library == "torch" and isinstance(value, (np.ndarray, np.generic)):
+            return torch.as_tensor(value)
+        is_tensor = self.converts and self.library != "torch" and isinstance(value, torch.Tensor)
+        return value.numpy() if is_tensor else value
 
     def _given(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str, trace: Tracer | None) -> dict[str, Any]:
         """The arguments in the form that the code works with; inputs of the trace, if there is one."""
@@ -137,7 +155,7 @@ class Function:
                 continue
             value = point[name]
             if not is_float_data(value):
-                given[name] = value
+                given[name] = self.passed(value)
                 continue
             dtype = dtypes if isinstance(dtypes, str) else dtypes.get(name, "float64")
             array = np.asarray(value)
@@ -351,6 +369,16 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
             if method is not None and sources.is_users(method.__code__):
                 yield from _libraries(method, seen, owner)
             yield from _library_of_value(name, value, seen)
+            for held in _held(value, code.co_names):
+                yield from _library_of_value("", held, seen)
+
+
+def _held(value: Any, names: Collection[str]) -> Iterator[Any]:
+    """What the entries of a container are, and the attributes of these names: ``layer.W``, ``params["W"]``."""
+    if isinstance(value, (list, tuple, dict)):
+        yield from itertools.islice(value.values() if isinstance(value, dict) else value, _FEW)
+    elif not isinstance(value, (type, types.ModuleType)) and hasattr(value, "__dict__"):
+        yield from (v for n, v in vars(value).items() if n in names and isinstance(v, (np.ndarray, torch.Tensor)))
 
 
 def _library_of_value(name: str, value: Any, seen: set[Any]) -> Iterator[str]:

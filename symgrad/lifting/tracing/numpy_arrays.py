@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.lifting.tracing import numpy_functions
+from symgrad.errors import LostValue
+from symgrad.lifting.tracing import numpy_functions, scipy_functions
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
@@ -34,12 +35,16 @@ _PLAIN = frozenset(
     "shape ndim size array_repr array2string array_str result_type iscomplexobj isrealobj can_cast min_scalar_type "
     "common_type shares_memory may_share_memory isscalar".split()
 )
+# what these are given goes out of the code, and nothing comes back
+_SAVING = frozenset("save savez savez_compressed savetxt".split())
 # these look at values and return integers or truths
 _LOOKS = frozenset(
     "argmax argmin argsort nonzero any all allclose array_equal array_equiv isclose count_nonzero digitize "
     "searchsorted flatnonzero argwhere isnan isfinite isinf lexsort argpartition nanargmax nanargmin isposinf "
     "isneginf".split()
 )
+# these write into what they are given
+_WRITING = frozenset("put place putmask put_along_axis".split())
 # views of one array
 _VIEWS = frozenset(
     "transpose reshape ravel swapaxes moveaxis rollaxis expand_dims squeeze diagonal broadcast_to flip fliplr flipud "
@@ -57,11 +62,15 @@ _LAYOUT |= {"insert": (2, "values"), "pad": ("constant_values",), "choose": (1, 
 _PADS = ("constant", "edge", "wrap", "reflect", "symmetric")
 
 
+_DISPATCHED = type(np.sum)  # what NumPy's functions are
+
+
 class Arrays:
     """What a tracer does with NumPy."""
 
     def __init__(self, tracer: Recorder) -> None:
         self.tracer = tracer
+        self._found: dict[int, tuple[np.ndarray, TracedArray]] = {}
 
     # ------------------------------------------------------------------------------------ values and steps
     def is_traced(self, x: Any) -> bool:
@@ -110,6 +119,15 @@ class Arrays:
             return self.new(x, self.tracer.data(x))
         return x
 
+    def found(self, x: np.ndarray) -> TracedArray:
+        """A float array that the code did not make: the same one each time that it is looked up."""
+        known = self._found.get(id(x))
+        if known is None:
+            made = self.new(x, self.tracer.data(x))
+            made.memory.outside = True
+            known = self._found[id(x)] = (x, made)
+        return known[1]
+
     def bound(self, x: TracedArray, name: str) -> TracedArray:
         named = self.tracer.at_line().name(self.step(x), name)
         x.memory.call(self.tracer.builder, x.index, x.value.shape, named)
@@ -145,6 +163,8 @@ class Arrays:
         if not isinstance(x.value, np.ndarray):
             raise TypeError("a NumPy scalar does not support item assignment")
         step = self.tracer.step_of(value, str(x.dtype))
+        if x.memory.outside and self.tracer.depends(step):
+            raise self._outside("this line")
         self.step(x)
         where = np.asarray(np.arange(1, x.value.size + 1).reshape(x.value.shape)[key])
         target = positions(x.index, x.value.shape)[where.reshape(-1) - 1]
@@ -157,11 +177,13 @@ class Arrays:
     def _into(self, target: Any, what: str) -> TracedArray:
         """The array that an operation writes to; it must be one whose writes are seen."""
         if type(target) is not TracedArray:
-            raise self.tracer.lost(
-                f"{what} writes into an array made outside of the function, which",
-                "Make the array inside the function.",
-            )
+            raise self._outside(what)
         return target
+
+    def _outside(self, what: str) -> LostValue:
+        return self.tracer.lost(
+            f"{what} writes into an array made outside of the function, which", "Make the array inside the function."
+        )
 
     # ------------------------------------------------------------------------------------ entrywise
     def ufunc(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
@@ -224,7 +246,7 @@ class Arrays:
             return inputs[0] - whole, whole
         if name == "divmod":
             return np.floor_divide(*inputs), np.remainder(*inputs)
-        if isinstance(value, tuple):
+        if isinstance(value, tuple) or value.dtype.kind == "O":
             raise trace.unknown(f"numpy.{name}")
         if name in _COMPARE:
             trace.guard(_COMPARE[name], list(inputs), None, value)
@@ -304,7 +326,7 @@ class Arrays:
             self._into(out, f"numpy.{name}")[...] = self.function(function, args, options)
             return out
         trace.at_line()
-        if name in _PLAIN or name in _LOOKS:
+        if name in _PLAIN or name in _LOOKS or name in _SAVING:
             plain = function(*trace.value_of(list(args)), **{k: trace.value_of(v) for k, v in options.items()})
             if name in _LOOKS:
                 seen = [a for a in args if trace.is_traced(a)]
@@ -321,8 +343,17 @@ class Arrays:
             return type(pieces)(made)
         if name in _LAYOUT or name in _SPLITS or name in _VIEWS:
             return self._layout(function, name, args, options)
+        if name not in _WRITING and not self._depend([*args, *options.values()]):
+            plain = function(*trace.value_of(list(args)), **{k: trace.value_of(v) for k, v in options.items()})
+            return self.adopt(plain)  # of data
         module = str(getattr(function, "__module__", "numpy") or "numpy")
         raise trace.unknown(f"{module if 'array_function' not in module else 'numpy'}.{name}")
+
+    def _depend(self, args: Any) -> bool:
+        """Whether anything in these depends on the inputs."""
+        if isinstance(args, (list, tuple)):
+            return any(map(self._depend, args))
+        return self.tracer.is_traced(args) and self.tracer.depends(self.tracer.step_of(args))
 
     def _layout(self, function: Any, name: str, args: Any, options: Any) -> Any:
         """A layout function of several arrays: run on positions, its result is the index."""
@@ -359,8 +390,14 @@ class Arrays:
 
     # ------------------------------------------------------------------------------------ calls that no protocol shows
     def call(self, function: Any, args: Any, options: Any) -> Any:
-        """Calls of plain numbers, whose exact meaning is kept, and makers of arrays out of traced numbers."""
+        """Calls of plain numbers, whose exact meaning is kept, and of lists of traced numbers: of arrays, for NumPy."""
         trace = self.tracer
+        if isinstance(function, (np.ufunc, _DISPATCHED)) and any(
+            isinstance(a, (list, tuple)) and trace.is_traced(a) for a in args
+        ):
+            if isinstance(function, np.ufunc):
+                return self.ufunc(function, "__call__", *args, **options)
+            return self.function(function, args, options)
         if isinstance(function, np.ufunc):
             if all(type(a) in (int, float) or type(a) is np.float64 for a in args):
                 value = function(*args, **options)
@@ -376,13 +413,34 @@ class Arrays:
         if function in (np.array, np.asarray, np.asanyarray, np.ascontiguousarray, np.asfortranarray) and traced:
             dtype = options.get("dtype", args[1] if len(args) > 1 else None)
             return self.array(args[0], dtype, copy=function is np.array)
+        if isinstance(owner, (np.random.RandomState, np.random.Generator)) and self._depend([*args, *options.values()]):
+            return self._drawn(function, args, options)
+        if function in (np.nditer, np.ndenumerate) and args and type(args[0]) is TracedArray:
+            made = numpy_functions.Iteration if function is np.nditer else numpy_functions.enumerated
+            return made(*args, **options)
+        if function is np.fromiter and len(args) == 2 and not options:
+            entries = list(args[0])
+            made = self.array(entries, *args[1:2]) if trace.is_traced(entries) else np.array(entries, *args[1:2])
+            return self.adopt(made)
         if isinstance(function, type) and issubclass(function, np.generic) and traced:
             return self.array(args[0], function, copy=True)
         if function in (np.full, np.linspace) and trace.is_traced([*args, *options.values()]):
             return numpy_functions.call(self, function.__name__, args, options)
-        if function is np.vectorize and args:
+        if function in (np.vectorize, np.frompyfunc) and args:
             return numpy_functions.vectorized(self, trace.ready(args[0]))
-        return NotImplemented
+        return scipy_functions.call(self, function, args, options) if _is_scipys(function) else NotImplemented
+
+    def _drawn(self, function: Any, args: Any, options: Any) -> Any:
+        """Numbers drawn by probabilities that depend on the inputs: which ones is a choice."""
+        given = [*args, *options.values()]
+        plain = function(*self.tracer.value_of(list(args)), **{k: self.tracer.value_of(v) for k, v in options.items()})
+        if np.asarray(plain).dtype.kind not in "iub":
+            raise self.tracer.lost(
+                f"numpy.random.{function.__name__}()",
+                "Draw numbers that depend on nothing, such as z = np.random.randn(3), and write mean + deviation * z.",
+            )
+        self.tracer.guard("draw", [x for x in given if self._depend(x)], None, plain)
+        return plain
 
     def array(self, x: Any, dtype: Any = None, *, copy: bool = False) -> Any:
         """``np.array`` of anything traced."""
@@ -399,6 +457,10 @@ class Arrays:
         else:
             out = self.wrap(x)
         return out.astype(dtype) if dtype is not None and np.dtype(dtype) != out.dtype else out
+
+
+def _is_scipys(function: Any) -> bool:
+    return str(getattr(function, "__module__", None)).startswith("scipy.")
 
 
 def _is_float(x: Any) -> bool:

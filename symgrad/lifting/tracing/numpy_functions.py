@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -170,6 +170,40 @@ def vectorized(a: ArrayRecorder, function: Callable[..., Any]) -> Callable[..., 
         return a.array(entries).reshape(arrays[0].shape)
 
     return run
+
+
+class Iteration:
+    """``np.nditer`` of one array: NumPy's own order and places, and views of the entries."""
+
+    def __init__(self, x: TracedArray, *args: Any, **options: Any) -> None:
+        places = np.arange(x.size).reshape(x.shape)
+        self._array, self._own = x, np.nditer(places.copy(order="K"), *args, **{**options, "op_dtypes": None})
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._own, name)  # finished, multi_index, index, iternext
+
+    def __enter__(self) -> Iteration:
+        return self
+
+    def __exit__(self, *error: Any) -> None:
+        self._own.close()
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._array[(*np.unravel_index(int(self._own[key]), self._array.shape), ...)]
+
+    @property
+    def value(self) -> Any:
+        return self[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        while not self._own.finished:
+            yield self[0]
+            self._own.iternext()
+
+
+def enumerated(x: TracedArray) -> Iterator[tuple[tuple[int, ...], Any]]:
+    """``np.ndenumerate``."""
+    return ((place, x[place]) for place in np.ndindex(x.shape))
 
 
 # ------------------------------------------------------------------------------------------------ reductions

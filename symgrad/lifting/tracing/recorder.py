@@ -35,6 +35,8 @@ class ArrayRecorder(Protocol):
 
     def adopt(self, x: Any) -> Any: ...
 
+    def found(self, x: np.ndarray) -> Any: ...
+
     def step(self, x: Any) -> int: ...
 
     # ------------------------------------------------------------------------------------ operations
@@ -57,9 +59,12 @@ class TensorRecorder(Protocol):
     """What is kept of torch's tensors: see `symgrad.lifting.tracing.torch_tensors`."""
 
     cut: bool
+    calling: Any
 
     @property
     def dispatch(self) -> AbstractContextManager[Any]: ...
+
+    def modes(self) -> AbstractContextManager[None]: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def value(self, x: torch.Tensor) -> np.ndarray: ...
@@ -101,6 +106,7 @@ class Recorder(Protocol):
 
     builder: Builder
     stops: bool
+    differentiates: bool
 
     @property
     def arrays(self) -> ArrayRecorder: ...
@@ -117,7 +123,7 @@ class Recorder(Protocol):
 
     def kept(self) -> LostValue: ...
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> SymgradError: ...
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> SymgradError: ...
 
     # ------------------------------------------------------------------------------------ values and steps
     def step_of(self, x: Any, dtype: str | None = None) -> int: ...

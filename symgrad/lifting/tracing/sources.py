@@ -34,11 +34,11 @@ _NOT_THE_USERS = (*_LIBRARIES, _OURS, "<frozen", "<@", "<__array_function__")
 
 def is_users(code: types.CodeType) -> bool:
     """Whether code is the user's own: not from the standard library, an installed package or symgrad."""
-    return _is_users_file(code.co_filename)
+    return is_users_file(code.co_filename)
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_users_file(name: str) -> bool:
+def is_users_file(name: str) -> bool:
     """Packages stand in more places than this environment's own: the user's, the system's, one that it is built on."""
     return not name.startswith(_NOT_THE_USERS) and not {"site-packages", "dist-packages"} & set(Path(name).parts)
 
@@ -61,7 +61,6 @@ def code_objects(code: types.CodeType) -> list[types.CodeType]:
 # ------------------------------------------------------------------------------------------------ syntax trees
 
 
-@functools.lru_cache(maxsize=64)
 def whole_numbers(function: types.FunctionType) -> set[int]:
     """The whole numbers that a function writes down, those in tuples too, and those that its names stand for.
 
@@ -77,6 +76,7 @@ def whole_numbers(function: types.FunctionType) -> set[int]:
     return {x for x in (*found, *parts, *bounds) if type(x) is int}
 
 
+@functools.lru_cache(maxsize=64)  # each point is a run of the same code
 def _definitions(text: str) -> dict[int, list[Any]]:
     """Every function and lambda of a file, by the line that its code object starts at."""
     found: dict[int, list[Any]] = {}
@@ -239,9 +239,10 @@ def place(source: Source | None) -> str | None:
 # ----------------------------------------------------------------------------------------------------- instrumentation
 # The user's function, rewritten so that a tracer sees its names, its calls and its arithmetic on plain numbers.
 #
-# Three rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
-# ``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``.  Lines, columns, closures, globals and defaults
-# stay the user's own: the tracer arrives through one more closure cell.
+# Four rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
+# ``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``; what is looked up outside of the function, in
+# an attribute or in a container becomes ``trace.outer(...)``.  Lines, columns, closures, globals and defaults stay the
+# user's own: the tracer arrives through one more closure cell.
 
 TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
@@ -330,12 +331,16 @@ class Rewriter(ast.NodeTransformer):
         for name in dict.fromkeys(n for target in targets for n in _names(target)):
             if self._own and name not in self._own[-1]:
                 continue
-            word, value, target = (
-                ast.copy_location(part, node)
-                for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
-            )
-            out.append(ast.copy_location(ast.Assign([target], self.tell("bind", [word, value], node)), node))
+            out.append(self._again("bind", name, node))
         return out
+
+    def _again(self, method: str, name: str, node: ast.stmt) -> ast.stmt:
+        """``name = trace.method("name", name)``, where ``node`` stands."""
+        word, value, target = (
+            ast.copy_location(part, node)
+            for part in (ast.Constant(name), ast.Name(name, ast.Load()), ast.Name(name, ast.Store()))
+        )
+        return ast.copy_location(ast.Assign([target], self.tell(method, [word, value], node)), node)
 
     def visit_Assign(self, node: ast.Assign) -> Any:
         return self._bound(node, node.targets)
@@ -346,16 +351,49 @@ class Rewriter(ast.NodeTransformer):
     def visit_AnnAssign(self, node: ast.AnnAssign) -> Any:
         return self._bound(node, [node.target]) if node.value else node
 
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """A statement that is a call may write into its arguments: ``np.add.at(dw, i, g)``, ``dw.fill(0)``."""
+        if not isinstance(node.value, ast.Call):
+            return self.generic_visit(node)
+        call = node.value
+        parts = [*call.args, *(k.value for k in call.keywords)]
+        parts += [call.func.value] if isinstance(call.func, ast.Attribute) else []
+        names = dict.fromkeys(part.id for part in parts if isinstance(part, ast.Name))
+        out: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
+        for name in names if not _is_left_alone(call.func) else ():
+            if not self._own or name in self._own[-1]:
+                out.append(self._again("rebound", name, node))
+        return out
+
     def visit_NamedExpr(self, node: ast.NamedExpr) -> Any:
         self.generic_visit(node)
         node.value = self.tell("bind", [ast.Constant(node.target.id), node.value], node)
         return node
 
     def visit_Call(self, node: ast.Call) -> Any:
-        self.generic_visit(node)
-        if isinstance(node.func, ast.Name) and node.func.id in _LEFT_ALONE:
+        if isinstance(node.func, ast.Attribute):
+            node.func.value = self.visit(node.func.value)
+        elif not isinstance(node.func, ast.Name):
+            node.func = self.visit(node.func)
+        node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
+        if _is_left_alone(node.func):
             return node
         return self.tell("call", [node.func, *node.args], node, node.keywords)
+
+    def visit_Name(self, node: ast.Name) -> Any:
+        around = bool(self._own) and not any(node.id in own for own in self._own)
+        return self.tell("outer", [node], node) if around and isinstance(node.ctx, ast.Load) else node
+
+    def _read(self, node: ast.Attribute | ast.Subscript) -> Any:
+        self.generic_visit(node)
+        return self.tell("outer", [node], node) if isinstance(node.ctx, ast.Load) else node
+
+    visit_Attribute = visit_Subscript = _read
+
+    def visit_match_case(self, node: ast.match_case) -> Any:  # in a pattern a name is no value
+        node.guard = self.visit(node.guard) if node.guard is not None else None
+        node.body = [out for s in node.body for out in _listed(self.visit(s))]
+        return node
 
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
@@ -365,6 +403,14 @@ class Rewriter(ast.NodeTransformer):
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
         return node
+
+
+def _is_left_alone(called: ast.expr) -> bool:
+    return isinstance(called, ast.Name) and called.id in _LEFT_ALONE
+
+
+def _listed(made: Any) -> list[Any]:
+    return made if isinstance(made, list) else [made]
 
 
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

@@ -16,11 +16,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch.overrides import TorchFunctionMode
+from torch._library.custom_ops import OPDEFS
+from torch.overrides import TorchFunctionMode, resolve_name
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
-from symgrad.lifting.tracing import aten, aten_rules  # noqa: F401  # rules enter themselves
+from symgrad.lifting.tracing import aten, aten_linalg, aten_rules, aten_transforms  # noqa: F401  # rules enter
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
@@ -98,7 +99,11 @@ class Functions(TorchFunctionMode):
                 args = tuple(tensors.tensor(a, like) for a in args)
                 kwargs = {k: tensors.tensor(v, like) for k, v in kwargs.items()}
                 break
-        return func(*args, **kwargs)
+        before, tensors.calling = tensors.calling, func
+        try:
+            return func(*args, **kwargs)
+        finally:
+            tensors.calling = before
 
 
 _TRACED = (TracedFloat, TracedArray)
@@ -132,7 +137,8 @@ def _set_data(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 
 @_bridge("_set_grad_enabled")
 def _cut(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
-    t.tensors.cut = not args[0]
+    if torch.is_grad_enabled() or t.tensors.cut:  # else autograd does not look: inside of a custom function's forward
+        t.tensors.cut = not args[0]
     return NotImplemented
 
 
@@ -166,6 +172,8 @@ def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 @_bridge("backward", "grad", "requires_grad_")
 def _autograd(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if func.__name__ == "requires_grad_" or (func.__name__ == "grad" and func is not torch.autograd.grad):
+        return NotImplemented
+    if t.differentiates:
         return NotImplemented
     raise BadInput(
         "the function calls autograd itself.",
@@ -221,6 +229,14 @@ _CONSTANTS = 4096  # entries up to which numbers that depend on no input are fol
 _FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_ones", "scalar_tensor"))
 
 
+def _minding_conjugates() -> Any:
+    """Below a mode torch takes conjugation for done: what a kernel itself conjugates lazily would be read as it was."""
+    off = torch._C._dispatch_tls_local_exclude_set()
+    for key in (torch._C.DispatchKey.Conjugate, torch._C.DispatchKey.Negative):
+        off = off.remove(key)
+    return torch._C._ForceDispatchKeyGuard(torch._C._dispatch_tls_local_include_set(), off)
+
+
 class Dispatch(TorchDispatchMode):
     """Sees every aten operation; writes its step by rule, or runs its decomposition under the same eyes."""
 
@@ -235,6 +251,12 @@ class Dispatch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        if any(x.is_complex() for x in floats((*args, *kwargs.values()))):
+            with _minding_conjugates():
+                return self._seen(func, args, kwargs)
+        return self._seen(func, args, kwargs)
+
+    def _seen(self, func: Any, args: Any, kwargs: Any) -> Any:
         tensors = self.tracer.tensors
         name, target = _named(func)
         known = tensors.any_known(args) or (bool(kwargs) and tensors.any_known(kwargs.values()))
@@ -242,7 +264,7 @@ class Dispatch(TorchDispatchMode):
             x = kwargs.get(target[1]) if target[0] is None else args[target[0]] if target[0] < len(args) else None
             if x is None or isinstance(x, (list, tuple)):
                 if known:
-                    raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
+                    raise self._unknown(name)
                 return func(*args, **kwargs)
             if name in _RESHAPING:
                 out = func(*args, **kwargs)
@@ -250,7 +272,12 @@ class Dispatch(TorchDispatchMode):
                 return out
             if not known and not tensors.is_known(x):
                 return func(*args, **kwargs)
-            return self._in_place(func, name, x, args, kwargs)
+            beside = not name.endswith("_") and target[0] is not None  # the running means of a batch norm, or noise
+            if not (beside and aten.has_rule(name)):
+                decomposition = _decompositions().get(func) if beside else None
+                if decomposition is not None:
+                    return self._run(decomposition, name, args, kwargs)
+                return self._in_place(func, name, x, args, kwargs)
         if not known or name in _FILLED:
             return self._constant(func, name, args, kwargs)
         self.tracer.at_line()
@@ -261,10 +288,22 @@ class Dispatch(TorchDispatchMode):
                 raise self.tracer.lost("float()", "Use x.item(), or keep the tensor.")
             return func(*args, **kwargs)
         if name in _RANDOM:
-            raise self.tracer.unknown(f"torch.{name}, random numbers whose law depends on the inputs")
+            what = ", which draws random numbers whose law depends on the inputs"
+            raise self._unknown(
+                name, what, instead="Draw numbers of a fixed law, and compute with them: mean + std*noise."
+            )
         out = func(*args, **kwargs)
         self._record(out, self._steps(func, name, args, kwargs, out), name)
         return out
+
+    def _unknown(self, name: str, more: str = "", *, entrywise: bool = False, instead: str | None = None) -> Any:
+        """The error for an operation without a rule, under the name of the function that the user called."""
+        called = self.tracer.tensors.calling
+        known = resolve_name(called) if called is not None else None
+        if known is None or "__" in known or not known.startswith("torch."):
+            known = f"torch.{name.strip('_')}"
+        known = known.replace("torch.functional.", "torch.") + more
+        return self.tracer.unknown(known, entrywise=entrywise, instead=instead)
 
     def _constant(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
         """An operation on no input: ``full_like(x, pi)`` and ``ones_like(x) / 3`` mean pi and 1/3, not their floats."""
@@ -309,45 +348,78 @@ class Dispatch(TorchDispatchMode):
     def _steps(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:
         t = self.tracer
         steps = aten.steps(t, func, name, args, kwargs, out)
-        if steps is not NotImplemented:
-            if not t.stops or name == "detach" or not (t.tensors.cut or torch.is_inference_mode_enabled()):
-                return steps
-            stop = lambda s: t.builder.stop(s) if isinstance(s, int) else s  # noqa: E731  # autograd sees a constant
-            return [stop(s) for s in steps] if isinstance(steps, (list, tuple)) else stop(steps)
-        decomposition = _decompositions().get(func)
-        if decomposition is None and func._can_decompose():
-            decomposition = func.decompose
-        foreign = func.namespace not in _OWN
-        if decomposition is None and foreign:  # its kernel, which may be written in operations that are followed
-            decomposition = functools.partial(func._op_dk, torch._C.DispatchKey.CPU)
-        if decomposition is None:
-            raise t.unknown(
-                f"torch.{name.lstrip('_')}", entrywise=func.namespace == "prims" or torch.Tag.pointwise in func.tags
-            )
+        if steps is NotImplemented:
+            decomposition = _decompositions().get(func) or (func._can_decompose() and func.decompose)
+            if decomposition:
+                return self._steps_of(self._run(decomposition, name, args, kwargs))
+            if func.namespace in _OWN:
+                is_entrywise = func.namespace == "prims" or torch.Tag.pointwise in func.tags
+                raise self._unknown(name, entrywise=is_entrywise)
+            steps = self._of_kernel(func, name, args, kwargs)
+        if t.stops and name != "detach" and (t.tensors.cut or torch.is_inference_mode_enabled()):
+            return self._stopped(steps)
+        return steps
+
+    def _run(self, decomposition: Any, name: str, args: Any, kwargs: Any) -> Any:
         self.inside += 1
         try:
             with self:
                 again = decomposition(*args, **kwargs)
         finally:
             self.inside -= 1
-        results = again if isinstance(again, (list, tuple)) else [again]
-        lost = foreign and not all(t.tensors.is_known(p) for p in floats(results) if p.numel())
-        if again is NotImplemented or lost:
-            raise t.unknown(f"torch.ops.{name.replace('::', '.')}" if foreign else f"torch.{name.lstrip('_')}")
-        steps = [
-            t.tensors.step(p) if isinstance(p, torch.Tensor) and p.numel() and aten.is_float(p) else aten.PLAIN
-            for p in results
-        ]
-        return steps if isinstance(out, (list, tuple)) else steps[0]
+        if again is NotImplemented:
+            raise self._unknown(name)
+        return again
+
+    def _stopped(self, steps: Any) -> Any:
+        """What autograd sees as a constant."""
+        if isinstance(steps, (list, tuple)):
+            return [self._stopped(s) for s in steps]
+        return self.tracer.builder.stop(steps) if isinstance(steps, int) else steps
+
+    def _of_kernel(self, func: Any, name: str, args: Any, kwargs: Any) -> Any:
+        """The steps of another library's operator: its kernel may be written in operations that are followed."""
+        t = self.tracer
+        made = OPDEFS.get(func._schema.name)
+        if made is not None:  # the Python that it was defined with
+            kernel = t.ready(made._backend_fns.get("cpu", made._init_fn))
+        else:
+            kernel = functools.partial(func.redispatch, torch._C.DispatchKeySet(torch._C.DispatchKey.CPU))
+        with self._below_autograd(), t.tensors.modes():
+            again = kernel(*args, **kwargs)
+        if again is NotImplemented or not all(t.tensors.is_known(p) for p in floats([again]) if p.numel()):
+            raise t.unknown(f"torch.ops.{name.replace('::', '.')}")
+        return self._steps_of(again)
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _below_autograd() -> Iterator[None]:
+        """A kernel runs where autograd records nothing, and so cuts nothing."""
+        with quiet():
+            before = torch.is_grad_enabled()
+            torch._C._set_grad_enabled(False)
+        try:
+            yield
+        finally:
+            with quiet():
+                torch._C._set_grad_enabled(before)
+
+    def _steps_of(self, x: Any) -> Any:
+        """The steps of tensors, nested as they are."""
+        if isinstance(x, (list, tuple)):
+            return [self._steps_of(i) for i in x]
+        is_value = isinstance(x, torch.Tensor) and x.numel() and aten.is_float(x)
+        return self.tracer.tensors.step(x) if is_value else aten.PLAIN
 
     def _record(self, out: Any, steps: Any, name: str) -> None:
         """Every float result carries its step: one that does not would pass for a constant."""
-        for x, step in zip(out, steps, strict=True) if isinstance(out, (list, tuple)) else ((out, steps),):
-            if step is aten.PLAIN or not isinstance(x, torch.Tensor) or not x.numel():
-                continue
-            if not isinstance(step, int) or self.tracer.builder.shape(step) != tuple(x.shape):
-                raise self.tracer.unknown(f"torch.{name.lstrip('_')}")
-            self.tracer.tensors.put(x, step)
+        if isinstance(out, (list, tuple)):
+            for x, step in zip(out, steps, strict=True):
+                self._record(x, step, name)
+        elif steps is not aten.PLAIN and isinstance(out, torch.Tensor) and out.numel():
+            if not isinstance(steps, int) or self.tracer.builder.shape(steps) != tuple(out.shape):
+                raise self._unknown(name)
+            self.tracer.tensors.put(out, steps)
 
     def _in_place(self, func: Any, name: str, x: torch.Tensor, args: Any, kwargs: Any) -> Any:
         """The operation is run on a copy, out of place, and its result written over ``x``."""
@@ -371,7 +443,7 @@ class Dispatch(TorchDispatchMode):
         else:
             functional, position = _functional(func)
             if functional is None:
-                raise t.unknown(f"torch.{name.lstrip('_')}")
+                raise self._unknown(name)
             rest = {k: v for k, v in kwargs.items() if k != "out"}
             if position is None:
                 given = args

@@ -25,6 +25,7 @@ class Tensors:
         self.dispatch = Dispatch(tracer)
         self.functions = Functions(tracer)
         self.cut = False  # inside no_grad
+        self.calling: Any = None  # the function of torch that the user called
         self._memories: dict[int, Memory] = {}
         # tensors and storages are held, or an address could come twice
         self._known: dict[int, tuple[torch.Tensor, int, Memory | None, int]] = {}
@@ -135,6 +136,8 @@ class Tensors:
         known = self.is_known(x)
         with quiet():
             alias = x.view_as(x)
+            if self.tracer.differentiates and x.is_leaf and x.requires_grad:
+                alias.retain_grad()  # as the leaf does that it stands for
         if not known:
             self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
         memory = self._memory(x)

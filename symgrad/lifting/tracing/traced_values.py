@@ -28,6 +28,7 @@ class Memory:
     root: int
     index: Index
     version: int = 0
+    outside: bool = False  # it was there before the code, and will be after it
     _flat: int | None = None
 
     @classmethod
@@ -127,6 +128,8 @@ class TracedFloat:
         return self.tracer.arrays.function(function, args, options)
 
     def __array__(self, *args: Any, **options: Any) -> Any:
+        if not self.tracer.depends(self.step):
+            return np.array(self.value, *args, **options)
         raise self.tracer.lost("an array made of numbers inside a library", "Use np.stack, or write the formula out.")
 
     @classmethod
@@ -168,7 +171,8 @@ class TracedFloat:
     def __round__(self, digits: Any = None) -> Any:
         if digits is None:
             return self.tracer.whole("round", self, round(self.value))
-        raise self.tracer.lost("round()", "Round after the gradient is computed, not inside the formula.")
+        value = round(self.value, digits)
+        return TracedFloat(value, self.tracer.piecewise("round", [self.step], value, "float64", digits), self.tracer)
 
     def is_integer(self) -> bool:
         return self.tracer.compare("eq", self, float(round(self.value)))
@@ -197,6 +201,8 @@ class TracedFloat:
 
     # ------------------------------------------------------------------------------------ leaving
     def __float__(self) -> float:
+        if not self.tracer.depends(self.step):
+            return self.value
         raise self.tracer.lost(
             "float(), called by a library or in code whose source is not at hand,",
             "Pass the function with its source, or write the formula with the operators and math's functions.",
@@ -327,7 +333,7 @@ class TracedArray:
     itemsize = property(lambda self: self.value.itemsize)
     T = property(lambda self: self._view(lambda q: q.T))
     mT = property(lambda self: self._view(lambda q: np.swapaxes(q, -1, -2)))
-    flat = property(lambda self: self._view(lambda q: q.reshape(-1)))
+    flat = property(lambda self: Flat(self))
     real = property(lambda self: self.tracer.arrays.part(self, "real"))
     imag = property(lambda self: self.tracer.arrays.part(self, "imag"))
 
@@ -404,7 +410,36 @@ class TracedArray:
     def __getattr__(self, name: str) -> Any:
         if name.startswith("_") or not hasattr(self.value, name):
             raise AttributeError(f"{type(self.value).__name__!r} object has no attribute {name!r}")
+        if name not in _CHANGING and not self.tracer.depends(self.tracer.arrays.step(self)):
+            return getattr(self.value, name)  # of data
         raise self.tracer.unknown(f"ndarray.{name}")
+
+
+# methods that write into the array, beside those that are followed
+_CHANGING = frozenset("byteswap itemset partition put resize setfield setflags".split())
+
+
+class Flat:
+    """``x.flat``: the entries one after another; what is written into it is written into the array."""
+
+    def __init__(self, array: TracedArray) -> None:
+        self.array = array
+
+    def _where(self, key: Any) -> Any:
+        places = np.arange(self.array.size)[self.array.tracer.arrays.plain_index(key)]
+        return np.unravel_index(places, self.array.shape)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self.array[self._where(key)]
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        self.array[self._where(key)] = value
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.array.reshape(-1))
+
+    def __len__(self) -> int:
+        return self.array.size
 
 
 def _moving(name: str) -> Callable[..., Any]:

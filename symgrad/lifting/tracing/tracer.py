@@ -14,6 +14,7 @@ import functools
 import math
 import operator
 import sys
+import types
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -47,8 +48,11 @@ _DIFFERENTIATORS = [
 ]
 _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
+# packages that only show or keep what they are given: nothing comes back from them that a formula goes on with
+_SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
 _FLOATS = (float, np.float64)
 _PLAIN = (int, *_FLOATS)
+_ARITHMETIC = frozenset((*_PLAIN, bool, np.ndarray, torch.Tensor, TracedFloat, TracedArray))
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
@@ -61,12 +65,14 @@ class Tracer:
 
     ``library`` is the kind of values the code works with: "torch", "numpy" or "math".  ``stops`` says whether
     ``detach`` and ``no_grad`` cut (they do in a model; in a hand derivation they are only bookkeeping).
+    ``differentiates`` says that the code may let autograd differentiate, whose operations are recorded as they run.
     """
 
-    def __init__(self, library: str, *, stops: bool = True) -> None:
+    def __init__(self, library: str, *, stops: bool = True, differentiates: bool = False) -> None:
         self.builder = Builder()
         self.library = library
         self.stops = stops
+        self.differentiates = differentiates
         self.arrays = Arrays(self)
         self.tensors = Tensors(self)
         self.places = Places()
@@ -77,6 +83,10 @@ class Tracer:
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
         self._raised: SymgradError | None = None
+        self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
+        self._named: set[tuple[str, int]] = set()  # the names that values were bound to, of those read so far
+        self._read = 0
+        self._numbered: dict[int, tuple[int, Any]] = {}  # those objects, kept, so that their ids stay theirs
 
     # ------------------------------------------------------------------------------------ where we are
     def at_line(self) -> Builder:
@@ -112,7 +122,7 @@ class Tracer:
             )
         )
 
-    def unknown(self, name: str, *, entrywise: bool = False) -> UnknownOperation:
+    def unknown(self, name: str, *, entrywise: bool = False, instead: str | None = None) -> UnknownOperation:
         """The error for an operation that has no rule; an entrywise function is one more row of the table."""
         if entrywise:
             return self._raising(unknown(name.rpartition(".")[2], self.where()))
@@ -120,7 +130,8 @@ class Tracer:
             UnknownOperation(
                 f"symgrad cannot follow {name}.",
                 where=self.where(),
-                instead="Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
+                instead=instead
+                or "Write it out in operations that it follows (entrywise functions, sums, products, indexing, "
                 "matmul, solve, inv, det, cholesky), or pass its result as an input.",
             )
         )
@@ -276,14 +287,26 @@ class Tracer:
         return TracedFloat(value, b.emit(row, (step,), None, (), "float64"), self)
 
     # ------------------------------------------------------------------------------------ what instrumented code calls
+    def outer(self, value: Any) -> Any:
+        """What instrumented code found around it: an array of data, whose own arithmetic is followed from here on."""
+        return self.arrays.found(value) if type(value) is np.ndarray and value.dtype.kind in "fc" else value
+
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
             return a % self._shown(b)
+        if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
+            a, b = self._column(a, b), self._column(b, a)
         value = PLAIN[name](a, b)
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def _column(self, x: Any, other: Any) -> Any:
+        """A column of a table that meets a traced value: the array of its numbers, since a table cannot hold such."""
+        if not self.is_traced(other) or type(x).__module__.partition(".")[0] != "pandas":
+            return x
+        return self.outer(np.asarray(x))
 
     def _of_plain(self, name: str, a: Any, b: Any) -> int:
         steps = self.step_of(a), self.step_of(b)
@@ -311,7 +334,7 @@ class Tracer:
         if function in _CALLERS:
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
-        elif function in _DIFFERENTIATORS:
+        elif function in _DIFFERENTIATORS and not (self.differentiates and function is torch.autograd.grad):
             raise self._raising(
                 BadInput(
                     f"the function calls torch.{function.__name__}, a derivative inside of the formula.",
@@ -319,6 +342,8 @@ class Tracer:
                     instead="Pass the function whose gradient is wanted; order=2 asks for second derivatives.",
                 )
             )
+        elif str(getattr(function, "__module__", None)).partition(".")[0] in _SHOWING:
+            args, options = self.value_of(args), {k: self.value_of(v) for k, v in options.items()}
         return self.arrays.adopt(self.ready(function)(*args, **options))
 
     def bind(self, name: str, value: Any) -> Any:
@@ -337,6 +362,15 @@ class Tracer:
             return TracedFloat(float(value), self.at_line().name(self.step_of(value), name), self)
         return value
 
+    def rebound(self, name: str, value: Any) -> Any:
+        """``value`` after a statement that may have written into it: then it is bound to its name once more."""
+        if type(value) is not TracedArray and not (isinstance(value, torch.Tensor) and self.tensors.is_known(value)):
+            return value
+        bindings = self.builder.bindings
+        self._named.update((b.name, b.step) for b in bindings[self._read :])
+        self._read = len(bindings)
+        return value if (name, self.step_of(value)) in self._named else self.bind(name, value)
+
     # ------------------------------------------------------------------------------------ the user's functions
     def ready(self, function: Any) -> Any:
         """The user's function as it runs under this tracer; any other callable as it is."""
@@ -346,7 +380,8 @@ class Tracer:
         except TypeError:
             return function
         made = self._made(function)
-        self._ready[function] = made
+        if isinstance(function, (types.FunctionType, type)):  # a method would keep its object, such as an open file
+            self._ready[function] = made
         return made
 
     def _made(self, function: Any) -> Any:
@@ -382,6 +417,10 @@ class Tracer:
         if not plain or start is None or not is_users(start.__code__):
             return kind
 
+        if kind.__hash__ is object.__hash__:  # by the address: a set of them would be in another order in each run
+            self._ordered.append(kind)
+            kind.__hash__ = lambda x: self._numbered.setdefault(id(x), (len(self._numbered), x))[0]  # type: ignore
+
         def construct(*args: Any, **options: Any) -> Any:
             out = object.__new__(kind)
             self.ready(start)(out, *args, **options)
@@ -401,6 +440,9 @@ class Tracer:
             with neutral(), np.errstate(all="ignore"), sdpa_kernel(SDPBackend.MATH), self.tensors.modes():
                 yield
         finally:
+            for kind in self._ordered:
+                del kind.__hash__
+            self._ordered.clear()
             torch.backends.mkldnn.set_flags(mkldnn)  # type: ignore[attr-defined]
             torch.backends.mha.set_fastpath_enabled(fast)
         if self._raised is not None:  # the user's code caught it, and went on with something else

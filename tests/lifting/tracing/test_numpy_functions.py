@@ -132,6 +132,11 @@ EXPRESSIONS = {
     "any and all": lambda x: x if np.all(np.isfinite(x)) and not np.any(np.isnan(x)) else -x,
     "nan_to_num": lambda x: np.nan_to_num(x) * 2,
     "vectorize": lambda x: np.vectorize(lambda v: v * v + 1)(x),
+    "frompyfunc": lambda x: np.frompyfunc(lambda v: v * v + 1, 1, 1)(x).astype(float),
+    "fromiter": lambda x: np.fromiter((v * v for v in x), float),
+    "functions of lists": lambda s, t: np.sum([s, t * t]) + np.dot([s, t], [t, 1.0]) + np.linalg.norm([s, t]),
+    "entrywise on lists": lambda s, t: np.exp([s, t]) + np.maximum([s, t], [t, 0.1]) * np.array([1.0, 2.0]),
+    "functions of data": lambda x: x * np.linalg.svd(np.eye(4) * 2)[1] + np.percentile(np.arange(4.0), 30),
     "piecewise where": lambda x: np.where(x > 0, x, 0.01 * x) - np.where(x >= 0, 1 / (1 + np.exp(-x)), np.exp(x)),
 }
 
@@ -271,10 +276,36 @@ def relu_layer(A, x):
     return A.T @ d * a
 
 
+def by_flat_places(A):
+    z, turned = A.copy(), A.T
+    z.flat[3] = z.flat[1] * 2
+    turned = np.zeros((4, 3)).T
+    turned.flat[[0, 5]] = A[0, :2]
+    for v in z.flat:
+        turned[0, 0] += v
+    return z.sum() * turned
+
+
+def by_nditer(A):
+    z, total = A.copy(), 0.0
+    it = np.nditer(z, flags=["multi_index"], op_flags=["readwrite"])
+    while not it.finished:
+        place = it.multi_index
+        total += it[0] * place[1]
+        z[place] = z[place] ** 2
+        it.iternext()
+    with np.nditer(z.T, op_flags=["readwrite"]) as entries:
+        for v in entries:
+            v[...] = v * 2
+    for (i, j), v in np.ndenumerate(z):
+        total = total * 0.5 + v * (i - j)
+    return z * total
+
+
 STATEMENTS = [
     *(accumulate, read_after_write, write_by_mask, add_at, out_argument, fill_and_put, copy_to, swap, overlapping),
     *(loop_with_lists, loop_with_array, dicts, in_place_on_scalar, inplace_keeps_an_alias, replaced_is_not_an_alias),
-    relu_layer,
+    *(relu_layer, by_flat_places, by_nditer),
 ]
 
 

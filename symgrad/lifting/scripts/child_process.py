@@ -1,0 +1,381 @@
+"""A question about a script, answered in a process of its own: what the script does stays there, the answer comes back.
+
+The process is a fork of this one where that is safe, and a new interpreter elsewhere.  It works in a folder of its own,
+in which all that lies in the current one can be read; its output goes nowhere, and it has no input.  It writes what it
+found into a file, pickled: the answer, or the error.  One that ends without having written anything was ended, by its
+own code or by a limit, and faulthandler has written down at which line.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import faulthandler
+import io
+import json
+import linecache
+import os
+import pickle
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+
+from symgrad.errors import BadInput, SymgradError, UserCodeFailed
+from symgrad.lifting.tracing.sources import is_users_file
+
+T = TypeVar("T")
+
+_START = "from symgrad.lifting.scripts.child_process import serve_alone; serve_alone()"
+_FRAME = re.compile(r'File "(.*)", line (\d+) in ')
+_ENDED = "The process that it ran in has ended with it; nothing else was touched."
+
+
+@dataclass(frozen=True)
+class Room:
+    """The files of one process: its question, its answer, what faulthandler says, what runs, and its own folder."""
+
+    folder: Path
+
+    question = property(lambda self: self.folder / "question")
+    answer = property(lambda self: self.folder / "answer")
+    faults = property(lambda self: self.folder / "faults")
+    running = property(lambda self: self.folder / "running")
+    own = property(lambda self: self.folder / "own")  # made anew for each run
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What comes back: the value, or the error and what it came from."""
+
+    value: Any
+    error: BaseException | None = None
+    cause: BaseException | None = None
+
+
+# ------------------------------------------------------------------------------------------------ this process
+
+
+def can_fork() -> bool:
+    """Whether a copy of this process can go on: on macOS its libraries may not, and CUDA cannot be used in one."""
+    return hasattr(os, "fork") and sys.platform != "darwin" and not torch.cuda.is_initialized()
+
+
+def answer_apart(question: Callable[[], T]) -> T:
+    """What ``question()`` returns, asked in a process of its own; what it raises is raised here.
+
+    Nothing that the question does to the interpreter, the environment or the current folder is seen here:
+
+    >>> import os
+    >>> def ask():
+    ...     os.environ["SEEN"] = "1"
+    ...     return os.environ["SEEN"]
+    >>> answer_apart(ask), "SEEN" in os.environ
+    ('1', False)
+
+    Raises `BadInput` where a `limited` block in it takes too long, `UserCodeFailed` where the process is ended by what
+    it runs: by ``os._exit``, or by a crash of the interpreter.  The answer has to be plain data that can be pickled,
+    and so has the question where there is no fork.
+    """
+    with tempfile.TemporaryDirectory(prefix="symgrad-", ignore_cleanup_errors=True) as folder:
+        room = Room(Path(folder).resolve())
+        ended = _forked(question, room) if can_fork() else _spawned(question, room)
+        if not room.answer.exists():
+            raise _told_end(room, ended)
+        answer: _Answer = pickle.loads(room.answer.read_bytes())
+    if answer.error is not None:
+        raise answer.error from answer.cause
+    return answer.value
+
+
+def _forked(question: Callable[[], Any], room: Room) -> int:
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(Exception):
+            stream.flush()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # other threads are not in the copy, and are not missed there
+        pid = os.fork()
+    if pid == 0:
+        try:
+            os.setsid()  # what it starts ends with it; an interrupt at the terminal is not its own
+            _serve(question, room)
+        finally:
+            os._exit(0)
+    try:
+        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    finally:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+
+
+def _spawned(question: Callable[[], Any], room: Room) -> int:
+    try:
+        room.question.write_bytes(pickle.dumps(question))
+    except Exception as error:
+        raise BadInput(
+            f"what was passed cannot be sent to a new process: {error}",
+            instead="Pass plain values: numbers, text, arrays, tensors.",
+        ) from error
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
+    process = subprocess.Popen(
+        [sys.executable, "-c", _START, str(room.folder)], env=environment, start_new_session=True
+    )
+    try:
+        return process.wait()
+    finally:
+        process.kill()
+
+
+def _told_end(room: Room, ended: int) -> SymgradError:
+    """The error for a process that ended without an answer."""
+    faults = room.faults.read_text(errors="replace") if room.faults.exists() else ""
+    running = json.loads(room.running.read_text(encoding="utf-8")) if room.running.exists() else {}
+    where = _place(faults, running)
+    if "Timeout (" in faults:
+        return BadInput(
+            f"the script was still running after {running['seconds']:g} seconds.",
+            where=where,
+            instead="Make it smaller: fewer iterations, or only the part with the model and the derivation. "
+            "symgrad.Limits(seconds=...) gives it more time.",
+        )
+    if ended < 0 or "Fatal Python error" in faults:
+        name = signal.Signals(-ended).name if ended < 0 else "a fatal error"
+        return UserCodeFailed(f"the script made the interpreter crash ({name}).", where=where, instead=_ENDED)
+    return UserCodeFailed(
+        f"the script ended its process with exit code {ended}, as os._exit() does.",
+        where=where,
+        instead="Leave it out; sys.exit() or an exception is an end that can be followed.",
+    )
+
+
+def _place(faults: str, running: dict[str, Any]) -> str | None:
+    """The innermost line of the script in what faulthandler wrote about the main thread."""
+    for file, line in _FRAME.findall(faults[faults.rfind("most recent call first") :]):
+        if file == running.get("file"):
+            text = running["lines"][int(line) - 1 : int(line)]
+            return f"    {file}:{line}    {''.join(text).strip()}"
+    return None
+
+
+# ------------------------------------------------------------------------------------------------ the other process
+
+_ROOM: Room | None = None  # where this process works, if it is one of these
+_HOME = Path()  # and where it was asked
+_FAULTS: list[Any] = []  # its file for faulthandler, which stays open
+_GUARDED = False  # whether changes of files are looked at
+
+
+def serve_alone() -> None:
+    """What a new interpreter does."""
+    room = Room(Path(sys.argv[1]))
+    question = pickle.loads(room.question.read_bytes())
+    sys.argv = [""]
+    _serve(question, room)
+    os._exit(0)
+
+
+def _serve(question: Callable[[], Any], room: Room) -> None:
+    """Ask, and write the answer down."""
+    try:
+        _settle(room)
+        answer = _Answer(question())
+    except BaseException as raised:  # whatever it is, it is raised again by the one who asked
+        answer = _Answer(None, _sendable(raised), _sendable(raised.__cause__))
+    try:
+        data = pickle.dumps(answer)
+    except Exception as error:
+        data = pickle.dumps(_Answer(None, TypeError(f"the answer is no plain data: {error}")))
+    whole = room.folder / "whole"
+    whole.write_bytes(data)
+    whole.rename(room.answer)  # there is an answer, or there is none
+
+
+def _sendable(error: BaseException | None) -> BaseException | None:
+    """An exception as it can be pickled, with its traceback as a note, where it is not one of ours."""
+    if error is None or isinstance(error, SymgradError):
+        return error
+    text = "".join(traceback.format_exception(error)).rstrip()
+    try:
+        sent = pickle.loads(pickle.dumps(error))
+        if type(sent) is not type(error):
+            raise TypeError
+    except Exception:
+        sent = RuntimeError(f"{type(error).__name__}: {error}")
+    sent.add_note(f"In the process that ran the script:\n{text}")
+    return sent
+
+
+class _NoInput(io.TextIOBase):
+    """An input that nobody types into."""
+
+    def readline(self, size: int = -1, /) -> str:  # type: ignore[override]
+        raise BadInput("the script asks for input().", instead="Write the value into the script.")
+
+    def read(self, size: int | None = -1, /) -> str:
+        return self.readline()
+
+
+def _settle(room: Room) -> None:
+    """Make this process one whose doings stay in it."""
+    global _ROOM, _HOME
+    _ROOM, _HOME = room, Path.cwd()
+    torch.set_num_threads(1)  # a fork has none of the threads that its parent's libraries count on
+    sys.stdin = _NoInput()
+    sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # it ends with the process
+    nothing = os.open(os.devnull, os.O_RDWR)
+    os.dup2(nothing, 0)
+    os.dup2(nothing, 1)
+    sys.dont_write_bytecode = True
+    tempfile.tempdir = None
+    os.environ.update(
+        dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(room.folder)), MPLBACKEND="Agg", PYTHONBREAKPOINT="0"
+    )
+    if "matplotlib" in sys.modules:
+        sys.modules["matplotlib"].use("Agg")
+    _FAULTS.append(room.faults.open("w"))
+    faulthandler.enable(_FAULTS[0])
+    _begin_folder()
+    sys.addaudithook(_keep_to_own_folder)
+
+
+# ------------------------------------------------------------------------------------------------ its limits
+
+
+@contextlib.contextmanager
+def limited(file: str, seconds: float, memory: int) -> Iterator[None]:
+    """A block in which code of the user's runs, which ends the process where it takes longer than ``seconds``.
+
+    It begins in a fresh folder of its own and with the same environment each time, so that all runs see the same.
+    ``memory`` is how many bytes it may take beside those that are taken already; beyond, Python raises a
+    `MemoryError`, where the system lets a process limit itself.  Outside of `answer_apart` nothing is limited.
+    """
+    if _ROOM is None:
+        yield
+        return
+    lines = linecache.getlines(file)
+    told = json.dumps({"file": file, "lines": lines, "seconds": seconds})
+    _ROOM.running.write_text(told, encoding="utf-8")
+    environment = dict(os.environ)
+    _begin_folder()
+    with _less_memory(memory):
+        faulthandler.dump_traceback_later(seconds, exit=True, file=_FAULTS[0])
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
+            if dict(os.environ) != environment:
+                os.environ.clear()
+                os.environ.update(environment)
+
+
+@contextlib.contextmanager
+def _less_memory(memory: int) -> Iterator[None]:
+    try:
+        import resource
+
+        taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    except (ImportError, OSError):
+        yield
+        return
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    most = taken + memory if before[1] == resource.RLIM_INFINITY else min(taken + memory, before[1])
+    resource.setrlimit(resource.RLIMIT_AS, (most, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+
+# ------------------------------------------------------------------------------------------------ its folder
+
+_CHANGES = {  # what changes files: which of the arguments are paths
+    **dict.fromkeys(("os.remove", "os.rmdir", "os.mkdir", "os.chmod", "os.chown", "os.truncate", "os.utime"), (0,)),
+    "os.rename": (0, 1),
+    **dict.fromkeys(("os.link", "os.symlink"), (1,)),
+}
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+
+
+def _begin_folder() -> None:
+    """Go to a fresh folder of its own, in which all that lies at home can be read."""
+    global _GUARDED
+    assert _ROOM is not None
+    _GUARDED = False
+    os.chdir(_HOME)
+    shutil.rmtree(_ROOM.own, ignore_errors=True)
+    _ROOM.own.mkdir()
+    _link(_HOME, _ROOM.own)
+    os.chdir(_ROOM.own)
+    _GUARDED = True
+
+
+def _link(there: Path, here: Path) -> None:
+    """All that lies ``there`` can be read ``here``."""
+    with contextlib.suppress(OSError):
+        for entry in there.iterdir():
+            with contextlib.suppress(OSError):
+                (here / entry.name).symlink_to(entry)
+
+
+def _keep_to_own_folder(event: str, arguments: tuple[Any, ...]) -> None:
+    """Called by the interpreter before anything is done to a file: in the own folder it is done to a copy."""
+    global _GUARDED
+    if not _GUARDED or (event != "open" and event not in _CHANGES):
+        return
+    if event == "open":
+        path, _, flags = arguments
+        if isinstance(path, int) or not (flags or 0) & _WRITING:
+            return
+        paths = [path]
+    else:
+        paths = [arguments[k] for k in _CHANGES[event]]
+        if arguments[-1] != -1 and event in ("os.remove", "os.rmdir", "os.mkdir"):
+            return  # by a descriptor of its folder, which was opened before
+    _GUARDED = False  # what is done here is not the script's doing
+    try:
+        for path in paths:
+            if isinstance(path, (str, bytes, os.PathLike)):
+                _copy_into_own_folder(Path(os.path.abspath(os.fsdecode(path))))
+    finally:
+        _GUARDED = True
+
+
+def _copy_into_own_folder(path: Path) -> None:
+    assert _ROOM is not None
+    if not path.is_relative_to(_ROOM.folder):
+        if _is_a_librarys(path):
+            return
+        raise BadInput(
+            f"the script changes {path}, which is outside of its folder.",
+            instead="Use a path beside the script, such as 'result.txt': it is written into a folder of its own, which "
+            "is removed at the end. Or leave the line out.",
+        )
+    at = _ROOM.own
+    for part in path.relative_to(at).parts if path.is_relative_to(at) else ():
+        at = at / part
+        if not at.is_symlink():
+            continue
+        real = at.resolve()
+        at.unlink()
+        if real.is_dir():
+            at.mkdir()
+            _link(real, at)
+        elif real.exists():
+            shutil.copy2(real, at)
+
+
+def _is_a_librarys(path: Path) -> bool:
+    """Whether this is a place where libraries keep what they have computed, and no file of the user's."""
+    home = Path.home()
+    if path.is_relative_to(home):
+        return path.relative_to(home).parts[:1] != () and path.relative_to(home).parts[0].startswith(".")
+    return path.is_relative_to("/dev") or not is_users_file(str(path))

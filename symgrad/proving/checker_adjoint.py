@@ -1,0 +1,279 @@
+"""The derivative of a list of steps, written by the checker's own rules: one reverse pass over plain data.
+
+A step's adjoint is the derivative of the sum of the output's entries by each of its entries.  Each operation says
+what it passes on to its arguments; what it passes on is more steps.  Operations that are written in others, such as
+softplus, do not occur here: the checker takes the model in its simplest operations, and checks that they are it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from symgrad.proving.checker_arithmetic import NotCovered
+
+Shape = tuple[int, ...]
+_ROWS = 256  # of a Jacobian
+
+
+@dataclass(frozen=True, slots=True)
+class CheckedStep:
+    """An operation of a certificate on earlier steps, which go by their positions.
+
+    ``params`` are plain data: of a ``pick`` or ``scatter`` a list of positions counted from 1 (0 is for a zero), or an
+    affine map, ``offset`` and ``strides``; of a constant its ``entries`` as fractions, or its ``name``.
+    """
+
+    op: str
+    args: tuple[int, ...]
+    params: Any
+    shape: Shape
+    complex: bool = False
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def position(index: Any, shape: Shape, k: int) -> int:
+    """Where entry ``k`` of an array of this shape is, counted from 1; 0 for nowhere."""
+    if not isinstance(index, Mapping):
+        return index[k]
+    p = index["offset"]
+    for n, stride in zip(reversed(shape), reversed(index["strides"]), strict=True):
+        k, here = divmod(k, n)
+        p += here * stride
+    return p + 1
+
+
+def positions(index: Any, shape: Shape) -> list[int]:
+    """Where each entry of an array of this shape is.
+
+    >>> positions({"offset": 0, "strides": [1, 3]}, (2, 2)), positions([2, 0], (2,))
+    ([1, 4, 2, 5], [2, 0])
+    """
+    return [position(index, shape, k) for k in range(math.prod(shape))] if isinstance(index, Mapping) else list(index)
+
+
+def derivative(steps: Sequence[CheckedStep], output: int, wrt: int, kind: str) -> tuple[list[CheckedStep], int]:
+    """Steps to be put after ``steps``, and which of them is the derivative of step ``output`` by step ``wrt``.
+
+    ``kind`` is "gradient" (of the sum of the output's entries), "jacobian", of shape output.shape + input.shape,
+    "hessian", or "value", for the output itself.  Raises `NotCovered` where there is no rule for an operation.
+
+    >>> x, y = CheckedStep("input", (), "x", ()), CheckedStep("exp", (0,), None, ())
+    >>> new, last = derivative([x, y], 1, 0, "gradient")
+    >>> [(s.op, s.args) for s in new], last
+    ([('constant', ()), ('mul', (2, 1))], 3)
+    """
+    writer = _Writer(list(steps))
+    match kind:
+        case "value":
+            found = output
+        case "gradient":
+            found = writer.adjoint(output, writer.number(1, writer.steps[output].shape), wrt)
+        case "jacobian":
+            found = writer.jacobian(output, wrt)
+        case "hessian":
+            first = writer.adjoint(output, writer.number(1, writer.steps[output].shape), wrt)
+            found = writer.jacobian(first, wrt)
+        case _:
+            raise NotCovered(f"a derivative called {kind!r}")
+    return writer.steps[len(steps) :], found
+
+
+def nothing(start: int, shape: Shape) -> tuple[list[CheckedStep], int]:
+    """Steps for a derivative that is zero, to be put after ``start`` others."""
+    zero = CheckedStep("constant", (), {"entries": ["0"]}, ())
+    if not shape:
+        return [zero], start
+    wide = CheckedStep("pick", (start,), {"offset": 0, "strides": [0] * len(shape)}, shape)
+    return [zero, wide], start + 1
+
+
+class _Writer:
+    """Writes steps after others."""
+
+    def __init__(self, steps: list[CheckedStep]) -> None:
+        self.steps = steps
+
+    # ------------------------------------------------------------------------------------------------ steps
+    def emit(self, op: str, *args: int, shape: Shape | None = None, params: Any = None) -> int:
+        shape = self.steps[args[0]].shape if shape is None else shape
+        self.steps.append(CheckedStep(op, args, params, shape))
+        return len(self.steps) - 1
+
+    def number(self, entry: Any, shape: Shape) -> int:
+        one = self.emit("constant", shape=(), params={"entries": [str(entry)]})
+        return one if not shape else self.broadcast(one, shape)
+
+    def broadcast(self, i: int, shape: Shape) -> int:
+        return self.emit("pick", i, shape=shape, params={"offset": 0, "strides": [0] * len(shape)})
+
+    def times(self, i: int, number: Any) -> int:
+        return self.emit("mul", self.number(number, self.steps[i].shape), i)
+
+    def over(self, i: int, j: int) -> int:
+        return self.emit("div", i, j)
+
+    def plus(self, i: int, number: Any) -> int:
+        return self.emit("add", self.number(number, self.steps[i].shape), i)
+
+    def turned(self, i: int) -> int:
+        """The transposed matrices."""
+        b, n, m = self.steps[i].shape
+        return self.emit("pick", i, shape=(b, m, n), params={"offset": 0, "strides": [n * m, 1, m]})
+
+    def product(self, i: int, j: int) -> int:
+        (b, n, _), (_, _, m) = self.steps[i].shape, self.steps[j].shape
+        return self.emit("matmul", i, j, shape=(b, n, m))
+
+    # ------------------------------------------------------------------------------------------------ adjoints
+    def adjoint(self, output: int, seed: int, wrt: int) -> int:
+        """The reverse pass from ``output``, whose adjoint is ``seed``."""
+        active = {wrt}
+        for i in range(wrt + 1, output + 1):
+            if any(a in active for a in self.steps[i].args):
+                active.add(i)
+        of = {output: seed}
+        for i in range(output, wrt, -1):
+            if i in of and i in active:
+                if self.steps[i].complex:
+                    raise NotCovered("complex numbers")
+                for a, passed in self._passed(i, of[i]):
+                    if a in active:
+                        of[a] = self.emit("add", of[a], passed) if a in of else passed
+        return of[wrt] if wrt in of else self.number(0, self.steps[wrt].shape)
+
+    def jacobian(self, output: int, wrt: int) -> int:
+        """The gradients of the output's entries, one after the other."""
+        shape, size = self.steps[output].shape, self.steps[output].size
+        if not 0 < size <= _ROWS:
+            raise NotCovered("a Jacobian with too many rows")
+        one = self.number(1, ())
+        seeds = [self.emit("pick", one, shape=shape, params=[int(k == e) for k in range(size)]) for e in range(size)]
+        rows = [self.adjoint(output, seed, wrt) for seed in seeds]
+        inner = self.steps[wrt].shape
+        order = list(range(1, size * math.prod(inner) + 1))
+        return self.emit("pick", *rows, shape=(*shape, *inner), params=order)
+
+    def _passed(self, i: int, g: int) -> Iterator[tuple[int, int]]:
+        """What step ``i`` passes on to each argument, given its adjoint ``g``."""
+        step = self.steps[i]
+        match step.op:
+            case "add":
+                yield step.args[0], g
+                yield step.args[1], g
+            case "sub":
+                yield step.args[0], g
+                yield step.args[1], self.emit("neg", g)
+            case "mul":
+                yield step.args[0], self.emit("mul", g, step.args[1])
+                yield step.args[1], self.emit("mul", g, step.args[0])
+            case "div":
+                yield step.args[0], self.over(g, step.args[1])
+                yield step.args[1], self.emit("neg", self.over(self.emit("mul", g, i), step.args[1]))
+            case "powi":
+                (x,), n = step.args, step.params
+                less = x if n == 2 else self.emit("powi", x, params=n - 1)
+                yield x, self.emit("mul", g, self.times(less, n)) if n > 1 else g
+            case "pow":
+                x, y = step.args
+                yield x, self.emit("mul", g, self.emit("mul", y, self.emit("pow", x, self.plus(y, -1))))
+                yield y, self.emit("mul", g, self.emit("mul", i, self.emit("log", x)))
+            case "pick":
+                yield from self._unpicked(step, g)
+            case "scatter":
+                (x,) = step.args
+                shape = self.steps[x].shape
+                yield x, self.emit("pick", g, shape=shape, params=step.params)
+            case "matmul":
+                a, b = step.args
+                yield a, self.product(g, self.turned(b))
+                yield b, self.product(self.turned(a), g)
+            case "inverse":
+                turned = self.turned(i)
+                yield step.args[0], self.emit("neg", self.product(self.product(turned, g), turned))
+            case "det":
+                (x,) = step.args
+                inverse = self.turned(self.emit("inverse", x))
+                n = self.steps[x].shape[1]
+                scale = self.emit("mul", g, i)
+                wide = self.emit("pick", scale, shape=self.steps[x].shape, params={"offset": 0, "strides": [1, 0, 0]})
+                yield x, self.emit("mul", wide, inverse) if n else wide
+            case "atan2":
+                y, x = step.args
+                size = self.emit("add", self.emit("mul", x, x), self.emit("mul", y, y))
+                yield y, self.emit("mul", g, self.over(x, size))
+                yield x, self.emit("neg", self.emit("mul", g, self.over(y, size)))
+            case "sign" | "constant" | "input":
+                return
+            case op if op in SLOPES:
+                yield step.args[0], self.emit("mul", g, SLOPES[op](self, step.args[0], i))
+            case op:
+                raise NotCovered(f"the derivative of {op}")
+
+    def _unpicked(self, step: CheckedStep, g: int) -> Iterator[tuple[int, int]]:
+        """What is picked goes back to its place, and adds up where it was picked more than once."""
+        where, start = positions(step.params, step.shape), 0
+        for a in step.args:
+            n, shape = self.steps[a].size, self.steps[a].shape
+            here = [p - start if start < p <= start + n else 0 for p in where]
+            start += n
+            hit = [p for p in here if p]
+            if len(set(hit)) == len(hit):
+                back = [0] * n
+                for k, p in enumerate(here):
+                    if p:
+                        back[p - 1] = k + 1
+                yield a, self.emit("pick", g, shape=shape, params=back)
+            else:
+                yield a, self.emit("scatter", g, shape=shape, params=here)
+
+
+def _gauss(sign: int, factor: str) -> Callable[[_Writer, int, int], int]:
+    """A factor, "2" over or "1/2" times the root of pi, times exp of the square of the argument or its value."""
+
+    def slope(w: _Writer, x: int, y: int) -> int:
+        at = x if factor == "2" else y
+        square = w.emit("mul", at, at)
+        e = w.emit("exp", w.emit("neg", square) if sign < 0 else square)
+        root = w.emit("sqrt", w.emit("constant", shape=(), params={"name": "pi"}))
+        root = w.broadcast(root, w.steps[x].shape) if w.steps[x].shape else root
+        scaled = w.times(e, factor)
+        return w.over(scaled, root) if factor == "2" else w.emit("mul", scaled, root)
+
+    return slope
+
+
+# The derivative of each function: of its argument x and its value y.
+SLOPES: dict[str, Callable[[_Writer, int, int], int]] = {
+    "neg": lambda w, x, y: w.number(-1, w.steps[x].shape),
+    "exp": lambda w, x, y: y,
+    "log": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), x),
+    "sqrt": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.times(y, 2)),
+    "sin": lambda w, x, y: w.emit("cos", x),
+    "cos": lambda w, x, y: w.emit("neg", w.emit("sin", x)),
+    "tanh": lambda w, x, y: w.plus(w.emit("neg", w.emit("mul", y, y)), 1),
+    "sigmoid": lambda w, x, y: w.emit("mul", y, w.plus(w.emit("neg", y), 1)),
+    "abs": lambda w, x, y: w.emit("sign", x),
+    "atan": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.plus(w.emit("mul", x, x), 1)),
+    "asin": lambda w, x, y: w.over(
+        w.number(1, w.steps[x].shape), w.emit("sqrt", w.plus(w.emit("neg", w.emit("mul", x, x)), 1))
+    ),
+    "erf": _gauss(-1, "2"),
+    "erfi": _gauss(1, "2"),
+    "erfinv": _gauss(1, "1/2"),
+    "lgamma": lambda w, x, y: w.emit("digamma", x),
+    "gamma": lambda w, x, y: w.emit("mul", y, w.emit("digamma", x)),
+    "digamma": lambda w, x, y: w.emit("polygamma", x, params=1),
+    "i0": lambda w, x, y: w.emit("i1", x),
+    "i1": lambda w, x, y: w.emit("sub", w.emit("i0", x), w.over(y, x)),
+    "Si": lambda w, x, y: w.over(w.emit("sin", x), x),
+    "Ci": lambda w, x, y: w.over(w.emit("cos", x), x),
+    "Ei": lambda w, x, y: w.over(w.emit("exp", x), x),
+    "li": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.emit("log", x)),
+    "LambertW": lambda w, x, y: w.over(y, w.emit("mul", x, w.plus(y, 1))),
+}

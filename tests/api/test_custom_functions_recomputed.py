@@ -1,0 +1,92 @@
+"""Functions that let autograd differentiate inside of backward: checkpoints, and losses that are taken in chunks."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from symgrad.api.custom_functions import verify_function
+
+
+def block(x, w):
+    return torch.softmax(torch.tanh(x @ w), -1) * x.sum()
+
+
+class Checkpoint(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return block(x, w)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        with torch.enable_grad():
+            x = x.detach().requires_grad_()
+            w = w.detach().requires_grad_()
+            y = block(x, w)
+        return torch.autograd.grad(y, (x, w), g)
+
+
+class ByGrad(Checkpoint):
+    """As torch.utils.checkpoint does it: backward(), and what it leaves in .grad."""
+
+    @staticmethod
+    def backward(ctx, g):
+        inputs = [t.detach().requires_grad_(True) for t in ctx.saved_tensors]
+        with torch.enable_grad():
+            y = block(*inputs)
+        torch.autograd.backward(y, g)
+        return tuple(i.grad for i in inputs)
+
+
+class ByNames(Checkpoint):
+    @staticmethod
+    def backward(ctx, g):
+        x, w = (t.detach().requires_grad_() for t in ctx.saved_tensors)
+        with torch.enable_grad():
+            y = block(x, w)
+        y.backward(g)
+        return x.grad, w.grad
+
+
+class Twice(Checkpoint):
+    @staticmethod
+    def backward(ctx, g):
+        gx, gw = Checkpoint.backward(ctx, g)
+        return gx, 2 * gw
+
+
+class Chunks(torch.autograd.Function):
+    """The gradient is taken in forward, row by row, and scaled in backward."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        total, grads = torch.zeros((), dtype=x.dtype), []
+        for row in x:
+            with torch.enable_grad():
+                row = row.detach().requires_grad_()
+                loss = torch.logsumexp(row @ w, 0)
+            grads.append(torch.autograd.grad(loss, row)[0])
+            total = total + loss.detach()
+        ctx.save_for_backward(torch.stack(grads))
+        return total
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * ctx.saved_tensors[0], None
+
+
+@pytest.mark.parametrize(
+    ("function", "kinds"),
+    [
+        (Checkpoint, {"x": True, "w": True}),
+        (ByGrad, {"x": True, "w": True}),
+        (ByNames, {"x": True, "w": True}),
+        (Twice, {"x": True, "w": False}),
+        (Chunks, {"x": True, "w": False}),
+    ],
+)
+def test_what_autograd_computes_in_a_backward_is_judged_as_any_other_code(function, kinds):
+    report = verify_function(function, at={"x": (2, 2), "w": (2, 2)}, points=8)
+    assert {n: c.kind in ("proved", "agrees") for n, c in report.claims.items()} == kinds

@@ -1,0 +1,252 @@
+"""The checker's own arithmetic: each operation against mpmath and torch, identities that hold, and planted ones."""
+
+from __future__ import annotations
+
+import ast
+import functools
+from fractions import Fraction
+from pathlib import Path
+
+import mpmath
+import pytest
+import sympy as sp
+import torch
+
+from symgrad.ops.scalars import OPS
+from symgrad.proving import checker_rules
+from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Notes, Value
+from symgrad.proving.checker_rules import RULES, Node, vanishes
+
+# --------------------------------------------------------------------------------------------- operations, in numbers
+
+_POINTS = {
+    (): (-1.7, -0.4, 0.3, 2.2),
+    "positive": (0.2, 1.0, 3.5),
+    "inside": (-0.7, 0.1, 0.6),
+    "between": (0.1, 0.5, 0.9),
+    "above": (1.1, 2.5),
+}
+_WHERE = {
+    **dict.fromkeys("log sqrt rsqrt log2 log10 log1p pow xlogy xlog1py".split(), "positive"),
+    **dict.fromkeys("asin acos atanh erfinv polylog".split(), "inside"),
+    "logit": "between",
+    "acosh": "above",
+}
+_OF_KERNELS = {
+    "exp": mpmath.exp,
+    "log": mpmath.log,
+    "cos": mpmath.cos,
+    "sin": mpmath.sin,
+    "sign": mpmath.sign,
+    "asin": mpmath.asin,
+    "atan": mpmath.atan,
+    "erf": mpmath.erf,
+    "erfi": mpmath.erfi,
+    "erfinv": mpmath.erfinv,
+    "tanh": mpmath.tanh,
+    "sigmoid": lambda u: 1 / (1 + mpmath.exp(-u)),
+    "Si": mpmath.si,
+    "Shi": mpmath.shi,
+    "fresnels": mpmath.fresnels,
+    "fresnelc": mpmath.fresnelc,
+}
+
+
+def in_numbers(value: Value, at: list[float]) -> mpmath.mpf:
+    """A fraction in kernels at numbers, each kernel by mpmath."""
+    f = value.of
+    keys = {k: key for key, k in f.notes.numbers.items()}
+
+    def polynomial(p) -> mpmath.mpf:
+        total = mpmath.mpf(0)
+        for exponents, c in p.to_dict().items():
+            powers = [kernel(k) ** int(e) for k, e in enumerate(exponents) if e]
+            total += mpmath.fprod([mpmath.mpf(int(c.p)) / int(c.q), *powers])
+        return total
+
+    def kernel(k: int) -> mpmath.mpf:
+        head, *rest = keys[k]
+        match head:
+            case "unknown":
+                return mpmath.mpf(at[rest[0]])
+            case "pi":
+                return +mpmath.pi
+            case "root":
+                return mpmath.root(in_numbers(f.kernels[k].argument, at), rest[0])
+            case "polylog":
+                return mpmath.polylog(2, in_numbers(f.kernels[k].argument, at))
+        return _OF_KERNELS[head](in_numbers(f.kernels[k].argument, at))
+
+    return polynomial(value.n) / polynomial(value.d)
+
+
+@pytest.mark.parametrize("expanded", [False, True])
+@pytest.mark.parametrize("name", sorted(set(RULES) & set(OPS)))
+def test_each_operation_is_what_torch_computes(name, expanded):
+    arity = OPS[name].arity
+    for x in _POINTS[_WHERE.get(name, ())]:
+        numbers = [x, 0.8][:arity] if name != "polylog" else [2.0, x]
+        f = Arithmetic(48, Notes(), expanded)
+        arguments = [f.kernel(("unknown", k)) for k in range(arity)]
+        if name == "polylog":
+            arguments[0] = f.value(2)
+        with mpmath.workdps(40):
+            found = in_numbers(RULES[name](f, *arguments), numbers)
+        truth = OPS[name].torch(*(torch.tensor(v, dtype=torch.float64) for v in numbers))
+        assert float(found) == pytest.approx(float(truth), rel=1e-9)
+
+
+# --------------------------------------------------------------------------------------------------------- identities
+
+x, y = sp.symbols("x y", real=True)
+_HEADS = {sp.exp: "exp", sp.log: "log", sp.sin: "sin", sp.cos: "cos", sp.tanh: "tanh", sp.Abs: "abs", sp.erf: "erf"}
+_HEADS |= {sp.asin: "asin", sp.sign: "sign", sp.atan: "atan"}
+
+
+def written(e: sp.Basic, nodes: list[Node]) -> int:
+    """A SymPy expression as nodes, in its own order."""
+
+    def emit(op: str, *args: int, param=None) -> int:
+        node = Node(op, args, param)
+        if node not in nodes:
+            nodes.append(node)
+        return nodes.index(node)
+
+    match e:
+        case sp.Symbol():
+            return (x, y).index(e)
+        case sp.Rational():
+            return emit("number", param=Fraction(int(e.p), int(e.q)))
+        case sp.Add():
+            return emit("sum", *(written(a, nodes) for a in e.args))
+        case sp.Mul():
+            return functools.reduce(lambda a, b: emit("mul", a, b), [written(a, nodes) for a in e.args])
+        case sp.Pow() if e.exp == sp.Rational(1, 2):
+            return emit("sqrt", written(e.base, nodes))
+        case sp.Pow() if e.exp.is_Integer and e.exp > 0:
+            return emit("powi", written(e.base, nodes), param=int(e.exp))
+        case sp.Pow() if e.exp.is_negative and e.exp.is_number:
+            return emit("div", written(sp.S.One, nodes), written(e.base**-e.exp, nodes))
+        case sp.Pow():
+            return emit("pow", written(e.base, nodes), written(e.exp, nodes))
+    return emit(_HEADS[type(e)], *(written(a, nodes) for a in e.args))
+
+
+def shown(left: sp.Expr, right: sp.Expr) -> bool | None:
+    """Whether the checker shows two formulas to be equal, with tanh in exp or without."""
+    nodes = [Node("unknown"), Node("unknown", (), "y")]
+    i, j = (written(sp.sympify(e), nodes) for e in (left, right))
+    nodes.append(Node("sub", (i, j)))
+    found = [vanishes(nodes, len(nodes) - 1, expanded=expanded) for expanded in (False, True)]
+    return next((f for f in found if f is not False), False)
+
+
+def raw(head, *arguments):
+    """A SymPy expression that is left as it is written."""
+    return head(*arguments, evaluate=False)
+
+
+HOLD = [
+    ((x + y) ** 3, x**3 + 3 * x**2 * y + 3 * x * y**2 + y**3),
+    (1 / x - 1 / y, (y - x) / (x * y)),
+    (sp.exp(x + y), raw(sp.Mul, sp.exp(x), sp.exp(y))),
+    (raw(sp.Pow, sp.exp(x / 2), 2), raw(sp.Pow, sp.exp(x / 3), 3)),
+    (sp.tanh(x + y), (sp.tanh(x) + sp.tanh(y)) / (1 + sp.tanh(x) * sp.tanh(y))),
+    (sp.tanh(-x), raw(sp.Mul, -1, sp.tanh(x))),
+    (sp.sin(x + y), sp.sin(x) * sp.cos(y) + sp.cos(x) * sp.sin(y)),
+    (sp.cos(3 * x), 4 * sp.cos(x) ** 3 - 3 * sp.cos(x)),
+    (sp.log(1 + sp.exp(x)), x + sp.log(1 + sp.exp(-x))),
+    (sp.log(raw(sp.Mul, 12, sp.exp(x))), x + 2 * sp.log(2) + sp.log(3)),
+    (sp.log((1 + y**2) * (1 + sp.exp(x))), sp.log(1 + y**2) + sp.log(1 + sp.exp(x))),
+    (sp.exp(raw(sp.Mul, sp.log(1 + x**2), sp.Rational(1, 2))), sp.sqrt(1 + x**2)),
+    (raw(sp.Pow, x**2, sp.Rational(1, 2)), sp.Abs(x)),
+    (1 / (sp.sqrt(x) + 1), (sp.sqrt(x) - 1) / (x - 1)),
+    (sp.Abs(x * y), sp.Abs(x) * sp.Abs(y)),
+    (raw(sp.Mul, x, x**y), raw(sp.Pow, x, y + 1)),
+    (sp.erf(x - y), raw(sp.Mul, -1, sp.erf(y - x))),
+    (sp.cos(sp.asin(x), evaluate=False), sp.sqrt(1 - x**2)),
+    (sp.sin(raw(sp.atan, x), evaluate=False), x / sp.sqrt(1 + x**2)),
+    (sp.log(x) + sp.sqrt(x**2), sp.log(x) + x),  # the logarithm says that x is positive
+]
+
+
+@pytest.mark.parametrize(("left", "right"), HOLD, ids=str)
+def test_identities(left, right):
+    assert shown(left, right) is True
+    assert not shown(left, right + sp.Rational(1, 10**9) * x)
+
+
+# Each differs at a real point where both sides are defined.
+WRONG = [
+    (raw(sp.Pow, x**2, sp.Rational(1, 2)), x),
+    (sp.sqrt(x**2 - 2 * x + 1), 1 - x),
+    (sp.log(sp.Abs(x)), sp.log(sp.Abs(y))),
+    (sp.Abs(x), x),
+    (y * sp.sign(x), y),
+    (sp.sin(x), sp.cos(x)),
+    (sp.sin(2 * x), 2 * sp.sin(x)),
+    (sp.exp(x + y), sp.exp(x) + sp.exp(y)),
+    (sp.exp(x * y), sp.exp(x) * sp.exp(y)),
+    (sp.tanh(x), x),
+    (sp.tanh(x), sp.tanh(x) + sp.Rational(1, 10**20)),
+    (sp.erf(x), sp.erf(raw(sp.Mul, -1, x))),
+    (sp.sqrt(x * x + y * y), x + y),
+    (1 - sp.tanh(x) ** 2, 1 - x**2),
+    (sp.log(1 + sp.exp(x)), x),
+    (sp.log(x**2 * y**2), 2 * sp.log(sp.Abs(x)) + sp.log(sp.Abs(y))),
+    (sp.asin(sp.sin(x), evaluate=False), x),
+    (sp.atan(sp.sin(x) / sp.cos(x), evaluate=False), x),
+    (1 / x + 1 / y, 2 / (x + y)),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), WRONG, ids=str)
+def test_planted_identities_are_not_shown(left, right):
+    points = [{x: sp.Rational(a, 7), y: sp.Rational(b, 5)} for a in (-23, 23) for b in (-4, 9)]
+    with mpmath.workdps(40):
+        gaps = [mpmath.mpmathify(sp.N(sp.sympify(left - right).subs(p), 40)) for p in points]
+    assert any(mpmath.im(g) == 0 and abs(g) > mpmath.mpf(10) ** -25 for g in gaps)
+    assert shown(left, right) is False
+
+
+def test_a_sign_that_a_vanishing_factor_hides_is_said_to_be_used():
+    """At x = 0 the root is defined whatever the sign of y, and there the two differ."""
+    root = raw(sp.Pow, x**2 * y, sp.Rational(1, 2))
+    assert shown(sp.Abs(y) + root, y + root) is None
+
+
+def test_what_has_no_rule_is_said_by_name():
+    with pytest.raises(NotCovered, match="elliptic_k"):
+        vanishes([Node("unknown"), Node("elliptic_k", (0,))], 1)
+
+
+def test_a_long_sum_of_fractions_has_no_common_denominator():
+    """Forty terms 1 / (1 + u): added up in two orders, which one fraction of 2**40 terms would not show."""
+    nodes = [Node("unknown", (), k) for k in range(40)]
+    one = len(nodes)
+    nodes.append(Node("number", (), Fraction(1)))
+    nodes += [Node("add", (one, k)) for k in range(40)]
+    nodes += [Node("div", (one, one + 1 + k)) for k in range(40)]
+    terms = range(len(nodes) - 40, len(nodes))
+    nodes += [Node("sum", tuple(terms)), Node("sum", tuple(reversed(terms))), Node("sum", tuple(terms[1:]))]
+    right = [*nodes, Node("sub", (len(nodes) - 3, len(nodes) - 2))]
+    wrong = [*nodes, Node("sub", (len(nodes) - 3, len(nodes) - 1))]
+    assert vanishes(right, len(right) - 1) is True
+    assert vanishes(wrong, len(wrong) - 1) is False
+
+
+# ---------------------------------------------------------------------------------------------------- what it rests on
+
+_FREE = {"fractions", "collections", "dataclasses", "functools", "itertools", "json", "math", "typing", "flint"}
+
+
+def test_the_checker_shares_nothing_with_the_search():
+    """It imports the standard library, python-flint and itself."""
+    folder = Path(checker_rules.__file__).parent
+    for path in sorted(folder.glob("checker*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                own = name.startswith("symgrad.proving.checker") or name == "__future__"
+                assert own or name.split(".")[0] in _FREE, f"{path.name} imports {name}"

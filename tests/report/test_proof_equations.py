@@ -1,0 +1,118 @@
+"""Proofs as equations: what a person reads of them, and that each of them is true."""
+
+from __future__ import annotations
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from symgrad import verify
+from symgrad.report.proof_equations import equations_of
+
+
+def told(report, name):
+    (proof,) = report.claims[name].verdict.proofs
+    return [str(e) for e in equations_of(proof, name)]
+
+
+def model(w, v, h0):
+    h1 = torch.tanh(w * h0)
+    h2 = torch.tanh(w * h1)
+    return v * h2
+
+
+def hand(w, v, h0):
+    h1 = torch.tanh(w * h0)
+    h2 = torch.tanh(w * h1)
+    dh2 = v
+    dz2 = (1 - h2**2) * dh2
+    dh1 = dz2 * w
+    dz1 = (1 - h1 * h1) * dh1
+    dw = dz2 * h1 + dz1 * h0
+    return {"w": dw, "v": h2}
+
+
+AT = {"w": 2.0, "v": 40.0, "h0": 0.5}
+
+
+def test_each_line_of_a_derivation_is_an_equation_in_its_names():
+    report = verify(model, hand, wrt=("w", "v"), at=AT)
+    assert told(report, "w")[:5] == [
+        "dz2 = v*(1 - h2**2), since tanh'(u) = 1 - tanh(u)**2",
+        "dh1 = dz2*w",
+        "dz1 = dh1*(1 - h1**2), since tanh'(u) = 1 - tanh(u)**2",
+        "dw = dz2*h1 + dz1*h0",
+        "dw = ∂f/∂w",
+    ]
+
+
+def test_the_equations_are_true_in_floats():
+    """Each side of each equation about lines, computed by Python from the code's own variables."""
+    report = verify(model, hand, wrt=("w", "v"), at=AT)
+    scope = dict(AT, tanh=np.tanh)
+    lines = "h1=tanh(w*h0) h2=tanh(w*h1) dh2=v dz2=(1-h2**2)*dh2 dh1=dz2*w dz1=(1-h1*h1)*dh1 dw=dz2*h1+dz1*h0".split()
+    for line in lines:
+        exec(line, scope)
+    checked = 0
+    for text in told(report, "w"):
+        sides = re.sub(r", since .*", "", text).split(" = ")
+        if not any("∂" in side for side in sides):
+            values = [eval(side, scope) for side in sides]
+            assert values[0] == pytest.approx(values[1], rel=1e-12)
+            checked += 1
+    assert checked >= 4
+
+
+@pytest.mark.parametrize(
+    ("formula", "gradient", "equation"),
+    [
+        (
+            "tanh(w*x)",
+            "w*(1 - tanh(w*x)**2)",
+            "w*(1 - tanh(w*x)**2) = ∂f/∂x = (1 - tanh(w*x)**2)*w, since tanh'(u) = 1 - tanh(u)**2",
+        ),
+        ("sin(x)**2", "sin(2*x)", "sin(2*x) = ∂f/∂x = 2*sin(x)*cos(x), since sin'(u) = cos(u)"),
+    ],
+)
+def test_a_formula_beside_the_exact_derivative(formula, gradient, equation):
+    report = verify(formula, gradient, wrt="x")
+    assert equation in told(report, "x")
+    assert equation in " ".join(str(report).split())
+    assert equation in " ".join(report.proof().split())
+
+
+def test_a_report_never_tells_steps_by_their_numbers():
+    report = verify(model, hand, wrt=("w", "v"), at=AT)
+    for text in (str(report), report.explain(), report.proof()):
+        assert not re.search(r"\bstep \d+ = step \d+", text)
+        assert "dh1 = dz2*w" in text
+
+
+def test_a_long_derivation_is_told_in_about_ten_equations_and_the_rest_are_counted():
+    def long(w, x):
+        h = x
+        for _ in range(9):
+            h = torch.tanh(w * h)
+        return h
+
+    def by_hand(w, x):
+        hs = [x]
+        for _ in range(9):
+            hs.append(torch.tanh(w * hs[-1]))
+        dh, dw = 1.0, 0.0
+        for t in reversed(range(9)):
+            dz = dh * (1 - hs[t + 1] ** 2)
+            dw = dw + dz * hs[t]
+            dh = dz * w
+        return dw
+
+    report = verify(long, by_hand, wrt="w", at={"w": 0.7, "x": 0.3})
+    text = " ".join(report.explain().split())
+    assert re.search(r"and \d+ more equations: proof\(\) has them all", text)
+    assert len(report.proof().splitlines()) > 11
+
+
+def test_what_is_not_proved_has_no_equations():
+    assert verify("x**3", "3*x", wrt="x").proof() == "Nothing is proved at sizes that are numbers."

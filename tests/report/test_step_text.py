@@ -1,0 +1,61 @@
+"""Steps as text: each formula, read back by Python, has the value that torch computes."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from symgrad.api.gradients import lift
+from symgrad.report.step_text import LONGEST, Speller
+
+
+def text_of(formula, at):
+    program = lift(formula, at=at)
+    names = {i: n for n, i in program.inputs.items()}
+    return Speller(program.steps, names.get).formula(program.output)
+
+
+NUMBERS = [
+    lambda x, y: (x + y) * (x - y),
+    lambda x, y: x - (y - x) - 2,
+    lambda x, y: x / (y / x) / (x * y),
+    lambda x, y: -(x + y) * -x,
+    lambda x, y: -((x * y) ** 2) + (-x) ** 3,
+    lambda x, y: x**y,
+    lambda x, y: torch.exp(-x * y) / (1 + torch.exp(-x)),
+    lambda x, y: 1 - (1 - torch.tanh(x * y) ** 2),
+    lambda x, y: x * (1 / y) + 0.25 * x,
+]
+
+
+@pytest.mark.parametrize("formula", NUMBERS)
+def test_a_formula_of_numbers_reads_back(formula):
+    text = text_of(formula, {"x": 1.5, "y": 0.75})
+    scope = {"x": 1.5, "y": 0.75, "exp": np.exp, "tanh": np.tanh}
+    truth = formula(torch.tensor(1.5, dtype=torch.float64), torch.tensor(0.75, dtype=torch.float64))
+    assert eval(text, scope) == pytest.approx(float(truth), rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("formula", "text"),
+    [
+        (lambda A, x: A @ x, "A @ x"),
+        (lambda A, x: A.T @ (A @ x - x), "A.T @ (A @ x - x)"),
+        (lambda A, x: (A * x).sum(), "sum(A*x)"),
+        (lambda A, x: A[0, 1] * x, "A[0, 1]*x"),
+        (lambda A, x: torch.outer(x, x), "x*x"),
+        (lambda A, x: torch.softmax(x, 0), "softmax(x)"),
+    ],
+)
+def test_arrays(formula, text):
+    assert text_of(formula, {"A": (3, 3), "x": (3,)}) == text
+
+
+def test_what_is_too_long_to_be_read_has_no_text():
+    def formula(x):
+        for _ in range(LONGEST):
+            x = torch.tanh(x + 1)
+        return x
+
+    assert text_of(formula, {"x": 0.5}) is None
