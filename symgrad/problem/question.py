@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint
@@ -309,7 +310,15 @@ def _at_numbers(
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
     return Problem(
-        model, keyed, inputs, dtypes, names, asked.order, values_only=_are_numbers(hand), first=first, **asked.budgets
+        model,
+        keyed,
+        inputs,
+        dtypes,
+        names,
+        asked.order or 1,
+        values_only=_are_numbers(hand),
+        first=first,
+        **asked.budgets,
     )
 
 
@@ -354,7 +363,8 @@ def _are_numbers(hand: Any) -> bool:
 
 def _holds_formulas(part: Any) -> bool:
     """Whether a list is one of formulas, and not of numbers."""
-    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, str) for x in part)
+    kinds = (str, sp.Basic, sp.MatrixBase)
+    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, kinds) for x in part)
 
 
 @dataclass(frozen=True, eq=False)

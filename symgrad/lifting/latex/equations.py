@@ -16,7 +16,6 @@ from symgrad.lifting.latex.token_reader import (
     Reader,
     Undecided,
     called_names,
-    letters_in,
     parts,
     place,
     power_name,
@@ -101,50 +100,6 @@ def indices_of(node: Node) -> tuple[str, ...]:
         else:
             return ()
     return tuple(found)
-
-
-def names_in_limits(side: Node) -> Iterator[str]:
-    """The names in the limits of sums that are no indices."""
-    stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset())]
-    while stack:
-        node, bound = stack.pop()
-        if node.head in ("sum", "prod"):
-            for limit in node.args[1:]:
-                for p in parts(limit):
-                    if p.head == "symbol" and not (not p.args and p.value.base in bound):
-                        yield spelled(p) or p.value.base
-            stack.append((node.args[0], bound | {node.value[0]}))
-            stack.extend((a, bound) for a in node.args[1:])
-        else:
-            stack.extend((a, bound) for a in node.args)
-
-
-def names_bare(side: Node) -> Iterator[str]:
-    """Names that are not called."""
-    stack = [side]
-    while stack:
-        node = stack.pop()
-        if node.head == "symbol":
-            yield spelled(node) or node.value.base
-        stack.extend(node.args[node.head == "apply" :])
-
-
-def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
-    """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
-    wrt = left.args if left is not None and left.head == "derivative" else ()
-    bound = [x for a in wrt for x in indices_of(a)]
-    stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(bound))]
-    while stack:
-        node, scope = stack.pop()
-        if node.head in ("sum", "prod"):
-            scope = scope | {node.value[0]}
-        if (
-            node.head == "symbol"
-            and (node.args or node.value.label)
-            and not {x for i in (*node.value.label, *node.args) for x in letters_in(i)} & scope
-        ):
-            yield spelled(node) or node.value.base
-        stack.extend((a, scope) for a in node.args)
 
 
 # ----------------------------------------------------------------------------------------------------------- equations

@@ -12,17 +12,8 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
-from symgrad.lifting.latex.equations import (
-    Claim,
-    Definition,
-    Document,
-    Equation,
-    indices_of,
-    logarithms_of,
-    names_bare,
-    names_in_limits,
-    names_unbound,
-)
+from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
+from symgrad.lifting.latex.names_in_rows import in_order, letters_of_steps, names_bare, names_in_limits, names_unbound
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
     Node,
@@ -36,53 +27,6 @@ from symgrad.lifting.latex.token_reader import (
 )
 
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
-
-
-def _in_order(found: Sequence[Equation]) -> Sequence[Equation]:
-    """The rows in the order in which they need each other: ``E = (y - t)^2, y = \\tanh(z)`` says y last.
-
-    As they stand where they are in order, or need each other in a circle, or leave open which row is the last.
-    """
-    rows = [e for e in found if e.left is not None and e.left.head == "symbol"]
-    if len(rows) < len(found):
-        return found
-    said = {_names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
-    needs = [
-        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [_names_of(p)] if n in said}
-        - {said[n] for a in e.arguments for n in [_names_of(a)] if n in said}
-        for e in found
-    ]
-    if len(said) < len(found) or all(k > n for k, names in enumerate(needs) for n in names):
-        return found
-    done: list[int] = []
-    while len(done) < len(found):
-        ready = [k for k in range(len(found)) if k not in done and needs[k] <= set(done)]
-        if not ready:
-            return found
-        done += ready[:1]
-    used = set[int]().union(*needs)
-    return [found[k] for k in done] if len([k for k in done if k not in used]) == 1 else found
-
-
-def _names_of(symbol: Node) -> str:
-    """What a name goes by, whatever its indices are."""
-    letters = indices_of(symbol)
-    return symbol.value.base if letters else spelled(symbol) or symbol.value.base
-
-
-def _letters_of_steps(found: Sequence[Equation]) -> frozenset[str]:
-    """The letters of one step of a recurrence, ``h_t = \\tanh(w h_{t-1})``: they are part of names, and no indices."""
-    steps: set[str] = set()
-    for e in found:
-        if e.left is None or e.left.head != "symbol" or e.left.value.label:
-            continue
-        own = indices_of(e.left)
-        for p in (p for side in e.sides for p in parts(side)):
-            if p.head == "symbol" and p.value.base == e.left.value.base and len(p.args) == len(e.left.args):
-                shifted = {x for item in p.args if item.head == "add" for x in letters_in(item)}
-                steps |= shifted.intersection(own)
-    bound = {p.value[0] for e in found for side in e.bodies for p in parts(side) if p.head in ("sum", "prod")}
-    return frozenset(steps - bound)
 
 
 def resolve(
@@ -105,7 +49,7 @@ class _Resolver:
         shapes: Mapping[str, Sequence[Any]],
         beside: Document | None,
     ) -> None:
-        found = _in_order(found)
+        found = in_order(found)
         self.text, self.found, self.known, self.beside = text, found, known, beside
         self.shapes = shapes
         self.names: dict[str, tuple[int, int]] = {}
@@ -133,7 +77,7 @@ class _Resolver:
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
         self.claiming = ""  # the derivative that the row claims
-        self.steps = _letters_of_steps(found)
+        self.steps = letters_of_steps(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
     def fail(
@@ -439,6 +383,7 @@ class _Resolver:
         """A derivative that a row says; or, of a formula and of a name that the model defines, its exact value."""
         of, *wrt = node.args
         if of.head != "symbol":
+            self.refuse_held(node, scope)
             return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
         if wrt and self.beside is not None and (made := self.partial(node, scope)) is not None:
             return made
@@ -448,13 +393,25 @@ class _Resolver:
             self.open.append(made)
         return made
 
+    def refuse_held(self, node: Node, scope: frozenset[str]) -> None:
+        """Refuse ``\\frac{\\partial}{\\partial x}(x y)`` where a row says what y is: y may be held, or move with x."""
+        of, *wrt = node.args
+        inside = {self.bare_of(p, scope) for p in parts(of) if p.head == "symbol"}
+        moving = sorted(inside & self.lets)
+        if moving and "\\partial" in self.text[slice(*node.span)] and inside & {self.bare_of(w, scope) for w in wrt}:
+            self.fail(
+                f"whether {moving[0]} is held fixed here is not clear: a row says what it is.",
+                node.span,
+                "Write \\frac{d}{dx}(...) for the whole derivative, or write out the derivative.",
+            )
+
     def partial(self, node: Node, scope: frozenset[str]) -> Node | None:
         """The derivative of one of the model's names, where no row says it; None where one does, or claims it here."""
         said = [(self.bare_of(x, scope), x) for x in node.args]
         (of, _), *wrt = said
         key = f"d{of}/d{'/d'.join(n for n, _ in wrt)}"
         indexed = any(full != spelled(x) for full, x in said)
-        if of not in self.lets or (key in self.slopes and not indexed) or key == self.claiming:
+        if of not in self.lets or (key in self.slopes and not indexed) or self.claiming in (key, f"d{of}/"):
             return None
         if any(n not in self.lets and n not in (self.known or ()) for n, _ in wrt):
             return None
