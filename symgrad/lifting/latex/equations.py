@@ -185,7 +185,7 @@ def _each(
     e: Equation, sides: list[list[Token]], takes: Mapping[str, tuple[str, ...]], text: str
 ) -> Iterator[tuple[Equation, list[list[Token]]]]:
     """``\\nabla f = (a, b)`` as an equation for each argument of f."""
-    if e.left is None or e.left.head != "derivative" or len(e.left.args) > 1 or e.left.value != 1 or e.formula:
+    if e.left is None or e.left.head != "derivative" or len(e.left.args) != 1 or e.left.value != 1 or e.formula:
         yield e, sides
         return
     entries = [_entries(side) for side in sides[1:]]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 
 from symgrad.lifting.latex.equations import Equation, indices_of
-from symgrad.lifting.latex.token_reader import Node, letters_in, parts, spelled
+from symgrad.lifting.latex.token_reader import Node, letters_in, parts, settled, spelled
 
 
 def names_in_limits(side: Node) -> Iterator[str]:
@@ -97,3 +97,12 @@ def letters_of_steps(found: Sequence[Equation]) -> frozenset[str]:
                 steps |= shifted.intersection(own)
     bound = {p.value[0] for e in found for side in e.bodies for p in parts(side) if p.head in ("sum", "prod")}
     return frozenset(steps - bound)
+
+
+def unindexed(node: Node, scope: frozenset[str], defined: Set[str]) -> str:
+    """A name without the indices that are bound around it, unless it is ``defined`` with them."""
+    node = settled(node, scope.__contains__)
+    full = spelled(node)
+    if full is None or (full not in defined and {x for item in node.args for x in letters_in(item)} & scope):
+        return node.value.base
+    return full

@@ -396,9 +396,13 @@ class _Resolver:
     def refuse_held(self, node: Node, scope: frozenset[str]) -> None:
         """Refuse ``\\frac{\\partial}{\\partial x}(x y)`` where a row says what y is: y may be held, or move with x."""
         of, *wrt = node.args
-        inside = {self.bare_of(p, scope) for p in parts(of) if p.head == "symbol"}
+        inside = {unindexed(p, scope, self.lets) for p in parts(of) if p.head == "symbol"}
         moving = sorted(inside & self.lets)
-        if moving and "\\partial" in self.text[slice(*node.span)] and inside & {self.bare_of(w, scope) for w in wrt}:
+        if (
+            moving
+            and "\\partial" in self.text[slice(*node.span)]
+            and inside & {unindexed(w, scope, self.lets) for w in wrt}
+        ):
             self.fail(
                 f"whether {moving[0]} is held fixed here is not clear: a row says what it is.",
                 node.span,
@@ -407,7 +411,7 @@ class _Resolver:
 
     def partial(self, node: Node, scope: frozenset[str]) -> Node | None:
         """The derivative of one of the model's names, where no row says it; None where one does, or claims it here."""
-        said = [(self.bare_of(x, scope), x) for x in node.args]
+        said = [(unindexed(x, scope, self.lets), x) for x in node.args]
         (of, _), *wrt = said
         key = f"d{of}/d{'/d'.join(n for n, _ in wrt)}"
         indexed = any(full != spelled(x) for full, x in said)
@@ -416,14 +420,6 @@ class _Resolver:
         if any(n not in self.lets and n not in (self.known or ()) for n, _ in wrt):
             return None
         return Node("partial", tuple(self.symbol(x, scope) for _, x in said), node.span)
-
-    def bare_of(self, node: Node, scope: frozenset[str]) -> str:
-        """A name without the indices that are bound here."""
-        node = settled(node, scope.__contains__)
-        full = spelled(node)
-        if full is None or (full not in self.lets and {x for item in node.args for x in letters_in(item)} & scope):
-            return node.value.base
-        return full
 
     def call(self, node: Node, scope: frozenset[str]) -> Node:
         """A function that a row defines: with its own arguments it is what the row says, and else a call."""
