@@ -13,7 +13,14 @@ from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
-from symgrad.lifting.latex.names_in_rows import in_order, letters_of_steps, names_bare, names_in_limits, names_unbound
+from symgrad.lifting.latex.names_in_rows import (
+    in_order,
+    letters_of_steps,
+    names_bare,
+    names_in_limits,
+    names_unbound,
+    unindexed,
+)
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
     Node,
