@@ -69,6 +69,16 @@ def test_a_right_derivation_has_no_wrong_side():
     assert [s.verdict for s in report.steps] == ["right"] * 3
 
 
+def test_a_quantity_of_the_derivation_alone_is_found_in_the_model():
+    rows = r"u = 3x \\ \frac{dy}{du} = 2\sin u \cos u \\ \frac{dy}{dx} = "
+    right = verify(Latex(r"y = \sin^2(3x)"), Latex(rows + r"6 \sin(3x)\cos(3x)"))
+    assert [s.verdict for s in right.steps if s.verdict] == ["right", "right"]
+    wrong = verify(Latex(r"y = \sin^2(3x)"), Latex(rows + r"6 \sin(3x)"))
+    assert [s.verdict for s in wrong.steps if s.verdict] == ["right", "wrong"]
+    unclear = verify(Latex(r"y = x \sin(3x)"), Latex(r"u = 3x \\ \frac{dy}{du} = x \cos u \\ \frac{dy}{dx} = 1"))
+    assert [s.verdict for s in unclear.steps] == [None, None, "wrong"]  # x moves besides u
+
+
 def test_rows_of_matrices():
     model = Latex(r"f(w) = \frac{1}{2}\|Xw - y\|^2")
     at = {"X": (3, 2), "w": (2,), "y": (3,)}

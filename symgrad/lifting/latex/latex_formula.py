@@ -16,7 +16,7 @@ from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes, shapes_of_indices
-from symgrad.lifting.latex.plain_form import plain_line, plain_text
+from symgrad.lifting.latex.plain_form import plain, plain_line, plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
@@ -515,6 +515,10 @@ def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
     inner = {n for c in document.claims for n in (c.of, *c.wrt)} & (own | formula.model.defined) - {model.output}
     wanted = ({p.value for p in _nodes(document) if p.head == "name"} | inner) - own
     after = [d for d in model.definitions if inner and d.name == model.output and d.name not in wanted | own]
+    mine = [d for d in document.definitions if d.name is not None]
+    after = [replace(d, body=_by_own_names(d.body, mine)) for d in after]
+    if inner & own and not all(_goes_through(d, mine) for d in after):
+        after = []  # what the model is by the derivation's own names is not known
     wanted |= {p.value for d in after for p in parts(d.body) if p.head == "name"} - own
     before: list[Definition] = []
     for row in reversed(model.definitions):
@@ -522,6 +526,26 @@ def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
             before.append(row)
             wanted |= {p.value for p in parts(row.body) if p.head == "name"} - own
     return before[::-1], after
+
+
+def _by_own_names(node: Node, rows: Sequence[Definition]) -> Node:
+    """The model with what the derivation names in its place: ``\\sin^2(3x)`` by the row ``u = 3x`` is sin(u)**2."""
+    for row in rows:
+        node = _with_name(node, plain(row.body), str(row.name))
+    return node
+
+
+def _with_name(node: Node, shown: str, name: str) -> Node:
+    if plain(node) == shown:
+        return Node("name", (), node.span, name)
+    return replace(node, args=tuple(_with_name(a, shown, name) for a in node.args)) if node.args else node
+
+
+def _goes_through(line: Definition, rows: Sequence[Definition]) -> bool:
+    """Whether a row depends on what others name by these names alone."""
+    names = {p.value for p in parts(line.body) if p.head == "name"}
+    needed = {p.value for row in rows for p in parts(row.body) if p.head == "name"}
+    return bool(names & {row.name for row in rows}) and not names & needed - {row.name for row in rows}
 
 
 def _nodes(document: Document) -> list[Node]:

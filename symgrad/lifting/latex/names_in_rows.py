@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence, Set
+from fractions import Fraction
 
 from symgrad.lifting.latex.equations import Equation, indices_of
-from symgrad.lifting.latex.token_reader import Node, letters_in, parts, settled, spelled
+from symgrad.lifting.latex.token_reader import Node, letters_in, parts, power_name, settled, spelled
 
 
 def names_in_limits(side: Node) -> Iterator[str]:
@@ -106,3 +107,15 @@ def unindexed(node: Node, scope: frozenset[str], defined: Set[str]) -> str:
     if full is None or (full not in defined and {x for item in node.args for x in letters_in(item)} & scope):
         return node.value.base
     return full
+
+
+def said_power(node: Node, defined: Set[str]) -> tuple[str, Fraction] | None:
+    """The name of ``\\sigma^2`` where a row says what it is, and to which power it stands."""
+    base, exponent = node.args
+    if base.head != "symbol" or exponent.head != "number" or exponent.value.denominator != 1:
+        return None
+    for k in range(int(exponent.value), 1, -1):
+        name = power_name(spelled(base) or "", k)
+        if exponent.value % k == 0 and name in defined:
+            return name, exponent.value / k
+    return None

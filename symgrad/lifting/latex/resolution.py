@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
@@ -19,6 +18,7 @@ from symgrad.lifting.latex.names_in_rows import (
     names_bare,
     names_in_limits,
     names_unbound,
+    said_power,
     unindexed,
 )
 from symgrad.lifting.latex.plain_form import plain
@@ -306,7 +306,7 @@ class _Resolver:
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
-            case "pow" if (power := self.power(node)) is not None:
+            case "pow" if (power := said_power(node, self.lets)) is not None:
                 name, times = power
                 made = self.named(name, replace(node.args[0], args=()), entry=False)
                 return made if times == 1 else Node("pow", (made, replace(node.args[1], value=times)), node.span)
@@ -366,17 +366,6 @@ class _Resolver:
         """The name of ``\\ln L`` where a row says what it is."""
         name = f"log_{spelled(of)}" if of.head == "symbol" else ""
         return name if name in self.lets else None
-
-    def power(self, node: Node) -> tuple[str, Fraction] | None:
-        """The name of ``\\sigma^2`` where a row says what it is, and to which power it stands."""
-        base, exponent = node.args
-        if base.head != "symbol" or exponent.head != "number" or exponent.value.denominator != 1:
-            return None
-        for k in range(int(exponent.value), 1, -1):
-            name = power_name(spelled(base) or "", k)
-            if exponent.value % k == 0 and name in self.lets:
-                return name, exponent.value / k
-        return None
 
     def is_e(self, node: Node, scope: frozenset[str]) -> bool:
         if node.head != "symbol" or node.value.base != "e" or node.args or node.value.style:
