@@ -199,6 +199,11 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--order", type=int, choices=(1, 2), help="1 for gradients and Jacobians, 2 for Hessians")
     check.add_argument("--points", type=int, metavar="N", help="the most points to compare at (64)")
     check.add_argument("--effort", type=float, metavar="X", help="how many times as long a proof is looked for (1)")
+    check.add_argument(
+        "--unreached",
+        choices=("refuse", "accept"),
+        help="what becomes of a claim where a branch was not reached (refuse)",
+    )
     check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
     check.add_argument("--html", metavar="PAGE", help="write the report as a page of HTML too")
     check.add_argument("--certificate", metavar="FILE", help="write the proofs as data too, for check-certificate")
@@ -250,7 +255,7 @@ def _check(options: argparse.Namespace) -> Any:
             instead="Make it a mapping from input to number, array, tensor or shape.",
         )
     settings = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
-    settings |= _given(options, *_SETTINGS, "points", "effort")
+    settings |= _given(options, *_SETTINGS, "points", "effort", "unreached")
 
     from symgrad.verifier import verify
 
@@ -310,7 +315,8 @@ def _check_script(path: Path, options: argparse.Namespace) -> Any:
                 f"--{name} was given, and {path.name} is a whole script, which has its own.",
                 instead=f"Leave --{name} out; or write a model and a hand formula into the file.",
             )
-    return verify_script(path, **_given(options, "wrt", "output", "domain", "assuming", "points", "effort", "seed"))
+    said = ("wrt", "output", "domain", "assuming", "points", "effort", "unreached", "seed")
+    return verify_script(path, **_given(options, *said))
 
 
 def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:

@@ -89,16 +89,31 @@ class EndlessRun(SymgradError):
 
 
 def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> str:
-    """Return ``text`` indented, with carets under ``text[span[0]:span[1]]``.
+    """Return ``text`` indented, with carets under ``text[span[0]:span[1]]``; of a long text what is beside the span.
 
     >>> print(caret("x ^ 2", (2, 3)))
         x ^ 2
           ^
+    >>> print(caret("1 + " * 1000 + "? + " + "2 + " * 1000, (4000, 4001))[:40])
+        ... + 1 + 1 + 1 + 1 + 1 + 1 + 1
     """
+    if len(text) > _LONGEST and "\n" not in text:
+        text, span = _beside(text, span or (0, 0))
     if span is None:
         return indent + text
     start, stop = span
     return f"{indent}{text}\n{indent}{' ' * start}{'^' * max(1, stop - start)}"
+
+
+_LONGEST = 400  # letters of a formula that are shown
+
+
+def _beside(text: str, span: tuple[int, int]) -> tuple[str, tuple[int, int]]:
+    """A part of a long text that holds the beginning of ``span``, and where that is in it."""
+    first = max(0, span[0] - _LONGEST // 4)
+    part, before = text[first : first + _LONGEST // 2], "..." if first else ""
+    start = span[0] - first + len(before)
+    return f"{before}{part}...", (start, min(start + span[1] - span[0], len(before) + len(part)))
 
 
 def close_names(name: str, known: Iterable[str]) -> str:

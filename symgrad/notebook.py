@@ -21,6 +21,7 @@ _OPTIONS: dict[str, Callable[[str], Any]] = {
     "seed": int,
     "points": int,
     "effort": float,
+    "unreached": str,
 }
 
 

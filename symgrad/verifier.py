@@ -20,13 +20,14 @@ from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.three_ways import tabulate
-from symgrad.checking.verdicts import AllSizes, Proved, Refuted
+from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
 from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
+from symgrad.evaluation.balls import DATA_UNITS
 from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
@@ -52,6 +53,7 @@ def verify(
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
     claims: Mapping[str, str] | None = None,
 ) -> Report:
@@ -74,6 +76,10 @@ def verify(
     the code is given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
     Budgets count work and never seconds, so that a verdict is the same on every machine; ``effort`` multiplies those of
     the search for a proof, of residues and of resampling.
+
+    Both sides of what the code decides by a value of its inputs are sought out; ``report.coverage`` lists each such
+    choice, and where its outcomes were reached.  Where a branch was not reached, a claim that is right on the others
+    is *undecided*, and with ``unreached="accept"`` it *agrees*.
 
     A shape may hold names: ``at={"U": ("m", "d"), "x": ("d",)}``.  Then the claim is about all m and d: it is looked at
     in small ones, proved for all where the code reads as one formula in them, and refuted at the smallest that show a
@@ -107,7 +113,8 @@ def verify(
     meanings = meanings_of(meanings, claims)
     if hand is None:
         formula, hand = sides_of(formula)
-    return answer(pose(formula, hand, Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed)))
+    asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
+    return answer(pose(formula, hand, asked))
 
 
 def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
@@ -150,8 +157,8 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.values_only or not about_inputs or not wrong or all(v.true_if for v in wrong):
-        return _Lines(steps)  # where a constraint is missing, no line is wrong
+    if problem.values_only or not about_inputs or not wrong or all(v.true_if or v.only for v in wrong):
+        return _Lines(steps)  # where a constraint is missing, or the data are special, no line is wrong
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
@@ -194,6 +201,7 @@ def _report(
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        coverage=findings.coverage,
         measure=partial(tabulate, problem, findings),
     )
 
@@ -235,6 +243,11 @@ def _assumptions(findings: Findings) -> tuple[str, ...]:
     for verdict in findings.verdicts.values():
         if isinstance(verdict, Proved):
             found |= dict.fromkeys(verdict.domain)
+        elif isinstance(verdict, Agrees) and verdict.typed == COMPUTED:
+            found[
+                f"numbers that were computed outside of the formulas are what was meant within {DATA_UNITS} units of "
+                "rounding of the largest entry of their array"
+            ] = None
     return tuple(found)
 
 

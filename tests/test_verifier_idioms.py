@@ -154,6 +154,20 @@ def test_what_is_computed_from_data_beside_the_function_is_followed(name):
     assert verify(model, wrong, at=at).verdict == "refuted"
 
 
+def test_a_name_of_a_comprehension_is_not_the_functions(capsys):
+    """``X`` is the module's where it is printed, and the comprehension's own in the brackets."""
+
+    def hand(w):
+        print(X)
+        np.copyto(np.zeros((5, 3)), X)
+        TABLES["V"][0] += 0.0
+        np.sum(X)
+        return np.array([sum(X) for X in [w, w]])[0] * np.ones(3)
+
+    assert verify(lambda w: 0.5 * w.sum() ** 2, hand, at={"w": np.array([0.5, 0.2, -0.1])}).verdict == "proved"
+    capsys.readouterr()
+
+
 def test_an_array_beside_the_function_stays_as_it_is():
     table = np.zeros(3)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -9,17 +10,25 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.errors import BadInput, NotReproducible, SymgradError, UnknownName, close_names
+from symgrad.errors import (
+    BadInput,
+    NotReproducible,
+    ReplayMismatch,
+    SymgradError,
+    UnknownName,
+    UserCodeFailed,
+    close_names,
+)
 from symgrad.indices.sizes import Sizes, Unread
-from symgrad.lifting.tracing.autograd_functions import (
+from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
+from symgrad.lifting.tracing.custom_sides import (
     Arguments,
     Beside,
-    Custom,
     CustomSide,
     Forward,
-    FunctionRun,
     Runs,
     backward_beside,
+    backward_of_backward_beside,
     jvp_beside,
 )
 from symgrad.lifting.tracing.functions import nearly_equal
@@ -35,6 +44,8 @@ from symgrad.report.report import Report
 from symgrad.report.wording import listed
 from symgrad.verifier import answer
 
+_FEW = 3  # outputs of which every choice that may be used is judged
+
 
 @shown("reading the function")
 @undisturbed
@@ -43,12 +54,14 @@ def verify_function(
     *,
     at: Mapping[str, Any] | Sequence[Any],
     wrt: str | Sequence[str] | None = None,
+    order: int = 1,
     domain: Mapping[str, Bounds] | str | Any = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
 ) -> Report:
     """Say whether the ``backward`` of a ``torch.autograd.Function`` is the derivative of its ``forward``.
@@ -61,8 +74,14 @@ def verify_function(
     ``at`` maps forward's arguments (without ctx) to tensors, arrays or shapes, or lists them in order; anything else
     (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``: the claims are
     then about all n.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
-    backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero.  The other arguments
-    are as for `verify`.
+    backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero, and a gradient of a
+    shape that the argument can be broadcast to is summed, as autograd does it.  Where ``set_materialize_grads(False)``
+    asks for it, every choice of outputs that are not used is judged too, with None for their cotangents.
+
+    With ``order=2`` the backward of backward is judged beside it: for cotangents u of the gradients g, what autograd
+    makes of the operations in backward must be the derivative of sum(conj(u) g) for the true g, by the arguments and
+    by v.  A ``detach`` in backward, or a value that forward saved on its way, cuts it off.  The other arguments are as
+    for `verify`.
 
     >>> import torch
     >>> class Cube(torch.autograd.Function):
@@ -80,16 +99,18 @@ def verify_function(
 
     (This backward forgets ``grad_output``, which no test with cotangents of ones can see.)
 
-    Raises `BadInput` for what is no such function, `UnknownName` for a name in ``at`` that forward does not have,
-    `UserCodeFailed` where forward or backward raises, `WrongShape` for a wrong number of gradients.
+    Raises `BadInput` for what is no such function, and for order 2 of what cannot be differentiated twice;
+    `UnknownName` for a name in ``at`` that forward does not have, `UserCodeFailed` where forward or backward raises,
+    `WrongShape` for a wrong number of gradients.
 
     Guarantee: that of `verify`.
     """
     custom = Custom.of(function)
-    asked = Asked(wrt, _by_name(custom, at), 1, domain, assuming, meanings, dtype, points, effort, seed)
+    named = _by_name(custom, at)
+    asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
     setting = _setting(custom, asked)
     problems = [*_backward_problems(setting), *_jvp_problems(setting)]
-    return answer(*problems)
+    return answer(*problems, *(_second_order_problems(setting) if order == 2 else ()))
 
 
 # ------------------------------------------------------------------------------------------------ arguments
@@ -205,23 +226,35 @@ def _is_float(value: Any) -> bool:
 # ------------------------------------------------------------------------------------------------ backward
 
 
-def _backward_problems(setting: _Setting) -> list[Problem]:
-    """Backward for all that is asked for; and for each alone, where it then goes another way."""
-    custom, names, seed = setting.custom, setting.names, setting.asked.seed
-    if custom.backward is None:
-        return []
+@dataclass(frozen=True, eq=False)
+class _Seeded:
+    """Forward's outputs by the names of their cotangents; the values that these begin with; the shapes with names."""
+
+    named: Mapping[str, str]
+    cotangents: Mapping[str, np.ndarray]
+    shapes: Shapes | None
+
+
+def _seeded(setting: _Setting) -> _Seeded:
+    custom = setting.custom
     outs = custom.run(setting.arguments.values, None, setting.dtypes)
     named = dict(zip(outs.outputs, _cotangents(custom, outs.outputs), strict=True))
-    rng = np.random.default_rng((seed, 6))
+    rng = np.random.default_rng((setting.asked.seed, 6))
     cotangents = {named[k]: _like(outs, i, rng) for k, i in outs.outputs.items()}
-    shapes = _with_outputs(setting, named)
+    return _Seeded(named, cotangents, _with_outputs(setting, named))
+
+
+def _backward_problems(setting: _Setting) -> list[Problem]:
+    """Backward for all that is asked for; for each alone, where it then goes another way; and without the cotangents
+    that it may be given None for."""
+    custom, names = setting.custom, setting.names
+    if custom.backward is None:
+        return []
+    seeded = _seeded(setting)
+    named, cotangents, shapes = seeded.named, seeded.cotangents, seeded.shapes
     problem = setting.problem(backward_beside(named), cotangents, names, 1)
     own = custom.run(setting.arguments.values, cotangents, setting.dtypes)
-    notes = [
-        f"The claims are about every {listed(list(named.values()))}: cotangents are drawn, and moved like the inputs."
-    ]
-    notes += [f"The gradient for {n} is None, which autograd takes for zero." for n in own.missing if n in names]
-    notes += _by_torch(setting, cotangents, own)
+    notes = [*_understood(setting, seeded, own), *_by_torch(setting, cotangents, own)]
     problems = []
     for n in names if len(names) > 1 else ():
         run = custom.run(setting.arguments.values, cotangents, setting.dtypes, [n])
@@ -231,7 +264,100 @@ def _backward_problems(setting: _Setting) -> list[Problem]:
             notes.append(
                 f"With ctx.needs_input_grad true for {n} alone, backward computes something else; it is judged too."
             )
+    for used in () if own.materialize else _parts(named):
+        absent = listed([v for k, v in named.items() if k not in used])
+        try:
+            some = setting.problem(backward_beside(used), {v: cotangents[v] for v in used.values()}, names, 1)
+        except UserCodeFailed as error:  # loudly, where it happens
+            notes.append(f"With None for {absent}, {error.what.rstrip('.')}; that was not judged.")
+            continue
+        problems.append(replace(some, shapes=shapes, labels={n: f"{n} (without {absent})" for n in names}))
+    if not own.materialize and len(named) > 1:
+        notes.append("An output that is not used has None for its cotangent: backward is judged without each, too.")
     return [replace(problem, shapes=shapes, notes=tuple(notes)), *problems]
+
+
+def _parts(named: Mapping[str, str]) -> list[dict[str, str]]:
+    """The outputs that may be used without the others: every choice of a few; of many one alone, or all but one."""
+    counts = range(1, len(named)) if len(named) <= _FEW else (1, len(named) - 1)
+    return [dict(part) for k in counts for part in itertools.combinations(named.items(), k)]
+
+
+def _understood(setting: _Setting, seeded: _Seeded, own: FunctionRun) -> list[str]:
+    """What the claims are about, and what autograd does with gradients that are not of the arguments' own kind."""
+    names, steps = setting.names, own.program.steps
+    every = f"every {listed(list(seeded.named.values()))}"
+    notes = [f"The claims are about {every}: cotangents are drawn, and moved like the inputs."]
+    if setting.asked.order == 1:
+        notes.append("Only the first order was judged; order=2 judges the derivative of backward too.")
+    notes += [f"The gradient for {n} is None, which autograd takes for zero." for n in own.missing if n in names]
+    notes += [
+        f"Backward's gradient for {n} has the shape {list(shape)}: autograd sums it to {list(steps[i].shape)}, the "
+        f"shape of {n}."
+        for n, shape in own.summed.items()
+        if n in names and (i := own.gradients[n]) is not None
+    ]
+    real = [n for n in names if not setting.dtypes[n].startswith("complex")]
+    if any(steps[i].is_complex for i in own.outputs.values()):
+        notes += [f"{n} is real and the output is complex: the gradient is the real part of conj(v) dy/d{n}, summed "
+                  "over the output." for n in real]  # fmt: skip
+    notes += [
+        f"Backward's gradient for {n} is complex and {n} is real: autograd refuses it. Return its real part."
+        for n in real
+        if n in own.gradients and steps[own.gradients[n]].is_complex
+    ]
+    return notes
+
+
+# ------------------------------------------------------------------------------------------------ second order
+
+
+def _second_order_problems(setting: _Setting) -> list[Problem]:
+    """What autograd makes of backward, for every cotangent of the gradients that are asked for."""
+    custom = setting.custom
+    if custom.backward is None:
+        raise BadInput(f"{custom.name} has no backward.", instead="Ask for order=1: its jvp is then judged.")
+    seeded = _seeded(setting)
+    along = {n: f"cotangent of the gradient for {n}" for n in setting.names}
+    rng = np.random.default_rng((setting.asked.seed, 9))
+    point, kinds = setting.inputs.point, setting.dtypes
+    seeds = {
+        n: draw(np.shape(point[n]), rng) + (1j * draw(np.shape(point[n]), rng) if kinds[n].startswith("complex") else 0)
+        for n in along
+    }
+    extra = {**seeded.cotangents, **{along[n]: v for n, v in seeds.items()}}
+    beside = backward_of_backward_beside(seeded.named, along)
+    wrt = (*along, *seeded.named.values())
+    problem = setting.problem(beside, extra, wrt, 1)
+    assert problem.first is not None
+    _by_torch_twice(setting, seeded, seeds, problem.first[1].values)
+    shapes = seeded.shapes
+    if shapes is not None:
+        shapes = replace(shapes, of={**shapes.of, **{along[n]: s for n, s in shapes.of.items() if n in along}})
+    return [replace(problem, shapes=shapes, labels={n: f"{n} (second order)" for n in wrt})]
+
+
+def _by_torch_twice(
+    setting: _Setting, seeded: _Seeded, seeds: Mapping[str, Any], mine: Mapping[str, np.ndarray]
+) -> None:
+    """Autograd, differentiating backward itself, must get what was read of it."""
+    custom = setting.custom
+    try:
+        found = custom.by_torch_twice(setting.arguments.values, seeded.cotangents, seeds, setting.dtypes)
+    except SymgradError:
+        raise
+    except Exception as error:
+        raise BadInput(
+            f"autograd cannot differentiate {custom.name}.backward: {str(error).splitlines()[0].rstrip('.')}.",
+            instead="Ask for order=1, or write backward in operations that autograd can differentiate.",
+        ) from error
+    for name, g in found.items():
+        if name in mine and not nearly_equal(mine[name].astype(g.dtype), g, _nearness(setting)):
+            raise ReplayMismatch(
+                f"what was read of {custom.name}.backward does not give the second derivative for {name} that autograd "
+                "computes.",
+                instead="This is a fault of symgrad: no verdict is given. Ask for order=1.",
+            )
 
 
 def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
@@ -287,8 +413,7 @@ def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun
         raise
     except Exception as error:
         return [f"autograd itself fails with this function: {str(error).splitlines()[0]}"]
-    narrow = any(k in ("float16", "bfloat16") for k in setting.dtypes.values())
-    eps = 0.1 if narrow else 1e-3 if "float32" in setting.dtypes.values() else 1e-9
+    eps = _nearness(setting)
     for name, g in found.items():
         mine = own.values.get(name)
         if g is None or mine is None or g.shape != mine.shape:
@@ -301,6 +426,14 @@ def _by_torch(setting: _Setting, cotangents: Mapping[str, Any], own: FunctionRun
                 instead="Something outside of forward and backward changes it: a global variable, or random numbers.",
             )
     return []
+
+
+def _nearness(setting: _Setting) -> float:
+    """How near two runs of the same code must be: kernels are free in the order in which they add."""
+    kinds = set(setting.dtypes.values())
+    if kinds & {"float16", "bfloat16"}:
+        return 0.1
+    return 1e-3 if kinds & {"float32", "complex64"} else 1e-9
 
 
 # ------------------------------------------------------------------------------------------------ jvp

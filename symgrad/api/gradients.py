@@ -16,7 +16,7 @@ from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Verdict
 from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, close_names
 from symgrad.evaluation.balls import Balls, binary, flat
-from symgrad.evaluation.exact import meaning
+from symgrad.evaluation.exact import is_huge_power, meaning
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.evaluation.torch_code import as_tensors, bind, call, source
 from symgrad.indices.printing import plain, text
@@ -26,6 +26,7 @@ from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
 from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.ops.row import precision
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
@@ -53,6 +54,7 @@ def compare(
     dtype: Any = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
 ) -> Verdict:
     """Say whether two formulas have the same value, with a proof or a counterexample; no derivative is taken.
@@ -69,7 +71,7 @@ def compare(
 
     Raises what `verify` raises.
     """
-    asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True)
+    asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True, unreached=unreached)
     return judge(pose(a, b, asked)).verdicts["value"]
 
 
@@ -289,7 +291,8 @@ class _Work:
 
     def values(self, names: tuple[str, ...], positional: Sequence[Any], named: Mapping[str, Any]) -> dict[str, Any]:
         named = {full_name(n, self.model.names): v for n, v in named.items()}
-        function = self.function(names)
+        with neutral():
+            function = self.function(names)
         values = bind(tuple(self.symbols), positional, named)
         tensors = dict(zip(values, as_tensors(values)[0], strict=True))
         sizes = sizes_of(self.symbols, tensors)
@@ -298,7 +301,8 @@ class _Work:
         key = tuple(tuple(t.shape) for t in tensors.values())
         if key not in self._taken:
             point = {n: t.detach().cpu().to(torch.float64).numpy() for n, t in tensors.items()}
-            found = self.here(self.model, wrt=list(self.names), at=point, order=self.order, seed=self.seed)
+            with neutral():
+                found = self.here(self.model, wrt=list(self.names), at=point, order=self.order, seed=self.seed)
             if any(branches_on(d, list(d.inputs)) for d in found.values()):
                 return {n: found[n](**_plain(found[n], values)) for n in names}
             self._taken[key] = found
@@ -390,7 +394,11 @@ class Derivative(Program):
         return source(self)
 
     def __str__(self) -> str:
-        return str(sp.simplify(self.sympy)) if not self.shape(self.output) and len(self) < 40 else self.code
+        if self.shape(self.output) or len(self) >= 40:
+            return self.code
+        found = self.sympy
+        huge = any(is_huge_power(p.base, p.exp) for p in found.atoms(sp.Pow))  # which SymPy would write out
+        return str(found if huge else sp.simplify(found))
 
     __repr__ = __str__
 

@@ -174,6 +174,7 @@ def verify_script(
     meanings: Mapping[str, str] | None = None,
     points: int = 64,
     effort: float = 1.0,
+    unreached: str = "refuse",
     seed: int = 0,
     limits: Limits | None = None,
     namespace: Mapping[str, Any] | None = None,
@@ -189,9 +190,9 @@ def verify_script(
     printed beside it or named so (``dW``, ``grad_W``, ``dL_dW``).  ``report.notes`` tell all that was found.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
-    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points`` and ``effort``
-    are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace`` holds variables
-    that the script finds, as a notebook's cell does those of the cells before it; they are copied.
+    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort`` and
+    ``unreached`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace``
+    holds variables that the script finds, as a notebook's cell does those of the cells before it; they are copied.
 
     >>> report = verify_script('''
     ... import torch
@@ -219,7 +220,8 @@ def verify_script(
     for it.  A run that takes longer or more memory than ``limits`` allow, and one that crashes the interpreter, is an
     error with the line.  Programs that the script starts run as they would.
     """
-    options = Asked(wrt, None, 1, domain, assuming, meanings_of(meanings, claims), None, points, effort, seed)
+    meant = meanings_of(meanings, claims)
+    options = Asked(wrt, None, 1, domain, assuming, meant, None, points, effort, seed, unreached=unreached)
     _check(output, gradients, limits, namespace)
     question = partial(_answered, source, options, output, gradients, limits, namespace)
     report = answer_apart(question)

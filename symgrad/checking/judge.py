@@ -18,17 +18,10 @@ import torch
 
 from symgrad.checking.all_sizes import judge_all_sizes
 from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
-from symgrad.checking.exploration import (
-    Findings,
-    branch_of_runs,
-    clear,
-    explore_branches,
-    explore_points,
-    inside,
-    rerun,
-    unjudged_branches,
-)
-from symgrad.checking.kinks import at_the_point
+from symgrad.checking.crossing import cover, cross, cross_kinks
+from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, rerun
+from symgrad.checking.held_data import refute_coincidences
+from symgrad.checking.kinks import at_the_point, with_limits
 from symgrad.checking.numeric_claims import COARSEST, is_number, is_transpose, measure
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
 from symgrad.checking.refutations import (
@@ -42,6 +35,7 @@ from symgrad.checking.refutations import (
 )
 from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
+from symgrad.errors import SymgradError
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
 from symgrad.problem.constraints import impose
@@ -78,6 +72,7 @@ def judge(problem: Problem) -> Findings:
 def decide(problem: Problem) -> Findings:
     """The verdict of each claim at the problem's own sizes.  Raises what `judge` raises."""
     found = _at_own_sizes(problem)
+    refute_coincidences(problem, found)
     found.notes += _transposed(problem, found)
     found.notes += _elsewhere(found)
     return found
@@ -171,7 +166,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
     if not theorems.covers:
         for _ in range((_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST) - 1):
             next(stream, None)
-        explore_branches(problem, found)
+        cross(problem, found)
     open_pairs = refute(problem, found, open_pairs)
     open_pairs = at_the_point(problem, found, open_pairs)
     asked = open_pairs
@@ -179,6 +174,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
     open_pairs = _prove(problem, found, [p for p in asked if p.name not in theorems.proved])
     narrow = [p for p in asked if p not in open_pairs and _asks_more(own, p)]
     if open_pairs or narrow:
+        cross_kinks(problem, found)
         for _ in stream:
             pass
         if narrow:
@@ -187,8 +183,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
         open_pairs = refute(problem, found, open_pairs)
         for pair in open_pairs:
             found.verdicts[pair.name] = _without_proof(problem, found, pair)
-    if not theorems.covers:
-        found.notes += unjudged_branches(problem, found)
+    cover(problem, found)
     if any(seen.principal for _, seen in found.looks):
         found.notes.append(
             "the hand formula has no real value at some of the points, where its complex value is the derivative: "
@@ -205,12 +200,22 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
     }
     tensors = {n: tensors.get(n, torch.as_tensor(problem.inputs.point[n])) for n in found.own.program.inputs}
     for pair in pairs:
-        view = here.views[pair.name]
+        view = with_limits(problem, found, pair)
+        written = found.at_user_point.views[pair.name].exact
+        limits = [k for k, x in enumerate(written) if not x.is_finite() and view.exact[k].is_finite()]
+        here = replace(here, views={**here.views, pair.name: view})
+        if (k := _no_number(problem, view)) is not None:
+            texts = digits_apart(view.hand[k], view.exact[k])
+            at = as_entry(k, pair.shape)
+            values = middle(view.hand[k]), middle(view.exact[k])
+            found.verdicts[pair.name] = Refuted(Witness(here.point, at, *texts, "undefined", *values, True))
+            continue
         if any(not x.is_finite() for x in (*view.exact, *view.hand)):
-            what = "the derivative has no value at your point" if view.state == "outside" else "a number is not finite"
+            absent = any(not x.is_finite() for x in view.exact)
+            what = "the derivative has no value at your point" if absent else "a number is not finite"
             found.verdicts[pair.name] = Undecided(f"{what}, and numbers tell of no other.", ("balls",))
             continue
-        result = measure(found.own, here, pair, found.own.hand_run.values[pair.name], tensors)
+        result = measure(found.own, here, pair, found.own.hand_run.values[pair.name], tensors, limits)
         kinks = len(found.kinks)
         if result.entry is not None and (here.ties or any(s.op in ("abs", "sign") for s in found.own.program)):
             at_the_point(problem, found, [pair])
@@ -240,11 +245,20 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
             found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
 
 
+def _no_number(problem: Problem, view: PairComparison) -> int | None:
+    """An entry that is no number, where the derivative is one that its dtype holds."""
+    largest = min((float(torch.finfo(getattr(torch, k)).max) for k in problem.dtypes.values()), default=np.inf)
+    for k, (mine, exact) in enumerate(zip(view.hand, view.exact, strict=True)):
+        if exact.is_finite() and not mine.is_finite() and abs(middle(exact)) < largest:
+            return k
+    return None
+
+
 def _mirror(problem: Problem, found: Findings) -> None:
     """Look where inputs have other signs, in search of points at which one side has no value."""
     for point in mirrored(problem.inputs, problem.seed):
         there = rerun(problem, found, point)
-        if there is not None:
+        if not isinstance(there, SymgradError):
             branch, guards = there
             found.looks.append((branch, compare_at(branch, point, problem.inputs.free, guards=guards)))
 
@@ -269,11 +283,13 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     alive = {p.name for p in pairs}
     for branch in reached:
         mine = [p for p in branch.pairs if p.name in alive and p.hand is not None]
-        for pair, proof in zip(mine, _proofs(problem, branch, mine), strict=True):
-            if proof is None:
+        for pair, shown in zip(mine, _proofs(problem, branch, mine), strict=True):
+            if shown is None:
                 alive.discard(pair.name)
             else:
+                proof, for_all_data = shown
                 links[pair.name].append((branch.program, proof))
+                found.for_given_data |= set() if for_all_data else {pair.name}
     for pair in pairs:
         if pair.name in alive:
             proofs = links[pair.name]
@@ -281,15 +297,15 @@ def _prove(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     return [p for p in pairs if p.name not in alive]
 
 
-def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any]:
-    """A proof for each pair or None: first for all values of the data too, then for the data as given.
+def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tuple[Proof, bool] | None]:
+    """A proof for each pair or None: first for all values of the data too, then for the data as given; and which.
 
     What residues do not show has a smaller budget: a search for a proof of what is false costs the most, but residues
     know less of roots and powers than proofs do.
     """
     mine = [p for p in pairs if p.hand is not None]
     goals = [(p.hand, p.exact) for p in mine if p.hand is not None]
-    proofs: list[Any] = [None] * len(goals)
+    proofs: list[tuple[Proof, bool] | None] = [None] * len(goals)
     effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
     programs = _programs(problem, branch)
     facts = problem.inputs.facts
@@ -316,7 +332,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[Any
                 whole = replace(
                     proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
                 )
-                proofs[k] = under(whole, assumed, place)
+                proofs[k] = under(whole, assumed, place), program is branch.program
     return proofs
 
 

@@ -8,7 +8,7 @@ is 0 at zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -49,6 +49,30 @@ def at_the_point(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> li
         else:
             found.verdicts[pair.name] = verdict
     return rest
+
+
+def with_limits(problem: Problem, found: Findings, pair: Pair) -> PairComparison:
+    """What was seen at the user's own point, with the derivative's limit where it is written as 0/0 there.
+
+    Where the slopes beside the point grow or differ from ray to ray, or the code itself has no value, nothing is.
+    """
+    view = found.at_user_point.views[pair.name]
+    lacking = [k for k, x in enumerate(view.exact) if not x.is_finite()]
+    here = all(
+        np.isfinite(v).all() for n, v in found.own.model_run.values.items() if n not in found.own.model_run.derived
+    )
+    rays = _rays(problem, found, pair) if lacking and here else []
+    exact = view.exact.copy()
+    usual = max((abs(x).mid() for x in exact if x.is_finite()), default=arb(1))
+    for k in lacking if len(rays) > 1 else ():
+        slopes = [tuple(seen[k] for seen in ray) for ray in rays]
+        if not all(x.is_finite() and type(x).__name__ == "arb" for pairs in slopes for x in pairs):
+            continue
+        (side,) = _sides(slopes, usual)
+        if not side.grows and not side.jumps:
+            low, high = _ends(side)
+            exact[k] = arb((low + high) / 2, (high - low) / 2)
+    return replace(view, exact=exact)
 
 
 def _near_is_defined(found: Findings) -> bool:

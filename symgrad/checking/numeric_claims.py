@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,11 +11,12 @@ import torch
 
 from symgrad.checking.comparison import Branch, Pair, PointComparison, compare_at, radius
 from symgrad.errors import SymgradError
+from symgrad.evaluation.floats import Floats
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
-from symgrad.program.program import Program
+from symgrad.program.program import Program, interpret, size
 from symgrad.rounding.accuracy import INSTABILITY, condition
-from symgrad.rounding.kernel_bounds import FORMATS
+from symgrad.rounding.kernel_bounds import FORMATS, shortcut
 from symgrad.rounding.running_bounds import error_bounds
 
 # -------------------------------------------------------------------------------------------------------- bare numbers
@@ -25,7 +26,8 @@ from symgrad.rounding.running_bounds import error_bounds
 # bounded by what a stable computation in that dtype does: its error is at most `INSTABILITY` times the unit roundoff
 # times the condition of the derivative (what the derivative itself moves by when its inputs move by one unit), or the
 # proved running bound of the exact derivative's own steps, whichever is larger; and half a unit of the last digit, for
-# numbers that were typed.  A larger difference is an error; a smaller one is agreement to just that, and no more.
+# numbers that were typed; and what torch's own softplus leaves out above its threshold.  A larger difference is an
+# error; a smaller one is agreement to just that, and no more.
 
 _ENTRIES = 64  # whose condition is computed, the most suspicious first
 _WORK = 200_000  # entries of all steps for which running bounds are computed
@@ -61,9 +63,18 @@ def is_number(program: Program, i: int) -> bool:
 
 
 def measure(
-    branch: Branch, seen: PointComparison, pair: Pair, numbers: np.ndarray, tensors: Mapping[str, torch.Tensor]
+    branch: Branch,
+    seen: PointComparison,
+    pair: Pair,
+    numbers: np.ndarray,
+    tensors: Mapping[str, torch.Tensor],
+    limits: Collection[int] = (),
 ) -> Measured:
-    """Put ``numbers`` beside the exact derivative at one point; the dtype is the coarser of theirs and the inputs'."""
+    """Put ``numbers`` beside the exact derivative at one point; the dtype is the coarser of theirs and the inputs'.
+
+    ``limits`` are entries where the derivative's own steps are 0/0 and its limit is known: what bounds the rounding of
+    these steps says nothing there.
+    """
     view = seen.views[pair.name]
     hand = branch.hand_run.program
     own = getattr(torch, hand.steps[hand.outputs[pair.name]].dtype)
@@ -73,28 +84,45 @@ def measure(
     unit = FORMATS[kind].unit
     half = 0.0 if own in (torch.float16, torch.bfloat16) else typed_unit(numbers) / 2  # nobody types these
     with precision(view.bits):
-        size = np.array([_upper(abs(x)) for x in view.exact])
+        scale = np.array([_upper(abs(x)) for x in view.exact])
         far = np.array([_lower(abs(h - x)) for h, x in zip(view.hand, view.exact, strict=True)])
     most = min(INSTABILITY, 2.0 ** (FORMATS[kind].digits / 2 + 1))  # as `is_unstable` has it
-    told = min(most * unit, COARSEST)
-    allowed = told * size + half + float(torch.finfo(kind).tiny)
+    told = min(most * unit + 2 * _shortcuts(branch, tensors), COARSEST)
+    allowed = told * scale + half + float(torch.finfo(kind).tiny)
+    if limits:
+        allowed[list(limits)] += told * scale.max()
     dtype = str(kind).removeprefix("torch.")
     beyond = np.nonzero(~(far <= allowed))[0]
     if beyond.size:
-        allowed = np.maximum(allowed, half + _running(branch.program, tensors, pair.exact, kind))
+        running = half + _running(branch.program, tensors, pair.exact, kind)
+        running[list(limits)] = 0.0
+        allowed = np.maximum(allowed, running)
         beyond = np.nonzero(~(far <= allowed))[0]
     order = sorted(beyond.tolist(), key=lambda k: -far[k] / max(allowed[k], 1e-300))
     checked = order[:_ENTRIES]
-    if checked:
-        reachable = condition(branch.program, tensors, pair.exact, entries=checked)
-        for k, c in zip(checked, reachable.tolist(), strict=True):
+    regular = [k for k in checked if k not in limits]
+    if regular:
+        reachable = condition(branch.program, tensors, pair.exact, entries=regular)
+        for k, c in zip(regular, reachable.tolist(), strict=True):
             allowed[k] = max(allowed[k], half + told * c)
     wrong = [k for k in checked if not far[k] <= allowed[k]]
-    resolution = _resolution(allowed - float(torch.finfo(kind).tiny), size)
+    resolution = _resolution(allowed - float(torch.finfo(kind).tiny), scale)
     if wrong:
         worst = max(wrong, key=lambda k: far[k] / max(allowed[k], 1e-300))
         return Measured(resolution, worst, float(far[worst]), float(allowed[worst]), dtype)
     return Measured(resolution, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
+
+
+def _shortcuts(branch: Branch, tensors: Mapping[str, torch.Tensor]) -> float:
+    """How far torch's own softplus is from its meaning at this point, by its documented threshold."""
+    program = branch.program
+    steps = [program.steps[i].args[0] for i in program.needed([branch.model]) if program.steps[i].op == "softplus"]
+    if not steps:
+        return 0.0
+    with torch.no_grad():
+        values = interpret(program, Floats(), tensors, steps)
+    wide = [values[i] for i in steps if values[i].dtype is torch.float64 and values[i].numel()]
+    return max((float(shortcut(x).max()) for x in wide), default=0.0)
 
 
 def _resolution(allowed: np.ndarray, size: np.ndarray) -> float:
@@ -109,10 +137,14 @@ def _running(program: Program, tensors: Mapping[str, torch.Tensor], step: int, k
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in program.steps)
     shape = program.shape(step)
     if work > _WORK:
-        return np.zeros(int(np.prod(shape, dtype=np.int64)))
+        return np.zeros(size(shape))
     coarse = {n: t.to(kind) if t.is_floating_point() else t for n, t in tensors.items()}
     with torch.no_grad():
-        return np.nan_to_num(error_bounds(program, coarse, [step])[step].error.numpy().reshape(-1), nan=0.0)
+        try:
+            found = error_bounds(program, coarse, [step])[step].error
+        except RuntimeError:  # a kernel that refuses, such as the inverse of what is singular
+            return np.zeros(size(shape))
+        return np.nan_to_num(found.numpy().reshape(-1), nan=0.0)
 
 
 def typed_unit(numbers: np.ndarray) -> float:

@@ -13,7 +13,7 @@ from symgrad.checking.comparison import Branch, Pair, PairComparison, PointCompa
 from symgrad.checking.exploration import Findings, branch_at, clear, comparison_at
 from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError
-from symgrad.evaluation.balls import array_of
+from symgrad.evaluation.balls import Balls, array_of, binary
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact
 from symgrad.ops.row import precision
@@ -21,7 +21,7 @@ from symgrad.problem.constraints import impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours, nice_points
-from symgrad.program.program import Step
+from symgrad.program.program import Guard, Step, interpret
 
 # ----------------------------------------------------------------------------------------------------------- witnesses
 # Refutations: the simplest witness of a difference.
@@ -35,7 +35,8 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
     """Refute the pairs that differ at a generic point (inside the domain, off every kink); return the others."""
     rest = []
     for pair in pairs:
-        witnesses = [w for branch, seen in found.looks if not seen.ties and (w := witness_of(seen, pair)) is not None]
+        looks = [(b, s) for b, s in found.looks if not s.ties or _is_the_hands_own(b, s)]
+        witnesses = [w for _, seen in looks if (w := witness_of(seen, pair)) is not None]
         own = found.at_user_point
         if not own.ties and (here := witness_of(own, pair, own=True)) is not None and here.reason == "differs":
             witnesses.insert(0, here)
@@ -45,6 +46,23 @@ def refute(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> list[Pai
         simple = simplest(problem, found, pair)
         found.verdicts[pair.name] = Refuted(simple or witnesses[0], tuple(witnesses[:1] if simple else witnesses[1:2]))
     return rest
+
+
+def _is_the_hands_own(branch: Branch, seen: PointComparison) -> bool:
+    """Whether only the hand formula is on an edge, and on one that it asks for itself: at ``x == 17`` a model that does
+    not ask so has its derivative, and the hand formula the value that it returns there."""
+    of_model = len(branch.model_run.program.guards)
+    mine = seen.guards[of_model : of_model + len(branch.hand_run.program.guards)]
+    if not all(any(g is tie for g in mine) and _is_equality(tie) for tie in seen.ties):
+        return False
+    sides = [a for tie in seen.ties for a in tie.args]
+    with precision(256):
+        values = interpret(branch.program, Balls(), {n: binary(seen.point[n]) for n in branch.program.inputs}, sides)
+        return all(np.all(values[a] == values[c]) for a, c in (tie.args for tie in seen.ties))
+
+
+def _is_equality(guard: Guard) -> bool:
+    return guard.op in ("eq", "ne") and len(guard.args) == 2 and not guard.outcome.shape
 
 
 def no_number_fits(found: Findings, pair: Pair) -> Witness | None:
@@ -188,7 +206,10 @@ _LOOKS = 2
 def find_missing_assumption(problem: Problem, found: Findings) -> None:
     """Note with each refutation the standard constraint under which the claim would be true, if there is one."""
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in found.own.program.steps)
-    open_pairs = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
+    looks = [found.at_user_point, *(s for b, s in found.looks if b is found.own)]
+    here = {n for s in looks for n, view in s.views.items() if view.state in ("differs", "undefined")}
+    refuted = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
+    open_pairs = [p for p in refuted if p.name in here]  # what differs on another branch is not about the inputs
     if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:
         return
     own, point = _with_data_as_inputs(found.own, problem.inputs.point)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.three_ways import ThreeWays
-from symgrad.checking.verdicts import AllSizes, Kink, Refuted, Verdict, Witness, worst
+from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Verdict, Witness, worst
 from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LostDigits
@@ -161,6 +161,7 @@ class Results:
     sizes: AllSizes | None = None  # where shapes have names in them
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
     formula: Program | None = None  # what was differentiated, as it was read
+    coverage: tuple[Choice, ...] = ()  # what the code decided by values, and which outcomes were reached
     measure: Callable[[], tuple[ThreeWays, ...]] | None = None  # runs the code again; what was pickled has it no more
 
     @property

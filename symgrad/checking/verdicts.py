@@ -149,11 +149,14 @@ class Agrees:
 @dataclass(frozen=True, eq=False, repr=False)
 class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
-    and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared)."""
+    and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared).
+
+    ``only`` names data for whose given values it is right all the same."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
     true_if: tuple[str, str] | None = None
+    only: str | None = None
     kind: Kind = "refuted"
 
     def __str__(self) -> str:
@@ -162,10 +165,14 @@ class Refuted:
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Undecided:
-    """Neither shown equal nor shown different: what was tried, and why it did not suffice."""
+    """Neither shown equal nor shown different: what was tried, and why it did not suffice.
+
+    ``where_looked`` is the verdict on the branches that were reached, where others were not and that alone is why.
+    """
 
     why: str
     tried: tuple[str, ...] = ()
+    where_looked: Proved | Agrees | None = None
     kind: Kind = "undecided"
 
     def __str__(self) -> str:
@@ -176,6 +183,46 @@ for _class in (Witness, Proved, Agrees, Refuted, Undecided):
     _class.__repr__ = _class.__str__  # type: ignore[method-assign]
 
 Verdict = Proved | Agrees | Refuted | Undecided
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """One way in which a choice may come out.
+
+    ``state`` is "reached" (at ``point``), "outside" (only where the code raises, or the function has no value:
+    ``point`` is such a one), "impossible" (by proof) or "not reached".
+    """
+
+    value: str
+    state: Literal["reached", "outside", "impossible", "not reached"]
+    point: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What the code decided by a value of its inputs: in which words, where it stands, and its outcomes.
+
+    ``text`` is the statement that decides, in ``file`` at ``line`` (None where a formula is no code).  ``branches``
+    says that each outcome is a branch of its own, which a verdict must have seen; others, such as the place of a
+    largest entry, are told as they came out.
+    """
+
+    what: str
+    text: str
+    file: str | None
+    line: int | None
+    outcomes: tuple[Outcome, ...]
+    branches: bool = True
+
+    @property
+    def unreached(self) -> tuple[Outcome, ...]:
+        return tuple(o for o in self.outcomes if o.state == "not reached") if self.branches else ()
+
+    def __str__(self) -> str:
+        where = f"line {self.line}: " if self.line else ""
+        return f"{where}{self.text}: " + ", ".join(f"{o.value} {o.state}" for o in self.outcomes)
+
+
 _ORDER = ("refuted", "undecided", "agrees", "proved")
 
 

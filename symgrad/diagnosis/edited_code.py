@@ -28,7 +28,8 @@ from symgrad.diagnosis.source_code import (
 )
 from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.sides import Side
-from symgrad.lifting.tracing.autograd_functions import Context, Custom, CustomSide, Runs
+from symgrad.lifting.tracing.autograd_functions import Context, Custom
+from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
 from symgrad.program.program import kept
 
 # --------------------------------------------------------------------------------------------------------- script code

@@ -143,7 +143,8 @@ def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]
 def judged(problem: Problem, hand: Formula) -> str:
     """The worst verdict on another hand side."""
     try:
-        found = decide(replace(problem, hand=hand, points=min(problem.points, 12), first=None))
+        asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept")
+        found = decide(asked)
     except SymgradError:
         return "undecided"
     kinds = {v.kind for v in found.verdicts.values()}

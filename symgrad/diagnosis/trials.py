@@ -25,6 +25,7 @@ from symgrad.diagnosis.scope import as_array, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
+from symgrad.lifting.tracing.surroundings import printed_into
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
 
@@ -320,7 +321,7 @@ def _run(trials: Trials, run: Plain, point: Mapping[str, Any], count: list[int] 
 
     Raises `_TooLong` where they are more than the trials allow, and what the code raises.
     """
-    with torch.no_grad(), np.errstate(all="ignore"), contextlib.redirect_stdout(io.StringIO()):
+    with torch.no_grad(), np.errstate(all="ignore"), printed_into(io.StringIO()):
         if trials.lines is None and count is None:
             return run(point)
         count = [0] if count is None else count

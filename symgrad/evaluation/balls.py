@@ -177,7 +177,7 @@ def is_finite(x: Any) -> bool:
     return bool(x.is_finite())
 
 
-_COST = 2.0**6  # units of rounding of the largest entry that computing data may have cost
+DATA_UNITS = 2**6  # of rounding of the largest entry, that computing data outside of the formulas may have cost
 
 
 def rounded_data(c: Constant) -> float:
@@ -195,7 +195,7 @@ def rounded_data(c: Constant) -> float:
         return 0.0
     if np.array_equal(wide * 4096, np.round(wide * 4096)):
         return 0.0
-    return float(_COST * np.finfo(values.dtype).eps / 2 * np.abs(wide).max())
+    return float(DATA_UNITS * np.finfo(values.dtype).eps / 2 * np.abs(wide).max())
 
 
 def _is_binary(exact: Any, value: np.ndarray) -> bool:

@@ -85,7 +85,7 @@ class Exact:
         """SymPy knows the meaning of every row, and that is what `read` gives."""
 
     def read_pow(self, step: Step, a: Any, b: Any) -> Any:
-        return entrywise(lambda x, y: x**y, a, b)
+        return entrywise(lambda x, y: sp.Pow(x, y, evaluate=not is_huge_power(x, y)), a, b)
 
     def read_polygamma(self, step: Step, a: Any) -> Any:
         return entrywise(lambda x: sp.polygamma(step.params, x), a)
@@ -229,3 +229,17 @@ def _work(step: Step, args: list[np.ndarray]) -> np.ndarray:
     uses = [OPS[step.op].exact.count(s) for s in ARGUMENTS] if step.op in OPS else [1, 1]
     total = sum((u * a for u, a in zip(uses, args, strict=False)), start=np.zeros(step.shape))
     return total + own
+
+
+_LONGEST = 4096  # bits of a number that is written out
+
+
+def is_huge_power(base: sp.Expr, exponent: sp.Expr) -> bool:
+    """Whether SymPy would write out a power of numbers that nobody can read, for as long as it takes.
+
+    >>> is_huge_power(sp.Integer(9), sp.Integer(9) ** 9), is_huge_power(sp.Integer(2), sp.Integer(10))
+    (True, False)
+    """
+    if not (isinstance(base, sp.Rational) and isinstance(exponent, sp.Integer)) or abs(base) == 1:
+        return False
+    return abs(int(exponent)) * max(int(base.p).bit_length(), int(base.q).bit_length()) > _LONGEST

@@ -6,6 +6,7 @@ A formula has ``names`` (its inputs) and ``run(point, dtypes) -> Run`` (its Prog
 from __future__ import annotations
 
 import inspect
+import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Protocol
@@ -17,6 +18,7 @@ import torch
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
+from symgrad.lifting.text.parser import refuse_long
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, plain
@@ -220,6 +222,8 @@ def open_formula(
     if isinstance(thing, str):
         return Symbolic(Text(thing, known))
     if isinstance(thing, (sp.Basic, sp.MatrixBase, sp.NDimArray)):
+        nodes = itertools.islice(sp.preorder_traversal(thing), _MOST + 1)
+        refuse_long(sum(1 for _ in nodes), "nodes", _MOST)
         return Symbolic(Expression(thing))
     if isinstance(thing, torch.nn.Module):
         return Module.of(thing)
@@ -248,6 +252,7 @@ def open_formula(
     )
 
 
+_MOST = 20_000  # nodes of an expression in SymPy
 _KINDS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128")
 
 

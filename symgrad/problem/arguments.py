@@ -221,7 +221,7 @@ def resolve(
         if is_shape(value):
             point[name] = draw(value, rng, bounds.get(name, (None, None)))
             continue
-        if isinstance(value, str) and isinstance(model, Symbolic):
+        if (value is None or isinstance(value, (str, bool))) and isinstance(model, Symbolic):
             raise _no_numbers(name, value)
         point[name] = _array(name, value)
         given.add(name)

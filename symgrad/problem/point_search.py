@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, flat
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import BatchedFloats, Floats
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
@@ -26,10 +27,14 @@ from symgrad.program.program import Guard, Program, interpret
 # Sampling near the user's point may never reach ``x > 100``; a formula that is wrong only there would then look right.
 
 _ORDERED = frozenset(("gt", "ge", "lt", "le"))
-_STEPS = 12
+_STEPS = 40
 _HALVINGS = 60
 _BEYOND = (2.0**-2, 2.0**-12, 2.0**-24, 2.0**-40)  # how far past the edge to aim, as parts of the distance to it
 _BITS = 18  # of the points, and as many more as it takes to aim closer
+_ALL_BITS = 53
+_SCATTERED = 256  # points at which the side is asked for where Newton's method does not get across
+_SCALES = (0.0, 2.0**-30, 2.0**-12, 2.0**-4, 1.0, 2.0**2, 2.0**5, 2.0**10)
+_TAKEN = 3  # of the points that were scattered
 
 
 def is_ordered(guard: Guard) -> bool:
@@ -50,6 +55,7 @@ def points_beyond(
 
     The entry is the one that is nearest to the edge, if none is named.  For ``argmax`` and ``argmin`` it is one of
     the first row that is to be the extreme.  ``keep`` are comparisons that are to stay as they are at this entry.
+    What the code detached is followed all the same.  Where no step gets across, points far and wide are asked.
 
     >>> b = Builder()
     >>> x = b.input("x", ())
@@ -59,142 +65,265 @@ def points_beyond(
     >>> len(found), min(found) > 10
     (4, True)
     """
-    names = [n for n in names if n in program.inputs and np.asarray(point[n]).dtype.kind == "f"]
-    b = Builder.on(program)
-    gap = _gap(b, guard, entry)
-    if gap is None or not names:
+    search = _Search.of(program, point, names, bounds)
+    gap = search.gap(guard, entry)
+    if gap is None or not search.names:
         return
-    start = _read(b, [gap], program, point)[0].reshape(-1)
+    start = search.read([gap], point)[0].reshape(-1)
     if guard.op in ("argmax", "argmin"):
         entry = 0
     if entry is None:
         entry = int(np.argmin(np.where(np.isfinite(start), np.abs(start), np.inf)))
     if not np.isfinite(start[entry]):
         return
-    one = b.pick([gap], np.array([entry + 1]), ())
-    of, _ = reverse(b, {one: b.ones((), b.dtype(one))}, {program.inputs[n] for n in names})
-    slopes = {n: of[program.inputs[n]] for n in names if program.inputs[n] in of}
+    one = search.entry(gap, entry)
+    slopes = search.slopes(one)
+    kept = [(search.gap(g, None), g, outcome) for g, outcome in keep]
+
+    def stays(there: Mapping[str, Any]) -> bool:
+        return all(gap is not None and search.side(gap, g, there, entry) == outcome for gap, g, outcome in kept)
+
+    any_found = False
     for beyond in _BEYOND if slopes else ():
         aim = -beyond * start[entry] if start[entry] else beyond
         bits = _BITS - int(np.log2(beyond))
-        found = _newton(b, one, slopes, program, point, aim, bounds, bits)
-        found = None if found is None else _nearer(b, one, program, point, found, aim, bits)
-        if found is not None and all(_stays(b, g, program, found, entry) == outcome for g, outcome in keep):
+        found = search.newton(one, slopes, aim, bits)
+        found = None if found is None else search.nearer(one, found, aim, bits)
+        if found is not None and stays(found):
+            any_found = True
+            yield found
+    if not any_found and start[entry]:
+        yield from (there for there in search.scattered(one, -float(np.sign(start[entry]))) if stays(there))
+
+
+def points_on(
+    program: Program, guard: Guard, point: Mapping[str, Any], names: Sequence[str], bounds: Mapping[str, Bounds]
+) -> Iterator[dict[str, Any]]:
+    """Points where the two sides of a comparison are the same number in every entry."""
+    search = _Search.of(program, point, names, bounds)
+    sides = list(guard.args) if len(guard.args) == 2 else [*guard.args, search.builder.number(0)]
+    gap = search.difference(*sides) if len(sides) == 2 else None
+    if gap is None or not search.names:
+        return
+    here: dict[str, Any] | None = dict(point)
+    for k in range(int(np.prod(search.builder.shape(gap), dtype=np.int64))):
+        one = search.entry(gap, k)
+        here = None if here is None else search.reaching(one, here, 0.0, 0.0)
+    for there in (here, {**point, **{n: np.zeros_like(np.asarray(point[n])) for n in search.names}}):
+        if there is not None and not np.any(search.read([gap], there)[0]):
+            yield there
+
+
+def points_at(
+    program: Program,
+    step: int,
+    entry: int,
+    goal: float,
+    slack: float,
+    point: Mapping[str, Any],
+    names: Sequence[str],
+    bounds: Mapping[str, Bounds],
+) -> Iterator[dict[str, Any]]:
+    """Points where an entry of a step is ``goal``, up to ``slack``.
+
+    >>> b = Builder()
+    >>> x = b.input("x", ())
+    >>> square = b.integer_power(x, 2)
+    >>> found = points_at(b.build({}), square, 0, 9.5, 0.25, {"x": np.array(1.0)}, ["x"], {})
+    >>> [9.25 <= float(p["x"]) ** 2 <= 9.75 for p in found]
+    [True]
+    """
+    search = _Search.of(program, point, names, bounds)
+    if search.names and not search.builder.steps[step].is_complex:
+        found = search.reaching(search.entry(step, entry), dict(point), goal, slack)
+        if found is not None:
             yield found
 
 
-def _stays(b: Builder, guard: Guard, program: Program, point: Mapping[str, Any], entry: int) -> bool | None:
-    """How a comparison comes out at an entry, in floats."""
-    gap = _gap(b, guard, None)
-    if gap is None:
-        return None
-    value = _read(b, [gap], program, point)[0].reshape(-1)[entry]
-    return bool(value > 0) == (guard.op in ("gt", "ge")) if value else guard.op in ("ge", "le")
+def value_at(program: Program, step: int, point: Mapping[str, Any]) -> np.ndarray:
+    """The value of a step in floats."""
+    return _Search.of(program, point, (), {}).read([step], point)[0]
 
 
-def point_with_all(
+def point_with(
     program: Program,
     guard: Guard,
     point: Mapping[str, Any],
     names: Sequence[str],
     bounds: Mapping[str, Bounds],
-    side: bool,
+    sides: Sequence[bool],
 ) -> dict[str, Any] | None:
-    """A point where all entries of a comparison come out as ``side``: one is brought across after the other."""
+    """A point where the entries of a comparison come out as ``sides``: one is brought across after the other."""
+    search = _Search.of(program, point, names, bounds)
+    gap = search.gap(guard, None)
+    if gap is None:
+        return None
     here = dict(point)
-    upward = side == (guard.op in ("gt", "ge"))
-    for _ in range(2 * int(np.size(guard.outcome))):
-        b = Builder.on(program)
-        gap = _gap(b, guard, None)
-        if gap is None:
-            return None
-        values = _read(b, [gap], program, here)[0].reshape(-1)
-        wrong = np.flatnonzero((values < 0 if upward else values > 0) | (values == 0))
+    upward = np.array(sides) == (guard.op in ("gt", "ge"))
+    for _ in range(2 * len(upward)):
+        values = search.read([gap], here)[0].reshape(-1)
+        wrong = np.flatnonzero(np.where(upward, values < 0, values > 0) | (values == 0))
         if not wrong.size:
             return here
-        moved = next(
-            points_beyond(program, guard, here, names, bounds, int(wrong[np.argmin(np.abs(values[wrong]))])), None
-        )
+        nearest = int(wrong[np.argmin(np.abs(values[wrong]))])
+        moved = next(points_beyond(program, guard, here, names, bounds, nearest), None)
         if moved is None:
             return None
         here = moved
     return None
 
 
-def _gap(b: Builder, guard: Guard, entry: int | None) -> int | None:
-    """The step whose sign decides."""
-    if guard.op in _ORDERED and len(guard.args) == 2:
-        left, right = guard.args
+@dataclass(frozen=True, eq=False)
+class _Search:
+    """A Program in which what was detached is followed, the point that the search sets out from, and what may move."""
+
+    program: Program
+    builder: Builder
+    point: Mapping[str, Any]
+    names: tuple[str, ...]
+    bounds: Mapping[str, Bounds]
+
+    @classmethod
+    def of(
+        cls, program: Program, point: Mapping[str, Any], names: Sequence[str], bounds: Mapping[str, Bounds]
+    ) -> _Search:
+        steps = tuple(replace(s, op="name") if s.op == "stop" else s for s in program.steps)
+        moving = tuple(n for n in names if n in program.inputs and np.asarray(point[n]).dtype.kind == "f")
+        return cls(program, Builder.on(replace(program, steps=steps)), point, moving, bounds)
+
+    # ------------------------------------------------------------------------------------ what decides
+    def gap(self, guard: Guard, entry: int | None) -> int | None:
+        """The step whose sign decides."""
+        b = self.builder
+        if guard.op in _ORDERED and len(guard.args) == 2:
+            return self.difference(*guard.args)
+        (value, *others) = guard.args or (None, None)
+        if value is None or others or b.steps[value].is_complex:
+            return None
+        if guard.op == "sign":
+            return value if np.prod(b.shape(value), dtype=np.int64) else None
+        if guard.op in ("argmax", "argmin") and entry is not None:
+            axis = len(b.shape(value)) - 1 if guard.params is None else guard.params
+            axis = axis[0] if isinstance(axis, tuple) and axis and isinstance(axis[0], int) else axis
+            rows = np.arange(1, int(np.prod(b.shape(value))) + 1).reshape(b.shape(value))
+            along = isinstance(axis, int) and not isinstance(axis, bool) and guard.params is not None
+            row = np.moveaxis(rows, axis, -1).reshape(-1, rows.shape[axis])[0] if along else rows.reshape(-1)
+            chosen = int(np.asarray(guard.outcome).reshape(-1)[0])
+            return b.sub(*(b.pick([value], np.array([row[k]]), ()) for k in (chosen, entry)))
+        return None
+
+    def difference(self, left: int, right: int) -> int | None:
+        b = self.builder
         shape = np.broadcast_shapes(b.shape(left), b.shape(right))
-        if not np.prod(shape, dtype=np.int64):
+        if not np.prod(shape, dtype=np.int64) or b.steps[left].is_complex or b.steps[right].is_complex:
             return None
         return b.sub(b.broadcast(left, shape), b.broadcast(right, shape))
-    (value, *others) = guard.args
-    if others or b.steps[value].is_complex:
-        return None
-    if guard.op == "sign":
-        return value if np.prod(b.shape(value), dtype=np.int64) else None
-    if guard.op in ("argmax", "argmin") and entry is not None:
-        axis = len(b.shape(value)) - 1 if guard.params is None else guard.params
-        rows = np.arange(1, int(np.prod(b.shape(value))) + 1).reshape(b.shape(value))
-        row = rows.reshape(-1) if guard.params is None else np.moveaxis(rows, axis, -1).reshape(-1, rows.shape[axis])[0]
-        chosen = int(np.asarray(guard.outcome).reshape(-1)[0])
-        two = [b.pick([value], np.array([row[k]]), ()) for k in (chosen, entry)]
-        return b.sub(*two)
-    return None
 
+    def entry(self, step: int, k: int) -> int:
+        return self.builder.pick([step], np.array([k + 1]), ())
 
-def _newton(
-    b: Builder,
-    one: int,
-    slopes: Mapping[str, int],
-    program: Program,
-    point: Mapping[str, Any],
-    aim: float,
-    bounds: Mapping[str, Bounds],
-    bits: int,
-) -> dict[str, Any] | None:
-    here = dict(point)
-    for _ in range(_STEPS):
-        value, *gradient = _read(b, [one, *slopes.values()], program, here)
-        if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
-            return here
-        size = sum(float((g**2).sum()) for g in gradient)
-        if not np.isfinite(value) or not np.isfinite(size) or size == 0:
-            return None
-        for n, g in zip(slopes, gradient, strict=True):
-            moved = rounded(np.asarray(here[n] + (aim - value) * g / size), bits)
-            low, high = bounds.get(n, (None, None))
-            if (low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)):
+    def slopes(self, one: int) -> dict[str, int]:
+        b = self.builder
+        of, _ = reverse(b, {one: b.ones((), b.dtype(one))}, {self.program.inputs[n] for n in self.names})
+        return {n: of[self.program.inputs[n]] for n in self.names if self.program.inputs[n] in of}
+
+    # ------------------------------------------------------------------------------------ reading
+    def read(self, steps: Sequence[int], point: Mapping[str, Any]) -> list[np.ndarray]:
+        tensors = {n: torch.as_tensor(np.asarray(point[n])) for n in self.program.inputs}
+        values = interpret(self.builder.build({}), Floats("float64"), tensors, steps)
+        return [values[i].numpy() for i in steps]
+
+    def side(self, gap: int, guard: Guard, point: Mapping[str, Any], entry: int) -> bool:
+        """How a comparison comes out at an entry, in floats."""
+        value = self.read([gap], point)[0].reshape(-1)[entry]
+        return bool(value > 0) == (guard.op in ("gt", "ge")) if value else guard.op in ("ge", "le")
+
+    # ------------------------------------------------------------------------------------ moving
+    def newton(self, one: int, slopes: Mapping[str, int], aim: float, bits: int) -> dict[str, Any] | None:
+        """The first of Newton's steps to ``aim`` at which the value has its sign."""
+        here = dict(self.point)
+        for _ in range(_STEPS):
+            value, *gradient = self.read([one, *slopes.values()], here)
+            if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
+                return here
+            moved = self.step(here, float(aim - value), slopes, gradient, bits)
+            if moved is None or all(np.array_equal(moved[n], here[n]) for n in slopes):
                 return None
-            here[n] = moved
-    return None
+            here = moved
+        return None
 
+    def reaching(self, one: int, start: dict[str, Any], goal: float, slack: float) -> dict[str, Any] | None:
+        """Newton's steps until the value is within ``slack`` of ``goal``; with none, until it is the goal itself."""
+        slopes, here = self.slopes(one), start
+        bits = min(_ALL_BITS, _BITS + int(np.log2(1 + abs(goal) / slack))) if slack else _ALL_BITS
+        for _ in range(_STEPS if slopes else 0):
+            value, *gradient = self.read([one, *slopes.values()], here)
+            if np.isfinite(value) and abs(value - goal) <= slack:
+                return here
+            moved = self.step(here, float(goal - value), slopes, gradient, bits)
+            if moved is None or all(np.array_equal(moved[n], here[n]) for n in slopes):
+                return None
+            here = moved
+        return None
 
-def _nearer(
-    b: Builder, one: int, program: Program, start: Mapping[str, Any], found: dict[str, Any], aim: float, bits: int
-) -> dict[str, Any]:
-    """A point between the two, still across the edge, and no further beyond it than twice the aim: a step that went too
-    far may have crossed other edges too."""
-    near, far, here = 0.0, 1.0, found
-    for _ in range(_HALVINGS):
-        if abs(_read(b, [one], program, here)[0]) <= 2 * abs(aim):
-            break
-        middle = (near + far) / 2
-        moved = {n: x if x is start[n] else start[n] + middle * (x - start[n]) for n, x in found.items()}
-        moved = {n: rounded(np.asarray(x), bits) if x is not start[n] else x for n, x in moved.items()}
-        value = _read(b, [one], program, moved)[0]
-        if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
-            far, here = middle, moved
-        else:
-            near = middle
-    return here
+    def step(
+        self, here: Mapping[str, Any], way: float, slopes: Mapping[str, int], gradient: Sequence[np.ndarray], bits: int
+    ) -> dict[str, Any] | None:
+        """One step along the gradient that changes the value by ``way``, were it linear; None out of the bounds."""
+        size = sum(float((g**2).sum()) for g in gradient)
+        if not np.isfinite(way) or not np.isfinite(size) or size == 0:
+            return None
+        out = dict(here)
+        for n, g in zip(slopes, gradient, strict=True):
+            moved = rounded(np.asarray(here[n] + way * g / size), bits)
+            if not self.within(n, moved):
+                return None
+            out[n] = moved
+        return out
 
+    def within(self, name: str, moved: np.ndarray) -> bool:
+        low, high = self.bounds.get(name, (None, None))
+        return not ((low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)))
 
-def _read(b: Builder, steps: Sequence[int], program: Program, point: Mapping[str, Any]) -> list[np.ndarray]:
-    tensors = {n: torch.as_tensor(np.asarray(point[n])) for n in program.inputs}
-    values = interpret(b.build({}), Floats("float64"), tensors, steps)
-    return [values[i].numpy() for i in steps]
+    def nearer(self, one: int, found: dict[str, Any], aim: float, bits: int) -> dict[str, Any]:
+        """A point between the two, still across the edge, and no further beyond it than twice the aim: a step that went
+        too far may have crossed other edges too."""
+        near, far, here, start = 0.0, 1.0, found, self.point
+        for _ in range(_HALVINGS):
+            if abs(self.read([one], here)[0]) <= 2 * abs(aim):
+                break
+            middle = (near + far) / 2
+            moved = {n: x if x is start[n] else start[n] + middle * (x - start[n]) for n, x in found.items()}
+            moved = {n: rounded(np.asarray(x), bits) if x is not start[n] else x for n, x in moved.items()}
+            value = self.read([one], moved)[0]
+            if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
+                far, here = middle, moved
+            else:
+                near = middle
+        return here
+
+    def scattered(self, one: int, sign: float) -> list[dict[str, Any]]:
+        """Points of all sizes at which the value has this sign, where the Program is the code's; the nearest first."""
+        random = np.random.default_rng(_SCATTERED)
+        scale = np.repeat(_SCALES, _SCATTERED // len(_SCALES))
+        inputs: dict[str, np.ndarray] = {}
+        for n in self.program.inputs:
+            value = np.asarray(self.point[n])
+            whole = np.broadcast_to(value, (_SCATTERED, *value.shape))
+            if n in self.names:
+                each = scale.reshape(-1, *(1,) * value.ndim)
+                drawn = random.standard_normal(whole.shape) * each * (1 + np.abs(whole))
+                inputs[n] = rounded(np.where(np.arange(_SCATTERED).reshape(each.shape) % 2, whole * each, drawn), _BITS)
+            else:
+                inputs[n] = whole
+        tensors = {n: torch.as_tensor(np.array(x)) for n, x in inputs.items()}
+        read = BatchedFloats(_SCATTERED, "float64")
+        values = interpret(self.builder.build({}), read, tensors, [one])[one].numpy().reshape(-1)
+        good = np.flatnonzero(np.isfinite(values) & (np.sign(values) == sign))
+        points = [{**self.point, **{n: inputs[n][k] for n in self.names}} for k in good]
+        points = [p for p in points if all(self.within(n, p[n]) for n in self.names)]
+        far = [sum(float(np.abs(p[n] - self.point[n]).sum()) for n in self.names) for p in points]
+        return [points[k] for k in np.argsort(far, kind="stable")[:_TAKEN]]
 
 
 # --------------------------------------------------------------------------------------------------------- feasibility

@@ -79,6 +79,7 @@ class Problem:
     meanings: Mapping[str, str] | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was understood of the question
+    unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
 
     @property
     def bits(self) -> int:
@@ -112,6 +113,7 @@ class Asked:
     effort: float = 1.0
     seed: int = 0
     values: bool = False
+    unreached: str = "refuse"
 
     def __post_init__(self) -> None:
         if self.order is not None and (not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2)):
@@ -119,14 +121,19 @@ class Asked:
                 f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
             )
         check_budgets(self.points, self.effort, self.seed)
+        if self.unreached not in ("refuse", "accept"):
+            raise BadInput(
+                f"unreached is {self.unreached!r}.",
+                instead='Pass "refuse" (a branch that no point reached leaves the claim undecided) or "accept".',
+            )
         object.__setattr__(self, "wrt", plain_names(self.wrt))
         object.__setattr__(self, "at", plain_point(self.at))
         object.__setattr__(self, "domain", plain_keys(self.domain, "domain"))
 
     @property
     def budgets(self) -> dict[str, Any]:
-        """The seed, and what the amounts of work are multiplied by."""
-        return {"points": self.points, "seed": self.seed, "effort": self.effort}
+        """The seed, what the amounts of work are multiplied by, and what becomes of branches that were not reached."""
+        return {"points": self.points, "seed": self.seed, "effort": self.effort, "unreached": self.unreached}
 
     @property
     def names(self) -> list[str]:
@@ -171,9 +178,7 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     model = open_formula(formula)
     hand, wrt = entries_named(hand, asked.wrt)
     asked = replace(asked, wrt=wrt)
-    refuse_bare_letters(model, asked.at, declared_shapes(model))
-    long = {} if _are_numbers(hand) else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
-    asked = replace(asked, at={**(asked.at or {}), **long} or asked.at)
+    asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
@@ -193,8 +198,8 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
             shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
             notes += (f"{told} has indices, and is asked of {shown}.",)
         else:
-            size = next(iter(long.values()))[0]
-            notes += (f"{told} makes one number of a vector, and is asked of vectors of all lengths {size}.",)
+            told = f"{told} is no function of each entry alone"
+            notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
     if before:
         problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
@@ -225,6 +230,16 @@ def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
     return (), "", order
 
 
+def _with_unstated_shapes(model: Formula, asked: Asked, *, numbers: bool = False) -> tuple[Asked, dict[str, Any]]:
+    """``asked`` with shapes for what must be arrays, and these; ``numbers`` says that it is about one point alone.
+
+    Raises what `refuse_bare_letters` raises.
+    """
+    refuse_bare_letters(model, asked.at, declared_shapes(model))
+    long = {} if numbers else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
+    return replace(asked, at={**(asked.at or {}), **long} or asked.at), long
+
+
 def _run(model: Formula, asked: Asked) -> Run:
     """The model's run where no size has a name."""
     given = given_to(model, asked)
@@ -250,6 +265,7 @@ class Alone:
 def alone(formula: Any, asked: Asked) -> Alone:
     """One formula made definite, as `pose` does it for two."""
     model = open_formula(formula)
+    asked, _ = _with_unstated_shapes(model, asked)
     model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
     given = given_to(model, asked)
 
@@ -302,6 +318,11 @@ def _at_numbers(
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
+        if len(hand_run.program.outputs) != 1:
+            raise BadInput(
+                f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
+                instead="Compare them one by one.",
+            )
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
     keys = list(hand_run.program.outputs)

@@ -106,6 +106,8 @@ def neighbours(inputs: Inputs, count: int, seed: int, bits: int = _BITS) -> Iter
 
 def _moved(value: np.ndarray, inputs: Inputs, name: str, k: int, rng: np.random.Generator) -> np.ndarray:
     bounds = inputs.bounds.get(name, (None, None))
+    if not (finite := np.isfinite(value)).all():  # what masks an entry does not move
+        return np.where(finite, _moved(np.where(finite, value, 1.0), inputs, name, k, rng), value)
     if name not in inputs.given and k % 2 == 0:
         scale = (1.0, 0.25, 4.0, 0.0625, 1.0, 16.0)[k // 2 % 6]
         if bounds != (None, None):

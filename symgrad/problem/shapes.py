@@ -13,20 +13,25 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
+from symgrad.evaluation.floats import Floats
 from symgrad.indices.sizes import size_symbol
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.tracing.functions import Function, Run
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import reverse
 from symgrad.program.expressions import Expression
+from symgrad.program.program import Program, interpret
 
 # ----------------------------------------------------------------------------------------------------- unstated shapes
 # Shapes that nobody gave: what only means something for arrays is not asked of single numbers.
 #
 # The mean of one number is that number, and its derivative is one; a proof of that says nothing of means.  So a
-# function that makes one number of a vector is asked about vectors of all lengths, and LaTeX that speaks of matrices
-# and has no shapes for its letters is sent back with the question which they are.
+# function that makes one number of a vector, or an entry of several, is asked about vectors of all lengths, and LaTeX
+# that speaks of matrices and has no shapes for its letters is sent back with the question which they are.
 
 _LENGTH = 3  # of the vectors that are tried
 _LETTERS = "nmkpq"
@@ -41,8 +46,8 @@ def vectors(model: Formula, at: Mapping[str, Any] | None, run: Callable[[Mapping
 
     Of LaTeX with indices all tensors, with the lengths that the indices tell, where none is given.
 
-    ``run`` runs the model at values and shapes.  A function works entry by entry, and may be asked about numbers,
-    unless it makes one number of a vector.
+    ``run`` runs the model at values and shapes.  A function may be asked about numbers if each entry of its result is
+    made of one entry alone.
     """
     given = dict(at or {})
     if isinstance(model, Latex):
@@ -56,10 +61,35 @@ def vectors(model: Formula, at: Mapping[str, Any] | None, run: Callable[[Mapping
         found = run({**given, **dict.fromkeys(missing, (_LENGTH,))}).program
     except SymgradError:
         return {}
-    if found.shape(found.output) or any(found.shape(i) != (_LENGTH,) for n, i in found.inputs.items() if n in missing):
+    long = {n: i for n, i in found.inputs.items() if n in missing}
+    if any(found.shape(i) != (_LENGTH,) for i in long.values()) or _is_entrywise(found, long):
         return {}
     size = next((s for s in _LETTERS if s not in model.names), "length")
     return {n: (size,) for n in missing if n in found.inputs}
+
+
+_ORDERS = frozenset(("argsort", "argmax", "argmin"))  # looks at all entries at once
+
+
+def _is_entrywise(program: Program, inputs: Mapping[str, int]) -> bool:
+    """Whether entry k of the output moves with entry k of each of these inputs, and with no other."""
+    if program.shape(program.output) != (_LENGTH,) or any(g.op in _ORDERS for g in program.guards):
+        return False
+    b = Builder.on(program)
+    seed = b.emit("input", (), "seed", (_LENGTH,), program.steps[program.output].dtype)
+    of, _ = reverse(b, {program.output: seed}, set(inputs.values()))
+    steps = [of[i] for i in inputs.values() if i in of]
+    made = b.build({})
+    rng = np.random.default_rng(0)
+    point = {i: torch.as_tensor(rng.uniform(0.5, 1.5, program.shape(i))) for i in program.inputs.values()}
+    given = {n: point[i].to(getattr(torch, program.steps[i].dtype)) for n, i in program.inputs.items()}
+    for k in range(_LENGTH):
+        along = torch.zeros(_LENGTH, dtype=getattr(torch, program.steps[program.output].dtype))
+        along[k] = 1.0
+        values = interpret(made, Floats(), {**given, "seed": along}, steps)
+        if any(torch.count_nonzero(torch.nan_to_num(values[i].real)[torch.arange(_LENGTH) != k]) for i in steps):
+            return False
+    return True
 
 
 def refuse_bare_letters(model: Formula, at: Mapping[str, Any] | None, shapes: Mapping[str, Any]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.program.builder import Builder
+from symgrad.program.program import EXTREME
 
 # ------------------------------------------------------------------------------------------------------------ indexing
 
@@ -372,5 +373,5 @@ def max_pool_from_indices(
         n = int(others.sum())
         if n:
             sides = [b.pick([x], side[others], (n,)) for side in (winners, windows)]
-            b.guard("ge", sides, None, np.ones(n, dtype=bool))
+            b.guard("ge", sides, EXTREME, np.ones(n, dtype=bool))
     return out

@@ -122,6 +122,25 @@ class Guard:
     source: Source | None = None
 
 
+EXTREME = ("extreme",)
+"""The ``params`` of a comparison that always holds: of what was chosen with all that it was chosen from."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """The ``params`` of a guard ``decided``: what the code decided by what it had made of looks at values.
+
+    ``bases`` are these looks, each as its operation, the number of the guard's arguments that are its own, and its
+    parameters; ``other`` is what the code held the result against (a number or a text), ``ways`` all that may come
+    out, where there is a list of it.
+    """
+
+    word: str
+    bases: tuple[tuple[str, int, Any], ...]
+    other: Any = None
+    ways: tuple[Any, ...] | None = None
+
+
 @dataclass(frozen=True, eq=False)
 class Program:
     """Steps in the order of computation, the inputs and outputs among them by name, and what the user called them."""

@@ -7,11 +7,13 @@ computed and nothing else.  The parts of a sentence about one kind of finding st
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
+from symgrad.report.covered_branches import choices, reached
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import Answer, Block, Floats, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proof_text import below, in_brief, in_equations, residues_in_brief, residues_in_full
@@ -20,6 +22,7 @@ from symgrad.report.wording import (
     at_entry,
     counted,
     listed,
+    names_in,
     number,
     own_text,
     place_of,
@@ -59,24 +62,25 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
         yield Section("The derivation, line by line", (*where, derivation))
     ranked = sorted(report.claims.values(), key=lambda c: _RANK[c.kind])
     right = [c for c in ranked if c.kind in ("proved", "agrees")]
-    alike: dict[tuple[str, tuple[Block, ...]], list[str]] = {}  # what is the same for several is told once
+    alike: dict[tuple[str, str, tuple[Block, ...]], list[str]] = {}  # what is the same for several is told once
     for claim in ranked:
         if claim not in right or full or len(right) <= _SECTIONS:
-            alike.setdefault((claim.kind, tuple(_claim(report, claim, full))), []).append(claim.name)
-    for (kind, inner), names in alike.items():
-        yield Section(f"{listed(names)}: {_WORD[kind]}", inner, kind)
+            alike.setdefault((claim.kind, _word(claim), tuple(_claim(report, claim, full))), []).append(claim.name)
+    for (kind, word, inner), names in alike.items():
+        yield Section(f"{listed(names)}: {word}", inner, kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
         yield from _open_sizes(report, right)
+    yield from choices(report, full)
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     yield from unsafe(report)
     if report.notes:
-        yield Section("Notes", (Items(tuple(map(sentence, report.notes))),))
+        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
-        yield Section("Assumed", (Items(tuple(map(sentence, assumed))),))
+        yield Section("Assumed", (Items(tuple(sentence(a, names_in(report)) for a in assumed)),))
     yield Footer(_footer(report))
     if full:
         yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
@@ -96,6 +100,11 @@ _DERIVATIVE = {0: "the value", 1: "the derivative", 2: "the second derivative"}
 _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not proved", "proved": "right, proved"}
 
 
+def _word(claim: Claim) -> str:
+    only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    return _WORD[claim.kind] if only is None else f"right for your {only} only"
+
+
 def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
@@ -108,9 +117,16 @@ def _answer(report: Results) -> str:
         are = "are" if len(broken) > 1 else "is"
         return f"The result {what}; the derivation is not: {lines} {are} wrong."
     right = _are([*agreeing, *proved], "right")
+    for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
+    if wrong and None not in for_these:
+        data = listed(sorted(map(str, for_these)))
+        are = f"is {_DERIVATIVE[report.order]}" if len(wrong) == 1 else f"are {_DERIVATIVE[report.order]}s"
+        return f"Right for your {data} only: {_yours(report, wrong)} {are} at these values, and not at others."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
+    if open_ and all(isinstance(c.verdict, Undecided) and c.verdict.where_looked is not None for c in open_):
+        return f"Right where it was looked at: {reached(report.coverage)}."
     if open_:
         rest = f" ({right})" if right else ""
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
@@ -186,6 +202,9 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
                     yield from _witness(report, claim, other)
         case Undecided(why=why, tried=tried):
             yield Paragraph(f"{sentence(why)} Tried: {listed(list(tried))}." if tried else sentence(why))
+            if claim.verdict.where_looked is not None:
+                yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
+                return
         case Agrees() as agrees:
             yield Paragraph(_agrees(agrees))
             if full:

@@ -14,6 +14,7 @@ from symgrad.checking.results import Instability, Repair, Results, StepFinding
 from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes
 from symgrad.errors import BadInput
+from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html
@@ -79,7 +80,8 @@ class Report(Results):
                 "the code that this report is about is not with it: it was pickled, or came from another process.",
                 instead="Call table() where the gradient is verified.",
             )
-        return ValueTable(self.measure(), bool(self.given))
+        with neutral():
+            return ValueTable(self.measure(), bool(self.given))
 
     def to_dict(self) -> dict[str, Any]:
         """The report as plain dictionaries, lists, strings and numbers."""
@@ -176,6 +178,7 @@ def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_sourc
         assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
         notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
         counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+        coverage=tuple({str(c): c for r in reports for c in r.coverage}.values()),
         sizes=_all_sizes([r.sizes for r in reports if r.sizes is not None]),
         measure=partial(_measure, reports),
     )

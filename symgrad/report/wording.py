@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+
+from symgrad.checking.results import Results
 
 # ------------------------------------------------------------------------------------------------------------- numbers
 # Numbers, entries and points as a report prints them.
@@ -185,14 +187,17 @@ def unbroken(text: str) -> str:
     return text.replace(" ", "\xa0")
 
 
-def sentence(text: str) -> str:
-    """Text that begins and ends as a sentence does; a name or a formula at its beginning is left as it is.
+def sentence(text: str, names: Collection[str] = ()) -> str:
+    """Text that begins and ends as a sentence does; one of ``names`` or a formula at its beginning is left as it is.
 
-    >>> sentence("no chain of rules was found"), sentence("w_h is cut off.")
-    ('No chain of rules was found.', 'w_h is cut off.')
+    >>> sentence("no chain of rules was found"), sentence("w_h is cut off."), sentence("half is the value", ["half"])
+    ('No chain of rules was found.', 'w_h is cut off.', 'half is the value.')
+    >>> sentence("a factor is missing"), sentence("a is the value before tanh")
+    ('A factor is missing.', 'a is the value before tanh.')
     """
     first = text.split(" ", 1)[0]
-    text = text[0].upper() + text[1:] if first.isalpha() and first.islower() and len(first) > 1 else text
+    word = first.isalpha() and first.islower() and len(first) > 1 and first not in names
+    text = text[0].upper() + text[1:] if word or _ARTICLE.match(text) else text
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
@@ -207,3 +212,12 @@ def in_words(claims: str) -> str:
         lambda m: f"the derivative of {'the output' if m[1] == 'out' else m[1]} by {m[2]}",
         claims,
     )
+
+
+# the letter is a variable's name where a verb follows it
+_ARTICLE = re.compile(r"an? (?!(?:is|was|has|are|and|or|should|becomes|belongs|lacks|stands|names|holds|says)\b)[a-z]")
+
+
+def names_in(report: Results) -> frozenset[str]:
+    """What the user's own code calls its values."""
+    return frozenset((*report.point, *report.claims, *(s.name for s in report.steps)))

@@ -24,7 +24,7 @@ def error_lines(report: Results) -> Iterator[Block]:
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
             place = None if r.line is None else f"line {r.line}"
-            found += _repair(r, Code(r.before, place, _span(r.before, r.edit[0])), sentence(r.why))
+            found += _repair(r, Code(r.before, place, _span(r.before, r.edit[0])), _reason(r))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
         yield Section(title, (*found, *_together(report, wrong)), "refuted")
@@ -112,13 +112,18 @@ def _line(
     """A wrong line; ``lines`` are all that have its slip, None where it has been told."""
     code = _marked(report, step)
     if repairs:
-        told = None if lines is None else _several(lines) + sentence(repairs[0].why) + again
+        told = None if lines is None else _several(lines) + _reason(repairs[0]) + again
         yield from _repair(repairs[0], code, told)
         return
     yield code
     known = step.claims and not any(word in step.claims for word in ("intermediate", "an adjoint", "a step of"))
     meant = f"Read as {in_words(step.claims)}, this" if known else "This"
     yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")
+
+
+def _reason(repair: Repair) -> str:
+    """Why a line is wrong, as a sentence; a name of the user's stays as it is spelled."""
+    return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.before} {repair.after}"))
 
 
 def _several(lines: Sequence[int]) -> str:

@@ -70,7 +70,28 @@ def _gated_backward(g: Tensor, x: Tensor, axis: int) -> Tensor:
     return torch.cat([s * g, (1 - s) * s * (g * a)], axis)
 
 
+def _batch_norm(x: Tensor, weight: Tensor | None, bias: Tensor | None, *rest: Any) -> tuple[Tensor, Tensor, Tensor]:
+    """The kernel rounds the mean to the dtype of ``x`` before it is subtracted, and with it the deviation.
+
+    ``rest`` are the running statistics, where there are any, whether the batch's own are taken, momentum and eps.
+    """
+    *stats, training, _, eps = rest
+    shape = [1, -1] + [1] * (x.dim() - 2)
+    if training or not stats:
+        dims = [d for d in range(x.dim()) if d != 1]
+        mean = x.mean(dims)
+        var = (x - mean.reshape(shape)).square().mean(dims)
+    else:
+        mean, var = stats
+    scale = (var + eps).rsqrt()
+    out = (x - mean.reshape(shape)) * scale.reshape(shape)
+    out = out if weight is None else out * weight.reshape(shape)
+    out = out if bias is None else out + bias.reshape(shape)
+    return (out, mean, scale) if training else (out, x.new_empty(0), x.new_empty(0))
+
+
 _OWN: dict[str, Callable[..., Any]] = {
+    "aten::_native_batch_norm_legit": _batch_norm,
     "aten::glu_backward": _gated_backward,
     "prims::var": _var,
     "aten::_cdist_forward": _distances,

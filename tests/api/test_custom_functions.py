@@ -253,6 +253,77 @@ def test_a_custom_operator():
     assert kinds(verify_function(scaled_square, at={"x": (3,), "k": 2.5})) == {"x": "refuted"}
 
 
+def test_an_operator_that_calls_an_operator():
+    """Both are entered for every device, and torch's dispatcher has no kernel for the CPU alone."""
+
+    @torch.library.custom_op("symgrad_tests::times", mutates_args=())
+    def times(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return x * y
+
+    @torch.library.custom_op("symgrad_tests::cubed", mutates_args=())
+    def cubed(x: torch.Tensor) -> torch.Tensor:
+        return x**3
+
+    def setup(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+
+    for slope, verdict in ((3.0, "proved"), (2.0, "refuted")):
+        cubed.register_autograd(
+            lambda ctx, g, k=slope: k * times(g, times(ctx.saved_tensors[0], ctx.saved_tensors[0])), setup_context=setup
+        )
+        assert verify_function(cubed, at={"x": (2,)}).verdict == verdict
+
+
+def test_an_argument_that_is_passed_by_name_alone():
+    @torch.library.custom_op("symgrad_tests::by_name", mutates_args=())
+    def by_name(x: torch.Tensor, *, k: float) -> torch.Tensor:
+        return x * k
+
+    def setup(ctx, inputs, keyword_only_inputs, output):
+        ctx.k = keyword_only_inputs["k"]
+
+    by_name.register_autograd(lambda ctx, g: g * ctx.k, setup_context=setup)
+    assert verify_function(by_name, at={"x": (2,), "k": 2.0}).verdict == "proved"
+
+
+def test_a_default_is_an_argument_of_the_jvp_too():
+    class Scaled(torch.autograd.Function):
+        @staticmethod
+        def forward(x, k=3.0):
+            return x * k
+
+        @staticmethod
+        def setup_context(ctx, inputs, output):
+            ctx.k = inputs[1]
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.k, None
+
+        @staticmethod
+        def jvp(ctx, tangent, _):
+            return tangent * ctx.k
+
+    assert kinds(verify_function(Scaled, at={"x": (2,)})) == {"x": "proved", "jvp": "proved"}
+
+
+def test_a_function_that_writes_into_its_argument():
+    class InPlace(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            ctx.mark_dirty(x.exp_())
+            ctx.save_for_backward(x)
+            return x
+
+        @staticmethod
+        def backward(ctx, g):
+            return g * ctx.saved_tensors[0]
+
+    report = verify_function(InPlace, at={"x": (2,)})
+    assert report.verdict == "proved"
+    assert not any("fails" in note for note in report.notes)  # autograd refuses it of a leaf alone
+
+
 # ------------------------------------------------------------------------------------------------ bad input
 
 

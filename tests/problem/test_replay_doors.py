@@ -51,6 +51,21 @@ def test_softplus_above_its_threshold_is_the_identity(beta, threshold):
     assert verify(f, lambda x: torch.sigmoid(x * beta), at={"x": x}).verdict == "refuted"
 
 
+def test_above_its_default_threshold_softplus_is_read_as_what_it_means():
+    """From 20 on torch returns x for log(1 + exp(x)), which is 2e-9 more: its own slopes there are no error."""
+    x = torch.tensor([0.5, 24.0, -32.0], dtype=torch.float64)
+    assert F.softplus(x)[1] == 24.0
+
+    def f(x):
+        return F.softplus(x).sum()
+
+    assert verify(f, torch.sigmoid, at={"x": x}).verdict == "proved"
+    assert verify(f, slope(f, x), at={"x": x}).verdict in OK
+    assert verify(f, torch.sigmoid(x), at={"x": x}).verdict in OK
+    assert verify(f, slope(f, x) * (1 + 1e-7), at={"x": x}).verdict == "refuted"
+    assert verify(f, lambda x: torch.sigmoid(x) + 1e-9, at={"x": x}).verdict == "refuted"
+
+
 def test_a_row_of_attention_in_which_everything_is_masked_is_zero():
     mask = torch.tensor([[True, False], [False, False]])
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from trust.questions_of_data import ONE_NUMBER, WRT
 
-from symgrad import Latex, verify
+from symgrad import Latex, compare, find_instabilities, gradient, lift, verify
 from symgrad.errors import BadInput
 
 
@@ -36,3 +36,30 @@ def test_a_function_that_works_entry_by_entry_is_asked_of_numbers():
 def test_numbers_that_are_given_are_numbers():
     assert verify(lambda x: x.mean(), lambda x: torch.ones_like(x), at={"x": 0.5}).verdict == "proved"
     assert verify(Latex(r"\|x\|^2"), Latex("2x"), at={"x": 0.5}).verdict == "proved"
+
+
+MIXING = {
+    "mean": lambda x: x.mean(),
+    "softmax": lambda x: torch.softmax(x, -1),
+    "cumsum": lambda x: torch.cumsum(x, 0),
+    "sort": lambda x: torch.sort(x).values,
+}
+
+
+@pytest.mark.parametrize("name", MIXING)
+def test_no_door_takes_a_number_for_what_mixes_entries(name):
+    program = lift(MIXING[name])
+    assert [program.shape(i) for i in program.inputs.values()] == [(2,)]
+    assert compare(MIXING[name], lambda x: x * 1.0).kind == "refuted"
+
+
+def test_the_gradient_of_a_mean_is_that_of_all_lengths():
+    found = gradient(lambda x: x.mean())["x"]
+    x = torch.tensor([1.0, 2.0, 5.0], dtype=torch.float64)
+    assert torch.equal(found(x=x), torch.full_like(x, 1 / 3))
+
+
+@pytest.mark.parametrize("door", [gradient, lift, find_instabilities])
+def test_letters_of_matrices_need_shapes_at_each_door(door):
+    with pytest.raises(BadInput, match="no shape is given for X"):
+        door(Latex(r"\log\det X"))

@@ -188,6 +188,17 @@ def test_masked_softmax_has_a_finite_bound():
     assert (bound.error < 1e-5).all()
 
 
+def test_logsumexp_that_keeps_its_axis_has_a_bound_of_its_own_shape():
+    b = Builder()
+    x = b.input("x", (2, 3), "float32")
+    out = b.name(b.emit("logsumexp", (x,), 1, (2, 1)), "lse")
+    at = {"x": torch.tensor([[1.0, -math.inf, 3.0], [-math.inf, -math.inf, -math.inf]])}
+    bound = error_bounds(b.build({"out": out}), at, [out])[out]
+    assert bound.error.shape == (2, 1)
+    assert abs(bound.value[0].item() - math.log(math.e + math.e**3)) <= bound.error[0] < 1e-5
+    assert bound.error[1] == 0  # no number among the three, and that is exact
+
+
 def test_layouts_move_the_bound_with_the_value():
     b = Builder()
     x = b.input("x", (2, 3), "float32")

@@ -5,10 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from support.bounds_fuzz import MODELS, Tally, draw, hunt, models, programs, truth_of
 
 from symgrad.program.builder import Builder
 from symgrad.rounding import kernel_bounds as kernel_errors
+from symgrad.rounding.autograd_bounds import autograd_bounds
 from symgrad.rounding.running_bounds import error_bounds
 
 
@@ -70,6 +72,21 @@ def test_rows_whose_bounds_were_broken(row, dtype, values):
     tally = Tally()
     tally.judge(row, dtype, error_bounds(program, at, [out])[out], truth_of(program, at, out))
     assert tally.broken == []
+
+
+def test_batch_norm_subtracts_a_mean_that_is_rounded():
+    """In bfloat16 the third mean, 1.00390625, becomes 1 before it is subtracted from numbers beside one."""
+    x = torch.tensor(
+        [[-1.0, 1.0078125, 0.98046875], [-1.0, 1.0078125, 0.9921875], [0.95703125, -0.9921875, 0.98828125],
+         [-1.0234375, 1.015625, 1.0546875]], dtype=torch.bfloat16,
+    )  # fmt: skip
+    at = {"x": x, "w": torch.ones(3, dtype=torch.bfloat16)}
+    found = autograd_bounds(lambda x, w: (F.batch_norm(x, None, None, training=True) * w).pow(3).sum(), at, ["w"])
+    normed = F.batch_norm(x.double(), None, None, training=True)
+    bound = found.gradients["w"]
+    off = (bound.value.double() - 3 * normed.pow(3).sum(0)).abs()
+    assert off[2] > 3
+    assert (off <= bound.error).all()
 
 
 def test_the_sign_of_zero_chooses_the_side_of_a_cut():

@@ -221,6 +221,217 @@ def _sizes() -> Iterator[Question]:
             yield Question(name, 3, "verify", lambda f=f, h=hand: verify(f, h, at={"x": ("n",)}), truth)
 
 
+# ------------------------------------------------------------------------------------------------ other ways to choose
+
+
+def turned_at(rule: Callable) -> tuple[Callable, Callable, Callable]:
+    """x² where the rule holds, and x³ elsewhere, of one number."""
+    return (lambda x: x * x if rule(x) else x**3, lambda x: 2 * x if rule(x) else 3 * x**2, lambda x: 3 * x**2)
+
+
+def by_table(x):
+    return {0: x, 1: x * x, 2: x**3}.get(math.floor(x), x**4)
+
+
+def slope_by_table(x):
+    return {0: 1.0, 1: 2 * x, 2: 3 * x**2}.get(math.floor(x), 4 * x**3)
+
+
+def by_division(x):
+    try:
+        return x / (math.ceil(x) - 29)
+    except ZeroDivisionError:
+        return x * x
+
+
+def by_missing_key(x):
+    try:
+        return {4: 2.0, 5: 3.0}[int(x)] * x
+    except KeyError:
+        return x * x
+
+
+def first_above(x):
+    for k, edge in enumerate((-30.0, 20.0, 35.0)):
+        if x < edge:
+            return (k + 1) * x
+    return x * x
+
+
+def slope_first_above(x):
+    return 1.0 if x < -30 else 2.0 if x < 20 else 3.0 if x < 35 else 2 * x
+
+
+def halved(x):
+    while abs(x) > 1:
+        x = x / 2
+    return x
+
+
+def slope_of_halved(x):
+    k = 0
+    while abs(x) > 1:
+        x, k = x / 2, k + 1
+    return 0.5**k
+
+
+def far(x):
+    return x - 62 > 0
+
+
+def helped(x):
+    return x * x if far(x) else x**3
+
+
+ONE_NUMBER: dict[str, Callable] = {
+    "n % 7 == 3": lambda x: math.floor(x) % 7 == 3,
+    "n // 10 == 4": lambda x: math.floor(x) // 10 == 4,
+    "n + 5 > 60": lambda x: int(x) + 5 > 60,
+    "ceil == 31": lambda x: math.ceil(x) == 31,
+    "ends with": lambda x: f"{x:.0f}" == "23",
+    "len(str(int(x))) > 2": lambda x: len(str(int(abs(x)))) > 2,
+    "in a set of numbers": lambda x: math.floor(x) in {19, 21},
+    "close to 27": lambda x: math.isclose(x, 27.0, abs_tol=0.125),
+    "any of a list": lambda x: any(x > edge for edge in (44.0, 55.0)),
+    "a sum of truths": lambda x: int(x > 10) + int(x > 20) + int(x > 30) == 2,
+    "not and or": lambda x: not (x < 41 or x > 42),
+    "divmod": lambda x: divmod(math.floor(x), 6)[1] == 5,
+    "the largest by key": lambda x: max((1.0, 2.0, 3.0), key=lambda c: -abs(x - 24 * c)) == 3.0,
+}  # fmt: skip
+OTHER_NUMBERS = (
+    *((name, *turned_at(rule)) for name, rule in ONE_NUMBER.items()),
+    ("a table", by_table, slope_by_table, lambda x: 4 * x**3),
+    (
+        "division by zero", by_division,
+        lambda x: 2 * x if math.ceil(x) == 29 else 1 / (math.ceil(x) - 29), lambda x: 1 / (math.ceil(x) - 29 + 1e-9),
+    ),
+    (
+        "a missing key", by_missing_key,
+        lambda x: {4: 2.0, 5: 3.0}.get(int(x), 2 * x), lambda x: {4: 2.0, 5: 2.0}.get(int(x), 2 * x),
+    ),
+    ("the first edge", first_above, slope_first_above, lambda x: 1.0 if x < -30 else 2.0 if x < 20 else 3.0),
+    ("halved until small", halved, slope_of_halved, lambda x: slope_of_halved(x) if abs(x) < 64 else 1.0),
+    ("a helper's choice", helped, lambda x: 2 * x if x > 62 else 3 * x**2, lambda x: 3 * x**2),
+)  # fmt: skip
+OTHER_RULES: dict[str, Callable] = {
+    "torch.equal of masks": lambda x: torch.equal(x > 20, torch.tensor([True, False, True])),
+    "sort": lambda x: torch.sort(x).indices[0] == 2,
+    "median": lambda x: x.median() > 33,
+    "a list of bools": lambda x: sum((x > 25).tolist()) == 2,
+    "count as a float": lambda x: (x > 15).double().mean() > 0.5,
+    "argmin by item": lambda x: x.argmin().item() in (0, 2),
+    "floor of entries": lambda x: (torch.floor(x) == 13).any(),
+    "long": lambda x: x.long()[1] == 18,
+    "bucketize": lambda x: torch.bucketize(x, torch.tensor([21.0, 29.0], dtype=x.dtype))[0] == 1,
+    "allclose": lambda x: torch.allclose(x, torch.full_like(x, 26.0), atol=0.5),
+    "the last sign": lambda x: torch.sign(x - 31)[2] > 0 and torch.sign(x + 31)[1] < 0,
+    "detached dot": lambda x: torch.dot(x.detach(), x.detach()) > 9000,
+    "a number of numpy": lambda x: float(x.numpy(force=True).max()) > 64,
+}  # fmt: skip
+ARRAY_RULES: dict[str, Callable] = {
+    "np.all": lambda x: np.all(x > 14),
+    "np.any": lambda x: np.any(x < -52),
+    "mask.sum() == 2": lambda x: (x > 12).sum() == 2,
+    "np.count_nonzero": lambda x: np.count_nonzero(x > 22) == 1,
+    "np.argmax": lambda x: np.argmax(x) == 0,
+    "an entry of a mask": lambda x: (x > 32)[1],
+    "np.floor": lambda x: np.floor(x[0]) == 16,
+    "astype(int)": lambda x: x.astype(int)[2] == -21,
+    "np.argsort": lambda x: np.argsort(x)[-1] == 1,
+    "np.allclose": lambda x: np.allclose(x, 11.0, atol=0.25),
+}
+
+
+def _other_rules() -> Iterator[tuple]:
+    for name, rule in OTHER_RULES.items():
+        yield (name, *either(rule), {"x": T})
+    for name, rule in ARRAY_RULES.items():
+        yield (name, *either(rule), {"x": A})
+
+
+# ------------------------------------------------------------------------------------------------ ordinary right code
+
+
+def unit(x):
+    n = x.norm()
+    return (x / n).sum() if n > 0 else x.sum()
+
+
+def slope_of_unit(x):
+    n = x.norm()
+    return 1 / n - x * x.sum() / n**3 if n > 0 else torch.ones_like(x)
+
+
+def checked(x):
+    assert x.shape[0] == 3
+    assert torch.isfinite(x).all()
+    if torch.isnan(x).any():
+        return x.sum() * 0
+    return (x * x).sum()
+
+
+def converged(x):
+    y = torch.ones_like(x)
+    for _ in range(60):
+        new = (y + x * x / y) / 2
+        if (new - y).abs().max() < 1e-13:
+            break
+        y = new
+    return (y * 0 + x**2).sum()
+
+
+def printed(x):
+    loss = (x * x).sum()
+    text = f"loss {loss.item():.3f} of {x.shape[0]}"
+    return loss if isinstance(text, str) else -loss
+
+
+def never(x):
+    s = (x * x).sum()
+    return s if s >= 0 and torch.exp(s) > 0 and torch.sigmoid(s) < 2 else -s
+
+
+def stable(x):
+    top = x.max()
+    return torch.log(torch.exp(x - top).sum()) + top
+
+
+def saved(x):
+    return (x / torch.clamp(x.norm(), min=1e-8)).sum()
+
+
+def nested(x):
+    s = x.sum()
+    if s > 10:
+        return s * s if s > 5 else -s
+    return s
+
+
+ORDINARY = (
+    ("a unit vector", unit, slope_of_unit),
+    ("asserts", checked, lambda x: 2 * x),
+    ("until converged", converged, lambda x: 2 * x),
+    ("only printed", printed, lambda x: 2 * x),
+    ("what never happens", never, lambda x: 2 * x),
+    ("a stable logarithm", stable, lambda x: torch.softmax(x, 0)),
+    ("a norm kept from zero", saved, None),
+    ("guards that contradict", nested, lambda x: torch.ones_like(x) * (2 * x.sum() if x.sum() > 10 else 1.0)),
+    ("relu", lambda x: torch.relu(x).sum(), lambda x: (x > 0).to(x)),
+    ("hardtanh", lambda x: torch.nn.functional.hardtanh(x).sum(), lambda x: (x.abs() < 1).to(x)),
+)  # fmt: skip
+
+
+def slope_of_saved(x):
+    n = x.norm()
+    return 1 / n - x * x.sum() / n**3 if n > 1e-8 else torch.full_like(x, 1e8)
+
+
+def _ordinary() -> Iterator[Question]:
+    for name, f, slope_ in ORDINARY:
+        hand = slope_ or slope_of_saved
+        yield Question(name, 3, "verify", lambda f=f, h=hand: verify(f, h, at={"x": T}), True)
+
+
 def questions() -> Iterator[Question]:
     yield from pairs(3, NUMBERS)
     yield from pairs(3, TWO)
@@ -232,3 +443,6 @@ def questions() -> Iterator[Question]:
     )
     yield from pairs(3, IN_CODE)
     yield from _sizes()
+    yield from pairs(3, OTHER_NUMBERS)
+    yield from pairs(3, _other_rules())
+    yield from _ordinary()

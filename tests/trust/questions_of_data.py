@@ -9,7 +9,7 @@ import sympy as sp
 import torch
 from trust.questions import Question, pairs
 
-from symgrad import Latex, verify
+from symgrad import Latex, compare, verify
 
 __all__ = ["questions"]
 
@@ -132,6 +132,28 @@ def _held() -> Iterator[Question]:
         )
 
 
+# right for all data, and for these alone: written before they were asked
+COINCIDENCES: tuple[tuple, ...] = (
+    ("w exp(k) at k = 0", lambda w, k: (w * np.exp(k)).sum(), lambda w, k: np.exp(k) + 0 * w,
+     lambda w, k: 1 + k + 0 * w, {"k": np.array(0.0)}),
+    ("the square of the sum", lambda w, x: (w * x).sum() ** 2, lambda w, x: 2 * (w * x).sum() * x,
+     lambda w, x: 2 * (w * x).sum() * x**2 / 1.5, {"x": np.array([1.5, 1.5])}),
+    ("a product for a sum", lambda w, p: w * (p + 2 * p), lambda w, p: 3 * p, lambda w, p: p**2 + 0.75 * p,
+     {"p": np.array(2.25)}),
+    ("a cube for a line", lambda w, x: (w * x**3).sum(), lambda w, x: x**3, lambda w, x: 13 * x - 12,
+     {"x": np.array([1.0, 3.0])}),
+)  # fmt: skip
+NEW_DATA: tuple[tuple, ...] = (
+    ("a whitened mean", lambda w: np.sum((X / X.std(0)) @ w), lambda w: (X / X.std(0)).sum(0),
+     lambda w: X.sum(0) / SCALE**2, at),
+    ("an outer product", lambda w: w @ np.outer(V, V) @ w, lambda w: 2 * np.outer(V, V) @ w,
+     lambda w: np.outer(V, V) @ w, at),
+    ("a dot of data", lambda w: np.dot(Y, Y) * np.sum(w**2), lambda w: 2 * np.dot(Y, Y) * w, lambda w: 2 * w * N, at),
+    ("minus data", lambda w: np.sum(np.exp(-X @ w)), lambda w: -X.T @ np.exp(-X @ w), lambda w: X.T @ np.exp(-X @ w),
+     at),
+)  # fmt: skip
+
+
 def _noted(report: object) -> bool:
     """Whether a report that accepts says that it is for these data only."""
     return not report.ok or any("only" in n or "for your" in n for n in report.notes)  # type: ignore[attr-defined]
@@ -148,4 +170,14 @@ def questions() -> Iterator[Question]:
     A = sp.MatrixSymbol("A", 2, 2)
     yield Question("the trace of a matrix", 4, "verify", lambda: verify(sp.Trace(A), sp.eye(2), wrt="A"), True)
     yield from pairs(5, DATA)
+    yield from pairs(5, NEW_DATA)
     yield from _held()
+    for name, f, right, wrong, data in COINCIDENCES:
+        w = np.array([0.5, 0.75]) if any(np.ndim(v) for v in data.values()) else np.array(0.5)
+        for hand, truth in ((right, True), (wrong, False)):
+            ask = lambda f=f, h=hand, d=data, w=w: verify(f, h, wrt="w", at={"w": w, **d})  # noqa: E731
+            yield Question(name, 9, "verify", ask, truth)
+    for name, f in (("sort", lambda x: torch.sort(x).values), ("flip", lambda x: x.flip(0)),
+                    ("log_softmax", lambda x: torch.log_softmax(x, 0))):  # fmt: skip
+        ask = lambda f=f: compare(f, lambda x: 1 * x)  # noqa: E731
+        yield Question(f"{name} of no shape, compared", 4, "compare", ask, False)

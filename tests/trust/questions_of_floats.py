@@ -110,6 +110,30 @@ def _numbers_that_are_none() -> Iterator[Question]:
     )  # fmt: skip
 
 
+def _limits() -> Iterator[Question]:
+    """Numbers where the derivative is written as 0/0, and numbers that are none; written before they were asked."""
+    rows = (
+        ("sinc", torch.sinc, [0.0, 0.5], lambda x: (np.cos(np.pi * x) - np.sinc(x)) / x, 0.0, 0.25),
+        ("i1", torch.special.i1, [0.0, 0.5], None, 0.5, 1.0),
+        ("expm1", lambda x: torch.expm1(x) + x**2, [0.0, 1.0], lambda x: np.exp(x) + 2 * x, 1.0, 0.0),
+    )
+    for name, f, x, slope_of, here, wrong in rows:
+        at = {"x": torch.tensor(x, dtype=D)}
+        y = at["x"][1:]
+        there = slope(f, y).numpy()[0] if slope_of is None else slope_of(x[1])
+        total = lambda x, f=f: f(x).sum()  # noqa: E731
+        yield from pair(7, f"{name} at 0, numbers", total, np.array([here, there]), np.array([wrong, there]), at=at)
+    whole = {"x": torch.tensor([2.0, 3.0], dtype=D)}
+    yield from pair(7, "a number that is none", lambda x: (x**2).sum(), None, np.array([4.0, np.nan]), at=whole)
+    yield from pair(
+        7, "logcumsumexp after -inf", lambda x: torch.logcumsumexp(x, 0)[-1], lambda x: torch.softmax(x, 0),
+        lambda x: torch.softmax(x, 0) / 2, at={"x": _inf},
+    )  # fmt: skip
+    half = torch.tensor([0.75, 1.5], dtype=H)
+    square = slope(lambda x: (x**3).sum(), half.double())
+    yield from pair(6, "x**3 in half", lambda x: (x**3).sum(), square.to(H), (1.5 * square).to(H), at={"x": half})
+
+
 # ------------------------------------------------------------------------------------------------ law 10
 
 GRID: tuple[tuple, ...] = (
@@ -120,6 +144,7 @@ GRID: tuple[tuple, ...] = (
     ("the slope of a wave", "exp(x)", "exp(x)", "exp(x) + sin(2**40*pi*x)"),
     ("a wave in a cosine", "log(2 + cos(2**36*pi*x))", "-2**36*pi*sin(2**36*pi*x)/(2 + cos(2**36*pi*x))", "0"),
     ("a wave of y", "x*y", "y", "y + sin(2**40*pi*y)*x"),
+    ("a wave beside a root", "sqrt(x)", "1/(2*sqrt(x))", "1/(2*sqrt(x)) + sin(2**42*pi*x)/8"),
     ("tan", "x**3", "3*x**2", "3*x**2 + tan(2**38*pi*x)"),
 )
 
@@ -145,4 +170,5 @@ def questions() -> Iterator[Question]:
         for hand, truth in ((right, True), (wrong, False)):
             yield Question(name, 7, "guard", lambda f=f, h=hand, at=at: _guarded(f, h, at), truth)
     yield from _numbers_that_are_none()
+    yield from _limits()
     yield from _grid()

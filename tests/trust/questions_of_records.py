@@ -162,6 +162,8 @@ OPTIONS: tuple[tuple[str, Callable, Callable, torch.Tensor], ...] = (
     ("layer_norm(eps=1)", lambda x: F.layer_norm(x, (3,), eps=1.0)[:, 0], lambda x: F.layer_norm(x, (3,))[:, 0], _M),
     ("addmm(beta, alpha)", lambda x: torch.addmm(x, x, x.T @ x, beta=0.5, alpha=2.0),
      lambda x: torch.addmm(x, x, x.T @ x), _M),
+    ("rrelu in evaluation", lambda x: F.rrelu(x, 0.1, 0.5, training=False), lambda x: F.leaky_relu(x, 0.1), _V),
+    ("softmin", lambda x: F.softmin(x, 0) * x, lambda x: F.softmax(x, 0) * x, _V),
     ("add(alpha=3)", lambda x: torch.add(x, x * x, alpha=3), lambda x: x + x * x, _V),
     ("lerp", lambda x: torch.lerp(x, x * x, 0.25), lambda x: torch.lerp(x, x * x, 0.75), _V),
     ("nan_to_num", lambda x: torch.nan_to_num(x / (x * 0), 1.0, 2.0, 3.0) + x, lambda x: x * 2, _V),
@@ -290,7 +292,73 @@ class UnusedWrong(Unused):
         return 2 * ga + 2 * gb * ctx.saved_tensors[0]
 
 
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0]
+
+
+class SquareDetached(Square):
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0].detach()
+
+
+class SquareData(Square):
+    @staticmethod
+    def backward(ctx, g):
+        return 2 * g * ctx.saved_tensors[0].data
+
+
+class SquareNoGrad(Square):
+    @staticmethod
+    def backward(ctx, g):
+        with torch.no_grad():
+            slope = 2 * ctx.saved_tensors[0]
+        return g * slope
+
+
+class Scale(torch.autograd.Function):
+    """A number for each column: its gradient is summed by autograd over the rows."""
+
+    @staticmethod
+    def forward(ctx, x, s):
+        ctx.save_for_backward(x, s)
+        return x * s
+
+    @staticmethod
+    def backward(ctx, g):
+        x, s = ctx.saved_tensors
+        return g * s, g * x
+
+
+class ScaleMean(Scale):
+    @staticmethod
+    def backward(ctx, g):
+        x, s = ctx.saved_tensors
+        return g * s, (g * x).mean(0)
+
+
+def _orders() -> Iterator[Question]:
+    """Written before they were asked; gradgradcheck says the same of the first four."""
+    at = {"x": torch.tensor([0.5, -1.5], dtype=torch.float64)}
+    for made, truth in ((Square, True), (SquareDetached, False), (SquareData, False), (SquareNoGrad, False)):
+        yield Question(
+            f"{made.__name__}, twice", 8, "backward", lambda m=made: verify_function(m, at=at, order=2), truth
+        )
+        yield Question(f"{made.__name__}, once", 8, "backward", lambda m=made: verify_function(m, at=at), True)
+    shapes = {"x": (4, 2), "s": (2,)}
+    for made, truth in ((Scale, True), (ScaleMean, False)):
+        yield Question(made.__name__, 8, "backward", lambda m=made: verify_function(m, at=shapes), truth)
+
+
 def _second_order() -> Iterator[Question]:
+    yield from _orders()
     shapes = {"x": (2,), "y": (3, 2)}
     yield Question(
         "a gradient of the broadcast shape", 8, "backward", lambda: verify_function(Product, at=shapes), True

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, WrongShape
+from symgrad.evaluation.exact import is_huge_power
 from symgrad.lifting.latex.equations import Claim, Definition
 from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
 from symgrad.lifting.latex.token_reader import Node, parts, place
@@ -353,6 +354,8 @@ class Meaning:
             return a.map(lambda x, n: x**n, [base, exponent], "a power")
         base = a.number(base)
         if not base.shape:
+            if is_huge_power(base.at(), exponent.at()):
+                self.fail("this number has too many digits to be written out.", node, "Give it a name.")
             return a.scalar(base.at() ** exponent.at())
         if len(base.shape) == 1:
             self.fail(

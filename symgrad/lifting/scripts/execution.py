@@ -30,7 +30,7 @@ from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_tracer import Key, Limits, ScriptTracer
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
-from symgrad.lifting.tracing.surroundings import neutral
+from symgrad.lifting.tracing.surroundings import neutral, printed_into
 
 # ------------------------------------------------------------------------------------------------------------- sandbox
 # The surroundings of one run: fixed seeds, captured output, limits; the next run begins with the same.
@@ -68,7 +68,7 @@ def surroundings(seed: int, out: io.StringIO, file: str, limits: Limits) -> Iter
     torch.manual_seed(seed)
     before = _states()
     try:
-        with neutral(), warnings.catch_warnings(), contextlib.redirect_stdout(out):
+        with neutral(), warnings.catch_warnings(), printed_into(out):
             warnings.simplefilter("ignore")
             with contextlib.redirect_stderr(io.StringIO()), limited(file, limits.seconds, limits.memory):
                 yield world

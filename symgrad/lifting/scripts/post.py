@@ -72,13 +72,22 @@ def bared(lines: Sequence[str]) -> list[str]:
     >>> bared(["> In [3]: x = 1", ">    ...: y = 2", "> Out[3]: 5"])
     ['x = 1', 'y = 2', '']
     """
-    for step in (_unquoted, _unnumbered, _uncelled, _unfenced, _untraced, _unprompted):
+    for step in (_unquoted, _undiffed, _unnumbered, _uncelled, _unfenced, _untraced, _unprompted):
         lines = step(list(lines))
     return ["" if _MAGIC.match(line) else line for line in lines]
 
 
 def _unquoted(lines: list[str]) -> list[str]:
     return [_QUOTED.sub("", line, count=1) for line in lines]
+
+
+def _undiffed(lines: list[str]) -> list[str]:
+    """What a patch makes of the text: its new lines, and those that stay."""
+    first = next((k for k, line in enumerate(lines) if re.match(r"@@ .*@@", line)), None)
+    if first is None:
+        return lines
+    out = ["" if line.startswith(("--- ", "+++ ", "diff ", "index ")) else line for line in lines[:first]]
+    return [*out, *("" if line[:1] in "-@\\" else line[1:] for line in lines[first:])]
 
 
 def _unnumbered(lines: list[str]) -> list[str]:

@@ -500,9 +500,9 @@ class ScriptTracer(Tracer):
                 self.shows.append((line, self.step_of(x)))
         return value
 
-    def _shown(self, x: Any) -> Any:
+    def _filled(self, x: Any) -> Any:
         self.shown(x)
-        return super()._shown(x)
+        return super()._filled(x)
 
     def call(self, function: Any, *args: Any, **options: Any) -> Any:
         self.tick()

@@ -115,6 +115,18 @@ class Token:
         return self.start, self.stop
 
 
+_MOST = 5_000  # signs: a proof about so many terms takes a minute
+
+
+def refuse_long(count: int, of: str = "signs", most: int = _MOST) -> None:
+    """Raise `BadFormula` for a formula so long that no answer would come."""
+    if count > most:
+        raise BadFormula(
+            f"the formula has more than {most} {of}.",
+            instead="Write its terms as arrays in a Python function: lambda x, a: (a * torch.sin(k * x)).sum().",
+        )
+
+
 def tokens(text: str) -> list[Token]:
     found, at = [], 0
     while at < len(text):
@@ -127,6 +139,7 @@ def tokens(text: str) -> list[Token]:
         kind = match.lastgroup or ""
         found.append(Token(kind, _FRIENDLY.get(match.group(), match.group()), at, match.end()))
         at = match.end()
+        refuse_long(len(found))
     found.append(Token("end", "", len(text.rstrip()), len(text.rstrip()) + 1))
     return found
 

@@ -16,11 +16,9 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.tracing.aten import dtype_of, is_float
-from symgrad.lifting.tracing.functions import Run, failing_line, plain
+from symgrad.lifting.tracing.functions import failing_line, plain
 from symgrad.lifting.tracing.tracer import Tracer
-from symgrad.program.builder import Builder
-from symgrad.program.derivative import tangent
-from symgrad.program.program import Binding, Program, derivation_lines, sliced
+from symgrad.program.program import Program
 
 # -------------------------------------------------------------------------------------------------- autograd functions
 
@@ -59,7 +57,9 @@ class Context:
 class FunctionRun:
     """One run: the whole trace, and the steps of the outputs, the gradients and the outputs' tangents by name.
 
-    ``missing`` are the tensor arguments for which backward returned None.
+    ``missing`` are the tensor arguments for which backward returned None, ``summed`` those whose gradient has a larger
+    shape, with that shape; ``forward`` is the number of steps that forward made, and ``materialize`` says that
+    backward is given zeros for outputs that are not used.
     """
 
     program: Program
@@ -68,6 +68,9 @@ class FunctionRun:
     tangents: Mapping[str, int]
     values: Mapping[str, np.ndarray]
     missing: tuple[str, ...]
+    summed: Mapping[str, tuple[int, ...]]
+    forward: int
+    materialize: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,12 +78,14 @@ class Custom:
     """A function with a derivative of its own: ``forward(ctx, *arguments)``, ``backward(ctx, *cotangents)`` and, where
     there is one, ``jvp(ctx, *tangents)``.
 
-    ``names`` are forward's arguments without ctx; ``setup`` is ``setup_context``, where forward has no ctx.
+    ``names`` are forward's arguments without ctx, ``keywords`` those of them that are passed by name alone; ``setup``
+    is ``setup_context``, where forward has no ctx.
     """
 
     thing: Any
     name: str
     names: tuple[str, ...]
+    keywords: tuple[str, ...]
     defaults: Mapping[str, Any]
     forward: Callable[..., Any]
     setup: Callable[..., Any] | None
@@ -96,11 +101,11 @@ class Custom:
             backward = next((getattr(thing, n) for n in ("backward", "vjp") if _is_own(thing, n)), None)
             jvp = thing.jvp if _is_own(thing, "jvp") else None
             setup = thing.setup_context if separate else None
-            made = cls(thing, thing.__name__, (), {}, thing.forward, setup, backward, jvp, thing.apply)
+            made = cls(thing, thing.__name__, (), (), {}, thing.forward, setup, backward, jvp, thing.apply)
             return made._signed(skip=0 if separate else 1)
         if _is_op(thing):
             made = cls(
-                thing, thing._name, (), {}, thing._init_fn, thing._setup_context_fn or _no_context,
+                thing, thing._name, (), (), {}, thing._init_fn, thing._setup_context_fn or _no_context,
                 thing._backward_fn, None, thing,
             )  # fmt: skip
             return made._signed(skip=0)
@@ -122,8 +127,8 @@ class Custom:
                     instead="Give forward's arguments names.",
                 )
         defaults = {p.name: p.default for p in found if p.default is not p.empty}
-        fields = {f: getattr(self, f) for f in self.__dataclass_fields__}
-        return Custom(**{**fields, "names": tuple(p.name for p in found), "defaults": defaults})
+        keywords = tuple(p.name for p in found if p.kind is p.KEYWORD_ONLY)
+        return replace(self, names=tuple(p.name for p in found), keywords=keywords, defaults=defaults)
 
     def cotangent_names(self, count: int) -> list[str]:
         """What backward calls its cotangents."""
@@ -139,21 +144,24 @@ class Custom:
         dtypes: Mapping[str, str],
         needs: Sequence[str] | None = None,
         tangents: Mapping[str, np.ndarray] | None = None,
+        stops: bool = False,
     ) -> FunctionRun:
         """Run forward and backward in one trace.
 
         ``arguments`` has all of forward's; float arrays become tensors of their ``dtypes``.  ``cotangents`` are named
-        as in `cotangent_names`; None runs forward alone.  ``needs`` are the arguments whose gradients are asked for.
+        as in `cotangent_names`; None runs forward alone.  An output without a cotangent is not used.  ``needs`` are
+        the arguments whose gradients are asked for; ``stops`` says that ``detach`` cuts in backward.
         """
         trace = Tracer("torch", stops=False, differentiates=True)
         given = {n: self._give(trace, n, arguments[n], dtypes) for n in self.names if n in arguments}
         tensors = [n for n in given if isinstance(given[n], torch.Tensor) and is_float(given[n])]
         asked = tensors if needs is None else list(needs)
-        ctx = Context([n in asked for n in self.names])
+        ctx = Context([n in asked for n in self.positional])
         gradients: dict[str, int] = {}
         along: dict[str, int] = {}
         values: dict[str, np.ndarray] = {}
         missing: list[str] = []
+        summed: dict[str, tuple[int, ...]] = {}
         with trace.running():
             result = self._forward(trace, ctx, given)
             several = isinstance(result, (tuple, list))
@@ -168,23 +176,56 @@ class Custom:
                     values[name] = np.asarray(trace.value_of(x))
             if not kept:
                 raise WrongShape(f"{self.name}.forward returns no tensor of floats.")
+            made, trace.stops = len(trace.builder.steps), stops
             if cotangents is not None and self.backward is not None:
                 names = self.cotangent_names(len(outs))
-                seeds = [self._seed(trace, n, cotangents.get(n), x, dtypes) for n, x in zip(names, outs, strict=True)]
+                seeds = [
+                    self._seed(trace, n, cotangents.get(n), x, ctx.materialize)
+                    for n, x in zip(names, outs, strict=True)
+                ]
                 found = _called(trace.ready(self.backward), ctx, *seeds, what=f"{self.name}.backward")
                 found = list(found) if isinstance(found, (tuple, list)) else [found]
+                found = self._reduced(found, tensors, given, summed)
                 missing = self._gradients(trace, found, tensors, given, gradients, values)
             if tangents is not None and self.jvp is not None:
                 moved = [
-                    self._seed(trace, f"tangent of {n}", tangents[n], x, dtypes) if n in tensors else None
-                    for n, x in given.items()
+                    self._seed(trace, f"tangent of {n}", tangents[n], given[n]) if n in tensors else None
+                    for n in self.names
                 ]
                 found = _called(trace.ready(self.jvp), ctx, *moved, what=f"{self.name}.jvp")
                 for name, t in zip(outputs, found if isinstance(found, (tuple, list)) else [found], strict=False):
                     if t is not None:
                         along[name] = trace.step_of(t)
                         values[f"jvp {name}"] = np.asarray(trace.value_of(t))
-        return FunctionRun(trace.builder.build({}), outputs, gradients, along, values, tuple(missing))
+        program = trace.builder.build({})
+        return FunctionRun(
+            program, outputs, gradients, along, values, tuple(missing), summed, made, ctx.materialize
+        )  # fmt: skip
+
+    @property
+    def positional(self) -> tuple[str, ...]:
+        """Forward's arguments that backward returns a gradient for, in their order."""
+        return tuple(n for n in self.names if n not in self.keywords)
+
+    def _reduced(
+        self, found: list[Any], tensors: list[str], given: Mapping[str, Any], summed: dict[str, tuple[int, ...]]
+    ) -> list[Any]:
+        """The gradients as autograd takes them: one that has the shape of a broadcast argument is summed to its own."""
+        out = list(found)
+        for k, (name, g) in enumerate(zip(self.positional, found, strict=False)):
+            if name not in tensors or not isinstance(g, torch.Tensor):
+                continue
+            own, shape = tuple(given[name].shape), tuple(g.shape)
+            if shape != own and _expands(own, shape):
+                summed[name] = shape
+                out[k] = g.sum_to_size(own)
+            elif shape != own and [n for n in shape if n != 1] == [n for n in own if n != 1]:
+                raise WrongShape(
+                    f"{self.name}.backward gives a gradient of the shape {list(shape)} for {name}, whose shape is "
+                    f"{list(own)}; autograd refuses it.",
+                    instead=f"Return it in the shape of {name}.",
+                )
+        return out
 
     def _gradients(
         self,
@@ -195,15 +236,15 @@ class Custom:
         gradients: dict[str, int],
         values: dict[str, np.ndarray],
     ) -> list[str]:
-        n = len(self.names)
+        n = len(self.positional)
         if len(found) < n or any(g is not None for g in found[n:]):
             raise WrongShape(
                 f"{self.name}.backward returns {len(found)} gradients, and forward takes {n} arguments: "
-                f"{', '.join(self.names)}.",
+                f"{', '.join(self.positional)}.",
                 instead="Return one for each argument, in their order, and None for those that are no tensors.",
             )
         missing = []
-        for name, g in zip(self.names, found, strict=False):
+        for name, g in zip(self.positional, found, strict=False):
             if name not in tensors:
                 continue
             if g is None:
@@ -218,12 +259,18 @@ class Custom:
 
     def _forward(self, trace: Tracer, ctx: Context, given: Mapping[str, Any]) -> Any:
         forward = trace.ready(self.forward)
-        arguments = [given[n] if n in given else self.defaults[n] for n in self.names]
+        arguments, named = self._passed(given)
         if self.setup is None:
-            return _called(forward, ctx, *arguments, what=f"{self.name}.forward")
-        out = _called(forward, *arguments, what=f"{self.name}.forward")
-        _called(trace.ready(self.setup), ctx, tuple(arguments), out, what=f"{self.name}.setup_context")
+            return _called(forward, ctx, *arguments, what=f"{self.name}.forward", **named)
+        out = _called(forward, *arguments, what=f"{self.name}.forward", **named)
+        told = {"keyword_only_inputs": named} if named else {}
+        _called(trace.ready(self.setup), ctx, inputs=arguments, output=out, what=f"{self.name}.setup_context", **told)
         return out
+
+    def _passed(self, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        """What forward is called with: in order, and by name."""
+        whole = {n: given[n] if n in given else self.defaults[n] for n in self.names}
+        return tuple(whole[n] for n in self.positional), {n: whole[n] for n in self.keywords}
 
     def _give(self, trace: Tracer, name: str, value: Any, dtypes: Mapping[str, str]) -> Any:
         if name not in dtypes:
@@ -232,12 +279,10 @@ class Custom:
         trace.tensors.put(made, trace.builder.input(name, tuple(made.shape), dtypes[name]))
         return made
 
-    def _seed(self, trace: Tracer, name: str, value: Any, like: Any, dtypes: Mapping[str, str]) -> Any:
-        """A cotangent (or a tangent) of the form of ``like``; zeros where none is given."""
-        if not isinstance(like, torch.Tensor) or not is_float(like):
-            return torch.zeros_like(like) if isinstance(like, torch.Tensor) else None
-        if value is None:
-            return torch.zeros_like(like)
+    def _seed(self, trace: Tracer, name: str, value: Any, like: Any, materialize: bool = True) -> Any:
+        """A cotangent (or a tangent) of the form of ``like``; where none is given zeros, or None."""
+        if value is None or not isinstance(like, torch.Tensor) or not is_float(like):
+            return torch.zeros_like(like) if materialize and isinstance(like, torch.Tensor) else None
         dtype = dtype_of(like)
         made = torch.tensor(np.asarray(value), dtype=like.dtype)
         trace.tensors.put(made, trace.builder.input(name, tuple(made.shape), dtype))
@@ -247,22 +292,73 @@ class Custom:
         self, arguments: Mapping[str, Any], cotangents: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
     ) -> dict[str, np.ndarray | None]:
         """What autograd gives when it calls the function itself: the gradients, and the outputs under their names."""
-        made = {
-            n: torch.tensor(np.asarray(v), dtype=getattr(torch, dtypes[n])).requires_grad_() if n in dtypes else v
+        called = self._applied(arguments, cotangents, dtypes)
+        found = called.gradients(create_graph=False)
+        values = {n: plain(x) for n, x in called.outputs.items()}
+        return values | {n: None if g is None else plain(g) for n, g in found.items()}
+
+    def by_torch_twice(
+        self,
+        arguments: Mapping[str, Any],
+        cotangents: Mapping[str, np.ndarray],
+        seeds: Mapping[str, np.ndarray],
+        dtypes: Mapping[str, str],
+    ) -> dict[str, np.ndarray]:
+        """What autograd gives when it differentiates backward: for the arguments and the cotangents.
+
+        ``seeds`` are the cotangents of the gradients, by argument.  Raises what autograd raises.
+        """
+        called = self._applied(arguments, cotangents, dtypes)
+        found = {n: g for n, g in called.gradients(create_graph=True).items() if g is not None and g.requires_grad}
+        along = [torch.tensor(np.asarray(seeds[n]), dtype=g.dtype) for n, g in found.items()]
+        if found:  # the whole graph: `grad` would pass by the node with which once_differentiable refuses
+            torch.autograd.backward(list(found.values()), along)
+        leaves = {**called.arguments, **called.cotangents}
+        return {n: plain(torch.zeros_like(x) if x.grad is None else x.grad) for n, x in leaves.items()}
+
+    def _applied(
+        self, arguments: Mapping[str, Any], cotangents: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
+    ) -> _Applied:
+        leaves = {
+            n: torch.tensor(np.asarray(v), dtype=getattr(torch, dtypes[n])).requires_grad_()
             for n, v in arguments.items()
+            if n in dtypes
         }
-        out = self.apply(*(made[n] if n in made else self.defaults[n] for n in self.names))
+        # clones, for a function may write into what it is given, which a leaf refuses
+        passed, named = self._passed({**arguments, **{n: x.clone() for n, x in leaves.items()}})
+        out = self.apply(*passed, **named)
         outs = list(out) if isinstance(out, (tuple, list)) else [out]
-        pairs = [
-            (x, torch.tensor(np.asarray(cotangents[n]), dtype=x.dtype))
+        names = [f"output[{k}]" if isinstance(out, (tuple, list)) else "output" for k in range(len(outs))]
+        seeds = {
+            n: (x, torch.tensor(np.asarray(cotangents[n]), dtype=x.dtype).requires_grad_())
             for n, x in zip(self.cotangent_names(len(outs)), outs, strict=True)
             if isinstance(x, torch.Tensor) and x.requires_grad and n in cotangents
-        ]
-        wrt = {n: x for n, x in made.items() if n in dtypes}
-        found = torch.autograd.grad([x for x, _ in pairs], list(wrt.values()), [v for _, v in pairs], allow_unused=True)
-        names = (f"output[{k}]" if isinstance(out, (tuple, list)) else "output" for k in range(len(outs)))
-        values = {n: plain(x) for n, x in zip(names, outs, strict=True) if isinstance(x, torch.Tensor)}
-        return values | {n: None if g is None else plain(g) for n, g in zip(wrt, found, strict=True)}
+        }
+        kept = {n: x for n, x in zip(names, outs, strict=True) if isinstance(x, torch.Tensor)}
+        return _Applied(leaves, kept, {n: v for n, (_, v) in seeds.items()}, [x for x, _ in seeds.values()])
+
+
+@dataclass(frozen=True, eq=False)
+class _Applied:
+    """A function called by autograd: its arguments and cotangents as leaves, its outputs, and those that have a
+    cotangent."""
+
+    arguments: Mapping[str, torch.Tensor]
+    outputs: Mapping[str, torch.Tensor]
+    cotangents: Mapping[str, torch.Tensor]
+    seeded: Sequence[torch.Tensor]
+
+    def gradients(self, create_graph: bool) -> dict[str, torch.Tensor | None]:
+        found = torch.autograd.grad(
+            list(self.seeded), list(self.arguments.values()), list(self.cotangents.values()),
+            create_graph=create_graph, allow_unused=True,
+        )  # fmt: skip
+        return dict(zip(self.arguments, found, strict=True))
+
+
+def _expands(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
+    """Whether a tensor of the shape ``own`` can be broadcast to ``shape``: what autograd sums a gradient back by."""
+    return len(own) <= len(shape) and all(n in (1, m) for n, m in zip(own[::-1], shape[::-1], strict=False))
 
 
 def _is_own(kind: type, name: str) -> bool:
@@ -284,173 +380,11 @@ def _parameters(function: Callable[..., Any], count: int, stem: str) -> list[str
     return (names + [f"{rest}[{k}]" for k in range(count - len(names))])[:count]
 
 
-def _called(function: Callable[..., Any], *arguments: Any, what: str) -> Any:
+def _called(function: Callable[..., Any], *arguments: Any, what: str, **named: Any) -> Any:
     try:
         with np.errstate(all="ignore"):
-            return function(*arguments)
+            return function(*arguments, **named)
     except SymgradError:
         raise
     except Exception as error:
         raise UserCodeFailed(f"{what} raised {type(error).__name__}: {error}", where=failing_line(error)) from error
-
-
-# -------------------------------------------------------------------------------------------------------- custom sides
-# Runs of an autograd function as formulas: its forward alone, and its forward beside its backward or its jvp.
-
-
-@dataclass(frozen=True, eq=False)
-class Arguments:
-    """What forward is called with: the values that are passed on as they are, and the dtypes of its float tensors."""
-
-    values: Mapping[str, Any]
-    dtypes: Mapping[str, str]
-
-
-@dataclass(frozen=True, eq=False)
-class Forward:
-    """Forward as a formula of its float tensors; ``passed`` are its other arguments."""
-
-    custom: Custom
-    passed: Mapping[str, Any]
-    library: str = "function"
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.custom.names
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return tuple(n for n in self.custom.names if n not in self.custom.defaults and n not in self.passed)
-
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        assert not isinstance(dtypes, str)
-        found = self.custom.run({**self.passed, **point}, None, dtypes)
-        return Run(found.program.with_outputs(found.outputs), {n: found.values[n] for n in found.outputs})
-
-
-@dataclass(frozen=True, eq=False)
-class Recorded:
-    """One run: the whole trace, the step of what is differentiated (or, of a jvp, of the exact tangent), and those of
-    the hand side's results.
-
-    ``values`` are what the code itself computed, by output; ``bindings`` are the lines of the derivation, ``inputs``
-    those that the model always has.
-    """
-
-    program: Program
-    total: int
-    results: Mapping[str, int]
-    outputs: Mapping[str, int]
-    values: Mapping[str, np.ndarray]
-    bindings: tuple[Binding, ...] = ()
-    inputs: tuple[str, ...] = ()
-
-    def sides(self) -> tuple[Run, Run]:
-        """The model, and the hand formula."""
-        always = {f"keep:{n}": self.program.inputs[n] for n in self.inputs if n in self.program.inputs}
-        model = sliced(self.program, {"output": self.total, **always})
-        model = model.with_outputs({"output": model.outputs["output"]})
-        hand = sliced(replace(self.program, bindings=self.bindings), self.results)
-        unknown = {"output": np.asarray(np.nan)}
-        return Run(model, unknown, derived=frozenset(unknown)), Run(hand, {n: self.values[n] for n in self.results})
-
-    def computed(self) -> Run:
-        """All that the code computed, with its own values: what the record must give back."""
-        whole = {**self.outputs, **self.results}
-        return Run(sliced(self.program, whole), {n: self.values[n] for n in whole})
-
-
-Beside = Callable[[Custom, Mapping[str, Any], Mapping[str, str]], Recorded]
-
-
-class Runs:
-    """Runs of a function at points, each as a model and a hand formula; the last one is kept.
-
-    ``beside`` runs a function at a point, with all of its arguments; ``extra`` are cotangents or tangents, also those
-    that nothing depends on.
-    """
-
-    def __init__(self, custom: Custom, arguments: Arguments, beside: Beside, extra: Mapping[str, Any]) -> None:
-        self.custom, self.arguments, self.beside, self.extra = custom, arguments, beside, dict(extra)
-        self._last: tuple[dict[str, Any], tuple[Run, Run]] | None = None
-
-    def recorded(self, point: Mapping[str, Any]) -> Recorded:
-        """One run at a point, whole."""
-        return self.beside(self.custom, {**self.arguments.values, **self.extra, **point}, self.arguments.dtypes)
-
-    def at(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
-        if self._last is not None and all(
-            np.array_equal(v, self._last[0][n], equal_nan=True) for n, v in point.items()
-        ):
-            return self._last[1]
-        whole = {**self.arguments.values, **self.extra, **point}
-        out = self.recorded(point).sides()
-        self._last = whole, out
-        return out
-
-    def variant(self, custom: Custom) -> Runs:
-        """The same runs of another version of the function."""
-        return Runs(custom, self.arguments, self.beside, self.extra)
-
-
-@dataclass(frozen=True, eq=False)
-class CustomSide:
-    """One side of such runs, as a formula."""
-
-    runs: Runs
-    side: int
-    names: tuple[str, ...]
-    library: str = "function"
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.names
-
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return self.runs.at(point)[self.side]
-
-
-def backward_beside(named: Mapping[str, str], needs: Sequence[str] | None = None) -> Beside:
-    """Forward, made a scalar by the cotangents, beside backward.
-
-    ``named`` maps forward's outputs to the names of their cotangents; ``needs`` are the arguments whose gradients are
-    asked for, None for all.
-    """
-
-    def run(custom: Custom, point: Mapping[str, Any], dtypes: Mapping[str, str]) -> Recorded:
-        found = custom.run(point, {n: point[n] for n in named.values()}, dtypes, needs)
-        b = Builder.on(found.program)
-        total = None
-        for output, i in found.outputs.items():
-            v = b.inputs[named[output]]
-            part = b.sum(b.mul(i, b.conj(v))) if b.shape(i) else b.mul(i, b.conj(v))
-            total = part if total is None else b.add(total, part)
-        assert total is not None
-        program = b.build({})
-        asked = found.gradients if needs is None else {n: found.gradients[n] for n in needs}
-        lines = derivation_lines(program, total)
-        return Recorded(program, total, asked, found.outputs, found.values, lines, tuple(dtypes))
-
-    return run
-
-
-def jvp_beside(output: str) -> Beside:
-    """The exact tangent of an output of forward, beside what jvp gives for it."""
-
-    def run(custom: Custom, point: Mapping[str, Any], dtypes: Mapping[str, str]) -> Recorded:
-        moves = {n: point[f"tangent of {n}"] for n in dtypes}
-        found = custom.run(point, None, dtypes, tangents=moves)
-        program, total = found.program, None
-        for n in dtypes:
-            program, step = tangent(
-                program, found.outputs[output], program.inputs[n], program.inputs[f"tangent of {n}"]
-            )
-            b = Builder.on(program)
-            total = step if total is None else b.add(total, step)
-            program = b.build({})
-        assert total is not None
-        values = {**found.values, "jvp": found.values[f"jvp {output}"]}
-        lines = derivation_lines(program, total)
-        return Recorded(program, total, {"jvp": found.tangents[output]}, found.outputs, values, lines, tuple(dtypes))
-
-    return run

@@ -13,8 +13,9 @@ import torch
 
 from symgrad.errors import LostValue
 from symgrad.lifting.tracing import numpy_functions, scipy_functions
+from symgrad.lifting.tracing.looked_values import plainly
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
+from symgrad.lifting.tracing.traced_values import PLAIN, Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
 from symgrad.program.indexing import index_put_accumulate
 from symgrad.program.program import Strided, dense, positions, size
@@ -60,6 +61,13 @@ _LAYOUT: dict[str, tuple[Any, ...]] = dict.fromkeys(
 _LAYOUT |= {"where": (1, 2, "x", "y"), "select": (1, 2, "choicelist", "default"), "append": (1, "values")}
 _LAYOUT |= {"insert": (2, "values"), "pad": ("constant_values",), "choose": (1, "choices")}
 _PADS = ("constant", "edge", "wrap", "reflect", "symmetric")
+
+
+_CONSTANTS = 4096  # entries of data whose arithmetic is followed
+
+
+def _is_numpys(function: Any) -> bool:
+    return isinstance(function, np.ufunc) or str(getattr(function, "__module__", "")).partition(".")[0] == "numpy"
 
 
 _DISPATCHED = type(np.sum)  # what NumPy's functions are
@@ -119,6 +127,27 @@ class Arrays:
             return self.new(x, self.tracer.data(x))
         return x
 
+    def computed(self, function: Any, args: Any, options: Any) -> Any:
+        """What NumPy computes of data alone, step by step where that can be followed: its floats are no data.
+
+        The mean of given numbers is their mean, and not the float next to it.
+        """
+        owner = getattr(function, "__self__", None)
+        if type(owner) is np.ndarray and self._is_data(owner) and hasattr(TracedArray, function.__name__):
+            followed = lambda: getattr(self.adopt(owner), function.__name__)(*args, **options)  # noqa: E731
+        elif any(map(self._is_data, args)) and (_is_numpys(function) or any(function is f for f in PLAIN.values())):
+            followed = lambda: function(*map(self._adopted, args), **options)  # noqa: E731
+        else:
+            return function(*args, **options)
+        out = self.tracer.followed(followed)
+        return function(*args, **options) if out is NotImplemented else out
+
+    def _is_data(self, x: Any) -> bool:
+        return type(x) is np.ndarray and x.dtype.kind == "f" and 0 < x.size <= _CONSTANTS
+
+    def _adopted(self, x: Any) -> Any:
+        return self.adopt(x) if self._is_data(x) else x
+
     def found(self, x: np.ndarray) -> TracedArray:
         """A float array that the code did not make: the same one each time that it is looked up."""
         known = self._found.get(id(x))
@@ -140,7 +169,7 @@ class Arrays:
             return self.tracer.tensors.value(key)
         if self.tracer.is_traced(key):
             raise self.tracer.lost("an index made of floats", "Make it an integer with int() or astype(int).")
-        return key
+        return plainly(key)  # which entry is taken shows in the record, and the look that says so is a guard
 
     # ------------------------------------------------------------------------------------ views
     def view(self, x: TracedArray, change: Callable[[np.ndarray], Any]) -> Any:
@@ -249,11 +278,9 @@ class Arrays:
         if isinstance(value, tuple) or value.dtype.kind == "O":
             raise trace.unknown(f"numpy.{name}")
         if name in _COMPARE:
-            trace.guard(_COMPARE[name], list(inputs), None, value)
-            return value
+            return trace.looked(_COMPARE[name], list(inputs), None, value)
         if value.dtype.kind not in "fc":
-            trace.guard(name, [i for i in inputs if trace.is_traced(i)], None, value)
-            return value
+            return trace.looked(name, [i for i in inputs if trace.is_traced(i)], None, value)
         b, dtype = trace.at_line(), str(value.dtype)
         steps = [
             b.cast(trace.step_of(i, dtype), dtype) if type(i) in (int, float, bool, TracedFloat) else trace.step_of(i)
@@ -311,10 +338,8 @@ class Arrays:
     def astype(self, x: TracedArray, dtype: np.dtype) -> Any:
         value = x.value.astype(dtype)
         if dtype.kind not in "fc":
-            self.tracer.guard(
-                "ne" if dtype.kind == "b" else "trunc", [x, 0.0] if dtype.kind == "b" else [x], None, value
-            )
-            return value
+            truth = dtype.kind == "b"
+            return self.tracer.looked("ne" if truth else "trunc", [x, 0.0] if truth else [x], None, value)
         return self.new(value, self.tracer.at_line().cast(self.step(x), str(dtype)))
 
     # ------------------------------------------------------------------------------------ functions
@@ -331,7 +356,9 @@ class Arrays:
             if name in _LOOKS:
                 seen = [a for a in args if trace.is_traced(a)]
                 axis = options.get("axis", next((a for a in args[1:] if isinstance(a, int)), None))
-                trace.guard(name, seen, axis, plain if not isinstance(plain, tuple) else np.stack(plain))
+                told = plain if not isinstance(plain, tuple) else np.stack(plain)
+                found = trace.looked(name, seen, axis, told)
+                return tuple(found) if isinstance(plain, tuple) else found
             return plain
         if name in numpy_functions.FUNCTIONS:
             return numpy_functions.call(self, name, args, options)

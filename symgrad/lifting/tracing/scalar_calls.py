@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.lifting.tracing.looked_values import LookedArray, Whole, Written, looks_in, plainly
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.sources import is_users, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -37,9 +38,27 @@ def _entry(*functions: Any) -> Callable[[Callable[..., Any]], Callable[..., Any]
     return enter
 
 
+_SIDES = {"gt": operator.gt, "ge": operator.ge, "lt": operator.lt, "le": operator.le}
+# where math raises: the side of each number that the argument has to be on
+_EDGES: dict[str, tuple[tuple[str, float], ...]] = {"sqrt": (("ge", 0.0),), "log1p": (("gt", -1.0),)}
+_EDGES |= {"acosh": (("ge", 1.0),), "atanh": (("gt", -1.0), ("lt", 1.0))}
+_EDGES |= dict.fromkeys(("log", "log2", "log10"), (("gt", 0.0),))
+_EDGES |= dict.fromkeys(("asin", "acos"), (("ge", -1.0), ("le", 1.0)))
+
+
 def _scalar(t: Recorder, x: Any) -> Any:
-    """A traced array or tensor of one entry as the float that math makes of it."""
-    return x.item() if type(x) is TracedArray or isinstance(x, torch.Tensor) else x
+    """A traced array or tensor of one entry as the float that math makes of it; what was made of looks likewise."""
+    x = _counted(t, x)
+    return x.real_number() if type(x) is Whole else x
+
+
+def _counted(t: Recorder, x: Any) -> Any:
+    return x.item() if type(x) is TracedArray or isinstance(x, (torch.Tensor, LookedArray)) else x
+
+
+def _is_met(t: Recorder, x: Any) -> bool:
+    """Whether something is a value, or was made of looks at values."""
+    return t.is_traced(x) or bool(looks_in(x)) or (isinstance(x, torch.Tensor) and bool(t.tensors.looks_of(x)))
 
 
 # ------------------------------------------------------------------------------------------------ math
@@ -52,6 +71,9 @@ def _row(t: Recorder, function: Any, x: Any, *base: Any) -> Any:
     if base:
         return t.binary("div", _row(t, function, x), _row(t, function, _scalar(t, base[0])))
     if type(x) is TracedFloat:
+        for op, edge in _EDGES.get(row, ()):
+            inside = _SIDES[op](x.value, edge)
+            t.may_raise(op, [x, edge], inside, raises=not inside)
         return t.scalar_function(row, x, function(x.value))
     value = function(x)
     if type(x) in (int, float):
@@ -169,17 +191,39 @@ def _modf(t: Recorder, function: Any, x: Any) -> Any:
 
 @_entry(float)
 def _float(t: Recorder, function: Any, x: Any = 0.0) -> Any:
-    return _scalar(t, x) if t.is_traced(x) else function(x)
+    if type(x) is Written:
+        return TracedFloat(float(plainly(x)), t.constant_of(float(plainly(x)), x.looks), t)
+    return _scalar(t, x) if _is_met(t, x) else function(x)
 
 
 @_entry(bool)
 def _bool(t: Recorder, function: Any, x: Any = False) -> Any:
-    return bool(_scalar(t, x)) if t.is_traced(x) else NotImplemented
+    return bool(_counted(t, x)) if _is_met(t, x) else NotImplemented
 
 
 @_entry(int)
 def _int(t: Recorder, function: Any, x: Any = 0, *base: Any) -> Any:
-    return int(_scalar(t, x)) if t.is_traced(x) else NotImplemented
+    if type(x) is Written:
+        return Whole(int(plainly(x), *base), t, x.looks)
+    if not _is_met(t, x):
+        if type(x) is str:  # a number that the code names, as those that it writes
+            t.numbers.add(function(x, *base))
+        return NotImplemented
+    x = _counted(t, x)
+    return x.__trunc__() if type(x) is TracedFloat else x if type(x) is Whole else int(x)
+
+
+@_entry(math.floor, math.ceil, math.trunc, round)
+def _to_whole(t: Recorder, function: Any, x: Any, *digits: Any) -> Any:
+    if digits and digits[0] is not None:
+        return NotImplemented
+    x = _counted(t, x) if _is_met(t, x) else x
+    return x if type(x) is Whole else function(x)
+
+
+@_entry(len)
+def _length(t: Recorder, function: Any, x: Any) -> Any:
+    return Whole(function(x), t, x.looks) if type(x) is Written else function(x)
 
 
 @_entry(complex)
@@ -237,7 +281,9 @@ def hooked(t: Recorder, target: types.FunctionType) -> types.FunctionType:
 
     named = {*target.__code__.co_names}
     scope = {k: swap(v) if k in named else v for k, v in target.__globals__.items()}
-    scope |= {n: functools.partial(t.call, f) for n, f in (("float", float),) if n in named and n not in scope}
+    scope |= {
+        n: functools.partial(t.call, f) for n, f in (("float", float), ("int", int)) if n in named and n not in scope
+    }
     cells = []
     for cell in target.__closure__ or ():
         try:

@@ -246,9 +246,10 @@ def place(source: Source | None) -> str | None:
 
 TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
+_BINARY[ast.MatMult] = "matmul"
 # these look at the frame that calls them, or never at a number
 _LEFT_ALONE = frozenset(
-    "super locals globals vars dir eval exec print range len enumerate zip isinstance issubclass hasattr type dict "
+    "super locals globals vars dir eval exec print range enumerate zip isinstance issubclass hasattr type dict "
     "list tuple set iter next id repr str".split()
 )
 
@@ -377,6 +378,8 @@ class Rewriter(ast.NodeTransformer):
             node.func = self.visit(node.func)
         node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
         if _is_left_alone(node.func):
+            if isinstance(node.func, ast.Name) and node.func.id == "range":
+                node.args = [self._told("index", a) for a in node.args]
             return node
         return self.tell("call", [node.func, *node.args], node, node.keywords)
 
@@ -384,21 +387,62 @@ class Rewriter(ast.NodeTransformer):
         around = bool(self._own) and not any(node.id in own for own in self._own)
         return self.tell("outer", [node], node) if around and isinstance(node.ctx, ast.Load) else node
 
-    def _read(self, node: ast.Attribute | ast.Subscript) -> Any:
+    def visit_Attribute(self, node: ast.Attribute) -> Any:
         self.generic_visit(node)
         return self.tell("outer", [node], node) if isinstance(node.ctx, ast.Load) else node
 
-    visit_Attribute = visit_Subscript = _read
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load):
+            return node
+        node.slice = self._told("index", node.slice)
+        return self.tell("outer", [node], node)
 
     def visit_match_case(self, node: ast.match_case) -> Any:  # in a pattern a name is no value
         node.guard = self.visit(node.guard) if node.guard is not None else None
         node.body = [out for s in node.body for out in _listed(self.visit(s))]
         return node
 
+    def _told(self, method: str, node: ast.expr) -> ast.expr:
+        """An expression whose value is told to the tracer, if it is one that the code computes."""
+        match node:
+            case ast.Slice(lower=low, upper=high, step=step):
+                node.lower, node.upper, node.step = (x and self._told(method, x) for x in (low, high, step))
+                return node
+            case ast.Tuple(elts=parts):
+                node.elts = [self._told(method, part) for part in parts]
+                return node
+            case ast.Constant() | ast.Starred() | ast.UnaryOp(operand=ast.Constant()):
+                return node
+        return self.tell(method, [node], node)
+
+    def visit_FormattedValue(self, node: ast.FormattedValue) -> Any:
+        node.value = self.visit(node.value)  # what says how to write it stays a text of its own kind
+        return node
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> Any:
+        self.generic_visit(node)
+        return self.tell("text", [self.tell("fresh", [], node), node], node)
+
+    def visit_Try(self, node: ast.Try) -> Any:
+        self.generic_visit(node)
+        enter, leave = (
+            ast.copy_location(ast.Expr(self.tell("attempt", [ast.Constant(n)], node.body[0])), node.body[0])
+            for n in (1, -1)
+        )
+        node.body.insert(0, enter)
+        node.finalbody.insert(0, leave)
+        return node
+
     def visit_BinOp(self, node: ast.BinOp) -> Any:
         self.generic_visit(node)
         name = _BINARY.get(type(node.op))
         return self.tell("binary", [ast.Constant(name), node.left, node.right], node) if name else node
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> Any:
+        self.generic_visit(node)
+        number = isinstance(node.operand, ast.Constant)
+        return self.tell("negative", [node.operand], node) if isinstance(node.op, ast.USub) and not number else node
 
     def visit_ClassDef(self, node: ast.ClassDef) -> Any:
         node.body = [self.visit(s) if isinstance(s, ast.FunctionDef) else s for s in node.body]
@@ -424,7 +468,9 @@ def _own_names(function: Any) -> set[str]:
         node = waiting.pop()
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             found.add(node.id)
-        if not isinstance(node, (*_SCOPES, ast.ClassDef)):
+        if isinstance(node, ast.comprehension):  # its variable is its own
+            waiting += [node.iter, *node.ifs]
+        elif not isinstance(node, (*_SCOPES, ast.ClassDef)):
             waiting.extend(ast.iter_child_nodes(node))
     return found
 

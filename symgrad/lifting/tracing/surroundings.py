@@ -4,20 +4,26 @@ A verdict is about the code, and not about a mode that happens to be on where it
 mode of torch is on (inference, no_grad, autocast, a default device, modes for functions and for dispatch, transforms of
 functorch), autograd keeps what it saves, and NumPy warns as it does by default.  What the code inside leaves on ends
 with the block.  The default dtype is the caller's: the code is written for it.
+
+Some of this belongs to the process, and so do the precision of balls and what is instrumented; so one thread at a time
+is inside, and the others wait.
 """
 
 from __future__ import annotations
 
 import contextlib
 import gc
+import sys
+import threading
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 import torch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
+_ONE = threading.RLock()
 _LEFT_ON: list[Any] = []  # guards whose end would change the mode of whoever runs then
 
 
@@ -30,6 +36,7 @@ def neutral() -> Iterator[None]:
     (False, True)
     """
     with contextlib.ExitStack() as stack:
+        stack.enter_context(_ONE)
         stack.enter_context(_defaults())
         if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
             stack.enter_context(temporarily_clear_interpreter_stack())
@@ -46,6 +53,31 @@ def neutral() -> Iterator[None]:
         finally:
             if torch.is_inference_mode_enabled():
                 _LEFT_ON.extend(x for x in gc.get_objects() if type(x) is torch.inference_mode)
+
+
+class _Printed:
+    """Standard output of which one thread's part goes elsewhere."""
+
+    def __init__(self, mine: TextIO, others: TextIO) -> None:
+        self.mine, self.others, self.thread = mine, others, threading.get_ident()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.mine if threading.get_ident() == self.thread else self.others, name)
+
+
+@contextlib.contextmanager
+def printed_into(out: TextIO) -> Iterator[None]:
+    """A block whose prints go into ``out``; what other threads print meanwhile goes where it went before.
+
+    >>> import io
+    >>> out = io.StringIO()
+    >>> with printed_into(out):
+    ...     print("a line")
+    >>> out.getvalue()
+    'a line\\n'
+    """
+    with contextlib.redirect_stdout(_Printed(out, sys.stdout)):  # type: ignore[type-var]
+        yield
 
 
 def uncovered(function: Callable[..., Any]) -> Callable[..., Any]:

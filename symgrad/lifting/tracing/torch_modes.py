@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
 from symgrad.lifting.tracing import aten, aten_linalg, aten_rules, aten_transforms  # noqa: F401  # rules enter
+from symgrad.lifting.tracing.looked_values import LookedArray, Whole, joined
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
@@ -33,7 +34,11 @@ _LOOKS = frozenset(
     "logical_xor nonzero gt ge lt le eq ne isclose signbit searchsorted bucketize isposinf isneginf "
     "count_nonzero histc".split()
 )
+# how the whole numbers were found that stand beside an operation's floats
+_PLACES = {"_to_copy": "trunc", "max": "argmax", "amax": "argmax", "min": "argmin", "amin": "argmin"}
+_COMPARED = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _RANDOM = frozenset("normal uniform bernoulli random exponential geometric cauchy log_normal".split())
+_TEXTS = ("__format__", "__repr__")
 _MAKERS = ("tensor", "as_tensor", "asarray", "scalar_tensor")
 _OWN = frozenset(("aten", "prims"))  # the namespaces whose names the rules are for
 _FILLERS = ("full", "full_like", "new_full")
@@ -144,19 +149,26 @@ def _cut(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 
 @_bridge("numpy", "__array__")
 def _numpy(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
-    return t.tensors.from_torch(args[0]) if _followed(t, args) else NotImplemented
-
-
-@_bridge("item", "tolist", "__float__", "__complex__", "__int__", "__index__", "__bool__", "__format__")
-def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
-    if not _followed(t, args):
-        return NotImplemented
-    x, name, tensors = args[0], func.__name__, t.tensors
+    if _followed(t, args):
+        return t.tensors.from_torch(args[0])
+    looks = t.tensors.looks_of(args[0])
     with quiet():
-        if name == "__format__":
-            return format(x, *args[1:])
+        return LookedArray.made(args[0].numpy(), t, looks) if looks else NotImplemented
+
+
+@_bridge("item", "tolist", "__float__", "__complex__", "__int__", "__index__", "__bool__", "__format__", "__repr__")
+def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
+    name, tensors = func.__name__, t.tensors
+    if not _followed(t, args):
+        x = args[0] if args else None
+        looks = tensors.looks_of(x) if isinstance(x, torch.Tensor) else ()
+        return _decided(t, x, looks, name) if looks and name not in _TEXTS else NotImplemented
+    x = args[0]
+    with quiet():
+        if name in _TEXTS:
+            return t.written(x, func(*args))
         if name in ("__int__", "__index__"):
-            return t.whole("trunc", x, int(x))
+            return int(t.whole("trunc", x, int(x)))
         if name == "__bool__":
             t.guard("ne", [x, 0.0], None, bool(x))
             return bool(x)
@@ -167,6 +179,24 @@ def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     if t.depends(tensors.step(x)):
         raise t.lost(f"{name.strip('_')}()", "Use x.item(), or keep the tensor.")
     return NotImplemented
+
+
+def _decided(t: Recorder, x: torch.Tensor, looks: Any, name: str) -> Any:
+    """What was made of looks at values leaves torch: a truth, or a whole number that remembers them."""
+    with quiet():
+        if name == "tolist" and x.dim():
+            parts = list(x.unbind())
+            for part in parts:
+                t.tensors.remember(part, looks)
+            return [_decided(t, part, looks, name) for part in parts]
+        value = x.item()
+    if isinstance(value, bool):
+        return value if t.tensors.is_told(x) else t.decide("bool", looks, value, None)
+    if name in ("item", "tolist"):
+        is_float = isinstance(value, float)
+        return TracedFloat(value, t.constant_of(value, looks), t) if is_float else Whole(value, t, looks)
+    t.decide(name.strip("_"), looks, value, None)
+    return float(value) if name == "__float__" else bool(value) if name == "__bool__" else int(value)
 
 
 @_bridge("backward", "grad", "requires_grad_")
@@ -251,6 +281,36 @@ class Dispatch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        out = self._followed(func, args, kwargs)
+        self._remember(out, args, kwargs, func)
+        return out
+
+    def _remember(self, out: Any, args: Any, kwargs: Any, func: Any) -> None:
+        """Whole numbers and truths that are made of looks at values remember these."""
+        t, tensors = self.tracer, self.tracer.tensors
+        results = out if isinstance(out, (list, tuple)) else (out,)
+        made = [x for x in results if isinstance(x, torch.Tensor) and not (aten.is_float(x) and tensors.is_known(x))]
+        truth = isinstance(out, bool)
+        if not made and not truth:
+            return
+        given = [x for a in (*args, *kwargs.values()) for x in (a if isinstance(a, (list, tuple)) else (a,))]
+        given = [x for x in given if isinstance(x, torch.Tensor)]
+        looks = joined(tensors.looks_of(x) for x in given)
+        seen = tuple(tensors.step(x) for x in given if aten.is_float(x) and tensors.is_known(x))
+        name = _named(func)[0]
+        if seen and name not in _LOOKS:
+            op = next((op for word, op in _PLACES.items() if name.startswith(word)), "argsort")
+            looks = joined([looks, t.looks_at(op, seen)])
+        compared = name in _COMPARED and not seen and bool(looks)
+        for x in made:
+            if compared:  # a mask, or a truth, of what was made of looks
+                other = next((a for a in args if type(a) in (int, float, bool)), None)
+                t.decide(name, looks, tensors.value(x), other)
+            tensors.remember(x, looks, told=compared and x.numel() == 1)
+        if truth and looks:
+            t.decide(name, looks, out, None)
+
+    def _followed(self, func: Any, args: Any, kwargs: Any) -> Any:
         if any(x.is_complex() for x in floats((*args, *kwargs.values()))):
             with _minding_conjugates():
                 return self._seen(func, args, kwargs)
@@ -343,6 +403,10 @@ class Dispatch(TorchDispatchMode):
         first = out[0] if isinstance(out, (list, tuple)) else out
         value = t.tensors.value(first) if isinstance(first, torch.Tensor) else np.asarray(first)
         t.builder.guard(name, seen, rest or None, value)
+        if isinstance(first, torch.Tensor):
+            told = first.numel() == 1 and first.dtype is torch.bool
+            for x in out if isinstance(out, (list, tuple)) else (out,):
+                t.tensors.remember(x, t.looks_at(name, tuple(seen), rest or None), told=told)
         return out
 
     def _steps(self, func: Any, name: str, args: Any, kwargs: Any, out: Any) -> Any:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from symgrad.lifting.tracing.aten import dtype_of, is_float
+from symgrad.lifting.tracing.looked_values import Looks, joined
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
 from symgrad.lifting.tracing.traced_values import Memory, TracedArray, TracedFloat
@@ -30,6 +31,8 @@ class Tensors:
         # tensors and storages are held, or an address could come twice
         self._known: dict[int, tuple[torch.Tensor, int, Memory | None, int]] = {}
         self._kept: list[Any] = []
+        # tensors that were made of looks at values, with these; and whether they are a truth that was told already
+        self._looked: dict[int, tuple[torch.Tensor, Looks, bool]] = {}
 
     @contextlib.contextmanager
     def modes(self) -> Iterator[None]:
@@ -53,6 +56,20 @@ class Tensors:
             return False
         with quiet():
             return self._memory(x) is not None
+
+    def looks_of(self, x: torch.Tensor) -> Looks:
+        """The looks that a tensor of whole numbers or truths was made of."""
+        record = self._looked.get(id(x)) if self._looked else None
+        return record[1] if record is not None and record[0] is x else ()
+
+    def is_told(self, x: torch.Tensor) -> bool:
+        """Whether a tensor is one truth, and the look that gave it has told it."""
+        return self._looked[id(x)][2]
+
+    def remember(self, x: torch.Tensor, looks: Looks, *, told: bool = False) -> None:
+        """``x`` was made of looks at values."""
+        if looks:
+            self._looked[id(x)] = (x, joined([self.looks_of(x), looks]), told)
 
     def any_known(self, items: Any) -> bool:
         """Whether a float tensor among nested arguments carries a step."""
@@ -78,7 +95,9 @@ class Tensors:
         with quiet():
             memory = self._memory(x)
             if memory is None:
-                return self.tracer.data(self.value(x), dtype_of(x) if is_float(x) else None)
+                step = self.tracer.data(self.value(x), dtype_of(x) if is_float(x) else None)
+                self.tracer.remember(step, self.looks_of(x))
+                return step
             b = self.tracer.builder
             step = memory.read(b, _index(x), tuple(x.shape))
             step = b.conj(step) if x.is_conj() else step

@@ -95,6 +95,7 @@ PLAIN: dict[str, Callable[[Any, Any], Any]] = {
     "pow": lambda a, b: a**b,
     "mod": lambda a, b: a % b,
     "floordiv": lambda a, b: a // b,
+    "matmul": lambda a, b: a @ b,
 }
 
 
@@ -158,9 +159,10 @@ class TracedFloat:
         return self.tracer.compare("ne", self, 0.0)
 
     def __int__(self) -> int:
-        return self.tracer.whole("trunc", self, int(self.value))
+        return int(self.__trunc__())
 
-    __trunc__ = __int__
+    def __trunc__(self) -> int:
+        return self.tracer.whole("trunc", self, int(self.value))
 
     def __floor__(self) -> int:
         return self.tracer.whole("floor", self, self.value.__floor__())
@@ -212,10 +214,10 @@ class TracedFloat:
         raise self.tracer.lost("complex()", "Use torch for complex values.")
 
     def __format__(self, spec: str) -> str:
-        return format(self.value, spec)
+        return self.tracer.written(self, format(self.value, spec))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return self.tracer.written(self, repr(self.value))
 
     def __copy__(self) -> TracedFloat:
         return self
@@ -248,7 +250,8 @@ def _arithmetic(name: str, operation: Callable[[Any, Any], Any]) -> None:
 
 
 for _float_name, _operation in PLAIN.items():
-    _arithmetic(_float_name, _operation)
+    if _float_name != "matmul":
+        _arithmetic(_float_name, _operation)
 
 
 # ------------------------------------------------------------------------------------------------------- traced arrays
@@ -371,7 +374,7 @@ class TracedArray:
         raise self.tracer.lost("complex()", "Keep the array.")
 
     def __int__(self) -> int:
-        return self.tracer.whole("trunc", self, int(self.value))
+        return int(self.tracer.whole("trunc", self, int(self.value)))
 
     def __bool__(self) -> bool:
         out = bool(self.value)
@@ -382,13 +385,13 @@ class TracedArray:
         return self.tracer.whole("round", self, round(self.value[()])) if digits is None else np.round(self, digits)
 
     def __format__(self, spec: str) -> str:
-        return format(self.value[()], spec)
+        return self.tracer.written(self, format(self.value[()], spec))
 
     def __repr__(self) -> str:
-        return repr(self.value)
+        return self.tracer.written(self, repr(self.value))
 
     def __str__(self) -> str:
-        return str(self.value)
+        return self.tracer.written(self, str(self.value))
 
     def __copy__(self) -> Any:
         return self.copy()

@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
+from symgrad.lifting.tracing.looked_values import Look, LookedArray, Looks, Whole, Written, joined, looks_in, plainly
 from symgrad.lifting.tracing.numpy_arrays import Arrays
 from symgrad.lifting.tracing.sources import Places, instrument, is_users, place, unwrapped, whole_numbers
 from symgrad.lifting.tracing.surroundings import neutral
@@ -34,7 +35,8 @@ from symgrad.ops.scalars import unknown
 from symgrad.program import constants as numbers
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
-from symgrad.program.program import Program
+from symgrad.program.primitives import number_of
+from symgrad.program.program import Decided, Guard, Program
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
@@ -57,7 +59,15 @@ _PARTS = 64  # arrays of at most so many entries are looked through for computed
 
 
 def _is_plain(x: Any) -> bool:
-    return type(x) in (int, float, bool) or (isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray)
+    return type(x) in (int, float, bool, Whole) or (isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray)
+
+
+def _decided(
+    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None
+) -> tuple[tuple[int, ...], Decided]:
+    """The arguments and parameters of a guard for a decision by looks."""
+    bases = tuple((look.op, len(look.args), look.params) for look in looks)
+    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways)
 
 
 class Tracer:
@@ -82,6 +92,9 @@ class Tracer:
         self._literals: set[float] = set()  # floats that the user's functions write down
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
+        self._looks: dict[int, Looks] = {}  # constants that were made of looks at values
+        self._shown: Looks = ()  # what was looked at to write a text that is being put together
+        self._trying = 0  # blocks around, which catch what is raised
         self._raised: SymgradError | None = None
         self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
         self._named: set[tuple[str, int]] = set()  # the names that values were bound to, of those read so far
@@ -150,6 +163,11 @@ class Tracer:
             return self.tensors.step(x)
         if isinstance(x, (list, tuple)):
             return self.builder.stack([self.step_of(i, dtype) for i in x])
+        if isinstance(x, LookedArray) or kind is Whole:
+            value = np.asarray(plainly(x))
+            step = self.builder.constant(value.astype(np.float64) if value.dtype.kind in "iub" else value, dtype)
+            self.remember(step, looks_in(x))
+            return step
         if isinstance(x, (bool, np.bool_)):
             return self.number(float(x), dtype or "float64")
         if isinstance(x, (int, float, complex, np.number)):
@@ -205,7 +223,7 @@ class Tracer:
         if isinstance(x, (list, tuple)):
             parts = [self.value_of(i) for i in x]
             return type(x)(*parts) if hasattr(x, "_fields") else type(x)(parts)
-        return x
+        return plainly(x)
 
     def is_traced(self, x: Any) -> bool:
         if isinstance(x, (list, tuple)):
@@ -225,7 +243,27 @@ class Tracer:
         """The Program written, with its outputs' values by name; looks at data alone are no guards."""
         steps = {name: self.step_of(x) for name, x in outputs.items()}
         built = self.builder.build(steps)
-        return replace(built, guards=tuple(g for g in built.guards if any(self.depends(a) for a in g.args)))
+        return replace(built, guards=tuple(g for g in map(self._of_looks, built.guards) if g is not None))
+
+    def _of_looks(self, guard: Guard) -> Guard | None:
+        """The guard, or the decision that it is where its sides are no values but were made of looks at some."""
+        if any(self.depends(a) for a in guard.args):
+            return guard
+        looks = joined(self.looks_of(a) for a in guard.args)
+        if not looks:
+            return None
+        others = [n for a in guard.args if not self.looks_of(a) and (n := number_of(self.builder.steps, a)) is not None]
+        args, decided = _decided(guard.op, looks, float(others[0]) if others else None)
+        return replace(guard, op="decided", args=args, params=decided)
+
+    def looks_of(self, step: int) -> Looks:
+        """The looks at values that a step's value was made of, where it is none itself."""
+        if step not in self._looks:
+            found = joined(self.looks_of(a) for a in self.builder.steps[step].args)
+            if not found:
+                return ()
+            self._looks[step] = found
+        return self._looks[step]
 
     # ------------------------------------------------------------------------------------ looks at values
     def guard(self, op: str, args: list[Any], params: Any, outcome: Any) -> None:
@@ -233,16 +271,87 @@ class Tracer:
         b = self.at_line()
         b.guard(op, [self.step_of(a) for a in args], params, outcome)
 
+    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: tuple[Any, ...] | None = None) -> Any:
+        """Remember that the code decided by something that was made of looks; the outcome."""
+        if looks:
+            b, (args, decided) = self.at_line(), _decided(word, looks, other, ways)
+            last = b.guards[-1] if b.guards else None
+            found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
+            if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
+                b.guard("decided", args, decided, outcome)  # what was found by its hash is equal to it
+        return outcome
+
+    def looked(self, op: str, args: list[Any], params: Any, value: Any) -> Any:
+        """An array that a look at values gave, which remembers it; a single truth is told at once."""
+        self.guard(op, args, params, value)
+        if np.size(value) == 1 and np.asarray(value).dtype == bool:
+            return value
+        return LookedArray.made(value, self, self.looks_at(op, self.builder.guards[-1].args, params))
+
+    def looks_at(self, op: str, steps: tuple[int, ...], params: Any = None) -> Looks:
+        """The look at some steps; those that these were made of, if none of them is a value."""
+        return (Look(op, steps, params),) if any(map(self.depends, steps)) else joined(map(self.looks_of, steps))
+
+    def constant_of(self, value: float, looks: Looks) -> int:
+        """The step of a number that was made of looks."""
+        step = self.builder.constant(value, "float64")
+        self.remember(step, looks)
+        return step
+
+    def remember(self, step: int, looks: Looks) -> None:
+        """A constant was made of looks."""
+        if looks:
+            self._looks[step] = joined([self._looks.get(step, ()), looks])
+
+    def look(self, op: str, x: Any) -> Looks:
+        """The look that makes something else of ``x``; those that it was made of itself, if it is no value."""
+        return self.looks_at(op, (self.step_of(x),))
+
     def whole(self, op: str, x: Any, outcome: int) -> int:
         """``x`` made an integer."""
         self.guard(op, [x], None, outcome)
-        return outcome
+        looks = self.look(op, x)
+        return Whole(outcome, self, looks) if looks else outcome
+
+    def written(self, x: Any, text: str) -> str:
+        """``x`` as a text."""
+        looks = looks_in(x) or self.look("text", x)
+        self._shown = joined([self._shown, looks])
+        return Written(text, self, looks) if looks else text
+
+    def fresh(self) -> Looks:
+        """Begin to put a text together; what was looked at for the one around it."""
+        before, self._shown = self._shown, ()
+        return before
+
+    def text(self, before: Looks, made: str) -> str:
+        """A text that instrumented code has put together."""
+        looks, self._shown = self._shown, joined([before, self._shown]) if before else ()
+        return Written(plainly(made), self, looks) if looks else made
+
+    def index(self, key: Any) -> Any:
+        """A subscript or a number of times in instrumented code."""
+        looks = looks_in(key) if type(key) in (Whole, Written) else ()
+        if looks:
+            self.decide("index", looks, plainly(key), None)
+        return plainly(key) if looks else key
+
+    def may_raise(self, op: str, sides: list[Any], outcome: bool, *, raises: bool) -> None:
+        """Remember which side of the edge of a function's domain a value is on, where the code would notice."""
+        if raises or self._trying:
+            self.guard(op, sides, None, outcome)
+
+    def attempt(self, change: int) -> None:
+        """The code enters, or leaves, a block around which exceptions are caught."""
+        self._trying += change
 
     def piecewise(self, op: str, steps: list[int], value: Any, dtype: str, params: Any = None) -> int:
         """The step of a piecewise constant function of ``steps``: its value, and a guard for the piece."""
         b = self.builder
         b.guard(op, steps, params, value)
-        return b.constant(np.asarray(value), dtype)
+        made = b.constant(np.asarray(value), dtype)
+        self.remember(made, self.looks_at(op, tuple(steps), params))
+        return made
 
     def compare(self, op: str, a: Any, b: Any) -> Any:
         if isinstance(b, torch.Tensor) or type(b) is TracedArray or isinstance(b, np.ndarray):
@@ -263,6 +372,8 @@ class Tracer:
                 return NotImplemented
         if isinstance(a, np.generic) or isinstance(b, np.generic):
             return self.arrays.ufunc(getattr(np, scalar_calls.UFUNC[name]), "__call__", a, b)
+        if name in ("div", "mod", "floordiv"):
+            self.may_raise("eq", [b, 0.0], not self.value_of(b), raises=not self.value_of(b))
         value = operation(self.value_of(a), self.value_of(b))
         if isinstance(value, complex):
             power = f"{self.value_of(a)!r} ** {self.value_of(b)!r}"
@@ -294,13 +405,30 @@ class Tracer:
     def binary(self, name: str, a: Any, b: Any) -> Any:
         """Arithmetic in instrumented code; between plain numbers, an inexact result keeps its exact meaning."""
         if name == "mod" and isinstance(a, (str, bytes)):
-            return a % self._shown(b)
+            before = self.fresh()
+            return self.text(before, a % self._filled(b))
         if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
             a, b = self._column(a, b), self._column(b, a)
-        value = PLAIN[name](a, b)
+        if type(a) is np.ndarray or type(b) is np.ndarray:
+            value = self.arrays.computed(PLAIN[name], (a, b), {})
+        else:
+            value = PLAIN[name](a, b)
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def negative(self, x: Any) -> Any:
+        """``-x`` in instrumented code."""
+        return self.arrays.computed(np.negative, (x,), {}) if type(x) is np.ndarray else -x
+
+    def followed(self, compute: Callable[[], Any]) -> Any:
+        """What ``compute`` gives, or NotImplemented where symgrad cannot follow it, as if it had not been tried."""
+        before = self._raised
+        try:
+            return compute()
+        except SymgradError:
+            self._raised = before
+            return NotImplemented
 
     def _column(self, x: Any, other: Any) -> Any:
         """A column of a table that meets a traced value: the array of its numbers, since a table cannot hold such."""
@@ -312,11 +440,14 @@ class Tracer:
         steps = self.step_of(a), self.step_of(b)
         return self.builder.power(*steps) if name == "pow" else self.builder.binary(name, *steps)
 
-    def _shown(self, x: Any) -> Any:
+    def _filled(self, x: Any) -> Any:
         """Values that are printed with ``%``."""
         if isinstance(x, tuple):
-            return tuple(self._shown(i) for i in x)
-        return x.value if type(x) in (TracedFloat, TracedArray) else x
+            return tuple(self._filled(i) for i in x)
+        if type(x) not in (TracedFloat, TracedArray):
+            return x
+        self.written(x, "")
+        return x.value
 
     def call(self, function: Any, /, *args: Any, **options: Any) -> Any:
         """A call in instrumented code."""
@@ -331,6 +462,7 @@ class Tracer:
         out = self.arrays.call(function, args, options)
         if out is not NotImplemented:
             return out
+        before = self.fresh()
         if function in _CALLERS:
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
@@ -344,7 +476,8 @@ class Tracer:
             )
         elif str(getattr(function, "__module__", None)).partition(".")[0] in _SHOWING:
             args, options = self.value_of(args), {k: self.value_of(v) for k, v in options.items()}
-        return self.arrays.adopt(self.ready(function)(*args, **options))
+        out = self.arrays.adopt(self.arrays.computed(self.ready(function), args, options))
+        return self.text(before, out) if type(out) is str else out
 
     def bind(self, name: str, value: Any) -> Any:
         """``name = value`` in instrumented code: a step of its own, so that every later use goes through it."""

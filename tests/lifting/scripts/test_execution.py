@@ -3,6 +3,7 @@
 The model is ``sum(tanh(x * w))``, its gradient ``(1 - tanh(x * w)**2) * x``; each form computes it another way.
 """
 
+import numpy as np
 import pytest
 
 from symgrad import verify_script
@@ -155,19 +156,6 @@ for v, x in zip(ws, x0.tolist()):
 total.backward()
 dw = np.array([v.grad for v in ws])
 """,
-    "columns of a table, which hold plain numbers alone": """
-class Series:
-    __module__ = "pandas"
-    def __init__(self, values):
-        self._held = np.array(values, dtype=float)
-    def __array__(self, dtype=None, copy=None):
-        return self._held
-    def __mul__(self, other):
-        return Series(self._held * float(np.asarray(other)[0]))
-column = Series(x0)
-t = np.tanh(column * w0)
-dw = column * (1 - t**2)
-""",
     "what is plotted, logged, saved and drawn on the way": """
 import logging, os
 logging.warning("at %f", w0[0])
@@ -199,6 +187,28 @@ def test_a_slip_in_it_is_seen(name):
     slip = next(p for p in places if p in text)
     report = verify_script(SCRIPT.format(text.replace(slip, slip.removesuffix("**2"), 1)))
     assert report.verdict == "refuted"
+
+
+class Series:
+    """A column as pandas has it: it holds plain numbers, and takes no others."""
+
+    __module__ = "pandas"
+
+    def __init__(self, values):
+        self.held = [float(v) for v in values]
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.held)
+
+    def __mul__(self, other):
+        return Series(np.array(self.held) * np.asarray(other, dtype=float))
+
+
+def test_a_column_of_a_table_that_meets_an_input_is_an_array():
+    table = {"column": Series([1.5, -2.0, 0.25])}
+    right = "t = np.tanh(column * w0)\ndw = column * (1 - t**2)"
+    assert verify_script(SCRIPT.format(right), namespace=table).verdict == "proved"
+    assert verify_script(SCRIPT.format(right.replace("t**2", "t")), namespace=table).verdict == "refuted"
 
 
 def test_what_cannot_be_followed_is_named_with_its_line():

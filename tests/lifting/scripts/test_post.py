@@ -89,6 +89,8 @@ POSTS = {
         *LINES,
     ],
     "a table of output": [*LINES, "", "epoch 1 loss 0.25", "epoch 2 loss 0.13", "[1.0, 2.0]", "0.5"],
+    "a patch": ["--- a/net.py", "+++ b/net.py", "@@ -1,16 +1,16 @@", *(" " + line for line in LINES[:-2])]
+    + ["-dw = slop(w0)", "+" + LINES[-2], " " + LINES[-1]],
     "a list": ["What I tried:", "1. more epochs", "2. a smaller rate", "* a larger net", "", *LINES],
 }
 

@@ -11,6 +11,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from symgrad import gradient, verify
 from symgrad.errors import BadFormula, BadInput, SymgradError, UnknownName, UnknownOperation
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.text.text_formula import Text, parse
@@ -321,3 +322,17 @@ def test_no_text_raises_anything_else(text):
         formula.run(dict.fromkeys(formula.names, 1.5))
     except SymgradError:
         pass
+
+
+@pytest.mark.parametrize("text", ["x+" * 500_000 + "x", "(" * 500_000 + "x", "sin(x)+" * 5_000 + "x"])
+def test_a_formula_of_a_million_letters_is_refused_at_once(text):
+    with pytest.raises(BadFormula, match="the formula has more than 5000 signs") as caught:
+        verify(text, "1")
+    assert len(str(caught.value)) < 1_000
+
+
+@pytest.mark.parametrize("text", ["9**9**9*x", "2**1000000000*x"])
+def test_a_power_that_nobody_can_write_out_is_a_number_like_others(text):
+    assert verify(text, text.removesuffix("*x"), wrt="x").verdict == "proved"
+    assert verify(text, "x", wrt="x").verdict == "refuted"
+    assert "**" in str(gradient(text)["x"])

@@ -7,6 +7,7 @@ import pytest
 from numpy.lib.stride_tricks import sliding_window_view
 from support.lifting_replay import replay
 
+from symgrad import verify
 from symgrad.lifting.tracing.functions import Function
 
 EXPRESSIONS = {
@@ -337,3 +338,40 @@ def test_the_users_arrays_are_not_changed() -> None:
     point = {"x": np.arange(4.0)}
     Function.of(code, like="numpy").run(point)
     assert point["x"].tolist() == [0, 1, 2, 3]
+
+
+# ------------------------------------------------------------------------------------------------ data
+
+X = np.array([[0.1, 0.7, -0.3], [1.3, -0.2, 0.9]])
+Y = np.array([0.3, -1.1])
+
+
+@pytest.mark.parametrize(
+    ("model", "hand"),
+    [
+        (lambda w: np.sum((X @ w - Y) ** 2) / 2, lambda w: X.T @ X @ w - X.T @ Y),
+        (lambda w: (X @ w).mean(), lambda w: X.mean(axis=0)),
+        (lambda w: np.sum(np.log(1 + np.exp(X @ w))), lambda w: X.T @ (1 / (1 + np.exp(-X @ w)))),
+        (lambda w: np.sum(X.dot(w) * np.exp(Y)), lambda w: np.dot(X.T, np.exp(Y))),
+        (lambda w: np.sum((X - X.mean(0)) @ w) + np.sum(X @ w), lambda w: (X - X.mean(0)).sum(0) + X.sum(0)),
+    ],
+)
+def test_what_is_computed_of_data_is_followed_and_not_its_floats(model, hand):
+    """The products and means are rounded: taken as data they would make a right gradient wrong in the last digit."""
+    w = np.array([0.5, -0.25, 0.75])
+    assert verify(model, hand, at={"w": w}).verdict == "proved"
+    assert verify(model, lambda w: hand(w) * (1 + 1e-13), at={"w": w}).verdict == "refuted"
+
+
+def test_what_cannot_be_followed_of_data_is_data():
+    w = np.array([0.5, -0.25])
+    basis = np.linalg.svd(X @ X.T)[0]
+    report = verify(lambda w: np.sum(basis @ w), lambda w: np.linalg.svd(X @ X.T)[0].sum(0), at={"w": w})
+    assert report.ok
+
+
+def test_what_outside_data_is_taken_to_be_is_assumed():
+    gram, right = X.T @ X, X.T @ Y
+    report = verify(lambda w: np.sum((X @ w - Y) ** 2) / 2, lambda w: gram @ w - right, at={"w": np.ones(3)})
+    assert report.verdict == "agrees"
+    assert any("computed outside of the formulas are what was meant within 64 units" in a for a in report.assumptions)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 
 import numpy as np
 import pytest
@@ -102,3 +103,39 @@ def test_a_replaced_function_of_torch_is_noticed(monkeypatch):
     monkeypatch.setattr(torch.Tensor, "sum", lambda self: torch.zeros((), dtype=self.dtype))
     with pytest.raises(NotReproducible, match="nothing can be judged"):
         verify(lambda x: x * x, lambda x: 2 * x, at={"x": np.array(0.5)})
+
+
+SCRIPT = """
+import torch
+x = torch.tensor([1.0, 2.0])
+w = torch.tensor([0.3, -0.1], requires_grad=True)
+loss = torch.tanh(x @ w)
+loss.backward()
+dw = (1 - (x @ w)**2) * x
+print(w.grad, dw)
+"""
+
+
+def test_four_threads_at_once(capsys):
+    """Right verdicts, no crash of the interpreter, and what the threads print meanwhile is not taken for a script's."""
+    found = {}
+
+    def ask(k):
+        def cube(x):
+            return (x ** (k + 2)).sum()
+
+        right = verify(cube, lambda x: (k + 2) * x ** (k + 1), at={"x": X}).verdict
+        wrong = verify(cube, lambda x: (k + 1) * x ** (k + 1), at={"x": X}).verdict
+        found[k] = right, wrong, verify_script(SCRIPT).verdict
+        print(f"thread {k}")
+
+    threads = [threading.Thread(target=ask, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for k in range(50):
+        print(f"main {k}")
+    for thread in threads:
+        thread.join()
+    assert found == dict.fromkeys(range(4), ("proved", "refuted", "refuted"))
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == sorted([*(f"thread {k}" for k in range(4)), *(f"main {k}" for k in range(50))])

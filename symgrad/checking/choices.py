@@ -1,0 +1,397 @@
+"""The registry of choices: whatever the code decided by a value of its inputs, and how it came out where it was run.
+
+A run records each look at a value as a guard of its Program.  The guards that stand at one place of the code are one
+choice, and the runs at all points tell its outcomes.  An outcome that no point of the domain had is a branch that was
+not judged, and takes the word from a verdict, unless it is shown to be impossible, or to lie outside of the domain.
+
+Not every choice has branches.  Where entries are put in order, where the largest of them is taken, where a number is
+made whole and then used as a number, one formula holds whatever comes out; and two real numbers are equal on no open
+set.  The registry holds these too, and says how they came out, but no verdict hangs on them.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from symgrad.checking.comparison import Branch, PointComparison
+from symgrad.checking.exploration import inside
+from symgrad.checking.verdicts import Choice, Outcome
+from symgrad.problem.definedness import branches_on
+from symgrad.problem.point_search import is_ordered
+from symgrad.program.program import EXTREME, Decided, Guard, Program, Source, Step
+
+Key = tuple[Any, ...]
+Look = tuple[Branch, PointComparison]
+
+_WHOLE = frozenset(("floor", "ceil", "trunc", "round", "rint"))
+_CLOSE = frozenset(("isclose", "allclose"))
+_FINITE = frozenset(("isnan", "isfinite", "isinf", "isposinf", "isneginf"))
+_NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
+_FEW = 6  # values that are told one by one
+_STARTS = 3  # points from which a combination of choices is sought
+_PATHS = 6  # branches of the code on which a choice is remembered
+
+
+@dataclass(frozen=True, eq=False)
+class Met:
+    """A look at which a choice was made, on a branch of the code of its own, and the guards that it was made by."""
+
+    branch: Branch
+    seen: PointComparison
+    guards: list[Guard]
+
+
+@dataclass(eq=False)
+class Decision:
+    """One choice while it is looked for: where it was met, and how it came out at all looks.
+
+    ``points`` are those of the domain at which each outcome was seen, ``beyond`` those outside of it; ``met`` has a
+    look for each branch of the code, and ``many`` says that there were more of these.
+    """
+
+    key: Key
+    met: dict[int, Met] = field(default_factory=dict)
+    points: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+    beyond: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
+    many: bool = False
+
+    @property
+    def first(self) -> Met:
+        return next(iter(self.met.values()))
+
+    @property
+    def branch(self) -> Branch:
+        return self.first.branch
+
+    @property
+    def guard(self) -> Guard:
+        return self.first.guards[0]
+
+    @property
+    def text(self) -> str:
+        return _text(self.guard)
+
+    @property
+    def ways(self) -> tuple[Any, ...] | None:
+        """All the ways in which it may come out; None where there is no list of them."""
+        guard = self.guard
+        if guard.op == "sign":
+            return (1.0, -1.0)
+        if guard.outcome.dtype == bool:
+            return (True, False)
+        if isinstance(guard.params, Decided):
+            return guard.params.ways
+        row = _row(guard, self.branch.program)
+        return tuple(range(row[1])) if row is not None and guard.op in ("argmax", "argmin") else None
+
+    @property
+    def open(self) -> list[Any]:
+        """The ways in which it did not come out at any point of the domain."""
+        return [w for w in self.ways or () if w not in self.points]
+
+    @property
+    def branches(self) -> bool:
+        """Whether each outcome is a branch of its own."""
+        guard = self.guard
+        if self.ways is None or guard.params == EXTREME:
+            return False
+        if isinstance(guard.params, Decided):
+            return not _asks_whether_finite(guard, self.branch.program)
+        return is_ordered(guard) or guard.op in _CLOSE
+
+
+def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]:
+    """The choices that the code made at these looks, by where they stand in it.
+
+    A comparison that is a tie, or that a rounding error decided, says nothing of either side; and a point on an edge
+    is no place at which a branch is judged, where there are others.
+    """
+    found: dict[Key, Decision] = {}
+    looks = list(looks)
+    off_edges = any(inside(seen) and not seen.ties for _, seen in looks)
+    for branch, seen in looks:
+        is_inside = inside(seen)
+        for guard in choosing(branch, seen, free):
+            if guard in seen.ties and is_ordered(guard):
+                continue
+            key = _key(branch.program, guard)
+            decision = found.setdefault(key, Decision(key))
+            at = decision.points if is_inside else decision.beyond
+            for outcome in _outcomes(guard, branch.program) if not (is_inside and off_edges and seen.ties) else ():
+                at.setdefault(outcome, seen.point)
+            met = decision.met.get(id(branch))
+            if met is None and len(decision.met) < _PATHS:
+                decision.met[id(branch)] = Met(branch, seen, [guard])
+            elif met is None:
+                decision.many = True
+            elif met.seen is seen:
+                met.guards.append(guard)
+    return found
+
+
+def turned(guard: Guard, key: Key | None, way: Any, look: Look, free: Sequence[str]) -> bool:
+    """Whether a choice came out this way at a look, if it is one of the domain; for a combination, another way than
+    the guard."""
+    seen = look[1]
+    if not inside(seen):
+        return False
+    if key is not None:
+        here = None if seen.ties else decisions([look], free).get(key)
+        return here is not None and way in here.points
+    same = [g for g in seen.guards if g.op == guard.op and g.source == guard.source]
+    return not same or any(not np.array_equal(g.outcome, guard.outcome) for g in same)
+
+
+def choosing(branch: Branch, seen: PointComparison, free: Sequence[str]) -> Iterator[Guard]:
+    """The guards of a look that may come out another way where the free inputs move."""
+    moving = {g.args for g in branches_on(branch.program, free)}
+    return (g for g in seen.guards if g.args in moving and np.size(g.outcome))
+
+
+def _asks_whether_finite(guard: Guard, program: Program) -> bool:
+    """Whether all looks that a decision was made of ask for a NaN or an infinity, which no point of the domain has: by
+    name, as ``x == x``, or as a comparison with infinity."""
+    first = 0
+    for op, count, _ in guard.params.bases:
+        args = guard.args[first : first + count]
+        first += count
+        sides = [program.steps[a] for a in args]
+        infinite = any(s.op == "constant" and np.isinf(s.params.value).all() for s in map(_origin(program), args))
+        if op not in _FINITE and not (len(sides) == 2 and (args[0] == args[1] or infinite)):
+            return False
+    return True
+
+
+def _origin(program: Program) -> Callable[[int], Step]:
+    """The step that a layout of one is of."""
+
+    def origin(i: int) -> Step:
+        step = program.steps[i]
+        while step.op in ("pick", "cast", "name") and len(step.args) == 1:
+            step = program.steps[step.args[0]]
+        return step
+
+    return origin
+
+
+def _key(program: Program, guard: Guard) -> Key:
+    """Where a choice stands in the code; the operations of its sides, and the numbers that are written there, tell two
+    comparisons of one line apart; those that a loop counts do not.  What has no place, such as a formula's, is told by
+    the steps that it is made of."""
+    if guard.source is None:
+        return guard.op, None, *(_written(program, a, {}) for a in guard.args)
+    source: Any = guard.source
+    steps = [program.steps[a] for a in guard.args]
+    here = set(map(float, _NUMBER.findall(source.text)))
+    sides = tuple((s.op, _number(s) if s.op == "constant" and _number(s) in here else None) for s in steps)
+    word = guard.params.word if isinstance(guard.params, Decided) else None
+    return guard.op, source.file, source.line, source.span, source.text, sides, word
+
+
+def _number(step: Step) -> float | None:
+    """The size of a number, which a sign may stand before."""
+    return None if step.params.value.size != 1 or step.is_complex else abs(float(step.params.value.reshape(())))
+
+
+def _written(program: Program, i: int, known: dict[int, int]) -> int:
+    """What a step computes, as a number that is the same for the same formula."""
+    needed = program.needed([i])
+    for k in needed:
+        step = program.steps[k]
+        value = step.params.value.tobytes() if step.op == "constant" else repr(step.params)
+        known[k] = hash((step.op, value, *(known[a] for a in step.args)))
+    return known[i]
+
+
+def _text(guard: Guard) -> str:
+    source = guard.source
+    if source is None:
+        return guard.op
+    return f"line {source.line}, {source.text}" if source.line else source.text
+
+
+def _row(guard: Guard, program: Program) -> tuple[int, int] | None:
+    """The axis along which entries are compared with each other, and how many there are."""
+    if not guard.args:
+        return None
+    shape = program.shape(guard.args[0])
+    if guard.params is None:
+        return 0, int(np.prod(shape, dtype=np.int64))
+    axis = guard.params[0] if isinstance(guard.params, tuple) and guard.params else guard.params
+    if not isinstance(axis, int) or isinstance(axis, bool) or not shape:
+        return None
+    return axis % len(shape), shape[axis]
+
+
+def _outcomes(guard: Guard, program: Program) -> set[Any]:
+    outcome = np.asarray(guard.outcome)
+    if guard.op == "argsort" and outcome.ndim and (row := _row(guard, program)) is not None:
+        return set(map(tuple, np.moveaxis(outcome, row[0], -1).reshape(-1, outcome.shape[row[0]]).tolist()))
+    if outcome.dtype == bool or guard.op in _WHOLE or guard.op in ("argmax", "argmin", "decided"):
+        return set(np.unique(outcome).tolist())
+    if guard.op == "sign":
+        return set(np.unique(outcome).tolist()) - {0.0}
+    return {(outcome.shape, outcome.tobytes())}
+
+
+# ------------------------------------------------------------------------------------------------ combinations
+
+
+@dataclass(frozen=True, eq=False)
+class Fork:
+    """A comparison that came out one way only after the choices ``before`` it: where, and from which point to cross
+    it."""
+
+    key: Key
+    branch: Branch
+    guard: Guard
+    entry: int
+    point: Mapping[str, Any]
+    before: tuple[tuple[Guard, bool], ...] = ()
+
+
+def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
+    """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
+
+    Comparisons of tensors of one shape are combined entry by entry; those of single numbers are the code's own path,
+    with the number of times that its loops ran.  A combination has several starts, for the way from one may lead
+    across other edges first; they are numbered, the first ones come first.
+    """
+    paths: dict[Key, list[Fork]] = {}
+    for branch, seen in looks:
+        groups: dict[tuple[int, ...], list[Guard]] = {}
+        for guard in choosing(branch, seen, free):
+            if is_ordered(guard) and guard.op != "sign" and guard not in seen.ties:
+                groups.setdefault(guard.outcome.shape, []).append(guard)
+        for shape, group in groups.items():
+            for entry, way in _entries(group):
+                path: Key = (shape,)
+                for k, (guard, outcome) in enumerate(zip(group, way, strict=True)):
+                    path = (*path, (_key(branch.program, guard), outcome))
+                    before = tuple(zip(group[:k], way[:k], strict=True))
+                    starts = paths.setdefault(path, [])
+                    if len(starts) < 2 * _STARTS:
+                        starts.append(Fork(path, branch, guard, entry, seen.point, before))
+    out: list[tuple[int, Fork]] = []
+    for path, starts in paths.items():
+        key, outcome = path[-1]
+        other = (*path[:-1], (key, not outcome))
+        if (len(path) > 2 or path[0] == ()) and other not in paths:
+            out += [(k, Fork((*other, k), f.branch, f.guard, f.entry, f.point, f.before)) for k, f in enumerate(starts)]
+    return (fork for _, fork in sorted(out, key=lambda x: x[0]))
+
+
+def _entries(group: Sequence[Guard]) -> list[tuple[int, tuple[bool, ...]]]:
+    """The different ways in which the comparisons came out at an entry, each with the first such entry."""
+    table = np.stack([g.outcome.reshape(-1) for g in group], axis=1).astype(bool)
+    ways, first = np.unique(table, axis=0, return_index=True)
+    return [(int(k), tuple(way.tolist())) for k, way in zip(first, ways, strict=True)]
+
+
+# ------------------------------------------------------------------------------------------------ in words
+
+
+def described(decision: Decision, impossible: Sequence[Any], barred: Mapping[Any, Mapping[str, Any]]) -> Choice:
+    """The choice as a report tells it; ``barred`` are points at which the code raises, by the outcome that was sought
+    there."""
+    source = decision.guard.source or Source(decision.guard.op, "", None)
+    beyond = {**barred, **decision.beyond}
+    seen = [w for w in decision.points if w not in (decision.ways or ())]
+    out = []
+    for way in (*(decision.ways or ()), *(seen[:_FEW] if decision.ways is None else ())):
+        state: Any = "not reached"
+        if way in decision.points:
+            state = "reached"
+        elif way in impossible:
+            state = "impossible"
+        elif way in beyond:
+            state = "outside"
+        out.append(Outcome(_word(decision.guard, way), state, decision.points.get(way, beyond.get(way))))
+    what = _WHAT.get(decision.guard.op, "a look at a value")
+    return Choice(what, source.text, source.file or None, source.line, tuple(out), decision.branches)
+
+
+_WHAT = dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "isclose", "allclose"), "a comparison")
+_WHAT |= {"sign": "a sign", "decided": "a decision", "argmax": "the largest entry", "argmin": "the smallest entry"}
+_WHAT |= {"argsort": "an order", **dict.fromkeys(_WHOLE, "a number made whole")}
+
+
+def _word(guard: Guard, way: Any) -> str:
+    if guard.op == "sign":
+        return "positive" if way > 0 else "negative"
+    if isinstance(way, bool):
+        return "true" if way else "false"
+    return f"{way:g}" if isinstance(way, (int, float)) else "another way" if not isinstance(way, tuple) else str(way)
+
+
+def told(found: Mapping[Key, Decision], looks: Sequence[Look], free: Sequence[str]) -> list[str]:
+    """What is to be said of the choices without branches of their own, and of loops."""
+    lines = [_told(d) for d in found.values() if not d.branches and _is_worth_a_note(d)]
+    for key, most in _repeated(looks, free).items():
+        lines.append(
+            f"a comparison ({found[key].text}) was made up to {most} times at one point, and less often at others; "
+            "what comes after more of them was not judged."
+        )
+    return list(dict.fromkeys(lines))
+
+
+def _is_worth_a_note(decision: Decision) -> bool:
+    """What is no edge of its own is told only where something was not seen."""
+    guard = decision.guard
+    if guard.params == EXTREME or guard.op in _FINITE or isinstance(guard.params, Decided):
+        return False
+    if guard.op == "argsort":
+        return len(decision.points) < _orders(guard, decision.branch.program)
+    return decision.ways is None or bool(decision.open)
+
+
+def _repeated(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, int]:
+    """The comparisons of single numbers that end a loop, which runs as often as they say, with their largest number."""
+    times: dict[Key, set[int]] = {}
+    for branch, seen in looks:
+        guards = [g for g in choosing(branch, seen, free) if g.outcome.shape == () and g.op not in ("sign", "decided")]
+        keys = [_key(branch.program, g) for g in guards if g.source is not None]
+        for key in set(keys):
+            times.setdefault(key, set()).add(keys.count(key))
+    return {key: max(counts) for key, counts in times.items() if len(counts) > 1 and max(counts) > 1}
+
+
+def _told(decision: Decision) -> str:
+    op, text, outcomes = decision.guard.op, decision.text, set(decision.points)
+    points, rest = "at the points that were looked at", "the other branches were not judged."
+    if decision.guard.outcome.dtype == bool:
+        (outcome,) = outcomes or {False}
+        return (
+            f"a comparison ({text}) was {'true' if outcome else 'false'} at every point that was looked at; "
+            "the other branch was not judged."
+        )
+    if op in ("argmax", "argmin"):
+        what, total = "largest" if op == "argmax" else "smallest", decision.ways
+        of = f"{len(outcomes)} of {len(total)} places" if total is not None else "some places"
+        return f"the {what} entry ({text}) was at {of} {points}; {rest}"
+    if op == "argsort":
+        return f"entries are put in order ({text}): {len(outcomes)} orders came up {points}; {rest}"
+    if op in _WHOLE:
+        values = sorted(outcomes)
+        few = [f"{v:g}" for v in values[:_FEW]] + ["..."] * (len(values) > _FEW)
+        return f"a number is made whole ({text}): it was {', '.join(few)} {points}; {rest}"
+    seen = f"{len(outcomes)} different ways" if len(outcomes) > 1 else "one way"
+    return f"the code looks at a value ({text}): it came out {seen} {points}; {rest}"
+
+
+def _orders(guard: Guard, program: Program) -> float:
+    """How many orders there are of the entries that are put in order."""
+    row = _row(guard, program)
+    return (
+        math.inf
+        if row is None
+        else math.perm(row[1], np.shape(guard.outcome)[row[0]])
+        if guard.outcome.ndim
+        else row[1]
+    )

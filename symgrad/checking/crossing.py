@@ -1,0 +1,385 @@
+"""The other side of every choice: points at which the code decides otherwise are sought, and both sides judged there.
+
+A comparison is crossed by Newton's method on what it compares, with everything that the code detached followed; where
+that fails, points far and wide are asked.  What was decided by something made of looks, such as a count of entries, a
+number made whole or its text, is sought where the looks themselves come out otherwise: with each number that the code
+names as the target, and each number of entries on one side.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symgrad.checking.choices import Decision, Key, Look, Met, decisions, described, forks, told, turned
+from symgrad.checking.comparison import BITS, Branch, compare_at
+from symgrad.checking.exploration import Findings, inside_looks, rerun
+from symgrad.checking.kink_sides import with_kinks
+from symgrad.checking.verdicts import Agrees, Choice, Proved, Undecided
+from symgrad.errors import UserCodeFailed
+from symgrad.problem.point_search import is_ordered, point_with, points_at, points_beyond, points_on, value_at
+from symgrad.problem.question import Problem
+from symgrad.problem.sampling import draw
+from symgrad.program.builder import Builder
+from symgrad.program.primitives import primitive
+from symgrad.program.program import EXTREME, Decided, Guard, Program
+from symgrad.proving.conditions import is_nowhere_defined
+from symgrad.proving.intervals import Ranges
+
+_CROSSINGS = 48  # runs of the code that look for the other side of a choice
+_KINKS = 12  # runs that look for the other sides of kinks
+_FORKS = 16  # runs that look for combinations of choices
+_ROUNDS = 3  # of both: what appears beyond a choice is crossed too
+_TURN = 12  # choices that are crossed before it is asked again which are left
+_EACH = 24  # runs for one outcome
+_SWEPT = 8  # runs for a decision that may come out in ways without an end
+_POINTS = 64  # that a question asks for, where nothing else is said
+_LEAST = 4  # runs of each kind, where it asks for fewer
+_PLACES = 12  # entries of which each is made the largest once, or each number is brought to one side
+_ALL = 3  # entries of which each combination of sides is sought
+_NUMBERS = 6  # numbers of the code that are combined to targets
+_SMALL = (0, 1, 2, 3, 4, 5, 6, 7, -1, -2, -3, 10, 20, 100)
+_WIDE = (1.0, 0.0, -1.0, 2.0**4, 2.0**-4, 2.0**8, 2.0**-12, 2.0**12)
+_MIDDLE = {"floor": 0.5, "ceil": -0.5, "round": 0.0, "rint": 0.0}  # of what is made one whole number
+_WHOLE = frozenset((*_MIDDLE, "trunc"))
+_STARTS = 3  # points from which the other side of a choice is sought
+
+
+def cross(problem: Problem, found: Findings) -> None:
+    """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
+    were not seen; what appears there, likewise."""
+    _seek(problem, found, {_other_ways: _CROSSINGS, _combinations: _FORKS})
+
+
+def cross_kinks(problem: Problem, found: Findings) -> None:
+    """Look on both sides of the kinks of the formulas themselves, for claims that are not proved."""
+    _seek(problem, found, {_other_signs: _KINKS})
+
+
+def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Findings], list[_Target]], int]) -> None:
+    tried: set[Any] = set()
+    share = min(1.0, problem.points / _POINTS)  # of the work, where a question asks for few points
+    budgets = {seek: max(_LEAST, int(runs * share * problem.effort)) for seek, runs in budgets.items()}
+    for _ in range(_ROUNDS):
+        before = len(found.looks)
+        for seek in budgets:
+            while budgets[seek] > 0 and (waiting := [t for t in seek(problem, found) if t.key not in tried]):
+                for target in waiting[:_TURN]:
+                    tried.add(target.key)
+                    each = _EACH if target.way is not None or target.choice is None else _SWEPT
+                    for point in itertools.islice(target.points(problem), min(each, budgets[seek])):
+                        budgets[seek] -= 1
+                        if _look_across(problem, found, target, point):
+                            break
+        if len(found.looks) == before:
+            return
+
+
+@dataclass(frozen=True, eq=False)
+class _Target:
+    """What is to come out another way: a guard at one entry of it, after comparisons that ``keep`` their outcomes.
+
+    ``choice`` is the choice that the outcome ``way`` is sought of, where it is one.
+    """
+
+    key: Any
+    guard: Guard
+    starts: Sequence[tuple[Branch, Guard, Mapping[str, Any]]]
+    choice: Key | None = None
+    way: Any = None
+    entry: int | None = None
+    keep: tuple[tuple[Guard, bool], ...] = ()
+
+    def points(self, problem: Problem) -> Iterator[dict[str, Any]]:
+        free, bounds = problem.inputs.free, problem.inputs.bounds
+        for branch, guard, start in self.starts:
+            if isinstance(guard.params, Decided):
+                yield from _points_of_decision(branch, guard, start, free, bounds)
+            elif is_ordered(guard) or guard.op in ("argmax", "argmin"):
+                guard = _as_it_is(branch.program, guard, start)
+                yield from points_beyond(branch.program, guard, start, free, bounds, self.entry, self.keep)
+            else:
+                yield from points_on(branch.program, guard, start, free, bounds)
+        if isinstance(self.guard.params, Decided):
+            yield from _wide_points(problem)
+
+
+def _as_it_is(program: Program, guard: Guard, point: Mapping[str, Any]) -> Guard:
+    """An extreme's guard with the place that it has at the point."""
+    if guard.op not in ("argmax", "argmin"):
+        return guard
+    axis = guard.params[0] if isinstance(guard.params, tuple) and guard.params else guard.params
+    values = value_at(program, guard.args[0], point)
+    along = isinstance(axis, int) and not isinstance(axis, bool)
+    return replace(guard, outcome=np.asarray(getattr(np, guard.op)(values, axis if along else None)))
+
+
+def _other_ways(problem: Problem, found: Findings) -> list[_Target]:
+    """The outcomes that did not come up, and the places that no extreme was at."""
+    return _ways(decisions(all_looks(found), problem.inputs.free))
+
+
+def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
+    out: list[_Target] = []
+    for key, d in chosen.items():
+        starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
+        starts = starts[:_STARTS]
+        crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
+        ways = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
+        if d.ways is None and isinstance(d.guard.params, Decided):
+            ways = [None]  # a table's place, or a number of times: one after the other
+        for way in ways:
+            place = way if d.guard.op in ("argmax", "argmin") else None
+            mine = starts if crossed else starts[:1]
+            out.append(_Target((key, way), d.guard, mine, key, way, place))
+    return out
+
+
+def _is_on_edge(met: Met) -> bool:
+    """Whether a look stands on an edge: what is sought from there would stand on it too."""
+    return bool(met.seen.ties)
+
+
+def _other_signs(problem: Problem, found: Findings) -> list[_Target]:
+    """The signs that did not come up beside the formulas' own kinks."""
+    return _ways(decisions(with_kinks(all_looks(found)), problem.inputs.free))
+
+
+def _combinations(problem: Problem, found: Findings) -> list[_Target]:
+    """The comparisons that came out one way after the same choices before them."""
+    return [
+        _Target(f.key, f.guard, [(f.branch, f.guard, f.point)], entry=f.entry, keep=f.before)
+        for f in forks(inside_looks(found), problem.inputs.free)
+    ]
+
+
+def _look_across(problem: Problem, found: Findings, target: _Target, point: Mapping[str, Any]) -> bool:
+    """Look at the point; whether it is one of the domain, and the choice came out as it was to there."""
+    settled = problem.inputs.settled(dict(point))
+    if settled is None:
+        return False
+    there = rerun(problem, found, settled)
+    if isinstance(there, Exception):
+        if isinstance(there, UserCodeFailed):
+            found.barred.setdefault((target.choice, target.way), settled)
+        return False
+    branch, guards = there
+    seen = compare_at(branch, settled, problem.inputs.free, guards=guards)
+    found.looks.append((branch, seen))
+    if all(branch is not b for b in found.branches):
+        found.branches.append(branch)
+    look = (branch, seen)
+    if target.guard.op == "sign" and target.choice is not None:
+        (look,) = with_kinks([look]) if target.choice not in decisions([look], problem.inputs.free) else (look,)
+    return turned(target.guard, target.choice, target.way, look, problem.inputs.free)
+
+
+def all_looks(found: Findings) -> list[Look]:
+    return [(found.own, found.at_user_point), *found.looks]
+
+
+# ------------------------------------------------------------------------------------------------ decisions
+
+
+def _points_of_decision(
+    branch: Branch, guard: Guard, start: Mapping[str, Any], free: Sequence[str], bounds: Mapping[str, Any]
+) -> Iterator[dict[str, Any]]:
+    """Points where the looks that a decision was made of come out otherwise."""
+    program, decided, first = branch.program, guard.params, 0
+    numbers = list(_targets(decided, branch))
+    for op, count, params in decided.bases:
+        args = guard.args[first : first + count]
+        first += count
+        beside = is_ordered(Guard(op, args, params, np.zeros(())))
+        shape = np.broadcast_shapes(*(program.shape(a) for a in (args if beside else args[:1])))
+        n = int(np.prod(shape, dtype=np.int64))
+        base = Guard(op, args, params, np.zeros(shape, dtype=bool), guard.source)
+        if not n:
+            continue
+        if op in _WHOLE or op == "text":
+            goals = [goal for number in numbers for goal in _goals(op, number)]
+            for entry, (goal, slack) in itertools.product(range(min(n, 2)), goals):
+                yield from points_at(program, args[0], entry, goal, slack, start, free, bounds)
+        elif is_ordered(base) and n > 1:
+            for sides in _patterns(n, numbers):
+                point = point_with(program, base, start, free, bounds, sides)
+                if point is not None:
+                    yield point
+        elif is_ordered(base):
+            yield from points_beyond(program, base, start, free, bounds)
+        elif op in ("argmax", "argmin", "argsort"):
+            for which, place in itertools.product(("argmin", "argmax"), range(min(n, _PLACES))):
+                if op in (which, "argsort"):
+                    extreme = _as_it_is(program, replace(base, op=which), start)
+                    yield from itertools.islice(points_beyond(program, extreme, start, free, bounds, place), 1)
+        elif op in ("searchsorted", "bucketize", "digitize") and count == 2:
+            values, edges = sorted(args, key=lambda a: a in set(_constants(program)))
+            for edge in value_at(program, edges, start).reshape(-1)[:_PLACES]:
+                for goal in (edge + 0.25 * (1 + abs(edge)), edge - 0.25 * (1 + abs(edge))):
+                    yield from points_at(
+                        program, values, 0, float(goal), 2.0**-4 * (1 + abs(edge)), start, free, bounds
+                    )
+        elif count <= 2:
+            yield from points_on(program, base, start, free, bounds)
+
+
+def _constants(program: Program) -> Iterator[int]:
+    return (i for i, s in enumerate(program.steps) if s.op == "constant")
+
+
+def _targets(decided: Decided, branch: Branch) -> Iterator[float]:
+    """The numbers that a decision may turn at: what it was held against first, what the code writes, and small ones."""
+    own = [decided.other] if isinstance(decided.other, (int, float)) else []
+    if isinstance(decided.other, str):
+        own += [float(x) for x in re.findall(r"-?\d+\.?\d*", decided.other)]
+    written = sorted({*branch.model_run.numbers, *branch.hand_run.numbers} - {*own}, key=abs)[:_NUMBERS]
+    beside = [x + d for x in own for d in (1, -1)]
+    made = [f(a, b) for a in own for b in written for f in (_sum, _gap, _product, _ratio) if b]
+    yield from dict.fromkeys(x for x in (*own, *beside, *made, *written, *_SMALL) if np.isfinite(x))
+
+
+def _sum(a: float, b: float) -> float:
+    return a + b
+
+
+def _gap(a: float, b: float) -> float:
+    return a - b
+
+
+def _product(a: float, b: float) -> float:
+    return a * b
+
+
+def _ratio(a: float, b: float) -> float:
+    return a / b
+
+
+def _goals(op: str, number: float) -> list[tuple[float, float]]:
+    """The values that are made this number, or written as it, each with how far from it a point may be."""
+    if op == "text":
+        return [(number, 0.0), (number, 2.0**-8), (number + 0.25 * (1 if number >= 0 else -1), 2.0**-4)]
+    whole = round(number)
+    shift = _MIDDLE.get(op, 0.5 * (whole > 0) - 0.5 * (whole < 0))
+    return [(whole + shift, 0.25)]
+
+
+def _patterns(n: int, numbers: Iterable[float]) -> list[tuple[bool, ...]]:
+    """Which of n entries are to come out true: all, none, and each number of them."""
+    counts = range(1, n) if n <= _PLACES else [int(k) for k in numbers if 0 < k < n][:_PLACES]
+    if n <= _ALL:
+        return sorted(itertools.product((True, False), repeat=n), key=lambda sides: sum(sides) % n)
+    counted = [tuple(j < k for j in range(n)) for k in counts]
+    last = [tuple(j >= n - k for j in range(n)) for k in counts if n <= _PLACES]
+    return [(True,) * n, (False,) * n, *counted, *last]
+
+
+def _wide_points(problem: Problem) -> Iterator[dict[str, Any]]:
+    """The user's own point in other sizes, and random points of all sizes."""
+    inputs = problem.inputs
+    for k, scale in enumerate(_WIDE):
+        rng = np.random.default_rng((problem.seed, 7, k))
+        point = dict(inputs.point)
+        for name in inputs.free:
+            value = np.asarray(point[name])
+            drawn = draw(value.shape, rng, inputs.bounds.get(name, (None, None)))
+            point[name] = drawn if inputs.bounds.get(name) or k % 2 else drawn * scale
+        yield point
+
+
+# ------------------------------------------------------------------------------------------------ what is left
+
+
+def cover(problem: Problem, found: Findings) -> None:
+    """Say of every choice how it came out; where a branch was not reached, no claim that holds on the others is more
+    than undecided, unless the caller accepts it.
+
+    The signs of absolute values and roots need not have been seen on both sides for a claim that is proved: its rules
+    hold on both.  An outcome that raises, or at which the function has no value, is outside of the domain.
+    """
+    free = problem.inputs.free
+    followed = all(isinstance(v, Proved) for v in found.verdicts.values() if v.kind in ("proved", "agrees"))
+    chosen = decisions(all_looks(found), free)
+    if followed:
+        chosen = {k: d for k, d in chosen.items() if d.guard.op != "sign"}
+    else:
+        chosen |= decisions(with_kinks(all_looks(found)), free)
+    coverage = []
+    for key, d in chosen.items():
+        barred = {way: p for (choice, way), p in found.barred.items() if choice == key}
+        left = [w for w in d.open if d.branches and w not in d.beyond and w not in barred]
+        coverage.append(described(d, [w for w in left if _is_impossible(d, w)], barred))
+    found.coverage = (*found.coverage, *coverage)
+    found.notes += told(decisions(inside_looks(found), free), inside_looks(found), free)
+    settle_coverage(problem, found)
+
+
+def settle_coverage(problem: Problem, found: Findings) -> None:
+    """Take the word from the claims of which not every branch was reached."""
+    reached, total = counts(found.coverage)
+    if reached == total:
+        return
+    why = f"{reached} of {total} branches of the code were reached"
+    points = len(inside_looks(found))
+    for name, verdict in found.verdicts.items():
+        if not isinstance(verdict, (Proved, Agrees)) or (isinstance(verdict, Agrees) and verdict.told_to is not None):
+            continue
+        if problem.unreached == "accept":
+            agrees = verdict if isinstance(verdict, Agrees) else Agrees(points, BITS)
+            found.verdicts[name] = replace(agrees, why_not_proved=f"{why}; the others were accepted unseen")
+        else:
+            found.verdicts[name] = Undecided(f"{why}, and nothing is known of the others.", (), verdict)
+
+
+def counts(coverage: Iterable[Choice]) -> tuple[int, int]:
+    """How many branches were reached, of how many that there are."""
+    states = [o.state for c in coverage if c.branches for o in c.outcomes]
+    return states.count("reached"), states.count("reached") + states.count("not reached")
+
+
+def _is_impossible(decision: Decision, way: Any) -> bool:
+    """Whether it is proved that the outcome comes out nowhere, on any of the paths on which the choice was met."""
+    if decision.many or not is_ordered(decision.guard) or decision.guard.params == EXTREME:
+        return False
+    return all(_contradicts(m, guard, way) for m in decision.met.values() for guard in m.guards)
+
+
+def _contradicts(met: Met, guard: Guard, way: Any) -> bool:
+    """Whether the outcome contradicts the ranges of what is compared, or the comparisons that come before it."""
+    branch = met.branch
+    followed = tuple(replace(s, op="name") if s.op == "stop" else s for s in branch.program.steps)
+    b = Builder.on(replace(branch.program, steps=followed))
+    above = _above(b, guard, way)
+    if above is None:
+        return False
+    steps, place = primitive(b.build({}), [above])
+    if (-Ranges(steps)[place[above]]).is_not_negative:
+        return True
+    if b.shape(above):
+        return False
+    needed = [b.apply("log", above), *(b.apply("log", s) for s in branch.stated if not b.shape(s))]
+    for other in itertools.takewhile(lambda g: g is not guard, met.seen.guards):
+        if is_ordered(other) and not other.outcome.shape and other.params != EXTREME:
+            side = float(other.outcome) if other.op == "sign" else bool(other.outcome)
+            before = _above(b, other, side)
+            needed += [] if before is None else [b.apply("log", before)]
+    total = needed[0]
+    for term in needed[1:]:
+        total = b.add(total, term)
+    return is_nowhere_defined(b.build({}), total)
+
+
+def _above(b: Builder, guard: Guard, way: Any) -> int | None:
+    """The step that is positive where the comparison comes out this way, off its edge."""
+    if any(b.steps[a].is_complex for a in guard.args):
+        return None
+    if guard.op == "sign":
+        return guard.args[0] if way > 0 else b.neg(guard.args[0])
+    left, right = guard.args
+    shape = np.broadcast_shapes(b.shape(left), b.shape(right))
+    left, right = b.broadcast(left, shape), b.broadcast(right, shape)
+    return b.sub(left, right) if (guard.op in ("gt", "ge")) == bool(way) else b.sub(right, left)

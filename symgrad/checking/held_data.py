@@ -1,0 +1,147 @@
+"""Claims that are right at the given data, and at no other: ``3*x - 2`` for ``x**2`` where x is [1, 2].
+
+Inputs that are given and not differentiated stay as given, so that their values may be used: labels that sum to one,
+masks, a matrix that is symmetric.  But a formula that is right for their values alone is a coincidence.  Where no proof
+holds for all values of the data, each of them is moved by itself, in what it seems to be: whole numbers stay whole,
+zeros and signs stay, and so do sums of one or zero, symmetry and order.  What is one of a few values, or follows from
+the shapes or from other data, is not moved.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from symgrad.checking.exploration import Findings, comparison_at, inside
+from symgrad.checking.refutations import witness_of
+from symgrad.checking.verdicts import Agrees, Refuted, Witness
+from symgrad.errors import SymgradError
+from symgrad.indices.terms import Fact, SumsTo, Symmetric
+from symgrad.problem.constraints import misses, settle
+from symgrad.problem.question import Problem
+from symgrad.problem.replay import with_given_numbers
+from symgrad.problem.sampling import Bounds, rounded
+from symgrad.program.program import size
+
+_WORK = 200_000  # entries of all steps, in a Program whose data are moved
+_MOVES = 3
+_SLACK = 1e-6  # within which data are taken to follow from others
+
+
+def refute_coincidences(problem: Problem, found: Findings) -> None:
+    """Refute, or in scripts note, the claims that are right for the values of some data only."""
+    if problem.values_only or sum(size(s.shape) for s in found.own.program.steps) > _WORK:
+        return
+    suspects = {n for n, v in found.verdicts.items() if isinstance(v, Agrees) or n in found.for_given_data}
+    for name in _held(problem, found) if suspects else ():
+        for claim, witness in _differences(problem, found, name, suspects):
+            suspects.discard(claim)
+            said = f"{claim}: right for your {name} only; where {name} is another, the two differ."
+            if problem.pasted:
+                found.notes.append(f"{said} If a number in the script stands for {name}, write {name}.")
+            else:
+                found.verdicts[claim] = Refuted(witness, only=name)
+                found.notes.append(said)
+
+
+def _held(problem: Problem, found: Findings) -> list[str]:
+    """The data that may be others: none that the code also writes as a number."""
+    inputs, own = problem.inputs, found.own
+    names = [n for n in own.program.inputs if n not in inputs.free and n in problem.dtypes]
+    for run in (own.model_run, own.hand_run):
+        names = [n for n in names if not with_given_numbers(run.program, inputs.point, [n], problem.dtypes)[1]]
+    values = {n: np.asarray(inputs.point[n]) for n in names}
+    shapes = {k for v in inputs.point.values() for k in (np.size(v), *np.shape(v))}
+    return [
+        n
+        for n, v in values.items()
+        if v.dtype.kind == "f"
+        and np.isfinite(v).all()
+        and not (v.ndim and set(np.abs(v).reshape(-1).tolist()) <= {0.0, 1.0})  # flags, signs, one hot
+        and not (v.ndim == 0 and _follows(float(v), shapes))
+        and not any(_are_related(v, values[m]) for m in names if m != n)
+    ]
+
+
+def _follows(x: float, lengths: set[int]) -> bool:
+    """Whether a number is a length of an array, or made of one as means are."""
+    return any(abs(x - made) <= _SLACK for k in lengths if k > 1 for made in (k, k - 1, 1 / k, k**0.5, k**-0.5))
+
+
+def _are_related(a: np.ndarray, b: np.ndarray) -> bool:
+    """Whether one of two arrays seems to be computed of the other."""
+    if a.shape != b.shape:
+        return False
+    with np.errstate(all="ignore"):
+        pairs = (
+            (a, b),
+            (a, -b),
+            (a, 1 - b),
+            (a * b, np.ones(a.shape)),
+            (a, b * b),
+            (a * a, b),
+            (a, np.exp(b)),
+            (b, np.exp(a)),
+        )
+        return any(np.allclose(x, y, rtol=_SLACK, atol=0) for x, y in pairs)
+
+
+def _differences(problem: Problem, found: Findings, name: str, suspects: set[str]) -> Iterator[tuple[str, Witness]]:
+    """The claims among ``suspects`` that differ where one of the data is another, each with such a point."""
+    seen: set[str] = set()
+    inputs = replace(problem.inputs, free=(*problem.inputs.free, name))
+    beside = next((s.point for _, s in found.looks if inside(s)), inputs.point)
+    for k, value in enumerate(_moves(np.asarray(inputs.point[name]), name, problem.seed)):
+        point = {**(beside if k % 2 else inputs.point), name: value}
+        if not (_within(value, inputs.bounds.get(name)) and all(condition(point) for condition in inputs.conditions)):
+            continue
+        try:
+            branch, there = comparison_at(replace(problem, inputs=inputs), point, found.branches)
+        except SymgradError:
+            continue
+        for pair in () if there.ties else branch.pairs:
+            witness = witness_of(there, pair, states=("differs",)) if pair.name in suspects - seen else None
+            if witness is not None:
+                seen.add(pair.name)
+                yield pair.name, witness
+
+
+def _within(value: np.ndarray, bounds: Bounds | None) -> bool:
+    low, high = bounds or (None, None)
+    return (low is None or bool((value > low).all())) and (high is None or bool((value < high).all()))
+
+
+def _moves(value: np.ndarray, name: str, seed: int) -> Iterator[np.ndarray]:
+    """Other values of the same kind.
+
+    >>> [x.tolist() for x in _moves(np.array(2.0), "p", 0)]
+    [3.0, 4.0, 5.0]
+    """
+    facts = [f for f in _facts(name, value.shape) if not misses(name, value, f)]
+    if len(facts) > 1 or _is_normed(value):
+        return
+    whole = bool((value == np.round(value)).all())
+    for k in range(_MOVES):
+        rng = np.random.default_rng((seed, 9, k))
+        if whole:
+            by = np.where(value == 0, 0, np.sign(value) * rng.integers(1, 4, value.shape))
+            moved = value + by if value.ndim else value + (k + 1) * (1 if value >= 0 else -1)
+        else:
+            moved = rounded(value * rng.uniform(0.55, 1.8, value.shape), 12)
+        if value.ndim == 1 and value.size > 2 and (np.diff(value) > 0).all():
+            moved = np.sort(moved)
+        moved = settle({name: moved}, facts)[name]
+        if not np.array_equal(moved, value):
+            yield np.asarray(moved, dtype=value.dtype)
+
+
+def _facts(name: str, shape: tuple[int, ...]) -> list[Fact]:
+    found: list[Fact] = [SumsTo(name, k, total, len(shape)) for k in range(min(len(shape), 2)) for total in (0, 1)]
+    return [*found, Symmetric(name)] if len(shape) == 2 and shape[0] == shape[1] else found
+
+
+def _is_normed(value: np.ndarray) -> bool:
+    """Whether the vectors along an axis have length one."""
+    return any(value.shape[k] > 1 and bool((np.abs((value**2).sum(k) - 1) <= _SLACK).all()) for k in range(value.ndim))

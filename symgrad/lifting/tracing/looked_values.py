@@ -1,0 +1,305 @@
+"""What code makes of looks at values: whole numbers, texts and truths, which remember what was looked at.
+
+``int(x)`` is a plain number to every library, and no derivative goes through it; but where the code then decides by it
+(``if n == 17``, ``table[n]``, ``range(n)``), that is a choice by the value of x.  A `Whole` is an int, a `Written` a
+str, a `LookedArray` an array of numbers or truths; each carries its looks through arithmetic, and tells the tracer
+where it is decided by.
+"""
+
+from __future__ import annotations
+
+import functools
+import operator
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from symgrad.lifting.tracing.recorder import Recorder
+from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
+
+
+class Look(NamedTuple):
+    """One look at a value: the operation, its steps and its parameters, as a guard has them."""
+
+    op: str
+    args: tuple[int, ...]
+    params: Any = None
+
+
+Looks = tuple[Look, ...]
+
+
+def joined(looks: Iterable[Looks]) -> Looks:
+    """All the looks, each once."""
+    return tuple({(look.op, look.args, repr(look.params)): look for part in looks for look in part}.values())
+
+
+def looks_in(x: Any) -> Looks:
+    """What a value remembers."""
+    if type(x) in (Whole, Written):
+        return x.looks
+    return x.looks or () if isinstance(x, LookedArray) else ()
+
+
+def plainly(x: Any) -> Any:
+    """The value without its memory."""
+    match x:
+        case Whole():
+            return int(x)
+        case Written():
+            return "".join(x)
+        case LookedArray():
+            return np.asarray(x).view(np.ndarray)
+        case list() | tuple():
+            return type(x)(plainly(i) for i in x) if type(x) in (list, tuple) else x
+    return x
+
+
+# ------------------------------------------------------------------------------------------------ whole numbers
+
+
+class Whole(int):
+    """A whole number that was made of values."""
+
+    looks: Looks
+    tracer: Recorder
+
+    def __new__(cls, value: int, tracer: Recorder, looks: Looks) -> Whole:
+        made = super().__new__(cls, value)
+        made.tracer, made.looks = tracer, looks
+        return made
+
+    def __reduce__(self) -> Any:
+        return int, (int(self),)
+
+    def __float__(self) -> float:
+        return float(int(self))
+
+    def __bool__(self) -> bool:
+        return self.tracer.decide("ne", self.looks, int(self) != 0, 0)
+
+    def __hash__(self) -> int:
+        self.tracer.decide("hash", self.looks, int(self), None)
+        return hash(int(self))
+
+    def __format__(self, spec: str) -> str:
+        return self.tracer.written(self, format(int(self), spec))
+
+    def __str__(self) -> str:
+        return self.tracer.written(self, int.__repr__(self))
+
+    __repr__ = __str__
+
+    def real_number(self) -> TracedFloat:
+        """The same number as a float that is followed."""
+        return TracedFloat(float(int(self)), self.tracer.step_of(self), self.tracer)
+
+
+def _whole_comparison(name: str) -> Callable[[Whole, Any], Any]:
+    compare = getattr(operator, name)
+
+    def method(self: Whole, other: Any) -> Any:
+        if type(other) is TracedFloat or not isinstance(other, (int, float)):
+            return NotImplemented
+        looks = joined([self.looks, looks_in(other)])
+        return self.tracer.decide(name, looks, compare(int(self), plainly(other)), plainly(other))
+
+    return method
+
+
+def _whole_arithmetic(name: str, swapped: bool) -> Callable[..., Any]:
+    plain = getattr(operator, {"divmod": "floordiv"}.get(name, name))
+
+    def method(self: Whole, other: Any, *modulus: Any) -> Any:
+        if type(other) is TracedFloat or not isinstance(other, (int, float)):
+            return NotImplemented
+        if isinstance(other, float) or name == "truediv":
+            sides = [self.real_number(), other.real_number() if type(other) is Whole else float(other)]
+            return plain(*(reversed(sides) if swapped else sides))
+        sides = [int(self), int(other)]
+        value = plain(*(reversed(sides) if swapped else sides))
+        looks = joined([self.looks, looks_in(other)])
+        return Whole(value, self.tracer, looks) if type(value) is int else value
+
+    return method
+
+
+def _whole_unary(name: str) -> Callable[[Whole], Any]:
+    plain = getattr(operator, name)
+    return lambda self: Whole(plain(int(self)), self.tracer, self.looks)
+
+
+for _name in ("eq", "ne", "lt", "le", "gt", "ge"):
+    setattr(Whole, f"__{_name}__", _whole_comparison(_name))
+for _name in ("add", "sub", "mul", "truediv", "floordiv", "mod", "pow", "lshift", "rshift", "and_", "or_", "xor"):
+    _word = _name.rstrip("_")
+    setattr(Whole, f"__{_word}__", _whole_arithmetic(_name, False))
+    setattr(Whole, f"__r{_word}__", _whole_arithmetic(_name, True))
+for _name in ("neg", "pos", "abs", "invert"):
+    setattr(Whole, f"__{_name}__", _whole_unary(_name))
+Whole.__divmod__ = lambda self, other: (self // other, self % other)  # type: ignore[method-assign, assignment]
+Whole.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: ignore[method-assign, assignment]
+
+
+# ------------------------------------------------------------------------------------------------ texts
+
+
+class Written(str):
+    """A text in which a value is written."""
+
+    looks: Looks
+    tracer: Recorder
+
+    def __new__(cls, text: str, tracer: Recorder, looks: Looks) -> Written:
+        made = super().__new__(cls, text)
+        made.tracer, made.looks = tracer, looks
+        return made
+
+    def __reduce__(self) -> Any:
+        return str, (plainly(self),)
+
+    def __hash__(self) -> int:
+        self.tracer.decide("hash", self.looks, plainly(self), None)
+        return str.__hash__(self)
+
+    def __iter__(self) -> Iterator[str]:
+        return (Written(c, self.tracer, self.looks) for c in str.__iter__(self))
+
+
+def _text_method(name: str) -> Callable[..., Any]:
+    plain = getattr(str, name)
+
+    @functools.wraps(plain)
+    def method(self: Written, *args: Any, **options: Any) -> Any:
+        out = plain(self, *args, **options)
+        return _made_of_text(self, name, args, out)
+
+    return method
+
+
+def _made_of_text(text: Written, name: str, args: tuple[Any, ...], out: Any) -> Any:
+    match out:
+        case bool():
+            return text.tracer.decide(name, text.looks, out, args[0] if args and isinstance(args[0], str) else None)
+        case int():
+            return Whole(out, text.tracer, text.looks)
+        case str():
+            return Written(out, text.tracer, text.looks)
+        case list() | tuple():
+            return type(out)(_made_of_text(text, name, (), part) for part in out)
+    return out
+
+
+for _name in (
+    "__eq__ __ne__ __lt__ __le__ __gt__ __ge__ __contains__ startswith endswith isdigit isnumeric isalpha isdecimal "
+    "__add__ __mod__ __mul__ __getitem__ upper lower strip lstrip rstrip replace split rsplit partition rpartition "
+    "zfill ljust rjust center removeprefix removesuffix join find rfind index rindex count title casefold"
+).split():
+    setattr(Written, _name, _text_method(_name))
+
+
+# ------------------------------------------------------------------------------------------------ arrays
+
+
+_COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
+
+
+class LookedArray(np.ndarray):
+    """A NumPy array of whole numbers or truths (or of floats made of these) that was made of values."""
+
+    looks: Looks | None
+    tracer: Recorder | None
+
+    def __array_finalize__(self, other: Any) -> None:
+        self.looks, self.tracer = getattr(other, "looks", None), getattr(other, "tracer", None)
+
+    @classmethod
+    def made(cls, value: Any, tracer: Recorder, looks: Looks) -> Any:
+        """An array, or a NumPy number as an array without axes, with its looks."""
+        if not looks or not isinstance(value, (np.ndarray, np.generic)) or np.asarray(value).dtype.kind not in "iubf":
+            return value
+        out = np.asarray(value).view(cls)
+        out.looks, out.tracer = looks, tracer
+        return out
+
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **options: Any) -> Any:
+        if any(type(x) in (TracedArray, TracedFloat) for x in inputs):
+            return NotImplemented
+        options = {k: plainly(v) for k, v in options.items()}
+        out = getattr(ufunc, method)(*map(plainly, inputs), **options)
+        if ufunc in _COMPARISONS and self.tracer is not None:
+            looks = joined(map(looks_in, inputs))
+            other = next((x for x in inputs if type(x) in (int, float)), None)
+            self.tracer.decide(ufunc.__name__, looks, out, other)
+            if not np.ndim(out):
+                return out
+        return self._of(out, inputs)
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if any(issubclass(kind, (TracedArray, TracedFloat)) for kind in types):
+            return NotImplemented
+        out = function(*map(plainly, args), **{k: plainly(v) for k, v in options.items()})
+        return self._of(out, args)
+
+    def _of(self, out: Any, inputs: Iterable[Any]) -> Any:
+        looks = joined([self.looks or (), *map(looks_in, inputs)])
+        if isinstance(out, tuple):
+            return tuple(self._of(part, inputs) for part in out)
+        if self.tracer is None:
+            return out
+        if isinstance(out, (bool, np.bool_)):
+            return LookedArray.made(np.bool_(out), self.tracer, looks)
+        return LookedArray.made(out, self.tracer, looks)
+
+    def __getitem__(self, key: Any) -> Any:
+        return self._of(plainly(self)[plainly(key)], [key])
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __bool__(self) -> bool:
+        return self._decided("bool", bool(plainly(self)))
+
+    def __int__(self) -> int:
+        return self._decided("int", int(plainly(self)))
+
+    def __float__(self) -> float:
+        return self._decided("float", float(plainly(self)))
+
+    def __index__(self) -> int:
+        return self._decided("index", operator.index(plainly(self)[()]))
+
+    def _decided(self, word: str, value: Any) -> Any:
+        return value if self.tracer is None else self.tracer.decide(word, self.looks or (), value, None)
+
+    def item(self, *where: Any) -> Any:
+        return self[where].item() if where else self._plain_item()
+
+    def _plain_item(self) -> Any:
+        value = plainly(self).item()
+        if self.tracer is None or not self.looks:
+            return value
+        if self.dtype.kind == "b":
+            return self._decided("bool", value)
+        if self.dtype.kind == "f":
+            return TracedFloat(value, self.tracer.step_of(self), self.tracer)
+        return Whole(value, self.tracer, self.looks)
+
+    def tolist(self) -> Any:
+        return [x.tolist() for x in self] if self.ndim else self._plain_item()
+
+
+def _array_method(name: str) -> Callable[..., Any]:
+    plain = getattr(np.ndarray, name)
+
+    @functools.wraps(plain)
+    def method(self: LookedArray, *args: Any, **options: Any) -> Any:
+        out = plain(plainly(self), *map(plainly, args), **{k: plainly(v) for k, v in options.items()})
+        return self._of(out, args)
+
+    return method
+
+
+for _name in "sum all any max min mean prod argmax argmin argsort cumsum astype nonzero take ravel reshape".split():
+    setattr(LookedArray, _name, _array_method(_name))

@@ -1,0 +1,68 @@
+"""Law 9 of reading: a gradient that is right for the given data alone says so."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from symgrad import verify, verify_script
+
+W = np.array([0.5, 0.75])
+
+
+@pytest.mark.parametrize(
+    ("model", "hand", "data"),
+    [
+        (lambda w, x: (w * x * x).sum(), lambda w, x: 3 * x - 2, {"x": np.array([1.0, 2.0])}),
+        (lambda w, p: (w * p**2).sum(), lambda w, p: 3 * p + 0 * w, {"p": 3.0}),
+        (lambda w, c: (w * c**3).sum(), lambda w, c: 64.0 + 0 * w, {"c": 4.0}),
+    ],
+)
+def test_a_coincidence_of_the_data_is_no_derivative(model, hand, data):
+    (name,) = data
+    report = verify(model, hand, wrt="w", at={"w": W, **data})
+    assert not report.ok
+    assert str(report).startswith(f"Right for your {name} only: your gradient for w is the derivative at these values")
+    assert f"w: right for your {name} only; where {name} is another, the two differ." in report.notes
+    moved = report.claims["w"].witness.point
+    assert not np.array_equal(moved[name], data[name])
+    exact, mine = (np.asarray(model(np.eye(2)[0], moved[name])), np.asarray(hand(W, moved[name])))
+    assert exact != mine[0] or model(np.eye(2)[1], moved[name]) != mine[1]  # NumPy says so too
+
+
+PROBABILITIES = np.array([0.25, 0.75])
+SQUARE = np.array([[2.0, 0.5], [0.5, 3.0]])
+
+
+@pytest.mark.parametrize(
+    ("model", "hand", "data"),
+    [
+        # properties of data that a formula may use: a sum of one, flags, symmetry, a length
+        (
+            lambda w, y: -(y * (w - np.log(np.exp(w).sum()))).sum(),
+            lambda w, y: np.exp(w) / np.exp(w).sum() - y,
+            {"y": PROBABILITIES},
+        ),
+        (lambda w, m: (w * m**2).sum(), lambda w, m: m, {"m": np.array([1.0, 0.0])}),
+        (lambda w, A: w @ A @ w / 2, lambda w, A: A @ w, {"A": SQUARE}),
+        (lambda w, n: (w**2).sum() / n, lambda w, n: 2 * w / len(w), {"n": 2.0}),
+        # and none is needed for what is right for all data
+        (lambda w, x: (w * x).sum() ** 2, lambda w, x: 2 * (w * x).sum() * x, {"x": np.array([1.0, 2.0])}),
+    ],
+)
+def test_properties_that_data_are_meant_to_have_may_be_used(model, hand, data):
+    assert verify(model, hand, wrt="w", at={"w": W, **data}).ok
+
+
+def test_a_number_in_a_script_that_stands_for_data_is_noted():
+    report = verify_script("""
+import torch
+x = torch.tensor([1.0, 2.0])
+w = torch.tensor([0.5, 0.75], requires_grad=True)
+loss = (w * x * x).sum()
+loss.backward()
+dw = 3 * x - 2
+print(w.grad, dw)
+""")
+    told = [*report.notes, str(report)]
+    assert not report.ok or any("right for your x only" in t for t in told)
