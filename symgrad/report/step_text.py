@@ -108,7 +108,11 @@ class Speller:
         if long and (where == where[0]).all():
             place = ", ".join(str(int(k)) for k in np.unravel_index(int(where[0]) - 1, inner))
             return f"{_held(a, _TIGHT)}[{place}]", _TIGHT
-        if len(long) == 2 and np.array_equal(where - 1, np.arange(where.size).reshape(long).T.reshape(-1)):
+        if (
+            len(long) == 2
+            and where.size == size(inner)
+            and np.array_equal(where - 1, np.arange(where.size).reshape(long).T.reshape(-1))
+        ):
             return f"{_held(a, _TIGHT)}.T", _TIGHT
         return a if np.unique(where).size == size(inner) else (f"{_held(a, _TIGHT)}[...]", _TIGHT)
 
