@@ -183,10 +183,11 @@ def _parser() -> argparse.ArgumentParser:
         help="check the gradient in a Python file",
         description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
         "The file is run. It may also set wrt, order, domain, assuming, dtype and seed; options go before them. A "
-        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole.",
+        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole; a file in "
+        "LaTeX has rows that say what f is, and then what its derivative is.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
     )
-    check.add_argument("file", metavar="FILE", help="the Python file")
+    check.add_argument("file", metavar="FILE", help="the Python file, or one in LaTeX")
     check.add_argument("--model", default="model", metavar="NAME", help="the formula's name in it (model)")
     check.add_argument("--hand", default="hand", metavar="NAME", help="the hand formula's name in it (hand)")
     check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
@@ -253,8 +254,12 @@ def _check(options: argparse.Namespace) -> Any:
     _import_pipeline()
     if _is_script(path, options):
         return _check_script(path, options)
+    if path.suffix == ".tex":
+        return _check_text(path, options)
     if path.suffix != ".py":
-        raise BadInput(f"{options.file} is not a Python file.", instead="Its name should end in .py.")
+        raise BadInput(
+            f"{options.file} is neither a Python file nor one in LaTeX.", instead="Its name should end in .py or .tex."
+        )
     module = _loaded(path)
     model, hand = _wanted(module, options.model, "--model"), _wanted(module, options.hand, "--hand")
     at = getattr(module, "at", None) if options.at is None else _wanted(module, options.at, "--at")
@@ -269,6 +274,17 @@ def _check(options: argparse.Namespace) -> Any:
     from symgrad.verifier import verify
 
     return verify(model, hand, at=at, **settings)
+
+
+def _check_text(path: Path, options: argparse.Namespace) -> Any:
+    """A file in LaTeX, whose rows say what is differentiated and what its derivative is."""
+    from symgrad.lifting.latex.latex_formula import Latex
+    from symgrad.verifier import verify
+
+    text = path.read_text(encoding="utf-8")
+    _, begins, body = text.partition("\\begin{document}")
+    text = body.partition("\\end{document}")[0] if begins else text
+    return verify(Latex(text), **_given(options, *_SETTINGS, "points", "effort"))
 
 
 def _import_pipeline() -> None:

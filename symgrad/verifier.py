@@ -25,8 +25,10 @@ from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter t
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
+from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
+from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
@@ -40,11 +42,11 @@ from symgrad.stability.own_point import FloatFindings, measure_at_user_point, wi
 @undisturbed
 def verify(
     formula: Any,
-    hand: Any,
+    hand: Any = None,
     *,
     wrt: str | Sequence[str] | None = None,
     at: Mapping[str, Any] | None = None,
-    order: int = 1,
+    order: int | None = None,
     domain: Mapping[str, Bounds] | str | Any = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
@@ -61,6 +63,7 @@ def verify(
     NumPy or math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may
     also be a mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``,
     or a mapping; equations in LaTeX, whose left sides say what is for which input; or numbers computed elsewhere.
+    One text may say both, and is then the only argument: ``verify("d/dx (x**2) = 2*x")``.
     For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the Jacobian, of shape f.shape + x.shape (or,
     where it has x's shape, the gradient of the sum of f's entries); with ``order=2`` the Hessian, of shape x.shape +
     x.shape.  For complex x it is torch's conjugate Wirtinger gradient, with upstream ones.
@@ -87,8 +90,11 @@ def verify(
     ``report.wrong_steps`` names those that are wrong by themselves.  What a line claims is read from its name and its
     value; ``meanings`` decides instead: ``{"t1": "d out / d h1"}``.
 
+    >>> from symgrad import Latex
     >>> report = verify("tanh(w*x)", "x*(1 - tanh(w*x)**2)", wrt="w")
     >>> report.verdict
+    'proved'
+    >>> verify(Latex(r"\\frac{d}{dx}(x^2 e^{-x}) = (2x - x^2) e^{-x}")).verdict
     'proved'
     >>> verify("tanh(w*x)", "x*(1 - (w*x)**2)", wrt="w").claims["w"].witness.point["w"]
     array(1.)
@@ -105,6 +111,8 @@ def verify(
     Reading Python code rests on running it: see "what can go wrong" in the README.
     """
     meanings = meanings_of(meanings, claims)
+    if hand is None:
+        formula, hand = sides_of(formula)
     asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
     return answer(pose(formula, hand, asked))
 
@@ -143,6 +151,8 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     if steps_of(problem.hand) is not None:
         steps, wrong, notes = judge_lines(problem)
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
+    if (rows := rows_of(problem.hand)) is not None:
+        return _Lines(*judge_rows(problem, rows))
     branch = findings.own
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]

@@ -125,8 +125,9 @@ def test_a_file_that_is_not_there(capsys):
 def test_a_file_that_is_not_python(tmp_path, capsys):
     path = tmp_path / "derivation.txt"
     path.write_text("x")
-    assert "derivation.txt is not a Python file.\nIts name should end in .py." in complaint(
-        ["check", str(path)], capsys
+    assert (
+        "derivation.txt is neither a Python file nor one in LaTeX.\nIts name should end in .py or .tex."
+        in complaint(["check", str(path)], capsys)
     )
 
 

@@ -24,7 +24,7 @@ from symgrad.diagnosis.mistakes import Slip, explain
 from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.scope import values_at
 from symgrad.errors import SymgradError
-from symgrad.lifting.text.step_list import Line, Steps
+from symgrad.lifting.text.step_list import Line, Steps, place_of_side
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
@@ -52,6 +52,7 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
     steps = steps_of(problem.hand)
     assert steps is not None
     judged = Lines(problem, steps)
+    before: Line | None = None  # the last line, where it is wrong
     findings: list[StepFinding] = []
     wrong: list[str] = []
     count: dict[str, int] = {}
@@ -64,8 +65,11 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
             continue
         verdict = judged.verdict(line)
         word = {"proved": "right", "agrees": "right", "refuted": "wrong", None: None}.get(verdict, "unknown")
+        if verdict == "refuted" and before is not None and before.label == line.label and judged.follows(before, line):
+            word = "fed wrong values"
         findings.append(StepFinding(line.label, version, source, f"∂{line.name}/∂{line.of}", word))
-        if verdict == "refuted" and line.label not in wrong:
+        before = line if verdict == "refuted" else None
+        if word == "wrong" and line.label not in wrong:
             wrong.append(line.label)
     return tuple(findings), tuple(wrong), judged.notes()
 
@@ -93,6 +97,16 @@ class Lines:
         except SymgradError:
             return None
         return found.verdicts["claim"].kind
+
+    def follows(self, one: Line, other: Line) -> bool:
+        """Whether a wrong line says the same as the wrong one before it, which is then the fault."""
+        p = self.problem
+        sides = [_Side(self, line, 1, tuple(p.dtypes)) for line in (one, other)]
+        try:
+            whole = Problem(sides[0], sides[1], p.inputs, p.dtypes, ("claim",), 0, p.points, p.seed, effort=p.effort)
+            return decide(whole).verdicts["claim"].kind in ("proved", "agrees")
+        except SymgradError:
+            return False
 
     def _is_unknown(self, pair: tuple[str, str | None]) -> bool:
         """Whether a derivative is one of the model by a quantity of which only the lines, and not the model, know."""
@@ -173,6 +187,7 @@ class _Side:
 _POINTS = 4
 _JUDGED = 8
 _OFFERED = 4
+_FALSE = ("wrong", "fed wrong values")
 
 
 def repair_lines(problem: Problem, findings: Sequence[StepFinding]) -> tuple[tuple[Repair, ...], str | None]:
@@ -184,7 +199,7 @@ def repair_lines(problem: Problem, findings: Sequence[StepFinding]) -> tuple[tup
     (leaf,) = leaves(problem.hand)
     steps: Steps = leaf.formula
     lines = Lines(problem, steps)
-    wrong = [line for line, f in zip(steps.lines, findings, strict=True) if f.verdict == "wrong"]
+    wrong = [line for line, f in zip(steps.lines, findings, strict=True) if f.verdict in _FALSE]
     found = [(line, _edits(problem, lines, line)) for line in wrong]
     if not found or not all(edits for _, edits in found):
         return (), None
@@ -262,7 +277,8 @@ def _text(x: Any) -> str:
 
 
 def _row(row: str, line: Line, edit: Edit) -> str:
-    start = row.rindex(line.said)
+    first, stop = place_of_side(row, line.side)
+    start = row.index(line.said, first, stop)
     return row[:start] + _said(line, edit.text) + row[start + len(line.said) :]
 
 

@@ -23,7 +23,7 @@ from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, plain
 from symgrad.program.builder import Builder, join
-from symgrad.program.derivative import tangent
+from symgrad.program.derivative import gradients, tangent
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Program, interpret, promote, sliced
 
@@ -48,7 +48,7 @@ def _dtype(names: Sequence[str], dtypes: Mapping[str, str] | str) -> str:
     return promote(*(dtypes.get(n, "float64") for n in names)) if names else "float64"
 
 
-def _evaluate(program: Program, point: Mapping[str, Any]) -> Run:
+def evaluated(program: Program, point: Mapping[str, Any]) -> Run:
     inputs = {}
     for name, i in program.inputs.items():
         value = np.asarray(point[name])
@@ -76,7 +76,7 @@ class Symbolic:
         return "math"
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        run = _evaluate(self.source.run(point, _dtype(self.names, dtypes)), point)
+        run = evaluated(self.source.run(point, _dtype(self.names, dtypes)), point)
         return replace(run, symbolic=True)
 
 
@@ -96,7 +96,7 @@ class Given:
         return tuple(self.program.inputs)
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
-        return _evaluate(self.program, point)
+        return evaluated(self.program, point)
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,14 +199,14 @@ def open_formula(
     like: str | None = None,
     known: Sequence[str] | None = None,
     beside: Formula | None = None,
-    order: int = 1,
+    order: int | None = 1,
     scalars: bool = True,
 ) -> Formula:
     """The formula that ``thing`` states.
 
     ``stops`` says whether ``detach`` cuts; ``like`` is the kind of values for a function whose code does not tell.
-    ``beside`` is the model, where ``thing`` is its derivative of ``order``: LaTeX is read by the names that it has,
-    and where all of them are ``scalars``, a derivation in it is a list of steps.
+    ``beside`` is the model, where ``thing`` is its derivative of ``order`` (None where it says that itself): LaTeX is
+    read by the names that it has, and where all of them are ``scalars``, a derivation in it is a list of steps.
     Raises `BadInput` for a thing that is no formula.
     """
     if isinstance(thing, (Function, Module, Symbolic, Given, Numbers, Several, Renamed, Steps)):
@@ -234,7 +234,8 @@ def open_formula(
     if isinstance(thing, (np.ndarray, np.generic, float, int, complex)) and not isinstance(thing, bool):
         return _numbers(thing)
     if isinstance(thing, (list, tuple)) and thing:
-        if isinstance(thing, tuple) and not all(isinstance(x, (int, float)) for x in thing):
+        is_tuple = isinstance(thing, tuple) or any(isinstance(x, (sp.Expr, sp.MatrixBase)) for x in thing)
+        if is_tuple and not all(isinstance(x, (int, float)) for x in thing):
             parts = enumerate(thing)
             return Several({str(k): _part(v, None, stops, like, known, beside, order) for k, v in parts})
         return _numbers(thing)
@@ -287,7 +288,7 @@ def _part(
     like: str | None,
     known: Sequence[str] | None,
     beside: Formula | None,
-    order: int,
+    order: int | None,
 ) -> Formula:
     """One of several formulas; ``key`` is the input that it is for."""
     if isinstance(thing, Latex) and beside is not None:
@@ -295,7 +296,7 @@ def _part(
     return open_formula(thing, stops=stops, like=like, known=known)
 
 
-def _equations(thing: Latex, beside: Formula | None, order: int, scalars: bool) -> Formula:
+def _equations(thing: Latex, beside: Formula | None, order: int | None, scalars: bool) -> Formula:
     """A formula in LaTeX; of several derivatives, one for each input; a derivation, line by line."""
     if beside is not None:
         thing = replace(thing, model=beside)
@@ -491,3 +492,42 @@ class PushforwardFormula:
         total = b.zeros(b.shape(out), b.dtype(out)) if total is None else total
         values = {"output": np.full(b.shape(total), np.nan)}
         return Run(sliced(b.build({}), {"output": total}), values, derived=frozenset(values))
+
+
+@dataclass(frozen=True, eq=False)
+class PartialFormula:
+    """The exact derivative of a formula with one number for each of ``wrt`` in turn, as a formula: of d2f/dx dy it is
+    df/dx, whose derivative for y is the whole.
+    """
+
+    formula: Formula
+    wrt: tuple[str, ...]
+    is_formula: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.formula.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.formula.required
+
+    @property
+    def library(self) -> str:
+        return getattr(self.formula, "library", "math")
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        program = self.formula.run(point, dtypes).program
+        out = _only(program)
+        for name in self.wrt:
+            b = Builder.on(program)
+            if b.shape(out):
+                raise WrongShape(
+                    f"a mixed or higher derivative is read of a number, and what is differentiated for {name} has the "
+                    f"shape {list(b.shape(out))}.",
+                    instead="Ask about one entry, or pass order=2 for a Hessian.",
+                )
+            of = {name: program.inputs[name]} if name in program.inputs else {}
+            out = gradients(b, out, of)[name] if of else b.number(0, b.dtype(out))
+            program = b.build({"output": out})
+        return Run(program, {"output": np.full(program.shape(out), np.nan)}, derived=frozenset({"output"}))

@@ -135,8 +135,11 @@ def full_name(name: str, known: Sequence[str]) -> str:
 
     >>> full_name("linear1_weight", ["linear1.weight", "x"])
     'linear1.weight'
+
+    An input that a formula in LaTeX writes with signs below it goes by that too: ``h_{t-1}`` for ``h_tm1``.
     """
-    return name if name in known else next((k for k in known if k.replace(".", "_") == name), name)
+    plain = name.translate({ord(c): c_ for c, c_ in zip("{}\\+-", ["", "", "", "p", "m"], strict=True)})
+    return name if name in known else next((k for k in known if k.replace(".", "_") in (name, plain)), name)
 
 
 def _array(name: str, value: Any) -> Any:

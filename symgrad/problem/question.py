@@ -8,10 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint
-from symgrad.lifting.formulas import Formula, Several, open_formula, readings, rename
+from symgrad.lifting.formulas import Formula, PartialFormula, Several, open_formula, readings, rename
+from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run
 from symgrad.problem.arguments import (
@@ -102,7 +104,7 @@ class Asked:
 
     wrt: Any = None
     at: Mapping[str, Any] | None = None
-    order: int = 1
+    order: int | None = None  # what the hand formula's left side says, and 1 where it says nothing
     domain: Any = None
     assuming: str | Sequence[str] | None = None
     meanings: Mapping[str, str] | None = None
@@ -114,7 +116,7 @@ class Asked:
     unreached: str = "refuse"
 
     def __post_init__(self) -> None:
-        if not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2):
+        if self.order is not None and (not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2)):
             raise BadInput(
                 f"order is {self.order!r}.", instead="Pass order=1 for gradients and Jacobians, order=2 for Hessians."
             )
@@ -180,16 +182,52 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
-    mine = rename(_open_hand(hand, model, told, asked), model.names, what)
+    opened = _open_hand(hand, model, told, asked)
+    before, after, order = _order_of(opened, asked)
+    asked = replace(asked, order=order)
+    mine = rename(opened, model.names, what)
+    model = PartialFormula(model, before) if before else model
     given = given_to(model, asked, mine)
     shapes, problem = at_smallest_sizes(
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
     )
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
     if long:
-        told = f"No shape was given for {', '.join(long)}: the formula is no function of each entry alone"
-        notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
+        told = f"No shape was given for {', '.join(long)}: the formula"
+        if isinstance(model, (Latex, PartialFormula)):
+            shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
+            notes += (f"{told} has indices, and is asked of {shown}.",)
+        else:
+            told = f"{told} is no function of each entry alone"
+            notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
+    if before:
+        problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
+
+
+def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
+    """For which inputs the model is differentiated first, for which the hand formula then, and of which order.
+
+    A derivative for two inputs, or of the third order, is the first derivative of the one below it.
+    """
+    parts = list(hand.parts.values()) if isinstance(hand, Several) else [hand]
+    told = [p.differentiated for p in parts if isinstance(p, Latex)]
+    orders = {len(wrt) if wrt else n for n, wrt in told}
+    mixed = [wrt for n, wrt in told if wrt and (n > 2 or len(set(wrt)) > 1)]
+    if mixed and len(parts) > 1:
+        raise BadInput(
+            "of several mixed or higher derivatives one is judged at a time.", instead="Pass each by itself."
+        )
+    if mixed:
+        return mixed[0][:-1], mixed[0][-1], 1
+    if len(orders) > 1:
+        raise BadInput("these are derivatives of several orders.", instead="Pass each order by itself.")
+    order = asked.order or (orders.pop() if orders else 1)
+    if order > 2:
+        raise BadInput(
+            f"which input the derivative of order {order} is for is not said.", instead="Write \\frac{d^3 f}{dx^3}."
+        )
+    return (), "", order
 
 
 def _with_unstated_shapes(model: Formula, asked: Asked, *, numbers: bool = False) -> tuple[Asked, dict[str, Any]]:
@@ -293,7 +331,15 @@ def _at_numbers(
     inputs = replace(inputs, free=tuple(n for n in dtypes if n in names or n not in inputs.given))
     first = model_run, keyed.named(hand_run)
     return Problem(
-        model, keyed, inputs, dtypes, names, asked.order, values_only=_are_numbers(hand), first=first, **asked.budgets
+        model,
+        keyed,
+        inputs,
+        dtypes,
+        names,
+        asked.order or 1,
+        values_only=_are_numbers(hand),
+        first=first,
+        **asked.budgets,
     )
 
 
@@ -338,7 +384,8 @@ def _are_numbers(hand: Any) -> bool:
 
 def _holds_formulas(part: Any) -> bool:
     """Whether a list is one of formulas, and not of numbers."""
-    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, str) for x in part)
+    kinds = (str, sp.Basic, sp.MatrixBase)
+    return isinstance(part, list) and any(getattr(type(x), "is_formula", False) or isinstance(x, kinds) for x in part)
 
 
 @dataclass(frozen=True, eq=False)

@@ -44,10 +44,15 @@ _ARRAY_WORDS = re.compile(
 def vectors(model: Formula, at: Mapping[str, Any] | None, run: Callable[[Mapping[str, Any]], Run]) -> dict[str, Any]:
     """The inputs that nobody gave and that must be vectors, with a name for their length; none where numbers do.
 
+    Of LaTeX with indices all tensors, with the lengths that the indices tell, where none is given.
+
     ``run`` runs the model at values and shapes.  A function may be asked about numbers if each entry of its result is
     made of one entry alone.
     """
     given = dict(at or {})
+    if isinstance(model, Latex):
+        found = model.lengths
+        return {} if found.keys() & given.keys() or found.keys() <= model.axes.keys() else dict(found)
     missing = [n for n in model.required if n not in given]
     if not missing or not isinstance(model, Function) or model.library not in ("torch", "numpy"):
         return {}

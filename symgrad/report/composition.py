@@ -110,6 +110,12 @@ def _answer(report: Results) -> str:
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
+    if not wrong and not open_ and any(s.verdict == "wrong" for s in report.steps):
+        what = "is right, and proved" if not agreeing else "is right"
+        broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
+        lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
+        are = "are" if len(broken) > 1 else "is"
+        return f"The result {what}; the derivation is not: {lines} {are} wrong."
     right = _are([*agreeing, *proved], "right")
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:

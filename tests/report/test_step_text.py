@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from symgrad import Latex, verify
 from symgrad.api.gradients import lift
 from symgrad.report.step_text import LONGEST, Speller
 
@@ -59,3 +60,10 @@ def test_what_is_too_long_to_be_read_has_no_text():
         return x
 
     assert text_of(formula, {"x": 0.5}) is None
+
+
+def test_a_matrix_that_is_repeated_is_no_transpose():
+    hand = Latex(r"\frac{\partial L}{\partial S} = -S^{-\top} x x^\top S^{-\top}")
+    report = verify(Latex(r"L = x^\top S^{-1} x"), hand, at={"x": (3,), "S": (3, 3)}, wrt="S")
+    assert report.verdict == "proved"
+    assert "inv(S)" in str(report)

@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import contextlib
 from dataclasses import replace
+from fractions import Fraction
 from typing import NoReturn
 
 from symgrad.errors import SymgradError
-from symgrad.lifting.latex.grammar import argument, fenced, raised, subscript, subscripted, superscript, term
+from symgrad.lifting.latex.grammar import (
+    argument,
+    factor,
+    fenced,
+    raised,
+    starts_factor,
+    subscript,
+    subscripted,
+    superscript,
+    term,
+)
 from symgrad.lifting.latex.names import bare_name, sure_name
-from symgrad.lifting.latex.token_reader import Name, Node, Reader, spelled, starts_name
-from symgrad.lifting.latex.tokens import function
+from symgrad.lifting.latex.token_reader import Name, Node, Reader, power_name, spelled, starts_name
+from symgrad.lifting.latex.tokens import OPERATORS, function
 
 PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics
 _FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
@@ -153,6 +164,10 @@ def named_arguments(r: Reader) -> tuple[Node, ...]:
         node = whole_name(r)
         if node is None or node.head != "symbol":
             refuse()
+        if r.is_sign("^") and r.peek().kind == "number":
+            r.at += 1
+            full, power = spelled(node), int(r.take().text)
+            node = Node("symbol", (), r.since(node.span[0]), replace(node.value, base=power_name(full or "", power)))
         found.append(node)
     if r.token.text not in (")", "]"):
         refuse()
@@ -166,13 +181,15 @@ def _order(r: Reader, power: Node | None = None) -> int:
         if not r.accept("^"):
             return 1
         power = argument(r, "^")
-    if power.head != "number" or power.value not in (1, 2):
-        r.fail("a derivative is read to the second order.", power.span)
+    if power.head != "number" or power.value not in range(1, 10):
+        r.fail("the order of a derivative is a whole number below 10.", power.span)
     return int(power.value)
 
 
-def _below_line(r: Reader) -> list[Node]:
-    """``\\partial x_i \\partial x_j``, ``\\partial x^2``, ``\\partial x \\partial x^\\top``."""
+def _below_line(r: Reader, order: int) -> list[Node]:
+    """``\\partial x_i \\partial x_j``, ``\\partial x^2``, ``\\partial x \\partial x^\\top``; where the order is 1, a
+    power is what is differentiated for: ``\\partial \\sigma^2``.
+    """
     found: list[Node] = []
     while size := _differential(r, r.at):
         r.at += size
@@ -182,6 +199,9 @@ def _below_line(r: Reader) -> list[Node]:
         times = 1
         if r.is_sign("^") and "number" in (r.peek().kind, r.peek(2).kind if r.peek().kind == "open" else ""):
             times = _order(r)
+            if order == 1 < times:
+                power = Node("number", (), r.before.span, Fraction(times))
+                node, times = Node("pow", (node, power), r.since(node.span[0])), 1
         elif r.is_sign("^"):
             raised(r, node)  # x^\top: the axes are the same
         found += [node] * times
@@ -197,11 +217,37 @@ def _fraction(r: Reader) -> Node:
     if r.token.kind != "close":
         r.fail("only a name is differentiated.", r.token.span, "Define it first, f = ...")
     r.at += 2
-    wrt = _below_line(r)
+    wrt = _below_line(r, order)
     if r.token.kind != "close" or not wrt:
         r.fail("a derivative is taken with respect to names.", (start.start, r.token.stop))
     r.at += 1
-    return _slope(r, of or _differentiated(r), wrt, order, start.start)
+    return _slope(r, of or _behind(r), wrt, order, start.start)
+
+
+def _behind(r: Reader) -> Node:
+    """What stands behind ``\\frac{d}{dx}``: a name, or one factor, in parentheses where it is longer."""
+    if r.on_left:
+        return _formula(r, "end")
+    if starts_name(r.token) and r.token.kind != "text":
+        mark = r.at
+        node = whole_name(r)
+        if (
+            node is not None
+            and node.head == "symbol"
+            and not r.is_sign("(", "[", "^")
+            and not starts_factor(r, r.token)
+        ):
+            return node
+        r.at = mark
+    start = r.token.start
+    node = factor(r)
+    if r.token.text in OPERATORS or starts_factor(r, r.token):
+        r.fail(
+            "it is not clear where what is differentiated ends.",
+            (start, r.token.stop),
+            "Write \\frac{d}{dx}(...), with parentheses around all of it.",
+        )
+    return node
 
 
 def _inline(r: Reader) -> Node | None:
@@ -278,7 +324,7 @@ def _nabla(r: Reader) -> Node:
 
 def _slope(r: Reader, of: Node, wrt: list[Node], order: int, start: int) -> Node:
     span = r.since(start)
-    if any(w.head != "symbol" for w in wrt):
+    if any(w.head != "symbol" and not (w.head == "pow" and r.on_left) for w in wrt):
         r.fail("a derivative is taken with respect to names.", span)
     if len(wrt) != order:
         r.fail(

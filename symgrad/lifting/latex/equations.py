@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 
 from symgrad.errors import BadFormula
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
-from symgrad.lifting.latex.grammar import CLOSING, expression, subscript
+from symgrad.lifting.latex.grammar import CLOSING, argument, expression, fenced, subscript, term
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
     Reader,
+    Undecided,
     called_names,
-    letters_in,
     parts,
     place,
+    power_name,
     spelled,
     unexpected,
 )
@@ -100,59 +102,18 @@ def indices_of(node: Node) -> tuple[str, ...]:
     return tuple(found)
 
 
-def names_in_limits(side: Node) -> Iterator[str]:
-    """The names in the limits of sums that are no indices."""
-    stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset())]
-    while stack:
-        node, bound = stack.pop()
-        if node.head in ("sum", "prod"):
-            for limit in node.args[1:]:
-                for p in parts(limit):
-                    if p.head == "symbol" and not (not p.args and p.value.base in bound):
-                        yield spelled(p) or p.value.base
-            stack.append((node.args[0], bound | {node.value[0]}))
-            stack.extend((a, bound) for a in node.args[1:])
-        else:
-            stack.extend((a, bound) for a in node.args)
-
-
-def names_bare(side: Node) -> Iterator[str]:
-    """Names that are not called."""
-    stack = [side]
-    while stack:
-        node = stack.pop()
-        if node.head == "symbol":
-            yield spelled(node) or node.value.base
-        stack.extend(node.args[node.head == "apply" :])
-
-
-def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
-    """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
-    wrt = left.args if left is not None and left.head == "derivative" else ()
-    bound = [x for a in wrt for x in indices_of(a)]
-    stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(bound))]
-    while stack:
-        node, scope = stack.pop()
-        if node.head in ("sum", "prod"):
-            scope = scope | {node.value[0]}
-        if (
-            node.head == "symbol"
-            and (node.args or node.value.label)
-            and not {x for i in (*node.value.label, *node.args) for x in letters_in(i)} & scope
-        ):
-            yield spelled(node) or node.value.base
-        stack.extend((a, scope) for a in node.args)
-
-
 # ----------------------------------------------------------------------------------------------------------- equations
 
+_FOLLOWS = frozenset("\\implies \\Rightarrow \\Longrightarrow \\therefore and where so then with hence thus".split())
+_BETWEEN = _FOLLOWS | {",", ";"}
 _EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
 
 
 @dataclass(frozen=True, slots=True)
 class Equation:
     """``left`` is a symbol or a derivative or None, ``arguments`` the names in parentheses after it; each of ``sides``
-    is what it equals.  ``formula`` is what the derivative is of where that is no name.
+    is what it equals.  ``formula`` is what the derivative is of where that is no name; ``factor`` is what stands before
+    it, so that each side is that times the derivative.
     """
 
     left: Node | None
@@ -160,6 +121,7 @@ class Equation:
     sides: tuple[Node, ...]
     span: tuple[int, int]
     formula: Node | None = None
+    factor: Node | None = None
 
     @property
     def bodies(self) -> tuple[Node, ...]:
@@ -169,30 +131,35 @@ class Equation:
 def equations(
     text: str,
     known: frozenset[str] | None = None,
-    functions: frozenset[str] = frozenset(),
+    functions: Mapping[str, tuple[str, ...]] | None = None,
     words: frozenset[str] = frozenset(),
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
-    ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, and
-    ``words`` names of several letters; those that the text itself defines are added.
+    ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, with
+    these arguments, and ``words`` names of several letters; those that the text itself defines are added.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = _pieces(text, tokens(text))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
     numbers = _numbers(pieces)
+    takes = dict(functions or {})
 
     def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
         end = min(piece[-1].stop if piece else 0, len(text))
-        return open_reader(text, [*piece, Token("end", "", end, end + 1)], names, numbers, functions, words)
+        tail = Token("end", "", end, end + 1)
+        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words)
 
     lefts: list[Equation] = []
     names = known
     for sides in pieces:
         made = Equation(None, (), (), (0, 0))
         if len(sides) > 1 and sides[0]:
-            made = _left(reader(sides[0], names))
+            made = _left(reader(sides[0], names), takes)
+            if made.arguments and made.left is not None and made.left.head == "symbol":
+                listed = tuple(spelled(a) or a.value.base for a in made.arguments)
+                takes |= dict.fromkeys(called_names(made.left), listed)
         lefts.append(made)
         words |= words_of(lefts[-1:])
         names = known if not (logs := logarithms_of(lefts)) else (known or frozenset()) | logs.keys()
@@ -201,16 +168,100 @@ def equations(
         if e.left is not None and e.left.head == "symbol" and (e.arguments or len(pieces) > 1):
             named.discard(e.left.value.base)
     whole = known if not named else (known or frozenset()) | named
-    for e in lefts:
-        if e.left is not None and e.left.head == "symbol" and e.arguments:
-            functions |= called_names(e.left)
+    powers = frozenset(e.left.value.base for e in lefts if e.left is not None and e.left.head == "symbol")
     found: list[Equation] = []
     for e, sides in zip(lefts, pieces, strict=True):
         bound = tuple(x for part in ((e.left, *e.left.args) if e.left is not None else ()) for x in indices_of(part))
-        read = tuple(_side(reader(side, whole), bound) for side in (sides[1:] if e.left is not None else sides))
-        span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
-        found += _claimed(replace(e, sides=read, span=span))
+        for each, mine in _each(e, sides, takes, text):
+            read = tuple(_side(reader(side, whole), bound) for side in (mine[1:] if e.left is not None else mine))
+            span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
+            found += _claimed(
+                _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
+            )
     return tuple(found)
+
+
+def _each(
+    e: Equation, sides: list[list[Token]], takes: Mapping[str, tuple[str, ...]], text: str
+) -> Iterator[tuple[Equation, list[list[Token]]]]:
+    """``\\nabla f = (a, b)`` as an equation for each argument of f."""
+    if e.left is None or e.left.head != "derivative" or len(e.left.args) != 1 or e.left.value != 1 or e.formula:
+        yield e, sides
+        return
+    entries = [_entries(side) for side in sides[1:]]
+    listed = takes.get(spelled(e.left.args[0]) or "", ())
+    if all(len(found) == 1 for found in entries):
+        yield e, sides
+        return
+    if not all(len(found) == len(listed) for found in entries):
+        shown = e.left.args[0].value.shown
+        what = f"{shown} is not said to have" if not listed else f"{shown} has {len(listed)}"
+        raise Undecided(
+            f"this gradient has {len(entries[-1])} entries, one for each argument, and {what} arguments.",
+            where=place(text, e.left.span),
+            instead=f"Begin the model with {shown}(x, y) = ..., its arguments in the order of the entries.",
+        )
+    for k, name in enumerate(listed):
+        left = replace(e.left, args=(e.left.args[0], _symbol(name, e.left)))
+        yield replace(e, left=left), [sides[0], *(found[k] for found in entries)]
+
+
+def _entries(side: list[Token]) -> list[list[Token]]:
+    """The entries of a column or a row: ``\\begin{pmatrix} a \\\\ b \\end{pmatrix}``, ``(a, b)^\\top``."""
+    if side[-1].text in ("\\top", "T") and side[-2].text == "^":
+        side = side[:-2]
+    first, last = side[0].text, side[-1].text
+    if first.startswith("\\begin{") and "matrix" in first and last == first.replace("begin", "end"):
+        ends = ("row", "&")
+    elif first == "(" and last == ")":
+        ends = (",",)
+    else:
+        return [side]
+    found: list[list[Token]] = [[]]
+    depth = 0
+    for token in side[1:-1]:
+        depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
+        depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
+        if depth < 0:
+            return [side]
+        if not depth and (token.kind in ends or token.text in ends):
+            found.append([])
+        else:
+            found[-1].append(token)
+    return [entry for entry in found if entry]
+
+
+def _multiplied(e: Equation, text: str, takes: Mapping[str, tuple[str, ...]], known: frozenset[str]) -> Equation:
+    """``-\\frac{dV}{dr} = F`` says that the derivative is -F, and of a power that df/dx is df/dx^2 by 2 x."""
+    if e.left is None or e.left.head != "derivative":
+        return e
+    factors = [e.factor] if e.factor is not None else []
+    listed = takes.get(spelled(e.left.args[0]) or "", ())
+    wrt: list[Node] = []
+    for w in e.left.args[1:]:
+        if w.head != "pow":
+            wrt.append(w)
+            continue
+        base, power = w.args
+        name = power_name(spelled(base) or "", int(power.value))
+        if name in known:
+            wrt.append(_symbol(name, w))
+        elif name in listed or spelled(base) == "sigma":
+            less = Node("number", (), w.span, power.value - 1)
+            factors += [power, Node("pow", (base, less), w.span)]
+            wrt.append(base)
+        else:
+            shown = base.value.shown
+            raise BadFormula(
+                f"this is a derivative for {shown}^{power.value}, or one of order {power.value}.",
+                where=place(text, e.left.span),
+                instead=f"Write \\frac{{\\partial^{power.value} f}}{{\\partial {shown}^{power.value}}}, or list the "
+                f"power among the function's arguments: f({shown}^{power.value}) = ...",
+            )
+    if not factors:
+        return replace(e, left=replace(e.left, args=(e.left.args[0], *wrt)))
+    sides = tuple(Node("mul", (*factors, x), x.span, ("cdot",) * len(factors)) for x in e.sides)
+    return replace(e, left=replace(e.left, args=(e.left.args[0], *wrt)), sides=sides)
 
 
 def words_of(found: Sequence[Equation]) -> frozenset[str]:
@@ -248,37 +299,106 @@ def _side(r: Reader, bound: tuple[str, ...]) -> Node:
     return node
 
 
-def _left(r: Reader) -> Equation:
-    """What an equation is about, without its sides."""
+def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
+    """What an equation is about, without its sides; ``takes`` are the arguments of functions."""
     arguments: tuple[Node, ...] = ()
-    fence = r.token.text if r.is_sign("(", "[") else ""
+    minus = Node("number", (), r.token.span, Fraction(-1)) if r.accept("-") else None
+    fence, mark = (r.token.text if r.is_sign("(", "[") else ""), r.at
     r.at += bool(fence)
     r.on_left = True
     node = derivative(r)
     if fence and (node is None or not r.accept(CLOSING[fence])):
-        node = None
+        r.at, r.on_left = mark, False
+        node = _primed_formula(r)
     elif fence and r.accept("_"):
         subscript(r)  # what is held fixed, which all other inputs are
-    elif node is None and (node := quantity(r)) is not None and r.token.text in ("(", "["):
-        arguments = named_arguments(r)
-    if node is None or node.head not in ("symbol", "derivative") or r.token.kind != "end":
+    elif node is None and (node := _operator(r) or quantity(r)) is not None:
+        if node.head == "symbol" and r.is_sign("^"):
+            node = _power(r, node)
+        if r.token.text in ("(", "["):
+            arguments = named_arguments(r)
+    is_left = node is not None and r.token.kind == "end" and (minus is None or node.head == "derivative")
+    if node is None or not is_left or node.head not in ("symbol", "derivative"):
         r.fail(
             "the left side is neither a name nor a derivative of one.",
             (r.tokens[0].start, r.tokens[-2].stop),
             "Write f(x) = ..., or \\frac{\\partial f}{\\partial x} = ...",
         )
     formula = None
+    node = _by_marks(node, arguments, takes)
     if node.head == "derivative" and node.args[0].head != "symbol":
         formula = node.args[0]
         node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))
-    elif node.head == "symbol" and node.value.base.endswith("_prime"):
-        order, base = node.value.base.count("_prime"), node.value.base.replace("_prime", "")
-        if order > 2:
-            r.fail("a derivative is read to the second order.", node.span)
-        of = replace(node, value=replace(node.value, base=base))
-        wrt = arguments[:1] * order if len(arguments) == 1 else ()
-        node = Node("derivative", (of, *wrt), node.span, order)
-    return Equation(node, arguments, (), node.span, formula)
+    return Equation(node, arguments, (), node.span, formula, minus)
+
+
+def _operator(r: Reader) -> Node | None:
+    """``D_x f`` and ``D_x[x^2]``; None for a name D, or D_x."""
+    start = r.token
+    if start.text != "D" or r.peek().text != "_" or r.knows("D"):
+        return None
+    mark, r.at = r.at, r.at + 2
+    wrt = subscript(r)
+    if r.token.kind == "end" or any(w.head != "symbol" for w in wrt):
+        r.at = mark
+        return None
+    return Node("derivative", (term(r), *wrt), r.since(start.start), len(wrt))
+
+
+def _primed_formula(r: Reader) -> Node | None:
+    """``(x^2 \\ln x)'``, of a formula in which one name stands; None for what has no prime."""
+    inner, order = fenced(r), 0
+    while r.accept("'"):
+        order += 1
+    if not order:
+        return None
+    names = {spelled(p): p for p in parts(inner) if p.head == "symbol" and spelled(p) not in ("e", "pi", None)}
+    if len(names) != 1:
+        r.fail(
+            f"of {len(names)} names in it, a prime does not say which it differentiates for.",
+            r.since(inner.span[0]),
+            "Write \\frac{\\partial}{\\partial x}(...) = ...",
+        )
+    return Node("derivative", (inner, *list(names.values()) * order), r.since(inner.span[0]), order)
+
+
+def _power(r: Reader, node: Node) -> Node:
+    """``\\sigma^2`` as a name, which its row says."""
+    r.at += 1
+    power = argument(r, "^")
+    full = spelled(node)
+    if full is None or power.head != "number" or power.value.denominator != 1 or power.value < 2:
+        r.fail("a power on the left side is a whole number.", r.since(node.span[0]))
+    span = r.since(node.span[0])
+    return Node("symbol", (), span, Name(power_name(full, int(power.value)), node.value.style, r.written(span)))
+
+
+def _by_marks(node: Node, arguments: tuple[Node, ...], takes: Mapping[str, tuple[str, ...]]) -> Node:
+    """The derivative that a name with marks is: ``f'``, ``f^{(3)}``, ``\\dot s``, ``f_{xy}``, of functions of rows."""
+    if node.head != "symbol":
+        return node
+    base = node.value.base
+    order = base.count("_prime") if base.endswith("_prime") else 0
+    of = replace(node, value=replace(node.value, base=base.replace("_prime", "")))
+    for ending, times in (("_ddot", 2), ("_dot", 1)):
+        if not order and base.endswith(ending) and base.removesuffix(ending) in takes:
+            of, order = replace(of, value=replace(of.value, base=base.removesuffix(ending))), times
+    label = node.value.label
+    if base in takes and len(label) == 1 and label[0].head == "number" and not node.args:
+        of, order = replace(of, value=replace(of.value, label=())), int(label[0].value)
+    listed = takes.get(spelled(of) or "", ())
+    if order:
+        one = arguments[:1] if len(arguments) == 1 else tuple(_symbol(a, node) for a in listed if len(listed) == 1)
+        return Node("derivative", (of, *one * order), node.span, order)
+    below, listed = indices_of(node), takes.get(base, ())
+    if below and spelled(node) not in takes and set(below) <= set(listed):
+        of = replace(node, args=())
+        return Node("derivative", (of, *(_symbol(a, node) for a in below)), node.span, len(below))
+    return node
+
+
+def _symbol(name: str, where: Node) -> Node:
+    return Node("symbol", (), where.span, Name(name, "", name))
 
 
 def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
@@ -349,7 +469,8 @@ def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:
     for token in row:
         depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
         depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
-        if depth <= 0 and token.text in at and token.kind in ("sign", "macro"):
+        mark = token.text.strip(" ,.:;").lower() if token.kind == "text" else token.text
+        if depth <= 0 and mark in at and token.kind in ("sign", "macro", "text"):
             pieces.append([])
         else:
             pieces[-1].append(token)
@@ -357,10 +478,11 @@ def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:
 
 
 def _parts(row: list[Token]) -> list[list[Token]]:
-    """The equations of one row, between commas or semicolons."""
-    parts = [p for p in _split(row, frozenset((",", ";"))) if p]
-    if len(parts) > 1 and all(len(_sides(p)) > 1 for p in parts):
-        return parts
+    """The equations of one row, between commas, semicolons, arrows or words."""
+    for between in (_BETWEEN, _FOLLOWS):
+        parts = [p for p in _split(row, between) if p]
+        if len(parts) > 1 and all(len(_sides(p)) > 1 for p in parts):
+            return parts
     return [row]
 
 

@@ -15,8 +15,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
-from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
-from symgrad.lifting.latex.plain_form import plain_text
+from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes, shapes_of_indices
+from symgrad.lifting.latex.plain_form import plain, plain_line, plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
@@ -70,6 +70,7 @@ class Latex:
     rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
     model: Any = field(default=None, kw_only=True, repr=False)
     only: str | None = field(default=None, kw_only=True, repr=False)
+    row: tuple[int, int] | None = field(default=None, kw_only=True, repr=False)  # which line is meant, and which side
     keyed: bool = field(default=False, kw_only=True, repr=False)
     made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
 
@@ -95,12 +96,12 @@ class Latex:
     def equations(self) -> tuple[Equation, ...]:
         """The equations as they stand."""
         known = self.known
-        functions: frozenset[str] = frozenset()
+        functions: dict[str, tuple[str, ...]] = {}
         words: frozenset[str] = frozenset()
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
-            functions = frozenset(n for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n)
+            functions = {n: d.arguments for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n}
             words = words_of(self.model.equations)
         return equations(self.text, known, functions, words)
 
@@ -127,6 +128,14 @@ class Latex:
         return {self.rename.get(n, n): shape for n, shape in told.items()}
 
     @property
+    def lengths(self) -> dict[str, tuple[str | int, ...]]:
+        """Shapes for all tensors, where nobody gives one, by input: empty where the indices do not tell them."""
+        if self.shapes:
+            return {}
+        taken = {c for c in self.text if c.isalpha()}
+        return {self.rename.get(n, n): s for n, s in shapes_of_indices(self.document, taken).items()}
+
+    @property
     def plain(self) -> str:
         """What was read, in plain form."""
         return plain_text(self.document)
@@ -139,11 +148,13 @@ class Latex:
 
     @property
     def line(self) -> Definition | Claim:
-        """The equation that is the formula."""
+        """The equation that is the formula; of several sides of a claim, the last."""
+        if self.row is not None:
+            return self.document.lines[self.row[0]]
         claims = [c for c in self.document.claims if self.only in (None, c.key)]
         about = self.about if self.model is None else None
         line = about or (claims[-1] if claims else self.document.lines[-1])
-        if line.others:
+        if line.others and (self.model is None or isinstance(line, Definition)):
             raise BadInput(
                 "this equation has several right sides.",
                 where="    " + plain_text(replace_lines(self.document, line)),
@@ -172,14 +183,11 @@ class Latex:
     def final(self) -> dict[str, Claim]:
         """The derivatives of what is differentiated last, by the input that each is for."""
         claims = self.document.claims
-        for k, c in enumerate(claims):
-            if c.key in {d.key for d in claims[:k]}:
-                raise BadInput(f"two equations say what {c.key} is.", where=place(self.text, c.span))
         inner = self.defined | (self.model.defined if isinstance(self.model, Latex) else frozenset())
         return {
-            self.rename.get(c.wrt[0], c.wrt[0]): c
+            self.rename.get(c.wrt[-1], c.wrt[-1]): c
             for c in claims
-            if c.of == claims[-1].of and c.wrt and c.wrt[0] not in inner
+            if c.of == claims[-1].of and c.wrt and not inner.intersection(c.wrt) and c.order == claims[-1].order
         }
 
     @property
@@ -187,7 +195,7 @@ class Latex:
         """The name of the result: what a derivative is taken with respect to."""
         line = self.line
         if self.keyed and isinstance(line, Claim) and line.wrt:
-            return self.rename.get(line.wrt[0], line.wrt[0])
+            return self.rename.get(line.wrt[-1], line.wrt[-1])
         return "value"
 
     @property
@@ -205,11 +213,20 @@ class Latex:
     def required(self) -> tuple[str, ...]:
         return self.names
 
-    def beside(self, model: Any, *, order: int = 1, key: str | None = None) -> Latex:
+    @property
+    def differentiated(self) -> tuple[int, tuple[str, ...]]:
+        """The order of the derivative that its left side claims, and for which inputs; 1 and none where it has none."""
+        line = self.line
+        if not isinstance(line, Claim):
+            return 1, ()
+        return line.order, tuple(self.rename.get(w, w) for w in line.wrt)
+
+    def beside(self, model: Any, *, order: int | None = 1, key: str | None = None) -> Latex:
         """This formula as a derivative of ``model``, whose names, sizes and definitions it may use.
 
         Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about
-        something else: another function, another order, another input than ``key``.
+        something else: another function, another ``order`` (None for the order that it says), another input than
+        ``key``.
         """
         made = replace(self, model=model, keyed=True)
         line = made.line
@@ -223,17 +240,11 @@ class Latex:
                 where=where,
                 instead=f"Write \\partial {output}, or rename the model.",
             )
-        if line.order != order:
+        if order not in (None, line.order):
             raise BadInput(
                 f"the left side is a derivative of order {line.order}, and order is {order}.",
                 where=where,
                 instead=f"Pass order={line.order}.",
-            )
-        if len(set(line.wrt)) > 1:
-            raise BadInput(
-                f"the left side mixes {' and '.join(line.wrt)}.",
-                where=where,
-                instead="Hessians are of one input; for mixed ones verify the derivative of the first derivative.",
             )
         if key is not None and made.key not in ("value", key):
             raise BadInput(
@@ -267,6 +278,18 @@ class Latex:
             inputs[name] = torch.as_tensor(np.asarray(point[name])).to(getattr(torch, program.steps[i].dtype))
         values = interpret(program, Floats(), inputs)
         return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
+
+
+def _exact(line: Definition | Claim) -> Node:
+    """The derivative that a row claims, as the node of its exact value."""
+    assert isinstance(line, Claim)
+    span, outer = line.span, line.indices[: len(line.indices) - sum(map(len, line.below))]
+
+    def name(n: str, indices: Sequence[str]) -> Node:
+        base = Node("name", (), span, n)
+        return Node("entry", (base, *(Node("index", (), span, i) for i in indices)), span) if indices else base
+
+    return Node("partial", (name(line.of, outer), *map(name, line.wrt, line.below)), span)
 
 
 def replace_lines(document: Document, line: Definition | Claim) -> Document:
@@ -322,13 +345,21 @@ class _Writer:
             for line in latex.model.document.definitions:
                 if line.name is not None and self.is_used(line):
                     model.values[line.name] = model.define(line)
+                    meaning.rows.append((line, model))
         for line in document.lines:
             if line is latex.line:
                 break
             name = line.name if isinstance(line, Definition) else line.key
             if name is not None and self.is_used(line):
                 meaning.values[name] = self.defined(meaning, line)
-        reading = meaning.read(latex.line)
+                if isinstance(line, Definition):
+                    meaning.rows.append((line, meaning))
+        line = latex.line
+        if latex.row is not None:
+            sides = (*line.others, line.body)
+            body = sides[latex.row[1]] if latex.row[1] < len(sides) else _exact(line)
+            line = replace(line, body=body, others=())
+        reading = meaning.read(line)
         self.require_sizes(sizes)
         typed = {text: sp.Symbol(f"typed {text}") for text in meaning.decimals}
         body = reading.body.xreplace({symbol: typed[text] for text, symbol in meaning.decimals.items()})
@@ -415,7 +446,7 @@ class _Writer:
 
 _TENSORS = frozenset(
     "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice "
-    "applied".split()
+    "applied partial".split()
 )
 _TENSOR_CALLS = frozenset("det tr diag softmax logsumexp logdet total".split())
 
@@ -444,6 +475,10 @@ def derivation(formula: Latex) -> Steps | None:
     if not document.claims or formula.rename:
         return None
     chained = document.definitions or document.open or any(line.others for line in document.lines)
+    if isinstance(formula.model, Latex):  # rows about what the model's own rows define
+        chained = chained or any(
+            formula.model.defined & {c.of, *c.wrt} - {formula.model.document.output} for c in document.claims
+        )
     if not chained and not any(p.head == "slope" for p in _nodes(document)):
         return None
     before, after = _borrowed(formula)
@@ -454,7 +489,20 @@ def derivation(formula: Latex) -> Steps | None:
         d.indices for d in document.definitions
     ):
         return None
-    return Steps(plain_text(document))
+    written = [
+        (plain_line(replace(x, body=s, others=())), _typeset(formula, x, k))
+        for x in document.lines
+        for k, s in enumerate((*x.others, x.body))
+    ]
+    return Steps("\n".join(plain for plain, _ in written), shown=tuple(shown or plain for plain, shown in written))
+
+
+def _typeset(formula: Latex, line: Definition | Claim, k: int) -> str | None:
+    """One side of a claim as the text has it; None of what is borrowed, and of definitions."""
+    if not isinstance(line, Claim):
+        return None
+    start, stop = (*line.others, line.body)[k].span
+    return f"{formula.text[slice(*line.span)] if not k else ''} = {formula.text[start:stop]}".strip()
 
 
 def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
@@ -464,10 +512,13 @@ def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
     if not isinstance(formula.model, Latex):
         return [], []
     model, document, own = formula.model.document, formula.document, formula.defined
-    wrt = {w for c in document.claims if c.of == model.output for w in c.wrt}
-    inner = wrt & (own | formula.model.defined)
+    inner = {n for c in document.claims for n in (c.of, *c.wrt)} & (own | formula.model.defined) - {model.output}
     wanted = ({p.value for p in _nodes(document) if p.head == "name"} | inner) - own
     after = [d for d in model.definitions if inner and d.name == model.output and d.name not in wanted | own]
+    mine = [d for d in document.definitions if d.name is not None]
+    after = [replace(d, body=_by_own_names(d.body, mine)) for d in after]
+    if inner & own and not all(_goes_through(d, mine) for d in after):
+        after = []  # what the model is by the derivation's own names is not known
     wanted |= {p.value for d in after for p in parts(d.body) if p.head == "name"} - own
     before: list[Definition] = []
     for row in reversed(model.definitions):
@@ -475,6 +526,26 @@ def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
             before.append(row)
             wanted |= {p.value for p in parts(row.body) if p.head == "name"} - own
     return before[::-1], after
+
+
+def _by_own_names(node: Node, rows: Sequence[Definition]) -> Node:
+    """The model with what the derivation names in its place: ``\\sin^2(3x)`` by the row ``u = 3x`` is sin(u)**2."""
+    for row in rows:
+        node = _with_name(node, plain(row.body), str(row.name))
+    return node
+
+
+def _with_name(node: Node, shown: str, name: str) -> Node:
+    if plain(node) == shown:
+        return Node("name", (), node.span, name)
+    return replace(node, args=tuple(_with_name(a, shown, name) for a in node.args)) if node.args else node
+
+
+def _goes_through(line: Definition, rows: Sequence[Definition]) -> bool:
+    """Whether a row depends on what others name by these names alone."""
+    names = {p.value for p in parts(line.body) if p.head == "name"}
+    needed = {p.value for row in rows for p in parts(row.body) if p.head == "name"}
+    return bool(names & {row.name for row in rows}) and not names & needed - {row.name for row in rows}
 
 
 def _nodes(document: Document) -> list[Node]:

@@ -65,6 +65,10 @@ def _written(node: Node) -> tuple[str, int]:
                 f"{_at(args[0], _ATOM)}[{', '.join(':' if a.head == 'slice' else plain(a) for a in args[1:])}]",
                 _ATOM,
             )
+        case "partial":
+            under = " ".join(f"d{plain(w)}" for w in args[1:])
+            order = "" if len(args) == 2 else f"^{len(args) - 1}"
+            return f"(d{order}/{under})({plain(args[0])})", _ATOM
         case "delta":
             return f"delta[{', '.join(map(plain, args))}]", _ATOM
         case "add":

@@ -11,19 +11,27 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
-from symgrad.lifting.latex.equations import (
-    Claim,
-    Definition,
-    Document,
-    Equation,
-    indices_of,
-    logarithms_of,
+from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
+from symgrad.lifting.latex.names_in_rows import (
+    in_order,
+    letters_of_steps,
     names_bare,
     names_in_limits,
     names_unbound,
+    said_power,
+    unindexed,
 )
 from symgrad.lifting.latex.plain_form import plain
-from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, place, settled, spelled
+from symgrad.lifting.latex.token_reader import (
+    Node,
+    letters_below,
+    letters_in,
+    parts,
+    place,
+    power_name,
+    settled,
+    spelled,
+)
 
 _FREE = "Write the sum, or name the free indices on the left side: \\frac{\\partial f}{\\partial u_{k,s}} = ..."
 
@@ -48,6 +56,7 @@ class _Resolver:
         shapes: Mapping[str, Sequence[Any]],
         beside: Document | None,
     ) -> None:
+        found = in_order(found)
         self.text, self.found, self.known, self.beside = text, found, known, beside
         self.shapes = shapes
         self.names: dict[str, tuple[int, int]] = {}
@@ -74,6 +83,8 @@ class _Resolver:
         self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
+        self.claiming = ""  # the derivative that the row claims
+        self.steps = letters_of_steps(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
     def fail(
@@ -97,6 +108,7 @@ class _Resolver:
                 self.fail(f"{name} is defined twice.", equation.span)
             arguments = tuple(self.name_of(a) for a in equation.arguments) if slope is None else ()
             self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
+            self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
             body, others = bodies[-1], tuple(bodies[:-1])
             if slope is None:
@@ -121,6 +133,11 @@ class _Resolver:
             if name in self.names and name not in self.lets:
                 instead = f"Write \\exp(\\ln {name}), or a row that says what {name} is."
                 self.fail(f"{name} is used, and only its logarithm is defined.", self.names[name], instead)
+        for name in self.lets & {power_name(n, k) for n in self.names for k in range(2, 10)}:
+            base, _, power = name.rpartition("_to_")
+            if base not in self.lets:
+                instead = f"Write its powers as powers of {base}^{power}, or a row that says what {base} is."
+                self.fail(f"{base} is used, and only its power {power} is defined.", self.names[base], instead)
         inputs = {n for n in self.names if n not in self.lets}
         if self.borrowed and self.beside is not None:
             inputs |= set(self.beside.names)
@@ -185,7 +202,7 @@ class _Resolver:
     def left(self, e: Equation) -> tuple[str | None, tuple[str, ...], Any]:
         if e.left is None:
             return None, (), None
-        below = {x for side in e.sides for x in letters_below(side)}
+        below = {x for side in e.sides for x in letters_below(side)} - self.steps
         known = self.known or frozenset()
         if e.left.head == "symbol":
             node = settled(e.left, below.__contains__)
@@ -228,6 +245,9 @@ class _Resolver:
         names = self.known
         if names is not None and full in names:
             return False
+        rows = self.beside.definitions if self.beside is not None else ()
+        if any(d.name == w.value.base and len(d.indices) == len(letters) for d in rows):
+            return True
         if len(w.args) > 1 or (names is not None and self.cased(w.value.base) in names):
             return True
         return names is None and full not in self.lets and full not in self.plain_names
@@ -286,6 +306,10 @@ class _Resolver:
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
+            case "pow" if (power := said_power(node, self.lets)) is not None:
+                name, times = power
+                made = self.named(name, replace(node.args[0], args=()), entry=False)
+                return made if times == 1 else Node("pow", (made, replace(node.args[1], value=times)), node.span)
             case "pow" if node.args[0].head == "e" or self.is_e(node.args[0], scope):
                 return Node("call", (self.walk(node.args[1], scope),), node.span, ("exp", 0))
             case "transpose" if node.value == "T" and self.is_taken("T", scope):
@@ -295,7 +319,7 @@ class _Resolver:
                     "Write ^\\top for a transpose; for a power give the exponent another letter.",
                 )
             case "derivative":
-                return self.slope(node)
+                return self.slope(node, scope)
             case "apply":
                 return self.call(node, scope)
             case "call" if node.value == ("log", 0) and (logarithm := self.logarithm(node.args[0])) is not None:
@@ -351,13 +375,47 @@ class _Resolver:
     def is_taken(self, name: str, scope: frozenset[str]) -> bool:
         return name in scope or name in self.sizes or name in self.lets or name in (self.known or self.arguments)
 
-    def slope(self, node: Node) -> Node:
+    def slope(self, node: Node, scope: frozenset[str]) -> Node:
+        """A derivative that a row says; or, of a formula and of a name that the model defines, its exact value."""
         of, *wrt = node.args
+        if of.head != "symbol":
+            self.refuse_held(node, scope)
+            return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
+        if wrt and self.beside is not None and (made := self.partial(node, scope)) is not None:
+            return made
         key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}" if wrt else f"∇{self.name_of(of)}"
         made = Node("slope", (), node.span, key)
         if key not in self.slopes:
             self.open.append(made)
         return made
+
+    def refuse_held(self, node: Node, scope: frozenset[str]) -> None:
+        """Refuse ``\\frac{\\partial}{\\partial x}(x y)`` where a row says what y is: y may be held, or move with x."""
+        of, *wrt = node.args
+        inside = {unindexed(p, scope, self.lets) for p in parts(of) if p.head == "symbol"}
+        moving = sorted(inside & self.lets)
+        if (
+            moving
+            and "\\partial" in self.text[slice(*node.span)]
+            and inside & {unindexed(w, scope, self.lets) for w in wrt}
+        ):
+            self.fail(
+                f"whether {moving[0]} is held fixed here is not clear: a row says what it is.",
+                node.span,
+                "Write \\frac{d}{dx}(...) for the whole derivative, or write out the derivative.",
+            )
+
+    def partial(self, node: Node, scope: frozenset[str]) -> Node | None:
+        """The derivative of one of the model's names, where no row says it; None where one does, or claims it here."""
+        said = [(unindexed(x, scope, self.lets), x) for x in node.args]
+        (of, _), *wrt = said
+        key = f"d{of}/d{'/d'.join(n for n, _ in wrt)}"
+        indexed = any(full != spelled(x) for full, x in said)
+        if of not in self.lets or (key in self.slopes and not indexed) or self.claiming in (key, f"d{of}/"):
+            return None
+        if any(n not in self.lets and n not in (self.known or ()) for n, _ in wrt):
+            return None
+        return Node("partial", tuple(self.symbol(x, scope) for _, x in said), node.span)
 
     def call(self, node: Node, scope: frozenset[str]) -> Node:
         """A function that a row defines: with its own arguments it is what the row says, and else a call."""
@@ -381,7 +439,7 @@ class _Resolver:
         )
         said = own and f"d{name}" + f"/d{f.arguments[0]}" * primes in self.slopes
         if primes and (said or name == self.differentiated):
-            return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes))
+            return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
         if name in self.bare:

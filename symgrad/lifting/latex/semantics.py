@@ -41,6 +41,7 @@ class Meaning:
     first: int
     values: dict[str, Value] = field(default_factory=dict)
     decimals: dict[str, Any] = field(default_factory=dict)
+    rows: list[tuple[Definition, Meaning]] = field(default_factory=list)  # what was defined, in order
     fresh: bool = False  # whether indices must be unlike those of any other formula
 
     def __post_init__(self) -> None:
@@ -222,6 +223,8 @@ class Meaning:
                 return call(a, node.value[0], node.value[1], [self.value(x, scope) for x in args])
             case "applied":
                 return self.applied(node, scope)
+            case "partial":
+                return self.partial(node, scope)
             case "sum" | "prod":
                 return self.folded(node, scope)
             case "indicator" | "cases":
@@ -383,6 +386,44 @@ class Meaning:
             self.fail(f"|x| of {value.kind} is not clear.", node, "Write \\|x\\| for the norm.", WrongShape)
         return self.algebra.scalar(sp.Abs(value.at()))
 
+    # -------------------------------------------------------------------------------- derivatives
+    def partial(self, node: Node, scope: Scope) -> Value:
+        """The exact derivative of an entry, along all paths through what it is taken with respect to."""
+        of, *wrt = node.args
+        free = {w.args[0].value if w.head == "entry" else w.value for w in wrt}
+        cut = {n: self.values[n] for n in free if n in self.values}
+        bases = {n: sp.IndexedBase(sp.Dummy(n)) if v.shape else sp.Dummy(n, real=True) for n, v in cut.items()}
+        inside = replace(self, values={n: v for n, v in self.values.items() if n not in cut}, fresh=True)
+        for name, value in cut.items():
+            base: Any = bases[name]
+            inside.values[name] = self.algebra.scalar(base) if not value.shape else Value(value.shape, _entries(base))
+        for line, meaning in self.rows if cut else ():
+            if line.name is not None and line.name not in cut:
+                inside.values[line.name] = replace(meaning, values=inside.values).define(line)
+        made = self.algebra.number(inside.value(of, scope))
+        targets = [self.algebra.number(inside.value(w, scope)) for w in wrt]
+        if made.shape or any(t.shape for t in targets):
+            self.fail(
+                "a derivative of tensors is read by entries.",
+                node,
+                "Write indices, \\frac{\\partial p_i}{\\partial z_k}.",
+            )
+        body = made.at()
+        for target in targets:
+            symbol = target.at()
+            if not isinstance(symbol, (sp.Symbol, sp.Indexed)):
+                self.fail("a derivative is taken with respect to a name.", node)
+            body = sp.diff(body, symbol)
+        if body.has(sp.Derivative, sp.Subs, sp.DiracDelta, sp.Heaviside, sp.sign):
+            self.fail("this derivative has no value in closed form here.", node, "Write it out.")
+        for name, value in cut.items():
+            base = bases[name]
+            if not value.shape:
+                body = body.xreplace({base: value.at()})
+            else:
+                body = body.replace(lambda e, b=base: isinstance(e, sp.Indexed) and e.base == b, _at_entry(value))
+        return self.algebra.scalar(body)
+
     # -------------------------------------------------------------------------------- functions of rows
     def applied(self, node: Node, scope: Scope) -> Value:
         """A function that a row defines, at other arguments; of tensors entry by entry where it is one of numbers."""
@@ -490,6 +531,14 @@ class Meaning:
 def size_symbol(name: str) -> sp.Symbol:
     """The symbol of a size, as it stands in limits."""
     return sp.Symbol(name, integer=True, positive=True)
+
+
+def _entries(base: Any) -> Callable[..., Any]:
+    return lambda *i: base[i]
+
+
+def _at_entry(value: Value) -> Callable[[Any], Any]:
+    return lambda e: value.at(*e.indices)
 
 
 def _real_root(x: Any, order: int) -> Any:

@@ -66,6 +66,11 @@ def spelled(node: Node) -> str | None:
     return found
 
 
+def power_name(base: str, power: int) -> str:
+    """What a power is called that a row says: ``\\sigma^2 = ...``."""
+    return f"{base}_to_{power}"
+
+
 def called_names(symbol: Node) -> frozenset[str]:
     """The names under which a function is found again before a parenthesis: as it is spelled, or with other indices."""
     found = spelled(symbol), f"{symbol.value.base}_" if symbol.args else None
@@ -117,6 +122,10 @@ def _letters(item: Node) -> str | None:
     if item.head == "mul" and not any(item.value):
         parts = [_letters(x) for x in item.args]
         return None if None in parts else "".join(p or "" for p in parts)
+    if item.head == "add":  # h_{t-1}
+        terms = [_letters(x.args[0] if x.head == "neg" else x) for x in item.args]
+        signs = ["m" if x.head == "neg" else "p" for x in item.args]
+        return None if None in terms else "".join(f"{s}{t}" for s, t in zip(signs, terms, strict=True))[1:]
     return None
 
 

@@ -44,10 +44,21 @@ class Line:
     whole: str
     uses: Mapping[str, tuple[str, str]]
     said: str = ""
+    side: int = 0  # which of the equation's sides it is
 
     @property
     def label(self) -> str:
         return self.name if self.of is None else f"d{self.name}/d{self.of}"
+
+
+def place_of_side(row: str, side: int) -> tuple[int, int]:
+    """Where one of an equation's right sides stands in its row.
+
+    >>> place_of_side("y = 2*x = x + x", 1)
+    (9, 15)
+    """
+    signs = [m.span() for m in _EQUALS.finditer(row)]
+    return signs[side][1], signs[side + 1][0] if side + 1 < len(signs) else len(row)
 
 
 def are_steps(thing: Any) -> bool:
@@ -76,6 +87,7 @@ class Steps:
 
     source: str | Sequence[Any]
     library: str = "math"
+    shown: Sequence[str] = ()  # the rows as they were typeset, where that is another way
 
     def __post_init__(self) -> None:
         _ = self.results  # so that errors are raised when it is made
@@ -83,7 +95,8 @@ class Steps:
     # ------------------------------------------------------------------------------------ reading
     @functools.cached_property
     def lines(self) -> tuple[Line, ...]:
-        return tuple(_read(self.source))
+        found = _read(self.source)
+        return tuple(replace(x, whole=self.shown[x.number - 1]) if self.shown else x for x in found)
 
     @functools.cached_property
     def definitions(self) -> dict[str, Line]:
@@ -302,7 +315,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 instead="Write name = formula, or dA/dB = formula.",
             )
         name, of = _left(left, number, row, plain, words)
-        for side in sides:
+        for k, side in enumerate(sides):
             uses: dict[str, tuple[str, str]] = {}
 
             def atom(m: re.Match[str], uses: dict[str, tuple[str, str]] = uses) -> str:
@@ -315,7 +328,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 written = _written(n, plain, words)
                 if written is not None and n not in uses:
                     uses[n] = written
-            line = Line(name, of, text, number, row, uses, side)
+            line = Line(name, of, text, number, row, uses, side, k)
             _text(line)
             yield line
 

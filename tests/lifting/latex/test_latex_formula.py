@@ -433,8 +433,9 @@ def test_second_derivatives():
     cubes = Latex(r"f(x) = \sum_i x_i^3")
     hessian = Latex(r"\frac{\partial^2 f}{\partial x_i \partial x_j} = 6 x_i \delta_{ij}")
     assert verify(cubes, hessian, at={"x": (3,)}, order=2).verdict == "proved"
+    assert verify(cubes, hessian, at={"x": (3,)}).verdict == "proved"  # the left side says the order
     with pytest.raises(BadInput, match="Pass order=2"):
-        verify(cubes, hessian, at={"x": (3,)})
+        verify(cubes, hessian, at={"x": (3,)}, order=1)
     assert verify(Latex(r"f(x) = x^3"), Latex(r"f''(x) = 6x"), order=2).verdict == "proved"
 
 

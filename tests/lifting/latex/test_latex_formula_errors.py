@@ -342,9 +342,9 @@ the order is 1 above the line and 2 below it.
     ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^
 Write \frac{\partial^2 f}{\partial x^2}, or \frac{\partial f}{\partial x}.
 
-a derivative is read to the second order.
-    \frac{\partial^3 f}{\partial x^3}
-                   ^
+the order of a derivative is a whole number below 10.
+    \frac{\partial^{12} f}{\partial x^{12}}
+                    ^^
 
 \nabla_ needs one name.
     \nabla_{x y} f = 2
@@ -472,7 +472,7 @@ what f(x) is at other arguments is not clear: its row is written by means of z.
 Write f(x) without z, or write out its value here.
 
 f is said by means of itself, or used before it is defined.
-    y = f(2) \\ f(x) = x^2
+    y = f(2) \\ f(x) = x y
         ^
 Write the rows in the order in which they need each other.
 

@@ -1,0 +1,121 @@
+"""The names that rows in LaTeX use: which are bound, which are steps of a recurrence, which row needs which."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence, Set
+from fractions import Fraction
+
+from symgrad.lifting.latex.equations import Equation, indices_of
+from symgrad.lifting.latex.token_reader import Node, letters_in, parts, power_name, settled, spelled
+
+
+def names_in_limits(side: Node) -> Iterator[str]:
+    """The names in the limits of sums that are no indices."""
+    stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset())]
+    while stack:
+        node, bound = stack.pop()
+        if node.head in ("sum", "prod"):
+            for limit in node.args[1:]:
+                for p in parts(limit):
+                    if p.head == "symbol" and not (not p.args and p.value.base in bound):
+                        yield spelled(p) or p.value.base
+            stack.append((node.args[0], bound | {node.value[0]}))
+            stack.extend((a, bound) for a in node.args[1:])
+        else:
+            stack.extend((a, bound) for a in node.args)
+
+
+def names_bare(side: Node) -> Iterator[str]:
+    """Names that are not called."""
+    stack = [side]
+    while stack:
+        node = stack.pop()
+        if node.head == "symbol":
+            yield spelled(node) or node.value.base
+        stack.extend(node.args[node.head == "apply" :])
+
+
+def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
+    """Names with letters below that nothing in their row binds: ``w_h`` in a definition is a name."""
+    wrt = left.args if left is not None and left.head == "derivative" else ()
+    bound = [x for a in wrt for x in indices_of(a)]
+    stack: list[tuple[Node, frozenset[str]]] = [(side, frozenset(bound))]
+    while stack:
+        node, scope = stack.pop()
+        if node.head in ("sum", "prod"):
+            scope = scope | {node.value[0]}
+        if (
+            node.head == "symbol"
+            and (node.args or node.value.label)
+            and not {x for i in (*node.value.label, *node.args) for x in letters_in(i)} & scope
+        ):
+            yield spelled(node) or node.value.base
+        stack.extend((a, scope) for a in node.args)
+
+
+def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
+    """The rows in the order in which they need each other: ``E = (y - t)^2, y = \\tanh(z)`` says y last.
+
+    As they stand where they are in order, or need each other in a circle, or leave open which row is the last.
+    """
+    rows = [e for e in found if e.left is not None and e.left.head == "symbol"]
+    if len(rows) < len(found):
+        return found
+    said = {_names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
+    needs = [
+        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [_names_of(p)] if n in said}
+        - {said[n] for a in e.arguments for n in [_names_of(a)] if n in said}
+        for e in found
+    ]
+    if len(said) < len(found) or all(k > n for k, names in enumerate(needs) for n in names):
+        return found
+    done: list[int] = []
+    while len(done) < len(found):
+        ready = [k for k in range(len(found)) if k not in done and needs[k] <= set(done)]
+        if not ready:
+            return found
+        done += ready[:1]
+    used = set[int]().union(*needs)
+    return [found[k] for k in done] if len([k for k in done if k not in used]) == 1 else found
+
+
+def _names_of(symbol: Node) -> str:
+    """What a name goes by, whatever its indices are."""
+    letters = indices_of(symbol)
+    return symbol.value.base if letters else spelled(symbol) or symbol.value.base
+
+
+def letters_of_steps(found: Sequence[Equation]) -> frozenset[str]:
+    """The letters of one step of a recurrence, ``h_t = \\tanh(w h_{t-1})``: they are part of names, and no indices."""
+    steps: set[str] = set()
+    for e in found:
+        if e.left is None or e.left.head != "symbol" or e.left.value.label:
+            continue
+        own = indices_of(e.left)
+        for p in (p for side in e.sides for p in parts(side)):
+            if p.head == "symbol" and p.value.base == e.left.value.base and len(p.args) == len(e.left.args):
+                shifted = {x for item in p.args if item.head == "add" for x in letters_in(item)}
+                steps |= shifted.intersection(own)
+    bound = {p.value[0] for e in found for side in e.bodies for p in parts(side) if p.head in ("sum", "prod")}
+    return frozenset(steps - bound)
+
+
+def unindexed(node: Node, scope: frozenset[str], defined: Set[str]) -> str:
+    """A name without the indices that are bound around it, unless it is ``defined`` with them."""
+    node = settled(node, scope.__contains__)
+    full = spelled(node)
+    if full is None or (full not in defined and {x for item in node.args for x in letters_in(item)} & scope):
+        return node.value.base
+    return full
+
+
+def said_power(node: Node, defined: Set[str]) -> tuple[str, Fraction] | None:
+    """The name of ``\\sigma^2`` where a row says what it is, and to which power it stands."""
+    base, exponent = node.args
+    if base.head != "symbol" or exponent.head != "number" or exponent.value.denominator != 1:
+        return None
+    for k in range(int(exponent.value), 1, -1):
+        name = power_name(spelled(base) or "", k)
+        if exponent.value % k == 0 and name in defined:
+            return name, exponent.value / k
+    return None

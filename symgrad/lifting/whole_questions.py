@@ -1,0 +1,147 @@
+r"""One text that says what is differentiated and what its derivative is, as the two sides of a question.
+
+In LaTeX: rows that say what f is and then ``f'(x) = ...``, or a left side that differentiates a formula,
+``\frac{d}{dx}(x^2 e^{-x}) = ...``.  In text: ``d/dx (x**2) = 2*x``, or lines of which the last claims a derivative of
+what those before it define.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from symgrad.errors import BadFormula, BadInput, caret
+from symgrad.lifting.formulas import evaluated
+from symgrad.lifting.latex.latex_formula import Latex, are_equations, joined
+from symgrad.lifting.text.step_list import Steps, are_steps
+from symgrad.lifting.tracing.functions import Run
+
+_NAME = r"[^\W\d]\w*"
+_OPERATOR = re.compile(
+    rf"\s*[d∂](?:\^?(?P<order>[2-9]))?\s*/\s*[d∂]\s*(?P<wrt>{_NAME}?)(?:\^?(?P=order))?(?![\w*^])(?P<of>.*)", re.S
+)
+_PAIR = "Pass the formula and its derivative: verify(formula, hand)."
+
+
+def sides_of(question: Any) -> tuple[Any, Any]:
+    r"""What is differentiated, and what is claimed of it.
+
+    >>> sides_of("d/dx (x**2) = 2*x")
+    ('(x**2)', {'x': '2*x'})
+    >>> formula, hand = sides_of(Latex(r"f(x) = x^2 \implies f'(x) = 2x"))
+    >>> formula.text, hand.text
+    ('f(x) = x^2', "f'(x) = 2x")
+
+    Raises `BadInput` for what is no text, or says only one of the two.
+    """
+    if isinstance(question, str):
+        return _of_text(question)
+    if isinstance(question, Latex) or are_equations(question):
+        return _of_latex(question if isinstance(question, Latex) else joined(question))
+    raise BadInput(f"there is no hand formula beside this {type(question).__name__}.", instead=_PAIR)
+
+
+# ------------------------------------------------------------------------------------------------------------ LaTeX
+
+
+def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
+    """The rows up to the first claim, and those from there on; or the formula that a left side differentiates."""
+    found = whole.equations
+    first = next((k for k, e in enumerate(found) if e.left is not None and e.left.head == "derivative"), None)
+    if first is None:
+        raise BadInput(
+            "this text claims no derivative.",
+            where=f"    {whole.text.strip()}",
+            instead="Add a row such as \\frac{\\partial f}{\\partial x} = ...; or pass the formula and its derivative.",
+        )
+    claim = found[first]
+    before = [e for e in found[:first] if e.span != claim.span]
+    hand = replace(whole, text=whole.text[claim.span[0] :])
+    if before:
+        return replace(whole, text=whole.text[before[0].span[0] : before[-1].span[1]]), hand
+    if claim.formula is None:
+        raise BadInput(
+            "this text says what the derivative is, and not of what.",
+            where=f"    {whole.text.strip()}",
+            instead="Add a row before it, f(x) = ...; or pass two: the formula, and its derivative.",
+        )
+    return replace(whole, text=whole.text[slice(*claim.formula.span)]), hand
+
+
+# ------------------------------------------------------------------------------------------------------------- text
+
+
+def _of_text(text: str) -> tuple[Any, Any]:
+    if not are_steps(text):
+        instead = "Write an equation, d/dx (x**2) = 2*x, or pass the hand formula beside it."
+        raise BadInput("there is no hand formula beside this text.", where=f"    {text.strip()}", instead=instead)
+    if "\\" in text:
+        raise BadInput("this text is in LaTeX.", where=f"    {text.strip()}", instead='Write Latex(r"...").')
+    lines = [line for line in text.splitlines() if line.strip()]
+    left, *sides = (part.strip() for part in re.split(r"(?<![<>=!:])=(?!=)", lines[0]))
+    operator = _OPERATOR.fullmatch(left)
+    if operator is None or not operator["of"].strip() or not operator["wrt"]:
+        steps = Steps(text)
+        if steps.output not in steps.definitions:
+            name = steps.output
+            raise BadInput(f"no line says what {name} is.", instead=f"Add a line {name} = ..., or pass two texts.")
+        return Defined(steps), steps
+    formula, name = operator["of"].strip(), operator["wrt"]
+    _refuse_sum(left, formula)
+    if operator["order"]:
+        raise BadInput(
+            "of a text only first derivatives are claimed.",
+            where=f"    {left}",
+            instead='Use Latex(r"..."), or order=2.',
+        )
+    if len(sides) == 1 and len(lines) == 1:
+        return formula, {name: sides[0]}
+    top = next(n for n in ("f", "y", "F", "output") if not re.search(rf"\b{n}\b", text))
+    return formula, "\n".join([f"d{top}/d{name} = {' = '.join(sides)}", *lines[1:]])
+
+
+def _refuse_sum(left: str, formula: str) -> None:
+    """Refuse ``d/dx x**2 + x``, of which it is not clear what is differentiated."""
+    depth = 0
+    for k, c in enumerate(formula):
+        depth += (c in "([") - (c in ")]")
+        if (
+            not depth
+            and k
+            and c in "+-"
+            and formula[:k].rstrip()[-1:] not in tuple("*/^(,+-")
+            and not _in_number(formula, k)
+        ):
+            raise BadFormula(
+                "it is not clear where what is differentiated ends.",
+                where=caret(left, (left.index(formula), left.index(formula) + k + 1)),
+                instead=f"Write d/dx ({formula}) = ..., with parentheses around all of it.",
+            )
+
+
+def _in_number(text: str, k: int) -> bool:
+    return re.search(r"(?<![\w.])[\d.]+[eE]$", text[:k]) is not None
+
+
+@dataclass(frozen=True, eq=False)
+class Defined:
+    """What a list of steps differentiates, where its own lines define it."""
+
+    steps: Steps
+    library: str = "math"
+    is_formula = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.steps.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.steps.names
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        builder, places = self.steps.defined(point, dtypes)
+        program = builder.build({"output": places[self.steps.output]})
+        return replace(evaluated(program, point), symbolic=True)

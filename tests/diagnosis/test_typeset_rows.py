@@ -1,0 +1,99 @@
+"""Derivations in LaTeX: each right side is judged, and the first that breaks is the fault."""
+
+import numpy as np
+import pytest
+
+from symgrad import Latex, verify
+
+SOFTMAX = Latex(r"p_i = \frac{e^{z_i}}{\sum_k e^{z_k}} \\ L = -\sum_i y_i \log p_i")
+
+BROKEN = [  # a derivation, and which of its sides is the first wrong one
+    (SOFTMAX,
+     r"\frac{\partial L}{\partial z_k} = -\sum_i \frac{y_i}{p_i}\frac{\partial p_i}{\partial z_k} "
+     r"= -\sum_i y_i(\delta_{ik} - p_k) = y_k + p_k\sum_i y_i",
+     2),
+    (SOFTMAX, r"\frac{\partial L}{\partial z_k} = \sum_i y_i(\delta_{ik} - p_k) = y_k - p_k \sum_i y_i", 0),
+    (SOFTMAX,
+     r"\frac{\partial p_i}{\partial z_k} = p_i(\delta_{ik} - p_i) \\ \frac{\partial L}{\partial z_k} "
+     r"= p_k\sum_i y_i - y_k",
+     0),
+    (SOFTMAX,
+     r"\frac{\partial L}{\partial p_i} = \frac{y_i}{p_i} \\ \frac{\partial L}{\partial z_k} "
+     r"= p_k\sum_i y_i - y_k",
+     0),
+    (Latex(r"f(x) = \ln(1+e^{-x})"),
+     r"f'(x) = \frac{1}{1+e^{-x}}\cdot\frac{d}{dx}e^{-x} = \frac{e^{-x}}{1+e^{-x}} = \frac{1}{e^x + 1}",
+     1),
+    (Latex(r"f(x) = x e^x"), r"f'(x) = (1 + x) e^x \\ f''(x) = e^x + (1+x)e^x = (3+x)e^x", 2),
+    (Latex(r"f(x) = x^2"), r"f'(x) = x = \frac{2x}{2}", 0),
+    (Latex(r"f(x) = \frac{x^2}{1+x}"),
+     r"f'(x) = \frac{2x(1+x) - x^2}{(1+x)^2} = \frac{2x + 2x^2 + x^2}{(1+x)^2} "
+     r"= \frac{2x + x^2}{(1+x)^2}",
+     1),
+    (Latex(r"E = (y-t)^2, y = \tanh(z), z = w x"),
+     r"\frac{\partial E}{\partial y} = 2(y-t) \\ \frac{\partial y}{\partial z} = 1 - z^2 "
+     r"\\ \frac{\partial E}{\partial w} = 2(y-t)(1-y^2)x",
+     1),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("model", "rows", "fault"), BROKEN, ids=[rows for _, rows, _ in BROKEN])
+def test_the_first_side_that_breaks_is_the_fault(model, rows, fault):
+    report = verify(model, Latex(rows))
+    claims = [s for s in report.steps if s.verdict is not None]
+    assert [k for k, s in enumerate(claims) if s.verdict == "wrong"] == [fault]
+    assert all(s.verdict == "right" for s in claims[:fault])
+    sides = [side.strip() for row in rows.split(r"\\ ") for side in row.split(" = ")[1:]]
+    assert claims[fault].source.text.endswith(f"= {sides[fault]}")
+
+
+def test_what_follows_from_a_wrong_side_is_no_fault_of_its_own():
+    report = verify(Latex("f(x) = x^2"), Latex(r"f'(x) = x = \frac{2x}{2} = 3x"))
+    assert [s.verdict for s in report.steps] == ["wrong", "fed wrong values", "wrong"]
+
+
+def test_a_right_result_below_a_wrong_line_is_not_called_right_alone():
+    report = verify(SOFTMAX, Latex(BROKEN[2][1]))
+    assert report.verdict == "proved"
+    assert str(report).startswith("The result is right, and proved; the derivation is not: line 1 is wrong.")
+
+
+def test_a_right_derivation_has_no_wrong_side():
+    rows = (
+        r"\frac{\partial L}{\partial p_i} = -\frac{y_i}{p_i} \\ "
+        r"\frac{\partial L}{\partial z_k} = \sum_i \frac{\partial L}{\partial p_i}\frac{\partial p_i}{\partial z_k} "
+        r"= p_k\sum_i y_i - y_k"
+    )
+    report = verify(SOFTMAX, Latex(rows))
+    assert report.verdict == "proved"
+    assert [s.verdict for s in report.steps] == ["right"] * 3
+
+
+def test_a_quantity_of_the_derivation_alone_is_found_in_the_model():
+    rows = r"u = 3x \\ \frac{dy}{du} = 2\sin u \cos u \\ \frac{dy}{dx} = "
+    right = verify(Latex(r"y = \sin^2(3x)"), Latex(rows + r"6 \sin(3x)\cos(3x)"))
+    assert [s.verdict for s in right.steps if s.verdict] == ["right", "right"]
+    wrong = verify(Latex(r"y = \sin^2(3x)"), Latex(rows + r"6 \sin(3x)"))
+    assert [s.verdict for s in wrong.steps if s.verdict] == ["right", "wrong"]
+    unclear = verify(Latex(r"y = x \sin(3x)"), Latex(r"u = 3x \\ \frac{dy}{du} = x \cos u \\ \frac{dy}{dx} = 1"))
+    assert [s.verdict for s in unclear.steps] == [None, None, "wrong"]  # x moves besides u
+
+
+def test_rows_of_matrices():
+    model = Latex(r"f(w) = \frac{1}{2}\|Xw - y\|^2")
+    at = {"X": (3, 2), "w": (2,), "y": (3,)}
+    rows = r"\nabla_w f = X^\top(Xw - y) = X^\top X w {sign} X^\top y"
+    right = verify(model, Latex(rows.replace("{sign}", "-")), at=at, wrt="w")
+    assert [s.verdict for s in right.steps] == ["right", "right"]
+    wrong = verify(model, Latex(rows.replace("{sign}", "+")), at=at, wrt="w")
+    assert [s.verdict for s in wrong.steps] == ["right", "wrong"]
+
+
+def test_a_derivative_of_the_models_own_quantity_has_its_exact_value():
+    point = {"z": np.array([0.3, -0.2, 1.1]), "y": np.array([0.2, 0.5, 0.3])}
+    p = np.exp(point["z"]) / np.exp(point["z"]).sum()
+    hand = Latex(r"\frac{\partial L}{\partial z_k} = -\sum_i \frac{y_i}{p_i}\frac{\partial p_i}{\partial z_k}")
+    report = verify(SOFTMAX, hand, at=point, wrt="z")
+    claim = report.claims["z"]
+    assert claim.kind == "proved"
+    assert np.allclose(np.asarray(claim.hand_value), p - point["y"], rtol=1e-12)
