@@ -183,7 +183,7 @@ def _parser() -> argparse.ArgumentParser:
         help="check the gradient in a Python file",
         description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
         "The file is run. It may also set wrt, order, domain, assuming, dtype and seed; options go before them. A "
-        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole; a file in "
+        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole; one in "
         "LaTeX has rows that say what f is, and then what its derivative is.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
     )
