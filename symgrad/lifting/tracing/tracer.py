@@ -93,6 +93,7 @@ class Tracer:
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
         self._looks: dict[int, Looks] = {}  # constants that were made of looks at values
+        self._looked: list[Looks] = []  # what each step was made of
         self._shown: Looks = ()  # what was looked at to write a text that is being put together
         self._trying = 0  # blocks around, which catch what is raised
         self._raised: SymgradError | None = None
@@ -258,12 +259,11 @@ class Tracer:
 
     def looks_of(self, step: int) -> Looks:
         """The looks at values that a step's value was made of, where it is none itself."""
-        if step not in self._looks:
-            found = joined(self.looks_of(a) for a in self.builder.steps[step].args)
-            if not found:
-                return ()
-            self._looks[step] = found
-        return self._looks[step]
+        known, steps = self._looked, self.builder.steps
+        for k in range(len(known), step + 1):
+            parts = [known[a] for a in steps[k].args if known[a]]
+            known.append(self._looks.get(k) or (joined(parts) if parts else ()))
+        return known[step]
 
     # ------------------------------------------------------------------------------------ looks at values
     def guard(self, op: str, args: list[Any], params: Any, outcome: Any) -> None:
@@ -302,6 +302,7 @@ class Tracer:
         """A constant was made of looks."""
         if looks:
             self._looks[step] = joined([self._looks.get(step, ()), looks])
+            del self._looked[step:]
 
     def look(self, op: str, x: Any) -> Looks:
         """The look that makes something else of ``x``; those that it was made of itself, if it is no value."""
