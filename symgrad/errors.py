@@ -94,8 +94,8 @@ def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> s
     >>> print(caret("x ^ 2", (2, 3)))
         x ^ 2
           ^
-    >>> print(caret("1 + " * 1000 + "? + " + "2 + " * 1000, (4000, 4001))[:40])
-        ... + 1 + 1 + 1 + 1 + 1 + 1 + 1
+    >>> caret("1 + " * 1000 + "? + " + "2 + " * 1000, (4000, 4001))[:24]
+    '    ...1 + 1 + 1 + 1 + 1'
     """
     if len(text) > _LONGEST and "\n" not in text:
         text, span = _beside(text, span or (0, 0))

@@ -48,9 +48,7 @@ FILES = {
 }
 TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((ROOT / "tests").rglob("*.py"))}
 # Tests of the whole, which are tests of no module.
-WHOLE = {
-    f"test_{name}.py" for name in ("corpus", "docs", "layers", "operators", "package", "posts", "questions", "trust")
-}
+WHOLE = {f"test_{name}.py" for name in ("corpus", "docs", "layers", "package", "posts", "questions", "trust")}
 WHOLE |= {"benchmarks/test_speed.py"}
 
 

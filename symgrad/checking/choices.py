@@ -218,7 +218,7 @@ def _text(guard: Guard) -> str:
 
 def _row(guard: Guard, program: Program) -> tuple[int, int] | None:
     """The axis along which entries are compared with each other, and how many there are."""
-    if not guard.args:
+    if not guard.args or guard.op not in ("argmax", "argmin", "argsort"):
         return None
     shape = program.shape(guard.args[0])
     if guard.params is None:

@@ -356,6 +356,7 @@ def _contradicts(met: Met, guard: Guard, way: Any) -> bool:
     above = _above(b, guard, way)
     if above is None:
         return False
+    above = _compared(b, above)
     steps, place = primitive(b.build({}), [above])
     if (-Ranges(steps)[place[above]]).is_not_negative:
         return True
@@ -371,6 +372,22 @@ def _contradicts(met: Met, guard: Guard, way: Any) -> bool:
     for term in needed[1:]:
         total = b.add(total, term)
     return is_nowhere_defined(b.build({}), total)
+
+
+_INCREASING = frozenset("exp expm1 log log1p sqrt sinh tanh asinh atan erf sigmoid".split())
+
+
+def _compared(b: Builder, step: int) -> int:
+    """A step of the same sign: ``exp(s) - exp(x)`` has that of ``s - x``."""
+    sign, op, args = 1, b.steps[step].op, b.steps[step].args
+    while op in ("neg", "name", "cast"):
+        sign, step = -sign if op == "neg" else sign, args[0]
+        op, args = b.steps[step].op, b.steps[step].args
+    sides = [b.steps[a] for a in args]
+    if op != "sub" or sides[0].op != sides[1].op or sides[0].op not in _INCREASING:
+        return step if sign > 0 else b.neg(step)
+    left, right = (s.args[0] for s in sides)
+    return _compared(b, b.sub(left, right) if sign > 0 else b.sub(right, left))
 
 
 def _above(b: Builder, guard: Guard, way: Any) -> int | None:

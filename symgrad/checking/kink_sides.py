@@ -44,7 +44,7 @@ def _kinked(branch: Branch) -> Branch:
     """The branch written in the simplest operations, with a guard for each kink that it has."""
     program = branch.program
     wanted = [branch.model, *(s for p in branch.pairs for s in (p.hand, p.exact) if s is not None)]
-    steps, place = primitive(program, [*wanted, *program.inputs.values()])
+    steps, place = primitive(program, [*wanted, *branch.stated, *program.inputs.values()])
     inputs = {n: place[i] for n, i in program.inputs.items()}
     sources = {place[i]: program.steps[i].source for i in place}
     guards: dict[int, Guard] = {}
@@ -53,7 +53,7 @@ def _kinked(branch: Branch) -> Branch:
             params = None if is_branch else EXTREME
             guards[i] = Guard("sign", (i,), params, np.zeros(steps[i].shape), sources.get(i))
     made = Program(inputs, tuple(steps), {"f": place[branch.model]}, (), tuple(guards.values()))
-    return replace(branch, program=made)
+    return replace(branch, program=made, stated=tuple(place[i] for i in branch.stated))
 
 
 def _kinks(steps: Sequence[Step]) -> Iterator[tuple[int, bool]]:

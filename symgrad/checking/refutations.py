@@ -208,8 +208,6 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
     work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in found.own.program.steps)
     looks = [found.at_user_point, *(s for b, s in found.looks if b is found.own)]
     here = {n for s in looks for n, view in s.views.items() if view.state in ("differs", "undefined")}
-    if problem.pasted:  # a script's own numbers are what it is about: where it is wrong there, no constraint was meant
-        here -= {n for n, view in found.at_user_point.views.items() if view.state == "differs"}
     refuted = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
     open_pairs = [p for p in refuted if p.name in here]  # what differs on another branch is not about the inputs
     if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:

@@ -293,7 +293,7 @@ def _are_plain(repairs: Sequence[Repair]) -> bool:
     changes = {change_of(r.before, r.after) for r in repairs}
     brought = {(r.kind, frozenset(_words(r.after)) - frozenset(_words(r.before))) for r in repairs}
     alike = len(changes) == 1 or (len(brought) == 1 and any(names for _, names in brought))
-    return alike and max(r.cost for r in repairs) <= _SMALL
+    return alike and max(r.cost for r in repairs) <= _SMALL and all(r.kind != "complement" for r in repairs)
 
 
 def _words(text: str) -> list[str]:

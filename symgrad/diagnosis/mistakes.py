@@ -538,11 +538,8 @@ ROWS: tuple[Row, ...] = (
     Row("an extra term", _extra_term),
     Row("an exponent", _exponent),
     Row("brackets", _brackets),
-    _row(
-        "the function for its derivative",
-        ("slope", "complement"),
-        "{old} is the function's own value; its derivative is {new}.",
-    ),
+    _row("the function for its derivative", ("slope",), "{old} is the function's own value; its derivative is {new}."),
+    _row("the complement", ("complement",), "what is left of one is meant here: {old} becomes {new}."),
     Row("the softmax Jacobian's diagonal only", _softmax),
     Row("assigned, not added up", _scatter_add),
     Row("a mean for a sum", _mean_for_sum),

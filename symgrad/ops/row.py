@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from flint import ctx
 # Arb's working precision, which belongs to the whole process: one thread at a time may set it.
 
 _LOCK = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a copy of the process must not wait for a thread that it does not have
+    os.register_at_fork(before=_LOCK.acquire, after_in_parent=_LOCK.release, after_in_child=_LOCK.release)
 
 
 @contextlib.contextmanager

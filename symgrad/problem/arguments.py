@@ -299,7 +299,7 @@ def refuse_copies(hand: Program, inputs: Inputs) -> None:
     as a copy if it holds just an input's values, several of them, and at least one that nobody types.
     """
     used = {hand.steps[i].params for i in hand.needed(hand.outputs.values()) if hand.steps[i].op == "input"}
-    for step in hand.steps:
+    for i, step in enumerate(hand.steps):
         if step.op != "constant" or step.params.value.size < 2 or step.params.exact is not None:
             continue
         values = np.sort_complex(step.params.value.reshape(-1))
@@ -308,7 +308,7 @@ def refuse_copies(hand: Program, inputs: Inputs) -> None:
                 continue
             there = np.sort_complex(value.reshape(-1))
             if np.array_equal(values, there) and any(v != float(f"{v:.6g}") for v in np.abs(there).tolist()):
-                where = step.source
+                where = step.source or next((s.source for s in hand.steps if i in s.args and s.source), None)
                 raise BadInput(
                     f"the hand formula uses a copy of {name} that was made outside of it.",
                     where=f"    {where.file}:{where.line}    {where.text}" if where and where.line else None,

@@ -9,9 +9,11 @@ filled up with what changes nothing.
 >>> print(b.build({"y": reduced(b, [x], [[1, 3], [2]], "prod", [2.0, 3.0, 4.0])}).listing())
 %0 = input() float64[3]
 %1 = constant() float64[]
-%2 = pick(%0, %1) float64[2]
-%3 = pick(%0, %1) float64[2]
-%4 = mul(%2, %3) float64[2]
+%2 = pick(%0, %1) float64[2, 2]
+%3 = pick(%0) float64[2, 1]
+%4 = pick(%0, %1) float64[2, 1]
+%5 = mul(%3, %4) float64[2, 1]
+%6 = pick(%5) float64[2]
 """
 
 from __future__ import annotations

@@ -136,9 +136,6 @@ def _solve(call: Call) -> list[Tensor | None]:
     return [found, _factors(a, lu, pivots), None, None]
 
 
-# ------------------------------------------------------------------------------------------------ rows exchanged
-
-
 def _factors(a: Bound, lu: Tensor, pivots: Tensor) -> Tensor | None:
     """The factors L and U in one matrix, rows exchanged as the kernel did."""
     n = lu.shape[-1]
@@ -216,7 +213,14 @@ def _solved(a: Any, b: Bound, out: Tensor) -> Tensor:
     return outward(far)
 
 
+def _fourier(call: Call) -> Tensor:
+    return rules.fourier(_as_bound(call.args[0]), call.args[1], call.args[2], call.func._schema.name, call.out)
+
+
 SOLVERS: dict[str, ErrorRule] = {
+    "_fft_r2c": _fourier,
+    "_fft_c2c": _fourier,
+    "_fft_c2r": _fourier,
     "linalg_inv_ex": _inverse,
     "linalg_cholesky_ex": _cholesky,
     "_linalg_det": _det,
@@ -228,8 +232,6 @@ SOLVERS: dict[str, ErrorRule] = {
 
 
 # --------------------------------------------------------------------------------------------------------- aten bounds
-
-# ------------------------------------------------------------------------------------------------ entry by entry
 
 
 def _add(call: Call, sign: int = 1) -> Tensor:

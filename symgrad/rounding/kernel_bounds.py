@@ -404,3 +404,16 @@ def softmax(name: str, x: Bound, axis: int, c: Tensor) -> Tensor:
     if name == "logsumexp":  # one value of a whole row
         dead, x = dead.all(axis, keepdim=True), Bound(x.value.amax(axis, keepdim=True), widest)
     return _settle(torch.where(dead & torch.isinf(c), 0.0, spread + own), c, x)
+
+
+def fourier(x: Bound, axes: Sequence[int], norm: int, name: str, c: Tensor) -> Tensor:
+    """A transform: sums of all entries times roots of unity, as deep as the logarithm of their number.
+
+    ``norm`` is torch's: 0 for no factor, 1 for one over the root of n, 2 for one over n.
+    """
+    n = math.prod((c if "c2r" in name else x.value).shape[d] for d in axes)
+    twice = 2 if "c2r" in name else 1  # half of the entries stands for the others too
+    scale = twice * {0: 1.0, 1: n**-0.5, 2: 1 / n}[norm]
+    total, far = (t.sum(axes, keepdim=True) for t in (magnitude(x.value), x.error))
+    own = 16 * (math.log2(n) + 3) * FORMATS[c.dtype].unit * (total + far)
+    return (scale * (far + own) * (1 + 2.0**-40)).expand(c.shape)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from symgrad.errors import BadFormula, caret
 from symgrad.lifting.text.parser import refuse_long, resolve
 
+_MOST = 25_000  # signs of a formula
+
 # ---------------------------------------------------------------------------------------------------------- vocabulary
 # The words of formulas in LaTeX: which macros are functions, accents, fonts and signs, and what to write instead.
 
@@ -288,7 +290,7 @@ def tokens(text: str) -> list[Token]:
     boxes: set[int] = set()  # the places of braces that only draw
     while at < len(text):
         match = _PIECE.match(text, at)
-        refuse_long(len(found))
+        refuse_long(len(found), most=_MOST)
         if match is None:  # a lone backslash
             raise BadFormula("a backslash ends the formula.", where=caret(text, (at, at + 1)))
         kind, piece, start, at = match.lastgroup or "", match.group(), at, match.end()

@@ -115,7 +115,7 @@ class Token:
         return self.start, self.stop
 
 
-_MOST = 5_000  # signs: a proof about so many terms takes a minute
+_MOST = 6_000  # signs: a proof about so many terms takes a minute
 
 
 def refuse_long(count: int, of: str = "signs", most: int = _MOST) -> None:

@@ -445,10 +445,9 @@ class Arrays:
         if function in (np.nditer, np.ndenumerate) and args and type(args[0]) is TracedArray:
             made = numpy_functions.Iteration if function is np.nditer else numpy_functions.enumerated
             return made(*args, **options)
-        if function is np.fromiter and len(args) == 2 and not options:
-            entries = list(args[0])
-            made = self.array(entries, *args[1:2]) if trace.is_traced(entries) else np.array(entries, *args[1:2])
-            return self.adopt(made)
+        if function is np.fromiter and args and len(args) + len(options) == 2:
+            entries, dtype = list(args[0]), options.get("dtype", args[-1])
+            return self.adopt(self.array(entries, dtype) if trace.is_traced(entries) else np.array(entries, dtype))
         if isinstance(function, type) and issubclass(function, np.generic) and traced:
             return self.array(args[0], function, copy=True)
         if function in (np.full, np.linspace) and trace.is_traced([*args, *options.values()]):

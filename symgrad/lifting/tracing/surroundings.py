@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import gc
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -24,6 +25,8 @@ from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
 _ONE = threading.RLock()
+if hasattr(os, "register_at_fork"):  # a copy of the process must not wait for a thread that it does not have
+    os.register_at_fork(before=_ONE.acquire, after_in_parent=_ONE.release, after_in_child=_ONE.release)
 _LEFT_ON: list[Any] = []  # guards whose end would change the mode of whoever runs then
 
 

@@ -450,7 +450,10 @@ class Dispatch(TorchDispatchMode):
         else:
             kernel = functools.partial(func.redispatch, torch._C.DispatchKeySet(torch._C.DispatchKey.CPU))
         with self._below_autograd(), t.tensors.modes():
-            again = kernel(*args, **kwargs)
+            try:
+                again = kernel(*args, **kwargs)
+            except TypeError:  # what it calls takes no value that is followed
+                again = NotImplemented
         if again is NotImplemented or not all(t.tensors.is_known(p) for p in floats([again]) if p.numel()):
             raise t.unknown(f"torch.ops.{name.replace('::', '.')}")
         return self._steps_of(again)

@@ -78,11 +78,11 @@ GOLDEN = [
         "Pass the function with its source, or write the formula with the operators and math's functions.",
     ),
     (
-        lambda P: scipy.linalg.solve(P, P),
+        lambda P: scipy.linalg.sqrtm(P),
         "numpy",
         f"np.asarray of an array, called inside a library, {LOST}\n"
-        "    @    lambda P: scipy.linalg.solve(P, P)\n"
-        "                   ^^^^^^^^^^^^^^^^^^^^^^^^\n"
+        "    @    lambda P: scipy.linalg.sqrtm(P)\n"
+        "                   ^^^^^^^^^^^^^^^^^^^^^\n"
         "Write that function's formula with NumPy, or pass the code with its source.",
     ),
     (
@@ -223,7 +223,7 @@ def test_what_has_no_rule_is_refused_and_never_a_constant(function, library) -> 
         (lambda s: TABLE.__setitem__(0, s), "math"),
         (lambda x: TABLE.__setitem__(0, x[0]), "numpy"),
         (lambda x: np.asarray(memoryview(x)), "numpy"),
-        (lambda x: scipy.special.logsumexp(x), "numpy"),
+        (lambda P: scipy.linalg.sqrtm(P), "numpy"),
         (lambda x: [1, 2, 3][x[0]], "numpy"),
         (lambda x: x.astype(object), "numpy"),
     ],
