@@ -301,7 +301,9 @@ def _proof(report: Results, claim: Claim, verdict: Proved, full: bool) -> Iterat
     if verdict.proofs:
         yield Paragraph(in_brief(verdict.proofs, verdict.domain))
         others = sum(isinstance(c.verdict, Proved) for c in report.claims.values())
-        yield from in_equations(verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // others))
+        yield from in_equations(
+            verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // max(1, others))
+        )
     where = verdict.domain if full else ()
     if where:
         yield Paragraph("It is proved where:")
