@@ -161,6 +161,7 @@ def test_guards_know_ties_identities_and_rounding_errors():
             assert misjudged(run.program, values, ["x"]) == rounded
 
 
+@pytest.mark.slow
 def test_an_edge_that_is_on_a_sampled_point():
     """Seen from x = 0.7 the samples land on the edge x = 1 itself, where the two branches are different functions."""
     model = lambda x: torch.where(x.abs() <= 1, x * x / 2, x.abs() - 0.5)  # noqa: E731

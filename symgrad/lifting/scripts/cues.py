@@ -190,7 +190,7 @@ def _is_small(change: ast.expr) -> bool:
             return 0 < abs(h) <= _STEP
         case ast.Name(id=name) | ast.Attribute(attr=name):
             return bool(_SMALL.fullmatch(name))
-        case ast.BinOp(op=ast.Mult(), left=ast.Constant(), right=right):
+        case ast.BinOp(op=ast.Mult(), left=ast.Constant(value=2 | -1), right=right):
             return _is_small(right)
         case ast.IfExp(body=body):
             return _is_small(body)

@@ -253,6 +253,7 @@ def test_errors_come_back_with_what_they_came_from():
         answer_apart(lambda: lambda: 1)
 
 
+@pytest.mark.slow
 def test_without_a_fork_a_new_interpreter_answers(monkeypatch, tmp_path):
     monkeypatch.setattr(child_process, "can_fork", lambda: False)
     monkeypatch.chdir(tmp_path)
