@@ -181,11 +181,16 @@ def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     return NotImplemented
 
 
+_COUNTED = 12  # truths in a list whose number is a choice
+
+
 def _decided(t: Recorder, x: torch.Tensor, looks: Any, name: str) -> Any:
     """What was made of looks at values leaves torch: a truth, or a whole number that remembers them."""
     with quiet():
         if name == "tolist" and x.dim():
             parts = list(x.unbind())
+            if x.dtype is torch.bool and x.numel() <= _COUNTED:  # whoever lists truths may count them
+                t.decide("count", looks, int(x.sum()), None, tuple(range(x.numel() + 1)))
             for part in parts:
                 t.tensors.remember(part, looks)
             return [_decided(t, part, looks, name) for part in parts]
