@@ -230,7 +230,11 @@ class _Search:
     # ------------------------------------------------------------------------------------ reading
     def read(self, steps: Sequence[int], point: Mapping[str, Any]) -> list[np.ndarray]:
         tensors = {n: torch.as_tensor(np.asarray(point[n])) for n in self.program.inputs}
-        values = interpret(self.builder.build({}), Floats("float64"), tensors, steps)
+        made = self.builder.build({})
+        try:
+            values = interpret(made, Floats("float64"), tensors, steps)
+        except torch.linalg.LinAlgError:  # a matrix that has no inverse here
+            return [np.full(made.shape(i), np.nan) for i in steps]
         return [values[i].numpy() for i in steps]
 
     def side(self, gap: int, guard: Guard, point: Mapping[str, Any], entry: int) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
+import torch
 
 from symgrad.lifting.tracing.recorder import ArrayRecorder
 from symgrad.lifting.tracing.traced_values import TracedArray
@@ -332,6 +333,37 @@ def _dot(a: ArrayRecorder, x: Any, y: Any) -> Any:
         return np.multiply(x, y)
     product: Any = np.matmul(x, y) if y.ndim <= 2 else np.tensordot(x, y, (-1, -2))
     return a.new(np.dot(x.value, y.value), a.step(product))
+
+
+@entry("real")
+def _real(a: ArrayRecorder, val: Any) -> Any:
+    return a.part(a.wrap(val), "real")
+
+
+@entry("imag")
+def _imag(a: ArrayRecorder, val: Any) -> Any:
+    return a.part(a.wrap(val), "imag")
+
+
+@entry("angle")
+def _angle(a: ArrayRecorder, z: Any, deg: bool = False) -> Any:
+    turned = np.arctan2(_imag(a, z), _real(a, z))
+    return turned * (180 / math.pi) if deg else turned
+
+
+def _transform(name: str) -> Callable[..., Any]:
+    """A Fourier transform, which torch has under the same name."""
+    of = getattr(torch.fft, name)
+
+    def rule(a: ArrayRecorder, x: Any, n: Any = None, axis: Any = -1, norm: Any = None) -> Any:
+        tensors = a.tracer.tensors
+        return tensors.from_torch(of(tensors.tensor(a.wrap(x)), n, axis, norm))
+
+    return rule
+
+
+for _name in ("fft", "ifft", "rfft", "irfft", "hfft", "ihfft"):
+    entry(_name)(_transform(_name))
 
 
 @entry("vdot")

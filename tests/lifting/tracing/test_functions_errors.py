@@ -55,11 +55,11 @@ GOLDEN = [
         "Draw numbers of a fixed law, and compute with them: mean + std*noise.",
     ),
     (
-        lambda x: np.fft.fft(x).real,
+        lambda x: np.fft.fftn(x).real,
         "numpy",
-        "symgrad cannot follow numpy.fft.fft.\n"
-        "    @    lambda x: np.fft.fft(x).real\n"
-        "                   ^^^^^^^^^^^^^\n" + OUT,
+        "symgrad cannot follow numpy.fft.fftn.\n"
+        "    @    lambda x: np.fft.fftn(x).real\n"
+        "                   ^^^^^^^^^^^^^^\n" + OUT,
     ),
     (
         lambda x: 2 * torch.special.bessel_j0(x),
