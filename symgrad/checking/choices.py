@@ -280,9 +280,9 @@ def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
                         starts.append(Fork(path, branch, guard, entry, seen.point, before))
     out: list[tuple[int, Fork]] = []
     for path, starts in paths.items():
-        key, outcome = path[-1]
-        other = (*path[:-1], (key, not outcome))
-        if (len(path) > 2 or path[0] == ()) and other not in paths:
+        *before, (key, outcome) = path
+        other = (*before, (key, not outcome))
+        if (len(path) > 2 or before[0] == ()) and other not in paths:
             out += [(k, Fork((*other, k), f.branch, f.guard, f.entry, f.point, f.before)) for k, f in enumerate(starts)]
     return (fork for _, fork in sorted(out, key=lambda x: x[0]))
 
@@ -313,11 +313,11 @@ def described(decision: Decision, impossible: Sequence[Any], barred: Mapping[Any
         elif way in beyond:
             state = "outside"
         out.append(Outcome(_word(decision.guard, way), state, decision.points.get(way, beyond.get(way))))
-    what = _WHAT.get(decision.guard.op, "a look at a value")
+    what = _WHAT.get(str(decision.guard.op), "a look at a value")
     return Choice(what, source.text, source.file or None, source.line, tuple(out), decision.branches)
 
 
-_WHAT = dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "isclose", "allclose"), "a comparison")
+_WHAT: dict[str, str] = dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "isclose", "allclose"), "a comparison")
 _WHAT |= {"sign": "a sign", "decided": "a decision", "argmax": "the largest entry", "argmin": "the smallest entry"}
 _WHAT |= {"argsort": "an order", **dict.fromkeys(_WHOLE, "a number made whole")}
 

@@ -332,7 +332,8 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
                 whole = replace(
                     proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
                 )
-                proofs[k] = under(whole, assumed, place), program is branch.program
+                told = under(whole, assumed, place)
+                proofs[k] = None if told is None else (told, program is branch.program)
     return proofs
 
 

@@ -206,8 +206,9 @@ class _Search:
             axis = len(b.shape(value)) - 1 if guard.params is None else guard.params
             axis = axis[0] if isinstance(axis, tuple) and axis and isinstance(axis[0], int) else axis
             rows = np.arange(1, int(np.prod(b.shape(value))) + 1).reshape(b.shape(value))
-            along = isinstance(axis, int) and not isinstance(axis, bool) and guard.params is not None
-            row = np.moveaxis(rows, axis, -1).reshape(-1, rows.shape[axis])[0] if along else rows.reshape(-1)
+            row = rows.reshape(-1)
+            if isinstance(axis, int) and not isinstance(axis, bool) and guard.params is not None:
+                row = np.moveaxis(rows, axis, -1).reshape(-1, rows.shape[axis])[0]
             chosen = int(np.asarray(guard.outcome).reshape(-1)[0])
             return b.sub(*(b.pick([value], np.array([row[k]]), ()) for k in (chosen, entry)))
         return None
@@ -233,7 +234,7 @@ class _Search:
         made = self.builder.build({})
         try:
             values = interpret(made, Floats("float64"), tensors, steps)
-        except torch.linalg.LinAlgError:  # a matrix that has no inverse here
+        except RuntimeError:  # a matrix that has no inverse here
             return [np.full(made.shape(i), np.nan) for i in steps]
         return [values[i].numpy() for i in steps]
 

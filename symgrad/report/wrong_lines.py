@@ -116,8 +116,9 @@ def _line(
         yield from _repair(repairs[0], code, told)
         return
     yield code
-    known = step.claims and not any(word in step.claims for word in ("intermediate", "an adjoint", "a step of"))
-    meant = f"Read as {in_words(step.claims)}, this" if known else "This"
+    claims = step.claims or ""
+    known = claims and not any(word in claims for word in ("intermediate", "an adjoint", "a step of"))
+    meant = f"Read as {in_words(claims)}, this" if known else "This"
     yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")
 
 

@@ -414,6 +414,6 @@ def fourier(x: Bound, axes: Sequence[int], norm: int, name: str, c: Tensor) -> T
     n = math.prod((c if "c2r" in name else x.value).shape[d] for d in axes)
     twice = 2 if "c2r" in name else 1  # half of the entries stands for the others too
     scale = twice * {0: 1.0, 1: n**-0.5, 2: 1 / n}[norm]
-    total, far = (t.sum(axes, keepdim=True) for t in (magnitude(x.value), x.error))
+    total, far = (t.sum(tuple(axes), keepdim=True) for t in (magnitude(x.value), x.error))
     own = 16 * (math.log2(n) + 3) * FORMATS[c.dtype].unit * (total + far)
     return (scale * (far + own) * (1 + 2.0**-40)).expand(c.shape)

@@ -139,7 +139,7 @@ class Arrays:
             followed = lambda: function(*map(self._adopted, args), **options)  # noqa: E731
         else:
             return function(*args, **options)
-        out = self.tracer.followed(followed)
+        out = self.tracer.try_to_follow(followed)
         return function(*args, **options) if out is NotImplemented else out
 
     def _is_data(self, x: Any) -> bool:

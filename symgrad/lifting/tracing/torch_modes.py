@@ -161,8 +161,9 @@ def _leaving(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
     name, tensors = func.__name__, t.tensors
     if not _followed(t, args):
         x = args[0] if args else None
-        looks = tensors.looks_of(x) if isinstance(x, torch.Tensor) else ()
-        return _decided(t, x, looks, name) if looks and name not in _TEXTS else NotImplemented
+        if not isinstance(x, torch.Tensor) or name in _TEXTS or not (looks := tensors.looks_of(x)):
+            return NotImplemented
+        return _decided(t, x, looks, name)
     x = args[0]
     with quiet():
         if name in _TEXTS:

@@ -422,7 +422,7 @@ class Tracer:
         """``-x`` in instrumented code."""
         return self.arrays.computed(np.negative, (x,), {}) if type(x) is np.ndarray else -x
 
-    def followed(self, compute: Callable[[], Any]) -> Any:
+    def try_to_follow(self, compute: Callable[[], Any]) -> Any:
         """What ``compute`` gives, or NotImplemented where symgrad cannot follow it, as if it had not been tried."""
         before = self._raised
         try:
