@@ -6,6 +6,7 @@ text -> code -> one instrumented run -> the parts of the script -> two Programs 
 from __future__ import annotations
 
 import ast
+import contextlib
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -58,6 +59,8 @@ from symgrad.verifier import answer
 _DERIVATIVE = re.compile(r"\b[d∂]\s*([A-Za-z_]\w*)\s*/\s*[d∂]\s*([A-Za-z_]\w*)")
 _REMARK = re.compile(r"\s*\([^()]*\)\s*$|\s*(?:,|;|--|because|since|where|by|as)\s.*$")
 _COMMENT = re.compile(r"#+\s*(.*=.*)$")
+
+_ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
 
 
 def other_formulas(pasted: Pasted, trace: Any) -> tuple[str, ...]:
@@ -250,6 +253,15 @@ def _answered(
     """What `verify_script` says, in the process that the script runs in."""
     pasted, file = _opened(source, namespace or ())
     script = Script.of(pasted, file, options.seed, limits, namespace)
+    if "backward(" not in pasted.code and "grad(" not in pasted.code:  # it may train for long
+        with contextlib.suppress(SymgradError):
+            return _answer_of(replace(script, enough=_ENOUGH), options, output, gradients)
+    return _answer_of(script, options, output, gradients)
+
+
+def _answer_of(
+    script: Script, options: Asked, output: str | None, gradients: Mapping[str, str | Sequence[str]] | None
+) -> Report:
     asked = tuple(options.names) if options.wrt is not None else None
     first = script.run()
     if not first.trace.calls and not (first.trace.leaves and output is not None):
@@ -390,6 +402,8 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             instead=f"{why}Write the values into the script, and give every random generator a seed.",
         )
     full = execution.complete
+    if full.trace.was_enough:  # a run without a tracer goes on for longer
+        return
     space = replace(script, until=frozenset()).plain()
     for d in roles.derivations:
         key = run.trace.key_of.get(d.step)
@@ -458,8 +472,11 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(
             f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."
         )
-    if run.stopped is not None:
-        notes.append(f"The script stops early ({run.stopped}); what it had computed until then is judged.")
+    stopped = execution.complete.stopped or run.stopped
+    if execution.complete.trace.was_enough:
+        notes.append(f"Not all of the script was run: {stopped}.")
+    elif stopped is not None:
+        notes.append(f"The script stops early ({stopped}); what it had computed until then is judged.")
     if run.cut:
         notes.append(f"The script prints a lot: {counted(run.cut, 'character')} beyond the limit were dropped.")
     notes += [*script.pasted.told, *_outside(script.pasted)]

@@ -119,6 +119,7 @@ class Script:
     around: Mapping[str, Any] = field(default_factory=dict)  # variables that it finds, as in a notebook
     followed: frozenset[str] = frozenset()  # variables whose plain numbers carry steps too
     until: frozenset[Key] = frozenset()  # variables after which a run ends
+    enough: int | None = None  # operations after which a loop that goes on is not followed any more
 
     @classmethod
     def of(
@@ -149,6 +150,7 @@ class Script:
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file)
         trace.places.add(code, tree)
+        trace.enough = self.enough
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
         space[TRACE] = trace
@@ -159,7 +161,8 @@ class Script:
                 with trace.running():
                     exec(code, space)
             except Reached:
-                pass
+                if trace.was_enough:
+                    stopped = "a loop goes on, and its first turns tell what it does"
             except AssertionError as error:
                 stopped = f"line {_line(error, self.file)}: {_first(error, 'the assertion fails')}"
             except (SystemExit, KeyboardInterrupt) as error:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import itertools
 import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -26,6 +27,9 @@ from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided, positions, size
 
 _PARTS_RETURNED = 64
+
+
+_REPEATED = 8  # turns of a loop after which it has shown what it does
 
 
 @dataclass(frozen=True)
@@ -106,10 +110,17 @@ class ScriptTracer(Tracer):
         self.held: list[Any] = []
         self._count: dict[str, int] = {}
         self._turns = 0
+        self.enough: int | None = None  # steps after which a loop that goes on has been followed for long enough
+        self.was_enough = False
 
     # ------------------------------------------------------------------------------------ limits
     def tick(self) -> None:
         self._turns += 1
+        if self.enough is not None and not self._turns % 64 and len(self.builder.steps) > self.enough:
+            times = Counter((b.name, b.source.line) for b in self.builder.bindings if b.source is not None)
+            if max(times.values(), default=0) >= _REPEATED:  # a loop that trains does the same in each of its turns
+                self.was_enough = True
+                raise Reached
         if self._turns > self.limits.turns:
             raise self._raising(
                 BadInput(
