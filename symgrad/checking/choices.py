@@ -218,14 +218,14 @@ def _text(guard: Guard) -> str:
 
 def _row(guard: Guard, program: Program) -> tuple[int, int] | None:
     """The axis along which entries are compared with each other, and how many there are."""
-    if not guard.args or guard.op not in ("argmax", "argmin", "argsort"):
+    if not guard.args:
         return None
     shape = program.shape(guard.args[0])
     if guard.params is None:
         return 0, int(np.prod(shape, dtype=np.int64))
     axis = guard.params[0] if isinstance(guard.params, tuple) and guard.params else guard.params
-    if not isinstance(axis, int) or isinstance(axis, bool) or not shape:
-        return None
+    if not isinstance(axis, int) or isinstance(axis, bool) or not -len(shape) <= axis < len(shape):
+        return None  # ``round`` has its decimals there
     return axis % len(shape), shape[axis]
 
 
