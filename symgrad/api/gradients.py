@@ -14,7 +14,7 @@ import torch
 from symgrad.checking.index_claims import Reading, agrees_with
 from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Verdict
-from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, close_names
+from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, WrongShape, close_names
 from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.exact import is_huge_power, meaning
 from symgrad.evaluation.floats import Floats, to_numpy
@@ -434,7 +434,8 @@ def gradient(
     >>> sorted(g(A=torch.eye(2), x=torch.ones(2)))
     ['A', 'x']
 
-    Raises `UnknownName` for a name that the formula does not have, and what `verify` raises for the formula.
+    Raises `UnknownName` for a name that the formula does not have, `WrongShape` for a formula of several values, and
+    what `verify` raises for the formula.
 
     Guarantee: SymPy's derivative of each operation's exact meaning, put together by the chain rule; the torch
     function's only errors are rounding.
@@ -454,6 +455,11 @@ def gradient(
         given = here.given
         return sized_gradient(here.model, here.shapes, given.at or {}, given.own, names, order, seed, gradient)
     program = here.run.program
+    if len(program.outputs) != 1:
+        raise WrongShape(
+            f"the formula has {len(program.outputs)} values: {', '.join(program.outputs)}.",
+            instead="Ask for the gradient of one of them at a time, or of one array that holds them.",
+        )
     b = Builder.on(program)
     found = derivatives(b, program.output, {n: program.inputs[n] for n in names}, order)
     whole = b.build(program.outputs)

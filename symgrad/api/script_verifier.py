@@ -253,17 +253,24 @@ def _answered(
     """What `verify_script` says, in the process that the script runs in."""
     pasted, file = _opened(source, namespace or ())
     script = Script.of(pasted, file, options.seed, limits, namespace)
-    if "backward(" not in pasted.code and "grad(" not in pasted.code:  # it may train for long
+    brief = replace(script, enough=_ENOUGH)
+    first = brief.run()
+    if not first.trace.was_enough:
+        return _answer_of(script, first, options, output, gradients)
+    if not first.trace.calls:  # what is compared with autograd may stand behind the loop
         with contextlib.suppress(SymgradError):
-            return _answer_of(replace(script, enough=_ENOUGH), options, output, gradients)
-    return _answer_of(script, options, output, gradients)
+            return _answer_of(brief, first, options, output, gradients)
+    return _answer_of(script, script.run(), options, output, gradients)
 
 
 def _answer_of(
-    script: Script, options: Asked, output: str | None, gradients: Mapping[str, str | Sequence[str]] | None
+    script: Script,
+    first: ScriptRun,
+    options: Asked,
+    output: str | None,
+    gradients: Mapping[str, str | Sequence[str]] | None,
 ) -> Report:
     asked = tuple(options.names) if options.wrt is not None else None
-    first = script.run()
     if not first.trace.calls and not (first.trace.leaves and output is not None):
         return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)

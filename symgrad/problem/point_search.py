@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -246,26 +246,29 @@ class _Search:
     # ------------------------------------------------------------------------------------ moving
     def newton(self, one: int, slopes: Mapping[str, int], aim: float, bits: int) -> dict[str, Any] | None:
         """The first of Newton's steps to ``aim`` at which the value has its sign."""
-        here = dict(self.point)
-        for _ in range(_STEPS):
-            value, *gradient = self.read([one, *slopes.values()], here)
-            if np.isfinite(value) and value and np.sign(value) == np.sign(aim):
-                return here
-            moved = self.step(here, float(aim - value), slopes, gradient, bits)
-            if moved is None or all(np.array_equal(moved[n], here[n]) for n in slopes):
-                return None
-            here = moved
-        return None
+        return self.stepped(dict(self.point), one, slopes, aim, bits, lambda v: v and np.sign(v) == np.sign(aim))
 
     def reaching(self, one: int, start: dict[str, Any], goal: float, slack: float) -> dict[str, Any] | None:
         """Newton's steps until the value is within ``slack`` of ``goal``; with none, until it is the goal itself."""
         slopes, here = self.slopes(one), start
         bits = min(_ALL_BITS, _BITS + int(np.log2(1 + abs(goal) / slack))) if slack else _ALL_BITS
-        for _ in range(_STEPS if slopes else 0):
+        return self.stepped(here, one, slopes, goal, bits, lambda v: abs(v - goal) <= slack) if slopes else None
+
+    def stepped(
+        self,
+        here: dict[str, Any],
+        one: int,
+        slopes: Mapping[str, int],
+        aim: float,
+        bits: int,
+        is_there: Callable[[Any], Any],
+    ) -> dict[str, Any] | None:
+        """Newton's steps to ``aim`` until a value is where it is wanted; None where they lead nowhere."""
+        for _ in range(_STEPS):
             value, *gradient = self.read([one, *slopes.values()], here)
-            if np.isfinite(value) and abs(value - goal) <= slack:
+            if np.isfinite(value) and is_there(value):
                 return here
-            moved = self.step(here, float(goal - value), slopes, gradient, bits)
+            moved = self.step(here, float(aim - value), slopes, gradient, bits)
             if moved is None or all(np.array_equal(moved[n], here[n]) for n in slopes):
                 return None
             here = moved

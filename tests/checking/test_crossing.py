@@ -2,7 +2,9 @@
 
 import math
 
+import numpy as np
 import pytest
+import torch
 
 from symgrad import assert_gradient, verify
 
@@ -79,3 +81,43 @@ def test_a_guard_of_a_suite_fails_where_a_side_is_not_reached():
     with pytest.raises(AssertionError, match="Right where it was looked at"):
         assert_gradient(in_a_rare_place, lambda x: 2.0, at={"x": 0.5})
     assert_gradient(in_a_rare_place, lambda x: 2.0, at={"x": 0.5}, unreached="accept")
+
+
+LENGTHS = {
+    "len of the places": lambda x: len(torch.nonzero(x > 0)),
+    "their shape": lambda x: torch.nonzero(x > 0).shape[0],
+    "their size": lambda x: (x > 0).nonzero().size(0),
+    "how many they are": lambda x: torch.nonzero(x > 0).numel(),
+    "len of the entries": lambda x: len(x[x > 0]),
+    "torch.where": lambda x: len(torch.where(x > 0)[0]),
+}
+LENGTHS_OF_ARRAYS = {
+    "np.nonzero": lambda x: len(np.nonzero(x > 0)[0]),
+    "np.flatnonzero": lambda x: np.flatnonzero(x > 0).size,
+    "np.argwhere": lambda x: np.argwhere(x > 0).shape[0],
+    "np.where": lambda x: np.where(x > 0)[0].size,
+    "the entries": lambda x: x[x > 0].size,
+}
+
+
+@pytest.mark.parametrize("count", LENGTHS.values(), ids=LENGTHS)
+def test_a_length_that_a_mask_decides_is_a_choice(count):
+    """No number of entries is special in the model; the hand formula is wrong where more than nine are positive."""
+    at = {"x": torch.linspace(-1, 1, 10, dtype=torch.float64)}
+    report = verify(lambda x: (x**2).sum(), lambda x: 0 * x if count(x) > 9 else 2 * x, at=at)
+    assert report.verdict == "refuted"
+    assert bool((torch.as_tensor(report.claims["x"].witness.point["x"]) > 0).all())
+
+
+@pytest.mark.parametrize("count", LENGTHS_OF_ARRAYS.values(), ids=LENGTHS_OF_ARRAYS)
+def test_a_length_that_a_mask_of_numpy_decides_is_a_choice(count):
+    hand = lambda x: 0 * x if count(x) > 9 else 2 * x  # noqa: E731
+    assert verify(lambda x: np.sum(x**2), hand, at={"x": np.linspace(-1, 1, 10)}).verdict == "refuted"
+
+
+def test_places_that_only_choose_entries_are_no_choice_of_the_code():
+    def chosen(x):
+        return (x[torch.nonzero(x > 0).squeeze(1)] ** 2).sum()
+
+    at = {"x": torch.linspace(-1, 1, 10, dtype=torch.float64)}
+    assert verify(chosen, lambda x: torch.where(x > 0, 2 * x, 0 * x), at=at).verdict == "proved"

@@ -74,12 +74,7 @@ def largest_in_front(x):
         (squares, both_far, {**X, "y": number(1.0)}),
         (squares, entry_of_both, {"x": number(1.0, 2.0), "y": number(1.0, 2.0)}),
         (square, all_large, XS),
-        pytest.param(
-            square,
-            many_positive,
-            XS,
-            marks=pytest.mark.xfail(reason="a length that a value decides is not crossed yet"),
-        ),
+        (square, many_positive, XS),
         (square, largest_in_front, XS),
     ],
     ids=["|x| < 1e-6", "sign", "abs", "two ifs", "two masks", "all", "count", "argmax"],

@@ -271,11 +271,11 @@ def corpus() -> Iterator[Question]:
 
 
 # What a claim's certificate may lack, by its name: nothing else is missing anywhere.
-LACKS = ("complex numbers", "detached", "was not shown to be the exact one")
+OUT_OF_REACH = ("complex numbers", "detached")
+LACKS = (*OUT_OF_REACH, "was not shown to be the exact one")
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(reason="proofs of arrays as one formula of their sizes are not covered, and are to be counted again")
 def test_nearly_every_proof_of_the_corpus_holds_whole():
     """At least nineteen of twenty, of what is neither complex nor detached; nothing is rejected."""
     proved, kept = 0, 0
@@ -285,6 +285,7 @@ def test_nearly_every_proof_of_the_corpus_holds_whole():
             lacks = " ".join([*claim.uncovered, *claim.unchecked])
             assert claim.rejected is None, (question.name, str(claim))
             assert claim.accepted or any(text in lacks for text in LACKS), (question.name, str(claim))
-        proved, kept = proved + len(claims), kept + n
-    assert kept >= 0.9 * proved
+            proved += not any(text in lacks for text in OUT_OF_REACH)
+        kept += n
+    assert kept >= 0.95 * proved
     assert proved > 60

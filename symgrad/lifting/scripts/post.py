@@ -16,6 +16,8 @@ import tokenize
 import warnings
 from collections.abc import Collection, Sequence
 
+from symgrad.lifting.tracing.sources import uncommented
+
 _CELL = re.compile(r"^\s*In\s*\[[\d ]*\]\s*:\s?")
 _MORE = re.compile(r"^\s*\.\.\.+:( |$)")
 _OUT = re.compile(r"^\s*Out\s*\[[\d ]*\]\s*:")
@@ -196,7 +198,7 @@ def modern(lines: Sequence[str]) -> list[str]:
         caught = _CAUGHT.match(line)
         if caught:
             out[k] = _CAUGHT.sub(r"\1 as \2:", line)
-        found = _PRINT.match(_code(line))
+        found = _PRINT.match(uncommented(line))
         if found is None or _stands(line):
             continue
         last = next((n for n in range(k, min(k + 20, len(lines))) if _balanced(lines[k : n + 1])), None)
@@ -205,7 +207,7 @@ def modern(lines: Sequence[str]) -> list[str]:
         body = [found["rest"], *lines[k + 1 : last + 1]]
         made = _printed(body, known)
         if made is not None:
-            comment = line[len(_code(line).rstrip()) :] if last == k else ""
+            comment = line[len(uncommented(line).rstrip()) :] if last == k else ""
             out[k : last + 1] = [f"{found['before']}print({made[0]}", *made[1:]]
             out[last] += ")" + comment
     return out
@@ -213,7 +215,7 @@ def modern(lines: Sequence[str]) -> list[str]:
 
 def _printed(body: list[str], known: Collection[str]) -> list[str] | None:
     """The arguments of a print statement, over the same lines; None for a sentence that begins with the word."""
-    body = [*body[:-1], _code(body[-1]).rstrip()]
+    body = [*body[:-1], uncommented(body[-1]).rstrip()]
     into = re.match(r">>\s*([\w.]+)\s*,?", body[0])
     if into:
         body[0] = body[0][into.end() :].lstrip()
@@ -233,19 +235,6 @@ def _stands(line: str) -> bool:
     """Whether a line is Python 3, alone or with a block below it."""
     text = line.strip()
     return parses(text) or parses(f"{text}\n  pass") or parses(f"if 1: pass\n{text}\n  pass")
-
-
-def _code(line: str) -> str:
-    """A line without its comment."""
-    if "#" not in line:
-        return line
-    try:
-        for token in tokenize.generate_tokens(io.StringIO(line).readline):
-            if token.type == tokenize.COMMENT:
-                return line[: token.start[1]]
-    except (tokenize.TokenError, IndentationError, SyntaxError):
-        return line
-    return line
 
 
 def _balanced(lines: Sequence[str]) -> bool:

@@ -42,6 +42,13 @@ def looks_in(x: Any) -> Looks:
     return x.looks or () if isinstance(x, LookedArray) else ()
 
 
+def looks_of_length(x: Any) -> Looks:
+    """The looks that the length of an array was made of: of one that has an entry for each truth of a mask."""
+    if type(x) is TracedArray:
+        return x.length
+    return looks_in(x) if isinstance(x, LookedArray) and x.counts else ()
+
+
 def plainly(x: Any) -> Any:
     """The value without its memory."""
     match x:
@@ -205,11 +212,15 @@ for _name in (
 _COMPARISONS = (np.equal, np.not_equal, np.less, np.less_equal, np.greater, np.greater_equal)
 
 
+_PLACES = (np.nonzero, np.flatnonzero, np.argwhere)  # their length is the number of a mask's truths
+
+
 class LookedArray(np.ndarray):
     """A NumPy array of whole numbers or truths (or of floats made of these) that was made of values."""
 
     looks: Looks | None
     tracer: Recorder | None
+    counts: bool = False  # whether it is as long as a mask has truths
 
     def __array_finalize__(self, other: Any) -> None:
         self.looks, self.tracer = getattr(other, "looks", None), getattr(other, "tracer", None)
@@ -240,7 +251,17 @@ class LookedArray(np.ndarray):
         if any(issubclass(kind, (TracedArray, TracedFloat)) for kind in types):
             return NotImplemented
         out = function(*map(plainly, args), **{k: plainly(v) for k, v in options.items()})
-        return self._of(out, args)
+        places = function in _PLACES or (function is np.where and len(args) == 1)
+        return self._counted(self._of(out, args)) if places else self._of(out, args)
+
+    def _counted(self, out: Any) -> Any:
+        """What is as long as a mask has truths, which the tracer is told."""
+        first = out[0] if isinstance(out, tuple) else out
+        if self.tracer is not None and isinstance(first, LookedArray) and first.ndim:
+            self.tracer.decide("count", first.looks or (), len(first), None)
+            for part in out if isinstance(out, tuple) else (out,):
+                part.counts = True
+        return out
 
     def _of(self, out: Any, inputs: Iterable[Any]) -> Any:
         looks = joined([self.looks or (), *map(looks_in, inputs)])
@@ -253,7 +274,8 @@ class LookedArray(np.ndarray):
         return LookedArray.made(out, self.tracer, looks)
 
     def __getitem__(self, key: Any) -> Any:
-        return self._of(plainly(self)[plainly(key)], [key])
+        out = self._of(plainly(self)[plainly(key)], [key])
+        return self._counted(out) if isinstance(key, LookedArray) and key.dtype.kind == "b" and key.ndim else out
 
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
@@ -296,7 +318,7 @@ def _array_method(name: str) -> Callable[..., Any]:
     @functools.wraps(plain)
     def method(self: LookedArray, *args: Any, **options: Any) -> Any:
         out = plain(plainly(self), *map(plainly, args), **{k: plainly(v) for k, v in options.items()})
-        return self._of(out, args)
+        return self._counted(self._of(out, args)) if name == "nonzero" else self._of(out, args)
 
     return method
 

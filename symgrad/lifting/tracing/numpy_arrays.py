@@ -13,7 +13,7 @@ import torch
 
 from symgrad.errors import LostValue
 from symgrad.lifting.tracing import numpy_functions, scipy_functions
-from symgrad.lifting.tracing.looked_values import plainly
+from symgrad.lifting.tracing.looked_values import LookedArray, plainly
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import PLAIN, Memory, TracedArray, TracedFloat
 from symgrad.ops.scalars import OPS, find
@@ -328,6 +328,14 @@ class Arrays:
         if row in ("abs", "sign") and not b.steps[steps[0]].is_complex:
             b.guard("sign", steps, None, np.sign(plain[0]))
         return b.apply(row, *steps, dtype=dtype)
+
+    def chosen(self, out: Any, key: Any) -> Any:
+        """What was taken from an array: where a mask made of looks chose it, its length was made of them."""
+        is_mask = isinstance(key, LookedArray) and key.dtype.kind == "b" and key.ndim
+        if is_mask and type(out) is TracedArray:
+            out.length = key.looks or ()
+            self.tracer.decide("count", out.length, out.value.shape[0], None)
+        return out
 
     def part(self, x: TracedArray, which: str) -> Any:
         if x.dtype.kind != "c":

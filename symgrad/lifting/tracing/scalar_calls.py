@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.lifting.tracing.looked_values import LookedArray, Whole, Written, looks_in, plainly
+from symgrad.lifting.tracing.looked_values import LookedArray, Whole, Written, looks_in, looks_of_length, plainly
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.sources import is_users, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -223,7 +223,8 @@ def _to_whole(t: Recorder, function: Any, x: Any, *digits: Any) -> Any:
 
 @_entry(len)
 def _length(t: Recorder, function: Any, x: Any) -> Any:
-    return Whole(function(x), t, x.looks) if type(x) is Written else function(x)
+    looks = x.looks if type(x) is Written else looks_of_length(x) or t.tensors.length_of(x)
+    return Whole(function(x), t, looks) if looks else function(x)
 
 
 @_entry(complex)

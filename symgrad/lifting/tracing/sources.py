@@ -129,9 +129,7 @@ class _Statement:
 
 def _joined(lines: list[str], first: int, last: int, start: int, stop: int) -> _Statement:
     """Lines ``first`` to ``last`` of a file (from 1), from column ``start`` to ``stop``, without comments or breaks."""
-    parts = [
-        _uncommented(line.rstrip("\n")) if first != last else line.rstrip("\n") for line in lines[first - 1 : last]
-    ]
+    parts = [uncommented(line.rstrip("\n")) if first != last else line.rstrip("\n") for line in lines[first - 1 : last]]
     parts[-1] = parts[-1][: _characters(lines[last - 1], stop)]
     text, starts = "", []
     for k, part in enumerate(parts):
@@ -143,14 +141,15 @@ def _joined(lines: list[str], first: int, last: int, start: int, stop: int) -> _
     return _Statement(text, first, tuple(starts))
 
 
-def _uncommented(line: str) -> str:
+def uncommented(line: str) -> str:
+    """A line without its comment; as it is where it cannot be read by itself."""
     if "#" not in line:
         return line
     try:
         for token in tokenize.generate_tokens(io.StringIO(line).readline):
             if token.type == tokenize.COMMENT:
                 return line[: token.start[1]]
-    except (tokenize.TokenError, IndentationError):
+    except (tokenize.TokenError, SyntaxError):
         return line
     return line
 
@@ -389,6 +388,8 @@ class Rewriter(ast.NodeTransformer):
 
     def visit_Attribute(self, node: ast.Attribute) -> Any:
         self.generic_visit(node)
+        if node.attr in ("shape", "size") and isinstance(node.ctx, ast.Load):
+            return self.tell("extent", [node.value, ast.Constant(node.attr)], node)
         return self.tell("outer", [node], node) if isinstance(node.ctx, ast.Load) else node
 
     def visit_Subscript(self, node: ast.Subscript) -> Any:

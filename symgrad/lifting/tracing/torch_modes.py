@@ -130,7 +130,26 @@ def _followed(t: Recorder, args: Any) -> bool:
 
 @_bridge("__get__")
 def _data(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
-    return args[0].detach() if getattr(func, "__self__", None) is torch.Tensor.data else NotImplemented
+    attribute = getattr(func, "__self__", None)
+    if attribute is torch.Tensor.shape and (looks := t.tensors.length_of(args[0])):
+        with quiet():
+            first, *rest = args[0].shape
+        return torch.Size((Whole(first, t, looks), *rest))
+    return args[0].detach() if attribute is torch.Tensor.data else NotImplemented
+
+
+@_bridge("size", "numel", "__len__")
+def _length(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
+    """The length of what is as long as a mask has truths is a number that was made of looks."""
+    looks = t.tensors.length_of(args[0]) if args else ()
+    if not looks:
+        return NotImplemented
+    with quiet():
+        out = func(*args, **kwargs)
+    if isinstance(out, tuple):
+        return torch.Size((Whole(out[0], t, looks), *out[1:]))
+    along = next(iter((*args[1:], *kwargs.values())), 0)  # of size: which axis
+    return Whole(out, t, looks) if along in (0, -args[0].dim()) else out
 
 
 @_bridge("__set__")
@@ -261,6 +280,7 @@ def _filler(t: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ aten
 
 
+_CHOOSING = frozenset(("nonzero", "masked_select", "index"))  # their length is the number of a mask's truths
 _CONSTANTS = 4096  # entries up to which numbers that depend on no input are followed
 _FILLED = frozenset(("full", "full_like", "new_full", "ones", "ones_like", "new_ones", "scalar_tensor"))
 
@@ -295,6 +315,8 @@ class Dispatch(TorchDispatchMode):
         """Whole numbers and truths that are made of looks at values remember these."""
         t, tensors = self.tracer, self.tracer.tensors
         results = out if isinstance(out, (list, tuple)) else (out,)
+        if _named(func)[0] in _CHOOSING:
+            self._remember_length(out, args)
         made = [x for x in results if isinstance(x, torch.Tensor) and not (aten.is_float(x) and tensors.is_known(x))]
         truth = isinstance(out, bool)
         if not made and not truth:
@@ -315,6 +337,14 @@ class Dispatch(TorchDispatchMode):
             tensors.remember(x, looks, told=compared and x.numel() == 1)
         if truth and looks:
             t.decide(name, looks, out, None)
+
+    def _remember_length(self, out: Any, args: Any) -> None:
+        """A tensor that is as long as a mask has truths: of their places, or of the entries in them."""
+        given = [x for a in args for x in (a if isinstance(a, (list, tuple)) else (a,)) if isinstance(x, torch.Tensor)]
+        masks = [x for x in given if x.dtype is torch.bool or (len(given) == 1 and not aten.is_float(x))]
+        looks = joined(self.tracer.tensors.looks_of(x) for x in masks)
+        if looks and isinstance(out, torch.Tensor) and out.dim():
+            self.tracer.tensors.lengthened(out, looks)
 
     def _followed(self, func: Any, args: Any, kwargs: Any) -> Any:
         if any(x.is_complex() for x in floats((*args, *kwargs.values()))):

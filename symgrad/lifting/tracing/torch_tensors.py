@@ -33,6 +33,7 @@ class Tensors:
         self._kept: list[Any] = []
         # tensors that were made of looks at values, with these; and whether they are a truth that was told already
         self._looked: dict[int, tuple[torch.Tensor, Looks, bool]] = {}
+        self._lengths: dict[int, tuple[torch.Tensor, Looks]] = {}  # tensors as long as a mask has truths
 
     @contextlib.contextmanager
     def modes(self) -> Iterator[None]:
@@ -70,6 +71,16 @@ class Tensors:
         """``x`` was made of looks at values."""
         if looks:
             self._looked[id(x)] = (x, joined([self.looks_of(x), looks]), told)
+
+    def length_of(self, x: Any) -> Looks:
+        """The looks that a tensor's length was made of; none where it follows from shapes."""
+        record = self._lengths.get(id(x)) if self._lengths else None
+        return record[1] if record is not None and record[0] is x else ()
+
+    def lengthened(self, x: torch.Tensor, looks: Looks) -> None:
+        """``x`` has as many rows as looks at values had outcomes of one kind, which the tracer is told."""
+        self._lengths[id(x)] = (x, looks)
+        self.tracer.decide("count", looks, x.shape[0], None)
 
     def any_known(self, items: Any) -> bool:
         """Whether a float tensor among nested arguments carries a step."""

@@ -265,7 +265,7 @@ for _float_name, _operation in PLAIN.items():
 class TracedArray:
     """A NumPy array or scalar that carries its memory and the index of its entries in it."""
 
-    __slots__ = ("index", "memory", "step", "tracer", "value", "version")
+    __slots__ = ("index", "length", "memory", "step", "tracer", "value", "version")
     __array_priority__ = 1000
 
     def __init__(self, tracer: Recorder, value: Any, memory: Memory, index: Strided, step: int | None = None) -> None:
@@ -275,6 +275,7 @@ class TracedArray:
         self.index = index
         self.step = step  # known to hold the entries as long as the memory's version is this one
         self.version = memory.version
+        self.length: Any = ()  # the looks that its length was made of
 
     @property
     def __class__(self) -> type:  # type: ignore[override]
@@ -309,8 +310,9 @@ class TracedArray:
         return self.tracer.arrays.view(self, change)
 
     def __getitem__(self, key: Any) -> Any:
-        key = self.tracer.arrays.plain_index(key)
-        return self._view(lambda q: q[key])
+        plain = self.tracer.arrays.plain_index(key)
+        out = self._view(lambda q: q[plain])
+        return self.tracer.arrays.chosen(out, key)
 
     def __setitem__(self, key: Any, value: Any) -> None:
         self.tracer.arrays.write(self, self.tracer.arrays.plain_index(key), value)

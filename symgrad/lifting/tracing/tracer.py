@@ -25,7 +25,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
-from symgrad.lifting.tracing.looked_values import Look, LookedArray, Looks, Whole, Written, joined, looks_in, plainly
+from symgrad.lifting.tracing.looked_values import (
+    Look,
+    LookedArray,
+    Looks,
+    Whole,
+    Written,
+    joined,
+    looks_in,
+    looks_of_length,
+    plainly,
+)
 from symgrad.lifting.tracing.numpy_arrays import Arrays
 from symgrad.lifting.tracing.sources import Places, instrument, is_users, place, unwrapped, whole_numbers
 from symgrad.lifting.tracing.surroundings import neutral
@@ -417,6 +427,13 @@ class Tracer:
         if type(value) in _FLOATS and type(a) in _PLAIN and type(b) in _PLAIN and name != "mod":
             self.exactly(value, lambda: self._of_plain(name, a, b))
         return value
+
+    def extent(self, x: Any, name: str) -> Any:
+        """``x.shape`` or ``x.size`` in instrumented code; a length that looks at values gave remembers them."""
+        looks, value = looks_of_length(x), getattr(x, name)
+        if not looks:
+            return self.outer(value)
+        return Whole(value, self, looks) if name == "size" else (Whole(value[0], self, looks), *value[1:])
 
     def negative(self, x: Any) -> Any:
         """``-x`` in instrumented code."""
