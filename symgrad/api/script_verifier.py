@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.api.custom_functions import verify_function
 from symgrad.checking.comparison import branch_of, compare_at
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge, right_here_alone
@@ -255,12 +256,26 @@ def _answered(
     script = Script.of(pasted, file, options.seed, limits, namespace)
     brief = replace(script, enough=_ENOUGH)
     first = brief.run()
+    if first.trace.gradchecked and not first.trace.calls:
+        return _of_functions(script, first, options)
     if not first.trace.was_enough:
         return _answer_of(script, first, options, output, gradients)
     if not first.trace.calls:  # what is compared with autograd may stand behind the loop
         with contextlib.suppress(SymgradError):
             return _answer_of(brief, first, options, output, gradients)
     return _answer_of(script, script.run(), options, output, gradients)
+
+
+def _of_functions(script: Script, first: ScriptRun, options: Asked) -> Report:
+    """What is said of the custom functions that a script gives to gradcheck: the first that is wrong, or the last."""
+    space, said = script.defined(), {}
+    for name, at, order in first.trace.gradchecked:
+        asked = {"order": order, "points": options.points, "effort": options.effort, "unreached": options.unreached}
+        said[name] = verify_function(space[name], at=at, seed=options.seed, **asked)
+    name, report = next(((n, r) for n, r in said.items() if not r), list(said.items())[-1])
+    others = [f"{n}: {r.verdict}." for n, r in said.items() if n != name]
+    note = f"The script gives {name} to gradcheck: its backward is what was judged, for every incoming gradient."
+    return replace(report, notes=(note, *others, *report.notes))
 
 
 def _answer_of(

@@ -181,6 +181,14 @@ class Script:
             self._silently(space)
         return space
 
+    def defined(self) -> dict[str, Any]:
+        """What it has defined without a tracer, by its end or by where it fails: a check of its own may."""
+        space = {**namespace(self.file), **self._found()}
+        out = Limited(self.limits.printed)
+        with contextlib.suppress(Exception), surroundings(self.seed, out, self.file, self.limits):
+            self._silently(space)
+        return space
+
     def _found(self) -> dict[str, Any]:
         """The variables around the script that it uses; tensors, arrays and modules are copied, so that they stay."""
         used = {n.id for n in ast.walk(self.pasted.tree) if isinstance(n, ast.Name)}

@@ -97,6 +97,7 @@ class ScriptTracer(Tracer):
         self.leaves: list[Leaf] = []
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
+        self.gradchecked: list[tuple[str, list[Any], int]] = []  # custom functions, where, and to which order
         self.checked: list[tuple[int, ...]] = []  # (point, gradient, value) of functions that were checked
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
@@ -539,9 +540,21 @@ class ScriptTracer(Tracer):
                 self.shown(a)
         if getattr(function, "__name__", "") == "check_grad" and "scipy" in str(function.__module__):
             return self._checked(*args, **options)
+        if function in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+            return self._gradchecked(function, *args)
         if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
             return self._tested(function, args, options)
         return super().call(function, *args, **options)
+
+    def _gradchecked(self, check: Any, function: Any, inputs: Any, *rest: Any) -> bool:
+        """A custom function that the script has checked, and where; the check itself is not run under a tracer."""
+        owner = getattr(function, "__self__", None)
+        if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
+            with quiet():
+                given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
+                at = [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in given]
+            self.gradchecked.append((owner.__name__, at, 2 if check is torch.autograd.gradgradcheck else 1))
+        return True
 
     def _checked(self, function: Any, gradient: Any, x: Any, *args: Any, **options: Any) -> float:
         """``scipy.optimize.check_grad``: both functions once; what it returns is a distance, and near zero."""
