@@ -123,7 +123,7 @@ def _closer(found: Sequence[tuple[Claim, Rounding]]) -> Iterator[str]:
     for who, kind in (("Yours", "yours"), ("Autograd", "autograd")):
         theirs = [(c, r) for c, r in apart if r.who_is_closer == kind]
         if theirs:
-            yield f"{who} is closer to the truth{listed([_off(c, r, kind, len(found)) for c, r in theirs])}."
+            yield f"{who} is closer to the truth {listed([_off(c, r, kind, len(found)) for c, r in theirs])}."
     if alike:
         names = f" for {listed([c.name for c, _ in alike])}" if len(found) > 1 else ""
         worst = max(r.hand.largest for _, r in alike)
@@ -133,7 +133,7 @@ def _closer(found: Sequence[tuple[Claim, Rounding]]) -> Iterator[str]:
 def _off(claim: Claim, r: Rounding, who: str, count: int) -> str:
     mine, other = _up(r.hand.largest), _up(_other(r))
     numbers = f"{mine} ulp off, autograd {other}" if who == "yours" else f"{other} ulp off, yours {mine}"
-    return f"{f' for {claim.name}' if count > 1 else ''} (at most {numbers})"
+    return f"{f'for {claim.name} ' if count > 1 else ''}(at most {numbers})"
 
 
 def _other(r: Rounding) -> float:

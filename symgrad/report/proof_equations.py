@@ -48,7 +48,8 @@ def equations_of(proof: Proof, name: str) -> tuple[Equation, ...]:
     program = proof.program
     if program is None or "model" not in program.outputs or len(program) > _STEPS:
         return ()
-    return tuple(_Reader(program, proof, name).equations())
+    wrt = name.partition(" (")[0]  # a script's claim is called by its variable too
+    return tuple(_Reader(program, proof, wrt).equations())
 
 
 class _Reader:
