@@ -90,6 +90,7 @@ LENGTHS = {
     "how many they are": lambda x: torch.nonzero(x > 0).numel(),
     "len of the entries": lambda x: len(x[x > 0]),
     "torch.where": lambda x: len(torch.where(x > 0)[0]),
+    "len of what is made of them": lambda x: len(2 * x[x > 0] - 1),
 }
 LENGTHS_OF_ARRAYS = {
     "np.nonzero": lambda x: len(np.nonzero(x > 0)[0]),

@@ -255,10 +255,9 @@ class LookedArray(np.ndarray):
         return self._counted(self._of(out, args)) if places else self._of(out, args)
 
     def _counted(self, out: Any) -> Any:
-        """What is as long as a mask has truths, which the tracer is told."""
+        """What is as long as a mask has truths, which it remembers."""
         first = out[0] if isinstance(out, tuple) else out
         if self.tracer is not None and isinstance(first, LookedArray) and first.ndim:
-            self.tracer.decide("count", first.looks or (), len(first), None)
             for part in out if isinstance(out, tuple) else (out,):
                 part.counts = True
         return out

@@ -334,7 +334,6 @@ class Arrays:
         is_mask = isinstance(key, LookedArray) and key.dtype.kind == "b" and key.ndim
         if is_mask and type(out) is TracedArray:
             out.length = key.looks or ()
-            self.tracer.decide("count", out.length, out.value.shape[0], None)
         return out
 
     def part(self, x: TracedArray, which: str) -> Any:

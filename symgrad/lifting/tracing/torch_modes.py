@@ -315,8 +315,7 @@ class Dispatch(TorchDispatchMode):
         """Whole numbers and truths that are made of looks at values remember these."""
         t, tensors = self.tracer, self.tracer.tensors
         results = out if isinstance(out, (list, tuple)) else (out,)
-        if _named(func)[0] in _CHOOSING:
-            self._remember_length(out, args)
+        self._remember_length(results, args, _named(func)[0])
         made = [x for x in results if isinstance(x, torch.Tensor) and not (aten.is_float(x) and tensors.is_known(x))]
         truth = isinstance(out, bool)
         if not made and not truth:
@@ -338,13 +337,21 @@ class Dispatch(TorchDispatchMode):
         if truth and looks:
             t.decide(name, looks, out, None)
 
-    def _remember_length(self, out: Any, args: Any) -> None:
-        """A tensor that is as long as a mask has truths: of their places, or of the entries in them."""
+    def _remember_length(self, results: Any, args: Any, name: str) -> None:
+        """A tensor that is as long as a mask has truths: of their places, of the entries in them, or made of one."""
+        tensors = self.tracer.tensors
+        if name not in _CHOOSING and not tensors.has_lengths:
+            return
         given = [x for a in args for x in (a if isinstance(a, (list, tuple)) else (a,)) if isinstance(x, torch.Tensor)]
-        masks = [x for x in given if x.dtype is torch.bool or (len(given) == 1 and not aten.is_float(x))]
-        looks = joined(self.tracer.tensors.looks_of(x) for x in masks)
-        if looks and isinstance(out, torch.Tensor) and out.dim():
-            self.tracer.tensors.lengthened(out, looks)
+        if name in _CHOOSING:
+            masks = [x for x in given if x.dtype is torch.bool or (len(given) == 1 and not aten.is_float(x))]
+            looks = joined(tensors.looks_of(x) for x in masks)
+        else:
+            looks = ()
+        for out in results:
+            if isinstance(out, torch.Tensor) and out.dim():
+                kept = (tensors.length_of(x) for x in given if x.dim() and x.shape[0] == out.shape[0])
+                tensors.lengthened(out, looks or joined(kept))
 
     def _followed(self, func: Any, args: Any, kwargs: Any) -> Any:
         if any(x.is_complex() for x in floats((*args, *kwargs.values()))):

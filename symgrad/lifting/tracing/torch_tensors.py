@@ -77,10 +77,15 @@ class Tensors:
         record = self._lengths.get(id(x)) if self._lengths else None
         return record[1] if record is not None and record[0] is x else ()
 
+    @property
+    def has_lengths(self) -> bool:
+        """Whether any tensor's length was made of looks."""
+        return bool(self._lengths)
+
     def lengthened(self, x: torch.Tensor, looks: Looks) -> None:
-        """``x`` has as many rows as looks at values had outcomes of one kind, which the tracer is told."""
-        self._lengths[id(x)] = (x, looks)
-        self.tracer.decide("count", looks, x.shape[0], None)
+        """``x`` has as many rows as ``looks`` at values had outcomes of one kind."""
+        if looks:
+            self._lengths[id(x)] = (x, looks)
 
     def any_known(self, items: Any) -> bool:
         """Whether a float tensor among nested arguments carries a step."""
