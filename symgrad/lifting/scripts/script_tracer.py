@@ -486,7 +486,7 @@ class ScriptTracer(Tracer):
             np.sum(self.tensors.value(x) * (1 if v is None else np.conj(self.tensors.value(v))))
             for x, v in zip(outputs, upstream, strict=True)
         )
-        value = np.asarray(value).real
+        value = np.asarray(np.real(value))
         self.calls.append(AutogradCall(kind, total, name, line, given, nodes, value, len(self.leaves)))
         for leaf in self._present():
             with quiet():
