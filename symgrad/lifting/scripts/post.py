@@ -68,7 +68,8 @@ def cells_of(text: str) -> str:
 def cell_at(text: str, line: int) -> tuple[int, int] | None:
     """Where a line of `cells_of` stands in a notebook: which of its code cells, and which line there, from 1.
 
-    >>> cell_at('{"cells": [{"cell_type": "code", "source": ["a\\n", "b"]}, {"cell_type": "code", "source": "c"}]}', 4)
+    >>> sources = ["w = 2.0" + chr(10), "x = w"], ["y = x"]
+    >>> cell_at(json.dumps({"cells": [{"cell_type": "code", "source": s} for s in sources]}), 4)
     (2, 1)
     """
     if not text.lstrip().startswith("{"):
