@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _TRIED = 128  # points among which one is looked for at which all conditions hold
 _HALVINGS = 24  # of the way to it, where a point that was drawn does not meet them
-_WIDTHS = {"float16": 16, "float32": 32, "float64": 64}
+_WIDTHS: Mapping[str, Literal[16, 32, 64]] = {"float16": 16, "float32": 32, "float64": 64}
 
 
 def points_in(
@@ -47,6 +47,7 @@ def points_in(
     bounds, `NoPoint` where no point of the domain is found, and what `verify` raises for a domain that is none.
     """
     try:
+        from hypothesis import reject
         from hypothesis import strategies as st
         from hypothesis.extra.numpy import arrays
     except ImportError as error:
@@ -78,10 +79,11 @@ def points_in(
             instead="Pass a point that is inside for some of the inputs, or state a larger domain.",
         )
 
-    def settled(point: dict[str, Any]) -> dict[str, Any] | None:
-        return _settled(inputs, {**kept, **point}, inside, dtype)
+    def settled(point: dict[str, Any]) -> dict[str, Any]:
+        found = _settled(inputs, {**kept, **point}, inside, dtype)
+        return found if found is not None else reject()
 
-    return st.fixed_dictionaries(drawn).map(settled).filter(lambda point: point is not None)
+    return st.fixed_dictionaries(drawn).map(settled)
 
 
 def _settled(
