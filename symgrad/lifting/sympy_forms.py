@@ -150,10 +150,11 @@ def _opened(sides: Sides) -> Sides:
     hand: Any = sides.hand
     several: list[Any] = list(hand) if isinstance(hand, (list, tuple)) else []
     if several and all(map(_claims, several)):
-        hand = {str(x.lhs.variables[-1]): x.rhs for x in several}
+        hand = {str(e.lhs.variables[-1]): e.rhs for e in several}
     elif _claims(hand):
-        *first, last = map(str, hand.lhs.variables)
-        before, wrt, hand = tuple(first), last, hand.rhs
+        claim: Any = hand
+        *first, last = map(str, claim.lhs.variables)
+        before, wrt, hand = tuple(first), last, claim.rhs
     if isinstance(formula, sp.Eq):
         formula, hand = _branches(formula, hand, wrt)
     return replace(sides, formula=_unwrapped(formula), hand=_each(hand, _unwrapped), wrt=wrt, before=before)

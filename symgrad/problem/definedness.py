@@ -97,7 +97,7 @@ def both(domain: Any, condition: Any) -> Any:
 
     >>> x = sp.Symbol("x")
     >>> both({"x": (0, None)}, x < 1)
-    (x < 1) & (x > 0.0)
+    (x > 0) & (x < 1)
     """
     if domain is None or condition is sp.true:
         return condition if domain is None and condition is not sp.true else domain
