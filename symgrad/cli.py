@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from symgrad.files.answers import Answer, Answers, Wanted
 
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
-_VERIFIES = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed")
+_VERIFIES = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed", "timeout")
 _FORMATS: Mapping[str, str] = {  # how all answers are written: a row each, imported when it is asked for
     "text": "summary.render_summary",
     "json": "json_document.render_json",
@@ -238,6 +238,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what becomes of a claim where a branch was not reached (refuse)",
     )
     check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
+    check.add_argument("--timeout", type=float, metavar="S", help="seconds after which a file is told as far as known")
     check.add_argument("-j", "--jobs", type=_count, metavar="N", help="how many files at a time (as many as cores)")
     check.add_argument(
         "--skip-others", action="store_true", help="skip files that hold no question, though they were named"

@@ -88,6 +88,10 @@ class EndlessRun(SymgradError):
     """The user's own code had not ended after many times as many operations as it took before."""
 
 
+class TimeIsOver(SymgradError):
+    """The time that was given was over before anything was known."""
+
+
 def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> str:
     """Return ``text`` indented, with carets under ``text[span[0]:span[1]]``; of a long text what is beside the span.
 

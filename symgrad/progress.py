@@ -4,21 +4,88 @@ The bar is tqdm's, where tqdm is installed and somebody looks: on a terminal, or
 Everywhere else (pipes, logs, worker processes, test suites) nothing is shown, and TQDM_DISABLE=1 turns it off as it
 does every bar of tqdm's.  The pipeline says what it is at by `doing`, at the price of reading a clock; it needs no
 thread, and knows nothing of bars.
+
+`within` is the other side of it: a time after which a call ends with what it has found.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import sys
+import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
+from symgrad.errors import BadInput, TimeIsOver
+
 _PATIENCE = 1.0  # seconds before a bar
+_AGAIN = 0.5  # seconds after which a call that goes on is ended once more
 _EVERY = 0.1  # seconds between two looks of the bar
 
 T = TypeVar("T")
+
+
+class OutOfTime(BaseException):
+    """The time of a call is over; no `Exception`, so that nothing on the way takes it for a failure of the code."""
+
+
+ENDS = (KeyboardInterrupt, OutOfTime)  # what ends a call before it is done
+
+
+@contextlib.contextmanager
+def within(seconds: float | None) -> Iterator[None]:
+    """Raise `OutOfTime` in the block once it has taken so many seconds; None is no limit.
+
+    It comes as Ctrl-C does, between two operations of Python: a call into a library is not cut short.
+
+    >>> with within(0.01):
+    ...     while True:
+    ...         pass
+    Traceback (most recent call last):
+      ...
+    symgrad.errors.TimeIsOver: nothing was known after 0.01 seconds.
+    Pass a larger timeout, or a smaller question.
+
+    Raises `TimeIsOver` where nothing in the block takes the exception, `BadInput` for what is no time.
+    """
+    if seconds is None:
+        yield
+        return
+    if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+        raise BadInput(f"timeout is {seconds!r}.", instead="Pass a number of seconds, or None for no limit.")
+    thread, over, lock = threading.get_ident(), threading.Event(), threading.Lock()
+
+    def end() -> None:
+        while not over.wait(_AGAIN if end_sent else seconds):
+            with lock:
+                if over.is_set():
+                    return
+                end_sent.append(True)
+                _raise_in(thread, OutOfTime)
+
+    end_sent: list[bool] = []
+    clock = threading.Thread(target=end, daemon=True)
+    clock.start()
+    try:
+        yield
+    except OutOfTime:  # nothing in the block could say what it had found
+        raise TimeIsOver(
+            f"nothing was known after {seconds:g} seconds.", instead="Pass a larger timeout, or a smaller question."
+        ) from None
+    finally:
+        with lock:
+            over.set()
+            _raise_in(thread, None)  # one that was sent and has not come yet
+        clock.join()
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Raise an exception in a thread at its next operation; None takes back one that has not come yet."""
+    what = None if kind is None else ctypes.py_object(kind)
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), what)
 
 
 class _Bar:

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.checking.exploration import Findings
+from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
 from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
@@ -34,7 +34,7 @@ from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
 from symgrad.problem.sampling import Bounds
-from symgrad.progress import shown
+from symgrad.progress import ENDS, shown, within
 from symgrad.report.report import Report, merge
 from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
 
@@ -56,6 +56,7 @@ def verify(
     effort: float = 1.0,
     unreached: str = "refuse",
     seed: int = 0,
+    timeout: float | None = None,
     claims: Mapping[str, str] | None = None,
 ) -> Report:
     """Say whether ``hand`` is the derivative of ``formula``, with a proof or a counterexample.
@@ -76,7 +77,8 @@ def verify(
     and a proof may use: ``"sum(y) = 1"``, ``"sum(Y, 0) = 1"``, ``"A = A.T"``, ``"s > 0"``.  ``dtype`` is the dtype that
     the code is given, by default that of the values in ``at``, or float64.  ``seed`` makes every random choice.
     Budgets count work and never seconds, so that a verdict is the same on every machine; ``effort`` multiplies those of
-    the search for a proof, of residues and of resampling.
+    the search for a proof, of residues and of resampling.  After ``timeout`` seconds, and after Ctrl-C, the report is
+    what is known by then: a claim that was refuted stays so, and all others are undecided.
 
     Both sides of what the code decides by a value of its inputs are sought out; ``report.coverage`` lists each such
     choice, and where its outcomes were reached.  Where a branch was not reached, a claim that is right on the others
@@ -104,7 +106,8 @@ def verify(
     proved for all n
 
     Raises `SymgradError` (its subclasses say which) where the question itself is not clear: unknown names, wrong
-    shapes, text that is no formula, code that fails, is random, or cannot be followed.
+    shapes, text that is no formula, code that fails, is random, or cannot be followed; `TimeIsOver` where the time was
+    over before anything was known.
 
     Guarantee: *refuted* rests on a ball, computed by Arb, that excludes zero at the witness, for the formulas as they
     were read; *proved* on the rules that the proof names, on its domain (for all sizes: of the formula that the code
@@ -115,7 +118,8 @@ def verify(
     if hand is None:
         formula, hand = sides_of(formula)
     asked = Asked(wrt, at, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
-    return answer(pose(formula, hand, asked))
+    with within(timeout):
+        return answer(pose(formula, hand, asked))
 
 
 def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
@@ -124,14 +128,38 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
     ``findings`` are the verdicts, where they were reached already.
     """
     reports, mended = [], []
-    for problem, found in zip(problems, findings or map(judge, problems), strict=True):
-        with reading_of(found):
-            floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
-            unsafe = with_rewrites(problem, floats.instabilities)  # where they lose digits, and what to write instead
-            lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
+    for k, problem in enumerate(problems):
+        floats = FloatFindings()
+        found = findings[k] if findings else None
+        try:
+            found = judge(problem) if found is None else found
+            with reading_of(found):
+                floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
+                unsafe = with_rewrites(
+                    problem, floats.instabilities
+                )  # where they lose digits, and what to write instead
+                lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
+        except ENDS as ended:
+            if found is not None and k == len(problems) - 1:  # only what is beside the verdict is missing
+                return merge([*reports, _ended(problem, found, ended, floats)], (), None)
+            return merge([*reports, report_by_then(problem, ended, found)], (), None)
         reports.append(_report(problem, found, floats, unsafe, lines))
         mended.append(Mended(problem, lines.repairs, lines.source))
     return merge(reports, *mend_together(mended))
+
+
+def report_by_then(problem: Problem, ended: BaseException, found: Findings | None = None) -> Report:
+    """The report on a question that was ended before all of it was judged.  Raises what ended it where nothing is
+    known."""
+    found = as_far_as_known(problem, ended, found)
+    if found is None:
+        raise ended
+    return _ended(problem, found, ended, FloatFindings())
+
+
+def _ended(problem: Problem, found: Findings, ended: BaseException, floats: FloatFindings) -> Report:
+    found.notes.append(f"it was ended {how_ended(ended)}: lines, repairs and rounding may not have been looked at")
+    return _report(problem, found, floats, (), _lines_alone(found))
 
 
 # ------------------------------------------------------------------------------------------------ lines
@@ -149,14 +177,19 @@ class _Lines:
     belongs_to: tuple[str, ...] = ()
 
 
+def _lines_alone(findings: Findings) -> _Lines:
+    """The lines of the hand code, of which none was judged."""
+    bindings = findings.own.hand_run.program.bindings
+    return _Lines(tuple(StepFinding(b.name, b.version, b.source) for b in bindings))
+
+
 def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     if steps_of(problem.hand) is not None:
         steps, wrong, notes = judge_lines(problem)
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
     if (rows := rows_of(problem.hand)) is not None:
         return _Lines(*judge_rows(problem, rows))
-    branch = findings.own
-    steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
+    branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
     if problem.values_only or not about_inputs or not wrong or all(v.true_if or v.only for v in wrong):

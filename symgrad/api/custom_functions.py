@@ -39,7 +39,7 @@ from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds, Inputs, draw
 from symgrad.problem.shapes import Shapes, at_smallest_sizes
 from symgrad.program.program import same_structure, sliced
-from symgrad.progress import shown
+from symgrad.progress import shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import listed
 from symgrad.verifier import answer
@@ -63,6 +63,7 @@ def verify_function(
     effort: float = 1.0,
     unreached: str = "refuse",
     seed: int = 0,
+    timeout: float | None = None,
 ) -> Report:
     """Say whether the ``backward`` of a ``torch.autograd.Function`` is the derivative of its ``forward``.
 
@@ -108,9 +109,10 @@ def verify_function(
     custom = Custom.of(function)
     named = _by_name(custom, at)
     asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
-    setting = _setting(custom, asked)
-    problems = [*_backward_problems(setting), *_jvp_problems(setting)]
-    return answer(*problems, *(_second_order_problems(setting) if order == 2 else ()))
+    with within(timeout):
+        setting = _setting(custom, asked)
+        problems = [*_backward_problems(setting), *_jvp_problems(setting)]
+        return answer(*problems, *(_second_order_problems(setting) if order == 2 else ()))
 
 
 # ------------------------------------------------------------------------------------------------ arguments

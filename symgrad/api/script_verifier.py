@@ -44,10 +44,10 @@ from symgrad.problem.question import Asked, Problem, meanings_of
 from symgrad.problem.sampling import Bounds, Inputs
 from symgrad.problem.shapes import ranks
 from symgrad.program.program import only_constants_differ, same_structure
-from symgrad.progress import shown
+from symgrad.progress import ENDS, shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import counted, listed
-from symgrad.verifier import answer
+from symgrad.verifier import answer, report_by_then
 
 _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
 
@@ -67,6 +67,7 @@ def verify_script(
     unreached: str = "refuse",
     seed: int = 0,
     limits: Limits | None = None,
+    timeout: float | None = None,
     namespace: Mapping[str, Any] | None = None,
     claims: Mapping[str, str] | None = None,
 ) -> Report:
@@ -89,9 +90,10 @@ def verify_script(
     and told.  Where the evidence does not decide, nothing is judged: the error says what was found, and what to add.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
-    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort`` and
-    ``unreached`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.  ``namespace``
-    holds variables that the script finds, as a notebook's cell does those of the cells before it; they are copied.
+    their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort``,
+    ``unreached`` and ``timeout`` are as for `verify`.  ``seed`` fixes the random numbers of Python, NumPy and torch.
+    ``namespace`` holds variables that the script finds, as a notebook's cell does those of the cells before it; they
+    are copied.
 
     >>> report = verify_script('''
     ... import torch
@@ -122,9 +124,14 @@ def verify_script(
     meant = meanings_of(meanings, claims)
     options = Asked(wrt, None, 1, domain, assuming, meant, None, points, effort, seed, unreached=unreached)
     _check(output, gradients, limits, namespace)
-    question = partial(_answered, source, options, output, gradients, limits, namespace)
+    question = partial(_in_time, timeout, partial(_answered, source, options, output, gradients, limits, namespace))
     report = answer_apart(question)
     return replace(report, measure=partial(answer_apart, partial(_measured, question)))
+
+
+def _in_time(timeout: float | None, question: Callable[[], Report]) -> Report:
+    with within(timeout):
+        return question()
 
 
 @undisturbed
@@ -175,15 +182,19 @@ def _answer_of(
         return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
 
-    def judged(given: Mapping[Key, Given]) -> tuple[list[Problem], list[Findings]]:
+    def asked_of(given: Mapping[Key, Given]) -> list[Problem]:
         run = script.run(given=given) if given else first
-        problems = _problems(Execution(script, given, find, first.trace.bound_values, run, find(run)), options)
-        return problems, [judge(p) for p in problems]
+        return _problems(Execution(script, given, find, first.trace.bound_values, run, find(run)), options)
 
     given = origins(first)
-    problems, findings = judged(given)
+    problems, findings = asked_of(given), []
+    try:
+        findings += map(judge, problems)
+    except ENDS as ended:
+        return report_by_then(problems[0], ended)
     if any(map(_stands_for_an_input, findings)) and (more := origins(first, alike=True)) != given:
-        others, again = judged(more)
+        others = asked_of(more)
+        again = [*map(judge, others)]
         if all(v.kind in ("proved", "agrees") for found in again for v in found.verdicts.values()):
             problems, findings = others, again
     return answer(*problems, findings=findings)

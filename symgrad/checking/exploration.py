@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.comparison import Branch, PointComparison, branch_of, compare_at, with_domain
-from symgrad.checking.verdicts import AllSizes, Choice, Kink, Verdict
+from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Undecided, Verdict
 from symgrad.errors import LostValue, NotReproducible, SymgradError
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import Undefined, branches_on
@@ -17,7 +18,7 @@ from symgrad.problem.question import Problem
 from symgrad.problem.replay import replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, only_constants_differ, same_structure
-from symgrad.progress import doing
+from symgrad.progress import ENDS, OutOfTime, doing
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _SHARES = (
@@ -88,6 +89,38 @@ class Findings:
     undefined: list[Undefined] = field(default_factory=list)
     for_given_data: set[str] = field(default_factory=set)  # proved with the values of the data, and not for all
     as_it_runs: bool = False  # torch's softplus was read with its threshold
+
+
+@contextlib.contextmanager
+def kept_if_ended(found: Findings) -> Iterator[None]:
+    """A block that may be ended by Ctrl-C or by its time; what was found by then goes with the exception."""
+    try:
+        yield
+    except ENDS as ended:
+        vars(ended)["findings"] = found
+        raise
+
+
+def as_far_as_known(problem: Problem, ended: BaseException, found: Findings | None = None) -> Findings | None:
+    """What was found before a call was ended, if anything was: a refutation stands, and all else is undecided.
+
+    In a script a number may yet turn out to stand for an input, so that there nothing stands.
+    """
+    found = found or vars(ended).get("findings")
+    if found is None:
+        return None
+    looks = 1 + len(found.looks)
+    why = f"it was ended {how_ended(ended)}, when {looks} point{'s' * (looks > 1)} had been looked at."
+    for pair in found.own.pairs:
+        verdict = found.verdicts.get(pair.name)
+        if problem.pasted or not isinstance(verdict, (Refuted, Undecided)):
+            found.verdicts[pair.name] = Undecided(why, ("balls",))
+    return found
+
+
+def how_ended(ended: BaseException) -> str:
+    """By what a call was ended, in words."""
+    return "as its time was over" if isinstance(ended, OutOfTime) else "by Ctrl-C"
 
 
 def explore_points(problem: Problem, found: Findings) -> Iterator[PointComparison]:

@@ -19,7 +19,7 @@ import torch
 from symgrad.checking.all_sizes import judge_all_sizes
 from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
 from symgrad.checking.crossing import cover, cross, cross_kinks
-from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, rerun
+from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, kept_if_ended, rerun
 from symgrad.checking.held_data import refute_coincidences
 from symgrad.checking.kinks import at_the_point, with_limits
 from symgrad.checking.numeric_claims import COARSEST, is_number, is_transpose, measure
@@ -67,19 +67,22 @@ def judge(problem: Problem) -> Findings:
 
 def _judged(problem: Problem) -> Findings:
     found = decide(problem)
-    if problem.pasted:
-        _by_numbers(problem, found)
-    find_missing_assumption(problem, found)
-    found.sizes = judge_all_sizes(problem, found)
+    with kept_if_ended(found):
+        if problem.pasted:
+            _by_numbers(problem, found)
+        find_missing_assumption(problem, found)
+        found.sizes = judge_all_sizes(problem, found)
     return found
 
 
 def decide(problem: Problem) -> Findings:
     """The verdict of each claim at the problem's own sizes.  Raises what `judge` raises."""
-    found = _at_own_sizes(problem)
-    refute_coincidences(problem, found)
-    found.notes += _transposed(problem, found)
-    found.notes += _elsewhere(found)
+    found = _looked_at_own_point(problem)
+    with kept_if_ended(found):
+        _at_own_sizes(problem, found)
+        refute_coincidences(problem, found)
+        found.notes += _transposed(problem, found)
+        found.notes += _elsewhere(found)
     return found
 
 
@@ -147,11 +150,14 @@ def _elsewhere(found: Findings) -> Iterator[str]:
             )
 
 
-def _at_own_sizes(problem: Problem) -> Findings:
+def _looked_at_own_point(problem: Problem) -> Findings:
     point = problem.inputs.point
     own, told = branch_of_runs(problem, *(problem.runs(point) if problem.first is None else problem.first))
-    found = Findings(own, compare_at(own, point, problem.inputs.free), [own], notes=told)
-    open_pairs = []
+    return Findings(own, compare_at(own, point, problem.inputs.free), [own], notes=told)
+
+
+def _at_own_sizes(problem: Problem, found: Findings) -> None:
+    own, open_pairs = found.own, []
     for pair in own.pairs:
         if pair.hand is None:
             found.verdicts[pair.name] = Refuted(shape_witness(problem, pair))
@@ -163,7 +169,7 @@ def _at_own_sizes(problem: Problem) -> Findings:
         open_pairs = [p for p in open_pairs if p not in numbers]
         problem = replace(problem, values_only=False)
     if not open_pairs:
-        return found
+        return
     stream = explore_points(problem, found)
     next(stream, None)
     theorems = prove_by_sizes(problem, found, open_pairs)
@@ -194,7 +200,6 @@ def _at_own_sizes(problem: Problem) -> Findings:
             "the hand formula has no real value at some of the points, where its complex value is the derivative: "
             "it was judged where it is real."
         )
-    return found
 
 
 def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:

@@ -52,7 +52,8 @@ def load(path: Path, code: str | None = None) -> ModuleType:
         raise
     except (Exception, SystemExit) as error:
         what = "exited" if isinstance(error, SystemExit) else "failed"
-        raise UserCodeFailed(f"{path} {what} before anything could be checked.") from error
+        why = "" if isinstance(error, SystemExit) else f"    {type(error).__name__}: {error}"
+        raise UserCodeFailed(f"{path} {what} before anything could be checked.", where=why or None) from error
     finally:
         sys.path.remove(str(path.resolve().parent))
         if kept is not None:

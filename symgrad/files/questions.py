@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from symgrad.files.answers import Answer, Answers, Skipped, Wanted
     from symgrad.report.report import Report
 
-_OF_SCRIPTS = ("wrt", "domain", "assuming", "points", "effort", "unreached", "seed")
+_OF_SCRIPTS = ("wrt", "domain", "assuming", "points", "effort", "unreached", "seed", "timeout")
 _OF_FUNCTIONS = frozenset({"dtype", "seed"})  # of functions beside a model, whose the other settings are
-_OF_FORMULAS = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed")
+_OF_FORMULAS = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed", "timeout")
 
 
 @dataclass(frozen=True)

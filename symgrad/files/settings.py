@@ -54,6 +54,7 @@ _KEYS: Mapping[str, tuple[Callable[[Any], bool], str]] = {
     "dtype": (_is_text, 'the name of a dtype: "float32"'),
     "points": (_is_whole, "a whole number: 64"),
     "unreached": (lambda v: v in ("refuse", "accept"), '"refuse" or "accept"'),
+    "timeout": (_is_number, "a number of seconds: 60.0"),
     "jobs": (_is_whole, "a whole number: 4"),
 }
 
