@@ -219,8 +219,8 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             yield Paragraph(_complex(claim))
         elif report.formula is not None and report.formula.steps[report.formula.output].is_complex:
             yield Paragraph(
-                f"{claim.name} is real and the output is complex: as torch has it, the gradient is the real part of the "
-                "derivative."
+                f"{claim.name} is real and the output is complex: as torch has it, the gradient is the real part of "
+                "the derivative."
             )
     yield Floats(tuple(rounded(report, claim, full)))
     if full and claim.kind != "refuted":
