@@ -8,7 +8,7 @@ they are the evidence.  Budgets count work, never seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -317,11 +317,7 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
         there = [(place[a], place[b]) for a, b in goals]
         where = needs(made, place[branch.model])
         stated = (*(place[s] for s in branch.stated), *_signs(made, where))
-        shown = [
-            k
-            for k in open_goals
-            if certificate(made, [there[k]], seed=problem.seed, effort=residues).equal is not False
-        ]
+        shown = _not_shown_to_differ(made, {k: there[k] for k in open_goals}, problem.seed, residues)
         found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
         for k in open_goals:
             if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
@@ -335,6 +331,13 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
                 told = under(whole, assumed, place)
                 proofs[k] = None if told is None else (told, program is branch.program)
     return proofs
+
+
+def _not_shown_to_differ(program: Program, goals: Mapping[int, tuple[int, int]], seed: int, effort: int) -> list[int]:
+    """The goals of which residues do not say that they differ: all at once, and one by one where one of them does."""
+    if certificate(program, list(goals.values()), seed=seed, effort=effort).equal:
+        return list(goals)
+    return [k for k, goal in goals.items() if certificate(program, [goal], seed=seed, effort=effort).equal is not False]
 
 
 def _named(branch: Branch, made: Program, place: Sequence[int], pair: Pair) -> Program:
