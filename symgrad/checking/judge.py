@@ -8,7 +8,7 @@ they are the evidence.  Budgets count work, never seconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -42,9 +42,9 @@ from symgrad.problem.constraints import impose
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import mirrored
-from symgrad.program.program import Program, size
+from symgrad.program.program import Program
 from symgrad.program.selection import without_infinities
-from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
+from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_likely, under
 
 _NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide
 _FIRST = 3  # generic points that are looked at before a proof is tried
@@ -317,27 +317,18 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
         there = [(place[a], place[b]) for a, b in goals]
         where = needs(made, place[branch.model])
         stated = (*(place[s] for s in branch.stated), *_signs(made, where))
-        shown = _not_shown_to_differ(made, {k: there[k] for k in open_goals}, problem.seed, residues)
-        found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
-        for k in open_goals:
-            if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
-                shown.append(k)
-                found.append(prove(made, *there[k], effort=effort, stated=stated))
-        for k, proof in zip(shown, found, strict=True):
-            if proof is not None:
+        open_pairs = [there[k] for k in open_goals]
+        found = prove_likely(made, open_pairs, effort=effort, stated=stated, entries=residues)
+        for k, proof in zip(open_goals, found, strict=True):
+            if proof is False and made.entries(made.needed(there[k])) <= _SHORT:
+                proof = prove(made, *there[k], effort=effort, stated=stated)
+            if isinstance(proof, Proof):
                 whole = replace(
                     proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
                 )
                 told = under(whole, assumed, place)
                 proofs[k] = None if told is None else (told, program is branch.program)
     return proofs
-
-
-def _not_shown_to_differ(program: Program, goals: Mapping[int, tuple[int, int]], seed: int, effort: int) -> list[int]:
-    """The goals of which residues do not say that they differ: all at once, and one by one where one of them does."""
-    if certificate(program, list(goals.values()), seed=seed, effort=effort).equal:
-        return list(goals)
-    return [k for k, goal in goals.items() if certificate(program, [goal], seed=seed, effort=effort).equal is not False]
 
 
 def _named(branch: Branch, made: Program, place: Sequence[int], pair: Pair) -> Program:
