@@ -437,7 +437,7 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
         is_last = last == d.step or full is not run
         if not is_last or not isinstance(value, (float, int, np.ndarray, np.generic, torch.Tensor)):
             continue
-        other = value.detach().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+        other = value.detach().resolve_conj().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
         narrow = "float32" in (str(other.dtype), *(s.dtype for s in run.trace.builder.steps))
         if mine.shape != other.shape or not nearly_equal(mine, other.astype(mine.dtype), 1e-3 if narrow else 1e-9):
             raise NotReproducible(

@@ -15,7 +15,7 @@ from typing import Any
 from symgrad.errors import BadFormula, BadInput, caret
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, joined
-from symgrad.lifting.text.step_list import Steps, are_steps
+from symgrad.lifting.text.step_list import Steps, are_steps, sides_of_equation
 from symgrad.lifting.tracing.functions import Run
 
 _NAME = r"[^\W\d]\w*"
@@ -80,7 +80,7 @@ def _of_text(text: str) -> tuple[Any, Any]:
     if "\\" in text:
         raise BadInput("this text is in LaTeX.", where=f"    {text.strip()}", instead='Write Latex(r"...").')
     lines = [line for line in text.splitlines() if line.strip()]
-    left, *sides = (part.strip() for part in re.split(r"(?<![<>=!:])=(?!=)", lines[0]))
+    left, *sides = sides_of_equation(lines[0])
     operator = _OPERATOR.fullmatch(left)
     if operator is None or not operator["of"].strip() or not operator["wrt"]:
         steps = Steps(text)

@@ -203,9 +203,9 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
     if long:
         told = f"No shape was given for {', '.join(long)}: the formula"
-        if isinstance(model, (Latex, PartialFormula)):
+        if not isinstance(model, Function):
             shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
-            notes += (f"{told} has indices, and is asked of {shown}.",)
+            notes += (f"{told} is about arrays, and is asked of {shown}.",)
         else:
             told = f"{told} is no function of each entry alone"
             notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
