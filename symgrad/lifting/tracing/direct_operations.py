@@ -15,7 +15,7 @@ import torch
 
 from symgrad.lifting.tracing.aten import has_rule
 from symgrad.lifting.tracing.recorder import Recorder
-from symgrad.lifting.tracing.torch_modes import quiet
+from symgrad.lifting.tracing.torch_modes import Dispatch, quiet
 from symgrad.lifting.tracing.traced_values import PLAIN
 from symgrad.ops.scalars import OPS, find
 from symgrad.program.program import Shape
@@ -107,10 +107,12 @@ class DirectOperations:
         return out
 
     def _may(self) -> bool:
-        """Whether torch's modes would do nothing else: no cut, no derivative that is recorded, no mode but ours."""
+        """Whether torch's modes would do nothing else: no cut, no derivative that is recorded, no mode but ours, and
+        none that a tracer of scripts has put in the place of ours, which looks for what requires a gradient."""
         t = self.tracer
         return not (
             t.differentiates
+            or type(t.tensors.dispatch) is not Dispatch
             or t.tensors.cut
             or torch._C._len_torch_function_stack() != 1
             or torch._C._len_torch_dispatch_stack() != 1

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.overrides import TorchFunctionMode
 
+from symgrad import verify_script
 from symgrad.lifting.tracing import direct_operations
 from symgrad.lifting.tracing.direct_operations import ROWS, DirectOperations
 from symgrad.lifting.tracing.functions import Function, Run
@@ -191,3 +192,11 @@ def test_what_has_no_hash_is_called(monkeypatch):
 
     twice = Twice()
     check(*records(monkeypatch, lambda x: twice(x).sum() * 2))
+
+
+def test_a_script_declares_what_requires_a_gradient_where_it_is_used_first():
+    report = verify_script(
+        "import torch\nw = torch.tensor(2.0, requires_grad=True)\ny = torch.tanh(3 * w)\ny.backward()\n"
+        "dw = 3 * (1 - torch.tanh(3 * w)**2)\nprint(w.grad, dw)\n"
+    )
+    assert report.verdict == "proved"
