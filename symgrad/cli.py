@@ -13,7 +13,6 @@ import gc
 import importlib.util
 import itertools
 import json
-import os
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -131,7 +130,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         traceback.print_exc()
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
         return COULD_NOT_RUN
-    print(report.to_json() if options.json else _in_words(report, options.full))
+    if options.json:
+        print(report.to_json())
+    else:
+        from symgrad.report.text import print_report
+
+        print_report(report, options.full)
     if table is not None:
         print(f"\n{table}")
     for line in told:
@@ -153,17 +157,6 @@ def _check_certificate(path: Path) -> int:
     if any(claim.rejected is not None for claim in found):
         return WRONG
     return RIGHT if all(claim.accepted for claim in found) else UNDECIDED
-
-
-def _in_words(report: Any, full: bool) -> str:
-    from symgrad.report.text import render_text
-
-    return render_text(report, full, colour=_has_colours())
-
-
-def _has_colours() -> bool:
-    """Whether colours are wanted: on a terminal that has them, unless NO_COLOR is set (https://no-color.org)."""
-    return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 class _Parser(argparse.ArgumentParser):

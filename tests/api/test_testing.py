@@ -70,10 +70,10 @@ The failure occurred at x = 1
 Wrong: your gradient for x is not the derivative.
 
 The wrong line
-    2*x**2
-    ^
+    - 2*x**2
+      ^
+    + 3*x**2
     The constant is 3, not 2.
-    Write instead:  3*x**2
     With this change the derivation is proved; report.repaired_source holds it.
 
 x: wrong
