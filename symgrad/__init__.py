@@ -6,11 +6,12 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symgrad.api.batches import verify_many
     from symgrad.api.custom_functions import verify_function
     from symgrad.api.gradients import compare, gradient, lift
     from symgrad.api.instabilities import find_instabilities
     from symgrad.api.script_verifier import verify_script
-    from symgrad.api.testing import assert_gradient, verify_many
+    from symgrad.api.testing import assert_gradient
     from symgrad.errors import SymgradError
     from symgrad.lifting.formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
@@ -58,7 +59,7 @@ _PLACES = {
     "lift": "symgrad.api.gradients",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.api.custom_functions",
-    "verify_many": "symgrad.api.testing",
+    "verify_many": "symgrad.api.batches",
     "verify_script": "symgrad.api.script_verifier",
     "vjp": "symgrad.lifting.formulas",
 }

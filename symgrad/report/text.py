@@ -6,9 +6,9 @@ Prose is wrapped by textwrap, which keeps what no-break spaces join; the termina
 from __future__ import annotations
 
 import io
-import os
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Any
 
 from symgrad.checking.results import Results
@@ -50,14 +50,22 @@ _STYLES = {
 }
 
 
-def render_text(report: Results, full: bool = False) -> str:
-    """The report in plain text; the first line is the answer.
+def render_text(report: Results, full: bool = False, *, colour: bool = False) -> str:
+    """The report in text; the first line is the answer.  ``colour`` is for a terminal: as wide as it is, in its colours,
+    with links to the lines of files.
 
     >>> from symgrad import verify
     >>> print(render_text(verify("x**3", "3*x", wrt="x")).splitlines()[0])
     Wrong: your gradient for x is not the derivative.
     """
-    return plain_text(blocks(report, full=full))
+    from rich.console import Console
+
+    page = blocks(report, full=full)
+    if not colour:
+        return plain_text(page)
+    return _printed(
+        page, Console(file=io.StringIO(), width=min(get_terminal_size().columns, _WIDEST), force_terminal=True)
+    )
 
 
 def plain_text(page: Iterable[Block]) -> str:
@@ -68,30 +76,15 @@ def plain_text(page: Iterable[Block]) -> str:
     """
     from rich.console import Console
 
-    out = io.StringIO()
-    _print(page, Console(file=out, width=WIDTH, color_system=None, force_terminal=False))
-    return "\n".join(line.rstrip() for line in out.getvalue().splitlines())
+    return _printed(page, Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False))
 
 
-def print_report(report: Results, full: bool = False) -> None:
-    """Print the report: in a terminal in its colours and as wide as it is, elsewhere as `render_text` has it.
-
-    A terminal has no colours where NO_COLOR is set (https://no-color.org), or TERM is dumb.
-    """
-    from rich.console import Console
-
-    console = Console(color_system=None if os.environ.get("NO_COLOR") else "auto")
-    if console.is_terminal:
-        console.width = min(console.width, _WIDEST)
-        _print(blocks(report, full=full), console)
-    else:
-        print(render_text(report, full))
-
-
-def _print(page: Iterable[Block], console: Console) -> None:
+def _printed(page: Iterable[Block], console: Console) -> str:
     from rich.console import Group
 
-    console.print(Group(*_laid_out(page, "", console)), crop=False)
+    with console.capture() as printed:
+        console.print(Group(*_laid_out(page, "", console)), crop=False)
+    return "\n".join(line.rstrip() for line in printed.get().splitlines())
 
 
 def _laid_out(page: Iterable[Block], indent: str, console: Console) -> Iterator[Any]:

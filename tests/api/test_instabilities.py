@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import mpmath
@@ -186,7 +187,7 @@ def test_a_report_says_what_to_write_at_the_users_own_point():
     assert mine.rewrite.after == "s * torch.sigmoid(-z)"
     assert mine.kind == "cancellation"
     assert "Write instead:  s * torch.sigmoid(-z)" in str(report)
-    assert "torch.sigmoid(-z)" in report.to_html()
+    assert "torch.sigmoid(-z)" in re.sub("</?span.*?>", "", report.to_html())
     told = json.loads(report.to_json())["instabilities"][0]["rewrite"]
     assert told["after"] == "s * torch.sigmoid(-z)"
     assert told["proved"] is True

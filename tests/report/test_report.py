@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -363,13 +364,13 @@ Right, and proved: your gradients for a, b, c, d and e are the derivatives.
 Nothing is wrong: where yours and autograd differ, it is float32 rounding. Yours
 is closer to the truth for all 5 inputs.
 
-input   verdict         yours   autograd
-------- --------------- ------- --------
-a       right, proved   0.6     1.7
-b       right, proved   0.6     1.7
-c       right, proved   0.6     1.7
-d       right, proved   0.6     1.7
-e       right, proved   0.6     1.7
+input  verdict        yours  autograd
+-----  -------------  -----  --------
+a      right, proved  0.6    1.7
+b      right, proved  0.6    1.7
+c      right, proved  0.6    1.7
+d      right, proved  0.6    1.7
+e      right, proved  0.6    1.7
 
 The last columns are the largest errors, in ulps of float32.
 
@@ -395,7 +396,7 @@ def test_in_a_notebook_it_is_html_that_fetches_nothing():
     assert bundle["text/plain"] == str(told)
     page = bundle["text/html"]
     assert "Wrong: your gradient for w is not the derivative" in page
-    assert "y = <mark>x &lt; 1</mark> &amp; &lt;b&gt;" in page
+    assert "y = <mark>x &lt; 1</mark> &amp; &lt;b&gt;" in re.sub("</?span.*?>", "", page)
     assert not any(word in page for word in ("http", "src=", "url(", "<script", "@import"))
     open_tags: list[str] = []
     reader = HTMLParser()

@@ -73,10 +73,10 @@ W
         exact       8.18880817
     At all points; the last columns say how far off each is:
 
-    point   branch   exact     your value   symbolic   autograd   yours
-    ------- -------- --------- ------------ ---------- ---------- -----
-    1       1        8.18881   -40.2153     1.8        2.5        5.1e7
-    2       2        1.5       1.5          0                     0
+    point  branch  exact    your value  symbolic  autograd  yours
+    -----  ------  -------  ----------  --------  --------  -----
+    1      1       8.18881  -40.2153    1.8       2.5       5.1e7
+    2      2       1.5      1.5         0                   0
 
 The points
     - 1 (your own): W = 2, h = 0.1
@@ -101,9 +101,9 @@ W
     ulp.
     Yours - autograd at point 1, in ulps of float32:
 
-          [:, 0]   [:, 1]
-    ----- -------- ------
-    [0]   0        +2
+         [:, 0]  [:, 1]
+    ---  ------  ------
+    [0]  0       +2
 
 The points
     - 1: W of shape [2, 4]"""
