@@ -472,12 +472,12 @@ def test_a_terminal_has_colours_and_the_same_words(file, shown):
     coloured, plain = shown(path), shown(path, on=io.StringIO())
     assert coloured.startswith("\x1b[1;31mWrong: ")
     assert "\x1b" not in plain
-    assert re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\\\", "", coloured) == plain
+    assert re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\", "", coloured) == plain
 
 
 def test_a_terminal_links_each_place_to_its_line_in_the_file(file, shown):
     path = file(WITH_A_LINE)
-    links = re.findall(r"\x1b\]8;[^;]*;(.+?)\x1b\\\\(.*?)\x1b", shown(path))
+    links = re.findall(r"\x1b\]8;[^;]*;(.+?)\x1b\\(.*?)\x1b", shown(path))
     assert links
     assert {to for to, _ in links} == {f"{Path(path).as_uri()}#{told.split(':')[1]}" for _, told in links}
 
@@ -485,7 +485,7 @@ def test_a_terminal_links_each_place_to_its_line_in_the_file(file, shown):
 def test_a_wide_terminal_is_used_and_a_narrow_one_is_kept_to(file, shown, monkeypatch):
     def longest(columns: int) -> int:
         monkeypatch.setenv("COLUMNS", str(columns))
-        told = re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\\\", "", shown(file(RIGHT)))
+        told = re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\", "", shown(file(RIGHT)))
         return max(map(len, told.splitlines()))
 
     assert longest(60) <= 60 < longest(100) <= 100

@@ -51,8 +51,8 @@ _STYLES = {
 
 
 def render_text(report: Results, full: bool = False, *, colour: bool = False) -> str:
-    """The report in text; the first line is the answer.  ``colour`` is for a terminal: as wide as it is, in its colours,
-    with links to the lines of files.
+    """The report in text; the first line is the answer.  ``colour`` is for a terminal: in its colours and width, with
+    links to the lines of files.
 
     >>> from symgrad import verify
     >>> print(render_text(verify("x**3", "3*x", wrt="x")).splitlines()[0])
