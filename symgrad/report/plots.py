@@ -158,7 +158,9 @@ def _curves(report: Results, claim: Claim, axes: Any) -> None:
     for label, style in (("exact", "-"), ("yours", "--")):
         axes.plot(xs, [_value(programs[label], p, entry) for p in moved], style, label=f"derivative, {label}")
     if claim.witness is not None and claim.witness.reason == "differs":
-        seen = (claim.hand_value, claim.exact_value) if own else (claim.witness.hand_value, claim.witness.exact_value)
+        seen: Any = (claim.hand_value, claim.exact_value)
+        if not own:
+            seen = (claim.witness.hand_value, claim.witness.exact_value)
         ends = [float(np.real(np.asarray(x)[entry or ()] if np.ndim(x) else x)) for x in seen]
         axes.plot([centre] * 2, ends, "o-", color="C3", lw=1, label="your own point" if own else "counterexample")
     else:

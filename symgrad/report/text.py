@@ -234,15 +234,14 @@ def _line(line: Line, indent: str, console: Console) -> Text:
 
 
 def _table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str) -> Any:
-    from rich.box import Box
     from rich.padding import Padding
     from rich.table import Table as Grid
     from rich.text import Text
 
-    ruled = Box("    \n    \n -  \n" + "    \n" * 5)
-    grid = Grid(box=ruled, show_edge=False, padding=(0, 1, 0, 0), pad_edge=False)
-    for cell in header:
-        grid.add_column(Text(visible(cell)), overflow="fold")
+    grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for k, cell in enumerate(header):
+        rule = "-" * max(Text(visible(row[k])).cell_len for row in [header, *rows])
+        grid.add_column(Text(f"{visible(cell)}\n{rule}"), overflow="fold")
     for row in rows:
         grid.add_row(*(Text(visible(cell)) for cell in row))
     return Padding(grid, (0, 0, 0, len(indent)))
