@@ -495,6 +495,34 @@ class PushforwardFormula:
 
 
 @dataclass(frozen=True, eq=False)
+class GradientFormula:
+    """The exact gradient of a formula with one number, for inputs that are numbers, as one array: its derivative is
+    the Hessian.
+    """
+
+    formula: Formula
+    wrt: tuple[str, ...]
+    is_formula: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.formula.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.formula.required
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        program = self.formula.run(point, dtypes).program
+        b = Builder.on(program)
+        of = {name: program.inputs[name] for name in self.wrt if name in program.inputs}
+        found = gradients(b, _only(program), of)
+        zero = b.number(0, b.dtype(_only(program)))
+        made = b.build({"output": b.stack([found.get(name, zero) for name in self.wrt])})
+        return Run(made, {"output": np.full(len(self.wrt), np.nan)}, derived=frozenset({"output"}))
+
+
+@dataclass(frozen=True, eq=False)
 class PartialFormula:
     """The exact derivative of a formula with one number for each of ``wrt`` in turn, as a formula: of d2f/dx dy it is
     df/dx, whose derivative for y is the whole.

@@ -238,11 +238,15 @@ class _Writer:
                 scale = self.emit("mul", g, self.conj(i))
                 wide = self.emit("pick", scale, shape=self.steps[x].shape, params={"offset": 0, "strides": [1, 0, 0]})
                 yield x, self.emit("mul", wide, inverse) if n else wide
-            case "polylog":  # of an order that is a number
+            case "polylog" | "uppergamma":  # by its last argument
                 order, x = step.args
-                yield x, self.emit("mul", g, self.over(self.emit("polylog", self.plus(order, -1), x), x))
-                if self.steps[order].op != "constant":
-                    raise NotCovered("the derivative of polylog by its order")
+                less = self.plus(order, -1)
+                if step.op == "polylog":
+                    yield x, self.emit("mul", g, self.over(self.emit("polylog", less, x), x))
+                else:
+                    power = self.emit("mul", self.emit("pow", x, less), self.emit("exp", self.emit("neg", x)))
+                    yield x, self.emit("neg", self.emit("mul", g, power))
+                yield order, self.emit(f"slope of {step.op} by its order", order, x)
             case "atan2":
                 y, x = step.args
                 size = self.emit("add", self.emit("mul", x, x), self.emit("mul", y, y))
