@@ -44,9 +44,9 @@ from symgrad.problem.constraints import impose
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import mirrored
-from symgrad.program.program import Program, size
+from symgrad.program.program import Program
 from symgrad.program.selection import without_infinities
-from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
+from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_likely, under
 
 _SLIGHT = 1e-6  # of a value: a difference that may look like rounding
 _NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide
@@ -339,18 +339,12 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
         there = [(place[a], place[b]) for a, b in goals]
         where = needs(made, place[branch.model])
         stated = (*(place[s] for s in branch.stated), *_signs(made, where))
-        shown = [
-            k
-            for k in open_goals
-            if certificate(made, [there[k]], seed=problem.seed, effort=residues).equal is not False
-        ]
-        found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
-        for k in open_goals:
-            if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
-                shown.append(k)
-                found.append(prove(made, *there[k], effort=effort, stated=stated))
-        for k, proof in zip(shown, found, strict=True):
-            if proof is not None:
+        open_pairs = [there[k] for k in open_goals]
+        found = prove_likely(made, open_pairs, effort=effort, stated=stated, entries=residues)
+        for k, proof in zip(open_goals, found, strict=True):
+            if proof is False and made.entries(made.needed(there[k])) <= _SHORT:
+                proof = prove(made, *there[k], effort=effort, stated=stated)
+            if isinstance(proof, Proof):
                 whole = replace(
                     proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
                 )

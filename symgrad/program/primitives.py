@@ -177,7 +177,8 @@ def _constant(b: Builder, step: Step) -> int:
             return b.emit("exp", (b.number(1),), None, ())
         if exact is sp.GoldenRatio:
             exact = (1 + sp.sqrt(5)) / 2
-        if not exact.is_NumberSymbol and exact.is_finite is not False and exact is not sp.nan:
+        is_atom = exact.is_NumberSymbol or isinstance(exact, sp.CRootOf)
+        if not is_atom and exact.is_finite is not False and exact is not sp.nan:
             return _inline(b, _closed(exact), {})
     return b.emit("constant", (), step.params, step.shape, step.dtype)
 
