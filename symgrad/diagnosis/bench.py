@@ -67,6 +67,7 @@ class Bench:
         self.side: dict[str, Any] = {}
         self.goal = np.zeros(0)
         self.forgotten: frozenset[str] = frozenset()  # names that the code computes and uses nowhere
+        self.elsewhere: tuple[str, ...] = ()  # what the same variable is in other functions
         self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
 
     # ---------------------------------------------------------------------------- computing

@@ -22,6 +22,7 @@ import torch
 
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.claims import is_derivative_like
+from symgrad.diagnosis.expression_text import divisors_of
 from symgrad.diagnosis.scope import scope_of
 
 # ---------------------------------------------------------------------------------------------------------------- slip
@@ -305,11 +306,15 @@ def _two_cells(s: Slip) -> str | None:
 
 
 def _factor_two(s: Slip) -> str | None:
-    if s.brought in ("2", "2.0", "0.5") and s.kind in ("factor", "divide", "drop factor", "constant factor"):
-        if s.kind == "drop factor" or s.kind == "divide" or s.brought == "0.5":
-            return f"there is a factor 2 too much: {s.old} becomes {s.new}."
-        return "the derivative of a square carries a factor 2: d(u**2) = 2*u*du."
-    return None
+    number = s.brought.removeprefix("1 / ")
+    if number not in ("2", "2.0", "0.5") or s.kind not in ("factor", "divide", "drop factor", "constant factor"):
+        return None
+    inverse = (number == "0.5") != (s.kind == "divide" or s.brought != number)  # what comes or goes is a half
+    if s.kind == "drop factor":
+        return f"there is a factor {'1/2' if inverse else '2'} too much: {s.old} becomes {s.new}."
+    if inverse:
+        return f"there is a factor 2 too much: {s.old} becomes {s.new}."
+    return "the derivative of a square carries a factor 2: d(u**2) = 2*u*du."
 
 
 def _constant_factor(s: Slip) -> str | None:
@@ -396,9 +401,13 @@ def _exponent(s: Slip) -> str | None:
 
 
 def _quotient(s: Slip) -> str | None:
-    if s.kind == "divide" or (s.kind in ("exponent", "square") and "/" in s.edit.text):
-        return f"the quotient rule divides by the square of the denominator: {s.old} becomes {s.new}."
-    return None
+    """A denominator that was not squared, or that a quotient in the line was not divided by a second time."""
+    divisors = [canonical(d) for d in divisors_of(s.edit.text)]
+    squared = any(d.endswith(" ** 2") and d in canonical(s.new) and d not in canonical(s.old) for d in divisors)
+    twice = s.kind == "divide" and divisors.count(canonical(s.brought)) > 1
+    if not (twice or squared):
+        return None
+    return f"the quotient rule divides by the square of the denominator: {s.old} becomes {s.new}."
 
 
 def _quotient_sign(s: Slip) -> str | None:
@@ -482,6 +491,12 @@ def _not_reduced(s: Slip) -> str | None:
     return f"{s.name} was repeated by broadcasting, and each copy receives a gradient: they are added up, {s.new}."
 
 
+def _as_elsewhere(s: Slip) -> str | None:
+    if s.kind != "as elsewhere":
+        return None
+    return f"where {s.name} is computed elsewhere in your code, it has {_short(s.new)}, and here {_short(s.old)}."
+
+
 def _anything(s: Slip) -> str | None:
     return f"{s.old} should be {s.new}."
 
@@ -509,6 +524,8 @@ ROWS: tuple[Row, ...] = (
         ("block mean",),
         "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
     ),
+    Row("as elsewhere", _as_elsewhere),
+    _row("another part", ("another part",), "this is another part of the array than is meant: it is {new}."),
     _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),

@@ -24,7 +24,7 @@ def error_lines(report: Results) -> Iterator[Block]:
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
             place = None if r.line is None else f"line {r.line}"
-            found += _repair(r, Code(r.before, place, _span(r.before, r.edit[0])), _reason(r))
+            found += _repair(r, Code(r.before, place, _span(r.before, r)), _reason(r))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
         yield Section(title, (*found, *_together(report, wrong)), "refuted")
@@ -102,7 +102,7 @@ def _marked(report: Results, step: StepFinding) -> Code:
     if not repairs:
         return Code(text, place, None)
     start = text.find(repairs[0].before)
-    part = _span(text[start:], repairs[0].edit[0])
+    part = _span(text[start:], repairs[0])
     return Code(text, place, None if part is None else (part[0] + start, part[1] + start))
 
 
@@ -138,9 +138,18 @@ def _repair(repair: Repair, code: Code, told: str | None) -> Iterator[Block]:
     yield Code(repair.after, "Write instead")
 
 
-def _span(text: str, part: str) -> tuple[int, int] | None:
-    """Where the changed part stands in the line."""
-    start = text.find(part) if part else -1
+def _span(text: str, repair: Repair) -> tuple[int, int] | None:
+    """Where the part of a line stands that a repair changes: of the places where it is written, the one where the two
+    texts part.
+    """
+    part = repair.edit[0]
+    if not part:
+        return None
+    pairs = enumerate(zip(repair.before, repair.after, strict=False))
+    same = next((k for k, (x, y) in pairs if x != y), len(repair.before))
+    edges = (r"(?<!\w)" if part[0].isalnum() else "", r"(?!\w)" if part[-1].isalnum() else "")
+    found = [m.start() for m in re.finditer(f"{edges[0]}{re.escape(part)}{edges[1]}", text)] or [text.find(part)]
+    start = min(found, key=lambda i: (i + len(part) < same, abs(i - same)))
     return None if start < 0 else (start, start + len(part))
 
 
