@@ -21,8 +21,9 @@ from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.faulty_lines import propose_whole, proposed
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves, source_of, swapped
-from symgrad.diagnosis.mistakes import Slip, explain
+from symgrad.diagnosis.mistakes import explain
 from symgrad.diagnosis.scope import Site
+from symgrad.diagnosis.slip import Slip
 from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
 from symgrad.diagnosis.statement_edits import KINDS
 from symgrad.errors import SymgradError

@@ -11,7 +11,8 @@ from support.repairs import POST, repaired
 
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import classified, describe_difference
-from symgrad.diagnosis.mistakes import ROWS, Slip, explain
+from symgrad.diagnosis.mistakes import ROWS, explain
+from symgrad.diagnosis.slip import Slip
 from symgrad.program.builder import Builder
 
 
