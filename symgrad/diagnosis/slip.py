@@ -1,4 +1,4 @@
-"""A repaired line as the sentences about it see it: the edit, its smallest part, and what the user's names stand for."""
+"""A repaired line as the sentences about it see it: the edit, its smallest part, and what the names in it stand for."""
 
 from __future__ import annotations
 
