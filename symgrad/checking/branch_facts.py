@@ -14,8 +14,8 @@ from symgrad.problem.definedness import branches_on
 from symgrad.program.builder import Builder
 from symgrad.program.program import Guard, Program
 
-_SIGNED = frozenset(("sign", "abs", "sqrt", "pow", "log", "max", "min"))  # what a sign tells more of
-_MOST = 24  # facts of one proof: each costs a reading of its step
+_SIGNED = frozenset(("sign", "abs", "sqrt", "rsqrt", "pow", "log"))  # what a sign tells more of
+_MOST = 16  # facts of one proof: each costs a reading of its step; of more choices none is told
 _SHORT = 40  # steps of what one is about
 _ABOVE, _BELOW = ("gt", "ge"), ("lt", "le")
 
@@ -37,14 +37,21 @@ def said_by_choices(program: Program, free: Collection[str], goals: Sequence[int
         return program, ()
     b = Builder.on(program)
     facts: list[int] = []
-    for guard in branches_on(program, free):
-        if len(program.needed(guard.args)) <= _SHORT and not any(b.steps[a].is_complex for a in guard.args):
-            facts += _gaps(b, guard, _MOST - len(facts))
+    told: set[tuple[str, tuple[int, ...]]] = set()
+    guards = branches_on(program, free)
+    apart = not all((g.outcome == g.outcome.flat[0]).all() for g in guards if g.outcome.size)
+    for guard in guards:
+        short = len(program.needed(guard.args)) <= _SHORT
+        if short and (guard.op, guard.args) not in told and not any(b.steps[a].is_complex for a in guard.args):
+            told.add((guard.op, guard.args))
+            facts += _gaps(b, guard, apart)
+        if len(facts) > _MOST:
+            return program, ()
     return b.build(program.outputs), tuple(facts)
 
 
-def _gaps(b: Builder, guard: Guard, most: int) -> list[int]:
-    """The steps that a choice says are not negative: one for an outcome of all entries, else one for each entry."""
+def _gaps(b: Builder, guard: Guard, apart: bool) -> list[int]:
+    """The steps that a choice says are not negative: one for all entries together, or ``apart`` one for each."""
     match guard.op, guard.args:
         case op, (left, right) if op in _ABOVE + _BELOW:
             up, down = (left, right) if op in _ABOVE else (right, left)
@@ -53,14 +60,11 @@ def _gaps(b: Builder, guard: Guard, most: int) -> list[int]:
             gap, ways = argument, np.asarray(guard.outcome)
         case _:
             return []
-    shape = b.shape(gap)
-    ways = np.broadcast_to(ways, shape)
-    if not ways.any():
-        return []
-    if (ways == ways.flat[0]).all():
-        return [_turned(b, gap, ways.flat[0])][:most]
-    places = np.flatnonzero(ways)
-    return [_turned(b, b.pick([gap], [k + 1], ()), ways.flat[k]) for k in places] if len(places) <= most else []
+    ways = np.broadcast_to(ways, b.shape(gap)).ravel()
+    if not apart or not b.shape(gap):
+        return [_turned(b, gap, ways[0])] if ways.any() else []
+    places = np.flatnonzero(ways)[: _MOST + 1]
+    return [_turned(b, b.pick([gap], [k + 1], ()), ways[k]) for k in places]
 
 
 def _turned(b: Builder, step: int, way: int) -> int:
