@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from symgrad.api.gradients import compare, gradient, lift
     from symgrad.api.instabilities import find_instabilities
     from symgrad.api.script_verifier import verify_script
-    from symgrad.api.testing import assert_gradient
+    from symgrad.api.strategies import points_in
+    from symgrad.api.testing import assert_gradient, surrogate
     from symgrad.errors import SymgradError
     from symgrad.lifting.formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
@@ -36,6 +37,8 @@ __all__ = [
     "gradient",
     "jvp",
     "lift",
+    "points_in",
+    "surrogate",
     "verify",
     "verify_function",
     "verify_many",
@@ -57,6 +60,8 @@ _PLACES = {
     "jvp": "symgrad.lifting.formulas",
     "load_ipython_extension": "symgrad.notebook",
     "lift": "symgrad.api.gradients",
+    "points_in": "symgrad.api.strategies",
+    "surrogate": "symgrad.api.testing",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.api.custom_functions",
     "verify_many": "symgrad.api.batches",

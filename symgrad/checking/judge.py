@@ -35,6 +35,7 @@ from symgrad.checking.refutations import (
     shape_witness,
     simplest,
 )
+from symgrad.checking.shortcuts import with_shortcuts
 from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.errors import SymgradError
@@ -44,9 +45,9 @@ from symgrad.problem.constraints import impose
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import mirrored
-from symgrad.program.program import Program, size
+from symgrad.program.program import Program
 from symgrad.program.selection import without_infinities
-from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_all, under
+from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_likely, under
 
 _NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide
 _FIRST = 3  # generic points that are looked at before a proof is tried
@@ -63,6 +64,10 @@ def judge(problem: Problem) -> Findings:
 
     Raises `LostValue` if the code at a second point shows that a value was lost on the way.
     """
+    return with_shortcuts(_judged, problem)
+
+
+def _judged(problem: Problem) -> Findings:
     found = decide(problem)
     if problem.pasted:
         _by_numbers(problem, found)
@@ -325,18 +330,12 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
             if not said:
                 continue
             stated = (*stated, *said)
-        shown = [
-            k
-            for k in open_goals
-            if certificate(made, [there[k]], seed=problem.seed, effort=residues).equal is not False
-        ]
-        found = prove_all(made, [there[k] for k in shown], effort=effort, stated=stated)
-        for k in open_goals:
-            if k not in shown and sum(size(made.shape(i)) for i in made.needed(there[k])) <= _SHORT:
-                shown.append(k)
-                found.append(prove(made, *there[k], effort=effort, stated=stated))
-        for k, proof in zip(shown, found, strict=True):
-            if proof is not None:
+        open_pairs = [there[k] for k in open_goals]
+        found = prove_likely(made, open_pairs, effort=effort, stated=stated, entries=residues)
+        for k, proof in zip(open_goals, found, strict=True):
+            if proof is False and made.entries(made.needed(there[k])) <= _SHORT:
+                proof = prove(made, *there[k], effort=effort, stated=stated)
+            if isinstance(proof, Proof):
                 whole = replace(
                     proof, conditions=(*where, *proof.conditions), program=_named(branch, made, place, mine[k])
                 )

@@ -21,7 +21,7 @@ from symgrad.report.html import render_html
 from symgrad.report.plain_data import certificate_of, data_of
 from symgrad.report.plots import plot
 from symgrad.report.proof_text import in_full
-from symgrad.report.text import lines, render_text
+from symgrad.report.text import plain_text, render_text
 from symgrad.report.value_table import ValueTable
 
 
@@ -144,8 +144,7 @@ class PrintedInstability(Instability):
     """An instability that is an answer by itself: ``str`` of it shows the line, why it breaks, and what to write."""
 
     def __str__(self) -> str:
-        first, *rest = describe_instability(self)
-        return "\n".join([*lines([first]), *lines(rest, "    ")])
+        return plain_text([describe_instability(self)])
 
 
 def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_source: str | None) -> Report:
