@@ -217,8 +217,14 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
-    if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
-        yield Paragraph(_complex(claim))
+    if claim.kind != "undecided" and report.order == 1:
+        if claim.exact.steps[claim.exact.output].is_complex:
+            yield Paragraph(_complex(claim))
+        elif report.formula is not None and report.formula.steps[report.formula.output].is_complex:
+            yield Paragraph(
+                f"{claim.name} is real and the output is complex: as torch has it, the gradient is the real part of "
+                "the derivative."
+            )
     yield Floats(tuple(rounded(report, claim, full)))
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
