@@ -216,6 +216,8 @@ class Results:
     """What was differentiated, as it was read."""
     coverage: tuple[Choice, ...] = ()
     """What the code decided by values, and which outcomes were reached."""
+    reading: tuple[Symbol, ...] = ()
+    """What each symbol of formulas in LaTeX and text was taken for."""
     measure: Callable[[], tuple[ThreeWays, ...]] | None = None
     """Runs the code again for `Report.table`; None in a report that was pickled."""
 
