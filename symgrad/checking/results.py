@@ -223,11 +223,13 @@ class Results:
 
     @property
     def verdict(self) -> str:
+        """The worst of the claims' verdicts, and "refuted" where a line is wrong by itself."""
         lines = ["refuted"] if any(s.verdict == "wrong" for s in self.steps) else []
         return worst([*(c.kind for c in self.claims.values()), *lines])
 
     @property
     def ok(self) -> bool:
+        """Whether every claim is proved or agrees, and no line is wrong."""
         return self.verdict in ("proved", "agrees")
 
     def __bool__(self) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from symgrad.checking.results import Claim, Results, StepFinding
+from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.covered_branches import choices, reached
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
@@ -48,7 +48,7 @@ def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
 
 
 def _blocks(report: Results, full: bool) -> Iterator[Block]:
-    yield Answer(_answer(report), "undecided" if report.ok and _broken(report) else report.verdict)
+    yield Answer(_answer(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
     if report.belongs_to:
         yield Section(
@@ -113,7 +113,7 @@ def _answer(report: Results) -> str:
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
-    broken = dict.fromkeys(s.source.line for s in _broken(report) if s.source is not None)
+    broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
     if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
@@ -138,10 +138,6 @@ def _answer(report: Results) -> str:
         return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
     return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
-
-
-def _broken(report: Results) -> list[StepFinding]:
-    return [s for s in report.steps if s.verdict == "wrong"]
 
 
 def _yours(report: Results, claims: Sequence[Claim]) -> str:

@@ -143,7 +143,7 @@ def test_a_point_that_symgrad_drew_is_not_called_the_users():
 def test_right_lines_beside_a_wrong_one_are_no_green_answer():
     told = report(claim("w", PROVED), steps=(FAULTY,))
     assert str(told).startswith("The result is right, and proved; the derivation is not: line 4 is wrong.")
-    assert '<p class="answer undecided">' in told.to_html()
+    assert '<p class="answer refuted">' in told.to_html()
 
 
 def test_a_proof_without_links_says_that_both_do_the_same():
