@@ -80,7 +80,7 @@ class Course:
     def __init__(self, tracer: _Looks) -> None:
         self._tracer = tracer
         self._loops: dict[Key, _Loop] = {}
-        self._open: dict[Key, tuple[_Loop, int]] = {}  # loops that are running, with their turns
+        self._open: dict[Key, list[Any]] = {}  # loops that are running, with their turns
         self._calls: dict[Key, tuple[_Loop, int]] = {}
         self._compared: dict[Key, tuple[Source, str, set[tuple[float, float, bool]]]] = {}
         self._entries: dict[Key, tuple[Source, tuple[int, int | None] | None, set[int]]] = {}
@@ -106,12 +106,14 @@ class Course:
         frame = sys._getframe(1)
         goes_on = bool(condition)
         key = id(frame), place
-        if key not in self._open:
+        running = self._open.get(key)
+        if running is None:
             made = _Loop(self._tracer.places.at(frame))
-            self._open[key] = self._loops.setdefault((id(frame.f_code), place), made), 0
-        loop, turns = self._open[key]
-        loop.by_value = loop.by_value or len(self._tracer.builder.guards) > before
-        self._open[key] = loop, turns + goes_on
+            running = self._open[key] = [self._loops.setdefault((id(frame.f_code), place), made), 0]
+        if goes_on:
+            running[1] += 1
+        if len(self._tracer.builder.guards) > before:
+            running[0].by_value = True
         if not goes_on:
             self._end(key)
         return goes_on
