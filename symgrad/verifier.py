@@ -19,6 +19,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
+from symgrad.checking.shortcuts import reading_of
 from symgrad.checking.three_ways import tabulate
 from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
 from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
@@ -124,9 +125,10 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
     """
     reports, mended = [], []
     for problem, found in zip(problems, findings or map(judge, problems), strict=True):
-        floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
-        unsafe = with_rewrites(problem, floats.instabilities)  # where they lose digits, and what to write instead
-        lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
+        with reading_of(found):
+            floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
+            unsafe = with_rewrites(problem, floats.instabilities)  # where they lose digits, and what to write instead
+            lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
         reports.append(_report(problem, found, floats, unsafe, lines))
         mended.append(Mended(problem, lines.repairs, lines.source))
     return merge(reports, *mend_together(mended))

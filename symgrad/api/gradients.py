@@ -25,13 +25,13 @@ from symgrad.indices.run_merging import ORDERED, merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
-from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.ops.row import precision
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import branches_on
-from symgrad.problem.question import Asked, alone, pose
+from symgrad.problem.question import Asked, alone, open_alone, pose
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds, draw
 from symgrad.problem.shapes import Shapes
@@ -440,8 +440,7 @@ def gradient(
     Guarantee: SymPy's derivative of each operation's exact meaning, put together by the chain rule; the torch
     function's only errors are rounding.
     """
-    model = open_formula(formula)
-    asked = Asked(wrt, at, order, seed=seed)
+    model, asked = open_alone(formula, Asked(wrt, at, order, seed=seed))
     for name in asked.names:
         if full_name(name, model.names) not in model.names:
             raise UnknownName(

@@ -87,6 +87,7 @@ class Findings:
     coverage: tuple[Choice, ...] = ()
     undefined: list[Undefined] = field(default_factory=list)
     for_given_data: set[str] = field(default_factory=set)  # proved with the values of the data, and not for all
+    as_it_runs: bool = False  # torch's softplus was read with its threshold
 
 
 def explore_points(problem: Problem, found: Findings) -> Iterator[PointComparison]:

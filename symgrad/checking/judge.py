@@ -33,6 +33,7 @@ from symgrad.checking.refutations import (
     shape_witness,
     simplest,
 )
+from symgrad.checking.shortcuts import with_shortcuts
 from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
 from symgrad.errors import SymgradError
@@ -61,6 +62,10 @@ def judge(problem: Problem) -> Findings:
 
     Raises `LostValue` if the code at a second point shows that a value was lost on the way.
     """
+    return with_shortcuts(_judged, problem)
+
+
+def _judged(problem: Problem) -> Findings:
     found = decide(problem)
     if problem.pasted:
         _by_numbers(problem, found)

@@ -4,15 +4,42 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
 from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Verdict, Witness, worst
+from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
 from symgrad.rounding.attribution import LostDigits
+
+_T = TypeVar("_T")
+
+
+class OnDemand(Generic[_T]):
+    """What is computed when it is asked for, once, in neutral surroundings; pickled, it is what came out.
+
+    >>> found = OnDemand(lambda: print("computed") or 3)
+    >>> found(), found()
+    computed
+    (3, 3)
+    """
+
+    def __init__(self, compute: Callable[[], _T]) -> None:
+        self._compute: Callable[[], _T] | None = compute
+        self._found: _T | None = None
+
+    def __call__(self) -> _T:
+        if self._compute is not None:
+            with neutral():
+                self._found = self._compute()
+            self._compute = None
+        return self._found  # type: ignore[return-value]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_compute": None, "_found": self()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,7 +139,7 @@ class Claim:
 
     ``hand_value``, ``exact_value`` and ``autograd_value`` are the three at the user's own point, and ``differs`` says
     in which entries the first two differ there, by balls that exclude zero; ``exact`` is the exact derivative as a
-    Program.
+    Program.  ``rounding`` is measured when it is first asked for: the verdict rests on none of it.
     """
 
     name: str
@@ -120,7 +147,7 @@ class Claim:
     exact: Program
     hand: Program
     note: str | None = None
-    rounding: Rounding | None = None
+    measured: OnDemand[Rounding | None] | None = None
     hand_value: np.ndarray | None = None
     exact_value: np.ndarray | None = None
     autograd_value: np.ndarray | None = None
@@ -130,6 +157,11 @@ class Claim:
     @property
     def kind(self) -> str:
         return self.verdict.kind
+
+    @property
+    def rounding(self) -> Rounding | None:
+        """What rounding did to the hand formula's values, and to autograd's; None where neither is told of."""
+        return None if self.measured is None else self.measured()
 
     @property
     def witness(self) -> Witness | None:

@@ -166,7 +166,7 @@ _MORE = 2  # points beside the user's own at which autograd is looked at
 _FAR = 16.0  # ulps from which its own rounding bound is worth its price
 
 
-def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[str]) -> list[str]:
+def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[str]) -> dict[str, str]:
     """Where autograd's gradient for one of ``names`` is further from the truth, at another point than the user's own,
     than its own rounding can take it: a sentence for each input.
     """
@@ -186,7 +186,7 @@ def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[st
             bound = bounds[pair.name]
             if bound is not None and (wrong := _beyond(seen, pair, bound, _dtype(problem))) is not None:
                 notes[pair.name] = f"{pair.name}: {wrong}"
-    return list(notes.values())
+    return notes
 
 
 def _is_far(seen: PointComparison, pair: Pair, value: torch.Tensor | None, dtype: torch.dtype) -> bool:

@@ -304,6 +304,17 @@ def _two_cells(s: Slip) -> str | None:
     return f"one parameter stands in two cells, ({i}, {j}) and ({j}, {i}); each adds its own term, so {s.new}."
 
 
+def _wirtinger_two(s: Slip) -> str | None:
+    if s.brought not in ("2", "2.0") or s.kind not in ("factor", "constant factor") or s.scene is None:
+        return None
+    if not any(np.iscomplexobj(w) for w in s.scene.wanted):
+        return None
+    return (
+        "for z = x + iy, torch's gradient of a real L is dL/dx + i*dL/dy, which is 2*dL/dconj(z): twice the derivative "
+        f"of Wirtinger's calculus, so {s.old} becomes {s.new}."
+    )
+
+
 def _factor_two(s: Slip) -> str | None:
     if s.brought in ("2", "2.0", "0.5") and s.kind in ("factor", "divide", "drop factor", "constant factor"):
         if s.kind == "drop factor" or s.kind == "divide" or s.brought == "0.5":
@@ -358,6 +369,15 @@ def _missing_path(s: Slip) -> str | None:
     names = [n for n in re.findall(r"[A-Za-z_]\w*", s.brought) if n in s.definitions or n == s.brought]
     through = f" through {names[0]}" if names else ""
     return f"what is missing is exactly the path{through}: the term {s.brought}; every use adds its own."
+
+
+_REAL = "the input is real, and so is its gradient: autograd differentiates the real part of the output"
+
+
+def _imaginary_term(s: Slip) -> str | None:
+    if s.kind != "drop term" or not re.fullmatch(r"[\d.]+j", s.brought):
+        return None
+    return f"{_REAL}, so {s.old} becomes {s.new}."
 
 
 def _extra_term(s: Slip) -> str | None:
@@ -523,6 +543,7 @@ ROWS: tuple[Row, ...] = (
     Row("the 1/n of a mean", _batch_mean),
     Row("the upstream gradient", _upstream),
     Row("one parameter in two cells", _two_cells),
+    Row("the 2 of a complex input", _wirtinger_two),
     Row("the 2 of a square", _factor_two),
     Row("computed and never used", _never_used),
     Row("a constant factor", _constant_factor),
@@ -535,6 +556,7 @@ ROWS: tuple[Row, ...] = (
     Row("an extra factor", _extra_factor),
     Row("a factor missing in a name", _hidden_factor),
     Row("a missing path", _missing_path),
+    Row("an imaginary part", _imaginary_term),
     Row("an extra term", _extra_term),
     Row("an exponent", _exponent),
     Row("brackets", _brackets),
@@ -551,6 +573,7 @@ ROWS: tuple[Row, ...] = (
     _row(
         "a condition", ("comparison", "branches swapped"), "the condition is the wrong way round: {old} becomes {new}."
     ),
+    _row("a real part", ("real part",), _REAL + ": {new}."),
     _row(
         "a conjugate", ("conjugate",), "torch's gradient of a complex input is the conjugate of the derivative: {new}."
     ),

@@ -493,7 +493,7 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
             f = "torch.conj" if uses_tensors(bench) else "np.conj"
             f = f if f.split(".")[0] in bench.scopes[0] else ""
             yield 1.0 + more, "conjugate", start, end, f"{f}({t.of(node)})" if f else f"{text}.conj()"
-            yield 1.5 + more, "conjugate", start, end, f"{text}.real"
+            yield 1.5 + more, "real part", start, end, f"{text}.real"
 
 
 def _multiplied(tree: ast.AST) -> set[int]:

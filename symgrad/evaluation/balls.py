@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
-from flint import acb, acb_mat, arb, arb_mat, fmpq
+from flint import acb, acb_mat, arb, arb_mat, ctx, fmpq
 
 from symgrad.ops.matrices import MATRICES
 from symgrad.ops.scalars import OPS
@@ -162,6 +162,10 @@ def ball_of(x: Any) -> Any:
         return _NUMBERS[x]()
     if x is sp.I:
         return acb(0, 1)
+    if isinstance(x, sp.CRootOf):
+        near = sp.Rational(1, 2 ** (ctx.prec + 8))
+        real, imaginary = (ball_of(part) + arb(0, ball_of(near)) for part in x.eval_rational(near, near).as_real_imag())
+        return real if x.is_real else acb(real, imaginary)
     if isinstance(x, sp.Expr):
         raise TypeError(f"no ball for {x}")
     return arb(float(x))

@@ -18,7 +18,7 @@ import torch
 from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
-from symgrad.lifting.text.parser import refuse_long
+from symgrad.lifting.text.lexicon import refuse_long
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, plain
@@ -492,6 +492,34 @@ class PushforwardFormula:
         total = b.zeros(b.shape(out), b.dtype(out)) if total is None else total
         values = {"output": np.full(b.shape(total), np.nan)}
         return Run(sliced(b.build({}), {"output": total}), values, derived=frozenset(values))
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFormula:
+    """The exact gradient of a formula with one number, for inputs that are numbers, as one array: its derivative is
+    the Hessian.
+    """
+
+    formula: Formula
+    wrt: tuple[str, ...]
+    is_formula: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.formula.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.formula.required
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        program = self.formula.run(point, dtypes).program
+        b = Builder.on(program)
+        of = {name: program.inputs[name] for name in self.wrt if name in program.inputs}
+        found = gradients(b, _only(program), of)
+        zero = b.number(0, b.dtype(_only(program)))
+        made = b.build({"output": b.stack([found.get(name, zero) for name in self.wrt])})
+        return Run(made, {"output": np.full(len(self.wrt), np.nan)}, derived=frozenset({"output"}))
 
 
 @dataclass(frozen=True, eq=False)

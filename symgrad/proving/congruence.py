@@ -166,7 +166,7 @@ class Equalities:
                 if k not in sums and (parts := self._addends(self.steps[k], Fraction(1))) is not None:
                     sums.add(k)
                     stack += [self.find(a) for a, _ in parts]
-        cone = self._cone((i, j))
+        cone = self._cone((i, j, *(self.place[s] for s in self.stated)))
         inside = self._inside(link, i, j, terms)
         return sums | (cone if inside is None else inside & cone)
 

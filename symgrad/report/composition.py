@@ -223,13 +223,24 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     if claim.note:
         yield Paragraph(sentence(claim.note))
     if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
-        yield Paragraph(_COMPLEX)
+        yield Paragraph(_complex(claim))
     yield Floats(tuple(rounded(report, claim, full)))
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
 
 
-_COMPLEX = "As torch has it for complex numbers, the gradient is the conjugate Wirtinger derivative."
+def _complex(claim: Claim) -> str:
+    """What a derivative with an imaginary part is."""
+    at = claim.exact.inputs.get(claim.name)
+    if at is not None and not claim.exact.steps[at].is_complex:
+        return (
+            f"{claim.name} is real and the output is complex: this is the derivative itself, with its imaginary part. "
+            "torch's gradient of a real input is the real part of it."
+        )
+    told = "As torch has it for complex numbers, the gradient is the conjugate Wirtinger derivative."
+    if claim.kind != "refuted":
+        return told
+    return f"{told} For z = x + iy and the real part L of the output, that is dL/dx + i*dL/dy = 2*dL/dconj(z)."
 
 
 def _refutation(report: Results, claim: Claim, witness: Witness) -> Iterator[Block]:

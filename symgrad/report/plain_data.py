@@ -52,7 +52,11 @@ def _certificate(name: str, claim: Claim) -> dict[str, Any]:
 
 
 def _claim(claim: Claim) -> dict[str, Any]:
-    data = {**_fields(claim, but=("exact", "hand")), "kind": claim.kind}
+    data = {
+        **_fields(claim, but=("exact", "hand", "measured")),
+        "rounding": as_plain(claim.rounding),
+        "kind": claim.kind,
+    }
     found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
     if found is not None:
         proof = {"rules": list(found.proof.rules), "conditions": conditions(found), "links": list(links(found))}

@@ -13,10 +13,11 @@ from typing import Any
 
 import numpy as np
 import torch
+from flint import arb
 
 from symgrad.checking.comparison import Pair
 from symgrad.checking.exploration import Findings
-from symgrad.checking.results import Instability
+from symgrad.checking.results import Instability, OnDemand
 from symgrad.checking.three_ways import find_wrong_autograd, torch_call
 from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
@@ -114,33 +115,44 @@ _CHECKED = 8  # entries of a gradient, the worst ones, whose attainable accuracy
 
 @dataclass(eq=False)
 class FloatFindings:
-    """The findings about floats."""
+    """The findings about floats; what is told of rounding is measured when it is asked for."""
 
-    roundings: dict[str, Rounding] = field(default_factory=dict)
+    roundings: dict[str, OnDemand[Rounding | None]] = field(default_factory=dict)
     autograd: dict[str, np.ndarray | None] = field(default_factory=dict)
     kinks: list[Kink] = field(default_factory=list)
     instabilities: list[Instability] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
 
+Bounded = tuple[torch.Tensor, torch.Tensor | None]  # a value of autograd's, and its running error bound
+
+
 def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings:
-    """Put the user's values and autograd's beside the truth at the user's own point."""
+    """Put the user's values and autograd's beside the truth at the user's own point.
+
+    Where either loses its digits is found at once, by the values alone.  Ulps, bounds and the lines that errors come
+    from wait until they are asked for.
+    """
     out = FloatFindings(kinks=list(findings.kinks))
     tensors = _tensors(problem)
     automatic = _autograd(problem, findings, tensors, out)
-    bounds = _hand_bounds(problem, findings, tensors)
+    bounds = OnDemand(lambda: _hand_bounds(problem, findings, tensors))
+    bounded = OnDemand(lambda: _with_bounds(problem, findings, automatic))
     for pair in findings.own.pairs:
         auto = automatic.get(pair.name)
-        out.autograd[pair.name] = None if auto is None else _array(auto[0])
+        out.autograd[pair.name] = None if auto is None else _array(auto)
         if pair.hand is None or not isinstance(findings.verdicts[pair.name], (Proved, Agrees)):
             continue
         if pair.shape and not np.prod(pair.shape):
             continue
-        _one(problem, findings, pair, tensors, auto, bounds.get(pair.name), out)
+        _one(problem, findings, pair, tensors, auto, bounded, bounds, out)
     out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
     broken = {i.claim for i in out.instabilities if i.side == "autograd"}
-    kept = [n for n, r in out.roundings.items() if r.autograd is not None and r.autograd.within is not False]
-    out.notes += find_wrong_autograd(problem, findings, [n for n in kept if n not in broken])
+    wrong = find_wrong_autograd(problem, findings, [n for n in out.roundings if n not in broken])
+    for name, sentence in wrong.items():
+        r = out.roundings[name]()
+        if r is not None and r.autograd is not None and r.autograd.within is not False:
+            out.notes.append(sentence)
     return out
 
 
@@ -169,13 +181,13 @@ def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
 
 def _autograd(
     problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: FloatFindings
-) -> dict[str, tuple[torch.Tensor, torch.Tensor | None]]:
-    """Autograd's gradients with their bounds; nothing for a model that torch cannot differentiate."""
+) -> dict[str, torch.Tensor]:
+    """Autograd's gradients; nothing for a model that torch cannot differentiate."""
     shape = findings.own.program.shape(findings.own.model)
     summed = all(p.summed for p in findings.own.pairs)
     known = getattr(problem.model, "autograd", None)
     if known is not None:  # a script ran it itself
-        return {n: (torch.as_tensor(v), None) for n, v in known.items()}
+        return {n: torch.as_tensor(v) for n, v in known.items()}
     if getattr(problem.model, "library", "") != "torch" or problem.order != 1 or (shape and not summed):
         return {}
     call = torch_call(problem, problem.inputs.point)
@@ -183,12 +195,7 @@ def _autograd(
         return {}
     try:
         plain = autograd_gradient(*call, list(problem.wrt))
-        result: dict[str, tuple[torch.Tensor, torch.Tensor | None]] = {
-            n: (g.detach(), None) for n, g in plain.items() if g is not None
-        }
-        if len(findings.own.model_run.program) <= _AUTOGRAD or _suspicious(problem, findings, result):
-            bounded = autograd_bounds(*call, list(problem.wrt)).gradients
-            result = {n: (b.value.detach(), b.error) for n, b in bounded.items() if b is not None}
+        result = {n: g.detach() for n, g in plain.items() if g is not None}
     except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError) as error:
         out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")
         return {}
@@ -200,15 +207,38 @@ def _autograd(
     return result
 
 
-def _suspicious(
-    problem: Problem, findings: Findings, gradients: Mapping[str, tuple[torch.Tensor, torch.Tensor | None]]
-) -> bool:
+def _with_bounds(problem: Problem, findings: Findings, values: Mapping[str, torch.Tensor]) -> dict[str, Bounded]:
+    """Autograd's values with their running bounds; the model is run once more for these, and only a run that gives the
+    same values, up to both bounds, tells of them.
+    """
+    plain: dict[str, Bounded] = {n: (g, None) for n, g in values.items()}
+    call = None if getattr(problem.model, "autograd", None) is not None else torch_call(problem, problem.inputs.point)
+    if call is None or not values:
+        return plain
+    if len(findings.own.model_run.program) > _AUTOGRAD and not _suspicious(problem, findings, values):
+        return plain
+    try:
+        found = autograd_bounds(*call, list(problem.wrt)).gradients
+    except (SymgradError, RuntimeError, TypeError, ValueError, NotImplementedError):
+        return plain
+    bounded = {n: (b.value.detach(), b.error) for n, b in found.items() if b is not None and n in values}
+    return {**plain, **{n: b for n, b in bounded.items() if _is_same(values[n], *b)}}
+
+
+def _is_same(value: torch.Tensor, again: torch.Tensor, error: torch.Tensor) -> bool:
+    if value.shape != again.shape:
+        return False
+    near = (value - again).abs() <= 2 * error
+    return bool((near | (value == again) | ~torch.isfinite(error) | (torch.isnan(value) & torch.isnan(again))).all())
+
+
+def _suspicious(problem: Problem, findings: Findings, gradients: Mapping[str, torch.Tensor]) -> bool:
     """Whether autograd is so far from the truth anywhere that its own rounding bound is worth its price."""
     for pair in findings.own.pairs:
         view = findings.at_user_point.views.get(pair.name)
         if view is None or pair.name not in gradients or any(not x.is_finite() for x in view.exact):
             continue
-        value = gradients[pair.name][0].reshape(pair.shape)
+        value = gradients[pair.name].reshape(pair.shape)
         if not value.is_floating_point():
             continue
         exact = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64).reshape(pair.shape)
@@ -228,40 +258,61 @@ def _one(
     findings: Findings,
     pair: Pair,
     tensors: Mapping[str, torch.Tensor],
-    auto: tuple[torch.Tensor, torch.Tensor | None] | None,
-    bound: torch.Tensor | None,
+    auto: torch.Tensor | None,
+    bounded: OnDemand[dict[str, Bounded]],
+    bounds: OnDemand[dict[str, torch.Tensor]],
     out: FloatFindings,
 ) -> None:
     view = findings.at_user_point.views[pair.name]
     if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.values_only):
         return
-    value = torch.as_tensor(np.ascontiguousarray(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
+    value = torch.as_tensor(np.array(findings.own.hand_run.values[pair.name])).reshape(pair.shape)
     if not value.is_floating_point():
         return
-    with precision(view.bits):
-        truth = enclosed(array_of(list(view.exact), pair.shape))
     kind = value.dtype
     if any(k.input == pair.name for k in findings.kinks):
         auto = None  # between the slopes on its sides, what autograd takes is a convention; the kink tells it
-    if auto is not None and auto[0].is_floating_point():
-        kind = max(kind, auto[0].dtype, key=lambda d: torch.finfo(d).eps)
+    if auto is not None and auto.is_floating_point():
+        kind = max(kind, auto.dtype, key=lambda d: torch.finfo(d).eps)
+
+    def enclose() -> Enclosed:
+        with precision(view.bits):
+            return enclosed(array_of(list(view.exact), pair.shape))
+
+    truth = OnDemand(enclose)
+
+    def measure() -> Rounding:
+        bound = bounds().get(pair.name)
+        other, error = (None, None) if auto is None else bounded()[pair.name]
+        with precision(view.bits), torch.no_grad():
+            r = rounding(
+                value,
+                truth(),
+                autograd=None if other is None else other.reshape(pair.shape),
+                hand_bound=None if bound is None else bound.reshape(pair.shape),
+                autograd_bound=None if error is None else error.reshape(pair.shape),
+                dtype=_asked(problem, kind),
+            )
+            return r if view.state == "typed" else _explained(problem, findings, pair, r, value, tensors)
+
+    out.roundings[pair.name] = OnDemand(measure)
+    floors: dict[int, float] = {}
+    if not all(isinstance(x, arb) for x in view.exact):
+        return
+    middles = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64)
     with precision(view.bits), torch.no_grad():
-        other = None if auto is None else auto[0].reshape(pair.shape)
-        r = rounding(
-            value,
-            truth,
-            autograd=other,
-            hand_bound=None if bound is None else bound.reshape(pair.shape),
-            autograd_bound=None if auto is None or auto[1] is None else auto[1].reshape(pair.shape),
-            dtype=_asked(problem, kind),
-        )
-        if view.state != "typed":
-            r = _explained(problem, findings, pair, r, value, tensors)
-        out.roundings[pair.name] = r
-        floors: dict[int, float] = {}
-        for side, values in (("hand", value), ("autograd", other)):
-            if values is not None and not problem.values_only and (side != "hand" or view.state != "typed"):
-                _instability(problem, findings, pair, side, values, truth, tensors, floors, out)
+        for side, values in (("hand", value), ("autograd", auto)):
+            if values is None or problem.values_only or (side == "hand" and view.state == "typed"):
+                continue
+            if not _is_near(problem, values.reshape(-1), middles):
+                _instability(problem, findings, pair, side, values.reshape(pair.shape), truth(), tensors, floors, out)
+
+
+def _is_near(problem: Problem, values: torch.Tensor, middles: torch.Tensor) -> bool:
+    """Whether all values are right to a rounding of float64, or of their dtype: then no digits were lost."""
+    kind = _asked(problem, values.dtype)
+    rough = (values.double() - middles).abs()
+    return bool((rough <= 2 * torch.finfo(kind).eps * middles.abs() + FORMATS[kind].eta).all())
 
 
 def _explained(
@@ -315,11 +366,7 @@ def _instability(
     kind = _asked(problem, values.dtype)
     limits, form = torch.finfo(kind), FORMATS[kind]
     flatly = values.reshape(-1)
-    exact_floats = torch.from_numpy(truth.high.reshape(-1))
-    scale = exact_floats.abs()
-    rough = (flatly.double() - exact_floats).abs()  # right to a rounding of float64: enough to choose by
-    if bool((rough <= 2 * limits.eps * scale + form.eta).all()):
-        return
+    scale = torch.from_numpy(truth.high.reshape(-1)).abs()
     error = distance(values, truth)[1].reshape(-1)
     finite = torch.isfinite(flatly)
     broken = ~finite | ((flatly == 0) & (scale >= form.normal))

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from symgrad import verify
-from symgrad.checking.results import Claim, Instability, Repair, Results, StepFinding
+from symgrad.checking.results import Claim, Instability, OnDemand, Repair, Results, StepFinding
 from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.evaluation.residues import Certificate
 from symgrad.program.builder import Builder
@@ -39,8 +39,8 @@ def program(shape: tuple[int, ...] = ()) -> Program:
     return replace(built, bindings=(Binding("log_z", 0, log),))
 
 
-def claim(name, verdict, shape=(), **rest) -> Claim:
-    return Claim(name, verdict, program(shape), program(shape), **rest)
+def claim(name, verdict, shape=(), rounding=None, **rest) -> Claim:
+    return Claim(name, verdict, program(shape), program(shape), measured=OnDemand(lambda: rounding), **rest)
 
 
 def report(*claims: Claim, point=None, **rest) -> Report:

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from symgrad.errors import BadFormula, caret
-from symgrad.lifting.text.parser import refuse_long, resolve
+from symgrad.lifting.text.lexicon import refuse_long, resolve
 
 _MOST = 25_000  # signs of a formula
 

@@ -477,6 +477,8 @@ class ScriptTracer(Tracer):
             step = b.sum(step) if b.shape(step) else step
             total = step if total is None else b.add(total, step)
         assert total is not None
+        if b.steps[total].is_complex:  # autograd differentiates the real part
+            total = b.cast(total, "float64" if b.dtype(total) == "complex128" else "float32")
         name = self.names.get(id(outputs[0])) if len(outputs) == 1 else None
         nodes = {id(leaf.tensor): self.tensors.step(leaf.tensor) for leaf in self._present()}
         given = any(v is not None for v in upstream)
@@ -484,7 +486,8 @@ class ScriptTracer(Tracer):
             np.sum(self.tensors.value(x) * (1 if v is None else np.conj(self.tensors.value(v))))
             for x, v in zip(outputs, upstream, strict=True)
         )
-        self.calls.append(AutogradCall(kind, total, name, line, given, nodes, np.asarray(value), len(self.leaves)))
+        value = np.asarray(np.real(value))
+        self.calls.append(AutogradCall(kind, total, name, line, given, nodes, value, len(self.leaves)))
         for leaf in self._present():
             with quiet():
                 g = leaf.tensor.grad

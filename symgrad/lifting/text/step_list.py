@@ -57,8 +57,30 @@ def place_of_side(row: str, side: int) -> tuple[int, int]:
     >>> place_of_side("y = 2*x = x + x", 1)
     (9, 15)
     """
-    signs = [m.span() for m in _EQUALS.finditer(row)]
+    signs = equal_signs(row)
     return signs[side][1], signs[side + 1][0] if side + 1 < len(signs) else len(row)
+
+
+def equal_signs(row: str) -> list[tuple[int, int]]:
+    """Where the equal signs of an equation stand; what stands in parentheses, as in ``sum(x, axis=0)``, is none.
+
+    >>> equal_signs("y = sum(x, axis=0) = z"), equal_signs("where(x == 0, 1, 2)")
+    ([(2, 3), (19, 20)], [])
+    """
+    depth, k, found = 0, 0, []
+    for sign in _EQUALS.finditer(row):
+        depth += sum((c in "([{") - (c in ")]}") for c in row[k : sign.start()])
+        k = sign.start()
+        if depth <= 0:
+            found.append(sign.span())
+    return found
+
+
+def sides_of_equation(row: str) -> list[str]:
+    """The left side of an equation, and each of its right sides."""
+    signs = equal_signs(row)
+    starts, ends = [0, *(stop for _, stop in signs)], [*(start for start, _ in signs), len(row)]
+    return [row[a:b].strip() for a, b in zip(starts, ends, strict=True)]
 
 
 def are_steps(thing: Any) -> bool:
@@ -68,11 +90,11 @@ def are_steps(thing: Any) -> bool:
     (True, False, False)
     """
     if isinstance(thing, str):
-        return _EQUALS.search(thing) is not None
+        return any(map(equal_signs, thing.splitlines()))
     return (
         isinstance(thing, (list, tuple))
         and bool(thing)
-        and all(isinstance(x, sp.Eq) or (isinstance(x, str) and _EQUALS.search(x)) for x in thing)
+        and all(isinstance(x, sp.Eq) or (isinstance(x, str) and equal_signs(x)) for x in thing)
     )
 
 
@@ -307,7 +329,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
     plain = {m[1] for _, row in rows for m in [re.match(rf"({_NAME})\s*(?::?=)", row)] if m}
     words = {n for _, row in rows for n in re.findall(_NAME, row)}
     for number, row in rows:
-        left, *sides = [s.strip() for s in _EQUALS.split(row)]
+        left, *sides = sides_of_equation(row)
         if not sides or not all(sides):
             raise BadFormula(
                 "this line is no equation.",
