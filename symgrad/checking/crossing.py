@@ -185,7 +185,7 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
         starts = starts[:_STARTS]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
-        ways = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
+        ways: list[Any] = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
         if is_place(d.guard) and not d.shared and len(d.ways or ()) <= _TABLE:
             ways = d.open
         if d.guard.op == "argsort" and d.guard.outcome.ndim:
@@ -193,7 +193,7 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         elif d.ways is None and isinstance(d.guard.params, Decided):
             ways = [None]  # a table's place, or a number of times: one after the other
         for way in ways:
-            place = way if d.guard.op in ("argmax", "argmin") else None
+            place: int | None = way if d.guard.op in ("argmax", "argmin") else None
             mine = starts if crossed else starts[:1]
             out.append(_Target((key, way), d.guard, mine, key, way, place))
     return out

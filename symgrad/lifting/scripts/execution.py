@@ -301,7 +301,8 @@ class _ScriptRewriter(Rewriter):
 
     def visit_While(self, node: ast.While) -> Any:
         made = super().visit_While(node)
-        node.body = [*self._tick(node), *node.body]
+        loop: Any = made[-1] if isinstance(made, list) else made
+        loop.body = [*self._tick(node), *loop.body]
         return made
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:

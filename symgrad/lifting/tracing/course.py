@@ -18,6 +18,7 @@ Instrumented code tells its course as it goes; at the end it is a list of guards
 
 from __future__ import annotations
 
+import itertools
 import operator
 import sys
 from collections.abc import Iterable, Iterator, Sized
@@ -92,6 +93,12 @@ class Course:
         loop = self._loops.setdefault((id(frame.f_code), frame.f_lasti), _Loop(self._tracer.places.at(frame)))
         return _counted(loop, items)
 
+    def endless(self) -> Iterator[None]:
+        """The turns of a loop without a condition."""
+        frame = sys._getframe(1)
+        loop = self._loops.setdefault((id(frame.f_code), frame.f_lasti), _Loop(self._tracer.places.at(frame)))
+        return _counted(loop, itertools.repeat(None))
+
     def begin(self, place: int) -> None:
         """A ``while`` begins: one that stood there before in this frame has ended."""
         frame = sys._getframe(1)
@@ -152,7 +159,7 @@ class Course:
         frame: Any = sys._getframe(2)
         plain = len(args) == 2 and all(type(a) in _PLAIN and abs(a) < _EXACT for a in args)
         if plain and function in (max, min) and args[0] != args[1] and frame.f_code in self._tracer.places:
-            self._told(frame, "gt", *args, args[0] > args[1])
+            self._told(frame, "gt", args[0], args[1], args[0] > args[1])
 
     def index(self, key: Any) -> Any:
         """A bound of a slice, or a number of times."""

@@ -258,6 +258,7 @@ _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.
 _BINARY[ast.MatMult] = "matmul"
 _COMPARED = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
 _COLUMNS = 100_000  # a place in a text as one number
+_TURN = "__symgrad_turn__"
 # these look at the frame that calls them, or never at a number
 _LEFT_ALONE = frozenset(
     "super locals globals vars dir eval exec print range enumerate zip isinstance issubclass hasattr type dict "
@@ -437,6 +438,9 @@ class Rewriter(ast.NodeTransformer):
             [out for s in part for out in _listed(self.visit(s))] for part in (node.body, node.orelse)
         )
         place = ast.Constant(node.lineno * _COLUMNS + node.col_offset)
+        if isinstance(node.test, ast.Constant) and node.test.value:  # it is left from inside
+            each = self.tell("course.endless", [], node.test)
+            return ast.copy_location(ast.For(ast.Name(_TURN, ast.Store()), each, node.body, []), node)
         args = [place, self.tell("course.mark", [], node.test), node.test]
         node.test = self.tell("course.again", args, node.test)
         begin = ast.copy_location(ast.Expr(self.tell("course.begin", [place], node)), node)
