@@ -29,6 +29,7 @@ from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
+from symgrad.lifting.symbol_table import symbols_of
 from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
@@ -203,9 +204,16 @@ def _report(
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        reading=symbols_of((problem.model, problem.hand), _shapes(problem)),
         coverage=findings.coverage,
         measure=partial(tabulate, problem, findings),
     )
+
+
+def _shapes(problem: Problem) -> dict[str, Sequence[Any]]:
+    """The shapes of the inputs, with names for lengths where they have some."""
+    named = {} if problem.shapes is None else dict(problem.shapes.of)
+    return {n: named.get(n, np.shape(v)) for n, v in problem.inputs.point.items()}
 
 
 def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict[str, Claim]:

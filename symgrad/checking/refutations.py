@@ -205,7 +205,7 @@ _LOOKS = 2
 
 def find_missing_assumption(problem: Problem, found: Findings) -> None:
     """Note with each refutation the standard constraint under which the claim would be true, if there is one."""
-    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in found.own.program.steps)
+    work = found.own.program.entries()
     looks = [found.at_user_point, *(s for b, s in found.looks if b is found.own)]
     here = {n for s in looks for n, view in s.views.items() if view.state in ("differs", "undefined")}
     refuted = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]

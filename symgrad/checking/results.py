@@ -10,6 +10,7 @@ import numpy as np
 
 from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Verdict, Witness, worst
+from symgrad.lifting.symbol_table import Symbol
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
@@ -172,7 +173,9 @@ class Claim:
 class Results:
     """All that was found; a `Report` is this with the words for it.
 
-    ``verdict`` is the worst of the claims' verdicts; ``bool(results)`` is ``ok``: every claim proved or agreeing.
+    ``verdict`` is the worst of the claims' verdicts, and *refuted* where a line of the derivation is wrong by itself:
+    a right result does not make it right.  ``bool(results)`` is ``ok``: every claim proved or agreeing, and no line
+    wrong.
     """
 
     claims: Mapping[str, Claim]
@@ -193,12 +196,14 @@ class Results:
     sizes: AllSizes | None = None  # where shapes have names in them
     given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
     formula: Program | None = None  # what was differentiated, as it was read
+    reading: tuple[Symbol, ...] = ()  # what each symbol of formulas in LaTeX and text was taken for
     coverage: tuple[Choice, ...] = ()  # what the code decided by values, and which outcomes were reached
     measure: Callable[[], tuple[ThreeWays, ...]] | None = None  # runs the code again; what was pickled has it no more
 
     @property
     def verdict(self) -> str:
-        return worst([c.kind for c in self.claims.values()])
+        lines = ["refuted"] if any(s.verdict == "wrong" for s in self.steps) else []
+        return worst([*(c.kind for c in self.claims.values()), *lines])
 
     @property
     def ok(self) -> bool:

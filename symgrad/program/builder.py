@@ -234,8 +234,8 @@ class Builder:
 
     def power(self, a: int, b: int, dtype: str | None = None) -> int:
         """``a ** b``; a constant integer or half-integer exponent becomes an integer power or a root."""
-        exponent = self.number_of(b)
-        shape = np.broadcast_shapes(self.shape(a), self.shape(b))
+        exponent, shape = self.number_of(b), self.shape(a)
+        shape = shape if shape == self.shape(b) else np.broadcast_shapes(shape, self.shape(b))
         if isinstance(exponent, sp.Rational) and abs(exponent.p) <= 64:
             a = self.broadcast(a, shape)
             dtype = dtype or promote(self.dtype(a), self.dtype(b))

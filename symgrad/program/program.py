@@ -167,6 +167,10 @@ class Program:
     def shape(self, position: int) -> Shape:
         return self.steps[position].shape
 
+    def entries(self, of: Iterable[int] | None = None) -> int:
+        """How many numbers the steps hold, all of them or those ``of`` these positions: the work of reading them."""
+        return sum(math.prod(s.shape) for s in (self.steps if of is None else map(self.steps.__getitem__, of)))
+
     def needed(self, wanted: Iterable[int]) -> list[int]:
         """The positions that ``wanted`` depend on, themselves included, in order."""
         found: set[int] = set()

@@ -75,6 +75,9 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     yield from unsafe(report)
+    if full and report.reading:
+        rows = tuple((s.shown, s.what) for s in report.reading)
+        yield Section("What each symbol was taken for", (Table(("symbol", "it is"), rows),))
     if report.notes:
         yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
@@ -110,12 +113,12 @@ def _answer(report: Results) -> str:
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
-    if not wrong and not open_ and any(s.verdict == "wrong" for s in report.steps):
-        what = "is right, and proved" if not agreeing else "is right"
-        broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
+    broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
+    if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
-        return f"The result {what}; the derivation is not: {lines} {are} wrong."
+        what = "could be neither proved nor refuted" if open_ else "is right" if agreeing else "is right, and proved"
+        return f"The result {what}; the derivation is not{' right' * bool(open_)}: {lines} {are} wrong."
     right = _are([*agreeing, *proved], "right")
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:
@@ -222,8 +225,14 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
-    if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
-        yield Paragraph(_complex(claim))
+    if claim.kind != "undecided" and report.order == 1:
+        if claim.exact.steps[claim.exact.output].is_complex:
+            yield Paragraph(_complex(claim))
+        elif report.formula is not None and report.formula.steps[report.formula.output].is_complex:
+            yield Paragraph(
+                f"{claim.name} is real and the output is complex: as torch has it, the gradient is the real part of "
+                "the derivative."
+            )
     yield Floats(tuple(rounded(report, claim, full)))
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)

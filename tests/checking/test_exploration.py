@@ -11,6 +11,8 @@ import pytest
 import torch
 
 from symgrad import verify
+from symgrad.errors import NotReproducible
+from symgrad.lifting.tracing import functions
 from symgrad.problem.point_search import points_beyond
 from symgrad.program.builder import Builder
 
@@ -208,3 +210,27 @@ def test_an_edge_that_is_not_the_models_is_refuted_from_whatever_side_it_is_reac
     model = "where(y >= x**3, y, x**3)"
     assert verify(model, f"where(y >= {edge}, 0, 3*x**2)", wrt="x", seed=seed).verdict == "refuted"
     assert verify(model, "where(y >= x**3, 0, 3*x**2)", wrt="x", seed=seed).verdict == "proved"
+
+
+# ------------------------------------------------------------------------------------------------ how often it is run
+
+
+def test_code_that_decides_nothing_is_followed_once_and_then_run_as_it_is(monkeypatch):
+    made = []
+    before = functions.Tracer.__init__
+    monkeypatch.setattr(
+        functions.Tracer, "__init__", lambda *args, **options: made.append(1) or before(*args, **options)
+    )
+    assert verify(square, lambda x: 2 * x, at=X).verdict == "proved"
+    assert len(made) == 3  # both sides, and x**2 in these surroundings
+
+
+def test_code_that_gives_something_else_at_another_point_is_followed_there_too():
+    kept = []
+
+    def model(x):
+        kept.append(1)
+        return (x**2).sum() * (1 if len(kept) < 3 else 2)
+
+    with pytest.raises(NotReproducible, match="another way each time"):
+        verify(model, lambda x: 2 * x, at=X)

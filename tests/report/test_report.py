@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import re
 from dataclasses import FrozenInstanceError, replace
 from fractions import Fraction
 from html.parser import HTMLParser
@@ -272,10 +273,11 @@ def test_a_repaired_line_is_shown_with_the_place_the_reason_and_what_to_write():
         faults(told)
         == """\
 The wrong line
-    line 4:  dh = (1 - z**2) * x
-                       ^
+    line 4:
+    - dh = (1 - z**2) * x
+                ^
+    + dh = (1 - h**2) * x
     z is not h.
-    Write instead:  (1 - h**2) * x
     With this change the derivation is proved; report.repaired_source holds it."""
     )
 
@@ -394,7 +396,7 @@ def test_in_a_notebook_it_is_html_that_fetches_nothing():
     assert bundle["text/plain"] == str(told)
     page = bundle["text/html"]
     assert "Wrong: your gradient for w is not the derivative" in page
-    assert "y = <mark>x &lt; 1</mark> &amp; &lt;b&gt;" in page
+    assert "y = <mark>x &lt; 1</mark> &amp; &lt;b&gt;" in re.sub("</?span.*?>", "", page)
     assert not any(word in page for word in ("http", "src=", "url(", "<script", "@import"))
     open_tags: list[str] = []
     reader = HTMLParser()
@@ -479,9 +481,12 @@ def test_one_slip_on_several_lines_is_explained_once():
     )
     one, other = replace(WHERE_IS_IT, why="z1 is not h1."), replace(again, why="z2 is not h2.")
     told = faults(report(claim("w", REFUTED), steps=(FAULTY, second), repairs=(one, other)))
-    assert "The same slip in lines 4 and 9. z1 is not h1." in told
+    assert "The same slip in lines 4 and 9: z1 is not h1." in told
     assert "z2 is not h2" not in told
-    assert told.count("Write instead") == 2
+    assert [line.strip() for line in told.splitlines() if line.startswith("    + ")] == [
+        "+ dh = (1 - h**2) * x",
+        "+ dh2 = (1 - h2**2) * x",
+    ]
 
 
 def test_claims_that_say_the_same_share_a_section():

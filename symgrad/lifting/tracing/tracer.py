@@ -26,12 +26,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
 from symgrad.lifting.tracing.course import Course
+from symgrad.lifting.tracing.direct_operations import DirectOperations
 from symgrad.lifting.tracing.looked_values import (
     Look,
     LookedArray,
     Looks,
     Whole,
     Written,
+    decision,
     joined,
     looks_in,
     looks_of_length,
@@ -47,7 +49,7 @@ from symgrad.program import constants as numbers
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.primitives import number_of
-from symgrad.program.program import Decided, Guard, Program
+from symgrad.program.program import Guard, Program
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
@@ -63,20 +65,13 @@ _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
 # packages that only show or keep what they are given: nothing comes back from them that a formula goes on with
 _SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
-_FLOATS = (float, np.float64)
-_PLAIN = (int, *_FLOATS)
+_PLAIN = (int, *(_FLOATS := (float, np.float64)))
 _ARITHMETIC = frozenset((*_PLAIN, bool, np.ndarray, torch.Tensor, TracedFloat, TracedArray))
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
 def _is_plain(x: Any) -> bool:
     return type(x) in (int, float, bool, Whole) or (isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray)
-
-
-def _decided(word: str, looks: Looks, other: Any, ways: Any = None, table: Any = None) -> tuple[Any, Decided]:
-    """The arguments and parameters of a guard for a decision by looks."""
-    bases = tuple((look.op, len(look.args), look.params) for look in looks)
-    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways, table)
 
 
 class Tracer:
@@ -94,6 +89,7 @@ class Tracer:
         self.differentiates = differentiates
         self.arrays = Arrays(self)
         self.tensors = Tensors(self)
+        self.direct = DirectOperations(self)
         self.places = Places()
         self.course = Course(self)
         self._ready: dict[Any, Any] = {}
@@ -265,7 +261,7 @@ class Tracer:
         if not looks:
             return None
         others = [n for a in guard.args if not self.looks_of(a) and (n := number_of(self.builder.steps, a)) is not None]
-        args, decided = _decided(guard.op, looks, float(others[0]) if others else None)
+        args, decided = decision(guard.op, looks, float(others[0]) if others else None)
         return replace(guard, op="decided", args=args, params=decided)
 
     def looks_of(self, step: int) -> Looks:
@@ -285,7 +281,7 @@ class Tracer:
     def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None) -> Any:
         """Remember that the code decided by something that was made of looks; the outcome."""
         if looks:
-            b, (args, decided) = self.at_line(), _decided(word, looks, other, ways, table)
+            b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table)
             last = b.guards[-1] if b.guards else None
             found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
             if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
@@ -412,6 +408,8 @@ class Tracer:
         if name == "mod" and isinstance(a, (str, bytes)):
             before = self.fresh()
             return self.text(before, a % self._filled(b))
+        if torch.Tensor in (type(a), type(b)) and (out := self.direct.arithmetic(name, a, b)) is not NotImplemented:
+            return out
         if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
             a, b = self._column(a, b), self._column(b, a)
         if type(a) is np.ndarray or type(b) is np.ndarray:
@@ -463,6 +461,8 @@ class Tracer:
 
     def call(self, function: Any, /, *args: Any, **options: Any) -> Any:
         """A call in instrumented code."""
+        if not options and len(args) < 2 and (out := self.direct.call(function, *args)) is not NotImplemented:
+            return out
         try:
             special = scalar_calls.CALLS.get(function)
         except TypeError:  # not hashable
