@@ -153,11 +153,14 @@ class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
     and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared).
 
-    ``only`` names data for whose given values it is right all the same."""
+    ``is_meant`` says that the constraint may be what was meant: it is not where it is broken by a value that was given
+    for an input which is differentiated, and so moves.  ``only`` names data for whose given values it is right all the
+    same."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
     true_if: tuple[str, str] | None = None
+    is_meant: bool = True
     only: str | None = None
     kind: Kind = "refuted"
 
