@@ -485,4 +485,5 @@ def gradient(
 
 
 def _derivative(program: Program, name: str, step: int, point: Mapping[str, Any]) -> Derivative:
-    return Derivative(program.inputs, program.steps, {name: step}, program.bindings, program.guards, name, dict(point))
+    kept = program.bindings, program.guards, program.course
+    return Derivative(program.inputs, program.steps, {name: step}, *kept, name, dict(point))

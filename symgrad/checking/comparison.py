@@ -223,7 +223,13 @@ class Branch:
         """The branch's choices as they came out in two runs that went its way."""
         outcomes = [g.outcome for run in (model_run, hand_run) for g in run.program.guards]
         guards = self.program.guards  # those of the runs come first, in their order
-        return (*(replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False)), *guards[len(outcomes) :])
+        made = (replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False))
+        return (*made, *guards[len(outcomes) :], *model_run.program.course, *hand_run.program.course)
+
+    @property
+    def choices(self) -> tuple[Guard, ...]:
+        """What was looked at in the runs that it was made of, and their course."""
+        return (*self.program.guards, *self.program.course)
 
 
 def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
@@ -405,7 +411,7 @@ def compare_at(
     undefined = None
     output: Any = None
     rounded = principal = False
-    program = branch.program if guards is None else replace(branch.program, guards=guards)
+    program = replace(branch.program, guards=branch.choices if guards is None else guards)
     precisions = _PRECISIONS if offset is None else _PRECISIONS[1:]  # a displacement is to be seen beside the point
     for k, bits in enumerate(precisions):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]

@@ -299,7 +299,7 @@ def meaning_of(
             for i in names.inputs.values():
                 whole += table.get("tangent", w, i)
     if not whole and not is_derivative_like(line.name) and line.name in names.own:
-        versions = list(names.steps[line.name])
+        versions = list(names.steps.get(line.name, ()))  # a name that the model's value does not need has none
         k = line.binding.version
         whole = [e for i in versions[k : k + 1] + versions[:k] + versions[k + 1 :] for e in table.get("value", i, None)]
         sure = 0.7

@@ -13,7 +13,7 @@ import numpy as np
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
-from symgrad.report.covered_branches import choices, reached
+from symgrad.report.covered_branches import choices, reached, turns
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
 from symgrad.report.page import Answer, Block, Floats, Folded, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proof_text import below, holds_where, in_brief, in_equations, residues_in_brief, residues_in_full
@@ -135,7 +135,11 @@ def _answer(report: Results) -> str:
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
-        return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
+        if all(isinstance(c.verdict, Agrees) and c.verdict.proved is not None for c in agreeing):
+            are = "is the derivative" if len(agreeing) == 1 else "are the derivatives"
+            return f"Right{turns(report.coverage)}, and proved for these: {_yours(report, agreeing)} {are} there{rest}."
+        word = f"Right{turns(report.coverage)}: {_yours(report, agreeing)}"
+        return f"{word} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
     return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
 
@@ -208,6 +212,10 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             if claim.verdict.where_looked is not None:
                 yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
                 return
+        case Agrees(proved=Proved() as proved):
+            yield Paragraph("Its loops may run more or less often; what follows is for the turns that were looked at.")
+            yield from _claim(report, replace(claim, verdict=proved), full)
+            return
         case Agrees() as agrees:
             yield Paragraph(_agrees(agrees))
             if full:
