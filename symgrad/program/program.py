@@ -131,25 +131,32 @@ class Decided:
     """The ``params`` of a guard ``decided``: what the code decided by what it had made of looks at values.
 
     ``bases`` are these looks, each as its operation, the number of the guard's arguments that are its own, and its
-    parameters; ``other`` is what the code held the result against (a number or a text), ``ways`` all that may come
-    out, where there is a list of it.
+    parameters; ``other`` is what the code held the result against (a number, a text or numbers), ``ways`` all that may
+    come out, where there is a list of it.  ``table`` stands for the numbers of a table in which a place is read: the
+    same for the same numbers.
     """
 
     word: str
     bases: tuple[tuple[str, int, Any], ...]
     other: Any = None
     ways: tuple[Any, ...] | None = None
+    table: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Steps in the order of computation, the inputs and outputs among them by name, and what the user called them."""
+    """Steps in the order of computation, the inputs and outputs among them by name, and what the user called them.
+
+    ``guards`` are the choices that the code made by looking at values; ``course`` says how often its loops ran and what
+    its counters were compared with, as guards without arguments (`symgrad.lifting.tracing.course`).
+    """
 
     inputs: Mapping[str, int]
     steps: tuple[Step, ...]
     outputs: Mapping[str, int]
     bindings: tuple[Binding, ...] = ()
     guards: tuple[Guard, ...] = ()
+    course: tuple[Guard, ...] = ()
 
     @property
     def output(self) -> int:
@@ -357,6 +364,7 @@ def sliced(
         {name: place[i] for name, i in outputs.items()},
         tuple(replace(b, step=place[b.step]) for b in program.bindings if b.step in needed),
         tuple(replace(g, args=tuple(place[a] for a in g.args)) for g in guards),
+        program.course,
     )
 
 
