@@ -160,7 +160,7 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.values_only or not about_inputs or not wrong or all(v.true_if or v.only for v in wrong):
+    if problem.values_only or not about_inputs or not wrong or all((v.true_if and v.is_meant) or v.only for v in wrong):
         return _Lines(steps)  # where a constraint is missing, or the data are special, no line is wrong
     try:
         with warnings.catch_warnings():

@@ -8,6 +8,7 @@ they are the evidence.  Budgets count work, never seconds.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -17,6 +18,7 @@ import sympy as sp
 import torch
 
 from symgrad.checking.all_sizes import judge_all_sizes
+from symgrad.checking.branch_facts import said_by_choices
 from symgrad.checking.comparison import BITS, Branch, Pair, PairComparison, compare_at, with_data
 from symgrad.checking.crossing import cover, cross, cross_kinks
 from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, rerun
@@ -331,7 +333,8 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
     effort, residues = int(EFFORT * problem.effort), int(RESIDUES * problem.effort)
     programs = _programs(problem, branch)
     facts = problem.inputs.facts
-    for program, assumed in [*((p, ()) for p in programs), *((p, facts) for p in programs if facts)]:
+    assumptions = ((), facts) if facts else ((),)
+    for assumed, of_branch, program in itertools.product(assumptions, (False, True), programs):
         open_goals = [k for k, proof in enumerate(proofs) if proof is None]
         if not open_goals:
             break
@@ -339,6 +342,11 @@ def _proofs(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> list[tup
         there = [(place[a], place[b]) for a, b in goals]
         where = needs(made, place[branch.model])
         stated = (*(place[s] for s in branch.stated), *_signs(made, where))
+        if of_branch:
+            made, said = said_by_choices(made, problem.inputs.free, [i for k in open_goals for i in there[k]])
+            if not said:
+                continue
+            stated = (*stated, *said)
         open_pairs = [there[k] for k in open_goals]
         found = prove_likely(made, open_pairs, effort=effort, stated=stated, entries=residues)
         for k, proof in zip(open_goals, found, strict=True):
