@@ -57,7 +57,7 @@ def path_at(
     for run, what in ((model_run, "the formula"), (hand_run, "the hand formula")):
         replay(run, point, what)
     branch = branch_of_runs(problem, model_run, hand_run)[0]
-    return branch, branch.program.guards
+    return branch, branch.choices
 
 
 def _still(problem: Problem, point: Mapping[str, Any], known: Sequence[Branch]) -> Branch | None:
@@ -123,7 +123,7 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
             nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
             if nearer is None:
                 continue
-            there = own, own.program.guards
+            there = own, own.choices
             if moving or not reran:
                 again = rerun(problem, found, nearer)
                 if isinstance(again, SymgradError):

@@ -125,23 +125,22 @@ def counted(x):
 
 
 @pytest.mark.parametrize(
-    ("hand", "at", "found", "what"),
+    ("hand", "at", "found"),
     [
-        (lambda x: 0 * x if x == 0.5 else 2 * x, X, "refuted", ""),
-        (lambda x: 0 * x if int(x) == 37 else 2 * x, X, "refuted", ""),
-        (lambda x: torch.where(torch.floor(x) == 77, 0 * x, 2 * x), XS, "refuted", ""),
-        (lambda x: 0 * x if math.floor(x) == 99 else 2 * x, {"x": 1.0}, "refuted", ""),
-        (lambda x: 0 * x if x.argsort()[0] == 7 and x.argsort()[1] == 3 else 2 * x, XS, "undecided", ""),
-        (lambda x: 2 * x * (torch.bucketize(x, number(-1e5, 1e5)) < 2), XS, "refuted", ""),
-        (halved, X, "proved", "was made up to"),
-        (counted, X, "proved", "a number is made whole"),
+        (lambda x: 0 * x if x == 0.5 else 2 * x, X, "refuted"),
+        (lambda x: 0 * x if int(x) == 37 else 2 * x, X, "refuted"),
+        (lambda x: torch.where(torch.floor(x) == 77, 0 * x, 2 * x), XS, "refuted"),
+        (lambda x: 0 * x if math.floor(x) == 99 else 2 * x, {"x": 1.0}, "refuted"),
+        (lambda x: 0 * x if x.argsort()[0] == 7 and x.argsort()[1] == 3 else 2 * x, XS, "undecided"),
+        (lambda x: 2 * x * (torch.bucketize(x, number(-1e5, 1e5)) < 2), XS, "refuted"),
+        (halved, X, "refuted"),
+        (counted, X, "undecided"),
     ],
     ids=["equal", "int", "floor", "math.floor", "argsort", "bucketize", "while", "range"],
 )
-def test_a_choice_whose_other_ways_were_not_seen_is_sought_or_told(hand, at, found, what):
+def test_a_choice_whose_other_ways_were_not_seen_is_sought_or_takes_the_word(hand, at, found):
     report = verify(square if "x" in at and not isinstance(at["x"], float) else lambda x: x**2, hand, at=at)
     assert report.verdict == found
-    assert found != "proved" or (what in notes(report) and "not judged" in notes(report))
 
 
 def test_the_places_of_a_largest_entry_are_counted():

@@ -44,11 +44,11 @@ def looks_in(x: Any) -> Looks:
 
 
 def decision(
-    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None
+    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None, table: int | None = None
 ) -> tuple[tuple[int, ...], Decided]:
     """The arguments and parameters of a guard for a decision by looks."""
     bases = tuple((look.op, len(look.args), look.params) for look in looks)
-    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways)
+    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways, table)
 
 
 def looks_of_length(x: Any) -> Looks:

@@ -25,6 +25,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
+from symgrad.lifting.tracing.course import Course
 from symgrad.lifting.tracing.direct_operations import DirectOperations
 from symgrad.lifting.tracing.looked_values import (
     Look,
@@ -90,6 +91,7 @@ class Tracer:
         self.tensors = Tensors(self)
         self.direct = DirectOperations(self)
         self.places = Places()
+        self.course = Course(self)
         self._ready: dict[Any, Any] = {}
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
@@ -99,7 +101,7 @@ class Tracer:
         self._looks: dict[int, Looks] = {}  # constants that were made of looks at values
         self._looked: list[Looks] = []  # what each step was made of
         self._shown: Looks = ()  # what was looked at to write a text that is being put together
-        self._trying = 0  # blocks around, which catch what is raised
+        self.trying = 0  # blocks around, which catch what is raised
         self._raised: SymgradError | None = None
         self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
         self._named: set[tuple[str, int]] = set()  # the names that values were bound to, of those read so far
@@ -247,6 +249,7 @@ class Tracer:
     def program(self, outputs: Mapping[str, Any]) -> Program:
         """The Program written, with its outputs' values by name; looks at data alone are no guards."""
         steps = {name: self.step_of(x) for name, x in outputs.items()}
+        self.builder.course = self.course.guards()
         built = self.builder.build(steps)
         return replace(built, guards=tuple(g for g in map(self._of_looks, built.guards) if g is not None))
 
@@ -275,10 +278,10 @@ class Tracer:
         b = self.at_line()
         b.guard(op, [self.step_of(a) for a in args], params, outcome)
 
-    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: tuple[Any, ...] | None = None) -> Any:
+    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None) -> Any:
         """Remember that the code decided by something that was made of looks; the outcome."""
         if looks:
-            b, (args, decided) = self.at_line(), decision(word, looks, other, ways)
+            b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table)
             last = b.guards[-1] if b.guards else None
             found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
             if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
@@ -334,21 +337,14 @@ class Tracer:
         looks, self._shown = self._shown, joined([before, self._shown]) if before else ()
         return Written(plainly(made), self, looks) if looks else made
 
-    def index(self, key: Any) -> Any:
-        """A subscript or a number of times in instrumented code."""
-        looks = looks_in(key) if type(key) in (Whole, Written) else ()
-        if looks:
-            self.decide("index", looks, plainly(key), None)
-        return plainly(key) if looks else key
-
     def may_raise(self, op: str, sides: list[Any], outcome: bool, *, raises: bool) -> None:
         """Remember which side of the edge of a function's domain a value is on, where the code would notice."""
-        if raises or self._trying:
+        if raises or self.trying:
             self.guard(op, sides, None, outcome)
 
     def attempt(self, change: int) -> None:
         """The code enters, or leaves, a block around which exceptions are caught."""
-        self._trying += change
+        self.trying += change
 
     def piecewise(self, op: str, steps: list[int], value: Any, dtype: str, params: Any = None) -> int:
         """The step of a piecewise constant function of ``steps``: its value, and a guard for the piece."""
@@ -479,7 +475,10 @@ class Tracer:
         if out is not NotImplemented:
             return out
         before = self.fresh()
+        if type(getattr(function, "__self__", None)) is dict and function.__name__ == "get":
+            return self.course.found(function.__self__, *args, **options)
         if function in _CALLERS:
+            self.course.extreme(function, args)
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
         elif function in _DIFFERENTIATORS and not (self.differentiates and function is torch.autograd.grad):
