@@ -338,12 +338,12 @@ def _complex_slopes(b: Builder, model: int, wrt: Mapping[str, int]) -> dict[str,
 
 def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
     given, wanted = b.shape(hand), b.shape(exact)
-    note = "taken for upstream ones: the gradient of the sum of the outputs" if summed else None
+    note = "your model has several outputs; yours was read as the gradient of their sum" if summed else None
     if given != wanted:
         if tuple(n for n in given if n != 1) != tuple(n for n in wanted if n != 1):
             return Pair(name, None, exact, wanted, given, summed=summed)
         hand = b.reshape(hand, wanted)
-        laid = f"your {list(given)} was laid out as {list(wanted)}"
+        laid = f"yours has the shape {list(given)} and was read in the shape {list(wanted)}"
         note = f"{note}; {laid}" if note else laid
     return Pair(name, hand, exact, wanted, given, note, summed)
 

@@ -340,7 +340,7 @@ def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
         case "final":
             return f"d {top} / d {wrt}"
         case "adjoint":
-            return f"d {top} / d {wrt}" if entry.wrt in called else "an adjoint of the model"
+            return f"d {top} / d {wrt}" if entry.wrt in called else "a step of the derivative"
         case "part":
             return f"a part of d {top} / d {wrt}"
         case "term":

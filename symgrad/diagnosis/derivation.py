@@ -278,7 +278,7 @@ def _names(branch: Branch, problem: Problem, bindings: Sequence[Binding]) -> Nam
             steps.setdefault(b.name, []).append(b.step)
     wrt = {n: branch.program.inputs[n] for n in problem.wrt if n in branch.program.inputs}
     scalars = {n: i for n, i in wrt.items() if branch.program.shape(i) == ()}
-    return Names(steps, branch.model, scalars, frozenset(b.name for b in bindings))
+    return Names(steps, branch.model, scalars, frozenset(b.name for b in bindings if b.step in inside))
 
 
 def _with_aliases(branch: Branch, names: Names, lines: Mapping[int, Line], values: Mapping[int, Any]) -> Names:

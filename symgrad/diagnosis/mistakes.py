@@ -491,6 +491,7 @@ ROWS: tuple[Row, ...] = (
     Row("a matrix product for entries", _elementwise),
     _row("an operator", ("operator",), "another operation belongs here: {old} becomes {new}."),
     Row("not reduced", _not_reduced),
+    _row("a length", ("length",), "how many there are is meant, not their sum: {old} becomes {new}."),
     _row("reduced", ("reduction",), "nothing is to be added up here: {old} becomes {new}."),
     _row("an axis", ("axis",), "the sum runs over the wrong axis: {old} becomes {new}."),
     _row(

@@ -397,6 +397,8 @@ def _call_changes(
         yield 1.3, "drop function", t.of(args[0])
     if method and name in ("sum", "mean", "conj", "flip", "detach", "transpose", "t", "abs"):
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(f.value)  # type: ignore[attr-defined]
+    if not method and name == "sum" and len(args) == 1 and isinstance(args[0], ast.Name):
+        yield 0.9, "length", f"len({args[0].id})"
     if not method and name in ("sum", "mean", "conj", "transpose", "flip") and args:
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(args[0])
     if len(args) == 2 and not keywords:

@@ -182,6 +182,17 @@ class Program:
                 stack.extend(self.steps[i].args)
         return sorted(found)
 
+    def order(self, wanted: tuple[int, ...]) -> list[int]:
+        """`needed`, remembered: a Program is read at many points."""
+        known = self._orders.get(wanted)
+        if known is None:
+            known = self._orders[wanted] = self.needed(wanted)
+        return known
+
+    @functools.cached_property
+    def _orders(self) -> dict[tuple[int, ...], list[int]]:
+        return {}
+
     def with_outputs(self, outputs: Mapping[str, int]) -> Program:
         return replace(self, outputs=dict(outputs))
 
@@ -277,7 +288,19 @@ def interpret(
     then not computed.
     """
     values: dict[int, Any] = dict(replaced or {})
-    wanted = list(program.outputs.values()) if wanted is None else list(wanted)
+    wanted = tuple(program.outputs.values()) if wanted is None else tuple(wanted)
+    steps = program.steps
+    for i in program.order(wanted) if not values else _without(program, wanted, values):
+        step = steps[i]
+        if step.op == "input":
+            values[i] = inputs[step.params]
+        else:
+            values[i] = system.read(step, [values[a] for a in step.args])
+    return values
+
+
+def _without(program: Program, wanted: Iterable[int], values: Collection[int]) -> list[int]:
+    """The positions that ``wanted`` depend on, as far as none of ``values`` is met."""
     found: set[int] = set()
     stack = [i for i in wanted if i not in values]
     while stack:
@@ -285,13 +308,7 @@ def interpret(
         if i not in found:
             found.add(i)
             stack.extend(a for a in program.steps[i].args if a not in values and a not in found)
-    for i in sorted(found):
-        step = program.steps[i]
-        if step.op == "input":
-            values[i] = inputs[step.params]
-        else:
-            values[i] = system.read(step, [values[a] for a in step.args])
-    return values
+    return sorted(found)
 
 
 # ------------------------------------------------------------------------------------------------------------- slicing

@@ -15,9 +15,9 @@ from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.covered_branches import choices, reached, turns
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
-from symgrad.report.page import Answer, Block, Floats, Footer, Items, Paragraph, Section, Table, Values
-from symgrad.report.proof_text import below, in_brief, in_equations, residues_in_brief, residues_in_full
-from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
+from symgrad.report.page import Answer, Block, Floats, Folded, Footer, Items, Paragraph, Section, Table, Values
+from symgrad.report.proof_text import below, holds_where, in_brief, in_equations, residues_in_brief, residues_in_full
+from symgrad.report.size_claims import at_sizes, evidence, proof_for_all, scope, size_blocks
 from symgrad.report.wording import (
     at_entry,
     counted,
@@ -220,8 +220,8 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             yield Paragraph(_agrees(agrees))
             if full:
                 yield from residues_in_full(agrees)
-        case Proved() as proved:
-            yield from _proof(report, claim, proved, full)
+        case Proved() as proved if proved.for_all is None or full:
+            yield from holds_where(() if full else proved.domain)
     yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
@@ -234,6 +234,9 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
                 "the derivative."
             )
     yield Floats(tuple(rounded(report, claim, full)))
+    proof = (*_proof(report, claim, full), *proof_for_all(claim, full))
+    if proof:
+        yield Folded("How it was proved", proof)
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
 
@@ -323,11 +326,12 @@ def _agrees(verdict: Agrees) -> str:
     return f"{text}.{' ' + sentence(verdict.why_not_proved) if verdict.why_not_proved else ''}"
 
 
-def _proof(report: Results, claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
-    if verdict.for_all is not None and not full:
+def _proof(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
+    verdict = claim.verdict
+    if not isinstance(verdict, Proved) or (verdict.for_all is not None and not full):
         return  # the proof for all sizes is told, and it is the stronger one
     if verdict.proofs:
-        yield Paragraph(in_brief(verdict.proofs, verdict.domain))
+        yield Paragraph(in_brief(verdict.proofs))
         others = sum(isinstance(c.verdict, Proved) for c in report.claims.values())
         yield from in_equations(
             verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // max(1, others))
@@ -383,7 +387,10 @@ def _footer(report: Results) -> str:
     if counts.get("points"):
         branches = counts.get("branches", 1)
         paths = f", on {branches} branches of the code" if branches > 1 else ""
-        parts.append(f"looked at {counted(counts['points'], 'point')}{paths}")
+        points = counted(counts["points"], "point")
+        were = "was" if counts["points"] == 1 else "were"
+        proved = report.verdict == "proved"
+        parts.append(f"before the proof, {points} {were} looked at{paths}" if proved else f"looked at {points}{paths}")
     if counts.get("outside"):
         parts.append(f"{counts['outside']} more outside the domain")
     parts.append(f"seed {report.seed}")

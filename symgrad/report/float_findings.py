@@ -112,7 +112,10 @@ def only_rounding(report: Results) -> Iterator[Block]:
         return
     dtypes = listed(list(dict.fromkeys(r.dtype for _, r in differing)))
     told = " ".join(_closer(differing)) if len(differing) <= _NAMED else _summed(differing)
-    yield Paragraph(f"Nothing is wrong: where yours and autograd differ, it is {dtypes} rounding. {told}")
+    yield Paragraph(
+        f"Nothing is wrong: where yours and autograd differ, it is {dtypes} rounding. {told} One ulp is the gap "
+        "between two neighbours among these numbers."
+    )
 
 
 _NAMED = 3  # derivatives that are told one by one
@@ -179,7 +182,9 @@ def rounded(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             f"{'data' if _is_typed(claim, COMPUTED) else 'typed constants'} are."
         )
     else:
-        yield Paragraph(f"In {r.dtype}: {r.sentence}.{_beyond(r)}{_reach(r)}")
+        more = f"{_beyond(r)}{_reach(r)}"
+        if full or more or not (r.is_only_rounding and any(only_rounding(report))):  # it is told above
+            yield Paragraph(f"In {r.dtype}: {r.sentence}.{more}")
         explained = any(i.claim == claim.name and i.side == "hand" for i in report.instabilities)
         if r.lines is not None and not explained and not full:
             yield from _main_lines(r.lines)
@@ -223,17 +228,18 @@ def _main_lines(lines: LineErrors) -> Iterator[Block]:
     first, mine, whole = ranked[0], ranked[0].share * sign, f"{_up(total)} ulp{where}"
     if mine > 1.05 * total:
         text = (
-            f"All of yours ({whole}) comes from one line; it alone makes {_up(mine)}, and others take part of it back:"
+            f"All of your rounding ({whole}) comes from one line; it alone makes {_up(mine)}, and others take part of "
+            "it back:"
         )
     elif mine >= 0.95 * total:
-        text = f"All of yours ({whole}) comes from one line:"
+        text = f"All of your rounding ({whole}) comes from one line:"
     elif mine >= total / 2:
-        text = f"Most of yours ({_up(mine)} of {whole}) comes from one line:"
+        text = f"Most of your rounding ({_up(mine)} of {whole}) comes from one line:"
     else:
         ranked = ranked[:2]
         parts = listed([_up(line.share * sign) for line in ranked])
         noun = "one line" if len(ranked) == 1 else "these lines"
-        yield Paragraph(f"The largest parts of yours ({parts} of {whole}) come from {noun}:")
+        yield Paragraph(f"The largest parts of your rounding ({parts} of {whole}) come from {noun}:")
         yield from (code_of(line.source) for line in ranked)
         return
     yield Paragraph(text)

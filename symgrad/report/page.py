@@ -98,7 +98,6 @@ class Folded:
 
     title: str
     blocks: tuple[Block, ...]
-    kind: str = ""
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from symgrad.errors import BadInput
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
-from symgrad.report.html import render_html
+from symgrad.report.html import render_html, render_piece
 from symgrad.report.plain_data import certificate_of, data_of
 from symgrad.report.plots import plot
 from symgrad.report.proof_text import in_full
@@ -25,7 +25,7 @@ from symgrad.report.text import plain_text, render_text
 from symgrad.report.value_table import ValueTable
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)  # it is made as `Results` are
 class Report(Results):
     """What symgrad found; everything is plain data, and ``str(report)`` is the answer in words.
 
@@ -146,6 +146,9 @@ class PrintedInstability(Instability):
 
     def __str__(self) -> str:
         return plain_text([describe_instability(self)])
+
+    def _repr_html_(self) -> str:
+        return render_piece([describe_instability(self)])
 
 
 def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_source: str | None) -> Report:

@@ -29,7 +29,7 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.wording import held_together, unbroken, visible
+from symgrad.report.wording import held_together, in_words, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +43,6 @@ _STYLES = {
     "undecided": "bold yellow",
     "agrees": "bold green",
     "proved": "bold green",
-    "mark": "red",
     "removed": "red",
     "added": "green",
     "soft": "dim",
@@ -64,7 +63,13 @@ def render_text(report: Results, full: bool = False, *, colour: bool = False) ->
     if not colour:
         return plain_text(page)
     return _printed(
-        page, Console(file=io.StringIO(), width=min(get_terminal_size().columns, _WIDEST), force_terminal=True)
+        page,
+        Console(
+            file=io.StringIO(),
+            force_jupyter=False,
+            width=min(get_terminal_size().columns, _WIDEST),
+            force_terminal=True,
+        ),
     )
 
 
@@ -76,7 +81,9 @@ def plain_text(page: Iterable[Block]) -> str:
     """
     from rich.console import Console
 
-    return _printed(page, Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False))
+    return _printed(
+        page, Console(file=io.StringIO(), force_jupyter=False, width=WIDTH, color_system=None, force_terminal=False)
+    )
 
 
 def _printed(page: Iterable[Block], console: Console) -> str:
@@ -112,7 +119,10 @@ def _block(block: Block, indent: str, console: Console) -> Iterator[Any]:
             yield _prose(text, indent, console, "soft")
         case Paragraph(text=text):
             yield _prose(text, indent, console)
-        case Section(title=title, blocks=inner, kind=kind) | Folded(title=title, blocks=inner, kind=kind):
+        case Folded(title=title, blocks=inner):
+            yield _prose(f"{title}:", indent, console)
+            yield from _laid_out(inner, indent + _INDENT, console)
+        case Section(title=title, blocks=inner, kind=kind):
             yield _prose(title, indent, console, kind)
             yield from _laid_out(inner, indent + _INDENT, console)
         case Values(lead=lead, rows=rows):
@@ -180,7 +190,7 @@ def _code(code: Code, indent: str, console: Console) -> Iterator[Text]:
         text, span = _window(text, span, console.width - len(indent) - len(place))
     yield _text(indent).append(place).append(_source(text, console))
     if span is not None and span[0] < len(text):
-        yield _caret(text, span, len(indent) + len(place))
+        yield _caret(text, span, len(indent) + len(place), "soft")
 
 
 def _change(change: Change, indent: str, console: Console) -> Iterator[Text]:
@@ -190,13 +200,13 @@ def _change(change: Change, indent: str, console: Console) -> Iterator[Text]:
         yield _text(indent).append(_text(f"{code.place}:", link=code.link))
     yield from (_text(f"{indent}- {line}", "removed") for line in code.text.splitlines())
     if code.span is not None and "\n" not in code.text:
-        yield _caret(code.text, code.span, len(indent) + 2)
+        yield _caret(code.text, code.span, len(indent) + 2, "removed")
     yield from (_text(f"{indent}+ {line}", "added") for line in change.after.splitlines())
 
 
-def _caret(text: str, span: tuple[int, int], left: int) -> Text:
+def _caret(text: str, span: tuple[int, int], left: int, kind: str) -> Text:
     before, meant = len(visible(text[: span[0]])), len(visible(text[slice(*span)]))
-    return _text(" " * (left + before) + "^" * max(1, meant), "mark")
+    return _text(" " * (left + before) + "^" * max(1, meant), kind)
 
 
 def _source(text: str, console: Console) -> Text:
@@ -228,7 +238,7 @@ def _window(text: str, span: tuple[int, int], room: int) -> tuple[str, tuple[int
 
 def _line(line: Line, indent: str, console: Console) -> Text:
     said = line.words + (f" ({line.error})" if line.error else "")
-    meant = f"; meant as {unbroken(line.meant)}" if line.meant else ""
+    meant = f"; meant as {in_words(line.meant)}" if line.meant else ""
     kind = {"wrong": "refuted", "right": "proved"}.get(line.verdict, "")
     return _prose(f"{said}{meant}", indent + _INDENT, console, kind)
 

@@ -119,7 +119,7 @@ def _marked(report: Results, step: StepFinding) -> Code:
 def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     yield _marked(report, step)
     claims = step.claims or ""
-    known = claims and not any(word in claims for word in ("intermediate", "an adjoint", "a step of"))
+    known = claims and not any(word in claims for word in ("intermediate", "a step of"))
     meant = f"Read as {in_words(claims)}, this" if known else "This"
     again = _iterations(report, step)
     yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")

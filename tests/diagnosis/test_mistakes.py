@@ -61,6 +61,7 @@ SAID = [
     ("h", "1 - h**2", "slope", "h is the function's own value; its derivative is 1 - h**2."),
     ("scatter", "scatter_add", "function", "an input that is used twice receives both gradients"),
     ("d.mean(0)", "d.sum(0)", "function", "this is a sum over the batch"),
+    ("sum(y)", "len(y)", "length", "how many there are is meant, not their sum"),
     ("d", "d * (p == q)", "mask", "the code clips first, and where it clips the derivative is zero"),
     ("x > 0", "x < 0", "comparison", "the condition is the wrong way round"),
     ("4 * x", "torch.conj(4 * x)", "conjugate", "is the conjugate of the derivative"),
