@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
+from symgrad.errors import BadInput, UnknownName, UserCodeFailed, WrongShape, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
 from symgrad.lifting.text.lexicon import refuse_long
@@ -53,7 +53,13 @@ def evaluated(program: Program, point: Mapping[str, Any]) -> Run:
     for name, i in program.inputs.items():
         value = np.asarray(point[name])
         inputs[name] = torch.as_tensor(value).to(getattr(torch, program.steps[i].dtype))
-    values = interpret(program, Floats(), inputs)
+    try:
+        values = interpret(program, Floats(), inputs)
+    except torch.linalg.LinAlgError as error:
+        raise UserCodeFailed(
+            f"the formula inverts a matrix that has no inverse: {str(error).splitlines()[0]}",
+            instead="Pass at={...} with values at which it has one.",
+        ) from None
     return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
 
 
