@@ -29,6 +29,7 @@ from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
+from symgrad.lifting.symbol_table import symbols_of
 from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
@@ -192,7 +193,7 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.values_only or not about_inputs or not wrong or all(v.true_if or v.only for v in wrong):
+    if problem.values_only or not about_inputs or not wrong or all((v.true_if and v.is_meant) or v.only for v in wrong):
         return _Lines(steps)  # where a constraint is missing, or the data are special, no line is wrong
     try:
         with warnings.catch_warnings():
@@ -236,9 +237,16 @@ def _report(
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        reading=symbols_of((problem.model, problem.hand), _shapes(problem)),
         coverage=findings.coverage,
         measure=partial(tabulate, problem, findings),
     )
+
+
+def _shapes(problem: Problem) -> dict[str, Sequence[Any]]:
+    """The shapes of the inputs, with names for lengths where they have some."""
+    named = {} if problem.shapes is None else dict(problem.shapes.of)
+    return {n: named.get(n, np.shape(v)) for n, v in problem.inputs.point.items()}
 
 
 def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict[str, Claim]:

@@ -472,7 +472,23 @@ def test_a_terminal_has_colours_and_the_same_words(file, shown):
     coloured, plain = shown(path), shown(path, on=io.StringIO())
     assert coloured.startswith("\x1b[1;31mWrong: ")
     assert "\x1b" not in plain
-    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    assert re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\", "", coloured) == plain
+
+
+def test_a_terminal_links_each_place_to_its_line_in_the_file(file, shown):
+    path = file(WITH_A_LINE)
+    links = re.findall(r"\x1b\]8;[^;]*;(.+?)\x1b\\(.*?)\x1b", shown(path))
+    assert links
+    assert {to for to, _ in links} == {f"{Path(path).as_uri()}#{told.split(':')[1]}" for _, told in links}
+
+
+def test_a_wide_terminal_is_used_and_a_narrow_one_is_kept_to(file, shown, monkeypatch):
+    def longest(columns: int) -> int:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        told = re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\", "", shown(file(RIGHT)))
+        return max(map(len, told.splitlines()))
+
+    assert longest(60) <= 60 < longest(100) <= 100
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
@@ -493,6 +509,22 @@ def test_arguments_are_parsed_before_anything_heavy_is_imported(arguments):
     code = f"from symgrad.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n{LOADED}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_renders_is_imported_when_something_is_rendered():
+    code = """
+import sys
+from symgrad import verify
+renderers = {"rich", "jinja2", "pygments", "matplotlib"}
+report = verify("x**3", "3*x", at={"x": 2.0})
+print(sorted(renderers & set(sys.modules)))
+str(report)
+print(sorted(renderers & set(sys.modules)))
+report.to_html()
+print(sorted(renderers & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['rich']", "['jinja2', 'pygments', 'rich']"]
 
 
 def test_python_m_symgrad(file):

@@ -21,6 +21,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.derivation import Derivation
+from symgrad.diagnosis.differences import lines_changed
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import whose_gradient
@@ -29,7 +30,7 @@ from symgrad.diagnosis.repair import judged, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.structural_edits import structure
-from symgrad.diagnosis.trials import Place, Trials, outcome, trials_of
+from symgrad.diagnosis.trials import Place, Trials, names_of, outcome, trials_of
 from symgrad.errors import SymgradError
 from symgrad.problem.question import Problem
 from symgrad.program.program import Source
@@ -80,7 +81,7 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | 
     if not search.found and (together := _covering(search)) is None:
         search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]), _SHARES[1])
         if not search.found:
-            together = _covering(search) or _alike(search, suspects) or _twice(search, suspects)
+            together = _covering(search, suspects) or _alike(search, suspects) or _twice(search, suspects)
     return [together] if together is not None else [Cure((r,)) for r in search.best]
 
 
@@ -95,7 +96,7 @@ class _Search:
 
     def __init__(self, trials: Trials) -> None:
         self.trials = trials
-        self.names = frozenset(trials.truths[0])
+        self.names = names_of(trials.truths[0])
         self.good = outcome(trials, ())
         self.found: list[Remedy] = []
         self.parts: list[Remedy] = []
@@ -129,8 +130,11 @@ class _Search:
         return outcome(self.trials, [(r.place, r.edit.text) for r in remedies], right)
 
 
-def _covering(search: _Search) -> Cure | None:
-    """Remedies of several places, each of which puts some outputs right, that together put all right."""
+def _covering(search: _Search, suspects: Sequence[Suspect] = ()) -> Cure | None:
+    """Remedies of several places, each of which puts some outputs right, that together put all right.
+
+    Where those that were found do not, the rest is looked for among the ``suspects`` with what was found in place.
+    """
     chosen: list[Remedy] = []
     right = search.good
     for r in sorted(search.parts, key=lambda r: (-len(r.outputs), r.cost)):
@@ -142,6 +146,22 @@ def _covering(search: _Search) -> Cure | None:
             right = now
         if right == search.names:
             return Cure(tuple(sorted(chosen, key=lambda c: c.place.line)))
+    return _completed(search, suspects, chosen, right) if chosen else None
+
+
+def _completed(
+    search: _Search, suspects: Sequence[Suspect], chosen: Sequence[Remedy], right: frozenset[str]
+) -> Cure | None:
+    """Remedies with one more, at another place, that puts right what they leave."""
+    others = [s for s in suspects if not any(_overlap(s.place, c.place) for c in chosen)]
+    tries = itertools.chain(
+        _in_order([by_running(s, 0, _CHEAP) for s in others]), _in_order([by_running(s, _CHEAP, 9) for s in others])
+    )
+    for r in tries:
+        if search.trials.runs >= _SHARES[2] * search.trials.most:
+            return None
+        if search.together([*chosen, r], right) == search.names:
+            return Cure(tuple(sorted((*chosen, r), key=lambda c: c.place.line)))
     return None
 
 
@@ -231,6 +251,8 @@ def _restructured(text: str, s: Suspect, values: set[Any] | None) -> list[tuple[
 
 _JUDGED = 6  # cures that are judged before giving up
 _SMALL = 1.9  # what an edit costs at most that is plain
+_PLAIN = 1.4  # and such that no simpler one is worth a search
+_AGAIN = 0.3  # what it costs more that the same slip stands on another line
 _LESS = 0.3  # how much less another must cost to be preferred
 _AS_GOOD = 0.15  # how much more another may cost that is told beside it
 
@@ -256,16 +278,54 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 
     Guarantee: that of `repair`.  Raises what `diagnose` raises.
     """
+    return _within_statements(_accusation(problem, findings, words))
+
+
+def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] | None) -> Accusation:
     diagnosis = diagnose(problem, findings, words)
     repairs, source = repair(problem, findings, diagnosis)
     mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
     if source is None:
         found = _blamed(problem, findings, diagnosis)
         return found or _of_another(mine, problem)
-    if _are_plain(repairs):
+    price = _price(repairs)
+    if price <= _PLAIN:
         return _with_the_term(mine, problem)
-    most = sum(r.cost for r in repairs) - _LESS
+    most = price - _LESS
     return _blamed(problem, findings, diagnosis, most=most) or _with_the_term(mine, problem)
+
+
+def _within_statements(mine: Accusation) -> Accusation:
+    """Of statements over several lines the lines that a repair changes: these are the wrong ones."""
+    steps, repairs = mine.steps, []
+    for one in mine.repairs:
+        changes = lines_changed(one.before, one.after) if one.span is not None and one.line is not None else None
+        if changes is not None:
+            inner = _of_lines(one, *changes)
+            told = inner.before.strip()
+            steps = tuple(
+                replace(s, source=replace(s.source, line=inner.line, text=told, span=None))
+                if s.verdict == "wrong" and s.name == one.step and s.source and s.source.line == one.line
+                else s
+                for s in steps
+            )
+            one = inner
+        repairs.append(one)
+    return replace(mine, steps=steps, repairs=tuple(repairs))
+
+
+def _of_lines(one: Repair, first: int, end: int) -> Repair:
+    """A repair of some lines of its text alone."""
+    assert one.span is not None
+    assert one.line is not None
+    before, after = one.before.split("\n"), one.after.split("\n")
+    start = one.span[0] + sum(len(x) + 1 for x in before[:first])
+    old, new = "\n".join(before[first:end]), "\n".join(after[first:end])
+    margin = len(old) - len(old.lstrip())
+    if len(new) - len(new.lstrip()) != margin:
+        margin = 0
+    span = (start + margin, start + len(old))
+    return replace(one, line=one.line + first, before=old[margin:], after=new[margin:], span=span)
 
 
 def _of_another(mine: Accusation, problem: Problem) -> Accusation:
@@ -288,12 +348,15 @@ def _with_the_term(mine: Accusation, problem: Problem) -> Accusation:
     return replace(mine, repairs=(replace(mine.repairs[0], why=why),))
 
 
-def _are_plain(repairs: Sequence[Repair]) -> bool:
-    """Whether repairs are such that no simpler one is worth a search: a small edit, or one slip on several lines."""
+def _price(repairs: Sequence[Repair]) -> float:
+    """What repairs cost together: one slip on several lines is one, that was made again."""
     changes = {change_of(r.before, r.after) for r in repairs}
     brought = {(r.kind, frozenset(_words(r.after)) - frozenset(_words(r.before))) for r in repairs}
     alike = len(changes) == 1 or (len(brought) == 1 and any(names for _, names in brought))
-    return alike and max(r.cost for r in repairs) <= _SMALL and all(r.kind != "complement" for r in repairs)
+    if not alike:
+        return sum(r.cost for r in repairs)
+    odd = max(0.0, _SMALL - _PLAIN) if any(r.kind == "complement" for r in repairs) else 0.0
+    return max(r.cost for r in repairs) + _AGAIN * (len(repairs) - 1) + odd
 
 
 def _words(text: str) -> list[str]:

@@ -5,6 +5,7 @@ the pieces of the exact derivative, all in the user's own names and spelling.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,7 @@ import torch
 from symgrad.diagnosis.bench import Bench, as_array
 from symgrad.ops.scalars import OPS
 
-_ELSEWHERE = 0.15  # what it costs more that an expression is written in another function
+_ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
 _SMALL = 9  # nodes of an expression of the user's that may be used again elsewhere
 
 
@@ -31,6 +32,7 @@ class Atom:
     kind: str  # name, number, size, written, derivative, function
 
 
+@functools.lru_cache(8192)
 def loose(text: str) -> bool:
     """Whether an expression falls apart when it is written beside an operator.
 
@@ -163,7 +165,9 @@ def atoms_in(
     ``whole`` are the pieces of code that expressions are taken from: the line's own first.
     """
     used = {n.id for n in ast.walk(line) if isinstance(n, ast.Name)}
+    mine = {n.id for n in ast.walk(whole[0]) if isinstance(n, ast.Name)} if whole else set(visible)
     bench.forgotten = _never_used(whole[0]) if whole else frozenset()
+    bench.elsewhere = tuple(_assigned(whole[1:], own, line)) if not bench.typed else ()
     made: dict[Any, Atom] = {}
 
     def add(text: str, cost: float, kind: str, value: Any = None) -> None:
@@ -184,7 +188,7 @@ def atoms_in(
     for name, value in names_with_values(bench, visible).items():
         size = isinstance(bench.scopes[0][name], int)
         plain = 0.0 if name.lower().startswith(("d", "grad")) else 0.02  # of two names for a value, the gradient's
-        near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used)
+        near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used) + _ELSEWHERE * (name not in mine)
         add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
@@ -203,6 +207,18 @@ def atoms_in(
         add(f"180 / {pi}", 1.5, "degrees")
         add(pi, 1.5, "number")
     return list(made.values())
+
+
+def _assigned(whole: Sequence[ast.AST], own: str, line: ast.expr) -> Iterator[str]:
+    """What is assigned to a name in other pieces of code, where it is not what a line has."""
+    here = ast.unparse(line)
+    found = [
+        ast.unparse(s.value)
+        for tree in whole
+        for s in ast.walk(tree)
+        if isinstance(s, ast.Assign) and any(isinstance(t, ast.Name) and t.id == own for t in s.targets)
+    ]
+    yield from (text.replace(" ** ", "**") for text in dict.fromkeys(found) if text != here)
 
 
 def _never_used(whole: ast.AST) -> frozenset[str]:
@@ -229,12 +245,35 @@ def _written(whole: ast.AST) -> Iterator[tuple[int, str]]:
             if n <= _SMALL and text not in seen and not calls:
                 seen.add(text)
                 yield n, text
+            if n <= _SMALL and not calls:
+                for other in _beside(node):
+                    if other not in seen:
+                        seen.add(other)
+                        yield n + 2, other
             if isinstance(node, ast.Subscript) and isinstance(node.slice, (ast.Name, ast.BinOp)) and n <= _SMALL:
                 near = [f"{ast.unparse(node.value)}[{ast.unparse(node.slice)} {by}]" for by in ("+ 1", "- 1")]
                 for other in near:
                     if other not in seen:
                         seen.add(other)
                         yield n + 3, other
+
+
+def _beside(node: ast.expr) -> Iterator[str]:
+    """An expression with the one number that it has as an index moved by one.
+
+    >>> list(_beside(ast.parse("b * dv[1]", mode="eval").body))
+    ['b * dv[2]', 'b * dv[0]']
+    """
+    spots = [n for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)]
+    at = spots[0].slice if len(spots) == 1 else None
+    if isinstance(at, ast.Constant) and type(at.value) is int:
+        n = at.value
+        for new in (n + 1, n - 1):
+            if new >= 0:
+                at.value = new
+                text = ast.unparse(node).replace(" ** ", "**")
+                at.value = n
+                yield text
 
 
 def _changes(call: ast.Call) -> bool:

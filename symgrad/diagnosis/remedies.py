@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import functools
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,21 +14,27 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Bench, Edit, bench_of
-from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
+from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of, wrapped
 from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
-from symgrad.diagnosis.structural_edits import statement_edits, statements_of
+from symgrad.diagnosis.source_code import Unit
+from symgrad.diagnosis.statement_edits import statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
 _TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
+_FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and letters of one that has no name
+_LIKELY, _OTHER = 1.25, 1.7  # what it costs, with the line's own last value in it, or one that is used nowhere, or not
+_INDEX = 1.0  # what it costs to take another array's index
+_SHARED = 0.4  # what it costs that a right result comes from a line as well
 _WASTE = 0.5  # what it costs to leave a line of the user's without use
 
+Line = tuple[str | None, int]
 Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
 
 
@@ -60,7 +67,34 @@ class Suspect:
     @functools.cached_property
     def drafts(self) -> list[Draft]:
         """The edits of the place, whatever they give, the cheapest first."""
-        return every(self.place.expression.text, self.bench, self.atoms)
+        found = every(self.place.expression.text, self.bench, self.atoms)
+        more = self._indices() if self.place.role == "index" else self._recurrent()
+        return sorted([*more, *found], key=lambda draft: draft.cost)
+
+    def _indices(self) -> Iterator[Draft]:
+        """The indices of other arrays, in the place of an index."""
+        text = self.place.expression.text
+        nodes = (n.slice for n in ast.walk(self.place.unit.node) if isinstance(n, ast.Subscript))
+        for new in dict.fromkeys(ast.unparse(n) for n in nodes if not isinstance(n, ast.Slice)):
+            if new != ast.unparse(self.place.expression.tree):
+                edit = Edit(new, text, new, "index", _INDEX)
+                yield Draft(_INDEX, lambda edit=edit: edit)
+
+    def _recurrent(self) -> Iterator[Draft]:
+        """What a line of a recurrence may lack: a product of two values in scope, its own last value among them."""
+        place, text = self.place, self.place.expression.text
+        if place.role != "value" or not place.is_repeated:
+            return
+        names = [a for a in self.atoms if a.kind in ("name", "derivative")][:_FACTORS]
+        names += [a for a in self.atoms if a.kind == "written" and len(a.text) < _SHORT][:_FACTORS]
+        likely = {place.name, *self.bench.forgotten}
+        numbers = all(not np.ndim(as_array(a.value[0])) for a in names)
+        for a, b in itertools.combinations(names, 2):
+            cost = _LIKELY if likely & {a.text, b.text} else _OTHER
+            for form in ("{} * {}",) if numbers else ("{} * {}", "{} @ {}", "{}.T @ {}"):
+                new = f"{text} + {form.format(wrapped(a.text), wrapped(b.text))}"
+                edit = Edit(new, text, new, "term", cost + 0.1 * ("@" in form), "product")
+                yield Draft(edit.cost, lambda edit=edit: edit)
 
 
 # ------------------------------------------------------------------------------------------------ suspects
@@ -68,7 +102,9 @@ class Suspect:
 
 def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Suspect], list[Remedy]]:
     units = trials.code.units
-    places = {u: [*places_of(u), *statements_of(u)] for u in units}
+    places = {u: [p for p in (*places_of(u), *statements_of(u)) if not _is_of_model(p, d)] for u in units}
+    feeds = _Feeds.of(d)
+    places = {u: [p for p in ps if feeds.wrong(p) is not False] for u, ps in places.items()}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
     needs = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
@@ -78,7 +114,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
             envs = [seen[unit].of(place, j) for j in range(len(trials.points))]
             if not envs or not envs[0]:
                 continue
-            prior = _prior(place, unit is units[0], verdicts)
+            prior = _prior(place, unit is units[0], verdicts, d.names.own) + _SHARED * feeds.right(place)
             if place.role == "statement":
                 scene = Scene(_site(place), [e[0] for e in envs if e], plain=sum(map(bool, envs)))
                 scope = scope_of(scene, 0)
@@ -92,6 +128,48 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
     return found, statements
 
 
+@dataclass(frozen=True)
+class _Feeds:
+    """The lines of code that the wrong results come from, and those that the right ones do, and all that are known."""
+
+    to_wrong: frozenset[Line]
+    to_right: frozenset[Line]
+    known: frozenset[Line]
+
+    @classmethod
+    def of(cls, d: Derivation) -> _Feeds:
+        program = d.branch.program
+
+        def lines(steps: Iterable[int]) -> frozenset[Line]:
+            sources = (program.steps[i].source for i in steps)
+            return frozenset((s.file, s.line) for s in sources if s is not None and s.line is not None)
+
+        wrong, right = ([f.hand for f in d.finals if f.wrong is w] for w in (True, False))
+        known = lines(range(len(program.steps)))
+        return cls(lines(program.needed(wrong)), lines(program.needed(right)), known)
+
+    def wrong(self, place: Place) -> bool | None:
+        """Whether a wrong result comes from a place; None where that is not known, as of a condition."""
+        mine = _lines_of(place)
+        return None if mine.isdisjoint(self.known) else not mine.isdisjoint(self.to_wrong)
+
+    def right(self, place: Place) -> bool:
+        return not _lines_of(place).isdisjoint(self.to_right)
+
+
+def _lines_of(place: Place) -> set[Line]:
+    """The lines of the user's file that a place's statement stands on."""
+    s = place.expression.statement
+    if s is None or place.role in ("test", "rounds"):
+        return {(place.unit.file, place.line)}
+    return {(place.unit.file, place.unit.first + n - 1) for n in range(s.lineno, (s.end_lineno or s.lineno) + 1)}
+
+
+def _is_of_model(place: Place, d: Derivation) -> bool:
+    """Whether a place is one of the model's: it says what is meant, whoever runs it."""
+    return not _lines_of(place).isdisjoint(d.lines_of_model)
+
+
 def _site(place: Place) -> Site:
     return Site(place.unit, place.expression, place.name, ())
 
@@ -102,9 +180,13 @@ def _key(place: Place) -> tuple[str, int] | None:
     return None if place.role != "value" or s is None else (place.name, place.unit.first + s.lineno - 1)
 
 
-def _prior(place: Place, is_entry: bool, verdicts: Known) -> float:
+def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
+    """How unlikely it is that a place is wrong; ``named`` are the model's own names: of another name, a value of the
+    model's may be one by chance.
+    """
     known = verdicts.get((place.name, place.line), "")
-    prior = {"wrong": -0.1, "forward": 0.5, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
+    forward = 0.5 if place.name in named else 0.2
+    prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
     prior += {"returned": 0.2, "test": 0.2, "rounds": 0.3, "index": 0.1}.get(place.role, 0.0)
     return prior + (0.0 if is_entry else 0.3)
 
@@ -158,7 +240,7 @@ def _suspect(
     if bench is None:
         return None
     bench.most = _TRIES
-    visible = visible_in(bench, scene)
+    visible = visible_in(bench, scene, trees)
     atoms = atoms_in(bench, visible, place.expression.tree, trees, place.name)
     return Suspect(place, scene, bench, atoms, prior)
 
@@ -217,17 +299,20 @@ def _remedy(s: Suspect, edit: Edit) -> Remedy:
 
 def _wastes(place: Place, text: str) -> bool:
     """Whether another text in a place leaves a line without use: that line is rather the one to be mended."""
-    unit = place.unit.node
-    names = [n for n in ast.walk(unit) if isinstance(n, ast.Name)]
-    stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
-    before = _loads(place.expression.text)
-    return any(
-        before[name] > _loads(text)[name] == 0
-        and sum(n.id == name and isinstance(n.ctx, ast.Load) for n in names) == before[name]
-        for name in stored & set(before)
-    )
+    stored, loaded = _names_in(place.unit)
+    before, after = _loads(place.expression.text), _loads(text)
+    return any(before[name] > after[name] == 0 and loaded[name] == before[name] for name in stored & set(before))
 
 
+@functools.lru_cache(64)
+def _names_in(unit: Unit) -> tuple[frozenset[str], Counter[str]]:
+    """The names that a unit assigns to, and how often it uses each."""
+    names = [n for n in ast.walk(unit.node) if isinstance(n, ast.Name)]
+    stored = frozenset(n.id for n in names if isinstance(n.ctx, ast.Store))
+    return stored, Counter(n.id for n in names if isinstance(n.ctx, ast.Load))
+
+
+@functools.lru_cache(8192)
 def _loads(text: str) -> Counter[str]:
     try:
         tree = ast.parse(f"({text}\n)")

@@ -53,6 +53,8 @@ def plain_sides(sides: Sides, order: int | None = 1) -> Sides:
     """
     if not any(isinstance(leaf, _KINDS) for leaf in (*_leaves(sides.formula), *_leaves(sides.hand))):
         return sides
+    if _are_steps(sides.hand):
+        return replace(plain_sides(replace(sides, hand=None), 0), hand=sides.hand)
     sides = _with_its_input(_opened(sides))
     deep = (1 if order is None else order) + len(sides.before)
     sides = _carried_out(_with_polynomials(sides, deep))
@@ -158,6 +160,12 @@ def _opened(sides: Sides) -> Sides:
     if isinstance(formula, sp.Eq):
         formula, hand = _branches(formula, hand, wrt)
     return replace(sides, formula=_unwrapped(formula), hand=_each(hand, _unwrapped), wrt=wrt, before=before)
+
+
+def _are_steps(hand: Any) -> bool:
+    """Whether these equations are the lines of a derivation, and not a claim for each input."""
+    several: list[Any] = list(hand) if isinstance(hand, (list, tuple)) else []
+    return bool(several) and any(isinstance(x, sp.Eq) for x in several) and not all(map(_claims, several))
 
 
 def _claims(thing: Any) -> bool:

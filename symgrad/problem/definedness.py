@@ -199,6 +199,8 @@ def depends_on(program: Program, names: Collection[str]) -> set[int]:
 
 def branches_on(program: Program, free: Collection[str], wanted: Iterable[int] | None = None) -> tuple[Guard, ...]:
     """The guards whose outcome may change when the ``free`` inputs move."""
+    if not program.guards:
+        return ()
     moving = depends_on(program, free)
     return tuple(g for g in program.guards if any(a in moving for a in g.args))
 

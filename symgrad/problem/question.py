@@ -12,7 +12,16 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint
-from symgrad.lifting.formulas import Formula, GradientFormula, PartialFormula, Several, open_formula, readings, rename
+from symgrad.lifting.formulas import (
+    Formula,
+    GradientFormula,
+    PartialFormula,
+    Several,
+    code_values,
+    open_formula,
+    readings,
+    rename,
+)
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
@@ -91,6 +100,15 @@ class Problem:
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""
         return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
+
+    def values(self, point: Mapping[str, Any]) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None:
+        """What the model's code and the hand formulas' give at a point by themselves; None where one is no code."""
+        keyed = self.hand if isinstance(self.hand, Keyed) else None
+        hand = code_values(self.hand if keyed is None else keyed.formula, point, self.dtypes)
+        model = None if hand is None else code_values(self.model, point, self.dtypes)
+        if hand is None or model is None:
+            return None
+        return model, hand if keyed is None else keyed.results(hand)
 
 
 # ------------------------------------------------------------------------------------------------------------ question
@@ -436,5 +454,8 @@ class Keyed:
     def named(self, run: Run) -> Run:
         """The run with its results under the inputs' names."""
         outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
-        values = {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
-        return replace(run, program=run.program.with_outputs(outputs), values=values)
+        return replace(run, program=run.program.with_outputs(outputs), values=self.results(run.values))
+
+    def results(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The results under the inputs' names."""
+        return {self.keys[k]: v for k, v in values.items() if k in self.keys}

@@ -68,10 +68,10 @@ Relative difference: 0.333333
 The failure occurred at x = 1
 
 The wrong line
-    2*x**2
-    ^
+    - 2*x**2
+      ^
+    + 3*x**2
     The constant is 3, not 2.
-    Write instead:  3*x**2
     With this change the derivation is proved; report.repaired_source holds it.
 
 x: wrong

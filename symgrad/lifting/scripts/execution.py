@@ -295,14 +295,15 @@ class _ScriptRewriter(Rewriter):
         return node
 
     def visit_For(self, node: ast.For) -> Any:
-        self.generic_visit(node)
+        super().visit_For(node)
         node.body = [*self._tick(node), *node.body]
         return node
 
     def visit_While(self, node: ast.While) -> Any:
-        self.generic_visit(node)
-        node.body = [*self._tick(node), *node.body]
-        return node
+        made = super().visit_While(node)
+        loop: Any = made[-1] if isinstance(made, list) else made
+        loop.body = [*self._tick(node), *loop.body]
+        return made
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         self._functions.append(node.name)

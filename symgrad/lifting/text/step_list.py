@@ -136,7 +136,7 @@ class Steps:
     @property
     def names(self) -> tuple[str, ...]:
         """The inputs: the names that are used and that no line defines."""
-        used = {n for line in self.lines for n in _text(line).names if n not in line.uses}
+        used = {n for line in self.lines for n in text_of(line).names if n not in line.uses}
         used |= {line.of for line in self.lines if line.of is not None}
         return tuple(sorted(used - set(self.definitions) - ({self.output} - set(self.definitions))))
 
@@ -148,7 +148,7 @@ class Steps:
     def output(self) -> str:
         """What is differentiated."""
         tops = [line.name for line in self.lines if line.of is not None and line.name not in self.definitions]
-        used = {n for line in self.lines for n in _text(line).names if n not in line.uses}
+        used = {n for line in self.lines for n in text_of(line).names if n not in line.uses}
         tops = [t for t in tops if t not in used]
         if tops:
             if len(set(tops)) > 1:
@@ -278,7 +278,7 @@ class _Writer:
         return step
 
     def line(self, line: Line) -> int:
-        text = _text(line)
+        text = text_of(line)
         of = {n: self.claim(*line.uses[n]) if n in line.uses else self.name(n) for n in text.names}
         values = interpret(self.builder.build({}), Floats(), self.inputs, of.values()) if of else {}
         program = text.run({n: values[i].numpy() for n, i in of.items()}, self.dtype)
@@ -310,7 +310,8 @@ def _parsed(text: str) -> Text:
     return Text(text)
 
 
-def _text(line: Line) -> Text:
+def text_of(line: Line) -> Text:
+    """The formula of a line, without a remark that follows it."""
     try:
         return _parsed(line.text)
     except SymgradError as error:
@@ -351,7 +352,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 if written is not None and n not in uses:
                     uses[n] = written
             line = Line(name, of, text, number, row, uses, side, k)
-            _text(line)
+            text_of(line)
             yield line
 
 

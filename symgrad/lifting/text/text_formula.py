@@ -213,7 +213,7 @@ class _Writer:
     def write(self) -> int:
         """The step of the whole formula, with an axis for each free index."""
         step = self._written()
-        if not self.letters:
+        if not self.extents:
             return step
         lined = tuple(n if x in self.parts[-1].letters else 1 for x, n in self.extents.items()) if self.parts else ()
         made = self.builder.reshape(step, lined) if self.builder.shape(step) else step
@@ -243,6 +243,8 @@ class _Writer:
             self.place[i] = choose(
                 self.builder, [(lambda: self.place[values[0]], lambda: outcome)], lambda: self.place[values[1]]
             )
+            if self.parts and not self.parts[i].letters:  # of the shape of both sides and of the condition
+                self.place[i] = self.builder.broadcast(self.place[i], self.parts[i].shape)
             return
         if node.head == "pow":
             exponent = self.tree.closed(node.args[1])
@@ -322,9 +324,10 @@ class _Writer:
             case "tensor":
                 name, option = node.value
                 if isinstance(option, tuple):  # over free indices, each of which has its axis
-                    return FOLDS[name](b, args[0], [self.letters.index(x) for x in option])
+                    folded = FOLDS[name](b, args[0], [self.letters.index(x) for x in option])
+                    return folded if max(b.shape(folded), default=1) > 1 else b.reshape(folded, ())
                 word = WORDS[name]
-                looked = [self.point[a].astype(np.float64) for a in args] if word.looks else []
+                looked = [_reals(self.point[a]) for a in args] if word.looks else []
                 return word.steps(b, args, option, looked)
             case row:
                 return self._row(row, args)
@@ -349,4 +352,10 @@ class _Writer:
         op = OPS[row]
         if not op.branches:
             return self.builder.apply(row, *args)
-        return select(self.builder, row, args, [self.point[a].astype(np.float64) for a in args])
+        return select(self.builder, row, args, [_reals(self.point[a]) for a in args])
+
+
+def _reals(values: np.ndarray) -> np.ndarray:
+    """Exact values as floats; what is not real there has none."""
+    flat = [float(v.real) if getattr(v, "imag", 0) == 0 else np.nan for v in values.reshape(-1)]
+    return np.array(flat, dtype=np.float64).reshape(values.shape)

@@ -51,6 +51,8 @@ MEANT = {  # the text, and the same in torch
     INDEX: lambda A, X, x, y, s: y @ A @ x,
     "sum(A[i, i]*x[i], i)": lambda A, X, x, y, s: A.diag() @ x,
     "mean(x[i], i) + prod(y[i], i)": lambda A, X, x, y, s: x.mean() + y.prod(),
+    "diag(where(x[0] > x, 2, s)) @ x": lambda A, X, x, y, s: torch.where(x[0] > x, 2.0, s) * x,
+    "(prod(x[i], i)*y)[1:]": lambda A, X, x, y, s: (x.prod() * y)[1:],
     "logsumexp(A[i, j] + x[j], i, j)": lambda A, X, x, y, s: (A + x).flatten().logsumexp(0),
 }
 
@@ -210,3 +212,8 @@ def test_what_is_no_formula_of_arrays_is_an_error_in_words(text):
 def test_what_is_said_of_arrays_is_never_proved_of_a_number(text):
     with pytest.raises(SymgradError, match="this is a number"):
         verify(text, {"x": "1"}, at={"x": 0.5})
+
+
+def test_a_matrix_that_is_never_invertible_is_an_error_in_words():
+    with pytest.raises(SymgradError, match=r"no inverse|inverse has no value"):
+        verify("trace(inv(outer(x, x)))", {"x": "x"}, at={"x": (3,)})
