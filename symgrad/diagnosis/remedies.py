@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,7 @@ from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
 from symgrad.diagnosis.structural_edits import statement_edits, statements_of
-from symgrad.diagnosis.trials import Place, Trials, look_at, places_of
+from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
@@ -68,7 +69,8 @@ class Suspect:
 
 def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Suspect], list[Remedy]]:
     units = trials.code.units
-    places = {u: [*places_of(u), *statements_of(u)] for u in units}
+    lines = trials.code.lines
+    places = {u: [p for p in (*places_of(u), *statements_of(u)) if lines is None or p.line in lines] for u in units}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
     needs = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
@@ -109,6 +111,16 @@ def _prior(place: Place, is_entry: bool, verdicts: Known) -> float:
     return prior + (0.0 if is_entry else 0.3)
 
 
+@functools.lru_cache(maxsize=512)
+def _plain_name(name: str) -> str:
+    """The variable of a binding, which may be an attribute or an entry: ``grads`` of ``grads['W']``."""
+    if name.isidentifier():
+        return name
+    with contextlib.suppress(SyntaxError):
+        return base_name(ast.parse(name, mode="eval").body)
+    return name
+
+
 def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
     """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
     anything right at one of them is missing, and so is one with which there is a choice.
@@ -116,7 +128,7 @@ def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, 
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
     for b in d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]:
-        key = (b.name, None if b.source is None else b.source.line)
+        key = (_plain_name(b.name), None if b.source is None else b.source.line)
         if key in keys:
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]

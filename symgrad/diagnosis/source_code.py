@@ -305,6 +305,11 @@ class Code(Protocol):
         """All that the code binds, where a formula's own bindings are a part of it: one turn of a script's loop."""
         ...
 
+    @property
+    def lines(self) -> frozenset[int] | None:
+        """The lines that edits are tried in, where the code computes more than the derivation; None for all."""
+        ...
+
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
     ) -> Watched:
@@ -341,6 +346,7 @@ class FunctionCode:
     units: tuple[Unit, ...]
     returned: tuple[str, ...] | None = None
     bindings: Sequence[Binding] | None = None
+    lines: frozenset[int] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

@@ -256,7 +256,7 @@ def trials_of(
         return None
     most = min(_RUNS, max(_FEWEST, _WORK // len(branches[0].hand_run.program)))
     found = Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
-    if any(isinstance(n, ast.While) for u in code.units for n in ast.walk(u.node)):
+    if code.lines is None and any(isinstance(n, ast.While) for u in code.units for n in ast.walk(u.node)):
         found.lines = _SLOWER * _lines_of(found) + _SLOWER
     return found
 
