@@ -7,7 +7,7 @@ import contextlib
 import functools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -52,6 +52,7 @@ class Suspect:
     bench: Bench
     atoms: Sequence[Atom]
     prior: float
+    is_idle: bool = False  # nothing that is wrong depends on it
 
     @property
     def is_valued(self) -> bool:
@@ -72,7 +73,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
     lines = trials.code.lines
     places = {u: [p for p in (*places_of(u), *statements_of(u)) if lines is None or p.line in lines] for u in units}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
-    needs = _needs(trials, d, [p for ps in places.values() for p in ps])
+    needs, idle = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
     for unit, mine in places.items():
         trees = trees_beside(unit, trials.code, trials.model)
@@ -90,7 +91,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
                 continue
             suspect = _suspect(trials, place, envs, needs.get(_key(place), {}), prior, trees)
             if suspect is not None:
-                found.append(suspect)
+                found.append(replace(suspect, is_idle=_key(place) in idle))
     return found, statements
 
 
@@ -121,9 +122,12 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
+def _needs(
+    trials: Trials, d: Derivation, places: Sequence[Place]
+) -> tuple[dict[Any, dict[int, Need]], frozenset[Any]]:
     """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
-    anything right at one of them is missing, and so is one with which there is a choice.
+    anything right at one of them is missing, and so is one with which there is a choice.  And the lines that no wrong
+    output depends on.
     """
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
@@ -133,11 +137,13 @@ def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, 
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]
     found: dict[Any, dict[int, Need]] = {key: {} for key in lines}
+    idle: list[frozenset[Any]] = []
     for k, point in enumerate(trials.outer):
         if trials.branches[k].hand_run is d.branch.hand_run and found:
-            here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
+            here = needs_of(d.branch.program, outputs, lines, point)
+            idle.append(frozenset(key for key, need in here.items() if not need.outputs))
             found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
-    return {key: n for key, n in found.items() if n}
+    return {key: n for key, n in found.items() if n}, frozenset.intersection(*idle) if idle else frozenset()
 
 
 def _suspect(
@@ -203,8 +209,8 @@ def by_value(s: Suspect) -> Iterator[Remedy]:
 
 def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
     """The edits of a place that give it another value, for the code to be run with, the cheapest first."""
-    if s.is_valued:
-        return  # its edits were tried by value
+    if s.is_valued or s.is_idle:
+        return  # its edits were tried by value, or change nothing
     values, texts = {value_stamp(s.bench, s.place.expression.text), None}, set()
     for draft in s.drafts:
         if draft.cost >= high or len(values) > _MOST:

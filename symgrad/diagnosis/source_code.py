@@ -118,8 +118,10 @@ def span(text: str, node: ast.AST, *, shift: int = 0) -> tuple[int, int]:
     lines = text.splitlines(keepends=True) or [""]
 
     def place(line: int, column: int) -> int:
+        if line > len(lines):  # a tuple without brackets, read in those that were put around the text
+            return len(text)
         if line == 1:
-            column -= shift
+            column = max(column - shift, 0)
         row = lines[line - 1]
         inside = column if row.isascii() else len(row.encode()[:column].decode(errors="ignore"))
         return sum(map(len, lines[: line - 1])) + inside

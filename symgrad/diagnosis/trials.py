@@ -170,21 +170,34 @@ def with_looks(unit: Unit, statements: list[ast.stmt]) -> str:
     """The unit's text with ``HOOK(k, TRACE, locals())`` before statement k; those that nothing can be put before are
     left alone.
     """
-    names = "locals()" if unit.function is not None else "{**globals(), **locals()}"
     text = unit.text
     if unit.is_lambda:
         start, end = span(text, unit.node.body, shift=1)  # type: ignore[union-attr]
-        return edited(text, [(start, end, f"({HOOK}(0, {TRACE}, {names}), ({text[start:end]}))[-1]")])
+        return edited(text, [(start, end, f"({HOOK}(0, {TRACE}, locals()), ({text[start:end]}))[-1]")])
     put: dict[int, str] = {}
+    outside = {} if unit.function is not None else _outside_names(unit.node)
     for k, s in enumerate(statements):
         at = span(text, s)[0]
         margin = text[text.rfind("\n", 0, at) + 1 : at]
-        look = f"{HOOK}({k}, {TRACE}, {names})"
+        look = f"{HOOK}({k}, {TRACE}, {outside.get(s, 'locals()')})"
         if not isinstance(s, (ast.If, ast.While, ast.For)):
             put[at] = f"{put.get(at, '')}{look}; "
         elif not margin.strip() and not text.startswith("elif", at):
             put[at] = f"{put.get(at, '')}{look}\n{margin}"
     return edited(text, [(at, at, looks) for at, looks in put.items()])
+
+
+def _outside_names(script: ast.AST) -> dict[ast.stmt, str]:
+    """What each statement of a script sees, as an expression: in a function, those globals that the function reads."""
+    found: dict[ast.stmt, str] = {}
+    for node in ast.walk(script):
+        if isinstance(node, ast.FunctionDef):  # those inside of it come later
+            read = sorted({n.id for n in ast.walk(node) if isinstance(n, ast.Name)})
+            seen = f"{{**{{n: x for n, x in globals().items() if n in {tuple(read)}}}, **locals()}}"
+            found |= {s: seen for s in ast.walk(node) if isinstance(s, ast.stmt) and s is not node}
+        elif isinstance(node, ast.stmt):
+            found.setdefault(node, "{**globals(), **locals()}")
+    return found
 
 
 # -------------------------------------------------------------------------------------------------------------- trials

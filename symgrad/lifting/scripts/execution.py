@@ -189,11 +189,12 @@ class Script:
         """
         pasted = self.pasted if text is None else replace(self.pasted, code=text)
         space = {**namespace(self.file), **self._found(), **names, TRACE: watcher}
-        code = _marked(pasted, self.file)
+        parts = list(_marked(pasted, self.file))
         out = Limited(self.limits.printed)
         ends = contextlib.suppress(Reached, AssertionError, SystemExit, KeyboardInterrupt)
         with surroundings(self.seed, out, self.file, self.limits), np.errstate(all="ignore"), ends:
-            exec(code, space)
+            for part in parts:
+                exec(part, space)
         watcher.is_on = False  # its functions may be called later
         return space
 
@@ -387,8 +388,23 @@ def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module
         return compile(ast.fix_missing_locations(tree), file, "exec"), pasted.tree
 
 
-@functools.lru_cache(maxsize=4)
-def _marked(pasted: Pasted, file: str) -> types.CodeType:
+def _marked(pasted: Pasted, file: str) -> Iterator[types.CodeType]:
+    """The code of a script's statements, one after the other: where one was edited, the others are known."""
+    lines, tree = pasted.lines, pasted.tree
+    parts: list[tuple[int, int]] = []
+    for s in tree.body:
+        first = min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))])
+        if parts and parts[-1][1] >= first:  # two on one line
+            parts[-1] = parts[-1][0], max(parts[-1][1], s.end_lineno or first)
+        else:
+            parts.append((first, s.end_lineno or first))
+    for first, last in parts:
+        yield _part("\n".join(lines[first - 1 : last]), first, file)
+
+
+@functools.lru_cache(maxsize=512)
+def _part(text: str, first: int, file: str) -> types.CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return compile(ast.fix_missing_locations(_EventRewriter().visit(pasted.tree)), file, "exec")
+        tree = ast.increment_lineno(ast.parse(text), first - 1)
+        return compile(ast.fix_missing_locations(_EventRewriter().visit(tree)), file, "exec")

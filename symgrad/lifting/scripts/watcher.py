@@ -142,7 +142,7 @@ class Watcher:
         return self.bind(name, value) if is_counted(value) else value
 
     def rebound(self, name: str, value: Any) -> Any:
-        return self.bind(name, value) if is_counted(value) else value
+        return self.bind(name, value) if is_counted(value) or isinstance(value, torch.Tensor) else value
 
     def attribute(self, path: str, owner: Any, name: str) -> None:
         value = getattr(owner, name, None)
