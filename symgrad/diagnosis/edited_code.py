@@ -59,9 +59,9 @@ class ScriptCode:
         (text,) = texts.values()
         return replace(self.side, execution=self.side.execution.variant(text)), text.lstrip("\n")
 
-    @functools.cached_property
+    @property
     def lines(self) -> frozenset[int]:
-        return derivation_numbers(self.side.execution, self.side.group)
+        return _lines_of(self.side.execution, self.side.group)
 
     def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
         found = _runs_of(self.side.execution, self.side.group)
@@ -72,6 +72,7 @@ class ScriptCode:
 
 
 _runs_of = functools.lru_cache(maxsize=8)(plain_runs)
+_lines_of = functools.lru_cache(maxsize=8)(derivation_numbers)
 
 
 @code_of.register

@@ -122,9 +122,7 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _needs(
-    trials: Trials, d: Derivation, places: Sequence[Place]
-) -> tuple[dict[Any, dict[int, Need]], frozenset[Any]]:
+def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> tuple[dict[Any, dict[int, Need]], frozenset[Any]]:
     """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
     anything right at one of them is missing, and so is one with which there is a choice.  And the lines that no wrong
     output depends on.

@@ -21,7 +21,7 @@ import torch
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
-from symgrad.diagnosis.scope import as_array, values_at
+from symgrad.diagnosis.scope import as_array, seen_at, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
@@ -175,29 +175,16 @@ def with_looks(unit: Unit, statements: list[ast.stmt]) -> str:
         start, end = span(text, unit.node.body, shift=1)  # type: ignore[union-attr]
         return edited(text, [(start, end, f"({HOOK}(0, {TRACE}, locals()), ({text[start:end]}))[-1]")])
     put: dict[int, str] = {}
-    outside = {} if unit.function is not None else _outside_names(unit.node)
+    seen = seen_at(unit)
     for k, s in enumerate(statements):
         at = span(text, s)[0]
         margin = text[text.rfind("\n", 0, at) + 1 : at]
-        look = f"{HOOK}({k}, {TRACE}, {outside.get(s, 'locals()')})"
+        look = f"{HOOK}({k}, {TRACE}, {seen(s)})"
         if not isinstance(s, (ast.If, ast.While, ast.For)):
             put[at] = f"{put.get(at, '')}{look}; "
         elif not margin.strip() and not text.startswith("elif", at):
             put[at] = f"{put.get(at, '')}{look}\n{margin}"
     return edited(text, [(at, at, looks) for at, looks in put.items()])
-
-
-def _outside_names(script: ast.AST) -> dict[ast.stmt, str]:
-    """What each statement of a script sees, as an expression: in a function, those globals that the function reads."""
-    found: dict[ast.stmt, str] = {}
-    for node in ast.walk(script):
-        if isinstance(node, ast.FunctionDef):  # those inside of it come later
-            read = sorted({n.id for n in ast.walk(node) if isinstance(n, ast.Name)})
-            seen = f"{{**{{n: x for n, x in globals().items() if n in {tuple(read)}}}, **locals()}}"
-            found |= {s: seen for s in ast.walk(node) if isinstance(s, ast.stmt) and s is not node}
-        elif isinstance(node, ast.stmt):
-            found.setdefault(node, "{**globals(), **locals()}")
-    return found
 
 
 # -------------------------------------------------------------------------------------------------------------- trials
@@ -207,6 +194,7 @@ _POINTS = 3
 _RUNS = 2500  # runs of the code, at most
 _FEWEST = 150
 _WORK = 300_000  # operations in all runs together
+_ALL = 4  # times as much as its derivation that a script computes
 _SLOWER = 50  # times as many lines as the code takes, of a run that is given up
 _ROUNDS = 40  # times that one statement is looked at
 _HELD = 20_000_000  # numbers that are held for all looks together
@@ -267,7 +255,8 @@ def trials_of(
             break
     if not points or not truths[0]:
         return None
-    most = min(_RUNS, max(_FEWEST, _WORK // len(branches[0].hand_run.program)))
+    work = _WORK if code.lines is None else _WORK // _ALL  # a script runs its model too, and what stands around it
+    most = min(_RUNS, max(_FEWEST, work // len(branches[0].hand_run.program)))
     found = Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
     if code.lines is None and any(isinstance(n, ast.While) for u in code.units for n in ast.walk(u.node)):
         found.lines = _SLOWER * _lines_of(found) + _SLOWER

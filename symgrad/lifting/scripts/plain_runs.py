@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -181,7 +181,7 @@ def derivation_numbers(execution: Execution, group: int) -> frozenset[int]:
     return frozenset(_with_headers(execution.script.pasted.tree, numbers(hand - model), numbers(model | hand)))
 
 
-def _with_headers(tree: ast.Module, mine: Collection[int | None], valued: Collection[int | None]) -> Iterator[int]:
+def _with_headers(tree: ast.Module, mine: Set[int | None], valued: Set[int | None]) -> Iterator[int]:
     """``mine``, and the lines between them and around them that hold no value: returns, loops and conditions."""
     for scope in ast.walk(tree):
         if not isinstance(scope, (ast.Module, ast.FunctionDef)):
@@ -190,13 +190,13 @@ def _with_headers(tree: ast.Module, mine: Collection[int | None], valued: Collec
         here = [s for s in own if not hasattr(s, "body") and not mine.isdisjoint(_lines(s))]
         if not here:
             continue
-        last = max(s.lineno for s in here) if isinstance(scope, ast.Module) else scope.end_lineno
+        last = max(s.lineno for s in here) if isinstance(scope, ast.Module) else scope.end_lineno or 0
         for s in own:
             if hasattr(s, "body"):
                 inside = [t for t in here if s.lineno < t.lineno <= (s.end_lineno or 0)]
-                if inside and s.lineno not in set(valued) - set(mine):
+                if inside and s.lineno not in valued - mine:
                     yield s.lineno
-            elif s in here or (min(t.lineno for t in here) <= s.lineno <= last and set(valued).isdisjoint(_lines(s))):
+            elif s in here or (min(t.lineno for t in here) <= s.lineno <= last and valued.isdisjoint(_lines(s))):
                 yield from _lines(s)
 
 

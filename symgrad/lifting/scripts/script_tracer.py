@@ -211,37 +211,6 @@ class ScriptTracer(Tracer):
             self._count[name] = before + 1  # it was not written into, which other values may tell otherwise
         return made
 
-    def found(self, space: Mapping[str, Any]) -> None:
-        """Variables that the script finds when it begins."""
-        for name, value in space.items():
-            if isinstance(value, torch.Tensor):
-                self.names[id(value)] = name
-                self.held.append(value)
-            elif isinstance(value, torch.nn.Module):
-                self._name_parameters(name, value)
-
-    def entered(self, name: str, value: Any) -> Any:
-        """An argument of one of the script's functions: a plain number gets an identity of its own."""
-        if isinstance(value, torch.Tensor):
-            self.names.setdefault(id(value), name)
-            return value
-        if type(value) in (float, np.ndarray):
-            return self.bind(name, value)
-        if is_counted(value):
-            self._count[name] = self._count.get(name, 0) + 1
-        return value
-
-    def rebound(self, name: str, value: Any) -> Any:
-        before = self._count.get(name, 0)
-        made = super().rebound(name, value)
-        if self._count.get(name, 0) == before and (is_counted(value) or isinstance(value, torch.Tensor)):
-            self._count[name] = before + 1  # it was not written into, which other values may tell otherwise
-        return made
-
-    def _counted(self, name: str, value: Any) -> None:
-        if is_counted(value):
-            self._count[name] = self._count.get(name, 0) + 1
-
     def attribute(self, path: str, owner: Any, name: str) -> None:
         """``owner.name = ...`` was run."""
         value = getattr(owner, name, None)
