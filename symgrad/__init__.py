@@ -6,11 +6,13 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from symgrad.api.batches import verify_many
     from symgrad.api.custom_functions import verify_function
     from symgrad.api.gradients import compare, gradient, lift
     from symgrad.api.instabilities import find_instabilities
     from symgrad.api.script_verifier import verify_script
-    from symgrad.api.testing import assert_gradient, verify_many
+    from symgrad.api.strategies import points_in
+    from symgrad.api.testing import assert_gradient, surrogate
     from symgrad.errors import SymgradError
     from symgrad.lifting.formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
@@ -35,6 +37,8 @@ __all__ = [
     "gradient",
     "jvp",
     "lift",
+    "points_in",
+    "surrogate",
     "verify",
     "verify_function",
     "verify_many",
@@ -56,9 +60,11 @@ _PLACES = {
     "jvp": "symgrad.lifting.formulas",
     "load_ipython_extension": "symgrad.notebook",
     "lift": "symgrad.api.gradients",
+    "points_in": "symgrad.api.strategies",
+    "surrogate": "symgrad.api.testing",
     "verify": "symgrad.verifier",
     "verify_function": "symgrad.api.custom_functions",
-    "verify_many": "symgrad.api.testing",
+    "verify_many": "symgrad.api.batches",
     "verify_script": "symgrad.api.script_verifier",
     "vjp": "symgrad.lifting.formulas",
 }

@@ -1,142 +1,62 @@
-"""The command line: ``symgrad check FILE``, and ``symgrad check-certificate FILE``.
+"""The command line: ``symgrad check FILES``, and ``symgrad check-certificate FILE``.
 
-Arguments are parsed, and the file is looked for, before torch and SymPy are imported: that takes seconds, and a
+Arguments are parsed, and the files are looked for, before torch and SymPy are imported: that takes seconds, and a
 mistyped option should not.
 """
 
 from __future__ import annotations
 
 import argparse
-import ast
 import contextlib
-import gc
-import importlib.util
-import itertools
 import json
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from symgrad import __version__
-from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
+from symgrad.errors import BadInput, SymgradError
+from symgrad.files.question_kinds import Names
+from symgrad.files.questions import Options, Question, answer_all, find, import_pipeline
+from symgrad.files.settings import Settings, read_settings
+from symgrad.files.targets import targets_of
+from symgrad.files.written_files import Told
 
-# ----------------------------------------------------------------------------------------------------------- cli files
-# The files that the command line writes: a report as a page, and code with its repairs made.
-
-
-def write_page(report: Any, path: Path, source: Path) -> None:
-    """Write a report as a whole HTML page.
-
-    Raises `BadInput` where the page would replace the file that was checked, or cannot be written.
-    """
-    if path.exists() and path.resolve() == source.resolve():
-        raise BadInput(f"--html {path} is the file that is checked.", instead="Name another file for the page.")
-    try:
-        path.write_text(report.to_html(page=True), encoding="utf-8")
-    except OSError as error:
-        raise BadInput(f"the page could not be written: {error}.") from error
-
-
-def write_new(text: str, path: Path) -> None:
-    """Write a file that is not there yet.  Raises `BadInput` where it is, or cannot be written."""
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(text)
-    except FileExistsError:
-        raise BadInput(f"{path} is there already.", instead="Name a new file.") from None
-    except OSError as error:
-        raise BadInput(f"{path} could not be written: {error}.") from error
-
-
-def write_beside(text: str, source: Path) -> Path:
-    """Write text under a new name beside ``source``, over no file that is there already; the name.
-
-    Raises `BadInput` where it cannot be written.
-    """
-    for k in itertools.count(1):
-        path = source.with_name(f"{source.stem}_repaired{'' if k == 1 else f'_{k}'}{source.suffix}")
-        try:
-            with path.open("x", encoding="utf-8") as file:
-                file.write(text)
-        except FileExistsError:
-            continue
-        except OSError as error:
-            raise BadInput(f"the repaired file could not be written: {error}.") from error
-        return path
-    raise AssertionError("unreachable")
-
-
-def repaired_text(text: str, repairs: Iterable[Any]) -> str | None:
-    """A file's text with each repair's ``before`` replaced, on its line, by its ``after``; None where one is not found.
-
-    A repair without a line must stand in the text exactly once.
-
-    >>> from types import SimpleNamespace as Repair
-    >>> repaired_text("h = tanh(z)\\ndh = 1 - z**2\\n", [Repair(line=2, before="1 - z**2", after="1 - h**2")])
-    'h = tanh(z)\\ndh = 1 - h**2\\n'
-    """
-    starts = [0, *itertools.accumulate(map(len, text.splitlines(keepends=True)))]
-    edits: dict[int, tuple[int, str]] = {}
-    for r in repairs:
-        if r.line is None:
-            place = text.find(r.before) if text.count(r.before) == 1 else -1
-        else:
-            place = text.find(r.before, starts[r.line - 1]) if r.line <= len(starts) - 1 else -1
-            place = place if r.line <= len(starts) - 1 and place < starts[r.line] else -1
-        if place < 0 or edits.get(place, (0, r.after))[1] != r.after:
-            return None
-        edits[place] = place + len(r.before), r.after
-    for place in sorted(edits, reverse=True):
-        end, after = edits[place]
-        text = text[:place] + after + text[end:]
-    return text
-
-
-# ----------------------------------------------------------------------------------------------------------------- cli
+if TYPE_CHECKING:
+    from symgrad.files.answers import Answer, Answers, Wanted
 
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
-_CODES = {"proved": RIGHT, "agrees": RIGHT, "refuted": WRONG, "undecided": UNDECIDED}
-_SETTINGS = ("wrt", "order", "domain", "assuming", "dtype", "seed")
+_VERIFIES = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed")
+_FORMATS: Mapping[str, str] = {  # how all answers are written: a row each, imported when it is asked for
+    "text": "summary.render_summary",
+    "json": "json_document.render_json",
+    "sarif": "sarif_log.render_sarif",
+    "junit": "junit_results.render_junit",
+    "github": "github_annotations.render_github",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code.
 
-    0: right (proved, or agrees everywhere it was looked at); 1: wrong; 2: undecided; 3: could not run.
+    0: right (proved, or agrees everywhere it was looked at); 1: wrong; 2: undecided; 3: could not run.  Of several, 1
+    where one is wrong, otherwise 3 where one could not run, otherwise 2 where one is undecided.
     """
     options = _parser().parse_args(arguments)
-    if options.command == "check-certificate":
-        return _check_certificate(Path(options.file))
     try:
-        with contextlib.redirect_stdout(sys.stderr if options.json else sys.stdout):  # the file may print too
-            report = _check(options)
-            page = None if options.html is None else Path(options.html)
-            if page is not None:
-                write_page(report, page, Path(options.file))
-            told = [] if page is None else [f"symgrad: wrote {page}."]
-            if options.certificate is not None:
-                write_new(json.dumps(report.certificate()), Path(options.certificate))
-                told.append(f"symgrad: wrote {options.certificate}.")
-            told += _repair(report, options) if options.repair else []
-            table = report.table() if options.table else None
+        if options.command == "check-certificate":
+            return _check_certificate(Path(options.file))
+        return _check(options)
     except SymgradError as error:
-        _show_cause(error, Path(options.file))
         print(f"symgrad: {error}", file=sys.stderr)
-        return COULD_NOT_RUN
     except Exception:  # Python's own exit code for it is 1, which would say "wrong"
         traceback.print_exc()
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
-        return COULD_NOT_RUN
-    print(report.to_json() if options.json else _in_words(report, options.full))
-    if table is not None:
-        print(f"\n{table}")
-    for line in told:
-        print(line, file=sys.stderr)
-    return _CODES[report.verdict]
+    return COULD_NOT_RUN
 
 
 def _check_certificate(path: Path) -> int:
@@ -146,8 +66,7 @@ def _check_certificate(path: Path) -> int:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        print(f"symgrad: {path} could not be read: {error}.", file=sys.stderr)
-        return COULD_NOT_RUN
+        raise BadInput(f"{path} could not be read: {error}.") from error
     found = check_certificate(text)
     print(*found, sep="\n")
     if any(claim.rejected is not None for claim in found):
@@ -155,15 +74,117 @@ def _check_certificate(path: Path) -> int:
     return RIGHT if all(claim.accepted for claim in found) else UNDECIDED
 
 
-def _in_words(report: Any, full: bool) -> str:
-    from symgrad.report.text import render_text
+# ------------------------------------------------------------------------------------------------ check
 
-    return render_text(report, full, colour=_has_colours())
+
+def _check(options: argparse.Namespace) -> int:
+    settings = read_settings(Path.cwd())
+    words = options.files or list(settings.paths)
+    if not words:
+        raise BadInput(
+            "no file was named.", instead='Name files or folders, or write paths = ["..."] into [tool.symgrad].'
+        )
+    targets = targets_of(words)
+    if options.skip_others:
+        targets = [replace(t, named=t.name is not None) for t in targets]
+    if len(targets) == 1 and not targets[0].is_there and options.format == "text":
+        raise BadInput(f"there is no file {targets[0].file}.")
+    import_pipeline()
+    asked = _options(options, settings)
+    found = [one for target in targets for one in find(target, asked)]
+    questions = [one for one in found if isinstance(one, Question)]
+    if options.certificate is not None and len(questions) != 1:
+        raise BadInput(
+            f"--certificate writes the proofs of one question, and here are {len(questions)}.",
+            instead="Name one file, or one function in it: file.py::Name.",
+        )
+    alone = len(found) == len(targets) == 1 and targets[0].named
+    jobs = None if alone else options.jobs or settings.jobs or _cores()
+    shown = sys.stdout if options.format == "text" else sys.stderr  # the files may print too
+    with contextlib.redirect_stdout(shown):
+        answers = answer_all(found, asked, _wanted(options), jobs)
+        told = list(_beside(answers, questions, asked, options, jobs))
+    if alone and options.format == "text":
+        _show(answers.answers[0])
+    else:
+        print(_rendered(answers, options))
+    for one in told:
+        print(one.text, file=shown if one.is_patch else sys.stderr)
+    if any(one.failed for one in told):
+        return COULD_NOT_RUN
+    return RIGHT if options.skip_others and not answers.answers else answers.exit_code
+
+
+def _wanted(options: argparse.Namespace) -> Wanted:
+    from symgrad.files.answers import Wanted
+
+    colour = options.format == "text" and _has_colours()
+    return Wanted(options.full, colour, options.table, options.html is not None, options.certificate is not None)
+
+
+def _options(options: argparse.Namespace, settings: Settings) -> Options:
+    """What the command line says of every file, and the project's settings behind it."""
+    told = {name: value for name in _VERIFIES if (value := getattr(options, name)) is not None}
+    gradients: dict[str, list[str]] = {}
+    for name, variable in options.gradient or ():
+        gradients.setdefault(name, []).append(variable)
+    names = Names(options.model, options.hand, options.at or "at")
+    return Options(names, told, settings.defaults, options.output, gradients or None)
+
+
+def _cores() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+# ------------------------------------------------------------------------------------------------ what is told
+
+
+def _rendered(answers: Answers, options: argparse.Namespace) -> str:
+    module, _, function = _FORMATS[options.format].partition(".")
+    render = getattr(import_module(f"symgrad.files.{module}"), function)
+    return render(answers, full=options.full) if options.format == "text" else render(answers)
+
+
+def _show(answer: Answer) -> None:
+    """One answer alone: its report, or on the other stream why there is none."""
+    from symgrad.files.summary import failure_text
+
+    if answer.error is not None:
+        print(failure_text(answer), file=sys.stderr)
+        return
+    print(answer.text)
+    if answer.table is not None:
+        print(f"\n{answer.table}")
 
 
 def _has_colours() -> bool:
     """Whether colours are wanted: on a terminal that has them, unless NO_COLOR is set (https://no-color.org)."""
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def _beside(
+    answers: Answers, questions: Sequence[Question], asked: Options, options: argparse.Namespace, jobs: int | None
+) -> Iterator[Told]:
+    """Write what was asked for beside the answers; what is told of it.  No answer is lost where that fails."""
+    from symgrad.files.repaired_files import repair
+    from symgrad.files.written_files import write_new, write_pages
+
+    try:
+        if options.html is not None:
+            pages = write_pages(answers.answers, Path(options.html))
+            more = f" and the {len(pages) - 1} pages that it lists" if len(pages) > 1 else ""
+            yield Told(f"symgrad: wrote {pages[0]}{more}.")
+        if options.certificate is not None and answers.answers[0].certificate is not None:
+            path = write_new(json.dumps(answers.answers[0].certificate), Path(options.certificate))
+            yield Told(f"symgrad: wrote {path}.")
+    except BadInput as error:
+        yield Told(f"symgrad: {error}", failed=True)
+    if options.repair:
+        yield from repair(answers, questions, asked, jobs)
+
+
+# ------------------------------------------------------------------------------------------------ arguments
 
 
 class _Parser(argparse.ArgumentParser):
@@ -180,14 +201,19 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     check = commands.add_parser(
         "check",
-        help="check the gradient in a Python file",
-        description="Check the gradient in a Python file that defines a model, a hand formula and a point. "
-        "The file is run. It may also set wrt, order, domain, assuming, dtype and seed; options go before them. A "
-        "script that has none of these, as it is or as pasted from a post or a notebook, is taken as a whole; one in "
-        "LaTeX has rows that say what f is, and then what its derivative is.",
-        epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run",
+        help="check the gradients in files",
+        description="Check the gradients in files: Python that defines a model, a hand formula and a point; functions "
+        "with a backward of their own, and at beside them; whole scripts, posts and notebooks; texts and articles with "
+        "formulas in LaTeX. Files are run, each in a process of its own where there are several; that keeps them "
+        "apart, and is no sandbox. A file may also set wrt, order, domain, assuming, dtype and seed; options go before "
+        "them, and [tool.symgrad] in pyproject.toml after them. In a folder only files that hold a question by their "
+        "syntax are run; the others are listed.",
+        epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run; of several, 1 where one is wrong, else 3, "
+        "else 2",
     )
-    check.add_argument("file", metavar="FILE", help="the Python file, or one in LaTeX")
+    check.add_argument(
+        "files", nargs="*", metavar="FILE", help="a file, a folder, a pattern, - for the input, or file.py::Name"
+    )
     check.add_argument("--model", default="model", metavar="NAME", help="the formula's name in it (model)")
     check.add_argument("--hand", default="hand", metavar="NAME", help="the hand formula's name in it (hand)")
     check.add_argument("--at", default=None, metavar="NAME", help="the point's name in it (at; may be missing)")
@@ -212,13 +238,22 @@ def _parser() -> argparse.ArgumentParser:
         help="what becomes of a claim where a branch was not reached (refuse)",
     )
     check.add_argument("--seed", type=int, metavar="N", help="the seed of every random choice (0)")
-    check.add_argument("--html", metavar="PAGE", help="write the report as a page of HTML too")
+    check.add_argument("-j", "--jobs", type=_count, metavar="N", help="how many files at a time (as many as cores)")
+    check.add_argument(
+        "--skip-others", action="store_true", help="skip files that hold no question, though they were named"
+    )
+    check.add_argument(
+        "--html",
+        metavar="PAGE",
+        help="write the report as a page of HTML too; of several files, a page that lists them",
+    )
     check.add_argument("--certificate", metavar="FILE", help="write the proofs as data too, for check-certificate")
     check.add_argument(
-        "--repair", action="store_true", help="write the file with its repairs made beside it, under a new name"
+        "--repair", action="store_true", help="show what to change, and write the repaired file beside it, checked"
     )
+    check.add_argument("--format", choices=tuple(_FORMATS), default="text", help="how the answers are written (text)")
     how = check.add_mutually_exclusive_group()
-    how.add_argument("--json", action="store_true", help="print the report as JSON")
+    how.add_argument("--json", action="store_const", const="json", dest="format", help="the same as --format json")
     how.add_argument("--full", action="store_true", help="print all that was found")
     how.add_argument(
         "--table", action="store_true", help="print the derivatives at every point too: exact, autograd's and yours"
@@ -247,186 +282,7 @@ def _pair(text: str) -> tuple[str, str]:
     return name, variable
 
 
-def _check(options: argparse.Namespace) -> Any:
-    path = Path(options.file)
-    if not path.is_file():
-        raise BadInput(f"there is no file {options.file}.")
-    _import_pipeline()
-    if _is_script(path, options):
-        return _check_script(path, options)
-    if path.suffix == ".tex":
-        return _check_text(path, options)
-    if path.suffix != ".py":
-        raise BadInput(
-            f"{options.file} is neither a Python file nor one in LaTeX.", instead="Its name should end in .py or .tex."
-        )
-    module = _loaded(path)
-    model, hand = _wanted(module, options.model, "--model"), _wanted(module, options.hand, "--hand")
-    at = getattr(module, "at", None) if options.at is None else _wanted(module, options.at, "--at")
-    if at is not None and not isinstance(at, Mapping):
-        raise BadInput(
-            f"{options.at or 'at'} in {options.file} is a {type(at).__name__}.",
-            instead="Make it a mapping from input to number, array, tensor or shape.",
-        )
-    settings = {name: getattr(module, name) for name in _SETTINGS if hasattr(module, name)}
-    settings |= _given(options, *_SETTINGS, "points", "effort", "unreached")
-
-    from symgrad.verifier import verify
-
-    return verify(model, hand, at=at, **settings)
-
-
-def _check_text(path: Path, options: argparse.Namespace) -> Any:
-    """A file in LaTeX, whose rows say what is differentiated and what its derivative is."""
-    from symgrad.lifting.latex.latex_formula import Latex
-    from symgrad.verifier import verify
-
-    text = path.read_text(encoding="utf-8")
-    _, begins, body = text.partition("\\begin{document}")
-    text = body.partition("\\end{document}")[0] if begins else text
-    return verify(Latex(text), **_given(options, *_SETTINGS, "points", "effort"))
-
-
-def _import_pipeline() -> None:
-    """Import what any question needs, and keep the garbage collector away from it.
-
-    SymPy and torch make half a million objects that stay until the end; each full collection would look through them
-    all, which is most of what a short question costs.
-    """
-    if "symgrad.verifier" in sys.modules:
-        return
-    collects = gc.isenabled()
-    gc.disable()
-    try:
-        import symgrad.api.script_verifier
-        import symgrad.verifier  # noqa: F401
-    finally:
-        if collects:
-            gc.enable()
-    gc.freeze()
-
-
-def _is_script(path: Path, options: argparse.Namespace) -> bool:
-    """Whether a file is a whole script or post: it defines no hand formula, and no model that one could be for."""
-    from symgrad.lifting.scripts.cues import speaks_of_gradients
-    from symgrad.lifting.scripts.extraction import read_pasted
-
-    if options.output is not None or options.gradient is not None:
-        return True
-    text = path.read_text(encoding="utf-8", errors="replace")
-    calls = "backward(" in text or "autograd.grad(" in text
-    try:
-        tree = ast.parse(text) if calls else read_pasted(text).tree
-    except (SyntaxError, SymgradError):
-        return calls
-    bound = {n.name for n in tree.body if isinstance(n, (ast.FunctionDef, ast.ClassDef))}
-    bound |= {t.id for n in tree.body if isinstance(n, ast.Assign) for t in n.targets if isinstance(t, ast.Name)}
-    if options.hand in bound:
-        return False
-    return calls or (options.model not in bound and speaks_of_gradients(tree))
-
-
-def _check_script(path: Path, options: argparse.Namespace) -> Any:
-    from symgrad.api.script_verifier import verify_script
-
-    for name in ("order", "dtype"):
-        if getattr(options, name) is not None:
-            raise BadInput(
-                f"--{name} was given, and {path.name} is a whole script, which has its own.",
-                instead=f"Leave --{name} out; or write a model and a hand formula into the file.",
-            )
-    told: dict[str, list[str]] = {}
-    for name, variable in options.gradient or ():
-        told.setdefault(name, []).append(variable)
-    said = ("wrt", "output", "domain", "assuming", "points", "effort", "unreached", "seed")
-    return verify_script(path, gradients=told or None, **_given(options, *said))
-
-
-def _given(options: argparse.Namespace, *names: str) -> dict[str, Any]:
-    """The options that were given."""
-    return {name: value for name in names if (value := getattr(options, name)) is not None}
-
-
-def _repair(report: Any, options: argparse.Namespace) -> list[str]:
-    """Write the file with its repairs made, if what it then says is right; what is told of it."""
-    path = Path(options.file)
-    if report.ok:
-        return ["symgrad: there is nothing to repair."]
-    text = repaired_text(path.read_text(encoding="utf-8"), report.repairs) if report.repairs else None
-    if text is None:
-        return ["symgrad: no repair was found that could be written; no file was written."]
-    made = write_beside(text, path)
-    try:
-        again = _check(argparse.Namespace(**{**vars(options), "file": str(made)}))
-    except Exception:
-        made.unlink()
-        raise
-    if not again.ok:
-        made.unlink()
-        return [f"symgrad: with the repairs made the file is still {again.verdict}; no file was written."]
-    return [f"symgrad: wrote {made}, which was checked too: {'proved' if again.verdict == 'proved' else 'right'}."]
-
-
-# ------------------------------------------------------------------------------------------------ the user's file
-
-
-def _loaded(path: Path) -> ModuleType:
-    """The file as a module, with the files beside it importable, as when Python runs it.
-
-    Where the file itself fails, its own traceback is printed and the exit code is 3.
-    """
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.resolve().parent))
-    kept = sys.modules.get(path.stem)
-    sys.modules[path.stem] = module
-    try:
-        spec.loader.exec_module(module)
-    except SymgradError:
-        raise
-    except (Exception, SystemExit) as error:
-        sys.stderr.write(_own_traceback(error, path))
-        what = "exited" if isinstance(error, SystemExit) else "failed"
-        raise BadInput(f"{path} {what} before anything could be checked.") from error
-    finally:
-        sys.path.remove(str(path.resolve().parent))
-        if kept is not None:
-            sys.modules[path.stem] = kept
-    return module
-
-
-def _wanted(module: ModuleType, name: str, option: str) -> Any:
-    if hasattr(module, name):
-        return getattr(module, name)
-    known = [n for n in vars(module) if not n.startswith("_") and not isinstance(vars(module)[n], ModuleType)]
-    near = close_names(name, known)
-    raise UnknownName(
-        f"{module.__file__} has no {name!r}.", instead=f"{near + ' ' if near else ''}Name another one with {option}."
-    )
-
-
-def _show_cause(error: SymgradError, path: Path) -> None:
-    """Print the traceback through the user's own lines where it was their code that failed."""
-    found: BaseException | None = error
-    while found is not None and not isinstance(found, UserCodeFailed):
-        found = found.__cause__
-    if found is not None and found.__cause__ is not None:
-        sys.stderr.write(_own_traceback(found.__cause__, path))
-
-
-def _own_traceback(error: BaseException, path: Path) -> str:
-    """A traceback that begins where the user's file does."""
-    frames = next((t for t in _frames(error.__traceback__) if _is_in(t, path)), None)
-    return "".join(traceback.format_exception(type(error), error, frames))
-
-
-def _frames(frame: TracebackType | None) -> Iterator[TracebackType]:
-    while frame is not None:
-        yield frame
-        frame = frame.tb_next
-
-
-def _is_in(frame: TracebackType, path: Path) -> bool:
-    return Path(frame.tb_frame.f_code.co_filename).resolve() == path.resolve()
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of processes")
+    return int(text)

@@ -19,6 +19,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
+from symgrad.checking.shortcuts import reading_of
 from symgrad.checking.three_ways import tabulate
 from symgrad.checking.verdicts import COMPUTED, Agrees, AllSizes, Proved, Refuted
 from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter themselves
@@ -28,6 +29,7 @@ from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
 from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
+from symgrad.lifting.symbol_table import symbols_of
 from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
@@ -124,9 +126,10 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
     """
     reports, mended = [], []
     for problem, found in zip(problems, findings or map(judge, problems), strict=True):
-        floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
-        unsafe = with_rewrites(problem, floats.instabilities)  # where they lose digits, and what to write instead
-        lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
+        with reading_of(found):
+            floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
+            unsafe = with_rewrites(problem, floats.instabilities)  # where they lose digits, and what to write instead
+            lines = _find_lines(problem, found)  # which lines are wrong, and what to write instead
         reports.append(_report(problem, found, floats, unsafe, lines))
         mended.append(Mended(problem, lines.repairs, lines.source))
     return merge(reports, *mend_together(mended))
@@ -157,7 +160,7 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     steps = tuple(StepFinding(b.name, b.version, b.source) for b in branch.hand_run.program.bindings)
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.values_only or not about_inputs or not wrong or all(v.true_if or v.only for v in wrong):
+    if problem.values_only or not about_inputs or not wrong or all((v.true_if and v.is_meant) or v.only for v in wrong):
         return _Lines(steps)  # where a constraint is missing, or the data are special, no line is wrong
     try:
         with warnings.catch_warnings():
@@ -201,9 +204,16 @@ def _report(
         sizes=_with_labels(findings.sizes, problem.labels),
         given=tuple(sorted(problem.inputs.given)),
         formula=branch.program.with_outputs({"f": branch.model}),
+        reading=symbols_of((problem.model, problem.hand), _shapes(problem)),
         coverage=findings.coverage,
         measure=partial(tabulate, problem, findings),
     )
+
+
+def _shapes(problem: Problem) -> dict[str, Sequence[Any]]:
+    """The shapes of the inputs, with names for lengths where they have some."""
+    named = {} if problem.shapes is None else dict(problem.shapes.of)
+    return {n: named.get(n, np.shape(v)) for n, v in problem.inputs.point.items()}
 
 
 def _claims(problem: Problem, findings: Findings, floats: FloatFindings) -> dict[str, Claim]:

@@ -11,6 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 import torch
@@ -79,10 +80,10 @@ def test_a_post_is_checked_as_it_was_pasted(name, code, first, capsys):
 def test_a_wrong_file_is_answered_with_its_wrong_line(file, capsys):
     named = WRONG.replace('return {"w": ', "dw = ").replace("** 2)}", '** 2)\n        return {"w": dw}')
     assert main(["check", file(named), "--json"]) == 1
-    found = json.loads(capsys.readouterr().out)
-    (repair,) = found["repairs"]
-    assert repair["proved"] is True
-    assert repair["line"] == 8
+    (found,) = json.loads(capsys.readouterr().out)["answers"]
+    (line,) = found["wrong_lines"]
+    assert (line["name"], line["line"], line["proved"]) == ("dw", 8, True)
+    assert (line["before"], line["after"]) == ("x * (1 - (w * x) ** 2)", "x * (1 - torch.tanh(w * x) ** 2)")
     space: dict[str, Any] = {"torch": torch}
     exec(found["repaired_source"], space)
     w, x = (torch.tensor(v, dtype=torch.float64, requires_grad=True) for v in (0.5, 2.0))
@@ -94,7 +95,7 @@ def test_a_wrong_file_is_answered_with_its_wrong_line(file, capsys):
     ("arguments", "message"),
     [
         ([], "the following arguments are required: COMMAND"),
-        (["check"], "the following arguments are required: FILE"),
+        (["check", "a.py", "-j", "0"], "argument -j/--jobs: '0' is no number of processes"),
         (["check", "a.py", "--order", "3"], "argument --order: invalid choice: 3"),
         (["check", "a.py", "--wrt", ","], "argument --wrt: no names"),
         (["check", "a.py", "--json", "--full"], "not allowed with argument --json"),
@@ -122,13 +123,23 @@ def test_a_file_that_is_not_there(capsys):
     assert complaint(["check", "nowhere.py"], capsys) == "symgrad: there is no file nowhere.py.\n"
 
 
-def test_a_file_that_is_not_python(tmp_path, capsys):
-    path = tmp_path / "derivation.txt"
+def test_a_file_of_another_kind(tmp_path, capsys):
+    path = tmp_path / "derivation.csv"
     path.write_text("x")
-    assert (
-        "derivation.txt is neither a Python file nor one in LaTeX.\nIts name should end in .py or .tex."
-        in complaint(["check", str(path)], capsys)
-    )
+    err = complaint(["check", str(path)], capsys)
+    assert "derivation.csv is neither a Python file nor a post, a notebook or one with formulas.\n" in err
+    assert err.endswith("Its name should end in .py, .ipynb, .tex, .md or .txt.\n")
+
+
+def test_a_text_with_nothing_in_it(tmp_path, capsys):
+    path = tmp_path / "derivation.txt"
+    path.write_text("Why is this wrong?")
+    assert "there is no Python code in this text" in complaint(["check", str(path)], capsys)
+
+
+def test_nothing_to_check(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert complaint(["check"], capsys).startswith("symgrad: no file was named.\nName files or folders, or write paths")
 
 
 def test_a_name_that_the_file_has_not(file, capsys):
@@ -227,9 +238,9 @@ def test_what_a_whole_script_has_itself_is_no_option(option, value, tmp_path, ca
 def test_json_is_alone_on_stdout(file, capsys):
     assert main(["check", file(WRONG + '\n    print("hello")\n'), "--json"]) == 1
     out, err = capsys.readouterr()
-    told = json.loads(out)
+    (told,) = json.loads(out)["answers"]
     assert told["verdict"] == "refuted"
-    assert told["claims"]["w"]["kind"] == "refuted"
+    assert [(c["name"], c["verdict"]) for c in told["claims"]] == [("w", "refuted")]
     assert err == "hello\n"
 
 
@@ -269,12 +280,24 @@ def test_html_writes_a_page(file, tmp_path, capsys):
 def test_html_never_replaces_the_file_that_is_checked(file, capsys):
     path = file(WRONG)
     before = Path(path).read_text()
-    assert "is the file that is checked" in complaint(["check", path, "--html", path], capsys)
+    assert main(["check", path, "--html", path]) == 3
+    out, err = capsys.readouterr()
+    assert out.startswith("Wrong: "), "the report is not lost"
+    assert "is the file that is checked" in err
     assert Path(path).read_text() == before
 
 
-def test_html_that_cannot_be_written(file, tmp_path, capsys):
-    err = complaint(["check", file(RIGHT), "--html", str(tmp_path / "nowhere" / "page.html")], capsys)
+def test_html_makes_the_folders_of_its_page(file, tmp_path, capsys):
+    page = tmp_path / "new" / "folder" / "page.html"
+    assert main(["check", file(RIGHT), "--html", str(page)]) == 0
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_html_that_cannot_be_written_does_not_lose_the_report(file, tmp_path, capsys):
+    (tmp_path / "taken").write_text("a file, and no folder")
+    assert main(["check", file(RIGHT), "--html", str(tmp_path / "taken" / "page.html")]) == 3
+    out, err = capsys.readouterr()
+    assert out.startswith("Right, and proved: ")
     assert err.startswith("symgrad: the page could not be written: ")
 
 
@@ -283,7 +306,11 @@ def test_repair_writes_a_right_file_beside_the_wrong_one(file, tmp_path, capsys)
     before = Path(path).read_text()
     assert main(["check", path, "--repair"]) == 1, "the exit code is about the file that was asked about"
     made = tmp_path / "derivation_repaired.py"
-    assert f"symgrad: wrote {made}, which was checked too: proved.\n" in capsys.readouterr().err
+    out, err = capsys.readouterr()
+    assert f"symgrad: wrote {made}, which was checked too: proved.\n" in err
+    assert (
+        "@@ -8 +8 @@" in out or "\n-    dw = x * (1 - (w * x) ** 2)\n+    dw = x * (1 - torch.tanh(w * x) ** 2)" in out
+    )
     assert Path(path).read_text() == before
     space: dict[str, Any] = {}
     exec(made.read_text(), space)
@@ -293,12 +320,25 @@ def test_repair_writes_a_right_file_beside_the_wrong_one(file, tmp_path, capsys)
     assert main(["check", str(made)]) == 0
 
 
+def test_repair_makes_no_second_copy(file, tmp_path, capsys):
+    path = file(WITH_A_LINE)
+    assert main(["check", path, "--repair"]) == 1
+    capsys.readouterr()
+    assert main(["check", path, "--repair"]) == 1
+    assert (
+        "derivation_repaired.py is there already, and says this. It was checked too: proved." in capsys.readouterr().err
+    )
+    assert sorted(p.name for p in tmp_path.glob("*.py")) == ["derivation.py", "derivation_repaired.py"]
+
+
 def test_repair_writes_over_no_file(file, tmp_path, capsys):
     taken = tmp_path / "derivation_repaired.py"
     taken.write_text("mine\n")
-    assert main(["check", file(WITH_A_LINE), "--repair"]) == 1
+    assert main(["check", file(WITH_A_LINE), "--repair"]) == 3
+    out, err = capsys.readouterr()
+    assert "+    dw = x * (1 - torch.tanh(w * x) ** 2)" in out, "the patch is shown"
+    assert "derivation_repaired.py is there already, and says something else.\nMove it away.\n" in err
     assert taken.read_text() == "mine\n"
-    assert (tmp_path / "derivation_repaired_2.py").exists()
 
 
 def test_repair_of_a_formula_in_text(file, tmp_path):
@@ -318,6 +358,92 @@ def test_where_there_is_no_repair_no_file_is_written(text, code, told, file, tmp
     assert main(["check", file(text), "--repair"]) == code
     assert told in capsys.readouterr().err
     assert [p.name for p in tmp_path.glob("*.py")] == ["derivation.py"]
+
+
+# ------------------------------------------------------------------------------------------------ many files
+
+MANY = {
+    "right.py": RIGHT,
+    "wrong.py": WITH_A_LINE,
+    "refused.py": "model = 'x^2'\nhand = '2*x'\n",
+    "none.py": "import os\n",
+    "notes.md": "$$f(x) = x^3$$ $$f'(x) = 3x^2$$\n",
+}
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in MANY.items():
+        (tmp_path / name).write_text(textwrap.dedent(text))
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_folder_is_answered_with_a_table(folder, capsys):
+    assert main(["check", ".", "-j", "2"]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "--- wrong.py -----" in out
+    assert re.sub(r" \d+\.\d$", " T", out[out.index("file ") :], flags=re.M) == textwrap.dedent(
+        """\
+        file        claim  verdict        seconds
+        ----------  -----  -------------  -------
+        notes.md    x      right, proved  T
+        refused.py         could not run  T
+        right.py    w      right, proved  T
+        wrong.py    w      wrong          T
+
+        Not run:
+            none.py: nothing in it is meant as a gradient
+
+        4 questions: 2 right, 1 wrong, 1 could not run; 1 file not run.
+        """
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["json", "sarif", "junit", "github"])
+def test_each_format_is_alone_on_stdout(name, folder, capsys):
+    assert main(["check", ".", "--format", name, "--html", "pages", "--repair"]) == 1
+    out, err = capsys.readouterr()
+    match name:
+        case "json":
+            assert [a["verdict"] for a in json.loads(out)["answers"]] == ["proved", "failed", "proved", "refuted"]
+        case "sarif":
+            assert [r["ruleId"] for r in json.loads(out)["runs"][0]["results"]] == ["could-not-run", "wrong-gradient"]
+        case "junit":
+            assert ElementTree.fromstring(out).attrib["failures"] == "1"
+        case "github":
+            assert out.count("\n::") == 2
+    assert "wrote pages/index.html and the 4 pages that it lists." in err
+    assert "+    dw = x * (1 - torch.tanh(w * x) ** 2)" in err
+
+
+def test_files_that_hold_no_question_can_be_passed_over(folder, capsys):
+    hook = (Path(__file__).resolve().parent.parent / ".pre-commit-hooks.yaml").read_text(encoding="utf-8")
+    (entry,) = re.findall(r"entry: symgrad (.*)", hook)
+    assert main([*entry.split(), "none.py"]) == 0
+    assert capsys.readouterr().out.endswith("0 questions; 1 file not run.\n")
+    assert main(["check", "none.py"]) == 3
+
+
+def test_the_input_is_a_file_too(folder, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO(MANY["notes.md"]))
+    assert main(["check", "-"]) == 0
+    assert capsys.readouterr().out.startswith("Right, and proved: ")
+
+
+def test_the_projects_settings_are_read(folder, capsys):
+    (folder / "pyproject.toml").write_text('[tool.symgrad]\npaths = ["right.py"]\nseed = 17\n')
+    assert main(["check"]) == 0
+    assert "seed 17." in capsys.readouterr().out
+
+
+def test_a_certificate_is_of_one_question(folder, capsys):
+    assert "--certificate writes the proofs of one question, and here are 2." in complaint(
+        ["check", "right.py", "wrong.py", "--certificate", "proof.json"], capsys
+    )
 
 
 # ------------------------------------------------------------------------------------------------ colours
@@ -346,7 +472,23 @@ def test_a_terminal_has_colours_and_the_same_words(file, shown):
     coloured, plain = shown(path), shown(path, on=io.StringIO())
     assert coloured.startswith("\x1b[1;31mWrong: ")
     assert "\x1b" not in plain
-    assert re.sub(r"\x1b\[[\d;]*m", "", coloured) == plain
+    assert re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\", "", coloured) == plain
+
+
+def test_a_terminal_links_each_place_to_its_line_in_the_file(file, shown):
+    path = file(WITH_A_LINE)
+    links = re.findall(r"\x1b\]8;[^;]*;(.+?)\x1b\\(.*?)\x1b", shown(path))
+    assert links
+    assert {to for to, _ in links} == {f"{Path(path).as_uri()}#{told.split(':')[1]}" for _, told in links}
+
+
+def test_a_wide_terminal_is_used_and_a_narrow_one_is_kept_to(file, shown, monkeypatch):
+    def longest(columns: int) -> int:
+        monkeypatch.setenv("COLUMNS", str(columns))
+        told = re.sub(r"\x1b\[[\d;]*m|\x1b\]8;.*?\x1b\\", "", shown(file(RIGHT)))
+        return max(map(len, told.splitlines()))
+
+    assert longest(60) <= 60 < longest(100) <= 100
 
 
 @pytest.mark.parametrize(("name", "value"), [("NO_COLOR", "1"), ("TERM", "dumb")])
@@ -367,6 +509,22 @@ def test_arguments_are_parsed_before_anything_heavy_is_imported(arguments):
     code = f"from symgrad.cli import main\ntry:\n    main({arguments!r})\nexcept SystemExit:\n    pass\n{LOADED}"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
+
+
+def test_what_renders_is_imported_when_something_is_rendered():
+    code = """
+import sys
+from symgrad import verify
+renderers = {"rich", "jinja2", "pygments", "matplotlib"}
+report = verify("x**3", "3*x", at={"x": 2.0})
+print(sorted(renderers & set(sys.modules)))
+str(report)
+print(sorted(renderers & set(sys.modules)))
+report.to_html()
+print(sorted(renderers & set(sys.modules)))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines() == ["[]", "['rich']", "['jinja2', 'pygments', 'rich']"]
 
 
 def test_python_m_symgrad(file):
@@ -406,4 +564,4 @@ def test_a_certificate_that_is_not_there_could_not_be_checked(file, tmp_path, ca
     path = tmp_path / "proof.json"
     path.write_text("")
     assert main(["check", file(RIGHT), "--certificate", str(path)]) == 3
-    assert "is there already" in capsys.readouterr().err
+    assert "is there already, and says something else" in capsys.readouterr().err

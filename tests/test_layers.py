@@ -40,6 +40,7 @@ ROOMS = [
     ["report"],
     ["verifier"],
     ["api"],
+    ["files"],
     ["cli", "notebook", "__main__", "pytest_plugin"],
 ]
 FILES = {

@@ -38,13 +38,14 @@ def built(tmp_path_factory):
     return wheel, sdist
 
 
-def test_it_needs_four_packages_and_nothing_else(built):
+def test_it_needs_seven_packages_and_nothing_else(built):
     with zipfile.ZipFile(built[0]) as wheel:
         (name,) = (n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
         told = Parser().parsestr(wheel.read(name).decode())
     needed = [line for line in told.get_all("Requires-Dist", []) if "extra ==" not in line]
-    assert sorted(re.match(r"[\w-]+", line)[0] for line in needed) == ["numpy", "python-flint", "sympy", "torch"]
-    assert set(told.get_all("Provides-Extra", [])) == {"notebook", "plot", "progress", "test"}
+    named = sorted(re.match(r"[\w-]+", line)[0] for line in needed)
+    assert named == ["jinja2", "numpy", "pygments", "python-flint", "rich", "sympy", "torch"]
+    assert set(told.get_all("Provides-Extra", [])) == {"hypothesis", "notebook", "plot", "progress", "test"}
     assert told["Version"] == symgrad.__version__
     assert told["License-Expression"] == "MIT"
     assert told["Description-Content-Type"] == "text/markdown"
@@ -55,7 +56,8 @@ def test_the_wheel_holds_the_package_with_its_types_and_no_tests(built):
         names = set(wheel.namelist())
         (entries,) = (wheel.read(n).decode() for n in names if n.endswith("entry_points.txt"))
     inside = {n for n in names if not n.startswith(f"symgrad-{symgrad.__version__}.dist-info/")}
-    expected = {str(p.relative_to(ROOT)) for p in (ROOT / "symgrad").rglob("*.py")} | {"symgrad/py.typed"}
+    data = {"symgrad/py.typed", "symgrad/files/check.schema.json", "symgrad/report/report.html.jinja"}
+    expected = {str(p.relative_to(ROOT)) for p in (ROOT / "symgrad").rglob("*.py")} | data
     assert inside == expected
     assert "symgrad = symgrad.cli:main" in entries
     assert "symgrad = symgrad.pytest_plugin" in entries
@@ -64,7 +66,14 @@ def test_the_wheel_holds_the_package_with_its_types_and_no_tests(built):
 def test_the_sdist_holds_what_the_wheel_is_built_from(built):
     with tarfile.open(built[1]) as sdist:
         names = {n.partition("/")[2] for n in sdist.getnames()}
-    assert {"pyproject.toml", "README.md", "LICENSE", "symgrad/py.typed", "symgrad/verifier.py"} <= names
+    assert {
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "symgrad/py.typed",
+        "symgrad/files/check.schema.json",
+        "symgrad/verifier.py",
+    } <= names
 
 
 def test_both_pass_a_check(built):

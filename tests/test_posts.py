@@ -48,24 +48,28 @@ w_h: wrong
 w_y: right, proved
 """
 FORWARD = """
-    line 28:  dh1_dwh = (1 - h1_raw**2) * dh1raw_dwh
-                             ^^^^^^
-    The same slip in lines 28 and 30.
-    h1_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
-    Write instead:  (1 - h1**2) * dh1raw_dwh
-    line 30:  dh2_dwh = (1 - h2_raw**2) * dh2raw_dwh
-                             ^^^^^^
-    Write instead:  (1 - h2**2) * dh2raw_dwh
+    notebooks/posts/tanh_rnn.py:28:
+    - dh1_dwh = (1 - h1_raw**2) * dh1raw_dwh
+                     ^^^^^^
+    + dh1_dwh = (1 - h1**2) * dh1raw_dwh
+    notebooks/posts/tanh_rnn.py:30:
+    - dh2_dwh = (1 - h2_raw**2) * dh2raw_dwh
+                     ^^^^^^
+    + dh2_dwh = (1 - h2**2) * dh2raw_dwh
+    The same slip in lines 28 and 30: h1_raw is the value before tanh;
+    tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
 """
 BACKWARD = """
-    line 47:  dh2_raw = (1 - h2_raw**2) * dh2
-                             ^^^^^^
-    The same slip in lines 47 and 49.
-    h2_raw is the value before tanh; tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.
-    Write instead:  (1 - h2**2) * dh2
-    line 49:  dh1_raw = (1 - h1_raw**2) * dh1
-                             ^^^^^^
-    Write instead:  (1 - h1**2) * dh1
+    notebooks/posts/tanh_rnn.py:47:
+    - dh2_raw = (1 - h2_raw**2) * dh2
+                     ^^^^^^
+    + dh2_raw = (1 - h2**2) * dh2
+    notebooks/posts/tanh_rnn.py:49:
+    - dh1_raw = (1 - h1_raw**2) * dh1
+                     ^^^^^^
+    + dh1_raw = (1 - h1**2) * dh1
+    The same slip in lines 47 and 49: h2_raw is the value before tanh;
+    tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.
 """
 
 
@@ -74,7 +78,8 @@ BACKWARD = """
     [(rnn.hand_forward, FORWARD), (rnn.hand_backward, BACKWARD)],
     ids=["forward chain", "backward pass"],
 )
-def test_both_derivations_of_the_tanh_network_are_refuted(hand, lines):
+def test_both_derivations_of_the_tanh_network_are_refuted(hand, lines, monkeypatch):
+    monkeypatch.chdir(POSTS.parents[1])
     report = verify(rnn.model, hand, at=rnn.at, dtype=rnn.dtype)
     assert report.verdict == "refuted"
     assert report.claims["w_h"].kind == "refuted"

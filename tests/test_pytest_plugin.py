@@ -20,5 +20,7 @@ def test_it_fails_where_the_backward_is_wrong_and_takes_its_seed_from_the_comman
     pytester.makepyfile(GUARD.replace("3 * x**2", "2 * x**2"))
     result = pytester.runpytest("-p", "no:cacheprovider", "--symgrad-seed", "7")
     result.assert_outcomes(failed=1, passed=1)
-    result.stdout.fnmatch_lines(["*Gradient for x is not the derivative!*", "*Mismatched entries: 4 / 4*", "*seed=7,*"])
+    result.stdout.fnmatch_lines(
+        ["*Wrong: your gradient for x is not the derivative.*", "*Mismatched entries: 4 / 4*", "*seed=7,*"]
+    )
     result.stdout.no_fnmatch_line("*assertions.py*")  # the traceback ends in the user's test

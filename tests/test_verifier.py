@@ -188,6 +188,23 @@ def test_a_complex_function_of_a_real_variable_has_a_complex_derivative():
     assert verify(turn, {"x": -W * sp.sin(W * X)}).verdict == "proved"  # torch's: the real part
 
 
+def test_a_real_leaf_of_a_complex_output_gets_the_real_part_and_the_report_says_so():
+    """torch's gradient of a real leaf is the real part; the derivative itself is right as well, and called so."""
+    f = lambda w: (w * (2 + 3j)).sum()  # noqa: E731
+    at = {"w": torch.tensor([1.0, 2.0])}
+    w = at["w"].clone().requires_grad_()
+    f(w).backward(torch.tensor(1 + 0j))
+    assert w.grad.tolist() == [2.0, 2.0]
+    real = verify(f, lambda w: 2 * torch.ones_like(w), at=at)
+    assert real.verdict == "proved"
+    assert "as torch has it, the gradient is the real part of the derivative" in " ".join(str(real).split())
+    whole = verify(f, lambda w: (2 + 3j) * torch.ones_like(w), at=at)
+    assert whole.verdict == "proved"
+    assert "torch's gradient of a real input is the real part of it" in " ".join(str(whole).split())
+    assert verify(f, lambda w: 3 * torch.ones_like(w), at=at).verdict == "refuted"
+    assert verify(f, lambda w: (2 - 3j) * torch.ones_like(w), at=at).verdict == "refuted"
+
+
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64", torch.float32, np.float32])
 def test_the_dtype_changes_the_rounding_and_never_the_verdict(dtype):
     at = {"x": [0.3, -1.2, 2.0]}

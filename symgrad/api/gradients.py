@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -25,19 +25,20 @@ from symgrad.indices.run_merging import ORDERED, merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array
 from symgrad.indices.torch_functions import TensorFunction, sizes_of, tensor_function
-from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.ops.row import precision
 from symgrad.problem.arguments import dtypes_of, find_point, full_name, resolve
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import branches_on
-from symgrad.problem.question import Asked, alone, pose
+from symgrad.problem.question import Asked, alone, open_alone, pose
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Bounds, draw
 from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import derivatives
 from symgrad.program.program import Guard, Program, interpret
+from symgrad.report.exact_formulas import slope_of, typeset
 
 # --------------------------------------------------------------------------------------------------------- comparisons
 # Two smaller questions: do two formulas say the same, and what Program is this?
@@ -87,7 +88,8 @@ def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> P
 
     ``thing`` and ``at`` are as for `verify`; raises what `verify` raises.
     """
-    return alone(thing, Asked(at=at, seed=seed)).run.program
+    program = alone(thing, Asked(at=at, seed=seed)).run.program
+    return ReadFormula(**{f.name: getattr(program, f.name) for f in fields(program)})
 
 
 # ----------------------------------------------------------------------------------------------------------- gradients
@@ -334,6 +336,20 @@ _LOOK = {"gt": np.greater, "ge": np.greater_equal, "lt": np.less, "le": np.less_
 _LOOK |= {"ne": np.not_equal}
 
 
+class Gradient(dict[str, "Derivative"]):
+    """The derivatives by input name, typeset one under the other in a notebook."""
+
+    def _repr_latex_(self) -> str:
+        return "\n\n".join(derivative._repr_latex_() for derivative in self.values())
+
+
+class ReadFormula(Program):
+    """A formula as it was read, typeset in a notebook."""
+
+    def _repr_latex_(self) -> str | None:
+        return typeset(self) if len(self.outputs) == 1 else None
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Derivative(Program):
     """An exact derivative: a Program that can be called, printed, and read as SymPy.
@@ -402,6 +418,9 @@ class Derivative(Program):
 
     __repr__ = __str__
 
+    def _repr_latex_(self) -> str:
+        return typeset(self, slope_of(self.wrt))
+
 
 @undisturbed
 def gradient(
@@ -440,8 +459,7 @@ def gradient(
     Guarantee: SymPy's derivative of each operation's exact meaning, put together by the chain rule; the torch
     function's only errors are rounding.
     """
-    model = open_formula(formula)
-    asked = Asked(wrt, at, order, seed=seed)
+    model, asked = open_alone(formula, Asked(wrt, at, order, seed=seed))
     for name in asked.names:
         if full_name(name, model.names) not in model.names:
             raise UnknownName(
@@ -463,8 +481,9 @@ def gradient(
     b = Builder.on(program)
     found = derivatives(b, program.output, {n: program.inputs[n] for n in names}, order)
     whole = b.build(program.outputs)
-    return {name: _derivative(whole, name, i, here.inputs.point) for name, i in found.items()}
+    return Gradient({name: _derivative(whole, name, i, here.inputs.point) for name, i in found.items()})
 
 
 def _derivative(program: Program, name: str, step: int, point: Mapping[str, Any]) -> Derivative:
-    return Derivative(program.inputs, program.steps, {name: step}, program.bindings, program.guards, name, dict(point))
+    kept = program.bindings, program.guards, program.course
+    return Derivative(program.inputs, program.steps, {name: step}, *kept, name, dict(point))

@@ -1,9 +1,9 @@
-"""What test suites call: one question that a test asks, and many questions at once."""
+"""What test suites call: one question that a test asks, and a backward that is meant to be no derivative."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,7 +14,7 @@ from symgrad.api.custom_functions import verify_function
 from symgrad.checking.results import Claim
 from symgrad.diagnosis.source_code import function_unit
 from symgrad.errors import BadInput, SymgradError
-from symgrad.progress import each, silent
+from symgrad.problem.arguments import is_shape
 from symgrad.report.report import Report
 from symgrad.report.wording import entries_of, number, witness_text
 from symgrad.verifier import verify
@@ -45,7 +45,7 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     >>> assert_gradient("x**3", "2*x**2", seed=5)  # doctest: +ELLIPSIS
     Traceback (most recent call last):
       ...
-    AssertionError: Gradient for x is not the derivative!
+    AssertionError: Wrong: your gradient for x is not the derivative.
     <BLANKLINE>
     Expected 3 but got 2.
     Absolute difference: 1
@@ -53,9 +53,13 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     The failure occurred at x = 1
     ...
 
+    What `surrogate` declares passes while it is refuted, and fails once it is right, for then it is none.
+
     Guarantee: that of `verify`.
     """
     __tracebackhide__ = True
+    meant = next((x for x in (formula, hand) if isinstance(x, Surrogate)), None)
+    formula, hand = (x.function if isinstance(x, Surrogate) else x for x in (formula, hand))
     if hand is None and "at" not in options:
         raise BadInput(
             "assert_gradient has no hand formula, and no at for a function that has a backward of its own.",
@@ -65,6 +69,8 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
         report = verify_function(formula, **options) if hand is None else verify(formula, hand, **options)
     except SymgradError as error:  # its message has the place in the user's code; symgrad's own lines help nobody
         raise error.with_traceback(None) from None
+    if meant is not None:
+        return _as_meant(report, meant)
     if not report.ok:
         raise AssertionError("\n".join(_message(report, formula, hand, options)))
     for claim in report.claims.values():
@@ -74,6 +80,54 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
                 f"where the derivative is a number!\n\n{report}"
             )
     return report
+
+
+@dataclass(frozen=True)
+class Surrogate:
+    """A function whose backward, or a hand formula that, is meant to be no derivative; and why."""
+
+    function: Any
+    reason: str
+
+
+def surrogate(function: Any, *, reason: str) -> Surrogate:
+    """Declare that a backward, or a hand formula, is meant to be another function than the derivative.
+
+    That of a straight-through estimator or of a gradient reversal is, and no check of gradients can accept it as
+    right.  `assert_gradient` (and the fixture ``symgrad``) takes what this returns in the function's place, and says so
+    if it is a derivative after all; ``reason`` is told in the report's notes.  No verdict changes: what is refuted
+    stays refuted.
+
+    >>> import torch
+    >>> class Reversed(torch.autograd.Function):
+    ...     @staticmethod
+    ...     def forward(ctx, x):
+    ...         return x.clone()
+    ...     @staticmethod
+    ...     def backward(ctx, grad_output):
+    ...         return -grad_output
+    >>> report = assert_gradient(surrogate(Reversed, reason="gradient reversal"), at={"x": (3,)})
+    >>> report.verdict, report.notes[0]
+    ('refuted', 'It is meant to be no derivative: gradient reversal.')
+
+    Raises `BadInput` where no reason is given.
+    """
+    if not isinstance(reason, str) or not reason.strip():
+        raise BadInput(
+            f"the reason is {reason!r}.", instead='Say why it is meant: reason="straight-through estimator".'
+        )
+    return Surrogate(function, reason.strip().rstrip("."))
+
+
+def _as_meant(report: Report, meant: Surrogate) -> Report:
+    """The report on a surrogate.  Raises `AssertionError` where it is none, or where nothing was decided."""
+    __tracebackhide__ = True
+    if report.verdict != "refuted":
+        said = "is the derivative" if report.ok else "may be the derivative"
+        raise AssertionError(
+            f"It was declared to be no derivative ({meant.reason}), and {said}. Leave surrogate() out.\n\n{report}"
+        )
+    return replace(report, notes=(f"It is meant to be no derivative: {meant.reason}.", *report.notes))
 
 
 def _no_number(report: Report, claim: Claim) -> tuple[int, ...] | None:
@@ -88,27 +142,26 @@ def _no_number(report: Report, claim: Claim) -> tuple[int, ...] | None:
 
 
 def _message(report: Report, formula: Any, hand: Any, options: Mapping[str, Any]) -> Iterator[str]:
+    """The verdict, once; what `torch.testing.assert_close` would count; the rest of the report; code to paste."""
     bad = next(c for kind in ("refuted", "undecided") for c in report.claims.values() if c.kind == kind)
-    yield from _differences(report, bad)
-    yield from ("", str(report), "", "You can see it again with:", "")
+    verdict, *rest = str(report).splitlines()
+    yield from (verdict, "", *_differences(report, bad), *rest, "", "You can see it again with:", "")
     for line in pasteable(formula, hand, options, report, bad).splitlines():
         yield f"    {line}".rstrip()
 
 
 def _differences(report: Report, claim: Claim) -> Iterator[str]:
-    """The lines that `torch.testing.assert_close` would write."""
+    """The lines that `torch.testing.assert_close` would write about the values."""
     witness, wrong = claim.witness, claim.differs
     if witness is None:
-        yield f"Gradient for {claim.name} is undecided!"
         return
-    yield f"Gradient for {claim.name} is not the derivative!"
-    yield ""
+    several = f"{claim.name}: " if len(report.claims) > 1 else ""
     if witness.reason == "shape":
-        yield f"The values for attribute 'shape' do not match: yours has {witness.hand}, not {witness.exact}."
+        yield f"{several}The values for attribute 'shape' do not match: yours has {witness.hand}, not {witness.exact}."
         return
     if wrong is None or not wrong.any() or wrong.size == 1:
         where = witness_text(witness.point, report.point, claim.name, witness.entry)
-        yield f"Expected {witness.exact} but got {witness.hand}."
+        yield f"{several}Expected {witness.exact} but got {witness.hand}."
         yield from _sizes(abs(witness.hand_value - witness.exact_value), abs(witness.exact_value))
         index = "" if witness.entry is None else f", index {witness.entry}"
         yield f"The failure occurred at {where}{index}"
@@ -117,7 +170,7 @@ def _differences(report: Report, claim: Claim) -> Iterator[str]:
     with np.errstate(all="ignore"):
         far = np.where(wrong, np.abs(hand - np.asarray(claim.exact_value)), 0.0)
         relative = far / np.abs(np.asarray(claim.exact_value))
-    yield f"Mismatched entries: {wrong.sum()} / {wrong.size} ({wrong.mean():.1%})"
+    yield f"{several}Mismatched entries: {wrong.sum()} / {wrong.size} ({wrong.mean():.1%})"
     for what, values in (("absolute", far), ("relative", np.where(wrong, relative, 0.0))):
         finite = np.nan_to_num(values, nan=np.inf)
         k = np.unravel_index(int(finite.argmax()), finite.shape)
@@ -150,8 +203,13 @@ def pasteable(formula: Any, hand: Any, options: Mapping[str, Any], report: Repor
 
 
 def _point(at: Any, report: Report, claim: Claim, custom: bool) -> tuple[Mapping[str, Any] | None, list[str]]:
-    """The witness as ``at``; or, where there is none to print, what was passed."""
+    """The witness as ``at``; or, where there is none to print, what was passed.
+
+    Shapes are left as they are: the seed draws from them what it drew.
+    """
     witness = claim.witness
+    if isinstance(at, Mapping) and any(is_shape(v, names=True) for v in at.values()):
+        return at, []
     if witness is None or not witness.point:
         return (at if isinstance(at, Mapping) else None), []
     point: dict[str, Any] = dict(witness.point)
@@ -193,68 +251,3 @@ def _literal(value: Any) -> str:
     if isinstance(value, (np.ndarray, np.generic)):
         return repr(value.item())
     return repr(value)
-
-
-# ------------------------------------------------------------------------------------------------------------- batches
-# Many questions at once, on any executor.
-
-
-def verify_many(pairs: Iterable[Any], *, executor: Executor | None = None, **options: Any) -> list[Report | Exception]:
-    """Verify each (formula, hand) or (formula, hand, options) of ``pairs``, in order.
-
-    ``executor`` is any `concurrent.futures.Executor`, or an object with its ``submit`` (processes, Dask's client,
-    MPI's); without one the pairs are verified here, one after another.  With processes the formulas must be
-    picklable: text, SymPy, functions and modules defined at the top level of a module.  ``options`` are `verify`'s,
-    for every pair; a pair's own come before them.
-
-    A pair that raises gives its exception in the result's place, and never loses the others; so does a pair that the
-    executor cannot send.  Past a second a bar counts the answers, if tqdm is installed and somebody is looking.
-
-    >>> [r.verdict for r in verify_many([("x**2", "2*x"), ("x**2", "3*x")])]
-    ['proved', 'refuted']
-    >>> verify_many([("x**2", "2*x"), ("x^2", "2*x")])[1].what
-    '^ is exclusive-or in Python; write powers as x**2.'
-    """
-    jobs = [_job(pair, options) for pair in pairs]
-    if executor is None:
-        return list(each((_one(*job) for job in jobs), "verifying", len(jobs)))
-    futures = [_sent(executor, job) for job in jobs]
-    return list(each(map(_result, futures), "verifying", len(futures)))
-
-
-def _job(pair: Any, options: Mapping[str, Any]) -> tuple[Any, Any, dict[str, Any]]:
-    if not isinstance(pair, Sequence) or isinstance(pair, str) or not 2 <= len(pair) <= 3:
-        raise BadInput(f"{pair!r} is not a pair.", instead="Pass (formula, hand) or (formula, hand, {options}).")
-    own = pair[2] if len(pair) == 3 else {}
-    return pair[0], pair[1], {**options, **own}
-
-
-def _sent(executor: Executor, job: tuple[Any, ...]) -> Any:
-    """A future; where the executor does not take the pair, the exception that it raises."""
-    try:
-        return executor.submit(_far, *job)
-    except Exception as error:
-        return error
-
-
-def _far(formula: Any, hand: Any, options: dict[str, Any]) -> Report | Exception:
-    """`_one` in a worker, whose terminal is not its own."""
-    with silent():
-        return _one(formula, hand, options)
-
-
-def _one(formula: Any, hand: Any, options: dict[str, Any]) -> Report | Exception:
-    try:
-        return verify(formula, hand, **options)
-    except Exception as error:
-        return error
-
-
-def _result(future: Any) -> Report | Exception:
-    """A future's result; where the pair could not be sent, or its worker died, that exception."""
-    if isinstance(future, Exception):
-        return future
-    try:
-        return future.result()
-    except Exception as error:
-        return error

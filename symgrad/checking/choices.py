@@ -11,6 +11,7 @@ set.  The registry holds these too, and says how they came out, but no verdict h
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ _CLOSE = frozenset(("isclose", "allclose"))
 _FINITE = frozenset(("isnan", "isfinite", "isinf", "isposinf", "isneginf"))
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
 _FEW = 6  # values that are told one by one
+_LISTED = 12  # ways that are no branches, and are told one by one whether they came up or not
 _STARTS = 3  # points from which a combination of choices is sought
 _PATHS = 6  # branches of the code on which a choice is remembered
 
@@ -60,6 +62,7 @@ class Decision:
     points: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
     beyond: dict[Any, Mapping[str, Any]] = field(default_factory=dict)
     many: bool = False
+    shared: bool = False  # a place of a table that model and hand formula both read: the table is data
 
     @property
     def first(self) -> Met:
@@ -101,6 +104,8 @@ class Decision:
         guard = self.guard
         if self.ways is None or guard.params == EXTREME:
             return False
+        if self.shared:
+            return False
         if isinstance(guard.params, Decided):
             return not _asks_whether_finite(guard, self.branch.program)
         return is_ordered(guard) or guard.op in _CLOSE
@@ -132,7 +137,31 @@ def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]
                 decision.many = True
             elif met.seen is seen:
                 met.guards.append(guard)
+    for _, seen in looks:  # a place may be a number that was not made of looks too, such as the least of ``max(n, 0)``
+        for plain in (g for g in seen.guards if g.op == "entry" and inside(seen)):
+            for decision in (d for d in found.values() if is_place(d.guard) and d.guard.source == plain.source):
+                for place in plain.outcome.tolist():
+                    decision.points.setdefault(place, seen.point)
+    tables = shared_tables(looks)
+    for decision in found.values():
+        decision.shared = is_place(decision.guard) and decision.guard.params.table in tables
     return found
+
+
+def shared_tables(looks: Iterable[Look]) -> set[int]:
+    """The tables of numbers in which both the model and the hand formula read: what stands in them is data."""
+    of_model: set[int] = set()
+    of_hand: set[int] = set()
+    for branch in {id(b): b for b, _ in looks}.values():
+        for run, found in ((branch.model_run, of_model), (branch.hand_run, of_hand)):
+            found |= {g.params.table for g in run.program.guards if is_place(g)}
+            found |= {g.params[1] for g in run.program.course if g.op == "entry"}
+    return {t for t in of_model & of_hand if t is not None}
+
+
+def is_place(guard: Guard) -> bool:
+    """Whether the code reads at a place of a list or a table."""
+    return isinstance(guard.params, Decided) and guard.params.word == "index"
 
 
 def turned(guard: Guard, key: Key | None, way: Any, look: Look, free: Sequence[str]) -> bool:
@@ -190,8 +219,11 @@ def _key(program: Program, guard: Guard) -> Key:
     steps = [program.steps[a] for a in guard.args]
     here = set(map(float, _NUMBER.findall(source.text)))
     sides = tuple((s.op, _number(s) if s.op == "constant" and _number(s) in here else None) for s in steps)
-    word = guard.params.word if isinstance(guard.params, Decided) else None
-    return guard.op, source.file, source.line, source.span, source.text, sides, word
+    word = other = None
+    if isinstance(guard.params, Decided):
+        word, other = guard.params.word, guard.params.other
+        other = other if isinstance(other, (int, float)) and abs(other) in here else None
+    return guard.op, source.file, source.line, source.span, source.text, sides, word, other
 
 
 def _number(step: Step) -> float | None:
@@ -214,6 +246,12 @@ def _text(guard: Guard) -> str:
     if source is None:
         return guard.op
     return f"line {source.line}, {source.text}" if source.line else source.text
+
+
+def axis_of_order(program: Program, guard: Guard) -> int:
+    """The axis along which entries are put in order."""
+    row = _row(guard, program)
+    return 0 if row is None else row[0]
 
 
 def _row(guard: Guard, program: Program) -> tuple[int, int] | None:
@@ -302,9 +340,9 @@ def described(decision: Decision, impossible: Sequence[Any], barred: Mapping[Any
     there."""
     source = decision.guard.source or Source(decision.guard.op, "", None)
     beyond = {**barred, **decision.beyond}
-    seen = [w for w in decision.points if w not in (decision.ways or ())]
+    listed = decision.ways is not None and (decision.branches or len(decision.ways) <= _LISTED)
     out = []
-    for way in (*(decision.ways or ()), *(seen[:_FEW] if decision.ways is None else ())):
+    for way in decision.ways or () if listed else itertools.islice(decision.points, _FEW):
         state: Any = "not reached"
         if way in decision.points:
             state = "reached"
@@ -327,18 +365,14 @@ def _word(guard: Guard, way: Any) -> str:
         return "positive" if way > 0 else "negative"
     if isinstance(way, bool):
         return "true" if way else "false"
-    return f"{way:g}" if isinstance(way, (int, float)) else "another way" if not isinstance(way, tuple) else str(way)
+    if isinstance(way, (str, tuple)):
+        return str(way)
+    return f"{way:g}" if isinstance(way, (int, float)) else "another way"
 
 
-def told(found: Mapping[Key, Decision], looks: Sequence[Look], free: Sequence[str]) -> list[str]:
-    """What is to be said of the choices without branches of their own, and of loops."""
-    lines = [_told(d) for d in found.values() if not d.branches and _is_worth_a_note(d)]
-    for key, most in _repeated(looks, free).items():
-        lines.append(
-            f"a comparison ({found[key].text}) was made up to {most} times at one point, and less often at others; "
-            "what comes after more of them was not judged."
-        )
-    return list(dict.fromkeys(lines))
+def told(found: Mapping[Key, Decision]) -> list[str]:
+    """What is to be said of the choices without branches of their own."""
+    return list(dict.fromkeys(_told(d) for d in found.values() if not d.branches and _is_worth_a_note(d)))
 
 
 def _is_worth_a_note(decision: Decision) -> bool:
@@ -349,17 +383,6 @@ def _is_worth_a_note(decision: Decision) -> bool:
     if guard.op == "argsort":
         return len(decision.points) < _orders(guard, decision.branch.program)
     return decision.ways is None or bool(decision.open)
-
-
-def _repeated(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, int]:
-    """The comparisons of single numbers that end a loop, which runs as often as they say, with their largest number."""
-    times: dict[Key, set[int]] = {}
-    for branch, seen in looks:
-        guards = [g for g in choosing(branch, seen, free) if g.outcome.shape == () and g.op not in ("sign", "decided")]
-        keys = [_key(branch.program, g) for g in guards if g.source is not None]
-        for key in set(keys):
-            times.setdefault(key, set()).add(keys.count(key))
-    return {key: max(counts) for key, counts in times.items() if len(counts) > 1 and max(counts) > 1}
 
 
 def _told(decision: Decision) -> str:

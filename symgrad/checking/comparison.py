@@ -223,7 +223,13 @@ class Branch:
         """The branch's choices as they came out in two runs that went its way."""
         outcomes = [g.outcome for run in (model_run, hand_run) for g in run.program.guards]
         guards = self.program.guards  # those of the runs come first, in their order
-        return (*(replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False)), *guards[len(outcomes) :])
+        made = (replace(g, outcome=o) for g, o in zip(guards, outcomes, strict=False))
+        return (*made, *guards[len(outcomes) :], *model_run.program.course, *hand_run.program.course)
+
+    @property
+    def choices(self) -> tuple[Guard, ...]:
+        """What was looked at in the runs that it was made of, and their course."""
+        return (*self.program.guards, *self.program.course)
 
 
 def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
@@ -332,12 +338,12 @@ def _complex_slopes(b: Builder, model: int, wrt: Mapping[str, int]) -> dict[str,
 
 def _pair(b: Builder, name: str, hand: int, exact: int, summed: bool) -> Pair:
     given, wanted = b.shape(hand), b.shape(exact)
-    note = "taken for upstream ones: the gradient of the sum of the outputs" if summed else None
+    note = "your model has several outputs; yours was read as the gradient of their sum" if summed else None
     if given != wanted:
         if tuple(n for n in given if n != 1) != tuple(n for n in wanted if n != 1):
             return Pair(name, None, exact, wanted, given, summed=summed)
         hand = b.reshape(hand, wanted)
-        laid = f"your {list(given)} was laid out as {list(wanted)}"
+        laid = f"yours has the shape {list(given)} and was read in the shape {list(wanted)}"
         note = f"{note}; {laid}" if note else laid
     return Pair(name, hand, exact, wanted, given, note, summed)
 
@@ -405,7 +411,7 @@ def compare_at(
     undefined = None
     output: Any = None
     rounded = principal = False
-    program = branch.program if guards is None else replace(branch.program, guards=guards)
+    program = replace(branch.program, guards=branch.choices if guards is None else guards)
     precisions = _PRECISIONS if offset is None else _PRECISIONS[1:]  # a displacement is to be seen beside the point
     for k, bits in enumerate(precisions):
         wanted = [p for p in branch.pairs if p.hand is not None and p.name not in done]

@@ -16,10 +16,25 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.choices import Decision, Key, Look, Met, decisions, described, forks, told, turned
+from symgrad.checking.choices import (
+    Decision,
+    Key,
+    Look,
+    Met,
+    axis_of_order,
+    decisions,
+    described,
+    forks,
+    is_place,
+    told,
+    turned,
+)
 from symgrad.checking.comparison import BITS, Branch, compare_at
 from symgrad.checking.exploration import Findings, inside_looks, rerun
 from symgrad.checking.kink_sides import with_kinks
+from symgrad.checking.orders import orders, point_in_order
+from symgrad.checking.turns import courses, point_of_turns, wanted
+from symgrad.checking.turns import described as turns_described
 from symgrad.checking.verdicts import Agrees, Choice, Proved, Undecided
 from symgrad.errors import UserCodeFailed
 from symgrad.problem.point_search import is_ordered, point_with, points_at, points_beyond, points_on, value_at
@@ -38,9 +53,11 @@ _ROUNDS = 3  # of both: what appears beyond a choice is crossed too
 _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
 _SWEPT = 8  # runs for a decision that may come out in ways without an end
+_TURNS = 24  # numbers of turns that are sought
 _POINTS = 64  # that a question asks for, where nothing else is said
 _LEAST = 4  # runs of each kind, where it asks for fewer
 _PLACES = 12  # entries of which each is made the largest once, or each number is brought to one side
+_TABLE = 64  # places of a table of which each is sought
 _ALL = 3  # entries of which each combination of sides is sought
 _NUMBERS = 6  # numbers of the code that are combined to targets
 _SMALL = (0, 1, 2, 3, 4, 5, 6, 7, -1, -2, -3, 10, 20, 100)
@@ -54,6 +71,7 @@ def cross(problem: Problem, found: Findings) -> None:
     """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
     were not seen; what appears there, likewise."""
     _seek(problem, found, {_other_ways: _CROSSINGS, _combinations: _FORKS})
+    _seek_turns(problem, found)
 
 
 def cross_kinks(problem: Problem, found: Findings) -> None:
@@ -69,8 +87,11 @@ def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Fi
         before = len(found.looks)
         for seek in budgets:
             while budgets[seek] > 0 and (waiting := [t for t in seek(problem, found) if t.key not in tried]):
+                begun = len(found.looks)
                 for target in waiting[:_TURN]:
                     tried.add(target.key)
+                    if any(target.is_met(look, problem.inputs.free) for look in found.looks[begun:]):
+                        continue
                     each = _EACH if target.way is not None or target.choice is None else _SWEPT
                     for point in itertools.islice(target.points(problem), min(each, budgets[seek])):
                         budgets[seek] -= 1
@@ -78,6 +99,33 @@ def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Fi
                             break
         if len(found.looks) == before:
             return
+
+
+def _seek_turns(problem: Problem, found: Findings) -> None:
+    """Look where loops run as often as they were not seen to."""
+    tried: set[tuple[Any, int]] = set()
+    budget = max(_LEAST, int(_TURNS * min(1.0, problem.points / _POINTS) * problem.effort))
+    while len(tried) < budget:
+        waiting = (
+            (c, n)
+            for c, n in wanted(courses(inside_looks(found), problem.inputs.free), len(found.branches))
+            if (c.key, n) not in tried
+        )
+        loop, count = next(waiting, (None, 0))
+        if loop is None:
+            return
+        tried.add((loop.key, count))
+        point = point_of_turns(problem, loop, count)
+        if point is not None and _may_differ(found):
+            _look_at(problem, found, point, None)
+
+
+def _may_differ(found: Findings) -> bool:
+    """Whether a claim is left that no look off an edge has refuted."""
+    clear_looks = [s for _, s in inside_looks(found) if not s.ties]
+    return any(
+        all(s.views[n].state != "differs" for s in clear_looks if n in s.views) for n in found.at_user_point.views
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,11 +143,18 @@ class _Target:
     entry: int | None = None
     keep: tuple[tuple[Guard, bool], ...] = ()
 
+    def is_met(self, look: Look, free: Sequence[str]) -> bool:
+        """Whether it came out so at a look in passing."""
+        return self.choice is not None and turned(self.guard, self.choice, self.way, look, free)
+
     def points(self, problem: Problem) -> Iterator[dict[str, Any]]:
         free, bounds = problem.inputs.free, problem.inputs.bounds
         for branch, guard, start in self.starts:
-            if isinstance(guard.params, Decided):
-                yield from _points_of_decision(branch, guard, start, free, bounds)
+            if guard.op == "argsort":
+                axis = axis_of_order(branch.program, guard)
+                yield from point_in_order(branch.program, guard.args[0], axis, self.way, start, free)
+            elif isinstance(guard.params, Decided):
+                yield from _points_of_decision(branch, guard, start, free, bounds, self.way)
             elif is_ordered(guard) or guard.op in ("argmax", "argmin"):
                 guard = _as_it_is(branch.program, guard, start)
                 yield from points_beyond(branch.program, guard, start, free, bounds, self.entry, self.keep)
@@ -130,11 +185,15 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
         starts = starts[:_STARTS]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
-        ways = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
-        if d.ways is None and isinstance(d.guard.params, Decided):
+        ways: list[Any] = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
+        if is_place(d.guard) and not d.shared and len(d.ways or ()) <= _TABLE:
+            ways = d.open
+        if d.guard.op == "argsort" and d.guard.outcome.ndim:
+            ways = list(orders(d.guard.outcome.shape[axis_of_order(d.branch.program, d.guard)], list(d.points)))
+        elif d.ways is None and isinstance(d.guard.params, Decided):
             ways = [None]  # a table's place, or a number of times: one after the other
         for way in ways:
-            place = way if d.guard.op in ("argmax", "argmin") else None
+            place: int | None = way if d.guard.op in ("argmax", "argmin") else None
             mine = starts if crossed else starts[:1]
             out.append(_Target((key, way), d.guard, mine, key, way, place))
     return out
@@ -160,23 +219,30 @@ def _combinations(problem: Problem, found: Findings) -> list[_Target]:
 
 def _look_across(problem: Problem, found: Findings, target: _Target, point: Mapping[str, Any]) -> bool:
     """Look at the point; whether it is one of the domain, and the choice came out as it was to there."""
-    settled = problem.inputs.settled(dict(point))
-    if settled is None:
+    look = _look_at(problem, found, point, (target.choice, target.way))
+    if look is None:
         return False
-    there = rerun(problem, found, settled)
-    if isinstance(there, Exception):
-        if isinstance(there, UserCodeFailed):
-            found.barred.setdefault((target.choice, target.way), settled)
-        return False
-    branch, guards = there
-    seen = compare_at(branch, settled, problem.inputs.free, guards=guards)
-    found.looks.append((branch, seen))
-    if all(branch is not b for b in found.branches):
-        found.branches.append(branch)
-    look = (branch, seen)
     if target.guard.op == "sign" and target.choice is not None:
         (look,) = with_kinks([look]) if target.choice not in decisions([look], problem.inputs.free) else (look,)
     return turned(target.guard, target.choice, target.way, look, problem.inputs.free)
+
+
+def _look_at(problem: Problem, found: Findings, point: Mapping[str, Any], sought: Any) -> Look | None:
+    """Look at a point; None outside of the domain.  Where the code raises, that is remembered of what was sought."""
+    settled = problem.inputs.settled(dict(point))
+    if settled is None:
+        return None
+    there = rerun(problem, found, settled)
+    if isinstance(there, Exception):
+        if isinstance(there, UserCodeFailed) and sought is not None:
+            found.barred.setdefault(sought, settled)
+        return None
+    branch, guards = there
+    look = branch, compare_at(branch, settled, problem.inputs.free, guards=guards)
+    found.looks.append(look)
+    if all(branch is not b for b in found.branches):
+        found.branches.append(branch)
+    return look
 
 
 def all_looks(found: Findings) -> list[Look]:
@@ -187,11 +253,12 @@ def all_looks(found: Findings) -> list[Look]:
 
 
 def _points_of_decision(
-    branch: Branch, guard: Guard, start: Mapping[str, Any], free: Sequence[str], bounds: Mapping[str, Any]
+    branch: Branch, guard: Guard, start: Mapping[str, Any], free: Sequence[str], bounds: Mapping[str, Any], way: Any
 ) -> Iterator[dict[str, Any]]:
-    """Points where the looks that a decision was made of come out otherwise."""
+    """Points where the looks that a decision was made of come out otherwise: as ``way``, where it is a number."""
     program, decided, first = branch.program, guard.params, 0
-    numbers = list(_targets(decided, branch))
+    sought = [float(way)] if is_place(guard) and isinstance(way, int) else []
+    numbers = list(dict.fromkeys((*sought, *_targets(decided, branch))))
     for op, count, params in decided.bases:
         args = guard.args[first : first + count]
         first += count
@@ -213,6 +280,9 @@ def _points_of_decision(
         elif is_ordered(base):
             yield from points_beyond(program, base, start, free, bounds)
         elif op in ("argmax", "argmin", "argsort"):
+            if op == "argsort" and isinstance(decided.other, tuple):
+                axis = axis_of_order(program, base)
+                yield from point_in_order(program, args[0], axis, decided.other, start, free)
             for which, place in itertools.product(("argmin", "argmax"), range(min(n, _PLACES))):
                 if op in (which, "argsort"):
                     extreme = _as_it_is(program, replace(base, op=which), start)
@@ -313,18 +383,23 @@ def cover(problem: Problem, found: Findings) -> None:
         barred = {way: p for (choice, way), p in found.barred.items() if choice == key}
         left = [w for w in d.open if d.branches and w not in d.beyond and w not in barred]
         coverage.append(described(d, [w for w in left if _is_impossible(d, w)], barred))
-    found.coverage = (*found.coverage, *coverage)
-    found.notes += told(decisions(inside_looks(found), free), inside_looks(found), free)
+    running = [turns_described(c) for c in courses(inside_looks(found), problem.inputs.free)]
+    found.coverage = (*found.coverage, *coverage, *running)
+    found.notes += told(decisions(inside_looks(found), free))
     settle_coverage(problem, found)
 
 
 def settle_coverage(problem: Problem, found: Findings) -> None:
-    """Take the word from the claims of which not every branch was reached."""
+    """Take the word from the claims of which not every branch was reached; where a loop may run more often, they are
+    proved for the turns that were seen."""
+    points = len(inside_looks(found))
+    if any(c.endless for c in found.coverage):
+        proved = {n: v for n, v in found.verdicts.items() if isinstance(v, Proved)}
+        found.verdicts |= {n: Agrees(points, BITS, proved=v) for n, v in proved.items()}
     reached, total = counts(found.coverage)
     if reached == total:
         return
     why = f"{reached} of {total} branches of the code were reached"
-    points = len(inside_looks(found))
     for name, verdict in found.verdicts.items():
         if not isinstance(verdict, (Proved, Agrees)) or (isinstance(verdict, Agrees) and verdict.told_to is not None):
             continue

@@ -34,7 +34,7 @@ from symgrad.program.program import Program, interpret
 
 _BITS = 256
 _THIN = 2.0**-160  # of balls that agree
-_TRIES = 4  # points at which code that makes choices is run, at each assignment of sizes
+_TRIES = 4  # rounds of points at which code that makes choices is run, and points for an assignment of sizes in each
 _ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against the code
 _MATRIX = 16  # the largest matrix whose inverse is evaluated
 _HEADS = (Inverse, Det, LogDet)
@@ -94,17 +94,21 @@ def read_problem(
 def _programs(
     problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], k: int, own: Mapping[str, int] | None
 ) -> list[Program]:
-    """Model, hand formulas and exact derivatives of each run."""
+    """Model, hand formulas and exact derivatives of each run; where one comes out one way, others are tried for it."""
     summed = all(p.summed for p in pairs)
     programs = []
     for run in sizes.runs:
-        try:
-            there = problem if run == own else resized(replace(problem, seed=problem.seed + k), shapes, run)
-        except SymgradError as error:
-            raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
-        assert there.first is not None
-        model, hand = (r.program for r in there.first)
-        programs.append(_joined(model, hand, [p.name for p in pairs], problem.order, summed))
+        for seed in range(problem.seed + k, problem.seed + k + _TRIES * _TRIES, _TRIES):
+            try:
+                there = problem if run == own else resized(replace(problem, seed=seed), shapes, run)
+            except SymgradError as error:
+                raise Unread(f"the code fails at {', '.join(f'{n} = {v}' for n, v in run.items())}.") from error
+            assert there.first is not None
+            model, hand = (r.program for r in there.first)
+            program = _joined(model, hand, [p.name for p in pairs], problem.order, summed)
+            if run == own or not one_sided(program):
+                break
+        programs.append(program)
     return programs
 
 

@@ -134,7 +134,7 @@ def _resolution(allowed: np.ndarray, size: np.ndarray) -> float:
 
 def _running(program: Program, tensors: Mapping[str, torch.Tensor], step: int, kind: torch.dtype) -> np.ndarray:
     """The proved error bound of the exact derivative's own steps, run in floats."""
-    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in program.steps)
+    work = program.entries()
     shape = program.shape(step)
     if work > _WORK:
         return np.zeros(size(shape))

@@ -205,9 +205,12 @@ _LOOKS = 2
 
 def find_missing_assumption(problem: Problem, found: Findings) -> None:
     """Note with each refutation the standard constraint under which the claim would be true, if there is one."""
-    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in found.own.program.steps)
+    work = found.own.program.entries()
     looks = [found.at_user_point, *(s for b, s in found.looks if b is found.own)]
-    here = {n for s in looks for n, view in s.views.items() if view.state in ("differs", "undefined")}
+    at_own, here = (
+        {n for s in seen for n, view in s.views.items() if view.state in ("differs", "undefined")}
+        for seen in (looks[:1], looks)
+    )
     refuted = [p for p in found.own.pairs if p.hand is not None and isinstance(found.verdicts[p.name], Refuted)]
     open_pairs = [p for p in refuted if p.name in here]  # what differs on another branch is not about the inputs
     if problem.values_only or problem.inputs.facts or work > _WORK or not open_pairs:
@@ -224,7 +227,8 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
             goal = (place[pair.hand], place[pair.exact])
             if certificate(program, [goal], seed=problem.seed).equal is True:
                 said = written(fact) if fact.name in found.own.program.inputs else ""
-                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said))
+                broken = fact.name in problem.wrt and fact.name in problem.inputs.given and pair.name in at_own
+                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=not broken)
                 open_pairs = [p for p in open_pairs if p is not pair]
 
 

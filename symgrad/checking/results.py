@@ -10,6 +10,7 @@ import numpy as np
 
 from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import AllSizes, Choice, Kink, Refuted, Verdict, Witness, worst
+from symgrad.lifting.symbol_table import Symbol
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.program.program import Program, Source
 from symgrad.rounding.accuracy import Rounding
@@ -172,36 +173,63 @@ class Claim:
 class Results:
     """All that was found; a `Report` is this with the words for it.
 
-    ``verdict`` is the worst of the claims' verdicts; ``bool(results)`` is ``ok``: every claim proved or agreeing.
+    ``verdict`` is the worst of the claims' verdicts, and *refuted* where a line of the derivation is wrong by itself:
+    a right result does not make it right.  ``bool(results)`` is ``ok``: every claim proved or agreeing, and no line
+    wrong.
     """
 
     claims: Mapping[str, Claim]
+    """What is known of each derivative, by the input's name; in a script, by its variable too: ``w (dw)``."""
     seed: int
+    """The seed of every random choice; with it the same question has the same answer."""
     environment: Mapping[str, str]
+    """The versions of Python and the libraries."""
     point: Mapping[str, Any]
+    """The point that was asked about: the user's own values, and drawn ones for the rest."""
     order: int = 1
+    """1 for gradients and Jacobians, 2 for Hessians, 0 where two values are compared."""
     steps: tuple[StepFinding, ...] = ()
+    """The lines of the derivation, in their order."""
     wrong_steps: tuple[str, ...] = ()
+    """The names of the lines that are wrong by themselves, in their order."""
     repairs: tuple[Repair, ...] = ()
+    """What to write instead, for each line that is put right."""
     repaired_source: str | None = None
-    belongs_to: tuple[str, ...] = ()  # of which other function a refuted derivation is the gradient, in words
+    """The user's code with all repairs made."""
+    belongs_to: tuple[str, ...] = ()
+    """Of which other function a wrong derivation is the gradient, in words."""
     kinks: tuple[Kink, ...] = ()
+    """Where the user's own point is on a kink, and the slopes beside it."""
     instabilities: tuple[Instability, ...] = ()
+    """Where a formula that is right loses its digits in floats."""
     assumptions: tuple[str, ...] = ()
+    """On what the answer rests beside the code: domains, constraints, losses that were not written down."""
     notes: tuple[str, ...] = ()
+    """How the question was read, and what else was seen."""
     counts: Mapping[str, int] = field(default_factory=dict)
-    sizes: AllSizes | None = None  # where shapes have names in them
-    given: tuple[str, ...] = ()  # the inputs whose values at ``point`` are the user's, the others were drawn
-    formula: Program | None = None  # what was differentiated, as it was read
-    coverage: tuple[Choice, ...] = ()  # what the code decided by values, and which outcomes were reached
-    measure: Callable[[], tuple[ThreeWays, ...]] | None = None  # runs the code again; what was pickled has it no more
+    """How many points were looked at, how many were outside of the domain, on how many branches."""
+    sizes: AllSizes | None = None
+    """What is known for all sizes, where shapes have names in them."""
+    given: tuple[str, ...] = ()
+    """The inputs whose values at ``point`` are the user's; the others were drawn."""
+    formula: Program | None = None
+    """What was differentiated, as it was read."""
+    coverage: tuple[Choice, ...] = ()
+    """What the code decided by values, and which outcomes were reached."""
+    reading: tuple[Symbol, ...] = ()
+    """What each symbol of formulas in LaTeX and text was taken for."""
+    measure: Callable[[], tuple[ThreeWays, ...]] | None = None
+    """Runs the code again for `Report.table`; None in a report that was pickled."""
 
     @property
     def verdict(self) -> str:
-        return worst([c.kind for c in self.claims.values()])
+        """The worst of the claims' verdicts, and "refuted" where a line is wrong by itself."""
+        lines = ["refuted"] if any(s.verdict == "wrong" for s in self.steps) else []
+        return worst([*(c.kind for c in self.claims.values()), *lines])
 
     @property
     def ok(self) -> bool:
+        """Whether every claim is proved or agrees, and no line is wrong."""
         return self.verdict in ("proved", "agrees")
 
     def __bool__(self) -> bool:

@@ -31,7 +31,7 @@ from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 from symgrad.program.piecewise import COMPOSITES
-from symgrad.program.program import size
+from symgrad.program.program import Guard, size
 from symgrad.proving.proof import Proof, needs
 
 _LARGE = 4_000  # entries of all steps from which this costs less than a proof entry by entry
@@ -62,7 +62,7 @@ def prove_by_sizes(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> 
     if problem.shapes is not None or problem.values_only or found.at_user_point.ties or not pairs:
         return Theorems()
     choices = branches_on(branch.program, problem.inputs.free)
-    entrywise = all(g.op in ORDERED and g.outcome.ndim and g.outcome.any() and not g.outcome.all() for g in choices)
+    entrywise = all(map(_is_of_entries, choices))
     goals = [i for p in pairs for i in (p.hand, p.exact) if i is not None]
     needed = branch.program.needed(goals)
     work = sum(size(branch.program.shape(i)) for i in needed)
@@ -77,6 +77,14 @@ def prove_by_sizes(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> 
     except Exception as error:  # no verdict rests on this alone, and none must be lost with it
         return Theorems(notes=(f"no proof for all sizes was looked for, by a fault of symgrad: {error!r}",))
     return Theorems(proved, len(proved) == len(branch.pairs))
+
+
+def _is_of_entries(guard: Guard) -> bool:
+    """Whether a choice is made entry by entry, and shows as one: it came out both ways, or stands in the formula."""
+    outcome = guard.outcome
+    if guard.op == "sign":  # abs and sign are themselves what is read
+        return bool(outcome.ndim and outcome.all())
+    return bool(guard.op in ORDERED and outcome.ndim and outcome.any() and not outcome.all())
 
 
 def _agrees(found: Findings, pair: Pair) -> bool:

@@ -19,11 +19,13 @@ from symgrad.checking.exploration import Findings, clear, comparison_at, inside
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of
+from symgrad.evaluation.floats import Floats
 from symgrad.evaluation.torch_code import TorchFunction, compile_torch
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
+from symgrad.program.program import interpret
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
@@ -178,7 +180,8 @@ def find_wrong_autograd(problem: Problem, findings: Findings, names: Sequence[st
         pairs = [p for p in branch.pairs if p.name in names and p.name in seen.views and p.name not in notes]
         try:
             plain = autograd_gradient(*call, [p.name for p in pairs]) if pairs else {}
-            doubtful = [p for p in pairs if _is_far(seen, p, plain[p.name], _dtype(problem))]
+            far = [p for p in pairs if _is_far(seen, p, plain[p.name], _dtype(problem))]
+            doubtful = _further_than_floats(problem, branch, seen, far, plain) if far else []
             bounds = autograd_bounds(*call, [p.name for p in doubtful]).gradients if doubtful else {}
         except _FAILURES:  # it was told of the user's own point
             continue
@@ -197,6 +200,25 @@ def _is_far(seen: PointComparison, pair: Pair, value: torch.Tensor | None, dtype
         return False
     exact = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64)
     return bool(((value.double().reshape(-1) - exact).abs() > _FAR * torch.finfo(dtype).eps * exact.abs()).any())
+
+
+def _further_than_floats(
+    problem: Problem, branch: Branch, seen: PointComparison, pairs: Sequence[Pair], found: Mapping[str, Any]
+) -> list[Pair]:
+    """The pairs of which autograd is much further off than floats are that run the exact derivative itself: where these
+    lose the same digits, it is no wonder that autograd does, and its bound would say nothing else.
+    """
+    tensors = _tensors(problem, seen.point)
+    given = {n: tensors[n] if n in tensors else torch.as_tensor(seen.point[n]) for n in branch.program.inputs}
+    with torch.no_grad():
+        floats = interpret(branch.program, Floats(), given, [p.exact for p in pairs])
+    out = []
+    for pair in pairs:
+        exact = torch.tensor([float(x.mid()) for x in seen.views[pair.name].exact], dtype=torch.float64)
+        mine, other = floats[pair.exact].reshape(-1), found[pair.name].reshape(-1)
+        if mine.is_complex() or bool(((other.double() - exact).abs() > _FAR * (mine.double() - exact).abs()).any()):
+            out.append(pair)
+    return out
 
 
 def _beyond(seen: PointComparison, pair: Pair, bound: Bound, dtype: torch.dtype) -> str | None:

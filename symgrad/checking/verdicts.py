@@ -125,6 +125,7 @@ class Agrees:
     """Equal to ``bits`` bits at ``points`` points; ``certificates`` say what residues showed, one for each branch.
 
     ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size.
+    ``proved`` is a proof for the turns that loops were seen to make, where they may make others.
     """
 
     points: int
@@ -133,6 +134,7 @@ class Agrees:
     why_not_proved: str = ""
     typed: str | None = None
     told_to: float | None = None
+    proved: Proved | None = None
     kind: Kind = "agrees"
 
     @property
@@ -151,11 +153,14 @@ class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
     and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared).
 
-    ``only`` names data for whose given values it is right all the same."""
+    ``is_meant`` says that the constraint may be what was meant: it is not where it is broken by a value that was given
+    for an input which is differentiated, and so moves.  ``only`` names data for whose given values it is right all the
+    same."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
     true_if: tuple[str, str] | None = None
+    is_meant: bool = True
     only: str | None = None
     kind: Kind = "refuted"
 
@@ -185,6 +190,9 @@ for _class in (Witness, Proved, Agrees, Refuted, Undecided):
 Verdict = Proved | Agrees | Refuted | Undecided
 
 
+TURNS = "how often a loop runs"
+
+
 @dataclass(frozen=True, eq=False)
 class Outcome:
     """One way in which a choice may come out.
@@ -204,7 +212,8 @@ class Choice:
 
     ``text`` is the statement that decides, in ``file`` at ``line`` (None where a formula is no code).  ``branches``
     says that each outcome is a branch of its own, which a verdict must have seen; others, such as the place of a
-    largest entry, are told as they came out.
+    largest entry, are told as they came out.  Of the turns of a loop there may always be more than were seen: what is
+    right of them is right for these, and not proved.
     """
 
     what: str
@@ -213,6 +222,11 @@ class Choice:
     line: int | None
     outcomes: tuple[Outcome, ...]
     branches: bool = True
+
+    @property
+    def endless(self) -> bool:
+        """Whether it is a loop that may run as often as it was not seen to run."""
+        return self.what == TURNS and any(o.state == "not reached" for o in self.outcomes)
 
     @property
     def unreached(self) -> tuple[Outcome, ...]:

@@ -8,6 +8,7 @@ code.  Closeness in float64 is only a filter: what passes it is judged by the wh
 from __future__ import annotations
 
 import ast
+import contextlib
 import math
 import operator
 import types
@@ -18,7 +19,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from symgrad.diagnosis.line_limits import SLOWER, TooLong, counted
 from symgrad.diagnosis.scope import Scene, as_array, same, scope_of
+from symgrad.lifting.tracing.sources import is_users_file
 from symgrad.ops.scalars import OPS, find
 
 HOLE = "_X_"
@@ -66,7 +69,9 @@ class Bench:
         self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
         self.goal = np.zeros(0)
+        self.lines: int | None = None  # of the user's functions that one run may take; None where it calls none
         self.forgotten: frozenset[str] = frozenset()  # names that the code computes and uses nowhere
+        self.elsewhere: tuple[str, ...] = ()  # what the same variable is in other functions
         self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
 
     # ---------------------------------------------------------------------------- computing
@@ -80,7 +85,19 @@ class Bench:
         with np.errstate(all="ignore"):
             if self.typed:
                 return _read(code, scope, hole)
-            return eval(code, scope, {HOLE: hole})
+            if self.lines is None:
+                return eval(code, scope, {HOLE: hole})
+            try:
+                with counted(is_users_file, self.lines):
+                    return eval(code, scope, {HOLE: hole})
+            except TooLong:
+                raise RuntimeError("the expression takes many more lines of code than as it was written") from None
+
+    def limit_lines(self, text: str) -> None:
+        """Give up what takes many more lines of the user's own functions than ``text`` does."""
+        with counted(is_users_file) as lines, contextlib.suppress(Exception):
+            self.run(self.compiled(text), 0)
+        self.lines = SLOWER * lines[0] if lines[0] else None
 
     def values(self, text: str) -> list[Any] | np.ndarray:
         """The value of an expression at every sample; raises what the expression raises."""
@@ -164,6 +181,7 @@ def bench_of(scene: Scene) -> Bench | None:
     bench = Bench(scopes, scene.wanted, scene.plain, False)
     bench.clipped = _clipped(scene.site.unit.node)
     bench.accepts = scene.accepts
+    bench.limit_lines(scene.site.expression.text)
     if not bench.accepts:
         bench.lay_side_by_side(scene.site.expression.text)
     return bench

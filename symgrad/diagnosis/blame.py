@@ -21,6 +21,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.derivation import Derivation
+from symgrad.diagnosis.differences import lines_changed
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import whose_gradient
@@ -231,6 +232,8 @@ def _restructured(text: str, s: Suspect, values: set[Any] | None) -> list[tuple[
 
 _JUDGED = 6  # cures that are judged before giving up
 _SMALL = 1.9  # what an edit costs at most that is plain
+_PLAIN = 1.4  # and such that no simpler one is worth a search
+_AGAIN = 0.3  # what it costs more that the same slip stands on another line
 _LESS = 0.3  # how much less another must cost to be preferred
 _AS_GOOD = 0.15  # how much more another may cost that is told beside it
 
@@ -256,16 +259,54 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 
     Guarantee: that of `repair`.  Raises what `diagnose` raises.
     """
+    return _within_statements(_accusation(problem, findings, words))
+
+
+def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] | None) -> Accusation:
     diagnosis = diagnose(problem, findings, words)
     repairs, source = repair(problem, findings, diagnosis)
     mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
     if source is None:
         found = _blamed(problem, findings, diagnosis)
         return found or _of_another(mine, problem)
-    if _are_plain(repairs):
+    price = _price(repairs)
+    if price <= _PLAIN:
         return _with_the_term(mine, problem)
-    most = sum(r.cost for r in repairs) - _LESS
+    most = price - _LESS
     return _blamed(problem, findings, diagnosis, most=most) or _with_the_term(mine, problem)
+
+
+def _within_statements(mine: Accusation) -> Accusation:
+    """Of statements over several lines the lines that a repair changes: these are the wrong ones."""
+    steps, repairs = mine.steps, []
+    for one in mine.repairs:
+        changes = lines_changed(one.before, one.after) if one.span is not None and one.line is not None else None
+        if changes is not None:
+            inner = _of_lines(one, *changes)
+            told = inner.before.strip()
+            steps = tuple(
+                replace(s, source=replace(s.source, line=inner.line, text=told, span=None))
+                if s.verdict == "wrong" and s.name == one.step and s.source and s.source.line == one.line
+                else s
+                for s in steps
+            )
+            one = inner
+        repairs.append(one)
+    return replace(mine, steps=steps, repairs=tuple(repairs))
+
+
+def _of_lines(one: Repair, first: int, end: int) -> Repair:
+    """A repair of some lines of its text alone."""
+    assert one.span is not None
+    assert one.line is not None
+    before, after = one.before.split("\n"), one.after.split("\n")
+    start = one.span[0] + sum(len(x) + 1 for x in before[:first])
+    old, new = "\n".join(before[first:end]), "\n".join(after[first:end])
+    margin = len(old) - len(old.lstrip())
+    if len(new) - len(new.lstrip()) != margin:
+        margin = 0
+    span = (start + margin, start + len(old))
+    return replace(one, line=one.line + first, before=old[margin:], after=new[margin:], span=span)
 
 
 def _of_another(mine: Accusation, problem: Problem) -> Accusation:
@@ -288,12 +329,15 @@ def _with_the_term(mine: Accusation, problem: Problem) -> Accusation:
     return replace(mine, repairs=(replace(mine.repairs[0], why=why),))
 
 
-def _are_plain(repairs: Sequence[Repair]) -> bool:
-    """Whether repairs are such that no simpler one is worth a search: a small edit, or one slip on several lines."""
+def _price(repairs: Sequence[Repair]) -> float:
+    """What repairs cost together: one slip on several lines is one, that was made again."""
     changes = {change_of(r.before, r.after) for r in repairs}
     brought = {(r.kind, frozenset(_words(r.after)) - frozenset(_words(r.before))) for r in repairs}
     alike = len(changes) == 1 or (len(brought) == 1 and any(names for _, names in brought))
-    return alike and max(r.cost for r in repairs) <= _SMALL and all(r.kind != "complement" for r in repairs)
+    if not alike:
+        return sum(r.cost for r in repairs)
+    odd = max(0.0, _SMALL - _PLAIN) if any(r.kind == "complement" for r in repairs) else 0.0
+    return max(r.cost for r in repairs) + _AGAIN * (len(repairs) - 1) + odd
 
 
 def _words(text: str) -> list[str]:

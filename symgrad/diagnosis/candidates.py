@@ -17,7 +17,7 @@ import torch
 from symgrad.diagnosis.bench import Bench, as_array
 from symgrad.ops.scalars import OPS
 
-_ELSEWHERE = 0.15  # what it costs more that an expression is written in another function
+_ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
 _SMALL = 9  # nodes of an expression of the user's that may be used again elsewhere
 
 
@@ -163,7 +163,9 @@ def atoms_in(
     ``whole`` are the pieces of code that expressions are taken from: the line's own first.
     """
     used = {n.id for n in ast.walk(line) if isinstance(n, ast.Name)}
+    mine = {n.id for n in ast.walk(whole[0]) if isinstance(n, ast.Name)} if whole else set(visible)
     bench.forgotten = _never_used(whole[0]) if whole else frozenset()
+    bench.elsewhere = tuple(_assigned(whole[1:], own, line)) if not bench.typed else ()
     made: dict[Any, Atom] = {}
 
     def add(text: str, cost: float, kind: str, value: Any = None) -> None:
@@ -184,7 +186,7 @@ def atoms_in(
     for name, value in names_with_values(bench, visible).items():
         size = isinstance(bench.scopes[0][name], int)
         plain = 0.0 if name.lower().startswith(("d", "grad")) else 0.02  # of two names for a value, the gradient's
-        near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used)
+        near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used) + _ELSEWHERE * (name not in mine)
         add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
@@ -203,6 +205,18 @@ def atoms_in(
         add(f"180 / {pi}", 1.5, "degrees")
         add(pi, 1.5, "number")
     return list(made.values())
+
+
+def _assigned(whole: Sequence[ast.AST], own: str, line: ast.expr) -> Iterator[str]:
+    """What is assigned to a name in other pieces of code, where it is not what a line has."""
+    here = ast.unparse(line)
+    found = [
+        ast.unparse(s.value)
+        for tree in whole
+        for s in ast.walk(tree)
+        if isinstance(s, ast.Assign) and any(isinstance(t, ast.Name) and t.id == own for t in s.targets)
+    ]
+    yield from (text.replace(" ** ", "**") for text in dict.fromkeys(found) if text != here)
 
 
 def _never_used(whole: ast.AST) -> frozenset[str]:

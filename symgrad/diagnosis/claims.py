@@ -299,7 +299,7 @@ def meaning_of(
             for i in names.inputs.values():
                 whole += table.get("tangent", w, i)
     if not whole and not is_derivative_like(line.name) and line.name in names.own:
-        versions = list(names.steps[line.name])
+        versions = list(names.steps.get(line.name, ()))  # a name that the model's value does not need has none
         k = line.binding.version
         whole = [e for i in versions[k : k + 1] + versions[:k] + versions[k + 1 :] for e in table.get("value", i, None)]
         sure = 0.7
@@ -340,7 +340,7 @@ def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
         case "final":
             return f"d {top} / d {wrt}"
         case "adjoint":
-            return f"d {top} / d {wrt}" if entry.wrt in called else "an adjoint of the model"
+            return f"d {top} / d {wrt}" if entry.wrt in called else "a step of the derivative"
         case "part":
             return f"a part of d {top} / d {wrt}"
         case "term":

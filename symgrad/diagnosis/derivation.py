@@ -6,6 +6,8 @@ double holds, so that two different quantities do not agree by chance.  Data sta
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -37,6 +39,7 @@ from symgrad.program.program import Binding, Program, interpret, size
 PRECISION = 256
 _TRIES = 6
 _NAMED = 64  # model quantities that count as named for the table's derivatives between them
+_CHOOSES = re.compile(r"\b(if|and|or|lambda)\b")
 _PASSING = frozenset(("add", "sub", "name", "cast"))
 
 
@@ -50,6 +53,17 @@ class Final:
     line: int | None
     wrong: bool
     fits: bool = True
+
+
+Place = tuple[str | None, int]  # a line of a file
+
+
+def lines_of_model(branch: Branch) -> frozenset[Place]:
+    """The lines of the user's code that the model's value comes from, but for those that say several things, of which
+    the model may have taken one.
+    """
+    sources = (branch.program.steps[i].source for i in branch.program.needed([branch.model]))
+    return frozenset((s.file, s.line) for s in sources if s is not None and s.line and not _CHOOSES.search(s.text))
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +88,11 @@ class Derivation:
     @property
     def program(self) -> Program:
         return self.table.program
+
+    @functools.cached_property
+    def lines_of_model(self) -> frozenset[Place]:
+        """The lines of code that the model's own value comes from: they say what is meant, and are not wrong."""
+        return lines_of_model(self.branch)
 
     def entry(self, k: int) -> Entry:
         return self.table.entries[k]
@@ -259,7 +278,7 @@ def _names(branch: Branch, problem: Problem, bindings: Sequence[Binding]) -> Nam
             steps.setdefault(b.name, []).append(b.step)
     wrt = {n: branch.program.inputs[n] for n in problem.wrt if n in branch.program.inputs}
     scalars = {n: i for n, i in wrt.items() if branch.program.shape(i) == ()}
-    return Names(steps, branch.model, scalars, frozenset(b.name for b in bindings))
+    return Names(steps, branch.model, scalars, frozenset(b.name for b in bindings if b.step in inside))
 
 
 def _with_aliases(branch: Branch, names: Names, lines: Mapping[int, Line], values: Mapping[int, Any]) -> Names:

@@ -29,6 +29,8 @@ def changed(before: str, after: str) -> tuple[str, str]:
     ('h1_raw', 'h1')
     >>> changed("x.scatter(0, i, g)", "x.scatter_add(0, i, g)")
     ('scatter', 'scatter_add')
+    >>> changed("array([[a, b], [c, d]])", "array([[a, b], [-c, d]])")
+    ('c', '-c')
     """
     a, b = (ast.parse(f"({t}\n)", mode="eval").body for t in (before, after))
     while True:
@@ -39,6 +41,20 @@ def changed(before: str, after: str) -> tuple[str, str]:
             (i, j), (k, m) = span(before, a, shift=1), span(after, b, shift=1)
             return before[i:j], after[k:m]
         a, b = below
+
+
+def lines_changed(before: str, after: str) -> tuple[int, int] | None:
+    """The first of the lines of a text that another text changes, and the one after the last; None where it changes
+    all of them, or their number.
+
+    >>> lines_changed("[a,\\n b,\\n c]", "[a,\\n -b,\\n c]")
+    (1, 2)
+    """
+    a, b = before.split("\n"), after.split("\n")
+    if len(a) != len(b):
+        return None
+    unlike = [k for k, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
+    return (unlike[0], unlike[-1] + 1) if unlike and len(unlike) < len(a) else None
 
 
 def _only_child(a: ast.expr, b: ast.expr) -> tuple[ast.expr, ast.expr] | None:
@@ -54,7 +70,7 @@ def _only_child(a: ast.expr, b: ast.expr) -> tuple[ast.expr, ast.expr] | None:
     x, y = pairs[0]
     if isinstance(x, ast.keyword) and isinstance(y, ast.keyword) and x.arg == y.arg:
         return x.value, y.value
-    if isinstance(x, ast.expr) and isinstance(y, ast.expr) and not isinstance(a, (ast.Compare, ast.List, ast.Tuple)):
+    if isinstance(x, ast.expr) and isinstance(y, ast.expr) and not isinstance(a, (ast.Compare, ast.Tuple)):
         return x, y
     return None
 

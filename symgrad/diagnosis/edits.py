@@ -544,16 +544,19 @@ def _canonical(text: str) -> str:
 
 
 def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """Another name in all the places of one that stands several times."""
+    """Another name in all the places of a name or a number that stands several times."""
     spans: dict[str, list[tuple[int, int]]] = {}
     for node in ast.walk(t.tree):
         if isinstance(node, ast.Name):
             spans.setdefault(node.id, []).append(t.span(node))
+        elif isinstance(node, ast.Constant) and type(node.value) in (int, float):
+            spans.setdefault(t.of(node), []).append(t.span(node))
     for name, places in spans.items():
+        number = not name.isidentifier()
         for atom in atoms if len(places) > 1 else ():
             if atom.kind in ("name", "size", "derivative") and atom.text != name:
                 new = edited(t.text, [(*at, wrapped(atom.text)) for at in places])
-                like = difflib.SequenceMatcher(None, name, atom.text).ratio()
+                like = 0 if number else difflib.SequenceMatcher(None, name, atom.text).ratio()
                 yield Edit(new, name, atom.text, "name", atom.cost + 0.25 - 0.3 * like, atom.kind)
 
 

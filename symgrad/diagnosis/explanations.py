@@ -73,10 +73,18 @@ def explanations(d: Derivation, w: Walk, blame: Blame, reach: set[int]) -> list[
             found.append(Explanation(misreading(d, w, step), {}, d.lines[step].key))
     unique: dict[Any, Explanation] = {}
     for e in found:
+        if any(_is_of_model(d, i) for i in e.fixes):
+            continue
         mark = tuple((i, None if f.entry is None else f.entry.step) for i, f in e.fixes.items())
         if mark not in unique or e.cost < unique[mark].cost:
             unique[mark] = e
     return list(unique.values())
+
+
+def _is_of_model(d: Derivation, step: int) -> bool:
+    """Whether a step of the derivation stands on a line that the model runs too."""
+    source = d.program.steps[step].source
+    return source is not None and (source.file, source.line) in d.lines_of_model
 
 
 def _is_another(d: Derivation, step: int, e: Explanation) -> bool:

@@ -68,6 +68,15 @@ def parts_of(node: ast.expr, ops: tuple[type, ...]) -> list[tuple[str, ast.expr]
     return [("+" if ast.Add in ops else "*", node)]
 
 
+def divisors_of(text: str) -> list[str]:
+    """What an expression divides by, the factors of a divisor each by itself."""
+    found = []
+    for node in ast.walk(ast.parse(f"({text}\n)")):
+        if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+            found += [ast.unparse(p) for _, p in parts_of(node.right, (ast.Mult,))]
+    return found
+
+
 def joined(t: Text, parts: Sequence[tuple[str, ast.expr]], sums: bool) -> str | None:
     """A chain written again."""
     if not parts:

@@ -267,11 +267,11 @@ def trees_beside(unit: Unit, code: Code, model: Any) -> list[ast.AST]:
     return [unit.node, *(u.node for u in others if u.node is not unit.node)]
 
 
-def visible_in(bench: Bench, scene: Scene) -> dict[str, Any]:
+def visible_in(bench: Bench, scene: Scene, trees: Sequence[ast.AST] = ()) -> dict[str, Any]:
+    """The variables that a line sees, and those around it that its function uses, or other pieces of code."""
     shown = dict(scene.envs[0])
-    unit = scene.site.unit
-    names = {n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name)}
-    for name in names:
+    nodes = [n for tree in (scene.site.unit.node, *trees) for n in ast.walk(tree)]
+    for name in {n.id: None for n in nodes if isinstance(n, ast.Name)}:
         if name in bench.scopes[0] and name not in shown:
             shown[name] = bench.scopes[0][name]
     return shown

@@ -12,124 +12,16 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import torch
 
-from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.claims import is_derivative_like
+from symgrad.diagnosis.expression_text import divisors_of
 from symgrad.diagnosis.scope import scope_of
-
-# ---------------------------------------------------------------------------------------------------------------- slip
-# A repaired line as the explanations see it: the edit, its smallest part, and what the user's names stand for.
-
-_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of which people mix up argument and value
-    "tanh": np.tanh,
-    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
-    "relu": lambda z: np.maximum(z, 0),
-    "exp": np.exp,
-    "sin": np.sin,
-    "cos": np.cos,
-    "log": np.log,
-    "softplus": lambda z: np.logaddexp(0, z),
-}
-
-
-@dataclass(frozen=True, eq=False)
-class Slip:
-    """One repaired line: the edit, the smallest part of it that changed, and where it stands."""
-
-    name: str
-    edit: Edit
-    old: str
-    new: str
-    scene: Any = None
-    brought: str = ""  # the operand that the edit put in or took away
-    written: Mapping[str, str] = field(default_factory=dict)  # what names are defined as, where there is no scene
-
-    @cached_property
-    def definitions(self) -> dict[str, str]:
-        """What the user wrote after ``name =``, for the names assigned in the same function."""
-        if self.scene is None:
-            return dict(self.written)
-        found: dict[str, str] = {}
-        for node in ast.walk(self.scene.site.unit.node):
-            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-                found.setdefault(node.targets[0].id, ast.unparse(node.value))
-        return found
-
-    @property
-    def kind(self) -> str:
-        return self.edit.kind
-
-    def function_of(self, outer: str, inner: str) -> str | None:
-        """f, where ``outer`` holds f(``inner``): as the user wrote it, or by their values."""
-        try:
-            node = ast.parse(self.definitions.get(outer, ""), mode="eval").body
-        except SyntaxError:
-            return self._function_by_value(outer, inner)
-        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == canonical(inner):
-            return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
-        return self._function_by_value(outer, inner)
-
-    def _function_by_value(self, outer: str, inner: str) -> str | None:
-        if self.scene is None or not self.scene.plain or not (outer.isidentifier() and inner.isidentifier()):
-            return None
-        for name, f in _ACTIVATIONS.items():
-            try:
-                with np.errstate(all="ignore"):
-                    pairs = [(_numbers(e[outer]), f(_numbers(e[inner]))) for e in self.scene.envs[: self.scene.plain]]
-            except (KeyError, TypeError, ValueError):
-                return None
-            if all(a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=0) for a, b in pairs):
-                return name
-        return None
-
-    def named_ratio(self) -> str | None:
-        """The name in scope that what was put in is times what was there, at every sample."""
-        if self.scene is None:
-            return None
-        scene, found = self.scene, None
-        for k in range(scene.plain):
-            scope = scope_of(scene, k)
-            try:
-                old, new = (_numbers(eval(t, scope)) for t in (self.old, self.new))
-                with np.errstate(all="ignore"):
-                    ratio = new / old
-                fits = {n for n, v in scene.envs[k].items() if _is_ratio(ratio, v)}
-            except Exception:  # a part of a line need not be a value
-                return None
-            found = fits if found is None else found & fits
-        return min(found, key=lambda n: (len(n), n)) if found else None
-
-
-def canonical(text: str) -> str:
-    try:
-        return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
-    except SyntaxError:
-        return text
-
-
-def _numbers(x: Any) -> np.ndarray:
-    return x.detach().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=float)
-
-
-def _is_ratio(ratio: np.ndarray, x: Any) -> bool:
-    if not isinstance(x, (float, int, np.ndarray, np.generic, torch.Tensor)) or isinstance(x, bool):
-        return False
-    value = _numbers(x)
-    if value.ndim > ratio.ndim or value.dtype.kind not in "fi" or not np.isfinite(ratio).all():
-        return False
-    try:
-        value = np.broadcast_to(value, ratio.shape)
-    except ValueError:
-        return False
-    return bool(np.max(np.abs(value - ratio), initial=0) <= 1e-9 * np.max(np.abs(ratio), initial=0))
-
+from symgrad.diagnosis.slip import Slip, canonical, numbers
 
 # ------------------------------------------------------------------------------------------------------------ mistakes
 
@@ -316,11 +208,15 @@ def _wirtinger_two(s: Slip) -> str | None:
 
 
 def _factor_two(s: Slip) -> str | None:
-    if s.brought in ("2", "2.0", "0.5") and s.kind in ("factor", "divide", "drop factor", "constant factor"):
-        if s.kind == "drop factor" or s.kind == "divide" or s.brought == "0.5":
-            return f"there is a factor 2 too much: {s.old} becomes {s.new}."
-        return "the derivative of a square carries a factor 2: d(u**2) = 2*u*du."
-    return None
+    number = s.brought.removeprefix("1 / ")
+    if number not in ("2", "2.0", "0.5") or s.kind not in ("factor", "divide", "drop factor", "constant factor"):
+        return None
+    inverse = (number == "0.5") != (s.kind == "divide" or s.brought != number)  # what comes or goes is a half
+    if s.kind == "drop factor":
+        return f"there is a factor {'1/2' if inverse else '2'} too much: {s.old} becomes {s.new}."
+    if inverse:
+        return f"there is a factor 2 too much: {s.old} becomes {s.new}."
+    return "the derivative of a square carries a factor 2: d(u**2) = 2*u*du."
 
 
 def _constant_factor(s: Slip) -> str | None:
@@ -416,9 +312,13 @@ def _exponent(s: Slip) -> str | None:
 
 
 def _quotient(s: Slip) -> str | None:
-    if s.kind == "divide" or (s.kind in ("exponent", "square") and "/" in s.edit.text):
-        return f"the quotient rule divides by the square of the denominator: {s.old} becomes {s.new}."
-    return None
+    """A denominator that was not squared, or that a quotient in the line was not divided by a second time."""
+    divisors = [canonical(d) for d in divisors_of(s.edit.text)]
+    squared = any(d.endswith(" ** 2") and d in canonical(s.new) and d not in canonical(s.old) for d in divisors)
+    twice = s.kind == "divide" and divisors.count(canonical(s.brought)) > 1
+    if not (twice or squared):
+        return None
+    return f"the quotient rule divides by the square of the denominator: {s.old} becomes {s.new}."
 
 
 def _quotient_sign(s: Slip) -> str | None:
@@ -440,7 +340,7 @@ def _repeated_index(s: Slip) -> str | None:
     target: Any = statement.target if isinstance(statement, ast.AugAssign) else statement.targets[0]
     at = ast.unparse(target.slice)
     try:
-        found = [np.asarray(_numbers(eval(at, scope_of(s.scene, k)))).tolist() for k in range(s.scene.plain)]
+        found = [np.asarray(numbers(eval(at, scope_of(s.scene, k)))).tolist() for k in range(s.scene.plain)]
     except Exception:  # an index of several parts is no array
         found = []
     if not any(isinstance(rows, list) and len(rows) > len(set(map(str, rows))) for rows in found):
@@ -502,6 +402,12 @@ def _not_reduced(s: Slip) -> str | None:
     return f"{s.name} was repeated by broadcasting, and each copy receives a gradient: they are added up, {s.new}."
 
 
+def _as_elsewhere(s: Slip) -> str | None:
+    if s.kind != "as elsewhere":
+        return None
+    return f"where {s.name} is computed elsewhere in your code, it has {_short(s.new)}, and here {_short(s.old)}."
+
+
 def _anything(s: Slip) -> str | None:
     return f"{s.old} should be {s.new}."
 
@@ -529,6 +435,8 @@ ROWS: tuple[Row, ...] = (
         ("block mean",),
         "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
     ),
+    Row("as elsewhere", _as_elsewhere),
+    _row("another part", ("another part",), "this is another part of the array than is meant: it is {new}."),
     _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
     Row("the value before the activation", _before_activation),
@@ -583,6 +491,7 @@ ROWS: tuple[Row, ...] = (
     Row("a matrix product for entries", _elementwise),
     _row("an operator", ("operator",), "another operation belongs here: {old} becomes {new}."),
     Row("not reduced", _not_reduced),
+    _row("a length", ("length",), "how many there are is meant, not their sum: {old} becomes {new}."),
     _row("reduced", ("reduction",), "nothing is to be added up here: {old} becomes {new}."),
     _row("an axis", ("axis",), "the sum runs over the wrong axis: {old} becomes {new}."),
     _row(

@@ -257,7 +257,7 @@ class Output:
 @dataclass(frozen=True, eq=False)
 class Need:
     """What a line needs: for each of its steps the value, None where nothing depends on it; ``outputs`` are the wrong
-    ones that are then right, none where none depends on the line.  ``values`` is None where more than one value serves.
+    ones that are then right.  ``values`` is None where more than one value serves.
     """
 
     outputs: tuple[str, ...]
@@ -305,7 +305,7 @@ def needs_of(
     """What each of the lines, freed by itself, needs at a point; lines that cannot put anything right are missing.
 
     ``lines`` maps a line to its steps.  A line that puts all wrong outputs right is told with all of them, another
-    with the first that it puts right alone, and one that no wrong output depends on with none.
+    with the first that it puts right alone.
     """
     program = replace(program, steps=tuple(replace(s) for s in program.steps))
     if any(n not in point for n in program.inputs) or any(s.is_complex for s in program.steps):
@@ -356,8 +356,6 @@ def _need(question: _Question, values: Mapping[int, torch.Tensor], rows: Rows, s
     """What one line needs: for all wrong outputs together, else for the first that it can put right."""
     outputs = question.outputs
     wrong = [o for o in outputs if o.wrong]
-    if not any(rows[k][i].any() for k, o in enumerate(outputs) if o.wrong for i in steps if i in rows[k]):
-        return Need((), None)
     for chosen in [wrong] + ([[o] for o in wrong] if len(wrong) > 1 else []):
         asked = [k for k, o in enumerate(outputs) if o in chosen or (not o.wrong and rows[k])]
         if all(rows[k] for k in asked):

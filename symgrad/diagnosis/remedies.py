@@ -6,8 +6,8 @@ import ast
 import contextlib
 import functools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,15 +20,18 @@ from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
-from symgrad.diagnosis.structural_edits import statement_edits, statements_of
+from symgrad.diagnosis.statement_edits import statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
 _TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
+_INDEX = 1.0  # what it costs to take another array's index
+_SHARED = 0.4  # what it costs that a right result comes from a line as well
 _WASTE = 0.5  # what it costs to leave a line of the user's without use
 
+Line = tuple[str | None, int]
 Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
 
 
@@ -52,7 +55,6 @@ class Suspect:
     bench: Bench
     atoms: Sequence[Atom]
     prior: float
-    is_idle: bool = False  # nothing that is wrong depends on it
 
     @property
     def is_valued(self) -> bool:
@@ -62,7 +64,19 @@ class Suspect:
     @functools.cached_property
     def drafts(self) -> list[Draft]:
         """The edits of the place, whatever they give, the cheapest first."""
-        return every(self.place.expression.text, self.bench, self.atoms)
+        found = every(self.place.expression.text, self.bench, self.atoms)
+        if self.place.role != "index":
+            return found
+        return sorted([*self._indices(), *found], key=lambda draft: draft.cost)
+
+    def _indices(self) -> Iterator[Draft]:
+        """The indices of other arrays, in the place of an index."""
+        text = self.place.expression.text
+        nodes = (n.slice for n in ast.walk(self.place.unit.node) if isinstance(n, ast.Subscript))
+        for new in dict.fromkeys(ast.unparse(n) for n in nodes if not isinstance(n, ast.Slice)):
+            if new != ast.unparse(self.place.expression.tree):
+                edit = Edit(new, text, new, "index", _INDEX)
+                yield Draft(_INDEX, lambda edit=edit: edit)
 
 
 # ------------------------------------------------------------------------------------------------ suspects
@@ -70,10 +84,19 @@ class Suspect:
 
 def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Suspect], list[Remedy]]:
     units = trials.code.units
-    lines = trials.code.lines
-    places = {u: [p for p in (*places_of(u), *statements_of(u)) if lines is None or p.line in lines] for u in units}
+    mine = trials.code.lines
+    places = {
+        u: [
+            p
+            for p in (*places_of(u), *statements_of(u))
+            if (not _is_of_model(p, d) if mine is None else p.line in mine)
+        ]
+        for u in units
+    }
+    feeds = _Feeds.of(d)
+    places = {u: [p for p in ps if feeds.wrong(p) is not False] for u, ps in places.items()}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
-    needs, idle = _needs(trials, d, [p for ps in places.values() for p in ps])
+    needs = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
     for unit, mine in places.items():
         trees = trees_beside(unit, trials.code, trials.model)
@@ -81,7 +104,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
             envs = [seen[unit].of(place, j) for j in range(len(trials.points))]
             if not envs or not envs[0]:
                 continue
-            prior = _prior(place, unit is units[0], verdicts)
+            prior = _prior(place, unit is units[0], verdicts, d.names.own) + _SHARED * feeds.right(place)
             if place.role == "statement":
                 scene = Scene(_site(place), [e[0] for e in envs if e], plain=sum(map(bool, envs)))
                 scope = scope_of(scene, 0)
@@ -91,8 +114,50 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
                 continue
             suspect = _suspect(trials, place, envs, needs.get(_key(place), {}), prior, trees)
             if suspect is not None:
-                found.append(replace(suspect, is_idle=_key(place) in idle))
+                found.append(suspect)
     return found, statements
+
+
+@dataclass(frozen=True)
+class _Feeds:
+    """The lines of code that the wrong results come from, and those that the right ones do, and all that are known."""
+
+    to_wrong: frozenset[Line]
+    to_right: frozenset[Line]
+    known: frozenset[Line]
+
+    @classmethod
+    def of(cls, d: Derivation) -> _Feeds:
+        program = d.branch.program
+
+        def lines(steps: Iterable[int]) -> frozenset[Line]:
+            sources = (program.steps[i].source for i in steps)
+            return frozenset((s.file, s.line) for s in sources if s is not None and s.line is not None)
+
+        wrong, right = ([f.hand for f in d.finals if f.wrong is w] for w in (True, False))
+        known = lines(range(len(program.steps)))
+        return cls(lines(program.needed(wrong)), lines(program.needed(right)), known)
+
+    def wrong(self, place: Place) -> bool | None:
+        """Whether a wrong result comes from a place; None where that is not known, as of a condition."""
+        mine = _lines_of(place)
+        return None if mine.isdisjoint(self.known) else not mine.isdisjoint(self.to_wrong)
+
+    def right(self, place: Place) -> bool:
+        return not _lines_of(place).isdisjoint(self.to_right)
+
+
+def _lines_of(place: Place) -> set[Line]:
+    """The lines of the user's file that a place's statement stands on."""
+    s = place.expression.statement
+    if s is None or place.role in ("test", "rounds"):
+        return {(place.unit.file, place.line)}
+    return {(place.unit.file, place.unit.first + n - 1) for n in range(s.lineno, (s.end_lineno or s.lineno) + 1)}
+
+
+def _is_of_model(place: Place, d: Derivation) -> bool:
+    """Whether a place is one of the model's: it says what is meant, whoever runs it."""
+    return not _lines_of(place).isdisjoint(d.lines_of_model)
 
 
 def _site(place: Place) -> Site:
@@ -105,9 +170,13 @@ def _key(place: Place) -> tuple[str, int] | None:
     return None if place.role != "value" or s is None else (place.name, place.unit.first + s.lineno - 1)
 
 
-def _prior(place: Place, is_entry: bool, verdicts: Known) -> float:
+def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
+    """How unlikely it is that a place is wrong; ``named`` are the model's own names: of another name, a value of the
+    model's may be one by chance.
+    """
     known = verdicts.get((place.name, place.line), "")
-    prior = {"wrong": -0.1, "forward": 0.5, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
+    forward = 0.5 if place.name in named else 0.2
+    prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
     prior += {"returned": 0.2, "test": 0.2, "rounds": 0.3, "index": 0.1}.get(place.role, 0.0)
     return prior + (0.0 if is_entry else 0.3)
 
@@ -122,10 +191,9 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> tuple[dict[Any, dict[int, Need]], frozenset[Any]]:
+def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
     """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
-    anything right at one of them is missing, and so is one with which there is a choice.  And the lines that no wrong
-    output depends on.
+    anything right at one of them is missing, and so is one with which there is a choice.
     """
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
@@ -135,13 +203,11 @@ def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> tuple[dict
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]
     found: dict[Any, dict[int, Need]] = {key: {} for key in lines}
-    idle: list[frozenset[Any]] = []
     for k, point in enumerate(trials.outer):
         if trials.branches[k].hand_run is d.branch.hand_run and found:
-            here = needs_of(d.branch.program, outputs, lines, point)
-            idle.append(frozenset(key for key, need in here.items() if not need.outputs))
+            here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
             found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
-    return {key: n for key, n in found.items() if n}, frozenset.intersection(*idle) if idle else frozenset()
+    return {key: n for key, n in found.items() if n}
 
 
 def _suspect(
@@ -174,7 +240,7 @@ def _suspect(
     if bench is None:
         return None
     bench.most = _TRIES
-    visible = visible_in(bench, scene)
+    visible = visible_in(bench, scene, trees)
     atoms = atoms_in(bench, visible, place.expression.tree, trees, place.name)
     return Suspect(place, scene, bench, atoms, prior)
 
@@ -207,8 +273,8 @@ def by_value(s: Suspect) -> Iterator[Remedy]:
 
 def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
     """The edits of a place that give it another value, for the code to be run with, the cheapest first."""
-    if s.is_valued or s.is_idle:
-        return  # its edits were tried by value, or change nothing
+    if s.is_valued:
+        return  # its edits were tried by value
     values, texts = {value_stamp(s.bench, s.place.expression.text), None}, set()
     for draft in s.drafts:
         if draft.cost >= high or len(values) > _MOST:

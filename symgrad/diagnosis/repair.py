@@ -21,10 +21,11 @@ from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.faulty_lines import propose_whole, proposed
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves, source_of, swapped
-from symgrad.diagnosis.mistakes import Slip, explain
+from symgrad.diagnosis.mistakes import explain
 from symgrad.diagnosis.scope import Site
+from symgrad.diagnosis.slip import Slip
 from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
-from symgrad.diagnosis.structural_edits import KINDS
+from symgrad.diagnosis.statement_edits import KINDS
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.problem.question import Problem
@@ -160,7 +161,7 @@ def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], pro
             span = (p.scene.site.expression.start, p.scene.site.expression.end) if p.scene is not None else None
             yield Repair(p.name, p.line, p.text, e.text, why, proved, e.kind, (e.before, e.after), span, e.cost)
         elif e is not None:
-            old, new = changed(p.text, e.text)
+            old, new = (e.before, e.after) if e.kind == "name" else changed(p.text, e.text)
             kind, operand = classified(old, new, e.kind)
             why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
             span = None if p.scene is None else (p.scene.site.expression.start, p.scene.site.expression.end)

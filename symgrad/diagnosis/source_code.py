@@ -114,7 +114,11 @@ def function_unit(function: Any) -> Unit | None:
 
 
 def span(text: str, node: ast.AST, *, shift: int = 0) -> tuple[int, int]:
-    """The characters of ``text`` that a node of its tree stands on; ``shift`` columns were put before line one."""
+    """The characters of ``text`` that a node of its tree stands on; ``shift`` columns were put before line one.
+
+    A tuple without brackets of its own, such as ``i, j``, stands on what was put around it as well, of which nothing
+    is told.
+    """
     lines = text.splitlines(keepends=True) or [""]
 
     def place(line: int, column: int) -> int:

@@ -20,9 +20,10 @@ from symgrad.diagnosis.derivative_text import spell_truth
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.edits import search
 from symgrad.diagnosis.hand_parts import leaves, swapped
-from symgrad.diagnosis.mistakes import Slip, explain
+from symgrad.diagnosis.mistakes import explain
 from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.scope import values_at
+from symgrad.diagnosis.slip import Slip
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps, place_of_side
 from symgrad.lifting.tracing.functions import Run

@@ -8,109 +8,17 @@ import ast
 import io
 import itertools
 import tokenize
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
-from symgrad.diagnosis.bench import Bench, Edit, as_array, uses_tensors
+from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
 from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.expression_text import MODULES, Text, after_sign, joined, parts_of, sub_values
-from symgrad.diagnosis.source_code import Expression, Unit, edited, span
-from symgrad.diagnosis.trials import Place, base_name
-
-# ----------------------------------------------------------------------------------------------------- statement edits
-# Edits of whole statements: what is assigned and not added up, an index that repeats, a sign, an order of results.
-
-KINDS = frozenset(("overwritten", "repeated index", "summed up", "statement sign", "results swapped", "left out"))
-
-_NOTHING = ast.Constant(None)
-
-
-def statements_of(unit: Unit) -> list[Place]:
-    """The statements of a unit that may be changed as a whole, as places."""
-    found = []
-    for s in ast.walk(unit.node) if not unit.is_lambda else ():
-        if isinstance(s, (ast.Assign, ast.AugAssign, ast.Return)) or (
-            isinstance(s, ast.Expr) and isinstance(s.value, ast.Call)
-        ):
-            start, end = span(unit.text, s)
-            found.append(Place(unit, Expression(start, end, unit.text[start:end], _NOTHING, s), _name(s), "statement"))
-    return found
-
-
-def _name(s: ast.stmt) -> str:
-    match s:
-        case ast.Assign(targets=[target, *_]) | ast.AugAssign(target=target):
-            return base_name(target)
-        case ast.Expr(value=ast.Call(func=ast.Attribute(value=of))):
-            return base_name(of)
-    return "return"
-
-
-def statement_edits(place: Place, env: Mapping[str, Any]) -> Iterator[Edit]:
-    """Other statements in the place of one; ``env`` are the variables in scope."""
-    u = lambda node: _written(place, node)  # noqa: E731
-    text = place.expression.text
-
-    def edit(new: str, kind: str, cost: float) -> Edit:
-        return Edit(new, text, new, kind, cost)
-
-    match place.expression.statement:
-        case ast.AugAssign(target=ast.Subscript(value=of, slice=at) as target, op=ast.Add() | ast.Sub() as op, value=v):
-            for new in _added_at(u(of), at, u(at), u(v), "" if isinstance(op, ast.Add) else "-", env):
-                yield edit(new, "repeated index", 1.0)
-            yield edit(f"{u(target)} {'-=' if isinstance(op, ast.Add) else '+='} {u(v)}", "statement sign", 1.0)
-            yield edit(f"{u(target)} = {u(v)}", "summed up", 1.15)
-        case ast.AugAssign(target=target, op=ast.Add() | ast.Sub() as op, value=v):
-            yield edit(f"{u(target)} {'-=' if isinstance(op, ast.Add) else '+='} {u(v)}", "statement sign", 1.0)
-            yield edit(f"{u(target)} = {u(v)}", "summed up", 1.15)
-        case ast.Assign(targets=[ast.Subscript(value=of, slice=at) as target], value=v):
-            yield edit(f"{u(target)} += {u(v)}", "overwritten", 1.0)
-            for new in _added_at(u(of), at, u(at), u(v), "", env):
-                yield edit(new, "repeated index", 1.05)
-        case ast.Assign(targets=[ast.Name(id=name)], value=v) if name in env:
-            yield edit(f"{name} += {u(v)}", "overwritten", 1.0)
-            yield edit(f"{name} = {name} + {_loose(u(v))}", "overwritten", 1.1)
-        case ast.Return(value=ast.Tuple(elts=parts)) if len(parts) > 1:
-            for i, j in itertools.combinations(range(len(parts)), 2):
-                order = [u(p) for p in parts]
-                order[i], order[j] = order[j], order[i]
-                yield edit(f"return {', '.join(order)}", "results swapped", 0.9)
-        case ast.Return(value=ast.Dict(keys=keys, values=parts)) if len(parts) > 1:
-            for i, j in itertools.combinations(range(len(parts)), 2):
-                order = [u(p) for p in parts]
-                order[i], order[j] = order[j], order[i]
-                pairs = ", ".join(f"{u(k)}: {v}" for k, v in zip(keys, order, strict=True) if k is not None)
-                yield edit(f"return {{{pairs}}}", "results swapped", 0.9)
-
-
-def _written(place: Place, node: ast.AST) -> str:
-    start, end = span(place.unit.text, node)
-    return place.unit.text[start:end]
-
-
-def _loose(text: str) -> str:
-    node = ast.parse(f"({text}\n)", mode="eval").body
-    return f"({text})" if isinstance(node, (ast.IfExp, ast.Compare, ast.BoolOp)) else text
-
-
-def _added_at(of: str, index: ast.expr, at: str, value: str, sign: str, env: Mapping[str, Any]) -> Iterator[str]:
-    """Adding up where an index repeats, in the library's own way."""
-    if any(isinstance(n, ast.Slice) for n in ast.walk(index)) or isinstance(index, ast.Constant):
-        return
-    value = f"{sign}({value})" if sign else value
-    if any(isinstance(v, torch.Tensor) for v in env.values()):
-        several = isinstance(index, ast.Tuple)
-        yield f"{of}.index_put_({at if several and at.startswith('(') else f'({at},)'}, {value}, accumulate=True)"
-        if not several:
-            yield f"{of}.index_add_(0, {at}, {value})"
-        return
-    np = next((n for n, m in env.items() if getattr(m, "__name__", "") == "numpy"), "np")
-    yield f"{np}.add.at({of}, {at}, {value})"
-
+from symgrad.diagnosis.source_code import edited
 
 # ------------------------------------------------------------------------------------------------------------ brackets
 # Brackets put in, taken away, or moved: every other reading of the same row of operands and operators.
@@ -265,6 +173,8 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
         start, end = t.span(node)
         for cost, kind, new in _changes(t, node, bench):
             yield cost, kind, start, end, new
+    for text in bench.elsewhere:
+        yield 0.85, "as elsewhere", 0, len(t.text), text
     for cost, new in rebracketed(t.text):
         yield cost, "brackets", 0, len(t.text), new
     for new in _names_swapped(t, bench):
@@ -316,7 +226,7 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
         case ast.BinOp(left=a, op=ast.Mod() | ast.FloorDiv() as op, right=b):
             other = "//" if isinstance(op, ast.Mod) else "%"
             yield 1.1, "operator", f"{wrapped(t.of(a))} {other} {wrapped(t.of(b))}"
-            for name in _indices(bench):
+            for name in indices_in(bench.scopes[0]):
                 if name not in (t.of(a), t.of(b)):
                     cost = 0.7 if name in bench.forgotten else 1.2
                     yield cost, "operator", f"{wrapped(t.of(a))} {other} {name}"
@@ -326,8 +236,8 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield from _call_changes(t, node, f, args, keywords, bench)
         case ast.Subscript(value=v, slice=ast.Constant(value=int()) | ast.Name() | ast.BinOp() as at):
             yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in _other_indices(t.of(at), at, bench))
-        case ast.Subscript(value=v, slice=ast.Tuple(elts=[i, j])):
-            yield 1.1, "index", f"{t.of(v)}[{t.of(j)}, {t.of(i)}]"
+        case ast.Subscript(value=v, slice=ast.Tuple() | ast.Slice() as at):
+            yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in other_places(at, t.of, bench.scopes[0]))
         case ast.BoolOp(op=op, values=parts):
             word = " or " if isinstance(op, ast.And) else " and "
             yield 1.0, "comparison", word.join(wrapped(t.of(p)) for p in parts)
@@ -344,9 +254,9 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 0.9, "transpose", t.of(v)
 
 
-def _indices(bench: Bench) -> Iterator[str]:
+def indices_in(scope: Mapping[str, Any]) -> Iterator[str]:
     """The whole numbers, arrays of whole numbers and slices in scope."""
-    for name, value in bench.scopes[0].items():
+    for name, value in scope.items():
         if name.startswith("_") or not isinstance(value, (int, np.integer, np.ndarray, torch.Tensor, slice)):
             continue
         if isinstance(value, slice) or as_array(value).dtype.kind in "iu":
@@ -354,11 +264,8 @@ def _indices(bench: Bench) -> Iterator[str]:
 
 
 def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[float, str]]:
-    if isinstance(at, ast.Constant):
-        yield from ((1.1, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
-    elif not bench.typed:
-        yield 1.1, _shifted(at, text, 1)
-        yield 1.1, _shifted(at, text, -1)
+    if isinstance(at, ast.Constant) or not bench.typed:
+        yield from _shifts(at, text)
     if bench.typed:
         return
     if isinstance(at, ast.BinOp):
@@ -367,10 +274,73 @@ def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[floa
         yield 1.2, f"{text}, None"
     if isinstance(at, ast.Name):
         yield 1.2, f":, {text}"
-    for other in _indices(bench):
+    for other in indices_in(bench.scopes[0]):
         if other != text:
             yield 1.15, other
             yield 1.3, f"{other}, None"
+
+
+def _shifts(at: ast.expr, text: str) -> Iterator[tuple[float, str]]:
+    if isinstance(at, ast.Constant):
+        yield from ((1.1, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
+    else:
+        yield 1.1, _shifted(at, text, 1)
+        yield 1.1, _shifted(at, text, -1)
+
+
+def other_places(at: ast.expr, of: Callable[[ast.expr], str], scope: Mapping[str, Any]) -> Iterator[tuple[float, str]]:
+    """Other indices of several parts, or other slices: one part changed, or two in each other's place; ``of`` gives
+    the text of a part.
+    """
+    parts = at.elts if isinstance(at, ast.Tuple) else [at]
+    texts = [of(p) for p in parts]
+    for k, part in enumerate(parts):
+        match part:
+            case ast.Slice():
+                others = [(1.0, new) for new in other_slices(part)]
+            case ast.Constant(value=int()) if not isinstance(part.value, bool):
+                others = list(_shifts(part, texts[k]))
+            case ast.Name() | ast.BinOp():
+                others = [*_shifts(part, texts[k]), *((1.1, n) for n in indices_in(scope) if n != texts[k])]
+            case _:
+                others = []
+        for cost, new in others:
+            yield cost, ", ".join([*texts[:k], new, *texts[k + 1 :]])
+    for i, j in itertools.combinations(range(len(parts)), 2):
+        order = list(texts)
+        order[i], order[j] = order[j], order[i]
+        yield 1.1, ", ".join(order)
+
+
+def other_slices(at: ast.Slice) -> Iterator[str]:
+    """The slices that people mix up with one: the other end is left out, or an end is one further.
+
+    >>> import ast
+    >>> slices = [ast.parse(f"x[{t}]", mode="eval").body.slice for t in (":-1", "a:b")]
+    >>> [list(other_slices(s)) for s in slices]
+    [['1:', ':', ':-2'], ['a + 1:b', 'a - 1:b', 'a:b + 1', 'a:b - 1', 'a + 1:b + 1']]
+    """
+    low, high = ("" if x is None else ast.unparse(x) for x in (at.lower, at.upper))
+    step = "" if at.step is None else f":{ast.unparse(at.step)}"
+    if not low and not high:
+        return
+    lows, highs = ([] if x is None else [new for _, new in _ends(x)] for x in (at.lower, at.upper))
+    found = {":-1": ["1:", ":"], "1:": [":-1", ":"]}.get(f"{low}:{high}", [])
+    found += [f"{new}:{high}" for new in lows] + [f"{low}:{new}" for new in highs]
+    if lows and highs:
+        found.append(f"{lows[0]}:{highs[0]}")
+    yield from (f"{new}{step}" for new in dict.fromkeys(found) if new not in ("0:", ":0", f"{low}:{high}"))
+
+
+def _ends(x: ast.expr) -> Iterator[tuple[int, str]]:
+    text = ast.unparse(x)
+    match x:
+        case ast.Constant(value=int() as n):
+            yield from ((by, str(n + by)) for by in (1, -1) if n + by >= 0)
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int() as n)):
+            yield from ((by, str(by - n)) for by in (1, -1) if by < n)
+        case _:
+            yield from ((by, _shifted(x, text, by)) for by in (1, -1))
 
 
 def _shifted(node: ast.expr, text: str, by: int) -> str:
@@ -427,6 +397,8 @@ def _call_changes(
         yield 1.3, "drop function", t.of(args[0])
     if method and name in ("sum", "mean", "conj", "flip", "detach", "transpose", "t", "abs"):
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(f.value)  # type: ignore[attr-defined]
+    if not method and name == "sum" and len(args) == 1 and isinstance(args[0], ast.Name):
+        yield 0.9, "length", f"len({args[0].id})"
     if not method and name in ("sum", "mean", "conj", "transpose", "flip") and args:
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(args[0])
     if len(args) == 2 and not keywords:

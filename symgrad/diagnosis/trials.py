@@ -10,7 +10,7 @@ import ast
 import contextlib
 import copy
 import io
-import sys
+import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,10 +21,12 @@ import torch
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
+from symgrad.diagnosis.line_limits import SLOWER, TooLong, counted
 from symgrad.diagnosis.scope import as_array, seen_at, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
+from symgrad.lifting.tracing.sources import is_users, is_users_file
 from symgrad.lifting.tracing.surroundings import printed_into
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
@@ -195,7 +197,6 @@ _RUNS = 2500  # runs of the code, at most
 _FEWEST = 150
 _WORK = 300_000  # operations in all runs together
 _ALL = 4  # times as much as its derivation that a script computes
-_SLOWER = 50  # times as many lines as the code takes, of a run that is given up
 _ROUNDS = 40  # times that one statement is looked at
 _HELD = 20_000_000  # numbers that are held for all looks together
 
@@ -258,9 +259,23 @@ def trials_of(
     work = _WORK if code.lines is None else _WORK // _ALL  # a script runs its model too, and what stands around it
     most = min(_RUNS, max(_FEWEST, work // len(branches[0].hand_run.program)))
     found = Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
-    if code.lines is None and any(isinstance(n, ast.While) for u in code.units for n in ast.walk(u.node)):
-        found.lines = _SLOWER * _lines_of(found) + _SLOWER
+    if code.lines is None and _may_lose_its_end(code):
+        found.lines = SLOWER * _lines_of(found) + SLOWER
     return found
+
+
+def _may_lose_its_end(code: Code) -> bool:
+    """Whether an edit may make the code run for ever: it loops by a condition, or calls what may."""
+    for unit in code.units:
+        for node in ast.walk(unit.node):
+            if isinstance(node, ast.While):
+                return True
+            called = (
+                unit.scope.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
+            )
+            if isinstance(called, types.FunctionType) and is_users(called.__code__):
+                return True
+    return False
 
 
 def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, alone: bool) -> dict[str, Any]:
@@ -305,7 +320,7 @@ def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = fr
         trials.runs += 1
         try:
             found = _run(trials, run, point)
-        except (Exception, _TooLong):  # an edit may well be nonsense: of other shapes, undefined, without an end
+        except (Exception, TooLong):  # an edit may well be nonsense: of other shapes, undefined, without an end
             return frozenset()
         here = frozenset(n for n, t in truth.items() if is_near(found.get(n), t))
         right = here if right is None else right & here
@@ -314,46 +329,26 @@ def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = fr
     return right or frozenset()
 
 
-class _TooLong(BaseException):  # the user's code may catch every Exception
-    """A run takes many more lines than the code as it was written."""
-
-
-def _run(trials: Trials, run: Plain, point: Mapping[str, Any], count: list[int] | None = None) -> Mapping[str, Any]:
-    """One run, in silence; ``count`` gets the lines of the user's code that it took.
-
-    Raises `_TooLong` where they are more than the trials allow, and what the code raises.
-    """
+def _run(trials: Trials, run: Plain, point: Mapping[str, Any]) -> Mapping[str, Any]:
+    """One run, in silence; raises what the code raises, and `TooLong` beyond the lines that trials allow."""
     with torch.no_grad(), np.errstate(all="ignore"), printed_into(io.StringIO()):
-        if trials.lines is None and count is None:
+        if trials.lines is None:
             return run(point)
-        count = [0] if count is None else count
-        files = {u.file for u in trials.code.units}
-
-        def on_line(frame: Any, event: str, arg: Any) -> Any:
-            count[0] += event == "line"
-            if trials.lines is not None and count[0] > trials.lines:
-                raise _TooLong
-            return on_line
-
-        def on_call(frame: Any, event: str, arg: Any) -> Any:
-            file = frame.f_code.co_filename
-            return on_line if file in files or file.startswith("<repaired") else None
-
-        before = sys.gettrace()
-        sys.settrace(on_call)
-        try:
+        with counted(_is_the_users, trials.lines):
             return run(point)
-        finally:
-            sys.settrace(before)
+
+
+def _is_the_users(file: str) -> bool:
+    return is_users_file(file) or file.startswith("<repaired")
 
 
 def _lines_of(trials: Trials) -> int:
     """How many lines the code takes as it is written, at the first point."""
-    run, count = trials.code.plain({}, {}), [0]
+    run = trials.code.plain({}, {})
     assert run is not None
-    with contextlib.suppress(Exception):
-        _run(trials, run, trials.points[0], count)
-    return count[0]
+    with counted(_is_the_users) as lines, contextlib.suppress(Exception):
+        _run(trials, run, trials.points[0])
+    return lines[0]
 
 
 def is_near(value: Any, truth: np.ndarray) -> bool:

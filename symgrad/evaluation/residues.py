@@ -305,6 +305,41 @@ def certificate(
     return differ if differ is not None else Certificate(None, 0, attempts, (), 0.0, 1.0, (), note)
 
 
+def may_be_equal(program: Program, pairs: Sequence[tuple[int, int]], *, seed: int = 0, effort: int = EFFORT) -> bool:
+    """Whether one random point does not tell the two steps of any pair apart: enough to choose what to try to prove.
+
+    >>> from symgrad.program.builder import Builder
+    >>> b = Builder()
+    >>> x = b.input("x", ())
+    >>> program = b.build({"twice": b.add(x, x), "square": b.mul(x, x), "other": b.mul(b.number(2), x)})
+    >>> twice, square, other = program.outputs.values()
+    >>> may_be_equal(program, [(twice, other)]), may_be_equal(program, [(twice, square)])
+    (True, False)
+
+    True also where no point has residues, or the work is spent.
+    """
+    steps, place = primitive(program, [i for pair in pairs for i in pair])
+    wanted = [(place[a], place[b]) for a, b in pairs if place[a] != place[b]]
+    logarithms = sum(size(s.shape) for s in steps if s.op in ("log", "pow"))
+    draws = random.Random(seed)
+    differ, spent = False, 0
+    for plan in plans(steps, [i for pair in wanted for i in pair]) if wanted else ():
+        for _ in range(_RETRIES):
+            if (spent := spent + plan.work) > effort:
+                return not differ
+            try:
+                values = plan.run(draws.getrandbits(48), strict=logarithms <= _STRICT)
+            except Retry:
+                continue
+            except NoResidue:
+                break
+            if all(np.array_equal(values[a], values[b]) for a, b in wanted):
+                return True
+            differ = True
+            break
+    return not differ
+
+
 def _bound(primes: Sequence[int], degree: float, choices: bool) -> float:
     """The chance that all trials are zeros of a polynomial of this degree, or fall on signs that hide a difference."""
     chance = math.prod(min(1.0, degree / p) for p in primes)

@@ -25,11 +25,13 @@ from typing import Any
 import sympy as sp
 
 from symgrad.errors import WrongShape
+from symgrad.indices.cells import cells
 from symgrad.indices.conversion import EFFORT, cleared, declare, make_store, named, read, write
 from symgrad.indices.polynomials import Exhausted, Store
 from symgrad.indices.printing import text
 from symgrad.indices.terms import Array, Fact, Positive, SumsTo, Symmetric
 
+_SAME, _CASES, _CASE = "arithmetic of sums", "each case of what is compared", "one such case"
 _TOGETHER = 6  # how many facts are tried in pairs
 
 
@@ -94,10 +96,11 @@ def prove_equal(
     Arrays of two shapes.
     """
     left, right, runs = _aligned(a, b, dict(sizes or {}))
-    found = _attempt(left, right, runs, tuple(facts), effort)
+    found = _attempt(left, right, runs, tuple(facts), effort) or _by_cells(left, right, runs, tuple(facts), effort)
     for fact in found.facts if found else ():  # those that were looked at: are they needed?
         fewer = tuple(f for f in (found.facts if found else ()) if f != fact)
-        found = _attempt(left, right, runs, fewer, effort) or found
+        fewer_used = _attempt(left, right, runs, fewer, effort) or _by_cells(left, right, runs, fewer, effort)
+        found = fewer_used or found
     return found
 
 
@@ -136,7 +139,9 @@ def replay(proof: IndexProof, *, effort: int = EFFORT) -> bool:
     known = (_name(e) for e in positive if not (isinstance(e, sp.Indexed) and free & set(e.indices)))
     under = (*proof.facts, *map(Positive, known))
     return all(
-        link.before == link.after or _attempt(link.before, link.after, dict(link.sizes), under, effort, {}, True)
+        link.before == link.after
+        or _attempt(link.before, link.after, dict(link.sizes), under, effort, {}, True)
+        or (link.rule == _CASES and _by_cells(link.before, link.after, dict(link.sizes), under, effort))
         for link in proof.links
     )
 
@@ -195,7 +200,7 @@ def _attempt(
     if steps is None:
         more = {} if positive else dict(_under_logarithms(store, a, b, facts))
         return _attempt(a, b, sizes, facts, effort, more, deep) if more else None
-    links = [Link("arithmetic of sums", a, write(store, p))]
+    links = [Link(_SAME, a, write(store, p))]
     for uses in store.instances.values():
         for u in uses:
             sizes = ((named(i), write(store, store.ranges[i])) for i in u.open_names if i in store.ranges)
@@ -203,9 +208,26 @@ def _attempt(
     for z, w, factor, e in steps:
         divided = write(store, w) / write(store, store.single(factor, e))
         links.append(Link("multiply by what is not zero", write(store, z), divided))
-    links.append(Link("arithmetic of sums", b, write(store, q)))
+    links.append(Link(_SAME, b, write(store, q)))
     conditions = dict.fromkeys((*positive.values(), *(Condition(*said) for said in store.conditions)))
     return IndexProof(a, b, tuple(links), tuple(conditions), tuple(f for f in facts if f in store.used))
+
+
+def _by_cells(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> IndexProof | None:
+    """A proof for each combination of signs that the comparisons of entries in the two can have."""
+    told = []
+    for cell in cells([a, b]):
+        left, right = cell.bodies
+        proof = _attempt(left, right, sizes, facts, effort)
+        if proof is None:
+            return None
+        told.append(proof)
+    if not told:
+        return None
+    runs = tuple(sizes.items())
+    links = (Link(_CASES, a, b, runs), *(Link(_CASE, p.left, p.right, runs) for p in told), Link(_SAME, b, b, runs))
+    conditions = dict.fromkeys(c for p in told for c in p.conditions)
+    return IndexProof(a, b, links, tuple(conditions), tuple(dict.fromkeys(f for p in told for f in p.facts)))
 
 
 def _under_logarithms(store: Store, a: Any, b: Any, facts: tuple[Fact, ...]) -> Iterator[tuple[Positive, Condition]]:

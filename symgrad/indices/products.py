@@ -113,7 +113,7 @@ def _contract(store: Store, delta: Atom, powers: Powers) -> Poly | None:
     name, value = solved
     moved = substitute(store, store.poly({store.mono(rest): fmpq(1)}), {name: as_index(value)})
     result = multiply(store, store.single(delta), moved)
-    store.note("contract a delta", store.poly({store.mono(powers): fmpq(1)}), result)
+    store.note("a sum of which one term is left", store.poly({store.mono(powers): fmpq(1)}), result)
     return result
 
 
@@ -183,7 +183,7 @@ def _cancel(store: Store, powers: Powers) -> Poly | None:
         first = product(store, {b: f for b, f in more.items() if f})
         second = (store.scale(product(store, _merged(rest, m)), -d / c) for m, d in p.terms.items() if m is not lead)
         result = store.add((store.scale(first, 1 / c), *second))
-        store.note("cancel a denominator", store.poly({store.mono(powers): fmpq(1)}), result)
+        store.note("a factor cancelled in a fraction", store.poly({store.mono(powers): fmpq(1)}), result)
         return result
     return None
 

@@ -63,12 +63,12 @@ def _total(store: Store, bound: Bound, powers: Powers, c: Any) -> Poly:
     bound, powers, factor = _open(store, dict(bound), powers)
     c = c * factor
     for rule, step in (
-        ("contract a delta", _without_delta),
+        ("a sum of which one term is left", _without_delta),
         (None, _simplified),
-        ("count the places of an index", _counted),
-        ("use a fact", _with_facts),
+        ("a sum of equal terms", _counted),
+        ("a property that was assumed", _with_facts),
         ("a matrix times its inverse", _with_inverses),
-        ("cancel a denominator", _without_denominators),
+        ("a factor cancelled in a fraction", _without_denominators),
     ):
         found = step(store, bound, powers)
         if found is not None:

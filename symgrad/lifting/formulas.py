@@ -15,10 +15,10 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.errors import BadInput, UnknownName, WrongShape, close_names
+from symgrad.errors import BadInput, UnknownName, UserCodeFailed, WrongShape, close_names
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
-from symgrad.lifting.text.parser import refuse_long
+from symgrad.lifting.text.lexicon import refuse_long
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Module, Run, plain
@@ -53,7 +53,13 @@ def evaluated(program: Program, point: Mapping[str, Any]) -> Run:
     for name, i in program.inputs.items():
         value = np.asarray(point[name])
         inputs[name] = torch.as_tensor(value).to(getattr(torch, program.steps[i].dtype))
-    values = interpret(program, Floats(), inputs)
+    try:
+        values = interpret(program, Floats(), inputs)
+    except torch.linalg.LinAlgError as error:
+        raise UserCodeFailed(
+            f"the formula inverts a matrix that has no inverse: {str(error).splitlines()[0]}",
+            instead="Pass at={...} with values at which it has one.",
+        ) from None
     return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
 
 
@@ -160,11 +166,16 @@ class Renamed:
     def library(self) -> str:
         return getattr(self.formula, "library", "math")
 
-    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+    def inside(
+        self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str
+    ) -> tuple[dict[str, Any], Mapping[str, str] | str]:
+        """A point and dtypes under the formula's own names."""
         back = {outside: own for own, outside in self.of.items()}
         inner = {back.get(n, n): v for n, v in point.items() if n in self.names}
-        kinds = dtypes if isinstance(dtypes, str) else {back.get(n, n): d for n, d in dtypes.items()}
-        run = self.formula.run(inner, kinds)
+        return inner, dtypes if isinstance(dtypes, str) else {back.get(n, n): d for n, d in dtypes.items()}
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        run = self.formula.run(*self.inside(point, dtypes))
         steps = list(run.program.steps)
         inputs = {}
         for name, i in run.program.inputs.items():
@@ -172,6 +183,26 @@ class Renamed:
             steps[i] = replace(steps[i], params=outside)
             inputs[outside] = i
         return replace(run, program=replace(run.program, inputs=inputs, steps=tuple(steps)))
+
+
+def code_values(
+    formula: Formula, point: Mapping[str, Any], dtypes: Mapping[str, str] | str
+) -> Mapping[str, np.ndarray] | None:
+    """What the code of a formula gives at a point when it is run by itself, under the names of `Run.values`; None where
+    a formula is no code, or a run of it is more than a call.
+
+    Raises what the code raises, as `Function.run` does.
+    """
+    match formula:
+        case Module() | Function(beside=None):
+            return formula.plain(point, dtypes)
+        case Several(parts=parts):
+            found = {name: code_values(part, point, dtypes) for name, part in parts.items()}
+            values = {name: next(iter(v.values())) for name, v in found.items() if v}
+            return values if len(values) == len(parts) else None
+        case Renamed():
+            return code_values(formula.formula, *formula.inside(point, dtypes))
+    return None
 
 
 def rename(formula: Formula, known: Sequence[str], what: str) -> Formula:
@@ -492,6 +523,34 @@ class PushforwardFormula:
         total = b.zeros(b.shape(out), b.dtype(out)) if total is None else total
         values = {"output": np.full(b.shape(total), np.nan)}
         return Run(sliced(b.build({}), {"output": total}), values, derived=frozenset(values))
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFormula:
+    """The exact gradient of a formula with one number, for inputs that are numbers, as one array: its derivative is
+    the Hessian.
+    """
+
+    formula: Formula
+    wrt: tuple[str, ...]
+    is_formula: ClassVar[bool] = True
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return self.formula.names
+
+    @property
+    def required(self) -> tuple[str, ...]:
+        return self.formula.required
+
+    def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
+        program = self.formula.run(point, dtypes).program
+        b = Builder.on(program)
+        of = {name: program.inputs[name] for name in self.wrt if name in program.inputs}
+        found = gradients(b, _only(program), of)
+        zero = b.number(0, b.dtype(_only(program)))
+        made = b.build({"output": b.stack([found.get(name, zero) for name in self.wrt])})
+        return Run(made, {"output": np.full(len(self.wrt), np.nan)}, derived=frozenset({"output"}))
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,10 +12,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+import sympy as sp
+
 from symgrad.errors import BadFormula, BadInput, caret
 from symgrad.lifting.formulas import evaluated
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, joined
-from symgrad.lifting.text.step_list import Steps, are_steps
+from symgrad.lifting.sympy_forms import sides_of_equality
+from symgrad.lifting.text.step_list import Steps, are_steps, sides_of_equation
 from symgrad.lifting.tracing.functions import Run
 
 _NAME = r"[^\W\d]\w*"
@@ -40,6 +43,8 @@ def sides_of(question: Any) -> tuple[Any, Any]:
         return _of_text(question)
     if isinstance(question, Latex) or are_equations(question):
         return _of_latex(question if isinstance(question, Latex) else joined(question))
+    if isinstance(question, sp.Eq):
+        return sides_of_equality(question)
     raise BadInput(f"there is no hand formula beside this {type(question).__name__}.", instead=_PAIR)
 
 
@@ -80,7 +85,7 @@ def _of_text(text: str) -> tuple[Any, Any]:
     if "\\" in text:
         raise BadInput("this text is in LaTeX.", where=f"    {text.strip()}", instead='Write Latex(r"...").')
     lines = [line for line in text.splitlines() if line.strip()]
-    left, *sides = (part.strip() for part in re.split(r"(?<![<>=!:])=(?!=)", lines[0]))
+    left, *sides = sides_of_equation(lines[0])
     operator = _OPERATOR.fullmatch(left)
     if operator is None or not operator["of"].strip() or not operator["wrt"]:
         steps = Steps(text)

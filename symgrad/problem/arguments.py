@@ -80,6 +80,8 @@ def _name(thing: Any, what: str) -> str:
 
 def _value(name: str, value: Any) -> Any:
     where = f"at[{name!r}]"
+    if isinstance(value, sp.Expr) and value.is_number:
+        value = float(value) if value.is_real else complex(value)
     if isinstance(value, torch.Tensor):
         if value.is_nested or value.layout is not torch.strided or value.device.type == "meta":
             kind = "nested" if value.is_nested else "on meta" if value.device.type == "meta" else "sparse"

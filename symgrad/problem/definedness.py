@@ -92,6 +92,21 @@ def read_domain(domain: Any) -> tuple[dict[str, Any], tuple[Where, ...]]:
     return bounds, tuple(others)
 
 
+def both(domain: Any, condition: Any) -> Any:
+    """A domain, and a condition beside it.
+
+    >>> x = sp.Symbol("x")
+    >>> both({"x": (0, None)}, x < 1)
+    (x > 0) & (x < 1)
+    """
+    if domain is None or condition is sp.true:
+        return condition if domain is None and condition is not sp.true else domain
+    bounds, others = read_domain(domain)
+    ends = [(sp.Symbol(n), *pair) for n, pair in bounds.items()]
+    sides = [s > low for s, low, _ in ends if low is not None] + [s < high for s, _, high in ends if high is not None]
+    return sp.And(*sides, *(w.relation for w in others), condition)
+
+
 def declared(assumptions: Mapping[str, Mapping[str, bool]]) -> tuple[dict[str, Bounds], frozenset[str]]:
     """The bounds and the whole numbers that SymPy's symbols are declared to be."""
     bounds = {}
@@ -184,6 +199,8 @@ def depends_on(program: Program, names: Collection[str]) -> set[int]:
 
 def branches_on(program: Program, free: Collection[str], wanted: Iterable[int] | None = None) -> tuple[Guard, ...]:
     """The guards whose outcome may change when the ``free`` inputs move."""
+    if not program.guards:
+        return ()
     moving = depends_on(program, free)
     return tuple(g for g in program.guards if any(a in moving for a in g.args))
 

@@ -12,8 +12,18 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint
-from symgrad.lifting.formulas import Formula, PartialFormula, Several, open_formula, readings, rename
+from symgrad.lifting.formulas import (
+    Formula,
+    GradientFormula,
+    PartialFormula,
+    Several,
+    code_values,
+    open_formula,
+    readings,
+    rename,
+)
 from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run
 from symgrad.problem.arguments import (
@@ -29,6 +39,7 @@ from symgrad.problem.arguments import (
     resolve,
 )
 from symgrad.problem.constraints import Assumed, joined, parse_assuming
+from symgrad.problem.definedness import both
 from symgrad.problem.replay import replay
 from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import (
@@ -89,6 +100,15 @@ class Problem:
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""
         return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
+
+    def values(self, point: Mapping[str, Any]) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None:
+        """What the model's code and the hand formulas' give at a point by themselves; None where one is no code."""
+        keyed = self.hand if isinstance(self.hand, Keyed) else None
+        hand = code_values(self.hand if keyed is None else keyed.formula, point, self.dtypes)
+        model = None if hand is None else code_values(self.model, point, self.dtypes)
+        if hand is None or model is None:
+            return None
+        return model, hand if keyed is None else keyed.results(hand)
 
 
 # ------------------------------------------------------------------------------------------------------------ question
@@ -175,15 +195,31 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
     Everything that the arguments leave open is made definite, by running both sides once.
     """
-    model = open_formula(formula)
-    hand, wrt = entries_named(hand, asked.wrt)
-    asked = replace(asked, wrt=wrt)
+    sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
+    try:
+        return _posed(sides, asked)
+    except NoPoint:
+        turned = None if asked.at or asked.values else in_the_plane(sides)
+        if turned is None:
+            raise
+        return _posed(turned[0], replace(asked, at=turned[1]))
+
+
+def _posed(sides: Sides, asked: Asked) -> Problem:
+    model = open_formula(sides.formula)
+    model = GradientFormula(model, sides.gradient) if sides.gradient else model
+    hand, wrt = entries_named(sides.hand, sides.wrt)
+    asked = replace(
+        asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
+    )
     asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
     told = {**declared_shapes(model), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
     opened = _open_hand(hand, model, told, asked)
     before, after, order = _order_of(opened, asked)
+    if sides.before:
+        before, after = sides.before, str(asked.wrt)
     asked = replace(asked, order=order)
     mine = rename(opened, model.names, what)
     model = PartialFormula(model, before) if before else model
@@ -194,14 +230,17 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
     if long:
         told = f"No shape was given for {', '.join(long)}: the formula"
-        if isinstance(model, (Latex, PartialFormula)):
+        if not isinstance(model, Function):
             shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
-            notes += (f"{told} has indices, and is asked of {shown}.",)
+            notes += (f"{told} is about arrays, and is asked of {shown}.",)
         else:
             told = f"{told} is no function of each entry alone"
             notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
     if before:
         problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
+    if sides.gradient:
+        problem = replace(problem, labels={n: f"{n}, of the gradient" for n in sides.gradient})
+    notes = (*sides.notes, *notes)
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
 
 
@@ -262,9 +301,15 @@ class Alone:
     run: Run
 
 
+def open_alone(formula: Any, asked: Asked) -> tuple[Formula, Asked]:
+    """One formula opened, and ``asked`` with the condition under which it has a value."""
+    sides = plain_sides(Sides(formula), 0)
+    return open_formula(sides.formula), replace(asked, domain=both(asked.domain, sides.condition))
+
+
 def alone(formula: Any, asked: Asked) -> Alone:
     """One formula made definite, as `pose` does it for two."""
-    model = open_formula(formula)
+    model, asked = open_alone(formula, asked)
     asked, _ = _with_unstated_shapes(model, asked)
     model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
     given = given_to(model, asked)
@@ -409,5 +454,8 @@ class Keyed:
     def named(self, run: Run) -> Run:
         """The run with its results under the inputs' names."""
         outputs = {self.keys[k]: i for k, i in run.program.outputs.items() if k in self.keys}
-        values = {self.keys[k]: v for k, v in run.values.items() if k in self.keys}
-        return replace(run, program=run.program.with_outputs(outputs), values=values)
+        return replace(run, program=run.program.with_outputs(outputs), values=self.results(run.values))
+
+    def results(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The results under the inputs' names."""
+        return {self.keys[k]: v for k, v in values.items() if k in self.keys}

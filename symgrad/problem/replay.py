@@ -91,17 +91,12 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
     both their running error bounds, and no more.  Where a bound is infinite nothing
     can be said of that entry, nor of results whose values the run does not tell.  Raises `ReplayMismatch` otherwise.
     """
-    program = run.program
-    inputs = {
-        name: torch.as_tensor(np.array(point[name])).to(getattr(torch, program.steps[i].dtype))
-        for name, i in program.inputs.items()
-    }
+    program, inputs = run.program, _inputs(run.program, point)
     with torch.no_grad():
-        values = interpret(program, Floats(), inputs)
-        computed = {n: i for n, i in program.outputs.items() if n not in run.derived}
-        odd = [n for n, i in computed.items() if not _same(to_numpy(values[i]), run.values[n])]
+        odd = _odd(run, inputs, run.values)
         if not odd:
             return
+        values = interpret(program, Floats(), inputs, [program.outputs[n] for n in odd])
         bounds = error_bounds(program, inputs, [program.outputs[n] for n in odd])
     for name in odd:
         i = program.outputs[name]
@@ -118,6 +113,31 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
             else f"    {source.file}:{source.line}    {source.text}",
             instead="This is a fault of symgrad: it has misread an operation in the code. No verdict is given.",
         )
+
+
+def gives(run: Run, point: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> bool:
+    """Whether the record of a run, in floats at another point, gives to the last bit what the code computed there.
+
+    Where it does not, that says nothing yet: kernels are free in the order in which they add.
+    """
+    if values.keys() != run.values.keys():
+        return False
+    with torch.no_grad():
+        return not _odd(run, _inputs(run.program, point), values)
+
+
+def _inputs(program: Program, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:
+    return {
+        name: torch.as_tensor(np.array(point[name])).to(getattr(torch, program.steps[i].dtype))
+        for name, i in program.inputs.items()
+    }
+
+
+def _odd(run: Run, inputs: Mapping[str, torch.Tensor], told: Mapping[str, np.ndarray]) -> list[str]:
+    """The outputs of which the record gives another value than what is told of them."""
+    computed = {n: i for n, i in run.program.outputs.items() if n not in run.derived}
+    values = interpret(run.program, Floats(), inputs, computed.values())
+    return [n for n, i in computed.items() if not _same(to_numpy(values[i]), told[n])]
 
 
 def _same(a: np.ndarray, b: Any) -> bool:

@@ -20,6 +20,7 @@ from symgrad.evaluation.floats import Floats
 from symgrad.indices.sizes import size_symbol
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.tracing.functions import Function, Run
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
@@ -44,7 +45,8 @@ _ARRAY_WORDS = re.compile(
 def vectors(model: Formula, at: Mapping[str, Any] | None, run: Callable[[Mapping[str, Any]], Run]) -> dict[str, Any]:
     """The inputs that nobody gave and that must be vectors, with a name for their length; none where numbers do.
 
-    Of LaTeX with indices all tensors, with the lengths that the indices tell, where none is given.
+    Of LaTeX with indices all tensors, with the lengths that the indices tell, where none is given; of text what its
+    words say.
 
     ``run`` runs the model at values and shapes.  A function may be asked about numbers if each entry of its result is
     made of one entry alone.
@@ -53,6 +55,8 @@ def vectors(model: Formula, at: Mapping[str, Any] | None, run: Callable[[Mapping
     if isinstance(model, Latex):
         found = model.lengths
         return {} if found.keys() & given.keys() or found.keys() <= model.axes.keys() else dict(found)
+    if isinstance(model, Symbolic) and isinstance(model.source, Text):
+        return model.source.unstated({n: v if isinstance(v, tuple) else np.shape(v) for n, v in given.items()})
     missing = [n for n in model.required if n not in given]
     if not missing or not isinstance(model, Function) or model.library not in ("torch", "numpy"):
         return {}
@@ -289,8 +293,11 @@ def entries_named(hand: Any, wrt: Any) -> tuple[Any, Any]:
     >>> entries_named({U[k, N]: 2 * U[k, N]}, None)
     ({'U': Lambda((k, N), 2*U[k, N])}, None)
     """
-    if isinstance(wrt, sp.Indexed) and isinstance(hand, sp.Expr):
+    if (isinstance(wrt, sp.Indexed) and isinstance(hand, sp.Expr)) or (isinstance(hand, str) and _entry_in_text(wrt)):
         hand = {wrt: hand}
+    if isinstance(hand, Mapping) and any(map(_entry_in_text, hand)):
+        hand = dict(_text_of_entry(key, formula) for key, formula in hand.items())
+        wrt = [_name_alone(x) for x in wrt] if isinstance(wrt, (list, tuple)) else _name_alone(wrt)
     if isinstance(wrt, (sp.Basic, list, tuple)):
         several = wrt if isinstance(wrt, (list, tuple)) else [wrt]
         names = [label(x) if isinstance(x, sp.Indexed) else x for x in several]
@@ -298,6 +305,29 @@ def entries_named(hand: Any, wrt: Any) -> tuple[Any, Any]:
     if isinstance(hand, Mapping) and any(isinstance(key, sp.Indexed) for key in hand):
         hand = dict(_entry_named(key, formula) for key, formula in hand.items())
     return hand, wrt
+
+
+_ENTRY_IN_TEXT = re.compile(r"\s*([^\W\d]\w*)\s*\[\s*([^\W\d]\w*(?:\s*,\s*[^\W\d]\w*)*)\s*\]\s*")
+
+
+def _entry_in_text(key: Any) -> re.Match[str] | None:
+    """``"U[k, N]"``, where a key is that."""
+    return _ENTRY_IN_TEXT.fullmatch(key) if isinstance(key, str) else None
+
+
+def _name_alone(name: Any) -> Any:
+    found = _entry_in_text(name)
+    return found[1] if found else name
+
+
+def _text_of_entry(key: Any, formula: Any) -> tuple[Any, Any]:
+    found = _entry_in_text(key)
+    if found is None or not isinstance(formula, str):
+        return _name_alone(key), formula
+    letters = tuple(re.split(r"\s*,\s*", found[2]))
+    if len(set(letters)) < len(letters):
+        raise BadInput(f"a hand formula is for {key}, whose indices are the same.", instead="Write a letter for each.")
+    return found[1], Symbolic(Text(formula, entry=(found[1], letters)))
 
 
 def letters_of(hand: Any) -> dict[str, tuple[str, ...]]:

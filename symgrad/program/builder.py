@@ -39,6 +39,7 @@ class Builder:
     inputs: dict[str, int] = field(default_factory=dict)
     bindings: list[Binding] = field(default_factory=list)
     guards: list[Guard] = field(default_factory=list)
+    course: tuple[Guard, ...] = ()
     source: Source | None = None
     most: int = 10**7
     _versions: dict[str, int] = field(default_factory=dict)
@@ -46,13 +47,15 @@ class Builder:
     @classmethod
     def on(cls, program: Program) -> Builder:
         """A Builder that goes on where ``program`` ends."""
-        builder = cls(list(program.steps), dict(program.inputs), list(program.bindings), list(program.guards))
+        kept = list(program.steps), dict(program.inputs), list(program.bindings), list(program.guards)
+        builder = cls(*kept, program.course)
         for b in program.bindings:
             builder._versions[b.name] = b.version + 1
         return builder
 
     def build(self, outputs: Mapping[str, int]) -> Program:
-        return Program(dict(self.inputs), tuple(self.steps), dict(outputs), tuple(self.bindings), tuple(self.guards))
+        written = tuple(self.steps), dict(outputs), tuple(self.bindings), tuple(self.guards)
+        return Program(dict(self.inputs), *written, self.course)
 
     def shape(self, i: int) -> Shape:
         return self.steps[i].shape
@@ -231,8 +234,8 @@ class Builder:
 
     def power(self, a: int, b: int, dtype: str | None = None) -> int:
         """``a ** b``; a constant integer or half-integer exponent becomes an integer power or a root."""
-        exponent = self.number_of(b)
-        shape = np.broadcast_shapes(self.shape(a), self.shape(b))
+        exponent, shape = self.number_of(b), self.shape(a)
+        shape = shape if shape == self.shape(b) else np.broadcast_shapes(shape, self.shape(b))
         if isinstance(exponent, sp.Rational) and abs(exponent.p) <= 64:
             a = self.broadcast(a, shape)
             dtype = dtype or promote(self.dtype(a), self.dtype(b))
@@ -318,5 +321,6 @@ def join(**programs: Program) -> Program:
                 builder.inputs[step.params] = place[-1]
         builder.bindings += [replace(b, step=place[b.step]) for b in program.bindings]
         builder.guards += [replace(g, args=tuple(place[a] for a in g.args)) for g in program.guards]
+        builder.course += program.course
         outputs |= {f"{prefix}.{name}": place[i] for name, i in program.outputs.items()}
     return builder.build(outputs)

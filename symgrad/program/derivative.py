@@ -11,7 +11,7 @@ real part of ``sum(conj(seed) * output)``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.piecewise import COMPOSITES
-from symgrad.program.program import Program, Strided, positions, size
+from symgrad.program.program import Program, Shape, Step, Strided, positions, size
 
 
 def local_derivative(name: str, argument: int = 0, numbers: tuple[sp.Expr | None, ...] = ()) -> sp.Expr:
@@ -207,6 +207,8 @@ def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, 
         size = b.apply("abs", args[0], dtype=_REAL[step.dtype])
         return [(args[0], b.div(b.sub(g, b.mul(along, i)), size))]
     exact = OPS[step.op].exact
+    if len(args) == 1 and (template := _slope_steps(step.op, exact, step.dtype, b.dtype(args[0]), step.shape)):
+        return [(args[0], b.mul(g, b.conj(_written_again(b, template, (args[0], i)))))]
     env: dict[sp.Basic, int] = {exact: i}
     env.update(zip(ARGUMENTS, step.args, strict=False))
     numbers = tuple(_number(b, a) for a in args) if len(args) > 1 else ()
@@ -222,6 +224,30 @@ def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, 
                 ) from None
             found.append((a, b.mul(g, b.conj(slope))))
     return found
+
+
+@functools.lru_cache(maxsize=4096)
+def _slope_steps(op: str, exact: sp.Expr, dtype: str, given: str, shape: Shape) -> tuple[Step, ...]:
+    """A row's derivative as steps, after its argument and its value: a loop asks for it in each of its turns.
+
+    None of them where it is not known, is the argument or the value itself, or makes a choice.
+    """
+    b = Builder()
+    x = b.input("x", shape, given)
+    value = b.emit(op, (x,), None, shape, dtype)
+    try:
+        last = lower(b, local_derivative(op), {exact: value, X: x}, dtype=dtype)
+    except UnknownOperation:
+        return ()
+    return tuple(b.steps) if not b.guards and last == len(b.steps) - 1 > value else ()
+
+
+def _written_again(b: Builder, template: Sequence[Step], first: tuple[int, ...]) -> int:
+    """The last of some steps, whose first ones are there already."""
+    place = list(first)
+    for step in template[len(first) :]:
+        place.append(b.emit(step.op, [place[a] for a in step.args], step.params, step.shape, step.dtype))
+    return place[-1]
 
 
 def _number(b: Builder, i: int) -> sp.Expr | None:

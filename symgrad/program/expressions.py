@@ -358,7 +358,7 @@ def _walk(formula: Any, bound: frozenset[Any]) -> Iterator[tuple[Any, frozenset[
             continue
         seen.add((node, bound))
         yield node, bound
-        if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol, sp.Idx)):
+        if isinstance(node, (sp.IndexedBase, sp.MatrixSymbol, sp.Idx, sp.CRootOf)):
             continue
         explicit = entries_of(node)
         if explicit is not None:

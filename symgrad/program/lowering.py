@@ -54,6 +54,12 @@ def in_table_functions(e: Any, choices: bool) -> Any:
         return args[0] - sp.floor(args[0])
     if head is sp.factorial:
         return sp.gamma(args[0] + 1)
+    if head is sp.binomial:
+        n, k = args
+        return sp.expand_func(e) if k.is_Integer else sp.gamma(n + 1) / (sp.gamma(k + 1) * sp.gamma(n - k + 1))
+    if head in (sp.hankel1, sp.hankel2):
+        sign = 1 if head is sp.hankel1 else -1
+        return sp.besselj(*args) + sign * sp.I * sp.bessely(*args)
     if head is sp.beta:
         return sp.gamma(args[0]) * sp.gamma(args[-1]) / sp.gamma(args[0] + args[-1])
     if head is sp.LambertW and len(args) == 2 and args[1] == -1:
@@ -108,6 +114,12 @@ class LowerLambertW(sp.Function):
     """Stands for the other real branch of Lambert's W."""
 
     is_real = True
+
+
+class WithSlopes(sp.Function):
+    """Stands for zero with slopes: ``WithSlopes(x, L)`` has the first derivative L for x, and no higher ones that are
+    meant.  So is an integral written of which no value is needed.
+    """
 
 
 ROW_OF |= {"Sigmoid": "sigmoid", "LowerLambertW": "lambertw_lower"}
@@ -221,6 +233,10 @@ class _Lowering:
             )
         if isinstance(e, _CHOICES):
             return self.choice(e)
+        if head is WithSlopes:
+            return list(e.args), self.slopes
+        if isinstance(e, sp.CRootOf):
+            return [], lambda steps: b.number(e, dtype)
         if head in _WHOLE and not self.keep_choices:
             return [e.args[0]], lambda steps: self.whole(_WHOLE[head], e, steps[0])
         if head is sp.Add:
@@ -267,6 +283,12 @@ class _Lowering:
         if OPS[row].branches and not self.keep_choices:
             return [OPS[row].exact.subs(dict(zip(ARGUMENTS, args, strict=False)), simultaneous=True)], lambda s: s[0]
         return args, lambda steps: b.apply(row, *steps)
+
+    def slopes(self, steps: list[int]) -> int:
+        """The sum of L (x - x), with the second x cut off from differentiation."""
+        b = self.builder
+        terms = [b.mul(b.sub(x, b.stop(x)), slope) for x, slope in zip(steps[::2], steps[1::2], strict=True)]
+        return _sum(b, [(1, i) for i in terms]) if terms else b.number(0, self.dtype)
 
     def decimal(self, e: Any) -> int:
         """A Float is the shortest decimal that prints as it; with many digits, that one give or take half a unit."""

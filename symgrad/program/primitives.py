@@ -58,11 +58,11 @@ _ATOMS = (sp.pi, sp.EulerGamma, sp.Catalan, sp.I)
 _KEPT = (FUNCTIONS | STRUCTURE) - {"logabsdet", "pow", "exp", "constant", "input", "cast", "name", "stop"}
 
 
-def primitive(program: Program, wanted: Iterable[int]) -> tuple[list[Step], dict[int, int]]:
+def primitive(program: Program, wanted: Iterable[int], *, stops: bool = False) -> tuple[list[Step], dict[int, int]]:
     """Steps in the primitive vocabulary, and where in them each needed step of ``program`` is.
 
-    ``name``, ``stop`` and ``cast`` are the identity and leave no step.  A power with a constant exponent has become
-    integer powers and roots; what stays a ``pow`` has a general exponent.
+    ``name``, ``cast`` and ``stop`` are the identity and leave no step; a ``stop`` does where ``stops`` are asked for.
+    A power with a constant exponent has become integer powers and roots; what stays a ``pow`` has a general exponent.
 
     >>> b = Builder()
     >>> x = b.input("x", ())
@@ -75,8 +75,10 @@ def primitive(program: Program, wanted: Iterable[int]) -> tuple[list[Step], dict
     steps = program.steps
     for i in program.needed(wanted):
         step = steps[i]
-        if step.op in ("name", "stop", "cast"):
+        if step.op in ("name", "cast") or (step.op == "stop" and not stops):
             place[i] = place[step.args[0]]
+        elif step.op == "stop":
+            place[i] = b.emit("stop", (place[step.args[0]],), None, step.shape, step.dtype)
         elif step.op == "input":
             place[i] = b.emit("input", (), step.params, step.shape, step.dtype)
         else:
@@ -175,7 +177,8 @@ def _constant(b: Builder, step: Step) -> int:
             return b.emit("exp", (b.number(1),), None, ())
         if exact is sp.GoldenRatio:
             exact = (1 + sp.sqrt(5)) / 2
-        if not exact.is_NumberSymbol and exact.is_finite is not False and exact is not sp.nan:
+        is_atom = exact.is_NumberSymbol or isinstance(exact, sp.CRootOf)
+        if not is_atom and exact.is_finite is not False and exact is not sp.nan:
             return _inline(b, _closed(exact), {})
     return b.emit("constant", (), step.params, step.shape, step.dtype)
 

@@ -131,25 +131,32 @@ class Decided:
     """The ``params`` of a guard ``decided``: what the code decided by what it had made of looks at values.
 
     ``bases`` are these looks, each as its operation, the number of the guard's arguments that are its own, and its
-    parameters; ``other`` is what the code held the result against (a number or a text), ``ways`` all that may come
-    out, where there is a list of it.
+    parameters; ``other`` is what the code held the result against (a number, a text or numbers), ``ways`` all that may
+    come out, where there is a list of it.  ``table`` stands for the numbers of a table in which a place is read: the
+    same for the same numbers.
     """
 
     word: str
     bases: tuple[tuple[str, int, Any], ...]
     other: Any = None
     ways: tuple[Any, ...] | None = None
+    table: int | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Program:
-    """Steps in the order of computation, the inputs and outputs among them by name, and what the user called them."""
+    """Steps in the order of computation, the inputs and outputs among them by name, and what the user called them.
+
+    ``guards`` are the choices that the code made by looking at values; ``course`` says how often its loops ran and what
+    its counters were compared with, as guards without arguments (`symgrad.lifting.tracing.course`).
+    """
 
     inputs: Mapping[str, int]
     steps: tuple[Step, ...]
     outputs: Mapping[str, int]
     bindings: tuple[Binding, ...] = ()
     guards: tuple[Guard, ...] = ()
+    course: tuple[Guard, ...] = ()
 
     @property
     def output(self) -> int:
@@ -159,6 +166,10 @@ class Program:
 
     def shape(self, position: int) -> Shape:
         return self.steps[position].shape
+
+    def entries(self, of: Iterable[int] | None = None) -> int:
+        """How many numbers the steps hold, all of them or those ``of`` these positions: the work of reading them."""
+        return sum(math.prod(s.shape) for s in (self.steps if of is None else map(self.steps.__getitem__, of)))
 
     def needed(self, wanted: Iterable[int]) -> list[int]:
         """The positions that ``wanted`` depend on, themselves included, in order."""
@@ -170,6 +181,17 @@ class Program:
                 found.add(i)
                 stack.extend(self.steps[i].args)
         return sorted(found)
+
+    def order(self, wanted: tuple[int, ...]) -> list[int]:
+        """`needed`, remembered: a Program is read at many points."""
+        known = self._orders.get(wanted)
+        if known is None:
+            known = self._orders[wanted] = self.needed(wanted)
+        return known
+
+    @functools.cached_property
+    def _orders(self) -> dict[tuple[int, ...], list[int]]:
+        return {}
 
     def with_outputs(self, outputs: Mapping[str, int]) -> Program:
         return replace(self, outputs=dict(outputs))
@@ -266,7 +288,19 @@ def interpret(
     then not computed.
     """
     values: dict[int, Any] = dict(replaced or {})
-    wanted = list(program.outputs.values()) if wanted is None else list(wanted)
+    wanted = tuple(program.outputs.values()) if wanted is None else tuple(wanted)
+    steps = program.steps
+    for i in program.order(wanted) if not values else _without(program, wanted, values):
+        step = steps[i]
+        if step.op == "input":
+            values[i] = inputs[step.params]
+        else:
+            values[i] = system.read(step, [values[a] for a in step.args])
+    return values
+
+
+def _without(program: Program, wanted: Iterable[int], values: Collection[int]) -> list[int]:
+    """The positions that ``wanted`` depend on, as far as none of ``values`` is met."""
     found: set[int] = set()
     stack = [i for i in wanted if i not in values]
     while stack:
@@ -274,13 +308,7 @@ def interpret(
         if i not in found:
             found.add(i)
             stack.extend(a for a in program.steps[i].args if a not in values and a not in found)
-    for i in sorted(found):
-        step = program.steps[i]
-        if step.op == "input":
-            values[i] = inputs[step.params]
-        else:
-            values[i] = system.read(step, [values[a] for a in step.args])
-    return values
+    return sorted(found)
 
 
 # ------------------------------------------------------------------------------------------------------------- slicing
@@ -336,6 +364,7 @@ def sliced(
         {name: place[i] for name, i in outputs.items()},
         tuple(replace(b, step=place[b.step]) for b in program.bindings if b.step in needed),
         tuple(replace(g, args=tuple(place[a] for a in g.args)) for g in guards),
+        program.course,
     )
 
 

@@ -1,9 +1,9 @@
 """A proof as a certificate: plain data with all that is needed to check it again, by `symgrad.proving.checker`.
 
 It is made of what a `Proof` holds, when it is asked for.  Three lists of links go one after the other: that each
-operation of the model and of the hand formula is what it was written out as; the links of the proof, with each
-congruence told; and that the exact derivative is the one that the checker writes from the model.  Only the last are
-looked for here.
+operation of the model and of the hand formula is what it was written out as (of the model first, while what it
+detaches is held); the links of the proof, with each congruence told; and that the exact derivative is the one that the
+checker writes from the model.  Only the last are looked for here.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     assert program is not None
     model = program.outputs["model"]
     source = program.outputs.get("by")
-    why = _why_not(program, model, source, order)
+    why = _why_not(source, order)
     kind = None if why else _kind(program, proof, source, order)
     writer = _Writer(program, proof, model)
     by = writer.position(source)
@@ -62,7 +62,8 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
         "wrt": program.steps[source].params if source is not None and program.steps[source].op == "input" else wrt,
         "derivative": None if writer.why_not else kind,
         "why_not": why or writer.why_not,
-        "stated": [writer.written[s] for s in proof.stated],
+        "held": writer.held,
+        "stated": [writer.written[s] for s in proof.stated if not program.steps[s].is_complex],
         "facts": list(proof.facts),
     }
     return _pruned(
@@ -70,20 +71,19 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     )
 
 
-def _why_not(program: Program, model: int, source: int | None, order: int) -> str | None:
+def _why_not(source: int | None, order: int) -> str | None:
     """Why the derivative can not be written from the model again."""
     if order == 0:
         return None
-    if source is None:
-        return "it is not said what the model is differentiated by"
-    if any(program.steps[i].op == "stop" for i in program.needed([model])):
-        return "the model has a value that is detached"
-    return None
+    return "it is not said what the model is differentiated by" if source is None else None
 
 
 def _kind(program: Program, proof: Proof, source: int | None, order: int) -> str:
     if order != 1 or source is None:
         return "hessian" if order else "value"
+    model, exact, by = (program.steps[i] for i in (program.outputs["model"], proof.right, source))
+    if model.is_complex and exact.is_complex and not by.is_complex:
+        return "slope"
     return "gradient" if program.shape(proof.right) == program.shape(source) else "jacobian"
 
 
@@ -96,7 +96,7 @@ class _Writer:
 
     def __init__(self, program: Program, proof: Proof, model: int) -> None:
         first, self.written = primitive(program, (*proof.roots, *proof.stated))
-        second, place = primitive(program, [model])
+        second, place = primitive(program, [model], stops=True)
         n = len(first)
         second = [replace(s, args=tuple(a + n for a in s.args)) for s in second]
         self.primitive = [*first, *second]
@@ -106,10 +106,12 @@ class _Writer:
         self.links: list[dict[str, Any]] = []
         self.place: dict[int, int] = {}
         self.why_not: str | None = None
+        self.held = 0  # links after which nothing is held any more
+        self.targets: dict[int, int] = {}
         for i in program.needed([model, proof.left]):
-            target = self.written[i] if i in self.written else place[i] + n
+            target = self.of_model[i] if i in self.of_model else self.written[i]
             self.place[i] = self._own_operation(program.steps[i], target)
-        self.targets = {self.place[i]: self.written.get(i, place.get(i, 0) + n) for i in self.place}
+            self.targets[self.place[i]] = target
 
     def position(self, i: int | None) -> int | None:
         """The primitive step of the model that a step of the Program is; None where the model has it not."""
@@ -137,7 +139,7 @@ class _Writer:
             Program({}, tuple(steps), {}), [exact, *([] if goal is None else [goal])], EFFORT, is_primitive=True
         )
         known.stated = tuple(self.written[s] for s in proof.stated)
-        self.replay = Replay([*self.steps, *own], known.stated)
+        self.replay = Replay([*self.steps, *own], [s for s in known.stated if not self.steps[s].complex])
 
         def noted(i: int, j: int, link: Link | None) -> None:
             i, j = (k if k < len(self.primitive) else k + shift for k in (i, j))
@@ -148,16 +150,26 @@ class _Writer:
                 made |= {name: True for name, on in (("expanded", link.expanded), ("written_out", link.opened)) if on}
             self._put(made)
 
+        of_model = {self.place[i] for i in self.of_model}
+        self._define(i for i in self.targets if i in of_model)
+        self.held = len(self.links)
+        self.replay.release(self.model)
+        for i, step in enumerate(steps):
+            if step.op == "stop":
+                known.join(i, step.args[0])
         known.noted = noted
         known.close({})
-        for i, target in self.targets.items():
-            if i != target:
-                self._put(self._definition(i, target))
+        self._define(i for i in self.targets if i not in of_model)
         known.follow(proof.links, known.put)
         if goal is not None and not known.settle(exact, goal):
             known.sweep()
             if not known.settle(exact, goal, last=True):
                 self.why_not = "the derivative that the checker writes was not shown to be the exact one"
+
+    def _define(self, operations: Iterable[int]) -> None:
+        for i in operations:
+            if i != self.targets[i]:
+                self._put(self._definition(i, self.targets[i]))
 
     def _put(self, link: dict[str, Any]) -> None:
         self.links.append(link)
@@ -192,43 +204,39 @@ class _Writer:
                     return link
         return link
 
-    def _back(self, target: int, ends: Iterable[int], depth: int) -> list[int]:
-        """The steps between ``target`` and ``ends``, and ``depth - 1`` operations beyond these."""
-        found: dict[int, int] = {}
-        ends = set(ends)
-        level = [self.replay.find(target)]
-        beyond = 0
+    def _back(self, target: int, ends: set[int], depth: int) -> list[int]:
+        """The steps between ``target`` and ``ends``, and ``depth - 1`` operations from these on."""
+        found, level = set[int](), {self.replay.find(target)} - ends
         while level:
-            following: list[int] = []
-            for k in level:
-                if k not in found and (k not in ends or beyond):
-                    found[k] = beyond
-                    following += [self.replay.find(a) for a in self.steps[k].args]
-                elif k in ends and depth > 1:
-                    following.append(k)
-            if not any(k not in found and k not in ends for k in following):
-                beyond += 1
-                if beyond >= depth:
-                    break
-                ends = set()
-            level = [k for k in dict.fromkeys(following) if k not in found]
+            found |= level
+            level = self._arguments(level) - found - ends
+        level = ends
+        while level and depth > 1:
+            found |= level
+            level, depth = self._arguments(level) - found, depth - 1
         return sorted(found)
+
+    def _arguments(self, level: Iterable[int]) -> set[int]:
+        return {self.replay.find(a) for i in level for a in self.steps[i].args}
 
 
 # ------------------------------------------------------------------------------------------------------- plain data
 
 
-def _entries(c: Constant) -> list[str] | None:
-    """The numbers of a constant as fractions; None for one that is a formula."""
+def _entries(c: Constant) -> list[Any] | None:
+    """The numbers of a constant as fractions, of a complex one both parts; None for one that is a formula."""
     if isinstance(c.exact, sp.Basic) and not c.exact.is_Rational:
         return None
     if c.exact is not None:
         exact = [c.exact] if isinstance(c.exact, sp.Basic) else np.asarray(c.exact, dtype=object).reshape(-1).tolist()
-        return [str(x) for x in exact]
-    flat = c.value.reshape(-1)
-    if flat.dtype.kind == "c":
-        return [str(x) for x in flat.tolist()]
-    return [str(Fraction(x)) if np.isfinite(x) else str(x) for x in flat.tolist()]
+        return [[_said(x.real), _said(x.imag)] if isinstance(x, complex) else str(x) for x in exact]
+    return [
+        [_said(x.real), _said(x.imag)] if isinstance(x, complex) else _said(x) for x in c.value.reshape(-1).tolist()
+    ]
+
+
+def _said(x: float) -> str:
+    return str(Fraction(x)) if np.isfinite(x) else str(x)
 
 
 def _checked(step: Step) -> CheckedStep:
@@ -255,14 +263,14 @@ def _search_step(step: CheckedStep, start: int, shift: int) -> Step:
     """A step of plain data as the search reads it; positions from ``start`` on move back by ``shift``."""
     params = step.params
     if step.op == "constant":
-        exact = sp.pi if "name" in params else sp.Rational(params["entries"][0])
-        params = Constant(np.asarray(float(exact)), exact)
+        exact = {"pi": sp.pi, "I": sp.I}[params["name"]] if "name" in params else sp.Rational(params["entries"][0])
+        params = Constant(np.asarray(complex(exact) if step.complex else float(exact)), exact)
     elif isinstance(params, Mapping):
         params = Strided(params["offset"], tuple(params["strides"]))
     elif isinstance(params, Sequence):
         params = np.asarray(params, dtype=np.int64)
     args = tuple(a if a < start else a - shift for a in step.args)
-    return Step(step.op, args, params, step.shape, "float64")
+    return Step(step.op, args, params, step.shape, "complex128" if step.complex else "float64")
 
 
 def _step(step: CheckedStep) -> dict[str, Any]:
@@ -308,5 +316,6 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
                 new | ({"opened": [place[k] for k in link["opened"] if k in place]} if "opened" in link else {})
             )
     named = {k: place[data[k]] for k in ("model", "hand", "exact", "of")}
-    named |= {"by": place.get(data["by"]), "stated": [place[s] for s in data["stated"]]}
+    held = sum(x["left"] in place and x["right"] in place for x in data["links"][: data["held"]])
+    named |= {"held": held, "by": place.get(data["by"]), "stated": [place[s] for s in data["stated"]]}
     return {**data, **named, "steps": moved, "links": kept}

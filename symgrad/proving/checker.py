@@ -7,30 +7,29 @@ steps (operations on whole arrays, each on earlier ones), and links, in order, o
 * *fractions*: entry by entry the two are the same fraction in kernels (`symgrad.proving.checker_rules`), read back
   through the steps that the link opens; every other step is an unknown, one for each class of joined steps.
 
+A value that is detached is *held* at first: an unknown of which only equal arguments are used.  While that is so the
+model is joined with its simplest operations, so that both have one derivative; from then on it is its argument.
 At the end the hand formula is to be joined with the derivative of the model.  That derivative the checker writes
 itself, by the rules of `symgrad.proving.checker_adjoint`.
 """
 
 from __future__ import annotations
 
-import itertools
 import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from fractions import Fraction
 from typing import Any
 
-from symgrad.proving.checker_adjoint import CheckedStep, derivative, nothing, position, positions
+from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative, nothing, positions
 from symgrad.proving.checker_arithmetic import NotCovered
-from symgrad.proving.checker_rules import Node, vanishes
+from symgrad.proving.checker_complex import ALIKE, PARTS
+from symgrad.proving.checker_entries import Formula
+from symgrad.proving.checker_rules import vanishes
 
 FORMAT, VERSION = "symgrad certificate", 1
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
-_NODES = 1 << 17  # of one formula
-_SPACE = ("name", "cast", "stop")  # operations that are the identity
-_MATRIX = ("inverse", "solve", "det", "logabsdet", "cholesky")
 
 
 class Malformed(Exception):
@@ -141,6 +140,8 @@ def _steps_of(data: Sequence[Mapping[str, Any]]) -> list[CheckedStep]:
 
 def _fits(step: CheckedStep, args: Sequence[CheckedStep]) -> bool:
     """Whether the shapes are those of the operation."""
+    if any(a.complex for a in args) and not step.complex and step.op not in REAL:
+        return False
     shapes = [a.shape for a in args]
     match step.op:
         case "input" | "constant":
@@ -199,6 +200,7 @@ class Replay:
         self.assumed: list[str] = []
         self.known: dict[Any, bool | None] = {}
         self.landing: dict[int, dict[int, list[int]]] = {}
+        self.holding = any(s.op == "stop" for s in steps)
 
     @classmethod
     def of(cls, branch: Mapping[str, Any]) -> Replay:
@@ -206,12 +208,20 @@ class Replay:
         for name in ("model", "hand", "exact", "of"):
             if not isinstance(branch[name], int) or not 0 <= branch[name] < len(steps):
                 raise Malformed(f"there is no step that is called {name}")
-        return cls(steps, [s for s in branch["stated"] if steps[s]])
+        return cls(steps, [s for s in branch["stated"] if not steps[s].complex])
 
     def run(self, branch: Mapping[str, Any]) -> None:
         """Check every link; raises `Malformed` at the first that does not hold."""
         own = self._derivative(branch)
         for k, link in enumerate(branch["links"]):
+            if self.holding and k == branch["held"]:
+                if branch["derivative"] is not None:
+                    self._join_ends(
+                        branch["of"],
+                        branch["model"],
+                        "the model with its simplest operations, while what it detaches is held",
+                    )
+                self.release(branch["of"])
             i, j = link["left"], link["right"]
             if not all(isinstance(x, int) and 0 <= x < len(self.steps) for x in (i, j)):
                 raise Malformed(f"link {k} joins steps that there are not")
@@ -221,16 +231,28 @@ class Replay:
             except NotCovered as what:
                 self.uncovered[str(what)] += 1
             self.join(i, j)
-        ends = [
-            ("exact", "hand", "the hand formula with the exact derivative"),
-            ("of", "model", "the model with its simplest operations"),
-        ]
-        ends += [] if own is None else [("exact", own, "the exact derivative with what is written from the model")]
-        for one, other, what in ends:
-            if self.find(branch[one]) != self.find(branch[other] if isinstance(other, str) else other):
-                raise Malformed(f"the links do not join {what}")
+        self._join_ends(branch["of"], branch["model"], "the model with its simplest operations")
+        self._join_ends(branch["exact"], branch["hand"], "the hand formula with the exact derivative")
+        if own is not None:
+            self._join_ends(branch["exact"], own, "the exact derivative with what is written from the model")
         if self.stated:
             self.assumed.append("what the question states not to be negative is not negative")
+
+    def _join_ends(self, i: int, j: int, what: str) -> None:
+        if self.find(i) != self.find(j):
+            raise Malformed(f"the links do not join {what}")
+
+    def release(self, model: int) -> None:
+        """From here on what is detached is its argument."""
+        if any(self.steps[i].op == "stop" for i in self._cone(model)):
+            self.assumed.append("that what the model detaches does not change")
+        self.holding = False
+        for i, step in enumerate(self.steps):
+            if step.op == "stop":
+                self.join(i, step.args[0])
+
+    def is_held(self, i: int) -> bool:
+        return self.holding and self.steps[i].op == "stop"
 
     def _derivative(self, branch: Mapping[str, Any]) -> int | None:
         """The derivative of the model, written by the checker's own rules after the last step."""
@@ -249,8 +271,6 @@ class Replay:
 
     def _written(self, branch: Mapping[str, Any], by: int | None, kind: str) -> tuple[list[CheckedStep], int]:
         model = [self.steps[i] for i in self._cone(branch["model"])]
-        if kind != "value" and any(s.op == "stop" for s in model):
-            raise Malformed("the model has a value that is detached, and its derivative is not the derivative of it")
         if by is None:
             if kind != "gradient" or any(s.op == "input" and s.params == branch["wrt"] for s in model):
                 raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
@@ -300,8 +320,10 @@ class Replay:
     def _are_congruent(self, left: CheckedStep, right: CheckedStep) -> bool:
         if left.op != right.op or not _same(left.params, right.params):
             return False
-        if left.complex != right.complex:
-            raise NotCovered("complex numbers")
+        if left.op == "input" and left.complex != right.complex:
+            return False
+        if left.complex != right.complex and left.op not in _ENTIRE:
+            raise NotCovered(f"{left.op} of a real number that may be complex")
         a, b = ([self.find(x) for x in s.args] for s in (left, right))
         return a == b or (left.op in ("add", "mul") and a == b[::-1])
 
@@ -313,14 +335,14 @@ class Replay:
         return all(self._is_entry_equal(link, opened, i, j, k) for k in range(n))
 
     def _is_entry_equal(self, link: Mapping[str, Any], opened: frozenset[int], i: int, j: int, k: int) -> bool:
-        formula = _Formula(self, opened, bool(link.get("written_out", False)))
-        left, right = formula.node(i, k), formula.node(j, k)
+        formula = Formula(self, opened, bool(link.get("written_out", False)))
+        left, right = formula.entry(i, k), formula.entry(j, k)
         if left == right:
             return True
         for s in self.stated:
             if self.steps[s].size == 1 or self.steps[s].shape == self.steps[i].shape:
-                formula.emit("stated", (formula.node(s, k if self.steps[s].size > 1 else 0),))
-        goal = formula.emit("sub", (left, right))
+                formula.emit("stated", formula.entry(s, k if self.steps[s].size > 1 else 0))
+        goal = formula.emit("sub", left, right)
         key = tuple(formula.nodes), bool(link.get("expanded", False))
         if key not in self.known:
             self.known[key] = vanishes(formula.nodes, goal, expanded=key[1])
@@ -339,197 +361,10 @@ class Replay:
         return self.landing[i]
 
 
+# Of a real number these give what they give of it as a complex one, wherever both have a value.
+_ENTIRE = frozenset((*ALIKE, *PARTS, "constant", "powi", "pick", "scatter", "matmul", "name", "cast", "stop"))
 _POSITIVE = "that what roots are taken of is positive, where it must not be negative"
 
 
 def _same(a: Any, b: Any) -> bool:
     return type(a) is type(b) and a == b
-
-
-# ------------------------------------------------------------------------------------------------------- entries
-
-
-class _Formula:
-    """Entries of steps as one scalar formula, read back to the steps that are not opened."""
-
-    def __init__(self, replay: Replay, opened: frozenset[int], written_out: bool) -> None:
-        self.replay = replay
-        self.opened = opened
-        self.written_out = written_out
-        self.nodes: list[Node] = []
-        self.made: dict[tuple[Any, ...], int] = {}
-        self.places: dict[tuple[int, int], int] = {}
-
-    def emit(self, op: str, args: tuple[int, ...] = (), param: Any = None, *, mark: Any = None) -> int:
-        key = (op, args, param, mark)
-        if key not in self.made:
-            if len(self.nodes) >= _NODES:
-                raise NotCovered("a formula with too many operations")
-            self.made[key] = len(self.nodes)
-            self.nodes.append(Node(op, args, param))
-        return self.made[key]
-
-    def node(self, i: int, k: int) -> int:
-        """The node of entry ``k`` of step ``i``."""
-        start = (i, k)
-        stack = [start]
-        while stack:
-            here = stack[-1]
-            if here in self.places:
-                stack.pop()
-                continue
-            parts = self._parts(*here)
-            waiting = [p for p in parts if p not in self.places]
-            if waiting:
-                stack += reversed(waiting)
-                continue
-            stack.pop()
-            self.places[here] = self._emit(*here, [self.places[p] for p in parts])
-        return self.places[start]
-
-    def _kind(self, i: int) -> str:
-        """How a step is read: as its class is, as an unknown, or by its operation."""
-        rank = self.replay.find(i)
-        step = self.replay.steps[i]
-        if rank != i:
-            return "class"
-        if step.complex:
-            raise NotCovered("complex numbers")
-        if step.op in ("constant", "pick", "neg", *_SPACE):
-            return step.op
-        return step.op if i in self.opened and step.op != "input" else "unknown"
-
-    def _parts(self, i: int, k: int) -> list[tuple[int, int]]:
-        step, steps = self.replay.steps[i], self.replay.steps
-        match self._kind(i):
-            case "class":
-                return [(self.replay.find(i), k)]
-            case "unknown" | "constant":
-                return []
-            case "pick":
-                p = position(step.params, step.shape, k) - 1
-                if p < 0:
-                    return []
-                for a in step.args:
-                    if p < steps[a].size:
-                        return [(a, p)]
-                    p -= steps[a].size
-            case "scatter":
-                return [(step.args[0], p) for p in self.replay.landing_of(i).get(k, ())]
-            case "matmul":
-                _, n, m = step.shape
-                inner = steps[step.args[0]].shape[2]
-                batch, row, column = k // (n * m), k // m % n, k % m
-                left = [(step.args[0], (batch * n + row) * inner + t) for t in range(inner)]
-                return left + [(step.args[1], (batch * inner + t) * m + column) for t in range(inner)]
-            case "softmax" | "log_softmax" | "logsumexp":
-                return [(step.args[0], p) for p in self._beside(step, k)]
-            case op if op in _MATRIX:
-                n = steps[step.args[0]].shape[1]
-                batch = k // max(1, math.prod(step.shape[1:]))
-                parts = [(step.args[0], batch * n * n + t) for t in range(n * n)]
-                m = step.shape[2] if op == "solve" else 0
-                return parts + [(step.args[1], (batch * n + t) * m + k % m) for t in range(n if m else 0)]
-        return [(a, k) for a in step.args]
-
-    def _beside(self, step: CheckedStep, k: int) -> list[int]:
-        """The entries of the argument along the axis of a softmax: first the entry's own, if it has one."""
-        source = self.replay.steps[step.args[0]].shape
-        axis = step.params % len(source)
-        inner = math.prod(source[axis + 1 :])
-        outer = k // inner if step.op == "logsumexp" else k // (inner * source[axis])
-        along = [(outer * source[axis] + t) * inner + k % inner for t in range(source[axis])]
-        return along if step.op == "logsumexp" else [k, *along]
-
-    def _emit(self, i: int, k: int, a: list[int]) -> int:
-        step = self.replay.steps[i]
-        match self._kind(i):
-            case "class" | "name" | "cast" | "stop":
-                return a[0]
-            case "unknown":
-                return self.emit("unknown", mark=(i, k))
-            case "constant":
-                return self._constant(step, i, k)
-            case "pick":
-                return a[0] if a else self.emit("number", (), Fraction(0))
-            case "scatter":
-                return self.emit("sum", tuple(a))
-            case "matmul":
-                half = len(a) // 2
-                products = [self.emit("mul", pair) for pair in zip(a[:half], a[half:], strict=True)]
-                return self.emit("sum", tuple(products))
-            case "powi":
-                return self.emit("powi", tuple(a), step.params)
-            case "softmax" | "log_softmax" | "logsumexp":
-                return self._softmax(step.op, a)
-            case op if op in _MATRIX:
-                return self._matrix(step, k, a)
-            case op:
-                return self.emit(op, tuple(a), step.params)
-
-    def _constant(self, step: CheckedStep, i: int, k: int) -> int:
-        if "name" in step.params:
-            return self.emit("constant", (), str(step.params["name"]))
-        entries = step.params["entries"]
-        entry = entries[k] if len(entries) > 1 else entries[0]
-        if entry in ("nan", "inf", "-inf"):
-            raise NotCovered("a constant that is no number")
-        return self.emit("number", (), Fraction(entry))
-
-    def _softmax(self, op: str, a: list[int]) -> int:
-        along = a if op == "logsumexp" else a[1:]
-        total = self.emit("sum", tuple(self.emit("exp", (x,)) for x in along))
-        if op == "logsumexp":
-            return self.emit("log", (total,))
-        if op == "softmax":
-            return self.emit("div", (self.emit("exp", (a[0],)), total))
-        return self.emit("sub", (a[0], self.emit("log", (total,))))
-
-    def _matrix(self, step: CheckedStep, k: int, a: list[int]) -> int:
-        """An entry of a function of a matrix: of the inverse, in the same form as of the transpose's; with
-        ``written_out`` by cofactors."""
-        n = self.replay.steps[step.args[0]].shape[1]
-        rows = [a[r * n : (r + 1) * n] for r in range(n)]
-        i, j = divmod(k % (n * n), n)
-        match step.op:
-            case "inverse" if self.written_out and n <= 3:
-                return self._inverse(rows, i, j)
-            case "det" if self.written_out and n <= 3:
-                return self._determinant(rows)
-            case "inverse":
-                turned = [x for column in zip(*rows, strict=True) for x in column]
-                if turned < a:
-                    return self.emit("entry", tuple(turned), ("inverse", n, j, i))
-                return self.emit("entry", tuple(a), ("inverse", n, i, j))
-            case "solve":
-                turned = [x for column in zip(*rows, strict=True) for x in column]
-                matrix, is_turned = (turned, True) if turned < a[: n * n] else (a[: n * n], False)
-                row = k // step.shape[2] % n
-                terms = []
-                for t, b in enumerate(a[n * n :]):
-                    place = (t, row) if is_turned else (row, t)
-                    terms.append(self.emit("mul", (self.emit("entry", tuple(matrix), ("inverse", n, *place)), b)))
-                return self.emit("sum", tuple(terms))
-            case "logabsdet":
-                return self.emit("log", (self.emit("abs", (self.emit("entry", tuple(a), ("det", n, 0, 0)),)),))
-            case "det":
-                return self.emit("entry", tuple(a), ("det", n, 0, 0))
-        return self.emit("entry", tuple(a), (step.op, n, i, j))
-
-    def _determinant(self, rows: Sequence[Sequence[int]]) -> int:
-        """By Leibniz: the sum of signed products over all permutations."""
-        terms = []
-        for order in itertools.permutations(range(len(rows))):
-            product = self.emit("number", (), Fraction(1))
-            for row, c in zip(rows, order, strict=True):
-                product = self.emit("mul", (product, row[c]))
-            odd = sum(x > y for x, y in itertools.combinations(order, 2)) % 2
-            terms.append(self.emit("neg", (product,)) if odd else product)
-        return self.emit("sum", tuple(terms))
-
-    def _inverse(self, rows: Sequence[Sequence[int]], i: int, j: int) -> int:
-        """By Cramer: the cofactor of entry (j, i) over the determinant."""
-        minor = [[x for c, x in enumerate(row) if c != i] for r, row in enumerate(rows) if r != j]
-        cofactor = self._determinant(minor)
-        cofactor = self.emit("neg", (cofactor,)) if (i + j) % 2 else cofactor
-        return self.emit("div", (cofactor, self._determinant(rows)))

@@ -1,8 +1,9 @@
 """The derivative of a list of steps, written by the checker's own rules: one reverse pass over plain data.
 
-A step's adjoint is the derivative of the sum of the output's entries by each of its entries.  Each operation says
-what it passes on to its arguments; what it passes on is more steps.  Operations that are written in others, such as
-softplus, do not occur here: the checker takes the model in its simplest operations, and checks that they are it.
+A step's adjoint is the derivative of the sum of the output's entries by each of its entries; of a complex step it is
+the conjugate Wirtinger gradient, as torch has it.  Each operation says what it passes on to its arguments; what it
+passes on is more steps.  Nothing is passed on through what is detached.  Operations that are written in others, such
+as softplus, do not occur here: the checker takes the model in its simplest operations, and checks that they are it.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from symgrad.proving.checker_arithmetic import NotCovered
 
 Shape = tuple[int, ...]
+REAL = ("real", "imag", "abs")  # of complex numbers
 _ROWS = 256  # of a Jacobian
 
 
@@ -23,7 +25,8 @@ class CheckedStep:
     """An operation of a certificate on earlier steps, which go by their positions.
 
     ``params`` are plain data: of a ``pick`` or ``scatter`` a list of positions counted from 1 (0 is for a zero), or an
-    affine map, ``offset`` and ``strides``; of a constant its ``entries`` as fractions, or its ``name``.
+    affine map, ``offset`` and ``strides``; of a constant its ``entries`` as fractions (two for a complex number), or
+    its ``name``.
     """
 
     op: str
@@ -61,7 +64,8 @@ def derivative(steps: Sequence[CheckedStep], output: int, wrt: int, kind: str) -
     """Steps to be put after ``steps``, and which of them is the derivative of step ``output`` by step ``wrt``.
 
     ``kind`` is "gradient" (of the sum of the output's entries), "jacobian", of shape output.shape + input.shape,
-    "hessian", or "value", for the output itself.  Raises `NotCovered` where there is no rule for an operation.
+    "hessian", "slope", f' of a complex f of a real step, or "value", for the output itself.  Raises `NotCovered` where
+    there is no rule for an operation.
 
     >>> x, y = CheckedStep("input", (), "x", ()), CheckedStep("exp", (0,), None, ())
     >>> new, last = derivative([x, y], 1, 0, "gradient")
@@ -79,6 +83,10 @@ def derivative(steps: Sequence[CheckedStep], output: int, wrt: int, kind: str) -
         case "hessian":
             first = writer.adjoint(output, writer.number(1, writer.steps[output].shape), wrt)
             found = writer.jacobian(first, wrt)
+        case "slope":  # the adjoint of a real step is Re(conj(seed) f'): for the seeds 1 and i, its two parts
+            one = writer.number(1, writer.steps[output].shape)
+            along, across = (writer.adjoint(output, seed, wrt) for seed in (one, writer.turning(one)))
+            found = writer.emit("add", along, writer.turning(across))
         case _:
             raise NotCovered(f"a derivative called {kind!r}")
     return writer.steps[len(steps) :], found
@@ -102,8 +110,17 @@ class _Writer:
     # ------------------------------------------------------------------------------------------------ steps
     def emit(self, op: str, *args: int, shape: Shape | None = None, params: Any = None) -> int:
         shape = self.steps[args[0]].shape if shape is None else shape
-        self.steps.append(CheckedStep(op, args, params, shape))
+        is_complex = op not in REAL and (params == {"name": "I"} or any(self.steps[a].complex for a in args))
+        self.steps.append(CheckedStep(op, args, params, shape, is_complex))
         return len(self.steps) - 1
+
+    def conj(self, i: int) -> int:
+        return self.emit("conj", i) if self.steps[i].complex else i
+
+    def turning(self, i: int) -> int:
+        """Times the imaginary unit."""
+        unit, shape = self.emit("constant", shape=(), params={"name": "I"}), self.steps[i].shape
+        return self.emit("mul", self.broadcast(unit, shape) if shape else unit, i)
 
     def number(self, entry: Any, shape: Shape) -> int:
         one = self.emit("constant", shape=(), params={"entries": [str(entry)]})
@@ -121,10 +138,15 @@ class _Writer:
     def plus(self, i: int, number: Any) -> int:
         return self.emit("add", self.number(number, self.steps[i].shape), i)
 
+    def arc(self, i: int) -> int:
+        """pi u**2 / 2, of Fresnel's integrals."""
+        pi, shape = self.emit("constant", shape=(), params={"name": "pi"}), self.steps[i].shape
+        return self.emit("mul", self.times(self.emit("mul", i, i), "1/2"), self.broadcast(pi, shape) if shape else pi)
+
     def turned(self, i: int) -> int:
-        """The transposed matrices."""
+        """The transposed matrices, conjugated."""
         b, n, m = self.steps[i].shape
-        return self.emit("pick", i, shape=(b, m, n), params={"offset": 0, "strides": [n * m, 1, m]})
+        return self.emit("pick", self.conj(i), shape=(b, m, n), params={"offset": 0, "strides": [n * m, 1, m]})
 
     def product(self, i: int, j: int) -> int:
         (b, n, _), (_, _, m) = self.steps[i].shape, self.steps[j].shape
@@ -135,15 +157,15 @@ class _Writer:
         """The reverse pass from ``output``, whose adjoint is ``seed``."""
         active = {wrt}
         for i in range(wrt + 1, output + 1):
-            if any(a in active for a in self.steps[i].args):
+            if self.steps[i].op != "stop" and any(a in active for a in self.steps[i].args):
                 active.add(i)
         of = {output: seed}
         for i in range(output, wrt, -1):
             if i in of and i in active:
-                if self.steps[i].complex:
-                    raise NotCovered("complex numbers")
                 for a, passed in self._passed(i, of[i]):
                     if a in active:
+                        if self.steps[passed].complex and not self.steps[a].complex:
+                            passed = self.emit("real", passed)
                         of[a] = self.emit("add", of[a], passed) if a in of else passed
         return of[wrt] if wrt in of else self.number(0, self.steps[wrt].shape)
 
@@ -170,19 +192,32 @@ class _Writer:
                 yield step.args[0], g
                 yield step.args[1], self.emit("neg", g)
             case "mul":
-                yield step.args[0], self.emit("mul", g, step.args[1])
-                yield step.args[1], self.emit("mul", g, step.args[0])
+                yield step.args[0], self.emit("mul", g, self.conj(step.args[1]))
+                yield step.args[1], self.emit("mul", g, self.conj(step.args[0]))
             case "div":
-                yield step.args[0], self.over(g, step.args[1])
-                yield step.args[1], self.emit("neg", self.over(self.emit("mul", g, i), step.args[1]))
+                below = self.conj(step.args[1])
+                yield step.args[0], self.over(g, below)
+                yield step.args[1], self.emit("neg", self.over(self.emit("mul", g, self.conj(i)), below))
             case "powi":
                 (x,), n = step.args, step.params
                 less = x if n == 2 else self.emit("powi", x, params=n - 1)
-                yield x, self.emit("mul", g, self.times(less, n)) if n > 1 else g
+                yield x, self.emit("mul", g, self.conj(self.times(less, n))) if n > 1 else g
             case "pow":
                 x, y = step.args
-                yield x, self.emit("mul", g, self.emit("mul", y, self.emit("pow", x, self.plus(y, -1))))
-                yield y, self.emit("mul", g, self.emit("mul", i, self.emit("log", x)))
+                slope = self.emit("mul", y, self.emit("pow", x, self.plus(y, -1)))
+                yield x, self.emit("mul", g, self.conj(slope))
+                yield y, self.emit("mul", g, self.conj(self.emit("mul", i, self.emit("log", x))))
+            case "conj":
+                yield step.args[0], self.conj(g)
+            case "real":
+                yield step.args[0], g
+            case "imag":
+                yield step.args[0], self.turning(g)
+            case "abs" if self.steps[step.args[0]].complex:
+                yield step.args[0], self.emit("mul", g, self.over(step.args[0], i))
+            case "sign" if step.complex:  # what g has along the direction itself does not turn it
+                along = self.emit("mul", self.emit("real", self.emit("mul", g, self.conj(i))), i)
+                yield step.args[0], self.over(self.emit("sub", g, along), self.emit("abs", step.args[0]))
             case "pick":
                 yield from self._unpicked(step, g)
             case "scatter":
@@ -200,9 +235,18 @@ class _Writer:
                 (x,) = step.args
                 inverse = self.turned(self.emit("inverse", x))
                 n = self.steps[x].shape[1]
-                scale = self.emit("mul", g, i)
+                scale = self.emit("mul", g, self.conj(i))
                 wide = self.emit("pick", scale, shape=self.steps[x].shape, params={"offset": 0, "strides": [1, 0, 0]})
                 yield x, self.emit("mul", wide, inverse) if n else wide
+            case "polylog" | "uppergamma":  # by its last argument
+                order, x = step.args
+                less = self.plus(order, -1)
+                if step.op == "polylog":
+                    yield x, self.emit("mul", g, self.over(self.emit("polylog", less, x), x))
+                else:
+                    power = self.emit("mul", self.emit("pow", x, less), self.emit("exp", self.emit("neg", x)))
+                    yield x, self.emit("neg", self.emit("mul", g, power))
+                yield order, self.emit(f"slope of {step.op} by its order", order, x)
             case "atan2":
                 y, x = step.args
                 size = self.emit("add", self.emit("mul", x, x), self.emit("mul", y, y))
@@ -211,7 +255,7 @@ class _Writer:
             case "sign" | "constant" | "input":
                 return
             case op if op in SLOPES:
-                yield step.args[0], self.emit("mul", g, SLOPES[op](self, step.args[0], i))
+                yield step.args[0], self.emit("mul", g, self.conj(SLOPES[op](self, step.args[0], i)))
             case op:
                 raise NotCovered(f"the derivative of {op}")
 
@@ -273,6 +317,14 @@ SLOPES: dict[str, Callable[[_Writer, int, int], int]] = {
     "i1": lambda w, x, y: w.emit("sub", w.emit("i0", x), w.over(y, x)),
     "Si": lambda w, x, y: w.over(w.emit("sin", x), x),
     "Ci": lambda w, x, y: w.over(w.emit("cos", x), x),
+    "Shi": lambda w, x, y: w.over(w.times(w.emit("sub", w.emit("exp", x), w.emit("exp", w.emit("neg", x))), "1/2"), x),
+    "Chi": lambda w, x, y: w.over(w.times(w.emit("add", w.emit("exp", x), w.emit("exp", w.emit("neg", x))), "1/2"), x),
+    "fresnels": lambda w, x, y: w.emit("sin", w.arc(x)),
+    "fresnelc": lambda w, x, y: w.emit("cos", w.arc(x)),
+    "airyai": lambda w, x, y: w.emit("airyaiprime", x),
+    "airybi": lambda w, x, y: w.emit("airybiprime", x),
+    "airyaiprime": lambda w, x, y: w.emit("mul", x, w.emit("airyai", x)),
+    "airybiprime": lambda w, x, y: w.emit("mul", x, w.emit("airybi", x)),
     "Ei": lambda w, x, y: w.over(w.emit("exp", x), x),
     "li": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.emit("log", x)),
     "LambertW": lambda w, x, y: w.over(y, w.emit("mul", x, w.plus(y, 1))),

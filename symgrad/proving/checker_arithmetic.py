@@ -5,8 +5,8 @@ each:
 
 * exp(u + v) = exp(u) exp(v), exp(c log(u)) = u**c; log(u v) = log(u) + log(v) for factors known not to be negative;
 * sqrt(u)**2 = u, sqrt(u**2) = |u| = sign(u) u, sign(u)**2 = 1; other roots likewise;
-* sin(u)**2 + cos(u)**2 = 1 and the addition laws; tanh and sigmoid in exp, or alone as functions that are odd, and odd
-  about one half;
+* sin(u)**2 + cos(u)**2 = 1 and the addition laws, and of which points asin, atan and atan2 are the angles;
+* tanh and sigmoid in exp, or alone as functions that are odd, and odd about one half;
 * of every other function, that equal arguments give equal values.
 
 A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken.  Nothing of
@@ -110,6 +110,7 @@ class _Kernel:
     head: str
     argument: Value | None
     sign: int  # 2: positive, 1: not negative, 0: not known
+    turn: tuple[Value, Value] | None = None  # of an angle: its cosine and sine
 
 
 @functools.cache
@@ -145,14 +146,20 @@ class Arithmetic:
         return Value(self, n, d)
 
     def kernel(
-        self, key: Any, argument: Value | None = None, sign: int = 0, power: int = 0, value: Value | None = None
+        self,
+        key: Any,
+        argument: Value | None = None,
+        sign: int = 0,
+        power: int = 0,
+        value: Value | None = None,
+        turn: tuple[Value, Value] | None = None,
     ) -> Value:
         """The kernel of a key; with a ``power``, the kernel to this power is the value."""
         k = self.notes.numbers.setdefault(key, len(self.notes.numbers))
         if k >= len(self.generators):
             raise Again
         if k not in self.kernels:
-            self.kernels[k] = _Kernel(key[0], argument, sign)
+            self.kernels[k] = _Kernel(key[0], argument, sign, turn)
             if value is not None:
                 self.relations.append((k, power, value))
         return Value(self, self.generators[k], self.one)
@@ -449,20 +456,30 @@ class Arithmetic:
                 c, s = c * c1 - s * s1, s * c1 + c * s1
         return c, s
 
-    def _arc(self, part: Value, q: Any) -> tuple[Value, Value, int] | None:
-        """cos and sin of pi, asin(v) or atan(v), or of one divided by a power of two, and the multiple of it.
+    def angle(self, y: Value, x: Value) -> Value:
+        """atan2(y, x): the angle of a point that is not the origin."""
+        if y.is_zero() and (n := self.number(x)) is not None:
+            return self.value(0) if n > 0 else self.kernel(("pi",), sign=2)
+        size = self.sqrt(x * x + y * y)
+        return self.kernel(("angle", self.key(y), self.key(x)), turn=(x / size, y / size))
 
-        An arc is at most a quarter turn, so that the cosines of its halves are not negative.
+    def _arc(self, part: Value, q: Any) -> tuple[Value, Value, int] | None:
+        """cos and sin of pi, asin(v), atan(v) or atan2(v, u), or of one divided by a power of two, and the multiple.
+
+        An arc is at most half a turn, so that the cosines of its halves are not negative.
         """
         k = self.alone(part)
         head, v = ("", None) if k is None else (self.kernels[k].head, self.kernels[k].argument)
         if head == "pi" and q.q in (1, 2):
             return self.value(int(q.q == 1) * -1), self.value(int(q.q == 2)), int(q.p)
         halves = int(q.q).bit_length() - 1
-        if head not in ("asin", "atan") or v is None or q.q != 1 << halves or halves > 4:
+        if k is None or head not in ("asin", "atan", "angle") or q.q != 1 << halves or halves > 4:
             return None
-        c = self.sqrt(1 - v * v) if head == "asin" else 1 / self.sqrt(1 + v * v)
-        s = v if head == "asin" else v * c
+        if v is None:
+            c, s = self.kernels[k].turn or (self.value(1), self.value(0))
+        else:
+            c = self.sqrt(1 - v * v) if head == "asin" else 1 / self.sqrt(1 + v * v)
+            s = v if head == "asin" else v * c
         for _ in range(halves):
             c, s = self.sqrt((1 + c) / 2), s / 2
             s = s / c

@@ -8,12 +8,13 @@ for its terms may have no common denominator to be had.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from symgrad.proving.checker_arithmetic import Again, Arithmetic, NotCovered, Notes, Value
+from symgrad.proving.checker_complex import ALIKE, PARTS, Complex, ComplexArithmetic
 
 _SIZES = (12, 48, 192, 768, 3072)  # of the sets of kernels that are tried
 _AGAIN = 24  # readings of one formula: each learned a sign, or a finer exponential
@@ -27,6 +28,7 @@ class Node:
     op: str
     args: tuple[int, ...] = ()
     param: Any = None
+    complex: bool = False
 
 
 # ------------------------------------------------------------------------------------------------------- the functions
@@ -71,17 +73,18 @@ RULES: dict[str, Callable[..., Value]] = {
     "mul": lambda f, a, b: a * b,
     "div": lambda f, a, b: a / b,
     "neg": lambda f, a: -a,
-    "exp": Arithmetic.exp,
+    "exp": lambda f, u: f.exp(u),
     "log": _log,
     "sqrt": _sqrt,
     "pow": lambda f, a, b: f.exp(b * _log(f, a)),
     "sin": lambda f, u: f.turn(u)[1],
     "cos": lambda f, u: f.turn(u)[0],
-    "tanh": Arithmetic.tanh,
-    "sigmoid": Arithmetic.sigmoid,
-    "sign": Arithmetic.sign,
+    "tanh": lambda f, u: f.tanh(u),
+    "sigmoid": lambda f, u: f.sigmoid(u),
+    "sign": lambda f, u: f.sign(u),
     "abs": lambda f, u: f.sign(u) * u,
     "asin": _asin,
+    "atan2": Arithmetic.angle,
     "polylog": _polylog,
     **{name: functools.partial(lambda name, f, u: f.odd(name, u), name) for name in ODD},
     # written in those
@@ -126,7 +129,7 @@ RULES: dict[str, Callable[..., Value]] = {
 }
 # Functions of which equal arguments give equal values, and nothing else is used.
 PLAIN = frozenset(
-    "atan2 lgamma gamma digamma polygamma i0 i1 erfinv Ci Chi Ei li expint uppergamma besselj bessely besseli besselk "
+    "lgamma gamma digamma polygamma i0 i1 erfinv Ci Chi Ei li expint uppergamma besselj bessely besseli besselk "
     "airyai airybi airyaiprime airybiprime LambertW zeta hurwitz_zeta".split()
 )
 
@@ -161,9 +164,9 @@ def vanishes(formula: Sequence[Node], goal: int, *, expanded: bool = False) -> b
                 if not notes.learned:
                     raise
             if not notes.learned:
-                plain = [formula[i].op for i in _reached(formula, [goal]) if formula[i].op in PLAIN]
-                if plain:
-                    raise NotCovered(f"relations between values of {plain[0]}")
+                for head in (kernel.head for kernel in f.kernels.values()):
+                    if isinstance(head, tuple) or head == "angle":
+                        raise NotCovered(f"relations between values of {head[0] if head != 'angle' else 'atan2'}")
                 return False
     raise NotCovered("a formula with too many kernels")
 
@@ -212,10 +215,14 @@ def _reached(formula: Sequence[Node], wanted: Iterable[int]) -> list[int]:
 def _is_zero(f: Arithmetic, formula: Sequence[Node], products: Sequence[Product]) -> bool:
     """Whether a sum of products vanishes: first what has a denominator in common is added up, and then all."""
     values = _read(f, formula, {i for _, above, below in products for i in (*above, *below)})
+    if any(isinstance(v, Complex) for v in values.values()):
+        g = ComplexArithmetic(f)
+        values = {i: g.value(v) for i, v in values.items()}
+        terms = [_product(g.value(sign), values, above, below) for sign, above, below in products]
+        return functools.reduce(lambda a, b: a + b, terms, g.value(0)).is_zero()
     waiting = []
     for sign, above, below in products:
-        term = functools.reduce(lambda a, b: a * b, (values[i] for i in above), f.value(sign))
-        waiting.append(functools.reduce(lambda a, b: a / b, (values[i] for i in below), term))
+        waiting.append(_product(f.value(sign), values, above, below))
     apart: list[Value] = []  # no two have a factor below in common
     while waiting:
         term = f.lowest(waiting.pop(), roots=True)
@@ -230,12 +237,20 @@ def _is_zero(f: Arithmetic, formula: Sequence[Node], products: Sequence[Product]
     return not apart or _sum(f, apart).is_zero()
 
 
-def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Value]:
+def _product(sign: Any, values: Mapping[int, Any], above: Iterable[int], below: Iterable[int]) -> Any:
+    term = functools.reduce(lambda a, b: a * b, (values[i] for i in above), sign)
+    return functools.reduce(lambda a, b: a / b, (values[i] for i in below), term)
+
+
+def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Any]:
     """The values of the nodes that are wanted, and of all that these are made of."""
-    values: dict[int, Value] = {}
+    values: dict[int, Any] = {}
     for i in _reached(formula, wanted):
         node = formula[i]
         a = [values[k] for k in node.args]
+        if node.complex or any(isinstance(v, Complex) for v in a):
+            values[i] = _read_complex(ComplexArithmetic(f), node, i, a)
+            continue
         match node.op:
             case "unknown":
                 values[i] = f.kernel(("unknown", i))
@@ -259,6 +274,28 @@ def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict
             case op:
                 raise NotCovered(f"the operation {op}")
     return values
+
+
+def _read_complex(f: ComplexArithmetic, node: Node, i: int, a: Sequence[Any]) -> Any:
+    z = [f.value(v) for v in a]
+    match node.op:
+        case "unknown":
+            return Complex(f.real.kernel(("unknown", i)), f.real.kernel(("unknown", i, "imaginary")))
+        case "constant":  # the imaginary unit
+            return Complex(f.real.value(0), f.real.value(1))
+        case "number":
+            return Complex(*map(f.real.value, node.param))
+        case "powi":
+            return z[0] ** node.param
+        case "sum":
+            return functools.reduce(lambda x, y: x + y, z, f.value(0))
+        case op if op in PARTS:
+            return PARTS[op](f, *z)
+        case op if op in ALIKE:
+            return RULES[op](f, *z)
+        case op if op in RULES or op in PLAIN:
+            return f.plain(op, node.param, *z)
+    raise NotCovered(f"the operation {node.op} of complex numbers")
 
 
 def _sum(f: Arithmetic, terms: Sequence[Value]) -> Value:

@@ -5,6 +5,7 @@ Residues only choose what to try; every link is checked over the rationals, with
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -166,7 +167,7 @@ class Equalities:
                 if k not in sums and (parts := self._addends(self.steps[k], Fraction(1))) is not None:
                     sums.add(k)
                     stack += [self.find(a) for a, _ in parts]
-        cone = self._cone((i, j))
+        cone = self._cone((i, j, *(self.place[s] for s in self.stated)))
         inside = self._inside(link, i, j, terms)
         return sums | (cone if inside is None else inside & cone)
 
@@ -346,9 +347,14 @@ class Equalities:
         return found
 
     # ---------------------------------------------------------------------------------------- sweeping
+    def looks_equal(self, a: int, b: int) -> bool:
+        """Whether two steps of the Program are known to be equal, or have one fingerprint."""
+        i, j = self.find(self.place[a]), self.find(self.place[b])
+        return i == j or (i in self.fingerprints and self.fingerprints[i] == self.fingerprints.get(j))
+
     def sweep(self) -> None:
         """Join steps that look equal modulo a prime, where a small proof shows that they are."""
-        prints = self._fingerprints()
+        prints = self.fingerprints
         groups: dict[Any, list[int]] = {}
         failures = 0
 
@@ -370,7 +376,9 @@ class Equalities:
         self.close({}, propose)
         self.stage = 2
 
-    def _fingerprints(self) -> dict[int, bytes]:
+    @functools.cached_property
+    def fingerprints(self) -> dict[int, bytes]:
+        """The residues at one random point of what the roots are made of, by the classes at the time of asking."""
         wanted = sorted(
             {self.find(i) for i in range(len(self.steps))} & self._cone([self.place[r] for r in self.roots])
         )

@@ -163,6 +163,10 @@ _ROWS = 1 << 13  # terms of a sum that are still laid out
 _LARGE = 1 << 20  # entries of a tensor that is still read
 
 
+def _is_rational(x: Any) -> bool:
+    return isinstance(x, (int, Fraction)) or (isinstance(x, (float, complex)) and bool(np.isfinite(x)))
+
+
 class Reader:
     """Reads steps in a field, down to the steps for which ``cut`` holds.
 
@@ -192,7 +196,7 @@ class Reader:
         self.opened = opened
         self.work = work
         self.values: dict[Node, Element] = {}
-        self.bases: dict[int, np.ndarray] = {}
+        self.bases: dict[int, list[np.ndarray]] = {}
 
     def entry(self, i: int, view: int | None = None) -> Element:
         """The generic entry of step ``i``, all of it or in a view."""
@@ -415,33 +419,25 @@ class Reader:
         number = number_of(self.steps, i)
         if number is not None:
             return f.number(Fraction(int(number.p), int(number.q)))
-        if c.exact is sp.I or (c.exact is None and c.value.dtype.kind == "c"):
-            if c.exact is None and not (c.value == 1j).all():
-                return self.terms.leaf(i, size(step.shape), view, True)
+        if c.exact is sp.I:
             return f.imaginary()
         if isinstance(c.exact, sp.Basic):
             return opaque(f, str(c.exact), sign=2 if c.exact.is_positive else 0)
         entries = self._exact(i)
         if entries is None:
             return self.terms.leaf(i, size(step.shape), view, step.is_complex)
-        return self.terms.data(entries[self.views[view]])
+        real, *imaginary = (self.terms.data(part[self.views[view]]) for part in entries)
+        return f.add(real, f.mul(f.imaginary(), imaginary[0])) if imaginary else real
 
-    def _exact(self, i: int) -> np.ndarray | None:
+    def _exact(self, i: int) -> list[np.ndarray] | None:
+        """The entries of a constant as fractions, the imaginary parts of a complex one after the real ones."""
         if i not in self.bases:
             c = self.steps[i].params
-            if c.exact is not None:
-                entries = np.asarray(c.exact, dtype=object).reshape(-1)
-                if not all(isinstance(x, (int, Fraction)) for x in entries):
-                    return None
-            elif np.isfinite(c.value).all():
-                flat = c.value.reshape(-1).tolist()
-                if len(flat) > DATA:
-                    return None
-                entries = np.empty(len(flat), dtype=object)
-                entries[:] = [Fraction(x) for x in flat]
-            else:
+            flat = (c.value if c.exact is None else np.asarray(c.exact, dtype=object)).reshape(-1)
+            if (c.exact is None and len(flat) > DATA) or not all(map(_is_rational, flat.tolist())):
                 return None
-            self.bases[i] = entries
+            parts = [flat.real, flat.imag] if flat.dtype.kind == "c" else [flat]
+            self.bases[i] = [np.array([Fraction(x) for x in part.tolist()] or [], dtype=object) for part in parts]
         return self.bases[i]
 
     # ---------------------------------------------------------------------------------------- layouts and sums

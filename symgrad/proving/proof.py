@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from symgrad.evaluation.residues import EFFORT as RESIDUES
+from symgrad.evaluation.residues import may_be_equal
 from symgrad.program.primitives import primitive
 from symgrad.program.program import Program
 from symgrad.proving.conditions import conditions_of
@@ -88,14 +90,40 @@ def prove_all(
     program: Program, pairs: Sequence[tuple[int, int]], *, effort: int = EFFORT, stated: Sequence[int] = ()
 ) -> list[Proof | None]:
     """`prove` for each pair; what is proved for one is used for all, and so may be its conditions."""
-    roots = tuple(i for pair in pairs for i in pair)
-    known = Equalities(program, roots, effort, stated)
+    return list(_settled(_closed(program, pairs, effort, stated), pairs))
+
+
+def prove_likely(
+    program: Program,
+    pairs: Sequence[tuple[int, int]],
+    *,
+    effort: int = EFFORT,
+    stated: Sequence[int] = (),
+    entries: int = RESIDUES,
+) -> list[Proof | bool]:
+    """`prove_all` of the pairs that residues at a random point do not tell apart: for each of these the proof or True
+    (it may be equal, and no proof was found), and False for the others.
+
+    A search for a proof of what is false costs the most.  ``entries`` bounds the work of residues.
+    """
+    known = _closed(program, pairs, effort, stated)
+    likely = [known.looks_equal(*pair) or may_be_equal(program, [pair], effort=entries) for pair in pairs]
+    found = _settled(known, [pair for pair, may_be in zip(pairs, likely, strict=True) if may_be])
+    return [(next(found) or True) if may_be else False for may_be in likely]
+
+
+def _closed(program: Program, pairs: Sequence[tuple[int, int]], effort: int, stated: Sequence[int]) -> Equalities:
+    known = Equalities(program, tuple(i for pair in pairs for i in pair), effort, stated)
     known.close({})
+    return known
+
+
+def _settled(known: Equalities, pairs: Sequence[tuple[int, int]]) -> Iterator[Proof | None]:
     found = [known.settle(*pair) for pair in pairs]
     if not all(found):
         known.sweep()
         found = [done or known.settle(*pair, last=True) for done, pair in zip(found, pairs, strict=True)]
-    return [_proof(known, *pair) if done else None for done, pair in zip(found, pairs, strict=True)]
+    return (_proof(known, *pair) if done else None for done, pair in zip(found, pairs, strict=True))
 
 
 def under(proof: Proof | None, facts: Sequence[object], place: Sequence[int]) -> Proof | None:

@@ -13,11 +13,11 @@ import numpy as np
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
-from symgrad.report.covered_branches import choices, reached
+from symgrad.report.covered_branches import choices, reached, turns
 from symgrad.report.float_findings import only_rounding, rounded, unsafe
-from symgrad.report.page import Answer, Block, Floats, Footer, Items, Paragraph, Section, Table, Values
-from symgrad.report.proof_text import below, in_brief, in_equations, residues_in_brief, residues_in_full
-from symgrad.report.size_claims import at_sizes, evidence, scope, size_blocks
+from symgrad.report.page import Answer, Block, Floats, Folded, Footer, Items, Paragraph, Section, Table, Values
+from symgrad.report.proof_text import below, holds_where, in_brief, in_equations, residues_in_brief, residues_in_full
+from symgrad.report.size_claims import at_sizes, evidence, proof_for_all, scope, size_blocks
 from symgrad.report.wording import (
     at_entry,
     counted,
@@ -75,6 +75,9 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
     if report.kinks:
         yield Section("At a kink", tuple(Paragraph(_kink(k, report)) for k in report.kinks))
     yield from unsafe(report)
+    if full and report.reading:
+        rows = tuple((s.shown, s.what) for s in report.reading)
+        yield Section("What each symbol was taken for", (Table(("symbol", "it is"), rows),))
     if report.notes:
         yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
@@ -110,12 +113,12 @@ def _answer(report: Results) -> str:
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
-    if not wrong and not open_ and any(s.verdict == "wrong" for s in report.steps):
-        what = "is right, and proved" if not agreeing else "is right"
-        broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
+    broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
+    if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
-        return f"The result {what}; the derivation is not: {lines} {are} wrong."
+        what = "could be neither proved nor refuted" if open_ else "is right" if agreeing else "is right, and proved"
+        return f"The result {what}; the derivation is not{' right' * bool(open_)}: {lines} {are} wrong."
     right = _are([*agreeing, *proved], "right")
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:
@@ -132,7 +135,11 @@ def _answer(report: Results) -> str:
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
-        return f"Right: {_yours(report, agreeing)} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
+        if all(isinstance(c.verdict, Agrees) and c.verdict.proved is not None for c in agreeing):
+            are = "is the derivative" if len(agreeing) == 1 else "are the derivatives"
+            return f"Right{turns(report.coverage)}, and proved for these: {_yours(report, agreeing)} {are} there{rest}."
+        word = f"Right{turns(report.coverage)}: {_yours(report, agreeing)}"
+        return f"{word} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
     return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
 
@@ -205,18 +212,31 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             if claim.verdict.where_looked is not None:
                 yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
                 return
+        case Agrees(proved=Proved() as proved):
+            yield Paragraph("Its loops may run more or less often; what follows is for the turns that were looked at.")
+            yield from _claim(report, replace(claim, verdict=proved), full)
+            return
         case Agrees() as agrees:
             yield Paragraph(_agrees(agrees))
             if full:
                 yield from residues_in_full(agrees)
-        case Proved() as proved:
-            yield from _proof(report, claim, proved, full)
+        case Proved() as proved if proved.for_all is None or full:
+            yield from holds_where(() if full else proved.domain)
     yield from size_blocks(report, claim, full)
     if claim.note:
         yield Paragraph(sentence(claim.note))
-    if claim.kind != "undecided" and claim.exact.steps[claim.exact.output].is_complex and report.order == 1:
-        yield Paragraph(_complex(claim))
+    if claim.kind != "undecided" and report.order == 1:
+        if claim.exact.steps[claim.exact.output].is_complex:
+            yield Paragraph(_complex(claim))
+        elif report.formula is not None and report.formula.steps[report.formula.output].is_complex:
+            yield Paragraph(
+                f"{claim.name} is real and the output is complex: as torch has it, the gradient is the real part of "
+                "the derivative."
+            )
     yield Floats(tuple(rounded(report, claim, full)))
+    proof = (*_proof(report, claim, full), *proof_for_all(claim, full))
+    if proof:
+        yield Folded("How it was proved", proof)
     if full and claim.kind != "refuted":
         yield from _at_your_point(report, claim)
 
@@ -306,11 +326,12 @@ def _agrees(verdict: Agrees) -> str:
     return f"{text}.{' ' + sentence(verdict.why_not_proved) if verdict.why_not_proved else ''}"
 
 
-def _proof(report: Results, claim: Claim, verdict: Proved, full: bool) -> Iterator[Block]:
-    if verdict.for_all is not None and not full:
+def _proof(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
+    verdict = claim.verdict
+    if not isinstance(verdict, Proved) or (verdict.for_all is not None and not full):
         return  # the proof for all sizes is told, and it is the stronger one
     if verdict.proofs:
-        yield Paragraph(in_brief(verdict.proofs, verdict.domain))
+        yield Paragraph(in_brief(verdict.proofs))
         others = sum(isinstance(c.verdict, Proved) for c in report.claims.values())
         yield from in_equations(
             verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // max(1, others))
@@ -366,7 +387,10 @@ def _footer(report: Results) -> str:
     if counts.get("points"):
         branches = counts.get("branches", 1)
         paths = f", on {branches} branches of the code" if branches > 1 else ""
-        parts.append(f"looked at {counted(counts['points'], 'point')}{paths}")
+        points = counted(counts["points"], "point")
+        were = "was" if counts["points"] == 1 else "were"
+        proved = report.verdict == "proved"
+        parts.append(f"before the proof, {points} {were} looked at{paths}" if proved else f"looked at {points}{paths}")
     if counts.get("outside"):
         parts.append(f"{counts['outside']} more outside the domain")
     parts.append(f"seed {report.seed}")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from symgrad.checking.results import Results
 from symgrad.checking.verdicts import Choice, Outcome
 from symgrad.report.page import Block, Items, Paragraph, Section
-from symgrad.report.wording import counted, witness_text
+from symgrad.report.wording import counted, listed, witness_text
 
 _MOST = 8  # choices that are told where it is not asked for all
 
@@ -24,9 +24,23 @@ def reached(coverage: Sequence[Choice]) -> str:
     return f"{count} of {counted(len(states), 'branch')} {'was' if count == 1 else 'were'} reached"
 
 
+def turns(coverage: Sequence[Choice]) -> str:
+    """For how many turns of a loop a claim is right, where there may be others; nothing where no loop is so.
+
+    >>> from symgrad.checking.verdicts import TURNS
+    >>> seen, others = Outcome("1 to 5 turns", "reached"), Outcome("other numbers of turns", "not reached")
+    >>> turns([Choice(TURNS, "while err > tol", None, 4, (seen, others), branches=False)])
+    ' for 1 to 5 turns of a loop'
+    """
+    seen = {listed([o.value for o in c.outcomes if o.state == "reached"]) for c in coverage if c.endless}
+    if not seen:
+        return ""
+    return f" for {seen.pop()} of a loop" if len(seen) == 1 else " for the turns that its loops were seen to make"
+
+
 def choices(report: Results, full: bool) -> Iterator[Block]:
-    """The choices of which a branch was not reached; with ``full`` all of them."""
-    missed = [c for c in report.coverage if c.unreached]
+    """The choices of which a branch was not reached, and the loops that may run more often; with ``full`` all."""
+    missed = [c for c in report.coverage if c.unreached or (c.endless and report.verdict != "refuted")]
     told = report.coverage if full else missed[:_MOST]
     if not told:
         return
@@ -37,8 +51,8 @@ def choices(report: Results, full: bool) -> Iterator[Block]:
             'Pass a point in "at" from which a branch can be reached, or say unreached="accept" if it does not matter.'
         ),
     )
-    open_ = report.verdict == "undecided"
-    yield Section("What the code decides by values", (Items((*items, *more)), *(rest if missed and open_ else ())))
+    open_ = report.verdict == "undecided" and any(c.unreached for c in missed)
+    yield Section("What the code decides by values", (Items((*items, *more)), *(rest if open_ else ())))
 
 
 def _place(choice: Choice) -> str:

@@ -71,7 +71,7 @@ def exact_latex(report: Results, claim: Claim) -> tuple[str, str] | None:
     if form is None:
         return None
     of, by = (f"_{{{','.join(letters)}}}" if letters else "" for letters in (form.of, form.by))
-    name = _name(claim)
+    name = _symbol(claim.name)
     if not claim.order:
         return f"{name}{by}", latex(form.body)
     if report.order == 2:
@@ -119,20 +119,34 @@ def render_latex(report: Results) -> str:
     return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
 
 
+def typeset(program: Program, left: str = "") -> str:
+    """A Program's only output as inline LaTeX, behind ``left`` and a sign of equality where there is one.
+
+    >>> from symgrad.api.gradients import lift
+    >>> typeset(lift("x*y"), "f")
+    '$f = x y$'
+    """
+    return f"${left}{' = ' if left else ''}{_formula(program)}$"
+
+
+def slope_of(name: str) -> str:
+    """The derivative of f by an input, in LaTeX."""
+    return rf"\frac{{\partial f}}{{\partial {_symbol(name)}}}"
+
+
 def _claim(report: Results, claim: Claim) -> Iterator[str]:
     indexed = exact_latex(report, claim)
     if indexed is not None:
         yield f"{indexed[0]} &= {indexed[1]}"
         return
-    name = _name(claim)
-    slope = rf"\frac{{\partial f}}{{\partial {name}}}" if report.order == 1 else rf"\nabla^2_{{{name}}} f"
+    slope = slope_of(claim.name) if report.order == 1 else rf"\nabla^2_{{{_symbol(claim.name)}}} f"
     yield f"{slope} &= {_formula(claim.exact)}"
     if claim.kind == "refuted" and claim.hand.outputs:
         yield rf"\text{{yours:}}\quad &\phantom{{=}}\ {_formula(claim.hand)}"
 
 
-def _name(claim: Claim) -> str:
-    return sp.latex(sp.Symbol(claim.name)) if claim.name.isidentifier() else _words(claim.name)
+def _symbol(name: str) -> str:
+    return sp.latex(sp.Symbol(name)) if name.isidentifier() else _words(name)
 
 
 def _formula(program: Program) -> str:

@@ -12,7 +12,7 @@ import torch
 from symgrad.checking.results import Claim, Instability, Results, Rewrite
 from symgrad.checking.verdicts import COMPUTED, Agrees
 from symgrad.program.program import Source
-from symgrad.report.page import Block, Code, Paragraph, Section, Table
+from symgrad.report.page import Block, Code, Paragraph, Section, Table, code_of
 from symgrad.report.wording import (
     entries_of,
     exactly,
@@ -33,16 +33,18 @@ from symgrad.rounding.attribution import LineErrors, LostDigits
 _SHORT = 6  # entries of an input that are all told
 
 
-def describe_instability(found: Instability) -> Iterator[Block]:
+def describe_instability(found: Instability) -> Section:
     """An instability of a formula alone: what it gives, the line, why, and what to write instead."""
     mine, truth = together(found.computed, found.exact)
     gives = "it has no value" if found.computed != found.computed else f"it gives {mine}"
     if found.entry is not None:
         gives = f"entry {place_of(found.entry)} is {mine}"
-    yield Paragraph(f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}.")
-    source = found.source
-    if source is not None and source.text:
-        yield _code(source)
+    return Section(f"At {_point(found)}, in {found.dtype}, {gives}; exact is {truth}.", tuple(_remedy(found)))
+
+
+def _remedy(found: Instability) -> Iterator[Block]:
+    if found.source is not None and found.source.text:
+        yield code_of(found.source)
     if found.why:
         yield Paragraph(sentence(found.why))
     yield from _rewritten(found)
@@ -57,7 +59,7 @@ def _rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Blo
         return
     at = r.source
     if at is not None and shown and all((at.text, at.line, at.span) != (s.text, s.line, s.span) for s in shown):
-        yield _code(at)
+        yield code_of(at)
     yield Code(r.after, "Write instead")
     yield Paragraph(_promise(found, r))
 
@@ -110,7 +112,10 @@ def only_rounding(report: Results) -> Iterator[Block]:
         return
     dtypes = listed(list(dict.fromkeys(r.dtype for _, r in differing)))
     told = " ".join(_closer(differing)) if len(differing) <= _NAMED else _summed(differing)
-    yield Paragraph(f"Nothing is wrong: where yours and autograd differ, it is {dtypes} rounding. {told}")
+    yield Paragraph(
+        f"Nothing is wrong: where yours and autograd differ, it is {dtypes} rounding. {told} One ulp is the gap "
+        "between two neighbours among these numbers."
+    )
 
 
 _NAMED = 3  # derivatives that are told one by one
@@ -177,7 +182,9 @@ def rounded(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             f"{'data' if _is_typed(claim, COMPUTED) else 'typed constants'} are."
         )
     else:
-        yield Paragraph(f"In {r.dtype}: {r.sentence}.{_beyond(r)}{_reach(r)}")
+        more = f"{_beyond(r)}{_reach(r)}"
+        if full or more or not (r.is_only_rounding and any(only_rounding(report))):  # it is told above
+            yield Paragraph(f"In {r.dtype}: {r.sentence}.{more}")
         explained = any(i.claim == claim.name and i.side == "hand" for i in report.instabilities)
         if r.lines is not None and not explained and not full:
             yield from _main_lines(r.lines)
@@ -221,21 +228,22 @@ def _main_lines(lines: LineErrors) -> Iterator[Block]:
     first, mine, whole = ranked[0], ranked[0].share * sign, f"{_up(total)} ulp{where}"
     if mine > 1.05 * total:
         text = (
-            f"All of yours ({whole}) comes from one line; it alone makes {_up(mine)}, and others take part of it back:"
+            f"All of your rounding ({whole}) comes from one line; it alone makes {_up(mine)}, and others take part of "
+            "it back:"
         )
     elif mine >= 0.95 * total:
-        text = f"All of yours ({whole}) comes from one line:"
+        text = f"All of your rounding ({whole}) comes from one line:"
     elif mine >= total / 2:
-        text = f"Most of yours ({_up(mine)} of {whole}) comes from one line:"
+        text = f"Most of your rounding ({_up(mine)} of {whole}) comes from one line:"
     else:
         ranked = ranked[:2]
         parts = listed([_up(line.share * sign) for line in ranked])
         noun = "one line" if len(ranked) == 1 else "these lines"
-        yield Paragraph(f"The largest parts of yours ({parts} of {whole}) come from {noun}:")
-        yield from (_code(line.source) for line in ranked)
+        yield Paragraph(f"The largest parts of your rounding ({parts} of {whole}) come from {noun}:")
+        yield from (code_of(line.source) for line in ranked)
         return
     yield Paragraph(text)
-    yield _code(first.source)
+    yield code_of(first.source)
     if first.rounds < mine / 8:
         yield Paragraph(f"It rounds by at most {_up(first.rounds)} ulp itself; the steps after it magnify that.")
 
@@ -285,10 +293,6 @@ def _sides(r: Rounding) -> Table:
     return Table((f"ulps of {r.dtype}", "largest", "median", "bound"), tuple(rows))
 
 
-def _code(source: Source) -> Code:
-    return Code(source.text, None if source.line is None else f"line {source.line}", source.span)
-
-
 # ------------------------------------------------------------------------------------------------ digits lost for good
 
 
@@ -319,7 +323,7 @@ def _instability(group: Sequence[Instability], seen: list[Instability], report: 
             continue
         if found is auto and hand is not None and hand.source is not None:
             yield Paragraph("Autograd does so in a line of the formula:")
-        yield _code(found.source)
+        yield code_of(found.source)
         if found.loss is not None and not any(_same(found.loss, i.loss) for i in seen):
             yield from _how(found.loss, found.dtype, found.computed)
         shown = (found.source, *([] if found.loss is None else filter(None, [found.loss.turned_source])))
@@ -379,4 +383,4 @@ def _how(loss: LostDigits, dtype: str, result: float) -> Iterator[Block]:
     if loss.turned_source is not None and loss.turned_source != loss.source:
         became = "zero" if result == 0 else "not a number" if math.isnan(result) else "infinite"
         yield Paragraph(f"And here it becomes {became}:")
-        yield _code(loss.turned_source)
+        yield code_of(loss.turned_source)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
+
+from symgrad.program.program import Source
 
 
 @dataclass(frozen=True)
@@ -30,11 +33,20 @@ class Values:
 
 @dataclass(frozen=True)
 class Code:
-    """A line of the user's code: where it stands, and the part of it that is meant."""
+    """A line of the user's code: where it stands, the part of it that is meant, and a link that an editor follows."""
 
     text: str
     place: str | None = None
     span: tuple[int, int] | None = None
+    link: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A line of the user's code, and the whole line as it should be."""
+
+    code: Code
+    after: str
 
 
 @dataclass(frozen=True)
@@ -81,6 +93,14 @@ class Section:
 
 
 @dataclass(frozen=True)
+class Folded:
+    """What a page folds away under its title."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
 class Floats:
     """What floats did on this machine, which another machine may tell otherwise: no block, one, or several."""
 
@@ -94,4 +114,15 @@ class Footer:
     text: str
 
 
-Block = Answer | Paragraph | Values | Code | Table | Items | Derivation | Section | Floats | Footer
+Block = Answer | Paragraph | Values | Code | Change | Table | Items | Derivation | Section | Folded | Floats | Footer
+
+
+def code_of(source: Source, span: tuple[int, int] | None = None) -> Code:
+    """A line of the user's code with its place as editors follow it: the file's name where there is a file."""
+    if source.line is None:
+        return Code(source.text, None, span or source.span)
+    path = Path(source.file or "").absolute()
+    if not source.file or not path.is_file():
+        return Code(source.text, f"line {source.line}", span or source.span)
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name
+    return Code(source.text, f"{near}:{source.line}", span or source.span, f"{path.as_uri()}#{source.line}")

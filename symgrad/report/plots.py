@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib.util
+import io
+import re
+from collections.abc import Callable, Iterator, Mapping
+from html import escape
 from typing import Any
 
 import numpy as np
@@ -14,11 +18,15 @@ from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.program import Guard, Program, interpret
+from symgrad.report.wording import witness_text
 from symgrad.rounding.running_bounds import distance, ulps
 
 _POINTS = 241
 _BITS = 300
 _WORK = 16_000  # entries up to which an octave has several points
+_SEEN = 0.02  # a difference that a picture shows, beside the larger of the two
+_PICTURED = 3  # pictures on a page
+_METADATA = ("Date", "Creator", "Format", "Type")
 _OCTAVES = 12  # how far up and down an input is scaled
 _COLOURS = {"wrong": "C3", "fed wrong values": "C1", "misnamed": "C1"}
 _COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
@@ -36,8 +44,9 @@ def plot(report: Results, name: str | None = None, *, what: str | None = None, a
 
     ``name`` is the input: by default the first wrong one, else the first.  ``what`` is
 
-    * ``"curves"``: f, its exact derivative and the hand formula along the input, around the counterexample (else around
-      the user's own point), the other inputs held there.  Of a tensor, the entry of the counterexample is moved.
+    * ``"curves"``: f, its exact derivative and the hand formula along the input, around the user's own point where it
+      shows that yours is wrong, else around the counterexample; the other inputs are held, as the title says.  Of a
+      tensor, the entry of the counterexample is moved.
     * ``"entries"``: how far each entry of a gradient is from the exact one, in ulps, at the user's own point.
     * ``"lines"``: how far each line of the derivation is from what it is meant to be; of a right one, its rounding.
     * ``"magnitudes"``: the hand formula's error in ulps as its input is made smaller and larger.
@@ -49,7 +58,7 @@ def plot(report: Results, name: str | None = None, *, what: str | None = None, a
     takes the branch that it was read on.
     """
     try:
-        import matplotlib.pyplot as plt
+        import matplotlib  # noqa: F401
     except ImportError:
         raise BadInput("plot() needs matplotlib.", instead='Install it: pip install "symgrad[plot]".') from None
     claim = _chosen(report, name)
@@ -57,18 +66,54 @@ def plot(report: Results, name: str | None = None, *, what: str | None = None, a
     if draw is None:
         near = close_names(str(what), _PICTURES)
         raise BadInput(f"there is no picture {what!r}.", instead=near or f"There are {', '.join(_PICTURES)}.")
-    axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1] if axes is None else axes
+    if axes is None:
+        import matplotlib.pyplot as plt
+
+        axes = plt.subplots(figsize=(6.4, 4.2), layout="constrained")[1]
     draw(report, claim, axes)
     return axes
 
 
+def pictures_of(report: Results) -> Iterator[str]:
+    """SVG for what a page shows: wrong gradients, and formulas that lose their digits; none without matplotlib.
+
+    Inks are the page's own, and no two pictures share an id.
+    """
+    if importlib.util.find_spec("matplotlib") is None:
+        return
+    from matplotlib import rc_context
+    from matplotlib.figure import Figure
+
+    unsafe = {i.claim for i in report.instabilities if i.side == "hand"}
+    found = [c for c in report.claims.values() if c.kind == "refuted" or c.name in unsafe]
+    shown = {_input(c): c.name for c in reversed(found)}  # one for each input
+    for k, name in enumerate([*reversed(shown.values())][:_PICTURED]):
+        figure, out = Figure(figsize=(6.4, 3.6), layout="constrained"), io.StringIO()
+        try:
+            with rc_context({"svg.fonttype": "none", "legend.framealpha": 0.0, "svg.hashsalt": name}):
+                plot(report, name, axes=figure.subplots())
+                figure.savefig(out, format="svg", transparent=True, metadata=dict.fromkeys(_METADATA))
+        except BadInput:  # there is nothing to draw of this one
+            continue
+        svg = out.getvalue()[out.getvalue().index("<svg") :]
+        svg = re.sub(r"<defs>\s*<style.*?</style>\s*</defs>", "", svg, count=1, flags=re.S)
+        svg = re.sub(r' xmlns(:\w+)?="[^"]*"', "", svg).replace("xlink:href", "href")
+        svg = re.sub(r'(\bid="|"#|url\(#)', rf"\g<1>picture{k}-", svg).replace("#000000", "currentColor")
+        yield svg.replace("<svg", f'<svg role="img" aria-label="{escape(name)}"', 1)
+
+
 def _chosen(report: Results, name: str | None) -> Claim:
-    if name is None:
-        wrong = [c for c in report.claims.values() if c.kind == "refuted"]
-        return (wrong or list(report.claims.values()))[0]
-    if name not in report.claims:
+    """The claim of that name, or for the input of that name; of several the first wrong one, else the first."""
+    found = [c for c in report.claims.values() if name in (None, c.name, _input(c))]
+    if not found:
         raise BadInput(f"the report has no claim {name!r}.", instead=f"It has {', '.join(report.claims)}.")
-    return report.claims[name]
+    return next((c for c in found if c.kind == "refuted"), found[0])
+
+
+def _held(report: Results, point: Mapping[str, Any], name: str) -> str:
+    """The inputs that are held while one is moved, for a title."""
+    kept = {n: x for n, x in point.items() if n != name}
+    return f"\nheld: {witness_text(kept, report.point)}" if kept else ""
 
 
 def _usual(report: Results, claim: Claim) -> str:
@@ -93,8 +138,9 @@ def _both(claim: Claim) -> dict[str, Program]:
 
 def _curves(report: Results, claim: Claim, axes: Any) -> None:
     programs = _both(claim)
-    point = dict(report.point if claim.witness is None or not claim.witness.point else claim.witness.point)
-    point = {n: point.get(n, report.point[n]) for n in report.point}
+    own = _wrong_at_own_point(report, claim)
+    moved_to = {} if own or claim.witness is None else claim.witness.point
+    point = {n: moved_to.get(n, x) for n, x in report.point.items()}
     name = _input(claim)
     shape = np.shape(point[name])
     if np.iscomplexobj(point[name]):
@@ -112,12 +158,29 @@ def _curves(report: Results, claim: Claim, axes: Any) -> None:
     for label, style in (("exact", "-"), ("yours", "--")):
         axes.plot(xs, [_value(programs[label], p, entry) for p in moved], style, label=f"derivative, {label}")
     if claim.witness is not None and claim.witness.reason == "differs":
-        ends = [np.real(claim.witness.hand_value), np.real(claim.witness.exact_value)]
-        axes.plot([centre] * 2, ends, "o-", color="C3", lw=1, label="counterexample")
+        seen: Any = (claim.hand_value, claim.exact_value)
+        if not own:
+            seen = (claim.witness.hand_value, claim.witness.exact_value)
+        ends = [float(np.real(np.asarray(x)[entry or ()] if np.ndim(x) else x)) for x in seen]
+        axes.plot([centre] * 2, ends, "o-", color="C3", lw=1, label="your own point" if own else "counterexample")
     else:
-        axes.axvline(centre, color="0.8", lw=1, zorder=0)
-    axes.set_xlabel(name if entry is None else f"{name}{list(entry)}")
+        axes.axvline(centre, color="0.8", lw=1, zorder=0, label="your own point" if report.given else None)
+    moved_one = name if entry is None else f"{name}{list(entry)}"
+    axes.set_title(f"f and its derivative by {moved_one}{_held(report, point, name)}", fontsize="medium")
+    axes.set_xlabel(moved_one)
     axes.legend()
+
+
+def _wrong_at_own_point(report: Results, claim: Claim) -> bool:
+    """Whether yours is off at the user's own point so far that a picture shows it."""
+    if not report.given or claim.hand_value is None or claim.exact_value is None or claim.witness is None:
+        return False
+    entry = () if claim.witness.entry is None else claim.witness.entry
+    hand, exact = np.asarray(claim.hand_value), np.asarray(claim.exact_value)
+    if hand.shape != exact.shape or hand.ndim != len(entry):
+        return False
+    mine, truth = hand[entry], exact[entry]
+    return bool(np.isfinite(mine) and abs(mine - truth) > _SEEN * max(abs(mine), abs(truth)))
 
 
 def _with_entry(value: Any, entry: tuple[int, ...] | None, x: float) -> Any:
@@ -155,7 +218,8 @@ def _entries(report: Results, claim: Claim, axes: Any) -> None:
     table = far.reshape(shape[0], -1) if len(shape) > 1 else far.reshape(1, -1)
     image = axes.imshow(table, aspect="auto", norm=_scale(table))
     axes.figure.colorbar(image, ax=axes, label=f"yours - exact, in ulps of {dtype}")
-    axes.set_title(f"the gradient for {claim.name}, entry by entry")
+    where = "at your own point" if report.given else "at a point that was drawn"
+    axes.set_title(f"the gradient for {claim.name}, entry by entry, {where}", fontsize="medium")
     if len(shape) < 2:
         axes.set_yticks([])
 
@@ -200,6 +264,7 @@ def _lines(report: Results, claim: Claim, axes: Any) -> None:
         axes.set_xlabel("rounding error, in ulps")
     if not names:
         raise BadInput("the derivation has no lines that could be drawn.")
+    axes.set_title(f"the derivation for {claim.name}, line by line", fontsize="medium")
     axes.barh(range(len(names)), errors, color=colours)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
@@ -238,7 +303,7 @@ def _magnitudes(report: Results, claim: Claim, axes: Any) -> None:
     found = []
     entries = max(1, int(np.prod(programs["exact"].shape(programs["exact"].output))))
     for k in np.linspace(-_OCTAVES, _OCTAVES, 2 * _OCTAVES * max(1, min(4, _WORK // entries)) + 1):
-        scaled = (value * 2.0**k).astype(_HELD.get(dtype, dtype)).astype(float)
+        scaled = (value * 2.0**k).astype(_HOLDS.get(dtype, dtype)).astype(float)
         point = {**report.point, name: scaled}
         far = _error(programs, point, dtype)
         if far is not None and np.isfinite(far):
@@ -246,12 +311,14 @@ def _magnitudes(report: Results, claim: Claim, axes: Any) -> None:
     if not found:
         raise BadInput(f"the formula for {claim.name} has no value beside your point.")
     axes.loglog(*zip(*found, strict=True), label="yours")
-    axes.axvline(size, color="0.8", lw=1, zorder=0)
+    axes.axvline(size, color="0.8", lw=1, zorder=0, label="your own point" if report.given else None)
+    axes.set_title(f"the gradient for {claim.name} in floats{_held(report, report.point, name)}", fontsize="medium")
+    axes.legend()
     axes.set_xlabel(f"|{name}|" if not value.shape else f"largest |{name}|")
     axes.set_ylabel(f"error in ulps of {dtype}")
 
 
-_HELD = {"bfloat16": "float32"}  # what NumPy holds a dtype in
+_HOLDS = {"bfloat16": "float32"}  # what NumPy holds a dtype in
 
 
 def _error(programs: Mapping[str, Program], point: Mapping[str, Any], dtype: str) -> float | None:

@@ -14,7 +14,9 @@ import sympy as sp
 
 from symgrad.ops.row import X
 from symgrad.ops.scalars import OPS
+from symgrad.program.builder import Builder
 from symgrad.program.derivative import local_derivative
+from symgrad.program.expressions import lower
 from symgrad.program.program import Program, derivation_lines
 from symgrad.proving.proof import Proof, classes_of
 from symgrad.report.step_text import Speller
@@ -97,7 +99,9 @@ class _Reader:
             sides = [self._side(i, kind) for i in (link.right, link.left)] if kind in mine - told else [None]
             if None not in sides and sides[0] != sides[1]:
                 told.add(kind)
-                yield Equation(str(sides[0]), str(sides[1]), (), link.rule)
+                name = self.names.get(kind)
+                left, right = (name, min(map(str, sides), key=len)) if name is not None else map(str, sides)
+                yield Equation(left, right, (), link.rule)
 
     def _claim(self, told: set[int]) -> Iterator[Equation]:
         """That the hand formula is the derivative: as it is written, or by its name."""
@@ -147,5 +151,16 @@ class _Reader:
         used = {self.program.steps[i].op for i in self.moving if id(self.program.steps[i].source) in sources}
         for op in sorted(used):
             if op in OPS and OPS[op].arity == 1 and not OPS[op].branches:
-                slope = local_derivative(op).subs(X, sp.Symbol("u"))
-                yield f"{op}'(u) = {slope}"
+                yield f"{op}'(u) = {_slope(op)}"
+
+
+@functools.cache
+def _slope(op: str) -> str:
+    """The derivative of a function at u, as the exact derivative has it; as SymPy has it, where that is too long."""
+    b = Builder()
+    u = b.input("u", ())
+    value = b.apply(op, u)
+    slope = local_derivative(op)
+    names = {u: "u", value: f"{op}(u)"}
+    text = Speller(b.steps, names.get).formula(lower(b, slope, {OPS[op].exact: value, X: u}))
+    return str(slope.subs(X, sp.Symbol("u"))) if text is None else text

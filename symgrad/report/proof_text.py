@@ -82,8 +82,8 @@ def _as_unknown(oracles: Sequence[str]) -> str:
 # ---------------------------------------------------------------------------------------------------------- proof text
 
 _RULES = {
-    "congruence": "the same operations on equal values",
-    "linear": "sums of the same terms",
+    "congruence": "comparing both step by step",
+    "linear": "comparing sums term by term",
     "field": "exact arithmetic of fractions",
     "shared": "exact arithmetic of fractions",
 }
@@ -96,20 +96,26 @@ def rules(proofs: Sequence[Proof]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(_RULES[rule] for rule in used))
 
 
-def in_brief(proofs: Sequence[Proof], domain: Sequence[str]) -> str:
-    """One or two sentences: by which rules, in how many branches, and where."""
+def holds_where(domain: Sequence[str]) -> Iterator[Block]:
+    """Where a proof holds, if it is not everywhere; a few conditions of many."""
+    where = list(domain)
+    if len(where) > _SHOWN:
+        where = [*where[: _SHOWN - 1], "every other step is defined"]
+    if where:
+        yield Paragraph(f"It holds where {listed(where)}.")
+
+
+def in_brief(proofs: Sequence[Proof]) -> str:
+    """A sentence: by which rules, and in how many branches."""
     text = f"By {listed(rules(proofs))}"
     if any(link.expanded for proof in proofs for link in proof.links):
         text += ", with tanh and sigmoid written in exp"
     links = sum(len(proof.links) for proof in proofs)
     if links > 1:
-        text += f", in {counted(links, 'link')}"
+        text += f", in {counted(links, 'step')}"
     if len(proofs) > 1:
         text += f", for each of the {len(proofs)} branches that were reached"
-    where = list(domain)
-    if len(where) > _SHOWN:
-        where = [*where[: _SHOWN - 1], "every other step is defined"]
-    return f"{text}.{f' It holds where {listed(where)}.' if where else ''}"
+    return f"{text}."
 
 
 def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Block]:

@@ -17,11 +17,11 @@ from symgrad.errors import BadInput
 from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
-from symgrad.report.html import render_html
+from symgrad.report.html import render_html, render_piece
 from symgrad.report.plain_data import certificate_of, data_of
 from symgrad.report.plots import plot
 from symgrad.report.proof_text import in_full
-from symgrad.report.text import lines, render_text
+from symgrad.report.text import plain_text, render_text
 from symgrad.report.value_table import ValueTable
 
 
@@ -29,7 +29,8 @@ from symgrad.report.value_table import ValueTable
 class Report(Results):
     """What symgrad found; everything is plain data, and ``str(report)`` is the answer in words.
 
-    ``verdict`` is the worst of the claims' verdicts; ``bool(report)`` is ``ok``: every claim proved or agreeing.
+    ``verdict`` is the worst of the claims' verdicts, and *refuted* where a line of the derivation is wrong by itself,
+    whatever the result is; ``bool(report)`` is ``ok``: every claim proved or agreeing, and no line wrong.
     """
 
     def __str__(self) -> str:
@@ -144,8 +145,10 @@ class PrintedInstability(Instability):
     """An instability that is an answer by itself: ``str`` of it shows the line, why it breaks, and what to write."""
 
     def __str__(self) -> str:
-        first, *rest = describe_instability(self)
-        return "\n".join([*lines([first]), *lines(rest, "    ")])
+        return plain_text([describe_instability(self)])
+
+    def _repr_html_(self) -> str:
+        return render_piece([describe_instability(self)])
 
 
 def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_source: str | None) -> Report:
@@ -178,6 +181,7 @@ def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_sourc
         assumptions=tuple(dict.fromkeys(a for r in reports for a in r.assumptions)),
         notes=tuple(dict.fromkeys(n for r in reports for n in r.notes)),
         counts={k: max(r.counts.get(k, 0) for r in reports) for k in first.counts},
+        reading=tuple(dict.fromkeys(s for r in reports for s in r.reading)),
         coverage=tuple({str(c): c for r in reports for c in r.coverage}.values()),
         sizes=_all_sizes([r.sizes for r in reports if r.sizes is not None]),
         measure=partial(_measure, reports),

@@ -53,7 +53,7 @@ def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """What is said of sizes in the section of one claim."""
     sizes = report.sizes
     if isinstance(claim.verdict, Proved) and claim.verdict.for_all is not None:
-        yield from _proved(claim.verdict.for_all, full)
+        yield Paragraph(_where(claim.verdict.for_all, full))
     if sizes is None:
         return
     if (not isinstance(claim.verdict, Proved) or claim.verdict.for_all is None) and claim.kind in ("proved", "agrees"):
@@ -63,20 +63,32 @@ def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
         yield Code(written)
 
 
-def _proved(found: ForAll, full: bool) -> Iterator[Block]:
+def _where(found: ForAll, full: bool) -> str:
+    """For which sizes and where a proof holds."""
     where = [*found.facts, *(["no comparison is a tie"] if found.ties else []), *conditions(found)]
     if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
         where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
-    rules = ", ".join(found.proof.rules) or "identity"
-    whom = f"For {_for_all(found)}" if found.sizes else "As one formula of its sizes"
-    line = f"{whom}, wherever both have a value, by the rules of index notation: {rules}."
-    line += f" It holds where {listed(where)}." if where else ""
+    whom = f"It holds for {_for_all(found)}" if found.sizes else "It holds"
+    line = f"{whom}, wherever both have a value{f' and {listed(where)}' if where else ''}."
     if found.literals:
         line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
-    yield Paragraph(f"{line} It was read at {found.read_at}{'' if found.sizes else ', your own'}.")
+    return line
+
+
+def proof_for_all(claim: Claim, full: bool) -> Iterator[Block]:
+    """How a claim was proved for all sizes, if it was."""
+    found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
+    if found is None:
+        return
+    rules = listed(found.proof.rules) or "comparing both step by step"
+    whose = "" if found.sizes else ", your own"
+    yield Paragraph(
+        f"Both were written as sums over indices, in which sizes are letters, and are equal by {rules}. The code was "
+        f"read at {found.read_at}{whose}."
+    )
     if full:
         if found.sizes:
-            yield Paragraph("What was read gives what a fresh run computes, at other sizes too.")
+            yield Paragraph("What was read gives what running the code gives, at other sizes too.")
         yield Items(tuple(links(found)))
 
 

@@ -17,7 +17,8 @@ _LARGE = 1 << 14  # entries of a layout that is looked at
 _LOOSE = {"add": 1, "sub": 1, "neg": 2, "mul": 2, "div": 2, "matmul": 1.5, "powi": 3, "pow": 3}
 _TIGHT = 4  # a name, a number, a function of something
 _SIGNS = {"add": " + ", "sub": " - ", "mul": "*", "div": "/"}
-_SAME = ("name", "cast", "stop", "real")
+_SAME = ("name", "cast", "stop")
+_FEW = 6  # entries that are written one by one
 
 Text = tuple[str, float]  # a formula, and how tightly its last operation binds
 
@@ -60,19 +61,47 @@ class Speller:
             return _number(number)
         if step.op == "constant":
             exact = step.params.exact
-            return (str(exact), 1) if isinstance(exact, sp.Basic) else _numbers(step.params.value)
+            if isinstance(exact, sp.Basic):
+                return ("1j" if exact is sp.I else str(exact)), _TIGHT if exact.is_Atom else 1
+            return _numbers(step.params.value)
+        if (whole := self._behind(step)) is not None:
+            return self._text(whole, deep - 1)
         parts = [self._text(a, deep - 1) for a in step.args]
         if step.op == "input" or any(p is None or len(p[0]) > LONGEST for p in parts):
             return None
         return self._operation(step, [p for p in parts if p is not None])
 
+    def _behind(self, step: Step) -> int | None:
+        """What a step is by going back and forth: the conjugate of a conjugate, a part of what was put together."""
+        inner = self.steps[step.args[0]] if step.op in ("conj", "pick") and len(step.args) == 1 else None
+        if inner is None or inner.op != step.op or self.name(step.args[0]) is not None:
+            return None
+        if step.op == "conj":
+            return inner.args[0]
+        if len(inner.args) == 1 or max(size(step.shape), size(inner.shape)) > _LARGE:
+            return None
+        where = np.append(0, positions(inner.params, inner.shape))[np.asarray(positions(step.params, step.shape))]
+        start = 0
+        for a in inner.args:
+            if np.array_equal(where - start, _counted(self.steps[a].shape)):
+                return a
+            start += size(self.steps[a].shape)
+        return None
+
+    def _is_ones(self, i: int) -> bool:
+        while self.steps[i].op in _SAME or (self.steps[i].op == "pick" and len(self.steps[i].args) == 1):
+            if number_of(self.steps, i) is not None or self.name(i) is not None:
+                break
+            i = self.steps[i].args[0]
+        return number_of(self.steps, i) == 1
+
     def _operation(self, step: Step, a: list[Text]) -> Text | None:
         match step.op:
             case op if op in _SAME:
                 return a[0]
-            case "matmul" if self.steps[step.args[0]].shape[2] == 1 < size(step.shape):
-                return f"outer({a[0][0]}, {a[1][0]})", _TIGHT
-            case "add" | "sub" | "mul" | "div" | "matmul":
+            case "matmul":
+                return self._product(step, *a)
+            case "add" | "sub" | "mul" | "div":
                 return _infix(step.op, *a)
             case "neg":
                 return _negated(a[0])
@@ -80,6 +109,8 @@ class Speller:
                 return f"{_held(a[0], _TIGHT)}**{step.params}", 3
             case "reciprocal":
                 return _infix("div", ("1", _TIGHT), a[0])
+            case "rsqrt":
+                return _infix("div", ("1", _TIGHT), (f"sqrt({a[0][0]})", _TIGHT))
             case "square":
                 return f"{_held(a[0], _TIGHT)}**2", 3
             case "pow":
@@ -87,13 +118,23 @@ class Speller:
             case "pick" if len(a) == 1:
                 return self._picked(step, a[0])
             case "pick":
-                return f"stack({', '.join(x for x, _ in a)})", _TIGHT
+                return self._put(step, *a) or (f"stack({', '.join(x for x, _ in a)})", _TIGHT)
             case "scatter":
                 return self._summed(step, a[0])
             case "inverse":
                 return f"inv({a[0][0]})", _TIGHT
         arguments = ", ".join(x for x, _ in a)
         return f"{step.op}({arguments})", _TIGHT
+
+    def _product(self, step: Step, a: Text, b: Text) -> Text:
+        """A product of matrices; one row and one column make an outer product, and what is all ones is called so."""
+        ones = [x for x in step.args if self._is_ones(x)]
+        if any(size(self.steps[x].shape) == 1 for x in ones):
+            return b if step.args[0] in ones else a
+        a, b = (("ones", _TIGHT) if x in ones else t for x, t in zip(step.args, (a, b), strict=True))
+        if self.steps[step.args[0]].shape[2] == 1 < size(step.shape):
+            return f"outer({a[0]}, {b[0]})", _TIGHT
+        return _infix("matmul", a, b)
 
     def _picked(self, step: Step, a: Text) -> Text:
         """A layout: repeating and reshaping are not told, a transpose and a single entry are, of others that there is
@@ -103,32 +144,76 @@ class Speller:
             return a
         where = positions(step.params, step.shape)
         long = [n for n in inner if n > 1]
+        if (
+            size(inner) > 1
+            and where.size == size(inner) ** 2
+            and np.array_equal(where.reshape(size(inner), -1), np.diag(_counted(inner)))
+        ):
+            return f"diag({a[0]})", _TIGHT
         if not where.size or where.min() == 0:
+            if 0 < where.size <= _FEW and step.shape[-1:] == (where.size,):
+                return f"[{', '.join(_entry(a, int(p) - 1, inner) for p in where)}]", _TIGHT
             return f"{_held(a, _TIGHT)}[...]", _TIGHT
         if long and (where == where[0]).all():
-            place = ", ".join(str(int(k)) for k in np.unravel_index(int(where[0]) - 1, inner))
-            return f"{_held(a, _TIGHT)}[{place}]", _TIGHT
+            return _entry(a, int(where[0]) - 1, inner), _TIGHT
         if (
             len(long) == 2
             and where.size == size(inner)
             and np.array_equal(where - 1, np.arange(where.size).reshape(long).T.reshape(-1))
         ):
             return f"{_held(a, _TIGHT)}.T", _TIGHT
+        if len(long) == 1 < len([n for n in step.shape if n > 1]) and np.array_equal(
+            where, np.repeat(_counted(inner), where.size // long[0])
+        ):
+            return f"{_held(a, _TIGHT)}[:, None]", _TIGHT
         return a if np.unique(where).size == size(inner) else (f"{_held(a, _TIGHT)}[...]", _TIGHT)
+
+    def _put(self, step: Step, *a: Text) -> Text | None:
+        """An array of which one entry was written: another array's entry, or a number."""
+        first = self.steps[step.args[0]].shape
+        if len(a) != 2 or size(step.shape) != size(first) or size(first) > _LARGE:
+            return None
+        where = np.asarray(positions(step.params, step.shape))
+        (other,) = np.nonzero(where != _counted(first)) if where.size else ((),)
+        if len(other) != 1 or where[other[0]] <= size(first):
+            return None
+        place = ", ".join(str(int(k)) for k in np.unravel_index(int(other[0]), step.shape))
+        value = _entry(a[1], int(where[other[0]]) - size(first) - 1, self.steps[step.args[1]].shape)
+        return f"put({a[0][0]}, [{place}], {value})", _TIGHT
 
     def _summed(self, step: Step, a: Text) -> Text | None:
         inner = self.steps[step.args[0]].shape
         if size(step.shape) == 1:
             return f"sum({a[0]})", _TIGHT
         if not isinstance(step.params, Strided):
-            return f"scatter({a[0]})", _TIGHT
+            where = np.asarray(step.params)
+            if where.size > _FEW:
+                return f"index_add({a[0]})", _TIGHT
+            return f"index_add([{', '.join(str(int(p) - 1) for p in where)}], {a[0]})", _TIGHT
         axes = [k for k, (s, n) in enumerate(zip(step.params.strides, inner, strict=True)) if s == 0 and n > 1]
         return f"sum({a[0]}, {axes[0] if len(axes) == 1 else tuple(axes)})", _TIGHT
 
 
 def _numbers(array: np.ndarray) -> Text | None:
     """Few numbers; None for more of them."""
-    return (str(array.tolist()), _TIGHT) if array.size <= 6 else None
+    if array.dtype.kind == "c" and array.size == 1:
+        text = str(array.item()).strip("()")
+        return text, 1 if "+" in text or "-" in text else _TIGHT
+    return (str(array.tolist()), _TIGHT) if array.size <= _FEW else None
+
+
+def _counted(shape: tuple[int, ...]) -> np.ndarray:
+    """The positions of an array's entries."""
+    return np.arange(1, size(shape) + 1)
+
+
+def _entry(a: Text, k: int, inner: tuple[int, ...]) -> str:
+    """Entry ``k`` of an array of the shape ``inner``, or of one number; nothing for a negative one."""
+    if k < 0:
+        return "0"
+    if size(inner) == 1 or _is_number(a[0]):
+        return a[0]
+    return f"{_held(a, _TIGHT)}[{', '.join(str(int(p)) for p in np.unravel_index(k, inner))}]"
 
 
 def _number(n: Any) -> Text:

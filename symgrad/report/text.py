@@ -1,19 +1,26 @@
-"""Blocks -> plain text at 80 columns, in colours where a terminal is asked to show them."""
+"""Blocks -> text: plain at 80 columns, or as wide as a terminal, in its colours, with links that an editor follows.
+
+Prose is wrapped by textwrap, which keeps what no-break spaces join; the terminal is rich's.
+"""
 
 from __future__ import annotations
 
-import re
+import io
 import textwrap
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from shutil import get_terminal_size
+from typing import TYPE_CHECKING, Any
 
 from symgrad.checking.results import Results
 from symgrad.report.composition import blocks
 from symgrad.report.page import (
     Answer,
     Block,
+    Change,
     Code,
     Derivation,
     Floats,
+    Folded,
     Footer,
     Items,
     Line,
@@ -22,50 +29,72 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.wording import unbroken
+from symgrad.report.wording import held_together, in_words, visible
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
 
 WIDTH = 80
+_WIDEST = 100  # columns of prose that are still read with ease
 _INDENT = "    "
-_SHAPE = re.compile(r"\[\d[\d, ]{0,20}\]")
-_COLOURS = {"refuted": "1;31", "undecided": "1;33", "agrees": "1;32", "proved": "1;32", "mark": "31", "soft": "2"}
-
-Paint = Callable[[str, str], str]
-"""A line and what it is ("refuted", "mark", "soft", ...) -> the line as it is shown."""
-
-
-def plain(line: str, style: str) -> str:
-    """Every line as it is."""
-    return line
-
-
-def coloured(line: str, style: str) -> str:
-    """The line in its colour; what stands before it stays blank."""
-    code = _COLOURS.get(style)
-    text = line.lstrip(" ")
-    return line if code is None or not text else f"{line[: len(line) - len(text)]}\x1b[{code}m{text}\x1b[0m"
+_STYLES = {
+    "refuted": "bold red",
+    "undecided": "bold yellow",
+    "agrees": "bold green",
+    "proved": "bold green",
+    "removed": "red",
+    "added": "green",
+    "soft": "dim",
+}
 
 
 def render_text(report: Results, full: bool = False, *, colour: bool = False) -> str:
-    """The report in text; the first line is the answer.  ``colour`` adds the colours of a terminal, and no words.
+    """The report in text; the first line is the answer.  ``colour`` is for a terminal: in its colours and width, with
+    links to the lines of files.
 
     >>> from symgrad import verify
     >>> print(render_text(verify("x**3", "3*x", wrt="x")).splitlines()[0])
     Wrong: your gradient for x is not the derivative.
     """
-    return "\n".join(lines(blocks(report, full=full), paint=coloured if colour else plain))
+    from rich.console import Console
+
+    page = blocks(report, full=full)
+    if not colour:
+        return plain_text(page)
+    return _printed(
+        page, Console(file=io.StringIO(), width=min(get_terminal_size().columns, _WIDEST), force_terminal=True)
+    )
 
 
-def lines(page: Iterable[Block], indent: str = "", paint: Paint = plain) -> list[str]:
+def plain_text(page: Iterable[Block]) -> str:
+    """Blocks as text of 80 columns, without colours.
+
+    >>> plain_text([Paragraph("Twice x is x + x.")])
+    'Twice x is x + x.'
+    """
+    from rich.console import Console
+
+    return _printed(page, Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False))
+
+
+def _printed(page: Iterable[Block], console: Console) -> str:
+    from rich.console import Group
+
+    with console.capture() as printed:
+        console.print(Group(*_laid_out(page, "", console)), crop=False)
+    return "\n".join(line.rstrip() for line in printed.get().splitlines())
+
+
+def _laid_out(page: Iterable[Block], indent: str, console: Console) -> Iterator[Any]:
     """Blocks under each other; sections, tables and the last lines are set off by an empty line."""
-    out: list[str] = []
     before: Block | None = None
     for block in _spread(page):
         apart = isinstance(block, (Section, Table, Footer)) or isinstance(before, Table)
         if before is not None and apart and not isinstance(before, Footer):
-            out.append("")
-        out += _block(block, indent, paint)
+            yield ""
+        yield from _block(block, indent, console)
         before = block
-    return out
 
 
 def _spread(page: Iterable[Block]) -> Iterator[Block]:
@@ -74,47 +103,70 @@ def _spread(page: Iterable[Block]) -> Iterator[Block]:
         yield from block.blocks if isinstance(block, Floats) else (block,)
 
 
-def _block(block: Block, indent: str, paint: Paint) -> list[str]:
+def _block(block: Block, indent: str, console: Console) -> Iterator[Any]:
     match block:
         case Answer(text=text, kind=kind):
-            return [paint(line, kind) for line in _wrapped(text, indent)]
+            yield _prose(text, indent, console, kind)
         case Footer(text=text):
-            return [paint(line, "soft") for line in _wrapped(text, indent)]
+            yield _prose(text, indent, console, "soft")
         case Paragraph(text=text):
-            return _wrapped(text, indent)
+            yield _prose(text, indent, console)
+        case Folded(title=title, blocks=inner):
+            yield _prose(f"{title}:", indent, console)
+            yield from _laid_out(inner, indent + _INDENT, console)
         case Section(title=title, blocks=inner, kind=kind):
-            return [*(paint(line, kind) for line in _wrapped(title, indent)), *lines(inner, indent + _INDENT, paint)]
+            yield _prose(title, indent, console, kind)
+            yield from _laid_out(inner, indent + _INDENT, console)
         case Values(lead=lead, rows=rows):
-            return [*_wrapped(lead, indent), *_aligned(rows, indent + _INDENT)]
+            yield _prose(lead, indent, console)
+            yield from (_text(f"{indent}{_INDENT}{row}") for row in _aligned(rows))
         case Items(items=items):
-            return [line for item in items for line in _wrapped(item, indent, "- ")]
-        case Code(text=text, place=place, span=span):
-            return _code(text, place, span, indent, paint)
+            yield from (_prose(item, indent, console, bullet="- ") for item in items)
+        case Code():
+            yield from _code(block, indent, console)
+        case Change():
+            yield from _change(block, indent, console)
         case Table(header=header, rows=rows):
-            return _table(header, rows, indent)
+            yield _table(header, rows, indent)
         case Floats(blocks=inner):
-            return lines(inner, indent, paint)
-        case Derivation(lines=inner):
-            return [text for line in inner for text in _line(line, indent, paint)]
+            yield from _laid_out(inner, indent, console)
+        case Derivation(lines=lines):
+            for line in lines:
+                yield from _code(line.code, indent, console)
+                yield _line(line, indent, console)
 
 
-def _wrapped(text: str, indent: str, bullet: str = "") -> list[str]:
+def _text(text: str, kind: str = "", link: str | None = None) -> Text:
+    """A line that is never broken or cut; what stands before it stays blank."""
+    from rich.style import Style
+    from rich.text import Text
+
+    told = text.lstrip(" ")
+    style = Style.parse(_STYLES.get(kind, "")) + Style(link=link)
+    return Text(text[: len(text) - len(told)], no_wrap=True, overflow="ignore").append(visible(told), style)
+
+
+def _prose(text: str, indent: str, console: Console, kind: str = "", bullet: str = "") -> Text:
+    from rich.text import Text
+
+    hanging = indent + " " * len(bullet)
     wrapped = textwrap.wrap(
-        _SHAPE.sub(lambda found: unbroken(found[0]), text),
-        WIDTH,
+        held_together(text, console.width - len(hanging)),
+        console.width,
         initial_indent=indent + bullet,
-        subsequent_indent=indent + " " * len(bullet),
+        subsequent_indent=hanging,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return [line.replace("\xa0", " ") for line in wrapped]
+    lines = (_text(line.replace("\xa0", " "), kind) for line in wrapped)
+    return Text("\n", no_wrap=True, overflow="ignore").join(lines)
 
 
-def _aligned(rows: Sequence[tuple[str, str]], indent: str) -> list[str]:
+def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
     """Labels and numbers, the numbers under each other by their decimal points."""
     labels = max(len(label) for label, _ in rows)
     whole = max(_before_the_point(value) for _, value in rows)
-    return [f"{indent}{label:<{labels}}  {' ' * (whole - _before_the_point(value))}{value}" for label, value in rows]
+    return (f"{label:<{labels}}  {' ' * (whole - _before_the_point(value))}{value}" for label, value in rows)
 
 
 def _before_the_point(value: str) -> int:
@@ -123,14 +175,41 @@ def _before_the_point(value: str) -> int:
     return ends[0] if ends else len(value) if value.lstrip("-").isdigit() else 0
 
 
-def _code(text: str, place: str | None, span: tuple[int, int] | None, indent: str, paint: Paint) -> list[str]:
-    head = f"{indent}{place}:  " if place else indent
+def _code(code: Code, indent: str, console: Console) -> Iterator[Text]:
+    place = _text(f"{code.place}:  ", link=code.link) if code.place else _text("")
+    text, span = code.text, code.span
     if span is not None:  # what is to be copied is never cut
-        text, span = _window(text, span, WIDTH - len(head))
-    shown = [f"{head}{text}"]
+        text, span = _window(text, span, console.width - len(indent) - len(place))
+    yield _text(indent).append(place).append(_source(text, console))
     if span is not None and span[0] < len(text):
-        shown.append(paint(" " * (len(head) + span[0]) + "^" * max(1, span[1] - span[0]), "mark"))
-    return shown
+        yield _caret(text, span, len(indent) + len(place), "soft")
+
+
+def _change(change: Change, indent: str, console: Console) -> Iterator[Text]:
+    """A line as it is and as it should be, as diff has them."""
+    code = change.code
+    if code.place:
+        yield _text(indent).append(_text(f"{code.place}:", link=code.link))
+    yield from (_text(f"{indent}- {line}", "removed") for line in code.text.splitlines())
+    if code.span is not None and "\n" not in code.text:
+        yield _caret(code.text, code.span, len(indent) + 2, "removed")
+    yield from (_text(f"{indent}+ {line}", "added") for line in change.after.splitlines())
+
+
+def _caret(text: str, span: tuple[int, int], left: int, kind: str) -> Text:
+    before, meant = len(visible(text[: span[0]])), len(visible(text[slice(*span)]))
+    return _text(" " * (left + before) + "^" * max(1, meant), kind)
+
+
+def _source(text: str, console: Console) -> Text:
+    """Python code, its words coloured by what they are where there are colours."""
+    if console.color_system is None:
+        return _text(text)
+    from rich.syntax import Syntax
+
+    code = Syntax("", "python", theme="ansi_dark", background_color="default").highlight(visible(text))
+    code.rstrip()
+    return code
 
 
 def _window(text: str, span: tuple[int, int], room: int) -> tuple[str, tuple[int, int]]:
@@ -149,17 +228,22 @@ def _window(text: str, span: tuple[int, int], room: int) -> tuple[str, tuple[int
     return f"{head}{text[left:right]}{tail}".rstrip(), (start - left + len(head), stop - left + len(head))
 
 
-def _line(line: Line, indent: str, paint: Paint) -> list[str]:
+def _line(line: Line, indent: str, console: Console) -> Text:
     said = line.words + (f" ({line.error})" if line.error else "")
-    meant = f"; meant as {unbroken(line.meant)}" if line.meant else ""
+    meant = f"; meant as {in_words(line.meant)}" if line.meant else ""
     kind = {"wrong": "refuted", "right": "proved"}.get(line.verdict, "")
-    told = _wrapped(f"{said}{meant}", indent + _INDENT)
-    return [*_code(line.code.text, line.code.place, line.code.span, indent, paint), *(paint(t, kind) for t in told)]
+    return _prose(f"{said}{meant}", indent + _INDENT, console, kind)
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str) -> list[str]:
-    widths = [max(len(row[k]) for row in [header, *rows]) for k in range(len(header))]
-    return [
-        indent + "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip()
-        for row in [header, ["-" * w for w in widths], *rows]
-    ]
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], indent: str) -> Any:
+    from rich.padding import Padding
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for k, cell in enumerate(header):
+        rule = "-" * max(Text(visible(row[k])).cell_len for row in [header, *rows])
+        grid.add_column(Text(f"{visible(cell)}\n{rule}"), overflow="fold")
+    for row in rows:
+        grid.add_row(*(Text(visible(cell)) for cell in row))
+    return Padding(grid, (0, 0, 0, len(indent)))

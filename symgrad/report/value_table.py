@@ -16,7 +16,7 @@ from symgrad.checking.verdicts import as_entry
 from symgrad.report.html import render_piece
 from symgrad.report.page import Block, Items, Paragraph, Section, Table, Values
 from symgrad.report.plain_data import as_plain
-from symgrad.report.text import lines
+from symgrad.report.text import plain_text
 from symgrad.report.wording import counted, number, own_text, place_of, witness_text
 
 _CALLED = {"symbolic": "symbolic", "autograd": "autograd", "hand": "yours"}
@@ -56,7 +56,7 @@ class ValueTable:
         return {"rows": as_plain(self.rows)}
 
     def __str__(self) -> str:
-        return "\n".join(lines(_blocks(self)))
+        return plain_text(_blocks(self))
 
     __repr__ = __str__
 

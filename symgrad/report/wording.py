@@ -16,6 +16,7 @@ from symgrad.checking.results import Results
 
 _SHORT = 6  # entries of an array that is printed in full
 _DIGITS = 6
+_SHAPE = re.compile(r"\[\d[\d, ]{0,20}\]")
 _EXPONENT = re.compile(r"e(-?)\+?0*(\d+)")
 
 
@@ -185,6 +186,62 @@ def unbroken(text: str) -> str:
     False
     """
     return text.replace(" ", "\xa0")
+
+
+_SIGN = r" (?:[-+*/@=<>]|\*\*|[<>=!]=) "
+_HELD = re.compile(rf"[\w)\]}}'.](?:{_SIGN})(?=[-\w(\[{{∂.])")
+_OPENED = re.compile(r"(?<=[\w'*/+\-=(\xa0])[(\[]")
+
+
+def held_together(text: str, room: int) -> str:
+    """Text in which a line is broken in no formula, or, in one longer than ``room``, before a sign alone.
+
+    >>> [held_together("so here 1 - h**2, by f(x, y)", room).split(" ") for room in (80, 4)]
+    [['so', 'here', '1\xa0-\xa0h**2,', 'by', 'f(x,\xa0y)'], ['so', 'here', '1', '-\xa0h**2,', 'by', 'f(x,\xa0y)']]
+    """
+    text = _SHAPE.sub(lambda found: unbroken(found[0]), text)
+    text = _HELD.sub(lambda found: unbroken(found[0]), text)
+    text = _HELD.sub(lambda found: unbroken(found[0]), text)  # what stands between two signs was taken by the first
+    for found in reversed([*_OPENED.finditer(text)]):
+        stop = _closed(text, found.start())
+        text = text[: found.start()] + unbroken(text[found.start() : stop]) + text[stop:]
+    return " ".join(_released(word, room) for word in text.split(" "))
+
+
+def _closed(text: str, start: int) -> int:
+    """Behind the bracket that closes the one at ``start``; where none does, ``start``."""
+    deep = 0
+    for k in range(start, len(text)):
+        deep += (text[k] in "([{") - (text[k] in ")]}")
+        if not deep:
+            return k + 1
+    return start
+
+
+def _released(formula: str, room: int) -> str:
+    """A formula that may be broken before the signs outside of its brackets that bind least, if it is too long."""
+    for signs in ("=", "+-", "*/@"):
+        parts, deep, last = [], 0, 0
+        for k, c in enumerate(formula):
+            deep += (c in "([{") - (c in ")]}")
+            if c == "\xa0" and not deep and formula[k + 1 : k + 2] in tuple(signs) and formula[k + 2 : k + 3] == "\xa0":
+                parts, last = [*parts, formula[last:k]], k + 1
+        if len(formula) > room and parts:
+            return " ".join(_released(part, room) for part in [*parts, formula[last:]])
+    return formula
+
+
+_CONTROLS = {k: f"\\x{k:02x}" for k in (*range(32), *range(127, 160))} | {9: "    ", 10: "\n"}
+_CONTROLS |= {k: f"\\u{k:04x}" for k in (*range(0x202A, 0x202F), *range(0x2066, 0x206A), *range(0xD800, 0xE000))}
+
+
+def visible(text: str) -> str:
+    """Text with the characters that a screen obeys and does not show written as Python writes them.
+
+    >>> visible("y = 1 \x1b[31m")
+    'y = 1 \\\\x1b[31m'
+    """
+    return text.translate(_CONTROLS)
 
 
 def sentence(text: str, names: Collection[str] = ()) -> str:

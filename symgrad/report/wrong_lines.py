@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from symgrad.checking.results import Repair, Results, StepFinding
-from symgrad.report.page import Block, Code, Derivation, Items, Line, Paragraph, Section
+from symgrad.program.program import Source
+from symgrad.report.page import Block, Change, Code, Derivation, Items, Line, Paragraph, Section, code_of
 from symgrad.report.wording import counted, in_words, listed, sentence
 
 # --------------------------------------------------------------------------------------------------------- wrong lines
@@ -19,12 +21,14 @@ def error_lines(report: Results) -> Iterator[Block]:
     slips = _slips(report, wrong)
     for step in wrong:
         mine = [r for r in report.repairs if _is_of(r, step)]
-        lines = slips.pop(_slip(mine[0], step, report), None) if mine else None
-        found += _line(report, step, mine, _iterations(report, step), lines)
+        if not mine:
+            found += _unrepaired(report, step)
+        else:
+            found += slips.pop(_slip(mine[0], step, report), ())
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
             place = None if r.line is None else f"line {r.line}"
-            found += _repair(r, Code(r.before, place, _span(r.before, r.edit[0])), _reason(r))
+            found += (_changed(Code(r.before, place, _span(r)), r), Paragraph(_reason(r)))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
         yield Section(title, (*found, *_together(report, wrong)), "refuted")
@@ -42,15 +46,21 @@ def _slip(repair: Repair, step: StepFinding, report: Results) -> tuple[str, str]
     return re.sub(r"(?<=[A-Za-z_])\d+", "#", repair.why), _iterations(report, step)
 
 
-def _slips(report: Results, wrong: Sequence[StepFinding]) -> dict[tuple[str, str], list[int]]:
-    """The lines with each slip, by the slip."""
-    found: dict[tuple[str, str], list[int]] = {}
+def _slips(report: Results, wrong: Sequence[StepFinding]) -> dict[tuple[str, str], list[Block]]:
+    """The lines with each slip as they are and as they should be, and once why, by the slip."""
+    groups: dict[tuple[str, str], list[tuple[StepFinding, Repair]]] = {}
     for step in wrong:
-        mine = [r for r in report.repairs if _is_of(r, step)]
-        if mine:
-            line = _line_number(step)
-            found.setdefault(_slip(mine[0], step, report), []).extend([] if line is None else [line])
-    return found
+        repair = next((r for r in report.repairs if _is_of(r, step)), None)
+        if repair is not None:
+            groups.setdefault(_slip(repair, step, report), []).append((step, repair))
+    return {slip: [*_group(report, slip[1], group)] for slip, group in groups.items()}
+
+
+def _group(report: Results, again: str, group: Sequence[tuple[StepFinding, Repair]]) -> Iterator[Block]:
+    yield from (_changed(_marked(report, step), repair) for step, repair in group)
+    lines = [str(n) for step, _ in group if (n := _line_number(step)) is not None]
+    same = f"The same slip in lines {listed(lines)}: " if len(lines) > 1 else ""
+    yield Paragraph(f"{same}{_reason(group[0][1])}{again}")
 
 
 def _is_of(repair: Repair, step: StepFinding) -> bool:
@@ -96,30 +106,30 @@ def _at(step: StepFinding) -> str:
 
 def _marked(report: Results, step: StepFinding) -> Code:
     """A line of the derivation, the part marked that its repair changes."""
-    text = step.name if step.source is None else step.source.text
-    place = None if _line_number(step) is None else f"line {_line_number(step)}"
-    repairs = [r for r in report.repairs if r.step == step.name and r.before in text and step.verdict == "wrong"]
+    source = Source(step.name) if step.source is None else step.source
+    text = source.text
+    repairs = [r for r in report.repairs if _is_of(r, step) and r.before in text and step.verdict == "wrong"]
     if not repairs:
-        return Code(text, place, None)
+        return replace(code_of(source), span=None)
     start = text.find(repairs[0].before)
-    part = _span(text[start:], repairs[0].edit[0])
-    return Code(text, place, None if part is None else (part[0] + start, part[1] + start))
+    part = _span(repairs[0])
+    return replace(code_of(source), span=None if part is None else (part[0] + start, part[1] + start))
 
 
-def _line(
-    report: Results, step: StepFinding, repairs: list[Repair], again: str, lines: list[int] | None
-) -> Iterator[Block]:
-    """A wrong line; ``lines`` are all that have its slip, None where it has been told."""
-    code = _marked(report, step)
-    if repairs:
-        told = None if lines is None else _several(lines) + _reason(repairs[0]) + again
-        yield from _repair(repairs[0], code, told)
-        return
-    yield code
+def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
+    yield _marked(report, step)
     claims = step.claims or ""
-    known = claims and not any(word in claims for word in ("intermediate", "an adjoint", "a step of"))
+    known = claims and not any(word in claims for word in ("intermediate", "a step of"))
     meant = f"Read as {in_words(claims)}, this" if known else "This"
+    again = _iterations(report, step)
     yield Paragraph(f"{meant} line is wrong even where all that it uses is right; no small edit puts it right.{again}")
+
+
+def _changed(code: Code, repair: Repair) -> Change:
+    """The line with its expression put right; the expression alone where it is spelled otherwise in the line."""
+    if repair.before not in code.text:
+        return Change(replace(code, text=repair.before, span=_span(repair)), repair.after)
+    return Change(code, code.text.replace(repair.before, repair.after, 1))
 
 
 def _reason(repair: Repair) -> str:
@@ -127,21 +137,13 @@ def _reason(repair: Repair) -> str:
     return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.before} {repair.after}"))
 
 
-def _several(lines: Sequence[int]) -> str:
-    return f"The same slip in lines {listed([str(n) for n in sorted(lines)])}. " if len(lines) > 1 else ""
-
-
-def _repair(repair: Repair, code: Code, told: str | None) -> Iterator[Block]:
-    yield code
-    if told is not None:
-        yield Paragraph(told)
-    yield Code(repair.after, "Write instead")
-
-
-def _span(text: str, part: str) -> tuple[int, int] | None:
-    """Where the changed part stands in the line."""
-    start = text.find(part) if part else -1
-    return None if start < 0 else (start, start + len(part))
+def _span(repair: Repair) -> tuple[int, int] | None:
+    """Where the changed part stands in what was there before: of several such parts, the one that was changed."""
+    old, new = repair.edit
+    found = [m.start() for m in re.finditer(re.escape(old), repair.before)] if old else []
+    start = next((k for k in found if repair.before[:k] + new + repair.before[k + len(old) :] == repair.after), None)
+    start = found[0] if start is None and found else start
+    return None if start is None else (start, start + len(old))
 
 
 def _together(report: Results, wrong: list[StepFinding]) -> Iterator[Block]:

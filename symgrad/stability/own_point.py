@@ -61,7 +61,7 @@ def _told(problem: Problem, found: Instability) -> Instability:
         try:
             run = leaf.formula.run(inputs.point, dtypes)
             i = run.program.outputs[key]
-            if sum(int(np.prod(s.shape, dtype=np.int64)) for s in run.program.steps) > _LARGEST:
+            if run.program.entries() > _LARGEST:
                 continue
             lost = losing(run.program, inputs.point, i, run.values[key])
             if lost is None:
@@ -160,7 +160,7 @@ def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, tor
     """The running error bounds of the hand formulas that are right, all from one run; none for a large Program."""
     own = findings.own.hand_run.program
     right = [n for n, v in findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
-    work = sum(int(np.prod(s.shape, dtype=np.int64)) for s in own.steps)
+    work = own.entries()
     if problem.values_only or work > _MOST or not right:
         return {}
     with torch.no_grad():
@@ -328,7 +328,7 @@ def _explained(
         return r
     own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
     output = own.outputs[pair.name]
-    work = sum(int(np.prod(own.steps[i].shape, dtype=np.int64)) for i in own.needed([output]))
+    work = own.entries(own.needed([output]))
     if not problem.values_only and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
         given = {n: tensors[n] for n in own.inputs}
         found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 import torch
+from support.html_page import Page
 from support.networks import POINT, net, rnn
 
-from symgrad import gradient, lift
+from symgrad import find_instabilities, gradient, lift
 from symgrad.program.program import Program
 
 W, X = sp.symbols("w x", real=True)
@@ -38,3 +39,21 @@ def test_lift_shows_what_was_computed():
     assert [s.op for s in program.steps if s.op == "tanh"] == ["tanh", "tanh"]
     assert [b.name for b in program.bindings] == ["h1"]
     assert set(program.inputs) == {"w_h", "w_y", "h0"}
+
+
+# ------------------------------------------------------------------------------------------------ in a notebook
+
+
+def test_a_notebook_typesets_gradients_and_formulas_that_were_read():
+    found = gradient("w*tanh(w*x)", wrt="x")
+    assert found["x"]._repr_latex_().startswith(r"$\frac{\partial f}{\partial x} = ")
+    assert found._repr_latex_() == found["x"]._repr_latex_()
+    assert lift("x**2/y")._repr_latex_() == r"$\frac{x^{2}}{y}$"
+    assert type(lift("x")).__mro__[1] is Program
+
+
+def test_a_notebook_typesets_an_instability():
+    (found, *_) = find_instabilities("log(1 + exp(x))")
+    words = "".join("".join(Page(found._repr_html_()).words).split())
+    for word in str(found).replace("^", "").split():
+        assert word.strip(":") in words

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import math
+import re
+from pathlib import Path
 
 import mpmath
 import pytest
@@ -74,7 +76,9 @@ def test_a_rewrite_reaches_over_lines_and_is_code_that_runs():
     torch.testing.assert_close(names["slope"](z).double(), right, rtol=1e-6, atol=0)
 
 
-def test_the_sentences():
+def test_the_sentences(monkeypatch):
+    monkeypatch.chdir(Path(__file__).parent)
+
     def softplus(x):
         return math.log(1 + math.exp(x))
 
@@ -83,8 +87,8 @@ def test_the_sentences():
     assert found["overflow"] == "\n".join(
         [
             "At x = 1000, in float64, it gives inf; exact is 1000.",
-            f"    line {line}:  return math.log(1 + math.exp(x))",
-            f"    {' ' * len(f'line {line}:  ')}       ^^^^^^^^^^^^^^^^^^^^^^^^^",
+            f"    test_instabilities.py:{line}:  return math.log(1 + math.exp(x))",
+            f"    {' ' * len(f'test_instabilities.py:{line}:  ')}       ^^^^^^^^^^^^^^^^^^^^^^^^^",
             "    math.exp(x) overflows, and Python raises OverflowError.",
             "    Write instead:  max(x, 0) + math.log1p(math.exp(-abs(x)))",
             "    It is proved equal, and at this point gives 1000.",
@@ -183,7 +187,7 @@ def test_a_report_says_what_to_write_at_the_users_own_point():
     assert mine.rewrite.after == "s * torch.sigmoid(-z)"
     assert mine.kind == "cancellation"
     assert "Write instead:  s * torch.sigmoid(-z)" in str(report)
-    assert "torch.sigmoid(-z)" in report.to_html()
+    assert "torch.sigmoid(-z)" in re.sub("</?span.*?>", "", report.to_html())
     told = json.loads(report.to_json())["instabilities"][0]["rewrite"]
     assert told["after"] == "s * torch.sigmoid(-z)"
     assert told["proved"] is True

@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 import torch
 
-from symgrad import assert_gradient
+from symgrad import SymgradError, assert_gradient, surrogate
 
 
 def model(W, x):
@@ -60,20 +60,18 @@ def test_the_message_of_a_number():
     assert (
         message("x**3", "2*x**2", seed=5)
         == """\
-Gradient for x is not the derivative!
+Wrong: your gradient for x is not the derivative.
 
 Expected 3 but got 2.
 Absolute difference: 1
 Relative difference: 0.333333
 The failure occurred at x = 1
 
-Wrong: your gradient for x is not the derivative.
-
 The wrong line
-    2*x**2
-    ^
+    - 2*x**2
+      ^
+    + 3*x**2
     The constant is 3, not 2.
-    Write instead:  3*x**2
     With this change the derivation is proved; report.repaired_source holds it.
 
 x: wrong
@@ -135,7 +133,7 @@ def test_a_wrong_shape_says_which():
 def test_undecided_is_no_pass():
     options = {"at": {"x": 9.5}, "domain": {"x": (9, 10)}, "points": 4}
     told = message("sin(exp(exp(x)))", "2*cos(exp(exp(x)))*exp(exp(x))*exp(x)", **options)
-    assert told.startswith("Gradient for x is undecided!\n")
+    assert told.startswith("Undecided: your gradient for x could be neither proved nor refuted.\n")
 
 
 symbol = sp.Symbol("x")
@@ -160,3 +158,48 @@ def test_what_is_to_be_pasted_shows_the_failure_again(kind):
     assert printed.getvalue().startswith("Wrong: your gradient for ")
     if kind not in ("large", "autograd.Function"):
         assert "At your own point" in printed.getvalue()
+
+
+def test_shapes_and_a_seed_are_pasted_where_they_were_passed():
+    told = message(model, hand, at={"W": (5, 3), "x": (3,)}, seed=7)
+    assert "        at={'W': (5, 3), 'x': (3,)},\n        seed=7,\n" in told
+
+
+def test_the_verdict_is_said_once():
+    told = message("a*b**2", {"a": "b**2", "b": "2*a"})
+    assert told.startswith("Wrong: your gradient for b is not the derivative (a is right).\n\nb: Expected ")
+    assert told.count("not the derivative") == 1
+
+
+# ------------------------------------------------------------------------------------------------ surrogates
+
+
+class Reversed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx, g):
+        return -g
+
+
+def test_a_surrogate_that_is_meant_passes_and_stays_refuted():
+    report = assert_gradient(surrogate(Reversed, reason="gradient reversal."), at={"x": (3,)})
+    assert report.verdict == "refuted"
+    assert report.notes[0] == "It is meant to be no derivative: gradient reversal."
+    assert not assert_gradient("relu(x)", surrogate("1/(1 + exp(-x))", reason="smooth"), at={"x": 0.5})
+
+
+def test_a_surrogate_that_is_none_is_said_so():
+    told = message(surrogate(Square, reason="estimator"), at={"x": (3,)})
+    assert told.startswith(
+        "It was declared to be no derivative (estimator), and is the derivative. Leave surrogate() out."
+    )
+    assert message(Reversed, at={"x": (3,)}).startswith("Wrong: ")
+
+
+@pytest.mark.parametrize("reason", ["", "  ", None])
+def test_a_surrogate_has_a_reason(reason):
+    with pytest.raises(SymgradError, match="Say why it is meant"):
+        surrogate(Reversed, reason=reason)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -38,8 +39,12 @@ class Case:
         return bool(torch.autograd.gradcheck(Hand.apply, inputs))
 
 
-def rnn(steps: int) -> Case:
-    """A tanh recurrence of so many steps with one weight, and its backward pass, both as Python loops."""
+def rnn(steps: int, *, slip: bool = False) -> Case:
+    """A tanh recurrence of so many steps with one weight, and its backward pass, both as Python loops.
+
+    With a ``slip`` each slope is that of the step before.
+    """
+    late = 0 if slip else 1
 
     def model(w_h, w_y, h0):
         h = h0
@@ -55,7 +60,7 @@ def rnn(steps: int) -> Case:
         dw_h = 0
         dh = w_y
         for t in reversed(range(steps)):
-            dh_raw = (1 - h[t + 1] ** 2) * dh
+            dh_raw = (1 - h[t + late] ** 2) * dh
             dw_h = dw_h + h[t] * dh_raw
             dh = w_h * dh_raw
         return {"w_h": dw_h, "w_y": dw_y}
@@ -84,8 +89,47 @@ def sigmoid_net(m: int, d: int) -> Case:
     return Case(f"sigmoid net, {m} x {d}", model, hand, point, ("U", "w"))
 
 
-def rms_norm(m: int, d: int) -> Case:
-    """The root mean square norm of m rows of length d, with a gain, and its backward pass."""
+def unrolled(steps: int, slip: int) -> Case:
+    """A tanh recurrence and its derivative forwards, a line for each; line d{slip} forgets a square."""
+    lines = [f"    h{t + 1} = torch.tanh(w * h{t})" for t in range(steps)]
+    power = lambda t: "" if t == slip else "**2"  # noqa: E731
+    slopes = [f"    d{t} = (1 - h{t}{power(t)}) * (h{t - 1} + w * d{t - 1})" for t in range(1, steps + 1)]
+    model = ["def model(w, x):", "    h0 = x", *lines, f"    return h{steps}"]
+    hand = ["def hand(w, x):", "    h0 = x", *lines, "    d0 = 0", *slopes, f"    return {{'w': d{steps}}}"]
+    with tempfile.NamedTemporaryFile("w", suffix=".py", delete=False) as file:
+        text = "\n".join(["import torch", *model, *hand, ""])
+        file.write(text)
+    space: dict[str, Any] = {}
+    exec(compile(text, file.name, "exec"), space)
+    point = {"w": torch.tensor(1.25, dtype=torch.float64), "x": torch.tensor(0.5, dtype=torch.float64)}
+    return Case(f"tanh RNN in {2 * steps} lines", space["model"], space["hand"], point, ("w",))
+
+
+class RMSNorm(torch.autograd.Function):
+    """The root mean square norm as a function of one's own."""
+
+    @staticmethod
+    def forward(ctx: Any, x: torch.Tensor, g: torch.Tensor) -> torch.Tensor:
+        r = torch.rsqrt((x * x).mean(-1, keepdim=True) + 1e-6)
+        ctx.save_for_backward(x, g, r)
+        return x * r * g
+
+    @staticmethod
+    def backward(ctx: Any, dy: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        x, g, r = ctx.saved_tensors
+        n, dn = x * r, dy * g
+        return r * (dn - n * (dn * n).mean(-1, keepdim=True)), (dy * n).sum(0)
+
+
+def rms_point(m: int, d: int) -> dict[str, torch.Tensor]:
+    return _drawn({"x": (m, d), "g": (d,)})
+
+
+def rms_norm(m: int, d: int, *, slip: bool = False) -> Case:
+    """The root mean square norm of m rows of length d, with a gain, and its backward pass.
+
+    With a ``slip`` the mean is forgotten that each row's own scale takes away.
+    """
 
     def model(X, g, G):
         return (X * torch.rsqrt((X * X).mean(-1, keepdim=True) + 1e-6) * g * G).sum()
@@ -93,6 +137,8 @@ def rms_norm(m: int, d: int) -> Case:
     def hand(X, g, G):
         r = torch.rsqrt((X * X).mean(-1, keepdim=True) + 1e-6)
         n, dn = X * r, G * g
+        if slip:
+            return {"X": r * (dn - n * (dn * n).sum(-1, keepdim=True)), "g": (G * n).sum(0)}
         return {"X": r * (dn - n * (dn * n).mean(-1, keepdim=True)), "g": (G * n).sum(0)}
 
     return Case(f"RMS norm, {m} x {d}", model, hand, _drawn({"X": (m, d), "g": (d,), "G": (m, d)}), ("X", "g"))

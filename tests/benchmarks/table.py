@@ -14,6 +14,7 @@ from pathlib import Path
 
 import torch
 from cases import CASES, Case
+from questions import QUESTIONS, posts
 
 from symgrad import verify
 
@@ -40,6 +41,9 @@ def rows() -> Iterator[str]:
     for case in CASES:
         ours, theirs = medians(lambda c=case: _verify(c), case.gradcheck)
         yield f"| {case.name} | {_verify(case).verdict} | {_time(ours)} | {_time(theirs)} | {ours / theirs:.2g} |"
+    asked = ((q.name, *q.asked()) for q in QUESTIONS)
+    for name, said, taken in (*asked, *posts()):
+        yield f"| {name} | {said} | {'-' if taken is None else _time(taken)} | - | - |"
 
 
 def _verify(case: Case):

@@ -122,7 +122,7 @@ def test_a_transposed_gradient_is_wrong_and_called_a_transpose(n, bare):
 def test_squeezed_layouts_are_told():
     report = verify(lambda w, x: (w * x).sum(), lambda w, x: {"w": x.reshape(-1)}, at={"w": (3, 1), "x": (3, 1)})
     assert report.verdict == "proved"
-    assert report.claims["w"].note == "your [3] was laid out as [3, 1]"
+    assert report.claims["w"].note == "yours has the shape [3] and was read in the shape [3, 1]"
 
 
 def test_a_jacobian_of_per_sample_losses():

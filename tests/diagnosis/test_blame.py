@@ -5,57 +5,17 @@ The judge is the right code beside each wrong one, run in float64 at points that
 
 from __future__ import annotations
 
-import inspect
 import math
 import textwrap
-from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from support.slips import agree, made_of, slip
 
 from symgrad import verify, verify_function
 
 R = np.random.default_rng(7)
-
-
-def moved(at: dict[str, Any], seed: int) -> dict[str, Any]:
-    rng = np.random.default_rng((11, seed))
-    out = {}
-    for n, v in at.items():
-        whole = isinstance(v, (int, np.ndarray)) and np.asarray(v).dtype.kind in "iu"
-        out[n] = v if whole else v * (1 + 0.2 * rng.uniform(size=np.shape(v)))
-    return out
-
-
-def agree(one: Callable[..., Any], other: Callable[..., Any], at: dict[str, Any]) -> bool:
-    for seed in range(3):
-        point = moved(at, seed)
-        a, b = one(**point), other(**point)
-        if not all(np.allclose(a[n], b[n], rtol=1e-9, atol=1e-12) for n in b):
-            return False
-    return True
-
-
-def made_of(source: str, name: str) -> Callable[..., Any]:
-    scope = {"np": np, "math": math, "half_slope": half_slope}
-    exec(source, scope)
-    return scope[name]
-
-
-def slip(right: Callable[..., Any], old: str, new: str) -> Callable[..., Any]:
-    """The right code with one piece of it changed, as a function of a module whose text can be found."""
-    import linecache
-
-    text = textwrap.dedent(inspect.getsource(right))
-    assert text.count(old) == 1
-    text = text.replace(old, new)
-    file = f"<slip {len(linecache.cache)}>"
-    linecache.cache[file] = (len(text), None, text.splitlines(keepends=True), file)
-    scope = dict(right.__globals__)
-    exec(compile(text, file, "exec"), scope)
-    return scope[right.__name__]
 
 
 # ------------------------------------------------------------------------------------------------ derivations
@@ -179,7 +139,7 @@ def test_the_line_is_blamed_whatever_it_is_called(model, right, at, old, new, na
     assert why in report.repairs[0].why
     assert "the loss is a mean" not in report.repairs[0].why  # none of these is
     assert report.repaired_source is not None
-    assert agree(made_of(report.repaired_source, right.__name__), right, at)
+    assert agree(made_of(report.repaired_source, right), right, at)
 
 
 def test_no_line_of_right_code_is_accused():
@@ -203,7 +163,7 @@ def test_what_fits_the_given_data_alone_is_no_repair():
 
     report = verify(halved, hand, at={"x": 1.3, "a": 4.0}, wrt=["x"])
     assert report.repaired_source is not None
-    found = made_of(textwrap.dedent(report.repaired_source), "hand")
+    found = made_of(textwrap.dedent(report.repaired_source), halved, "hand")
     assert agree(found, lambda x, a: {"x": 2 * a * x}, {"x": 1.3, "a": 4.0})
 
 

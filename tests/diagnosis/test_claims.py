@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from symgrad import verify
+from symgrad import verify, verify_script
 from symgrad.diagnosis.claims import Reading, is_derivative_like, lookup, read_name, read_words
 from symgrad.errors import BadInput
 
@@ -126,3 +126,24 @@ def test_a_right_value_under_a_wrong_name_is_not_accused():
     report = verify(model, misnamed, wrt="w", at=AT)
     assert report.wrong_steps == ("dw",)
     assert {s.name: s.verdict for s in report.steps}["dx"] == "misnamed"
+
+
+WRITTEN_BEFORE = """
+import torch
+x = torch.tensor([1.0, 2.0, -1.0])
+w = torch.tensor([0.5, 0.1, 0.3])
+w_gs = 3 * x * w
+print(w_gs.max(), w_gs.min())
+w_ = w.clone().requires_grad_(True)
+loss = (x * w_**2).sum()
+loss.backward()
+print(w_.grad.max(), w_.grad.min())
+"""
+
+
+def test_a_gradient_that_a_script_binds_before_the_model_is_no_value_of_the_model():
+    report = verify_script(WRITTEN_BEFORE)
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("w_gs",)
+    assert report.repaired_source is not None
+    assert "w_gs = 2 * x * w" in report.repaired_source

@@ -11,7 +11,8 @@ from support.repairs import POST, repaired
 
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import classified, describe_difference
-from symgrad.diagnosis.mistakes import ROWS, Slip, explain
+from symgrad.diagnosis.mistakes import ROWS, explain
+from symgrad.diagnosis.slip import Slip
 from symgrad.program.builder import Builder
 
 
@@ -41,6 +42,9 @@ SAID = [
     ),
     ("G[0, 1]", "2 * G[0, 1]", "factor", "one parameter stands in two cells, (0, 1) and (1, 0)"),
     ("e", "2 * e", "factor", "the derivative of a square carries a factor 2"),
+    ("0.5 * e", "e", "drop factor", "there is a factor 1/2 too much: 0.5 * e becomes e."),
+    ("2 * e", "e", "drop factor", "there is a factor 2 too much: 2 * e becomes e."),
+    ("e / 2", "e", "drop factor", "there is a factor 1/2 too much: e / 2 becomes e."),
     ("e", "3 * e", "factor", "the constant factor is off: e becomes 3 * e."),
     ("a", "a * w", "factor", "a factor of the chain rule is missing: w."),
     ("a * w", "a", "drop factor", "w is multiplied in once too often: a * w becomes a."),
@@ -51,10 +55,13 @@ SAID = [
     ("u + v", "u", "drop term", "there is a term too much, v: u + v becomes u."),
     ("u", "u + h * dz", "term", "the term h * dz; every use adds its own."),
     ("h", "h**2", "replace", "the exponent is off: h becomes h**2"),
+    ("u / v", "u / v**2", "exponent", "the quotient rule divides by the square of the denominator"),
+    ("e**2 / r", "e / r", "exponent", "the exponent is off: e**2"),
     ("a - b * c", "(a - b) * c", "brackets", "a - b * c is read as a - (b * c); it is (a - b) * c."),
     ("h", "1 - h**2", "slope", "h is the function's own value; its derivative is 1 - h**2."),
     ("scatter", "scatter_add", "function", "an input that is used twice receives both gradients"),
     ("d.mean(0)", "d.sum(0)", "function", "this is a sum over the batch"),
+    ("sum(y)", "len(y)", "length", "how many there are is meant, not their sum"),
     ("d", "d * (p == q)", "mask", "the code clips first, and where it clips the derivative is zero"),
     ("x > 0", "x < 0", "comparison", "the condition is the wrong way round"),
     ("4 * x", "torch.conj(4 * x)", "conjugate", "is the conjugate of the derivative"),

@@ -53,8 +53,10 @@ def test_what_follows_from_a_wrong_side_is_no_fault_of_its_own():
 
 
 def test_a_right_result_below_a_wrong_line_is_not_called_right_alone():
+    """A guard must not pass: the line is refuted, whatever follows from it."""
     report = verify(SOFTMAX, Latex(BROKEN[2][1]))
-    assert report.verdict == "proved"
+    assert [claim.kind for claim in report.claims.values()] == ["proved"]
+    assert (report.verdict, report.ok, bool(report)) == ("refuted", False, False)
     assert str(report).startswith("The result is right, and proved; the derivation is not: line 1 is wrong.")
 
 

@@ -237,7 +237,7 @@ def test_a_proof_names_its_rules_conditions_and_facts():
     assert proof is not None
     assert proof.facts == (SumsTo("w"),)
     assert [str(c) for c in proof.conditions] == ["a is not zero"]
-    assert {"contract a delta", "use a fact"} <= set(proof.rules)
+    assert {"a sum of which one term is left", "a property that was assumed"} <= set(proof.rules)
     assert str(proof).splitlines()[-3:] == ["where", "  the entries of w sum to one", "  a is not zero"]
 
 

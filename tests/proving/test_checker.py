@@ -4,23 +4,19 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib.util
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
-from support.planted import ARRAYS, arrays, function
-from support.proved_questions import Question, questions
+from support.proved_questions import questions
 
 from symgrad import verify
 from symgrad.proving.certificates import certify
-from symgrad.proving.checker import Checked, check_certificate
+from symgrad.proving.checker import check_certificate
 from symgrad.proving.congruence import Link
 from symgrad.proving.proof import Proof
-from symgrad.report.report import Report
 
 ASKED = {q.name: q for q in questions()}
 Branch = dict[str, Any]
@@ -30,14 +26,6 @@ Branch = dict[str, Any]
 def certified(name: str) -> str:
     """The certificate of a question, as JSON."""
     return json.dumps(ASKED[name].ask().certificate())
-
-
-def whole(report: Report) -> tuple[list[Checked], int]:
-    """What is known of the claims that are proved at concrete sizes, and how many of them hold whole."""
-    certificate = report.certificate()
-    found = check_certificate(json.dumps(certificate))
-    proved = [c for c, claim in zip(found, certificate["claims"], strict=True) if claim["branches"]]
-    return proved, sum(c.accepted for c in proved)
 
 
 @pytest.mark.parametrize("name", ASKED)
@@ -56,7 +44,7 @@ def test_what_is_not_proved_has_no_certificate():
 # ------------------------------------------------------------------------------------------------------ planted errors
 
 PLANTED = ["tanh(w*x) -> w*(1 - tanh(w*x)**2)", "x*log(x) - x -> log(x)", "recurrence", "net", "quadratic form"]
-PLANTED += ["Hessian", "sin(x)**2 -> sin(2*x)"]
+PLANTED += ["Hessian", "sin(x)**2 -> sin(2*x)", "detached", "modulus", "turning"]
 
 
 def replaced(branch: Branch, i: int, **new: Any) -> Branch:
@@ -104,6 +92,9 @@ def wrong_functions(branch: Branch) -> Iterator[Branch]:
         "sin": "cos",
         "cos": "sin",
         "mul": "add",
+        "conj": "neg",
+        "real": "imag",
+        "imag": "real",
     }
     for i, s in enumerate(branch["steps"]):
         if s["op"] in other:
@@ -157,6 +148,23 @@ def missing_links(branch: Branch) -> Iterator[Branch]:
     yield made
 
 
+def attached_values(branch: Branch) -> Iterator[Branch]:
+    """What is detached is not, in the model or in what is differentiated; or nothing is held."""
+    stops = [i for i, s in enumerate(branch["steps"]) if s["op"] == "stop"]
+    for i in stops:
+        yield replaced(branch, i, op="name")
+    if stops:
+        yield replaced(replaced(branch, stops[0], op="name"), stops[-1], op="name")
+        yield {**branch, "held": 0}
+
+
+def real_numbers(branch: Branch) -> Iterator[Branch]:
+    """A complex number is said to be real."""
+    for i, s in enumerate(branch["steps"]):
+        if s.get("complex") and s["op"] != "constant":
+            yield replaced(branch, i, complex=False)
+
+
 def other_questions(branch: Branch) -> Iterator[Branch]:
     """The certificate of something else: another model, another input, another kind of derivative."""
     yield {**branch, "model": branch["by"]}
@@ -178,14 +186,17 @@ ERRORS: tuple[Callable[[Branch], Iterator[Branch]], ...] = (
     links_that_lean_on_themselves,
     wrong_rules,
     missing_links,
+    attached_values,
+    real_numbers,
     other_questions,
 )
 
 
+@pytest.mark.parametrize("names", [PLANTED[:1] + PLANTED[-3:], pytest.param(PLANTED, marks=pytest.mark.slow)], ids=len)
 @pytest.mark.parametrize("plant", ERRORS, ids=lambda p: p.__name__)
-def test_every_planted_error_is_rejected(plant):
+def test_every_planted_error_is_rejected(plant, names):
     planted = 0
-    for name in PLANTED:
+    for name in names:
         data = json.loads(certified(name))
         for claim in data["claims"]:
             for branch in claim["branches"]:
@@ -194,7 +205,7 @@ def test_every_planted_error_is_rejected(plant):
                     (found,) = check_certificate({**data, "claims": [{**claim, "branches": [made]}]})
                     assert not found.accepted, (name, claim["name"])
                     assert found.rejected is not None
-    assert planted >= 5
+    assert planted >= len(names) // 2
 
 
 @pytest.mark.parametrize(
@@ -245,47 +256,3 @@ def test_a_forged_proof_is_rejected(formula, hand, said, rule, expanded):
     (found,) = check_certificate({**data, "claims": [{"name": "x", "branches": [forged], "why_not": None}]})
     assert not found.accepted
     assert found.rejected is not None
-
-
-# ------------------------------------------------------------------------------------------------------ the suite
-
-
-def corpus() -> Iterator[Question]:
-    """The derivations of `tests/corpus`, put right."""
-    for path in sorted((Path(__file__).parents[1] / "corpus").glob("*.py")):
-        spec = importlib.util.spec_from_file_location(f"certified_{path.stem}", path)
-        assert spec is not None
-        assert spec.loader is not None
-        case = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(case)
-        said = {
-            "wrt": case.wrt,
-            "at": case.at,
-            "order": getattr(case, "order", 1),
-            "dtype": getattr(case, "dtype", None),
-        }
-        yield Question(path.stem, case.model, case.fixed, said)
-    for name in ARRAYS:
-        d = arrays(name)
-        yield Question(name, function(d.model, "model"), function(d.hand), {"wrt": d.wrt, "at": d.at})
-
-
-# What a claim's certificate may lack, by its name: nothing else is missing anywhere.
-OUT_OF_REACH = ("complex numbers", "detached")
-LACKS = (*OUT_OF_REACH, "was not shown to be the exact one")
-
-
-@pytest.mark.slow
-def test_nearly_every_proof_of_the_corpus_holds_whole():
-    """At least nineteen of twenty, of what is neither complex nor detached; nothing is rejected."""
-    proved, kept = 0, 0
-    for question in corpus():
-        claims, n = whole(question.ask())
-        for claim in claims:
-            lacks = " ".join([*claim.uncovered, *claim.unchecked])
-            assert claim.rejected is None, (question.name, str(claim))
-            assert claim.accepted or any(text in lacks for text in LACKS), (question.name, str(claim))
-            proved += not any(text in lacks for text in OUT_OF_REACH)
-        kept += n
-    assert kept >= 0.95 * proved
-    assert proved > 60

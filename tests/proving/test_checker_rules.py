@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import torch
 from symgrad.ops.scalars import OPS
 from symgrad.proving import checker_rules
 from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Notes, Value
+from symgrad.proving.checker_complex import ALIKE, PARTS, Complex, ComplexArithmetic
 from symgrad.proving.checker_rules import RULES, Node, vanishes
 
 # --------------------------------------------------------------------------------------------- operations, in numbers
@@ -71,6 +73,9 @@ def in_numbers(value: Value, at: list[float]) -> mpmath.mpf:
                 return mpmath.mpf(at[rest[0]])
             case "pi":
                 return +mpmath.pi
+            case "angle":
+                c, s = (in_numbers(v, at) for v in f.kernels[k].turn)
+                return mpmath.atan2(s, c)
             case "root":
                 return mpmath.root(in_numbers(f.kernels[k].argument, at), rest[0])
             case "polylog":
@@ -94,6 +99,34 @@ def test_each_operation_is_what_torch_computes(name, expanded):
             found = in_numbers(RULES[name](f, *arguments), numbers)
         truth = OPS[name].torch(*(torch.tensor(v, dtype=torch.float64) for v in numbers))
         assert float(found) == pytest.approx(float(truth), rel=1e-9)
+
+
+@pytest.mark.parametrize("name", sorted(ALIKE | set(PARTS)))
+def test_each_operation_on_complex_numbers_is_what_torch_computes(name):
+    """In all quadrants; roots, logarithms and powers are the principal values."""
+    arity = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2}.get(name, 1)
+    rules = {**RULES, **PARTS}
+    for z in (0.3 + 1.2j, -0.7 + 0.4j, -1.5 - 0.2j, 0.6 - 2.1j):
+        numbers = [z, -0.4 + 0.8j][:arity]
+        f = ComplexArithmetic(Arithmetic(48, Notes(), False))
+        parts = [f.real.kernel(("unknown", k)) for k in range(2 * arity)]
+        found = rules[name](f, *(Complex(*parts[2 * k : 2 * k + 2]) for k in range(arity)))
+        at = [x for w in numbers for x in (w.real, w.imag)]
+        with mpmath.workdps(40):
+            value = complex(
+                *(in_numbers(v, at) for v in ((found.x, found.y) if isinstance(found, Complex) else (found,)))
+            )
+        function = _IN_TORCH.get(name) or getattr(torch, name)
+        truth = function(*(torch.tensor(w, dtype=torch.complex128) for w in numbers))
+        assert value == pytest.approx(complex(truth), rel=1e-9)
+
+
+_IN_TORCH = {
+    "conj": torch.conj,
+    "sign": torch.sgn,
+    "silu": lambda z: z * torch.sigmoid(z),
+    "exp2": lambda z: torch.pow(2.0, z),
+}
 
 
 # --------------------------------------------------------------------------------------------------------- identities
@@ -213,6 +246,50 @@ def test_a_sign_that_a_vanishing_factor_hides_is_said_to_be_used():
     """At x = 0 the root is defined whatever the sign of y, and there the two differ."""
     root = raw(sp.Pow, x**2 * y, sp.Rational(1, 2))
     assert shown(sp.Abs(y) + root, y + root) is None
+
+
+def complex_shown(left: list[Node], right: list[Node]) -> bool | None:
+    """Whether two formulas of the complex numbers 0 and 1 are shown to be equal."""
+    nodes = [Node("unknown", complex=True), Node("unknown", (), "w", complex=True), *left]
+    end, shift = len(nodes) - 1, len(left)
+    nodes += [replace(n, args=tuple(a if a < 2 else a + shift for a in n.args)) for n in right]
+    nodes.append(Node("sub", (end, len(nodes) - 1), complex=True))
+    return vanishes(nodes, len(nodes) - 1)
+
+
+def z(op: str, *args: int, param=None) -> Node:
+    return Node(op, args, param, complex=True)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "holds"),
+    [
+        ([z("mul", 0, 1), z("exp", 2)], [z("mul", 1, 0), z("exp", 2)], True),
+        ([z("add", 0, 1), z("exp", 2)], [z("exp", 0), z("exp", 1), z("mul", 2, 3)], True),
+        ([z("exp", 0), z("conj", 2)], [z("conj", 0), z("exp", 2)], True),
+        ([z("sqrt", 0), z("mul", 2, 2)], [z("neg", 0), z("neg", 2)], True),
+        ([z("log", 0), z("exp", 2)], [z("neg", 0), z("neg", 2)], True),
+        ([Node("abs", (0,)), z("mul", 2, 2)], [z("conj", 0), z("mul", 2, 0)], True),
+        ([z("exp", 0)], [z("conj", 0), z("exp", 2)], False),
+        ([Node("real", (0,))], [z("conj", 0)], False),
+        ([z("mul", 0, 1)], [z("conj", 1), z("mul", 0, 2)], False),
+    ],
+)
+def test_identities_of_complex_numbers(left, right, holds):
+    assert complex_shown(left, right) is holds
+
+
+@pytest.mark.parametrize(
+    ("left", "right"),
+    [
+        ([z("mul", 0, 0), z("sqrt", 2)], [z("neg", 0), z("neg", 2)]),  # it is -z on the other half of the plane
+        ([z("mul", 0, 1), z("sqrt", 2)], [z("sqrt", 0), z("sqrt", 1), z("mul", 2, 3)]),
+        ([z("mul", 0, 1), z("log", 2)], [z("log", 0), z("log", 1), z("add", 2, 3)]),
+    ],
+)
+def test_what_holds_on_one_sheet_is_not_shown(left, right):
+    with pytest.raises(NotCovered, match="atan2"):
+        complex_shown(left, right)
 
 
 def test_what_has_no_rule_is_said_by_name():

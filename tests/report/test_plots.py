@@ -1,5 +1,7 @@
 """Pictures of a report."""
 
+from pathlib import Path
+
 import matplotlib
 import matplotlib.pyplot as plt
 import mpmath
@@ -40,12 +42,29 @@ def test_a_number_is_drawn_as_f_its_derivative_and_yours(wrong):
     f, exact, yours, seen = wrong.plot().get_lines()
     x = exact.get_xdata()
     claim = wrong.claims["w"]
-    z = x * claim.witness.point["x"]
+    z = x * 0.5
     np.testing.assert_allclose(f.get_ydata(), x * np.tanh(z), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(exact.get_ydata(), np.tanh(z) + z * (1 - np.tanh(z) ** 2), rtol=1e-12, atol=1e-14)
     np.testing.assert_allclose(yours.get_ydata(), np.tanh(z) + z * (1 - z**2), rtol=1e-12, atol=1e-12)
-    assert list(seen.get_xdata()) == [claim.witness.point["w"]] * 2
-    assert list(seen.get_ydata()) == [claim.witness.hand_value, claim.witness.exact_value]
+    assert list(seen.get_xdata()) == [2.0, 2.0]
+    assert list(seen.get_ydata()) == [claim.hand_value, claim.exact_value]
+    assert seen.get_label() == "your own point"
+
+
+def test_the_title_says_what_is_held_and_the_input_finds_its_claim(wrong):
+    assert wrong.plot("w").get_title() == "f and its derivative by w\nheld: x = 0.5"
+    post = verify_script(Path(__file__).resolve().parents[1] / "posts" / "tanh_rnn.txt")
+    assert post.plot("W_h").get_title() == "f and its derivative by W_h\nheld: W_y = 40"
+
+
+def test_a_difference_that_the_own_point_does_not_show_is_drawn_at_the_counterexample():
+    """At x = 20 the two agree to nine digits: no picture would show it."""
+    told = verify("tanh(x)", "1 - tanh(x)**2 + exp(-x)", at={"x": 20.0})
+    seen = told.plot().get_lines()[-1]
+    assert seen.get_label() == "your own point"
+    near = verify("x**2", "2*x + exp(-x)", at={"x": 20.0})
+    assert near.plot().get_lines()[-1].get_label() == "counterexample"
+    assert list(near.plot().get_lines()[-1].get_xdata()) == [near.claims["x"].witness.point["x"]] * 2
 
 
 def test_curves_end_where_the_code_takes_another_branch():

@@ -73,6 +73,12 @@ def test_the_equations_are_true_in_floats():
             "w*(1 - tanh(w*x)**2)",
             "w*(1 - tanh(w*x)**2) = ∂f/∂x = (1 - tanh(w*x)**2)*w, since tanh'(u) = 1 - tanh(u)**2",
         ),
+        (
+            "log(1 + exp(x))**2",
+            "2*log(1 + exp(x))*sigmoid(x)",
+            "2*log(1 + exp(x))*sigmoid(x) = ∂f/∂x = 2*log(1 + exp(x))/(1 + exp(x))*exp(x), since exp'(u) = exp(u) and "
+            "log'(u) = 1/u",
+        ),
         ("sin(x)**2", "sin(2*x)", "sin(2*x) = ∂f/∂x = 2*sin(x)*cos(x), since sin'(u) = cos(u)"),
     ],
 )

@@ -45,8 +45,17 @@ def test_a_formula_of_numbers_reads_back(formula):
         (lambda A, x: A.T @ (A @ x - x), "A.T @ (A @ x - x)"),
         (lambda A, x: (A * x).sum(), "sum(A*x)"),
         (lambda A, x: A[0, 1] * x, "A[0, 1]*x"),
-        (lambda A, x: torch.outer(x, x), "x*x"),
+        (lambda A, x: torch.outer(x, x), "x[:, None]*x"),
         (lambda A, x: torch.softmax(x, 0), "softmax(x)"),
+        (lambda A, x: torch.diag(x * x), "diag(x*x)"),
+        (lambda A, x: x[:, None] * A, "x[:, None]*A"),
+        (lambda A, x: x[None, :] * A, "x*A"),
+        (lambda A, x: torch.nn.functional.pad(x[:2], (1, 1)), "[0, x[0], x[1], 0]"),
+        (lambda A, x: torch.ones(3, dtype=x.dtype) @ A @ x, "(ones @ A) @ x"),
+        (lambda A, x: torch.zeros_like(x).index_add(0, torch.tensor([1, 1, 2]), x), "index_add([1, 1, 2], x)"),
+        (lambda A, x: torch.rsqrt(x), "1/sqrt(x)"),
+        (lambda A, x: x * (2 + 3j), "x*(2+3j)"),
+        (lambda A, x: (x * 1j).conj().real, "real(x*1j)"),
     ],
 )
 def test_arrays(formula, text):

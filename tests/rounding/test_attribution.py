@@ -249,7 +249,7 @@ def test_the_lines_are_data_and_a_table():
     assert [line["source"]["text"] for line in lines["lines"]] == ["s = torch.sigmoid(x)", "r = 1 - s", "return s * r"]
     assert sum(line["share"] for line in lines["lines"]) + lines["rest"] == pytest.approx(lines["total"])
     text = " ".join(str(report).split())
-    assert "of yours (" in text
+    assert "of your rounding (" in text
     assert "s = torch.sigmoid(x)" in text
     assert "own error" in report.explain()
 

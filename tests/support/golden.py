@@ -32,7 +32,7 @@ def _replaced(page: Iterable[Block], *instead: Block) -> Iterator[Block]:
 
 def without_floats(report: Results) -> str:
     """The report without what floats did."""
-    return "\n".join(text.lines(_replaced(blocks(report))))
+    return text.plain_text(_replaced(blocks(report)))
 
 
 def keep_places_open() -> None:

@@ -118,6 +118,8 @@ def _attention_by_hand(q, K, V):
     return K.T @ (p * (v - p @ v))
 
 
+_Z = T.tensor([1.0 + 2.0j, 0.5 - 1.0j], dtype=T.complex128)
+
 _CODE: tuple[tuple[str, Callable, Callable, Mapping[str, Any]], ...] = (
     (
         "recurrence",
@@ -156,6 +158,17 @@ _CODE: tuple[tuple[str, Callable, Callable, Mapping[str, Any]], ...] = (
         {"wrt": "x", "at": {"x": (3,), "A": (3, 3)}},
     ),
     ("determinant", lambda X: T.linalg.det(X), lambda X: T.linalg.det(X) * T.linalg.inv(X).T, {"at": {"X": (3, 3)}}),
+    (
+        "detached",
+        lambda x: (T.softmax(x, 0).detach() * T.sin(x) * x.detach()).sum(),
+        lambda x: x * T.softmax(x, 0) * T.cos(x),
+        {"at": {"x": (2,)}},
+    ),
+    ("modulus", lambda z: (z.abs() ** 3).sum(), lambda z: 3 * z * z.abs(), {"at": {"z": _Z}}),
+    ("conjugate", lambda z: (z * z.conj()).real.sum(), lambda z: 2 * z, {"at": {"z": _Z}}),
+    ("holomorphic", lambda z: T.exp(z).imag.sum(), lambda z: 1j * T.exp(z.conj()), {"at": {"z": _Z}}),
+    ("principal value", lambda z: T.sqrt(z).real.sum(), lambda z: (0.5 / T.sqrt(z)).conj(), {"at": {"z": _Z}}),
+    ("turning", lambda x, w: T.exp(1j * w * x), lambda x, w: 1j * w * T.exp(1j * w * x), {"wrt": "x"}),
     ("norm", lambda x: x.norm(), lambda x: x / x.norm(), {"at": {"x": (3,)}}),
     ("Jacobian", lambda x: T.exp(x), lambda x: T.diag(T.exp(x)), {"at": {"x": (3,)}}),
     ("Hessian", lambda x: (x**3).sum(), lambda x: T.diag(6 * x), {"at": {"x": (3,)}, "order": 2}),

@@ -21,6 +21,7 @@ from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
 from symgrad.lifting.latex.token_reader import Node, Undecided, parts, place
+from symgrad.lifting.latex.tokens import refuse_escapes
 from symgrad.lifting.text.step_list import Steps
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder
@@ -80,6 +81,7 @@ class Latex:
     def __post_init__(self) -> None:
         if not isinstance(self.text, str):
             raise BadInput(f"a formula in LaTeX must be a str, not {type(self.text).__name__}.")
+        refuse_escapes(self.text)
         for name, shape in self.shapes.items():
             if isinstance(shape, str) or not all(isinstance(n, (str, int)) for n in shape):
                 raise BadInput(

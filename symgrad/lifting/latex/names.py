@@ -40,7 +40,7 @@ from symgrad.lifting.latex.tokens import (
     Token,
     function,
 )
-from symgrad.lifting.text.parser import resolve
+from symgrad.lifting.text.lexicon import resolve
 from symgrad.ops.scalars import unknown
 
 # ------------------------------------------------------------------------------------------------------------- choices

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NoReturn
@@ -14,6 +15,7 @@ from symgrad.lifting.latex.equations import Claim, Definition
 from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
 from symgrad.lifting.latex.token_reader import Node, parts, place
 
+_BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|bold|vec|overrightarrow|pmb)\b")
 Origins = Mapping[tuple[str, int], int]
 Scope = Mapping[str, Any]  # what an index stands for
 
@@ -382,6 +384,8 @@ class Meaning:
         value = self.algebra.number(self.value(node.args[0], scope))
         if len(value.shape) == 2:
             return self.algebra.determinant(value)
+        if len(value.shape) == 1 and _BOLD.search(self.text[slice(*node.span)]):  # of a bold letter it is the length
+            return self.algebra.norm(value, "")
         if value.shape:
             self.fail(f"|x| of {value.kind} is not clear.", node, "Write \\|x\\| for the norm.", WrongShape)
         return self.algebra.scalar(sp.Abs(value.at()))

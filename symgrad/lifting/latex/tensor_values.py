@@ -15,7 +15,7 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad.errors import BadFormula, SymgradError, UnknownOperation, WrongShape
-from symgrad.lifting.text.parser import applied, resolve
+from symgrad.lifting.text.lexicon import applied, resolve
 
 Size = int | None
 

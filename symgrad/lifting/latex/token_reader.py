@@ -272,4 +272,5 @@ def unexpected(r: Reader) -> NoReturn:
             f"For a function write \\operatorname{{{word}}}, for a name \\mathrm{{{word}}}.",
             UnknownOperation,
         )
-    r.fail(f"{token.text!r} has no place here.", token.span)
+    instead = "Write \\cdot for a product, v^\\top u for one of vectors." if token.text == "." else None
+    r.fail(f"{token.text!r} has no place here.", token.span, instead)

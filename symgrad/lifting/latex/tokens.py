@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from symgrad.errors import BadFormula, caret
-from symgrad.lifting.text.parser import refuse_long, resolve
+from symgrad.lifting.text.lexicon import refuse_long, resolve
 
 _MOST = 25_000  # signs of a formula
 
@@ -281,6 +281,33 @@ _PIECE = re.compile(
     r"|(?P<other>.)",
     re.S,
 )
+
+
+_ESCAPES = {"\a": "a", "\b": "b", "\f": "f", "\v": "v", "\r": "r", "\t": "t", "\n": "n"}
+_OF_BLANKS = frozenset(  # macros that begin as a tab or a new line does, which may also be meant as what they are
+    "tan tanh tau text tfrac theta tilde times top triangle nabla neg neq not notin nu".split()
+)
+
+
+def refuse_escapes(text: str) -> None:
+    r"""Refuse a text whose backslashes Python has read: of "\frac" without an r is left a form feed, and "rac".
+
+    Raises `BadFormula`, which says so.
+    """
+    for match in re.finditer(r"[\a\b\f\v]|\r(?!\n)|[\t\n](?=[A-Za-z])", text):
+        letter, at = _ESCAPES[match[0]], match.start()
+        word = re.match(r"[A-Za-z]*", text[at + 1 :])
+        macro = letter + (word[0] if word else "")
+        before = text[:at].rstrip()
+        first = len(macro) == 2 and (not before or before.endswith("\\\\"))  # a row may begin with a u
+        if match[0] in "\t\n" and (macro not in _OF_BLANKS or first):
+            continue
+        beside = f"; or a space before {macro[1:]}" if match[0] in "\t\n" else ""
+        raise BadFormula(
+            f"where \\{macro} may be meant stands {match[0]!r}: in quotes without an r, Python makes it of \\{letter}.",
+            where=f"    {text[max(0, at - 30) : at + 30]!r}",
+            instead=f'Write Latex(r"\\{macro}..."), with an r before the quotes{beside}.',
+        )
 
 
 def tokens(text: str) -> list[Token]:

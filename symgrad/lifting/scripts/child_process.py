@@ -84,8 +84,10 @@ def answer_apart(question: Callable[[], T]) -> T:
 
     Raises `BadInput` where a `limited` block in it takes too long, `UserCodeFailed` where the process is ended by what
     it runs: by ``os._exit``, or by a crash of the interpreter.  The answer has to be plain data that can be pickled,
-    and so has the question where there is no fork.
+    and so has the question where there is no fork.  Where this process is already one of its own, it answers itself.
     """
+    if _ROOM is not None:
+        return question()
     with tempfile.TemporaryDirectory(prefix="symgrad-", ignore_cleanup_errors=True) as folder:
         room = Room(Path(folder).resolve())
         ended = _forked(question, room) if can_fork() else _spawned(question, room)

@@ -312,14 +312,15 @@ class _ScriptRewriter(Rewriter):
         return node
 
     def visit_For(self, node: ast.For) -> Any:
-        self.generic_visit(node)
+        super().visit_For(node)
         node.body = [*self._tick(node), *node.body]
         return node
 
     def visit_While(self, node: ast.While) -> Any:
-        self.generic_visit(node)
-        node.body = [*self._tick(node), *node.body]
-        return node
+        made = super().visit_While(node)
+        loop: Any = made[-1] if isinstance(made, list) else made
+        loop.body = [*self._tick(node), *loop.body]
+        return made
 
     def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
         self._functions.append(node.name)
@@ -350,7 +351,18 @@ class _EventRewriter(_ScriptRewriter):
     """What gets a name, and nothing else: for runs without a tracer."""
 
     visit_Name = visit_Attribute = visit_Subscript = visit_BinOp = visit_UnaryOp = ast.NodeTransformer.generic_visit
-    visit_JoinedStr = visit_FormattedValue = visit_Try = ast.NodeTransformer.generic_visit
+    visit_JoinedStr = visit_FormattedValue = visit_Try = visit_Compare = ast.NodeTransformer.generic_visit
+    visit_comprehension = visit_If = visit_Assert = ast.NodeTransformer.generic_visit
+
+    def visit_For(self, node: ast.For) -> Any:
+        self.generic_visit(node)
+        node.body = [*self._tick(node), *node.body]
+        return node
+
+    def visit_While(self, node: ast.While) -> Any:
+        self.generic_visit(node)
+        node.body = [*self._tick(node), *node.body]
+        return node
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)

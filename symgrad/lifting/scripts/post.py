@@ -65,6 +65,24 @@ def cells_of(text: str) -> str:
         return text
 
 
+def cell_at(text: str, line: int) -> tuple[int, int] | None:
+    """Where a line of `cells_of` stands in a notebook: which of its code cells, and which line there, from 1.
+
+    >>> sources = ["w = 2.0" + chr(10), "x = w"], ["y = x"]
+    >>> cell_at(json.dumps({"cells": [{"cell_type": "code", "source": s} for s in sources]}), 4)
+    (2, 1)
+    """
+    if not text.lstrip().startswith("{"):
+        return None
+    cells = [c for c in json.loads(text)["cells"] if c["cell_type"] == "code"]
+    for number, cell in enumerate(cells, 1):
+        height = "".join(cell["source"]).count("\n") + 2  # a blank line comes after each
+        if line < height:
+            return number, line
+        line -= height
+    return None
+
+
 # ------------------------------------------------------------------------------------------------ what stands around
 
 

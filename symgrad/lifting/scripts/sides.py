@@ -161,6 +161,7 @@ class Execution:
         the order of its hand side; and the steps of what they give.
         """
         trace, found = self.own.trace, self.groups[k].derivations
+        trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
         outputs = {label: d.step for label, d in found.items()}
@@ -180,6 +181,7 @@ class Execution:
         self, run: ScriptRun, output: int, groups: Sequence[Mapping[str, Derivation]]
     ) -> list[tuple[Run, Run]]:
         trace = run.trace
+        trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
         opaque = depending(trace, [r.step for r in trace.results])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -16,165 +16,16 @@ from typing import Any, NoReturn
 import sympy as sp
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, UnknownOperation, caret, close_names
-from symgrad.ops.row import ARGUMENTS
-from symgrad.ops.scalars import OPS, find, unknown
+from symgrad.lifting.text.lexicon import DEFAULT, EVALUATED, INSTEAD, RAISED, Token, functions, resolve, tokens
+from symgrad.lifting.text.tensor_words import ATTRIBUTES, OPTIONS, SAME_WORD, WORDS
+from symgrad.ops.scalars import OPS, unknown
 from symgrad.program.constants import typed_decimal
-
-# --------------------------------------------------------------------------------------------------------------- lexer
-# The words of formulas in text: tokens, the functions that can be called, and what to write instead of other signs.
-
-EVALUATED = "Text is parsed, never evaluated: a formula has numbers, names, + - * / **, parentheses and functions."
-
-# ------------------------------------------------------------------------------------------------ functions
-
-_SAME = {
-    "ln": "log",
-    "Abs": "abs",
-    "loggamma": "lgamma",
-    "Heaviside": "heaviside",
-    "logistic": "sigmoid",
-    "step": "heaviside",
-}
-_MANY = {"max": "maximum", "Max": "maximum", "amax": "maximum", "min": "minimum", "Min": "minimum", "amin": "minimum"}
-_WRITTEN = {f.__name__: f for f in (sp.sec, sp.csc, sp.cot, sp.sech, sp.csch, sp.coth, sp.acot, sp.asec, sp.acsc)}
-_WRITTEN |= {f.__name__: f for f in (sp.acoth, sp.asech, sp.acsch)}
-DEFAULT = {
-    "heaviside": Fraction(1, 2),
-    "leaky_relu": Fraction(1, 100),
-    "prelu": Fraction(1, 4),
-    "elu": Fraction(1),
-    "celu": Fraction(1),
-    "softshrink": Fraction(1, 2),
-    "hardshrink": Fraction(1, 2),
-}
-_SPECIAL = {"where": (3, 3), "pow": (2, 2), "power": (2, 2), "clip": (3, 3), "clamp": (3, 3), "polygamma": (2, 2)}
-
-
-def functions() -> list[str]:
-    """The names that can be called in text."""
-    return sorted({*OPS, *_SAME, *_MANY, *_WRITTEN, *_SPECIAL, "polygamma"})
-
-
-def resolve(name: str) -> tuple[str, Any, int, int | None] | None:
-    """(head, value, least, most arguments) of a function, or None."""
-    if name in _SPECIAL:
-        return (name, None, *_SPECIAL[name])
-    if name in _MANY:
-        return _MANY[name], None, 1, None
-    if name in _WRITTEN:
-        return "lower", _WRITTEN[name], 1, 1
-    row = find(_SAME.get(name, name))
-    if row is None:
-        return None
-    if row == "log":
-        return row, None, 1, 2
-    if row in ("maximum", "minimum"):
-        return row, None, 1, None
-    arity = OPS[row].arity
-    return row, None, arity - (row in DEFAULT), arity
-
-
-def applied(head: str, value: Any, args: Sequence[Any]) -> Any:
-    """What a function means, as `resolve` names it, in SymPy."""
-    match head:
-        case "maximum" | "minimum":
-            return {"maximum": sp.Max, "minimum": sp.Min}[head](*args)
-        case "polygamma":
-            return sp.polygamma(*args)
-        case "pow" | "power":
-            return args[0] ** args[1]
-        case "clip" | "clamp":
-            return sp.Min(sp.Max(args[0], args[1]), args[2])
-        case "lower":
-            return value(*args)
-        case row:
-            return OPS[row].exact.subs(dict(zip(ARGUMENTS, args, strict=False)), simultaneous=True)
-
-
-# ------------------------------------------------------------------------------------------------ tokens
-
-_TOKEN = re.compile(
-    r"(?P<number>(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?)"
-    r"|(?P<name>[^\W\d⁰¹²³⁴⁵⁶⁷⁸⁹][^\W⁰¹²³⁴⁵⁶⁷⁸⁹]*)"
-    r"|(?P<power>[⁰¹²³⁴⁵⁶⁷⁸⁹]+)"
-    r"|(?P<op>\*\*|//|<=|>=|==|!=|:=|->|[-+*/()<>,.=^%@!&|~:;\[\]{}'\"`?$#\\×·⋅−≤≥≠√∞∑∫∂])"
-)
-_FRIENDLY = {"×": "*", "·": "*", "⋅": "*", "−": "-", "≤": "<=", "≥": ">=", "≠": "!="}
-RAISED = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹", "0123456789")
-
-
-@dataclass(frozen=True, slots=True)
-class Token:
-    kind: str
-    text: str
-    start: int
-    stop: int
-
-    @property
-    def span(self) -> tuple[int, int]:
-        return self.start, self.stop
-
-
-_MOST = 6_000  # signs: a proof about so many terms takes a minute
-
-
-def refuse_long(count: int, of: str = "signs", most: int = _MOST) -> None:
-    """Raise `BadFormula` for a formula so long that no answer would come."""
-    if count > most:
-        raise BadFormula(
-            f"the formula has more than {most} {of}.",
-            instead="Write its terms as arrays in a Python function: lambda x, a: (a * torch.sin(k * x)).sum().",
-        )
-
-
-def tokens(text: str) -> list[Token]:
-    found, at = [], 0
-    while at < len(text):
-        if text[at].isspace():
-            at += 1
-            continue
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise BadFormula(f"{text[at]!r} is not part of a formula.", where=caret(text, (at, at + 1)))
-        kind = match.lastgroup or ""
-        found.append(Token(kind, _FRIENDLY.get(match.group(), match.group()), at, match.end()))
-        at = match.end()
-        refuse_long(len(found))
-    found.append(Token("end", "", len(text.rstrip()), len(text.rstrip()) + 1))
-    return found
-
-
-INSTEAD: dict[str, tuple[str, str | None]] = {
-    "^": ("^ is exclusive-or in Python; write powers as x**2.", None),
-    "=": (
-        "= assigns, and a formula is one value.",
-        "Write the right-hand side alone; to compare, use == inside where.",
-    ),
-    ":=": ("= assigns, and a formula is one value.", "Write the right-hand side alone."),
-    "//": ("// rounds down, which has no derivative.", "Write a division as a/b."),
-    "%": ("% has no derivative at its jumps and is not in the table.", None),
-    "@": ("@ multiplies matrices, and text is entry by entry.", "Pass a Python function or a SymPy matrix instead."),
-    "!": ("! is not part of a formula.", "Write n! as gamma(n + 1)."),
-    "&": ("& is not part of a formula.", "Write `and` between conditions, inside where."),
-    "|": ("| is not part of a formula.", "Write abs(x) for |x|, and `or` between conditions."),
-    "~": ("~ is not part of a formula.", "Write `not` before a condition, inside where."),
-    "[": ("a subscript is not part of a formula in text.", f"{EVALUATED}\nName the entry, or pass a Python function."),
-    "{": ("{ } is not part of a formula.", "Group with parentheses; for LaTeX, pass Latex(r'...')."),
-    "\\": ("this looks like LaTeX.", "Pass it as Latex(r'...')."),
-    "'": ("a quote is not part of a formula.", EVALUATED),
-    '"': ("a quote is not part of a formula.", EVALUATED),
-    ":": (": is not part of a formula.", EVALUATED),
-    ";": ("; is not part of a formula.", EVALUATED),
-    "√": ("√ is not read.", "Write sqrt(x)."),
-    "∞": ("∞ is not a number to compute with.", None),
-}
-
 
 # -------------------------------------------------------------------------------------------------------------- parser
 
 CONSTANTS: Mapping[str, sp.Expr] = {"pi": sp.pi, "π": sp.pi}
 _PREFIXED = {"pi": sp.pi, "e": sp.E}  # math.pi, np.e
-_MODULES = frozenset("np numpy torch math sp sympy jnp scipy special nn functional F".split())
+_MODULES = frozenset("np numpy torch math sp sympy jnp scipy special linalg nn functional F".split())
 _DEPTH = 100
 
 
@@ -228,7 +79,7 @@ class Tree:
 
 # ------------------------------------------------------------------------------------------------ the parser
 
-_BINARY = {"+": ("add", 40), "-": ("sub", 40), "*": ("mul", 50), "/": ("div", 50)}
+_BINARY = {"+": ("add", 40), "-": ("sub", 40), "*": ("mul", 50), "/": ("div", 50), "@": ("matmul", 50)}
 _COMPARE = frozenset(("<", "<=", ">", ">=", "==", "!="))
 _UNARY, _POWER, _NOT, _AND, _OR, _RELATION = 60, 70, 28, 25, 20, 30
 
@@ -278,6 +129,10 @@ class _Parser:
         self.expression(0)
         if self.token.kind != "end":
             self.unexpected()
+        names = [n for n in self.nodes if n.head == "name" and not n.constant and n.value in self.letters()]
+        if names:
+            name = names[0].value
+            self.fail(f"{name} is an index in this formula, and a value here.", names[0].span, "Give one a new letter.")
         return Tree(tuple(self.nodes))
 
     def expression(self, least: int) -> int:
@@ -304,7 +159,7 @@ class _Parser:
                 head, power = _BINARY[token.text]
                 self.at += 1
                 right = self.expression(power + 1)
-                left = self.put(head, (left, right), self.span(left, right))
+                left = self.binary(head, left, right)
             elif token.kind == "op" and token.text in _COMPARE and least <= _RELATION:
                 left = self.comparison(left)
             elif token.text in ("and", "or") and self.conditions and least <= (_AND if token.text == "and" else _OR):
@@ -316,6 +171,10 @@ class _Parser:
                 break
         self.depth -= 1
         return left
+
+    def binary(self, head: str, left: int, right: int) -> int:
+        word = (head, None) if head in WORDS else None
+        return self.put("tensor" if word else head, (left, right), self.span(left, right), word)
 
     def comparison(self, left: int) -> int:
         """``a < b``, or ``a < b <= c`` as Python reads it."""
@@ -347,7 +206,7 @@ class _Parser:
         if token.kind == "number":
             return self.number(token)
         if token.kind == "name":
-            return self.name(token)
+            return self.postfix(self.name(token))
         if token.text == "-":
             inner = self.expression(_UNARY)
             node = self.nodes[inner]
@@ -364,7 +223,7 @@ class _Parser:
             if self.token.text == ",":
                 self.fail("a comma has no place here.", self.token.span, "Commas separate the arguments of a function.")
             self.close()
-            return self.rewiden(inner, token.start, self.tokens[self.at - 1].stop)
+            return self.postfix(self.rewiden(inner, token.start, self.tokens[self.at - 1].stop))
         self.at -= 1
         self.missing()
 
@@ -393,10 +252,10 @@ class _Parser:
         if name in ("if", "else", "for", "in", "is", "import", "and", "or", "not", "def", "return"):
             instead = "Write a choice as where(condition, a, b)." if name in ("if", "else") else EVALUATED
             self.fail(f"{name!r} is not part of a formula.", token.span, instead)
-        while self.token.text == "." and self.token.kind == "op":
+        while self.token.text == "." and name in _MODULES and not (self.known and name in self.known):
             self.at += 1
             following = self.take()
-            if name not in _MODULES or following.kind != "name" or (self.known and name in self.known):
+            if following.kind != "name":
                 self.fail("an attribute is not part of a formula.", (token.start, following.stop), EVALUATED)
             name, prefixed, stop = following.text, True, following.stop
         span = (token.start, stop)
@@ -419,7 +278,107 @@ class _Parser:
             self.fail(f"{name!r} is not an input. {near or listed}".rstrip(), span, hint, UnknownName)
         return self.put("name", (), span, name)
 
+    # -------------------------------------------------------------------------------- arrays
+    def postfix(self, node: int) -> int:
+        """``x.T``, ``X.sum(0)``, ``x[i]`` after an operand."""
+        while self.token.text in (".", "["):
+            start = self.nodes[node].span[0]
+            if self.take().text == "[":
+                places = self.subscript()
+                node = self.put("entry", (node,), (start, self.tokens[self.at - 1].stop), places)
+                continue
+            name = self.take()
+            word = SAME_WORD.get(name.text, name.text)
+            span = start, name.stop
+            if name.text in ATTRIBUTES:
+                node = self.put("tensor", (node,), span, (ATTRIBUTES[name.text], None))
+            elif word in WORDS and self.token.text == "(":
+                node = self.whole_arrays(word, span, [node])
+            else:
+                self.fail("an attribute is not part of a formula.", span, EVALUATED)
+        return node
+
+    def subscript(self) -> tuple[Any, ...]:
+        """What stands in brackets: whole numbers, slices, and letters that are free indices."""
+        opening = self.tokens[self.at - 1]
+        places: list[Any] = []
+        while True:
+            if self.token.kind == "name":
+                places.append(self.take().text)
+            else:
+                ends: list[int | None] = [self.whole_number()]
+                while self.token.text == ":" and len(ends) < 3:
+                    self.at += 1
+                    ends.append(self.whole_number())
+                places.append(ends[0] if len(ends) == 1 else slice(*ends))
+            token = self.take()
+            if places[-1] is None or token.text not in (",", "]"):
+                self.fail(
+                    "this is no index.",
+                    (opening.start, max(token.stop, opening.stop)),
+                    "Write a number, a letter or a slice for each axis: x[0], A[i, j], x[1:3].",
+                )
+            if token.text == "]":
+                return tuple(places)
+
+    def whole_number(self) -> int | None:
+        """A whole number with its sign, if one stands here."""
+        sign = self.token.text == "-"
+        number = self.tokens[min(self.at + sign, len(self.tokens) - 1)]
+        if number.kind != "number" or not number.text.isdigit():
+            return None
+        self.at += 1 + sign
+        return -int(number.text) if sign else int(number.text)
+
+    def whole_arrays(self, word: str, span: tuple[int, int], args: list[int]) -> int:
+        """The call of a word for arrays, with what may follow them: an axis, an order, letters."""
+        count, named = WORDS[word].count, OPTIONS.get(WORDS[word].option or "", ())
+        self.open.append(self.take())
+        option: Any = None
+        while self.token.text != ")":
+            following = self.tokens[min(self.at + 1, len(self.tokens) - 1)]
+            if len(args) < count:
+                args.append(self.expression(0))
+                if self.nodes[args[-1]].head in ("compare", "and", "or", "not"):
+                    self.fail("a comparison has no place here.", self.nodes[args[-1]].span)
+            elif not named or isinstance(option, (int, Fraction)):
+                more = self.expression(0)
+                whole = (span[0], self.nodes[more].span[1])
+                self.fail(f"{word} takes {count} argument{'s' * (count > 1)}, and more are given.", whole)
+            else:
+                if self.token.text in named and following.text == "=":
+                    self.at += 2
+                option = self.option_of(word, named[0], option)
+            if self.token.text != ",":
+                break
+            self.at += 1
+        closing = self.close()
+        whole = (span[0], closing.stop)
+        if len(args) < count:
+            self.fail(f"{word} takes {count} argument{'s' * (count > 1)}, and {len(args)} are given.", whole)
+        return self.put("tensor", tuple(args), whole, (word, option))
+
+    def option_of(self, word: str, name: str, before: Any) -> Any:
+        """An axis or an order; or one more letter that a fold runs over."""
+        token = self.token
+        if token.kind == "name" and name == "axis" and token.text in self.letters():
+            self.at += 1
+            return (*(before or ()), token.text)
+        value = self.whole_number() if before is None else None
+        if value is None:
+            self.fail(
+                f"the {name} of {word} must be a whole number.", token.span, f"Write {word}(x), or {word}(x, {name}=0)."
+            )
+        return value
+
+    def letters(self) -> set[str]:
+        """The free indices so far."""
+        return {x for n in self.nodes if n.head == "entry" for x in n.value if isinstance(x, str)}
+
     def call(self, name: str, span: tuple[int, int]) -> int:
+        word = SAME_WORD.get(name, name)
+        if word in WORDS and (word not in ("max", "min") or self.has_one_array()):
+            return self.whole_arrays(word, span, [])
         found = resolve(name)
         if found is None:
             if name.startswith("__") or name in ("eval", "exec", "open", "compile", "getattr", "lambda"):
@@ -460,6 +419,19 @@ class _Parser:
             plural = "" if wanted == "1" else "s"
             self.fail(f"{name} takes {wanted} argument{plural}, and {len(args)} are given.", whole)
         return self.put_call(head, value, args, whole)
+
+    def has_one_array(self) -> bool:
+        """Whether one argument stands between these parentheses: the largest of several numbers is another thing."""
+        depth = 0
+        for k in range(self.at, len(self.tokens)):
+            text = self.tokens[k].text
+            depth += (text in "([" and bool(text)) - (text in ")]" and bool(text))
+            if depth == 1 and text == ",":
+                following = [t.text for t in self.tokens[k + 1 : k + 3]]
+                return following[1:] == ["="] and following[0] in OPTIONS["axis"]
+            if not depth:
+                break
+        return True
 
     def put_call(self, head: str, value: Any, args: list[int], span: tuple[int, int]) -> int:
         if head in ("pow", "power"):
@@ -515,7 +487,8 @@ class _Parser:
         if token.text in ("if", "else"):
             self.fail(f"{token.text!r} is not part of a formula.", token.span, "Write where(condition, a, b).")
         if token.text in ("and", "or", "not", "for", "in", "is"):
-            self.fail(f"{token.text!r} is not part of a formula here.", token.span)
+            instead = "Write a sum over an index as sum(x[i]*y[i], i)." if token.text == "for" else None
+            self.fail(f"{token.text!r} is not part of a formula here.", token.span, instead)
         if token.kind in ("number", "name") or token.text == "(":
             span = (before.start, token.stop)
             if before.kind == "name" and resolve(before.text) is not None and token.text != "(":

@@ -57,8 +57,30 @@ def place_of_side(row: str, side: int) -> tuple[int, int]:
     >>> place_of_side("y = 2*x = x + x", 1)
     (9, 15)
     """
-    signs = [m.span() for m in _EQUALS.finditer(row)]
+    signs = equal_signs(row)
     return signs[side][1], signs[side + 1][0] if side + 1 < len(signs) else len(row)
+
+
+def equal_signs(row: str) -> list[tuple[int, int]]:
+    """Where the equal signs of an equation stand; what stands in parentheses, as in ``sum(x, axis=0)``, is none.
+
+    >>> equal_signs("y = sum(x, axis=0) = z"), equal_signs("where(x == 0, 1, 2)")
+    ([(2, 3), (19, 20)], [])
+    """
+    depth, k, found = 0, 0, []
+    for sign in _EQUALS.finditer(row):
+        depth += sum((c in "([{") - (c in ")]}") for c in row[k : sign.start()])
+        k = sign.start()
+        if depth <= 0:
+            found.append(sign.span())
+    return found
+
+
+def sides_of_equation(row: str) -> list[str]:
+    """The left side of an equation, and each of its right sides."""
+    signs = equal_signs(row)
+    starts, ends = [0, *(stop for _, stop in signs)], [*(start for start, _ in signs), len(row)]
+    return [row[a:b].strip() for a, b in zip(starts, ends, strict=True)]
 
 
 def are_steps(thing: Any) -> bool:
@@ -68,11 +90,11 @@ def are_steps(thing: Any) -> bool:
     (True, False, False)
     """
     if isinstance(thing, str):
-        return _EQUALS.search(thing) is not None
+        return any(map(equal_signs, thing.splitlines()))
     return (
         isinstance(thing, (list, tuple))
         and bool(thing)
-        and all(isinstance(x, sp.Eq) or (isinstance(x, str) and _EQUALS.search(x)) for x in thing)
+        and all(isinstance(x, sp.Eq) or (isinstance(x, str) and equal_signs(x)) for x in thing)
     )
 
 
@@ -114,7 +136,7 @@ class Steps:
     @property
     def names(self) -> tuple[str, ...]:
         """The inputs: the names that are used and that no line defines."""
-        used = {n for line in self.lines for n in _text(line).names if n not in line.uses}
+        used = {n for line in self.lines for n in text_of(line).names if n not in line.uses}
         used |= {line.of for line in self.lines if line.of is not None}
         return tuple(sorted(used - set(self.definitions) - ({self.output} - set(self.definitions))))
 
@@ -126,7 +148,7 @@ class Steps:
     def output(self) -> str:
         """What is differentiated."""
         tops = [line.name for line in self.lines if line.of is not None and line.name not in self.definitions]
-        used = {n for line in self.lines for n in _text(line).names if n not in line.uses}
+        used = {n for line in self.lines for n in text_of(line).names if n not in line.uses}
         tops = [t for t in tops if t not in used]
         if tops:
             if len(set(tops)) > 1:
@@ -256,7 +278,7 @@ class _Writer:
         return step
 
     def line(self, line: Line) -> int:
-        text = _text(line)
+        text = text_of(line)
         of = {n: self.claim(*line.uses[n]) if n in line.uses else self.name(n) for n in text.names}
         values = interpret(self.builder.build({}), Floats(), self.inputs, of.values()) if of else {}
         program = text.run({n: values[i].numpy() for n, i in of.items()}, self.dtype)
@@ -288,7 +310,8 @@ def _parsed(text: str) -> Text:
     return Text(text)
 
 
-def _text(line: Line) -> Text:
+def text_of(line: Line) -> Text:
+    """The formula of a line, without a remark that follows it."""
     try:
         return _parsed(line.text)
     except SymgradError as error:
@@ -307,7 +330,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
     plain = {m[1] for _, row in rows for m in [re.match(rf"({_NAME})\s*(?::?=)", row)] if m}
     words = {n for _, row in rows for n in re.findall(_NAME, row)}
     for number, row in rows:
-        left, *sides = [s.strip() for s in _EQUALS.split(row)]
+        left, *sides = sides_of_equation(row)
         if not sides or not all(sides):
             raise BadFormula(
                 "this line is no equation.",
@@ -329,7 +352,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 if written is not None and n not in uses:
                     uses[n] = written
             line = Line(name, of, text, number, row, uses, side, k)
-            _text(line)
+            text_of(line)
             yield line
 
 

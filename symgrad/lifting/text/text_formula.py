@@ -5,6 +5,9 @@ a minus on its left), parentheses, calls of the table's functions, and compariso
 user's: ``beta``, ``gamma``, ``S``, ``E``, ``I`` and ``e`` are ordinary inputs (write ``exp(1)`` for the number e);
 only ``pi`` is a constant, unless an input is called so.  Decimals are exact: ``0.1`` is one tenth.
 
+Arrays are NumPy's: ``sum(x**2)``, ``x.T @ A @ x``, ``softmax(z)``, ``log(det(X))`` (the words are a table,
+`symgrad.lifting.text.tensor_words`), and ``x[0]``; a letter in brackets is a free index, ``sum(a[i]*x[i], i)``.
+
 `Text` keeps the order of operations, which rounding depends on; SymPy rewrites as it builds (``(x + y) - x`` is
 ``y`` to it), so `parse` gives what the text means and not how it computes.
 """
@@ -19,10 +22,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.errors import BadFormula, BadInput, UnknownName, caret, close_names
-from symgrad.lifting.text.parser import CONSTANTS, Node, Tree, applied, read
+from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, caret, close_names
+from symgrad.lifting.text.lexicon import applied
+from symgrad.lifting.text.parser import CONSTANTS, Node, Tree, read
+from symgrad.lifting.text.tensor_shapes import Part, shapes_of, unstated
+from symgrad.lifting.text.tensor_words import FOLDS, WORDS, Shape
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
+from symgrad.program.indexing import places as places_of
 from symgrad.program.lowering import lower
 from symgrad.program.piecewise import RELATIONS, ExactPoint, choose, compare, given
 from symgrad.program.program import Program, Source
@@ -66,6 +73,7 @@ class Text:
 
     text: str
     known: Iterable[str] | None = None
+    entry: tuple[str, tuple[str, ...]] | None = None  # of which tensor this is an entry, and its free indices
     tree: Tree = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -82,6 +90,21 @@ class Text:
     def names(self) -> tuple[str, ...]:
         """The inputs, sorted."""
         return self.tree.names
+
+    @property
+    def has_arrays(self) -> bool:
+        """Whether the text has words that are about whole arrays, or entries of one."""
+        return any(node.head in ("tensor", "entry") for node in self.tree.nodes)
+
+    def unstated(self, given: Mapping[str, Shape]) -> dict[str, tuple[int | str, ...]]:
+        """Shapes for the inputs that are not ``given`` and that are arrays by the formula's own words.
+
+        >>> Text("b*log(det(X)) + x.T @ X @ x").unstated({})
+        {'X': ('n', 'n'), 'x': ('n',)}
+
+        Raises `BadInput` where the words leave two readings, `WrongShape` where they have none.
+        """
+        return unstated(self.text, self.tree, given)
 
     @property
     def expression(self) -> sp.Expr:
@@ -135,6 +158,10 @@ def _meaning(text: Text, node: Node, args: list[Any]) -> Any:
             return sp.Not(args[0])
         case "where":
             return sp.Piecewise((args[1], args[0]), (args[2], True))
+        case "tensor" | "entry":
+            raise BadFormula(
+                "this is about whole arrays, and a number is needed here.", where=caret(text.text, node.span)
+            )
         case head:
             return applied(head, node.value, args)
 
@@ -149,6 +176,8 @@ class _Writer:
         self.text, self.tree, self.dtype = text, text.tree, dtype
         self.builder = Builder()
         self.place: dict[int, int] = {}
+        self.letters = [x for n in self.tree.nodes if n.head == "entry" for x in n.value if isinstance(x, str)]
+        self.letters = list(dict.fromkeys([*(text.entry[1] if text.entry else ()), *self.letters]))
         values: dict[int, Any] = {}
         for name in text.names:
             if name not in point:
@@ -160,9 +189,37 @@ class _Writer:
             value, kind = given(point[name], dtype)
             values[self.builder.input(name, value.shape, kind)] = value
         self.point = ExactPoint(self.builder, values)
+        shapes = {n: self.builder.shape(self.builder.inputs[n]) for n in text.names}
+        self.parts = shapes_of(text.text, self.tree, shapes) if text.has_arrays else []
+        self.extents = self.free_axes({**shapes, **{n: np.shape(v) for n, v in point.items()}})
+
+    def free_axes(self, shapes: Mapping[str, Shape]) -> dict[str, int]:
+        """How many values each free index of the whole takes."""
+        whole = self.parts[-1] if self.parts else Part()
+        if self.text.entry is None:
+            return {x: whole.letters[x] for x in self.letters if x in whole.letters}
+        name, letters = self.text.entry
+        shape = shapes.get(name, ())
+        odd = next((x for x in whole.letters if x not in letters), None)
+        if odd is not None or whole.shape or len(shape) != len(letters):
+            what = (
+                f"the index {odd} is none of {name}[{', '.join(letters)}]"
+                if odd is not None
+                else (f"this is no entry of {name}, whose shape is {list(shape)}")
+            )
+            raise WrongShape(f"{what}.", where=caret(self.text.text, None), instead="Write one index for each axis.")
+        return dict(zip(letters, shape, strict=True))
 
     def write(self) -> int:
-        """The step of the whole formula."""
+        """The step of the whole formula, with an axis for each free index."""
+        step = self._written()
+        if not self.extents:
+            return step
+        lined = tuple(n if x in self.parts[-1].letters else 1 for x, n in self.extents.items()) if self.parts else ()
+        made = self.builder.reshape(step, lined) if self.builder.shape(step) else step
+        return self.builder.broadcast(made, tuple(self.extents.values()))
+
+    def _written(self) -> int:
         pending: list[Iterator[int]] = [self._node(len(self.tree.nodes) - 1)]
         while pending:  # a generator asks for the nodes it wants, and gets them written first
             wanted = next(pending[-1], None)
@@ -186,6 +243,8 @@ class _Writer:
             self.place[i] = choose(
                 self.builder, [(lambda: self.place[values[0]], lambda: outcome)], lambda: self.place[values[1]]
             )
+            if self.parts and not self.parts[i].letters:  # of the shape of both sides and of the condition
+                self.place[i] = self.builder.broadcast(self.place[i], self.parts[i].shape)
             return
         if node.head == "pow":
             exponent = self.tree.closed(node.args[1])
@@ -260,11 +319,43 @@ class _Writer:
             case "lower":  # a function that the table writes in others: sec, log to a base, ...
                 symbols = sp.symbols(f"_0:{len(args)}", real=True)
                 return lower(b, node.value(*symbols), dict(zip(symbols, args, strict=True)), dtype=self.dtype)
+            case "entry":
+                return self._entry(node.value, args[0])
+            case "tensor":
+                name, option = node.value
+                if isinstance(option, tuple):  # over free indices, each of which has its axis
+                    folded = FOLDS[name](b, args[0], [self.letters.index(x) for x in option])
+                    return folded if max(b.shape(folded), default=1) > 1 else b.reshape(folded, ())
+                word = WORDS[name]
+                looked = [_reals(self.point[a]) for a in args] if word.looks else []
+                return word.steps(b, args, option, looked)
             case row:
                 return self._row(row, args)
+
+    def _entry(self, places: tuple[Any, ...], a: int) -> int:
+        """Entries by numbers and slices as NumPy has them; with free indices, each along its own axis."""
+        b, shape = self.builder, self.builder.shape(a)
+        if not any(isinstance(x, str) for x in places):
+            index: Any = places
+        else:
+            count = len(self.letters)
+
+            def along(letter: str, n: int) -> np.ndarray:
+                k = self.letters.index(letter)
+                return np.arange(n).reshape([n if j == k else 1 for j in range(count)])
+
+            index = tuple(along(x, n) if isinstance(x, str) else x for x, n in zip(places, shape, strict=True))
+        where = np.asarray(places_of(shape)[index])
+        return b.pick([a], where, where.shape)
 
     def _row(self, row: str, args: list[int]) -> int:
         op = OPS[row]
         if not op.branches:
             return self.builder.apply(row, *args)
-        return select(self.builder, row, args, [self.point[a].astype(np.float64) for a in args])
+        return select(self.builder, row, args, [_reals(self.point[a]) for a in args])
+
+
+def _reals(values: np.ndarray) -> np.ndarray:
+    """Exact values as floats; what is not real there has none."""
+    flat = [float(v.real) if getattr(v, "imag", 0) == 0 else np.nan for v in values.reshape(-1)]
+    return np.array(flat, dtype=np.float64).reshape(values.shape)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
+from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import numpy as np
@@ -204,7 +207,7 @@ def _rrelu(t: Recorder, a: Any, out: Any, name: str) -> int:
 @rule("softplus")
 def _softplus(t: Recorder, a: Any, out: Any, name: str) -> int:
     b, dtype = t.builder, dtype_of(out)
-    if a.threshold < _SHORTCUT:
+    if a.threshold < _SHORTCUT.get():
         return _softplus_in_parts(t, a)
     x = t.step_of(a.self)
     if a.beta == 1:
@@ -213,7 +216,18 @@ def _softplus(t: Recorder, a: Any, out: Any, name: str) -> int:
     return b.div(b.apply("softplus", b.mul(x, beta), dtype=dtype), beta)
 
 
-_SHORTCUT = 20  # from here on, what the threshold leaves out counts as rounding
+# The threshold from which on what it leaves out counts as rounding: log(1 + exp(-20)) is 2e-9.
+_SHORTCUT: ContextVar[float] = ContextVar("shortcut", default=20.0)
+
+
+@contextlib.contextmanager
+def shortcuts_as_they_run() -> Iterator[None]:
+    """A block in which torch's softplus is read as torch runs it, which is its argument above any threshold."""
+    before = _SHORTCUT.set(math.inf)
+    try:
+        yield
+    finally:
+        _SHORTCUT.reset(before)
 
 
 def _softplus_in_parts(t: Recorder, a: Any) -> int:

@@ -197,6 +197,7 @@ class Custom:
                     if t is not None:
                         along[name] = trace.step_of(t)
                         values[f"jvp {name}"] = np.asarray(trace.value_of(t))
+        trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         return FunctionRun(
             program, outputs, gradients, along, values, tuple(missing), summed, made, ctx.materialize

@@ -17,6 +17,7 @@ import numpy as np
 
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
+from symgrad.program.program import Decided
 
 
 class Look(NamedTuple):
@@ -40,6 +41,14 @@ def looks_in(x: Any) -> Looks:
     if type(x) in (Whole, Written):
         return x.looks
     return x.looks or () if isinstance(x, LookedArray) else ()
+
+
+def decision(
+    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None, table: int | None = None
+) -> tuple[tuple[int, ...], Decided]:
+    """The arguments and parameters of a guard for a decision by looks."""
+    bases = tuple((look.op, len(look.args), look.params) for look in looks)
+    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways, table)
 
 
 def looks_of_length(x: Any) -> Looks:

@@ -13,6 +13,7 @@ import linecache
 import sysconfig
 import tokenize
 import types
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,7 +98,7 @@ def node_of(function: types.FunctionType) -> ast.FunctionDef | ast.Lambda | None
     linecache.checkcache(code.co_filename)
     text = "".join(linecache.getlines(code.co_filename, function.__globals__))
     found = [n for n in _definitions(text).get(code.co_firstlineno, ()) if _matches(n, code)] if text else []
-    return found[0] if found else None
+    return min(found, key=lambda n: (n.end_lineno, n.end_col_offset), default=None)  # the innermost of lambdas
 
 
 def _matches(node: Any, code: types.CodeType) -> bool:
@@ -108,7 +109,15 @@ def _matches(node: Any, code: types.CodeType) -> bool:
     if not isinstance(node, ast.Lambda):
         return isinstance(node, ast.FunctionDef)
     body = node.body  # several lambdas may stand on one line: the one whose body this code computes
-    return (body.lineno, body.end_lineno, body.col_offset, body.end_col_offset) in set(code.co_positions())
+    first, last = (body.lineno, body.col_offset), (body.end_lineno, body.end_col_offset)
+    known = [p for p in code.co_positions() if None not in p and p[2:] != (0, 0)]
+    starts, ends = zip(*(((p[0], p[2]), (p[1], p[3])) for p in known), strict=True) if known else ((), ())
+    return all(first <= start for start in starts) and all(end <= last for end in ends) and _begins(body, starts)
+
+
+def _begins(body: ast.expr, starts: Collection[tuple[int, int]]) -> bool:
+    """Whether an instruction stands where the first part of an expression does that has any."""
+    return any((part.lineno, part.col_offset) in starts for part in ast.walk(body) if isinstance(part, ast.expr))
 
 
 # ------------------------------------------------------------------------------------------------ places
@@ -238,14 +247,18 @@ def place(source: Source | None) -> str | None:
 # ----------------------------------------------------------------------------------------------------- instrumentation
 # The user's function, rewritten so that a tracer sees its names, its calls and its arithmetic on plain numbers.
 #
-# Four rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
+# Five rewrites of the syntax tree, nothing else: after ``x = ...`` comes ``x = trace.bind("x", x)``; ``f(a)`` becomes
 # ``trace.call(f, a)``; ``a / b`` becomes ``trace.binary("div", a, b)``; what is looked up outside of the function, in
-# an attribute or in a container becomes ``trace.outer(...)``.  Lines, columns, closures, globals and defaults stay the
-# user's own: the tracer arrives through one more closure cell.
+# an attribute or in a container becomes ``trace.outer(...)``; loops, comparisons and subscripts tell the course of the
+# run.  Lines, columns, closures, globals and defaults stay the user's own: the tracer arrives through one more closure
+# cell.
 
 TRACE = "__symgrad_trace__"
 _BINARY = {ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.Pow: "pow", ast.Mod: "mod"}
 _BINARY[ast.MatMult] = "matmul"
+_COMPARED = {ast.Eq: "eq", ast.NotEq: "ne", ast.Lt: "lt", ast.LtE: "le", ast.Gt: "gt", ast.GtE: "ge"}
+_COLUMNS = 100_000  # a place in a text as one number
+_TURN = "__symgrad_turn__"
 # these look at the frame that calls them, or never at a number
 _LEFT_ALONE = frozenset(
     "super locals globals vars dir eval exec print range enumerate zip isinstance issubclass hasattr type dict "
@@ -293,6 +306,8 @@ def _compiled(node: ast.FunctionDef | ast.Lambda, code: types.CodeType, owner: s
         factory.body = [ast.Return(rewritten)]
     else:
         rewritten.decorator_list, rewritten.returns = [], None
+        if rewritten.name in set(code.co_names) - set(code.co_freevars) - set(code.co_varnames):
+            rewritten.body.insert(0, ast.Global([rewritten.name]))  # one that calls itself is not the factory's
         factory.body = [rewritten]
     found = [compile(ast.fix_missing_locations(module), file, "exec")]
     while found:
@@ -308,6 +323,7 @@ class Rewriter(ast.NodeTransformer):
 
     def __init__(self) -> None:
         self._own: list[set[str]] = []  # the names that each function around has for itself
+        self._ending = False  # whether this is a condition on which a loop ends
 
     def visit(self, node: ast.AST) -> Any:
         if not isinstance(node, _SCOPES):
@@ -320,8 +336,11 @@ class Rewriter(ast.NodeTransformer):
 
     def tell(self, method: str, args: list[ast.expr], at: ast.expr | ast.stmt, keywords: Any = ()) -> ast.Call:
         """A call of one of the tracer's methods, which stands where ``at`` stands."""
-        target = ast.Attribute(ast.Name(TRACE, ast.Load()), method, ast.Load())
-        for part in (target, target.value):  # a point: the compiler counts a method call's lines from its name's end
+        target: Any = ast.Name(TRACE, ast.Load())
+        for name in method.split("."):
+            target = ast.Attribute(target, name, ast.Load())
+        parts: Any = ast.walk(target)
+        for part in parts:  # a point: the compiler counts a method call's lines from its name's end
             part.lineno = part.end_lineno = at.lineno
             part.col_offset = part.end_col_offset = at.col_offset
         return ast.copy_location(ast.Call(target, args, list(keywords)), at)
@@ -378,7 +397,7 @@ class Rewriter(ast.NodeTransformer):
         node.args, node.keywords = [self.visit(a) for a in node.args], [self.visit(k) for k in node.keywords]
         if _is_left_alone(node.func):
             if isinstance(node.func, ast.Name) and node.func.id == "range":
-                node.args = [self._told("index", a) for a in node.args]
+                node.args = [self._told("course.index", a) for a in node.args]
             return node
         return self.tell("call", [node.func, *node.args], node, node.keywords)
 
@@ -396,8 +415,74 @@ class Rewriter(ast.NodeTransformer):
         self.generic_visit(node)
         if not isinstance(node.ctx, ast.Load):
             return node
-        node.slice = self._told("index", node.slice)
+        if not isinstance(node.slice, (ast.Slice, ast.Tuple, ast.Constant, ast.Starred)):
+            return self.tell("outer", [self.tell("course.entry", [node.value, node.slice], node)], node)
+        node.slice = self._told("course.index", node.slice)
         return self.tell("outer", [node], node)
+
+    # ------------------------------------------------------------------------------------ the course of a run
+    def visit_For(self, node: ast.For) -> Any:
+        self.generic_visit(node)
+        node.iter = self.tell("course.each", [node.iter], node.iter)
+        return node
+
+    def visit_comprehension(self, node: ast.comprehension) -> Any:
+        self.generic_visit(node)
+        if not node.is_async:
+            node.iter = self.tell("course.each", [node.iter], node.iter)
+        return node
+
+    def visit_While(self, node: ast.While) -> Any:
+        node.test = self._at_an_end(node.test)
+        node.body, node.orelse = (
+            [out for s in part for out in _listed(self.visit(s))] for part in (node.body, node.orelse)
+        )
+        place = ast.Constant(node.lineno * _COLUMNS + node.col_offset)
+        if isinstance(node.test, ast.Constant) and node.test.value:  # it is left from inside
+            each = self.tell("course.endless", [], node.test)
+            return ast.copy_location(ast.For(ast.Name(_TURN, ast.Store()), each, node.body, []), node)
+        args = [place, self.tell("course.mark", [], node.test), node.test]
+        node.test = self.tell("course.again", args, node.test)
+        begin = ast.copy_location(ast.Expr(self.tell("course.begin", [place], node)), node)
+        return [begin, node]
+
+    def visit_If(self, node: ast.If) -> Any:
+        """Where all that is done is to leave, the number of turns says it."""
+        if not node.orelse and len(node.body) == 1 and isinstance(node.body[0], (ast.Break, ast.Raise)):
+            node.test = self._at_an_end(node.test)
+            node.body = [out for s in node.body for out in _listed(self.visit(s))]
+            return node
+        return self.generic_visit(node)
+
+    def visit_Assert(self, node: ast.Assert) -> Any:
+        node.test = self._at_an_end(node.test)
+        return node
+
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        self.generic_visit(node)
+        word = _COMPARED.get(type(node.ops[0])) if len(node.ops) == 1 else None
+        if word is None or self._ending:
+            return node
+        return self.tell("course.compared", [ast.Constant(word), node.left, node.comparators[0]], node)
+
+    def _at_an_end(self, test: ast.expr) -> ast.expr:
+        """A condition on which a loop or the run ends: what it compares is told by the turns."""
+        before, self._ending = self._ending, True
+        try:
+            return self.visit(test)
+        finally:
+            self._ending = before
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        calls = [c.func for s in node.body for c in ast.walk(s) if isinstance(c, ast.Call)]
+        names = {f.id if isinstance(f, ast.Name) else f.attr for f in calls if isinstance(f, (ast.Name, ast.Attribute))}
+        self.generic_visit(node)
+        if node.name in names:
+            first = node.body[0]
+            start = isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant)
+            told = ast.copy_location(ast.Expr(self.tell("course.enter", [], node.body[0])), node.body[0])
+            node.body = [*node.body[:start], told, *node.body[start:]]
+        return node
 
     def visit_match_case(self, node: ast.match_case) -> Any:  # in a pattern a name is no value
         node.guard = self.visit(node.guard) if node.guard is not None else None

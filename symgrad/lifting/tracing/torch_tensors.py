@@ -121,25 +121,35 @@ class Tensors:
             self._known[id(x)] = (x, step, memory, memory.version)
             return step
 
+    def known_step(self, x: torch.Tensor) -> int | None:
+        """The step of a tensor that was followed until now; None where it takes more to say.  Asks nothing of torch."""
+        record = self._known.get(id(x))
+        if record is None or record[0] is not x or record[2] is None or record[2].version != record[3] or self._lengths:
+            return None
+        return record[1]
+
     def put(self, x: torch.Tensor, step: int) -> None:
         """``x`` holds the value of ``step``; memory that is known already stays what it is."""
-        b = self.tracer.builder
         with quiet():
-            dtype, shape = dtype_of(x), tuple(x.shape)
-            if b.dtype(step) != dtype:
-                step = b.cast(step, dtype)
-            if b.shape(step) != shape:
-                step = b.reshape(step, shape)
-            memory = None
-            if x.numel():
-                storage = x.untyped_storage()
-                memory = self._memories.get(storage._cdata)
-                if memory is None and not x.is_conj() and not x.is_neg():
-                    index = _index(x)
-                    memory = Memory(storage.nbytes() // x.element_size(), step, index)
-                    self._memories[storage._cdata] = memory
-                    self._kept.append(storage)
-            self._known[id(x)] = (x, step, memory, memory.version if memory else 0)
+            self.enter(x, step)
+
+    def enter(self, x: torch.Tensor, step: int) -> None:
+        """`put`, where torch's modes are off already."""
+        b = self.tracer.builder
+        dtype, shape = dtype_of(x), tuple(x.shape)
+        if b.dtype(step) != dtype:
+            step = b.cast(step, dtype)
+        if b.shape(step) != shape:
+            step = b.reshape(step, shape)
+        memory = None
+        if x.numel():
+            storage = x.untyped_storage()
+            place = storage._cdata
+            memory = self._memories.get(place)
+            if memory is None and not x.is_conj() and not x.is_neg():
+                memory = self._memories[place] = Memory(storage.nbytes() // x.element_size(), step, _index(x))
+                self._kept.append(storage)
+        self._known[id(x)] = (x, step, memory, memory.version if memory else 0)
 
     def forget(self, x: torch.Tensor) -> None:
         """``x`` is another view of its memory, or of another memory, from now on."""
@@ -165,21 +175,20 @@ class Tensors:
 
     # ------------------------------------------------------------------------------------ from and to other values
     def bound(self, x: torch.Tensor, name: str) -> torch.Tensor:
-        if not is_float(x) or isinstance(x, torch.nn.Parameter):
-            return x
-        step = self.tracer.at_line().name(self.step(x), name)
-        known = self.is_known(x)
         with quiet():
+            if not is_float(x) or (type(x) is not torch.Tensor and isinstance(x, torch.nn.Parameter)):
+                return x
+            step = self.tracer.at_line().name(self.step(x), name)
+            if not self.is_known(x):
+                self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
             alias = x.view_as(x)
             if self.tracer.differentiates and x.is_leaf and x.requires_grad:
                 alias.retain_grad()  # as the leaf does that it stands for
-        if not known:
-            self.write(x, self.tracer.data(self.value(x), dtype_of(x)), self.storage(x))
-        memory = self._memory(x)
-        if memory is not None and not x.is_conj() and not x.is_neg():
-            memory.call(self.tracer.builder, _index(x), tuple(x.shape), step)
-        self.put(alias, step)
-        return alias
+            memory = self._memory(x)
+            if memory is not None and not x.is_conj() and not x.is_neg():
+                memory.call(self.tracer.builder, _index(x), tuple(x.shape), step)
+            self.enter(alias, step)
+            return alias
 
     def tensor(self, x: Any, like: torch.Tensor | None = None) -> Any:
         """A traced float or array as a tensor of the same value; a float takes the dtype of the tensor it meets."""

@@ -25,12 +25,15 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from symgrad.errors import BadInput, LostValue, SymgradError, UnknownOperation
 from symgrad.lifting.tracing import scalar_calls
+from symgrad.lifting.tracing.course import Course
+from symgrad.lifting.tracing.direct_operations import DirectOperations
 from symgrad.lifting.tracing.looked_values import (
     Look,
     LookedArray,
     Looks,
     Whole,
     Written,
+    decision,
     joined,
     looks_in,
     looks_of_length,
@@ -46,7 +49,7 @@ from symgrad.program import constants as numbers
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.primitives import number_of
-from symgrad.program.program import Decided, Guard, Program
+from symgrad.program.program import Guard, Program
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
@@ -62,22 +65,13 @@ _DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
 # packages that only show or keep what they are given: nothing comes back from them that a formula goes on with
 _SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
-_FLOATS = (float, np.float64)
-_PLAIN = (int, *_FLOATS)
+_PLAIN = (int, *(_FLOATS := (float, np.float64)))
 _ARITHMETIC = frozenset((*_PLAIN, bool, np.ndarray, torch.Tensor, TracedFloat, TracedArray))
 _PARTS = 64  # arrays of at most so many entries are looked through for computed constants
 
 
 def _is_plain(x: Any) -> bool:
     return type(x) in (int, float, bool, Whole) or (isinstance(x, (np.number, np.bool_)) and type(x) is not TracedArray)
-
-
-def _decided(
-    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None
-) -> tuple[tuple[int, ...], Decided]:
-    """The arguments and parameters of a guard for a decision by looks."""
-    bases = tuple((look.op, len(look.args), look.params) for look in looks)
-    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways)
 
 
 class Tracer:
@@ -95,7 +89,9 @@ class Tracer:
         self.differentiates = differentiates
         self.arrays = Arrays(self)
         self.tensors = Tensors(self)
+        self.direct = DirectOperations(self)
         self.places = Places()
+        self.course = Course(self)
         self._ready: dict[Any, Any] = {}
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
@@ -105,7 +101,7 @@ class Tracer:
         self._looks: dict[int, Looks] = {}  # constants that were made of looks at values
         self._looked: list[Looks] = []  # what each step was made of
         self._shown: Looks = ()  # what was looked at to write a text that is being put together
-        self._trying = 0  # blocks around, which catch what is raised
+        self.trying = 0  # blocks around, which catch what is raised
         self._raised: SymgradError | None = None
         self._ordered: list[type] = []  # classes of the user's whose objects are hashed in the order of their use
         self._named: set[tuple[str, int]] = set()  # the names that values were bound to, of those read so far
@@ -253,6 +249,7 @@ class Tracer:
     def program(self, outputs: Mapping[str, Any]) -> Program:
         """The Program written, with its outputs' values by name; looks at data alone are no guards."""
         steps = {name: self.step_of(x) for name, x in outputs.items()}
+        self.builder.course = self.course.guards()
         built = self.builder.build(steps)
         return replace(built, guards=tuple(g for g in map(self._of_looks, built.guards) if g is not None))
 
@@ -264,7 +261,7 @@ class Tracer:
         if not looks:
             return None
         others = [n for a in guard.args if not self.looks_of(a) and (n := number_of(self.builder.steps, a)) is not None]
-        args, decided = _decided(guard.op, looks, float(others[0]) if others else None)
+        args, decided = decision(guard.op, looks, float(others[0]) if others else None)
         return replace(guard, op="decided", args=args, params=decided)
 
     def looks_of(self, step: int) -> Looks:
@@ -281,10 +278,10 @@ class Tracer:
         b = self.at_line()
         b.guard(op, [self.step_of(a) for a in args], params, outcome)
 
-    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: tuple[Any, ...] | None = None) -> Any:
+    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None) -> Any:
         """Remember that the code decided by something that was made of looks; the outcome."""
         if looks:
-            b, (args, decided) = self.at_line(), _decided(word, looks, other, ways)
+            b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table)
             last = b.guards[-1] if b.guards else None
             found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
             if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
@@ -340,21 +337,14 @@ class Tracer:
         looks, self._shown = self._shown, joined([before, self._shown]) if before else ()
         return Written(plainly(made), self, looks) if looks else made
 
-    def index(self, key: Any) -> Any:
-        """A subscript or a number of times in instrumented code."""
-        looks = looks_in(key) if type(key) in (Whole, Written) else ()
-        if looks:
-            self.decide("index", looks, plainly(key), None)
-        return plainly(key) if looks else key
-
     def may_raise(self, op: str, sides: list[Any], outcome: bool, *, raises: bool) -> None:
         """Remember which side of the edge of a function's domain a value is on, where the code would notice."""
-        if raises or self._trying:
+        if raises or self.trying:
             self.guard(op, sides, None, outcome)
 
     def attempt(self, change: int) -> None:
         """The code enters, or leaves, a block around which exceptions are caught."""
-        self._trying += change
+        self.trying += change
 
     def piecewise(self, op: str, steps: list[int], value: Any, dtype: str, params: Any = None) -> int:
         """The step of a piecewise constant function of ``steps``: its value, and a guard for the piece."""
@@ -418,6 +408,8 @@ class Tracer:
         if name == "mod" and isinstance(a, (str, bytes)):
             before = self.fresh()
             return self.text(before, a % self._filled(b))
+        if torch.Tensor in (type(a), type(b)) and (out := self.direct.arithmetic(name, a, b)) is not NotImplemented:
+            return out
         if type(a) not in _ARITHMETIC or type(b) not in _ARITHMETIC:
             a, b = self._column(a, b), self._column(b, a)
         if type(a) is np.ndarray or type(b) is np.ndarray:
@@ -469,6 +461,8 @@ class Tracer:
 
     def call(self, function: Any, /, *args: Any, **options: Any) -> Any:
         """A call in instrumented code."""
+        if not options and len(args) < 2 and (out := self.direct.call(function, *args)) is not NotImplemented:
+            return out
         try:
             special = scalar_calls.CALLS.get(function)
         except TypeError:  # not hashable
@@ -481,7 +475,10 @@ class Tracer:
         if out is not NotImplemented:
             return out
         before = self.fresh()
+        if type(getattr(function, "__self__", None)) is dict and function.__name__ == "get":
+            return self.course.found(function.__self__, *args, **options)
         if function in _CALLERS:
+            self.course.extreme(function, args)
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
         elif function in _DIFFERENTIATORS and not (self.differentiates and function is torch.autograd.grad):

@@ -1,7 +1,9 @@
 """What is no formula in LaTeX, or has two readings: each message in full."""
 
+import pytest
+
 from symgrad import Latex
-from symgrad.errors import SymgradError
+from symgrad.errors import BadFormula, SymgradError
 
 
 def texts(block):
@@ -500,3 +502,28 @@ def test_every_refusal_says_what_where_and_what_to_write_instead():
             if str(error) != message:
                 wrong.append((message, str(error)))
     assert wrong == []
+
+
+WITHOUT_R = [
+    "\frac{x^2}{2}",
+    "\tanh(x)",
+    "\beta x",
+    "2\nu x",
+    "\rho x",
+    "\alpha x",
+    "\vec{x}",
+    "x \times y",
+    "\nabla f",
+]
+
+
+@pytest.mark.parametrize("text", WITHOUT_R, ids=ascii)
+def test_backslashes_that_python_has_read_are_told(text):
+    """Of these some read as other formulas: "rho x" as h o x."""
+    with pytest.raises(BadFormula, match="with an r before the quotes"):
+        Latex(text)
+
+
+@pytest.mark.parametrize("text", ["\nu = 3x \\\\\nf = u^2", "f = x +\n\tu y", "f = x^2\r\n + y", "f = x +\ny"])
+def test_new_lines_and_tabs_are_spaces(text):
+    assert Latex(text).plain

@@ -76,7 +76,8 @@ def test_sympy_equations():
 def test_each_side_of_a_chain_of_equalities_is_a_claim():
     steps = "u = x**2\ny = exp(-u/2)\ndy/du = -y/2\ndy/dx = dy/du * x = -x*y"
     report = verify("exp(-x**2/2)", steps)
-    assert report.verdict == "proved"  # the last side is right
+    assert report.claims["x"].kind == "proved"  # the last side is right, and
+    assert report.verdict == "refuted"  # the derivation is not
     assert report.wrong_steps == ("dy/dx",)  # the first is not
     assert [v for n, v in verdicts(report) if n == "dy/dx"] == ["wrong", "right"]
 

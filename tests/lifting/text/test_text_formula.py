@@ -264,10 +264,9 @@ MESSAGES = [
         f"lambda makes a function, and a formula is one value.\n    lambda x: x\n    ^^^^^^\n{EVALUATED}",
     ),
     (
-        "h[0]*x",
+        "2[0]*x",
         BadFormula,
-        f"a subscript is not part of a formula in text.\n    h[0]*x\n     ^\n{EVALUATED}\n"
-        "Name the entry, or pass a Python function.",
+        "a subscript stands on a name or a parenthesis.\n    2[0]*x\n     ^\nWrite x[0], or (x + y)[i].",
     ),
     (
         "x > 0",

@@ -53,7 +53,7 @@ def test_dask_takes_the_pairs_as_any_executor_does():
 def test_an_executor_that_refuses_a_pair_keeps_the_others():
     class Picky(ThreadPoolExecutor):
         def submit(self, function, *args):
-            if args[0] == "x^3":
+            if args[0].args[0] == "x^3":
                 raise RuntimeError("I do not like its name")
             return super().submit(function, *args)
 

@@ -1,0 +1,103 @@
+"""Many questions at once, on any executor: in order, and none is lost where another fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ThreadPoolExecutor
+from functools import partial
+from typing import Any, TypeVar
+
+from symgrad.errors import BadInput
+from symgrad.lifting.scripts.child_process import answer_apart
+from symgrad.progress import each, silent
+from symgrad.report.report import Report
+from symgrad.verifier import verify
+
+T = TypeVar("T")
+
+
+def verify_many(pairs: Iterable[Any], *, executor: Executor | None = None, **options: Any) -> list[Report | Exception]:
+    """Verify each (formula, hand) or (formula, hand, options) of ``pairs``, in order.
+
+    ``executor`` is any `concurrent.futures.Executor`, or an object with its ``submit`` (processes, Dask's client,
+    MPI's); without one the pairs are verified here, one after another.  With processes the formulas must be
+    picklable: text, SymPy, functions and modules defined at the top level of a module.  ``options`` are `verify`'s,
+    for every pair; a pair's own come before them.
+
+    A pair that raises gives its exception in the result's place, and never loses the others; so does a pair that the
+    executor cannot send.  Past a second a bar counts the answers, if tqdm is installed and somebody is looking.
+
+    >>> [r.verdict for r in verify_many([("x**2", "2*x"), ("x**2", "3*x")])]
+    ['proved', 'refuted']
+    >>> verify_many([("x**2", "2*x"), ("x^2", "2*x")])[1].what
+    '^ is exclusive-or in Python; write powers as x**2.'
+    """
+    return list(
+        answer_many([partial(verify, *pair, **own) for pair, own in (_job(p, options) for p in pairs)], executor)
+    )
+
+
+def answer_many(questions: Sequence[Callable[[], T]], executor: Executor | None = None) -> Iterator[T | Exception]:
+    """What each question returns, in order, or what it raises; ``executor`` is as for `verify_many`.
+
+    >>> list(answer_many([lambda: 1 + 1, lambda: 1 / 0]))
+    [2, ZeroDivisionError('division by zero')]
+    """
+    if executor is None:
+        return each(map(_outcome, questions), "verifying", len(questions))
+    futures = [_sent(executor, question) for question in questions]
+    return each(map(_result, futures), "verifying", len(futures))
+
+
+class Processes(ThreadPoolExecutor):
+    """An executor that answers each question in a process of its own, as many at a time as it has ``workers``.
+
+    Whatever a question does to its process (modules, defaults of torch, a crash) is seen by no other.  Its processes
+    are those of `answer_apart`: forks where that is safe, new interpreters elsewhere.
+
+    >>> import os
+    >>> with Processes(2) as two:
+    ...     len({os.getpid(), *answer_many([os.getpid, os.getpid], two)})
+    3
+    """
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
+        return super().submit(answer_apart, partial(fn, *args, **options))
+
+
+def _job(pair: Any, options: Mapping[str, Any]) -> tuple[tuple[Any, Any], dict[str, Any]]:
+    if not isinstance(pair, Sequence) or isinstance(pair, str) or not 2 <= len(pair) <= 3:
+        raise BadInput(f"{pair!r} is not a pair.", instead="Pass (formula, hand) or (formula, hand, {options}).")
+    own = pair[2] if len(pair) == 3 else {}
+    return (pair[0], pair[1]), {**options, **own}
+
+
+def _sent(executor: Executor, question: Callable[[], Any]) -> Any:
+    """A future; where the executor does not take the question, the exception that it raises."""
+    try:
+        return executor.submit(_far, question)
+    except Exception as error:
+        return error
+
+
+def _far(question: Callable[[], T]) -> T | Exception:
+    """`_outcome` in a worker, whose terminal is not its own."""
+    with silent():
+        return _outcome(question)
+
+
+def _outcome(question: Callable[[], T]) -> T | Exception:
+    try:
+        return question()
+    except Exception as error:
+        return error
+
+
+def _result(future: Any) -> Any:
+    """A future's result; where the question could not be sent, or its worker died, that exception."""
+    if isinstance(future, Exception):
+        return future
+    try:
+        return future.result()
+    except Exception as error:
+        return error

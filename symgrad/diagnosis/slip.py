@@ -1,0 +1,118 @@
+"""A repaired line as the sentences about it see it: the edit, its smallest part, and what the names in it stand for."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.diagnosis.bench import Edit
+from symgrad.diagnosis.scope import scope_of
+
+_ACTIVATIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {  # of which people mix up argument and value
+    "tanh": np.tanh,
+    "sigmoid": lambda z: 1 / (1 + np.exp(-z)),
+    "relu": lambda z: np.maximum(z, 0),
+    "exp": np.exp,
+    "sin": np.sin,
+    "cos": np.cos,
+    "log": np.log,
+    "softplus": lambda z: np.logaddexp(0, z),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Slip:
+    """One repaired line: the edit, the smallest part of it that changed, and where it stands."""
+
+    name: str
+    edit: Edit
+    old: str
+    new: str
+    scene: Any = None
+    brought: str = ""  # the operand that the edit put in or took away
+    written: Mapping[str, str] = field(default_factory=dict)  # what names are defined as, where there is no scene
+
+    @cached_property
+    def definitions(self) -> dict[str, str]:
+        """What the user wrote after ``name =``, for the names assigned in the same function."""
+        if self.scene is None:
+            return dict(self.written)
+        found: dict[str, str] = {}
+        for node in ast.walk(self.scene.site.unit.node):
+            if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
+                found.setdefault(node.targets[0].id, ast.unparse(node.value))
+        return found
+
+    @property
+    def kind(self) -> str:
+        return self.edit.kind
+
+    def function_of(self, outer: str, inner: str) -> str | None:
+        """f, where ``outer`` holds f(``inner``): as the user wrote it, or by their values."""
+        try:
+            node = ast.parse(self.definitions.get(outer, ""), mode="eval").body
+        except SyntaxError:
+            return self._function_by_value(outer, inner)
+        if isinstance(node, ast.Call) and len(node.args) >= 1 and ast.unparse(node.args[0]) == canonical(inner):
+            return node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+        return self._function_by_value(outer, inner)
+
+    def _function_by_value(self, outer: str, inner: str) -> str | None:
+        if self.scene is None or not self.scene.plain or not (outer.isidentifier() and inner.isidentifier()):
+            return None
+        for name, f in _ACTIVATIONS.items():
+            try:
+                with np.errstate(all="ignore"):
+                    pairs = [(numbers(e[outer]), f(numbers(e[inner]))) for e in self.scene.envs[: self.scene.plain]]
+            except (KeyError, TypeError, ValueError):
+                return None
+            if all(a.shape == b.shape and np.allclose(a, b, rtol=1e-9, atol=0) for a, b in pairs):
+                return name
+        return None
+
+    def named_ratio(self) -> str | None:
+        """The name in scope that what was put in is times what was there, at every sample."""
+        if self.scene is None:
+            return None
+        scene, found = self.scene, None
+        for k in range(scene.plain):
+            scope = scope_of(scene, k)
+            try:
+                old, new = (numbers(eval(t, scope)) for t in (self.old, self.new))
+                with np.errstate(all="ignore"):
+                    ratio = new / old
+                fits = {n for n, v in scene.envs[k].items() if _is_ratio(ratio, v)}
+            except Exception:  # a part of a line need not be a value
+                return None
+            found = fits if found is None else found & fits
+        return min(found, key=lambda n: (len(n), n)) if found else None
+
+
+def canonical(text: str) -> str:
+    try:
+        return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)
+    except SyntaxError:
+        return text
+
+
+def numbers(x: Any) -> np.ndarray:
+    return x.detach().numpy() if isinstance(x, torch.Tensor) else np.asarray(x, dtype=float)
+
+
+def _is_ratio(ratio: np.ndarray, x: Any) -> bool:
+    if not isinstance(x, (float, int, np.ndarray, np.generic, torch.Tensor)) or isinstance(x, bool):
+        return False
+    value = numbers(x)
+    if value.ndim > ratio.ndim or value.dtype.kind not in "fi" or not np.isfinite(ratio).all():
+        return False
+    try:
+        value = np.broadcast_to(value, ratio.shape)
+    except ValueError:
+        return False
+    return bool(np.max(np.abs(value - ratio), initial=0) <= 1e-9 * np.max(np.abs(ratio), initial=0))

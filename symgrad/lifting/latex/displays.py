@@ -1,0 +1,119 @@
+r"""The displayed formulas of a text: of an article, of notes in Markdown, of a post; and the questions that they ask.
+
+A display is what stands between ``$$`` and ``$$``, ``\[`` and ``\]``, or in an environment such as ``align``.  What a
+line of prose has between single dollars is no display: it names things, and seldom defines them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from symgrad.errors import SymgradError
+
+_ENVIRONMENTS = "equation|align|alignat|gather|multline|eqnarray|displaymath|flalign"
+_DISPLAY = re.compile(
+    r"(?<!\\)\$\$(?P<dollars>.+?)(?<!\\)\$\$|\\\[(?P<brackets>.+?)\\\]"
+    rf"|\\begin\{{(?P<kind>{_ENVIRONMENTS})\*?\}}(?P<rows>.+?)\\end\{{(?P=kind)\*?\}}",
+    re.S,
+)
+_CLAIM = re.compile(
+    r"\\[dt]?frac\s*\{\s*(?:d|\\partial|\\mathrm\s*\{d\}|\\text\s*\{d\})|\\nabla|[A-Za-z]'|\\p?dv\b|^\s*[d∂]\w*\s*/\s*[d∂]",
+    re.M,
+)
+_A_FORMULA = "?"  # what is differentiated where the left side has no name for it
+_LEFT_OUT = re.compile(r"\\(?:label|tag)\s*\{[^{}]*\}|\\(?:nonumber|notag)\b|(?<!\\)%.*")
+
+
+@dataclass(frozen=True)
+class Display:
+    """One displayed formula, or rows of them, and the line of the text that it begins in (from 1)."""
+
+    text: str
+    line: int
+
+    @property
+    def claims(self) -> bool:
+        """Whether it may say what a derivative is, by what it is written with."""
+        return "=" in self.text and _CLAIM.search(self.text) is not None
+
+
+def displays_in(text: str) -> tuple[Display, ...]:
+    r"""The displays of a text, in order.
+
+    >>> displays_in("Let\n$$f(x) = x^2.$$\nThen \\[ f'(x) = 2x \\]")
+    (Display(text='f(x) = x^2', line=2), Display(text="f'(x) = 2x", line=3))
+    """
+    found = []
+    for m in _DISPLAY.finditer(text):
+        kind = next(k for k in ("dollars", "brackets", "rows") if m[k] is not None)
+        body = _LEFT_OUT.sub("", m[kind])
+        start = m.start(kind) + len(m[kind]) - len(m[kind].lstrip())
+        if body.strip():
+            found.append(Display(body.strip().rstrip(".,;").strip(), text.count("\n", 0, start) + 1))
+    return tuple(found)
+
+
+@dataclass(frozen=True)
+class FormulaQuestion:
+    """Rows that define a function and then claim derivatives of it, and the line of the text that the claims are in."""
+
+    text: str
+    line: int
+
+
+def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = None) -> Iterator[FormulaQuestion]:
+    r"""The questions that displays ask, one after another: claims of one function, below all that defines it.
+
+    A claim that cannot be read is left out, and so is one of a function that no row defines; ``unread`` is then told
+    why, by line.
+
+    >>> [q.text for q in questions_of(displays_in("$$f = x^2$$ $$f' = 2x$$ $$g = x^3$$ $$\\frac{dg}{dx} = 3x^2$$"))]
+    ["f = x^2 \\\\\nf' = 2x", 'f = x^2 \\\\\ng = x^3 \\\\\n\\frac{dg}{dx} = 3x^2']
+    """
+    from symgrad.lifting.latex.latex_formula import Latex
+
+    defined: dict[str, str] = {}  # each function's own row, the last that was written
+    waiting: list[str] = []
+    of, line = "", 0
+    unread = {} if unread is None else unread
+    for display in displays:
+        try:
+            rows = [(e.left, *_row(display, e.span)) for e in Latex(display.text).equations]
+        except SymgradError as error:
+            if display.claims:
+                unread[display.line] = error.what
+            continue
+        for left, row, place in rows:
+            name, claims = _name(left), left is not None and left.head == "derivative"
+            if waiting and (name != of or not claims):
+                yield FormulaQuestion(_joined(defined, of, waiting), line)
+                waiting = []
+            if not claims:
+                defined.pop(name, None)
+                defined |= {name: row} if name else {}
+            elif name not in defined and name != _A_FORMULA:
+                unread[place] = f"no row says what {name} is."
+            else:
+                of, line = name, line if waiting else place
+                waiting.append(row)
+    if waiting:
+        yield FormulaQuestion(_joined(defined, of, waiting), line)
+
+
+def _row(display: Display, span: tuple[int, int]) -> tuple[str, int]:
+    """A row of a display, and the line of the text that it is in."""
+    return display.text[slice(*span)], display.line + display.text.count("\n", 0, span[0])
+
+
+def _name(left: object) -> str:
+    """What an equation is about: the name that it defines, or what it differentiates; "?" for a formula."""
+    node = getattr(left, "args", (left,))[0] if getattr(left, "head", "") == "derivative" else left
+    return getattr(getattr(node, "value", None), "base", "")
+
+
+def _joined(defined: Mapping[str, str], of: str, claims: list[str]) -> str:
+    """The definitions, that of the function which is differentiated last, and the claims below them."""
+    above = [row for name, row in defined.items() if name != of] if of in defined else []
+    return " \\\\\n".join([*above, *([defined[of]] if of in defined else []), *claims])

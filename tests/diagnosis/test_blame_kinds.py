@@ -1,0 +1,240 @@
+"""Kinds of slips in the manner of each field: each is found in its own line, and what is written instead is true where
+inputs and data are moved.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from support.slips import agree, made_of, slip
+
+from symgrad import verify
+
+R = np.random.default_rng(5)
+
+
+def judge(model, right, at, *changes):
+    """The report on right code with slips in it, after the repair was judged by the right code."""
+    report = verify(model, slip(right, *changes), at=at, wrt=list(at))
+    assert report.verdict == "refuted"
+    assert not [n for n in report.notes if "fault of symgrad" in n]
+    assert report.repaired_source is not None
+    assert agree(made_of(report.repaired_source, right), right, at)
+    return report
+
+
+def lines_of(report):
+    return [s.source.text for s in report.steps if s.verdict == "wrong"]
+
+
+# ------------------------------------------------------------------------------------------------ nets
+
+GOAL = R.standard_normal((5, 4))
+
+
+def net(X, W, V):
+    return 0.5 * np.sum((np.tanh(X @ W) @ V - GOAL) ** 2)
+
+
+def net_grad(X, W, V):
+    h = np.tanh(X @ W)
+    e = h @ V - GOAL
+    dz = (e @ V.T) * (1 - h**2)
+    return dz @ W.T, X.T @ dz, h.T @ e
+
+
+def test_a_square_matrix_that_is_given_excuses_no_transpose_when_it_is_not_symmetric():
+    at = {"X": R.standard_normal((5, 3)), "W": R.standard_normal((3, 4)), "V": R.standard_normal((4, 4))}
+    report = judge(net, net_grad, at, "e @ V.T", "e @ V")
+    assert report.wrong_steps == ("dz",)
+    assert "true if V is symmetric" in " ".join(str(report).split())
+
+
+XS = R.standard_normal((3, 2))
+s = lambda a: 1 / (1 + np.exp(-a))  # noqa: E731
+
+
+def cell(W):
+    h, c, tape = np.zeros(2), np.zeros(2), []
+    for x in XS:
+        z = np.concatenate([h, x])
+        a = W @ z
+        f, g = s(a[:2]), np.tanh(a[2:])
+        c_prev, c = c, f * c + (1 - f) * g
+        h = np.tanh(c)
+        tape.append((z, f, g, c_prev, c))
+    return h, tape
+
+
+def gated(W):
+    return np.sum(cell(W)[0] ** 2)
+
+
+def gated_grad(W):
+    h, tape = cell(W)
+    dW, dh, dc = np.zeros_like(W), 2 * h, np.zeros(2)
+    for z, f, g, c_prev, c in reversed(tape):
+        dc = dc + dh * (1 - np.tanh(c) ** 2)
+        parts = [
+            dc * (c_prev - g) * f * (1 - f),  # the gate
+            dc * (1 - f) * (1 - g**2),
+        ]
+        da = np.concatenate(parts)
+        dW += np.outer(da, z)
+        dh = (W.T @ da)[:2]
+        dc = dc * f
+    return dW
+
+
+@pytest.mark.slow
+def test_of_a_statement_over_several_lines_the_one_that_is_wrong_is_told():
+    report = judge(gated, gated_grad, {"W": 0.6 * R.standard_normal((4, 4))}, "(c_prev - g)", "(c - g)")
+    assert set(lines_of(report)) == {"dc * (c - g) * f * (1 - f),  # the gate"}
+    assert report.repairs[0].before == "dc * (c - g) * f * (1 - f),  # the gate"
+    assert report.repairs[0].why.startswith("c stands where c_prev belongs")
+
+
+# ------------------------------------------------------------------------------------------------ attention
+
+UP = R.standard_normal((3, 2))
+
+
+def soft(a):
+    e = np.exp(a)
+    return e / e.sum(-1, keepdims=True)
+
+
+def attend(Q, K):
+    keep = np.tril(np.ones((3, 3)))
+    return np.sum(UP * (soft(keep * (Q @ K.T)) @ UP))
+
+
+def attend_grad(Q, K):
+    keep = np.tril(np.ones((3, 3)))
+    p = soft(keep * (Q @ K.T))
+    dp = UP @ UP.T
+    da = keep * p * (dp - (dp * p).sum(-1, keepdims=True))
+    return da @ K, da.T @ Q
+
+
+@pytest.mark.slow
+def test_what_the_model_runs_itself_is_never_accused():
+    at = {"Q": R.standard_normal((3, 2)), "K": R.standard_normal((3, 2))}
+    for old, new in (("np.tril", "np.triu"), ("keep * (Q @ K.T)", "keep * (K @ Q.T)"), ("keep * p * (dp", "p * (dp")):
+        report = judge(attend, attend_grad, at, old, new)
+        assert not [text for text in lines_of(report) if "e.sum" in text or "np.exp" in text]
+
+
+# ------------------------------------------------------------------------------------------------ physics
+
+
+def springs(pos):
+    return sum((1 - np.exp(-np.linalg.norm(pos[i] - pos[j]))) ** 2 for i in range(len(pos)) for j in range(i))
+
+
+def springs_grad(pos):
+    g = np.zeros_like(pos)
+    for i in range(len(pos)):
+        for j in range(i):
+            d = pos[i] - pos[j]
+            r = np.linalg.norm(d)
+            e = np.exp(-r)
+            f = 2 * (1 - e) * e / r
+            g[i, :] += f * d
+            g[j, :] -= f * d
+    return g
+
+
+@pytest.mark.slow
+def test_one_line_is_rather_wrong_than_two_that_use_it():
+    report = judge(springs, springs_grad, {"pos": R.standard_normal((3, 2))}, "* e / r", "* e ** 2 / r")
+    assert report.wrong_steps == ("f",)
+    assert report.repairs[0].why.startswith("the exponent is off")
+
+
+# ------------------------------------------------------------------------------------------------ losses, signals
+
+LABELS, ROWS = np.array([0, 2, 1, 1]), np.arange(4)
+DATA = R.standard_normal((4, 3))
+delta = 0.7
+
+
+def hinge(W):
+    S = DATA @ W
+    M = np.maximum(0, 1 + S - S[ROWS, LABELS][:, None])
+    M[ROWS, LABELS] = 0
+    return 0.5 * np.sum(M**2)
+
+
+def hinge_grad(W):
+    S = DATA @ W
+    M = np.maximum(0, 1 + S - S[ROWS, LABELS][:, None])
+    M[ROWS, LABELS] = 0
+    D = M.copy()
+    D[ROWS, LABELS] -= M.sum(1)
+    return DATA.T @ D
+
+
+def huber(w):
+    r = DATA @ w
+    return np.sum(np.where(np.abs(r) <= delta, 0.5 * r**2, delta * np.abs(r) - 0.5 * delta**2))
+
+
+def huber_grad(w):
+    r = DATA @ w
+    return DATA.T @ np.clip(r, -delta, delta)
+
+
+def ridge(b):
+    return 0.5 * np.sum((DATA @ b) ** 2) + 0.9 * np.sum(b[1:] ** 2)
+
+
+def ridge_grad(b):
+    g = DATA.T @ (DATA @ b)
+    g[1:] += 2 * 0.9 * b[1:]
+    return g
+
+
+def filtered(x, k):
+    return np.sum(np.tanh([x[t : t + 3] @ k for t in range(3)]))
+
+
+def filtered_grad(x, k):
+    slope = 1 - np.tanh([x[t : t + 3] @ k for t in range(3)]) ** 2
+    dx, dk = np.zeros_like(x), np.zeros_like(k)
+    for t in range(3):
+        for j in range(3):
+            dk[j] += slope[t] * x[t + j]
+            dx[t + j] += slope[t] * k[j]
+    return dx, dk
+
+
+W, B, XK = {"W": R.standard_normal((3, 3))}, {"b": R.standard_normal(3)}, {"x": R.standard_normal(5), "k": np.ones(3)}
+KINDS = [
+    (
+        hinge,
+        hinge_grad,
+        W,
+        "np.maximum(0, 1 + S - S[ROWS, LABELS][:, None])",
+        "1 + S - S[ROWS, LABELS][:, None]",
+        "elsewhere",
+    ),
+    (
+        huber,
+        huber_grad,
+        {"w": W["W"][0]},
+        "np.clip(r, -delta, delta)",
+        "np.clip(r, -1.0, 1.0)",
+        "1.0 stands where delta",
+    ),
+    (ridge, ridge_grad, B, "g[1:] += 2 * 0.9 * b[1:]", "g[:-1] += 2 * 0.9 * b[:-1]", "another part of the array"),
+    (filtered, filtered_grad, XK, "dx[t + j]", "dx[t + 2 - j]", "the index is off: t + j"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "right", "at", "old", "new", "why"), KINDS)
+def test_kinds(model, right, at, old, new, why):
+    report = judge(model, right, at, old, new)
+    assert len(report.repairs) == 1
+    assert why in report.repairs[0].why

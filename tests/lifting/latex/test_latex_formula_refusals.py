@@ -1,0 +1,93 @@
+"""What a refusal says to write, written so, is answered: refusals, the advice in each, and the question then.
+
+The formulas are of the kinds that books and notes have; each is refused because it has two readings, or none.
+"""
+
+import pytest
+
+from symgrad import Latex, verify
+from symgrad.errors import SymgradError
+
+VECTOR, MATRIX = {"x": (3,)}, {"X": (3, 2)}
+REFUSED = {
+    "two right sides": (
+        (r"f(X) = \|X\|_F = \sqrt{\operatorname{tr}(X^\top X)}", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
+        "Pass the one that is meant",
+        (r"f(X) = \|X\|_F", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
+    ),
+    "psi": (
+        (r"L = a \log b - \log \Gamma(a)", r"\frac{\partial L}{\partial a} = \log b - \psi(a)", {}),
+        r"\operatorname{digamma}",
+        (r"L = a \log b - \log \Gamma(a)", r"\frac{\partial L}{\partial a} = \log b - \operatorname{digamma}(a)", {}),
+    ),
+    "the normal distribution": (
+        (r"C = S N(d) ", r"\frac{\partial C}{\partial S} = N(d)", {}),
+        r"\operatorname{ndtr}",
+        (r"C = S \operatorname{ndtr}(d) ", r"\frac{\partial C}{\partial S} = \operatorname{ndtr}(d)", {}),
+    ),
+    "a point between vectors": (
+        (r"E = \sigma(v.x)", r"\frac{\partial E}{\partial v} = \sigma(v.x)(1 - \sigma(v.x)) x", {"v": (3,), **VECTOR}),
+        r"v^\top u",
+        (
+            r"E = \sigma(v^\top x)",
+            r"\frac{\partial E}{\partial v} = \sigma(v^\top x)(1 - \sigma(v^\top x)) x",
+            {"v": (3,), **VECTOR},
+        ),
+    ),
+    "an index that stands twice": (
+        (
+            r"e_{ij} = \sum_k u_{ik} v_{jk}",
+            r"\frac{\partial e_{ij}}{\partial u_{ik}} = v_{jk}",
+            {"u": (3, 2), "v": (4, 2)},
+        ),
+        "Use a letter for each axis.",
+        (
+            r"e_{ij} = \sum_k u_{ik} v_{jk}",
+            r"\frac{\partial e_{ij}}{\partial u_{mn}} = \delta_{im} v_{jn}",
+            {"u": (3, 2), "v": (4, 2)},
+        ),
+    ),
+    "bars around a vector": (
+        (r"y = |x|^2", r"\nabla_x y = 2 x", VECTOR),
+        r"\|x\|",
+        (r"y = \|x\|^2", r"\nabla_x y = 2 x", VECTOR),
+    ),
+    "an inverse function": (
+        (r"y = \sin^{-1}(2x)", r"\frac{dy}{dx} = \frac{2}{\sqrt{1-4x^2}}", {}),
+        r"\arcsin",
+        (r"y = \arcsin(2x)", r"\frac{dy}{dx} = \frac{2}{\sqrt{1-4x^2}}", {}),
+    ),
+    "a fraction on the line": (
+        (r"y = 1/2x", r"\frac{dy}{dx} = -\frac{1}{2x^2}", {}),
+        r"\frac",
+        (r"y = \frac{1}{2x}", r"\frac{dy}{dx} = -\frac{1}{2x^2}", {}),
+    ),
+    "the product of two vectors": (
+        (r"y = x x", r"\nabla_x y = 2 x", VECTOR),
+        r"x^\top y",
+        (r"y = x^\top x", r"\nabla_x y = 2 x", VECTOR),
+    ),
+    "a function of a matrix": (
+        (r"f = \operatorname{tr}(\exp(X))", r"\frac{\partial f}{\partial X_{ij}} = \exp(X_{ij})", {"X": (2, 2)}),
+        r"\exp(A_{ij})",
+        (r"f = \sum_{i}\sum_{j} \exp(X_{ij})", r"\frac{\partial f}{\partial X_{ij}} = \exp(X_{ij})", {"X": (2, 2)}),
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_a_refusal_says_to_write_is_answered(name):
+    (formula, hand, at), advice, (instead, its_hand, its_at) = REFUSED[name]
+    with pytest.raises(SymgradError) as caught:
+        verify(Latex(formula), Latex(hand), at=at)
+    assert advice in str(caught.value)
+    assert verify(Latex(instead), Latex(its_hand), at=its_at).verdict == "proved"
+
+
+def test_bars_around_a_bold_letter_are_its_length():
+    y = r"y = \frac{\mathbf{v} \cdot \mathbf{w}}{\left|\mathbf{v}\right| |\mathbf{w}|}"
+    first, rest = r"\frac{\mathbf{w}}{|\mathbf{v}||\mathbf{w}|}", r"y \frac{\mathbf{v}}{|\mathbf{v}|^2}"
+    at = {"v": (4,), "w": (4,)}
+    for sign, verdict in (("-", "proved"), ("+", "refuted")):
+        hand = Latex(rf"\frac{{\partial y}}{{\partial \mathbf{{v}}}} = {first} {sign} {rest}")
+        assert verify(Latex(y), hand, at=at).verdict == verdict
