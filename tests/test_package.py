@@ -45,7 +45,7 @@ def test_it_needs_seven_packages_and_nothing_else(built):
     needed = [line for line in told.get_all("Requires-Dist", []) if "extra ==" not in line]
     named = sorted(re.match(r"[\w-]+", line)[0] for line in needed)
     assert named == ["jinja2", "numpy", "pygments", "python-flint", "rich", "sympy", "torch"]
-    assert set(told.get_all("Provides-Extra", [])) == {"hypothesis", "notebook", "plot", "progress", "test"}
+    assert set(told.get_all("Provides-Extra", [])) == {"docs", "hypothesis", "notebook", "plot", "progress", "test"}
     assert told["Version"] == symgrad.__version__
     assert told["License-Expression"] == "MIT"
     assert told["Description-Content-Type"] == "text/markdown"

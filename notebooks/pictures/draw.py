@@ -16,10 +16,10 @@ HERE = Path(__file__).resolve().parent
 
 
 def curves(axes):
-    """The tanh network's gradient beside what was derived by hand, around the counterexample."""
+    """The tanh network's gradient beside what was derived by hand, around the point that was asked about."""
     post = runpy.run_path(str(HERE.parent / "posts" / "tanh_rnn.py"))
     verify(post["model"], post["hand"], at=post["at"]).plot("w_h", axes=axes)
-    axes.set_ylim(-3, 5)
+    axes.set_ylim(-60, 60)
     axes.set_title("wrong: the hand formula leaves the derivative")
 
 

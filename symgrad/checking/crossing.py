@@ -105,7 +105,7 @@ def _seek_turns(problem: Problem, found: Findings) -> None:
     """Look where loops run as often as they were not seen to."""
     tried: set[tuple[Any, int]] = set()
     budget = max(_LEAST, int(_TURNS * min(1.0, problem.points / _POINTS) * problem.effort))
-    while len(tried) < budget:
+    while len(tried) < budget and _may_differ(found):
         waiting = (
             (c, n)
             for c, n in wanted(courses(inside_looks(found), problem.inputs.free), len(found.branches))
@@ -116,7 +116,7 @@ def _seek_turns(problem: Problem, found: Findings) -> None:
             return
         tried.add((loop.key, count))
         point = point_of_turns(problem, loop, count)
-        if point is not None and _may_differ(found):
+        if point is not None:
             _look_at(problem, found, point, None)
 
 

@@ -30,7 +30,7 @@ from symgrad.diagnosis.repair import judged, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.structural_edits import structure
-from symgrad.diagnosis.trials import Place, Trials, outcome, trials_of
+from symgrad.diagnosis.trials import Place, Trials, names_of, outcome, trials_of
 from symgrad.errors import SymgradError
 from symgrad.problem.question import Problem
 from symgrad.program.program import Source
@@ -81,7 +81,7 @@ def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | 
     if not search.found and (together := _covering(search)) is None:
         search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]), _SHARES[1])
         if not search.found:
-            together = _covering(search) or _alike(search, suspects) or _twice(search, suspects)
+            together = _covering(search, suspects) or _alike(search, suspects) or _twice(search, suspects)
     return [together] if together is not None else [Cure((r,)) for r in search.best]
 
 
@@ -96,7 +96,7 @@ class _Search:
 
     def __init__(self, trials: Trials) -> None:
         self.trials = trials
-        self.names = frozenset(trials.truths[0])
+        self.names = names_of(trials.truths[0])
         self.good = outcome(trials, ())
         self.found: list[Remedy] = []
         self.parts: list[Remedy] = []
@@ -130,8 +130,11 @@ class _Search:
         return outcome(self.trials, [(r.place, r.edit.text) for r in remedies], right)
 
 
-def _covering(search: _Search) -> Cure | None:
-    """Remedies of several places, each of which puts some outputs right, that together put all right."""
+def _covering(search: _Search, suspects: Sequence[Suspect] = ()) -> Cure | None:
+    """Remedies of several places, each of which puts some outputs right, that together put all right.
+
+    Where those that were found do not, the rest is looked for among the ``suspects`` with what was found in place.
+    """
     chosen: list[Remedy] = []
     right = search.good
     for r in sorted(search.parts, key=lambda r: (-len(r.outputs), r.cost)):
@@ -143,6 +146,22 @@ def _covering(search: _Search) -> Cure | None:
             right = now
         if right == search.names:
             return Cure(tuple(sorted(chosen, key=lambda c: c.place.line)))
+    return _completed(search, suspects, chosen, right) if chosen else None
+
+
+def _completed(
+    search: _Search, suspects: Sequence[Suspect], chosen: Sequence[Remedy], right: frozenset[str]
+) -> Cure | None:
+    """Remedies with one more, at another place, that puts right what they leave."""
+    others = [s for s in suspects if not any(_overlap(s.place, c.place) for c in chosen)]
+    tries = itertools.chain(
+        _in_order([by_running(s, 0, _CHEAP) for s in others]), _in_order([by_running(s, _CHEAP, 9) for s in others])
+    )
+    for r in tries:
+        if search.trials.runs >= _SHARES[2] * search.trials.most:
+            return None
+        if search.together([*chosen, r], right) == search.names:
+            return Cure(tuple(sorted((*chosen, r), key=lambda c: c.place.line)))
     return None
 
 

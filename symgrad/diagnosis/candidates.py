@@ -5,6 +5,7 @@ the pieces of the exact derivative, all in the user's own names and spelling.
 from __future__ import annotations
 
 import ast
+import functools
 import math
 import types
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +32,7 @@ class Atom:
     kind: str  # name, number, size, written, derivative, function
 
 
+@functools.lru_cache(8192)
 def loose(text: str) -> bool:
     """Whether an expression falls apart when it is written beside an operator.
 
@@ -243,12 +245,35 @@ def _written(whole: ast.AST) -> Iterator[tuple[int, str]]:
             if n <= _SMALL and text not in seen and not calls:
                 seen.add(text)
                 yield n, text
+            if n <= _SMALL and not calls:
+                for other in _beside(node):
+                    if other not in seen:
+                        seen.add(other)
+                        yield n + 2, other
             if isinstance(node, ast.Subscript) and isinstance(node.slice, (ast.Name, ast.BinOp)) and n <= _SMALL:
                 near = [f"{ast.unparse(node.value)}[{ast.unparse(node.slice)} {by}]" for by in ("+ 1", "- 1")]
                 for other in near:
                     if other not in seen:
                         seen.add(other)
                         yield n + 3, other
+
+
+def _beside(node: ast.expr) -> Iterator[str]:
+    """An expression with the one number that it has as an index moved by one.
+
+    >>> list(_beside(ast.parse("b * dv[1]", mode="eval").body))
+    ['b * dv[2]', 'b * dv[0]']
+    """
+    spots = [n for n in ast.walk(node) if isinstance(n, ast.Subscript) and isinstance(n.slice, ast.Constant)]
+    at = spots[0].slice if len(spots) == 1 else None
+    if isinstance(at, ast.Constant) and type(at.value) is int:
+        n = at.value
+        for new in (n + 1, n - 1):
+            if new >= 0:
+                at.value = new
+                text = ast.unparse(node).replace(" ** ", "**")
+                at.value = n
+                yield text
 
 
 def _changes(call: ast.Call) -> bool:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -54,6 +55,8 @@ class Text:
             with contextlib.suppress(SyntaxError):
                 if ast.dump(ast.parse(f"({tighter}\n)")) == ast.dump(ast.parse(f"({bare}\n)")):
                     return tighter
+        if not loose(new) and not (new[0].isdigit() and after.startswith(".")):
+            return bare
         try:
             same_meaning = ast.dump(ast.parse(f"({bare}\n)")) == ast.dump(ast.parse(f"({safe}\n)"))
         except SyntaxError:
@@ -138,6 +141,7 @@ def sub_values(node: ast.AST, depth: int = 0) -> Iterator[tuple[ast.expr, int]]:
             yield from sub_values(b, depth + 1)
 
 
+@functools.lru_cache(8192)
 def factor(text: str) -> str:
     """As the left operand of a product."""
     node = ast.parse(f"({text}\n)", mode="eval").body
@@ -148,11 +152,13 @@ def factor(text: str) -> str:
     return wrapped(text)
 
 
+@functools.lru_cache(8192)
 def factor_after(text: str) -> str:
     node = ast.parse(f"({text}\n)", mode="eval").body
     return text if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow) else wrapped(text)
 
 
+@functools.lru_cache(8192)
 def after_sign(text: str, sign: str) -> str:
     node = ast.parse(f"({text}\n)", mode="eval").body
     if is_sum(node):

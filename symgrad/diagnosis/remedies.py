@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import contextlib
 import functools
+import itertools
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,12 +15,13 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Bench, Edit, bench_of
-from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
+from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of, wrapped
 from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
+from symgrad.diagnosis.source_code import Unit
 from symgrad.diagnosis.statement_edits import statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
@@ -27,6 +29,8 @@ _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
 _TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
+_FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and letters of one that has no name
+_LIKELY, _OTHER = 1.25, 1.7  # what it costs, with the line's own last value in it, or one that is used nowhere, or not
 _INDEX = 1.0  # what it costs to take another array's index
 _SHARED = 0.4  # what it costs that a right result comes from a line as well
 _WASTE = 0.5  # what it costs to leave a line of the user's without use
@@ -65,9 +69,8 @@ class Suspect:
     def drafts(self) -> list[Draft]:
         """The edits of the place, whatever they give, the cheapest first."""
         found = every(self.place.expression.text, self.bench, self.atoms)
-        if self.place.role != "index":
-            return found
-        return sorted([*self._indices(), *found], key=lambda draft: draft.cost)
+        more = self._indices() if self.place.role == "index" else self._recurrent()
+        return sorted([*more, *found], key=lambda draft: draft.cost)
 
     def _indices(self) -> Iterator[Draft]:
         """The indices of other arrays, in the place of an index."""
@@ -77,6 +80,22 @@ class Suspect:
             if new != ast.unparse(self.place.expression.tree):
                 edit = Edit(new, text, new, "index", _INDEX)
                 yield Draft(_INDEX, lambda edit=edit: edit)
+
+    def _recurrent(self) -> Iterator[Draft]:
+        """What a line of a recurrence may lack: a product of two values in scope, its own last value among them."""
+        place, text = self.place, self.place.expression.text
+        if place.role != "value" or not place.is_repeated:
+            return
+        names = [a for a in self.atoms if a.kind in ("name", "derivative")][:_FACTORS]
+        names += [a for a in self.atoms if a.kind == "written" and len(a.text) < _SHORT][:_FACTORS]
+        likely = {place.name, *self.bench.forgotten}
+        numbers = all(not np.ndim(as_array(a.value[0])) for a in names)
+        for a, b in itertools.combinations(names, 2):
+            cost = _LIKELY if likely & {a.text, b.text} else _OTHER
+            for form in ("{} * {}",) if numbers else ("{} * {}", "{} @ {}", "{}.T @ {}"):
+                new = f"{text} + {form.format(wrapped(a.text), wrapped(b.text))}"
+                edit = Edit(new, text, new, "term", cost + 0.1 * ("@" in form), "product")
+                yield Draft(edit.cost, lambda edit=edit: edit)
 
 
 # ------------------------------------------------------------------------------------------------ suspects
@@ -299,17 +318,20 @@ def _remedy(s: Suspect, edit: Edit) -> Remedy:
 
 def _wastes(place: Place, text: str) -> bool:
     """Whether another text in a place leaves a line without use: that line is rather the one to be mended."""
-    unit = place.unit.node
-    names = [n for n in ast.walk(unit) if isinstance(n, ast.Name)]
-    stored = {n.id for n in names if isinstance(n.ctx, ast.Store)}
-    before = _loads(place.expression.text)
-    return any(
-        before[name] > _loads(text)[name] == 0
-        and sum(n.id == name and isinstance(n.ctx, ast.Load) for n in names) == before[name]
-        for name in stored & set(before)
-    )
+    stored, loaded = _names_in(place.unit)
+    before, after = _loads(place.expression.text), _loads(text)
+    return any(before[name] > after[name] == 0 and loaded[name] == before[name] for name in stored & set(before))
 
 
+@functools.lru_cache(64)
+def _names_in(unit: Unit) -> tuple[frozenset[str], Counter[str]]:
+    """The names that a unit assigns to, and how often it uses each."""
+    names = [n for n in ast.walk(unit.node) if isinstance(n, ast.Name)]
+    stored = frozenset(n.id for n in names if isinstance(n.ctx, ast.Store))
+    return stored, Counter(n.id for n in names if isinstance(n.ctx, ast.Load))
+
+
+@functools.lru_cache(8192)
 def _loads(text: str) -> Counter[str]:
     try:
         tree = ast.parse(f"({text}\n)")

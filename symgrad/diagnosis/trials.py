@@ -57,6 +57,12 @@ class Place:
     position: int | None = None
 
     @property
+    def is_repeated(self) -> bool:
+        """Whether its statement stands in a loop."""
+        loops = (n for n in ast.walk(self.unit.node) if isinstance(n, (ast.For, ast.While)))
+        return any(s is self.expression.statement for loop in loops for s in ast.walk(loop))
+
+    @property
     def line(self) -> int:
         """The line in the user's file that the expression begins on."""
         return self.unit.first + self.unit.text.count("\n", 0, self.expression.start)
@@ -197,6 +203,7 @@ _RUNS = 2500  # runs of the code, at most
 _FEWEST = 150
 _WORK = 300_000  # operations in all runs together
 _ALL = 4  # times as much as its derivation that a script computes
+_SMALL = 8  # entries of an output that are looked at each by itself
 _ROUNDS = 40  # times that one statement is looked at
 _HELD = 20_000_000  # numbers that are held for all looks together
 
@@ -322,11 +329,31 @@ def outcome(trials: Trials, changes: Sequence[Change], good: frozenset[str] = fr
             found = _run(trials, run, point)
         except (Exception, TooLong):  # an edit may well be nonsense: of other shapes, undefined, without an end
             return frozenset()
-        here = frozenset(n for n, t in truth.items() if is_near(found.get(n), t))
+        here = frozenset(name for n, t in truth.items() for name in _near_ones(n, found.get(n), t))
         right = here if right is None else right & here
         if right <= good:
             return right
     return right or frozenset()
+
+
+def names_of(truth: Mapping[str, np.ndarray]) -> frozenset[str]:
+    """The outputs, and the entries of the small ones: a slip may leave some of them right."""
+    return frozenset(name for n, t in truth.items() for name in (n, *_entries(n, t)))
+
+
+def _entries(name: str, truth: np.ndarray) -> list[str]:
+    return [f"{name}[{k}]" for k in range(truth.size)] if 1 < truth.size <= _SMALL else []
+
+
+def _near_ones(name: str, value: Any, truth: np.ndarray) -> Iterator[str]:
+    if is_near(value, truth):
+        yield name
+        yield from _entries(name, truth)
+    elif (entries := _entries(name, truth)) and value is not None:
+        a = as_array(value)
+        if a.size == truth.size and a.dtype.kind in "fiu":
+            pairs = zip(entries, a.reshape(-1), truth.reshape(-1), strict=True)
+            yield from (entry for entry, x, t in pairs if abs(x - t) <= _NEAR * abs(t))
 
 
 def _run(trials: Trials, run: Plain, point: Mapping[str, Any]) -> Mapping[str, Any]:

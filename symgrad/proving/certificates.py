@@ -178,10 +178,10 @@ class _Writer:
     def _derivative(self, by: int | None, kind: str | None, shape: Shape) -> tuple[list[CheckedStep], int | None]:
         if kind is None:
             return [], None
-        if by is None:
+        if by is None and kind != "value":
             return nothing(len(self.steps), shape)
         try:
-            return derivative(self.steps, self.model, by, kind)
+            return derivative(self.steps, self.model, by or 0, kind)
         except NotCovered as what:
             self.why_not = str(what)
             return [], None

@@ -271,6 +271,8 @@ class Replay:
 
     def _written(self, branch: Mapping[str, Any], by: int | None, kind: str) -> tuple[list[CheckedStep], int]:
         model = [self.steps[i] for i in self._cone(branch["model"])]
+        if kind == "value":
+            return derivative(self.steps, branch["of"], 0, kind)
         if by is None:
             if kind != "gradient" or any(s.op == "input" and s.params == branch["wrt"] for s in model):
                 raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
@@ -278,9 +280,9 @@ class Replay:
         if not isinstance(by, int) or not 0 <= by < len(self.steps):
             raise Malformed(f"there is no step {by}")
         source = self.steps[by]
-        if kind != "value" and source.op != "input":
+        if source.op != "input":
             self.unchecked.append(f"that the step that is differentiated by is {branch['wrt']}")
-        elif kind != "value" and source.params != branch["wrt"]:
+        elif source.params != branch["wrt"]:
             raise Malformed(f"step {by} is not the input {branch['wrt']}")
         return derivative(self.steps, branch["of"], by, kind)
 
@@ -331,7 +333,7 @@ class Replay:
         n = self.steps[i].size
         if n > _ENTRIES:
             raise NotCovered("an array with too many entries")
-        opened = frozenset(link["opened"]) | {self.find(i), self.find(j), i, j}
+        opened = frozenset(map(self.find, (*link["opened"], i, j)))
         return all(self._is_entry_equal(link, opened, i, j, k) for k in range(n))
 
     def _is_entry_equal(self, link: Mapping[str, Any], opened: frozenset[int], i: int, j: int, k: int) -> bool:

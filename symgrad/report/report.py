@@ -25,7 +25,7 @@ from symgrad.report.text import plain_text, render_text
 from symgrad.report.value_table import ValueTable
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, init=False)  # it is made as `Results` are
 class Report(Results):
     """What symgrad found; everything is plain data, and ``str(report)`` is the answer in words.
 

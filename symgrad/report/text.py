@@ -63,7 +63,13 @@ def render_text(report: Results, full: bool = False, *, colour: bool = False) ->
     if not colour:
         return plain_text(page)
     return _printed(
-        page, Console(file=io.StringIO(), width=min(get_terminal_size().columns, _WIDEST), force_terminal=True)
+        page,
+        Console(
+            file=io.StringIO(),
+            force_jupyter=False,
+            width=min(get_terminal_size().columns, _WIDEST),
+            force_terminal=True,
+        ),
     )
 
 
@@ -75,7 +81,9 @@ def plain_text(page: Iterable[Block]) -> str:
     """
     from rich.console import Console
 
-    return _printed(page, Console(file=io.StringIO(), width=WIDTH, color_system=None, force_terminal=False))
+    return _printed(
+        page, Console(file=io.StringIO(), force_jupyter=False, width=WIDTH, color_system=None, force_terminal=False)
+    )
 
 
 def _printed(page: Iterable[Block], console: Console) -> str:

@@ -10,6 +10,7 @@ import resource
 import subprocess
 import sys
 import textwrap
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,15 +70,13 @@ QUESTIONS = [
 ]
 
 
-def posts() -> list[tuple[str, str, float]]:
+def posts() -> Iterator[tuple[str, str, float]]:
     """The posts by the command line, each in a process of its own: what is said, and its CPU time beyond that of
     importing SymPy and torch."""
     bare = _cpu([sys.executable, "-c", "import sympy, torch"])[1]
-    out = []
     for path in sorted(POSTS.glob("*.txt")):
         text, taken = _cpu([sys.executable, "-m", "symgrad", "check", str(path)])
-        out.append((f"{path.name} by the command line", _first_line(text), taken - bare))
-    return out
+        yield f"{path.name} by the command line", _first_line(text), taken - bare
 
 
 def _cpu(command: list[str]) -> tuple[str, float]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import statistics
 import time
@@ -42,7 +43,7 @@ def rows() -> Iterator[str]:
         ours, theirs = medians(lambda c=case: _verify(c), case.gradcheck)
         yield f"| {case.name} | {_verify(case).verdict} | {_time(ours)} | {_time(theirs)} | {ours / theirs:.2g} |"
     asked = ((q.name, *q.asked()) for q in QUESTIONS)
-    for name, said, taken in (*asked, *posts()):
+    for name, said, taken in itertools.chain(asked, posts()):
         yield f"| {name} | {said} | {'-' if taken is None else _time(taken)} | - | - |"
 
 

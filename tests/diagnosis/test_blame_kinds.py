@@ -238,3 +238,58 @@ def test_kinds(model, right, at, old, new, why):
     report = judge(model, right, at, old, new)
     assert len(report.repairs) == 1
     assert why in report.repairs[0].why
+
+
+# ------------------------------------------------------------------------------------------------ recurrences
+
+SEEN, MOVES = R.standard_normal(4), np.array([[0.7, 0.3], [0.2, 0.8]])
+
+
+def hidden(mu):
+    a = np.ones(2) / 2
+    for y in SEEN:
+        a = (a @ MOVES) * np.exp(-((y - mu) ** 2) / 2)
+    return -np.log(a.sum())
+
+
+def hidden_grad(mu):
+    a, da = np.ones(2) / 2, np.zeros((2, 2))
+    for y in SEEN:
+        b = np.exp(-((y - mu) ** 2) / 2)
+        db = np.diag((y - mu) * b)
+        da = (da @ MOVES) * b + (a @ MOVES) * db
+        a = (a @ MOVES) * b
+    return -da.sum(1) / a.sum()
+
+
+def smoothed(a, b):
+    y, loss = 0.0, 0.0
+    for x in SEEN:
+        y = a * y + b * x
+        loss += 0.5 * (y - x) ** 2
+    return loss
+
+
+def smoothed_grad(a, b):
+    y = ya = yb = ga = gb = 0.0
+    for x in SEEN:
+        ya = y + a * ya
+        yb = x + a * yb
+        y = a * y + b * x
+        ga += (y - x) * ya
+        gb += (y - x) * yb
+    return ga, gb
+
+
+FORGOTTEN = [
+    (hidden, hidden_grad, {"mu": np.array([0.3, -0.6])}, " + (a @ MOVES) * db", "da"),
+    (smoothed, smoothed_grad, {"a": 0.8, "b": 0.5}, " + a * ya", "ya"),
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "right", "at", "term", "name"), FORGOTTEN)
+def test_a_term_that_is_forgotten_within_a_recurrence(model, right, at, term, name):
+    report = judge(model, right, at, term, "")
+    assert report.wrong_steps == (name,)
+    assert "what is missing is exactly the path" in report.repairs[0].why

@@ -10,9 +10,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import torch
 from support.proved_questions import questions
 
-from symgrad import verify
+from symgrad import verify, verify_function
 from symgrad.proving.certificates import certify
 from symgrad.proving.checker import check_certificate
 from symgrad.proving.congruence import Link
@@ -31,6 +32,32 @@ def certified(name: str) -> str:
 @pytest.mark.parametrize("name", ASKED)
 def test_the_certificate_of_a_right_gradient_holds(name):
     found = check_certificate(certified(name))
+    assert all(c.accepted for c in found), "\n".join(map(str, found))
+
+
+class Sine(torch.autograd.Function):
+    @staticmethod
+    def forward(x):
+        return torch.sin(x)
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g * torch.cos(ctx.saved_tensors[0])
+
+    @staticmethod
+    def jvp(ctx, t):
+        return t * torch.cos(ctx.saved_tensors[0])
+
+
+def test_the_tangents_of_a_function_are_certified_too():
+    """There two values are compared, and nothing is differentiated by an input."""
+    found = check_certificate(verify_function(Sine, at={"x": (2,)}).certificate())
+    assert [c.name for c in found] == ["x", "jvp"]
     assert all(c.accepted for c in found), "\n".join(map(str, found))
 
 

@@ -489,6 +489,15 @@ def test_a_notebook_is_given_html_latex_data_and_the_plain_text(wrong):
     assert "application/json" not in bundle, "JupyterLab would show it before the HTML"
 
 
+def test_text_in_a_notebook_is_a_string_and_displays_nothing(wrong, monkeypatch):
+    """In a kernel rich would show what it prints, besides giving it back."""
+    shown = []
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    monkeypatch.setattr("rich.jupyter.display", lambda *parts: shown.append(parts))
+    assert str(wrong).startswith("Wrong: ")
+    assert shown == []
+
+
 def test_one_slip_on_several_lines_is_explained_once():
     second = replace(FAULTY, name="dh2", source=replace(FAULTY.source, text="dh2 = (1 - z2**2) * x", line=9))
     again = replace(
