@@ -27,6 +27,7 @@ from symgrad.diagnosis.source_code import (
     rebuild,
 )
 from symgrad.errors import SymgradError
+from symgrad.lifting.scripts.plain_runs import derivation_numbers, plain_runs
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.autograd_functions import Context, Custom
 from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
@@ -58,9 +59,20 @@ class ScriptCode:
         (text,) = texts.values()
         return replace(self.side, execution=self.side.execution.variant(text)), text.lstrip("\n")
 
+    @property
+    def lines(self) -> frozenset[int]:
+        return _lines_of(self.side.execution, self.side.group)
+
     def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
-        """A script is one run of all of it: its edits are judged, and not tried."""
-        return None
+        found = _runs_of(self.side.execution, self.side.group)
+        if found is None:
+            return None
+        runs, text = found[0], next(iter(texts.values()), None)
+        return lambda point: runs.run(text, names, point)[0]
+
+
+_runs_of = functools.lru_cache(maxsize=8)(plain_runs)
+_lines_of = functools.lru_cache(maxsize=8)(derivation_numbers)
 
 
 @code_of.register
@@ -68,7 +80,9 @@ def _(formula: Side) -> Code | None:
     if formula.side != 1:
         return None
     script = formula.execution.script
-    defined = {n: v for n, v in script.plain().items() if callable(v) or isinstance(v, ModuleType)}
+    found = _runs_of(formula.execution, formula.group)
+    space = script.plain() if found is None else found[1]
+    defined = {n: v for n, v in space.items() if callable(v) or isinstance(v, ModuleType)}
     return ScriptCode(formula, (Unit(None, script.pasted.code, script.file, 1, script.pasted.tree, defined),))
 
 
@@ -86,6 +100,7 @@ class CustomCode:
     units: tuple[Unit, ...]
     returned: tuple[str, ...]
     bindings: Sequence[Binding] | None = None
+    lines: frozenset[int] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

@@ -121,7 +121,8 @@ def alike(d: Derivation, entry: Entry) -> tuple[Entry, ...]:
 _WITHIN = 16  # names that are multiplied for a part of a line
 _MOST_PAIRS = 60  # atoms that are multiplied with one another
 _IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])")  # says nothing
-_STRANGE = 0.6  # what it costs to write such
+_DECIMAL = re.compile(r"(?<![\w.])\d*\.\d*[1-9]\d*(?!\w)")
+_STRANGE = 0.6  # what it costs to write such, or a decimal that is written nowhere
 _KEPT = 24  # edits of a line that are tried where data were moved
 _MOST_ENDS = 1500  # edits that are followed to the end of the derivation
 
@@ -440,6 +441,7 @@ def search(
     """
     t = Text(text)
     found: dict[str, Edit] = {}
+    written = {n for own in (text, *(a.text for a in atoms)) for n in _DECIMAL.findall(own)}  # 0.15 may be 0.5 * reg
 
     def keep(edit: Edit) -> None:
         try:
@@ -448,7 +450,7 @@ def search(
             return
         if clean == _canonical(text):
             return
-        if is_idle(clean, text):
+        if is_idle(clean, text) or not set(_DECIMAL.findall(clean)) <= written:
             edit = replace(edit, cost=edit.cost + _STRANGE)
         old = found.get(clean)
         if old is None or edit.cost < old.cost:

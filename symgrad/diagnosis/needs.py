@@ -336,9 +336,11 @@ def _jacobian(question: _Question, values: Mapping[int, torch.Tensor], free: Map
     for o in question.outputs:
         y = values[o.hand].reshape(-1)
         per: dict[int, list[np.ndarray]] = {i: [] for i in free}
-        for row in _mixture(y.numel()) if y.requires_grad else ():
-            leaves, seed = list(free.values()), torch.as_tensor(row)
-            grads = torch.autograd.grad(y, leaves, seed, retain_graph=True, allow_unused=True)
+        leaves = list(free.values())
+        for row in _mixture(y.numel()):
+            grads: Sequence[torch.Tensor | None] = [None] * len(leaves)  # it may depend on none of them
+            if y.requires_grad:
+                grads = torch.autograd.grad(y, leaves, torch.as_tensor(row), retain_graph=True, allow_unused=True)
             for i, g in zip(free, grads, strict=True):
                 per[i].append(np.zeros(free[i].numel()) if g is None else g.reshape(-1).numpy())
         found.append({i: np.array(r) for i, r in per.items() if r})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import functools
 import itertools
 from collections import Counter
@@ -22,7 +23,7 @@ from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
 from symgrad.diagnosis.source_code import Unit
 from symgrad.diagnosis.statement_edits import statement_edits, statements_of
-from symgrad.diagnosis.trials import Place, Trials, look_at, places_of
+from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 250  # edits of one place that are tried by running the code
@@ -102,7 +103,15 @@ class Suspect:
 
 def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Suspect], list[Remedy]]:
     units = trials.code.units
-    places = {u: [p for p in (*places_of(u), *statements_of(u)) if not _is_of_model(p, d)] for u in units}
+    mine = trials.code.lines
+    places = {
+        u: [
+            p
+            for p in (*places_of(u), *statements_of(u))
+            if (not _is_of_model(p, d) if mine is None else p.line in mine)
+        ]
+        for u in units
+    }
     feeds = _Feeds.of(d)
     places = {u: [p for p in ps if feeds.wrong(p) is not False] for u, ps in places.items()}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
@@ -191,6 +200,16 @@ def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]
     return prior + (0.0 if is_entry else 0.3)
 
 
+@functools.lru_cache(maxsize=512)
+def _plain_name(name: str) -> str:
+    """The variable of a binding, which may be an attribute or an entry: ``grads`` of ``grads['W']``."""
+    if name.isidentifier():
+        return name
+    with contextlib.suppress(SyntaxError):
+        return base_name(ast.parse(name, mode="eval").body)
+    return name
+
+
 def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
     """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
     anything right at one of them is missing, and so is one with which there is a choice.
@@ -198,7 +217,7 @@ def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, 
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
     for b in d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]:
-        key = (b.name, None if b.source is None else b.source.line)
+        key = (_plain_name(b.name), None if b.source is None else b.source.line)
         if key in keys:
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]

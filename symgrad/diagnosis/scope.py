@@ -151,10 +151,24 @@ def look_around(
     return [_scene(site, seen[k], run, of, program, truths, points, plain, ends) for k, site in enumerate(sites)]
 
 
+def seen_at(unit: Unit) -> Callable[[ast.stmt | None], str]:
+    """What a statement of a unit sees, as an expression: in a function of a script, those globals that it reads."""
+    if unit.function is not None:
+        return lambda s: "locals()"
+    found: list[tuple[ast.stmt, str]] = []
+    for node in ast.walk(unit.node):
+        if isinstance(node, ast.FunctionDef):  # those inside of it come later
+            read = tuple(sorted({n.id for n in ast.walk(node) if isinstance(n, ast.Name)}))
+            names = f"{{**{{n: x for n, x in globals().items() if n in {read}}}, **locals()}}"
+            found += [(s, names) for s in ast.walk(node) if isinstance(s, ast.stmt) and s is not node]
+    inside = dict(found)
+    return lambda s: inside.get(s, "{**globals(), **locals()}") if s is not None else "locals()"
+
+
 def _with_looks(unit: Unit, sites: Sequence[Site]) -> str:
     """The unit's text with a look at the variables before each site's statement; every line keeps its number."""
-    names = "locals()" if unit.function is not None else "{**globals(), **locals()}"
-    looks = [f"{HOOK}({k}, {TRACE}, {names})" for k in range(len(sites))]
+    seen = seen_at(unit)
+    looks = [f"{HOOK}({k}, {TRACE}, {seen(site.expression.statement)})" for k, site in enumerate(sites)]
     if unit.is_lambda:
         body: Any = unit.node.body  # type: ignore[union-attr]
         start, end = span(unit.text, body, shift=1)
@@ -350,7 +364,15 @@ def wanted_of(site: Site, env: Mapping[str, Any], truth: torch.Tensor) -> np.nda
                         return None
     except Exception:  # the user's index or old value could not be computed outside of the run
         return None
-    return np.asarray(value)
+    return np.asarray(value) if op is None else _number_for(np.asarray(value), op)
+
+
+def _number_for(value: np.ndarray, op: ast.operator) -> np.ndarray:
+    """What an array is multiplied or divided by: one number where all its entries are, zero entries aside."""
+    known = value[np.isfinite(value)] if value.ndim and value.dtype.kind == "f" else np.zeros(0)
+    if not isinstance(op, (ast.Mult, ast.Div)) or known.size < 2 or np.ptp(known) > 1e-9 * np.abs(known).max():
+        return value
+    return np.asarray(known.mean())
 
 
 def _load(target: Any) -> ast.expr:

@@ -122,10 +122,10 @@ def span(text: str, node: ast.AST, *, shift: int = 0) -> tuple[int, int]:
     lines = text.splitlines(keepends=True) or [""]
 
     def place(line: int, column: int) -> int:
-        if line > len(lines):
+        if line > len(lines):  # a tuple without brackets, read in those that were put around the text
             return len(text)
         if line == 1:
-            column = max(0, column - shift)
+            column = max(column - shift, 0)
         row = lines[line - 1]
         inside = column if row.isascii() else len(row.encode()[:column].decode(errors="ignore"))
         return sum(map(len, lines[: line - 1])) + inside
@@ -311,6 +311,11 @@ class Code(Protocol):
         """All that the code binds, where a formula's own bindings are a part of it: one turn of a script's loop."""
         ...
 
+    @property
+    def lines(self) -> frozenset[int] | None:
+        """The lines that edits are tried in, where the code computes more than the derivation; None for all."""
+        ...
+
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]
     ) -> Watched:
@@ -347,6 +352,7 @@ class FunctionCode:
     units: tuple[Unit, ...]
     returned: tuple[str, ...] | None = None
     bindings: Sequence[Binding] | None = None
+    lines: frozenset[int] | None = None
 
     def watched(
         self, unit: Unit, text: str, look: Callable[..., Any], point: Mapping[str, Any], dtypes: Mapping[str, str]

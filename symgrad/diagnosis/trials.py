@@ -22,7 +22,7 @@ from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
 from symgrad.diagnosis.line_limits import SLOWER, TooLong, counted
-from symgrad.diagnosis.scope import as_array, values_at
+from symgrad.diagnosis.scope import as_array, seen_at, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
@@ -178,16 +178,16 @@ def with_looks(unit: Unit, statements: list[ast.stmt]) -> str:
     """The unit's text with ``HOOK(k, TRACE, locals())`` before statement k; those that nothing can be put before are
     left alone.
     """
-    names = "locals()" if unit.function is not None else "{**globals(), **locals()}"
     text = unit.text
     if unit.is_lambda:
         start, end = span(text, unit.node.body, shift=1)  # type: ignore[union-attr]
-        return edited(text, [(start, end, f"({HOOK}(0, {TRACE}, {names}), ({text[start:end]}))[-1]")])
+        return edited(text, [(start, end, f"({HOOK}(0, {TRACE}, locals()), ({text[start:end]}))[-1]")])
     put: dict[int, str] = {}
+    seen = seen_at(unit)
     for k, s in enumerate(statements):
         at = span(text, s)[0]
         margin = text[text.rfind("\n", 0, at) + 1 : at]
-        look = f"{HOOK}({k}, {TRACE}, {names})"
+        look = f"{HOOK}({k}, {TRACE}, {seen(s)})"
         if not isinstance(s, (ast.If, ast.While, ast.For)):
             put[at] = f"{put.get(at, '')}{look}; "
         elif not margin.strip() and not text.startswith("elif", at):
@@ -202,6 +202,7 @@ _POINTS = 3
 _RUNS = 2500  # runs of the code, at most
 _FEWEST = 150
 _WORK = 300_000  # operations in all runs together
+_ALL = 4  # times as much as its derivation that a script computes
 _SMALL = 8  # entries of an output that are looked at each by itself
 _ROUNDS = 40  # times that one statement is looked at
 _HELD = 20_000_000  # numbers that are held for all looks together
@@ -262,9 +263,10 @@ def trials_of(
             break
     if not points or not truths[0]:
         return None
-    most = min(_RUNS, max(_FEWEST, _WORK // len(branches[0].hand_run.program)))
+    work = _WORK if code.lines is None else _WORK // _ALL  # a script runs its model too, and what stands around it
+    most = min(_RUNS, max(_FEWEST, work // len(branches[0].hand_run.program)))
     found = Trials(code, problem.model, points, truths, outer, branches, int(most * problem.effort))
-    if _may_lose_its_end(code):
+    if code.lines is None and _may_lose_its_end(code):
         found.lines = SLOWER * _lines_of(found) + SLOWER
     return found
 

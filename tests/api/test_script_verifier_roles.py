@@ -184,6 +184,7 @@ for i in range(10):
 """
 
 
+@pytest.mark.slow
 def test_classes_whose_ones_are_taken_off_a_softmax():
     report = verify_script(SOFTMAX)
     assert report.ok
@@ -287,6 +288,7 @@ def test_a_layer_is_asked_with_its_own_cotangent():
 # ------------------------------------------------------------------------------------------------ plain Python
 
 
+@pytest.mark.slow
 def test_lists_of_numbers():
     text = """
 def total(t, points):

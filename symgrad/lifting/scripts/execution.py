@@ -18,7 +18,7 @@ import traceback
 import types
 import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +30,7 @@ from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_record import Given, Key, Reached
 from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
+from symgrad.lifting.scripts.watcher import Watcher
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral, printed_into
 
@@ -181,6 +182,22 @@ class Script:
             self._silently(space)
         return space
 
+    def watched(self, watcher: Watcher, names: Mapping[str, Any], text: str | None = None) -> dict[str, Any]:
+        """The script's variables after a run that ``watcher`` follows, with another text and more names where given.
+
+        Raises what the code itself raises.
+        """
+        pasted = self.pasted if text is None else replace(self.pasted, code=text)
+        space = {**namespace(self.file), **self._found(), **names, TRACE: watcher}
+        parts = list(_marked(pasted, self.file))
+        out = Limited(self.limits.printed)
+        ends = contextlib.suppress(Reached, AssertionError, SystemExit, KeyboardInterrupt)
+        with surroundings(self.seed, out, self.file, self.limits), np.errstate(all="ignore"), ends:
+            for part in parts:
+                exec(part, space)
+        watcher.is_on = False  # its functions may be called later
+        return space
+
     def defined(self) -> dict[str, Any]:
         """What it has defined without a tracer, by its end or by where it fails: a check of its own may."""
         space = {**namespace(self.file), **self._found()}
@@ -330,6 +347,32 @@ class _ScriptRewriter(Rewriter):
         return made
 
 
+class _EventRewriter(_ScriptRewriter):
+    """What gets a name, and nothing else: for runs without a tracer."""
+
+    visit_Name = visit_Attribute = visit_Subscript = visit_BinOp = visit_UnaryOp = ast.NodeTransformer.generic_visit
+    visit_JoinedStr = visit_FormattedValue = visit_Try = visit_Compare = ast.NodeTransformer.generic_visit
+    visit_comprehension = visit_If = visit_Assert = ast.NodeTransformer.generic_visit
+
+    def visit_For(self, node: ast.For) -> Any:
+        self.generic_visit(node)
+        node.body = [*self._tick(node), *node.body]
+        return node
+
+    def visit_While(self, node: ast.While) -> Any:
+        self.generic_visit(node)
+        node.body = [*self._tick(node), *node.body]
+        return node
+
+    def visit_Call(self, node: ast.Call) -> Any:
+        self.generic_visit(node)
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        return self.tell("call", [node.func, *node.args], node, node.keywords) if called in _CHECKS else node
+
+
+_CHECKS = ("check_grad", "gradcheck", "gradgradcheck")
+
+
 def _parts(target: ast.expr) -> Iterator[ast.expr]:
     """The single targets of an assignment."""
     match target:
@@ -355,3 +398,25 @@ def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module
         warnings.simplefilter("ignore")
         tree = _ScriptRewriter().visit(pasted.tree)
         return compile(ast.fix_missing_locations(tree), file, "exec"), pasted.tree
+
+
+def _marked(pasted: Pasted, file: str) -> Iterator[types.CodeType]:
+    """The code of a script's statements, one after the other: where one was edited, the others are known."""
+    lines, tree = pasted.lines, pasted.tree
+    parts: list[tuple[int, int]] = []
+    for s in tree.body:
+        first = min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))])
+        if parts and parts[-1][1] >= first:  # two on one line
+            parts[-1] = parts[-1][0], max(parts[-1][1], s.end_lineno or first)
+        else:
+            parts.append((first, s.end_lineno or first))
+    for first, last in parts:
+        yield _part("\n".join(lines[first - 1 : last]), first, file)
+
+
+@functools.lru_cache(maxsize=512)
+def _part(text: str, first: int, file: str) -> types.CodeType:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        tree = ast.increment_lineno(ast.parse(text), first - 1)
+        return compile(ast.fix_missing_locations(_EventRewriter().visit(tree)), file, "exec")

@@ -20,14 +20,12 @@ import torch
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
+from symgrad.lifting.scripts.watcher import is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided, positions, size
-
-_PARTS_RETURNED = 64
-
 
 _REPEATED = 8  # turns of a loop after which it has shown what it does
 
@@ -54,16 +52,6 @@ class Limits:
     printed: int = 200_000
     seconds: float = 60.0
     memory: int = 4 << 30
-
-
-def _is_number(x: Any) -> bool:
-    return isinstance(x, (int, float)) or (isinstance(x, np.floating) and x.shape == ())
-
-
-def _may_be_bound(value: Any) -> bool:
-    """Whether a value in an attribute or a container is bound as a variable's is: numbers, arrays and tensors."""
-    kinds = (float, int, np.floating, np.ndarray, torch.Tensor, list)
-    return isinstance(value, kinds) and not isinstance(value, (bool, torch.nn.Parameter))
 
 
 class ScriptTracer(Tracer):
@@ -210,13 +198,24 @@ class ScriptTracer(Tracer):
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             return value
-        return self.bind(name, value) if type(value) in (float, np.ndarray) else value
+        if type(value) in (float, np.ndarray):
+            return self.bind(name, value)
+        if is_counted(value):
+            self._count[name] = self._count.get(name, 0) + 1
+        return value
+
+    def rebound(self, name: str, value: Any) -> Any:
+        before = self._count.get(name, 0)
+        made = super().rebound(name, value)
+        if self._count.get(name, 0) == before and (is_counted(value) or isinstance(value, torch.Tensor)):
+            self._count[name] = before + 1  # it was not written into, which other values may tell otherwise
+        return made
 
     def attribute(self, path: str, owner: Any, name: str) -> None:
         """``owner.name = ...`` was run."""
         value = getattr(owner, name, None)
         is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
-        made = self.bind(path, value, id(owner)) if _may_be_bound(value) and not is_array else value
+        made = self.bind(path, value, id(owner)) if may_be_bound(value) and not is_array else value
         if made is not value:
             setattr(owner, name, made)
 
@@ -225,7 +224,7 @@ class ScriptTracer(Tracer):
         if type(box) not in (dict, list) or isinstance(key, slice):
             return
         value = box[key]
-        made = self.bind(f"{path}[{key!r}]", value, id(box)) if _may_be_bound(value) else value
+        made = self.bind(f"{path}[{key!r}]", value, id(box)) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
 
@@ -233,21 +232,14 @@ class ScriptTracer(Tracer):
         """``return value`` in one of the script's functions: a line of its own, unless the value has a name already."""
         if type(value) in (TracedFloat, TracedArray) and self.builder.steps[self.step_of(value)].op != "name":
             value = Tracer.bind(self, "return", value)
-        self._returned(f"{function}()", value, 2)
+        for path, part in returned_parts(f"{function}()", value):
+            k = self._count.get(path, 0)
+            self._count[path] = k + 1
+            if self.is_traced(part):
+                part = self.arrays.array(part) if isinstance(part, list) else part
+                if not isinstance(part, tuple):
+                    self._happened(Event((path, k), self.step_of(part), self.line()))
         return value
-
-    def _returned(self, path: str, value: Any, depth: int) -> None:
-        if isinstance(value, dict) or (isinstance(value, (list, tuple)) and depth):
-            parts = value.items() if isinstance(value, dict) else enumerate(value)
-            for k, part in itertools.islice(parts, _PARTS_RETURNED if depth else 0):
-                self._returned(f"{path}[{k!r}]", part, depth - 1)
-            if not isinstance(value, list) or not self.is_traced(value) or not all(map(_is_number, value)):
-                return
-            value = self.arrays.array(value)
-        k = self._count.get(path, 0)
-        self._count[path] = k + 1
-        if self.is_traced(value) and not isinstance(value, (list, tuple)):
-            self._happened(Event((path, k), self.step_of(value), self.line()))
 
     def _happened(self, event: Event) -> None:
         self.events.append(event)

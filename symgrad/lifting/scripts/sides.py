@@ -19,7 +19,7 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.roles import Derivation, Roles, depending, leaf_names
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.tracing.functions import Run
-from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, sliced
+from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, same_structure, sliced
 
 _REMEMBERED = 128  # points whose Programs are kept
 
@@ -49,6 +49,7 @@ class Execution:
     groups: list[Group] = field(default_factory=list)
     inner: dict[str, str] = field(default_factory=dict)  # names as told -> names in the trace
     data: dict[str, np.ndarray] = field(default_factory=dict)
+    data_steps: dict[str, int] = field(default_factory=dict)  # in the own run
     to_the_end: ScriptRun | None = None  # a run to the end of the script, where ``own`` is none
     _known: dict[Any, _Ran] = field(default_factory=dict)
 
@@ -144,10 +145,14 @@ class Execution:
         script = replace(self.script, pasted=pasted, around=around)
         run = script.run(given=self.given)
         roles = self.find(run)
-        made = replace(self, script=script, own=run, roles=roles, groups=[], inner={}, data={}, _known={})
+        made = replace(
+            self, script=script, own=run, roles=roles, groups=[], inner={}, data={}, data_steps={}, _known={}
+        )
         if [list(g.derivations) for g in made.groups] != [list(g.derivations) for g in self.groups]:
             raise NotReproducible("with another text, the script computes other gradients.")
-        made.first()
+        pairs = zip(self.first(), made.first(), strict=True)
+        if not all(same_structure(_alone(old.program), _alone(new.program)) for (old, _), (new, _) in pairs):
+            raise NotReproducible("with another text, the script computes another output.")
         return made
 
     # ------------------------------------------------------------------------------------ Programs
@@ -219,8 +224,14 @@ class Execution:
             if b.name not in taken:
                 out[i] = b.name
                 self.data.setdefault(b.name, step.params.value)
+                self.data_steps.setdefault(b.name, b.step)
                 taken.add(b.name)
         return out
+
+
+def _alone(model: Program) -> Program:
+    """A model without what its script decides elsewhere."""
+    return sliced(replace(model, guards=(), bindings=()), model.outputs)
 
 
 def _with_inputs(model: Program, hand: Program, wanted: Mapping[str, Derivation]) -> Program:

@@ -1,0 +1,181 @@
+"""A script run without a tracer: values are put in where inputs and data get theirs, and read where they are bound.
+
+Such a run takes a small part of a traced one's time.  Its events are counted as the tracer counts them, so that a place
+that was found in a record is found here too, at other values and in edited text.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import torch
+
+from symgrad.lifting.scripts.script_record import Cell, Given, Key, Reached
+
+_PARTS_RETURNED = 64
+
+
+class TooLong(Exception):
+    """A run goes on for much longer than the script as it was written does."""
+
+
+# ------------------------------------------------------------------------------------------------ events
+
+
+def is_number(x: Any) -> bool:
+    return isinstance(x, (int, float)) or (isinstance(x, np.floating) and x.shape == ())
+
+
+def is_counted(value: Any) -> bool:
+    """Whether an argument, or what a call may have written into, counts as bound: numbers and arrays."""
+    return isinstance(value, (int, float, np.number, np.ndarray)) and not isinstance(value, bool)
+
+
+def may_be_bound(value: Any) -> bool:
+    """Whether a value in an attribute or a container is bound as a variable's is: numbers, arrays and tensors."""
+    kinds = (float, int, np.floating, np.ndarray, torch.Tensor, list)
+    return isinstance(value, kinds) and not isinstance(value, (bool, torch.nn.Parameter))
+
+
+def returned_parts(path: str, value: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
+    """What a function returned, by path: the parts of dictionaries and lists, and values."""
+    if isinstance(value, dict) or (isinstance(value, (list, tuple)) and depth):
+        parts = value.items() if isinstance(value, dict) else enumerate(value)
+        for k, part in itertools.islice(parts, _PARTS_RETURNED if depth else 0):
+            yield from returned_parts(f"{path}[{k!r}]", part, depth - 1)
+        if not isinstance(value, list) or not all(map(is_number, value)):
+            return
+    yield path, value
+
+
+# ------------------------------------------------------------------------------------------------ watching
+
+
+class Watcher:
+    """What instrumented code reports to in a run without a tracer.
+
+    ``given`` says which variables hold inputs or data, ``values`` what these are, and ``leaves`` is the same for
+    tensors that require a gradient, by the name that they get first.  What the variables of ``wanted`` had is in
+    ``found``, and the run ends with the last of them.
+    """
+
+    def __init__(
+        self,
+        given: Mapping[Key, Given],
+        values: Mapping[str, np.ndarray],
+        leaves: Mapping[str, np.ndarray],
+        wanted: Collection[Key],
+        turns: int,
+    ) -> None:
+        self.given, self.values, self.wanted = given, values, set(wanted)
+        self.found: dict[Key, np.ndarray] = {}
+        self.turns = turns
+        self.is_on = True
+        self._leaves = dict(leaves)
+        self._count: dict[str, int] = {}
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all inputs were put in, and all that is wanted was read."""
+        return not self.wanted and not self._leaves
+
+    def tick(self) -> None:
+        self.turns -= 1
+        if self.turns < 0 and self.is_on:
+            raise TooLong
+
+    def bind(self, name: str, value: Any) -> Any:
+        if not self.is_on:
+            return value
+        key = name, self._count.get(name, 0)
+        self._count[name] = key[1] + 1
+        if isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad:
+            self._put(name, value)
+            return value
+        if isinstance(value, torch.nn.Module):
+            for inner, p in value.named_parameters():
+                self._put(f"{name}.{inner}", p)
+            return value
+        if key in self.given:
+            value = self._input(self.given[key], value)
+        self._read(key, value)
+        return value
+
+    def _put(self, name: str, leaf: torch.Tensor) -> None:
+        new = self._leaves.pop(name, None)
+        if new is not None:
+            with torch.no_grad():
+                leaf.copy_(torch.as_tensor(new).reshape(leaf.shape))
+
+    def _input(self, given: Given, value: Any) -> Any:
+        """A value as an input has it, in the form of the one that stood there."""
+        if isinstance(given, tuple):
+            new = np.array(value, dtype=float)
+            for k, cell in enumerate(given):
+                if isinstance(cell, Cell) and cell.input in self.values:
+                    new.reshape(-1)[k] = np.asarray(self.values[cell.input]).reshape(-1)[cell.entry]
+        elif given in self.values:
+            new = np.asarray(self.values[given])
+        else:
+            return value
+        if isinstance(value, torch.Tensor):
+            return torch.tensor(new).to(value.dtype).reshape(value.shape)
+        if isinstance(value, (float, int)):
+            return float(new)
+        shape = np.shape(value)
+        made = np.array(new, dtype=new.dtype if new.dtype.kind == "c" else float).reshape(shape)
+        return made.tolist() if type(value) is list else made if isinstance(value, np.ndarray) else made[()]
+
+    def _read(self, key: Key, value: Any) -> None:
+        if key not in self.wanted:
+            return
+        now = value.detach().resolve_conj().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+        self.found[key] = np.array(now)
+        self.wanted.discard(key)
+        if not self.wanted:
+            raise Reached
+
+    def entered(self, name: str, value: Any) -> Any:
+        return self.bind(name, value) if is_counted(value) else value
+
+    def rebound(self, name: str, value: Any) -> Any:
+        return self.bind(name, value) if is_counted(value) or isinstance(value, torch.Tensor) else value
+
+    def attribute(self, path: str, owner: Any, name: str) -> None:
+        value = getattr(owner, name, None)
+        is_array = hasattr(type(owner), "__array__")
+        made = self.bind(path, value) if may_be_bound(value) and not is_array else value
+        if made is not value:
+            setattr(owner, name, made)
+
+    def item(self, path: str, box: Any, key: Any) -> None:
+        if type(box) not in (dict, list) or isinstance(key, slice):
+            return
+        value = box[key]
+        made = self.bind(f"{path}[{key!r}]", value) if may_be_bound(value) else value
+        if made is not value:
+            box[key] = made
+
+    def returned(self, function: str, value: Any) -> Any:
+        for path, part in returned_parts(f"{function}()", value) if self.is_on else ():
+            key = path, self._count.get(path, 0)
+            self._count[path] = key[1] + 1
+            self._read(key, part)
+        return value
+
+    def call(self, function: Any, *args: Any, **options: Any) -> Any:
+        """A checking function: it is not run, and what it would call is called once."""
+        if function in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
+            return True
+        if getattr(function, "__name__", "") == "check_grad" and len(args) > 2:
+            k = self._count.get("check_grad", 0)
+            self._count["check_grad"] = k + 1
+            x = self.bind("x0", args[2])
+            gradient, value = args[1](x, *args[3:]), args[0](x, *args[3:])
+            self._read(("check_grad's function", k), value)
+            self._read(("check_grad's gradient", k), gradient)
+            return 0.0
+        return function(*args, **options)
