@@ -1,9 +1,11 @@
 """Progress: a bar past a second where somebody looks, and silence everywhere else."""
 
+import contextlib
 import io
 import itertools
 import subprocess
 import sys
+import time
 from contextlib import redirect_stderr
 
 import pytest
@@ -78,6 +80,7 @@ def test_a_worker_is_silent(terminal):
 def test_without_tqdm_it_is_silent():
     code = """
 import sys
+import time
 sys.modules["tqdm"] = None  # as if it were not installed
 from symgrad import SymgradError, progress, verify
 progress._PATIENCE = 0.0
@@ -87,3 +90,23 @@ assert verify("x**2", "2*x").ok
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""
+
+
+@pytest.mark.parametrize("seconds", [0.001, 1000.0])
+def test_code_can_be_traced_after_a_limit_of_time(seconds):
+    with contextlib.suppress(SymgradError), progress.within(seconds):
+        time.sleep(0.01)
+    lines = []
+    sys.settrace(lambda frame, event, arg: lines.append(event))
+    try:
+        progress.each((), "things", 0)
+    finally:
+        sys.settrace(None)
+    assert "call" in lines
+
+
+def test_a_limit_of_time_that_is_over_as_the_block_ends_comes_no_later():
+    for k in range(100):
+        with contextlib.suppress(SymgradError), progress.within(0.002):
+            time.sleep(0.0015 + 1e-5 * k)
+        sum(range(100))
