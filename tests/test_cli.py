@@ -209,7 +209,7 @@ def test_settings_of_the_file_and_options_before_them(file, capsys):
     path = file(RIGHT + '\n    dtype = "float32"\n    seed = 11\n')
     assert main(["check", path]) == 0
     out = capsys.readouterr().out
-    assert "In float32:" in out
+    assert "it is float32 rounding" in out
     assert "seed 11." in out
     assert main(["check", path, "--dtype", "float64", "--seed", "12"]) == 0
     out = capsys.readouterr().out

@@ -91,7 +91,7 @@ def test_the_report_says_where_it_holds_in_the_users_names():
 
     text = str(verify(model, hand, at={"x": (3,), "a": 2.0}))
     assert "It holds where a is not zero and s is positive." in " ".join(text.split())
-    assert "It holds where a is not zero. -" in " ".join(text.split())
+    assert "It holds where a is not zero. In" in " ".join(text.split())
 
 
 BRANCHES = {
