@@ -511,6 +511,7 @@ def test_arguments_are_parsed_before_anything_heavy_is_imported(arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_what_renders_is_imported_when_something_is_rendered():
     code = """
 import sys
@@ -527,6 +528,7 @@ print(sorted(renderers & set(sys.modules)))
     assert done.stdout.splitlines() == ["[]", "['rich']", "['jinja2', 'pygments', 'rich']"]
 
 
+@pytest.mark.slow
 def test_python_m_symgrad(file):
     done = subprocess.run([sys.executable, "-m", "symgrad", "check", file(WRONG)], capture_output=True, text=True)
     assert done.returncode == 1

@@ -74,6 +74,7 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) fo
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_right_gradient_is_proved_for_all_sizes(name):
     model, hand, at, keywords, _ = CASES[name]
     report = verify(model, hand, at=at, **keywords)
@@ -145,6 +146,7 @@ def torch_hand(U, w, x):
 
 @pytest.mark.parametrize("hand", [{w[k]: DW, U[k, N]: DU}, numpy_hand, torch_hand], ids=["Sum", "NumPy", "torch"])
 @pytest.mark.parametrize("model", [FORMULA, numpy_model, torch_model], ids=["Sum", "NumPy", "torch"])
+@pytest.mark.slow
 def test_the_sigmoid_network_in_every_spelling(model, hand):
     report = verify(model, hand, at=AT)
     assert {n: c.verdict.for_all.sizes for n, c in report.claims.items()} == {"U": ("m", "d"), "w": ("m", "d")}
@@ -187,6 +189,7 @@ def test_a_module_has_its_width_and_ten_is_read_as_it():
         assert "10 was read as m" in str(report)
 
 
+@pytest.mark.slow
 def test_a_literal_is_a_size_only_where_the_size_is_fixed():
     def ten(U, w, x):
         return {"w": 1 / np.sqrt(10) / (1 + np.exp(-U @ x))}

@@ -70,6 +70,7 @@ MEANING = {
 @pytest.mark.parametrize("text", CONDITIONS)
 @settings(max_examples=60)
 @given(x=VALUES, y=VALUES)
+@pytest.mark.slow
 def test_the_conditions_hold_exactly_where_the_formula_has_a_value(text, x, y):
     program = lift(text)
     proof = prove(program, program.output, program.output)
