@@ -209,7 +209,7 @@ def test_settings_of_the_file_and_options_before_them(file, capsys):
     path = file(RIGHT + '\n    dtype = "float32"\n    seed = 11\n')
     assert main(["check", path]) == 0
     out = capsys.readouterr().out
-    assert "In float32:" in out
+    assert "it is float32 rounding" in out
     assert "seed 11." in out
     assert main(["check", path, "--dtype", "float64", "--seed", "12"]) == 0
     out = capsys.readouterr().out
@@ -511,6 +511,7 @@ def test_arguments_are_parsed_before_anything_heavy_is_imported(arguments):
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.slow
 def test_what_renders_is_imported_when_something_is_rendered():
     code = """
 import sys
@@ -527,6 +528,7 @@ print(sorted(renderers & set(sys.modules)))
     assert done.stdout.splitlines() == ["[]", "['rich']", "['jinja2', 'pygments', 'rich']"]
 
 
+@pytest.mark.slow
 def test_python_m_symgrad(file):
     done = subprocess.run([sys.executable, "-m", "symgrad", "check", file(WRONG)], capture_output=True, text=True)
     assert done.returncode == 1

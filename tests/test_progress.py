@@ -77,6 +77,7 @@ def test_a_worker_is_silent(terminal):
     assert terminal.getvalue() == ""
 
 
+@pytest.mark.slow
 def test_without_tqdm_it_is_silent():
     code = """
 import sys

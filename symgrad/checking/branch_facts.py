@@ -62,9 +62,9 @@ def _gaps(b: Builder, guard: Guard, apart: bool) -> list[int]:
             return []
     ways = np.broadcast_to(ways, b.shape(gap)).ravel()
     if not apart or not b.shape(gap):
-        return [_turned(b, gap, ways[0])] if ways.any() else []
+        return [_turned(b, gap, int(ways[0]))] if ways.any() else []
     places = np.flatnonzero(ways)[: _MOST + 1]
-    return [_turned(b, b.pick([gap], [k + 1], ()), ways[k]) for k in places]
+    return [_turned(b, b.pick([gap], np.array([k + 1]), ()), int(ways[k])) for k in places.tolist()]
 
 
 def _turned(b: Builder, step: int, way: int) -> int:

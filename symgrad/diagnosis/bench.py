@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.line_limits import SLOWER, TooLong, counted
+from symgrad.diagnosis.line_limits import SLOWER, TooLong, calls_functions, counted
 from symgrad.diagnosis.scope import Scene, as_array, same, scope_of
 from symgrad.lifting.tracing.sources import is_users_file
 from symgrad.ops.scalars import OPS, find
@@ -94,10 +94,13 @@ class Bench:
                 raise RuntimeError("the expression takes many more lines of code than as it was written") from None
 
     def limit_lines(self, text: str) -> None:
-        """Give up what takes many more lines of the user's own functions than ``text`` does."""
-        with counted(is_users_file) as lines, contextlib.suppress(Exception):
-            self.run(self.compiled(text), 0)
-        self.lines = SLOWER * lines[0] if lines[0] else None
+        """Give up what takes many more lines of the user's own functions than ``text`` does, where it calls any."""
+        if not calls_functions(ast.parse(f"({text}\n)", mode="eval"), self.scopes[0]):
+            return
+        code = self.compiled(text)
+        with contextlib.suppress(Exception), counted(is_users_file) as lines:
+            self.run(code, 0)
+            self.lines = SLOWER * lines[0] if lines[0] else None
 
     def values(self, text: str) -> list[Any] | np.ndarray:
         """The value of an expression at every sample; raises what the expression raises."""

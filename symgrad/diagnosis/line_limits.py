@@ -5,10 +5,14 @@ Lines are work and not time, so what is found does not depend on the machine.
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import sys
-from collections.abc import Callable, Iterator
+import types
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
+
+from symgrad.lifting.tracing.sources import is_users
 
 SLOWER = 50  # times as many lines as the code takes as it is written, of a run that is given up
 
@@ -48,3 +52,16 @@ def counted(is_counted: Callable[[str], bool], most: int | None = None) -> Itera
         yield lines
     finally:
         sys.settrace(before)
+
+
+def calls_functions(tree: ast.AST, scope: Mapping[str, Any]) -> bool:
+    """Whether code calls a function of the user's by its name.
+
+    >>> def halved(n):
+    ...     return n / 2
+    >>> calls_functions(ast.parse("2 * halved(x)"), {"halved": halved}), calls_functions(ast.parse("abs(x)"), {})
+    (True, False)
+    """
+    called = (n.func.id for n in ast.walk(tree) if isinstance(n, ast.Call) and isinstance(n.func, ast.Name))
+    found = (scope.get(name) for name in called)
+    return any(isinstance(f, types.FunctionType) and is_users(f.__code__) for f in found)

@@ -9,6 +9,7 @@ right.  Truths that turn out not to be needed are taken back.
 from __future__ import annotations
 
 import functools
+import keyword
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -198,8 +199,15 @@ def _finding(d: Derivation, first: Walk, after: Walk, wrong: Mapping[int, Fix], 
         }.get(status.kind, "unknown")
         if status.kind == "right" and status.entry is not None and status.entry.kind == "value":
             verdict = "forward"
+        if verdict == "misnamed" and not _is_a_name(line.name):
+            verdict = "right"
     error = None if entry is None else _error(first.values[i], d.values[entry.step])
     return StepFinding(line.name, line.binding.version, line.binding.source, claims, verdict, error)
+
+
+def _is_a_name(text: str) -> bool:
+    """Whether the user gave it: what a function returns, or a step that a script takes, has none."""
+    return text.isidentifier() and not keyword.iskeyword(text)
 
 
 def _error(value: Any, truth: Any) -> float | None:

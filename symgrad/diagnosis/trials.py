@@ -10,7 +10,6 @@ import ast
 import contextlib
 import copy
 import io
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -21,12 +20,12 @@ import torch
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
-from symgrad.diagnosis.line_limits import SLOWER, TooLong, counted
+from symgrad.diagnosis.line_limits import SLOWER, TooLong, calls_functions, counted
 from symgrad.diagnosis.scope import as_array, seen_at, values_at
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
-from symgrad.lifting.tracing.sources import is_users, is_users_file
+from symgrad.lifting.tracing.sources import is_users_file
 from symgrad.lifting.tracing.surroundings import printed_into
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
@@ -273,16 +272,8 @@ def trials_of(
 
 def _may_lose_its_end(code: Code) -> bool:
     """Whether an edit may make the code run for ever: it loops by a condition, or calls what may."""
-    for unit in code.units:
-        for node in ast.walk(unit.node):
-            if isinstance(node, ast.While):
-                return True
-            called = (
-                unit.scope.get(node.func.id) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else None
-            )
-            if isinstance(called, types.FunctionType) and is_users(called.__code__):
-                return True
-    return False
+    loops = (isinstance(node, ast.While) for unit in code.units for node in ast.walk(unit.node))
+    return any(loops) or any(calls_functions(unit.node, unit.scope) for unit in code.units)
 
 
 def _by_output(truth: Mapping[str, Any], called: Mapping[str, str], leaf: Leaf, alone: bool) -> dict[str, Any]:
@@ -373,9 +364,11 @@ def _lines_of(trials: Trials) -> int:
     """How many lines the code takes as it is written, at the first point."""
     run = trials.code.plain({}, {})
     assert run is not None
-    with counted(_is_the_users) as lines, contextlib.suppress(Exception):
+    most = 0
+    with contextlib.suppress(Exception), counted(_is_the_users) as lines:
         _run(trials, run, trials.points[0])
-    return lines[0]
+        most = lines[0]
+    return most
 
 
 def is_near(value: Any, truth: np.ndarray) -> bool:

@@ -55,7 +55,7 @@ def evaluated(program: Program, point: Mapping[str, Any]) -> Run:
         inputs[name] = torch.as_tensor(value).to(getattr(torch, program.steps[i].dtype))
     try:
         values = interpret(program, Floats(), inputs)
-    except torch.linalg.LinAlgError as error:
+    except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
         raise UserCodeFailed(
             f"the formula inverts a matrix that has no inverse: {str(error).splitlines()[0]}",
             instead="Pass at={...} with values at which it has one.",

@@ -6,6 +6,7 @@ r"""What each symbol of a question in LaTeX or in text was taken for, so that a 
 ...     print(f"{symbol.shown}: {symbol.what}")
 w: an input, a vector of m entries
 x: an input, a vector of m entries
+f: what its row says
 k: an index
 m: a size
 \sigma: the logistic function

@@ -436,7 +436,7 @@ class Reader:
             flat = (c.value if c.exact is None else np.asarray(c.exact, dtype=object)).reshape(-1)
             if (c.exact is None and len(flat) > DATA) or not all(map(_is_rational, flat.tolist())):
                 return None
-            parts = [flat.real, flat.imag] if flat.dtype.kind == "c" else [flat]
+            parts = [np.real(flat), np.imag(flat)] if flat.dtype.kind == "c" else [flat]
             self.bases[i] = [np.array([Fraction(x) for x in part.tolist()] or [], dtype=object) for part in parts]
         return self.bases[i]
 

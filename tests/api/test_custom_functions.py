@@ -139,6 +139,7 @@ def test_several_outputs_setup_context_and_jvp():
     assert "The claims are about every ga and gb: cotangents are drawn, and moved like the inputs." in report.notes
 
 
+@pytest.mark.slow
 def test_a_wrong_jvp():
     class Wrong(Several):
         @staticmethod

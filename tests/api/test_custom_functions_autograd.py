@@ -189,6 +189,7 @@ class SavedOnTheWay(Tanh):
         (SavedOnTheWay, {"x (second order)"}),
     ],
 )
+@pytest.mark.slow
 def test_the_backward_of_the_backward(function, wrong):
     at = {"x": torch.tensor([0.5, -1.25], dtype=torch.float64)}
     if function is Product:

@@ -87,6 +87,7 @@ class Chunks(torch.autograd.Function):
         (Chunks, {"x": True, "w": False}),
     ],
 )
+@pytest.mark.slow
 def test_what_autograd_computes_in_a_backward_is_judged_as_any_other_code(function, kinds):
     report = verify_function(function, at={"x": (2, 2), "w": (2, 2)}, points=8)
     assert {n: c.kind in ("proved", "agrees") for n, c in report.claims.items()} == kinds

@@ -91,6 +91,7 @@ def in_balls(program, point):
 
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(("op", "dtype"), operators())
+@pytest.mark.slow
 def test_the_gradient_of_an_operator_is_autograds_or_is_refused(op, dtype):
     total, point = smallest(op, dtype)
     names = list(point)

@@ -31,6 +31,7 @@ TEXTS = [c for c in (*family.UNSTABLE_FIRST, *family.UNSTABLE_SECOND) if isinsta
 
 
 @pytest.mark.parametrize("case", TEXTS, ids=str)
+@pytest.mark.slow
 def test_what_is_told_of_a_text_is_so_in_mpmath(case):
     found = family.asked(case)
     assert found.instabilities
@@ -98,6 +99,7 @@ def test_the_sentences(monkeypatch):
     assert "No other way to write it was found that is proved equal" in str(nothing).replace("\n    ", " ")
 
 
+@pytest.mark.slow
 def test_a_rewrite_that_is_good_on_one_side_says_on_which():
     def root(a, b, c):
         d = math.sqrt(b * b - 4 * a * c)

@@ -90,6 +90,7 @@ def test_the_sigmoid_net_post_as_it_stands():
         ("du_calc = np.transpose(np.matmul(inp, dtmp2))", "du_calc = np.transpose(np.matmul(inp**2, dtmp2))"),
     ],
 )
+@pytest.mark.slow
 def test_slips_planted_in_the_sigmoid_net_post(line, slip):
     text = (POSTS / "sigmoid_net.txt").read_text()
     assert line in text
@@ -162,6 +163,7 @@ cmp('W', dW, W)
 """
 
 
+@pytest.mark.slow
 def test_values_on_the_way_are_judged_too():
     report = verify_script(COMPARE)
     assert sorted(report.claims) == ["W", "logits"]
@@ -452,6 +454,7 @@ def test_it_is_public():
     assert symgrad.verify_script is verify_script
 
 
+@pytest.mark.slow
 def test_the_command_line_takes_whole_scripts(tmp_path, capsys):
     from symgrad.cli import main
 

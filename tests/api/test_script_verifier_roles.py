@@ -242,6 +242,7 @@ print(np.abs(G - numeric).max())
 """
 
 
+@pytest.mark.slow
 def test_an_array_that_is_moved_in_place_and_back():
     assert kinds(verify_script(IN_PLACE)) == {"M": "proved"}
     wrong = verify_script(IN_PLACE.replace("np.outer(1 - h**2, x)", "np.outer(1 - h, x)"))
@@ -456,6 +457,7 @@ def test_what_the_script_does_not_tell_is_asked_with_the_names_found():
     )
 
 
+@pytest.mark.slow
 def test_the_advice_works(tmp_path):
     report = verify_script(TWO_VALUES, output="first", gradients={"u": "answer"})
     assert kinds(report) == {"u": "refuted"}

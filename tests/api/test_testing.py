@@ -149,6 +149,7 @@ QUESTIONS = {
 
 
 @pytest.mark.parametrize("kind", QUESTIONS)
+@pytest.mark.slow
 def test_what_is_to_be_pasted_shows_the_failure_again(kind):
     formula, by_hand, options = QUESTIONS[kind]
     code = textwrap.dedent(message(formula, by_hand, **options).split("You can see it again with:\n")[1])

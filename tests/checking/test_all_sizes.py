@@ -6,6 +6,7 @@ was read at.
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 
 import numpy as np
@@ -73,6 +74,7 @@ NAMES = [pytest.param(name, marks=[pytest.mark.slow] if name in LONG else []) fo
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_a_right_gradient_is_proved_for_all_sizes(name):
     model, hand, at, keywords, _ = CASES[name]
     report = verify(model, hand, at=at, **keywords)
@@ -144,6 +146,7 @@ def torch_hand(U, w, x):
 
 @pytest.mark.parametrize("hand", [{w[k]: DW, U[k, N]: DU}, numpy_hand, torch_hand], ids=["Sum", "NumPy", "torch"])
 @pytest.mark.parametrize("model", [FORMULA, numpy_model, torch_model], ids=["Sum", "NumPy", "torch"])
+@pytest.mark.slow
 def test_the_sigmoid_network_in_every_spelling(model, hand):
     report = verify(model, hand, at=AT)
     assert {n: c.verdict.for_all.sizes for n, c in report.claims.items()} == {"U": ("m", "d"), "w": ("m", "d")}
@@ -186,6 +189,7 @@ def test_a_module_has_its_width_and_ten_is_read_as_it():
         assert "10 was read as m" in str(report)
 
 
+@pytest.mark.slow
 def test_a_literal_is_a_size_only_where_the_size_is_fixed():
     def ten(U, w, x):
         return {"w": 1 / np.sqrt(10) / (1 + np.exp(-U @ x))}
@@ -202,7 +206,7 @@ def test_a_formula_tells_its_own_shapes_and_letters():
     assert str(report).startswith("Right, and proved for all m and d: your gradients for w and U are the\nderivatives.")
     assert "∂f/∂U[k,N] = exp(-sum_i U[k,i]*x[i])*w[k]*x[N]/(sqrt(m)*(exp(-sum_i U[k,i]*x[i]) + 1)**2)" in str(report)
     assert r"\frac{\partial f}{\partial U_{k,N}} &= " in report.to_latex()
-    assert "∂f/∂U[k,N]" in report.to_html()
+    assert "∂f/∂U[k,N]" in re.sub("<[^>]+>", "", report.to_html())
     plain = report.to_dict()
     assert plain["claims"]["U"]["verdict"]["for_all"]["sizes"] == ["m", "d"]
     assert plain["sizes"]["forms"]["w"]["text"] == "∂f/∂w[k] = 1/(sqrt(m)*(exp(-sum_i U[k,i]*x[i]) + 1))"
@@ -312,7 +316,7 @@ def test_a_missing_constraint_is_found_and_a_declared_one_is_told():
     assert "It is true if the entries of y sum to one" in str(report)
     told = verify(entropy, hand, at={"z": ("n",), "y": ("n",)}, assuming="sum(y) = 1")
     assert told.claims["z"].verdict.for_all.facts == ("the entries of y sum to one",)
-    assert "It holds where the entries of y sum to one" in " ".join(str(told).split())
+    assert "wherever both have a value and the entries of y sum to one." in " ".join(str(told).split())
     here = verify(entropy, hand, at={"z": (3,), "y": (3,)}, assuming="sum(y) = 1")
     assert "the entries of y sum to one" in here.assumptions
     rounded = torch.softmax(torch.randn(3, dtype=torch.float64), 0)  # sums to one up to rounding

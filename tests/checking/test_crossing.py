@@ -102,6 +102,7 @@ LENGTHS_OF_ARRAYS = {
 
 
 @pytest.mark.parametrize("count", LENGTHS.values(), ids=LENGTHS)
+@pytest.mark.slow
 def test_a_length_that_a_mask_decides_is_a_choice(count):
     """No number of entries is special in the model; the hand formula is wrong where more than nine are positive."""
     at = {"x": torch.linspace(-1, 1, 10, dtype=torch.float64)}
@@ -111,6 +112,7 @@ def test_a_length_that_a_mask_decides_is_a_choice(count):
 
 
 @pytest.mark.parametrize("count", LENGTHS_OF_ARRAYS.values(), ids=LENGTHS_OF_ARRAYS)
+@pytest.mark.slow
 def test_a_length_that_a_mask_of_numpy_decides_is_a_choice(count):
     hand = lambda x: 0 * x if count(x) > 9 else 2 * x  # noqa: E731
     assert verify(lambda x: np.sum(x**2), hand, at={"x": np.linspace(-1, 1, 10)}).verdict == "refuted"

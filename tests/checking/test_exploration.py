@@ -99,6 +99,7 @@ def test_a_clip_in_the_hand_formula_alone_is_found():
     assert verify(clipped, lambda x: (x >= 1e-7) / x.clamp_min(1e-7), at=at).ok
 
 
+@pytest.mark.slow
 def test_a_thin_part_of_the_domain_is_found():
     at = {"x": 2.0}
     ones = lambda x: np.ones_like(x)  # noqa: E731
@@ -138,6 +139,7 @@ def counted(x):
     ],
     ids=["equal", "int", "floor", "math.floor", "argsort", "bucketize", "while", "range"],
 )
+@pytest.mark.slow
 def test_a_choice_whose_other_ways_were_not_seen_is_sought_or_takes_the_word(hand, at, found):
     report = verify(square if "x" in at and not isinstance(at["x"], float) else lambda x: x**2, hand, at=at)
     assert report.verdict == found
@@ -186,6 +188,7 @@ def test_a_test_for_infinities_is_no_edge():
 
 @pytest.mark.parametrize("power", [1, 3, 5])
 @pytest.mark.parametrize("threshold", ["0.25", "0.49", "0.4999", "0.51", "2"])
+@pytest.mark.slow
 def test_a_threshold_that_is_not_the_models_is_refuted(power, threshold):
     """Both comparisons come out both ways; wrong is what lies between the two edges, however thin it is."""
     model = f"where(x**{power} < 0.5, x**{power}, 0.5)"
@@ -206,6 +209,7 @@ def test_a_step_that_goes_too_far_is_taken_back():
 
 @pytest.mark.parametrize("edge", ["2*x**3", "x**3 + 0.001", "x**3/2", "x**3 - y/2"])
 @pytest.mark.parametrize("seed", range(3))
+@pytest.mark.slow
 def test_an_edge_that_is_not_the_models_is_refuted_from_whatever_side_it_is_reached(edge, seed):
     model = "where(y >= x**3, y, x**3)"
     assert verify(model, f"where(y >= {edge}, 0, 3*x**2)", wrt="x", seed=seed).verdict == "refuted"

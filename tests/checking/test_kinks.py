@@ -34,6 +34,7 @@ ROOTS = {  # each with its derivative, which is 0 at 0: the slope beside it is n
 
 
 @pytest.mark.parametrize("name", ROOTS)
+@pytest.mark.slow
 def test_a_slope_that_vanishes_slowly_vanishes(name):
     model, hand = ROOTS[name]
     point = at(0.0, 0.25)
@@ -68,6 +69,7 @@ def test_where_the_slope_has_no_bound_nothing_is_an_error(value):
 
 
 @pytest.mark.parametrize(("value", "right"), [(0.0, 1), (0.3, 1), (1.0, 1), (1 + 2**-40, 0), (-(2**-40), 0)])
+@pytest.mark.slow
 def test_at_a_kink_the_slopes_between_both_sides_are_right_and_no_others(value, right):
     hand = lambda x: torch.where(x == 0, value + 0 * x, (x > 0).to(x.dtype))  # noqa: E731
     assert (said(lambda x: torch.relu(x).sum(), hand, at(0.0, 1.0)) in OK) == bool(right)
@@ -107,6 +109,7 @@ def test_a_difference_of_equal_values_has_powers():
 
 @pytest.mark.parametrize("n", [2, 3, 5])
 @pytest.mark.parametrize("shared", [True, False], ids=["shared among the equal", "one for each of the equal"])
+@pytest.mark.slow
 def test_each_of_several_equal_entries_may_be_the_largest(n, shared):
     """At a tie of many every entry may have any slope from 0 to 1: no convention is an error, autograd's among them."""
 

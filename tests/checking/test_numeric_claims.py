@@ -108,6 +108,7 @@ def turned(W, x, y):
 
 @pytest.mark.parametrize("n", [2, 3])
 @pytest.mark.parametrize("bare", [False, True])
+@pytest.mark.slow
 def test_a_transposed_gradient_is_wrong_and_called_a_transpose(n, bare):
     g = torch.Generator().manual_seed(0)
     at = {"W": torch.randn(3, n, generator=g), "x": torch.randn(n, generator=g), "y": torch.randn(3, generator=g)}

@@ -41,6 +41,7 @@ def test_where_rounding_may_hide_an_eighth_nothing_is_decided():
 
 
 @pytest.mark.parametrize("row", NANS, ids=[r[0] for r in NANS])
+@pytest.mark.slow
 def test_the_guard_lets_no_nan_pass_where_there_is_a_derivative(row):
     _, f, right, wrong, at = row
     assert assert_gradient(f, right, at=at).ok

@@ -38,12 +38,14 @@ def test_the_gradient_of_what_it_means_is_right_and_says_so_above_the_threshold(
     ("threshold", "above"),
     [(10.0, 1.0), (20.0, 1 + 1e-9)] + [pytest.param(*p, marks=pytest.mark.slow) for p in ((20.0, 0.0), (30.0, 1.0))],
 )
+@pytest.mark.slow
 def test_what_is_right_of_neither_is_wrong(threshold, above):
     """Another threshold than torch's, or another slope above it."""
     report = verify(lambda x: F.softplus(x), lambda x: copied(x, threshold, above), at={"x": 30.0})
     assert report.verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_numpy_has_no_threshold():
     import numpy as np
 

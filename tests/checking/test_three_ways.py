@@ -164,6 +164,7 @@ def test_what_there_is_not_has_no_number():
     assert "no point" in str(shapes)
 
 
+@pytest.mark.slow
 def test_a_script_is_run_again_at_each_point_and_autograd_with_it():
     ways = [w for w in verify_script(POSTS / "tanh_rnn.txt").table().ways if w.claim.startswith("W_h")]
     assert len(ways) > 2

@@ -133,6 +133,7 @@ SLIPS = [
 
 
 @pytest.mark.parametrize(("model", "right", "at", "old", "new", "name", "why"), SLIPS)
+@pytest.mark.slow
 def test_the_line_is_blamed_whatever_it_is_called(model, right, at, old, new, name, why):
     report = verify(model, slip(right, old, new), at=at, wrt=list(right(**at)))
     assert report.wrong_steps == (name,)
@@ -225,6 +226,7 @@ def halving_grad(x, a):
     return {"x": 2 * s * a * scale}
 
 
+@pytest.mark.slow
 def test_an_edit_that_never_ends_is_given_up():
     """``while s < 1`` and ``s = s * 2`` are edits that run for ever."""
     at = {"x": 3.3, "a": 1.7}

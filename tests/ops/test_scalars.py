@@ -251,6 +251,7 @@ def check_kinks(op: Op) -> None:
 
 
 @every_row
+@pytest.mark.slow
 def test_kinks_are_where_the_slopes_differ(op):
     check_kinks(op)
 

@@ -125,6 +125,7 @@ def test_outside_the_domain_there_is_no_real_value(op):
 
 @every_row
 @pytest.mark.parametrize("order", [1, 2])
+@pytest.mark.slow
 def test_slopes_in_the_last_argument(op, order):
     """Against mpmath's difference quotients; the second derivative is steps of the table too."""
     if op.name == "zeta":

@@ -25,6 +25,7 @@ ARGUMENTS = [(door, argument) for door, (_, _, arguments) in DOORS.items() for a
 @seed(11)
 @settings(max_examples=120, suppress_health_check=list(HealthCheck), database=None)
 @given(st.sampled_from(ARGUMENTS), st.sampled_from(sorted(JUNK)))
+@pytest.mark.slow
 def test_junk_in_place_of_any_argument_is_answered_or_refused_in_words(where, what):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

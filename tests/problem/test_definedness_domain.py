@@ -29,6 +29,7 @@ THIN = [
 
 
 @pytest.mark.parametrize(("formula", "inside"), THIN, ids=lambda v: v if isinstance(v, str) else "")
+@pytest.mark.slow
 def test_a_thin_domain_is_found(formula, inside):
     f = sp.sympify(formula, locals={"x": x})
     assert verify(f, f.diff(x), wrt="x").ok
@@ -144,6 +145,7 @@ def test_a_condition_without_a_real_value_does_not_hold():
     assert verify("abs(x)", "-1", wrt="x", domain="sqrt(x) > 0.5").verdict == "refuted"
 
 
+@pytest.mark.slow
 def test_a_drawn_point_at_which_a_choice_compares_what_has_no_order_is_outside_of_the_domain():
     x, y = sp.symbols("x y", real=True)
     f = sp.Max(y, sp.sqrt(x) / sp.sqrt(x**2 + 1))

@@ -17,6 +17,7 @@ OK = ("proved", "agrees")
 
 
 @pytest.mark.parametrize("name", FOREIGN)
+@pytest.mark.slow
 def test_an_operator_of_another_library_is_not_read_by_its_bare_name(name):
     _, right, wrong = FOREIGN[name]
     operator = getattr(torch.ops.other, name)
@@ -34,12 +35,14 @@ def test_a_kernel_that_cannot_be_looked_into_is_refused():
 
 
 @pytest.mark.parametrize(("name", "does", "right", "wrong"), SHARED, ids=[s[0] for s in SHARED])
+@pytest.mark.slow
 def test_a_write_through_shared_memory_is_seen(name, does, right, wrong):
     assert verify_function(function(does, right), at={"x": X}).verdict in OK
     assert verify_function(function(does, wrong), at={"x": X}).verdict == "refuted"
 
 
 @pytest.mark.parametrize(("beta", "threshold"), [(3.0, 0.2), (1.0, 0.2), (0.5, 1.0)])
+@pytest.mark.slow
 def test_softplus_above_its_threshold_is_the_identity(beta, threshold):
     def f(x):
         return F.softplus(x, beta, threshold).sum()

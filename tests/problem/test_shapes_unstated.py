@@ -11,6 +11,7 @@ from symgrad.errors import BadInput
 
 
 @pytest.mark.parametrize("row", ONE_NUMBER, ids=[r[0] for r in ONE_NUMBER])
+@pytest.mark.slow
 def test_what_is_right_for_one_number_alone_is_not_right(row):
     name, f, hand = row
     options = {"wrt": WRT[name]} if name in WRT else {}

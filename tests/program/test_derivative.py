@@ -177,6 +177,7 @@ def adjoint_agrees(program, seed) -> bool:
 
 @settings(max_examples=200, derandomize=True)
 @given(st.integers(0, 10**6))
+@pytest.mark.slow
 def test_adjoint_is_autograds(seed):
     assert adjoint_agrees(Writer(seed).program(), seed)
 
@@ -204,6 +205,7 @@ def test_a_wrong_rule_would_be_seen(op, monkeypatch):
 
 @few
 @given(st.integers(0, 10**6))
+@pytest.mark.slow
 def test_tangent_is_torchs_jvp(seed):
     program = Writer(seed).program()
     plain, directions = values(program, seed), values(program, seed + 1)

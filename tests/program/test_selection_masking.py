@@ -42,6 +42,7 @@ def slip(Q, K, V, up):
 
 
 @pytest.mark.parametrize("model", [filled, added])
+@pytest.mark.slow
 def test_causal_attention(model):
     """The first row sees only itself: its part of the gradient is exactly zero, and that is proved too."""
     at = dict.fromkeys(("Q", "K", "V", "up"), (3, 2))

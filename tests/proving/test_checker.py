@@ -30,6 +30,7 @@ def certified(name: str) -> str:
 
 
 @pytest.mark.parametrize("name", ASKED)
+@pytest.mark.slow
 def test_the_certificate_of_a_right_gradient_holds(name):
     found = check_certificate(certified(name))
     assert all(c.accepted for c in found), "\n".join(map(str, found))

@@ -252,6 +252,7 @@ def _applied(name: str, b: Builder, i: int, j: int) -> int:
 
 
 @pytest.mark.parametrize("name", SINGLE)
+@pytest.mark.slow
 def test_a_function_is_read_as_what_it_is(name):
     """The function of every argument, and functions of it: no value changes, and no point is lost."""
     seen = 0
@@ -261,6 +262,7 @@ def test_a_function_is_read_as_what_it_is(name):
 
 
 @pytest.mark.parametrize("name", sorted(TWO & (FUNCTIONS | set(RELATIONS))))
+@pytest.mark.slow
 def test_a_function_of_an_order_is_read_as_what_it_is(name):
     seen = 0
     for order, (text, inner) in itertools.product(ORDERS, ARGUMENTS.items()):

@@ -47,6 +47,7 @@ def holds(r: Range, x: Fraction) -> bool:
 
 @settings(max_examples=600)
 @given(ranges_and_members(), ranges_and_members(), st.integers(1, 5))
+@pytest.mark.slow
 def test_arithmetic_of_ranges_holds_the_arithmetic_of_members(first, second, n):
     (r, x), (s, y) = first, second
     assert holds(r, x)

@@ -177,6 +177,7 @@ def test_conditions_say_where_it_holds():
 @pytest.mark.parametrize(
     "name", ["gelu_tanh", "gelu", "silu", "mish", "softplus", "logsigmoid", "erfcx", "logit", "tan"]
 )
+@pytest.mark.slow
 def test_rows_against_simplified_derivatives(name):
     b = Builder()
     s = b.input("s", ())
@@ -474,6 +475,7 @@ def _real(e: sp.Expr, point: dict) -> mpmath.mpf | None:
 
 @settings(max_examples=120, derandomize=True)
 @given(st.integers(0, 10**9))
+@pytest.mark.slow
 def test_what_is_proved_is_true(seed):
     """SymPy's rewriting, half of it right for positive numbers only: no proof may contradict mpmath."""
     r = random.Random(seed)
@@ -527,6 +529,7 @@ def _tensors(r: random.Random) -> Program:
 
 @settings(max_examples=60, derandomize=True)
 @given(st.integers(0, 10**9))
+@pytest.mark.slow
 def test_steps_that_differ_in_floats_are_not_proved_equal(seed):
     r = random.Random(seed)
     program = _tensors(r)

@@ -48,6 +48,7 @@ LINEAR_ALGEBRA = {
 
 
 @pytest.mark.parametrize("name", LINEAR_ALGEBRA)
+@pytest.mark.slow
 def test_linear_algebra(name):
     """Gradients with inverses, against autograd; transposed they are wrong, and refuted."""
     f, hand = LINEAR_ALGEBRA[name]

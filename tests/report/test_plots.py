@@ -51,6 +51,7 @@ def test_a_number_is_drawn_as_f_its_derivative_and_yours(wrong):
     assert seen.get_label() == "your own point"
 
 
+@pytest.mark.slow
 def test_the_title_says_what_is_held_and_the_input_finds_its_claim(wrong):
     assert wrong.plot("w").get_title() == "f and its derivative by w\nheld: x = 0.5"
     post = verify_script(Path(__file__).resolve().parents[1] / "posts" / "tanh_rnn.txt")
@@ -67,6 +68,7 @@ def test_a_difference_that_the_own_point_does_not_show_is_drawn_at_the_counterex
     assert list(near.plot().get_lines()[-1].get_xdata()) == [near.claims["x"].witness.point["x"]] * 2
 
 
+@pytest.mark.slow
 def test_curves_end_where_the_code_takes_another_branch():
     """On the other side the Program that was read is not what the code computes."""
     drawn = verify(lambda x: torch.relu(x) ** 2, lambda x: 2 * x * (x > 0) + 0.5, at={"x": 1.0}).plot()

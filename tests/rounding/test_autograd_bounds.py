@@ -203,6 +203,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("name", MODELS)
+@pytest.mark.slow
 def test_forward_and_backward_operations(name):
     """Each model in float32 differs from its float64 run, on the same inputs, by no more than both bounds allow."""
     model, ratios = MODELS[name], []

@@ -37,6 +37,7 @@ def test_arithmetic(op, dtype):
 
 
 @pytest.mark.parametrize("name", [n for n, op in OPS.items() if not op.branches])
+@pytest.mark.slow
 def test_scalar_rows(name):
     """Each row on arguments that carry an error, in every dtype that has a kernel."""
     medians = []

@@ -68,6 +68,7 @@ class Assumed:
             raise NotReproducible(
                 f"with other values in its inputs, the script goes another way in line {self.error.line}."
             )
+        b.source = None  # no line of the script says it
         made = LOSSES[self.loss].write(b, *parts(b, found))
         return made if self.factor == 1 else b.mul(b.number(self.factor), made)
 

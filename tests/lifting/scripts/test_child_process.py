@@ -190,6 +190,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("end", ENDS)
+@pytest.mark.slow
 def test_every_end_is_a_clear_word(end):
     text, error, message = ENDS[end]
     with pytest.raises(error, match=message) as caught:

@@ -180,6 +180,7 @@ def test_a_right_form_is_right(name):
 
 
 @pytest.mark.parametrize("name", FORMS)
+@pytest.mark.slow
 def test_a_slip_in_it_is_seen(name):
     """The slope of tanh at half of its value: the first 1 - t**2 loses its square, or what stands for it."""
     text = FORMS[name]
@@ -204,6 +205,7 @@ class Series:
         return Series(np.array(self.held) * np.asarray(other, dtype=float))
 
 
+@pytest.mark.slow
 def test_a_column_of_a_table_that_meets_an_input_is_an_array():
     table = {"column": Series([1.5, -2.0, 0.25])}
     right = "t = np.tanh(column * w0)\ndw = column * (1 - t**2)"

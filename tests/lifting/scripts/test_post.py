@@ -107,6 +107,7 @@ def test_the_code_of_a_post_and_nothing_else(name):
 
 
 @pytest.mark.parametrize("name", ["a session", "a block set off by four spaces", "quote marks", "a traceback"])
+@pytest.mark.slow
 def test_a_post_is_judged_and_its_wrong_line_is_the_line_of_the_paste(name):
     lines = POSTS[name]
     text = "\n".join(lines) + "\n"

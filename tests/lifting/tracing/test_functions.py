@@ -459,7 +459,7 @@ def test_versions_of_a_variable_count_its_bindings() -> None:
         (lambda x: sorted(x)[0], "math", ["lt", "lt", "lt", "lt", "lt"]),
         (lambda x: x[x > 0].sum(), "numpy", ["gt"]),
         (lambda x: np.maximum(x, 0), "numpy", ["ge"]),
-        (lambda x: x.max() + x[x.argmin()], "numpy", ["argmax", "argmin"]),
+        (lambda x: x.max() + x[x.argmin()], "numpy", ["argmax", "argmin", "decided"]),
         (lambda x: np.sort(x), "numpy", ["argsort"]),
         (lambda x: np.floor(x), "numpy", ["floor"]),
         (lambda x: x * np.sign(x), "numpy", ["sign"]),

@@ -30,6 +30,7 @@ def hand_of(net, square=True):
     return hand
 
 
+@pytest.mark.slow
 def test_parameters_that_the_hand_formula_takes_from_the_module_are_its_inputs(net):
     report = verify(net, hand_of(net), at={"input": X})
     assert report.verdict == "proved"

@@ -52,6 +52,7 @@ def test_a_mode_inside_of_the_formula_cuts():
     assert verify(half_cut, lambda x: x, at={"x": X}).verdict == "proved"
 
 
+@pytest.mark.slow
 def test_a_script_that_leaves_a_mode_on_leaves_none_on():
     text = """
 import torch
@@ -116,6 +117,7 @@ print(w.grad, dw)
 """
 
 
+@pytest.mark.slow
 def test_four_threads_at_once(capsys):
     """Right verdicts, no crash of the interpreter, and what the threads print meanwhile is not taken for a script's."""
     found = {}
