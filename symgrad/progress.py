@@ -11,18 +11,15 @@ thread, and knows nothing of bars.
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeVar
 
 from symgrad.errors import BadInput, TimeIsOver
 
 _PATIENCE = 1.0  # seconds before a bar
-_AGAIN = 0.5  # seconds after which a call that goes on is ended once more
 _EVERY = 0.1  # seconds between two looks of the bar
 
 T = TypeVar("T")
@@ -35,15 +32,19 @@ class OutOfTime(BaseException):
 ENDS = (KeyboardInterrupt, OutOfTime)  # what ends a call before it is done
 
 
+_DEADLINE: ContextVar[float | None] = ContextVar("symgrad_deadline", default=None)
+
+
 @contextlib.contextmanager
 def within(seconds: float | None) -> Iterator[None]:
     """Raise `OutOfTime` in the block once it has taken so many seconds; None is no limit.
 
-    It comes as Ctrl-C does, between two operations of Python: a call into a library is not cut short.
+    The clock is looked at wherever the pipeline says what it does, and before each run of the user's code: neither that
+    code nor a call into a library is cut short.
 
     >>> with within(0.01):
     ...     while True:
-    ...         pass
+    ...         doing("waiting")
     Traceback (most recent call last):
       ...
     symgrad.errors.TimeIsOver: nothing was known after 0.01 seconds.
@@ -56,15 +57,9 @@ def within(seconds: float | None) -> Iterator[None]:
         return
     if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
         raise BadInput(f"timeout is {seconds!r}.", instead="Pass a number of seconds, or None for no limit.")
-    thread, over, sent = threading.get_ident(), threading.Event(), []
-
-    def end() -> None:
-        while not over.wait(_AGAIN if sent else seconds):
-            sent.append(True)
-            _raise_in(thread)
-
-    clock = threading.Thread(target=end, daemon=True)
-    clock.start()
+    around = _DEADLINE.get()
+    end = time.monotonic() + seconds
+    token = _DEADLINE.set(end if around is None else min(end, around))
     try:
         yield
     except OutOfTime:  # nothing in the block could say what it had found
@@ -72,31 +67,14 @@ def within(seconds: float | None) -> Iterator[None]:
             f"nothing was known after {seconds:g} seconds.", instead="Pass a larger timeout, or a smaller question."
         ) from None
     finally:
-        for step in (over.set, clock.join, _wait_for_what_was_sent):
-            _do_without_end(step)
+        _DEADLINE.reset(token)
 
 
-def _do_without_end(step: Callable[[], Any]) -> None:
-    while True:
-        try:
-            step()
-        except OutOfTime:
-            continue
-        return
-
-
-def _wait_for_what_was_sent() -> None:
-    """Go on for some operations, at one of which an exception comes that was sent before.
-
-    To take it back is no way: CPython 3.11 does not forget that there was one, and then never ends a traced line.
-    """
-    for _ in range(1_000):
-        pass
-
-
-def _raise_in(thread: int) -> None:
-    """Raise `OutOfTime` in a thread, at its next operation."""
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(OutOfTime))
+def look_at_the_clock() -> None:
+    """Raise `OutOfTime` where the time of the call is over."""
+    end = _DEADLINE.get()
+    if end is not None and time.monotonic() > end:
+        raise OutOfTime
 
 
 class _Bar:
@@ -130,6 +108,7 @@ _BAR: ContextVar[_Bar | None] = ContextVar("symgrad_progress", default=None)
 
 def doing(text: str) -> None:
     """Say what is being done now; inside of a larger call, which counts its own parts, nothing changes but the time."""
+    look_at_the_clock()
     bar = _BAR.get()
     if bar is not None:
         bar.move(text=text if bar.total is None else None)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from symgrad import SymgradError, verify, verify_function, verify_script
-from symgrad.progress import OutOfTime
+from symgrad.progress import OutOfTime, doing
 
 WRONG = ("x**3", "2*x**2")
 RIGHT = ("x**3", "3*x**2")
@@ -28,6 +28,7 @@ def ended(monkeypatch):
     def make(place: str, by: type[BaseException] | None) -> None:
         def station(*_, **__):
             while by is None:
+                doing("waiting")
                 time.sleep(0.005)
             raise by
 

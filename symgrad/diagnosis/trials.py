@@ -29,6 +29,7 @@ from symgrad.lifting.tracing.sources import is_users_file
 from symgrad.lifting.tracing.surroundings import printed_into
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
+from symgrad.progress import look_at_the_clock
 
 # -------------------------------------------------------------------------------------------------------------- places
 # The places in a derivation's code where an edit may be made: every expression of every statement, named or not.
@@ -349,6 +350,7 @@ def _near_ones(name: str, value: Any, truth: np.ndarray) -> Iterator[str]:
 
 def _run(trials: Trials, run: Plain, point: Mapping[str, Any]) -> Mapping[str, Any]:
     """One run, in silence; raises what the code raises, and `TooLong` beyond the lines that trials allow."""
+    look_at_the_clock()
     with torch.no_grad(), np.errstate(all="ignore"), printed_into(io.StringIO()):
         if trials.lines is None:
             return run(point)

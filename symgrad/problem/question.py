@@ -55,6 +55,7 @@ from symgrad.problem.shapes import (
     vectors,
     with_shapes,
 )
+from symgrad.progress import look_at_the_clock
 from symgrad.proving.conditions import is_nowhere_defined
 
 # ------------------------------------------------------------------------------------------------------------- problem
@@ -99,6 +100,7 @@ class Problem:
 
     def runs(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         """The model and the hand formulas, run at a point."""
+        look_at_the_clock()
         return self.model.run(point, self.dtypes), self.hand.run(point, self.dtypes)
 
     def values(self, point: Mapping[str, Any]) -> tuple[Mapping[str, np.ndarray], Mapping[str, np.ndarray]] | None:

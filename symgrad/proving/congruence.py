@@ -19,7 +19,7 @@ import sympy as sp
 from symgrad.evaluation.residues import NoResidue, Retry, plans
 from symgrad.program.primitives import number_of, primitive
 from symgrad.program.program import Program, Step, size
-from symgrad.progress import doing
+from symgrad.progress import doing, look_at_the_clock
 from symgrad.proving.field import Field, Full, OutOfWork, Rescale
 from symgrad.proving.generic_entry import LARGEST, Reader
 from symgrad.proving.sign_facts import assume
@@ -220,6 +220,7 @@ class Equalities:
 
     def _vanishes(self, terms: dict[int, Fraction], view: int | None, inside: set[int] | None, link: Link) -> bool:
         """Whether the combination of steps is zero as an element of the field; steps not ``inside`` are kernels."""
+        look_at_the_clock()
         cut = (lambda i: False) if inside is None else (lambda i: i not in inside)
         scales: dict[Any, Any] = {}
         facts: dict[str, int] = {}
