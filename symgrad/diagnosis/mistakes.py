@@ -328,9 +328,10 @@ def _quotient_sign(s: Slip) -> str | None:
 
 
 def _brackets(s: Slip) -> str | None:
-    if s.kind != "brackets":
+    read = _read(s.old) if s.kind == "brackets" else s.old
+    if read == s.old:
         return None
-    return f"the brackets group the wrong things: {s.old} is read as {_read(s.old)}; it is {s.new}."
+    return f"the brackets group the wrong things: {s.old} is read as {read}; it is {s.new}."
 
 
 def _repeated_index(s: Slip) -> str | None:
@@ -351,6 +352,9 @@ def _repeated_index(s: Slip) -> str | None:
 def _read(text: str) -> str:
     """The text with the brackets that Python puts in."""
     node = ast.parse(f"({text}\n)", mode="eval").body
+    if isinstance(node, ast.IfExp):
+        body, otherwise = ast.unparse(node.body), ast.unparse(node.orelse)
+        return f"({body}) if {ast.unparse(node.test)} else ({otherwise})"
     if not isinstance(node, ast.BinOp):
         return text
     part = lambda n: f"({ast.unparse(n)})" if isinstance(n, ast.BinOp) else ast.unparse(n)  # noqa: E731
