@@ -328,10 +328,11 @@ def _quotient_sign(s: Slip) -> str | None:
 
 
 def _brackets(s: Slip) -> str | None:
-    read = _read(s.old) if s.kind == "brackets" else s.old
-    if read == s.old:
+    if s.kind != "brackets":
         return None
-    return f"the brackets group the wrong things: {s.old} is read as {read}; it is {s.new}."
+    read = _read(s.old)
+    where = f"{s.old} is read as {read}; " if read != s.old else ""
+    return f"the brackets group the wrong things: {where}it is {s.new}."
 
 
 def _repeated_index(s: Slip) -> str | None:

@@ -58,6 +58,7 @@ SAID = [
     ("u / v", "u / v**2", "exponent", "the quotient rule divides by the square of the denominator"),
     ("e**2 / r", "e / r", "exponent", "the exponent is off: e**2"),
     ("a - b * c", "(a - b) * c", "brackets", "a - b * c is read as a - (b * c); it is (a - b) * c."),
+    ("(1 - h) ** 2", "1 - h ** 2", "brackets", "the brackets group the wrong things: it is 1 - h ** 2."),
     ("-a if s else -b", "-(a if s else -b)", "brackets", "is read as (-a) if s else (-b); it is -(a if s else -b)."),
     ("h", "1 - h**2", "slope", "h is the function's own value; its derivative is 1 - h**2."),
     ("scatter", "scatter_add", "function", "an input that is used twice receives both gradients"),

@@ -21,9 +21,11 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -37,6 +39,7 @@ T = TypeVar("T")
 
 _START = "from symgrad.lifting.scripts.child_process import serve_alone; serve_alone()"
 _FRAME = re.compile(r'File "(.*)", line (\d+) in ')
+_DEEP = 100_000  # how deep an answer may be
 _ENDED = "The process that it ran in has ended with it; nothing else was touched."
 
 
@@ -193,12 +196,23 @@ def _serve(question: Callable[[], Any], room: Room) -> None:
     except BaseException as raised:  # whatever it is, it is raised again by the one who asked
         answer = _Answer(None, _sendable(raised), _sendable(raised.__cause__))
     try:
-        data = pickle.dumps(answer)
+        data = _pickled(answer)
     except Exception as error:
-        data = pickle.dumps(_Answer(None, TypeError(f"the answer is no plain data: {error}")))
+        data = _pickled(_Answer(None, TypeError(f"the answer is no plain data: {error}")))
     whole = room.folder / "whole"
     whole.write_bytes(data)
     whole.rename(room.answer)  # there is an answer, or there is none
+
+
+def _pickled(answer: _Answer) -> bytes:
+    """The answer's bytes, however deep it is, and however deep the stack was where the script gave up."""
+    sys.setrecursionlimit(_DEEP)  # the process has nothing else to do any more
+    before = threading.stack_size(_DEEP * 1024)
+    try:
+        with ThreadPoolExecutor(1) as thread:  # with a stack of its own
+            return thread.submit(pickle.dumps, answer).result()
+    finally:
+        threading.stack_size(before)
 
 
 def _sendable(error: BaseException | None) -> BaseException | None:

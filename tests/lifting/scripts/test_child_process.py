@@ -198,6 +198,19 @@ def test_every_end_is_a_clear_word(end):
     assert caught.value.where is None or re.match(r"    <pasted>:(8|9|10)    ", caught.value.where)
 
 
+def test_an_answer_may_be_deep():
+    def question():
+        answer = []
+        for _ in range(5000):
+            answer = [answer]
+        return answer
+
+    answer, depth = answer_apart(question), 0
+    while answer:
+        (answer,), depth = answer, depth + 1
+    assert depth == 5000
+
+
 def test_the_line_at_which_it_was_ended_is_shown():
     with pytest.raises(BadInput) as caught:
         verify_script("import time\n\ndef wait():\n    time.sleep(600)\n\nwait()\n", limits=Limits(seconds=0.5))
