@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import math
 import operator
 import types
@@ -65,6 +66,8 @@ class Bench:
         self.wanted = wanted
         self.batch = False
         self.count = 0  # candidates computed
+        self.edits: dict[str, dict[str, Edit]] = {}  # what was found of each text: of a small search, for a larger one
+        self.products: dict[Any, Any] = {}  # of two names, by shape
         self.most = _MOST_TRIES
         self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
@@ -76,8 +79,7 @@ class Bench:
 
     # ---------------------------------------------------------------------------- computing
     def compiled(self, text: str) -> Any:
-        tree = ast.parse(f"({text}\n)", mode="eval")
-        return tree.body if self.typed else compile(tree, "<edit>", "eval")
+        return _parsed(text) if self.typed else _compiled(text)
 
     def run(self, code: Any, k: int, hole: Any = None) -> Any:
         """The value of compiled code at sample ``k`` (in batch mode at all of them), the hole filled with ``hole``."""
@@ -168,6 +170,16 @@ class Bench:
             pass
         self.batch = False
         return False
+
+
+@functools.lru_cache(8192)
+def _parsed(text: str) -> ast.expr:
+    return ast.parse(f"({text}\n)", mode="eval").body
+
+
+@functools.lru_cache(8192)
+def _compiled(text: str) -> Any:
+    return compile(f"({text}\n)", "<edit>", "eval")
 
 
 def bench_of(scene: Scene) -> Bench | None:
