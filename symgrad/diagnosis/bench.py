@@ -95,6 +95,11 @@ class Bench:
             except TooLong:
                 raise RuntimeError("the expression takes many more lines of code than as it was written") from None
 
+    def chance(self, number: float) -> float:
+        """What it costs that a number is the size of an array in scope: rather that size is meant."""
+        shapes = (getattr(v, "shape", ()) for v in self.scopes[0].values() if isinstance(v, (np.ndarray, torch.Tensor)))
+        return 0.8 if number > 2 and any(number in shape for shape in shapes) else 0.0
+
     def limit_lines(self, text: str) -> None:
         """Give up what takes many more lines of the user's own functions than ``text`` does, where it calls any."""
         if not calls_functions(ast.parse(f"({text}\n)", mode="eval"), self.scopes[0]):

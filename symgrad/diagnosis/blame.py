@@ -282,6 +282,7 @@ class Accusation:
     repairs: tuple[Repair, ...]
     repaired_source: str | None
     whose: str | None = None
+    price: float = math.inf  # of the repairs, with what speaks against their places
 
 
 def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None = None) -> Accusation:
@@ -306,7 +307,7 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
             return _with_the_term(mine, problem)
     searches = _searches(problem, findings, diagnosis)
     small = _blamed(problem, diagnosis, searches, PLAIN)
-    if small is not None and _price(small.repairs) <= PLAIN - _LESS:
+    if small is not None and small.price <= PLAIN - _LESS:
         return small
     if mine.repaired_source is None:
         mine = _repaired(mine, problem, [p.all_edits for p in proposals])
@@ -315,7 +316,7 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
     price = _price(mine.repairs)
     if small is None and price > PLAIN:
         small = _blamed(problem, diagnosis, searches, price - _LESS)
-    return small if small is not None and _price(small.repairs) <= price - _LESS else _with_the_term(mine, problem)
+    return small if small is not None and small.price <= price - _LESS else _with_the_term(mine, problem)
 
 
 def _repaired(mine: Accusation, problem: Problem, proposals: Sequence[Proposal]) -> Accusation:
@@ -429,7 +430,7 @@ def _blamed(
                     line, text = _statement_line(other.place), other.edit.text
                     told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."
                     repairs = (replace(repairs[0], why=told),)
-                return Accusation(*_accused(diagnosis, cure), repairs, made[1])
+                return Accusation(*_accused(diagnosis, cure), repairs, made[1], price=cure.cost)
     return None
 
 

@@ -191,7 +191,8 @@ def atoms_in(
         near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used) + _ELSEWHERE * (name not in mine)
         add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
-        add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
+        cost = 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1
+        add(text, cost + bench.chance(float(text)), "number")
     if not bench.typed:
         for k, tree in enumerate(whole):
             for n, text in _written(tree):

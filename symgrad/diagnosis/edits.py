@@ -177,10 +177,10 @@ def _is_sum_text(text: str) -> bool:
 
 _COMBINE: tuple[tuple[str, str, float, Callable[[Any, Any], Any]], ...] = (
     ("replace", "{a}", 0.0, lambda h, a: a),
-    ("factor", "{h} * {a}", 0.5, operator.mul),
-    ("divide", "{h} / {a}", 0.6, operator.truediv),
-    ("term", "{h} + {a}", 0.8, operator.add),
-    ("term", "{h} - {a}", 0.8, operator.sub),
+    ("factor", "{h} * {a}", 0.35, operator.mul),
+    ("divide", "{h} / {a}", 0.45, operator.truediv),
+    ("term", "{h} + {a}", 0.5, operator.add),
+    ("term", "{h} - {a}", 0.5, operator.sub),
 )
 _APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
     ("sign", "-{h}", 0.9, operator.neg),
@@ -293,10 +293,16 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
         if plain and isinstance(node, ast.Name) and atom.kind == "name":  # a value for a value, a gradient for one
             strange += 0.2 * (is_derivative_like(hole.text) is not is_derivative_like(atom.text))
         strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
+        strange -= 0.25 if _is_next(hole.text, atom.text) else 0.0
         return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange
     if atom.kind == "number" and atom.text not in ("2", "0.5"):
         extra += 0.4
     return atom.cost + extra + place + (0.15 if isinstance(node, ast.Constant) else 0.0) + 0.3 * bool(hole.left)
+
+
+def _is_next(old: str, new: str) -> bool:
+    """Whether a whole number is one more or less than another."""
+    return old.isdigit() and re.fullmatch(r"-?\d+", new) is not None and abs(int(old) - int(new)) == 1
 
 
 def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:

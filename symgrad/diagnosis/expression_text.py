@@ -256,7 +256,7 @@ def array_pairs(
         flat = np.asarray(rest, float).ravel()
         places = places_in(flat)
         texts, table = _table(bench, names, rest.shape)
-        for i, number in multiples(flat[places], table[:, places]) if len(texts) else ():
+        for i, number in multiples(flat[places], table[:, places]) if texts else ():
             pair, cost, coupled = texts[i]
             if coupled and number != 1:
                 continue
@@ -268,7 +268,14 @@ def array_pairs(
                 new = f"{minus}{pair}" if kind == "replace" else f"{minus}{factor(part)} * {wrapped(pair)}"
             if bench.fits(write(new)):
                 known = "softmax" if coupled and kind == "replace" else kind
-                yield Edit(write(new), part, new, known, cost + dear + 0.15 * (abs(number) != 1), "product")
+                yield Edit(
+                    write(new),
+                    part,
+                    new,
+                    known,
+                    cost + dear + 0.15 * (abs(number) != 1) + bench.chance(abs(number)),
+                    "product",
+                )
 
 
 _Texts = list[tuple[str, float, bool]]  # the text of a product, its cost, and whether it is softmax's Jacobian
@@ -281,7 +288,7 @@ def _table(bench: Bench, names: Sequence[Atom], shape: tuple[int, ...]) -> tuple
     if key not in bench.products:
         bench.products[key] = _tabled(bench, names)
     texts, values = bench.products[key].get(shape, ([], []))
-    return texts, np.array(values).reshape(len(texts), -1)
+    return texts, np.array(values, float)
 
 
 def _tabled(bench: Bench, names: Sequence[Atom]) -> dict[tuple[int, ...], tuple[_Texts, list[np.ndarray]]]:

@@ -87,12 +87,14 @@ def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) 
         for product in itertools.islice(_products(goal, factors), 8):
             new = _combined(line, kind, sign, product)
             if bench.fits(new):
-                yield Edit(new, line, new, kind, product.cost + extra, "product")
+                yield Edit(new, line, new, kind, product.cost + extra + bench.chance(abs(product.number)), "product")
         if kind != "factor":
             for product in itertools.islice(_summed(bench, goal, atoms), 4):
                 new = _combined(line, kind, sign, product)
                 if bench.fits(new):
-                    yield Edit(new, line, new, kind, product.cost + extra, "product")
+                    yield Edit(
+                        new, line, new, kind, product.cost + extra + bench.chance(abs(product.number)), "product"
+                    )
 
 
 def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_Product]:
