@@ -15,6 +15,7 @@ import operator
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -95,7 +96,7 @@ class Bench:
             except TooLong:
                 raise RuntimeError("the expression takes many more lines of code than as it was written") from None
 
-    def chance(self, number: float) -> float:
+    def chance(self, number: float | Fraction) -> float:
         """What it costs that a number is the size of an array in scope: rather that size is meant."""
         shapes = (getattr(v, "shape", ()) for v in self.scopes[0].values() if isinstance(v, (np.ndarray, torch.Tensor)))
         return 0.8 if number > 2 and any(number in shape for shape in shapes) else 0.0

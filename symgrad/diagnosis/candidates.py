@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.bench import Bench, as_array
+from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
 from symgrad.ops.scalars import OPS
 
 _ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
@@ -199,6 +199,10 @@ def atoms_in(
                 add(text, 1.1 + 0.05 * n + _ELSEWHERE * (k > 0), "written")
         for n, text in _sizes(bench):
             add(text, 1.25 + 0.02 * n, "size")
+        axis = "" if uses_tensors(bench) else "axis="
+        for name in (n for n in visible if n in mine and np.ndim(as_array(bench.scopes[0].get(n))) == 2):
+            for k in (0, 1):
+                add(f"{name}.sum({axis}{k})", 1.3, "written")
     speller = Speller(bench.scopes[0], bench.typed)
     theirs = bench.scopes[0].get("pi")  # a policy is called pi too
     named = bench.typed or (isinstance(theirs, float) and theirs == math.pi)
