@@ -13,8 +13,8 @@ the walk is known at every size, and each step of it is a theorem that is proved
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -26,11 +26,14 @@ from symgrad.proving.proof import needs, prove
 from symgrad.proving.scalar_records import Node, ScalarRecord, as_step
 
 START = 12  # the least size at which turns are looked for
+_FAR = (25, 101)  # sizes at which what was read is held against the code
 _BACK = (1, 2, 3, 4, 6)  # operations back that a theorem reads
 _NODES = 60  # of a theorem
 _WORK = 20_000  # of its proof
 _LONG = 8  # terms from which a sum is no part of a theorem
 _BESIDE = 3  # earlier nodes that a node is held against
+
+_ONE = Fraction(1)
 
 Shape = tuple[Any, ...]
 
@@ -51,8 +54,8 @@ class Theorem:
 class Induction:
     """That a claim about loops holds for every ``size`` of at least ``least``.
 
-    ``theorems`` are what the turns, and what is around them, rest on; ``loops`` is how many loops the record has, ``read_at``
-    and ``held_at`` are the sizes that it was read at, and at which it was then seen to be what was read.
+    ``theorems`` are what the turns, and what is around them, rest on; ``loops`` is how many loops the record has,
+    ``read_at`` and ``held_at`` are the sizes that it was read at, and at which it was then seen to be what was read.
     """
 
     size: str
@@ -82,30 +85,25 @@ class Theorems:
 
 
 def prove_for_all(
-    size: str,
-    record_at: Callable[[int], ScalarRecord],
-    theorems: Theorems,
-    *,
-    own: int = 1,
-    beside: Sequence[int] = (),
+    size: str, record_at: Callable[[int], ScalarRecord], theorems: Theorems, *, own: int = 1, beside: Sequence[int] = ()
 ) -> Induction | None:
     """The proof that a claim holds for every size from one on that is at most ``own``.
 
-    ``record_at`` gives the record of the code at a size.  ``beside`` are sizes at which the code may go another way: there
-    too the record, and the walk through it, have to be what was read.  Raises what ``record_at`` does.
+    ``record_at`` gives the record of the code at a size.  ``beside`` are sizes at which the code may go another way:
+    there too the record, and the walk through it, have to be what was read.  Raises what ``record_at`` does.
     """
     read_at = tuple(range(START, START + 3))
     walks = [walk(record_at(n), theorems) for n in read_at]
     family = family_of(START, walks)
     if family is None or not family.loops or not all(map(_claimed, walks)):
         return None
-    held_at = tuple(sorted({2 * START + 1, *(n for n in beside if n > read_at[-1])}))
+    held_at = tuple(sorted({*_FAR, *(n for n in beside if n > read_at[-1])}))
     if any(walk(record_at(n), theorems) != family.at(n) for n in held_at):
         return None
-    used = {number for w in walks for (_, _, number, *_), _ in w if isinstance(number, int)}
+    used = {number for w in walks for number in _numbers(w)}
     least = START
     while least > 1 and _claimed(first := walk(record_at(least - 1), theorems)):
-        used |= {number for (_, _, number, *_), _ in first if isinstance(number, int)}
+        used |= set(_numbers(first))
         least -= 1
     if least > own:
         return None
@@ -119,8 +117,8 @@ def prove_for_all(
 def walk(record: ScalarRecord, theorems: Theorems) -> list[Element]:
     """The record and what was proved on the way: an element for each node, term of a sum, and pair of the claim.
 
-    A token is the operation, its parameters, how the node was proved equal to an earlier one ("alike", or the number of a
-    theorem), and what kinds of things it refers to; the integers are where these are.
+    A token is the operation, its parameters, how the node was proved a multiple of an earlier one ("alike", or the
+    number of a theorem, and the factor), and what kinds of things it refers to; the integers are where these are.
     """
     found = _Walk(record, theorems)
     for i, node in record.nodes.items():
@@ -131,23 +129,29 @@ def walk(record: ScalarRecord, theorems: Theorems) -> list[Element]:
     return found.sequence
 
 
+def _numbers(walked: Sequence[Element]) -> Iterator[int]:
+    """The theorems that a walk used."""
+    return (how[0] for (_, _, how, *_), _ in walked if isinstance(how, tuple) and isinstance(how[0], int))
+
+
 def _claimed(walked: Sequence[Element]) -> bool:
     return all(how is not None for (op, _, how, *_), _ in walked if op == "pair")
 
 
 class _Walk:
-    """A record on the way: nodes in classes of which each is known by its first, and the sequence so far."""
+    """A record on the way: nodes in classes, each known by its first, of which it is a rational multiple; and the
+    sequence so far."""
 
     def __init__(self, record: ScalarRecord, theorems: Theorems) -> None:
-        self.nodes, self.prints, self.theorems = record.nodes, record.prints, theorems
-        self.first: dict[int, int] = {}
+        self.record, self.nodes, self.theorems = record, record.nodes, theorems
+        self.first: dict[int, tuple[int, Fraction]] = {}
         self.place: dict[int, int] = {}
-        self.alike: dict[Shape, int] = {}
-        self.looking: dict[bytes, list[int]] = {}
+        self.alike: dict[Shape, tuple[int, Fraction]] = {}
+        self.looking: dict[tuple[int, ...], list[tuple[int, Fraction]]] = {}
         self.sequence: list[Element] = []
 
-    def find(self, i: int) -> int:
-        return self.first.get(i, i)
+    def find(self, i: int) -> tuple[int, Fraction]:
+        return self.first.get(i, (i, _ONE))
 
     def add(self, op: str, params: Any, how: Any, refers: Sequence[int]) -> None:
         where = [self._address(i) for i in refers]
@@ -161,75 +165,99 @@ class _Walk:
         return (("constant", node.params), ()) if node.op == "constant" else ("node", (self.place[i],))
 
     def enter(self, i: int, node: Node) -> None:
-        """Prove a node equal to an earlier one, if it is, and write it down."""
+        """Prove a node equal to a multiple of an earlier one, if it is, and write it down."""
         how, leaves = self._known(i, node)
         self.place[i] = len(self.sequence)
         terms = node.args if node.op == "sum" else ()
-        refers = (*(() if terms else node.args), *(() if how is None else (self.find(i),)), *leaves)
-        self.add(node.op, None if terms else node.params, how, refers)
+        j, factor = self.find(i)
+        refers = (*(() if terms else node.args), *(() if how is None else (j,)), *leaves)
+        self.add(node.op, None if terms else node.params, None if how is None else (how, factor), refers)
         for a, c in zip(terms, node.params if terms else (), strict=True):
             self.add("term", c, None, (a,))
 
     def _known(self, i: int, node: Node) -> tuple[Any, Sequence[int]]:
-        signature = self._signature(node)
-        j = self.alike.setdefault(signature, i)
+        signature, factor = self._signature(node)
         if signature[0] == "same":
-            j = signature[1]
-        if j != i:
-            self.first[i] = j
+            self.first[i] = signature[1], factor
             return "alike", ()
-        if i not in self.prints:
+        j, other = self.alike.setdefault(signature, (i, factor))
+        if j != i:
+            self.first[i] = self._multiple(j, factor / other)
+            return "alike", ()
+        prints, p = self.record.prints.get(i), self.record.modulus
+        if prints is None or factor.numerator % p == 0 or factor.denominator % p == 0:
             return None, ()
-        group = self.looking.setdefault(self.prints[i], [])
-        for j in group[:_BESIDE]:
+        inverse = pow(factor.numerator, -1, p) * factor.denominator
+        group = self.looking.setdefault(tuple(r * inverse % p for r in prints), [])
+        for j, other in group[:_BESIDE]:
             for back in _BACK:
-                shape, leaves = self._shape(j, i, back)
+                shape, leaves = self._shape(j, i, factor / other, back)
                 number = self.theorems.number(shape) if len(shape[0]) <= _NODES else None
                 if number is not None:
-                    self.first[i] = j
+                    self.first[i] = j, factor / other
                     return number, leaves
-        group.append(i)
+        group.append((i, factor))
         return None, ()
 
-    def _signature(self, node: Node) -> Shape:
-        args = [self.find(a) for a in node.args]
-        if node.op != "sum":
-            return node.op, tuple(sorted(args) if node.op == "mul" else args), node.params
-        terms: dict[int, Fraction] = {}
-        for a, c in zip(args, node.params, strict=True):
-            terms[a] = terms.get(a, Fraction(0)) + c
-        kept = sorted((a, c) for a, c in terms.items() if c)
-        return ("same", kept[0][0]) if len(kept) == 1 and kept[0][1] == 1 else ("sum", tuple(kept))
+    def _multiple(self, i: int, c: Fraction) -> tuple[int, Fraction]:
+        j, factor = self.find(i)
+        return j, c * factor
 
-    def _shape(self, j: int, i: int, back: int) -> tuple[Shape, list[int]]:
-        """Two nodes written in nodes up to ``back`` operations before them, and those that it begins with, in order."""
+    def _signature(self, node: Node) -> tuple[Shape, Fraction]:
+        """What makes two nodes multiples of each other, and the factor of this one."""
+        parts = [self.find(a) for a in node.args]
+        factors = [c for _, c in parts]
+        match node.op:
+            case "sum":
+                terms: dict[int, Fraction] = {}
+                for (a, f), c in zip(parts, node.params, strict=True):
+                    terms[a] = terms.get(a, Fraction(0)) + c * f
+                kept = sorted((a, c) for a, c in terms.items() if c)
+                if not kept:
+                    return ("zero",), _ONE
+                lead = kept[0][1]
+                return ("same", kept[0][0]) if len(kept) == 1 else ("sum", tuple((a, c / lead) for a, c in kept)), lead
+            case "mul":
+                return ("mul", tuple(sorted(a for a, _ in parts))), factors[0] * factors[1]
+            case "div":
+                return ("div", parts[0][0], parts[1][0]), factors[0] / factors[1]
+            case "powi":
+                return ("powi", parts[0][0], node.params), factors[0] ** node.params
+        return (node.op, tuple(parts), node.params), _ONE
+
+    def _shape(self, j: int, i: int, c: Fraction, back: int) -> tuple[Shape, list[int]]:
+        """That node ``i`` is ``c`` times node ``j``, written in nodes up to ``back`` operations before them; and those
+        that it begins with, in order."""
         near: dict[int, int] = {}
-        level = [self.find(a) for k in (j, i) for a in self.nodes[k].args]
+        level = [self.find(a)[0] for k in (j, i) for a in self.nodes[k].args]
         for depth in range(1, back + 1):
             level = [a for a in dict.fromkeys(level) if a not in near]
             near |= dict.fromkeys(level, depth)
-            level = [self.find(b) for a in level if self._opens(a) for b in self.nodes[a].args]
-        out: list[Any] = []
+            level = [self.find(b)[0] for a in level if self._opens(a) for b in self.nodes[a].args]
+        out: list[Node | None] = []
         seen: dict[int, int] = {}
         leaves: list[int] = []
 
-        def put(k: int) -> int:
-            k = self.find(k)
+        def scaled(k: int) -> tuple[int, Fraction]:
+            k, factor = self.find(k)
             if k not in seen:
                 node = self.nodes[k]
                 if node.op == "constant":
-                    made: Any = node
+                    made: Node | None = node
                 elif near[k] < back and self._opens(k):
-                    made = Node(node.op, tuple(map(put, node.args)), node.params)
+                    made = inner(node)
                 else:
                     made = None
                     leaves.append(k)
                 seen[k] = len(out)
                 out.append(made)
-            return seen[k]
+            return seen[k], factor
 
-        tops = [Node(n.op, tuple(map(put, n.args)), n.params) for n in (self.nodes[j], self.nodes[i])]
-        return (tuple(out), *tops), leaves
+        def inner(node: Node) -> Any:
+            return replace(node, args=tuple(map(scaled, node.args)))
+
+        sides = [inner(self.nodes[k]) for k in (j, i)]
+        return (tuple(out), *sides, c), leaves
 
     def _opens(self, k: int) -> bool:
         node = self.nodes[k]
@@ -241,13 +269,13 @@ class _Walk:
 
 def _proved(shape: Shape) -> Theorem | None:
     """The theorem that both formulas of a shape are equal wherever both have a value, if that can be proved."""
-    inner, left, right = shape
+    inner, left, right, factor = shape
     b = Builder()
     letters = _letters()
     place: list[int] = []
     for node in inner:
         place.append(b.input(next(letters), ()) if node is None else _written(b, node, place))
-    sides = [_written(b, n, place) for n in (left, right)]
+    sides = [_times(b, factor, _written(b, left, place)), _written(b, right, place)]
     program = b.build({})
     proof = prove(program, *sides, effort=_WORK)
     if proof is None:
@@ -257,16 +285,20 @@ def _proved(shape: Shape) -> Theorem | None:
     return Theorem(program, *sides) if fits else None
 
 
-def _written(b: Builder, node: Node, place: Sequence[int]) -> int:
-    args = tuple(place[a] for a in node.args)
+def _written(b: Builder, node: Any, place: Sequence[int]) -> int:
+    args = tuple(_times(b, c, place[a]) for a, c in node.args)
     if node.op != "sum":
         step = as_step(node, args)
         return b.emit(step.op, step.args, step.params, ())
-    parts = [a if c == 1 else b.mul(b.number(c), a) for a, c in zip(args, node.params, strict=True)]
+    parts = [_times(b, c, a) for a, c in zip(args, node.params, strict=True)]
     total = parts[0] if parts else b.number(0)
     for part in parts[1:]:
         total = b.add(total, part)
     return total
+
+
+def _times(b: Builder, c: Fraction, i: int) -> int:
+    return i if c == 1 else b.mul(b.number(c), i)
 
 
 def _letters() -> Iterator[str]:

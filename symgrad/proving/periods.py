@@ -1,17 +1,18 @@
 """Sequences that repeat, and grow with a size by more of the same: found at three sizes, said for all.
 
 An element is a token and some integers.  A stretch in which the tokens come back every ``p`` elements, while each
-integer moves by a steady amount, is so many turns of one body (in which nothing is as long as the turns are many).  Where the same stretches are met at three sizes in a
-row, with one turn more each time and integers that are linear in the size, the sequence is known at every size; that
-it is the one that is met there is for others to look at.
+integer moves by a steady amount, is so many turns of one body (in which nothing is as long as the turns are many).
+Where the same stretches are met at three sizes in a row, with one turn more each time and integers that are linear in
+the size, the sequence is known at every size; that it is the one that is met there is for others to look at.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
-Element = tuple[Hashable, tuple[int, ...]]
+Element = tuple[tuple[Any, ...], tuple[int, ...]]
 
 _LONGEST = 600  # elements of a body
 _ENDS = 5  # turns at both ends together that may be of another kind
@@ -52,9 +53,9 @@ class Family:
 def family_of(start: int, sequences: Sequence[Sequence[Element]]) -> Family | None:
     """The family of sequences met at the sizes ``start``, ``start + 1`` and ``start + 2``; None where there is none.
 
-    >>> squares = [[("first", ()), *(("turn", (t, 3 * t)) for t in range(n)), ("last", (n,))] for n in (8, 9, 10)]
-    >>> family_of(8, squares).at(20)[-2:]
-    [('turn', (19, 57)), ('last', (20,))]
+    >>> met = [[(("first",), ()), *((("turn",), (t, 3 * t)) for t in range(n)), (("last",), (n,))] for n in (8, 9, 10)]
+    >>> family_of(8, met).at(20)[-2:]
+    [(('turn',), (19, 57)), (('last',), (20,))]
     """
     parts = [_stretches(s, start + k) for k, s in enumerate(sequences)]
     if len({len(p) for p in parts}) != 1:
@@ -95,7 +96,9 @@ def _stretches(sequence: Sequence[Element], n: int) -> list[Stretch]:
         else:
             p, turns = 1, 1
         body = tuple(sequence[k : k + p])
-        steps = tuple(_moved(sequence[k + j], sequence[k + p + j]) if turns > 1 else (0,) * len(body[j][1]) for j in range(p))
+        steps = tuple(
+            _moved(sequence[k + j], sequence[k + p + j]) if turns > 1 else (0,) * len(body[j][1]) for j in range(p)
+        )
         out.append(Stretch(body, steps, turns))
         k += p * turns
     return out

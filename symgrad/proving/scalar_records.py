@@ -43,12 +43,13 @@ class Node:
 class ScalarRecord:
     """Nodes by number, those that the ``pairs`` need in the order of computation, and what residues say of each.
 
-    A pair is two nodes that are said to be equal.
+    A pair is two nodes that are said to be equal.  Of the residues the ``modulus`` is a prime.
     """
 
     nodes: Mapping[int, Node]
     pairs: tuple[tuple[int, int], ...]
-    prints: Mapping[int, bytes]
+    prints: Mapping[int, tuple[int, ...]]
+    modulus: int
 
 
 def scalar_records(program: Program, claims: Mapping[str, tuple[int, int]]) -> dict[str, ScalarRecord]:
@@ -57,7 +58,8 @@ def scalar_records(program: Program, claims: Mapping[str, tuple[int, int]]) -> d
     >>> from symgrad.program.builder import Builder
     >>> b = Builder()
     >>> x = b.input("x", (3,))
-    >>> record = scalar_records(b.build({}), {"s": (b.sum(b.mul(x, x), 0), b.sum(x, 0))})["s"]
+    >>> squares, plain = b.sum(b.mul(x, x), 0), b.sum(x, 0)
+    >>> record = scalar_records(b.build({}), {"s": (squares, plain)})["s"]
     >>> [n.op for n in record.nodes.values()]
     ['input', 'input', 'input', 'mul', 'mul', 'mul', 'sum', 'sum']
     """
@@ -94,11 +96,7 @@ class _Scalars:
         return node.params if node.op == "constant" and isinstance(node.params, Fraction) else None
 
     def apply(self, op: str, args: tuple[int, ...], params: Any = None) -> int:
-        """The node of an operation on nodes.
-
-        Each is written as a rational number times another, so that what is the same but for such a factor is the same
-        node: 2 x + 4 y is 2 (x + 2 y), and minus x times y is minus (x y).
-        """
+        """The node of an operation on nodes; a product is a rational number times one without: -x y is -1 (x y)."""
         match op, args:
             case "sub", (a, b):
                 return self.apply("add", (a, self.apply("neg", (b,))))
@@ -118,14 +116,16 @@ class _Scalars:
                 core = inner[0] if inner[1] is None else self.put("div", (self._times(Fraction(1), inner[0]), inner[1]))
                 return self._times(factors[0] / factors[1], core if factors[0] else None)
             case "powi" if inner[0] is None or params <= _POWER:
-                return self._times(factors[0] ** params, None if inner[0] is None else self.put(op, (inner[0],), params))
+                return self._times(
+                    factors[0] ** params, None if inner[0] is None else self.put(op, (inner[0],), params)
+                )
         return self.put(op, args, params)
 
     def _added(self, a: int, b: int) -> int:
-        (c, x), (d, y) = sorted((self._split(a), self._split(b)), key=lambda part: -1 if part[1] is None else part[1])
-        if x == y or not c or not d:
-            return self._times(d, y) if not c else self._times(c if not d else c + d, x)
-        return self._times(c, self.put("add", (self._times(Fraction(1), x), self._times(d / c, y))))
+        if 0 in (self.value(a), self.value(b)):
+            return b if self.value(a) == 0 else a
+        (c, x), (d, y) = self._split(a), self._split(b)
+        return self._times(c + d, x) if x == y else self.put("add", (a, b))
 
     def _split(self, i: int) -> tuple[Fraction, int | None]:
         """A node as a rational number times another; None is the number one."""
@@ -196,11 +196,14 @@ class _Scalars:
                     stack.append(a)
         order = sorted(needed)
         inner = {
-            i for i in order if i not in ends and self._is_linear(i) and len(uses[i]) == 1 and self._is_linear(uses[i][0])
+            i
+            for i in order
+            if i not in ends and self._is_linear(i) and len(uses[i]) == 1 and self._is_linear(uses[i][0])
         }
         nodes = {i: self._sum(i, inner) if self._is_linear(i) else self.nodes[i] for i in order if i not in inner}
-        prints = residues_of(self._steps(order), range(len(order)))
-        return ScalarRecord(nodes, pairs, {i: prints[k] for k, i in enumerate(order) if k in prints})
+        keys, modulus = residues_of(self._steps(order), range(len(order)))
+        prints = {order[k]: tuple(np.frombuffer(key, np.uint64).tolist()) for k, key in keys.items()}
+        return ScalarRecord(nodes, pairs, prints, modulus)
 
     def _is_linear(self, i: int) -> bool:
         return self.nodes[i].op == "add" or self._split(i)[1] not in (i, None)
@@ -232,7 +235,7 @@ def as_step(node: Node, args: tuple[int, ...]) -> Step:
         params = f"{params[0]}{list(params[1])}"
     elif node.op == "constant":
         exact = sp.Rational(params.numerator, params.denominator) if isinstance(params, Fraction) else params
-        params = Constant(np.float64(float(exact)).reshape(()), exact)
+        params = Constant(np.array(float(exact)), exact)
     return Step(node.op, args, params, (), "float64")
 
 
