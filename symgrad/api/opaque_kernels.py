@@ -20,7 +20,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Agrees, Refuted, Undecided
 from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
-from symgrad.problem.arguments import is_shape, plain_point
+from symgrad.problem.arguments import dtype_name, is_shape, plain_point
 from symgrad.problem.question import Asked, Problem, pose
 from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes, named_shapes
@@ -180,15 +180,20 @@ def _trials(
 ) -> Iterator[_Trial]:
     """As given; then sizes around the tile, from small to large; then other layouts; then values at which kernels
     overflow or divide by nothing."""
-    kind = asked.dtype or next((v.dtype for v in at.values() if isinstance(v, torch.Tensor)), torch.float32)
+    own_kind = next((v.dtype for v in at.values() if isinstance(v, torch.Tensor)), torch.float32)
+    kind = own_kind if asked.dtype is None else getattr(torch, dtype_name(asked.dtype))
+    limits: Mapping[Any, Any] = asked.domain if isinstance(asked.domain, Mapping) else {}
     rng = np.random.default_rng((asked.seed, 11))
 
     def drawn(sizes: Mapping[str, int]) -> dict[str, torch.Tensor]:
         made = {}
         for n, v in at.items():
             shape = _lengths(v, shapes, n, sizes)
-            bounds = (asked.domain or {}).get(n, (None, None)) if isinstance(asked.domain, Mapping) else (None, None)
-            value = torch.as_tensor(draw(shape, rng, bounds)).to(kind) if isinstance(v, tuple) else torch.as_tensor(v)
+            value = (
+                torch.as_tensor(draw(shape, rng, limits.get(n, (None, None)))).to(kind)
+                if isinstance(v, tuple)
+                else torch.as_tensor(v)
+            )
             made[n] = value.to(device) if device is not None else value
         return made
 
