@@ -36,12 +36,13 @@ from symgrad.problem.arguments import find_point, is_shape, plain_point
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, KnownInputs, Problem, given_to
 from symgrad.problem.replay import replay
-from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.problem.sampling import Inputs, draw
 from symgrad.problem.shapes import Shapes, at_smallest_sizes
 from symgrad.program.program import same_structure, sliced
 from symgrad.progress import shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import listed
+from symgrad.typing import DomainLike, DtypeLike, FunctionLike, NamesLike, PointLike, Unreached
 from symgrad.verifier import answer
 
 _FEW = 3  # outputs of which every choice that may be used is judged
@@ -50,18 +51,18 @@ _FEW = 3  # outputs of which every choice that may be used is judged
 @shown("reading the function")
 @undisturbed
 def verify_function(
-    function: Any,
+    function: FunctionLike,
     *,
-    at: Mapping[str, Any] | Sequence[Any],
-    wrt: str | Sequence[str] | None = None,
+    at: PointLike | Sequence[object],
+    wrt: NamesLike | None = None,
     order: int = 1,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
-    dtype: Any = None,
+    dtype: DtypeLike | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
     timeout: float | None = None,
 ) -> Report:
@@ -157,7 +158,7 @@ class _Setting:
         )
 
 
-def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+def _by_name(custom: Custom, at: PointLike | Sequence[object]) -> dict[str, Any]:
     if not isinstance(at, Mapping):
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
@@ -171,19 +172,19 @@ def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str,
                 f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}."
             )
         at = dict(zip(custom.names, at, strict=False))
-    at = plain_point(at) or {}
-    for n in at:
+    given = plain_point(at) or {}
+    for n in given:
         if n not in custom.names:
             near = close_names(n, custom.names)
             raise UnknownName(
                 f"at has {n!r}, but forward's arguments are {', '.join(custom.names)}.", instead=near or None
             )
-    missing = [n for n in custom.names if n not in at and n not in custom.defaults]
+    missing = [n for n in custom.names if n not in given and n not in custom.defaults]
     if missing:
         raise BadInput(
             f"at has no value for {', '.join(missing)}.", instead=f"Pass values or shapes: at={{{missing[0]!r}: (3,)}}."
         )
-    return dict(at)
+    return given
 
 
 def _setting(custom: Custom, asked: Asked) -> _Setting:

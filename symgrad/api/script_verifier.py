@@ -41,12 +41,13 @@ from symgrad.problem.arguments import domain_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming, settle_data
 from symgrad.problem.question import Asked, Problem, meanings_of
-from symgrad.problem.sampling import Bounds, Inputs
+from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import ranks
 from symgrad.program.program import only_constants_differ, same_structure
 from symgrad.progress import ENDS, shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import counted, listed
+from symgrad.typing import DomainLike, NamesLike, Unreached
 from symgrad.verifier import answer, report_by_then
 
 _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
@@ -56,19 +57,19 @@ _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
 def verify_script(
     source: str | Path,
     *,
-    wrt: str | Sequence[str] | None = None,
+    wrt: NamesLike | None = None,
     output: str | None = None,
     gradients: Mapping[str, str | Sequence[str]] | None = None,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
     limits: Limits | None = None,
     timeout: float | None = None,
-    namespace: Mapping[str, Any] | None = None,
+    namespace: Mapping[str, object] | None = None,
     claims: Mapping[str, str] | None = None,
 ) -> Report:
     """Find the derivations in a script, and say of each whether it is the gradient that it is meant to be.

@@ -14,7 +14,8 @@ from typing import Any
 from symgrad.checking.judge import decide
 from symgrad.checking.results import StepFinding
 from symgrad.errors import SymgradError
-from symgrad.lifting.formulas import Formula, PartialFormula, Several
+from symgrad.lifting.derived_formulas import PartialFormula
+from symgrad.lifting.formulas import Formula, Several
 from symgrad.lifting.latex.equations import Claim
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.problem.question import Keyed, Problem

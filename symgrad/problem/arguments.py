@@ -19,9 +19,10 @@ from symgrad.lifting.tracing.functions import Module, Run
 from symgrad.problem.constraints import settle_data
 from symgrad.problem.definedness import Undefined, Where, declared, read_domain
 from symgrad.problem.point_search import narrow_point, toward_domain, undefined_at
-from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.problem.sampling import Inputs, draw
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Program
+from symgrad.typing import Bounds
 
 # ----------------------------------------------------------------------------------------------------- plain arguments
 # Arguments as people write them, made plain: names for symbols, dense tensors on the CPU, shapes that can be drawn.

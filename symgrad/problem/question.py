@@ -12,16 +12,8 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint
-from symgrad.lifting.formulas import (
-    Formula,
-    GradientFormula,
-    PartialFormula,
-    Several,
-    code_values,
-    open_formula,
-    readings,
-    rename,
-)
+from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
+from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
@@ -56,6 +48,7 @@ from symgrad.problem.shapes import (
 )
 from symgrad.progress import look_at_the_clock
 from symgrad.proving.conditions import is_nowhere_defined
+from symgrad.typing import DomainLike, DtypeLike
 
 # ------------------------------------------------------------------------------------------------------------- problem
 # The question made definite: what every front end makes, and all that the pipeline is given.
@@ -124,12 +117,12 @@ class Asked:
     """
 
     wrt: Any = None
-    at: Mapping[str, Any] | None = None
+    at: Mapping[Any, Any] | None = None
     order: int | None = None  # what the hand formula's left side says, and 1 where it says nothing
-    domain: Any = None
+    domain: DomainLike | None = None
     assuming: str | Sequence[str] | None = None
     meanings: Mapping[str, str] | None = None
-    dtype: Any = None
+    dtype: DtypeLike | None = None
     points: int = 64
     effort: float = 1.0
     seed: int = 0

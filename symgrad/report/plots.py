@@ -7,7 +7,7 @@ import io
 import re
 from collections.abc import Callable, Iterator, Mapping
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -20,6 +20,9 @@ from symgrad.ops.row import precision
 from symgrad.program.program import Guard, Program, interpret
 from symgrad.report.wording import witness_text
 from symgrad.rounding.running_bounds import distance, ulps
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 _POINTS = 241
 _BITS = 300
@@ -39,7 +42,7 @@ _COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def plot(report: Results, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+def plot(report: Results, name: str | None = None, *, what: str | None = None, axes: Axes | None = None) -> Axes:
     """Draw one claim of a report into matplotlib's ``axes`` (new ones by default), and return them.
 
     ``name`` is the input: by default the first wrong one, else the first.  ``what`` is

@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
@@ -32,6 +32,13 @@ from symgrad.program.piecewise import given as given_value
 from symgrad.program.program import Program, Source, interpret, promote
 
 # ------------------------------------------------------------------------------------------------------- latex formula
+
+
+class Named(Protocol):
+    """What a formula is read beside: it has inputs."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,13 +75,15 @@ class Latex:
     """
 
     text: str
-    shapes: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
+    shapes: Mapping[str, Sequence[int | str]] = field(default_factory=dict, kw_only=True)
     rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    model: Any = field(default=None, kw_only=True, repr=False)
+    model: Named | None = field(default=None, kw_only=True, repr=False)
     only: str | None = field(default=None, kw_only=True, repr=False)
     row: tuple[int, int] | None = field(default=None, kw_only=True, repr=False)  # which line is meant, and which side
     keyed: bool = field(default=False, kw_only=True, repr=False)
-    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    made: dict[tuple[tuple[str, tuple[int, ...]], ...], _Elaborated] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     is_formula = True
     library = "math"
@@ -120,8 +129,7 @@ class Latex:
         if self.model is None:
             return None
         back = {outside: own for own, outside in self.rename.items()}
-        own: tuple[str, ...] = self.model.names
-        names = {back.get(n, n) for n in own}
+        names = {back.get(n, n) for n in self.model.names}
         return frozenset(names | {n.replace(".", "_") for n in names})
 
     @property
@@ -231,7 +239,7 @@ class Latex:
             return 1, ()
         return line.order, tuple(self.rename.get(w, w) for w in line.wrt)
 
-    def beside(self, model: Any, *, order: int | None = 1, key: str | None = None) -> Latex:
+    def beside(self, model: Named, *, order: int | None = 1, key: str | None = None) -> Latex:
         """This formula as a derivative of ``model``, whose names, sizes and definitions it may use.
 
         Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about
