@@ -63,7 +63,7 @@ class _Forms:
             case "entry":
                 return self.entry(node, scope)
             case "sum" | "prod":
-                inside = {**scope, node.value: (Length(), args[2] if len(args) > 2 else None)}
+                inside = {**scope, node.value: (Length(), next(iter(args[2:]), None))}
                 return self.of(args[0], inside)
             case "add":
                 return _same([self.of(x, scope) for x in args], "the sum", named=True)
@@ -337,16 +337,21 @@ class _Question:
             if not any(q != keys[r] and all(a >= b for a, b in zip(q, keys[r], strict=True)) for q in keys.values())
         ]
 
+    def forms(self, shapes: Mapping[str, Shape]) -> Form:
+        """The axes of what is defined last; raises `Misfit` where some part does not fit."""
+        names = {n: Form(s) for n, s in (*self.given.items(), *shapes.items())}
+        forms, made = _Forms(self.document.text, self.counting, names, self.plain), Form()
+        for line in self.document.definitions:
+            made = forms.line(line)
+            if line.name is not None:
+                names[line.name] = made
+        return made
+
     def fitted(self, ranks: Mapping[str, int], outputs: Sequence[int]) -> dict[str, Shape] | None:
         """Shapes with these numbers of axes, those of numbers left out; None where some part does not fit."""
         shapes: dict[str, Shape] = {n: tuple(Length() for _ in range(k)) for n, k in ranks.items()}
-        names = {n: Form(s) for n, s in (*self.given.items(), *shapes.items())}
-        forms, made = _Forms(self.document.text, self.counting, names, self.plain), Form()
         try:
-            for line in self.document.definitions:
-                made = forms.line(line)
-                if line.name is not None:
-                    names[line.name] = made
+            made = self.forms(shapes)
         except Misfit:
             return None
         if len(made.shape) not in outputs:
@@ -371,11 +376,16 @@ class _Question:
 
     def refuse(self) -> NoReturn:
         guess: dict[str, Shape] = {n: ("n", "n") if n[0].isupper() else ("n",) for n in self.missing}
+        why = ""
+        try:
+            self.forms(guess)
+        except Misfit as misfit:
+            why = f": {misfit.what[0].lower()}{misfit.what[1:]}".rstrip(".")
         raise BadInput(
-            f"the formula has {self.word}, which is said of vectors and matrices, and no shape is given for "
-            f"{', '.join(self.missing)}, nor do shapes that people would take fit.",
+            f"the formula has {self.word}, which is said of vectors and matrices; no shape is given for "
+            f"{', '.join(self.missing)}, and those that people would take do not fit{why}.",
             where=f"    {self.document.text.strip()}",
-            instead=f"Say which shapes they have: at={{{_written(guess, self.missing)}}}.",
+            instead=f"Say which shapes they have: at={{{_written(guess, self.missing)}}}; or mend the formula.",
         )
 
 

@@ -63,7 +63,7 @@ def test_two_readings_are_a_question_which_its_message_answers(text):
 
 
 def test_what_fits_no_reading_is_said_to_fit_none():
-    with pytest.raises(BadInput, match=r"the formula has \|x\|x\^2|no shape is given for") as error:
+    with pytest.raises(BadInput, match="no shape is given for") as error:
         verify(Latex(r"f = \det(\mathbf{x})"), Latex("0"), wrt="x")
     assert 'Say which shapes they have: at={"x": ("n",)}' in str(error.value)
 
