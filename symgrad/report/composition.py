@@ -48,7 +48,7 @@ def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
 
 
 def _blocks(report: Results, full: bool) -> Iterator[Block]:
-    yield Answer(_answer(report), report.verdict)
+    yield Answer(headline(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
     if report.belongs_to:
         yield Section(
@@ -108,7 +108,8 @@ def _word(claim: Claim) -> str:
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
 
 
-def _answer(report: Results) -> str:
+def headline(report: Results) -> str:
+    """The answer in a sentence."""
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
