@@ -43,7 +43,6 @@ from symgrad.problem.shapes import (
     named_in,
     named_shapes,
     ranks,
-    refuse_bare_letters,
     vectors,
     with_shapes,
 )
@@ -268,9 +267,8 @@ def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
 def _with_unstated_shapes(model: Formula, asked: Asked, *, numbers: bool = False) -> tuple[Asked, dict[str, Any]]:
     """``asked`` with shapes for what must be arrays, and these; ``numbers`` says that it is about one point alone.
 
-    Raises what `refuse_bare_letters` raises.
+    Raises `BadInput` where LaTeX or text leave two readings.
     """
-    refuse_bare_letters(model, asked.at, declared_shapes(model))
     long = {} if numbers else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
     return replace(asked, at={**(asked.at or {}), **long} or asked.at), long
 
