@@ -322,7 +322,7 @@ def _at_your_point(report: Results, claim: Claim) -> Iterator[Block]:
 def _agrees(verdict: Agrees) -> str:
     where = "at your point" if verdict.points == 1 else f"at {counted(verdict.points, 'point')}"
     if verdict.told_to is not None:
-        faint = f", and of {counted(verdict.faint, 'entry', 'entries')} near zero more" if verdict.faint else ""
+        faint = f", and of {counted(verdict.faint, 'entry')} near zero more" if verdict.faint else ""
         if verdict.runs > 1:
             return (
                 f"In all {verdict.runs} runs the kernel's numbers agree with the exact ones within rounding, in "
