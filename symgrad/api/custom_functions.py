@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.api.opaque_kernels import judge_kernel
 from symgrad.errors import (
     BadInput,
     NotReproducible,
@@ -42,7 +43,7 @@ from symgrad.program.program import same_structure, sliced
 from symgrad.progress import shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import listed
-from symgrad.typing import DomainLike, DtypeLike, FunctionLike, NamesLike, PointLike, Unreached
+from symgrad.typing import DeviceLike, DomainLike, DtypeLike, FunctionLike, NamesLike, PointLike, Unreached
 from symgrad.verifier import answer
 
 _FEW = 3  # outputs of which every choice that may be used is judged
@@ -54,6 +55,9 @@ def verify_function(
     function: FunctionLike,
     *,
     at: PointLike | Sequence[object],
+    reference: Callable[..., object] | None = None,
+    tile: int | Mapping[str, int] | None = None,
+    device: DeviceLike | None = None,
     wrt: NamesLike | None = None,
     order: int = 1,
     domain: DomainLike | None = None,
@@ -101,12 +105,29 @@ def verify_function(
 
     (This backward forgets ``grad_output``, which no test with cotangents of ones can see.)
 
+    **Black boxes.**  What cannot be followed, a kernel in Triton, CUDA or C++, is judged beside a ``reference`` that
+    can: a function of the same arguments that computes the same.  ``function`` may then be anything that is called with
+    them.  It is run on ``device``, at the sizes around the length of its blocks (``tile=128``, or one for each name of
+    a size), on other strides, with large values and empty rows; outputs and gradients are held to the reference's exact
+    ones, within what rounding in their dtype does to a stable computation in any order of summation.
+
+    >>> import numpy as np
+    >>> def total(x):
+    ...     return torch.as_tensor(np.cumsum(x.detach().numpy()[:16])[-1])  # forgets what is behind its block
+    >>> report = verify_function(total, reference=lambda x: x.sum(), at={"x": ("n",)}, tile=16)
+    >>> report.verdict, report.claims["output"].witness.point["x"].shape
+    ('refuted', (17,))
+
     Raises `BadInput` for what is no such function, and for order 2 of what cannot be differentiated twice;
     `UnknownName` for a name in ``at`` that forward does not have, `UserCodeFailed` where forward or backward raises,
     `WrongShape` for a wrong number of gradients.
 
     Guarantee: that of `verify`.
     """
+    if reference is not None:
+        asked = Asked(wrt, None, 1, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
+        with within(timeout):
+            return judge_kernel(function, reference, at, asked, tile, device)
     custom, named = _by_name(Custom.of(function), at)
     wrt = None if wrt is None else [n for name in Asked(wrt).names for n in custom.signature.leaves(name)]
     asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -107,7 +108,7 @@ def verify_script(
     >>> report.verdict, list(report.claims)
     ('refuted', ['w'])
     >>> print(report.notes[0])
-    I took y as the output, and w as its input.
+    I took `y` as the output, and `w` as its input.
 
     Where several variables are meant for one input, each has a claim of its own, called ``"w (dw)"``.
 
@@ -359,13 +360,18 @@ def _last_value(run: ScriptRun, variable: str) -> np.ndarray | None:
 # ------------------------------------------------------------------------------------------------ what is told
 
 
+def _code(names: Iterable[str]) -> str:
+    """Names that no reader takes for words: a variable may well be called ``out``."""
+    return listed([re.sub("^(the sum of )?(.*)$", r"\1`\2`", name) for name in names])
+
+
 def _notes(execution: Execution) -> list[str]:
     script, run, roles = execution.script, execution.own, execution.roles
     trace = run.trace
     names = list(roles.inputs)
     noun = "inputs" if len(names) > 1 else "input"
-    output = roles.output_name if roles.assumed is None else "a loss"
-    notes = [f"I took {output} as the output, and {listed(names)} as its {noun}."]
+    output = _code([roles.output_name]) if roles.assumed is None else "a loss"
+    notes = [f"I took {output} as the output, and {_code(names)} as its {noun}."]
     by: dict[tuple[str, str], list[str]] = {}
     for d in roles.derivations:
         by.setdefault((d.input, d.why), []).append(d.variable)
@@ -373,26 +379,26 @@ def _notes(execution: Execution) -> list[str]:
         be, its = ("is", "its name") if len(variables) == 1 else ("are", "their names")
         reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's gradient")
         reason = why if roles.call is None and why not in (AS_TOLD, NAMED) else reason
-        notes.append(f"For {name} I took {listed(variables)}, {reason}.")
+        notes.append(f"For `{name}` I took {_code(variables)}, {reason}.")
     if roles.assumed is not None:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
         )
     if roles.alone:
-        notes.append(f"Nothing was found that is meant as a gradient for {listed(list(roles.alone))}.")
+        notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
     if roles.call is not None and len(calls) > 1:
         notes.append(
-            f"The output {roles.output_name} is differentiated {len(calls)} times; "
+            f"The output {_code([roles.output_name])} is differentiated {len(calls)} times; "
             f"I took the last, in line {roles.call.line}."
         )
     if roles.call is not None and roles.call.upstream:
-        notes.append(f"The output {roles.output_name} is differentiated with a cotangent of the script's own.")
+        notes.append(f"The output {_code([roles.output_name])} is differentiated with a cotangent of the script's own.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
         leaf = told.get(inner) if isinstance(inner, str) else None
         if leaf is not None and leaf != key[0]:
-            notes.append(f"The numbers in {key[0]} are those of {leaf}: I took the two for one input.")
+            notes.append(f"The numbers in `{key[0]}` are those of `{leaf}`: I took the two for one input.")
     if run.random:
         notes.append(
             f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."

@@ -45,12 +45,12 @@ class Report(Results):
         """The report in full: proofs, points, the environment."""
         return render_text(self, full=True)
 
-    def to_html(self, *, page: bool = False) -> str:
+    def to_html(self, *, page: bool = False, heading: str = "") -> str:
         """The report as HTML with its own style, light or dark as the page is; nothing is fetched from anywhere.
 
-        A piece to be put into a page, or with ``page`` a whole page.
+        A piece to be put into a page, or with ``page`` a whole page, under a ``heading``: by default the file's name.
         """
-        return render_html(self, page=page)
+        return render_html(self, page=page, heading=heading)
 
     def to_latex(self) -> str:
         """The exact derivatives as a LaTeX display, with the hand formulas that differ beside them."""

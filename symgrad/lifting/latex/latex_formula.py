@@ -15,7 +15,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
-from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes, shapes_of_indices
+from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
+from symgrad.lifting.latex.letter_shapes import unstated
 from symgrad.lifting.latex.plain_form import plain, plain_line, plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
@@ -137,13 +138,20 @@ class Latex:
         told = {**letters_of_axes(self.document), **{n: tuple(s) for n, s in self.shapes.items()}}
         return {self.rename.get(n, n): shape for n, shape in told.items()}
 
-    @property
-    def lengths(self) -> dict[str, tuple[str | int, ...]]:
-        """Shapes for all tensors, where nobody gives one, by input: empty where the indices do not tell them."""
-        if self.shapes:
-            return {}
-        taken = {c for c in self.text if c.isalpha()}
-        return {self.rename.get(n, n): s for n, s in shapes_of_indices(self.document, taken).items()}
+    def unstated(self, given: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str | int, ...]]:
+        r"""Shapes for the inputs that are not ``given`` and that are arrays by how they are written.
+
+        >>> Latex(r"f(w) = \|X w - y\|^2 + \lambda \|w\|^2").unstated({})
+        {'X': ('n', 'm'), 'w': ('m',), 'y': ('n',)}
+
+        Raises `BadInput` where two readings are left, or none.
+        """
+        own = {outer: inner for inner, outer in self.rename.items()}
+        told = {**{n: tuple(s) for n, s in self.shapes.items()}, **{own.get(n, n): tuple(s) for n, s in given.items()}}
+        last = self.equations[-1]
+        bold = last.left is not None and last.left.head == "symbol" and last.left.value.style == "bold"
+        found = unstated(self.document, told, bold=bold, called=bool(last.arguments))
+        return {self.rename.get(n, n): s for n, s in found.items()}
 
     @property
     def plain(self) -> str:
