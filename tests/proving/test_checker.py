@@ -237,7 +237,7 @@ def test_every_planted_error_is_rejected(plant, names):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "null", '{"format": "symgrad certificate", "version": 2, "claims": []}']
+    "text", ["", "{}", "[]", "null", '{"format": "symgrad certificate", "version": 3, "claims": []}']
 )
 def test_what_is_no_certificate_is_rejected(text):
     (found,) = check_certificate(text)
