@@ -343,10 +343,10 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
     beside: dict[int, list[int]] = {}
     for link in links:
         beside.setdefault(find(link["left"]), []).extend((link["left"], link["right"]))
-    needed, stack = set(range(len(steps), len(steps) + own)), list(ends)
+    needed, stack = set[int](), [*ends, *range(len(steps), len(steps) + own)]
     while stack:
         i = stack.pop()
-        if i not in needed or i >= len(steps):
+        if i not in needed:
             needed.add(i)
             stack += steps[i]["args"] if i < len(steps) else ()
             stack += [k for k in beside.pop(find(i), ()) if k not in needed]
@@ -359,7 +359,7 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
             kept.append(
                 new | ({"opened": [place[k] for k in link["opened"] if k in place]} if "opened" in link else {})
             )
-    named = {k: place[data[k]] for k in ("model", "hand", "exact", "of")}
+    named: dict[str, Any] = {k: place[data[k]] for k in ("model", "hand", "exact", "of")}
     held = sum(x["left"] in place and x["right"] in place for x in data["links"][: data["held"]])
     named |= {"held": held, "by": place.get(data["by"])}
     named["stated"] = [{**x, "step": place[x["step"]]} for x in data["stated"]]

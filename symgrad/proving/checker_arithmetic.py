@@ -316,9 +316,10 @@ class Arithmetic:
         return self.kernels[k].sign or int(self.notes.signs.get(str(self.generators[k]), 0) > 0)
 
     def is_not_negative(self, v: Value) -> bool:
-        """Whether that is known."""
-        content, parts = self.factors(v)
-        return v.is_zero() or (content > 0 and all(known or e % 2 == 0 for _, e, known in parts))
+        """Whether that is known, of v or of what it is beside something that is not negative."""
+        beside = (v / u for u in (1, *(u for u, _ in self.not_negative)))
+        signs = (self.factors(ratio) for ratio in beside if v.parts)
+        return v.is_zero() or any(c > 0 and all(known or e % 2 == 0 for _, e, known in parts) for c, parts in signs)
 
     def learn(self, v: Value, *, strict: bool = False, stated: bool = False) -> None:
         """Remember that v is not negative (with ``strict``: positive), where that tells the sign of a factor.
