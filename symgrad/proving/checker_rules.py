@@ -233,7 +233,7 @@ class Formula:
             return "same", [(step.args[0], k)], None
         if step.op not in ("constant", "pick", "neg") and (i not in self.opened or step.op in ("input", "stop")):
             return "unknown", [], None
-        shape: tuple[int, ...] = steps[step.args[0]].shape if step.args else ()
+        shape = (steps[step.args[0]] if step.args else step).shape  # of what it is made of
         match step.op:
             case "constant":
                 return _constant(step, k)
