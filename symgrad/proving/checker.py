@@ -229,26 +229,20 @@ class Replay:
 
     def run(self, branch: Mapping[str, Any]) -> None:
         """Check every link; raises `Malformed` at the first that does not hold."""
-        own = self._derivative(branch)
+        own, simplest = self._derivative(branch), "the model with its simplest operations"
         self._check_signs(branch)
         for k, link in enumerate(branch["links"]):
             if self.holding and k == branch["held"]:
                 if branch["derivative"] is not None:
-                    self._join_ends(
-                        branch["of"],
-                        branch["model"],
-                        "the model with its simplest operations, while what it detaches is held",
-                    )
+                    self._join_ends(branch["of"], branch["model"], f"{simplest}, while what it detaches is held")
                 self.release(branch["of"])
             i, j = link["left"], link["right"]
             if not all(isinstance(x, int) and 0 <= x < len(self.steps) for x in (i, j)):
                 raise Malformed(f"link {k} joins steps that there are not")
-            self._covered(
-                lambda link=link: self.holds(link),
-                f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold",
-            )
+            said = f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold"
+            self._covered(lambda link=link: self.holds(link), said)
             self.join(i, j)
-        self._join_ends(branch["of"], branch["model"], "the model with its simplest operations")
+        self._join_ends(branch["of"], branch["model"], simplest)
         self._join_ends(branch["exact"], branch["hand"], "the hand formula with the exact derivative")
         if own is not None:
             self._join_ends(branch["exact"], own, "the exact derivative with what is written from the model")
@@ -285,11 +279,8 @@ class Replay:
             self.unchecked.append(f"that the exact formula is the derivative: {branch['why_not']}")
             return None
         if by is None and kind != "value":
-            named = (
-                s.op == "input" and s.params == branch["wrt"]
-                for s in map(self.steps.__getitem__, self._cone(branch["model"]))
-            )
-            if kind != "gradient" or any(named):
+            inputs = [self.steps[i].params for i in self._cone(branch["model"]) if self.steps[i].op == "input"]
+            if kind != "gradient" or branch["wrt"] in inputs:
                 raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
         elif kind != "value":
             if not isinstance(by, int) or not 0 <= by < len(self.steps):
