@@ -248,10 +248,6 @@ class Arithmetic:
     def _is_real(self, z: Value) -> bool:
         return not self.principal and self.complex_parts(z)[1].is_zero()
 
-    def conj(self, z: Value) -> Value:
-        x, y = self.complex_parts(z)
-        return x - y * self.unit()
-
     # ------------------------------------------------------------------------------------------------ signs
     def factors(self, v: Value) -> tuple[Any, list[tuple[Value, int, bool]]]:
         """A rational number and irreducible factors with their powers, and whether each is known not to be negative."""
@@ -282,23 +278,23 @@ class Arithmetic:
         """1 where p is known not to be negative, -1 where it is known not to be positive, 0 where neither is known;
         with ``strict`` a p that may be zero is not known."""
         lead = p.leading_coefficient()
+        side = 1 if lead > 0 else -1
         fact = 0 if strict else self.notes.signs.get(str(p / lead), 0)
-        if fact:
-            return fact if lead > 0 else -fact
-        return next((s for s in (1, -1) if self._is_sum_of_squares(s * p, strict)), 0)
+        return side * fact if fact else next((s for s in (1, -1) if self._is_sum_of_squares(s * p, strict)), 0)
 
     def _is_sum_of_squares(self, p: Poly, strict: bool) -> bool:
         """Whether no term of p is negative, and with ``strict``, one is positive."""
         positive = not strict
         for exponents, c in p.to_dict().items():
-            powers = [(self._kernel_sign(k) if e % 2 or strict else 1, e % 2) for k, e in enumerate(exponents) if e]
-            if c < 0 or any(sign == 0 and odd for sign, odd in powers):
+            signs = {
+                k: self.kernels[k].sign or self.notes.signs.get(str(self.generators[k]), 0)
+                for k, e in enumerate(exponents)
+                if e
+            }
+            if c < 0 or any(exponents[k] % 2 and sign <= 0 for k, sign in signs.items()):
                 return False
-            positive = positive or all(sign == 2 for sign, _ in powers)
+            positive = positive or all(sign == 2 for sign in signs.values())
         return positive
-
-    def _kernel_sign(self, k: int) -> int:
-        return self.kernels[k].sign or int(self.notes.signs.get(str(self.generators[k]), 0) > 0)
 
     def is_not_negative(self, v: Value) -> bool:
         """Whether that is known, by its factors or because it is a multiple of what was learned."""
