@@ -62,6 +62,10 @@ WORDS: Mapping[str, str] = {
         The code compares values. In each combination of outcomes that has points, the two are equal.
     """,
     "one such case": """One combination of outcomes of what the code compares.""",
+    "induction": """
+        The two are equal after no turns of the loop, and equal after one turn more wherever they are equal after any
+        number of them; so they are equal for all sizes.
+    """,
     "since": """What an equation uses of a function: its derivative, in terms of itself.""",
     "modulo random primes": """
         Both are computed in whole numbers modulo a large prime, at random inputs. Two different formulas give the same
@@ -91,6 +95,7 @@ WORDS: Mapping[str, str] = {
         computation like yours.
     """,
 }
+_LISTED = "\n".join(f"\n* **{name}**: {' '.join(text.split())}" for name, text in WORDS.items())
 ERRORS = {
     name: kind
     for name, kind in vars(errors).items()
@@ -109,7 +114,8 @@ def explain(words: str = "") -> str:
     """
     if not words.strip():
         return "\n".join([*WORDS, *ERRORS])
-    name = next((n for n in (*WORDS, *ERRORS) if n.casefold() == " ".join(words.split()).casefold()), None)
+    said = " ".join(words.split()).casefold()
+    name = next((n for n in (*WORDS, *ERRORS) if f"{said} ".startswith(f"{n.casefold()} ")), None)
     if name is None:
         known = [n for n in (*WORDS, *ERRORS) if words.casefold() in n.casefold()]
         near = f"Close names: {', '.join(known)}." if known else close_names(words, [*WORDS, *ERRORS])
@@ -121,4 +127,4 @@ def explain(words: str = "") -> str:
     return "\n".join([name, *(f"    {line}".rstrip() for line in text.splitlines())])
 
 
-__doc__ += "\n".join(f"\n* **{name}**: {' '.join(text.split())}" for name, text in WORDS.items())
+__doc__ = f"{__doc__}{_LISTED}"

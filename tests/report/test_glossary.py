@@ -21,6 +21,7 @@ def test_every_rule_of_a_proof_is_explained():
         rule for path in INDICES.glob("*.py") for found in RULE.findall(path.read_text()) for rule in found if rule
     }
     assert len(of_sums) >= 13
+    assert explain("induction over n").startswith("induction\n    The two are equal after no turns")
     assert of_sums | set(RULES.values()) <= set(WORDS)
 
 
