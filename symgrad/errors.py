@@ -50,11 +50,12 @@ class BadFormula(SymgradError):
     """Text or LaTeX that is not a formula, or that has two common readings: the message says which.
 
     >>> from symgrad import verify
-    >>> verify("x^2", "2*x")
+    >>> verify("x**2", "2x")
     Traceback (most recent call last):
-    symgrad.errors.BadFormula: ^ is exclusive-or in Python; write powers as x**2.
-        x^2
-         ^
+    symgrad.errors.BadFormula: an operator is missing between '2' and 'x'.
+        2x
+        ^^
+    To multiply, write 2*x.
     """
 
 
