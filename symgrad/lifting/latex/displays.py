@@ -18,10 +18,12 @@ _DISPLAY = re.compile(
     rf"|\\begin\{{(?P<kind>{_ENVIRONMENTS})\*?\}}(?P<rows>.+?)\\end\{{(?P=kind)\*?\}}",
     re.S,
 )
+_INLINE = re.compile(rf"{_DISPLAY.pattern}|(?<!\\)\$(?P<inline>[^$]+?)(?<!\\)\$|\\\((?P<round>.+?)\\\)", re.S)
 _CLAIM = re.compile(
     r"\\[dt]?frac\s*\{\s*(?:d|\\partial|\\mathrm\s*\{d\}|\\text\s*\{d\})|\\nabla|[A-Za-z]'|\\p?dv\b|^\s*[d∂]\w*\s*/\s*[d∂]",
     re.M,
 )
+_MACRO = re.compile(r"\\[A-Za-z]+")
 _A_FORMULA = "?"  # what is differentiated where the left side has no name for it
 _LEFT_OUT = re.compile(r"\\(?:label|tag)\s*\{[^{}]*\}|\\(?:nonumber|notag)\b|(?<!\\)%.*")
 
@@ -53,6 +55,25 @@ def displays_in(text: str) -> tuple[Display, ...]:
         if body.strip():
             found.append(Display(body.strip().rstrip(".,;").strip(), text.count("\n", 0, start) + 1))
     return tuple(found)
+
+
+def without_prose(text: str) -> str:
+    r"""The equations of a text in which prose stands between formulas, a row for each; a text without prose as it is.
+
+    >>> print(without_prose(r"Let $y = x^2$, a function of $x$. By the power rule, $$\frac{dy}{dx} = 2x.$$"))
+    y = x^2 \\
+    \frac{dy}{dx} = 2x
+    """
+    found = list(_INLINE.finditer(text))
+    ends = [0, *(k for m in found for k in m.span()), len(text)]
+    outside = [text[a:b] for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    if not found or not any(re.search(r"[A-Za-z]{2}", _MACRO.sub("", part)) for part in outside):
+        return text
+    if all(m["kind"] for m in found) and any("=" in part or "\\" in part for part in outside):
+        return text  # formulas stand around the environment, too
+    inside = [next(x for x in m.group("dollars", "brackets", "rows", "inline", "round") if x) for m in found]
+    rows = [x.strip().rstrip(".,;:").rstrip() for x in inside if "=" in x]
+    return " \\\\\n".join(rows) or text
 
 
 @dataclass(frozen=True)

@@ -61,10 +61,10 @@ def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
     rows = [e for e in found if e.left is not None and e.left.head == "symbol"]
     if len(rows) < len(found):
         return found
-    said = {_names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
+    said = {names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
     needs = [
-        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [_names_of(p)] if n in said}
-        - {said[n] for a in e.arguments for n in [_names_of(a)] if n in said}
+        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [names_of(p)] if n in said}
+        - {said[n] for a in e.arguments for n in [names_of(a)] if n in said}
         for e in found
     ]
     if len(said) < len(found) or all(k > n for k, names in enumerate(needs) for n in names):
@@ -79,7 +79,7 @@ def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
     return [found[k] for k in done] if len([k for k in done if k not in used]) == 1 else found
 
 
-def _names_of(symbol: Node) -> str:
+def names_of(symbol: Node) -> str:
     """What a name goes by, whatever its indices are."""
     letters = indices_of(symbol)
     return symbol.value.base if letters else spelled(symbol) or symbol.value.base

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
@@ -23,6 +24,7 @@ from symgrad.lifting.latex.names_in_rows import (
 )
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
+    Name,
     Node,
     letters_below,
     letters_in,
@@ -85,6 +87,7 @@ class _Resolver:
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
         self.claiming = ""  # the derivative that the row claims
+        self.claimed: tuple[str, ...] = ()  # for what
         self.steps = letters_of_steps(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
@@ -109,6 +112,7 @@ class _Resolver:
                 self.fail(f"{name} is defined twice.", equation.span)
             arguments = tuple(self.name_of(a) for a in equation.arguments) if slope is None else ()
             self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
+            self.claimed = () if slope is None else tuple(dict.fromkeys(slope[1]))
             self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
             body, others = bodies[-1], tuple(bodies[:-1])
@@ -384,6 +388,8 @@ class _Resolver:
         if of.head != "symbol":
             self.refuse_held(node, scope)
             return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
+        if wrt and all(spelled(w) == spelled(of) for w in wrt) and self.name_of(of) not in self.lets:
+            return Node("number", (), node.span, Fraction(len(wrt) == 1))  # dx/dx
         if wrt and self.beside is not None and (made := self.partial(node, scope)) is not None:
             return made
         key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}" if wrt else f"∇{self.name_of(of)}"
@@ -459,6 +465,22 @@ class _Resolver:
         self.borrowed |= name not in self.own
         return Node("applied", (*items, *(self.walk(g, scope) for g in given)), node.span, (f, primes))
 
+    def primed(self, node: Node, scope: frozenset[str]) -> Node | None:
+        """``f'`` of what a row says, by its one argument or by what this row's left side is for; None for a name."""
+        order = node.value.base.count("_prime")
+        of = replace(node, value=replace(node.value, base=node.value.base.replace("_prime", "")))
+        name = self.name_of(of)
+        if name not in self.lets:
+            return None
+        f = self.functions.get(name)
+        wrt = f.arguments if f is not None else self.claimed
+        if len(wrt) != 1:
+            return None
+        by = Node("symbol", (), node.span, Name(wrt[0], "", wrt[0]))
+        if f is not None:
+            return self.call(Node("apply", (of, by), node.span, order), scope)
+        return self.slope(Node("derivative", (of, *[by] * order), node.span, order), scope)
+
     def refuse_hidden(self, f: Definition, shown: str, node: Node) -> None:
         """Refuse a call of a function in whose body the arguments do not stand as they are called."""
         definitions = {d.name: d for d in (*self.own.values(), *(self.beside.definitions if self.beside else ()))}
@@ -493,6 +515,8 @@ class _Resolver:
         if base in scope:
             return Node("index", (), node.span, base)
         taken = base in self.lets or base in (self.known or ()) or base in self.arguments or base in self.shapes
+        if base.endswith("_prime") and not taken and (slope := self.primed(node, scope)) is not None:
+            return slope
         if not taken:
             if base == "pi":
                 return Node("constant", (), node.span, "pi")
