@@ -61,7 +61,10 @@ DomainLike: TypeAlias = str | sp.Basic | Mapping[str, Bounds] | Mapping[sp.Basic
 DtypeLike: TypeAlias = str | torch.dtype | np.dtype | type[np.generic]
 """A dtype by its name, torch's or NumPy's."""
 
-FunctionLike: TypeAlias = "type[torch.autograd.Function] | CustomOpDef"
+DeviceLike: TypeAlias = str | torch.device
+"""Where tensors are: ``"cuda"``."""
+
+FunctionLike: TypeAlias = "type[torch.autograd.Function] | CustomOpDef | Callable[..., object]"
 """A function with a backward of its own."""
 
 Unreached: TypeAlias = Literal["refuse", "accept"]

@@ -76,6 +76,7 @@ class Problem:
     seed: int = 0
     effort: float = 1.0  # what all budgets of work are multiplied by
     values_only: bool = False  # the hand side is numbers: nothing can be said of other points
+    opaque: bool = False  # the numbers are those of code that cannot be followed
     pasted: bool = False  # a number in the code may stand for what was computed, or for an input: it is a script
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
     shapes: Shapes | None = None
@@ -352,7 +353,8 @@ def _at_numbers(
     inputs, dtypes = given.inputs(model, asked, at)
     inputs, model_run = _found(model, inputs, dtypes, asked.seed)
     hand_run = mine.run(inputs.point, dtypes)
-    refuse_copies(hand_run.program, inputs)
+    if not _are_numbers(hand):  # which may be those of another input: the derivative of x*y is y
+        refuse_copies(hand_run.program, inputs)
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
@@ -361,8 +363,11 @@ def _at_numbers(
                 f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
                 instead="Compare them one by one.",
             )
+        numbers = isinstance(hand, (np.ndarray, torch.Tensor)) and not inputs.free  # for this point, and no other
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
-        return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
+        mine = Keyed(mine, dict.fromkeys(hand_run.program.outputs, "value")) if numbers else mine
+        first = model_run, mine.named(hand_run) if isinstance(mine, Keyed) else hand_run
+        return Problem(model, mine, inputs, dtypes, ("value",), 0, values_only=numbers, first=first, **asked.budgets)
     keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, asked.wrt, list(dtypes))
     keyed = Keyed(mine, _by_name(keys, names, model))
