@@ -63,7 +63,8 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
         source = Source(line.whole, None, line.number)
         if line.of is None:
             broken = judged.is_another(line.name)
-            findings.append(StepFinding(line.label, version, source, *([line.label, "wrong"] if broken else [])))
+            finding = StepFinding(line.label, version, source)
+            findings.append(replace(finding, claims=line.label, verdict="wrong") if broken else finding)
             wrong += [line.label] if broken else []
             continue
         verdict = judged.verdict(line)

@@ -355,8 +355,8 @@ def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | Non
             and r.token.kind == "end"
         ):
             one = Node("number", (), node.span, Fraction(1))
-            before = replace(node, args=node.args[:-1], value=node.value[:-1])
-            before = before if len(before.args) > 1 else before.args[0]
+            first, *rest = node.args[:-1]
+            before = replace(node, args=(first, *rest), value=node.value[:-1]) if rest else first
             if not any(p.head == "derivative" for p in parts(before)) and "/" not in node.value:
                 factor = Node("frac", (one, before), node.span)
                 return Equation(replace(slope, span=node.span), (), (), node.span, factor=factor)
