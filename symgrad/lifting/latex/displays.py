@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symgrad.errors import SymgradError
+from symgrad.lifting.latex.equations import equations
 
 _ENVIRONMENTS = "equation|align|alignat|gather|multline|eqnarray|displaymath|flalign"
 _DISPLAY = re.compile(
@@ -93,15 +94,13 @@ def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = No
     >>> [q.text for q in questions_of(displays_in("$$f = x^2$$ $$f' = 2x$$ $$g = x^3$$ $$\\frac{dg}{dx} = 3x^2$$"))]
     ["f = x^2 \\\\\nf' = 2x", 'f = x^2 \\\\\ng = x^3 \\\\\n\\frac{dg}{dx} = 3x^2']
     """
-    from symgrad.lifting.latex.latex_formula import Latex
-
     defined: dict[str, str] = {}  # each function's own row, the last that was written
     waiting: list[str] = []
     of, line = "", 0
     unread = {} if unread is None else unread
     for display in displays:
         try:
-            rows = [(e.left, *_row(display, e.span)) for e in Latex(display.text).equations]
+            rows = [(e.left, *_row(display, e.span)) for e in equations(display.text)]
         except SymgradError as error:
             if display.claims:
                 unread[display.line] = error.what
