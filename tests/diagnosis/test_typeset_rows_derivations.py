@@ -1,6 +1,6 @@
 """Derivations as people typeset them, each right as it stands and with one slip, whose row is to be named.
 
-`../corpus/typeset_derivations.txt` holds them: a title after ``#``, the rows, and after ``!`` what is written wrongly in
+`../corpus/typeset_derivations.txt` has a title after ``#``, the rows, and after ``!`` what is written wrongly in
 the last place where it stands, and how.  That they are right is textbook mathematics; the slips are planted.
 """
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 
 from symgrad.lifting.latex.equations import Equation, indices_of
-from symgrad.lifting.latex.token_reader import Node, letters_in, parts, power_name, settled, spelled
+from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, power_name, settled, spelled
 
 
 def names_in_limits(side: Node) -> Iterator[str]:
@@ -118,4 +118,36 @@ def said_power(node: Node, defined: Set[str]) -> tuple[str, Fraction] | None:
         name = power_name(spelled(base) or "", k)
         if exponent.value % k == 0 and name in defined:
             return name, exponent.value / k
+    return None
+
+
+def constant_factors(node: Node, index: str) -> Iterator[Node]:
+    """The factors after ``\\prod_i`` that do not hold its index: are they multiplied once?"""
+    body = node.args[0]
+    if node.head == "prod" and body.head == "mul" and body.span[0] >= body.args[0].span[0]:  # in no parentheses
+        for factor in body.args:
+            alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
+            if index not in alone | set(letters_below(factor)):
+                yield factor
+
+
+def possible_transposes(node: Node) -> Iterator[Node]:
+    """The factors with a prime before one of the same name: ``y'y``."""
+    for k, factor in enumerate(node.args[:-1]):
+        if factor.head == "symbol" and factor.value.base.endswith("_prime") and not node.value[k]:
+            after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
+            if factor.value.base.removesuffix("_prime") in after:
+                yield factor
+
+
+def hiding_name(inside: Set[str], said: Mapping[str, Node], lets: Set[str], arguments: Set[str]) -> str | None:
+    """A name in a function's row that is itself said by means of the arguments; ``said`` are the rows of names."""
+    stack, seen = list(inside & lets), set[str]()
+    while stack:
+        name = stack.pop()
+        seen.add(name)
+        below = {str(p.value) for p in parts(said[name]) if p.head == "name"} if name in said else set(arguments)
+        if below & arguments:
+            return name
+        stack += below & lets - seen
     return None

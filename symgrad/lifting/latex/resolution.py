@@ -14,11 +14,14 @@ from typing import Any, NoReturn
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
+    constant_factors,
+    hiding_name,
     in_order,
     letters_of_steps,
     names_bare,
     names_in_limits,
     names_unbound,
+    possible_transposes,
     said_power,
     unindexed,
 )
@@ -309,7 +312,9 @@ class _Resolver:
                         span,
                         "Use another letter.",
                     )
-                self.inside_product(node, index)
+                for factor in constant_factors(node, index):
+                    instead = f"Write \\prod_{index} (...) with parentheses, or the factor first."
+                    self.fail("it is not clear whether this factor is inside the product.", factor.span, instead)
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
@@ -339,35 +344,14 @@ class _Resolver:
                 self.fail("this has no place here.", node.span)
         return Node(node.head, tuple(self.walk(a, scope) for a in node.args), node.span, node.value)
 
-    def inside_product(self, node: Node, index: str) -> None:
-        """Refuse ``\\prod_i a_i b``, of which it is not clear whether b is multiplied once."""
-        body = node.args[0]
-        if node.head != "prod" or body.head != "mul" or body.span[0] < body.args[0].span[0]:  # or in parentheses
-            return
-        for factor in body.args:
-            alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
-            if index not in alone | set(letters_below(factor)):
-                self.fail(
-                    "it is not clear whether this factor is inside the product.",
-                    factor.span,
-                    f"Write \\prod_{index} (...) with parentheses, or the factor first.",
-                )
-
     def refuse_transposes(self, node: Node) -> None:
         """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
-        for k, factor in enumerate(node.args[:-1]):
-            if factor.head != "symbol" or not factor.value.base.endswith("_prime") or node.value[k]:
-                continue
-            name, base = self.name_of(factor), factor.value.base.removesuffix("_prime")
-            after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
-            if base in after and not self.is_taken(name, frozenset()):
-                shown = factor.value.shown
-                self.fail(
-                    f"{shown} is the transpose of {shown[:-1]} to some, and another name to others.",
-                    factor.span,
-                    f"Write {shown[:-1]}^\\top for the transpose, or give the name another mark: "
-                    f"\\tilde{{{shown[:-1]}}}.",
-                )
+        for factor in possible_transposes(node):
+            if not self.is_taken(self.name_of(factor), frozenset()):
+                shown = factor.value.shown[:-1]
+                what = f"{shown}' is the transpose of {shown} to some, and another name to others."
+                instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
+                self.fail(what, factor.span, instead)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -469,12 +453,9 @@ class _Resolver:
         """``f'`` of what a row says, by its one argument or by what this row's left side is for; None for a name."""
         order = node.value.base.count("_prime")
         of = replace(node, value=replace(node.value, base=node.value.base.replace("_prime", "")))
-        name = self.name_of(of)
-        if name not in self.lets:
-            return None
-        f = self.functions.get(name)
+        f = self.functions.get(name := self.name_of(of))
         wrt = f.arguments if f is not None else self.claimed
-        if len(wrt) != 1:
+        if name not in self.lets or len(wrt) != 1:
             return None
         by = Node("symbol", (), node.span, Name(wrt[0], "", wrt[0]))
         if f is not None:
@@ -493,19 +474,13 @@ class _Resolver:
                     node.span,
                     "Write out its value here.",
                 )
-        stack, seen = [n for n in inside if n in self.lets and n not in f.arguments], set[str]()
-        while stack:
-            name = stack.pop()
-            d = definitions.get(name)
-            seen.add(name)
-            below = {str(p.value) for p in parts(d.body) if p.head == "name"} if d is not None else set(f.arguments)
-            if below & set(f.arguments):
-                self.fail(
-                    f"what {shown} is at other arguments is not clear: its row is written by means of {name}.",
-                    node.span,
-                    f"Write {shown} without {name}, or write out its value here.",
-                )
-            stack += below & self.lets - seen
+        said = {str(n): d.body for n, d in definitions.items()}
+        if (name := hiding_name(inside - set(f.arguments), said, self.lets, set(f.arguments))) is not None:
+            self.fail(
+                f"what {shown} is at other arguments is not clear: its row is written by means of {name}.",
+                node.span,
+                f"Write {shown} without {name}, or write out its value here.",
+            )
 
     def symbol(self, node: Node, scope: frozenset[str]) -> Node:
         node = settled(node, scope.__contains__)
