@@ -321,6 +321,20 @@ def test_a_sign_that_does_not_follow_is_seen(how):
     assert "does not follow" in found.rejected
 
 
+@pytest.mark.parametrize(
+    ("formula", "hand"),
+    [
+        ("log(tanh(x/2))", "1/sinh(x)"),
+        ("log(tan(x/2))", "1/sin(x)"),
+        ("sqrt(x**3)", "3*sqrt(x)/2"),
+        ("log(3*x*exp(x)) + abs(x)", "1/x + 2"),
+    ],
+)
+def test_signs_follow_from_where_the_model_has_a_value(formula, hand):
+    (found,) = check_certificate(verify(formula, hand, wrt="x").certificate())
+    assert found.accepted, str(found)
+
+
 def test_what_only_the_question_says_is_told_as_assumed():
     def ask(claim):
         branch = signed(claim)
