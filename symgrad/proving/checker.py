@@ -109,7 +109,9 @@ def _said(error: Exception) -> str:
 def _check_claim(claim: Mapping[str, Any]) -> Checked:
     name, branches = str(claim["name"]), claim["branches"]
     if not branches:
-        return Checked(name, False, unchecked=(str(claim["why_not"]),))
+        cells = [[{m: Fraction(c) for m, c in row.items()} for row in cell] for cell in claim["cells"]]
+        missed = "the cells do not cover all cases of what is compared" if cells and not _cover(cells, []) else None
+        return Checked(name, False, len(cells), rejected=missed, unchecked=(str(claim["why_not"]),))
     links, uncovered, unchecked, assumed = 0, Counter[str](), list[str](), list[str]()
     try:
         for branch in branches:
