@@ -380,7 +380,6 @@ def test_cells_cover_all_signs():
     assert [c.rejected for c in without_each(data)] == ["the cells do not cover all cases of what is compared"] * 3
 
 
-@pytest.mark.slow
 def test_the_cells_of_a_proof_for_all_sizes_are_all():
     """Huber's loss of an array: below -1, between, above 1; |x| <= 1 is asked on each side of zero."""
     huber = lambda x: torch.where(x.abs() <= 1, 0.5 * x**2, x.abs() - 0.5).sum()  # noqa: E731
