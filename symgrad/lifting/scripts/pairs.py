@@ -190,8 +190,8 @@ class Pairs:
 
     def _checked(self) -> Iterator[Pair]:
         """Functions that scipy's check_grad is given."""
-        for k, (x, _, _) in enumerate(self.run.trace.checked):
-            base, event = self.trails.variable(x), self.run.trace.event_at["check_grad's gradient", k]
+        for x, event in self.run.trace.checked:
+            base = self.trails.variable(x)
             if base is not None:
                 yield replace(self._pair(base, event, CHECKED, 9.0), label="the second function")
 

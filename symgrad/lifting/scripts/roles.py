@@ -191,7 +191,7 @@ def find_roles(
     of_nodes = {node: n for n, node in inputs.items()}
     for r in trace.results:  # what grad was given may be a value on the way
         if r.node not in of_nodes and r.node in needed and (call is None or trace.calls[r.call] is call):
-            own = trace.key_of.get(r.node, (trace.names.get(id(r.tensor), ""), 0))[0]
+            own = trace.key_of.get(r.node, (trace.names.get(id(r.tensor), ""),))[0]
             if own:
                 of_nodes[r.node] = own
                 inputs.setdefault(own, r.node)
@@ -228,7 +228,7 @@ def _as_told(
     for name, variables in gradients.items():
         for variable in [variables] if isinstance(variables, str) else variables:
             bound = [b for b in trace.builder.bindings if b.name == variable]
-            plain = [v for (n, _), v in trace.bound_values.items() if n == variable]
+            plain = [v for (n, *_), v in trace.bound_values.items() if n == variable]
             if not bound and plain:
                 raise BadInput(
                     f"{variable} is a plain number, {plain[-1]}, that is not computed from {name}.",

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-Key = tuple[str, int]  # a variable, and how many times it had been bound before
+Key = tuple[str, int, int]  # a variable, the line that bound it, and how often it had before; -1 for the last time
 
 
 @dataclass(frozen=True)

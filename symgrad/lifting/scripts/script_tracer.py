@@ -20,7 +20,7 @@ import torch
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
-from symgrad.lifting.scripts.watcher import is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.watcher import Bound, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -86,7 +86,7 @@ class ScriptTracer(Tracer):
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
         self.gradchecked: list[tuple[str, list[Any], int]] = []  # custom functions, where, and to which order
-        self.checked: list[tuple[int, ...]] = []  # (point, gradient, value) of functions that were checked
+        self.checked: list[tuple[int, Event]] = []  # (point, gradient) of functions that were checked
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
         self.names: dict[int, str] = {}  # of tensors, by id
@@ -97,7 +97,7 @@ class ScriptTracer(Tracer):
         self._known_leaves: dict[int, int] = {}  # id of a tensor -> its place in leaves
         self.plain_floats: dict[int, Key] = {}
         self.held: list[Any] = []
-        self._count: dict[str, int] = {}
+        self._bound = Bound(self)
         self._turns = 0
         self.enough: int | None = None  # steps after which a loop that goes on has been followed for long enough
         self.was_enough = False
@@ -138,9 +138,7 @@ class ScriptTracer(Tracer):
 
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
-        k = self._count.get(name, 0)
-        self._count[name] = k + 1
-        key = name, k
+        key = self._bound.key(name)
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -201,14 +199,14 @@ class ScriptTracer(Tracer):
         if type(value) in (float, np.ndarray):
             return self.bind(name, value)
         if is_counted(value):
-            self._count[name] = self._count.get(name, 0) + 1
+            self._bound.key(name)
         return value
 
     def rebound(self, name: str, value: Any) -> Any:
-        before = self._count.get(name, 0)
+        before = self._bound.total
         made = super().rebound(name, value)
-        if self._count.get(name, 0) == before and (is_counted(value) or isinstance(value, torch.Tensor)):
-            self._count[name] = before + 1  # it was not written into, which other values may tell otherwise
+        if self._bound.total == before and (is_counted(value) or isinstance(value, torch.Tensor)):
+            self._bound.key(name)  # it was not written into, which other values may tell otherwise
         return made
 
     def attribute(self, path: str, owner: Any, name: str) -> None:
@@ -233,17 +231,16 @@ class ScriptTracer(Tracer):
         if type(value) in (TracedFloat, TracedArray) and self.builder.steps[self.step_of(value)].op != "name":
             value = Tracer.bind(self, "return", value)
         for path, part in returned_parts(f"{function}()", value):
-            k = self._count.get(path, 0)
-            self._count[path] = k + 1
+            key = self._bound.key(path)
             if self.is_traced(part):
                 part = self.arrays.array(part) if isinstance(part, list) else part
                 if not isinstance(part, tuple):
-                    self._happened(Event((path, k), self.step_of(part), self.line()))
+                    self._happened(Event(key, self.step_of(part), self.line()))
         return value
 
     def _happened(self, event: Event) -> None:
         self.events.append(event)
-        self.event_at[event.key] = event
+        self.event_at[event.key] = self.event_at[*event.key[:2], -1] = event
         if event.key in self._until:
             self._until.discard(event.key)
             if not self._until:
@@ -282,7 +279,7 @@ class ScriptTracer(Tracer):
         if type(value) is int and value not in (0, 1, -1):
             return None
         plain = name.lower().replace("_", "")
-        seen = {n.lower().replace("_", "") for n in (*self._count, *self.names.values())}
+        seen = {n.lower().replace("_", "") for n in (*self._bound.paths, *self.names.values())}
         first, _, rest = name.lower().partition("_d")
         is_one = plain[:1] == "d" and (plain[1:] in seen - {plain} or (first[:1] == "d" and bool(rest)))
         is_one |= plain.startswith("grad") and plain[4:].lstrip("of") in seen
@@ -555,10 +552,12 @@ class ScriptTracer(Tracer):
         """``scipy.optimize.check_grad``: both functions once; what it returns is a distance, and near zero."""
         x = self.bind("x0", x)
         g, f = (self.step_of(self.call(h, x, *args)) for h in (gradient, function))
-        k = len(self.checked)
-        self.checked.append((self.step_of(x), g, f))
-        self._happened(Event(("check_grad's function", k), f, self.line()))
-        self._happened(Event(("check_grad's gradient", k), g, self.line()))
+        made = [
+            Event(self._bound.key(f"check_grad's {k}"), s, self.line()) for k, s in (("function", f), ("gradient", g))
+        ]
+        self.checked.append((self.step_of(x), made[1]))
+        for event in made:
+            self._happened(event)
         return 0.0
 
     def _tested(self, function: Any, args: Any, options: Any) -> Any:

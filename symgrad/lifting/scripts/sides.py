@@ -141,7 +141,7 @@ class Execution:
 
     def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
         """The same questions about another text of the script, which finds ``more`` names around it."""
-        pasted, around = replace(self.script.pasted, code=code), {**self.script.around, **(more or {})}
+        pasted, around = self.script.pasted.edited(code), {**self.script.around, **(more or {})}
         script = replace(self.script, pasted=pasted, around=around)
         run = script.run(given=self.given)
         roles = self.find(run)
@@ -202,7 +202,7 @@ class Execution:
             for label, d in found.items():
                 known = trace.value_at.get(d.step)
                 values[label] = known if known is not None else _evaluated(program, d.step, run)
-            out.append((Run(model, {"output": value}), Run(hand, values)))
+            out.append((Run(model, {"output": value}, derived=frozenset(nodes)), Run(hand, values)))
         return out
 
     def _inputs(self, run: ScriptRun, program: Program, taken: set[str]) -> dict[int, str]:

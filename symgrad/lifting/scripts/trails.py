@@ -117,6 +117,15 @@ class Trails:
                 return found
             i = self.steps[i].args[0]
 
+    def called(self, i: int, path: str) -> int:
+        """The first step of the same value that has this name; ``i`` itself where none has."""
+        found = i
+        while True:
+            found = i if i in self.event_of and self.event_of[i].path == path else found
+            if not self._is_same(i):
+                return found
+            i = self.steps[i].args[0]
+
     def origins(self, i: int, flat: int) -> list[tuple[int, int]]:
         """The variables that an entry comes from unchanged, and the entry's place in each; the last ones first."""
         found: list[tuple[int, int]] = []

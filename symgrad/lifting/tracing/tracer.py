@@ -95,6 +95,7 @@ class Tracer:
         self._ready: dict[Any, Any] = {}
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
+        self._narrowed: dict[float, float] = {}  # what these are in float32 -> the floats
         self._literals: set[float] = set()  # floats that the user's functions write down
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
@@ -209,6 +210,8 @@ class Tracer:
         dtype = dtype or str(array.dtype)
         if self._computed and array.dtype.kind == "f" and 0 < array.size <= _PARTS:
             entries = array.ravel().tolist()
+            if array.dtype == np.float32:
+                entries = [self._narrowed.get(x, x) for x in entries]
             if any(x in self._computed for x in entries):
                 b = self.builder
                 return b.reshape(b.stack([self.number(x, dtype) for x in entries]), array.shape)
@@ -220,6 +223,7 @@ class Tracer:
         if math.isfinite(x) and not (x * 4096).is_integer() and x not in self._computed:
             self.at_line()
             self._computed[x] = step()
+            self._narrowed[float(np.float32(x))] = x
 
     def value_of(self, x: Any) -> Any:
         """The plain value: floats, NumPy arrays."""
