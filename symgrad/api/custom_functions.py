@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.api.opaque_kernels import judge_kernel
 from symgrad.errors import (
     BadInput,
     NotReproducible,
@@ -36,12 +37,13 @@ from symgrad.problem.arguments import find_point, is_shape, plain_point
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, KnownInputs, Problem, given_to
 from symgrad.problem.replay import replay
-from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.problem.sampling import Inputs, draw
 from symgrad.problem.shapes import Shapes, at_smallest_sizes
 from symgrad.program.program import same_structure, sliced
 from symgrad.progress import shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import listed
+from symgrad.typing import DeviceLike, DomainLike, DtypeLike, FunctionLike, NamesLike, PointLike, Unreached
 from symgrad.verifier import answer
 
 _FEW = 3  # outputs of which every choice that may be used is judged
@@ -50,18 +52,21 @@ _FEW = 3  # outputs of which every choice that may be used is judged
 @shown("reading the function")
 @undisturbed
 def verify_function(
-    function: Any,
+    function: FunctionLike,
     *,
-    at: Mapping[str, Any] | Sequence[Any],
-    wrt: str | Sequence[str] | None = None,
+    at: PointLike | Sequence[object],
+    reference: Callable[..., object] | None = None,
+    tile: int | Mapping[str, int] | None = None,
+    device: DeviceLike | None = None,
+    wrt: NamesLike | None = None,
     order: int = 1,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
-    dtype: Any = None,
+    dtype: DtypeLike | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
     timeout: float | None = None,
 ) -> Report:
@@ -100,12 +105,29 @@ def verify_function(
 
     (This backward forgets ``grad_output``, which no test with cotangents of ones can see.)
 
+    **Black boxes.**  What cannot be followed, a kernel in Triton, CUDA or C++, is judged beside a ``reference`` that
+    can: a function of the same arguments that computes the same.  ``function`` may then be anything that is called with
+    them.  It is run on ``device``, at the sizes around the length of its blocks (``tile=128``, or one for each name of
+    a size), on other strides, with large values and empty rows; outputs and gradients are held to the reference's exact
+    ones, within what rounding in their dtype does to a stable computation in any order of summation.
+
+    >>> import numpy as np
+    >>> def total(x):
+    ...     return torch.as_tensor(np.cumsum(x.detach().numpy()[:16])[-1])  # forgets what is behind its block
+    >>> report = verify_function(total, reference=lambda x: x.sum(), at={"x": ("n",)}, tile=16)
+    >>> report.verdict, report.claims["output"].witness.point["x"].shape
+    ('refuted', (17,))
+
     Raises `BadInput` for what is no such function, and for order 2 of what cannot be differentiated twice;
     `UnknownName` for a name in ``at`` that forward does not have, `UserCodeFailed` where forward or backward raises,
     `WrongShape` for a wrong number of gradients.
 
     Guarantee: that of `verify`.
     """
+    if reference is not None:
+        asked = Asked(wrt, None, 1, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
+        with within(timeout):
+            return judge_kernel(function, reference, at, asked, tile, device)
     custom = Custom.of(function)
     named = _by_name(custom, at)
     asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
@@ -157,7 +179,7 @@ class _Setting:
         )
 
 
-def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+def _by_name(custom: Custom, at: PointLike | Sequence[object]) -> dict[str, Any]:
     if not isinstance(at, Mapping):
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
@@ -171,19 +193,19 @@ def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str,
                 f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}."
             )
         at = dict(zip(custom.names, at, strict=False))
-    at = plain_point(at) or {}
-    for n in at:
+    given = plain_point(at) or {}
+    for n in given:
         if n not in custom.names:
             near = close_names(n, custom.names)
             raise UnknownName(
                 f"at has {n!r}, but forward's arguments are {', '.join(custom.names)}.", instead=near or None
             )
-    missing = [n for n in custom.names if n not in at and n not in custom.defaults]
+    missing = [n for n in custom.names if n not in given and n not in custom.defaults]
     if missing:
         raise BadInput(
             f"at has no value for {', '.join(missing)}.", instead=f"Pass values or shapes: at={{{missing[0]!r}: (3,)}}."
         )
-    return dict(at)
+    return given
 
 
 def _setting(custom: Custom, asked: Asked) -> _Setting:

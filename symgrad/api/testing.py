@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import sympy as sp
@@ -17,6 +17,7 @@ from symgrad.errors import BadInput, SymgradError
 from symgrad.problem.arguments import is_shape
 from symgrad.report.report import Report
 from symgrad.report.wording import entries_of, number, witness_text
+from symgrad.typing import FormulaLike, FunctionLike, HandLike, Options
 from symgrad.verifier import verify
 
 # ---------------------------------------------------------------------------------------------------------- assertions
@@ -28,7 +29,11 @@ from symgrad.verifier import verify
 _LONGEST = 400  # numbers that are printed in code to paste
 
 
-def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
+def assert_gradient(
+    formula: FormulaLike | FunctionLike | Surrogate,
+    hand: HandLike | Surrogate | None = None,
+    **options: Unpack[Options],
+) -> Report:
     """Assert that ``hand`` is the derivative of ``formula``; the other arguments are those of `symgrad.verify`.
 
     Without ``hand``, ``formula`` is a ``torch.autograd.Function`` or a custom operator, whose own backward is judged;
@@ -59,20 +64,22 @@ def assert_gradient(formula: Any, hand: Any = None, **options: Any) -> Report:
     """
     __tracebackhide__ = True
     meant = next((x for x in (formula, hand) if isinstance(x, Surrogate)), None)
-    formula, hand = (x.function if isinstance(x, Surrogate) else x for x in (formula, hand))
-    if hand is None and "at" not in options:
+    asked: Any = formula.function if isinstance(formula, Surrogate) else formula
+    claimed: Any = hand.function if isinstance(hand, Surrogate) else hand
+    passed: dict[str, Any] = {**options}
+    if claimed is None and "at" not in options:
         raise BadInput(
             "assert_gradient has no hand formula, and no at for a function that has a backward of its own.",
             instead="Pass the hand formula: assert_gradient(formula, hand); or the arguments: at={'x': (3,)}.",
         )
     try:
-        report = verify_function(formula, **options) if hand is None else verify(formula, hand, **options)
+        report = verify_function(asked, **passed) if claimed is None else verify(asked, claimed, **passed)
     except SymgradError as error:  # its message has the place in the user's code; symgrad's own lines help nobody
         raise error.with_traceback(None) from None
     if meant is not None:
         return _as_meant(report, meant)
     if not report.ok:
-        raise AssertionError("\n".join(_message(report, formula, hand, options)))
+        raise AssertionError("\n".join(_message(report, asked, claimed, options)))
     for claim in report.claims.values():
         if (index := _no_number(report, claim)) is not None:
             raise AssertionError(
@@ -90,7 +97,7 @@ class Surrogate:
     reason: str
 
 
-def surrogate(function: Any, *, reason: str) -> Surrogate:
+def surrogate(function: FunctionLike | HandLike, *, reason: str) -> Surrogate:
     """Declare that a backward, or a hand formula, is meant to be another function than the derivative.
 
     That of a straight-through estimator or of a gradient reversal is, and no check of gradients can accept it as
