@@ -403,11 +403,11 @@ def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module
 
 def _numbered(tree: Any, numbers: Sequence[int]) -> Any:
     """A tree whose lines have other numbers: those of the script as it was written, by which events are known."""
-    for node in ast.walk(tree):
-        if hasattr(node, "lineno"):
-            last = node.end_lineno or node.lineno
-            node.lineno = numbers[node.lineno - 1]
-            node.end_lineno = max(node.lineno, numbers[last - 1])
+    found: list[Any] = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
+    for node in found:
+        last = node.end_lineno or node.lineno
+        node.lineno = numbers[node.lineno - 1]
+        node.end_lineno = max(node.lineno, numbers[last - 1])
     return tree
 
 
