@@ -14,7 +14,7 @@ import numpy as np
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.covered_branches import choices, reached, turns
-from symgrad.report.float_findings import only_rounding, rounded, unsafe
+from symgrad.report.float_findings import largest, only_rounding, rounded, unsafe
 from symgrad.report.page import Answer, Block, Floats, Folded, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proof_text import below, holds_where, in_brief, in_equations, residues_in_brief, residues_in_full
 from symgrad.report.size_claims import at_sizes, evidence, proof_for_all, scope, size_blocks
@@ -362,8 +362,8 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
     rows = []
     for claim in claims:
         r = claim.rounding
-        mine = "" if r is None else number(r.hand.largest, 2)
-        other = "" if r is None or r.autograd is None else number(r.autograd.largest, 2)
+        mine = "" if r is None else largest(r.hand)
+        other = "" if r is None or r.autograd is None else largest(r.autograd)
         rows.append((claim.name, _WORD[claim.kind], mine, other))
     filled = [k for k in range(4) if k < 2 or any(row[k] for row in rows)]  # no column that is empty
     header = ("input", "verdict", "yours", "autograd")
