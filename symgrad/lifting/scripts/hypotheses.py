@@ -153,7 +153,7 @@ class Hypothesis:
         for c, name in zip(self.claims, self.names, strict=True):
             node = Place(c.input).step(run, trails) if c.entry is None else b.inputs[name]
             step = c.value.step(run, trails)
-            step = b.reshape(step, ()) if c.entry is not None else step
+            step = b.reshape(step, ()) if c.entry is not None else run.trace.made(step)
             if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
                 b.source = b.steps[run.trace.event_at[c.value.key].step].source
                 step = b.name(step, c.label)

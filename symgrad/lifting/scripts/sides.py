@@ -165,7 +165,7 @@ class Execution:
         program = trace.builder.build({})
         renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
         outputs = {label: d.step for label, d in found.items()}
-        opaque = depending(trace, [r.step for r in trace.results])
+        opaque = depending(trace, trace.opaque)
         needed = kept(program, outputs, inputs=renamed, opaque=opaque)
         bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
         steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
@@ -184,7 +184,7 @@ class Execution:
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
-        opaque = depending(trace, [r.step for r in trace.results])
+        opaque = depending(trace, trace.opaque)
         value = next((c.value for c in trace.calls if c.output == output), None)
         value = _evaluated(program, output, run) if value is None else value
         out = []

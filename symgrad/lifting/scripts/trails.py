@@ -161,6 +161,10 @@ class Trails:
             return self.event_of[whole[-1]] if whole else None
         return self.event_of[whole[0]] if whole else None
 
+    def returned(self, i: int) -> Event | None:
+        """What a function gave, where ``i`` is that and has no other name."""
+        return next((e for e in self.events if "()" in e.path and self.stripped(e.step) == self.stripped(i)), None)
+
     # ------------------------------------------------------------------------------------ updates
     def move(self, event: Event) -> Move | None:
         """The update that gave ``event`` its value; None where it is none."""
