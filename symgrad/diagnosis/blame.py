@@ -287,12 +287,12 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
     mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
     if source is None:
         found = _blamed(problem, findings, diagnosis)
-        return found or _of_another(mine, problem)
+        return found or _of_another(mine, problem, findings)
     price = _price(repairs)
     if price <= _PLAIN:
-        return _with_the_term(mine, problem)
+        return _with_the_term(mine, problem, findings)
     most = price - _LESS
-    return _blamed(problem, findings, diagnosis, most=most) or _with_the_term(mine, problem)
+    return _blamed(problem, findings, diagnosis, most=most) or _with_the_term(mine, problem, findings)
 
 
 def _within_statements(mine: Accusation) -> Accusation:
@@ -328,20 +328,20 @@ def _of_lines(one: Repair, first: int, end: int) -> Repair:
     return replace(one, line=one.line + first, before=old[margin:], after=new[margin:], span=span)
 
 
-def _of_another(mine: Accusation, problem: Problem) -> Accusation:
+def _of_another(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """Where all lines belong to another function, none of them is wrong by itself."""
-    owner = whose_gradient(problem)
+    owner = whose_gradient(problem, findings)
     if owner is None:
         return mine
     steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" else s for s in mine.steps)
     return Accusation(steps, (), (), None, f"No line is wrong by itself: {owner.told}.")
 
 
-def _with_the_term(mine: Accusation, problem: Problem) -> Accusation:
+def _with_the_term(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """The term of the model whose derivative is what one repair adds, told with it."""
     if len(mine.repairs) != 1 or mine.repairs[0].kind != "term":
         return mine
-    owner = whose_gradient(problem, frozenset(("drop term",)))
+    owner = whose_gradient(problem, findings, frozenset(("drop term",)))
     if owner is None:
         return mine
     why = f"the derivative of a whole term is missing: {owner.told}."
