@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from symgrad.api.strategies import points_in
     from symgrad.api.testing import assert_gradient, surrogate
     from symgrad.errors import SymgradError
-    from symgrad.lifting.formulas import jvp, vjp
+    from symgrad.lifting.derived_formulas import jvp, vjp
     from symgrad.lifting.latex.latex_formula import Latex
     from symgrad.lifting.scripts.script_tracer import Limits
     from symgrad.ops.scalars import define
@@ -57,7 +57,7 @@ _PLACES = {
     "define": "symgrad.ops.scalars",
     "find_instabilities": "symgrad.api.instabilities",
     "gradient": "symgrad.api.gradients",
-    "jvp": "symgrad.lifting.formulas",
+    "jvp": "symgrad.lifting.derived_formulas",
     "load_ipython_extension": "symgrad.notebook",
     "lift": "symgrad.api.gradients",
     "points_in": "symgrad.api.strategies",
@@ -66,7 +66,7 @@ _PLACES = {
     "verify_function": "symgrad.api.custom_functions",
     "verify_many": "symgrad.api.batches",
     "verify_script": "symgrad.api.script_verifier",
-    "vjp": "symgrad.lifting.formulas",
+    "vjp": "symgrad.lifting.derived_formulas",
 }
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
 if TYPE_CHECKING:
+    from symgrad.api.testing import Surrogate
     from symgrad.report.report import Report
+    from symgrad.typing import FormulaLike, FunctionLike, FunctionOptions, HandLike
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -21,10 +23,15 @@ def symgrad(request: pytest.FixtureRequest) -> Callable[..., Report]:
     """`symgrad.assert_gradient` with the seed of the command line."""
     from symgrad.api.testing import assert_gradient
 
-    seed = request.config.getoption("--symgrad-seed")
+    seed: Any = request.config.getoption("--symgrad-seed")
 
-    def check(formula: Any, hand: Any = None, **options: Any) -> Report:
+    def check(
+        formula: FormulaLike | FunctionLike | Surrogate,
+        hand: HandLike | Surrogate | None = None,
+        **options: Unpack[FunctionOptions],
+    ) -> Report:
         __tracebackhide__ = True
-        return assert_gradient(formula, hand, **{"seed": seed, **options})
+        options.setdefault("seed", seed)
+        return assert_gradient(formula, hand, **options)
 
     return check

@@ -34,28 +34,28 @@ from symgrad.lifting.whole_questions import sides_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import stated_domain
 from symgrad.problem.question import Asked, Problem, meanings_of, pose
-from symgrad.problem.sampling import Bounds
 from symgrad.progress import ENDS, shown, within
 from symgrad.report.report import Report, merge
 from symgrad.stability.own_point import FloatFindings, measure_at_user_point, with_rewrites
+from symgrad.typing import DomainLike, DtypeLike, FormulaLike, HandLike, NamesLike, PointLike, Unreached
 
 
 @shown("reading the code")
 @undisturbed
 def verify(
-    formula: Any,
-    hand: Any = None,
+    formula: FormulaLike,
+    hand: HandLike | None = None,
     *,
-    wrt: str | Sequence[str] | None = None,
-    at: Mapping[str, Any] | None = None,
+    wrt: NamesLike | None = None,
+    at: PointLike | None = None,
     order: int | None = None,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
-    dtype: Any = None,
+    dtype: DtypeLike | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
     timeout: float | None = None,
     claims: Mapping[str, str] | None = None,

@@ -32,7 +32,7 @@ ROOMS = [
     ["rounding"],
     ["indices"],
     ["proving"],
-    ["lifting"],
+    ["lifting", "typing"],
     ["problem"],
     ["checking"],
     ["diagnosis"],

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Unpack
 
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.child_process import answer_apart
 from symgrad.progress import each, silent
 from symgrad.report.report import Report
+from symgrad.typing import ExecutorLike, FutureLike, Options, Question
 from symgrad.verifier import verify
 
 T = TypeVar("T")
 
 
-def verify_many(pairs: Iterable[Any], *, executor: Executor | None = None, **options: Any) -> list[Report | Exception]:
+def verify_many(
+    pairs: Iterable[Question], *, executor: ExecutorLike | None = None, **options: Unpack[Options]
+) -> list[Report | Exception]:
     """Verify each (formula, hand) or (formula, hand, options) of ``pairs``, in order.
 
     ``executor`` is any `concurrent.futures.Executor`, or an object with its ``submit`` (processes, Dask's client,
@@ -29,15 +32,15 @@ def verify_many(pairs: Iterable[Any], *, executor: Executor | None = None, **opt
 
     >>> [r.verdict for r in verify_many([("x**2", "2*x"), ("x**2", "3*x")])]
     ['proved', 'refuted']
-    >>> verify_many([("x**2", "2*x"), ("x^2", "2*x")])[1].what
-    '^ is exclusive-or in Python; write powers as x**2.'
+    >>> verify_many([("x**2", "2*x"), ("x**2", "2x")])[1].what
+    "an operator is missing between '2' and 'x'."
     """
     return list(
         answer_many([partial(verify, *pair, **own) for pair, own in (_job(p, options) for p in pairs)], executor)
     )
 
 
-def answer_many(questions: Sequence[Callable[[], T]], executor: Executor | None = None) -> Iterator[T | Exception]:
+def answer_many(questions: Sequence[Callable[[], T]], executor: ExecutorLike | None = None) -> Iterator[T | Exception]:
     """What each question returns, in order, or what it raises; ``executor`` is as for `verify_many`.
 
     >>> list(answer_many([lambda: 1 + 1, lambda: 1 / 0]))
@@ -72,7 +75,7 @@ def _job(pair: Any, options: Mapping[str, Any]) -> tuple[tuple[Any, Any], dict[s
     return (pair[0], pair[1]), {**options, **own}
 
 
-def _sent(executor: Executor, question: Callable[[], Any]) -> Any:
+def _sent(executor: ExecutorLike, question: Callable[[], T]) -> FutureLike[Any] | Exception:
     """A future; where the executor does not take the question, the exception that it raises."""
     try:
         return executor.submit(_far, question)
@@ -93,7 +96,7 @@ def _outcome(question: Callable[[], T]) -> T | Exception:
         return error
 
 
-def _result(future: Any) -> Any:
+def _result(future: FutureLike[T | Exception] | Exception) -> T | Exception:
     """A future's result; where the question could not be sent, or its worker died, that exception."""
     if isinstance(future, Exception):
         return future

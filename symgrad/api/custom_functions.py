@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from symgrad.api.opaque_kernels import judge_kernel
 from symgrad.errors import (
     BadInput,
     NotReproducible,
@@ -32,16 +33,17 @@ from symgrad.lifting.tracing.custom_sides import (
     jvp_beside,
 )
 from symgrad.lifting.tracing.functions import nearly_equal
-from symgrad.problem.arguments import find_point, is_shape, plain_point
+from symgrad.problem.arguments import find_point, is_shape, plain_keys, plain_point
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, KnownInputs, Problem, given_to
 from symgrad.problem.replay import replay
-from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.problem.sampling import Inputs, draw
 from symgrad.problem.shapes import Shapes, at_smallest_sizes
 from symgrad.program.program import same_structure, sliced
 from symgrad.progress import shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import listed
+from symgrad.typing import DeviceLike, DomainLike, DtypeLike, FunctionLike, NamesLike, PointLike, Unreached
 from symgrad.verifier import answer
 
 _FEW = 3  # outputs of which every choice that may be used is judged
@@ -50,18 +52,21 @@ _FEW = 3  # outputs of which every choice that may be used is judged
 @shown("reading the function")
 @undisturbed
 def verify_function(
-    function: Any,
+    function: FunctionLike,
     *,
-    at: Mapping[str, Any] | Sequence[Any],
-    wrt: str | Sequence[str] | None = None,
+    at: PointLike | Sequence[object],
+    reference: Callable[..., object] | None = None,
+    tile: int | Mapping[str, int] | None = None,
+    device: DeviceLike | None = None,
+    wrt: NamesLike | None = None,
     order: int = 1,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
-    dtype: Any = None,
+    dtype: DtypeLike | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
     timeout: float | None = None,
 ) -> Report:
@@ -100,14 +105,31 @@ def verify_function(
 
     (This backward forgets ``grad_output``, which no test with cotangents of ones can see.)
 
+    **Black boxes.**  What cannot be followed, a kernel in Triton, CUDA or C++, is judged beside a ``reference`` that
+    can: a function of the same arguments that computes the same.  ``function`` may then be anything that is called with
+    them.  It is run on ``device``, at the sizes around the length of its blocks (``tile=128``, or one for each name of
+    a size), on other strides, with large values and empty rows; outputs and gradients are held to the reference's exact
+    ones, within what rounding in their dtype does to a stable computation in any order of summation.
+
+    >>> import numpy as np
+    >>> def total(x):
+    ...     return torch.as_tensor(np.cumsum(x.detach().numpy()[:16])[-1])  # forgets what is behind its block
+    >>> report = verify_function(total, reference=lambda x: x.sum(), at={"x": ("n",)}, tile=16)
+    >>> report.verdict, report.claims["output"].witness.point["x"].shape
+    ('refuted', (17,))
+
     Raises `BadInput` for what is no such function, and for order 2 of what cannot be differentiated twice;
     `UnknownName` for a name in ``at`` that forward does not have, `UserCodeFailed` where forward or backward raises,
     `WrongShape` for a wrong number of gradients.
 
     Guarantee: that of `verify`.
     """
-    custom = Custom.of(function)
-    named = _by_name(custom, at)
+    if reference is not None:
+        asked = Asked(wrt, None, 1, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
+        with within(timeout):
+            return judge_kernel(function, reference, at, asked, tile, device)
+    custom, named = _by_name(Custom.of(function), at)
+    wrt = None if wrt is None else [n for name in Asked(wrt).names for n in custom.signature.leaves(name)]
     asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
     with within(timeout):
         setting = _setting(custom, asked)
@@ -157,7 +179,9 @@ class _Setting:
         )
 
 
-def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
+def _by_name(custom: Custom, at: PointLike | Sequence[object]) -> tuple[Custom, dict[str, Any]]:
+    """The function with its lists of tensors opened, and what each single argument is."""
+    signature = custom.signature
     if not isinstance(at, Mapping):
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
@@ -166,24 +190,21 @@ def _by_name(custom: Custom, at: Mapping[str, Any] | Sequence[Any]) -> dict[str,
                 f"at is a {type(at).__name__}.",
                 instead=f"Pass values or shapes by name: at={{{custom.names[0]!r}: (3,)}}.",
             )
-        if len(at) > len(custom.names):
-            raise BadInput(
-                f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}."
-            )
-        at = dict(zip(custom.names, at, strict=False))
-    at = plain_point(at) or {}
-    for n in at:
-        if n not in custom.names:
-            near = close_names(n, custom.names)
+        at = signature.by_name(at)
+    opened, flat = signature.opened(plain_keys(at, "at"), lists_too=custom.is_op)
+    given = plain_point(flat) or {}
+    for n in given:
+        if n not in opened.names:
+            near = close_names(n, opened.names)
             raise UnknownName(
-                f"at has {n!r}, but forward's arguments are {', '.join(custom.names)}.", instead=near or None
+                f"at has {n!r}, but forward's arguments are {', '.join(opened.names)}.", instead=near or None
             )
-    missing = [n for n in custom.names if n not in at and n not in custom.defaults]
+    missing = [n for n in opened.names if n not in given and n not in opened.defaults]
     if missing:
         raise BadInput(
             f"at has no value for {', '.join(missing)}.", instead=f"Pass values or shapes: at={{{missing[0]!r}: (3,)}}."
         )
-    return dict(at)
+    return replace(custom, signature=opened), given
 
 
 def _setting(custom: Custom, asked: Asked) -> _Setting:
@@ -240,7 +261,7 @@ class _Seeded:
 def _seeded(setting: _Setting) -> _Seeded:
     custom = setting.custom
     outs = custom.run(setting.arguments.values, None, setting.dtypes)
-    named = dict(zip(outs.outputs, _cotangents(custom, outs.outputs), strict=True))
+    named = outs.cotangents
     rng = np.random.default_rng((setting.asked.seed, 6))
     cotangents = {named[k]: _like(outs, i, rng) for k, i in outs.outputs.items()}
     return _Seeded(named, cotangents, _with_outputs(setting, named))
@@ -360,12 +381,6 @@ def _by_torch_twice(
                 "computes.",
                 instead="This is a fault of symgrad: no verdict is given. Ask for order=1.",
             )
-
-
-def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
-    places = [int(k[7:-1]) if k.endswith("]") else 0 for k in outputs]
-    names = custom.cotangent_names(max(places, default=0) + 1)
-    return [names[k] for k in places]
 
 
 def _like(run: FunctionRun, step: int, rng: np.random.Generator) -> np.ndarray:

@@ -33,12 +33,13 @@ from symgrad.problem.canary import undisturbed
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Asked, alone, open_alone, pose
 from symgrad.problem.replay import replay
-from symgrad.problem.sampling import Bounds, draw
+from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import derivatives
 from symgrad.program.program import Guard, Program, interpret
 from symgrad.report.exact_formulas import slope_of, typeset
+from symgrad.typing import DomainLike, DtypeLike, FormulaLike, HandLike, NamesLike, PointLike, Unreached
 
 # --------------------------------------------------------------------------------------------------------- comparisons
 # Two smaller questions: do two formulas say the same, and what Program is this?
@@ -46,16 +47,16 @@ from symgrad.report.exact_formulas import slope_of, typeset
 
 @undisturbed
 def compare(
-    a: Any,
-    b: Any,
+    a: FormulaLike,
+    b: HandLike,
     *,
-    at: Mapping[str, Any] | None = None,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    at: PointLike | None = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
-    dtype: Any = None,
+    dtype: DtypeLike | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
 ) -> Verdict:
     """Say whether two formulas have the same value, with a proof or a counterexample; no derivative is taken.
@@ -77,7 +78,7 @@ def compare(
 
 
 @undisturbed
-def lift(thing: Any, *, at: Mapping[str, Any] | None = None, seed: int = 0) -> Program:
+def lift(thing: FormulaLike, *, at: PointLike | None = None, seed: int = 0) -> Program:
     """The Program that ``thing`` computes at ``at``: its operations, in its order, under its names.
 
     >>> print(lift("(x + y) - x").listing())
@@ -424,12 +425,7 @@ class Derivative(Program):
 
 @undisturbed
 def gradient(
-    formula: Any,
-    *,
-    wrt: str | Sequence[str] | None = None,
-    at: Mapping[str, Any] | None = None,
-    order: int = 1,
-    seed: int = 0,
+    formula: FormulaLike, *, wrt: NamesLike | None = None, at: PointLike | None = None, order: int = 1, seed: int = 0
 ) -> Mapping[str, Derivative | SizedDerivative]:
     """The exact derivative of ``formula`` with respect to each input in ``wrt`` (by default each float input).
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,7 +15,6 @@ from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Module
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, alone
-from symgrad.problem.sampling import Bounds
 from symgrad.program.program import Source
 from symgrad.progress import shown
 from symgrad.report.report import PrintedInstability
@@ -24,17 +23,18 @@ from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
 from symgrad.stability.search import Breaking, breakings
 from symgrad.stability.term_printer import source_at, why
+from symgrad.typing import DomainLike, DtypeLike, FormulaLike, PointLike
 
 
 @shown("looking for points where floats break")
 @undisturbed
 def find_instabilities(
-    formula: Any,
+    formula: FormulaLike,
     *,
-    at: Mapping[str, Any] | None = None,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    at: PointLike | None = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
-    dtype: Any = None,
+    dtype: DtypeLike | None = None,
     effort: float = 1.0,
     seed: int = 0,
 ) -> tuple[Instability, ...]:

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import ast
 import contextlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,12 +42,13 @@ from symgrad.problem.arguments import domain_of
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.constraints import joined, parse_assuming, settle_data
 from symgrad.problem.question import Asked, Problem, meanings_of
-from symgrad.problem.sampling import Bounds, Inputs
+from symgrad.problem.sampling import Inputs
 from symgrad.problem.shapes import ranks
 from symgrad.program.program import only_constants_differ, same_structure
 from symgrad.progress import ENDS, shown, within
 from symgrad.report.report import Report
 from symgrad.report.wording import counted, listed
+from symgrad.typing import DomainLike, NamesLike, Unreached
 from symgrad.verifier import answer, report_by_then
 
 _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
@@ -56,19 +58,19 @@ _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
 def verify_script(
     source: str | Path,
     *,
-    wrt: str | Sequence[str] | None = None,
+    wrt: NamesLike | None = None,
     output: str | None = None,
     gradients: Mapping[str, str | Sequence[str]] | None = None,
-    domain: Mapping[str, Bounds] | str | Any = None,
+    domain: DomainLike | None = None,
     assuming: str | Sequence[str] | None = None,
     meanings: Mapping[str, str] | None = None,
     points: int = 64,
     effort: float = 1.0,
-    unreached: str = "refuse",
+    unreached: Unreached = "refuse",
     seed: int = 0,
     limits: Limits | None = None,
     timeout: float | None = None,
-    namespace: Mapping[str, Any] | None = None,
+    namespace: Mapping[str, object] | None = None,
     claims: Mapping[str, str] | None = None,
 ) -> Report:
     """Find the derivations in a script, and say of each whether it is the gradient that it is meant to be.
@@ -106,7 +108,7 @@ def verify_script(
     >>> report.verdict, list(report.claims)
     ('refuted', ['w'])
     >>> print(report.notes[0])
-    I took y as the output, and w as its input.
+    I took `y` as the output, and `w` as its input.
 
     Where several variables are meant for one input, each has a claim of its own, called ``"w (dw)"``.
 
@@ -358,13 +360,18 @@ def _last_value(run: ScriptRun, variable: str) -> np.ndarray | None:
 # ------------------------------------------------------------------------------------------------ what is told
 
 
+def _code(names: Iterable[str]) -> str:
+    """Names that no reader takes for words: a variable may well be called ``out``."""
+    return listed([re.sub("^(the sum of )?(.*)$", r"\1`\2`", name) for name in names])
+
+
 def _notes(execution: Execution) -> list[str]:
     script, run, roles = execution.script, execution.own, execution.roles
     trace = run.trace
     names = list(roles.inputs)
     noun = "inputs" if len(names) > 1 else "input"
-    output = roles.output_name if roles.assumed is None else "a loss"
-    notes = [f"I took {output} as the output, and {listed(names)} as its {noun}."]
+    output = _code([roles.output_name]) if roles.assumed is None else "a loss"
+    notes = [f"I took {output} as the output, and {_code(names)} as its {noun}."]
     by: dict[tuple[str, str], list[str]] = {}
     for d in roles.derivations:
         by.setdefault((d.input, d.why), []).append(d.variable)
@@ -372,26 +379,26 @@ def _notes(execution: Execution) -> list[str]:
         be, its = ("is", "its name") if len(variables) == 1 else ("are", "their names")
         reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's gradient")
         reason = why if roles.call is None and why not in (AS_TOLD, NAMED) else reason
-        notes.append(f"For {name} I took {listed(variables)}, {reason}.")
+        notes.append(f"For `{name}` I took {_code(variables)}, {reason}.")
     if roles.assumed is not None:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
         )
     if roles.alone:
-        notes.append(f"Nothing was found that is meant as a gradient for {listed(list(roles.alone))}.")
+        notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
     if roles.call is not None and len(calls) > 1:
         notes.append(
-            f"The output {roles.output_name} is differentiated {len(calls)} times; "
+            f"The output {_code([roles.output_name])} is differentiated {len(calls)} times; "
             f"I took the last, in line {roles.call.line}."
         )
     if roles.call is not None and roles.call.upstream:
-        notes.append(f"The output {roles.output_name} is differentiated with a cotangent of the script's own.")
+        notes.append(f"The output {_code([roles.output_name])} is differentiated with a cotangent of the script's own.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
         leaf = told.get(inner) if isinstance(inner, str) else None
         if leaf is not None and leaf != key[0]:
-            notes.append(f"The numbers in {key[0]} are those of {leaf}: I took the two for one input.")
+            notes.append(f"The numbers in `{key[0]}` are those of `{leaf}`: I took the two for one input.")
     if run.random:
         notes.append(
             f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,7 +12,9 @@ import numpy as np
 from symgrad.errors import BadInput, NoPoint
 from symgrad.problem.arguments import domain_of, is_shape
 from symgrad.problem.constraints import joined, parse_assuming, settle
-from symgrad.problem.sampling import Bounds, Inputs, draw, neighbours, toward
+from symgrad.problem.question import Asked
+from symgrad.problem.sampling import Inputs, draw, neighbours, toward
+from symgrad.typing import Bounds, DomainLike, PointLike
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
@@ -23,10 +25,10 @@ _WIDTHS: Mapping[str, Literal[16, 32, 64]] = {"float16": 16, "float32": 32, "flo
 
 
 def points_in(
-    at: Mapping[str, Any],
+    at: PointLike,
     *,
-    domain: Mapping[str, Bounds] | str | Any = None,
-    assuming: Any = None,
+    domain: DomainLike | None = None,
+    assuming: str | Sequence[str] | None = None,
     dtype: str = "float64",
     largest: float = 1e3,
 ) -> SearchStrategy[dict[str, Any]]:
@@ -57,10 +59,12 @@ def points_in(
         ) from error
     if dtype not in _WIDTHS:
         raise BadInput(f"dtype is {dtype!r}.", instead=f"Pass {', '.join(map(repr, _WIDTHS))}.")
-    shapes = {n: tuple(v) for n, v in at.items() if is_shape(v)}
-    names = list(at)
-    bounds, conditions = domain_of(domain, names, "at has")
-    assumed = parse_assuming(assuming, names, {n: len(shapes.get(n, np.shape(v))) for n, v in at.items()})
+    asked = Asked(at=at, domain=domain, assuming=assuming)
+    given = asked.at or {}
+    shapes = {n: tuple(v) for n, v in given.items() if is_shape(v)}
+    names = list(given)
+    bounds, conditions = domain_of(asked.domain, names, "at has")
+    assumed = parse_assuming(assuming, names, {n: len(shapes.get(n, np.shape(v))) for n, v in given.items()})
     bounds = {**(assumed.bounds or {}), **bounds}
     facts = joined(assumed.facts, bounds)
     drawn = {}
@@ -68,7 +72,7 @@ def points_in(
         low, high = _closed(name, bounds.get(name, (None, None)), dtype, largest)
         numbers = st.floats(low, high, width=_WIDTHS[dtype])
         drawn[name] = arrays(dtype, shape, elements=numbers) if shape else numbers
-    kept = {n: v for n, v in at.items() if n not in shapes}
+    kept = {n: v for n, v in given.items() if n not in shapes}
     rng = np.random.default_rng(0)
     own = {**kept, **{n: draw(shape, rng, bounds.get(n, (None, None))) for n, shape in shapes.items()}}
     inputs = Inputs(own, tuple(shapes), frozenset(kept), bounds, facts, conditions=conditions)

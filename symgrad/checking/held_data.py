@@ -22,8 +22,9 @@ from symgrad.indices.terms import Fact, SumsTo, Symmetric
 from symgrad.problem.constraints import misses, settle
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import with_given_numbers
-from symgrad.problem.sampling import Bounds, rounded
+from symgrad.problem.sampling import rounded
 from symgrad.program.program import size
+from symgrad.typing import Bounds
 
 _WORK = 200_000  # entries of all steps, in a Program whose data are moved
 _MOVES = 3

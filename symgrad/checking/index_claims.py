@@ -109,7 +109,23 @@ def _programs(
             if run == own or not one_sided(program):
                 break
         programs.append(program)
+        if len(programs) == 2:  # where nothing can be read of two, as of a loop, larger ones need not be run
+            _check_steps(programs)
     return programs
+
+
+def _check_steps(programs: Sequence[Program]) -> None:
+    """Raise `Unread` where no exact derivative takes the same steps in all of them."""
+    unread = None
+    for key in (k for k in programs[0].outputs if k.startswith("exact.")):
+        try:
+            merged([p.with_outputs({key: p.outputs[key]}) for p in programs])
+        except Unread as error:
+            unread = error
+        else:
+            return
+    if unread is not None:
+        raise unread
 
 
 def _readings(

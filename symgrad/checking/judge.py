@@ -36,6 +36,7 @@ from symgrad.checking.refutations import (
     shape_witness,
     simplest,
 )
+from symgrad.checking.regions import described
 from symgrad.checking.shortcuts import with_shortcuts
 from symgrad.checking.size_theorems import prove_by_sizes
 from symgrad.checking.verdicts import COMPUTED, TYPED, Agrees, Proved, Refuted, Undecided, Verdict, Witness, as_entry
@@ -231,6 +232,7 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
     }
     tensors = {n: tensors.get(n, torch.as_tensor(problem.inputs.point[n])) for n in found.own.program.inputs}
     for pair in pairs:
+        name = problem.labels.get(pair.name, pair.name)
         view = with_limits(problem, found, pair)
         written = found.at_user_point.views[pair.name].exact
         limits = [k for k, x in enumerate(written) if not x.is_finite() and view.exact[k].is_finite()]
@@ -251,7 +253,7 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
         if result.entry is not None and (here.ties or any(s.op in ("abs", "sign") for s in found.own.program)):
             at_the_point(problem, found, [pair])
         if len(found.kinks) > kinks:  # between the slopes on its sides: a convention
-            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
+            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution, faint=result.faint)
         elif result.entry is not None:
             k = result.entry
             texts = digits_apart(view.hand[k], view.exact[k])
@@ -260,20 +262,22 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
                 Witness(here.point, as_entry(k, pair.shape), *texts, "differs", *values, True)
             )
             found.notes.append(
-                f"{pair.name}: the number is off by {result.off:.2g}, and rounding, in {result.dtype} and to the "
+                f"{name}: the number is off by {result.off:.2g}, and rounding, in {result.dtype} and to the "
                 f"digits that were typed, accounts for at most {result.allowed:.2g} there, unless the computation "
-                "loses its digits: pass the code to tell."
+                f"loses its digits{'' if problem.opaque else ': pass the code to tell'}."
             )
+            if result.wrong is not None and result.wrong.size > 1:
+                found.notes.append(f"{name}: what is off is {described(result.wrong)}.")
         elif result.resolution > COARSEST:
             found.verdicts[pair.name] = Undecided(
                 f"in {result.dtype} rounding may hide a difference of {min(result.resolution, 1.0):.0%} of the value "
-                "from whoever sees the numbers alone: pass the code.",
+                f"from whoever sees the numbers alone{'' if problem.opaque else ': pass the code'}.",
                 ("rounding",),
             )
         elif not result.decided:
             found.verdicts[pair.name] = Undecided("too many numbers differ by more than a few ulps.", ("rounding",))
         else:
-            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution)
+            found.verdicts[pair.name] = Agrees(1, BITS, told_to=result.resolution, faint=result.faint)
 
 
 def _no_number(problem: Problem, view: PairComparison) -> int | None:
@@ -373,6 +377,7 @@ def _named(branch: Branch, made: Program, place: Sequence[int], pair: Pair) -> P
     named = {"model": branch.model, "by": branch.program.outputs.get(f"model.at:{pair.name}")}
     if named["by"] is None:
         named["by"] = branch.program.inputs.get(pair.name)
+    named |= {f"asked {k}": i for k, i in enumerate(branch.stated)}
     return made.with_outputs({name: place[i] for name, i in named.items() if i is not None})
 
 

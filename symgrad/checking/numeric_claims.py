@@ -38,15 +38,20 @@ _EXACT = 3  # decimals of fewer digits were not rounded
 @dataclass(frozen=True, eq=False)
 class Measured:
     """Numbers beside the truth: the largest relative difference that rounding may hide; and, where some entry is
-    further off than that, this entry, its difference and what rounding accounts for.
+    further off than that, this entry, its difference and what rounding accounts for, and all such entries.
+
+    ``faint`` entries of an array, fewer than one in eight, are so near zero that rounding may hide more than an eighth
+    of each; the resolution is that of the others.
     """
 
     resolution: float
+    faint: int
     entry: int | None
     off: float
     allowed: float
     dtype: str
     decided: bool = True
+    wrong: np.ndarray | None = None
 
 
 def is_number(program: Program, i: int) -> bool:
@@ -106,11 +111,14 @@ def measure(
         for k, c in zip(regular, reachable.tolist(), strict=True):
             allowed[k] = max(allowed[k], half + told * c)
     wrong = [k for k in checked if not far[k] <= allowed[k]]
-    resolution = _resolution(allowed - float(torch.finfo(kind).tiny), scale)
+    resolution, faint = _resolution(allowed - float(torch.finfo(kind).tiny), scale)
     if wrong:
         worst = max(wrong, key=lambda k: far[k] / max(allowed[k], 1e-300))
-        return Measured(resolution, worst, float(far[worst]), float(allowed[worst]), dtype)
-    return Measured(resolution, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
+        off = np.zeros(far.size, bool)
+        off[order] = ~(far[order] <= allowed[order])
+        off = off.reshape(pair.shape)
+        return Measured(resolution, faint, worst, float(far[worst]), float(allowed[worst]), dtype, wrong=off)
+    return Measured(resolution, faint, None, 0.0, 0.0, dtype, decided=len(order) <= _ENTRIES)
 
 
 def _shortcuts(branch: Branch, tensors: Mapping[str, torch.Tensor]) -> float:
@@ -125,11 +133,15 @@ def _shortcuts(branch: Branch, tensors: Mapping[str, torch.Tensor]) -> float:
     return max((float(shortcut(x).max()) for x in wide), default=0.0)
 
 
-def _resolution(allowed: np.ndarray, size: np.ndarray) -> float:
-    """The largest relative difference that is allowed; infinite where nothing bounds it."""
+def _resolution(allowed: np.ndarray, size: np.ndarray) -> tuple[float, int]:
+    """The largest relative difference that is allowed, infinite where nothing bounds it; and of how many entries more
+    is, where they are few in many."""
     with np.errstate(all="ignore"):
         relative = np.where(size > 0, allowed / np.where(size > 0, size, 1.0), 0.0)
-    return float(np.max(relative, initial=0.0))
+    faint = relative > COARSEST
+    few = int(faint.sum()) * 8 <= faint.size
+    told = relative[~faint] if few else relative
+    return float(np.max(told, initial=0.0)), int(faint.sum()) if few else 0
 
 
 def _running(program: Program, tensors: Mapping[str, torch.Tensor], step: int, kind: torch.dtype) -> np.ndarray:

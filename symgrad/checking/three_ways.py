@@ -29,7 +29,7 @@ from symgrad.program.program import interpret
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
-from symgrad.rounding.running_bounds import distance, enclosed, ulps
+from symgrad.rounding.running_bounds import distance, enclosed, ulps, visible_ulps
 
 WAYS = ("symbolic", "autograd", "hand")
 
@@ -141,8 +141,8 @@ def _beside(
     view = seen.views[pair.name]
     with precision(view.bits):
         balls = enclosed(array_of(list(view.exact), pair.shape))
-    truth = np.array([middle(x) for x in view.exact]).reshape(pair.shape)
     size = balls.sizes().reshape(pair.shape)
+    truth = np.where(size.numpy() == 0, 0.0, np.array([middle(x) for x in view.exact]).reshape(pair.shape))
     values, far = {}, {}
     for way, value in found.items():
         array = None if value is None else np.asarray(value)
@@ -150,8 +150,8 @@ def _beside(
             continue
         values[way] = array.reshape(pair.shape)
         with precision(view.bits):
-            high = distance(torch.as_tensor(np.array(values[way])), balls)[1]
-        far[way] = np.where(np.isnan(truth), np.nan, ulps(high, size, dtype).numpy())
+            low, high = distance(torch.as_tensor(np.array(values[way])), balls)
+        far[way] = np.where(np.isnan(truth), np.nan, visible_ulps(low, high, size, dtype).numpy())
     return values, far, truth
 
 

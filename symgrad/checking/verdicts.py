@@ -124,8 +124,9 @@ class Proved:
 class Agrees:
     """Equal to ``bits`` bits at ``points`` points; ``certificates`` say what residues showed, one for each branch.
 
-    ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size.
-    ``proved`` is a proof for the turns that loops were seen to make, where they may make others.
+    ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size;
+    of ``faint`` entries, which are near zero, it hides more; ``runs`` of a black box gave them.  ``proved`` is a proof
+    for the turns that loops were seen to make, where they may make others.
     """
 
     points: int
@@ -134,6 +135,8 @@ class Agrees:
     why_not_proved: str = ""
     typed: str | None = None
     told_to: float | None = None
+    faint: int = 0
+    runs: int = 1
     proved: Proved | None = None
     kind: Kind = "agrees"
 

@@ -14,7 +14,8 @@ from typing import Any
 from symgrad.checking.judge import decide
 from symgrad.checking.results import StepFinding
 from symgrad.errors import SymgradError
-from symgrad.lifting.formulas import Formula, PartialFormula, Several
+from symgrad.lifting.derived_formulas import PartialFormula
+from symgrad.lifting.formulas import Formula, Several
 from symgrad.lifting.latex.equations import Claim
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.problem.question import Keyed, Problem
@@ -88,9 +89,20 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...]) -> tuple[tuple[St
         elif word == "wrong" and key not in wrong:
             wrong.append(key)
         before = row if word in ("wrong", "fed wrong values") else None
-        what = f"∂{row.claim.of}/∂{'∂'.join(row.claim.wrt)}"
+        what = _slope(row.claim)
         findings.append(StepFinding(key, version, row.source, what, word))
     return tuple(findings), tuple(wrong)
+
+
+def _slope(claim: Claim) -> str:
+    """The derivative that a row claims: ``∂f/∂x``, ``∂²f/∂x²``, ``∂²f/∂x∂y``."""
+    times = {name: claim.wrt.count(name) for name in claim.wrt}
+    below = "".join(f"∂{name}{_raised(n)}" for name, n in times.items())
+    return f"∂{_raised(len(claim.wrt))}{claim.of}/{below or '∂'}"
+
+
+def _raised(n: int) -> str:
+    return "" if n < 2 else "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(n))
 
 
 def _verdict(problem: Problem, row: TypesetRow) -> str | None:

@@ -15,6 +15,7 @@ import numpy as np
 
 from symgrad.checking.results import Claim, Repair, StepFinding
 from symgrad.errors import SymgradError, UserCodeFailed
+from symgrad.report.composition import headline
 from symgrad.report.plain_data import as_plain
 from symgrad.report.report import Report
 from symgrad.report.text import render_text
@@ -199,14 +200,13 @@ def _users(error: BaseException) -> Iterator[BaseException]:
 
 
 def _told(report: Report, file: str, name: str | None, line: int | None, wanted: Wanted) -> Answer:
-    plain = render_text(report)
     text = render_text(report, wanted.full, colour=wanted.colour)
     return Answer(
         file,
         name,
         line,
         report.verdict,
-        plain.partition("\n")[0],
+        headline(report),
         0.0,
         tuple(map(_claim, report.claims.values())),
         tuple(_wrong_lines(report, line or 1)),
@@ -218,7 +218,7 @@ def _told(report: Report, file: str, name: str | None, line: int | None, wanted:
         report.environment,
         text=text,
         table=str(report.table()) if wanted.table else None,
-        html=report.to_html(page=True) if wanted.html else None,
+        html=report.to_html(page=True, heading=file if name is None else f"{file}::{name}") if wanted.html else None,
         certificate=report.certificate() if wanted.certificate else None,
         repairs=report.repairs,
     )

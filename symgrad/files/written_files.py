@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import itertools
 import os
 import re
@@ -10,22 +9,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from symgrad.errors import BadInput
 from symgrad.files.targets import STDIN
+from symgrad.report.html import Links, Verbatim, render_page
+from symgrad.report.page import Answer as Says
 
 if TYPE_CHECKING:
     from symgrad.files.answers import Answer
-
-_INDEX = """<!DOCTYPE html>
-<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark"><title>symgrad: {count}</title>
-<style>body{{font:1rem/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}}
-td,th{{text-align:left;padding:.2rem 1rem .2rem 0;vertical-align:top}}</style></head>
-<body><h1>{count}</h1><table><tr><th>verdict</th><th>file</th><th>seconds</th><th></th></tr>
-{rows}
-</table></body></html>
-"""
 
 
 @dataclass(frozen=True)
@@ -55,9 +47,9 @@ def write_pages(answers: Sequence[Answer], page: Path) -> list[Path]:
         name = next(n for n in _page_names(answer.label) if n not in taken)
         taken.add(name)
         pages.append(_write(answer.html or _without(answer), folder / name, answers))
-    rows = "\n".join(itertools.starmap(_row, ((a, os.path.relpath(p, index.parent)) for a, p in zip(answers, pages))))
     count = f"{len(answers)} answer{'s' * (len(answers) != 1)}"
-    return [_write(_INDEX.format(count=count, rows=rows), index, answers), *pages]
+    rows = tuple(_row(a, os.path.relpath(p, index.parent)) for a, p in zip(answers, pages, strict=True))
+    return [_write(render_page([Links(rows)], count, "symgrad check"), index, answers), *pages]
 
 
 def _page_names(label: str) -> Iterable[str]:
@@ -67,24 +59,20 @@ def _page_names(label: str) -> Iterable[str]:
     yield from (f"{plain}-{k}.html" for k in itertools.count(2))
 
 
-def _row(answer: Answer, link: str) -> str:
+def _row(answer: Answer, link: str) -> tuple[str, str, str, str, str, str]:
     from symgrad.files.answers import WORDS
 
-    cells = [WORDS[answer.verdict], answer.label, f"{answer.seconds:.1f}", answer.headline]
-    cells = [html.escape(cell) for cell in cells]
-    cells[1] = f'<a href="{html.escape(Path(link).as_posix())}">{cells[1]}</a>'
-    return f"<tr>{''.join(f'<td>{cell}</td>' for cell in cells)}</tr>"
+    kind = "undecided" if answer.error is not None else answer.verdict
+    where = quote(Path(link).as_posix())
+    return kind, WORDS[answer.verdict], answer.label, where, answer.headline, f"{answer.seconds:.1f} s"
 
 
 def _without(answer: Answer) -> str:
     """The page of an answer that has no report."""
     from symgrad.files.answers import WORDS
 
-    title = html.escape(f"{answer.label}: {WORDS[answer.verdict]}")
-    return (
-        f'<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>'
-        f"<body><h1>{title}</h1><pre>{html.escape(str(answer.error))}</pre></body></html>\n"
-    )
+    word = WORDS[answer.verdict].capitalize()
+    return render_page([Says(f"{word}.", "undecided"), Verbatim(str(answer.error))], answer.label, word)
 
 
 def _write(text: str, path: Path, answers: Sequence[Answer]) -> Path:

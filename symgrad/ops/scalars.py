@@ -323,7 +323,7 @@ def define(
     exact: Callable[..., sp.Expr],
     torch: Callable[..., torch.Tensor],
     *,
-    ball: Callable[..., Any] | None = None,
+    ball: Callable[..., arb] | None = None,
     domain: Callable[..., sp.Basic] | None = None,
     kinks: Callable[..., tuple[sp.Expr, ...]] | None = None,
     ulps: float = 64.0,

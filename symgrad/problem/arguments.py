@@ -19,9 +19,10 @@ from symgrad.lifting.tracing.functions import Module, Run
 from symgrad.problem.constraints import settle_data
 from symgrad.problem.definedness import Undefined, Where, declared, read_domain
 from symgrad.problem.point_search import narrow_point, toward_domain, undefined_at
-from symgrad.problem.sampling import Bounds, Inputs, draw
+from symgrad.problem.sampling import Inputs, draw
 from symgrad.program.expressions import Expression
 from symgrad.program.program import Program
+from symgrad.typing import Bounds
 
 # ----------------------------------------------------------------------------------------------------- plain arguments
 # Arguments as people write them, made plain: names for symbols, dense tensors on the CPU, shapes that can be drawn.
@@ -257,13 +258,23 @@ def _is_float(value: Any) -> bool:
     return isinstance(value, np.ndarray) and value.dtype.kind in "fc"
 
 
-def dtypes_of(model: Formula, at: Mapping[str, Any] | None, point: Mapping[str, Any], dtype: Any) -> dict[str, str]:
-    """The dtype of each float input: the one asked for, else its own, else that of the model's parameters."""
-    asked = None if dtype is None else str(dtype).removeprefix("torch.").removeprefix("<class 'numpy.").rstrip("'>")
-    if asked is not None and asked not in ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"):
+def dtype_name(dtype: Any) -> str:
+    """The name of a dtype that is asked for.  Raises `BadInput` where it is none of floats.
+
+    >>> dtype_name(torch.float32), dtype_name(np.float64), dtype_name("bfloat16")
+    ('float32', 'float64', 'bfloat16')
+    """
+    name = str(dtype).removeprefix("torch.").removeprefix("<class 'numpy.").rstrip("'>")
+    if name not in ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"):
         raise BadInput(
             f"dtype is {dtype!r}.", instead="Pass 'float64', 'float32', 'float16', 'bfloat16', or the torch dtype."
         )
+    return name
+
+
+def dtypes_of(model: Formula, at: Mapping[str, Any] | None, point: Mapping[str, Any], dtype: Any) -> dict[str, str]:
+    """The dtype of each float input: the one asked for, else its own, else that of the model's parameters."""
+    asked = None if dtype is None else dtype_name(dtype)
     own = model.dtypes if isinstance(model, Module) else {}
     found: dict[str, str] = {}
     for name, value in point.items():

@@ -20,6 +20,7 @@ from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape, caret,
 from symgrad.indices.terms import Fact, Positive, SumsTo, Symmetric
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program
+from symgrad.typing import Bounds
 
 _NAME = r"([^\W\d][\w.]*?)"
 _NUMBER = r"([+-]?\d+(?:\.\d*)?(?:[eE][+-]?\d+)?|[+-]?\d+/\d+)"
@@ -28,7 +29,6 @@ _SYMMETRIC = re.compile(rf"\s*{_NAME}(\.T)?\s*==?\s*{_NAME}(\.T)?\s*")
 _BOUND = re.compile(rf"\s*{_NAME}\s*(<|>)\s*{_NUMBER}\s*")
 _BITS = 24  # of the numbers that constrained inputs are made of: exact in float32 and float64
 _SLACK = 2.0**-16  # how far given data may miss a sum, relative to its entries: rounding, and no more
-Bounds = tuple[float | None, float | None]
 
 
 @dataclass(frozen=True)

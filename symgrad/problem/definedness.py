@@ -19,9 +19,10 @@ import sympy as sp
 from symgrad.errors import AmbiguousBranch, BadInput
 from symgrad.evaluation.balls import flat
 from symgrad.lifting.text.text_formula import Text
-from symgrad.problem.sampling import Bounds, Inputs
+from symgrad.problem.sampling import Inputs
 from symgrad.program.lowering import holds
 from symgrad.program.program import Guard, Program, Source, Strided, positions, size
+from symgrad.typing import Bounds
 
 # -------------------------------------------------------------------------------------------------------------- domain
 # Where a question is asked: bounds, whole numbers and relations between inputs.

@@ -16,10 +16,11 @@ from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
 from symgrad.problem.definedness import Undefined, first_undefined
-from symgrad.problem.sampling import Bounds, Inputs, draw, rounded
+from symgrad.problem.sampling import Inputs, draw, rounded
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Guard, Program, interpret
+from symgrad.typing import Bounds
 
 # ------------------------------------------------------------------------------------------------------- branch search
 # The other side of a choice: points where the code would choose differently, found by Newton's method.

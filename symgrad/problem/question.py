@@ -12,16 +12,8 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, NoPoint
-from symgrad.lifting.formulas import (
-    Formula,
-    GradientFormula,
-    PartialFormula,
-    Several,
-    code_values,
-    open_formula,
-    readings,
-    rename,
-)
+from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
+from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
@@ -51,12 +43,12 @@ from symgrad.problem.shapes import (
     named_in,
     named_shapes,
     ranks,
-    refuse_bare_letters,
     vectors,
     with_shapes,
 )
 from symgrad.progress import look_at_the_clock
 from symgrad.proving.conditions import is_nowhere_defined
+from symgrad.typing import DomainLike, DtypeLike
 
 # ------------------------------------------------------------------------------------------------------------- problem
 # The question made definite: what every front end makes, and all that the pipeline is given.
@@ -84,6 +76,7 @@ class Problem:
     seed: int = 0
     effort: float = 1.0  # what all budgets of work are multiplied by
     values_only: bool = False  # the hand side is numbers: nothing can be said of other points
+    opaque: bool = False  # the numbers are those of code that cannot be followed
     pasted: bool = False  # a number in the code may stand for what was computed, or for an input: it is a script
     first: tuple[Run, Run] | None = None  # the runs at the user's own point, where they were already made
     shapes: Shapes | None = None
@@ -125,12 +118,12 @@ class Asked:
     """
 
     wrt: Any = None
-    at: Mapping[str, Any] | None = None
+    at: Mapping[Any, Any] | None = None
     order: int | None = None  # what the hand formula's left side says, and 1 where it says nothing
-    domain: Any = None
+    domain: DomainLike | None = None
     assuming: str | Sequence[str] | None = None
     meanings: Mapping[str, str] | None = None
-    dtype: Any = None
+    dtype: DtypeLike | None = None
     points: int = 64
     effort: float = 1.0
     seed: int = 0
@@ -274,9 +267,8 @@ def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
 def _with_unstated_shapes(model: Formula, asked: Asked, *, numbers: bool = False) -> tuple[Asked, dict[str, Any]]:
     """``asked`` with shapes for what must be arrays, and these; ``numbers`` says that it is about one point alone.
 
-    Raises what `refuse_bare_letters` raises.
+    Raises `BadInput` where LaTeX or text leave two readings.
     """
-    refuse_bare_letters(model, asked.at, declared_shapes(model))
     long = {} if numbers else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
     return replace(asked, at={**(asked.at or {}), **long} or asked.at), long
 
@@ -361,7 +353,8 @@ def _at_numbers(
     inputs, dtypes = given.inputs(model, asked, at)
     inputs, model_run = _found(model, inputs, dtypes, asked.seed)
     hand_run = mine.run(inputs.point, dtypes)
-    refuse_copies(hand_run.program, inputs)
+    if not _are_numbers(hand):  # which may be those of another input: the derivative of x*y is y
+        refuse_copies(hand_run.program, inputs)
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
@@ -370,8 +363,11 @@ def _at_numbers(
                 f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
                 instead="Compare them one by one.",
             )
+        numbers = isinstance(hand, (np.ndarray, torch.Tensor)) and not inputs.free  # for this point, and no other
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
-        return Problem(model, mine, inputs, dtypes, ("value",), 0, first=(model_run, hand_run), **asked.budgets)
+        mine = Keyed(mine, dict.fromkeys(hand_run.program.outputs, "value")) if numbers else mine
+        first = model_run, mine.named(hand_run) if isinstance(mine, Keyed) else hand_run
+        return Problem(model, mine, inputs, dtypes, ("value",), 0, values_only=numbers, first=first, **asked.budgets)
     keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, asked.wrt, list(dtypes))
     keyed = Keyed(mine, _by_name(keys, names, model))

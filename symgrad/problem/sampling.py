@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 
 from symgrad.problem.constraints import settle
+from symgrad.typing import Bounds
 
-Bounds = tuple[float | None, float | None]
 _BITS = 12  # of an ordinary point
 _REJECTED = 8  # draws for each point, where conditions may refuse one
 _NICE = (1.0, 2.0, 0.5, -1.0, 3.0, -2.0, 0.25, 1.5, -0.5, 4.0, 0.75, 5.0, -3.0, 0.125, 10.0)

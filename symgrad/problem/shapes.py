@@ -31,32 +31,28 @@ from symgrad.program.program import Program, interpret
 # Shapes that nobody gave: what only means something for arrays is not asked of single numbers.
 #
 # The mean of one number is that number, and its derivative is one; a proof of that says nothing of means.  So a
-# function that makes one number of a vector, or an entry of several, is asked about vectors of all lengths, and LaTeX
-# that speaks of matrices and has no shapes for its letters is sent back with the question which they are.
+# function that makes one number of a vector, or an entry of several, is asked about vectors of all lengths, and a
+# formula that speaks of arrays about those that its letters stand for by the way people write.
 
 _LENGTH = 3  # of the vectors that are tried
 _LETTERS = "nmkpq"
-_ARRAY_WORDS = re.compile(
-    r"\\(det|top|intercal|operatorname\s*\{\s*(?:tr|Tr|det|trace|rank)\s*\}|[Tt]r\b|mathbf|boldsymbol|bm\b|l?Vert|\|)"
-    r"|\^\s*\{?\s*(?:T|\\mathsf\{T\})(?![A-Za-z_])"
-)
 
 
 def vectors(model: Formula, at: Mapping[str, Any] | None, run: Callable[[Mapping[str, Any]], Run]) -> dict[str, Any]:
     """The inputs that nobody gave and that must be vectors, with a name for their length; none where numbers do.
 
-    Of LaTeX with indices all tensors, with the lengths that the indices tell, where none is given; of text what its
-    words say.
+    Of LaTeX and of text what their words and their indices say.
 
     ``run`` runs the model at values and shapes.  A function may be asked about numbers if each entry of its result is
     made of one entry alone.
     """
     given = dict(at or {})
+    told = {n: v if isinstance(v, tuple) else np.shape(v) for n, v in given.items()}
     if isinstance(model, Latex):
-        found = model.lengths
-        return {} if found.keys() & given.keys() or found.keys() <= model.axes.keys() else dict(found)
+        found = model.unstated(told)
+        return {} if found.keys() <= model.axes.keys() else found
     if isinstance(model, Symbolic) and isinstance(model.source, Text):
-        return model.source.unstated({n: v if isinstance(v, tuple) else np.shape(v) for n, v in given.items()})
+        return model.source.unstated(told)
     missing = [n for n in model.required if n not in given]
     if not missing or not isinstance(model, Function) or model.library not in ("torch", "numpy"):
         return {}
@@ -94,22 +90,6 @@ def _is_entrywise(program: Program, inputs: Mapping[str, int]) -> bool:
         if any(torch.count_nonzero(torch.nan_to_num(values[i].real)[torch.arange(_LENGTH) != k]) for i in steps):
             return False
     return True
-
-
-def refuse_bare_letters(model: Formula, at: Mapping[str, Any] | None, shapes: Mapping[str, Any]) -> None:
-    """Raise `BadInput` for LaTeX that speaks of arrays where no letter has a shape."""
-    if not isinstance(model, Latex) or at or shapes or model.shapes:
-        return
-    word = _ARRAY_WORDS.search(model.text)
-    if word is None:
-        return
-    names = ", ".join(f'"{n}": ("n",)' if n.islower() else f'"{n}": ("n", "n")' for n in model.names)
-    raise BadInput(
-        f"the formula has {word[0]}, which is said of vectors and matrices, and no shape is given for "
-        f"{', '.join(model.names)}.",
-        where=f"    {model.text}",
-        instead=f"Say which shapes they have: at={{{names}}}.",
-    )
 
 
 # -------------------------------------------------------------------------------------------------------------- shapes

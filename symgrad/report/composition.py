@@ -14,7 +14,7 @@ import numpy as np
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import COMPUTED, Agrees, Kink, Proved, Refuted, Undecided, Witness
 from symgrad.report.covered_branches import choices, reached, turns
-from symgrad.report.float_findings import only_rounding, rounded, unsafe
+from symgrad.report.float_findings import largest, only_rounding, rounded, unsafe
 from symgrad.report.page import Answer, Block, Floats, Folded, Footer, Items, Paragraph, Section, Table, Values
 from symgrad.report.proof_text import below, holds_where, in_brief, in_equations, residues_in_brief, residues_in_full
 from symgrad.report.size_claims import at_sizes, evidence, proof_for_all, scope, size_blocks
@@ -48,7 +48,7 @@ def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
 
 
 def _blocks(report: Results, full: bool) -> Iterator[Block]:
-    yield Answer(_answer(report), report.verdict)
+    yield Answer(headline(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
     if report.belongs_to:
         yield Section(
@@ -110,7 +110,8 @@ def _word(claim: Claim) -> str:
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
 
 
-def _answer(report: Results) -> str:
+def headline(report: Results) -> str:
+    """The answer in a sentence."""
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
@@ -153,6 +154,9 @@ def _answer(report: Results) -> str:
 
 def _yours(report: Results, claims: Sequence[Claim]) -> str:
     kinds = {_kind_of_derivative(report, c) for c in claims}
+    if "value" in kinds and len(kinds) > 1:
+        values = [c for c in claims if _kind_of_derivative(report, c) == "value"]
+        return f"{_yours(report, [c for c in claims if c not in values])} and {_yours(report, values)}"
     word = kinds.pop() if len(kinds) == 1 else "derivative"
     return f"your {word if len(claims) == 1 else plural(word)} for {listed([c.name for c in claims])}"
 
@@ -160,6 +164,8 @@ def _yours(report: Results, claims: Sequence[Claim]) -> str:
 def _kind_of_derivative(report: Results, claim: Claim) -> str:
     if report.order == 2:
         return "Hessian"
+    if claim.order == 0 and report.order:
+        return "value"
     shape = claim.exact.shape(claim.exact.output)
     own = report.point.get(claim.name)
     return "gradient" if own is None or tuple(shape) == np.shape(own) else "Jacobian"
@@ -185,7 +191,9 @@ def _agreement(claims: Sequence[Claim]) -> str:
     points = min(v.points for v in verdicts)
     one = len(claims) == 1
     where = "at your point" if points == 1 else f"at {points} points"
-    text = f"{'agrees' if one else 'agree'} with the {'derivative' if one else 'derivatives'} {where}"
+    where = f"in {verdicts[0].runs} runs" if verdicts[0].runs > 1 else where
+    exact = "exact ones" if any(c.order == 0 for c in claims) else "derivative" if one else "derivatives"
+    text = f"{'agrees' if one else 'agree'} with the {exact} {where}"
     told = {v.typed for v in verdicts} - {None}
     if COMPUTED in told:
         text += f", up to {COMPUTED}"
@@ -323,10 +331,17 @@ def _at_your_point(report: Results, claim: Claim) -> Iterator[Block]:
 def _agrees(verdict: Agrees) -> str:
     where = "at your point" if verdict.points == 1 else f"at {counted(verdict.points, 'point')}"
     if verdict.told_to is not None:
+        faint = f", and of {counted(verdict.faint, 'entry')} near zero more" if verdict.faint else ""
+        if verdict.runs > 1:
+            return (
+                f"In all {verdict.runs} runs the kernel's numbers agree with the exact ones within rounding, in "
+                f"whatever order it adds; a difference below {number(verdict.told_to, 2)} of their size could not be "
+                f"told{faint}. What it does elsewhere is not known."
+            )
         return (
             f"These are numbers for your point alone. They agree with the derivative within rounding; a difference "
-            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding. To judge the formula, "
-            "pass the code."
+            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding{faint}. To judge the "
+            "formula, pass the code."
         )
     text = f"Equal to {verdict.bits} bits {where}"
     if verdict.typed:
@@ -356,8 +371,8 @@ def _right_table(claims: Sequence[Claim]) -> Iterator[Block]:
     rows = []
     for claim in claims:
         r = claim.rounding
-        mine = "" if r is None else number(r.hand.largest, 2)
-        other = "" if r is None or r.autograd is None else number(r.autograd.largest, 2)
+        mine = "" if r is None else largest(r.hand)
+        other = "" if r is None or r.autograd is None else largest(r.autograd)
         rows.append((claim.name, _WORD[claim.kind], mine, other))
     filled = [k for k in range(4) if k < 2 or any(row[k] for row in rows)]  # no column that is empty
     header = ("input", "verdict", "yours", "autograd")

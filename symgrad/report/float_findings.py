@@ -24,7 +24,7 @@ from symgrad.report.wording import (
     together,
     witness_text,
 )
-from symgrad.rounding.accuracy import Rounding
+from symgrad.rounding.accuracy import Rounding, Side
 from symgrad.rounding.attribution import LineErrors, LostDigits
 
 # ---------------------------------------------------------------------------------------------------- instability text
@@ -66,7 +66,7 @@ def _rewritten(found: Instability, shown: Sequence[Source] = ()) -> Iterator[Blo
 
 def _kept_by(found: Instability, report: Results) -> str:
     """Whether the hand formula keeps the digits that autograd loses, in a sentence."""
-    claim = report.claims.get(found.claim)
+    claim = report.claims.get(found.claim) if found.exact else None  # zero has none
     side = None if claim is None or claim.rounding is None else claim.rounding.hand
     return "Your formula keeps them." if side is not None and not side.lost and not side.broken else ""
 
@@ -123,7 +123,7 @@ _NAMED = 3  # derivatives that are told one by one
 
 def _closer(found: Sequence[tuple[Claim, Rounding]]) -> Iterator[str]:
     """Which is closer to the truth, and by how much: a sentence for yours, one for autograd, one for both."""
-    alike = [(c, r) for c, r in found if _up(r.hand.largest) == _up(_other(r))]
+    alike = [(c, r) for c, r in found if r.autograd is None or r.hand.far == r.autograd.far]
     apart = [(c, r) for c, r in found if (c, r) not in alike]
     for who, kind in (("Yours", "yours"), ("Autograd", "autograd")):
         theirs = [(c, r) for c, r in apart if r.who_is_closer == kind]
@@ -131,18 +131,20 @@ def _closer(found: Sequence[tuple[Claim, Rounding]]) -> Iterator[str]:
             yield f"{who} is closer to the truth {listed([_off(c, r, kind, len(found)) for c, r in theirs])}."
     if alike:
         names = f" for {listed([c.name for c, _ in alike])}" if len(found) > 1 else ""
-        worst = max(r.hand.largest for _, r in alike)
-        yield f"Both are equally close to the truth{names} (at most {_up(worst)} ulp off)."
+        worst = max((r.hand for _, r in alike), key=lambda side: side.largest)
+        yield f"Both are equally close to the truth{names} ({_off_by(worst)})."
 
 
 def _off(claim: Claim, r: Rounding, who: str, count: int) -> str:
-    mine, other = _up(r.hand.largest), _up(_other(r))
-    numbers = f"{mine} ulp off, autograd {other}" if who == "yours" else f"{other} ulp off, yours {mine}"
-    return f"{f'for {claim.name} ' if count > 1 else ''}(at most {numbers})"
+    sides = {"yours": r.hand, "autograd": r.autograd or r.hand}
+    first = sides.pop(who)
+    ((name, second),) = sides.items()
+    numbers = f"{_off_by(first)}, {name} {second.far if first.at_zero or second.at_zero else _up(second.largest)}"
+    return f"{f'for {claim.name} ' if count > 1 else ''}({numbers})"
 
 
-def _other(r: Rounding) -> float:
-    return r.hand.largest if r.autograd is None else r.autograd.largest
+def _off_by(side: Side) -> str:
+    return f"at most {side.far}" if side.at_zero else f"at most {side.far} off"
 
 
 def _summed(found: Sequence[tuple[Claim, Rounding]]) -> str:
@@ -284,12 +286,17 @@ def _shown(source: Source) -> str:
     return text if source.line is None else f"{source.line}: {text}"
 
 
+def largest(side: Side, digits: int = 2) -> str:
+    """The largest error in ulps, for a table; as it is where the truth is zero and has no ulps."""
+    return number(side.largest, digits) if side.at_zero is None else f"{number(side.at_zero[0], digits)} absolute"
+
+
 def _sides(r: Rounding) -> Table:
     rows = []
     for name, side in (("yours", r.hand), ("autograd", r.autograd)):
         if side is not None:
             bound = "none" if side.bound is None else number(side.bound, 3)
-            rows.append((name, number(side.largest, 3), number(side.median, 3), bound))
+            rows.append((name, largest(side, 3), number(side.median, 3), bound))
     return Table((f"ulps of {r.dtype}", "largest", "median", "bound"), tuple(rows))
 
 
@@ -335,8 +342,9 @@ def _what(hand: Instability | None, auto: Instability | None) -> str:
     found = hand or auto
     assert found is not None
     mine, truth = together(found.computed, found.exact)
-    gives = "gives" if _breaks(found) else f"loses its digits in {found.dtype}: it gives"
-    where = f" in {found.dtype}" if _breaks(found) else ""
+    whole = _breaks(found) or not found.exact  # zero has no digits that could be lost
+    gives = "gives" if whole else f"loses its digits in {found.dtype}: it gives"
+    where = f" in {found.dtype}" if whole else ""
     if hand is None:
         return f"autograd at your own point {gives} {mine}{where}, exact is {truth}"
     start = "your formula is right, and at your own point it"
@@ -344,9 +352,15 @@ def _what(hand: Instability | None, auto: Instability | None) -> str:
         return f"{start} {gives} {mine}{where}, exact is {truth}"
     other = together(auto.computed, auto.exact)[0]
     if mine == other:
-        gives = "give" if _breaks(found) else f"lose their digits in {found.dtype}: they give"
+        gives = "give" if whole else f"lose their digits in {found.dtype}: they give"
         return f"{start} and autograd both {gives} {mine}{where}, exact is {truth}"
-    both = "both fail" if _breaks(hand) or _breaks(auto) else "both lose their digits"
+    both = (
+        "are both off"
+        if not found.exact
+        else "both fail"
+        if _breaks(hand) or _breaks(auto)
+        else "both lose their digits"
+    )
     return f"{start} and autograd {both} in {found.dtype}: yours gives {mine}, autograd {other}, exact is {truth}"
 
 

@@ -7,6 +7,7 @@ folds open under "All the evidence".  A whole page has the source with its wrong
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -18,15 +19,17 @@ from symgrad.report.marked_source import files_of, source_of
 from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expression
 from symgrad.report.page import Answer, Block, Code, Derivation, Folded, Paragraph, Section
 from symgrad.report.plots import pictures_of
-from symgrad.report.wording import visible
+from symgrad.report.wording import aligned, held_together, visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
 
-def render_html(report: Results, *, page: bool = False) -> str:
+def render_html(report: Results, *, page: bool = False, heading: str = "") -> str:
     """The report as a piece of HTML, or as a page: the short report, the lines, and all the evidence folded under it.
+
+    ``heading`` is what a page is called; by default it has the names of the files that were judged.
 
     >>> from symgrad import verify
     >>> piece = render_html(verify("x**3", "3*x", wrt="x"))
@@ -48,12 +51,24 @@ def render_html(report: Results, *, page: bool = False) -> str:
         last,
     ]
     answer = short[0].text if isinstance(short[0], Answer) else ""
-    return _template().render(blocks=shown, page=page, title=": ".join([*files_of(report), answer]))
+    if not page:
+        return render_piece(shown)
+    return render_page(shown, heading or ", ".join(files_of(report)), answer)
 
 
-def render_piece(page: Iterable[Block]) -> str:
+def render_piece(page: Iterable[Any]) -> str:
     """Blocks as a piece of HTML."""
     return _template().render(blocks=list(page), page=False)
+
+
+def render_page(page: Iterable[Any], heading: str, answer: str) -> str:
+    """Blocks as a whole page, whose title is the heading and the answer."""
+    title = ": ".join(filter(None, (heading, answer)))
+    return _template().render(blocks=list(page), page=True, heading=heading, title=title)
+
+
+_LINE = 48  # characters of a formula that a narrow page holds in one line
+_COMMAND = re.compile(r"\\[a-zA-Z]{2,}[{^_ \\]")  # of LaTeX
 
 
 @dataclass(frozen=True)
@@ -72,6 +87,21 @@ class Picture:
     svg: str
 
 
+@dataclass(frozen=True)
+class Verbatim:
+    """Text in its own lines that is no code."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Links:
+    """Pages under each other: the kind of each answer, its verdict, what the page is called, where it is, its answer
+    and how long it took."""
+
+    rows: tuple[tuple[str, str, str, str, str, str], ...]
+
+
 @functools.cache
 def _template() -> Template:
     from jinja2 import Environment, PackageLoader
@@ -83,6 +113,8 @@ def _template() -> Template:
     environment.filters |= {
         "kind": lambda block: type(block).__name__,
         "code": _highlighted,
+        "prose": _prose,
+        "aligned": aligned,
         "marked": _marked,
         "number_of": lambda place: (place or "").removeprefix("line ").rpartition(":")[2],
         "as_mathematics": lambda text: Markup(of_code(text) or ""),
@@ -105,14 +137,40 @@ def _marked(code: Code) -> Markup:
     return _highlighted(before) + mark + _highlighted(after)
 
 
+_SIGNS = r"\w_\w|[a-zA-Z]\w*\.[a-zA-Z]|\w[(\[]|\*\*|\xa0[-+*/@=]\xa0"  # what no word of a sentence has
+_CODE = re.compile(rf"`([^`]+)`|(?<![^ ])[^ ]*(?:{_SIGNS})[^ ]*")
+
+
+def _prose(text: str) -> Markup:
+    """Sentences, their code set as code, and no short formula broken."""
+    from markupsafe import Markup
+
+    text, shown, last = held_together(visible(text), _LINE), Markup(""), 0
+    for found in _CODE.finditer(text):
+        code = found[1] or _bare(found[0])
+        start, stop = found.span() if found[1] else (found.start() + found[0].index(code), 0)
+        shown += text[last:start] + Markup("<code>{}</code>").format(code)
+        last = stop or start + len(code)
+    return shown + text[last:]
+
+
+def _bare(word: str) -> str:
+    """A word of code without the sentence's marks: ``(dh_dw),`` is ``dh_dw``, and ``tanh(z).`` is ``tanh(z)``."""
+    word = word.rstrip(".,;:")
+    if re.fullmatch(r"\([^()]*\)", word):
+        return word[1:-1]
+    open_ = word.count("(") - word.count(")")
+    return word[open_ > 0 and word[0] == "(" : len(word) + min(0, open_)]
+
+
 def _highlighted(text: str) -> Markup:
-    """Python code, its words in spans of Pygments' classes."""
+    """Python code or LaTeX, its words in spans of Pygments' classes."""
     from markupsafe import Markup
     from pygments import highlight
     from pygments.formatters import HtmlFormatter
-    from pygments.lexers import PythonLexer
+    from pygments.lexers import PythonLexer, TexLexer
 
-    lexer = PythonLexer(stripnl=False, ensurenl=False)
+    lexer = (TexLexer if _COMMAND.search(text) else PythonLexer)(stripnl=False, ensurenl=False)
     shown = (highlight(visible(line), lexer, HtmlFormatter(nowrap=True)) for line in text.split("\n"))
     return Markup("\n").join(Markup(line.removesuffix("\n")) for line in shown)
 

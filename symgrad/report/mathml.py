@@ -46,12 +46,17 @@ def of_code(text: str) -> str | None:
 
 def of_claim(text: str) -> str | None:
     """What a line is meant to be, "d h1 / d w", as a fraction; None for other words."""
-    found = re.fullmatch(r"(?:d |∂)([\w.\[\]]+) ?/ ?(?:d |∂)([\w.\[\]]+)", text)
+    found = re.fullmatch(r"(?:d |∂)([²³]?)([\w.\[\]]+) ?/ ?(?:d |∂)([\w.\[\]]+?)([²³]?)", text)
     if found is None:
         return None
-    top, below = (_name(name) for name in found.groups())
-    halves = "".join(f"<mrow><mo>&part;</mo>{x}</mrow>" for x in (top, below))
+    first, top, below, last = found.groups()
+    parts = (_times("<mo>&part;</mo>", first) + _name(top), "<mo>&part;</mo>" + _times(_name(below), last))
+    halves = "".join(f"<mrow>{x}</mrow>" for x in parts)
     return f"<math displaystyle='true'><mfrac>{halves}</mfrac></math>"
+
+
+def _times(what: str, power: str) -> str:
+    return f"<msup>{what}<mn>{'23'['²³'.index(power)]}</mn></msup>" if power else what
 
 
 def of_derivative(name: str, order: int = 1) -> str:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from html import escape
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -21,10 +21,14 @@ from symgrad.program.program import Guard, Program, interpret
 from symgrad.report.wording import witness_text
 from symgrad.rounding.running_bounds import distance, ulps
 
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
 _POINTS = 241
 _BITS = 300
 _WORK = 16_000  # entries up to which an octave has several points
 _SEEN = 0.02  # a difference that a picture shows, beside the larger of the two
+_FAR = 6  # times what is compared, from where on yours is cut off
 _PICTURED = 3  # pictures on a page
 _METADATA = ("Date", "Creator", "Format", "Type")
 _OCTAVES = 12  # how far up and down an input is scaled
@@ -39,7 +43,7 @@ _COMPARED: Mapping[str, Callable[[Any, Any], Any]] = {
 }
 
 
-def plot(report: Results, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+def plot(report: Results, name: str | None = None, *, what: str | None = None, axes: Axes | None = None) -> Axes:
     """Draw one claim of a report into matplotlib's ``axes`` (new ones by default), and return them.
 
     ``name`` is the input: by default the first wrong one, else the first.  ``what`` is
@@ -153,22 +157,35 @@ def _curves(report: Results, claim: Claim, axes: Any) -> None:
     reach = max(2 * abs(centre), 2.0)
     xs = np.linspace(centre - reach, centre + reach, _POINTS)
     moved = [{**point, name: _with_entry(point[name], entry, x)} for x in xs]
+    f: list[float] = []
     if report.formula is not None and not report.formula.shape(report.formula.output):
-        axes.plot(xs, [_value(report.formula, p, None) for p in moved], color="0.6", lw=1, label="f")
-    for label, style in (("exact", "-"), ("yours", "--")):
-        axes.plot(xs, [_value(programs[label], p, entry) for p in moved], style, label=f"derivative, {label}")
+        f = [_value(report.formula, p, None) for p in moved]
+        axes.plot(xs, f, color="0.6", lw=1, label="f")
+    exact, mine = ([_value(programs[side], p, entry) for p in moved] for side in ("exact", "yours"))
+    axes.plot(xs, exact, "-", label="derivative, exact")
+    axes.plot(xs, mine, "--", label="derivative, yours")
+    ends: list[float] = []
     if claim.witness is not None and claim.witness.reason == "differs":
         seen: Any = (claim.hand_value, claim.exact_value)
         if not own:
             seen = (claim.witness.hand_value, claim.witness.exact_value)
-        ends = [float(np.real(np.asarray(x)[entry or ()] if np.ndim(x) else x)) for x in seen]
+        ends += [float(np.real(np.asarray(x)[entry or ()] if np.ndim(x) else x)) for x in seen]
         axes.plot([centre] * 2, ends, "o-", color="C3", lw=1, label="your own point" if own else "counterexample")
     else:
         axes.axvline(centre, color="0.8", lw=1, zorder=0, label="your own point" if report.given else None)
+    _keep_in_sight([*f, *exact, *ends], mine, axes)
     moved_one = name if entry is None else f"{name}{list(entry)}"
     axes.set_title(f"f and its derivative by {moved_one}{_held(report, point, name)}", fontsize="medium")
     axes.set_xlabel(moved_one)
     axes.legend()
+
+
+def _keep_in_sight(seen: Sequence[float], mine: Sequence[float], axes: Any) -> None:
+    """Cut off what is yours where it would press all that it is to be compared with into a line."""
+    found, all_ = (np.asarray(y, dtype=float) for y in (seen, [*seen, *mine]))
+    low, high = np.nanmin(found, initial=np.inf), np.nanmax(found, initial=-np.inf)
+    if np.isfinite(high - low) and high > low and np.nanmax(all_) - np.nanmin(all_) > _FAR * (high - low):
+        axes.set_ylim(low - (high - low) / 2, high + (high - low) / 2)
 
 
 def _wrong_at_own_point(report: Results, claim: Claim) -> bool:
@@ -220,6 +237,8 @@ def _entries(report: Results, claim: Claim, axes: Any) -> None:
     axes.figure.colorbar(image, ax=axes, label=f"yours - exact, in ulps of {dtype}")
     where = "at your own point" if report.given else "at a point that was drawn"
     axes.set_title(f"the gradient for {claim.name}, entry by entry, {where}", fontsize="medium")
+    for axis in (axes.xaxis, axes.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     if len(shape) < 2:
         axes.set_yticks([])
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from symgrad.report.plots import plot
 from symgrad.report.proof_text import in_full
 from symgrad.report.text import plain_text, render_text
 from symgrad.report.value_table import ValueTable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 
 @dataclass(frozen=True, eq=False, init=False)  # it is made as `Results` are
@@ -42,18 +45,18 @@ class Report(Results):
         """The report in full: proofs, points, the environment."""
         return render_text(self, full=True)
 
-    def to_html(self, *, page: bool = False) -> str:
+    def to_html(self, *, page: bool = False, heading: str = "") -> str:
         """The report as HTML with its own style, light or dark as the page is; nothing is fetched from anywhere.
 
-        A piece to be put into a page, or with ``page`` a whole page.
+        A piece to be put into a page, or with ``page`` a whole page, under a ``heading``: by default the file's name.
         """
-        return render_html(self, page=page)
+        return render_html(self, page=page, heading=heading)
 
     def to_latex(self) -> str:
         """The exact derivatives as a LaTeX display, with the hand formulas that differ beside them."""
         return render_latex(self)
 
-    def plot(self, name: str | None = None, *, what: str | None = None, axes: Any = None) -> Any:
+    def plot(self, name: str | None = None, *, what: str | None = None, axes: Axes | None = None) -> Axes:
         """Draw a claim with matplotlib: ``what`` is "curves", "entries", "lines" or "magnitudes".
 
         By default a number is drawn as curves, a tensor entry by entry, and a formula that loses its digits over

@@ -29,7 +29,7 @@ from symgrad.report.page import (
     Table,
     Values,
 )
-from symgrad.report.wording import held_together, in_words, visible
+from symgrad.report.wording import aligned, held_together, in_words, visible
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -127,7 +127,9 @@ def _block(block: Block, indent: str, console: Console) -> Iterator[Any]:
             yield from _laid_out(inner, indent + _INDENT, console)
         case Values(lead=lead, rows=rows):
             yield _prose(lead, indent, console)
-            yield from (_text(f"{indent}{_INDENT}{row}") for row in _aligned(rows))
+            labels = max(len(label) for label, _ in rows)
+            for (label, _), value in zip(rows, aligned([value for _, value in rows]), strict=True):
+                yield _text(f"{indent}{_INDENT}{label:<{labels}}  {value}")
         case Items(items=items):
             yield from (_prose(item, indent, console, bullet="- ") for item in items)
         case Code():
@@ -168,19 +170,6 @@ def _prose(text: str, indent: str, console: Console, kind: str = "", bullet: str
     )
     lines = (_text(line.replace("\xa0", " "), kind) for line in wrapped)
     return Text("\n", no_wrap=True, overflow="ignore").join(lines)
-
-
-def _aligned(rows: Sequence[tuple[str, str]]) -> Iterator[str]:
-    """Labels and numbers, the numbers under each other by their decimal points."""
-    labels = max(len(label) for label, _ in rows)
-    whole = max(_before_the_point(value) for _, value in rows)
-    return (f"{label:<{labels}}  {' ' * (whole - _before_the_point(value))}{value}" for label, value in rows)
-
-
-def _before_the_point(value: str) -> int:
-    value = value.partition("  ")[0]  # what else is said of the number stands apart from it
-    ends = [k for k, c in enumerate(value) if c in ".e" and value[:k].lstrip("-").isdigit()]
-    return ends[0] if ends else len(value) if value.lstrip("-").isdigit() else 0
 
 
 def _code(code: Code, indent: str, console: Console) -> Iterator[Text]:

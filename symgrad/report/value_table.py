@@ -141,7 +141,7 @@ def _all_points(mine: Sequence[ThreeWays], is_array: bool) -> Table:
         if w.number <= _POINTS:
             j = _worst(w)
             place = [place_of(as_entry(j, w.truth.shape) or ())] * is_array
-            far = (number(w.ulps[way].reshape(-1)[j], 2) if way in w.ulps else "" for way in ways)
+            far = (_off(w, way, j) if way in w.ulps else "" for way in ways)
             rows.append((str(w.number), *place, *[str(w.branch)] * branched, *_two(w, j), *far))
     return Table(header, tuple(rows))
 
@@ -158,10 +158,17 @@ def _values(w: ThreeWays, j: int) -> Iterator[tuple[str, str]]:
     for way in WAYS:
         if way in w.values:
             far = w.ulps[way].reshape(-1)[j]
-            off = "" if far != far else f"  {number(far, 2)} ulp"
+            off = "" if far != far else f"  {_off(w, way, j)}{' ulp' * bool(w.truth.reshape(-1)[j])}"
             yield _CALLED[way], f"{number(w.values[way].reshape(-1)[j], digits)}{off}"
     exact = w.truth.reshape(-1)[j]
     yield "exact", number(exact, digits) if exact == exact else "no value"
+
+
+def _off(w: ThreeWays, way: str, j: int) -> str:
+    """How far an entry is off in ulps; as it is where the truth is zero and has none."""
+    if w.truth.reshape(-1)[j] or not w.ulps[way].reshape(-1)[j]:
+        return number(w.ulps[way].reshape(-1)[j], 2)
+    return f"{number(abs(w.values[way].reshape(-1)[j]), 2)} absolute"
 
 
 def _two(w: ThreeWays, j: int) -> tuple[str, str]:
@@ -185,20 +192,31 @@ def _differences(w: ThreeWays, where: str) -> Iterator[Block]:
     if not count:
         yield Paragraph(f"Yours and autograd are the same in every entry {where}.")
         return
-    most = place_of(as_entry(int(apart.argmax()), gap.shape) or ())
+    no_unit = (w.truth == 0) & (apart > 0)  # zero has no ulps
+    plain = np.asarray(w.values["hand"] - w.values["autograd"], dtype=float)
+    j = int(apart.argmax())
+    by = (
+        f"{number(abs(plain.flat[j]), 2)}, where the truth is zero"
+        if no_unit.flat[j]
+        else f"{number(apart.max(), 2)} ulp"
+    )
     yield Paragraph(
-        f"Yours and autograd differ in {count} of {counted(gap.size, 'entry')} {where}, most in {most}, by "
-        f"{number(apart.max(), 2)} ulp."
+        f"Yours and autograd differ in {count} of {counted(gap.size, 'entry')} {where}, most in "
+        f"{place_of(as_entry(j, gap.shape) or ())}, by {by}."
     )
     if gap.ndim == 2 and gap.shape[0] <= _TALL and gap.shape[1] <= _WIDE:
         yield Paragraph(f"Yours - autograd {where}, in ulps of {w.dtype}:")
-        yield _matrix(gap, apart)
+        told = np.where(no_unit, plain, gap).tolist()
+        yield _matrix(told, no_unit, apart)
 
 
-def _matrix(gap: np.ndarray, apart: np.ndarray) -> Table:
-    header = ("", *(f"[:, {j}]" for j in range(gap.shape[1])))
-    rows = [(f"[{i}]", *(_signed(x) for x in row)) for i, row in enumerate(gap.tolist())]
-    top = np.max(apart[np.isfinite(apart)], initial=0.0) or 1.0
+def _matrix(gap: list[list[float]], no_unit: np.ndarray, apart: np.ndarray) -> Table:
+    header = ("", *(f"[:, {j}]" for j in range(apart.shape[1])))
+    words = [
+        [f"{_signed(x)}{' absolute' * bool(no_unit[i, j])}" for j, x in enumerate(row)] for i, row in enumerate(gap)
+    ]
+    rows = [(f"[{i}]", *row) for i, row in enumerate(words)]
+    top = np.max(apart[np.isfinite(apart) & ~no_unit], initial=0.0) or 1.0
     shades = tuple((0.0, *(min(x / top, 1.0) for x in row)) for row in apart.tolist())
     return Table(header, tuple(rows), shades)
 

@@ -47,6 +47,22 @@ def together(*values: Any) -> tuple[str, ...]:
     return tuple(number(x, min(digits + 1, 17), "#") for x in values)
 
 
+def aligned(values: Sequence[str]) -> list[str]:
+    """Numbers as they stand under each other, by their decimal points.
+
+    >>> aligned(["-40.2153", "8.18881", "2e-7  (off)"])
+    ['-40.2153', '  8.18881', '  2e-7  (off)']
+    """
+    whole = [_before_the_point(value) for value in values]
+    return [" " * (max(whole) - n) + value for n, value in zip(whole, values, strict=True)]
+
+
+def _before_the_point(value: str) -> int:
+    value = value.partition("  ")[0]  # what else is said of the number stands apart from it
+    ends = [k for k, c in enumerate(value) if c in ".e" and value[:k].lstrip("-").isdigit()]
+    return ends[0] if ends else len(value) if value.lstrip("-").isdigit() else 0
+
+
 def exactly(x: Any) -> str:
     """A number in the fewest digits that give the same binary value back.
 

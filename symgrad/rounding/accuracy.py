@@ -26,7 +26,17 @@ from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, System, interpret, size
 from symgrad.rounding.attribution import LineErrors
 from symgrad.rounding.kernel_bounds import FORMATS, Bound, magnitude
-from symgrad.rounding.running_bounds import Enclosed, RunningErrors, distance, dtype_of, enclosed, size_of, ulps, upper
+from symgrad.rounding.running_bounds import (
+    Enclosed,
+    RunningErrors,
+    distance,
+    dtype_of,
+    enclosed,
+    size_of,
+    ulps,
+    upper,
+    visible_ulps,
+)
 
 INSTABILITY = 2.0**10
 """An error above this many times u * condition is instability, and in a dtype of few digits one that leaves fewer than
@@ -235,6 +245,10 @@ class Side:
     for a normal number.  ``lost`` are those among the others that keep fewer than half of their digits, and ``kept``
     the largest error of all others.  ``beyond`` are the entries that no float of the dtype could hold: the truth is
     larger than the largest, and what was computed is no number; they count nowhere else.
+
+    Where nothing tells the truth from zero there is no unit that an error could be counted in: what is not told from
+    zero either has none, and ``at_zero`` is how far the worst entry is off, and how large its truth may be, if it is
+    such an entry.
     """
 
     largest: float
@@ -247,6 +261,15 @@ class Side:
     broken: tuple[tuple[Place, str], ...] = ()
     beyond: tuple[Place, ...] = ()
     entries: int = 1
+    at_zero: tuple[float, float] | None = None
+
+    @property
+    def far(self) -> str:
+        """How far the worst entry is off, in words: in ulps, or as it is where the truth has no unit."""
+        if self.at_zero is None:
+            return f"{_number(self.largest)} ulp"
+        off, truth = self.at_zero
+        return f"{_digits(off)} where the truth is {f'below {_digits(truth)}' if truth else 'zero'}"
 
     @property
     def within(self) -> bool | None:
@@ -298,13 +321,13 @@ class Rounding:
             return _breaking(hand, other, self.equal)
         if other is None:
             return _alone(hand)
-        both = f"(at most {_number(hand.largest)} ulp, autograd {_number(other.largest)} ulp)"
-        reverse_ = f"(at most {_number(other.largest)} ulp, yours {_number(hand.largest)} ulp)"
+        both = f"(at most {hand.far}, autograd {other.far})"
+        reverse_ = f"(at most {other.far}, yours {hand.far})"
         if self.equal:
             alike = (
                 "both give the same, and have lost their digits" if hand.lost else "both are the same to the last bit"
             )
-            return f"{alike} (at most {_number(hand.largest)} ulp)" if hand.largest else "both are exact"
+            return f"{alike} (at most {hand.far})" if hand.largest else "both are exact"
         if hand.within is not False and other.within is False:
             return f"autograd is what differs: it is further from the truth than rounding can take it {both}"
         if hand.within is False:
@@ -318,8 +341,8 @@ class Rounding:
         opening = "both are within rounding" if hand.within and other.within else "both are right"
         if hand.lost or other.lost:
             opening = "both lose their digits" if hand.lost and other.lost else "both keep few digits"
-        if _number(hand.largest) == _number(other.largest):
-            return f"{opening} (at most {_number(hand.largest)} ulp)"
+        if hand.far == other.far:
+            return f"{opening} (at most {hand.far})"
         match self.who_is_closer:
             case "yours":
                 return f"{opening}; yours is closer to the truth {both}"
@@ -339,10 +362,10 @@ def _breaking(hand: Side, other: Side | None, equal: bool) -> str:
         return f"yours is {_broken(hand)} and autograd is {_broken(other)}, {ordinary}{_rest(hand, 'yours')}"
     if hand.broken:
         kept = "loses its digits there too" if other.lost else "keeps its digits"
-        at_most = "" if not other.largest else f" (at most {_number(other.largest)} ulp)"
+        at_most = "" if not other.largest else f" (at most {other.far})"
         return f"yours is {_broken(hand)}, {ordinary}; autograd {kept}{at_most}"
     kept = "loses its digits there too" if hand.lost else "keeps its digits"
-    at_most = "" if not hand.largest else f" (at most {_number(hand.largest)} ulp)"
+    at_most = "" if not hand.largest else f" (at most {hand.far})"
     return f"autograd is {_broken(other)}, {ordinary}; yours {kept}{at_most}"
 
 
@@ -369,7 +392,7 @@ def _rest(side: Side, name: str) -> str:
 
 
 def _alone(side: Side) -> str:
-    off = f"off by at most {_number(side.largest)} ulp"
+    off = f"off by at most {side.far}"
     if not side.largest:
         return "yours is exact"
     if side.within is False:
@@ -385,8 +408,13 @@ def _number(x: float) -> str:
         return "infinitely many"
     if x < 1e4:
         return f"{math.ceil(10 * x) / 10:.1f}"
+    return _digits(x)
+
+
+def _digits(x: float) -> str:
+    """Two digits, rounded up: ``6.6e-17``."""
     unit = 10.0 ** (math.floor(math.log10(x)) - 1)
-    return f"{math.ceil(x / unit) * unit:.1e}".replace("e+0", "e").replace("e+", "e")
+    return f"{math.ceil(x / unit) * unit:.1e}".replace("e+0", "e").replace("e+", "e").replace("e-0", "e-")
 
 
 def rounding(
@@ -424,7 +452,7 @@ def rounding(
 
 def _side(value: Tensor, truth: Any, size: Tensor, bound: Tensor | None, dtype: torch.dtype) -> Side:
     low, high = distance(value, truth)
-    far = ulps(high, size, dtype)
+    far = visible_ulps(low, high, size, dtype)
     if not far.numel():
         return Side(0.0, 0.0, (), None if bound is None else 0.0, (), (), entries=0)
     finite, largest = torch.isfinite(value), torch.finfo(dtype).max
@@ -437,18 +465,23 @@ def _side(value: Tensor, truth: Any, size: Tensor, bound: Tensor | None, dtype: 
     allowed = None if bound is None or not bool(torch.isfinite(bound).all()) else float(ulps(bound, size, dtype).max())
     outside = () if bound is None else _indices((low > bound) & (ulps(low, size, dtype) > 0.5))
     half = 2.0 ** (FORMATS[dtype].digits / 2)
+    at_zero = None
+    if size[worst] == 0 and far[worst] > 0:
+        most = float(distance(torch.zeros_like(value), truth)[1][worst])
+        at_zero = float(high[worst]), most if most >= FORMATS[dtype].normal else 0.0  # as floats tell zero
     told = tuple((place, _what(value[place].item())) for place in _indices(broken))
     return Side(
         float(far.max()),
-        float(far.median()),
+        float(far[size > 0].median()) if bool((size > 0).any()) else 0.0,
         worst,
         allowed,
         outside,
-        _indices(kept > half),
+        _indices((kept > half) & (size > 0)),
         float(kept.max()),
         told,
         _indices(beyond),
         far.numel(),
+        at_zero,
     )
 
 

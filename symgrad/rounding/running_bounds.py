@@ -305,6 +305,15 @@ def ulps(error: Tensor, reference: Tensor, dtype: str | torch.dtype) -> Tensor:
     return error.to(torch.float64) / torch.ldexp(torch.ones_like(size), exponent - f.digits)
 
 
+def visible_ulps(low: Tensor, high: Tensor, size: Tensor, dtype: str | torch.dtype) -> Tensor:
+    """Distances in ulps, rounded up; none where neither the truth nor the value is told from zero.
+
+    >>> visible_ulps(torch.tensor(0.0), torch.tensor(1e-30), torch.tensor(0.0), "float64").item()
+    0.0
+    """
+    return torch.where((low == 0) & (size == 0), 0.0, ulps(high, size, dtype))
+
+
 def dtype_of(dtype: str | torch.dtype) -> torch.dtype:
     """The torch dtype of this name."""
     return dtype if isinstance(dtype, torch.dtype) else getattr(torch, dtype)

@@ -299,13 +299,18 @@ def _one(
     floors: dict[int, float] = {}
     if not all(isinstance(x, arb) for x in view.exact):
         return
-    middles = torch.tensor([float(x.mid()) for x in view.exact], dtype=torch.float64)
+    middles = torch.tensor([_middle(x) for x in view.exact], dtype=torch.float64)
     with precision(view.bits), torch.no_grad():
         for side, values in (("hand", value), ("autograd", auto)):
             if values is None or problem.values_only or (side == "hand" and view.state == "typed"):
                 continue
             if not _is_near(problem, values.reshape(-1), middles):
                 _instability(problem, findings, pair, side, values.reshape(pair.shape), truth(), tensors, floors, out)
+
+
+def _middle(x: arb) -> float:
+    """The middle of a ball; zero where nothing tells it from zero."""
+    return 0.0 if x.contains(0) else float(x.mid())
 
 
 def _is_near(problem: Problem, values: torch.Tensor, middles: torch.Tensor) -> bool:
@@ -324,7 +329,7 @@ def _explained(
     tensors: Mapping[str, torch.Tensor],
 ) -> Rounding:
     """The error of the worst entry taken apart by the lines of the hand formula, and beside what the inputs allow."""
-    if not math.isfinite(r.hand.largest) or not r.hand.largest:
+    if not math.isfinite(r.hand.largest) or not r.hand.largest or r.hand.at_zero is not None:
         return r
     own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
     output = own.outputs[pair.name]
@@ -367,7 +372,8 @@ def _instability(
     limits, form = torch.finfo(kind), FORMATS[kind]
     flatly = values.reshape(-1)
     scale = torch.from_numpy(truth.high.reshape(-1)).abs()
-    error = distance(values, truth)[1].reshape(-1)
+    low, error = (x.reshape(-1) for x in distance(values, truth))
+    error = torch.where((low == 0) & (truth.sizes() == 0), 0.0, error)  # nothing tells either from zero
     finite = torch.isfinite(flatly)
     broken = ~finite | ((flatly == 0) & (scale >= form.normal))
     beyond = ~finite & (scale > limits.max)  # no float could hold the truth
@@ -393,7 +399,7 @@ def _instability(
             continue
         loss = _loss(findings, pair, side, flatly[k], k, tensors)
         meant: Any = flat(truth.balls)[k]
-        computed, right = float(flatly[k]), float(meant.mid())
+        computed, right = float(flatly[k]), _middle(meant)
         name = str(kind).removeprefix("torch.")
         source = None if loss is None else loss.source
         who = "your formula is right, and" if side == "hand" else "autograd"

@@ -38,9 +38,9 @@ def test_the_tanh_rnn_post_as_it_stands():
     assert float(claim.autograd_value) == pytest.approx(8.1888, abs=5e-5)
     assert report.wrong_steps == ("dh1_dwh", "dh2_dwh", "dh2_raw", "dh1_raw")
     assert report.notes[:3] == (
-        "I took Y2 as the output, and W_h and W_y as its inputs.",
-        "For W_h I took dy2_dwh and dw_h, which are printed beside autograd's gradient.",
-        "For W_y I took dy2_dwy and dw_y, which are printed beside autograd's gradient.",
+        "I took `Y2` as the output, and `W_h` and `W_y` as its inputs.",
+        "For `W_h` I took `dy2_dwh` and `dw_h`, which are printed beside autograd's gradient.",
+        "For `W_y` I took `dy2_dwy` and `dw_y`, which are printed beside autograd's gradient.",
     )
     assert "19 lines that are no code were left out: 1-15, 59-62." in report.notes
     comments = [n for n in report.notes if "comment" in n]
@@ -71,9 +71,9 @@ def test_the_sigmoid_net_post_as_it_stands():
         "linear2.weight": "proved",
     }
     assert report.notes[:3] == (
-        "I took out as the output, and linear1.weight and linear2.weight as its inputs.",
-        "For linear1.weight I took du_calc, which is compared with autograd's gradient.",
-        "For linear2.weight I took dw_calc, which is printed next to autograd's gradient.",
+        "I took `out` as the output, and `linear1.weight` and `linear2.weight` as its inputs.",
+        "For `linear1.weight` I took `du_calc`, which is compared with autograd's gradient.",
+        "For `linear2.weight` I took `dw_calc`, which is printed next to autograd's gradient.",
     )
     assert any("seeds of Python, NumPy and torch were set to 0" in n for n in report.notes)
     rounding = report.claims["linear1.weight"].rounding
@@ -127,7 +127,7 @@ def test_a_derivation_in_numpy_beside_a_model_in_torch():
     """The arrays from which the leaves are made are the same inputs, for both."""
     report = verify_script(NUMPY_MLP)
     assert {n: c.kind for n, c in report.claims.items()} == {"tW1": "proved", "tb1": "proved"}
-    assert "The numbers in W1 are those of tW1: I took the two for one input." in report.notes
+    assert "The numbers in `W1` are those of `tW1`: I took the two for one input." in report.notes
     wrong = verify_script(NUMPY_MLP.replace("dz = dh*(1 - h**2)", "dz = dh*(1 - z**2)"))
     assert {n: c.kind for n, c in wrong.claims.items()} == {"tW1": "refuted", "tb1": "refuted"}
 
@@ -191,7 +191,7 @@ for i in range(3):
 def test_a_training_loop_is_judged_at_its_last_turn():
     report = verify_script(LOOP)
     assert {n: c.kind for n, c in report.claims.items()} == {"w": "proved"}
-    assert "The output loss is differentiated 3 times; I took the last, in line 10." in report.notes
+    assert "The output `loss` is differentiated 3 times; I took the last, in line 10." in report.notes
     assert verify_script(LOOP.replace("2 * X.T", "X.T")).verdict == "refuted"
 
 
@@ -248,7 +248,7 @@ def test_autograd_grad_with_a_cotangent():
     """)
     report = verify_script(text)
     assert report.verdict == "proved"
-    assert "The output y is differentiated with a cotangent of the script's own." in report.notes
+    assert "The output `y` is differentiated with a cotangent of the script's own." in report.notes
     assert verify_script(text.replace("mine = v * ", "mine = ")).verdict == "refuted"
 
 
@@ -284,7 +284,7 @@ def test_output_wrt_and_gradients_can_be_said():
     assert verify_script(TWO, output="y").verdict == "refuted"
     report = verify_script(TWO, output="y", gradients={"w": "other"})
     assert report.verdict == "proved"
-    assert "For w I took other, as you said." in report.notes
+    assert "For `w` I took `other`, as you said." in report.notes
     both = verify_script(TWO, output="y", gradients={"w": ["dw", "other"]})
     assert {n: c.kind for n, c in both.claims.items()} == {"w (dw)": "refuted", "w (other)": "proved"}
 
@@ -506,7 +506,7 @@ print(W.grad, dW)
 def test_a_number_under_another_name_is_the_input_where_that_makes_all_right():
     report = verify_script(LITERALS.format("a = 2.0\nb = 3.0\ndW = math.cos(a) * b"))
     assert report.verdict == "proved"
-    assert "The numbers in a are those of W: I took the two for one input." in report.notes
+    assert "The numbers in `a` are those of `W`: I took the two for one input." in report.notes
     assert verify_script(LITERALS.format("a = 2.0\nb = 3.0\ndW = math.sin(a) * b")).verdict == "refuted"
 
 

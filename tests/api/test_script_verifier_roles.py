@@ -40,9 +40,9 @@ def test_what_a_variable_is_moved_by_is_its_gradient():
     report = verify_script(LINE_FIT)
     assert kinds(report) == {"weights": "proved", "offset": "proved"}
     assert report.notes[:3] == (
-        "I took cost as the output, and weights and offset as its inputs.",
-        "For weights I took slope_w, with which the script updates it.",
-        "For offset I took slope_b, with which the script updates it.",
+        "I took `cost` as the output, and `weights` and `offset` as its inputs.",
+        "For `weights` I took `slope_w`, with which the script updates it.",
+        "For `offset` I took `slope_b`, with which the script updates it.",
     )
     wrong = verify_script(LINE_FIT.replace("slope_b = 2*np.mean", "slope_b = np.mean"))
     assert kinds(wrong) == {"weights": "proved", "offset": "refuted"}
@@ -214,7 +214,7 @@ for k in range(3):
 def test_what_is_printed_beside_a_difference_quotient():
     report = verify_script(QUOTIENT)
     assert kinds(report) == {"v": "proved"}
-    assert report.notes[1] == "For v I took mine, which the script compares with a difference quotient."
+    assert report.notes[1] == "For `v` I took `mine`, which the script compares with a difference quotient."
     wrong = verify_script(QUOTIENT.replace("return np.cos(v)*a", "return -np.cos(v)*a"))
     assert kinds(wrong) == {"v": "refuted"}
     assert wrong.wrong_steps == ("return",)
@@ -283,7 +283,7 @@ print(dw)
 def test_a_layer_is_asked_with_its_own_cotangent():
     report = verify_script(LAYER)
     assert kinds(report) == {"x": "proved", "w": "proved", "b": "proved"}
-    assert report.notes[0] == "I took the sum of out * dout as the output, and x, w and b as its inputs."
+    assert report.notes[0] == "I took the sum of `out * dout` as the output, and `x`, `w` and `b` as its inputs."
 
 
 # ------------------------------------------------------------------------------------------------ plain Python
@@ -346,7 +346,7 @@ print(p.grad, q.grad)
 def test_numbers_that_know_their_gradient():
     report = verify_script(ENGINE)
     assert kinds(report) == {"p": "proved", "q": "proved"}
-    assert report.notes[0] == "I took r as the output, and p and q as its inputs."
+    assert report.notes[0] == "I took `r` as the output, and `p` and `q` as its inputs."
     wrong = verify_script(ENGINE.replace("self.grad += out.data*out.grad", "self.grad += out.grad"))
     assert kinds(wrong) == {"p": "refuted", "q": "refuted"}
 
@@ -368,7 +368,7 @@ for i in range(5):
 """
     report = verify_script(text)
     assert kinds(report) == {"w": "proved"}
-    assert report.notes[0] == "I took 3/2 * loss as the output, and w as its input."
+    assert report.notes[0] == "I took `3/2 * loss` as the output, and `w` as its input."
 
 
 def test_two_variables_of_one_value_are_not_mixed_up():
@@ -461,7 +461,7 @@ def test_what_the_script_does_not_tell_is_asked_with_the_names_found():
 def test_the_advice_works(tmp_path):
     report = verify_script(TWO_VALUES, output="first", gradients={"u": "answer"})
     assert kinds(report) == {"u": "refuted"}
-    assert report.notes[1] == "For u I took answer, as you said."
+    assert report.notes[1] == "For `u` I took `answer`, as you said."
     right = TWO_VALUES.replace("answer = u*0.1", "answer = 3*u**2")
     assert kinds(verify_script(right, output="second", gradients={"u": "answer"})) == {"u": "proved"}
     path = tmp_path / "post.txt"

@@ -5,16 +5,22 @@ Where there is a browser: no error in it, and the colours that the reader asked 
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
+from dataclasses import replace
+from html import escape, unescape
 
 import pytest
 import torch
+from support.found_answers import FAILED, answer
 from support.html_page import Page
 
-from symgrad import verify
+from symgrad import Latex, verify
+from symgrad.files.answers import Failure
+from symgrad.files.written_files import write_pages
 from symgrad.report.html import render_piece
 from symgrad.report.page import Code, Paragraph, Table
 from symgrad.report.text import plain_text
@@ -115,25 +121,78 @@ def test_what_a_screen_would_obey_is_written_out():
 # ------------------------------------------------------------------------------------------------ a browser
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+WIDTHS = (500, 900, 1400)
+PROBE = """
+<script>
+const faults = [];
+onload = () => {
+  const told = [...document.querySelectorAll("iframe")].map(frame => {
+    const seen = frame.contentDocument, at = seen.defaultView;
+    const wide = [...seen.querySelectorAll("body *")].filter(e =>
+      e.getBoundingClientRect().right > frame.clientWidth + 1 && !e.closest("pre, table, math, .formula, svg"));
+    const table = seen.querySelector("table.derivation tr:last-child");
+    return {
+      width: frame.clientWidth, wide: seen.documentElement.scrollWidth > frame.clientWidth,
+      beyond: wide.map(e => e.outerHTML.slice(0, 80)), words: seen.querySelector(".answer, .links").innerText,
+      ink: at.getComputedStyle(seen.querySelector(".symgrad")).color,
+      picture: [...seen.querySelectorAll("svg text")].map(e => at.getComputedStyle(e).fill)[0] || null,
+      first: table && [...table.children].sort((a, b) =>
+        a.getBoundingClientRect().top - b.getBoundingClientRect().top)[0].className,
+    };
+  });
+  document.body.dataset.told = JSON.stringify(told);
+};
+</script>
+"""
 
 
+def shown_by_a_browser(pages, scheme, folder):
+    """What a browser makes of pages, each at each width, in one window."""
+    frames = [f'<iframe width="{w}" height="900" srcdoc="{escape(page)}"></iframe>' for page in pages for w in WIDTHS]
+    whole = folder / "pages.html"
+    text = f'<!DOCTYPE html><html><head><meta name="color-scheme" content="light dark">{PROBE}</head><body>'
+    whole.write_text(f"{text}{''.join(frames)}</body></html>", encoding="utf-8")
+    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=1500,1200", "--enable-logging=stderr"]
+    flags += [f"--blink-settings=preferredColorScheme={int(scheme == 'light')}", "--dump-dom"]
+    done = subprocess.run(
+        [str(BROWSER), *flags, whole.as_uri()],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "HOME": str(folder)},
+        timeout=60,
+    )
+    assert "CONSOLE" not in done.stderr, "no error in any page"
+    return json.loads(unescape(re.search('data-told="(.*?)"', done.stdout)[1]))
+
+
+@pytest.fixture(scope="module")
+def pages(report, tmp_path_factory):
+    """A page of each kind: a wrong derivation, a right answer with long names, LaTeX, an error, a list of answers."""
+    long = verify(
+        "+".join(f"tanh(a_long_name_{k}*b_{k})" for k in range(9)), "1 - tanh(a_long_name_0*b_0)**2", wrt="b_0"
+    )
+    latex = verify(Latex(r"f(x) = \log(1 + e^{a x})"), Latex(r"f''(x) = \frac{a^2 e^{a x}}{1 + e^{a x}}"))
+    shapes = {"z": ("n",), "y": ("n",)}
+    sized = verify(lambda z, y: (y * z.exp()).sum(), lambda z, y: {"z": y * z.exp(), "y": z.exp()}, at=shapes)
+    asked = [
+        answer("a_folder/of_some/length/" * 3 + "right.py", "proved", html="a page"),
+        replace(FAILED, error=Failure("BadInput", "no file " + "with_a_long_name" * 20)),
+    ]
+    listed = [p.read_text() for p in write_pages(asked, tmp_path_factory.mktemp("pages") / "all.html")]
+    return [*(r.to_html(page=True, heading="x.py") for r in (report, long, latex, sized)), listed[0], listed[2]]
+
+
+@pytest.mark.slow
 @pytest.mark.skipif(BROWSER is None, reason="needs a browser")
 @pytest.mark.parametrize("scheme", ["dark", "light"])
-def test_a_browser_shows_the_page_without_an_error(report, scheme, tmp_path):
-    page = tmp_path / "report.html"
-    probe = "<script>onerror = e => { document.documentElement.dataset.fault = e }; onload = () => { "
-    probe += "document.body.dataset.ink = getComputedStyle(document.querySelector('.symgrad')).color; "
-    probe += "document.body.dataset.wide = "
-    probe += "document.documentElement.scrollWidth > innerWidth }</script></head>"
-    page.write_text(report.to_html(page=True).replace("</head>", probe), encoding="utf-8")
-    flags = ["--headless", "--no-sandbox", "--disable-gpu", "--window-size=900,1200", "--enable-logging=stderr"]
-    flags += [f"--blink-settings=preferredColorScheme={int(scheme == 'light')}", "--dump-dom"]
-    environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run(
-        [str(BROWSER), *flags, page.as_uri()], capture_output=True, text=True, env=environment, timeout=60
-    )
-    assert "Wrong: your gradient" in done.stdout
-    assert "data-fault=" not in done.stdout
-    assert "CONSOLE" not in done.stderr
-    assert f'data-ink="{"rgb(230, 237, 243)" if scheme == "dark" else "rgb(31, 35, 40)"}"' in done.stdout
-    assert 'data-wide="false"' in done.stdout
+def test_a_browser_shows_each_page_without_an_error_and_nothing_beyond_its_edge(pages, scheme, tmp_path):
+    told = shown_by_a_browser(pages, scheme, tmp_path)
+    assert [frame["width"] for frame in told] == [*WIDTHS] * len(pages)
+    assert [frame for frame in told if frame["wide"] or frame["beyond"]] == []
+    ink = "rgb(230, 237, 243)" if scheme == "dark" else "rgb(31, 35, 40)"
+    assert {frame["ink"] for frame in told} == {ink}
+    assert {frame["picture"] for frame in told} == {ink, None}, "pictures are written in the page's ink"
+    narrow, *wider = told[: len(WIDTHS)]
+    assert narrow["words"].startswith("Wrong: your gradient for w_h")
+    assert narrow["first"].startswith("verdict"), "on a narrow page the verdict stands above its line"
+    assert {frame["first"] for frame in wider} == {"number"}

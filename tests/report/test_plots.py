@@ -52,6 +52,17 @@ def test_a_number_is_drawn_as_f_its_derivative_and_yours(wrong):
 
 
 @pytest.mark.slow
+def test_yours_is_cut_off_where_it_would_press_all_else_into_a_line():
+    """Far out it is 1e6, and at the own point the difference of 1 is what is to be seen."""
+    axes = verify("tanh(x)", "1 + x**8", at={"x": 2.5}).plot()
+    f, exact, _, seen = (line.get_ydata() for line in axes.get_lines())
+    low, high = axes.get_ylim()
+    for told in (f, exact, seen):
+        assert low < min(told) <= max(told) < high
+    assert high < 1e4
+
+
+@pytest.mark.slow
 def test_the_title_says_what_is_held_and_the_input_finds_its_claim(wrong):
     assert wrong.plot("w").get_title() == "f and its derivative by w\nheld: x = 0.5"
     post = verify_script(Path(__file__).resolve().parents[1] / "posts" / "tanh_rnn.txt")
@@ -95,6 +106,8 @@ def test_a_tensor_is_drawn_in_ulps(matrix):
     claim = matrix.claims["W"]
     gap = np.abs(claim.hand_value - claim.exact_value) / np.spacing(np.abs(claim.exact_value))
     np.testing.assert_allclose(image.get_array(), gap, rtol=1e-9)
+    ticks = [*image.axes.get_xticks(), *image.axes.get_yticks()]
+    assert ticks == [round(tick) for tick in ticks], "there is no entry 0.5"
 
 
 def test_the_lines_of_a_wrong_derivation_are_drawn_with_their_errors():

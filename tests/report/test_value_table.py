@@ -57,6 +57,26 @@ ARRAY = ValueTable(
 )
 
 
+def test_what_is_beside_zero_is_told_as_it_is():
+    table = ValueTable(
+        (
+            made(
+                1,
+                {"W": np.array([1.0])},
+                {"autograd": [6.5e-17], "hand": [0.0]},
+                [0.0],
+                {"autograd": [1e28], "hand": [0.0]},
+            ),
+        ),
+        True,
+    )
+    text = str(table)
+    assert "  6.5e-17 absolute\n" in text
+    assert "yours     0  0\n" in text
+    assert "most in [0], by\n    6.5e-17, where the truth is zero." in text
+    assert "e28" not in text
+
+
 def test_numbers_in_words():
     assert (
         str(NUMBERS)

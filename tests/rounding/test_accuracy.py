@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 
 import pytest
 import torch
@@ -79,6 +80,33 @@ def third(*sides: float, **more):
 )
 def test_sentences(sides, more, sentence):
     assert third(*sides, **more).sentence == sentence
+
+
+def test_an_error_where_the_truth_is_zero_is_told_as_it_is():
+    """In ulps of the smallest number 1e-17 would be 1e306 of them."""
+    values = torch.tensor([1.0, 0.0, 6.5e-17], dtype=torch.float64)
+    with precision(300):
+        zero = binary([1.0, 0.0, 0.0])
+        r = rounding(torch.tensor([1.0, 0.0, 0.0], dtype=torch.float64), zero, autograd=values)
+        assert r.sentence == (
+            "both are right; yours is closer to the truth (at most 0.0 ulp, autograd 6.5e-17 where the truth is zero)"
+        )
+        assert r.autograd.lost == ()
+        assert rounding(-values, -zero).sentence == "right; yours is off by at most 6.5e-17 where the truth is zero"
+
+
+def test_what_nothing_tells_from_zero_is_not_called_wrong_and_not_called_zero():
+    with precision(300):
+        third = ball_of(1) / 3
+        nothing = third - third
+        assert float(nothing.abs_upper()) > 0
+        at_zero, off = (rounding(torch.tensor(x, dtype=torch.float64), nothing) for x in (0.0, 1e-20))
+        assert at_zero.sentence == "yours is exact"
+        assert off.hand.at_zero[0] >= 1e-20
+        assert float(nothing.abs_upper()) <= off.hand.at_zero[1] < 1e-80
+        assert re.fullmatch(
+            r"right; yours is off by at most 1.[01]e-20 where the truth is below \d.\de-9\d", off.sentence
+        )
 
 
 def test_what_a_rounding_holds():

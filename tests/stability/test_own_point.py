@@ -52,6 +52,18 @@ def test_rounding_is_measured_in_neutral_surroundings():
         assert repr(other.claims["w"].rounding) == repr(plain.claims["w"].rounding)
 
 
+def test_zero_where_nothing_tells_the_truth_from_zero_has_lost_no_digits():
+    """The ball around this gradient's third entry is zero to 70 digits and no more: a float says no more than zero."""
+    z, w = (torch.tensor(x, dtype=torch.float64) for x in ([0.1, 0.7, -1.3], [0.1, 0.7, 0.0]))
+    report = verify(
+        lambda z, w: torch.softmax(z, 0).sum() + (w * z).sum(), lambda z, w: {"z": w}, wrt="z", at={"z": z, "w": w}
+    )
+    assert report.verdict == "proved"
+    assert [i.side for i in report.instabilities] == ["autograd"]
+    assert report.instabilities[0].exact == 0
+    assert report.claims["z"].rounding.hand.largest <= 0.5
+
+
 # ------------------------------------------------------------------------------------------------ what it is about
 
 

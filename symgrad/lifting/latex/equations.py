@@ -74,6 +74,7 @@ class Document:
     spans: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     functions: tuple[Definition, ...] = ()
     open: tuple[Node, ...] = ()  # derivatives that are used and that no row says
+    bold: Mapping[str, bool] = field(default_factory=dict)  # names in bold, and whether with an index
 
     @property
     def definitions(self) -> tuple[Definition, ...]:
@@ -191,7 +192,8 @@ def _each(
     entries = [_entries(side) for side in sides[1:]]
     listed = takes.get(spelled(e.left.args[0]) or "", ())
     if all(len(found) == 1 for found in entries):
-        yield e, sides
+        one = (_symbol(listed[0], e.left),) if len(listed) == 1 else ()
+        yield replace(e, left=replace(e.left, args=(*e.left.args, *one))), sides
         return
     if not all(len(found) == len(listed) for found in entries):
         shown = e.left.args[0].value.shown

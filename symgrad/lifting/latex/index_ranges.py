@@ -6,12 +6,12 @@ A limit such as m - 1 in a sum from 1 tells nothing: it may be meant to leave an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from symgrad.errors import WrongShape
-from symgrad.lifting.latex.equations import Definition, Document
+from symgrad.lifting.latex.equations import Document
 from symgrad.lifting.latex.token_reader import Node, parts, place
 
 
@@ -92,58 +92,11 @@ def letters_of_axes(document: Document) -> dict[str, tuple[str | int, ...]]:
             high = highs.get(item.value) if item.head == "index" else None
             if high is None:
                 continue
-            letter, less = _letter(high)
+            letter, less = letter_of_limit(high)
             if letter is not None and less + counting.of(name, axis) == 1:
                 found.setdefault(name, {})[axis] = letter
     whole = {name: axes for name, axes in found.items() if len(axes) == ranks[name]}
     return {name: tuple(axes[k] for k in range(ranks[name])) for name, axes in whole.items()}
-
-
-def shapes_of_indices(document: Document, taken: Iterable[str]) -> dict[str, tuple[str | int, ...]]:
-    """A shape for each tensor, where its indices say enough: axes that one index runs along have one length.
-
-    Lengths that no limit names get letters that are not ``taken``.  Empty where an axis has no index of its own.
-    """
-    told = letters_of_axes(document)
-    above: dict[Any, Any] = {}
-
-    def root(x: Any) -> Any:
-        while above.get(x, x) != x:
-            x = above[x]
-        return x
-
-    ranks: dict[str, int] = {}
-    plain: set[tuple[str, int]] = set()
-    for line in document.lines:
-        free = {i: (line, i) for i in line.indices}
-        if isinstance(line, Definition) and line.name is not None:
-            ranks[line.name] = len(line.indices)
-            above |= {root((line.name, k)): root((line, i)) for k, i in enumerate(line.indices)}
-        stack: list[tuple[Node, dict[str, Any]]] = [(line.body, free)]
-        while stack:
-            node, scope = stack.pop()
-            if node.head in ("sum", "prod"):
-                scope = {**scope, node.value: (node.span, node.value)}
-            if node.head == "entry" and node.args[0].head == "name":
-                name = str(node.args[0].value)
-                if ranks.setdefault(name, len(node.args) - 1) != len(node.args) - 1:
-                    return {}
-                for axis, item in enumerate(node.args[1:]):
-                    if item.head != "index":
-                        return {}
-                    plain.add((name, axis))
-                    if root((name, axis)) != root(scope[item.value]):
-                        above[root((name, axis))] = root(scope[item.value])
-            stack.extend((a, scope) for a in node.args)
-    letters = {root((n, k)): letter for n, shape in told.items() for k, letter in enumerate(shape)}
-    fresh = (x for x in "nmpqrsuvNMPQ" if x not in {*taken, *document.names, *document.sizes})
-    found: dict[str, tuple[str | int, ...]] = {}
-    for name in sorted(ranks.keys() & set(document.names)):
-        axes = [(name, k) for k in range(ranks[name])]
-        if not plain.issuperset(axes):
-            return {}
-        found[name] = tuple(letters.setdefault(root(a), letters.get(root(a)) or next(fresh, "n0")) for a in axes)
-    return found
 
 
 def _told(node: Node, shapes: Mapping[str, tuple[int, ...]], counting: Counting) -> Iterator[tuple[str, int]]:
@@ -151,7 +104,7 @@ def _told(node: Node, shapes: Mapping[str, tuple[int, ...]], counting: Counting)
     body, low, high = node.args
     if low.head != "number":
         return
-    letter, less = _letter(high)
+    letter, less = letter_of_limit(high)
     if letter is None:
         return
     for entry in parts(body):
@@ -170,7 +123,7 @@ def _told(node: Node, shapes: Mapping[str, tuple[int, ...]], counting: Counting)
                     yield letter, shape[axis]
 
 
-def _letter(high: Node) -> tuple[str | None, int]:
+def letter_of_limit(high: Node) -> tuple[str | None, int]:
     """The letter of a limit m or m - 1."""
     if high.head == "size":
         return high.value, 0

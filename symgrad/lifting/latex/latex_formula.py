@@ -6,7 +6,7 @@ import contextlib
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
@@ -15,7 +15,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
-from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes, shapes_of_indices
+from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
+from symgrad.lifting.latex.letter_shapes import unstated
 from symgrad.lifting.latex.plain_form import plain, plain_line, plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
@@ -31,6 +32,13 @@ from symgrad.program.piecewise import given as given_value
 from symgrad.program.program import Program, Source, interpret, promote
 
 # ------------------------------------------------------------------------------------------------------- latex formula
+
+
+class Named(Protocol):
+    """What a formula is read beside: it has inputs."""
+
+    @property
+    def names(self) -> tuple[str, ...]: ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,13 +75,15 @@ class Latex:
     """
 
     text: str
-    shapes: Mapping[str, Sequence[Any]] = field(default_factory=dict, kw_only=True)
+    shapes: Mapping[str, Sequence[int | str]] = field(default_factory=dict, kw_only=True)
     rename: Mapping[str, str] = field(default_factory=dict, kw_only=True)
-    model: Any = field(default=None, kw_only=True, repr=False)
+    model: Named | None = field(default=None, kw_only=True, repr=False)
     only: str | None = field(default=None, kw_only=True, repr=False)
     row: tuple[int, int] | None = field(default=None, kw_only=True, repr=False)  # which line is meant, and which side
     keyed: bool = field(default=False, kw_only=True, repr=False)
-    made: dict[Any, Any] = field(default_factory=dict, init=False, repr=False)
+    made: dict[tuple[tuple[str, tuple[int, ...]], ...], _Elaborated] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     is_formula = True
     library = "math"
@@ -119,8 +129,7 @@ class Latex:
         if self.model is None:
             return None
         back = {outside: own for own, outside in self.rename.items()}
-        own: tuple[str, ...] = self.model.names
-        names = {back.get(n, n) for n in own}
+        names = {back.get(n, n) for n in self.model.names}
         return frozenset(names | {n.replace(".", "_") for n in names})
 
     @property
@@ -129,13 +138,20 @@ class Latex:
         told = {**letters_of_axes(self.document), **{n: tuple(s) for n, s in self.shapes.items()}}
         return {self.rename.get(n, n): shape for n, shape in told.items()}
 
-    @property
-    def lengths(self) -> dict[str, tuple[str | int, ...]]:
-        """Shapes for all tensors, where nobody gives one, by input: empty where the indices do not tell them."""
-        if self.shapes:
-            return {}
-        taken = {c for c in self.text if c.isalpha()}
-        return {self.rename.get(n, n): s for n, s in shapes_of_indices(self.document, taken).items()}
+    def unstated(self, given: Mapping[str, Sequence[int | str]]) -> dict[str, tuple[str | int, ...]]:
+        r"""Shapes for the inputs that are not ``given`` and that are arrays by how they are written.
+
+        >>> Latex(r"f(w) = \|X w - y\|^2 + \lambda \|w\|^2").unstated({})
+        {'X': ('n', 'm'), 'w': ('m',), 'y': ('n',)}
+
+        Raises `BadInput` where two readings are left, or none.
+        """
+        own = {outer: inner for inner, outer in self.rename.items()}
+        told = {**{n: tuple(s) for n, s in self.shapes.items()}, **{own.get(n, n): tuple(s) for n, s in given.items()}}
+        last = self.equations[-1]
+        bold = last.left is not None and last.left.head == "symbol" and last.left.value.style == "bold"
+        found = unstated(self.document, told, bold=bold, called=bool(last.arguments))
+        return {self.rename.get(n, n): s for n, s in found.items()}
 
     @property
     def plain(self) -> str:
@@ -223,7 +239,7 @@ class Latex:
             return 1, ()
         return line.order, tuple(self.rename.get(w, w) for w in line.wrt)
 
-    def beside(self, model: Any, *, order: int | None = 1, key: str | None = None) -> Latex:
+    def beside(self, model: Named, *, order: int | None = 1, key: str | None = None) -> Latex:
         """This formula as a derivative of ``model``, whose names, sizes and definitions it may use.
 
         Raises `UnknownName` for a name that the model does not have, `BadInput` where the left side is about

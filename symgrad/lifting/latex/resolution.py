@@ -61,6 +61,7 @@ class _Resolver:
         self.shapes = shapes
         self.names: dict[str, tuple[int, int]] = {}
         self.styles: dict[str, dict[str, tuple[tuple[int, int], bool]]] = {}
+        self.bold: dict[str, bool] = {}  # names in bold, and whether it is an entry that is
         self.arguments = {n for e in found for a in e.arguments for n in (spelled(a), a.value.base) if n}
         self.sizes = {s for shape in shapes.values() for s in shape if isinstance(s, str)}
         self.tensors = {n for n, shape in shapes.items() if len(shape)}
@@ -145,7 +146,9 @@ class _Resolver:
         names = tuple(sorted(inputs))
         sizes, tensors = frozenset(self.sizes), frozenset(self.tensors)
         functions = tuple(self.own.values())
-        return Document(self.text, tuple(lines), names, sizes, tensors, self.names, functions, tuple(self.open))
+        return Document(
+            self.text, tuple(lines), names, sizes, tensors, self.names, functions, tuple(self.open), self.bold
+        )
 
     def model_of(self, formula: Node) -> str:
         """The name of the model, where a left side differentiates its formula."""
@@ -518,6 +521,8 @@ class _Resolver:
             self.fail(f"two names that are written differently would both be {name}.", node.span, "Rename one of them.")
         self.styles.setdefault(base, {}).setdefault(node.value.style, (node.span, entry or base != name))
         cased = self.cased(name) if entry else name
+        if "bold" in node.value.style:
+            self.bold[cased] = entry and self.bold.get(cased, True)
         taken = cased in self.lets or cased in self.bound
         if self.known is not None and cased not in self.known and not taken:
             listed = ", ".join(sorted(self.known)) or "no inputs"
