@@ -375,6 +375,7 @@ def _named(branch: Branch, made: Program, place: Sequence[int], pair: Pair) -> P
     named = {"model": branch.model, "by": branch.program.outputs.get(f"model.at:{pair.name}")}
     if named["by"] is None:
         named["by"] = branch.program.inputs.get(pair.name)
+    named |= {f"asked {k}": i for k, i in enumerate(branch.stated)}
     return made.with_outputs({name: place[i] for name, i in named.items() if i is not None})
 
 

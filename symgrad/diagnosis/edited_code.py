@@ -29,8 +29,9 @@ from symgrad.diagnosis.source_code import (
 from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.plain_runs import derivation_numbers, plain_runs
 from symgrad.lifting.scripts.sides import Side
-from symgrad.lifting.tracing.autograd_functions import Context, Custom
+from symgrad.lifting.tracing.autograd_functions import Context, Custom, called_forward
 from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
+from symgrad.lifting.tracing.leaves import Result, results, seeds
 from symgrad.program.program import Binding, kept
 
 # --------------------------------------------------------------------------------------------------------- script code
@@ -134,38 +135,35 @@ class CustomCode:
         return functools.partial(_moved_along if moves else _gradients, custom, runs)
 
 
-def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Any]]:
+def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Result | list[Result]]]:
     """Forward, run by hand and without a tracer: what it saved, and its outputs."""
     dtypes = runs.arguments.dtypes
     given = {n: _tensor(values[n]) if n in dtypes else values[n] for n in custom.names if n in values}
-    ctx = Context([n in dtypes for n in custom.names])
-    arguments = [given[n] if n in given else custom.defaults[n] for n in custom.names]
-    if custom.setup is None:
-        out = custom.forward(ctx, *arguments)
-    else:
-        out = custom.forward(*arguments)
-        custom.setup(ctx, tuple(arguments), out)
-    return ctx, list(out) if isinstance(out, (tuple, list)) else [out]
+    ctx = Context(custom.signature.packed(lambda n: n in dtypes))
+    out = called_forward(custom, custom.forward, custom.setup, ctx, given)
+    return ctx, results(out, custom.backward, custom.is_op)
 
 
 def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
     """What backward gives at a point, in float64."""
     values = {**runs.arguments.values, **runs.extra, **point}
-    ctx, outs = _forward(custom, runs, values)
-    seeds = []
-    for name, x in zip(custom.cotangent_names(len(outs)), outs, strict=True):
-        known = isinstance(x, torch.Tensor) and name in values
-        seeds.append(_tensor(values[name]) if known else torch.zeros_like(x) if isinstance(x, torch.Tensor) else None)
+    ctx, parts = _forward(custom, runs, values)
+
+    def seed(r: Result) -> torch.Tensor | None:
+        if not isinstance(r.value, torch.Tensor):
+            return None
+        return _tensor(values[r.cotangent]) if r.cotangent in values else torch.zeros_like(r.value)
+
     assert custom.backward is not None
-    found = custom.backward(ctx, *seeds)
-    return dict(zip(custom.names, found if isinstance(found, (tuple, list)) else (found,), strict=False))
+    return custom.signature.gradients(custom.backward(ctx, *seeds(parts, seed)), custom.name)
 
 
 def _moved_along(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
     """What jvp gives at a point for its first output, in float64."""
     values = {**runs.arguments.values, **runs.extra, **point}
     ctx, _ = _forward(custom, runs, values)
-    moves = [_tensor(values[f"tangent of {n}"]) if n in runs.arguments.dtypes else None for n in custom.names]
+    known = runs.arguments.dtypes
+    moves = custom.signature.packed(lambda n: _tensor(values[f"tangent of {n}"]) if n in known else None)
     assert custom.jvp is not None
     found = custom.jvp(ctx, *moves)
     return {"jvp": found[0] if isinstance(found, (tuple, list)) else found}

@@ -41,7 +41,7 @@ class Forward:
 
     @property
     def required(self) -> tuple[str, ...]:
-        return tuple(n for n in self.custom.names if n not in self.custom.defaults and n not in self.passed)
+        return tuple(n for n in self.custom.names if n not in self.custom.signature.defaults and n not in self.passed)
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         assert not isinstance(dtypes, str)
