@@ -109,6 +109,8 @@ class Decision:
             return False
         if isinstance(guard.params, Decided):
             return not _asks_whether_finite(guard, self.branch.program)
+        if guard.op in ("argmax", "argmin"):  # entries are alike, unless it is always the same one
+            return len(self.points) == 1 < len(self.ways)
         return is_ordered(guard) or guard.op in _CLOSE
 
 

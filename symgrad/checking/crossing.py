@@ -191,7 +191,7 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
         starts = starts[:_STARTS]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
-        ways: list[Any] = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
+        ways: list[Any] = d.open if d.ways is not None and (d.branches or len(d.ways) <= _PLACES) else []
         if is_place(d.guard) and not d.shared and len(d.ways or ()) <= _TABLE:
             ways = d.open
         if d.guard.op == "argsort" and d.guard.outcome.ndim:
