@@ -33,7 +33,7 @@ from symgrad.lifting.tracing.custom_sides import (
     jvp_beside,
 )
 from symgrad.lifting.tracing.functions import nearly_equal
-from symgrad.problem.arguments import find_point, is_shape, plain_point
+from symgrad.problem.arguments import find_point, is_shape, plain_keys, plain_point
 from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, KnownInputs, Problem, given_to
 from symgrad.problem.replay import replay
@@ -128,8 +128,8 @@ def verify_function(
         asked = Asked(wrt, None, 1, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
         with within(timeout):
             return judge_kernel(function, reference, at, asked, tile, device)
-    custom = Custom.of(function)
-    named = _by_name(custom, at)
+    custom, named = _by_name(Custom.of(function), at)
+    wrt = None if wrt is None else [n for name in Asked(wrt).names for n in custom.signature.leaves(name)]
     asked = Asked(wrt, named, order, domain, assuming, meanings, dtype, points, effort, seed, unreached=unreached)
     with within(timeout):
         setting = _setting(custom, asked)
@@ -179,7 +179,9 @@ class _Setting:
         )
 
 
-def _by_name(custom: Custom, at: PointLike | Sequence[object]) -> dict[str, Any]:
+def _by_name(custom: Custom, at: PointLike | Sequence[object]) -> tuple[Custom, dict[str, Any]]:
+    """The function with its lists of tensors opened, and what each single argument is."""
+    signature = custom.signature
     if not isinstance(at, Mapping):
         if isinstance(at, (torch.Tensor, np.ndarray)):
             at = (at,)
@@ -188,24 +190,21 @@ def _by_name(custom: Custom, at: PointLike | Sequence[object]) -> dict[str, Any]
                 f"at is a {type(at).__name__}.",
                 instead=f"Pass values or shapes by name: at={{{custom.names[0]!r}: (3,)}}.",
             )
-        if len(at) > len(custom.names):
-            raise BadInput(
-                f"at has {len(at)} values, and forward takes {len(custom.names)}: {', '.join(custom.names)}."
-            )
-        at = dict(zip(custom.names, at, strict=False))
-    given = plain_point(at) or {}
+        at = signature.by_name(at)
+    opened, flat = signature.opened(plain_keys(at, "at"), lists_too=custom.is_op)
+    given = plain_point(flat) or {}
     for n in given:
-        if n not in custom.names:
-            near = close_names(n, custom.names)
+        if n not in opened.names:
+            near = close_names(n, opened.names)
             raise UnknownName(
-                f"at has {n!r}, but forward's arguments are {', '.join(custom.names)}.", instead=near or None
+                f"at has {n!r}, but forward's arguments are {', '.join(opened.names)}.", instead=near or None
             )
-    missing = [n for n in custom.names if n not in given and n not in custom.defaults]
+    missing = [n for n in opened.names if n not in given and n not in opened.defaults]
     if missing:
         raise BadInput(
             f"at has no value for {', '.join(missing)}.", instead=f"Pass values or shapes: at={{{missing[0]!r}: (3,)}}."
         )
-    return given
+    return replace(custom, signature=opened), given
 
 
 def _setting(custom: Custom, asked: Asked) -> _Setting:
@@ -262,7 +261,7 @@ class _Seeded:
 def _seeded(setting: _Setting) -> _Seeded:
     custom = setting.custom
     outs = custom.run(setting.arguments.values, None, setting.dtypes)
-    named = dict(zip(outs.outputs, _cotangents(custom, outs.outputs), strict=True))
+    named = outs.cotangents
     rng = np.random.default_rng((setting.asked.seed, 6))
     cotangents = {named[k]: _like(outs, i, rng) for k, i in outs.outputs.items()}
     return _Seeded(named, cotangents, _with_outputs(setting, named))
@@ -382,12 +381,6 @@ def _by_torch_twice(
                 "computes.",
                 instead="This is a fault of symgrad: no verdict is given. Ask for order=1.",
             )
-
-
-def _cotangents(custom: Custom, outputs: Mapping[str, Any]) -> list[str]:
-    places = [int(k[7:-1]) if k.endswith("]") else 0 for k in outputs]
-    names = custom.cotangent_names(max(places, default=0) + 1)
-    return [names[k] for k in places]
 
 
 def _like(run: FunctionRun, step: int, rng: np.random.Generator) -> np.ndarray:

@@ -16,8 +16,8 @@ from symgrad.diagnosis.source_code import function_unit
 from symgrad.errors import BadInput, SymgradError
 from symgrad.problem.arguments import is_shape
 from symgrad.report.report import Report
-from symgrad.report.wording import entries_of, number, witness_text
-from symgrad.typing import FormulaLike, FunctionLike, HandLike, Options
+from symgrad.report.wording import entries_of, listed, number, witness_text
+from symgrad.typing import FormulaLike, FunctionLike, FunctionOptions, HandLike
 from symgrad.verifier import verify
 
 # ---------------------------------------------------------------------------------------------------------- assertions
@@ -32,7 +32,7 @@ _LONGEST = 400  # numbers that are printed in code to paste
 def assert_gradient(
     formula: FormulaLike | FunctionLike | Surrogate,
     hand: HandLike | Surrogate | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[FunctionOptions],
 ) -> Report:
     """Assert that ``hand`` is the derivative of ``formula``; the other arguments are those of `symgrad.verify`.
 
@@ -197,37 +197,46 @@ def _sizes(far: float, size: float) -> Iterator[str]:
 def pasteable(formula: Any, hand: Any, options: Mapping[str, Any], report: Report, claim: Claim) -> str:
     """Python code that asks the same question at the witness."""
     ask = "verify" if hand is not None else "verify_function"
-    given = {n: v for n, v in options.items() if n not in ("at", "seed")}
-    at, note = _point(options.get("at"), report, claim, hand is None)
+    given = {n: _literal(v) for n, v in options.items() if n not in ("at", "seed")}
+    at = _point(options.get("at"), claim, custom=hand is None)
+    long = [n for n, v in _parts(at) if entries_of(v) > _LONGEST]
     if at is not None:
-        given["at"] = at
-    given["seed"] = report.seed
+        given["at"] = _literal(at)
+    given["seed"] = str(report.seed)
     what = ", ".join(_formula(f) for f in (formula, hand) if f is not None)
-    lines = [f"print({ask}(", f"    {what},", *(f"    {n}={_literal(v)}," for n, v in given.items()), "))"]
+    lines = [f"print({ask}(", f"    {what},", *(f"    {n}={text}," for n, text in given.items()), "))"]
     text = "\n".join(lines)
     used = ["import numpy as np"] * ("np." in text) + ["import torch"] * ("torch." in text)
+    note = [f"# {listed(long)}: as passed, for {'it is' if len(long) == 1 else 'they are'} too long to print"] * bool(
+        long
+    )
     return "\n".join([*used, f"from symgrad import {ask}", *note, "", text])
 
 
-def _point(at: Any, report: Report, claim: Claim, custom: bool) -> tuple[Mapping[str, Any] | None, list[str]]:
+def _point(at: Any, claim: Claim, custom: bool) -> Any:
     """The witness as ``at``; or, where there is none to print, what was passed.
 
     Shapes are left as they are: the seed draws from them what it drew.
     """
-    witness = claim.witness
-    if isinstance(at, Mapping) and any(is_shape(v, names=True) for v in at.values()):
-        return at, []
-    if witness is None or not witness.point:
-        return (at if isinstance(at, Mapping) else None), []
-    point: dict[str, Any] = dict(witness.point)
-    if custom:  # the cotangents are drawn, and no arguments of forward
-        if not isinstance(at, Mapping):
-            return None, []
-        point = {n: point.get(n, v) for n, v in at.items()}
-    size = sum(entries_of(v) for v in point.values())
-    if size > _LONGEST:
-        return at, [f"# at {size} numbers, which report.claims[{claim.name!r}].witness.point holds"]
-    return point, []
+    witness = {} if claim.witness is None else claim.witness.point
+    if not isinstance(at, Mapping):
+        return witness or None if not custom else at
+    if not witness or any(is_shape(v, names=True) for _, v in _parts(at)):
+        return at
+    if not custom:
+        return witness
+    own = lambda n, v: witness.get(n, v)  # noqa: E731  # the cotangents are drawn, and no arguments of forward
+    return {
+        n: [own(f"{n}[{k}]", x) for k, x in enumerate(v)] if isinstance(v, (list, tuple)) else own(n, v)
+        for n, v in at.items()
+    }
+
+
+def _parts(at: Any) -> Iterator[tuple[str, Any]]:
+    """The single values of a point, and what each may be called."""
+    for n, v in at.items() if isinstance(at, Mapping) else (("at", at),):
+        several = isinstance(v, (list, tuple)) and any(isinstance(x, (torch.Tensor, np.ndarray, tuple)) for x in v)
+        yield from ((f"{n}[{k}]", x) for k, x in enumerate(v)) if several else ((str(n), v),)
 
 
 def _formula(formula: Any) -> str:
@@ -246,10 +255,15 @@ def _formula(formula: Any) -> str:
     return "model" if isinstance(formula, torch.nn.Module) else _literal(formula)
 
 
-def _literal(value: Any) -> str:
-    """The value as Python code that makes it again."""
+def _literal(value: Any, name: str = "") -> str:
+    """The value as Python code that makes it again; or its name, where it has one and is too long."""
     if isinstance(value, Mapping):
-        return f"{{{', '.join(f'{n!r}: {_literal(v)}' for n, v in value.items())}}}"
+        return f"{{{', '.join(f'{n!r}: {_literal(v, str(n))}' for n, v in value.items())}}}"
+    if isinstance(value, (list, tuple)) and not all(isinstance(x, (int, float, str)) for x in value):
+        inner = ", ".join(_literal(x, f"{name or 'at'}[{k}]") for k, x in enumerate(value))
+        return f"[{inner}]" if isinstance(value, list) else f"({inner}{',' * (len(value) == 1)})"
+    if isinstance(value, (torch.Tensor, np.ndarray)) and name and entries_of(value) > _LONGEST:
+        return name
     if isinstance(value, torch.Tensor):
         return f"torch.tensor({value.tolist()!r}, dtype={value.dtype})"
     if isinstance(value, np.ndarray) and value.shape:

@@ -1,4 +1,5 @@
-"""Every claim for all sizes: proved from its reading in index notation, or looked at in a fixed list of sizes.
+"""Every claim for all sizes: proved from its reading in index notation, by induction over the turns of a loop, or
+looked at in a fixed list of sizes.
 
 The ordinary pipeline has judged the claims at one assignment of the sizes.  Here the same code, run at others, is read
 as one formula in the sizes (`symgrad.checking.index_claims`), and hand formula and exact derivative are proved equal
@@ -19,6 +20,7 @@ import numpy as np
 from symgrad.checking.comparison import Pair, PointComparison, branch_of, compare_at
 from symgrad.checking.exploration import Findings, clear, explore_points
 from symgrad.checking.index_claims import Reading, agrees, gives, read_problem, resized
+from symgrad.checking.recurrences import prove_by_turns
 from symgrad.checking.refutations import simplest, witness_of
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 from symgrad.errors import SymgradError
@@ -115,6 +117,9 @@ def _prove(
                 forms[name] = replace(shown[name], bodies=(readings[name].hand, readings[name].exact))
             else:
                 why[name] = result
+    open_ = [n for n in right if n not in proved]
+    if open_:
+        proved |= prove_by_turns(problem, found, shapes, open_, _beside(found, shapes))
     return proved, forms, why
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -29,8 +32,9 @@ from symgrad.diagnosis.source_code import (
 from symgrad.errors import SymgradError
 from symgrad.lifting.scripts.plain_runs import derivation_numbers, plain_runs
 from symgrad.lifting.scripts.sides import Side
-from symgrad.lifting.tracing.autograd_functions import Context, Custom
+from symgrad.lifting.tracing.autograd_functions import Context, Custom, called_forward
 from symgrad.lifting.tracing.custom_sides import CustomSide, Runs
+from symgrad.lifting.tracing.leaves import Result, results, seeds
 from symgrad.program.program import Binding, kept
 
 # --------------------------------------------------------------------------------------------------------- script code
@@ -120,7 +124,7 @@ class CustomCode:
             custom = None if made is None or custom is None else _with(custom, unit, made)
         if custom is None:
             return None
-        return replace(self.side, runs=self.side.runs.variant(custom)), _source(custom.thing, self.units, texts)
+        return replace(self.side, runs=self.side.runs.variant(custom)), _source(texts)
 
     def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
         custom: Custom | None = self.side.runs.custom
@@ -134,38 +138,35 @@ class CustomCode:
         return functools.partial(_moved_along if moves else _gradients, custom, runs)
 
 
-def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Any]]:
+def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Result | list[Result]]]:
     """Forward, run by hand and without a tracer: what it saved, and its outputs."""
     dtypes = runs.arguments.dtypes
     given = {n: _tensor(values[n]) if n in dtypes else values[n] for n in custom.names if n in values}
-    ctx = Context([n in dtypes for n in custom.names])
-    arguments = [given[n] if n in given else custom.defaults[n] for n in custom.names]
-    if custom.setup is None:
-        out = custom.forward(ctx, *arguments)
-    else:
-        out = custom.forward(*arguments)
-        custom.setup(ctx, tuple(arguments), out)
-    return ctx, list(out) if isinstance(out, (tuple, list)) else [out]
+    ctx = Context(custom.signature.packed(lambda n: n in dtypes))
+    out = called_forward(custom, custom.forward, custom.setup, ctx, given)
+    return ctx, results(out, custom.backward, custom.is_op)
 
 
 def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
     """What backward gives at a point, in float64."""
     values = {**runs.arguments.values, **runs.extra, **point}
-    ctx, outs = _forward(custom, runs, values)
-    seeds = []
-    for name, x in zip(custom.cotangent_names(len(outs)), outs, strict=True):
-        known = isinstance(x, torch.Tensor) and name in values
-        seeds.append(_tensor(values[name]) if known else torch.zeros_like(x) if isinstance(x, torch.Tensor) else None)
+    ctx, parts = _forward(custom, runs, values)
+
+    def seed(r: Result) -> torch.Tensor | None:
+        if not isinstance(r.value, torch.Tensor):
+            return None
+        return _tensor(values[r.cotangent]) if r.cotangent in values else torch.zeros_like(r.value)
+
     assert custom.backward is not None
-    found = custom.backward(ctx, *seeds)
-    return dict(zip(custom.names, found if isinstance(found, (tuple, list)) else (found,), strict=False))
+    return custom.signature.gradients(custom.backward(ctx, *seeds(parts, seed)), custom.name)
 
 
 def _moved_along(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str, Any]:
     """What jvp gives at a point for its first output, in float64."""
     values = {**runs.arguments.values, **runs.extra, **point}
     ctx, _ = _forward(custom, runs, values)
-    moves = [_tensor(values[f"tangent of {n}"]) if n in runs.arguments.dtypes else None for n in custom.names]
+    known = runs.arguments.dtypes
+    moves = custom.signature.packed(lambda n: _tensor(values[f"tangent of {n}"]) if n in known else None)
     assert custom.jvp is not None
     found = custom.jvp(ctx, *moves)
     return {"jvp": found[0] if isinstance(found, (tuple, list)) else found}
@@ -196,13 +197,9 @@ def _with(custom: Custom, unit: Unit, made: Any) -> Custom | None:
     return replace(custom, **changes) if changes else None
 
 
-def _source(thing: Any, units: tuple[Unit, ...], texts: Mapping[Unit, str]) -> str:
-    """The whole class with the new texts in it, and the helpers; the texts alone where its source is not found."""
-    try:
-        lines, first = inspect.getsourcelines(thing)
-    except (OSError, TypeError):
-        return "\n\n".join(t.rstrip("\n") + "\n" for t in texts.values())
-    outside = []
+def _source(texts: Mapping[Unit, str]) -> str:
+    """The whole class with the new texts in it, and the helpers; the texts alone where they stand in no class."""
+    outside, (lines, first) = [], next((found for u in texts if (found := _class_around(u))), ([], 0))
     for unit, text in sorted(texts.items(), key=lambda item: -item[0].first):
         start, height = unit.first - first, len(unit.text.splitlines())
         if not 0 <= start < len(lines):
@@ -210,4 +207,19 @@ def _source(thing: Any, units: tuple[Unit, ...], texts: Mapping[Unit, str]) -> s
             continue
         margin = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
         lines[start : start + height] = textwrap.indent(text.rstrip("\n") + "\n", margin).splitlines(keepends=True)
-    return "\n\n".join(t.rstrip("\n") + "\n" for t in (*outside, textwrap.dedent("".join(lines))))
+    return "\n\n".join(t.rstrip("\n") + "\n" for t in (*outside, textwrap.dedent("".join(lines))) if t)
+
+
+def _class_around(unit: Unit) -> tuple[list[str], int] | None:
+    """The lines of the class that a unit stands in, and the first one's number: found by the file, as a class that no
+    module holds has no source of its own.
+    """
+    lines = linecache.getlines(unit.file, unit.scope)
+    with contextlib.suppress(SyntaxError):
+        nodes = (n for n in ast.walk(ast.parse("".join(lines))) if isinstance(n, ast.ClassDef))
+        around = [n for n in nodes if n.lineno <= unit.first <= (n.end_lineno or 0)]
+        if around:
+            inner = max(around, key=lambda n: n.lineno)
+            first = min([inner.lineno, *(d.lineno for d in inner.decorator_list)])
+            return [x if x.endswith("\n") else f"{x}\n" for x in lines[first - 1 : inner.end_lineno]], first
+    return None

@@ -22,6 +22,7 @@ from typing import Any
 from symgrad.lifting.formulas import Formula, Several, Symbolic
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.token_reader import Node, parts
+from symgrad.lifting.text.parser import SIGNS
 from symgrad.lifting.text.step_list import Steps, text_of
 from symgrad.lifting.text.text_formula import Text
 from symgrad.lifting.whole_questions import Defined
@@ -142,6 +143,9 @@ def _of_text(
     told = defined or {}
     for node in text.tree.nodes:
         typed = _TYPED.match(text.text[slice(*node.span)])
+        if node.sign is not None:
+            yield Symbol(node.sign, "sign", SIGNS[node.sign])
+            continue
         match node.head:
             case "name" if node.constant:
                 yield Symbol(node.value, "number", "the number 3.14159...")

@@ -17,9 +17,9 @@ import numpy as np
 import sympy as sp
 
 from symgrad.program.primitives import primitive
-from symgrad.program.program import Constant, Program, Shape, Step, Strided
+from symgrad.program.program import EXTREME, Constant, Guard, Program, Shape, Step, Strided
 from symgrad.proving.checker import CheckedStep, Replay
-from symgrad.proving.checker_adjoint import derivative, nothing
+from symgrad.proving.checker_adjoint import derivative
 from symgrad.proving.checker_arithmetic import NotCovered
 from symgrad.proving.congruence import Equalities, Link
 from symgrad.proving.proof import EFFORT, Proof
@@ -63,7 +63,8 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
         "derivative": None if writer.why_not else kind,
         "why_not": why or writer.why_not,
         "held": writer.held,
-        "stated": [writer.written[s] for s in proof.stated if not program.steps[s].is_complex],
+        "stated": writer.stated(proof),
+        **writer.choices(),
         "facts": list(proof.facts),
     }
     return _pruned(
@@ -95,13 +96,13 @@ class _Writer:
     """
 
     def __init__(self, program: Program, proof: Proof, model: int) -> None:
-        first, self.written = primitive(program, (*proof.roots, *proof.stated))
-        second, place = primitive(program, [model], stops=True)
-        n = len(first)
-        second = [replace(s, args=tuple(a + n for a in s.args)) for s in second]
-        self.primitive = [*first, *second]
-        self.model = place[model] + n
-        self.of_model = {i: k + n for i, k in place.items()}
+        self.guards = [g for g in program.guards if g.params != EXTREME and _moves(program, g)]
+        seen = [a for g in self.guards if _signs(g) is not None for a in g.args]
+        self.primitive, self.written = primitive(program, (*proof.roots, *proof.stated))
+        place = self._beside(program, [model], stops=True)
+        self.compared = self._beside(program, seen)
+        self.model = place[model]
+        self.of_model = place
         self.steps = [_checked(s) for s in self.primitive]
         self.links: list[dict[str, Any]] = []
         self.place: dict[int, int] = {}
@@ -112,6 +113,30 @@ class _Writer:
             target = self.of_model[i] if i in self.of_model else self.written[i]
             self.place[i] = self._own_operation(program.steps[i], target)
             self.targets[self.place[i]] = target
+
+    def _beside(self, program: Program, roots: Sequence[int], *, stops: bool = False) -> dict[int, int]:
+        """Write further steps as primitive ones after those that there are."""
+        n = len(self.primitive)
+        steps, place = primitive(program, roots, stops=stops)
+        self.primitive += [replace(s, args=tuple(a + n for a in s.args)) for s in steps]
+        return {i: k + n for i, k in place.items()}
+
+    def stated(self, proof: Proof) -> list[dict[str, Any]]:
+        """What the proof takes to be not negative: asked for by the question, or said to follow."""
+        assert proof.program is not None
+        asked = {i for name, i in proof.program.outputs.items() if name.startswith("asked ")}
+        real = [s for s in proof.stated if not proof.program.steps[s].is_complex]
+        return [{"step": self.written[s], "asked": s in asked} for s in real]
+
+    def choices(self) -> dict[str, Any]:
+        """What the code compared, and how many other choices it made."""
+        told = [(g, _signs(g)) for g in self.guards]
+        found = []
+        for guard, signs in told:
+            if signs is not None:
+                left, right = (*(self.compared[a] for a in guard.args), None)[:2]
+                found.append({"left": left, "right": right, "signs": signs})
+        return {"choices": found, "others": len(told) - len(found)}
 
     def position(self, i: int | None) -> int | None:
         """The primitive step of the model that a step of the Program is; None where the model has it not."""
@@ -178,10 +203,8 @@ class _Writer:
     def _derivative(self, by: int | None, kind: str | None, shape: Shape) -> tuple[list[CheckedStep], int | None]:
         if kind is None:
             return [], None
-        if by is None and kind != "value":
-            return nothing(len(self.steps), shape)
         try:
-            return derivative(self.steps, self.model, by or 0, kind)
+            return derivative(self.steps, self.model, by, kind, shape)
         except NotCovered as what:
             self.why_not = str(what)
             return [], None
@@ -221,6 +244,25 @@ class _Writer:
 
 
 # ------------------------------------------------------------------------------------------------------- plain data
+
+_WAYS = {"gt": 1, "ge": 1, "lt": -1, "le": -1}
+
+
+def _moves(program: Program, guard: Guard) -> bool:
+    """Whether a choice depends on an input."""
+    return any(program.steps[i].op == "input" for i in program.needed(guard.args))
+
+
+def _signs(guard: Guard) -> list[int] | None:
+    """On which side each entry came out, or all; None for what is no comparison."""
+    if guard.op in _WAYS and len(guard.args) == 2:
+        ways = np.where(guard.outcome, _WAYS[guard.op], -_WAYS[guard.op])
+    elif guard.op == "sign" and len(guard.args) == 1:
+        ways = np.asarray(guard.outcome)
+    else:
+        return None
+    found = [int(x) for x in ways.reshape(-1)]
+    return found[:1] if len(set(found)) == 1 else found
 
 
 def _entries(c: Constant) -> list[Any] | None:
@@ -285,7 +327,9 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
     """
     steps = data["steps"]
     links = [x for x in data["links"] if max(x["left"], x["right"]) < len(steps) + own]
-    ends = [data[k] for k in ("model", "hand", "exact", "of", "by") if data[k] is not None] + data["stated"]
+    ends = [data[k] for k in ("model", "hand", "exact", "of", "by") if data[k] is not None]
+    ends += [x["step"] for x in data["stated"]]
+    ends += [x[side] for x in data["choices"] for side in ("left", "right") if x[side] is not None]
     parent = list(range(len(steps) + own))
 
     def find(i: int) -> int:
@@ -299,10 +343,10 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
     beside: dict[int, list[int]] = {}
     for link in links:
         beside.setdefault(find(link["left"]), []).extend((link["left"], link["right"]))
-    needed, stack = set(range(len(steps), len(steps) + own)), list(ends)
+    needed, stack = set[int](), [*ends, *range(len(steps), len(steps) + own)]
     while stack:
         i = stack.pop()
-        if i not in needed or i >= len(steps):
+        if i not in needed:
             needed.add(i)
             stack += steps[i]["args"] if i < len(steps) else ()
             stack += [k for k in beside.pop(find(i), ()) if k not in needed]
@@ -315,7 +359,9 @@ def _pruned(data: dict[str, Any], own: int) -> dict[str, Any]:
             kept.append(
                 new | ({"opened": [place[k] for k in link["opened"] if k in place]} if "opened" in link else {})
             )
-    named = {k: place[data[k]] for k in ("model", "hand", "exact", "of")}
+    named: dict[str, Any] = {k: place[data[k]] for k in ("model", "hand", "exact", "of")}
     held = sum(x["left"] in place and x["right"] in place for x in data["links"][: data["held"]])
-    named |= {"held": held, "by": place.get(data["by"]), "stated": [place[s] for s in data["stated"]]}
+    named |= {"held": held, "by": place.get(data["by"])}
+    named["stated"] = [{**x, "step": place[x["step"]]} for x in data["stated"]]
+    named["choices"] = [{**x, "left": place[x["left"]], "right": place.get(x["right"])} for x in data["choices"]]
     return {**data, **named, "steps": moved, "links": kept}

@@ -1,16 +1,22 @@
 """Checks a certificate: plain data that says how a hand formula was proved to be a derivative, link by link.
 
-Nothing here is shared with the search that found the proof, and nothing that it claims is believed.  A certificate has
-steps (operations on whole arrays, each on earlier ones), and links, in order, of which each joins two steps:
+A certificate has steps (operations on whole arrays, each on earlier ones), and links, in order, of which each joins two
+steps:
 
 * *congruence*: the same operation on arguments that were joined before;
-* *fractions*: entry by entry the two are the same fraction in kernels (`symgrad.proving.checker_rules`), read back
-  through the steps that the link opens; every other step is an unknown, one for each class of joined steps.
+* *fractions*: entry by entry the two are the same fraction in kernels, read back through the steps that the link opens;
+  every other step is an unknown, one for each class of joined steps.
 
 A value that is detached is *held* at first: an unknown of which only equal arguments are used.  While that is so the
-model is joined with its simplest operations, so that both have one derivative; from then on it is its argument.
-At the end the hand formula is to be joined with the derivative of the model.  That derivative the checker writes
-itself, by the rules of `symgrad.proving.checker_adjoint`.
+model is joined with its simplest operations, so that both have one derivative; from then on it is its argument.  What
+a proof uses of signs is *stated*: it is what the question asks for, or follows from where the model has a value and
+from what the code's own comparisons said.  At the end the hand formula is to be joined with the derivative of the
+model, which the checker writes itself; and of the branches of a claim, it is checked whether they are all there are.
+
+Trusted are these files (`checker`, `checker_rules`: what each operation is of numbers, `checker_arithmetic`: fractions
+in kernels, `checker_adjoint`: the derivative of each operation), Python, and the polynomials of FLINT.  Nothing is
+shared with the search that found the proof, and nothing that it claims is believed.  Not looked at is whether the steps
+and comparisons are those of the user's code: that is what the replay of a record is for.
 """
 
 from __future__ import annotations
@@ -18,18 +24,22 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any
 
-from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative, nothing, positions
-from symgrad.proving.checker_arithmetic import NotCovered
-from symgrad.proving.checker_complex import ALIKE, PARTS
-from symgrad.proving.checker_entries import Formula
-from symgrad.proving.checker_rules import vanishes
+from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative
+from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value
+from symgrad.proving.checker_rules import COMPLEX, Classes, Formula, holds, of_values, vanishes
 
-FORMAT, VERSION = "symgrad certificate", 1
+FORMAT, VERSION = "symgrad certificate", 2
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
+_SOURCES = 256  # entries that a sign may follow from
+_ROWS = 400  # inequalities of one elimination
+_STEPS = "that the steps are those of the code"
+_POSITIVE = "that what roots are taken of is positive, where it must not be negative"
+_WRONG = (LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError)  # where data are not laid out so
 
 
 class Malformed(Exception):
@@ -88,7 +98,7 @@ def check_certificate(certificate: Mapping[str, Any] | str) -> tuple[Checked, ..
         if data["format"] != FORMAT or data["version"] != VERSION:
             raise Malformed(f"this is no {FORMAT} of version {VERSION}")
         return tuple(_check_claim(claim) for claim in data["claims"])
-    except (Malformed, LookupError, TypeError, ValueError, AttributeError) as error:
+    except (Malformed, *_WRONG) as error:
         return (Checked("certificate", False, rejected=_said(error)),)
 
 
@@ -97,27 +107,26 @@ def _said(error: Exception) -> str:
 
 
 def _check_claim(claim: Mapping[str, Any]) -> Checked:
-    name = str(claim["name"])
-    if not claim["branches"]:
+    name, branches = str(claim["name"]), claim["branches"]
+    if not branches:
         return Checked(name, False, unchecked=(str(claim["why_not"]),))
-    links, uncovered = 0, Counter[str]()
-    unchecked: dict[str, None] = {}
-    assumed: dict[str, None] = {}
-    for branch in claim["branches"]:
-        try:
+    links, uncovered, unchecked, assumed = 0, Counter[str](), list[str](), list[str]()
+    try:
+        for branch in branches:
             replay = Replay.of(branch)
             replay.run(branch)
-        except (Malformed, LookupError, TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
-            return Checked(name, False, len(claim["branches"]), links, _said(error))
-        links += len(branch["links"])
-        uncovered += replay.uncovered
-        unchecked |= dict.fromkeys(replay.unchecked)
-        assumed |= dict.fromkeys(replay.assumed)
-    if len(claim["branches"]) > 1:
-        unchecked["that no other branch of the code was reached"] = None
-    unchecked["that the steps are those of the code"] = None
+            links += len(branch["links"])
+            uncovered += replay.uncovered
+            unchecked += replay.unchecked
+            assumed += replay.assumed
+        if claim["whole"] and not are_all(branches):
+            raise Malformed("the branches do not cover all cases of what the code compares")
+    except (Malformed, NotCovered, *_WRONG) as error:
+        return Checked(name, False, len(branches), links, _said(error))
     whole = not uncovered and not any(u.startswith("that the exact") for u in unchecked)
-    return Checked(name, whole, len(claim["branches"]), links, None, dict(uncovered), tuple(unchecked), tuple(assumed))
+    unchecked += [] if claim["whole"] else ["that no other branch of the code was reached"]
+    told = tuple(dict.fromkeys((*unchecked, _STEPS)))
+    return Checked(name, whole, len(branches), links, None, dict(uncovered), told, tuple(dict.fromkeys(assumed)))
 
 
 # ------------------------------------------------------------------------------------------------------- the steps
@@ -142,36 +151,31 @@ def _fits(step: CheckedStep, args: Sequence[CheckedStep]) -> bool:
     """Whether the shapes are those of the operation."""
     if any(a.complex for a in args) and not step.complex and step.op not in REAL:
         return False
-    shapes = [a.shape for a in args]
-    match step.op:
-        case "input" | "constant":
+    shapes, shape = [a.shape for a in args], step.shape
+    match step.op, shapes:
+        case (("input" | "constant"), _):
             return not args
-        case "pick":
-            top = sum(a.size for a in args)
-            return bool(args) and _are_positions(step.params, step.shape, top)
-        case "scatter":
-            return len(args) == 1 and _are_positions(step.params, shapes[0], step.size)
-        case "matmul":
-            (b, n, k), (c, l, m) = shapes  # noqa: E741
-            return b == c and k == l and step.shape == (b, n, m)
-        case "inverse" | "cholesky":
-            return (
-                len(args) == 1 and shapes[0] == step.shape and len(step.shape) == 3 and step.shape[1] == step.shape[2]
-            )
-        case "det" | "logabsdet":
-            return (
-                len(args) == 1 and len(shapes[0]) == 3 and shapes[0][1] == shapes[0][2] and step.shape == shapes[0][:1]
-            )
-        case "solve":
-            return len(args) == 2 and shapes[1] == step.shape and shapes[0] == (*step.shape[:2], step.shape[1])
-        case "softmax" | "log_softmax" | "logsumexp":
-            axis = step.params % len(step.shape)
-            kept = tuple(1 if k == axis and step.op == "logsumexp" else n for k, n in enumerate(shapes[0]))
-            return len(args) == 1 and step.shape == kept
-        case "powi" if not isinstance(step.params, int) or step.params < 0:
+        case "pick", [_, *_]:
+            return _are_positions(step.params, shape, sum(a.size for a in args))
+        case "scatter", [source]:
+            return _are_positions(step.params, source, step.size)
+        case "matmul", [(b, n, k), (c, m, p)]:
+            return b == c and k == m and shape == (b, n, p)
+        case (("inverse" | "cholesky"), [(_, n, m)]):
+            return n == m and shape == shapes[0]
+        case (("det" | "logabsdet"), [(b, n, m)]):
+            return n == m and shape == (b,)
+        case "solve", [matrix, right]:
+            return right == shape and matrix == (*shape[:2], shape[1])
+        case "logsumexp", [source]:
+            axis = step.params % len(source)
+            return shape == (*source[:axis], 1, *source[axis + 1 :])
+        case "powi", [_] if not isinstance(step.params, int) or step.params < 0:
+            return False
+        case (("softmax" | "log_softmax"), [_]) if not -len(shape) <= step.params < len(shape):
             return False
     arity = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "neg": 1, "powi": 1, "exp": 1}.get(step.op, len(args))
-    return bool(args) and len(args) == arity and all(s == step.shape for s in shapes)
+    return bool(args) and len(args) == arity and all(s == shape for s in shapes)
 
 
 def _are_positions(index: Any, shape: tuple[int, ...], top: int) -> bool:
@@ -187,20 +191,20 @@ def _are_positions(index: Any, shape: tuple[int, ...], top: int) -> bool:
 
 # ------------------------------------------------------------------------------------------------------- the links
 
+_REAL_TOO = COMPLEX | {"constant", "powi", "pick", "scatter", "name", "cast", "stop"}
+"""Of a real number these give what they give of it as a complex one, wherever both have a value."""
 
-class Replay:
-    """The classes of joined steps, and what was found on the way."""
 
-    def __init__(self, steps: Sequence[CheckedStep], stated: Sequence[int]) -> None:
-        self.steps = list(steps)
-        self.parent = list(range(len(steps)))
+class Replay(Classes):
+    """The steps in the classes that the links join, and what was found on the way."""
+
+    def __init__(self, steps: Sequence[CheckedStep], stated: Sequence[int] = ()) -> None:
+        super().__init__(steps, any(s.op == "stop" for s in steps))
         self.stated = stated
         self.uncovered: Counter[str] = Counter()
         self.unchecked: list[str] = []
         self.assumed: list[str] = []
         self.known: dict[Any, bool | None] = {}
-        self.landing: dict[int, dict[int, list[int]]] = {}
-        self.holding = any(s.op == "stop" for s in steps)
 
     @classmethod
     def of(cls, branch: Mapping[str, Any]) -> Replay:
@@ -208,35 +212,36 @@ class Replay:
         for name in ("model", "hand", "exact", "of"):
             if not isinstance(branch[name], int) or not 0 <= branch[name] < len(steps):
                 raise Malformed(f"there is no step that is called {name}")
-        return cls(steps, [s for s in branch["stated"] if not steps[s].complex])
+        return cls(steps, [s["step"] for s in branch["stated"] if not steps[s["step"]].complex])
 
     def run(self, branch: Mapping[str, Any]) -> None:
         """Check every link; raises `Malformed` at the first that does not hold."""
-        own = self._derivative(branch)
+        own, simplest = self._derivative(branch), "the model with its simplest operations"
+        self._check_signs(branch)
         for k, link in enumerate(branch["links"]):
             if self.holding and k == branch["held"]:
                 if branch["derivative"] is not None:
-                    self._join_ends(
-                        branch["of"],
-                        branch["model"],
-                        "the model with its simplest operations, while what it detaches is held",
-                    )
+                    self._join_ends(branch["of"], branch["model"], f"{simplest}, while what it detaches is held")
                 self.release(branch["of"])
             i, j = link["left"], link["right"]
             if not all(isinstance(x, int) and 0 <= x < len(self.steps) for x in (i, j)):
                 raise Malformed(f"link {k} joins steps that there are not")
-            try:
-                if not self.holds(link):
-                    raise Malformed(f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold")
-            except NotCovered as what:
-                self.uncovered[str(what)] += 1
+            said = f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold"
+            self._covered(lambda link=link: self.holds(link), said)
             self.join(i, j)
-        self._join_ends(branch["of"], branch["model"], "the model with its simplest operations")
+        self._join_ends(branch["of"], branch["model"], simplest)
         self._join_ends(branch["exact"], branch["hand"], "the hand formula with the exact derivative")
         if own is not None:
             self._join_ends(branch["exact"], own, "the exact derivative with what is written from the model")
-        if self.stated:
-            self.assumed.append("what the question states not to be negative is not negative")
+        self.assumed += [f"that {fact}" for fact in branch["facts"]]
+
+    def _covered(self, shown: Any, otherwise: str) -> None:
+        """Count what there is no rule for; raises `Malformed` for what does not hold."""
+        try:
+            if not shown():
+                raise Malformed(otherwise)
+        except NotCovered as what:
+            self.uncovered[str(what)] += 1
 
     def _join_ends(self, i: int, j: int, what: str) -> None:
         if self.find(i) != self.find(j):
@@ -251,40 +256,31 @@ class Replay:
             if step.op == "stop":
                 self.join(i, step.args[0])
 
-    def is_held(self, i: int) -> bool:
-        return self.holding and self.steps[i].op == "stop"
-
     def _derivative(self, branch: Mapping[str, Any]) -> int | None:
         """The derivative of the model, written by the checker's own rules after the last step."""
         kind, by = branch["derivative"], branch["by"]
         if kind is None:
             self.unchecked.append(f"that the exact formula is the derivative: {branch['why_not']}")
             return None
+        if by is None and kind != "value":
+            inputs = [self.steps[i].params for i in self._cone(branch["model"]) if self.steps[i].op == "input"]
+            if kind != "gradient" or branch["wrt"] in inputs:
+                raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
+        elif kind != "value":
+            if not isinstance(by, int) or not 0 <= by < len(self.steps):
+                raise Malformed(f"there is no step {by}")
+            if self.steps[by].op != "input":
+                self.unchecked.append(f"that the step that is differentiated by is {branch['wrt']}")
+            elif self.steps[by].params != branch["wrt"]:
+                raise Malformed(f"step {by} is not the input {branch['wrt']}")
         try:
-            new, own = self._written(branch, by, kind)
+            new, own = derivative(self.steps, branch["of"], by, kind, self.steps[branch["exact"]].shape)
         except NotCovered as what:
             self.unchecked.append(f"that the exact formula is the derivative: {what}")
             return None
         self.steps += new
         self.parent += range(len(self.parent), len(self.steps))
         return own
-
-    def _written(self, branch: Mapping[str, Any], by: int | None, kind: str) -> tuple[list[CheckedStep], int]:
-        model = [self.steps[i] for i in self._cone(branch["model"])]
-        if kind == "value":
-            return derivative(self.steps, branch["of"], 0, kind)
-        if by is None:
-            if kind != "gradient" or any(s.op == "input" and s.params == branch["wrt"] for s in model):
-                raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
-            return nothing(len(self.steps), self.steps[branch["exact"]].shape)
-        if not isinstance(by, int) or not 0 <= by < len(self.steps):
-            raise Malformed(f"there is no step {by}")
-        source = self.steps[by]
-        if source.op != "input":
-            self.unchecked.append(f"that the step that is differentiated by is {branch['wrt']}")
-        elif source.params != branch["wrt"]:
-            raise Malformed(f"step {by} is not the input {branch['wrt']}")
-        return derivative(self.steps, branch["of"], by, kind)
 
     def _cone(self, i: int) -> set[int]:
         found, stack = set[int](), [i]
@@ -295,36 +291,24 @@ class Replay:
                 stack += self.steps[i].args
         return found
 
-    def find(self, i: int) -> int:
-        """The step that stands for all that were joined with step ``i``."""
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
-        return i
-
-    def join(self, i: int, j: int) -> None:
-        i, j = self.find(i), self.find(j)
-        self.parent[max(i, j)] = min(i, j)
-
     def holds(self, link: Mapping[str, Any]) -> bool:
         """Whether a link holds, the classes being what they are.  Raises `NotCovered` where there is no rule for it."""
         i, j = link["left"], link["right"]
-        left, right = self.steps[i], self.steps[j]
-        if left.shape != right.shape:
+        if self.steps[i].shape != self.steps[j].shape:
             return False
         match link["rule"]:
             case "congruence":
-                return self._are_congruent(left, right)
+                return self._are_congruent(self.steps[i], self.steps[j])
             case "fractions":
                 return self._are_fractions(link, i, j)
         raise Malformed(f"there is no rule called {link['rule']!r}")
 
     def _are_congruent(self, left: CheckedStep, right: CheckedStep) -> bool:
-        if left.op != right.op or not _same(left.params, right.params):
+        if left.op != right.op or type(left.params) is not type(right.params) or left.params != right.params:
             return False
         if left.op == "input" and left.complex != right.complex:
             return False
-        if left.complex != right.complex and left.op not in _ENTIRE:
+        if left.complex != right.complex and left.op not in _REAL_TOO:
             raise NotCovered(f"{left.op} of a real number that may be complex")
         a, b = ([self.find(x) for x in s.args] for s in (left, right))
         return a == b or (left.op in ("add", "mul") and a == b[::-1])
@@ -344,29 +328,138 @@ class Replay:
         for s in self.stated:
             if self.steps[s].size == 1 or self.steps[s].shape == self.steps[i].shape:
                 formula.emit("stated", formula.entry(s, k if self.steps[s].size > 1 else 0))
-        goal = formula.emit("sub", left, right)
+        is_complex = formula.nodes[left].complex or formula.nodes[right].complex
+        goal = formula.emit("sub", left, right, complex=is_complex)
         key = tuple(formula.nodes), bool(link.get("expanded", False))
         if key not in self.known:
             self.known[key] = vanishes(formula.nodes, goal, expanded=key[1])
-        found = self.known[key]
-        if found is None and _POSITIVE not in self.assumed:
-            self.assumed.append(_POSITIVE)
+        return self._noted(self.known[key])
+
+    def _noted(self, found: bool | None) -> bool:
+        self.assumed += [_POSITIVE] if found is None else []
         return found is not False
 
-    def landing_of(self, i: int) -> dict[int, list[int]]:
-        """For a scatter: the entries of its argument that land in each of its own."""
-        if i not in self.landing:
-            found = self.landing[i] = {}
+    # ------------------------------------------------------------------------------------------------ signs
+    def _check_signs(self, branch: Mapping[str, Any]) -> None:
+        """What is stated not to be negative is asked for, or follows from the model's domain and the comparisons."""
+        stated = {said["step"]: said["asked"] for said in branch["stated"]}
+        if any(stated.values()):
+            self.assumed.append("what the question states not to be negative is not negative")
+        if not all(stated.values()):
+            known, sources = of_values(self.steps), [*self._domain(branch["of"]), *compared(branch)]
+            for s in (s for s, asked in stated.items() if not asked and not self.steps[s].complex):
+                said = f"it does not follow that step {s} is not negative"
+                self._covered(lambda s=s: self._follows(s, known, sources), said)
+
+    def _domain(self, model: int) -> Iterator[Sign]:
+        """What a model's steps need in order to have values."""
+        for i in sorted(self._cone(model)):
             step = self.steps[i]
-            for source, p in enumerate(positions(step.params, self.steps[step.args[0]].shape)):
-                found.setdefault(p - 1, []).append(source)
-        return self.landing[i]
+            if step.op in ("log", "pow", "sqrt", "lgamma", "gamma", "digamma") and not step.complex:
+                if step.op.endswith("gamma"):
+                    self.assumed.append("that gamma functions are taken of positive numbers")
+                for k in range(step.size):
+                    yield step.args[0], None, k, 1, step.op != "sqrt"
+
+    def _follows(self, s: int, known: Classes, sources: Sequence[Sign]) -> bool:
+        """Whether no entry of step ``s`` is negative where those of the sources are not."""
+        step = self.steps[s]
+        for k in range(step.size):
+            formula = Formula(known, frozenset(range(len(self.steps))))
+            goal = formula.entry(s, k)
+            near = [x for x in sources if x[2] == k or self.steps[x[0]].shape != step.shape]
+            if len(near) > _SOURCES:
+                raise NotCovered("signs that may follow from too many others")
+            for source in near:
+                formula.emit("positive" if source[-1] else "stated", gap(formula, source))
+            if not self._noted(holds(formula.nodes, [goal], Arithmetic.is_not_negative)):
+                return False
+        return True
 
 
-# Of a real number these give what they give of it as a complex one, wherever both have a value.
-_ENTIRE = frozenset((*ALIKE, *PARTS, "constant", "powi", "pick", "scatter", "matmul", "name", "cast", "stop"))
-_POSITIVE = "that what roots are taken of is positive, where it must not be negative"
+# ------------------------------------------------------------------------------------------------------- the branches
+
+Sign = tuple[int, int | None, int, int, bool]
+"""A step, another one or zero, an entry, on which side (1 or -1) the first lies there, and whether the two differ."""
+Row = dict[Any, Any]  # a combination of monomials that is positive
 
 
-def _same(a: Any, b: Any) -> bool:
-    return type(a) is type(b) and a == b
+def compared(branch: Mapping[str, Any], start: int = 0) -> Iterator[Sign]:
+    """What the comparisons of a branch say; its steps are counted from ``start``."""
+    for choice in branch["choices"]:
+        i, j, signs = choice["left"], choice["right"], choice["signs"]
+        size = math.prod(branch["steps"][i]["shape"])
+        for k, way in enumerate(signs if len(signs) != 1 else signs * size):
+            if way:
+                yield i + start, None if j is None else j + start, k, 1 if way > 0 else -1, False
+
+
+def gap(formula: Formula, sign: Sign) -> int:
+    """The node of what a comparison says is not negative."""
+    i, j, k, way, _ = sign
+    above, below = formula.entry(i, k), formula.number(0) if j is None else formula.entry(j, k)
+    return formula.emit("sub", *(above, below)[::way])
+
+
+def are_all(branches: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether each value of the inputs, off the edges, lies on one of the branches, by what was compared on each.
+
+    Raises `NotCovered` where that is more than inequalities that are linear in their monomials.
+    """
+    if any(branch["others"] for branch in branches):
+        raise NotCovered("choices that are no comparisons")
+    steps, cells = list[CheckedStep](), list[list[Sign]]()
+    for branch in branches:
+        start = len(steps)
+        cells.append(list(compared(branch, start)))
+        steps += [replace(s, args=tuple(a + start for a in s.args)) for s in _steps_of(branch["steps"])]
+    formula = Formula(of_values(steps), frozenset(range(len(steps))))
+    if sum(map(len, cells)) > _SOURCES:
+        raise NotCovered("too many comparisons")
+    nodes = [[gap(formula, sign) for sign in cell] for cell in cells]
+
+    def test(f: Arithmetic, *values: Value) -> bool:
+        if f.notes.signs:  # learned on one branch, and it need not hold on others
+            raise NotCovered("comparisons of what has no value everywhere")
+        rows = iter([_row(f, v) for v in values])
+        found = [[next(rows) for _ in cell] for cell in nodes]
+        monomials = {m: f.context.from_dict({m: 1}) for cell in found for row in cell for m in row}
+        return _cover(found, [{m: Fraction(1)} for m, p in monomials.items() if f.sign_of(p) > 0])
+
+    return bool(holds(formula.nodes, [i for cell in nodes for i in cell], test))
+
+
+def _row(f: Arithmetic, v: Value) -> Row:
+    """A fraction in kernels, times a square, as a combination of their monomials."""
+    v = f.lowest(v)
+    return {m: Fraction(int(c.p), int(c.q)) for m, c in (v.n * v.d).to_dict().items()}
+
+
+def _cover(cells: Sequence[Sequence[Row]], held: Sequence[Row]) -> bool:
+    """Whether all values of the monomials for which the rows ``held`` are positive lie in one of the cells."""
+    if _contradict(held):
+        return True
+    if not cells:
+        return False
+    first, rest = cells[0], cells[1:]
+    outside = ([*held, *first[:k], {m: -c for m, c in row.items()}] for k, row in enumerate(first))
+    return all(_cover(rest, rows) for rows in outside)
+
+
+def _contradict(rows: Sequence[Row]) -> bool:
+    """Whether no values of the monomials make all rows positive: by elimination (Fourier and Motzkin)."""
+    rows = list(rows)
+    while unknown := {m for row in rows for m in row if any(m)}:
+        sides = {m: [[r for r in rows if sign * r.get(m, 0) > 0] for sign in (1, -1)] for m in unknown}
+        m = min(sorted(unknown), key=lambda m: len(sides[m][0]) * len(sides[m][1]))
+        up, down = sides[m]
+        if len(up) * len(down) + len(rows) > _ROWS:
+            raise NotCovered("comparisons with too many monomials")
+        rows = [r for r in rows if m not in r] + [_without(m, p, q) for p in up for q in down]
+    return any(sum(row.values()) <= 0 for row in rows)
+
+
+def _without(m: Any, p: Row, q: Row) -> Row:
+    """The sum of two rows, each scaled, from which ``m`` drops out."""
+    both = {k: p.get(k, Fraction(0)) / p[m] - q.get(k, Fraction(0)) / q[m] for k in p.keys() | q.keys()}
+    return {k: c for k, c in both.items() if c}

@@ -1,9 +1,9 @@
 """The derivative of a list of steps, written by the checker's own rules: one reverse pass over plain data.
 
 A step's adjoint is the derivative of the sum of the output's entries by each of its entries; of a complex step it is
-the conjugate Wirtinger gradient, as torch has it.  Each operation says what it passes on to its arguments; what it
-passes on is more steps.  Nothing is passed on through what is detached.  Operations that are written in others, such
-as softplus, do not occur here: the checker takes the model in its simplest operations, and checks that they are it.
+the conjugate Wirtinger gradient, as torch has it.  What an operation passes on to its arguments is more steps; nothing
+is passed on through what is detached.  Operations that are written in others, such as softplus, do not occur here: the
+checker takes the model in its simplest operations, and checks that they are it.
 """
 
 from __future__ import annotations
@@ -57,11 +57,81 @@ def positions(index: Any, shape: Shape) -> list[int]:
     >>> positions({"offset": 0, "strides": [1, 3]}, (2, 2)), positions([2, 0], (2,))
     ([1, 4, 2, 5], [2, 0])
     """
-    return [position(index, shape, k) for k in range(math.prod(shape))] if isinstance(index, Mapping) else list(index)
+    return [position(index, shape, k) for k in range(math.prod(shape))]
 
 
-def derivative(steps: Sequence[CheckedStep], output: int, wrt: int, kind: str) -> tuple[list[CheckedStep], int]:
-    """Steps to be put after ``steps``, and which of them is the derivative of step ``output`` by step ``wrt``.
+@dataclass(frozen=True, slots=True, eq=False)
+class Written:
+    """Step ``i`` of a list that grows: what is computed with it is more steps."""
+
+    steps: list[CheckedStep]
+    i: int
+
+    @property
+    def shape(self) -> Shape:
+        return self.steps[self.i].shape
+
+    def of(self, op: str, *others: Written, shape: Shape | None = None, params: Any = None) -> Written:
+        """An operation on this step and others."""
+        args = (self.i, *(x.i for x in others))
+        is_complex = op not in REAL and any(self.steps[a].complex for a in args)
+        self.steps.append(CheckedStep(op, args, params, self.shape if shape is None else shape, is_complex))
+        return Written(self.steps, len(self.steps) - 1)
+
+    def number(self, x: Any) -> Written:
+        """A number, or one called "pi" or "I", in the shape of this step."""
+        return _number(self.steps, x, self.shape)
+
+    def __add__(self, x: Written | int) -> Written:
+        return self.of("add", self._with(x))
+
+    def __sub__(self, x: Written | int) -> Written:
+        return self.of("sub", self._with(x))
+
+    def __rsub__(self, x: int) -> Written:
+        return self._with(x) - self
+
+    def __mul__(self, x: Written | int) -> Written:
+        return self.of("mul", self._with(x))
+
+    def __truediv__(self, x: Written | int) -> Written:
+        return self.of("div", self._with(x))
+
+    def __rtruediv__(self, x: int) -> Written:
+        return self._with(x) / self
+
+    def __matmul__(self, x: Written) -> Written:
+        return self.of("matmul", x, shape=(*self.shape[:2], x.shape[2]))
+
+    def __neg__(self) -> Written:
+        return self.of("neg")
+
+    __rmul__, __radd__ = __mul__, __add__
+
+    def _with(self, x: Written | int) -> Written:
+        return x if isinstance(x, Written) else self.number(x)
+
+    def conj(self) -> Written:
+        return self.of("conj") if self.steps[self.i].complex else self
+
+    def transposed(self) -> Written:
+        """The transposed matrices, conjugated."""
+        b, n, m = self.shape
+        return self.conj().of("pick", shape=(b, m, n), params={"offset": 0, "strides": [n * m, 1, m]})
+
+
+def _number(steps: list[CheckedStep], x: Any, shape: Shape) -> Written:
+    params = {"name": x} if x in ("pi", "I") else {"entries": [str(x)]}
+    steps.append(CheckedStep("constant", (), params, (), x == "I"))
+    one = Written(steps, len(steps) - 1)
+    return one.of("pick", shape=shape, params={"offset": 0, "strides": [0] * len(shape)}) if shape else one
+
+
+def derivative(
+    steps: Sequence[CheckedStep], output: int, wrt: int | None, kind: str, shape: Shape = ()
+) -> tuple[list[CheckedStep], int]:
+    """Steps to be put after ``steps``, and which of them is the derivative of step ``output`` by step ``wrt``: zeros of
+    a ``shape`` where that is None.
 
     ``kind`` is "gradient" (of the sum of the output's entries), "jacobian", of shape output.shape + input.shape,
     "hessian", "slope", f' of a complex f of a real step, or "value", for the output itself.  Raises `NotCovered` where
@@ -72,260 +142,158 @@ def derivative(steps: Sequence[CheckedStep], output: int, wrt: int, kind: str) -
     >>> [(s.op, s.args) for s in new], last
     ([('constant', ()), ('mul', (2, 1))], 3)
     """
-    writer = _Writer(list(steps))
-    match kind:
-        case "value":
-            found = output
-        case "gradient":
-            found = writer.adjoint(output, writer.number(1, writer.steps[output].shape), wrt)
-        case "jacobian":
-            found = writer.jacobian(output, wrt)
-        case "hessian":
-            first = writer.adjoint(output, writer.number(1, writer.steps[output].shape), wrt)
-            found = writer.jacobian(first, wrt)
-        case "slope":  # the adjoint of a real step is Re(conj(seed) f'): for the seeds 1 and i, its two parts
-            one = writer.number(1, writer.steps[output].shape)
-            along, across = (writer.adjoint(output, seed, wrt) for seed in (one, writer.turning(one)))
-            found = writer.emit("add", along, writer.turning(across))
-        case _:
-            raise NotCovered(f"a derivative called {kind!r}")
-    return writer.steps[len(steps) :], found
+    made = list(steps)
+    y = Written(made, output)
+    if kind == "value":
+        found = y
+    elif wrt is None:
+        found = _number(made, 0, shape)
+    elif kind == "jacobian":
+        found = _jacobian(y, wrt)
+    elif kind in ("gradient", "hessian", "slope"):
+        one = y.number(1)
+        found = _adjoint(y, one, wrt)
+        if kind == "hessian":
+            found = _jacobian(found, wrt)
+        if kind == "slope":  # the adjoint of a real step is Re(conj(seed) f'): for the seeds 1 and i, its two parts
+            across = _adjoint(y, one.number("I") * one, wrt)
+            found = found + across.number("I") * across
+    else:
+        raise NotCovered(f"a derivative called {kind!r}")
+    return made[len(steps) :], found.i
 
 
-def nothing(start: int, shape: Shape) -> tuple[list[CheckedStep], int]:
-    """Steps for a derivative that is zero, to be put after ``start`` others."""
-    zero = CheckedStep("constant", (), {"entries": ["0"]}, ())
-    if not shape:
-        return [zero], start
-    wide = CheckedStep("pick", (start,), {"offset": 0, "strides": [0] * len(shape)}, shape)
-    return [zero, wide], start + 1
+def _adjoint(y: Written, seed: Written, wrt: int) -> Written:
+    """The reverse pass from a step whose adjoint is ``seed``."""
+    steps, active = y.steps, {wrt}
+    for i in range(wrt + 1, y.i + 1):
+        if steps[i].op != "stop" and not active.isdisjoint(steps[i].args):
+            active.add(i)
+    of = {y.i: seed}
+    for i in range(y.i, wrt, -1):
+        for a, passed in _passed(Written(steps, i), of[i]) if i in of and i in active else ():
+            if a in active:
+                if steps[passed.i].complex and not steps[a].complex:
+                    passed = passed.of("real")
+                of[a] = of[a] + passed if a in of else passed
+    return of[wrt] if wrt in of else Written(steps, wrt).number(0)
 
 
-class _Writer:
-    """Writes steps after others."""
-
-    def __init__(self, steps: list[CheckedStep]) -> None:
-        self.steps = steps
-
-    # ------------------------------------------------------------------------------------------------ steps
-    def emit(self, op: str, *args: int, shape: Shape | None = None, params: Any = None) -> int:
-        shape = self.steps[args[0]].shape if shape is None else shape
-        is_complex = op not in REAL and (params == {"name": "I"} or any(self.steps[a].complex for a in args))
-        self.steps.append(CheckedStep(op, args, params, shape, is_complex))
-        return len(self.steps) - 1
-
-    def conj(self, i: int) -> int:
-        return self.emit("conj", i) if self.steps[i].complex else i
-
-    def turning(self, i: int) -> int:
-        """Times the imaginary unit."""
-        unit, shape = self.emit("constant", shape=(), params={"name": "I"}), self.steps[i].shape
-        return self.emit("mul", self.broadcast(unit, shape) if shape else unit, i)
-
-    def number(self, entry: Any, shape: Shape) -> int:
-        one = self.emit("constant", shape=(), params={"entries": [str(entry)]})
-        return one if not shape else self.broadcast(one, shape)
-
-    def broadcast(self, i: int, shape: Shape) -> int:
-        return self.emit("pick", i, shape=shape, params={"offset": 0, "strides": [0] * len(shape)})
-
-    def times(self, i: int, number: Any) -> int:
-        return self.emit("mul", self.number(number, self.steps[i].shape), i)
-
-    def over(self, i: int, j: int) -> int:
-        return self.emit("div", i, j)
-
-    def plus(self, i: int, number: Any) -> int:
-        return self.emit("add", self.number(number, self.steps[i].shape), i)
-
-    def arc(self, i: int) -> int:
-        """pi u**2 / 2, of Fresnel's integrals."""
-        pi, shape = self.emit("constant", shape=(), params={"name": "pi"}), self.steps[i].shape
-        return self.emit("mul", self.times(self.emit("mul", i, i), "1/2"), self.broadcast(pi, shape) if shape else pi)
-
-    def turned(self, i: int) -> int:
-        """The transposed matrices, conjugated."""
-        b, n, m = self.steps[i].shape
-        return self.emit("pick", self.conj(i), shape=(b, m, n), params={"offset": 0, "strides": [n * m, 1, m]})
-
-    def product(self, i: int, j: int) -> int:
-        (b, n, _), (_, _, m) = self.steps[i].shape, self.steps[j].shape
-        return self.emit("matmul", i, j, shape=(b, n, m))
-
-    # ------------------------------------------------------------------------------------------------ adjoints
-    def adjoint(self, output: int, seed: int, wrt: int) -> int:
-        """The reverse pass from ``output``, whose adjoint is ``seed``."""
-        active = {wrt}
-        for i in range(wrt + 1, output + 1):
-            if self.steps[i].op != "stop" and any(a in active for a in self.steps[i].args):
-                active.add(i)
-        of = {output: seed}
-        for i in range(output, wrt, -1):
-            if i in of and i in active:
-                for a, passed in self._passed(i, of[i]):
-                    if a in active:
-                        if self.steps[passed].complex and not self.steps[a].complex:
-                            passed = self.emit("real", passed)
-                        of[a] = self.emit("add", of[a], passed) if a in of else passed
-        return of[wrt] if wrt in of else self.number(0, self.steps[wrt].shape)
-
-    def jacobian(self, output: int, wrt: int) -> int:
-        """The gradients of the output's entries, one after the other."""
-        shape, size = self.steps[output].shape, self.steps[output].size
-        if not 0 < size <= _ROWS:
-            raise NotCovered("a Jacobian with too many rows")
-        one = self.number(1, ())
-        seeds = [self.emit("pick", one, shape=shape, params=[int(k == e) for k in range(size)]) for e in range(size)]
-        rows = [self.adjoint(output, seed, wrt) for seed in seeds]
-        inner = self.steps[wrt].shape
-        order = list(range(1, size * math.prod(inner) + 1))
-        return self.emit("pick", *rows, shape=(*shape, *inner), params=order)
-
-    def _passed(self, i: int, g: int) -> Iterator[tuple[int, int]]:
-        """What step ``i`` passes on to each argument, given its adjoint ``g``."""
-        step = self.steps[i]
-        match step.op:
-            case "add":
-                yield step.args[0], g
-                yield step.args[1], g
-            case "sub":
-                yield step.args[0], g
-                yield step.args[1], self.emit("neg", g)
-            case "mul":
-                yield step.args[0], self.emit("mul", g, self.conj(step.args[1]))
-                yield step.args[1], self.emit("mul", g, self.conj(step.args[0]))
-            case "div":
-                below = self.conj(step.args[1])
-                yield step.args[0], self.over(g, below)
-                yield step.args[1], self.emit("neg", self.over(self.emit("mul", g, self.conj(i)), below))
-            case "powi":
-                (x,), n = step.args, step.params
-                less = x if n == 2 else self.emit("powi", x, params=n - 1)
-                yield x, self.emit("mul", g, self.conj(self.times(less, n))) if n > 1 else g
-            case "pow":
-                x, y = step.args
-                slope = self.emit("mul", y, self.emit("pow", x, self.plus(y, -1)))
-                yield x, self.emit("mul", g, self.conj(slope))
-                yield y, self.emit("mul", g, self.conj(self.emit("mul", i, self.emit("log", x))))
-            case "conj":
-                yield step.args[0], self.conj(g)
-            case "real":
-                yield step.args[0], g
-            case "imag":
-                yield step.args[0], self.turning(g)
-            case "abs" if self.steps[step.args[0]].complex:
-                yield step.args[0], self.emit("mul", g, self.over(step.args[0], i))
-            case "sign" if step.complex:  # what g has along the direction itself does not turn it
-                along = self.emit("mul", self.emit("real", self.emit("mul", g, self.conj(i))), i)
-                yield step.args[0], self.over(self.emit("sub", g, along), self.emit("abs", step.args[0]))
-            case "pick":
-                yield from self._unpicked(step, g)
-            case "scatter":
-                (x,) = step.args
-                shape = self.steps[x].shape
-                yield x, self.emit("pick", g, shape=shape, params=step.params)
-            case "matmul":
-                a, b = step.args
-                yield a, self.product(g, self.turned(b))
-                yield b, self.product(self.turned(a), g)
-            case "inverse":
-                turned = self.turned(i)
-                yield step.args[0], self.emit("neg", self.product(self.product(turned, g), turned))
-            case "det":
-                (x,) = step.args
-                inverse = self.turned(self.emit("inverse", x))
-                n = self.steps[x].shape[1]
-                scale = self.emit("mul", g, self.conj(i))
-                wide = self.emit("pick", scale, shape=self.steps[x].shape, params={"offset": 0, "strides": [1, 0, 0]})
-                yield x, self.emit("mul", wide, inverse) if n else wide
-            case "polylog" | "uppergamma":  # by its last argument
-                order, x = step.args
-                less = self.plus(order, -1)
-                if step.op == "polylog":
-                    yield x, self.emit("mul", g, self.over(self.emit("polylog", less, x), x))
-                else:
-                    power = self.emit("mul", self.emit("pow", x, less), self.emit("exp", self.emit("neg", x)))
-                    yield x, self.emit("neg", self.emit("mul", g, power))
-                yield order, self.emit(f"slope of {step.op} by its order", order, x)
-            case "atan2":
-                y, x = step.args
-                size = self.emit("add", self.emit("mul", x, x), self.emit("mul", y, y))
-                yield y, self.emit("mul", g, self.over(x, size))
-                yield x, self.emit("neg", self.emit("mul", g, self.over(y, size)))
-            case "sign" | "constant" | "input":
-                return
-            case op if op in SLOPES:
-                yield step.args[0], self.emit("mul", g, self.conj(SLOPES[op](self, step.args[0], i)))
-            case op:
-                raise NotCovered(f"the derivative of {op}")
-
-    def _unpicked(self, step: CheckedStep, g: int) -> Iterator[tuple[int, int]]:
-        """What is picked goes back to its place, and adds up where it was picked more than once."""
-        where, start = positions(step.params, step.shape), 0
-        for a in step.args:
-            n, shape = self.steps[a].size, self.steps[a].shape
-            here = [p - start if start < p <= start + n else 0 for p in where]
-            start += n
-            hit = [p for p in here if p]
-            if len(set(hit)) == len(hit):
-                back = [0] * n
-                for k, p in enumerate(here):
-                    if p:
-                        back[p - 1] = k + 1
-                yield a, self.emit("pick", g, shape=shape, params=back)
-            else:
-                yield a, self.emit("scatter", g, shape=shape, params=here)
+def _jacobian(y: Written, wrt: int) -> Written:
+    """The gradients of the output's entries, one after the other."""
+    size, inner = math.prod(y.shape), y.steps[wrt].shape
+    if not 0 < size <= _ROWS:
+        raise NotCovered("a Jacobian with too many rows")
+    one = _number(y.steps, 1, ())
+    seeds = [one.of("pick", shape=y.shape, params=[int(k == e) for k in range(size)]) for e in range(size)]
+    first, *rest = (_adjoint(y, seed, wrt) for seed in seeds)
+    order = list(range(1, size * math.prod(inner) + 1))
+    return first.of("pick", *rest, shape=(*y.shape, *inner), params=order)
 
 
-def _gauss(sign: int, factor: str) -> Callable[[_Writer, int, int], int]:
-    """A factor, "2" over or "1/2" times the root of pi, times exp of the square of the argument or its value."""
+def _passed(y: Written, g: Written) -> Iterator[tuple[int, Written]]:
+    """What a step passes on to each argument, given its adjoint ``g``."""
+    step = y.steps[y.i]
+    x, *others = args = [Written(y.steps, a) for a in step.args]
+    match step.op:
+        case "conj":
+            yield x.i, g.conj()
+        case "real":
+            yield x.i, g
+        case "imag":
+            yield x.i, g.number("I") * g
+        case "abs" if y.steps[x.i].complex:
+            yield x.i, g * (x / y)
+        case "sign" if step.complex:  # what g has along the direction itself does not turn it
+            yield x.i, (g - (g * y.conj()).of("real") * y) / x.of("abs")
+        case "pick":
+            yield from _unpicked(step, args, g)
+        case "scatter":
+            yield x.i, g.of("pick", shape=x.shape, params=step.params)
+        case "matmul":
+            yield x.i, g @ others[0].transposed()
+            yield others[0].i, x.transposed() @ g
+        case "inverse":
+            yield x.i, -(y.transposed() @ g @ y.transposed())
+        case "det":
+            scale = (g * y.conj()).of("pick", shape=x.shape, params={"offset": 0, "strides": [1, 0, 0]})
+            yield x.i, scale * x.of("inverse").transposed() if x.shape[1] else scale
+        case "powi":
+            n = step.params
+            yield x.i, g * (n * (x if n == 2 else x.of("powi", params=n - 1))).conj() if n > 1 else g
+        case op if op in SLOPES:
+            slopes = SLOPES[op](*args, y)
+            for a, slope in zip(args, slopes if isinstance(slopes, tuple) else (slopes,), strict=True):
+                yield a.i, -g if slope == -1 else g if slope == 1 else g * slope.conj()
+        case "sign":
+            return
+        case op:
+            raise NotCovered(f"the derivative of {op}")
 
-    def slope(w: _Writer, x: int, y: int) -> int:
-        at = x if factor == "2" else y
-        square = w.emit("mul", at, at)
-        e = w.emit("exp", w.emit("neg", square) if sign < 0 else square)
-        root = w.emit("sqrt", w.emit("constant", shape=(), params={"name": "pi"}))
-        root = w.broadcast(root, w.steps[x].shape) if w.steps[x].shape else root
-        scaled = w.times(e, factor)
-        return w.over(scaled, root) if factor == "2" else w.emit("mul", scaled, root)
 
-    return slope
+def _unpicked(step: CheckedStep, args: Sequence[Written], g: Written) -> Iterator[tuple[int, Written]]:
+    """What is picked goes back to its place, and adds up where it was picked more than once."""
+    where, start = positions(step.params, step.shape), 0
+    for a in args:
+        n = math.prod(a.shape)
+        here = [p - start if start < p <= start + n else 0 for p in where]
+        back = {p: k + 1 for k, p in enumerate(here) if p}
+        start += n
+        if len(back) == sum(p > 0 for p in here):
+            yield a.i, g.of("pick", shape=a.shape, params=[back.get(p + 1, 0) for p in range(n)])
+        else:
+            yield a.i, g.of("scatter", shape=a.shape, params=here)
 
 
-# The derivative of each function: of its argument x and its value y.
-SLOPES: dict[str, Callable[[_Writer, int, int], int]] = {
-    "neg": lambda w, x, y: w.number(-1, w.steps[x].shape),
-    "exp": lambda w, x, y: y,
-    "log": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), x),
-    "sqrt": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.times(y, 2)),
-    "sin": lambda w, x, y: w.emit("cos", x),
-    "cos": lambda w, x, y: w.emit("neg", w.emit("sin", x)),
-    "tanh": lambda w, x, y: w.plus(w.emit("neg", w.emit("mul", y, y)), 1),
-    "sigmoid": lambda w, x, y: w.emit("mul", y, w.plus(w.emit("neg", y), 1)),
-    "abs": lambda w, x, y: w.emit("sign", x),
-    "atan": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.plus(w.emit("mul", x, x), 1)),
-    "asin": lambda w, x, y: w.over(
-        w.number(1, w.steps[x].shape), w.emit("sqrt", w.plus(w.emit("neg", w.emit("mul", x, x)), 1))
-    ),
-    "erf": _gauss(-1, "2"),
-    "erfi": _gauss(1, "2"),
-    "erfinv": _gauss(1, "1/2"),
-    "lgamma": lambda w, x, y: w.emit("digamma", x),
-    "gamma": lambda w, x, y: w.emit("mul", y, w.emit("digamma", x)),
-    "digamma": lambda w, x, y: w.emit("polygamma", x, params=1),
-    "i0": lambda w, x, y: w.emit("i1", x),
-    "i1": lambda w, x, y: w.emit("sub", w.emit("i0", x), w.over(y, x)),
-    "Si": lambda w, x, y: w.over(w.emit("sin", x), x),
-    "Ci": lambda w, x, y: w.over(w.emit("cos", x), x),
-    "Shi": lambda w, x, y: w.over(w.times(w.emit("sub", w.emit("exp", x), w.emit("exp", w.emit("neg", x))), "1/2"), x),
-    "Chi": lambda w, x, y: w.over(w.times(w.emit("add", w.emit("exp", x), w.emit("exp", w.emit("neg", x))), "1/2"), x),
-    "fresnels": lambda w, x, y: w.emit("sin", w.arc(x)),
-    "fresnelc": lambda w, x, y: w.emit("cos", w.arc(x)),
-    "airyai": lambda w, x, y: w.emit("airyaiprime", x),
-    "airybi": lambda w, x, y: w.emit("airybiprime", x),
-    "airyaiprime": lambda w, x, y: w.emit("mul", x, w.emit("airyai", x)),
-    "airybiprime": lambda w, x, y: w.emit("mul", x, w.emit("airybi", x)),
-    "Ei": lambda w, x, y: w.over(w.emit("exp", x), x),
-    "li": lambda w, x, y: w.over(w.number(1, w.steps[x].shape), w.emit("log", x)),
-    "LambertW": lambda w, x, y: w.over(y, w.emit("mul", x, w.plus(y, 1))),
+def _arc(x: Written) -> Written:
+    """pi x**2 / 2, of Fresnel's integrals."""
+    return x.number("pi") * (x * x) * x.number("1/2")
+
+
+def _root_of_pi(x: Written) -> Written:
+    return x.number("pi").of("sqrt")
+
+
+# The derivative of each function by its arguments: of these, and of its value y.
+SLOPES: dict[str, Callable[..., Any]] = {
+    "add": lambda a, b, y: (1, 1),
+    "sub": lambda a, b, y: (1, -1),
+    "mul": lambda a, b, y: (b, a),
+    "div": lambda a, b, y: (1 / b, -(y / b)),
+    "pow": lambda a, b, y: (b * a.of("pow", b - 1), y * a.of("log")),
+    "atan2": lambda a, b, y: (b / (a * a + b * b), -(a / (a * a + b * b))),
+    "polylog": lambda s, x, y: (s.of("slope of polylog by its order", x), (s - 1).of("polylog", x) / x),
+    "uppergamma": lambda s, x, y: (s.of("slope of uppergamma by its order", x), -(x.of("pow", s - 1) * (-x).of("exp"))),
+    "neg": lambda x, y: -1,
+    "exp": lambda x, y: y,
+    "log": lambda x, y: 1 / x,
+    "sqrt": lambda x, y: 1 / (2 * y),
+    "sin": lambda x, y: x.of("cos"),
+    "cos": lambda x, y: -x.of("sin"),
+    "tanh": lambda x, y: 1 - y * y,
+    "sigmoid": lambda x, y: y * (1 - y),
+    "abs": lambda x, y: x.of("sign"),
+    "atan": lambda x, y: 1 / (1 + x * x),
+    "asin": lambda x, y: 1 / (1 - x * x).of("sqrt"),
+    "erf": lambda x, y: 2 * (-(x * x)).of("exp") / _root_of_pi(x),
+    "erfi": lambda x, y: 2 * (x * x).of("exp") / _root_of_pi(x),
+    "erfinv": lambda x, y: (y * y).of("exp") * _root_of_pi(x) / 2,
+    "lgamma": lambda x, y: x.of("digamma"),
+    "gamma": lambda x, y: y * x.of("digamma"),
+    "digamma": lambda x, y: x.of("polygamma", params=1),
+    "i0": lambda x, y: x.of("i1"),
+    "i1": lambda x, y: x.of("i0") - y / x,
+    "Si": lambda x, y: x.of("sin") / x,
+    "Ci": lambda x, y: x.of("cos") / x,
+    "Shi": lambda x, y: (x.of("exp") - (-x).of("exp")) / (2 * x),
+    "Chi": lambda x, y: (x.of("exp") + (-x).of("exp")) / (2 * x),
+    "fresnels": lambda x, y: _arc(x).of("sin"),
+    "fresnelc": lambda x, y: _arc(x).of("cos"),
+    "airyai": lambda x, y: x.of("airyaiprime"),
+    "airybi": lambda x, y: x.of("airybiprime"),
+    "airyaiprime": lambda x, y: x * x.of("airyai"),
+    "airybiprime": lambda x, y: x * x.of("airybi"),
+    "Ei": lambda x, y: x.of("exp") / x,
+    "li": lambda x, y: 1 / x.of("log"),
+    "LambertW": lambda x, y: y / (x * (1 + y)),
 }

@@ -1,17 +1,15 @@
-"""Fractions in kernels, exact: the arithmetic of `symgrad.proving.checker`, and what it uses of functions.
+"""Fractions in kernels, exact: the numbers of `symgrad.proving.checker`, and what it uses of functions.
 
-A *kernel* is an unknown number, or the value of a function.  All that is used of a function stands here, a few lines
-each:
+A *kernel* is an unknown real number, the imaginary unit, or the value of a function.  All that is used of a function:
 
 * exp(u + v) = exp(u) exp(v), exp(c log(u)) = u**c; log(u v) = log(u) + log(v) for factors known not to be negative;
-* sqrt(u)**2 = u, sqrt(u**2) = |u| = sign(u) u, sign(u)**2 = 1; other roots likewise;
+* root(u)**q = u, sqrt(u**2) = |u| = sign(u) u, sign(u)**2 = 1;
 * sin(u)**2 + cos(u)**2 = 1 and the addition laws, and of which points asin, atan and atan2 are the angles;
 * tanh and sigmoid in exp, or alone as functions that are odd, and odd about one half;
+* exp(x + iy) = exp(x) (cos(y) + i sin(y)), and log(z) = log|z|**2 / 2 + i atan2(y, x), the principal value;
 * of every other function, that equal arguments give equal values.
 
-A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken.  Nothing of
-this is shared with the search for proofs (`symgrad.proving.field`, `symgrad.proving.kernels`): it is written a second
-time, so that a fault of one is not a fault of both.
+A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken.
 """
 
 from __future__ import annotations
@@ -25,8 +23,9 @@ from typing import Any
 from flint import Ordering, fmpq, fmpq_mpoly_ctx, fmpz
 
 Poly = Any  # python-flint's fmpq_mpoly
-_TERMS = 20_000  # of a polynomial
-_POWER = 96
+Part = tuple[Poly, Poly]  # a numerator, and a denominator that is monic
+_TERMS, _POWER, _PARTS = 20_000, 96, 64
+_UNIT = ("i",)
 _SUMMED = 6  # what is known not to be negative, and is added to what else is
 
 
@@ -51,22 +50,16 @@ class Notes:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Value:
-    """A fraction of polynomials in kernels."""
+    """A sum of fractions of polynomials in kernels, which need have no denominator in common."""
 
     of: Arithmetic
-    n: Poly
-    d: Poly
+    parts: tuple[Part, ...]
 
     def __add__(self, other: Value | int) -> Value:
-        b = self.of.value(other)
-        if self.d == b.d:
-            return self.of.made(self.n + b.n, self.d)
-        g = self.d.gcd(b.d)
-        x, y = self.d / g, b.d / g
-        return self.of.made(self.n * y + b.n * x, self.d * y)
+        return self.of.made((*self.parts, *self.of.value(other).parts))
 
     def __neg__(self) -> Value:
-        return Value(self.of, -self.n, self.d)
+        return Value(self.of, tuple((-n, d) for n, d in self.parts))
 
     def __sub__(self, other: Value | int) -> Value:
         return self + -self.of.value(other)
@@ -75,14 +68,14 @@ class Value:
         return -self + other
 
     def __mul__(self, other: Value | int) -> Value:
-        b = self.of.value(other)
-        return self.of.made(self.n * b.n, self.d * b.d)
+        a, b = self, self.of.value(other)
+        if len(a.parts) * len(b.parts) > _PARTS:
+            a, b = self.of.lowest(a, roots=True), self.of.lowest(b, roots=True)
+        return self.of.made((n * m, d * e) for n, d in a.parts for m, e in b.parts)
 
     def __truediv__(self, other: Value | int) -> Value:
-        b = self.of.value(other)
-        if b.is_zero():
-            raise NotCovered("a division by zero")
-        return self.of.made(self.n * b.d, self.d * b.n)
+        b = self.of.lowest(self.of.value(other), roots=True)
+        return self.of.made((n * b.d, d * b.n) for n, d in self.parts)
 
     def __rtruediv__(self, other: int) -> Value:
         return self.of.value(other) / self
@@ -92,24 +85,30 @@ class Value:
             return 1 / self**-n
         if n > _POWER:
             raise NotCovered("a power that is too high")
-        out = self.of.value(1)
-        for bit in f"{n:b}":
-            out = out * out
-            if bit == "1":
-                out = out * self
-        return out
+        half = self ** (n // 2) if n else self.of.value(1)
+        return half * half * self if n % 2 else half * half if n else half
 
     __radd__, __rmul__ = __add__, __mul__
 
+    @property
+    def n(self) -> Poly:
+        """Of one fraction, the numerator."""
+        return self.parts[0][0] if self.parts else 0 * self.of.one
+
+    @property
+    def d(self) -> Poly:
+        return self.parts[0][1] if self.parts else self.of.one
+
     def is_zero(self) -> bool:
-        return bool(self.n.is_zero()) or bool(self.of.reduced(self.n, self.d)[0].is_zero())
+        return not self.of.lowest(self, roots=True).parts
 
 
 @dataclass(frozen=True, slots=True)
 class _Kernel:
     head: str
-    argument: Value | None
-    sign: int  # 2: positive, 1: not negative, 0: not known
+    argument: Value | None = None
+    sign: int = 0  # 2: positive, 1: not negative, 0: not known
+    power: int = 0  # this power of it is a value
     turn: tuple[Value, Value] | None = None  # of an angle: its cosine and sine
 
 
@@ -125,7 +124,8 @@ class Arithmetic:
         self.context = _context(size)
         self.generators = self.context.gens()
         self.notes = notes
-        self.expanded = expanded
+        self.expanded = expanded  # whether tanh and sigmoid are written in exp
+        self.principal = False  # whether logarithms and roots are those of complex numbers
         self.kernels: dict[int, _Kernel] = {}
         self.relations: list[tuple[int, int, Value]] = []  # kernel ** power = value
         self.not_negative: list[tuple[Value, bool]] = []
@@ -136,41 +136,44 @@ class Arithmetic:
         if isinstance(x, Value):
             return x
         x = Fraction(x)
-        return Value(self, self.context.constant(fmpq(x.numerator, x.denominator)), self.one)
+        return Value(self, ((self.context.constant(fmpq(x.numerator, x.denominator)), self.one),) if x else ())
 
-    def made(self, n: Poly, d: Poly) -> Value:
-        if self.relations:
-            n, d = self.reduced(n, d)
-        if len(n) + len(d) > _TERMS:
-            raise NotCovered("a fraction with too many terms")
-        return Value(self, n, d)
+    def made(self, parts: Iterable[Part]) -> Value:
+        """The sum of fractions; those with one denominator are added."""
+        found: list[Part] = []
+        for n, d in parts:
+            n, d = self._reduced(n, d)
+            k = next((k for k, (_, e) in enumerate(found) if e == d), None)
+            n = n if k is None else n + found.pop(k)[0]
+            found += [] if n.is_zero() else [(n, d)]
+        return Value(self, tuple(found))
 
-    def kernel(
-        self,
-        key: Any,
-        argument: Value | None = None,
-        sign: int = 0,
-        power: int = 0,
-        value: Value | None = None,
-        turn: tuple[Value, Value] | None = None,
-    ) -> Value:
+    def total(self, values: Iterable[Value]) -> Value:
+        return self.made(part for v in values for part in v.parts)
+
+    def kernel(self, key: Any, *said: Any, value: Any = None, **named: Any) -> Value:
         """The kernel of a key; with a ``power``, the kernel to this power is the value."""
         k = self.notes.numbers.setdefault(key, len(self.notes.numbers))
         if k >= len(self.generators):
             raise Again
         if k not in self.kernels:
-            self.kernels[k] = _Kernel(key[0], argument, sign, turn)
-            if value is not None:
-                self.relations.append((k, power, value))
-        return Value(self, self.generators[k], self.one)
+            self.kernels[k] = _Kernel(key[0], *said, **named)
+            if self.kernels[k].power:
+                self.relations.append((k, self.kernels[k].power, self.lowest(self.value(value), roots=True)))
+        return Value(self, ((self.generators[k], self.one),))
 
-    def reduced(self, n: Poly, d: Poly) -> tuple[Poly, Poly]:
-        """The fraction with no power left that a relation writes otherwise."""
+    def _reduced(self, n: Poly, d: Poly) -> Part:
+        """The fraction, monic below, with no power left that a relation writes otherwise."""
         for k, power, value in reversed(self.relations):
             n, below = self._rewritten(n, k, power, value)
             d, above = self._rewritten(d, k, power, value)
             n, d = n * above, d * below
-        return n, d
+        if d.is_zero():
+            raise NotCovered("a division by zero")
+        if len(n) + len(d) > _TERMS:
+            raise NotCovered("a fraction with too many terms")
+        lead = d.leading_coefficient()
+        return (n, d) if lead == 1 else (n / lead, d / lead)
 
     def _rewritten(self, p: Poly, k: int, power: int, value: Value) -> tuple[Poly, Poly]:
         """q and b with p = q / b, in which kernel k has a power below ``power``."""
@@ -180,89 +183,126 @@ class Arithmetic:
             for e, c in p.to_dict().items():
                 q, rest = divmod(int(e[k]), power)
                 parts.setdefault(q, {})[(*e[:k], rest, *e[k + 1 :])] = c
-            p = sum(
-                (self.context.from_dict(part) * value.n**q * value.d ** (high - q) for q, part in parts.items()),
-                0 * self.one,
-            )
-            below = below * value.d**high
+            written = (self.context.from_dict(part) * value.n**q * value.d ** (high - q) for q, part in parts.items())
+            p, below = sum(written, 0 * self.one), below * value.d**high
             if len(p) > _TERMS:
                 raise NotCovered("a fraction with too many terms")
         return p, below
 
     def lowest(self, v: Value, *, roots: bool = False) -> Value:
-        """The same fraction in lowest terms and monic below; with no square root below, or else with ``roots``."""
-        n, d = v.n, v.d
+        """One fraction, in lowest terms; with no square root below, or else with ``roots``."""
+        waiting, apart = list(v.parts), list[Part]()  # no two that are apart have a factor below in common
+        while waiting:
+            n, d = self._cancelled(*waiting.pop(), roots)
+            if not n.is_zero():
+                k = next((k for k, (_, e) in enumerate(apart) if e == d or not e.gcd(d).is_constant()), None)
+                (apart if k is None else waiting).append((n, d) if k is None else self._added((n, d), apart.pop(k)))
+        while len(apart) > 1:
+            apart.append(self._cancelled(*self._added(apart.pop(0), apart.pop(0)), roots))
+        return Value(self, tuple(part for part in apart if not part[0].is_zero()))
+
+    def _added(self, a: Part, b: Part) -> Part:
+        g = a[1].gcd(b[1])
+        x, y = a[1] / g, b[1] / g
+        return self._reduced(a[0] * y + b[0] * x, a[1] * y)
+
+    def _cancelled(self, n: Poly, d: Poly, roots: bool) -> Part:
         for k, power, _ in reversed(self.relations):
             if not roots and power == 2 and not n.is_zero() and int(d.degrees()[k]) == 1:
                 turned = d.compose(*(-g if j == k else g for j, g in enumerate(self.generators)), ctx=self.context)
-                n, d = self.reduced(n * turned, d * turned)
-                if d.is_zero():
-                    raise NotCovered("a division by zero")
-        if n.is_zero():
-            return self.value(0)
+                n, d = self._reduced(n * turned, d * turned)
         g = n.gcd(d)
-        n, d = n / g, d / g
-        lead = d.leading_coefficient()
-        return Value(self, n / lead, d / lead)
+        return self._reduced(n / g, d / g)
 
     def key(self, v: Value) -> str:
         v = self.lowest(v)
         return f"{v.n}|{v.d}"
 
-    def alone(self, v: Value) -> int | None:
-        """The kernel that a value is, or None."""
+    def _alone(self, v: Value) -> _Kernel | None:
+        """The kernel that a value in lowest terms is, or None."""
         terms = list(v.n.to_dict().items())
         if len(terms) != 1 or terms[0][1] != 1 or sum(terms[0][0]) != 1 or not v.d.is_one():
             return None
-        return terms[0][0].index(1)
+        return self.kernels[terms[0][0].index(1)]
 
     def number(self, v: Value) -> Any:
         """The rational number that a value is, or None."""
         v = self.lowest(v)
-        return v.n.leading_coefficient() if v.n.is_constant() and not v.n.is_zero() and v.d.is_one() else None
+        return v.n.leading_coefficient() if v.parts and v.n.is_constant() and v.d.is_one() else None
+
+    # ------------------------------------------------------------------------------------------------ complex numbers
+    def unit(self) -> Value:
+        return self.kernel(_UNIT, power=2, value=-1)
+
+    def complex_parts(self, z: Value) -> tuple[Value, Value]:
+        """The real and the imaginary part."""
+        k = self.notes.numbers.get(_UNIT)
+        if k not in self.kernels:
+            return z, self.value(0)
+        z, both = self.lowest(z), (dict[Any, Any](), dict[Any, Any]())
+        for e, c in z.n.to_dict().items():
+            both[e[k]][(*e[:k], 0, *e[k + 1 :])] = c
+        x, y = (self.made([(self.context.from_dict(part), z.d)]) for part in both)
+        return x, y
+
+    def _is_real(self, z: Value) -> bool:
+        return not self.principal and self.complex_parts(z)[1].is_zero()
 
     # ------------------------------------------------------------------------------------------------ signs
     def factors(self, v: Value) -> tuple[Any, list[tuple[Value, int, bool]]]:
         """A rational number and irreducible factors with their powers, and whether each is known not to be negative."""
         v = self.lowest(v)
-        content, found = fmpq(1), []
+        content, found = fmpq(1), list[tuple[Value, int, bool]]()
         for p, side in ((v.n, 1), (v.d, -1)):
             if len(p) > 300:
                 raise NotCovered("a factor with too many terms")
             c, parts = p.factor()
             for q, e in parts:
                 lead = q.leading_coefficient()
-                c = c * lead ** int(e)
-                found.append((q / lead, int(e) * side))
+                sign = self.sign_of(q / lead)
+                c = c * (lead * (sign or 1)) ** int(e)
+                found.append((Value(self, ((q / lead * (sign or 1), self.one),)), int(e) * side, sign != 0))
             content = content * c if side > 0 else content / c
-        out = []
-        for p, e in sorted(found, key=lambda x: str(x[0])):
-            sign = self.sign_of(p)
-            if sign < 0 and e % 2:
-                content = -content
-            out.append((Value(self, -p if sign < 0 else p, self.one), e, sign != 0))
-        return content, out
+        return content, sorted(found, key=lambda x: str(x[0].n))
+
+    def _primes(self, content: Any) -> list[tuple[Value, int, bool]]:
+        """The size of a rational number as factors, and its sign as one that is not known."""
+        out = [(self.value(-1), 1, False)] if content < 0 else []
+        for n, side in ((abs(int(content.p)), 1), (int(content.q), -1)):
+            if n.bit_length() > 96:
+                raise NotCovered("the factors of a large number")
+            out += [(self.value(int(p)), int(e) * side, True) for p, e in (fmpz(n).factor() if n > 1 else ())]
+        return out
 
     def sign_of(self, p: Poly, *, strict: bool = False) -> int:
         """1 where p is known not to be negative, -1 where it is known not to be positive, 0 where neither is known;
         with ``strict`` a p that may be zero is not known."""
-        fact = self.notes.signs.get(str(p / p.leading_coefficient()), 0) if not strict else 0
-        if fact:
-            return fact if p.leading_coefficient() > 0 else -fact
-        return next((s for s in (1, -1) if self._is_sum_of_squares(s * p, strict)), 0)
+        lead = p.leading_coefficient()
+        side = 1 if lead > 0 else -1
+        fact = 0 if strict else self.notes.signs.get(str(p / lead), 0)
+        return side * fact if fact else next((s for s in (1, -1) if self._is_sum_of_squares(s * p, strict)), 0)
 
     def _is_sum_of_squares(self, p: Poly, strict: bool) -> bool:
         """Whether no term of p is negative, and with ``strict``, one is positive."""
         positive = not strict
         for exponents, c in p.to_dict().items():
-            signs = [self._kernel_sign(k) if e % 2 or strict else 1 for k, e in enumerate(exponents) if e]
-            if c < 0 or any(s == 0 and e % 2 for s, e in zip(signs, filter(None, exponents), strict=True)):
+            signs = {
+                k: self.kernels[k].sign or self.notes.signs.get(str(self.generators[k]), 0)
+                for k, e in enumerate(exponents)
+                if e
+            }
+            if c < 0 or any(exponents[k] % 2 and sign <= 0 for k, sign in signs.items()):
                 return False
-            positive = positive or all(s == 2 for s in signs)
+            positive = positive or all(sign == 2 for sign in signs.values())
         return positive
 
-    def _kernel_sign(self, k: int) -> int:
-        return self.kernels[k].sign or int(self.notes.signs.get(str(self.generators[k]), 0) > 0)
+    def is_not_negative(self, v: Value) -> bool:
+        """Whether that is known, by its factors or because it is a multiple of what was learned."""
+        content, parts = self.factors(v)
+        return v.is_zero() or (
+            (content > 0 and all(known or e % 2 == 0 for _, e, known in parts))
+            or any((self.number(v / u) or 0) > 0 for u, _ in self.not_negative)
+        )
 
     def learn(self, v: Value, *, strict: bool = False, stated: bool = False) -> None:
         """Remember that v is not negative (with ``strict``: positive), where that tells the sign of a factor.
@@ -273,7 +313,7 @@ class Arithmetic:
             return
         for other, positive in self.not_negative:
             self._tell(v + other, strict or positive, stated)
-        if len(self.not_negative) < _SUMMED and len(v.n) + len(v.d) < 9:
+        if len(self.not_negative) < _SUMMED and sum(len(n) + len(d) for n, d in v.parts) < 9:
             self.not_negative.append((v, strict))
 
     def _tell(self, v: Value, strict: bool, stated: bool) -> bool:
@@ -306,20 +346,28 @@ class Arithmetic:
             self.notes.learned = True
 
     # ------------------------------------------------------------------------------------------------ functions
-    def function(self, name: str, *arguments: Value, sign: int = 0) -> Value:
+    def function(self, name: Any, *arguments: Value, sign: int = 0) -> Value:
         """Of which equal arguments give equal values, and nothing else is used."""
-        return self.kernel((name, *(self.key(v) for v in arguments)), arguments[-1] if arguments else None, sign)
+        key = (name, *(self.key(v) for v in arguments))
+        if all(map(self._is_real, arguments)):
+            return self.kernel(key, arguments[-1], sign)
+        called = f"complex {name if isinstance(name, str) else name[0]}"
+        x, y = (self.kernel(((called, part), *key)) for part in ("x", "y"))
+        return x + y * self.unit()
 
     def odd(self, name: str, u: Value) -> Value:
         u = self.lowest(u)
-        if u.is_zero():
+        if not u.parts:
             return u
-        return -self.odd(name, -u) if u.n.leading_coefficient() < 0 else self.function(name, u)
+        return -self.function(name, -u) if u.n.leading_coefficient() < 0 else self.function(name, u)
 
-    def _pieces(self, u: Value) -> Iterable[tuple[Value, Any]]:
-        """A value as a sum of monomials over one denominator, each with its number."""
-        for exponents, c in u.n.to_dict().items():
-            yield self.lowest(Value(self, self.context.from_dict({exponents: fmpq(1)}), u.d)), c
+    def _pieces(self, name: str, u: Value) -> Iterable[tuple[Value, _Kernel | None, Any, Any]]:
+        """A value as a sum of monomials over one denominator, each with the kernel that it is, and a number as its
+        factor: how often the unit in which multiples of this argument are counted, and this unit."""
+        u = self.lowest(u)
+        for exponents, c in u.n.to_dict().items() if u.parts else ():
+            part = self.lowest(Value(self, ((self.context.from_dict({exponents: fmpq(1)}), u.d),)))
+            yield part, self._alone(part), c, (name, self.key(part))
 
     def _scaled(self, key: Any, c: Any) -> tuple[Any, int]:
         """The unit in which multiples of an argument are counted, and how many of them c is; what is no simple
@@ -334,121 +382,111 @@ class Arithmetic:
         return Fraction(int(unit.p), int(unit.q)), int(count.p)
 
     def exp(self, u: Value) -> Value:
+        u, y = self.complex_parts(u)
         out = self.value(1)
-        for part, c in self._pieces(self.lowest(u)):
-            k = self.alone(part)
-            inner = self.kernels[k] if k is not None else None
+        for part, inner, c, key in self._pieces("exp", u):
             if inner is not None and inner.head == "log" and inner.argument is not None:
-                out = out * self.rational_power(inner.argument, c)
-                continue
-            unit, count = self._scaled(("exp", self.key(part)), c)
-            out = out * self.kernel(("exp", self.key(part), unit), part * self.value(unit), 2) ** count
-        return out
+                out = out * self._power(inner.argument, c)
+            else:
+                unit, count = self._scaled(key, c)
+                out = out * self.kernel((*key, unit), part * self.value(unit), 2) ** count
+        if y.is_zero():
+            return out
+        c, s = self.turn(y)
+        return out * (c + s * self.unit())
 
     def log(self, u: Value) -> Value:
+        if self.principal:
+            x, y = self.complex_parts(u)
+            return self._log(x * x + y * y) / 2 + self.angle(y, x) * self.unit()
+        self.learn(u, strict=True)
+        return self._log(u)
+
+    def _log(self, u: Value) -> Value:
         content, parts = self.factors(u)
-        total, rest = self.value(0), self.value(1 if content > 0 else -1)
-        for p, e, known in parts:
+        total, rest = self.value(0), self.value(1)
+        for p, e, known in (*parts, *self._primes(content)):
+            inner = self._alone(p)
             if not known:
                 rest = rest * p**e
-                continue
-            k = self.alone(p)
-            inner = self.kernels[k] if k is not None else None
-            if inner is not None and inner.argument is not None and inner.head in ("exp", "root"):
-                power, argument = inner.argument, inner.argument
-                total = total + (e * power if inner.head == "exp" else e * self.log(argument) / self._degree(k))
+            elif inner is not None and inner.argument is not None and inner.head in ("exp", "root"):
+                power = inner.argument if inner.head == "exp" else self._log(inner.argument) / inner.power
+                total = total + e * power
             else:
-                total = total + e * self.function("log", p)
-        for n, side in ((content.p, 1), (content.q, -1)):
-            for prime, e in _primes(n):
-                total = total + side * e * self.function("log", self.value(prime))
-        return total if self.number(rest) == 1 else total + self.function("log", self.lowest(rest))
+                total = total + e * self.kernel(("log", self.key(p)), p)
+        return total if self.number(rest) == 1 else total + self.kernel(("log", self.key(rest)), self.lowest(rest))
 
-    def _degree(self, k: int | None) -> int:
-        return next(power for j, power, _ in self.relations if j == k)
-
-    def rational_power(self, v: Value, c: Any) -> Value:
+    def _power(self, v: Value, c: Any) -> Value:
         """v ** c, for v > 0."""
-        whole = c.p // c.q
-        rest = c - whole
-        if rest.q > 64 or abs(whole) > _POWER:
+        whole, q = int(c.p // c.q), int(c.q)
+        if q > 64 or abs(whole) > _POWER:
             raise NotCovered("a root of high degree")
-        return v ** int(whole) * (self.root(v, int(rest.q)) ** int(rest.p) if rest else 1)
-
-    def root(self, v: Value, q: int) -> Value:
-        """The q-th root, a root of the square root where q is even."""
-        if q % 2 == 0:
-            return self.root(self.sqrt(v), q // 2)
-        if q == 1:
-            return v
-        content, parts = self.factors(v)
-        out, rest = self.value(1), self.value(Fraction(int(content.p), int(content.q)))
-        for p, e, known in parts:
-            k = self.alone(p)
-            if not known:
-                rest = rest * p**e
-            elif k is not None and self.kernels[k].head == "exp":
-                out = out * self.exp(self.kernels[k].argument * self.value(Fraction(e, q)))  # type: ignore[operator]
-            else:
-                out = out * p ** (e // q)
-                out = out * self._root(p, q) ** (e % q) if e % q else out
-        rest = self.lowest(rest)
-        return out if self.number(rest) == 1 else out * self._root(rest, q)
-
-    def _root(self, v: Value, q: int, sign: int = 1) -> Value:
-        return self.kernel(("root", q, self.key(v)), v, sign, q, v)
+        return v**whole * (self._root(v, q) ** int(c.p - whole * c.q) if q > 1 else 1)
 
     def sqrt(self, u: Value) -> Value:
-        """Squares come out of the root, as absolute values where their sign is not known."""
-        if u.is_zero():
+        if self.principal:
+            return self.exp(self.log(u) / 2)
+        self.learn(u)
+        return self._root(u, 2)
+
+    def _root(self, u: Value, q: int) -> Value:
+        """The q-th root, of square roots where q is even; powers come out of a square root as absolute values, where
+        their sign is not known."""
+        if q % 2 == 0 and q > 2:
+            return self._root(self._root(u, 2), q // 2)
+        if q == 1 or u.is_zero():
             return u
         content, parts = self.factors(u)
-        out, inside = self.value(1), self.value(1 if content > 0 else -1)
-        single = sum(e % 2 for _, e, known in parts if not known) == 1 and content > 0
-        for p, e, known in parts:
-            half, odd = divmod(e, 2)
-            out = out * p**half
-            k = self.alone(p)
+        out = inside = self.value(1)
+        lone = content > 0 and sum(e % 2 for _, e, known in parts if not known) == 1
+        for p, e, known in (*parts, *self._primes(content)):
+            whole, rest = divmod(e, q)
+            inner = self._alone(p)
             if not known:
-                if half % 2 and not (single and odd):  # a lone odd factor is not negative, for the root is defined
+                if q == 2 and whole % 2 and not (lone and rest):  # a lone one is not negative: the root is defined
                     out = out * self.sign(p)
-                inside = inside * p if odd else inside
-            elif odd and k is not None and self.kernels[k].head == "exp":
-                out = out * self.exp(self.kernels[k].argument / 2)  # type: ignore[operator]
-            elif odd:
-                out = out * self._root(p, 2, 2 if self.sign_of(p.n, strict=True) else 1)
-        for n, side in ((content.p, 1), (content.q, -1)):
-            for prime, e in _primes(n):
-                half, odd = divmod(side * e, 2)
-                out = out * self.value(prime) ** half
-                p = self.value(prime)
-                out = out * self._root(p, 2, 2) if odd else out
-        inside = self.lowest(inside)
-        return out if self.number(inside) == 1 else out * self._root(inside, 2)
+                inside = inside * p**rest
+            elif inner is not None and inner.head == "exp" and inner.argument is not None:
+                rest = whole * q  # all of it comes out
+                out = out * self.exp(inner.argument * self.value(Fraction(e - rest, q)))
+            elif rest:
+                out = out * self._root_kernel(p, q, 2 if self.sign_of(p.n, strict=True) else 1) ** rest
+            out = out * p**whole
+        return out if self.number(inside) == 1 else out * self._root_kernel(self.lowest(inside), q, 1)
+
+    def _root_kernel(self, v: Value, q: int, sign: int) -> Value:
+        return self.kernel(("root", q, self.key(v)), v, sign, q, value=v)
 
     def sign(self, u: Value) -> Value:
         """A product of signs s with s**2 = 1, of the factors whose sign is not known."""
-        if u.is_zero():
-            return u
+        if u.is_zero() or not self.complex_parts(u)[1].is_zero():
+            return u if u.is_zero() else u / self.modulus(u)
         content, parts = self.factors(u)
         out = self.value(1 if content > 0 else -1)
         for p, e, known in parts:
             if not known and e % 2:
-                out = out * self.kernel(("sign", self.key(p)), p, 0, 2, self.value(1))
+                out = out * self.kernel(("sign", self.key(p)), p, power=2, value=1)
         return out
+
+    def modulus(self, u: Value) -> Value:
+        x, y = self.complex_parts(u)
+        return self.sign(x) * x if y.is_zero() else self._root(x * x + y * y, 2)
 
     def turn(self, u: Value) -> tuple[Value, Value]:
         """cos and sin, by the addition law over the monomials of the argument."""
         c, s = self.value(1), self.value(0)
-        for part, q in self._pieces(self.lowest(u)):
-            arc = self._arc(part, q)
-            if arc is not None:
-                c1, s1, count = arc
-            else:
-                unit, count = self._scaled(("turn", self.key(part)), q)
+        if not self.complex_parts(u)[1].is_zero():
+            e = self.exp(u * self.unit())
+            return (e + 1 / e) / 2, (e - 1 / e) / (2 * self.unit())
+        for part, inner, q, key in self._pieces("turn", u):
+            arc = None if inner is None else self._arc(inner, q)
+            if arc is None:
+                unit, count = self._scaled(key, q)
                 angle = part * self.value(unit)
-                c1 = self.kernel(("cos", self.key(part), unit), angle)
-                s1 = self.kernel(("sin", self.key(part), unit), angle, 0, 2, 1 - c1 * c1)
+                c1 = self.kernel(("cos", *key, unit), angle)
+                s1 = self.kernel(("sin", *key, unit), angle, power=2, value=1 - c1 * c1)
+            else:
+                c1, s1, count = arc
             if abs(count) > 16:
                 raise NotCovered("a high multiple of an angle")
             s1 = s1 if count > 0 else -s1
@@ -456,52 +494,45 @@ class Arithmetic:
                 c, s = c * c1 - s * s1, s * c1 + c * s1
         return c, s
 
-    def angle(self, y: Value, x: Value) -> Value:
-        """atan2(y, x): the angle of a point that is not the origin."""
-        if y.is_zero() and (n := self.number(x)) is not None:
-            return self.value(0) if n > 0 else self.kernel(("pi",), sign=2)
-        size = self.sqrt(x * x + y * y)
-        return self.kernel(("angle", self.key(y), self.key(x)), turn=(x / size, y / size))
-
-    def _arc(self, part: Value, q: Any) -> tuple[Value, Value, int] | None:
+    def _arc(self, of: _Kernel, q: Any) -> tuple[Value, Value, int] | None:
         """cos and sin of pi, asin(v), atan(v) or atan2(v, u), or of one divided by a power of two, and the multiple.
 
         An arc is at most half a turn, so that the cosines of its halves are not negative.
         """
-        k = self.alone(part)
-        head, v = ("", None) if k is None else (self.kernels[k].head, self.kernels[k].argument)
-        if head == "pi" and q.q in (1, 2):
+        if of.head == "pi" and q.q in (1, 2):
             return self.value(int(q.q == 1) * -1), self.value(int(q.q == 2)), int(q.p)
         halves = int(q.q).bit_length() - 1
-        if k is None or head not in ("asin", "atan", "angle") or q.q != 1 << halves or halves > 4:
+        if of.head not in ("asin", "atan", "angle") or q.q != 1 << halves or halves > 4:
             return None
-        if v is None:
-            c, s = self.kernels[k].turn or (self.value(1), self.value(0))
+        if of.turn is not None:
+            c, s = of.turn
         else:
-            c = self.sqrt(1 - v * v) if head == "asin" else 1 / self.sqrt(1 + v * v)
-            s = v if head == "asin" else v * c
+            v = self.value(of.argument)
+            c = self._root(1 - v * v, 2) if of.head == "asin" else 1 / self._root(1 + v * v, 2)
+            s = v if of.head == "asin" else v * c
         for _ in range(halves):
-            c, s = self.sqrt((1 + c) / 2), s / 2
+            c, s = self._root((1 + c) / 2, 2), s / 2
             s = s / c
         return c, s, int(q.p)
 
+    def angle(self, y: Value, x: Value) -> Value:
+        """atan2(y, x): the angle of a point that is not the origin."""
+        if y.is_zero() and (n := self.number(x)) is not None:
+            return self.value(0) if n > 0 else self.pi()
+        size = self._root(x * x + y * y, 2)
+        return self.kernel(("angle", self.key(y), self.key(x)), turn=(x / size, y / size))
+
+    def pi(self) -> Value:
+        return self.kernel(("pi",), sign=2)
+
     def tanh(self, u: Value) -> Value:
-        if not self.expanded:
+        if not self.expanded and self._is_real(u):
             return self.odd("tanh", u)
         e = self.exp(u + u)
         return (e - 1) / (e + 1)
 
     def sigmoid(self, u: Value) -> Value:
-        if self.expanded:
-            e = self.exp(u)
-            return e / (e + 1)
-        u = self.lowest(u)
-        turned = not u.is_zero() and u.n.leading_coefficient() < 0
-        return 1 - self.function("sigmoid", -u, sign=2) if turned else self.function("sigmoid", u, sign=2)
-
-
-def _primes(n: Any) -> list[tuple[int, int]]:
-    n = abs(int(n))
-    if n.bit_length() > 96:
-        raise NotCovered("the factors of a large number")
-    return [(int(p), int(e)) for p, e in fmpz(n).factor()] if n > 1 else []
+        if self.expanded or not self._is_real(u):
+            return 1 / (1 + self.exp(-u))
+        turned = u.is_zero() or self.lowest(u).n.leading_coefficient() > 0
+        return self.function("sigmoid", u, sign=2) if turned else 1 - self.function("sigmoid", -u, sign=2)

@@ -1,47 +1,35 @@
-"""Whether a scalar formula vanishes wherever all of it is defined: what each operation is, for the checker.
+"""Entries of steps as formulas of numbers, and what each operation is of them: the tables of the checker.
 
-A formula is a list of operations on numbers; read one after the other it is a fraction in kernels
-(`symgrad.proving.checker_arithmetic`), and it vanishes where that fraction is zero.  A long sum is read term by term,
-for its terms may have no common denominator to be had.
+A formula is read back through the steps that a link opens; an entry of any other step is an unknown, one for each
+class of joined steps.  Read one operation after the other it is a fraction in kernels
+(`symgrad.proving.checker_arithmetic`), and it vanishes where that fraction is zero.
 """
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import itertools
+import math
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
+from symgrad.proving.checker_adjoint import CheckedStep, position, positions
 from symgrad.proving.checker_arithmetic import Again, Arithmetic, NotCovered, Notes, Value
-from symgrad.proving.checker_complex import ALIKE, PARTS, Complex, ComplexArithmetic
 
 _SIZES = (12, 48, 192, 768, 3072)  # of the sets of kernels that are tried
 _AGAIN = 24  # readings of one formula: each learned a sign, or a finer exponential
-_ADDENDS = 512  # products that a sum is written out in
+_NODES = 1 << 17  # of one formula
+_WRITTEN = 3  # rows of a matrix whose determinant is written out
+
+# ------------------------------------------------------------------------------------------------------- the operations
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
-    """An operation of a scalar formula on earlier nodes, which go by their positions."""
-
-    op: str
-    args: tuple[int, ...] = ()
-    param: Any = None
-    complex: bool = False
-
-
-# ------------------------------------------------------------------------------------------------------- the functions
-
-
-def _log(f: Arithmetic, u: Value) -> Value:
-    f.learn(u, strict=True)
-    return f.log(u)
-
-
-def _sqrt(f: Arithmetic, u: Value) -> Value:
-    f.learn(u)
-    return f.sqrt(u)
+def _polylog(f: Arithmetic, order: Value, z: Value) -> Value:
+    """Li_1(z) = -log(1 - z), and Li_0(z) = z / (1 - z)."""
+    if order.is_zero():
+        return z / (1 - z)
+    return -f.log(1 - z) if f.number(order) == 1 else f.function("polylog", order, z)
 
 
 def _asin(f: Arithmetic, u: Value) -> Value:
@@ -50,95 +38,283 @@ def _asin(f: Arithmetic, u: Value) -> Value:
     return f.odd("asin", u)
 
 
-def _polylog(f: Arithmetic, order: Value, z: Value) -> Value:
-    """Li_1(z) = -log(1 - z), and Li_0(z) = z / (1 - z)."""
-    if order.is_zero():
-        return z / (1 - z)
-    return -_log(f, 1 - z) if f.number(order) == 1 else f.function("polylog", order, z)
+def _softplus(f: Arithmetic, u: Value) -> Value:
+    return f.log(1 + f.exp(u))
 
 
-def _pi(f: Arithmetic) -> Value:
-    return f.kernel(("pi",), sign=2)
+def _ndtr(f: Arithmetic, u: Value) -> Value:
+    return (1 + f.odd("erf", u / f.sqrt(f.value(2)))) / 2
 
 
-def _erf(f: Arithmetic, u: Value) -> Value:
-    return f.odd("erf", u)
-
-
-ODD = ("erf", "atan", "erfinv", "erfi", "Si", "Shi", "fresnels", "fresnelc")
-# What each operation is, in the functions above; operations on arrays have become these of their entries.
+# What each operation is of its arguments; operations on arrays are these of their entries.
 RULES: dict[str, Callable[..., Value]] = {
     "add": lambda f, a, b: a + b,
     "sub": lambda f, a, b: a - b,
     "mul": lambda f, a, b: a * b,
     "div": lambda f, a, b: a / b,
     "neg": lambda f, a: -a,
-    "exp": lambda f, u: f.exp(u),
-    "log": _log,
-    "sqrt": _sqrt,
-    "pow": lambda f, a, b: f.exp(b * _log(f, a)),
+    "exp": Arithmetic.exp,
+    "log": Arithmetic.log,
+    "sqrt": Arithmetic.sqrt,
+    "pow": lambda f, a, b: f.exp(b * f.log(a)),
     "sin": lambda f, u: f.turn(u)[1],
     "cos": lambda f, u: f.turn(u)[0],
-    "tanh": lambda f, u: f.tanh(u),
-    "sigmoid": lambda f, u: f.sigmoid(u),
-    "sign": lambda f, u: f.sign(u),
-    "abs": lambda f, u: f.sign(u) * u,
+    "tanh": Arithmetic.tanh,
+    "sigmoid": Arithmetic.sigmoid,
+    "sign": Arithmetic.sign,
+    "abs": Arithmetic.modulus,
     "asin": _asin,
     "atan2": Arithmetic.angle,
     "polylog": _polylog,
-    **{name: functools.partial(lambda name, f, u: f.odd(name, u), name) for name in ODD},
-    # written in those
-    "rsqrt": lambda f, u: 1 / _sqrt(f, u),
-    "cbrt": lambda f, u: f.sign(u) * f.exp(_log(f, f.sign(u) * u) / 3),
+    "conj": lambda f, z: f.complex_parts(z)[0] - f.complex_parts(z)[1] * f.unit(),
+    "real": lambda f, z: f.complex_parts(z)[0],
+    "imag": lambda f, z: f.complex_parts(z)[1],
+    "rsqrt": lambda f, u: 1 / f.sqrt(u),
+    "cbrt": lambda f, u: f.sign(u) * f.exp(f.log(f.modulus(u)) / 3),
     "reciprocal": lambda f, u: 1 / u,
     "square": lambda f, u: u * u,
     "exp2": lambda f, u: f.exp(u * f.log(f.value(2))),
     "expm1": lambda f, u: f.exp(u) - 1,
-    "log1p": lambda f, u: _log(f, 1 + u),
-    "log2": lambda f, u: _log(f, u) / f.log(f.value(2)),
-    "log10": lambda f, u: _log(f, u) / f.log(f.value(10)),
+    "log1p": lambda f, u: f.log(1 + u),
+    "log2": lambda f, u: f.log(u) / f.log(f.value(2)),
+    "log10": lambda f, u: f.log(u) / f.log(f.value(10)),
     "tan": lambda f, u: f.turn(u)[1] / f.turn(u)[0],
-    "acos": lambda f, u: _pi(f) / 2 - _asin(f, u),
+    "acos": lambda f, u: f.pi() / 2 - _asin(f, u),
     "sinh": lambda f, u: (f.exp(u) - f.exp(-u)) / 2,
     "cosh": lambda f, u: (f.exp(u) + f.exp(-u)) / 2,
-    "asinh": lambda f, u: _log(f, u + f.sqrt(u * u + 1)),
-    "acosh": lambda f, u: _log(f, u + _sqrt(f, u - 1) * _sqrt(f, u + 1)),
-    "atanh": lambda f, u: (_log(f, 1 + u) - _log(f, 1 - u)) / 2,
-    "erfc": lambda f, u: 1 - _erf(f, u),
-    "erfcx": lambda f, u: f.exp(u * u) * (1 - _erf(f, u)),
-    "logsigmoid": lambda f, u: -f.log(1 + f.exp(-u)),
-    "softplus": lambda f, u: f.log(1 + f.exp(u)),
-    "logit": lambda f, u: _log(f, u / (1 - u)),
+    "asinh": lambda f, u: f.log(u + f.sqrt(u * u + 1)),
+    "acosh": lambda f, u: f.log(u + f.sqrt(u - 1) * f.sqrt(u + 1)),
+    "atanh": lambda f, u: (f.log(1 + u) - f.log(1 - u)) / 2,
+    "erfc": lambda f, u: 1 - f.odd("erf", u),
+    "erfcx": lambda f, u: f.exp(u * u) * (1 - f.odd("erf", u)),
+    "logsigmoid": lambda f, u: -_softplus(f, -u),
+    "softplus": _softplus,
+    "logit": lambda f, u: f.log(u / (1 - u)),
     "silu": lambda f, u: u / (1 + f.exp(-u)),
-    "mish": lambda f, u: u * f.tanh(f.log(1 + f.exp(u))),
-    "gelu": lambda f, u: u * (1 + _erf(f, u / f.sqrt(f.value(2)))) / 2,
-    "gelu_tanh": lambda f, u: u * (1 + f.tanh(f.sqrt(2 / _pi(f)) * (u + f.value(Fraction(44715, 10**6)) * u**3))) / 2,
-    "softsign": lambda f, u: u / (1 + f.sign(u) * u),
+    "mish": lambda f, u: u * f.tanh(_softplus(f, u)),
+    "gelu": lambda f, u: u * _ndtr(f, u),
+    "gelu_tanh": lambda f, u: u * (1 + f.tanh(f.sqrt(2 / f.pi()) * (u + f.value(Fraction(44715, 10**6)) * u**3))) / 2,
+    "softsign": lambda f, u: u / (1 + f.modulus(u)),
     "tanhshrink": lambda f, u: u - f.tanh(u),
-    "ndtr": lambda f, u: (1 + _erf(f, u / f.sqrt(f.value(2)))) / 2,
-    "log_ndtr": lambda f, u: _log(f, (1 + _erf(f, u / f.sqrt(f.value(2)))) / 2),
-    "deg2rad": lambda f, u: u * _pi(f) / 180,
-    "rad2deg": lambda f, u: u * 180 / _pi(f),
-    "hypot": lambda f, u, v: _sqrt(f, u * u + v * v),
+    "ndtr": _ndtr,
+    "log_ndtr": lambda f, u: f.log(_ndtr(f, u)),
+    "deg2rad": lambda f, u: u * f.pi() / 180,
+    "rad2deg": lambda f, u: u * 180 / f.pi(),
+    "hypot": lambda f, u, v: f.sqrt(u * u + v * v),
     "logaddexp": lambda f, u, v: f.log(f.exp(u) + f.exp(v)),
     "logaddexp2": lambda f, u, v: (
         f.log(f.exp(u * f.log(f.value(2))) + f.exp(v * f.log(f.value(2)))) / f.log(f.value(2))
     ),
-    "xlogy": lambda f, u, v: u * _log(f, v),
-    "xlog1py": lambda f, u, v: u * _log(f, 1 + v),
+    "xlogy": lambda f, u, v: u * f.log(v),
+    "xlog1py": lambda f, u, v: u * f.log(1 + v),
+    # of all entries that it is made of
+    "sum": lambda f, *all_: f.total(all_),
+    "matmul": lambda f, *both: f.total(map(Value.__mul__, both[: len(both) // 2], both[len(both) // 2 :])),
+    "softmax": lambda f, u, *along: f.exp(u) / f.total(map(f.exp, along)),
+    "log_softmax": lambda f, u, *along: u - f.log(f.total(map(f.exp, along))),
+    "logsumexp": lambda f, *along: f.log(f.total(map(f.exp, along))),
 }
+ODD = frozenset("erf atan erfinv erfi Si Shi fresnels fresnelc".split())
 # Functions of which equal arguments give equal values, and nothing else is used.
 PLAIN = frozenset(
-    "lgamma gamma digamma polygamma i0 i1 erfinv Ci Chi Ei li expint uppergamma besselj bessely besseli besselk "
-    "airyai airybi airyaiprime airybiprime LambertW zeta hurwitz_zeta".split()
+    "lgamma gamma digamma polygamma i0 i1 Ci Chi Ei li expint uppergamma besselj bessely besseli besselk airyai airybi "
+    "airyaiprime airybiprime LambertW zeta hurwitz_zeta".split()
 )
+# The operations whose rule for real numbers is that for complex ones, too.
+COMPLEX = frozenset(
+    "add sub mul div neg sum matmul exp log sqrt pow sin cos tanh sigmoid sign rsqrt reciprocal square exp2 expm1 "
+    "log1p log2 log10 tan sinh cosh atanh silu conj real imag abs".split()
+)
+_MATRIX = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))
+
+
+def _determinant(f: Arithmetic, rows: Sequence[Sequence[Value]]) -> Value:
+    """By Leibniz: the sum of signed products over all permutations."""
+    terms = []
+    for order in itertools.permutations(range(len(rows))):
+        odd = sum(x > y for x, y in itertools.combinations(order, 2)) % 2
+        terms.append(math.prod((row[c] for row, c in zip(rows, order, strict=True)), start=f.value(-1 if odd else 1)))
+    return f.total(terms)
+
+
+def _matrix(f: Arithmetic, op: str, param: tuple[int, int, int, bool], a: Sequence[Value]) -> Value:
+    """Entry (i, j) of a function of a matrix; that of the inverse is entry (j, i) of the transpose's."""
+    n, i, j, written = param
+    rows = [a[r * n : (r + 1) * n] for r in range(n)]
+    match op:
+        case "inverse" | "det" if written and n <= _WRITTEN:
+            if op == "det":
+                return _determinant(f, rows)
+            minor = [[x for c, x in enumerate(row) if c != i] for r, row in enumerate(rows) if r != j]
+            return (-1) ** (i + j) * _determinant(f, minor) / _determinant(f, rows)
+        case "solve":
+            return f.total(_matrix(f, "inverse", (n, i, t, written), a[: n * n]) * b for t, b in enumerate(a[n * n :]))
+        case "logabsdet":
+            return f.log(f.modulus(_matrix(f, "det", (n, 0, 0, False), a)))
+    keys, turned = ([f.key(x) for row in m for x in row] for m in (rows, zip(*rows, strict=True)))
+    if op == "inverse" and turned < keys:
+        keys, i, j = turned, j, i
+    return f.kernel((op, n, i, j, *keys))
+
+
+# ------------------------------------------------------------------------------------------------------- the entries
+
+
+class Classes:
+    """Steps, and which of them were joined; with ``holding``, what is detached is an unknown."""
+
+    def __init__(self, steps: Sequence[CheckedStep], holding: bool = False) -> None:
+        self.steps = list(steps)
+        self.parent = list(range(len(steps)))
+        self.holding = holding
+        self._landing: dict[int, dict[int, list[int]]] = {}
+
+    def find(self, i: int) -> int:
+        """The step that stands for all that were joined with step ``i``."""
+        while self.parent[i] != i:
+            self.parent[i] = self.parent[self.parent[i]]
+            i = self.parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> None:
+        i, j = self.find(i), self.find(j)
+        self.parent[max(i, j)] = min(i, j)
+
+    def landing_of(self, i: int) -> dict[int, list[int]]:
+        """For a scatter: the entries of its argument that land in each of its own."""
+        if i not in self._landing:
+            found = self._landing[i] = {}
+            for source, p in enumerate(positions(self.steps[i].params, self.steps[self.steps[i].args[0]].shape)):
+                found.setdefault(p - 1, []).append(source)
+        return self._landing[i]
+
+
+def of_values(steps: Sequence[CheckedStep]) -> Classes:
+    """Steps of which inputs of one name are joined."""
+    found, named = Classes(steps), dict[Any, int]()
+    for i, s in enumerate(steps):
+        if s.op == "input":
+            found.join(i, named.setdefault((s.params, s.shape, s.complex), i))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """An operation of a formula of numbers on earlier nodes, which go by their positions."""
+
+    op: str
+    args: tuple[int, ...] = ()
+    param: Any = None
+    complex: bool = False
+
+
+class Formula:
+    """Entries of steps as one formula, read back to the steps that are not opened."""
+
+    def __init__(self, classes: Classes, opened: frozenset[int], written: bool = False) -> None:
+        self.classes = classes
+        self.opened = opened
+        self.written = written
+        self.nodes: list[Node] = []
+        self.made: dict[Any, int] = {}
+
+    def emit(self, op: str, *args: int, param: Any = None, complex: bool = False, mark: Any = None) -> int:
+        """A node; unknowns are told apart by their ``mark``, which is no part of the formula."""
+        key = (op, args, param, complex, mark)
+        if key not in self.made:
+            if len(self.nodes) >= _NODES:
+                raise NotCovered("a formula with too many operations")
+            self.made[key] = len(self.nodes)
+            self.nodes.append(Node(op, args, param, complex))
+        return self.made[key]
+
+    def number(self, x: int) -> int:
+        return self.emit("number", param=(Fraction(x),))
+
+    def entry(self, i: int, k: int) -> int:
+        """The node of entry ``k`` of step ``i``."""
+        stack = [(i, k)]
+        while stack:
+            here = stack[-1]
+            if here not in self.made:
+                op, parts, param = self._meaning(*here)
+                waiting = [p for p in parts if p not in self.made]
+                if waiting:
+                    stack += reversed(waiting)
+                    continue
+                self.made[here] = self._node(here, op, [self.made[p] for p in parts], param)
+            stack.pop()
+        return self.made[i, k]
+
+    def _node(self, here: tuple[int, int], op: str, args: list[int], param: Any) -> int:
+        is_complex = self.classes.steps[here[0]].complex
+        if op != "same":
+            return self.emit(op, *args, param=param, complex=is_complex, mark=here if op == "unknown" else None)
+        return args[0] if is_complex or not self.nodes[args[0]].complex else self.emit("real", args[0])
+
+    def _meaning(self, i: int, k: int) -> tuple[str, list[tuple[int, int]], Any]:
+        """An entry as an operation on the entries that it is made of."""
+        step, steps = self.classes.steps[i], self.classes.steps
+        if self.classes.find(i) != i:
+            return "same", [(self.classes.find(i), k)], None
+        if step.op in ("name", "cast") or (step.op == "stop" and not self.classes.holding):
+            return "same", [(step.args[0], k)], None
+        if step.op not in ("constant", "pick", "neg") and (i not in self.opened or step.op in ("input", "stop")):
+            return "unknown", [], None
+        shape = (steps[step.args[0]] if step.args else step).shape  # of what it is made of
+        match step.op:
+            case "constant":
+                return _constant(step, k)
+            case "pick":
+                p = position(step.params, step.shape, k) - 1
+                for a in step.args if p >= 0 else ():
+                    if p < steps[a].size:
+                        return "same", [(a, p)], None
+                    p -= steps[a].size
+                return "number", [], (Fraction(0),)
+            case "scatter":
+                return "sum", [(step.args[0], p) for p in self.classes.landing_of(i).get(k, ())], None
+            case "matmul":
+                (_, n, m), inner = step.shape, shape[2]
+                row, column = k // m * inner, k // (n * m) * inner * m + k % m
+                left = [(step.args[0], row + t) for t in range(inner)]
+                return "matmul", left + [(step.args[1], column + t * m) for t in range(inner)], None
+            case "softmax" | "log_softmax" | "logsumexp":
+                length, inner = shape[step.params], math.prod(shape[step.params % len(shape) + 1 :])
+                start = (k // inner if step.op == "logsumexp" else k // (inner * length)) * length * inner + k % inner
+                along = [(step.args[0], start + t * inner) for t in range(length)]
+                return step.op, along if step.op == "logsumexp" else [(step.args[0], k), *along], None
+            case op if op in _MATRIX:
+                batch, place = divmod(k, math.prod(step.shape[1:]))
+                n, (r, c) = shape[1], divmod(place, step.shape[-1])
+                parts = [(step.args[0], batch * n * n + t) for t in range(n * n)]
+                if op == "solve":
+                    parts += [(step.args[1], (batch * n + t) * step.shape[2] + c) for t in range(n)]
+                return op, parts, (n, r, c, self.written)
+        return step.op, [(a, k) for a in step.args], step.params
+
+
+def _constant(step: CheckedStep, k: int) -> tuple[str, list[tuple[int, int]], Any]:
+    if "name" in step.params:
+        return "constant", [], str(step.params["name"])
+    entries = step.params["entries"]
+    entry = entries[k] if len(entries) > 1 else entries[0]
+    parts = [entry] if isinstance(entry, str) else entry
+    if "nan" in parts:  # memory that was never filled: nothing is known of it
+        return "unknown", [], None
+    if any("inf" in part for part in parts):
+        raise NotCovered("a constant that is no number")
+    return "number", [], tuple(map(Fraction, parts))
+
+
+# ------------------------------------------------------------------------------------------------------- their values
 
 
 def vanishes(formula: Sequence[Node], goal: int, *, expanded: bool = False) -> bool | None:
     """Whether node ``goal`` is zero wherever every node has a value; None where that is shown only where what roots
     are taken of is positive.
 
-    >>> half = [Node("unknown"), Node("exp", (0,)), Node("mul", (1, 1)), Node("number", (), 2), Node("mul", (3, 0))]
+    >>> half = [Node("unknown"), Node("exp", (0,)), Node("mul", (1, 1)), Node("number", (), (2,)), Node("mul", (3, 0))]
     >>> vanishes([*half, Node("exp", (4,)), Node("sub", (2, 5))], 6)
     True
     >>> vanishes([*half, Node("exp", (0,)), Node("sub", (2, 5))], 6)
@@ -147,14 +323,21 @@ def vanishes(formula: Sequence[Node], goal: int, *, expanded: bool = False) -> b
     Raises `NotCovered` where there is no rule for an operation, or too much of it.  Guarantee: True is a theorem, by
     the rules at the top of this module; False says only that they do not show it.
     """
+    return holds(formula, [goal], lambda f, v: v.is_zero(), expanded)
+
+
+def holds(
+    formula: Sequence[Node], goals: Sequence[int], test: Callable[..., bool], expanded: bool = False
+) -> bool | None:
+    """Whether the values of nodes pass a test, by what the whole formula tells of signs; None as in `vanishes`."""
     notes = Notes()
-    products = addends(formula, goal)
     for size in _SIZES:
         for _ in range(_AGAIN):
             notes.learned = False
             f = Arithmetic(size, notes, expanded)
             try:
-                if _is_zero(f, formula, products):
+                values = _read(f, formula, goals)
+                if test(f, *(values[goal] for goal in goals)):
                     return None if notes.loose else True
             except Again:
                 if len(notes.numbers) > size:
@@ -166,140 +349,49 @@ def vanishes(formula: Sequence[Node], goal: int, *, expanded: bool = False) -> b
             if not notes.learned:
                 for head in (kernel.head for kernel in f.kernels.values()):
                     if isinstance(head, tuple) or head == "angle":
-                        raise NotCovered(f"relations between values of {head[0] if head != 'angle' else 'atan2'}")
+                        raise NotCovered(f"relations between values of {'atan2' if head == 'angle' else head[0]}")
                 return False
     raise NotCovered("a formula with too many kernels")
 
 
-Product = tuple[int, tuple[int, ...], tuple[int, ...]]  # a sign, and nodes above and below
-
-
-def addends(formula: Sequence[Node], goal: int) -> list[Product]:
-    """A node as a sum of products, where that are few: long sums of fractions have no common denominator to be had.
-
-    >>> formula = [Node("unknown"), Node("unknown"), Node("sum", (0, 1)), Node("mul", (2, 0)), Node("sub", (3, 1))]
-    >>> addends(formula, 4)
-    [(1, (0, 0), ()), (1, (1, 0), ()), (-1, (1,), ())]
-    """
-    found: dict[int, list[Product]] = {}
-    below = _reached(formula, [goal])
-    for i in below:
-        node = formula[i]
-        a = [found[k] for k in node.args]
-        out: list[Product] = [(1, (i,), ())]
-        if node.op in ("add", "sum") or (node.op == "sub" and len(a[0]) + len(a[1]) > 1):
-            signs = [1] * len(a) if node.op != "sub" else [1, -1]
-            out = [(s * sign, n, d) for s, terms in zip(signs, a, strict=True) for sign, n, d in terms]
-        elif node.op == "neg":
-            out = [(-sign, n, d) for sign, n, d in a[0]]
-        elif node.op == "mul" and 1 < len(a[0]) * len(a[1]) <= _ADDENDS:
-            out = [(s * t, n + m, d + e) for s, n, d in a[0] for t, m, e in a[1]]
-        elif node.op == "div" and len(a[0]) > 1:
-            out = [(sign, n, (*d, node.args[1])) for sign, n, d in a[0]]
-        found[i] = out if len(out) <= _ADDENDS else [(1, (i,), ())]
-    return found[goal]
-
-
-def _reached(formula: Sequence[Node], wanted: Iterable[int]) -> list[int]:
-    """The nodes that some are made of, in order; what is stated is wanted always."""
-    found: set[int] = set()
-    stack = [*wanted, *(i for i, node in enumerate(formula) if node.op == "stated")]
+def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Value]:
+    """The values of the nodes that are wanted, of all that these are made of, and of what is stated."""
+    values: dict[int, Value] = {}
+    stack = [*wanted, *(i for i, node in enumerate(formula) if node.op in ("stated", "positive"))]
+    needed = set[int]()
     while stack:
         i = stack.pop()
-        if i not in found:
-            found.add(i)
+        if i not in needed:
+            needed.add(i)
             stack += formula[i].args
-    return sorted(found)
-
-
-def _is_zero(f: Arithmetic, formula: Sequence[Node], products: Sequence[Product]) -> bool:
-    """Whether a sum of products vanishes: first what has a denominator in common is added up, and then all."""
-    values = _read(f, formula, {i for _, above, below in products for i in (*above, *below)})
-    if any(isinstance(v, Complex) for v in values.values()):
-        g = ComplexArithmetic(f)
-        values = {i: g.value(v) for i, v in values.items()}
-        terms = [_product(g.value(sign), values, above, below) for sign, above, below in products]
-        return functools.reduce(lambda a, b: a + b, terms, g.value(0)).is_zero()
-    waiting = []
-    for sign, above, below in products:
-        waiting.append(_product(f.value(sign), values, above, below))
-    apart: list[Value] = []  # no two have a factor below in common
-    while waiting:
-        term = f.lowest(waiting.pop(), roots=True)
-        if term.is_zero():
-            continue
-        beside = next((v for v in apart if v.d == term.d or not v.d.gcd(term.d).is_constant()), None)
-        if beside is None:
-            apart.append(term)
-        else:
-            apart.remove(beside)
-            waiting.append(beside + term)
-    return not apart or _sum(f, apart).is_zero()
-
-
-def _product(sign: Any, values: Mapping[int, Any], above: Iterable[int], below: Iterable[int]) -> Any:
-    term = functools.reduce(lambda a, b: a * b, (values[i] for i in above), sign)
-    return functools.reduce(lambda a, b: a / b, (values[i] for i in below), term)
-
-
-def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Any]:
-    """The values of the nodes that are wanted, and of all that these are made of."""
-    values: dict[int, Any] = {}
-    for i in _reached(formula, wanted):
+    for i in sorted(needed):
         node = formula[i]
-        a = [values[k] for k in node.args]
-        if node.complex or any(isinstance(v, Complex) for v in a):
-            values[i] = _read_complex(ComplexArithmetic(f), node, i, a)
-            continue
-        match node.op:
-            case "unknown":
-                values[i] = f.kernel(("unknown", i))
-            case "number":
-                values[i] = f.value(node.param)
-            case "constant":
-                values[i] = f.kernel((node.param,), sign=2)
-            case "powi":
-                values[i] = a[0] ** node.param
-            case "sum":
-                values[i] = _sum(f, a)
-            case "stated":
-                f.learn(a[0], stated=True)
-                values[i] = a[0]
-            case "entry":  # of a matrix that is a function of the entries of another
-                values[i] = f.kernel(("entry", node.param, *(f.key(v) for v in a)))
-            case op if op in RULES:
-                values[i] = RULES[op](f, *a)
-            case op if op in PLAIN:
-                values[i] = f.function((op, node.param), *a)  # type: ignore[arg-type]
-            case op:
-                raise NotCovered(f"the operation {op}")
+        f.principal = node.complex or any(formula[k].complex for k in node.args)
+        values[i] = _value(f, node, i, [values[k] for k in node.args])
     return values
 
 
-def _read_complex(f: ComplexArithmetic, node: Node, i: int, a: Sequence[Any]) -> Any:
-    z = [f.value(v) for v in a]
+def _value(f: Arithmetic, node: Node, i: int, a: list[Value]) -> Value:
     match node.op:
         case "unknown":
-            return Complex(f.real.kernel(("unknown", i)), f.real.kernel(("unknown", i, "imaginary")))
-        case "constant":  # the imaginary unit
-            return Complex(f.real.value(0), f.real.value(1))
+            x = f.kernel(("unknown", i))
+            return x + f.kernel(("unknown", i, "imaginary")) * f.unit() if node.complex else x
         case "number":
-            return Complex(*map(f.real.value, node.param))
+            x, *y = map(f.value, node.param)
+            return x + y[0] * f.unit() if y else x
+        case "constant":
+            return f.unit() if node.param == "I" else f.kernel((node.param,), sign=2)
         case "powi":
-            return z[0] ** node.param
-        case "sum":
-            return functools.reduce(lambda x, y: x + y, z, f.value(0))
-        case op if op in PARTS:
-            return PARTS[op](f, *z)
-        case op if op in ALIKE:
-            return RULES[op](f, *z)
-        case op if op in RULES or op in PLAIN:
-            return f.plain(op, node.param, *z)
-    raise NotCovered(f"the operation {node.op} of complex numbers")
-
-
-def _sum(f: Arithmetic, terms: Sequence[Value]) -> Value:
-    """The sum, halves first: long sums would else be copied once for each term."""
-    if len(terms) < 3:
-        return functools.reduce(lambda a, b: a + b, terms, f.value(0))
-    return _sum(f, terms[: len(terms) // 2]) + _sum(f, terms[len(terms) // 2 :])
+            return a[0] ** node.param
+        case "stated" | "positive":
+            f.learn(a[0], strict=node.op == "positive", stated=node.op == "stated")
+            return a[0]
+        case op if op in _MATRIX and not f.principal:
+            return _matrix(f, op, node.param, a)
+        case op if op in RULES and (op in COMPLEX or not f.principal):
+            return RULES[op](f, *a)
+        case op if op in ODD and not f.principal:
+            return f.odd(op, a[0])
+        case op if op in PLAIN or op in ODD or op in RULES:
+            return f.function((op, node.param), *a)
+    raise NotCovered(f"the operation {node.op}{' of complex numbers' if f.principal else ''}")

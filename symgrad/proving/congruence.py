@@ -383,18 +383,7 @@ class Equalities:
         wanted = sorted(
             {self.find(i) for i in range(len(self.steps))} & self._cone([self.place[r] for r in self.roots])
         )
-        for plan in plans(self.steps, wanted):
-            if plan.work > _PRINTS:
-                break
-            for seed in range(12):
-                try:
-                    values = plan.run(seed, strict=False)
-                except Retry:
-                    continue
-                except NoResidue:
-                    break
-                return {i: np.asarray(v, dtype=np.uint64).tobytes() for i, v in values.items()}
-        return {}
+        return residues_of(self.steps, wanted)[0]
 
     def behind(self, roots: Sequence[int]) -> tuple[list[Link], list[int]]:
         """The links on classes behind the roots, and all the steps that these rest on."""
@@ -414,6 +403,24 @@ class Equalities:
                     used.add(k)
                     stack += [link.left, link.right]
         return [self.links[k] for k in sorted(used)], sorted(needed)
+
+
+def residues_of(steps: Sequence[Step], wanted: Sequence[int]) -> tuple[dict[int, bytes], int]:
+    """The residues of steps at one random point, as keys (of 64-bit numbers), and their modulus: none where they have
+    none, or where it is too much work."""
+    for plan in plans(steps, wanted):
+        if plan.work > _PRINTS:
+            break
+        for seed in range(12):
+            try:
+                values = plan.run(seed, strict=False)
+            except Retry:
+                continue
+            except NoResidue:
+                break
+            keys = {i: np.asarray(v, dtype=np.uint64).tobytes() for i, v in values.items()}
+            return keys, plan.fields(seed)[plan.home].p
+    return {}, 0
 
 
 def _content(step: Step) -> Any:

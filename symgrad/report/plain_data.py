@@ -13,7 +13,8 @@ from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Proved
 from symgrad.program.program import Program
 from symgrad.proving.certificates import certify
-from symgrad.proving.checker import FORMAT, VERSION
+from symgrad.proving.checker import FORMAT, VERSION, are_all
+from symgrad.proving.checker_arithmetic import NotCovered
 from symgrad.report.exact_formulas import exact_latex, exact_text
 from symgrad.report.size_claims import conditions, links
 
@@ -48,7 +49,11 @@ def _certificate(name: str, claim: Claim) -> dict[str, Any]:
         why_not = "it is proved for all sizes at once, by rules that are not the checker's"
     else:
         branches = [certify(proof, name, claim.order) for proof in verdict.proofs]
-    return {"name": claim.name, "verdict": verdict.kind, "why_not": why_not, "branches": branches}
+    try:
+        whole = are_all(branches)
+    except NotCovered:
+        whole = False
+    return {"name": claim.name, "verdict": verdict.kind, "why_not": why_not, "branches": branches, "whole": whole}
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

@@ -11,10 +11,12 @@ from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import AllSizes, ForAll, Proved
 from symgrad.indices.printing import text
 from symgrad.indices.terms import Binder, IndexSum, rename
+from symgrad.proving.induction import Induction
 from symgrad.report.exact_formulas import LETTERS, exact_text
 from symgrad.report.page import Block, Code, Items, Paragraph
 from symgrad.report.wording import listed, sentence
 
+_COUNTS = {1: "one", 2: "two", 3: "three", 4: "four", 5: "five", 6: "six"}
 _SHOWN = 3  # conditions that a short report names
 _WIDE = 60  # characters of a condition that a short report shows
 _LONGEST = 240  # characters of a formula that a short report shows
@@ -80,6 +82,9 @@ def proof_for_all(claim: Claim, full: bool) -> Iterator[Block]:
     found = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
     if found is None:
         return
+    if isinstance(found.proof, Induction):
+        yield from _by_turns(found, found.proof, full)
+        return
     rules = listed(found.proof.rules) or "comparing both step by step"
     whose = "" if found.sizes else ", your own"
     yield Paragraph(
@@ -92,8 +97,26 @@ def proof_for_all(claim: Claim, full: bool) -> Iterator[Block]:
         yield Items(tuple(links(found)))
 
 
+def _by_turns(found: ForAll, proof: Induction, full: bool) -> Iterator[Block]:
+    """How a claim about loops was proved."""
+    loops = f"{_COUNTS.get(proof.loops, proof.loops)} loop{'s' * (proof.loops > 1)}"
+    theorems = list(links(found))
+    step = "by the order of factors and terms alone"
+    if theorems:
+        step = f"by {len(theorems)} equalit{'y' if len(theorems) == 1 else 'ies'} of a few operations, each proved once"
+    yield Paragraph(
+        f"By {listed(proof.rules)}: written out in numbers, your code and the exact derivative are {loops} in which "
+        f"every turn is like the one before. A turn follows from the turns before it {step}; the first turns were "
+        f"proved as they stand. The code was read at {found.read_at}."
+    )
+    if full and theorems:
+        yield Items(tuple(theorems))
+
+
 def conditions(found: ForAll) -> list[str]:
     """Where the proof holds, each condition once, the stronger for the weaker."""
+    if isinstance(found.proof, Induction):
+        return []
     told: dict[str, None] = {}
     for c in found.proof.conditions:
         matrix = isinstance(c.body, Binder) and not isinstance(c.body, IndexSum)
@@ -115,6 +138,9 @@ def _matrix(e: Any) -> str:
 
 def links(found: ForAll) -> Iterator[str]:
     """The steps of the proof, each an equality of its own."""
+    if isinstance(found.proof, Induction):
+        yield from map(str, found.proof.theorems)
+        return
     for k in found.proof.links:
         before, after = _lettered(sp.Tuple(k.before, k.after))
         yield f"{text(before)} = {text(after)} ({k.rule})"

@@ -166,6 +166,31 @@ def test_shapes_and_a_seed_are_pasted_where_they_were_passed():
     assert "        at={'W': (5, 3), 'x': (3,)},\n        seed=7,\n" in told
 
 
+def test_what_is_too_long_to_print_is_pasted_by_its_name():
+    told = message(model, hand, at={"W": torch.ones(30, 20, dtype=torch.float64), "x": (20,)})
+    assert "        at={'W': W, 'x': (20,)},\n" in told
+    assert "# W: as passed, for it is too long to print\n" in told
+
+
+class Sum(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, factor, *xs):
+        ctx.save_for_backward(*xs)
+        return factor * sum(x.sum() for x in xs)
+
+    @staticmethod
+    def backward(ctx, grad_output):
+        return None, *(grad_output * torch.ones_like(x) for x in ctx.saved_tensors)
+
+
+@pytest.mark.parametrize("at", [[3.0, np.ones(2), np.ones(1)], {"factor": 3.0, "xs": [(2,), (1,)]}])
+def test_several_arguments_at_once_are_pasted_as_they_were_passed(at):
+    told = message(Sum, at=at)
+    assert "Mismatched entries: 2 / 2 (100.0%)" in told
+    shown = "[3.0, np.array([1.0, 1.0]), np.array([1.0])]" if isinstance(at, list) else str(at)
+    assert f"        at={shown},\n" in told
+
+
 def test_the_verdict_is_said_once():
     told = message("a*b**2", {"a": "b**2", "b": "2*a"})
     assert told.startswith("Wrong: your gradient for b is not the derivative (a is right).\n\nb: Expected ")

@@ -260,20 +260,21 @@ def test_a_repair_holds_at_other_sizes_too():
     assert [r.after for r in report.repairs] == ["2 * x / len(x)"]
 
 
-def test_a_loop_over_a_size_is_evidence_and_no_proof():
+def test_loops_within_each_other_are_evidence_and_no_proof():
     def model(x):
         total = 0.0
         for i in range(len(x)):
-            total = total + x[i] ** 3
+            for j in range(i):
+                total = total + x[i] * x[j]
         return total
 
-    report = verify(model, lambda x: 3 * x**2, at={"x": ("n",)})
+    report = verify(model, lambda x: x.sum() - x, at={"x": ("n",)})
     assert report.verdict == "proved"
     assert report.claims["x"].verdict.for_all is None
     assert str(report).startswith("Right, and proved at n = 2: your gradient for x is the derivative.")
     text = " ".join(str(report).split())
     assert "Proved at n = 2 alone: the code takes another number of steps at other sizes." in text
-    assert "At n = 1; n = 4; n = 3; n = 101; n = 6 it was looked at, and nothing was found wrong there." in text
+    assert "At n = 1; n = 4; n = 3; n = 101 it was looked at, and nothing was found wrong there." in text
     assert "Of other sizes nothing is known." in text
 
 

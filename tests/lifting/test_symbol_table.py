@@ -54,6 +54,16 @@ def test_the_symbols_of_text_and_of_steps():
     }
 
 
+def test_what_text_has_from_paper_is_told():
+    report = verify("(x > 0)*x^2 + |x| + y", "(x > 0)*2*x + sign(x)", wrt="x")
+    assert {k: v for k, v in told(report).items() if k not in "xy"} == {
+        "sign": "the function sign",
+        "(... > ...)": "one where it holds, else zero",
+        "^": "a power",
+        "|...|": "the absolute value",
+    }
+
+
 def test_a_misreading_is_seen():
     """Where pi is an input, and e one too."""
     report = verify("pi*exp(e*x)", "pi*e*exp(e*x)", wrt="x", at={"e": 2.0})

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.custom import Tanh
 from support.proved_questions import questions
 
 from symgrad import verify, verify_function
@@ -236,8 +237,120 @@ def test_every_planted_error_is_rejected(plant, names):
     assert planted >= len(names) // 2
 
 
+# --------------------------------------------------------------------------------------------------- signs and branches
+
+
+def by_cases(x):
+    return (x**2) ** 0.5 if x > 0 else (torch.sin(x) if x < -1 else 2 * x)
+
+
+def by_cases_by_hand(x):
+    return 1.0 + 0 * x if x > 0 else (torch.cos(x) if x < -1 else 2.0 + 0 * x)
+
+
+@functools.cache
+def of_branches() -> str:
+    return json.dumps(verify(by_cases, by_cases_by_hand, wrt="x", at={"x": 0.3}).certificate())
+
+
+def changed(change: Callable[[dict[str, Any]], None]) -> Any:
+    """What is found of the claim with three branches, after it was changed."""
+    data = json.loads(of_branches())
+    (claim,) = data["claims"]
+    change(claim)
+    (found,) = check_certificate(data)
+    return found
+
+
+def signed(claim: dict[str, Any]) -> Branch:
+    """The branch whose proof takes something not to be negative."""
+    (found,) = (b for b in claim["branches"] if b["stated"])
+    return found
+
+
+def test_signs_follow_from_comparisons_and_branches_are_all():
+    found = changed(lambda claim: None)
+    assert (found.accepted, found.branches) == (True, 3)
+    assert found.unchecked == ("that the steps are those of the code",)
+    assert found.assumed == ()
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_a_missing_branch_is_seen(k):
+    found = changed(lambda claim: claim["branches"].pop(k))
+    assert found.rejected == "the branches do not cover all cases of what the code compares"
+    less = lambda claim: (claim["branches"].pop(k), claim.update(whole=False))  # noqa: E731
+    assert "that no other branch of the code was reached" in changed(less).unchecked
+
+
+@pytest.mark.parametrize("k", range(3))
+def test_a_turned_comparison_is_seen(k):
+    def turn(claim):
+        for choice in claim["branches"][k]["choices"]:
+            choice["signs"] = [-way for way in choice["signs"]]
+
+    found = changed(turn)
+    assert not found.accepted
+    assert "cover" in found.rejected or "does not follow" in found.rejected
+
+
+def test_a_comparison_that_was_moved_is_seen():
+    """With x > 1 for x > 0 on one branch, what lies between is on none."""
+
+    def move(claim):
+        branch = signed(claim)
+        number = next(i for i, s in enumerate(branch["steps"]) if s["params"] == {"entries": ["0"]})
+        branch["steps"][number]["params"] = {"entries": ["1"]}
+
+    assert changed(move).rejected is not None
+
+
+@pytest.mark.parametrize("how", ["without the comparisons", "of another step"])
+def test_a_sign_that_does_not_follow_is_seen(how):
+    def forge(claim):
+        branch = signed(claim)
+        if how == "of another step":
+            branch["stated"][0]["step"] = branch["choices"][0]["right"]
+            branch["steps"][branch["choices"][0]["right"]]["params"] = {"entries": ["-1"]}
+        else:
+            branch["choices"] = []
+        claim["whole"] = False
+
+    found = changed(forge)
+    assert found.rejected is not None
+    assert "does not follow" in found.rejected
+
+
+def test_what_only_the_question_says_is_told_as_assumed():
+    def ask(claim):
+        branch = signed(claim)
+        branch["choices"], claim["whole"] = [], False
+        for said in branch["stated"]:
+            said["asked"] = True
+
+    assert changed(ask).assumed == ("what the question states not to be negative is not negative",)
+
+
+def test_a_comparison_where_a_root_has_no_value_covers_nothing():
+    """On x > 0 it says that x > 1 or not; below there is no branch."""
+
+    def model(x):
+        return x**2 if torch.sqrt(x) > 1 else x**3
+
+    data = verify(model, lambda x: 2 * x if torch.sqrt(x) > 1 else 3 * x**2, wrt="x", at={"x": 2.0}).certificate()
+    assert not data["claims"][0]["whole"]
+    data["claims"][0]["whole"] = True
+    (found,) = check_certificate(data)
+    assert not found.accepted
+
+
+def test_the_second_order_of_a_function_holds():
+    found = check_certificate(verify_function(Tanh, at={"x": (2,)}, order=2).certificate())
+    assert all(c.accepted for c in found), "\n".join(map(str, found))
+
+
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "null", '{"format": "symgrad certificate", "version": 2, "claims": []}']
+    "text", ["", "{}", "[]", "null", '{"format": "symgrad certificate", "version": 3, "claims": []}']
 )
 def test_what_is_no_certificate_is_rejected(text):
     (found,) = check_certificate(text)

@@ -253,7 +253,10 @@ def _settle(room: Room) -> None:
     sys.dont_write_bytecode = True
     tempfile.tempdir = None
     os.environ.update(
-        dict.fromkeys(("TMPDIR", "TEMP", "TMP"), str(room.folder)), MPLBACKEND="Agg", PYTHONBREAKPOINT="0"
+        dict.fromkeys(("TMPDIR", "TEMP", "TMP", "TORCHINDUCTOR_CACHE_DIR"), str(room.folder)),
+        MPLBACKEND="Agg",
+        PYTHONBREAKPOINT="0",
+        TORCHDYNAMO_DISABLE="1",  # what torch.compile makes could not be followed: functions stay as they are written
     )
     if "matplotlib" in sys.modules:
         sys.modules["matplotlib"].use("Agg")

@@ -137,14 +137,13 @@ def tokens(text: str) -> list[Token]:
 
 
 INSTEAD: dict[str, tuple[str, str | None]] = {
-    "^": ("^ is exclusive-or in Python; write powers as x**2.", None),
     "=": (
         "= assigns, and a formula is one value.",
         "Write the right-hand side alone; to compare, use == inside where.",
     ),
     ":=": ("= assigns, and a formula is one value.", "Write the right-hand side alone."),
     "//": ("// rounds down, which has no derivative.", "Write a division as a/b."),
-    "%": ("% has no derivative at its jumps and is not in the table.", None),
+    "%": ("% has no derivative at its jumps and is not in the table.", "Write x - n*y, of the piece that is meant."),
     "!": ("! is not part of a formula.", "Write n! as gamma(n + 1)."),
     "&": ("& is not part of a formula.", "Write `and` between conditions, inside where."),
     "|": ("| is not part of a formula.", "Write abs(x) for |x|, and `or` between conditions."),

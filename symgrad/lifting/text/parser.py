@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any, NoReturn
@@ -31,7 +31,10 @@ _DEPTH = 100
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """One operation of the formula; ``args`` are positions of earlier nodes, ``span`` its place in the text."""
+    """One operation of the formula; ``args`` are positions of earlier nodes, ``span`` its place in the text.
+
+    ``sign`` is one of `SIGNS` that it was written with, as on paper and not as in code.
+    """
 
     head: str
     args: tuple[int, ...]
@@ -39,6 +42,16 @@ class Node:
     value: Any = None
     radius: Fraction | None = None
     constant: bool = False
+    sign: str | None = None
+
+
+SIGNS: Mapping[str, str] = {
+    "^": "a power",
+    "|...|": "the absolute value",
+    "||...||": "the norm",
+    "(... > ...)": "one where it holds, else zero",
+}
+_TRUTHS = ("compare", "and", "or", "not")
 
 
 @dataclass(frozen=True)
@@ -151,10 +164,12 @@ class _Parser:
                 exponent = self.put("number", (), token.span, Fraction(int(token.text.translate(RAISED))))
                 left = self.put("pow", (left, exponent), (self.nodes[left].span[0], token.stop))
                 self.at += 1
-            elif token.text == "**" and least <= _POWER:
+            elif token.text in ("**", "^") and least <= _POWER:
                 self.at += 1
                 right = self.expression(_UNARY)
-                left = self.put("pow", (left, right), self.span(left, right))
+                if token.text == "^":
+                    self.as_on_paper(left, right)
+                left = self.put("pow", (left, right), self.span(left, right), sign="^" if token.text == "^" else None)
             elif token.kind == "op" and token.text in _BINARY and least <= _BINARY[token.text][1]:
                 head, power = _BINARY[token.text]
                 self.at += 1
@@ -172,6 +187,50 @@ class _Parser:
         self.depth -= 1
         return left
 
+    def as_on_paper(self, base: int, exponent: int) -> None:
+        """Refuse a power that is none on paper, or of which one cannot tell what it is."""
+        (under, over), known = (self.nodes[k].value for k in (base, exponent)), self.known or ()
+        whole = self.span(base, exponent)
+        if over == "T" and "T" not in known:
+            shown = self.text[slice(*self.nodes[base].span)]
+            what = "a T above is the transpose to some, and an exponent to others."
+            self.fail(what, whole, f"Write {shown}.T for the transpose, {shown}**T for the power.")
+        if under == "e" and "e" not in known:
+            shown = self.text[slice(*self.nodes[exponent].span)]
+            power = shown if shown.startswith("(") else f"({shown})"
+            what = "e is a number to some, and a name to others."
+            self.fail(what, whole, f"Write exp{power} for the exponential, e**{power} for a power of an input e.")
+
+    def bars(self, opening: Token) -> int:
+        """``|x|``, or ``||x||``, of which the first sign was taken."""
+        start = (self.at, len(self.nodes), len(self.open), self.depth)
+        if self.token.text == "|" and self.token.start == opening.stop:
+            try:
+                return self.norm(opening)
+            except BadFormula:  # the value of a value, as in ||x| - 1|
+                self.at, count, parentheses, self.depth = start
+                del self.nodes[count:], self.open[parentheses:]
+        inner = self.expression(0)
+        closing = self.bar(opening)
+        return self.put("abs", (inner,), (opening.start, closing.stop), sign="|...|")
+
+    def norm(self, opening: Token) -> int:
+        self.at += 1
+        inner = self.expression(0)
+        self.bar(opening)
+        closing, order = self.bar(opening), None
+        if self.token.text in ("_1", "_2") and self.token.start == closing.stop:
+            closing = self.take()
+            order = int(closing.text[1:])
+        return self.put("tensor", (inner,), (opening.start, closing.stop), ("norm", order), sign="||...||")
+
+    def bar(self, opening: Token) -> Token:
+        if self.token.text != "|":
+            if self.token.kind != "end":
+                self.unexpected()
+            self.fail("this | is never closed.", opening.span, "Write |x| for the absolute value, ||x|| for the norm.")
+        return self.take()
+
     def binary(self, head: str, left: int, right: int) -> int:
         word = (head, None) if head in WORDS else None
         return self.put("tensor" if word else head, (left, right), self.span(left, right), word)
@@ -182,7 +241,7 @@ class _Parser:
             self.fail(
                 "a comparison has no place here.",
                 self.token.span,
-                "Comparisons stand in the first argument of where(condition, a, b).",
+                "Write where(x > 0, a, b) for a choice, and (x > 0)*a for a where it holds and zero elsewhere.",
             )
         whole = None
         while self.token.kind == "op" and self.token.text in _COMPARE:
@@ -195,7 +254,7 @@ class _Parser:
         return whole
 
     def condition(self, node: int) -> int:
-        if self.nodes[node].head not in ("compare", "and", "or", "not"):
+        if self.nodes[node].head not in _TRUTHS:
             self.fail(
                 "a condition must be a comparison.", self.nodes[node].span, "Write, for example, where(x > 0, a, b)."
             )
@@ -219,18 +278,31 @@ class _Parser:
             return self.expression(_UNARY)
         if token.text == "(":
             self.open.append(token)
+            outside, self.conditions = self.conditions, self.conditions + 1
             inner = self.expression(0)
+            self.conditions = outside
             if self.token.text == ",":
                 self.fail("a comma has no place here.", self.token.span, "Commas separate the arguments of a function.")
             self.close()
-            return self.postfix(self.rewiden(inner, token.start, self.tokens[self.at - 1].stop))
+            whole = self.rewiden(inner, token.start, self.tokens[self.at - 1].stop)
+            return self.postfix(whole if outside else self.as_number(whole))
+        if token.text == "|":
+            return self.postfix(self.bars(token))
         self.at -= 1
         self.missing()
+
+    def as_number(self, node: int) -> int:
+        """A condition in the place of a number is one where it holds, and zero elsewhere."""
+        if self.nodes[node].head not in _TRUTHS:
+            return node
+        span = self.nodes[node].span
+        values = [self.put("number", (), span, Fraction(n)) for n in (1, 0)]
+        return self.put("where", (node, *values), span, sign="(... > ...)")
 
     def rewiden(self, inner: int, start: int, stop: int) -> int:
         """Parentheses belong to what they enclose."""
         node = self.nodes[inner]
-        self.nodes[inner] = Node(node.head, node.args, (start, stop), node.value, node.radius, node.constant)
+        self.nodes[inner] = replace(node, span=(start, stop))
         return inner
 
     def number(self, token: Token) -> int:
@@ -339,7 +411,7 @@ class _Parser:
             following = self.tokens[min(self.at + 1, len(self.tokens) - 1)]
             if len(args) < count:
                 args.append(self.expression(0))
-                if self.nodes[args[-1]].head in ("compare", "and", "or", "not"):
+                if self.nodes[args[-1]].head in _TRUTHS:
                     self.fail("a comparison has no place here.", self.nodes[args[-1]].span)
             elif not named or isinstance(option, (int, Fraction)):
                 more = self.expression(0)
@@ -404,7 +476,7 @@ class _Parser:
             self.conditions = outside
             if head == "where" and not args:
                 self.condition(arg)
-            elif self.nodes[arg].head in ("compare", "and", "or", "not"):
+            elif self.nodes[arg].head in _TRUTHS:
                 self.fail("a comparison has no place here.", self.nodes[arg].span)
             args.append(arg)
             if self.token.text == "=" and self.nodes[arg].head == "name":

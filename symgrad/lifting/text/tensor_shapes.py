@@ -53,6 +53,13 @@ def _refuse_two_readings(tree: Tree, node: Node, args: Sequence[Part]) -> None:
     if node.head == "pow" and ranks[0] == 2 and tree.closed(node.args[1]) == -1:
         what = "**-1 of a matrix is 1/A entry by entry in NumPy, and the inverse on paper."
         raise Misfit(what, "Write inv(A).", two_readings=True)
+    if node.sign == "^" and ranks[0] > 1:
+        what = "a power of a matrix is a product of matrices to some, and entry by entry to others."
+        raise Misfit(what, "Write A @ A, or A**2 for the square of each entry.", two_readings=True)
+    if node.sign == "|...|" and ranks[0]:
+        whole, word = ("the norm", "norm") if ranks[0] == 1 else ("the determinant", "det")
+        what = f"|...| of {kind(args[0].shape)} is {whole} to some, and entry by entry to others."
+        raise Misfit(what, f"Write {word}(x), or abs(x).", two_readings=True)
     if node.head == "tensor" and node.value[0] == "matmul" and ranks == [1, 1]:
         right = tree.nodes[node.args[1]]
         if right.head == "tensor" and right.value[0] == "transpose":

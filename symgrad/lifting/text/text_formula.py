@@ -1,9 +1,10 @@
 """Formulas typed as text -> steps, in the user's order, or -> SymPy.
 
 Text is parsed, never evaluated.  The grammar is Python's arithmetic: ``+ - * /``, ``**`` (right to left, and above
-a minus on its left), parentheses, calls of the table's functions, and comparisons inside ``where``.  Names are the
-user's: ``beta``, ``gamma``, ``S``, ``E``, ``I`` and ``e`` are ordinary inputs (write ``exp(1)`` for the number e);
-only ``pi`` is a constant, unless an input is called so.  Decimals are exact: ``0.1`` is one tenth.
+a minus on its left), parentheses, calls of the table's functions, and comparisons inside ``where``; and what is
+written on paper, where it has one reading: ``x^2``, ``|x|``, ``||x||``, and ``(x > 0)*x``, which is x where it holds.
+Names are the user's: ``beta``, ``gamma``, ``S``, ``E``, ``I`` and ``e`` are ordinary inputs (write ``exp(1)`` for the
+number e); only ``pi`` is a constant, unless an input is called so.  Decimals are exact: ``0.1`` is one tenth.
 
 Arrays are NumPy's: ``sum(x**2)``, ``x.T @ A @ x``, ``softmax(z)``, ``log(det(X))`` (the words are a table,
 `symgrad.lifting.text.tensor_words`), and ``x[0]``; a letter in brackets is a free index, ``sum(a[i]*x[i], i)``.
@@ -190,7 +191,8 @@ class _Writer:
             values[self.builder.input(name, value.shape, kind)] = value
         self.point = ExactPoint(self.builder, values)
         shapes = {n: self.builder.shape(self.builder.inputs[n]) for n in text.names}
-        self.parts = shapes_of(text.text, self.tree, shapes) if text.has_arrays else []
+        on_paper = any(shapes.values()) and any(node.sign for node in self.tree.nodes)
+        self.parts = shapes_of(text.text, self.tree, shapes) if text.has_arrays or on_paper else []
         self.extents = self.free_axes({**shapes, **{n: np.shape(v) for n, v in point.items()}})
 
     def free_axes(self, shapes: Mapping[str, Shape]) -> dict[str, int]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,8 @@ import torch
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.functions import failing_line, plain
+from symgrad.lifting.tracing.leaves import Signature, results, seeds, single
+from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Program
 
@@ -57,13 +60,14 @@ class Context:
 class FunctionRun:
     """One run: the whole trace, and the steps of the outputs, the gradients and the outputs' tangents by name.
 
-    ``missing`` are the tensor arguments for which backward returned None, ``summed`` those whose gradient has a larger
-    shape, with that shape; ``forward`` is the number of steps that forward made, and ``materialize`` says that
-    backward is given zeros for outputs that are not used.
+    ``cotangents`` are the names of the outputs' cotangents.  ``missing`` are the tensor arguments for which backward
+    returned None, ``summed`` those whose gradient has a larger shape, with that shape; ``forward`` is the number of
+    steps that forward made, and ``materialize`` says that backward is given zeros for outputs that are not used.
     """
 
     program: Program
     outputs: Mapping[str, int]
+    cotangents: Mapping[str, str]
     gradients: Mapping[str, int]
     tangents: Mapping[str, int]
     values: Mapping[str, np.ndarray]
@@ -78,15 +82,14 @@ class Custom:
     """A function with a derivative of its own: ``forward(ctx, *arguments)``, ``backward(ctx, *cotangents)`` and, where
     there is one, ``jvp(ctx, *tangents)``.
 
-    ``names`` are forward's arguments without ctx, ``keywords`` those of them that are passed by name alone; ``setup``
-    is ``setup_context``, where forward has no ctx.
+    ``signature`` has forward's arguments without ctx; ``setup`` is ``setup_context``, where forward has no ctx;
+    ``is_op`` says that it is an operator, which takes and returns lists of tensors too.
     """
 
     thing: Any
     name: str
-    names: tuple[str, ...]
-    keywords: tuple[str, ...]
-    defaults: Mapping[str, Any]
+    is_op: bool
+    signature: Signature
     forward: Callable[..., Any]
     setup: Callable[..., Any] | None
     backward: Callable[..., Any] | None
@@ -101,40 +104,24 @@ class Custom:
             backward = next((getattr(thing, n) for n in ("backward", "vjp") if _is_own(thing, n)), None)
             jvp = thing.jvp if _is_own(thing, "jvp") else None
             setup = thing.setup_context if separate else None
-            made = cls(thing, thing.__name__, (), (), {}, thing.forward, setup, backward, jvp, thing.apply)
-            return made._signed(skip=0 if separate else 1)
-        if _is_op(thing):
+            signature = Signature.of(thing.forward, 0 if separate else 1, thing.__name__)
+            made = cls(thing, thing.__name__, False, signature, thing.forward, setup, backward, jvp, thing.apply)
+        elif _is_op(thing):
+            setup = thing._setup_context_fn or _no_context
+            signature = Signature.of(thing._init_fn, 0, thing._name)
             made = cls(
-                thing, thing._name, (), (), {}, thing._init_fn, thing._setup_context_fn or _no_context,
-                thing._backward_fn, None, thing,
+                thing, thing._name, True, signature, thing._init_fn, setup, thing._backward_fn, None, thing
             )  # fmt: skip
-            return made._signed(skip=0)
-        if isinstance(thing, _BASE) or (inspect.ismethod(thing) and issubclass(getattr(thing, "__self__", int), _BASE)):
-            raise BadInput(f"{thing!r} is not the Function itself.", instead="Pass the class, not its apply.")
-        raise BadInput(
-            f"verify_function takes a torch.autograd.Function, not a {type(thing).__name__}.",
-            instead="Pass the class itself. For a model and its gradient as functions, use verify(model, hand).",
-        )
+        else:
+            raise _no_function(thing)
+        if made.backward is None and made.jvp is None:
+            raise BadInput(f"{made.name} has no backward and no jvp.", instead="There is nothing to compare.")
+        return made
 
-    def _signed(self, skip: int) -> Custom:
-        if self.backward is None and self.jvp is None:
-            raise BadInput(f"{self.name} has no backward and no jvp.", instead="There is nothing to compare.")
-        found = list(inspect.signature(self.forward).parameters.values())[skip:]
-        for p in found:
-            if p.kind in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
-                raise BadInput(
-                    f"{self.name}.forward takes *{p.name}, so that its arguments have no names.",
-                    instead="Give forward's arguments names.",
-                )
-        defaults = {p.name: p.default for p in found if p.default is not p.empty}
-        keywords = tuple(p.name for p in found if p.kind is p.KEYWORD_ONLY)
-        return replace(self, names=tuple(p.name for p in found), keywords=keywords, defaults=defaults)
-
-    def cotangent_names(self, count: int) -> list[str]:
-        """What backward calls its cotangents."""
-        if self.backward is None:
-            return [f"cotangent {k + 1}" for k in range(count)]
-        return _parameters(self.backward, count, "grad_output")
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Forward's arguments, each a single value."""
+        return self.signature.names
 
     # ------------------------------------------------------------------------------------ running
     def run(
@@ -148,78 +135,71 @@ class Custom:
     ) -> FunctionRun:
         """Run forward and backward in one trace.
 
-        ``arguments`` has all of forward's; float arrays become tensors of their ``dtypes``.  ``cotangents`` are named
-        as in `cotangent_names`; None runs forward alone.  An output without a cotangent is not used.  ``needs`` are
+        ``arguments`` has all of forward's; float arrays become tensors of their ``dtypes``.  ``cotangents`` go by
+        their names; None runs forward alone.  An output without a cotangent is not used.  ``needs`` are
         the arguments whose gradients are asked for; ``stops`` says that ``detach`` cuts in backward.
         """
         trace = Tracer("torch", stops=False, differentiates=True)
         given = {n: self._give(trace, n, arguments[n], dtypes) for n in self.names if n in arguments}
         tensors = [n for n in given if isinstance(given[n], torch.Tensor) and is_float(given[n])]
         asked = tensors if needs is None else list(needs)
-        ctx = Context([n in asked for n in self.positional])
+        ctx = Context(self.signature.packed(lambda n: n in asked))
+        outputs: dict[str, int] = {}
+        along: dict[str, str] = {}
         gradients: dict[str, int] = {}
-        along: dict[str, int] = {}
+        moved: dict[str, int] = {}
         values: dict[str, np.ndarray] = {}
         missing: list[str] = []
         summed: dict[str, tuple[int, ...]] = {}
         with trace.running():
             result = self._forward(trace, ctx, given)
-            several = isinstance(result, (tuple, list))
-            outs = list(result) if several else [result]
-            kept = [x for x in outs if isinstance(x, torch.Tensor) and is_float(x)]
+            parts = results(result, self.backward, self.is_op)
+            outs = single(parts)
             constant = {id(x) for x in ctx.constant}
-            outputs = {}
-            for k, x in enumerate(outs):
-                if isinstance(x, torch.Tensor) and is_float(x) and id(x) not in constant:
-                    name = f"output[{k}]" if several else "output"
-                    outputs[name] = trace.step_of(x)
-                    values[name] = np.asarray(trace.value_of(x))
+            kept = [r for r in outs if isinstance(r.value, torch.Tensor) and is_float(r.value)]
+            for r in kept:
+                if id(r.value) not in constant:
+                    outputs[r.name], along[r.name] = trace.step_of(r.value), r.cotangent
+                    values[r.name] = np.asarray(trace.value_of(r.value))
             if not kept:
                 raise WrongShape(f"{self.name}.forward returns no tensor of floats.")
             made, trace.stops = len(trace.builder.steps), stops
             if cotangents is not None and self.backward is not None:
-                names = self.cotangent_names(len(outs))
-                seeds = [
-                    self._seed(trace, n, cotangents.get(n), x, ctx.materialize)
-                    for n, x in zip(names, outs, strict=True)
-                ]
-                found = _called(trace.ready(self.backward), ctx, *seeds, what=f"{self.name}.backward")
-                found = list(found) if isinstance(found, (tuple, list)) else [found]
-                found = self._reduced(found, tensors, given, summed)
+                seeded = seeds(
+                    parts,
+                    lambda r: self._seed(trace, r.cotangent, cotangents.get(r.cotangent), r.value, ctx.materialize),
+                )
+                found = _called(trace.ready(self.backward), ctx, *seeded, what=f"{self.name}.backward")
+                found = self._reduced(self.signature.gradients(found, self.name), tensors, given, summed)
                 missing = self._gradients(trace, found, tensors, given, gradients, values)
             if tangents is not None and self.jvp is not None:
-                moved = [
-                    self._seed(trace, f"tangent of {n}", tangents[n], given[n]) if n in tensors else None
-                    for n in self.names
-                ]
-                found = _called(trace.ready(self.jvp), ctx, *moved, what=f"{self.name}.jvp")
-                for name, t in zip(outputs, found if isinstance(found, (tuple, list)) else [found], strict=False):
-                    if t is not None:
-                        along[name] = trace.step_of(t)
-                        values[f"jvp {name}"] = np.asarray(trace.value_of(t))
+                tangent = lambda n: f"tangent of {n}"  # noqa: E731
+                moves = self.signature.packed(
+                    lambda n: self._seed(trace, tangent(n), tangents[n], given[n]) if n in tensors else None
+                )
+                found = _called(trace.ready(self.jvp), ctx, *moves, what=f"{self.name}.jvp")
+                for r, t in zip(outs, found if isinstance(found, (tuple, list)) else [found], strict=False):
+                    if t is not None and r.name in outputs:
+                        moved[r.name] = trace.step_of(t)
+                        values[f"jvp {r.name}"] = np.asarray(trace.value_of(t))
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         return FunctionRun(
-            program, outputs, gradients, along, values, tuple(missing), summed, made, ctx.materialize
+            program, outputs, along, gradients, moved, values, tuple(missing), summed, made, ctx.materialize
         )  # fmt: skip
 
-    @property
-    def positional(self) -> tuple[str, ...]:
-        """Forward's arguments that backward returns a gradient for, in their order."""
-        return tuple(n for n in self.names if n not in self.keywords)
-
     def _reduced(
-        self, found: list[Any], tensors: list[str], given: Mapping[str, Any], summed: dict[str, tuple[int, ...]]
-    ) -> list[Any]:
+        self, found: dict[str, Any], tensors: list[str], given: Mapping[str, Any], summed: dict[str, tuple[int, ...]]
+    ) -> dict[str, Any]:
         """The gradients as autograd takes them: one that has the shape of a broadcast argument is summed to its own."""
-        out = list(found)
-        for k, (name, g) in enumerate(zip(self.positional, found, strict=False)):
+        out = dict(found)
+        for name, g in found.items():
             if name not in tensors or not isinstance(g, torch.Tensor):
                 continue
             own, shape = tuple(given[name].shape), tuple(g.shape)
             if shape != own and _expands(own, shape):
                 summed[name] = shape
-                out[k] = g.sum_to_size(own)
+                out[name] = g.sum_to_size(own)
             elif shape != own and [n for n in shape if n != 1] == [n for n in own if n != 1]:
                 raise WrongShape(
                     f"{self.name}.backward gives a gradient of the shape {list(shape)} for {name}, whose shape is "
@@ -231,21 +211,14 @@ class Custom:
     def _gradients(
         self,
         trace: Tracer,
-        found: list[Any],
+        found: Mapping[str, Any],
         tensors: list[str],
         given: Mapping[str, Any],
         gradients: dict[str, int],
         values: dict[str, np.ndarray],
     ) -> list[str]:
-        n = len(self.positional)
-        if len(found) < n or any(g is not None for g in found[n:]):
-            raise WrongShape(
-                f"{self.name}.backward returns {len(found)} gradients, and forward takes {n} arguments: "
-                f"{', '.join(self.positional)}.",
-                instead="Return one for each argument, in their order, and None for those that are no tensors.",
-            )
         missing = []
-        for name, g in zip(self.positional, found, strict=False):
+        for name, g in found.items():
             if name not in tensors:
                 continue
             if g is None:
@@ -259,35 +232,20 @@ class Custom:
         return missing
 
     def _forward(self, trace: Tracer, ctx: Context, given: Mapping[str, Any]) -> Any:
-        forward = trace.ready(self.forward)
-        arguments, named = self._passed(given)
-        if self.setup is None:
-            return _called(forward, ctx, *arguments, what=f"{self.name}.forward", **named)
-        out = _called(forward, *arguments, what=f"{self.name}.forward", **named)
-        told = {"keyword_only_inputs": named} if named else {}
-        _called(trace.ready(self.setup), ctx, inputs=arguments, output=out, what=f"{self.name}.setup_context", **told)
-        return out
-
-    def _passed(self, given: Mapping[str, Any]) -> tuple[tuple[Any, ...], dict[str, Any]]:
-        """What forward is called with: in order, and by name."""
-        whole = {n: given[n] if n in given else self.defaults[n] for n in self.names}
-        return tuple(whole[n] for n in self.positional), {n: whole[n] for n in self.keywords}
+        ready = lambda f, what: partial(_called, trace.ready(f), what=f"{self.name}.{what}")  # noqa: E731
+        setup = None if self.setup is None else ready(self.setup, "setup_context")
+        return called_forward(self, ready(self.forward, "forward"), setup, ctx, given)
 
     def _give(self, trace: Tracer, name: str, value: Any, dtypes: Mapping[str, str]) -> Any:
         if name not in dtypes:
             return value
-        made = torch.tensor(np.asarray(value), dtype=getattr(torch, dtypes[name]))
-        trace.tensors.put(made, trace.builder.input(name, tuple(made.shape), dtypes[name]))
-        return made
+        return _input(trace, name, value, getattr(torch, dtypes[name]))
 
     def _seed(self, trace: Tracer, name: str, value: Any, like: Any, materialize: bool = True) -> Any:
         """A cotangent (or a tangent) of the form of ``like``; where none is given zeros, or None."""
         if value is None or not isinstance(like, torch.Tensor) or not is_float(like):
             return torch.zeros_like(like) if materialize and isinstance(like, torch.Tensor) else None
-        dtype = dtype_of(like)
-        made = torch.tensor(np.asarray(value), dtype=like.dtype)
-        trace.tensors.put(made, trace.builder.input(name, tuple(made.shape), dtype))
-        return made
+        return _input(trace, name, value, like.dtype)
 
     def by_torch(
         self, arguments: Mapping[str, Any], cotangents: Mapping[str, np.ndarray], dtypes: Mapping[str, str]
@@ -326,17 +284,16 @@ class Custom:
             if n in dtypes
         }
         # clones, for a function may write into what it is given, which a leaf refuses
-        passed, named = self._passed({**arguments, **{n: x.clone() for n, x in leaves.items()}})
+        passed, named = self.signature.passed({**arguments, **{n: x.clone() for n, x in leaves.items()}})
         out = self.apply(*passed, **named)
-        outs = list(out) if isinstance(out, (tuple, list)) else [out]
-        names = [f"output[{k}]" if isinstance(out, (tuple, list)) else "output" for k in range(len(outs))]
-        seeds = {
-            n: (x, torch.tensor(np.asarray(cotangents[n]), dtype=x.dtype).requires_grad_())
-            for n, x in zip(self.cotangent_names(len(outs)), outs, strict=True)
-            if isinstance(x, torch.Tensor) and x.requires_grad and n in cotangents
+        outs = [r for r in single(results(out, self.backward, self.is_op)) if isinstance(r.value, torch.Tensor)]
+        seeded = {
+            r.cotangent: (r.value, torch.tensor(np.asarray(v), dtype=r.value.dtype).requires_grad_())
+            for r in outs
+            if r.value.requires_grad and (v := cotangents.get(r.cotangent)) is not None
         }
-        kept = {n: x for n, x in zip(names, outs, strict=True) if isinstance(x, torch.Tensor)}
-        return _Applied(leaves, kept, {n: v for n, (_, v) in seeds.items()}, [x for x, _ in seeds.values()])
+        kept = {r.name: r.value for r in outs}
+        return _Applied(leaves, kept, {n: v for n, (_, v) in seeded.items()}, [x for x, _ in seeded.values()])
 
 
 @dataclass(frozen=True, eq=False)
@@ -357,9 +314,46 @@ class _Applied:
         return dict(zip(self.arguments, found, strict=True))
 
 
+def _input(trace: Tracer, name: str, value: Any, dtype: torch.dtype) -> torch.Tensor:
+    """A tensor that is an input of the trace; made where nothing is followed, or its memory would be a constant's."""
+    with quiet():
+        made = torch.tensor(np.asarray(value), dtype=dtype)
+        trace.tensors.enter(made, trace.builder.input(name, tuple(made.shape), dtype_of(made)))
+    return made
+
+
 def _expands(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
     """Whether a tensor of the shape ``own`` can be broadcast to ``shape``: what autograd sums a gradient back by."""
     return len(own) <= len(shape) and all(n in (1, m) for n, m in zip(own[::-1], shape[::-1], strict=False))
+
+
+def called_forward(
+    custom: Custom,
+    forward: Callable[..., Any],
+    setup: Callable[..., Any] | None,
+    ctx: Context,
+    given: Mapping[str, Any],
+) -> Any:
+    """What forward returns, called as torch calls it, and its context told."""
+    arguments, named = custom.signature.passed(given)
+    if setup is None:
+        return forward(ctx, *arguments, **named)
+    out = forward(*arguments, **named)
+    if custom.is_op:  # by name, and a Function's in order
+        told = {"keyword_only_inputs": named} if named else {}
+        setup(ctx=ctx, inputs=tuple(arguments), output=out, **told)
+    else:
+        setup(ctx, tuple(arguments), out)
+    return out
+
+
+def _no_function(thing: Any) -> BadInput:
+    if isinstance(thing, _BASE) or (inspect.ismethod(thing) and issubclass(getattr(thing, "__self__", int), _BASE)):
+        return BadInput(f"{thing!r} is not the Function itself.", instead="Pass the class, not its apply.")
+    return BadInput(
+        f"verify_function takes a torch.autograd.Function, not a {type(thing).__name__}.",
+        instead="Pass the class itself. For a model and its gradient as functions, use verify(model, hand).",
+    )
 
 
 def _is_own(kind: type, name: str) -> bool:
@@ -372,13 +366,6 @@ def _is_op(thing: Any) -> bool:
 
 def _no_context(ctx: Any, inputs: Any, output: Any) -> None:
     pass
-
-
-def _parameters(function: Callable[..., Any], count: int, stem: str) -> list[str]:
-    found = list(inspect.signature(function).parameters.values())[1:]
-    names = [p.name for p in found if p.kind is not p.VAR_POSITIONAL]
-    rest = next((p.name for p in found if p.kind is p.VAR_POSITIONAL), stem)
-    return (names + [f"{rest}[{k}]" for k in range(count - len(names))])[:count]
 
 
 def _called(function: Callable[..., Any], *arguments: Any, what: str, **named: Any) -> Any:

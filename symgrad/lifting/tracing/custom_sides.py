@@ -41,7 +41,7 @@ class Forward:
 
     @property
     def required(self) -> tuple[str, ...]:
-        return tuple(n for n in self.custom.names if n not in self.custom.defaults and n not in self.passed)
+        return tuple(n for n in self.custom.names if n not in self.custom.signature.defaults and n not in self.passed)
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         assert not isinstance(dtypes, str)
@@ -76,7 +76,10 @@ class Recorded:
         unknown = {"output": np.asarray(np.nan)}
         made = frozenset(self.results) if self.derived else frozenset[str]()
         mine = {n: self.values[n] for n in self.results}
-        return Run(model, unknown, derived=frozenset(unknown)), Run(hand, mine, derived=made)
+        return (
+            Run(model, unknown, derived=frozenset(unknown), together=True),
+            Run(hand, mine, derived=made, together=True),
+        )
 
     def computed(self) -> Run:
         """All that the code computed, with its own values: what the record must give back."""

@@ -49,6 +49,8 @@ def neutral() -> Iterator[None]:
         stack.enter_context(torch.enable_grad())
         if torch.is_autocast_enabled("cpu"):
             stack.enter_context(torch.autocast("cpu", enabled=False))
+        if "torch._dynamo" in sys.modules:  # what it compiled is run as it is written, where it can be followed
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         if torch._C._autograd._top_saved_tensors_default_hooks(False) is not None:  # type: ignore[attr-defined]
             stack.enter_context(torch.autograd.graph.saved_tensors_hooks(lambda x: x, lambda x: x))
         try:

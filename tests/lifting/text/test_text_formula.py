@@ -217,7 +217,6 @@ def test_a_tie_is_decided_exactly():
 
 EVALUATED = "Text is parsed, never evaluated: a formula has numbers, names, + - * / **, parentheses and functions."
 MESSAGES = [
-    ("w*x^2", BadFormula, "^ is exclusive-or in Python; write powers as x**2.\n    w*x^2\n       ^"),
     ("(x + 1", BadFormula, "this parenthesis is never closed.\n    (x + 1\n    ^"),
     ("tanh(x", BadFormula, "this parenthesis is never closed.\n    tanh(x\n        ^"),
     ("x + 1)", BadFormula, "this parenthesis was never opened.\n    x + 1)\n         ^"),
@@ -272,7 +271,7 @@ MESSAGES = [
         "x > 0",
         BadFormula,
         "a comparison has no place here.\n    x > 0\n      ^\n"
-        "Comparisons stand in the first argument of where(condition, a, b).",
+        "Write where(x > 0, a, b) for a choice, and (x > 0)*a for a where it holds and zero elsewhere.",
     ),
     ("tanh(x, y)", BadFormula, "tanh takes 1 argument, and 2 are given.\n    tanh(x, y)\n    ^^^^^^^^^^"),
     (r"\frac{x}{2}", BadFormula, "this looks like LaTeX.\n    \\frac{x}{2}\n    ^\nPass it as Latex(r'...')."),
@@ -292,6 +291,86 @@ def test_messages(text, kind, message):
     with pytest.raises(kind) as caught:
         Text(text)
     assert str(caught.value) == message
+
+
+FOLLOWED = [
+    ("2x", "2*x"),
+    ("3(x + 1)", "3*(x + 1)"),
+    ("(x + 1)(x - 1)", "(x + 1)*(x - 1)"),
+    ("sin x", "sin(x)"),
+    ("w(1 - h)", "w*(1 - h)"),
+    ("y = x**2", "x**2"),
+    ("y := x**2", "x**2"),
+    ("x // 2", "x/2"),
+    ("x % y", "x - 3*y"),
+    ("n!", "gamma(n + 1)"),
+    ("√x", "sqrt(x)"),
+    ("{x + y}*x", "(x + y)*x"),
+    ("2[0]*v", "v[0]"),
+    ("x if y else 2", "where(y > 0, x, 2)"),
+    ("x > 0", "where(x > 0, x, y)"),
+    ("x*x > 0", "(x > 0)*x"),
+    ("abs(x > 0)", "abs((x > 0)*x)"),
+    ("where(x, x, y)", "where(x > 0, x, y)"),
+    ("where(x > 0 & y > 0, x, y)", "where(x > 0 and y > 0, x, y)"),
+    ("where(x > 0 | y > 0, x, y)", "where(x > 0 or y > 0, x, y)"),
+    ("where(~x > 0, x, y)", "where(not x > 0, x, y)"),
+    ("x | y", "abs(x)"),
+    ("|x", "|x|"),
+    ("||v", "||v||"),
+    ("e^x", "exp(x)"),
+    ("v^T @ A", "v.T @ A"),
+    ("sum(v[i] for i)", "sum(v[i]*v[i], i)"),
+    ("sum(v, v)", "sum(v, axis=0)"),
+    ("v[x + 1]", "v[1:3]"),
+    ("e**x*q.real", "exp(1)**x"),
+]
+
+
+@pytest.mark.parametrize(("refused", "written"), FOLLOWED, ids=[refused for refused, _ in FOLLOWED])
+def test_what_a_message_says_to_write_is_read(refused, written):
+    with pytest.raises(SymgradError):
+        Text(refused)
+    v = np.array([0.5, 1.5, 2.5])
+    point = {"v": v, "A": np.outer(v, v)}
+    formula = Text(written)
+    program = formula.run({n: point.get(n, 0.5) for n in formula.names})
+    assert program.steps[program.output].dtype == "float64"
+
+
+ON_PAPER = [
+    ("x^2", "x**2"),
+    ("-x^2", "-(x**2)"),
+    ("x^y^2", "x**(y**2)"),
+    ("x^-1", "1/x"),
+    ("|x|*|y|", "abs(x)*abs(y)"),
+    ("|x - |y||", "abs(x - abs(y))"),
+    ("||x| - 1|", "abs(abs(x) - 1)"),
+    ("(x > 0)*x", "where(x > 0, x, 0)"),
+    ("(x < 0 or y > 1)*x + (0 < x <= 1)", "where(x < 0 or y > 1, x, 0) + where(0 < x and x <= 1, 1, 0)"),
+]
+
+
+@pytest.mark.parametrize(("paper", "code"), ON_PAPER, ids=[p for p, _ in ON_PAPER])
+@pytest.mark.parametrize("x", [-1.5, 0.5])
+def test_what_is_written_on_paper_is_read_where_it_has_one_reading(paper, code, x):
+    assert value_of(paper, x=x, y=2.0) == value_of(code, x=x, y=2.0)
+
+
+def test_the_norm_and_what_has_two_readings():
+    v = np.array([3.0, -4.0])
+    assert float(value_of("||v||", v=v)) == 5.0
+    assert float(value_of("||v||_1 + ||v||_2^2", v=v)) == 32.0
+    assert float(value_of("||2*v| - 1|", v=3.0)) == 5.0
+    assert value_of("sum(v^2)", v=v) == 25.0
+    for text, two in [
+        ("A^2", "a power of a matrix"),
+        ("sum(|v|)", "of a vector is the norm"),
+        ("|A|", "the determinant"),
+    ]:
+        formula = Text(text)
+        with pytest.raises(BadFormula, match=two):
+            formula.run({n: {"v": v, "A": np.eye(2)}[n] for n in formula.names})
 
 
 def test_names_that_are_not_inputs():

@@ -53,6 +53,24 @@ def test_a_mode_inside_of_the_formula_cuts():
 
 
 @pytest.mark.slow
+def test_what_torch_compiled_is_followed_as_it_is_written():
+    slope = torch.compile(lambda x: 2 * x, backend="eager")
+    assert verify(square, lambda x: slope(x) * 1, at={"x": X}).verdict == "proved"
+    assert verify(square, lambda x: slope(x) + x, at={"x": X}).verdict == "refuted"
+    text = """
+import torch
+x = torch.tensor([0.75, -1.25], dtype=torch.float64, requires_grad=True)
+@torch.compile
+def f(x):
+    return (x**3).sum()
+f(x).backward()
+dx = 2 * x.detach() ** 2
+print(x.grad, dx)
+"""
+    assert verify_script(text).verdict == "refuted"
+
+
+@pytest.mark.slow
 def test_a_script_that_leaves_a_mode_on_leaves_none_on():
     text = """
 import torch

@@ -1,0 +1,82 @@
+"""Claims about code that loops to a size, for all of it: by induction over the turns (`symgrad.proving.induction`).
+
+The code is run at sizes in a row, and at some far from them; in each the hand formula and the exact derivative are read
+as scalars.  The exact derivative is written by the reverse pass, and for an input that is one number by the forward one
+too: a hand derivation that goes along with the loop is held against the one that does the same.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+
+from symgrad.checking.comparison import Branch, branch_of
+from symgrad.checking.exploration import Findings
+from symgrad.checking.index_claims import resized
+from symgrad.checking.verdicts import ForAll
+from symgrad.errors import SymgradError
+from symgrad.problem.definedness import branches_on
+from symgrad.problem.question import Problem
+from symgrad.problem.shapes import Shapes
+from symgrad.program.derivative import tangent
+from symgrad.proving.induction import Theorems, prove_for_all
+from symgrad.proving.scalar_records import NoScalars, ScalarRecord, scalar_records
+
+
+def prove_by_turns(
+    problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str], beside: Sequence[Mapping[str, int]]
+) -> dict[str, ForAll]:
+    """The claims, of these ``names``, that induction over the only size proves for all of it.
+
+    ``beside`` are sizes beside the numbers in the code, at which it may go another way.
+    """
+    if len(shapes.free) != 1 or problem.order != 1 or branches_on(found.own.program, problem.inputs.free):
+        return {}
+    (size,) = shapes.free
+    at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}))
+    read = functools.cache(lambda n, forward: _records(at(n), names, forward))
+    proved: dict[str, ForAll] = {}
+    theorems = Theorems()
+    for forward, name in ((f, n) for f in (False, True) for n in names):
+        if name in proved:
+            continue
+        try:
+            induction = prove_for_all(
+                size,
+                lambda n, name=name, forward=forward: read(n, forward)[name],
+                theorems,
+                own=shapes.own()[size],
+                beside=[b[size] for b in beside],
+            )
+        except (SymgradError, KeyError):  # the code is about few sizes, or not of few numbers
+            continue
+        if induction is not None:
+            read_at, held_at = (f"{size} = {', '.join(map(str, n))}" for n in (induction.read_at, induction.held_at))
+            told = f"{read_at}, and held against the code at {held_at}"
+            proved[name] = ForAll(shapes.free, induction.least, {}, told, induction)
+    return proved
+
+
+def _branch_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Branch:
+    there = resized(problem, shapes, sizes)
+    assert there.first is not None
+    branch = branch_of(*there.first, there.wrt, there.order)
+    if branches_on(branch.program, there.inputs.free):
+        raise NoScalars("it decides by values.")
+    return branch
+
+
+def _records(branch: Branch, names: Sequence[str], forward: bool) -> dict[str, ScalarRecord]:
+    program, claims = branch.program, {}
+    for pair in (p for p in branch.pairs if p.name in names and p.hand is not None):
+        exact = pair.exact
+        if forward:
+            if (
+                pair.name not in program.inputs
+                or program.shape(branch.model)
+                or program.shape(program.inputs[pair.name])
+            ):
+                continue
+            program, exact = tangent(program, branch.model, program.inputs[pair.name])
+        claims[pair.name] = (pair.hand, exact)
+    return scalar_records(program, claims)
