@@ -10,7 +10,7 @@ import pytest
 if TYPE_CHECKING:
     from symgrad.api.testing import Surrogate
     from symgrad.report.report import Report
-    from symgrad.typing import FormulaLike, FunctionLike, HandLike, Options
+    from symgrad.typing import FormulaLike, FunctionLike, FunctionOptions, HandLike
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -28,7 +28,7 @@ def symgrad(request: pytest.FixtureRequest) -> Callable[..., Report]:
     def check(
         formula: FormulaLike | FunctionLike | Surrogate,
         hand: HandLike | Surrogate | None = None,
-        **options: Unpack[Options],
+        **options: Unpack[FunctionOptions],
     ) -> Report:
         __tracebackhide__ = True
         options.setdefault("seed", seed)

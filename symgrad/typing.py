@@ -88,6 +88,14 @@ class Options(TypedDict, total=False):
     timeout: float | None
 
 
+class FunctionOptions(Options, total=False):
+    """Those of `symgrad.verify_function` too."""
+
+    reference: Callable[..., object] | None
+    tile: int | Mapping[str, int] | None
+    device: DeviceLike | None
+
+
 Question: TypeAlias = tuple[FormulaLike, HandLike] | tuple[FormulaLike, HandLike, Options]
 """What `symgrad.verify_many` takes several of."""
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import symgrad
-from symgrad.typing import Options
+from symgrad.typing import FunctionOptions, Options
 
 PUBLIC = {name: getattr(symgrad, name) for name in symgrad.__all__ if name != "__version__"}
 OPEN = {  # what is Any, and why it is
@@ -65,12 +65,17 @@ def test_a_planted_any_is_seen():
     assert [where for where, text in annotations("f", f) if "Any" in text] == ["f x"]
 
 
-def test_options_are_those_of_verify():
-    parameters = inspect.signature(symgrad.verify).parameters.values()
-    named = {p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY}
-    del named["claims"]  # a name of before
-    assert Options.__annotations__.keys() == named.keys()
-    assert {name: text.__forward_arg__ for name, text in Options.__annotations__.items()} == named
+def options_of(function: Callable) -> dict[str, str]:
+    parameters = inspect.signature(function).parameters.values()
+    return {
+        p.name: p.annotation for p in parameters if p.kind is p.KEYWORD_ONLY and p.name != "claims"
+    }  # a name of before
+
+
+def test_options_are_those_of_the_functions_that_take_them():
+    told = {name: text.__forward_arg__ for name, text in Options.__annotations__.items()}
+    assert told == options_of(symgrad.verify)
+    assert set(FunctionOptions.__annotations__) == {*options_of(symgrad.verify), *options_of(symgrad.verify_function)}
 
 
 CALLS = """

@@ -17,7 +17,7 @@ from symgrad.errors import BadInput, SymgradError
 from symgrad.problem.arguments import is_shape
 from symgrad.report.report import Report
 from symgrad.report.wording import entries_of, listed, number, witness_text
-from symgrad.typing import FormulaLike, FunctionLike, HandLike, Options
+from symgrad.typing import FormulaLike, FunctionLike, FunctionOptions, HandLike
 from symgrad.verifier import verify
 
 # ---------------------------------------------------------------------------------------------------------- assertions
@@ -32,7 +32,7 @@ _LONGEST = 400  # numbers that are printed in code to paste
 def assert_gradient(
     formula: FormulaLike | FunctionLike | Surrogate,
     hand: HandLike | Surrogate | None = None,
-    **options: Unpack[Options],
+    **options: Unpack[FunctionOptions],
 ) -> Report:
     """Assert that ``hand`` is the derivative of ``formula``; the other arguments are those of `symgrad.verify`.
 

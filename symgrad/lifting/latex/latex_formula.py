@@ -138,7 +138,7 @@ class Latex:
         told = {**letters_of_axes(self.document), **{n: tuple(s) for n, s in self.shapes.items()}}
         return {self.rename.get(n, n): shape for n, shape in told.items()}
 
-    def unstated(self, given: Mapping[str, Sequence[Any]]) -> dict[str, tuple[str | int, ...]]:
+    def unstated(self, given: Mapping[str, Sequence[int | str]]) -> dict[str, tuple[str | int, ...]]:
         r"""Shapes for the inputs that are not ``given`` and that are arrays by how they are written.
 
         >>> Latex(r"f(w) = \|X w - y\|^2 + \lambda \|w\|^2").unstated({})
