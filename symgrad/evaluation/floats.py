@@ -58,13 +58,17 @@ class Floats:
     def __init__(self, dtype: str | torch.dtype | None = None, device: str | torch.device = "cpu") -> None:
         self.dtype = str(dtype).removeprefix("torch.") if dtype is not None else None
         self.device = device
+        self._dtypes: dict[str, torch.dtype] = {}  # by the steps' own
 
     def torch_dtype(self, step: Step) -> torch.dtype:
-        if self.dtype is None:
-            return _DTYPES[step.dtype]
-        if step.is_complex and not self.dtype.startswith("complex"):
-            return torch.complex64 if self.dtype == "float32" else torch.complex128
-        return _DTYPES[self.dtype]
+        known = self._dtypes.get(step.dtype)
+        if known is None:
+            if step.is_complex and self.dtype is not None and not self.dtype.startswith("complex"):
+                known = torch.complex64 if self.dtype == "float32" else torch.complex128
+            else:
+                known = _DTYPES[self.dtype or step.dtype]
+            self._dtypes[step.dtype] = known
+        return known
 
     def read(self, step: Step, args: list[torch.Tensor]) -> torch.Tensor:
         dtype = self.torch_dtype(step)

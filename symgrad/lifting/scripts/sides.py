@@ -202,7 +202,7 @@ class Execution:
             for label, d in found.items():
                 known = trace.value_at.get(d.step)
                 values[label] = known if known is not None else _evaluated(program, d.step, run)
-            out.append((Run(model, {"output": value}), Run(hand, values)))
+            out.append((Run(model, {"output": value}, together=True), Run(hand, values, together=True)))
         return out
 
     def _inputs(self, run: ScriptRun, program: Program, taken: set[str]) -> dict[int, str]:
