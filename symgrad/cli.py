@@ -1,4 +1,4 @@
-"""The command line: ``symgrad check FILES``, and ``symgrad check-certificate FILE``.
+"""The command line: ``symgrad check FILES``, ``symgrad check-certificate FILE`` and ``symgrad explain WORDS``.
 
 Arguments are parsed, and the files are looked for, before torch and SymPy are imported: that takes seconds, and a
 mistyped option should not.
@@ -50,6 +50,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if options.command == "check-certificate":
             return _check_certificate(Path(options.file))
+        if options.command == "explain":
+            from symgrad.report.glossary import explain
+
+            print(explain(" ".join(options.words)))
+            return RIGHT
         return _check(options)
     except SymgradError as error:
         print(f"symgrad: {error}", file=sys.stderr)
@@ -266,6 +271,8 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all hold, 1 one does not, 2 some are not covered whole, 3 could not run",
     )
     again.add_argument("file", metavar="FILE", help="the certificate")
+    words = commands.add_parser("explain", help="say what a word of a report, or an error, means")
+    words.add_argument("words", nargs="*", metavar="WORD", help="as the report has it; none lists all")
     return parser
 
 

@@ -36,45 +36,113 @@ class SymgradError(Exception):
 
 
 class BadInput(SymgradError):
-    """An argument of a public function is of a kind, or has a value, that the function cannot take."""
+    """An argument of a public function is of a kind, or has a value, that the function cannot take.
+
+    >>> from symgrad import verify
+    >>> verify("x**2", "2*x", order=3)
+    Traceback (most recent call last):
+    symgrad.errors.BadInput: order is 3.
+    Pass order=1 for gradients and Jacobians, order=2 for Hessians.
+    """
 
 
 class BadFormula(SymgradError):
-    """Text or LaTeX that is not a formula."""
+    """Text or LaTeX that is not a formula, or that has two common readings: the message says which.
+
+    >>> from symgrad import verify
+    >>> verify("x**2", "2x")
+    Traceback (most recent call last):
+    symgrad.errors.BadFormula: an operator is missing between '2' and 'x'.
+        2x
+        ^^
+    To multiply, write 2*x.
+    """
 
 
 class UnknownName(SymgradError):
-    """A formula, ``wrt`` or ``at`` uses a name that the model does not have."""
+    """A formula, ``wrt`` or ``at`` uses a name that the model does not have.
+
+    >>> from symgrad import verify
+    >>> verify("x**2", "2*y")
+    Traceback (most recent call last):
+    symgrad.errors.UnknownName: the hand formula uses 'y', but the model has only x.
+    Rename it, or make 'y' an input of the model.
+    """
 
 
 class UnknownOperation(SymgradError):
-    """An operation that is not in the table."""
+    """An operation that is not in the table; nothing is guessed of it.  `symgrad.define` adds one by its meaning.
+
+    >>> from symgrad import verify
+    >>> verify("airy(x)", "2*x")
+    Traceback (most recent call last):
+    symgrad.errors.UnknownOperation: no operation is called 'airy'. Close names: airybi, airyai.
+        airy(x)
+        ^^^^
+    To add it: symgrad.define("airy", exact, torch), where exact maps a SymPy symbol to an expression.
+    """
 
 
 class WrongShape(SymgradError):
-    """A value has a shape that does not fit where it is used."""
+    """A value has a shape that does not fit where it is used.
+
+    >>> from symgrad import verify
+    >>> verify("x.T @ A @ x", "2*A@x", wrt="x", at={"x": (2,), "A": (3, 3)})
+    Traceback (most recent call last):
+    symgrad.errors.WrongShape: @ takes axes of one length, and these have 2 and 3 entries.
+        x.T @ A @ x
+        ^^^^^^^
+    """
 
 
 class LostValue(SymgradError):
-    """A value computed from the inputs went through code that symgrad could not follow."""
+    """A value computed from the inputs went through code that could not be followed: a text, a file, another library.
+
+    >>> import torch
+    >>> from symgrad import verify
+    >>> verify(lambda x: 2 * float(str(x)[7:-1]), "2", at={"x": torch.tensor(1.0)})
+    Traceback (most recent call last):
+    symgrad.errors.LostValue: a number in your code changes with the inputs, in a way that could not be followed.
+    Keep the value in a tensor, an array or a float, and use torch, numpy or math functions of it.
+    """
 
 
 class ReplayMismatch(SymgradError):
-    """The recorded Program does not give what the code itself computed."""
+    """What was recorded does not give what the code itself computed, so that no verdict could be about the code.
+
+    It is raised before anything is said.  Where the code looks plain, it is a fault in symgrad, and worth a report.
+    """
 
 
 class NotReproducible(SymgradError):
-    """The same function gave two different results for the same inputs."""
+    """The same function gave two different results for the same inputs: it draws random numbers, or keeps something.
+
+    Put a module in eval mode, pass random numbers as inputs, or set the seed inside the function.
+    """
 
 
 class AmbiguousBranch(SymgradError):
-    """The code chose its path by the value of an input, in a way that cannot be judged."""
+    """A derivative was taken on one branch of the code, and is called where the code takes another.
+
+    >>> import torch
+    >>> from symgrad import gradient
+    >>> gradient("where(x > 0, x**2, x)", at={"x": 1.0})["x"](torch.tensor(-1.0))
+    Traceback (most recent call last):
+    symgrad.errors.AmbiguousBranch: these inputs take another branch than the point at which the gradient was
+    taken (x > 0).
+    Call symgrad.gradient again with at= this point.
+    """
 
 
 class NoPoint(SymgradError):
-    """No point of the domain was found to test at.
+    """No point of the domain was found to test at; ``program`` is what was run at the last point that was tried.
 
-    ``program`` is what was run at the last point that was tried.
+    >>> from symgrad import verify
+    >>> verify("log(x)", "1/x", domain="x < -1")
+    Traceback (most recent call last):
+    symgrad.errors.NoPoint: no point to test at: log needs its argument > 0, and the domain says x < -1.
+        log(x)
+    Pass at={...} with a point inside the domain, or domain={name: (low, high)}.
     """
 
     program: Any = None
@@ -89,7 +157,7 @@ class EndlessRun(SymgradError):
 
 
 class TimeIsOver(SymgradError):
-    """The time that was given was over before anything was known."""
+    """The time that was given was over before anything was known; where something is, the report tells it instead."""
 
 
 def caret(text: str, span: tuple[int, int] | None, *, indent: str = "    ") -> str:

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import os
 import pkgutil
 import re
-import subprocess
 import sys
 from pathlib import Path
 from xml.etree import ElementTree
 
 import nbformat
 import pytest
+from support.documents import OPEN, run, shown_and_printed
 from support.golden import shows
 
 import symgrad
@@ -24,18 +23,6 @@ NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 MODULES = sorted(m.name for m in pkgutil.walk_packages(symgrad.__path__, "symgrad.") if not m.name.endswith("__main__"))
 
 
-OPEN = "from support.golden import keep_places_open; keep_places_open()"
-
-
-def run(command: list[str]) -> str:
-    """What a command prints, with this checkout's symgrad."""
-    path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
-    environment = {**os.environ, "PYTHONPATH": path, "TQDM_DISABLE": "1"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
 # ------------------------------------------------------------------------------------------------ the README
 
 
@@ -43,19 +30,18 @@ def fenced(language: str) -> list[str]:
     return re.findall(rf"^```{language}\n(.*?)^```$", README, re.M | re.S)
 
 
-def test_the_readmes_code_prints_what_the_readme_shows(tmp_path):
-    blocks = re.findall(r"^```(python|text)\n(.*?)^```$", README, re.M | re.S)
-    script = "\nprint(chr(30), end='')\n".join(text for language, text in blocks if language == "python")
-    (tmp_path / "readme.py").write_text(script, encoding="utf-8")
-    begin = f"{OPEN}; import runpy; runpy.run_path({str(tmp_path / 'readme.py')!r}, run_name='__main__')"
-    printed = iter(run([sys.executable, "-W", "error", "-c", begin]).split(chr(30)))
-    was = ""
-    for language, text in blocks:
-        if language == "python":
-            was = next(printed)
-        else:
-            assert shows(text, was)
-    assert was.startswith("Right")
+@pytest.mark.parametrize("name", ["README.md", pytest.param("notebooks/gallery.md", marks=pytest.mark.slow)])
+def test_a_documents_code_prints_what_the_document_shows(name):
+    told = [*shown_and_printed(ROOT / name, OPEN)]
+    assert all(shows(text, printed) for text, printed in told)
+    assert len(told) >= 2
+    assert all(printed for _, printed in told)
+
+
+def test_the_readme_is_read_in_one_go_and_the_gallery_has_twelve_answers():
+    assert README.count("\n") < 250
+    gallery = (ROOT / "notebooks" / "gallery.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## (\d+)\. ", gallery, re.M) == [str(k) for k in range(1, 13)]
 
 
 def test_the_first_two_shell_blocks_are_one_command_each():
@@ -70,15 +56,12 @@ def test_the_readmes_chapters_stand_in_their_order():
     chapters = re.findall(r"^## (.*)$", README, re.M)
     assert chapters == [
         "A wrong gradient",
-        "The right one",
         "Install",
         "What the answers mean",
-        "What you can pass",
-        "A picture",
-        "How it works",
-        "What can go wrong",
-        "Speed",
-        "Add an operation",
+        "Where to ask",
+        "Five ways to ask",
+        "How it compares",
+        "More",
     ]
     first = README.split("\n\n")[1]
     assert first.count(". ") == 0, "it begins with one sentence"
@@ -99,10 +82,12 @@ def test_the_readmes_pictures_are_drawn_by_their_script(tmp_path):
         }
 
 
-def test_every_link_of_the_readme_leads_somewhere():
-    links = re.findall(r"\]\((?!#)([^)]+)\)", README.replace("\n", " "))
+@pytest.mark.parametrize("name", ["README.md", "notebooks/gallery.md"])
+def test_every_link_of_a_document_leads_somewhere(name):
+    path = ROOT / name
+    links = re.findall(r"\]\((?!#)([^)]+)\)", path.read_text(encoding="utf-8").replace("\n", " "))
     assert links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not (path.parent / link).exists()] == []
 
 
 # ------------------------------------------------------------------------------------------------ the docstrings

@@ -81,7 +81,7 @@ def _as_unknown(oracles: Sequence[str]) -> str:
 
 # ---------------------------------------------------------------------------------------------------------- proof text
 
-_RULES = {
+RULES = {
     "congruence": "comparing both step by step",
     "linear": "comparing sums term by term",
     "field": "exact arithmetic of fractions",
@@ -93,7 +93,7 @@ _SHOWN = 3  # conditions that a short report names
 def rules(proofs: Sequence[Proof]) -> tuple[str, ...]:
     """The rules that the proofs rest on, in words, each once."""
     used = dict.fromkeys(link.rule for proof in proofs for link in proof.links) or {"congruence": None}
-    return tuple(dict.fromkeys(_RULES[rule] for rule in used))
+    return tuple(dict.fromkeys(RULES[rule] for rule in used))
 
 
 def holds_where(domain: Sequence[str]) -> Iterator[Block]:
@@ -135,7 +135,7 @@ def in_full(report: Results) -> str:
         for k, proof in enumerate(proofs, 1):
             branch = f", on branch {k} of the {len(proofs)} that were reached" if len(proofs) > 1 else ""
             lines += ["", f"{claim.name}{branch}:"]
-            lines += [f"    {e}  [by {_RULES[e.rule]}]" for e in equations_of(proof, claim.name)]
+            lines += [f"    {e}  [by {RULES[e.rule]}]" for e in equations_of(proof, claim.name)]
         if proofs and isinstance(claim.verdict, Proved) and claim.verdict.domain:
             lines.append(f"    where {listed(list(claim.verdict.domain))}")
     return "\n".join(lines[1:]) if lines else "Nothing is proved at sizes that are numbers."

@@ -73,7 +73,7 @@ def test_what_is_beside_zero_is_told_as_it_is():
     text = str(table)
     assert "  6.5e-17 absolute\n" in text
     assert "yours     0  0\n" in text
-    assert "most in [0],\n    by 6.5e-17, where the truth is zero." in text
+    assert "most in [0], by\n    6.5e-17, where the truth is zero." in text
     assert "e28" not in text
 
 
