@@ -158,13 +158,14 @@ class Refuted:
 
     ``is_meant`` says that the constraint may be what was meant: it is not where it is broken by a value that was given
     for an input which is differentiated, and so moves.  ``only`` names data for whose given values it is right all the
-    same."""
+    same; ``limit`` says for the limit of which loop it is right, and what shows it."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
     true_if: tuple[str, str] | None = None
     is_meant: bool = True
     only: str | None = None
+    limit: tuple[str, str] | None = None
     kind: Kind = "refuted"
 
     def __str__(self) -> str:

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import functools
 import math
 import operator
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -65,6 +67,8 @@ class Bench:
         self.wanted = wanted
         self.batch = False
         self.count = 0  # candidates computed
+        self.edits: dict[str, dict[str, Edit]] = {}  # what was found of each text: of a small search, for a larger one
+        self.products: dict[Any, Any] = {}  # of two names, by shape
         self.most = _MOST_TRIES
         self.accepts: list[Callable[[Any], bool]] = []
         self.side: dict[str, Any] = {}
@@ -76,8 +80,7 @@ class Bench:
 
     # ---------------------------------------------------------------------------- computing
     def compiled(self, text: str) -> Any:
-        tree = ast.parse(f"({text}\n)", mode="eval")
-        return tree.body if self.typed else compile(tree, "<edit>", "eval")
+        return _parsed(text) if self.typed else _compiled(text)
 
     def run(self, code: Any, k: int, hole: Any = None) -> Any:
         """The value of compiled code at sample ``k`` (in batch mode at all of them), the hole filled with ``hole``."""
@@ -92,6 +95,11 @@ class Bench:
                     return eval(code, scope, {HOLE: hole})
             except TooLong:
                 raise RuntimeError("the expression takes many more lines of code than as it was written") from None
+
+    def chance(self, number: float | Fraction) -> float:
+        """What it costs that a number is the size of an array in scope: rather that size is meant."""
+        shapes = (getattr(v, "shape", ()) for v in self.scopes[0].values() if isinstance(v, (np.ndarray, torch.Tensor)))
+        return 0.8 if number > 2 and any(number in shape for shape in shapes) else 0.0
 
     def limit_lines(self, text: str) -> None:
         """Give up what takes many more lines of the user's own functions than ``text`` does, where it calls any."""
@@ -168,6 +176,16 @@ class Bench:
             pass
         self.batch = False
         return False
+
+
+@functools.lru_cache(8192)
+def _parsed(text: str) -> ast.expr:
+    return ast.parse(f"({text}\n)", mode="eval").body
+
+
+@functools.lru_cache(8192)
+def _compiled(text: str) -> Any:
+    return compile(f"({text}\n)", "<edit>", "eval")
 
 
 def bench_of(scene: Scene) -> Bench | None:

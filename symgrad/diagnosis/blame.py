@@ -10,23 +10,23 @@ from __future__ import annotations
 import difflib
 import heapq
 import itertools
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
-
-import numpy as np
 
 from symgrad.checking.exploration import Findings
 from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.differences import lines_changed
+from symgrad.diagnosis.edits import PLAIN
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import whose_gradient
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
-from symgrad.diagnosis.repair import judged, repair, repairs_of, rewritten
+from symgrad.diagnosis.repair import judged, propose, repair, repairs_of, rewritten
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.structural_edits import structure
@@ -62,27 +62,39 @@ class Cure:
         return sum(r.cost for r in self.remedies)
 
 
-def cures(trials: Trials, diagnosis: Derivation, known: Known, *, most: float | None = None) -> list[Cure]:
-    """The cheapest cures that are found, the most plausible first; ``known`` is what the lines are known to be.
+class Cures:
+    """The search for cures in one formula's code; ``known`` is what its lines are known to be."""
 
-    ``most`` asks only for an edit of one place, a small one, that costs no more.
-    """
-    search = _Search(trials)
-    if search.good == search.names:
-        return []
-    suspects, statements = suspects_of(trials, diagnosis, known)
-    search.take(_in_order([list(by_value(s)) for s in suspects if s.is_valued]))
-    search.take(_in_order([*(by_running(s, 0, _CHEAP) for s in suspects), statements]), _SHARES[0])
-    if most is not None:
-        if not search.found and most > _SMALL:
-            search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in suspects]), _SHARES[0])
-        return [Cure((r,)) for r in search.best if r.cost <= most]
-    together = None
-    if not search.found and (together := _covering(search)) is None:
-        search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]), _SHARES[1])
-        if not search.found:
-            together = _covering(search, suspects) or _alike(search, suspects) or _twice(search, suspects)
-    return [together] if together is not None else [Cure((r,)) for r in search.best]
+    def __init__(self, trials: Trials, diagnosis: Derivation, known: Known) -> None:
+        self.search = _Search(trials)
+        self.is_right = self.search.good == self.search.names
+        self.suspects, self.statements = ([], []) if self.is_right else suspects_of(trials, diagnosis, known)
+        self.valued = [s for s in self.suspects if s.is_valued]
+        self.running = _in_order([*(by_running(s, 0, _CHEAP) for s in self.suspects), self.statements])
+
+    def _of_one(self, most: float) -> None:
+        """The edits of one place of which the value is known, and the cheapest of the others."""
+        self.search.take(_in_order([list(by_value(s, most)) for s in self.valued]))
+        self.search.take(self.running, _SHARES[0])
+
+    def small(self, most: float) -> list[Cure]:
+        """Small edits of one place that cost no more, the most plausible first."""
+        self._of_one(PLAIN)
+        if self.search.price > PLAIN < most:
+            self._of_one(most)
+        if not self.search.found and most > _SMALL:
+            self.search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in self.suspects]), _SHARES[0])
+        return [Cure((r,)) for r in self.search.best if r.cost <= most]
+
+    def all(self) -> list[Cure]:
+        """The cheapest cures that are found, the most plausible first."""
+        search, suspects, together = self.search, self.suspects, None
+        self._of_one(PLAIN if search.price <= PLAIN else math.inf)
+        if not search.found and (together := _covering(search)) is None:
+            search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]), _SHARES[1])
+            if not search.found:
+                together = _covering(search, suspects) or _alike(search, suspects) or _twice(search, suspects)
+        return [together] if together is not None else [Cure((r,)) for r in search.best]
 
 
 def _in_order(streams: Sequence[Iterable[Remedy]]) -> Iterator[Remedy]:
@@ -107,12 +119,15 @@ class _Search:
         all trials was made.
         """
         for r in remedies:
-            best = min((f.cost for f in self.found), default=np.inf)
-            if self.trials.runs >= share * self.trials.most or r.cost > best + _MARGIN:
+            if self.trials.runs >= share * self.trials.most or r.cost > self.price + _MARGIN:
                 return
             if (mark := (id(r.place), r.edit.text)) not in self.tried:
                 self.tried.add(mark)
                 self.keep(r)
+
+    @property
+    def price(self) -> float:
+        return min((f.cost for f in self.found), default=math.inf)
 
     @property
     def best(self) -> list[Remedy]:
@@ -251,7 +266,6 @@ def _restructured(text: str, s: Suspect, values: set[Any] | None) -> list[tuple[
 
 _JUDGED = 6  # cures that are judged before giving up
 _SMALL = 1.9  # what an edit costs at most that is plain
-_PLAIN = 1.4  # and such that no simpler one is worth a search
 _AGAIN = 0.3  # what it costs more that the same slip stands on another line
 _LESS = 0.3  # how much less another must cost to be preferred
 _AS_GOOD = 0.15  # how much more another may cost that is told beside it
@@ -268,6 +282,7 @@ class Accusation:
     repairs: tuple[Repair, ...]
     repaired_source: str | None
     whose: str | None = None
+    price: float = math.inf  # of the repairs, with what speaks against their places
 
 
 def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None = None) -> Accusation:
@@ -282,17 +297,31 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 
 
 def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] | None) -> Accusation:
+    """Small edits first: of lines that miss what they claim, then of any place; larger ones where there are none."""
     diagnosis = diagnose(problem, findings, words)
-    repairs, source = repair(problem, findings, diagnosis)
-    mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, repairs, source)
-    if source is None:
-        found = _blamed(problem, findings, diagnosis)
-        return found or _of_another(mine, problem)
-    price = _price(repairs)
-    if price <= _PLAIN:
-        return _with_the_term(mine, problem)
-    most = price - _LESS
-    return _blamed(problem, findings, diagnosis, most=most) or _with_the_term(mine, problem)
+    proposals = propose(problem, findings, diagnosis)
+    mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, (), None)
+    if all(p.edits for p in proposals) and sum(p.edits[0].cost for p in proposals) <= PLAIN * len(proposals):
+        mine = _repaired(mine, problem, proposals)
+        if mine.repaired_source is not None and _price(mine.repairs) <= PLAIN:
+            return _with_the_term(mine, problem, findings)
+    searches = _searches(problem, findings, diagnosis)
+    small = _blamed(problem, diagnosis, searches, PLAIN)
+    if small is not None and small.price <= PLAIN - _LESS:
+        return small
+    if mine.repaired_source is None:
+        mine = _repaired(mine, problem, [p.all_edits for p in proposals])
+    if mine.repaired_source is None:
+        return small or _blamed(problem, diagnosis, searches) or _of_another(mine, problem, findings)
+    price = _price(mine.repairs)
+    if small is None and price > PLAIN:
+        small = _blamed(problem, diagnosis, searches, price - _LESS)
+    return small if small is not None and small.price <= price - _LESS else _with_the_term(mine, problem, findings)
+
+
+def _repaired(mine: Accusation, problem: Problem, proposals: Sequence[Proposal]) -> Accusation:
+    repairs, source = repair(problem, proposals)
+    return replace(mine, repairs=repairs, repaired_source=source)
 
 
 def _within_statements(mine: Accusation) -> Accusation:
@@ -328,20 +357,20 @@ def _of_lines(one: Repair, first: int, end: int) -> Repair:
     return replace(one, line=one.line + first, before=old[margin:], after=new[margin:], span=span)
 
 
-def _of_another(mine: Accusation, problem: Problem) -> Accusation:
+def _of_another(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """Where all lines belong to another function, none of them is wrong by itself."""
-    owner = whose_gradient(problem)
+    owner = whose_gradient(problem, findings)
     if owner is None:
         return mine
     steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" else s for s in mine.steps)
     return Accusation(steps, (), (), None, f"No line is wrong by itself: {owner.told}.")
 
 
-def _with_the_term(mine: Accusation, problem: Problem) -> Accusation:
+def _with_the_term(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """The term of the model whose derivative is what one repair adds, told with it."""
     if len(mine.repairs) != 1 or mine.repairs[0].kind != "term":
         return mine
-    owner = whose_gradient(problem, frozenset(("drop term",)))
+    owner = whose_gradient(problem, findings, frozenset(("drop term",)))
     if owner is None:
         return mine
     why = f"the derivative of a whole term is missing: {owner.told}."
@@ -355,7 +384,7 @@ def _price(repairs: Sequence[Repair]) -> float:
     alike = len(changes) == 1 or (len(brought) == 1 and any(names for _, names in brought))
     if not alike:
         return sum(r.cost for r in repairs)
-    odd = max(0.0, _SMALL - _PLAIN) if any(r.kind == "complement" for r in repairs) else 0.0
+    odd = max(0.0, _SMALL - PLAIN) if any(r.kind == "complement" for r in repairs) else 0.0
     return max(r.cost for r in repairs) + _AGAIN * (len(repairs) - 1) + odd
 
 
@@ -363,21 +392,29 @@ def _words(text: str) -> list[str]:
     return re.findall(r"[A-Za-z_]\w*", text)
 
 
-def _blamed(
-    problem: Problem, findings: Findings, diagnosis: Diagnosis, *, most: float | None = None
-) -> Accusation | None:
-    """That of the first cure that is judged right; ``most`` asks for a small edit of one line, of that cost."""
-    parts = leaves(problem.hand)
+def _searches(problem: Problem, findings: Findings, diagnosis: Diagnosis) -> list[tuple[Leaf, Cures]]:
+    """The search for cures in each formula of the hand side that can be edited and run."""
+    parts, found = leaves(problem.hand), []
+    verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}
     for leaf in parts:
         code = code_of(leaf.formula)
         if code is None:
             continue
         doing("looking for a repair")
         trials = trials_of(problem, findings, leaf, code, diagnosis.derivation.point, alone=len(parts) == 1)
-        if trials is None:
+        if trials is not None:
+            found.append((leaf, Cures(trials, diagnosis.derivation, verdicts)))
+    return found
+
+
+def _blamed(
+    problem: Problem, diagnosis: Diagnosis, searches: Sequence[tuple[Leaf, Cures]], most: float | None = None
+) -> Accusation | None:
+    """That of the first cure that is judged right; ``most`` asks for a small edit of one line, of that cost."""
+    for leaf, cures in searches:
+        if cures.is_right:
             continue
-        verdicts = {(s.name, None if s.source is None else s.source.line): s.verdict or "" for s in diagnosis.steps}
-        found = cures(trials, diagnosis.derivation, verdicts, most=most)[:_JUDGED]
+        found = (cures.all() if most is None else cures.small(most))[:_JUDGED]
         for cure in found:
             doing("looking for a repair")
             proposals = _proposals(cure, leaf)
@@ -393,7 +430,7 @@ def _blamed(
                     line, text = _statement_line(other.place), other.edit.text
                     told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."
                     repairs = (replace(repairs[0], why=told),)
-                return Accusation(*_accused(diagnosis, cure), repairs, made[1])
+                return Accusation(*_accused(diagnosis, cure), repairs, made[1], price=cure.cost)
     return None
 
 

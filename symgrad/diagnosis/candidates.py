@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.diagnosis.bench import Bench, as_array
+from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
 from symgrad.ops.scalars import OPS
 
 _ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
@@ -191,13 +191,18 @@ def atoms_in(
         near = 0.4 if name in bench.forgotten else 0.9 + 0.1 * (name not in used) + _ELSEWHERE * (name not in mine)
         add(name, near + 0.5 * (name == own) + plain, "size" if size else "name", value)
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
-        add(text, 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1, "number")
+        cost = 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1
+        add(text, cost + bench.chance(float(text)), "number")
     if not bench.typed:
         for k, tree in enumerate(whole):
             for n, text in _written(tree):
                 add(text, 1.1 + 0.05 * n + _ELSEWHERE * (k > 0), "written")
         for n, text in _sizes(bench):
             add(text, 1.25 + 0.02 * n, "size")
+        axis = "" if uses_tensors(bench) else "axis="
+        for name in (n for n in visible if n in mine and np.ndim(as_array(bench.scopes[0].get(n))) == 2):
+            for k in (0, 1):
+                add(f"{name}.sum({axis}{k})", 1.3, "written")
     speller = Speller(bench.scopes[0], bench.typed)
     theirs = bench.scopes[0].get("pi")  # a policy is called pi too
     named = bench.typed or (isinstance(theirs, float) and theirs == math.pi)
@@ -276,9 +281,14 @@ def _beside(node: ast.expr) -> Iterator[str]:
                 yield text
 
 
+_NO_PART = frozenset(
+    "append pop extend print next open input locals exec eval isinstance "  # they change something
+    "grad grad_and_value jacrev jacfwd jacobian hessian vjp jvp approx_fprime check_grad backward".split()  # no formula
+)
+
+
 def _changes(call: ast.Call) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name in ("append", "pop", "extend", "print", "next", "open", "input", "locals", "exec", "eval", "isinstance")
+    return (call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")) in _NO_PART
 
 
 def _sizes(bench: Bench) -> Iterator[tuple[int, str]]:

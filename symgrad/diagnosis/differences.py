@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.scope import values_at
 from symgrad.diagnosis.source_code import span
 from symgrad.evaluation.residues import certificate
@@ -101,7 +102,7 @@ def classified(old: str, new: str, kind: str) -> tuple[str, str]:
         if more and not less:
             ((sign, text), *rest) = more
             if not rest and more.total() == 1:
-                return (names[1] if sign == "/" else names[0]), text
+                return (names[1] if sign == "/" else names[0]), f"-{wrapped(text)}" if sign == "-" else text
             return names[0], _product(list(more.elements()), parts is _factors)
         if less and not more:
             return names[2], _product(list(less.elements()), parts is _factors)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import contextlib
 import functools
 import inspect
+import linecache
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -121,7 +124,7 @@ class CustomCode:
             custom = None if made is None or custom is None else _with(custom, unit, made)
         if custom is None:
             return None
-        return replace(self.side, runs=self.side.runs.variant(custom)), _source(custom.thing, self.units, texts)
+        return replace(self.side, runs=self.side.runs.variant(custom)), _source(texts)
 
     def plain(self, texts: Mapping[Unit, str], names: Mapping[str, Any]) -> Plain | None:
         custom: Custom | None = self.side.runs.custom
@@ -194,13 +197,9 @@ def _with(custom: Custom, unit: Unit, made: Any) -> Custom | None:
     return replace(custom, **changes) if changes else None
 
 
-def _source(thing: Any, units: tuple[Unit, ...], texts: Mapping[Unit, str]) -> str:
-    """The whole class with the new texts in it, and the helpers; the texts alone where its source is not found."""
-    try:
-        lines, first = inspect.getsourcelines(thing)
-    except (OSError, TypeError):
-        return "\n\n".join(t.rstrip("\n") + "\n" for t in texts.values())
-    outside = []
+def _source(texts: Mapping[Unit, str]) -> str:
+    """The whole class with the new texts in it, and the helpers; the texts alone where they stand in no class."""
+    outside, (lines, first) = [], next((found for u in texts if (found := _class_around(u))), ([], 0))
     for unit, text in sorted(texts.items(), key=lambda item: -item[0].first):
         start, height = unit.first - first, len(unit.text.splitlines())
         if not 0 <= start < len(lines):
@@ -208,4 +207,19 @@ def _source(thing: Any, units: tuple[Unit, ...], texts: Mapping[Unit, str]) -> s
             continue
         margin = lines[start][: len(lines[start]) - len(lines[start].lstrip())]
         lines[start : start + height] = textwrap.indent(text.rstrip("\n") + "\n", margin).splitlines(keepends=True)
-    return "\n\n".join(t.rstrip("\n") + "\n" for t in (*outside, textwrap.dedent("".join(lines))))
+    return "\n\n".join(t.rstrip("\n") + "\n" for t in (*outside, textwrap.dedent("".join(lines))) if t)
+
+
+def _class_around(unit: Unit) -> tuple[list[str], int] | None:
+    """The lines of the class that a unit stands in, and the first one's number: found by the file, as a class that no
+    module holds has no source of its own.
+    """
+    lines = linecache.getlines(unit.file, unit.scope)
+    with contextlib.suppress(SyntaxError):
+        nodes = (n for n in ast.walk(ast.parse("".join(lines))) if isinstance(n, ast.ClassDef))
+        around = [n for n in nodes if n.lineno <= unit.first <= (n.end_lineno or 0)]
+        if around:
+            inner = max(around, key=lambda n: n.lineno)
+            first = min([inner.lineno, *(d.lineno for d in inner.decorator_list)])
+            return [x if x.endswith("\n") else f"{x}\n" for x in lines[first - 1 : inner.end_lineno]], first
+    return None

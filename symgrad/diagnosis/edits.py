@@ -11,19 +11,20 @@ import contextlib
 import difflib
 import functools
 import itertools
+import math
 import operator
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import HOLE, Bench, Edit, as_array, uses_tensors
-from symgrad.diagnosis.candidates import Atom, loose, wrapped
-from symgrad.diagnosis.claims import Meaning, is_derivative_like
-from symgrad.diagnosis.derivation import Derivation
+from symgrad.diagnosis.candidates import Atom, functions_of, loose, wrapped
+from symgrad.diagnosis.claims import is_derivative_like
 from symgrad.diagnosis.expression_text import (
     Text,
     after_sign,
@@ -32,83 +33,15 @@ from symgrad.diagnosis.expression_text import (
     factor_after,
     is_sum,
     joined,
+    numbered,
     parts_of,
+    places_in,
     sub_values,
 )
 from symgrad.diagnosis.needs import missing_products
-from symgrad.diagnosis.propagation import Status
 from symgrad.diagnosis.scope import same
 from symgrad.diagnosis.source_code import edited
 from symgrad.diagnosis.structural_edits import structure
-from symgrad.diagnosis.truth_table import Entry
-
-# ------------------------------------------------------------------------------------------------------------- ranking
-# Which of the quantities that a line may mean it means here: the one next to those that it uses.
-#
-# In a pass backward the next adjoint is that of something the last one was computed from; in a pass forward, of
-# something that is computed from the last.
-
-
-def ranked(
-    d: Derivation, i: int, statuses: Mapping[int, Status], entries: Sequence[Entry] | None = None
-) -> list[Entry]:
-    """What a line may mean, the likeliest first: the quantity next to those that it uses, and not used up before."""
-    entries = d.meanings.get(i, Meaning()).all if entries is None else entries
-    if len(entries) <= 1:
-        return list(entries)
-    line = d.lines[i]
-    beside = [s.entry for a in direct_lines(d, i) if (s := statuses.get(a)) is not None and s.entry is not None]
-    after = [e.wrt for e in beside if e.kind in ("adjoint", "part", "final") and e.wrt is not None]
-    before = [e.of for e in beside if e.kind in ("tangent", "local", "value") and e.of is not None]
-    used = [
-        s.entry
-        for a, s in statuses.items()
-        if a < i and a in d.lines and d.lines[a].name == line.name and s.kind == "right" and s.entry is not None
-    ]
-    last = used[-1] if used else None
-    if not after and last is not None and last.wrt is not None:  # nothing to go by but the round before
-        after = [last.wrt - 1]
-
-    def far(e: Entry) -> float:
-        if e.kind in ("adjoint", "part", "final") and e.wrt is not None:
-            places = [j - e.wrt for j in after if j >= e.wrt] or [1e6 - e.wrt]
-        elif e.of is not None and e.kind in ("tangent", "local", "jacobian"):
-            places = [e.of - j for j in before if e.of >= j] or [1e6 + e.of]
-        else:
-            places = [0]
-        again = 1e7 if e in used and e is last else 0.0
-        return min(places) + again + (0.5 if e.kind == "part" else 0.0)
-
-    return sorted(entries, key=far)
-
-
-def direct_lines(d: Derivation, i: int) -> list[int]:
-    """The lines that a line uses directly."""
-    found, stack, seen = [], list(d.program.steps[i].args), set()
-    while stack:
-        a = stack.pop()
-        if a in seen:
-            continue
-        seen.add(a)
-        if a in d.lines:
-            found.append(a)
-        else:
-            stack.extend(d.program.steps[a].args)
-    return found
-
-
-def alike(d: Derivation, entry: Entry) -> tuple[Entry, ...]:
-    """The quantities that are in other rounds of a loop what this one is in its own."""
-
-    def mark(i: int | None) -> Any:
-        if i is None:
-            return None
-        step = d.program.steps[i]
-        return step.op, step.shape, None if step.source is None else step.source.line
-
-    mine = mark(entry.of), mark(entry.wrt)
-    return tuple(e for e in d.table.entries if e.kind == entry.kind and (mark(e.of), mark(e.wrt)) == mine)
-
 
 # --------------------------------------------------------------------------------------------------------------- edits
 
@@ -123,7 +56,9 @@ _MOST_PAIRS = 60  # atoms that are multiplied with one another
 _IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(?![\w.])")  # says nothing
 _DECIMAL = re.compile(r"(?<![\w.])\d*\.\d*[1-9]\d*(?!\w)")
 _STRANGE = 0.6  # what it costs to write such, or a decimal that is written nowhere
+PLAIN = 1.4  # what an edit costs at most beside which nothing larger is looked for
 _KEPT = 24  # edits of a line that are tried where data were moved
+_FAR = 1e-7  # a filter, not a verdict
 _MOST_ENDS = 1500  # edits that are followed to the end of the derivation
 
 
@@ -171,10 +106,10 @@ def _is_sum_text(text: str) -> bool:
 
 _COMBINE: tuple[tuple[str, str, float, Callable[[Any, Any], Any]], ...] = (
     ("replace", "{a}", 0.0, lambda h, a: a),
-    ("factor", "{h} * {a}", 0.5, operator.mul),
-    ("divide", "{h} / {a}", 0.6, operator.truediv),
-    ("term", "{h} + {a}", 0.8, operator.add),
-    ("term", "{h} - {a}", 0.8, operator.sub),
+    ("factor", "{h} * {a}", 0.35, operator.mul),
+    ("divide", "{h} / {a}", 0.45, operator.truediv),
+    ("term", "{h} + {a}", 0.5, operator.add),
+    ("term", "{h} - {a}", 0.5, operator.sub),
 )
 _APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
     ("sign", "-{h}", 0.9, operator.neg),
@@ -183,14 +118,17 @@ _APPLY: tuple[tuple[str, str, float, Callable[[Any], Any]], ...] = (
     ("slope", "1 - {h}**2", 1.3, lambda h: 1 - h * h),
     ("slope", "{h} * (1 - {H})", 1.4, lambda h: h * (1 - h)),
     ("reciprocal", "1 / {h}", 1.1, lambda h: 1 / h),
-    ("constant factor", "2 * {h}", 1.2, lambda h: 2 * h),
+    ("constant factor", "2 * {h}", 1.05, lambda h: 2 * h),
     ("root", "{h}**0.5", 1.4, lambda h: h**0.5),
     ("count", "{h} - 1", 1.3, lambda h: h - 1),
     ("count", "{h} + 1", 1.35, lambda h: h + 1),
 )
 
 
-def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Atom]) -> Iterator[Edit]:
+Ready = Sequence[tuple[Hole, Any, Any]]  # a hole, the compiled expression around it, and its values
+
+
+def ready_holes(t: Text, bench: Bench) -> Ready:
     ready = []
     for hole in _holes(t):
         try:
@@ -199,23 +137,52 @@ def filled(t: Text, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Ato
             ready.append((hole, bench.compiled(template), value))
         except Exception:  # the name of a function or of a module is no value
             continue
+    return ready if bench.batch else [r for r in ready if as_array(r[2][0]).dtype.kind in "fciub"]
+
+
+def small(t: Text, bench: Bench, holes: Ready, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """One change of the structure, or one atom put in."""
+    for cost, kind, start, end, new in structure(t, bench):
+        full = t.fill(start, end, new)
+        if bench.fits(full):
+            yield Edit(full, t.text[start:end], new, kind, cost)
     if bench.batch:
-        for hole, code, value in ready:
-            yield from _many(t, bench, hole, code, np.asarray(value), [*atoms, *functions])
+        for hole, code, value in holes:
+            yield from _many(t, bench, hole, code, np.asarray(value), atoms)
         return
-    ready = [(hole, code, value) for hole, code, value in ready if as_array(value[0]).dtype.kind in "fciub"]
     if t.text.strip() == "None":
         yield from (Edit(a.text, t.text, a.text, "nothing", a.cost, a.kind) for a in atoms if bench.fits(a.text))
-        yield from array_pairs(bench, t.text, 1, [np.zeros(w.shape) for w in bench.wanted], atoms)
-    for hole, code, value in ready:
+    for hole, code, value in holes:
         yield from _applied_alone(t, bench, hole, code, value)
-    for kinds, given in (("replace", atoms), ("factor divide", atoms), ("term", atoms), ("replace factor", functions)):
-        for hole, code, value in ready:
-            if bench.count < (_MOST_ENDS if bench.accepts else bench.most):
-                yield from _one_by_one(t, bench, hole, code, value, given, kinds.split())
-    names = [a for a in atoms if a.kind in ("name", "derivative")][: 0 if bench.accepts else 24]
-    for hole, code, value in ready:
+    yield from _ones(t, bench, holes, atoms, ("replace", "factor divide", "term"))
+
+
+def large(
+    t: Text, bench: Bench, holes: Ready, atoms: Sequence[Atom], pieces: Sequence[Atom], functions: Sequence[Atom]
+) -> Iterator[Edit]:
+    """Functions of names and pieces of the derivative put in, and products of several atoms."""
+    if bench.batch:
+        for hole, code, value in holes:
+            yield from _many(t, bench, hole, code, np.asarray(value), [*pieces, *functions])
+            yield from _pairs(t, bench, hole, code, np.asarray(value), [*atoms, *pieces, *functions])
+        return
+    if t.text.strip() == "None":
+        yield from array_pairs(bench, t.text, 1, [np.zeros(w.shape) for w in bench.wanted], atoms)
+    yield from _ones(t, bench, holes, pieces, ("replace", "factor divide", "term"))
+    yield from _ones(t, bench, holes, functions, ("replace factor",))
+    names = [a for a in (*atoms, *pieces) if a.kind in ("name", "derivative")][: 0 if bench.accepts else 24]
+    for hole, code, value in holes:
         yield from _two_by_two(t, bench, hole, code, value, names)
+    if not bench.accepts:
+        size = sum(1 for _ in ast.walk(t.tree) if isinstance(_, ast.expr))
+        yield from missing_products(bench, t.text, size, [*atoms, *pieces, *functions])
+
+
+def _ones(t: Text, bench: Bench, holes: Ready, atoms: Sequence[Atom], kinds: Sequence[str]) -> Iterator[Edit]:
+    for some in kinds if atoms else ():
+        for hole, code, value in holes:
+            if bench.count < (_MOST_ENDS if bench.accepts else bench.most):
+                yield from _one_by_one(t, bench, hole, code, value, atoms, some.split())
 
 
 def _write(t: Text, hole: Hole, new: str) -> str:
@@ -238,6 +205,8 @@ def _combined(form: str, hole: Hole, atom: str) -> str:
 def _applied(form: str, hole: Hole) -> str:
     if form == "-{h}" and isinstance(hole.node, ast.BinOp) and isinstance(hole.node.op, (ast.Mult, ast.Div)):
         return f"-{hole.text}" if not hole.text.startswith("-") else f"-({hole.text})"
+    if form.startswith("2 *"):
+        return numbered(hole.text, Fraction(2))
     return form.format(h=wrapped(hole.text), H=after_sign(hole.text, "-"))
 
 
@@ -253,10 +222,16 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
         if plain and isinstance(node, ast.Name) and atom.kind == "name":  # a value for a value, a gradient for one
             strange += 0.2 * (is_derivative_like(hole.text) is not is_derivative_like(atom.text))
         strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
+        strange -= 0.25 if _is_next(hole.text, atom.text) else 0.0
         return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange
     if atom.kind == "number" and atom.text not in ("2", "0.5"):
         extra += 0.4
     return atom.cost + extra + place + (0.15 if isinstance(node, ast.Constant) else 0.0) + 0.3 * bool(hole.left)
+
+
+def _is_next(old: str, new: str) -> bool:
+    """Whether a whole number is one more or less than another."""
+    return old.isdigit() and re.fullmatch(r"-?\d+", new) is not None and abs(int(old) - int(new)) == 1
 
 
 def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:
@@ -271,7 +246,7 @@ def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:
 
 
 def _many(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """All combinations with one atom, and with two, as array programs."""
+    """All combinations with one atom, as array programs."""
     values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
     with np.errstate(all="ignore"):
         for kind, form, extra, op in _COMBINE:
@@ -285,7 +260,6 @@ def _many(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Se
             kind, form, cost, _ = _APPLY[i]
             new = _applied(form, hole)
             yield Edit(_write(t, hole, new), hole.text, new, kind, cost + (0.2 if hole.depth else 0.0))
-        yield from _pairs(t, bench, hole, code, h, atoms, values)
 
 
 def _hits(bench: Bench, code: Any, many: np.ndarray) -> Iterable[int]:
@@ -299,7 +273,14 @@ def _hits(bench: Bench, code: Any, many: np.ndarray) -> Iterable[int]:
     return np.flatnonzero(bench.rows(out)).tolist()
 
 
-def _pairs(
+def _pairs(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom]) -> Iterator[Edit]:
+    """All combinations with two atoms, and with three, as array programs."""
+    values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
+    with np.errstate(all="ignore"):
+        yield from _doubles(t, bench, hole, code, h, atoms, values)
+
+
+def _doubles(
     t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom], values: np.ndarray
 ) -> Iterator[Edit]:
     best = sorted((k for k, a in enumerate(atoms) if a.kind != "number"), key=lambda k: atoms[k].cost)[:_MOST_PAIRS]
@@ -379,17 +360,37 @@ def _one_by_one(
 ) -> Iterator[Edit]:
     """Array code: each candidate at the first sample, and at the others if it fits there."""
     big = np.ndim(as_array(h[0])) > 0
-    for atom in atoms:
+    likely = _likely(bench, code, h, atoms)
+    for i, atom in enumerate(atoms):
         small = atom.kind in ("number", "size", "degrees")
         for kind, form, extra, op in _COMBINE:
             if kind not in kinds or (kind == "term" and (hole.depth > 2 or (small and big))):
                 continue
             if kind == "replace" and ((small and big) or atom.text == hole.text):
                 continue
+            if likely is not None and i not in likely[form]:
+                continue
             if _fits(bench, code, lambda k, op=op, atom=atom: op(h[k], atom.value[k])):
                 new = _combined(form, hole, atom.text)
                 cost = _cost_of(hole, atom, kind, extra)
                 yield Edit(_write(t, hole, new), hole.text, new, _kind_of(kind, hole, atom), cost, atom.kind)
+
+
+def _likely(bench: Bench, code: Any, h: Any, atoms: Sequence[Atom]) -> dict[str, set[int]] | None:
+    """Which atoms may do in which combination, at a few entries; None where what the hole has to be is not known."""
+    goal = _goal_of(bench, code, h)
+    if goal is None or not goal.size:
+        return None
+    flat = goal.ravel()
+    places = places_in(flat)
+    here = np.broadcast_to(as_array(h[0]), goal.shape).ravel()[places]
+    table = np.full((len(atoms), len(places)), np.nan)
+    for i, atom in enumerate(atoms):
+        with contextlib.suppress(ValueError, TypeError):  # of a shape that does not spread so, or no number
+            table[i] = np.broadcast_to(as_array(atom.value[0]), goal.shape).ravel()[places]
+    with np.errstate(all="ignore"):
+        near = lambda many: np.abs(many - flat[places]) <= _FAR * np.abs(flat[places[0]])  # noqa: E731
+        return {form: set(np.flatnonzero(near(op(here, table)).all(axis=1)).tolist()) for _, form, _, op in _COMBINE}
 
 
 def _applied_alone(t: Text, bench: Bench, hole: Hole, code: Any, h: Any) -> Iterator[Edit]:
@@ -403,7 +404,7 @@ def _two_by_two(t: Text, bench: Bench, hole: Hole, code: Any, h: Any, names: Seq
     if hole.depth == 0:
         yield from array_pairs(bench, hole.text, hole.size, h, names)
         return
-    if (goal := _goal_of(bench, code, h)) is not None:
+    if (goal := _goal_of(bench, code, h)) is not None and goal.shape == as_array(h[0]).shape != ():
         write = lambda new: _write(t, hole, new)  # noqa: E731
         yield from array_pairs(bench, hole.text, hole.size, h, names[:_WITHIN], goal, write)
     if isinstance(hole.node, ast.Name):
@@ -415,32 +416,37 @@ def _two_by_two(t: Text, bench: Bench, hole: Hole, code: Any, h: Any, names: Seq
 
 def _goal_of(bench: Bench, code: Any, h: Any) -> np.ndarray | None:
     """What a part of the line has to be, where the line is entry by entry a multiple of it and something more."""
-    here, wanted = as_array(h[0]), bench.wanted[0]
-    if not here.ndim or here.shape != wanted.shape or here.dtype.kind != "f":
+    here, wanted = as_array(h[0]), bench.wanted[0] if bench.wanted else None
+    if wanted is None or here.dtype.kind != "f" or bench.accepts:
         return None
     try:
         with np.errstate(all="ignore"):
-            none, once, twice = (as_array(bench.run(code, 0, k * h[0])) for k in (0, 1, 2))
-            slope = (once - none) / here
-            goal = here + (wanted - once) / slope
+            some = np.random.default_rng(0).uniform(1, 2, here.shape)
+            at = torch.as_tensor(some) if isinstance(h[0], torch.Tensor) else some
+            none, once, other = (as_array(bench.run(code, 0, k * h[0])) for k in (0, 1, at))
+            goal = here + (wanted - once) / ((once - none) / here)
+            linear = once.shape == wanted.shape == goal.shape and same(other - none, some * (once - none))
     except Exception:  # of other shapes, undefined, no number
         return None
-    linear = once.shape == wanted.shape and same(twice - once, once - none) and bool(np.isfinite(goal).all())
-    return goal if linear and not same(goal, here) else None
+    return goal if linear and np.isfinite(goal).all() and not same(goal, np.broadcast_to(here, goal.shape)) else None
 
 
 # --------------------------------------------------------------------------------------------------------------- edits
 
 
+Spelled = Callable[[], tuple[str | None, list[Atom]]]  # the exact derivative in the user's names, and its parts
+
+
 def search(
-    text: str, bench: Bench, atoms: Sequence[Atom], functions: Sequence[Atom], pieces: Sequence[Atom], whole: str | None
+    text: str, bench: Bench, atoms: Sequence[Atom], spelled: Spelled | None = None, most: float = math.inf
 ) -> list[Edit]:
     """The edits of an expression that give what is wanted at every sample, the most plausible first.
 
-    ``pieces`` are parts of the exact derivative, ``whole`` all of it, in the user's names.
+    What takes more than one small change, with ``spelled`` among it, is looked for where no small one is right, and
+    where more than ``most`` is not too much.
     """
     t = Text(text)
-    found: dict[str, Edit] = {}
+    found = bench.edits.setdefault(text, {})
     written = {n for own in (text, *(a.text for a in atoms)) for n in _DECIMAL.findall(own)}  # 0.15 may be 0.5 * reg
 
     def keep(edit: Edit) -> None:
@@ -456,22 +462,28 @@ def search(
         if old is None or edit.cost < old.cost:
             found[clean] = edit
 
-    for edit in (*masks(text, bench, atoms), *everywhere(t, bench, atoms)):
-        keep(edit)
-    for cost, kind, start, end, new in structure(t, bench):
-        full = t.fill(start, end, new)
-        if bench.fits(full):
-            keep(Edit(full, text[start:end], new, kind, cost))
-    for edit in filled(t, bench, [*atoms, *pieces], functions):
-        keep(edit)
-    if not bench.batch and not bench.accepts:
-        size = sum(1 for _ in ast.walk(t.tree) if isinstance(_, ast.expr))
-        for edit in missing_products(bench, text, size, [*atoms, *pieces, *functions]):
+    def best() -> list[Edit]:
+        edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
+        return [e for e in edits[:_KEPT] if bench.everywhere(e.text)]  # what holds for the given data alone is chance
+
+    holes = ready_holes(t, bench)
+    if not found:
+        for edit in itertools.chain(
+            masks(text, bench, atoms), everywhere(t, bench, atoms), small(t, bench, holes, atoms)
+        ):
             keep(edit)
+    kept = best()
+    if most <= PLAIN or (kept and kept[0].cost <= PLAIN):
+        return kept
+    whole, pieces = None, []
+    if spelled is not None:
+        with contextlib.suppress(RuntimeError, ValueError):
+            whole, pieces = spelled()
+    for edit in large(t, bench, holes, atoms, pieces, list(functions_of(bench, list(atoms)))):
+        keep(edit)
     if whole is not None and bench.fits(whole):
         keep(Edit(whole, text, whole, "formula", 4.5))
-    edits = sorted((_spaced(e, text) for e in found.values()), key=lambda e: (e.cost, len(e.text), e.text))
-    return [e for e in edits[:_KEPT] if bench.everywhere(e.text)]  # what holds at the given data alone is a coincidence
+    return best()
 
 
 def is_idle(new: str, old: str) -> bool:

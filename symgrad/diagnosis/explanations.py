@@ -13,9 +13,8 @@ from typing import Any
 
 from symgrad.diagnosis.claims import Meaning, is_derivative_like, is_short
 from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.edits import alike, ranked
 from symgrad.diagnosis.propagation import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, repeats, walk
-from symgrad.diagnosis.suspects import increments, refit, scales_used, suspects, times
+from symgrad.diagnosis.suspects import alike, increments, ranked, refit, scales_used, suspects, times
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, same, simple_ratio
 from symgrad.program.program import size

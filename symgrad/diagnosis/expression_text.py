@@ -9,11 +9,12 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
-from symgrad.diagnosis.bench import Bench, Edit, as_array, same, uses_tensors
+from symgrad.diagnosis.bench import Bench, Edit, as_array, uses_tensors
 from symgrad.diagnosis.candidates import Atom, loose, wrapped
 from symgrad.diagnosis.source_code import span
 
@@ -186,9 +187,47 @@ _PRODUCTS: tuple[tuple[str, float, Callable[[np.ndarray, np.ndarray], Any]], ...
     ("{b} * ({a} - ({a} * {b}).sum({k1}))", 0.7, lambda a, b: b * (a - (a * b).sum(-1, keepdims=True))),
     ("{lib}.outer({a}, {b})", 0.3, np.outer),
     ("{lib}.outer({b}, {a})", 0.3, lambda a, b: np.outer(b, a)),
+    ("{lib}.linalg.cross({a}, {b})", 0.3, np.linalg.cross),
+    ("{lib}.linalg.cross({b}, {a})", 0.3, lambda a, b: np.linalg.cross(b, a)),
     ("{lib}.diag({a}) - {lib}.outer({a}, {b})", 0.7, lambda a, b: np.diag(a) - np.outer(a, b)),
     ("{lib}.eye(len({a})) - {lib}.outer({a}, {b})", 0.7, lambda a, b: np.eye(len(a)) - np.outer(a, b)),
 )
+
+
+Numbered = tuple[int, Fraction]
+_NUMBERS = tuple(Fraction(n) for n in ("1", "-1", "2", "-2", "1/2", "-1/2", "3", "-3", "4", "-4", "1/4", "-1/4"))
+_CLOSE = 1e-7  # a filter, not a verdict
+_LOOKED_AT = 5  # entries by which values are told apart at first
+
+
+def places_in(goal: np.ndarray) -> np.ndarray:
+    """A few entries of a flat value by which others are told apart from it, its largest first."""
+    some = np.random.default_rng(0).choice(len(goal), min(len(goal), _LOOKED_AT), replace=False)
+    return np.array([int(np.argmax(np.abs(goal))), *some])
+
+
+def multiples(goal: np.ndarray, many: np.ndarray) -> list[Numbered]:
+    """Which rows are the goal but for a simple number, and which number; the goal's first entry is its largest.
+
+    >>> multiples(np.array([4.0, 2.0]), np.array([[2.0, 1.0], [2.0, 2.0], [-4.0, -2.0]]))
+    [(0, Fraction(2, 1)), (2, Fraction(-1, 1))]
+    """
+    with np.errstate(all="ignore"):
+        c = goal[0] / many[:, 0]
+        near = np.isfinite(c) & (np.abs(many * c[:, None] - goal) <= _CLOSE * np.abs(goal[0])).all(axis=1)
+    found = []
+    for i in np.flatnonzero(near).tolist():
+        number = next((q for q in _NUMBERS if abs(c[i] - float(q)) <= _CLOSE * abs(c[i])), None)
+        if number is not None:
+            found.append((i, number))
+    return found
+
+
+def numbered(text: str, number: Fraction) -> str:
+    """A product with a positive simple number before it."""
+    node = ast.parse(f"({text}\n)", mode="eval").body
+    product = isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult)
+    return text if number == 1 else f"{float(number):g} * {text if product else factor_after(text)}"
 
 
 def array_pairs(
@@ -205,44 +244,81 @@ def array_pairs(
     ``h`` is what the part is and ``goal`` what it should be, by default all of the line; ``write`` puts another text
     in its place.
     """
+    goal = bench.wanted[0] if goal is None else goal
+    here = as_array(h[0])
+    with np.errstate(all="ignore"):
+        rests: list[tuple[str, Any, float]] = [("replace", goal, 0.12 * size)]
+        if here.shape == goal.shape or not here.ndim:
+            rests += [("term", goal - here, 0.8), ("factor", goal / here, 0.6)]
+    for kind, rest, dear in rests:
+        if rest.dtype.kind not in "fiu" or not rest.size or not np.isfinite(rest).all() or not rest.any():
+            continue
+        flat = np.asarray(rest, float).ravel()
+        places = places_in(flat)
+        texts, table = _table(bench, names, rest.shape)
+        for i, number in multiples(flat[places], table[:, places]) if texts else ():
+            pair, cost, coupled = texts[i]
+            if coupled and number != 1:
+                continue
+            sign, pair = "-" if number < 0 else "+", numbered(pair, abs(number))
+            if kind == "term":
+                new = f"{part} {sign} {after_sign(pair, sign)}"
+            else:
+                minus = "-" if number < 0 else ""
+                new = f"{minus}{pair}" if kind == "replace" else f"{minus}{factor(part)} * {wrapped(pair)}"
+            if bench.fits(write(new)):
+                known = "softmax" if coupled and kind == "replace" else kind
+                yield Edit(
+                    write(new),
+                    part,
+                    new,
+                    known,
+                    cost + dear + 0.15 * (abs(number) != 1) + bench.chance(abs(number)),
+                    "product",
+                )
+
+
+_Texts = list[tuple[str, float, bool]]  # the text of a product, its cost, and whether it is softmax's Jacobian
+_HELD = 4_000_000  # numbers that are held for all products together
+
+
+def _table(bench: Bench, names: Sequence[Atom], shape: tuple[int, ...]) -> tuple[_Texts, np.ndarray]:
+    """The products of two of the names that have a shape, at the first sample: computed once for all holes."""
+    key = tuple(a.text for a in names)
+    if key not in bench.products:
+        bench.products[key] = _tabled(bench, names)
+    texts, values = bench.products[key].get(shape, ([], []))
+    return texts, np.array(values, float)
+
+
+def _tabled(bench: Bench, names: Sequence[Atom]) -> dict[tuple[int, ...], tuple[_Texts, list[np.ndarray]]]:
     tensors = uses_tensors(bench)
     axes = {"0": "0", "1": "1", "k1": "-1, keepdim=True"} if tensors else {}
     axes = axes or {"0": "axis=0", "1": "axis=1", "k1": "axis=-1, keepdims=True"}
     library = _library(bench, "torch" if tensors else "numpy")
     products = [p for p in _PRODUCTS if library or "{lib}" not in p[0]]
-    goal = bench.wanted[0] if goal is None else goal
-    here = as_array(h[0])
+    found: dict[tuple[int, ...], tuple[_Texts, list[np.ndarray]]] = {}
+    held = 0
     with np.errstate(all="ignore"):
-        rests: list[tuple[str, str, Any]] = [("replace", "", goal)]
-        if here.shape == goal.shape or not here.ndim:
-            rests += [("term", "+", goal - here), ("term", "-", here - goal)]
-            ratio = goal / here
-            if np.isfinite(ratio).all():
-                rests.append(("factor", "*", ratio))
         for a, b in itertools.combinations_with_replacement(names, 2):
             x, y = as_array(a.value[0]), as_array(b.value[0])
             for form, extra, f in products:
+                if held > _HELD:
+                    return found
                 bench.count += 1
                 try:
-                    value = np.asarray(f(x, y))
-                except Exception:
+                    value = np.asarray(f(x, y), float)
+                except Exception:  # of shapes that do not go together
                     continue
-                for kind, sign, rest in rests:
-                    if value.shape != rest.shape or not same(value, rest):
-                        continue
-                    texts = {"a": wrapped(a.text), "b": wrapped(b.text), "k1": axes["k1"], "lib": library}
-                    pair = form.format(axes["0"], axes["1"], **texts)
-                    if kind == "replace":
-                        new = pair
-                    elif kind == "term":
-                        new = f"{part} {sign} {after_sign(pair, sign)}"
-                    else:
-                        new = f"{factor(part)} * {wrapped(pair)}"
-                    if bench.fits(write(new)):
-                        extra_cost = {"replace": 0.12 * size, "term": 0.8, "factor": 0.6}[kind]
-                        coupled = "-" in form and (".sum(" in form or ".diag(" in form)  # softmax's Jacobian
-                        known = "softmax" if coupled and kind == "replace" else kind
-                        yield Edit(write(new), part, new, known, a.cost + b.cost + extra + extra_cost, "product")
+                held += value.size
+                text = form.format(
+                    axes["0"], axes["1"], a=wrapped(a.text), b=wrapped(b.text), k1=axes["k1"], lib=library
+                )
+                coupled = "-" in form and (".sum(" in form or ".diag(" in form)
+                texts, values = found.setdefault(value.shape, ([], []))
+                texts.append((text, a.cost + b.cost + extra, coupled))
+                values.append(value.ravel())
+    return found
 
 
 def _library(bench: Bench, name: str) -> str | None:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import ast
+import functools
+import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,9 +18,9 @@ from sympy.printing.pycode import PythonCodePrinter
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
 from symgrad.diagnosis.bench import Bench, Edit, bench_of, same
-from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of
+from symgrad.diagnosis.candidates import Atom, atoms_in
 from symgrad.diagnosis.derivative_text import spell_truth
-from symgrad.diagnosis.edits import search
+from symgrad.diagnosis.edits import PLAIN, search
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, hand_bindings, leaves, points_for, source_of
 from symgrad.diagnosis.scope import Scene, Site, look_around, values_at
 from symgrad.diagnosis.source_code import Code, Unit, code_of, expression_of, statement_at
@@ -59,15 +63,12 @@ def propose_whole(
         tree = ast.parse(f"({text}\n)", mode="eval").body
         atoms = [*atoms_in(bench, names, tree, (), ""), *_applications(problem, bench, tree)]
         samples = list(range(len(kept)))
-        try:
-            whole, pieces = spell_truth(
-                bench, diagnosis.program, truth, [points[k] for k in kept], samples, names, atoms
-            )
-        except (RuntimeError, ValueError):
-            whole, pieces = None, []
-        edits = search(text, bench, atoms, list(functions_of(bench, atoms)), pieces, whole)
+        there = [points[k] for k in kept]
+        spelled = functools.partial(spell_truth, bench, diagnosis.program, truth, there, samples, names, atoms)
+        look = functools.partial(search, text, bench, atoms, spelled)
         name = next((p.name for p in branch.pairs if p.hand in fault.truths), fault.name)
-        found.append(Proposal(name, None, (leaf, None), text, tuple(edits), None))
+        larger = lambda look=look: tuple(look())  # noqa: E731
+        found.append(Proposal(name, None, (leaf, None), text, tuple(look(PLAIN)), None, larger))
     return found
 
 
@@ -173,8 +174,10 @@ def proposed(
         except SymgradError:
             continue
         for site, scene in zip(mine, scenes, strict=True):
-            edits = _searched(site, scene, diagnosis.program, points, trees_beside(units[k], code, problem.model))
-            found.append(Proposal(site.name, lines[id(site)], (leaf, site), site.expression.text, edits, scene))
+            look = _search_of(site, scene, diagnosis.program, points, trees_beside(units[k], code, problem.model))
+            small, larger = ((), None) if look is None else (look(PLAIN), functools.partial(look, math.inf))
+            text = site.expression.text
+            found.append(Proposal(site.name, lines[id(site)], (leaf, site), text, small, scene, larger))
     return found
 
 
@@ -236,28 +239,58 @@ def _site(
     return Site(unit, expression, name, tuple(rounds), tuple(before)) if rounds else None
 
 
-def _searched(
+def _search_of(
     site: Site, scene: Scene, program: Any, points: Sequence[Any], trees: Sequence[ast.AST]
-) -> tuple[Edit, ...]:
+) -> Callable[[float], tuple[Edit, ...]] | None:
+    """The search for edits of a line, by what they cost at most; None where it cannot be computed by itself."""
     bench = bench_of(scene)
     if bench is None:
-        return ()
+        return None
     visible = visible_in(bench, scene)
     atoms = atoms_in(bench, visible, site.expression.tree, trees, site.name)
-    functions = list(functions_of(bench, atoms))
     first = site.rounds[0][1]
     samples = [k for k, truth in enumerate(scene.truths) if truth == first]
-    whole, pieces = None, []
+    spelled = None
     if site.expression.op is None and samples and first is not None:
-        try:
-            whole, pieces = spell_truth(
-                bench, program, first, [points[scene.points[k]] for k in samples], samples, visible, atoms
-            )
-        except (RuntimeError, ValueError):
-            whole, pieces = None, []
-    with warnings.catch_warnings():  # of the candidates' doing
-        warnings.simplefilter("ignore")
-        return tuple(search(site.expression.text, bench, atoms, functions, pieces, whole))
+        there = [points[scene.points[k]] for k in samples]
+        spelled = functools.partial(spell_truth, bench, program, first, there, samples, visible, atoms)
+    text = site.expression.text
+
+    def look(most: float) -> tuple[Edit, ...]:
+        with warnings.catch_warnings():  # of the candidates' doing
+            warnings.simplefilter("ignore")
+            edits = search(text, bench, atoms, spelled, most)
+        dear = (replace(e, cost=e.cost + WASTE * wastes(site.unit, text, e.text)) for e in edits)
+        return tuple(sorted(dear, key=lambda e: e.cost))
+
+    return look
+
+
+WASTE = 0.5  # what it costs to leave a line of the user's without use
+
+
+def wastes(unit: Unit, old: str, new: str) -> bool:
+    """Whether another text in a place leaves a line without use: that line is rather the one to be mended."""
+    stored, loaded = _names_in(unit)
+    before, after = _loads(old), _loads(new)
+    return any(before[name] > after[name] == 0 and loaded[name] == before[name] for name in stored & set(before))
+
+
+@functools.lru_cache(64)
+def _names_in(unit: Unit) -> tuple[frozenset[str], Counter[str]]:
+    """The names that a unit assigns to, and how often it uses each."""
+    names = [n for n in ast.walk(unit.node) if isinstance(n, ast.Name)]
+    stored = frozenset(n.id for n in names if isinstance(n.ctx, ast.Store))
+    return stored, Counter(n.id for n in names if isinstance(n.ctx, ast.Load))
+
+
+@functools.lru_cache(8192)
+def _loads(text: str) -> Counter[str]:
+    try:
+        tree = ast.parse(f"({text}\n)")
+    except SyntaxError:  # a slice
+        return Counter()
+    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
 
 
 def trees_beside(unit: Unit, code: Code, model: Any) -> list[ast.AST]:

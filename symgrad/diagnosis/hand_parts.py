@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,7 +34,7 @@ class Leaf:
 
 @dataclass(frozen=True, eq=False)
 class Proposal:
-    """A faulty expression and the edits that fit, best first."""
+    """A faulty expression and the edits that fit, best first; ``larger`` looks for those that change more."""
 
     name: str
     line: int | None
@@ -42,6 +42,12 @@ class Proposal:
     text: str
     edits: tuple[Edit, ...]
     scene: Scene | None
+    larger: Callable[[], tuple[Edit, ...]] | None = None
+
+    @property
+    def all_edits(self) -> Proposal:
+        """The proposal with all the edits that are found, where small ones are too few."""
+        return self if self.larger is None else replace(self, edits=self.larger(), larger=None)
 
 
 def leaves(formula: Any, key: str | None = None, of: Mapping[str, str] | None = None) -> list[Leaf]:

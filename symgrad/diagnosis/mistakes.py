@@ -229,7 +229,8 @@ def _missing_factor(s: Slip) -> str | None:
     if s.kind != "factor" or not s.brought:
         return None
     what = s.definitions.get(s.brought)
-    return f"a factor of the chain rule is missing: {s.brought}{f' = {what}' if what else ''}."
+    of = " of the chain rule" if is_derivative_like(s.name) and s.edit.of != "size" else ""
+    return f"a factor{of} is missing: {s.brought}{f' = {what}' if what else ''}."
 
 
 def _hidden_factor(s: Slip) -> str | None:
@@ -262,9 +263,11 @@ def _never_used(s: Slip) -> str | None:
 def _missing_path(s: Slip) -> str | None:
     if s.kind != "term" or not s.brought:
         return None
-    names = [n for n in re.findall(r"[A-Za-z_]\w*", s.brought) if n in s.definitions or n == s.brought]
-    through = f" through {names[0]}" if names else ""
-    return f"what is missing is exactly the path{through}: the term {s.brought}; every use adds its own."
+    what = s.definitions.get(s.brought)
+    names = re.findall(r"[A-Za-z_]\w*", s.brought)
+    flows = is_derivative_like(s.name) and any(is_derivative_like(n) for n in names)
+    every = "; each use of a value adds its own term to its gradient" if flows else ""
+    return f"a term is missing: {s.brought}{f' = {what}' if what else ''}{every}."
 
 
 _REAL = "the input is real, and so is its gradient: autograd differentiates the real part of the output"
@@ -307,7 +310,7 @@ def _short(text: str, most: int = 60) -> str:
 def _exponent(s: Slip) -> str | None:
     powered = "**" in s.old or "**" in s.new or re.search(rf"\*\*\s*\(?{re.escape(s.new)}(?![\w.])", s.edit.text)
     if s.kind == "exponent" or s.kind == "square" or s.kind == "root" or (s.kind == "constant" and powered):
-        return f"the exponent is off: {s.old} becomes {s.new} (d u**n = n * u**(n-1) * du)."
+        return f"the exponent is off: {s.old} becomes {s.new}."
     return None
 
 
@@ -496,6 +499,7 @@ ROWS: tuple[Row, ...] = (
     Row("a matrix product for entries", _elementwise),
     _row("an operator", ("operator",), "another operation belongs here: {old} becomes {new}."),
     Row("not reduced", _not_reduced),
+    _row("the order of entries", ("flip",), "the entries stand in the reverse order: {old} becomes {new}."),
     _row("a length", ("length",), "how many there are is meant, not their sum: {old} becomes {new}."),
     _row("reduced", ("reduction",), "nothing is to be added up here: {old} becomes {new}."),
     _row("an axis", ("axis",), "the sum runs over the wrong axis: {old} becomes {new}."),

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
@@ -20,7 +20,7 @@ import torch
 
 from symgrad.diagnosis.bench import Bench, Edit, as_array, uses_tensors
 from symgrad.diagnosis.candidates import Atom, wrapped
-from symgrad.diagnosis.expression_text import after_sign, factor, factor_after
+from symgrad.diagnosis.expression_text import after_sign, factor, factor_after, multiples, numbered, places_in
 from symgrad.evaluation.floats import Floats
 from symgrad.program.program import Program, Step, interpret
 
@@ -31,13 +31,10 @@ from symgrad.program.program import Program, Step, interpret
 # shape of the line, so that ``x[:, None]`` and ``x`` are two candidates; the first product of two is kept as a table,
 # and a third factor is looked up by what is left.
 
-_NEAR = 1e-7  # a filter, not a verdict
 _ATOMS = 48  # values that are multiplied with one another
 _SUMMED = 14  # values of which products are summed
 _LARGE = 4096  # entries of such a value
-_LOOKED_AT = 4  # entries by which products are told apart at first
 _TRIPLES = 28  # and those of which three are
-_NUMBERS = tuple(Fraction(n) for n in ("1", "-1", "2", "-2", "1/2", "-1/2", "3", "-3", "4", "-4", "1/4", "-1/4"))
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,7 +57,7 @@ class _Product:
     def text(self) -> str:
         body = " * ".join(factor_after(p.text) for p in self.parts)
         n = abs(self.number)
-        return body if n == 1 else f"{float(n):g} * {body}"
+        return numbered(body, n)
 
 
 def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) -> Iterator[Edit]:
@@ -90,17 +87,18 @@ def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) 
         for product in itertools.islice(_products(goal, factors), 8):
             new = _combined(line, kind, sign, product)
             if bench.fits(new):
-                yield Edit(new, line, new, kind, product.cost + extra, "product")
+                yield Edit(new, line, new, kind, product.cost + extra + bench.chance(abs(product.number)), "product")
         if kind != "factor":
             for product in itertools.islice(_summed(bench, goal, atoms), 4):
                 new = _combined(line, kind, sign, product)
                 if bench.fits(new):
-                    yield Edit(new, line, new, kind, product.cost + extra, "product")
+                    yield Edit(
+                        new, line, new, kind, product.cost + extra + bench.chance(abs(product.number)), "product"
+                    )
 
 
 def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_Product]:
     """Sums over an axis, or over all, of products of up to three values, that are the goal times a simple number."""
-    most = int(np.argmax(np.abs(goal)))
     tensors = uses_tensors(bench)
     names = [a for a in sorted(atoms, key=lambda a: a.cost) if a.kind != "number" and np.ndim(as_array(a.value[0]))]
     for axis, word in ((0, "0"), (-1, "-1"), (None, "")):
@@ -126,9 +124,7 @@ def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_
                     continue
                 body = " * ".join(factor_after(chosen[i].text) for i in places)
                 cost = sum(chosen[i].cost for i in places) + 0.4
-                made = _checked(goal, (_Factor(f"({body}).sum({text})", value, cost),), most)
-                if made is not None:
-                    yield made
+                yield from _checked(goal, [(_Factor(f"({body}).sum({text})", value, cost),)])
 
 
 def _over(value: np.ndarray, shape: tuple[int, ...], axis: int | None) -> np.ndarray | None:
@@ -157,32 +153,44 @@ def _laid(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:
         return None
 
 
+_Form = tuple[str, float, Callable[[np.ndarray], np.ndarray]]
+
+
+def _forms(rank: int, tensors: bool) -> Iterator[_Form]:
+    """The ways in which a value is laid out over a line of so many axes: ``{}`` is its text, in brackets if need be."""
+    yield "{}", 0.0, lambda v: v
+    yield "{}**2", 0.35, lambda v: v**2
+    if rank > 1:
+        yield "{}[:, None]", 0.1, lambda v: v[:, None]
+        yield "{}[None, :]", 0.1, lambda v: v[None, :]
+        yield "{}.T", 0.15, lambda v: v.T
+        yield "({}**2)[:, None]", 0.4, lambda v: v[:, None] ** 2
+    if rank:
+        axis, keep = ("", "keepdim") if tensors else ("axis=", "keepdims")
+        yield "{}.sum()", 0.3, lambda v: v.sum()
+        yield f"{{}}.sum({axis}-1, {keep}=True)", 0.35, lambda v: v.sum(-1, keepdims=True)
+        for k in (0, 1):
+            yield f"{{}}.sum({axis}{k})", 0.3, lambda v, k=k: v.sum(k) if v.ndim > 1 else v[:0]
+
+
 def _factors(bench: Bench, atoms: Sequence[Atom]) -> list[_Factor]:
     """The atoms in every layout that spreads over the line's shape, each value once, the cheapest first."""
     shapes = [w.shape for w in bench.wanted]
-    rank = max(map(len, shapes))
-    forms = [("{}", 0.0), ("{}**2", 0.35)]
-    if rank > 1:
-        forms += [("{}[:, None]", 0.1), ("{}[None, :]", 0.1), ("{}.T", 0.15), ("{}**2[:, None]", 0.4)]
-    if rank:
-        axis = "-1, keepdim=True" if uses_tensors(bench) else "axis=-1, keepdims=True"
-        forms += [("{}.sum()", 0.3), ("{}.sum(" + axis + ")", 0.35)]
+    forms = list(_forms(max(map(len, shapes)), uses_tensors(bench)))
     found: dict[bytes, _Factor] = {}
     for atom in sorted(atoms, key=lambda a: a.cost):
-        if atom.kind in ("number", "degrees"):
+        values = [np.asarray(as_array(v)) for v in atom.value]
+        if atom.kind in ("number", "degrees") or any(v.dtype.kind not in "fiu" for v in values):
             continue
-        for form, more in forms:
-            base = wrapped(atom.text)
-            text = atom.text if form == "{}" else form.replace("{}**2[", f"({base}**2)[").replace("{}", base)
+        for form, more, laid_out in forms:
             try:
-                values = atom.value if form == "{}" else bench.values(text)
-                parts = [_laid(np.asarray(as_array(v)), s) for v, s in zip(values, shapes, strict=True)]
-            except Exception:
+                with np.errstate(all="ignore"):
+                    parts = [np.broadcast_to(laid_out(v), s).ravel() for v, s in zip(values, shapes, strict=True)]
+            except (ValueError, IndexError):  # of a shape that does not spread so
                 continue
-            if any(p is None or p.dtype.kind not in "fiu" for p in parts):
-                continue
-            flat = np.concatenate([p.ravel() for p in parts if p is not None]).astype(float)
-            if np.isfinite(flat).all() and np.abs(flat).max() > 0:
+            flat = np.concatenate(parts).astype(float)
+            if np.isfinite(flat).all() and flat.any():
+                text = form.format(atom.text if form == "{}" else wrapped(atom.text))
                 found.setdefault(np.round(flat, 10).tobytes(), _Factor(text, flat, atom.cost + more))
     return sorted(found.values(), key=lambda f: f.cost)[: 2 * _ATOMS]
 
@@ -190,48 +198,26 @@ def _factors(bench: Bench, atoms: Sequence[Atom]) -> list[_Factor]:
 def _products(goal: np.ndarray, factors: Sequence[_Factor]) -> Iterator[_Product]:
     """The products that are the goal times a simple number: of one factor, of two, and if there are none, of three."""
     few = factors[:_ATOMS]
-    most = int(np.argmax(np.abs(goal)))
-    some = np.random.default_rng(0).choice(len(goal), min(len(goal), _LOOKED_AT), replace=False)
-    places = np.array([most, *some])
-    goal_there = goal[places]
-    table = np.array([f.value[places] for f in few])
-    found = False
-    for f in factors:
-        if (made := _checked(goal, (f,), most)) is not None:
-            found = True
-            yield made
-    for i, f in enumerate(few):
-        for j in _hits(goal_there, f.value[places] * table[i:]):
-            if (made := _checked(goal, (f, few[i + j]), most)) is not None:
-                found = True
-                yield made
+    places = places_in(goal)
+    there, table = goal[places], np.array([f.value[places] for f in factors]).reshape(len(factors), -1)
+    found = list(_checked(goal, [(factors[i],) for i, _ in multiples(there, table)]))
+    pairs = [(i, i + j) for i in range(len(few)) for j, _ in multiples(there, table[i] * table[i : len(few)])]
+    found += _checked(goal, [(few[i], few[j]) for i, j in pairs])
+    yield from found
     triples = range(0 if found else min(_TRIPLES, len(few)))
     for i, j in itertools.combinations_with_replacement(triples, 2):
-        for k in _hits(goal_there, table[i] * table[j] * table[j : len(triples)]):
-            if (made := _checked(goal, (few[i], few[j], few[j + k]), most)) is not None:
-                yield made
+        hits = multiples(there, table[i] * table[j] * table[j : len(triples)])
+        yield from _checked(goal, [(few[i], few[j], few[j + k]) for k, _ in hits])
 
 
-def _hits(goal: np.ndarray, many: np.ndarray) -> list[int]:
-    """Which rows are the goal but for a number; the first entry is the goal's largest."""
-    with np.errstate(all="ignore"):
-        c = goal[0] / many[:, 0]
-        near = np.isfinite(c) & (np.abs(many * c[:, None] - goal) <= _NEAR * np.abs(goal[0])).all(axis=1)
-    return np.flatnonzero(near).tolist()
-
-
-def _checked(goal: np.ndarray, parts: tuple[_Factor, ...], most: int) -> _Product | None:
-    """The product with the simple number c for which goal = c product, everywhere."""
-    value = parts[0].value
-    for part in parts[1:]:
-        value = value * part.value
-    if not value[most]:
-        return None
-    c = goal[most] / value[most]
-    number = next((q for q in _NUMBERS if abs(c - float(q)) <= _NEAR * abs(c)), None)
-    if number is None or not np.all(np.abs(float(number) * value - goal) <= _NEAR * np.abs(goal[most])):
-        return None
-    return _Product(number, parts)
+def _checked(goal: np.ndarray, many: Sequence[tuple[_Factor, ...]]) -> Iterator[_Product]:
+    """The products with the simple number c for which goal = c product, everywhere."""
+    most = int(np.argmax(np.abs(goal)))
+    order = [most, *(k for k in range(len(goal)) if k != most)]
+    for parts in many:
+        value = math.prod((p.value for p in parts[1:]), start=parts[0].value)
+        for _, number in multiples(goal[order], value[order][None]):
+            yield _Product(number, parts)
 
 
 # --------------------------------------------------------------------------------------------------------------- needs
@@ -376,7 +362,7 @@ def _newton(
     live = np.abs(first).max(axis=0, initial=0) > 0
     if not live.any() or not np.isfinite(first).all():
         return None
-    unique, now, slopes = True, values, first
+    unique, now, slopes, free = True, values, first, {}
     for turn in range(_NEWTON):
         off = question.off(now, asked)
         far = max(float(np.abs(r).max(initial=0)) for r in off)
@@ -384,8 +370,12 @@ def _newton(
             return None
         if far <= _CLOSE * max(scale, 1e-12):
             break
-        if turn and sum(sizes) > _NEWTONS:
-            return None
+        if turn:
+            if sum(sizes) > _NEWTONS:
+                return None
+            slopes = _beside(_jacobian(question, now, free), steps, asked)
+            if not np.isfinite(slopes).all() or slopes.shape != first.shape:
+                return None
         right = np.concatenate([_mixture(len(r)) @ r for r in off])
         move, _, rank, _ = np.linalg.lstsq(slopes[:, live], right, rcond=1e-10)
         if not turn:
@@ -395,10 +385,6 @@ def _newton(
         step = np.zeros(len(z))
         step[live] = move
         z, now, free = _moved(question, steps, z, step, asked, far)
-        if sum(sizes) <= _NEWTONS:
-            slopes = _beside(_jacobian(question, now, free), steps, asked)
-            if not np.isfinite(slopes).all() or slopes.shape != first.shape:
-                return None
     else:
         return None
     cuts = np.cumsum([0, *sizes])

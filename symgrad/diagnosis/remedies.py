@@ -6,7 +6,6 @@ import ast
 import contextlib
 import functools
 import itertools
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,13 +14,12 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Bench, Edit, bench_of
-from symgrad.diagnosis.candidates import Atom, atoms_in, functions_of, wrapped
+from symgrad.diagnosis.candidates import Atom, atoms_in, wrapped
 from symgrad.diagnosis.derivation import Derivation
 from symgrad.diagnosis.edits import Draft, every, is_idle, search
-from symgrad.diagnosis.faulty_lines import trees_beside, visible_in
+from symgrad.diagnosis.faulty_lines import WASTE, trees_beside, visible_in, wastes
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
-from symgrad.diagnosis.source_code import Unit
 from symgrad.diagnosis.statement_edits import statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
@@ -33,7 +31,6 @@ _FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and l
 _LIKELY, _OTHER = 1.25, 1.7  # what it costs, with the line's own last value in it, or one that is used nowhere, or not
 _INDEX = 1.0  # what it costs to take another array's index
 _SHARED = 0.4  # what it costs that a right result comes from a line as well
-_WASTE = 0.5  # what it costs to leave a line of the user's without use
 
 Line = tuple[str | None, int]
 Known = Mapping[tuple[str, "int | None"], str]  # what is known of a line, by its name and number
@@ -185,8 +182,9 @@ def _site(place: Place) -> Site:
 
 def _key(place: Place) -> tuple[str, int] | None:
     """What the bindings of a place's line have in common; None for a place that binds nothing."""
-    s = place.expression.statement
-    return None if place.role != "value" or s is None else (place.name, place.unit.first + s.lineno - 1)
+    s, is_whole = place.expression.statement, place.role == "returned" and place.position is None
+    name = "return" if is_whole else place.name if place.role == "value" else None
+    return None if name is None or s is None else (name, place.unit.first + s.lineno - 1)
 
 
 def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
@@ -281,12 +279,11 @@ def _returned(trials: Trials, place: Place, j: int) -> np.ndarray | None:
 # ------------------------------------------------------------------------------------------------ remedies
 
 
-def by_value(s: Suspect) -> Iterator[Remedy]:
+def by_value(s: Suspect, most: float) -> Iterator[Remedy]:
     """The edits with which a place has the value that it needs, wherever it was looked at."""
     if s.bench.fits(s.place.expression.text):
         return  # it is right as it stands
-    functions = list(functions_of(s.bench, list(s.atoms)))
-    for edit in search(s.place.expression.text, s.bench, s.atoms, functions, [], None)[:_OFFERED]:
+    for edit in search(s.place.expression.text, s.bench, s.atoms, most=most)[:_OFFERED]:
         yield _remedy(s, edit)
 
 
@@ -313,31 +310,13 @@ def by_running(s: Suspect, low: float, high: float) -> Iterator[Remedy]:
 
 
 def _remedy(s: Suspect, edit: Edit) -> Remedy:
-    return Remedy(s.place, edit, s.scene, edit.cost + s.prior + _WASTE * _wastes(s.place, edit.text), frozenset())
-
-
-def _wastes(place: Place, text: str) -> bool:
-    """Whether another text in a place leaves a line without use: that line is rather the one to be mended."""
-    stored, loaded = _names_in(place.unit)
-    before, after = _loads(place.expression.text), _loads(text)
-    return any(before[name] > after[name] == 0 and loaded[name] == before[name] for name in stored & set(before))
-
-
-@functools.lru_cache(64)
-def _names_in(unit: Unit) -> tuple[frozenset[str], Counter[str]]:
-    """The names that a unit assigns to, and how often it uses each."""
-    names = [n for n in ast.walk(unit.node) if isinstance(n, ast.Name)]
-    stored = frozenset(n.id for n in names if isinstance(n.ctx, ast.Store))
-    return stored, Counter(n.id for n in names if isinstance(n.ctx, ast.Load))
-
-
-@functools.lru_cache(8192)
-def _loads(text: str) -> Counter[str]:
-    try:
-        tree = ast.parse(f"({text}\n)")
-    except SyntaxError:  # a slice
-        return Counter()
-    return Counter(n.id for n in ast.walk(tree) if isinstance(n, ast.Name))
+    return Remedy(
+        s.place,
+        edit,
+        s.scene,
+        edit.cost + s.prior + WASTE * wastes(s.place.unit, s.place.expression.text, edit.text),
+        frozenset(),
+    )
 
 
 def value_stamp(bench: Bench, text: str) -> Any:

@@ -93,18 +93,15 @@ def _whole_text(problem: Problem, texts: Sequence[tuple[Leaf, str]]) -> str:
 # -------------------------------------------------------------------------------------------------------------- repair
 
 _JUDGED = 8  # repaired derivations that are judged before giving up
+_SHARE = 0.1  # of the budgets of a question: a repair is judged beside its verdict
 _OFFERED = 5  # edits of a line that are kept for that
 
 
-def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[Repair, ...], str | None]:
-    """The repairs of all faulty lines, in their order, and the user's code with them made.
+def propose(problem: Problem, findings: Findings, diagnosis: Any) -> list[Proposal]:
+    """The small edits of each faulty line that fit.
 
     ``diagnosis`` has ``program`` (the branch's Program and more steps) and ``faults``, each with the ``bindings`` that
-    are wrong and ``truths``: for each of their steps the step that holds what it should be.  Returns no repairs and
-    None where none was found, or where the source cannot be read.
-
-    Guarantee: a repair that is ``proved`` belongs to a derivation that `judge` has proved as a whole; one that is not
-    agreed at every point that was looked at, and with the residues.
+    are wrong and ``truths``: for each of their steps the step that holds what it should be.
     """
     branch = _branch_of(findings, diagnosis.program)
     proposals: list[Proposal] = []
@@ -114,6 +111,16 @@ def repair(problem: Problem, findings: Findings, diagnosis: Any) -> tuple[tuple[
             proposals += proposed(problem, findings, branch, diagnosis, leaf, code, faults)
         else:
             proposals += propose_whole(problem, findings, branch, diagnosis, leaf, faults)
+    return proposals
+
+
+def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repair, ...], str | None]:
+    """The repairs of all faulty lines, in their order, and the user's code with them made; no repairs and None where
+    none was found, or where the source cannot be read.
+
+    Guarantee: a repair that is ``proved`` belongs to a derivation that `judge` has proved as a whole; one that is not
+    agreed at every point that was looked at, and with the residues.
+    """
     if not any(p.edits for p in proposals):
         return (), None
     for choice in itertools.islice(_choices(proposals), _JUDGED):
@@ -145,6 +152,7 @@ def judged(problem: Problem, hand: Formula) -> str:
     """The worst verdict on another hand side."""
     try:
         asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept")
+        asked = replace(asked, effort=_SHARE * problem.effort)
         found = decide(asked)
     except SymgradError:
         return "undecided"

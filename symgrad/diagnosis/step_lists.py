@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,7 +16,7 @@ from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
 from symgrad.checking.results import Repair, StepFinding
 from symgrad.diagnosis.bench import Bench, Edit
-from symgrad.diagnosis.candidates import atoms_in, functions_of
+from symgrad.diagnosis.candidates import atoms_in
 from symgrad.diagnosis.derivative_text import spell_truth
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.edits import search
@@ -242,8 +243,8 @@ def _edits(problem: Problem, lines: Lines, line: Line) -> list[Edit]:
         return []
     names, samples = dict(bench.scopes[0]), list(range(len(kept)))
     atoms = atoms_in(bench, names, ast.parse(f"({line.text}\n)", mode="eval").body, (), "")
-    whole, pieces = spell_truth(bench, program, truth, kept, samples, names, atoms)
-    return search(line.text, bench, atoms, list(functions_of(bench, atoms)), pieces, whole)
+    spelled = functools.partial(spell_truth, bench, program, truth, kept, samples, names, atoms)
+    return search(line.text, bench, atoms, spelled)
 
 
 def _points(problem: Problem) -> Iterator[dict[str, Any]]:

@@ -58,7 +58,8 @@ def rebracketed(text: str) -> Iterator[tuple[float, str]]:
     ranges = [(i, j) for i in starts for j in ends if i < j and _is_even(tokens, i, j)]
     wrapped = (((), (i, j), 0.8) for i, j in ranges)
     bare = ((p, (), 0.85) for p in pairs)
-    moved = (((i, j), (a, b), 0.9) for i, j in pairs for a, b in ranges if _shares((i, j), (a, b)))
+    places = [(i, j) for i in starts for j in {*ends, *(b for _, b in pairs)} if i < j and _is_even(tokens, i, j)]
+    moved = (((i, j), (a, b), 0.9) for i, j in pairs for a, b in places if _shares((i, j), (a, b)))
     for taken, put, cost in itertools.chain(wrapped, bare, moved):
         new = _written_in_brackets(text, tokens, taken, put)
         try:
@@ -236,6 +237,8 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield from _call_changes(t, node, f, args, keywords, bench)
         case ast.Subscript(value=v, slice=ast.Constant(value=int()) | ast.Name() | ast.BinOp() as at):
             yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in _other_indices(t.of(at), at, bench))
+        case ast.Subscript(value=v, slice=ast.Slice(lower=None, upper=None, step=ast.UnaryOp())):
+            yield 1.0, "flip", t.of(v)
         case ast.Subscript(value=v, slice=ast.Tuple() | ast.Slice() as at):
             yield from ((cost, "index", f"{t.of(v)}[{new}]") for cost, new in other_places(at, t.of, bench.scopes[0]))
         case ast.BoolOp(op=op, values=parts):
@@ -269,7 +272,7 @@ def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[floa
     if bench.typed:
         return
     if isinstance(at, ast.BinOp):
-        yield 1.0, ast.unparse(at.left)
+        yield 0.8, ast.unparse(at.left)
     else:
         yield 1.2, f"{text}, None"
     if isinstance(at, ast.Name):
@@ -369,7 +372,8 @@ def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
             for k in range(len(parts)):
                 text = joined(t, [*parts[:k], *parts[k + 1 :]], sums)
                 if text is not None and len(parts) > 1:
-                    yield 1.2, kind, text
+                    one = sums and k and t.of(parts[k][1]) == "1"  # N - 1 for N, and t + 1 for t
+                    yield (0.8, "count", text) if one else (1.2, kind, text)
                 if sums and k and len(parts) > 2:  # one sign within a longer sum
                     flipped = [(("-" if s == "+" else "+") if j == k else s, p) for j, (s, p) in enumerate(parts)]
                     yield 1.0, "sign", joined(t, flipped, True) or ""
@@ -402,7 +406,8 @@ def _call_changes(
     if not method and name in ("sum", "mean", "conj", "transpose", "flip") and args:
         yield 1.1, "reduction" if name in ("sum", "mean") else "drop function", t.of(args[0])
     if len(args) == 2 and not keywords:
-        yield 1.1, "operand order", f"{head}({t.of(args[1])}, {t.of(args[0])})"
+        order = 0.85 if name == "cross" else 1.1
+        yield order, "operand order", f"{head}({t.of(args[1])}, {t.of(args[0])})"
         if name in ("dot", "matmul", "mm", "outer"):
             a, b = (wrapped(t.of(x)) for x in args)
             for fa, fb in ((f"{a}.T", b), (a, f"{b}.T"), (f"{a}.T", f"{b}.T")):
@@ -459,6 +464,7 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
             yield 1.1 + more, "reduction", start, end, f"{text}.sum()"
             yield 1.3 + more, "reduction", start, end, f"{text}.mean()"
         if value.ndim == 1:
+            yield 1.3 + more, "flip", start, end, f"{text}.flip(0)" if uses_tensors(bench) else f"{text}[::-1]"
             yield 1.4 + more, "broadcast", start, end, f"{text}[:, None]"
             yield 1.4 + more, "broadcast", start, end, f"{text}[None, :]"
         if value.dtype.kind == "c":

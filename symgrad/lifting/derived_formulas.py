@@ -166,10 +166,8 @@ class PushforwardFormula:
 
 
 @dataclass(frozen=True, eq=False)
-class GradientFormula:
-    """The exact gradient of a formula with one number, for inputs that are numbers, as one array: its derivative is
-    the Hessian.
-    """
+class _Derived:
+    """What is made of a ``formula`` by differentiating it for inputs of its own."""
 
     formula: Formula
     wrt: tuple[str, ...]
@@ -182,6 +180,13 @@ class GradientFormula:
     @property
     def required(self) -> tuple[str, ...]:
         return self.formula.required
+
+
+@dataclass(frozen=True, eq=False)
+class GradientFormula(_Derived):
+    """The exact gradient of a formula with one number, for inputs that are numbers, as one array: its derivative is
+    the Hessian.
+    """
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         program = self.formula.run(point, dtypes).program
@@ -194,22 +199,10 @@ class GradientFormula:
 
 
 @dataclass(frozen=True, eq=False)
-class PartialFormula:
+class PartialFormula(_Derived):
     """The exact derivative of a formula with one number for each of ``wrt`` in turn, as a formula: of d2f/dx dy it is
     df/dx, whose derivative for y is the whole.
     """
-
-    formula: Formula
-    wrt: tuple[str, ...]
-    is_formula: ClassVar[bool] = True
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return self.formula.names
-
-    @property
-    def required(self) -> tuple[str, ...]:
-        return self.formula.required
 
     @property
     def library(self) -> str:

@@ -29,9 +29,9 @@ from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
-from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative, positions
+from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative
 from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value
-from symgrad.proving.checker_rules import COMPLEX, Formula, holds, vanishes
+from symgrad.proving.checker_rules import COMPLEX, Classes, Formula, holds, of_values, vanishes
 
 FORMAT, VERSION = "symgrad certificate", 2
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
@@ -82,7 +82,7 @@ def check_certificate(certificate: Mapping[str, Any] | str) -> tuple[Checked, ..
     >>> from symgrad import verify
     >>> data = verify("tanh(x)", "1 - tanh(x)**2", wrt="x").certificate()
     >>> print(*check_certificate(data))
-    x: holds, 17 links.
+    x: holds, 16 links.
       not checked: that the steps are those of the code
     >>> branch = data["claims"][0]["branches"][0]
     >>> branch["hand"] = branch["model"]
@@ -195,19 +195,16 @@ _REAL_TOO = COMPLEX | {"constant", "powi", "pick", "scatter", "name", "cast", "s
 """Of a real number these give what they give of it as a complex one, wherever both have a value."""
 
 
-class Replay:
-    """The classes of joined steps, and what was found on the way."""
+class Replay(Classes):
+    """The steps in the classes that the links join, and what was found on the way."""
 
     def __init__(self, steps: Sequence[CheckedStep], stated: Sequence[int] = ()) -> None:
-        self.steps = list(steps)
-        self.parent = list(range(len(steps)))
+        super().__init__(steps, any(s.op == "stop" for s in steps))
         self.stated = stated
         self.uncovered: Counter[str] = Counter()
         self.unchecked: list[str] = []
         self.assumed: list[str] = []
         self.known: dict[Any, bool | None] = {}
-        self.landing: dict[int, dict[int, list[int]]] = {}
-        self.holding = any(s.op == "stop" for s in steps)
 
     @classmethod
     def of(cls, branch: Mapping[str, Any]) -> Replay:
@@ -217,38 +214,22 @@ class Replay:
                 raise Malformed(f"there is no step that is called {name}")
         return cls(steps, [s["step"] for s in branch["stated"] if not steps[s["step"]].complex])
 
-    @classmethod
-    def of_values(cls, steps: Sequence[CheckedStep]) -> Replay:
-        """With inputs of one name joined, and nothing held."""
-        found, named = cls(steps), dict[Any, int]()
-        found.holding = False
-        for i, s in enumerate(steps):
-            if s.op == "input":
-                found.join(i, named.setdefault((s.params, s.shape, s.complex), i))
-        return found
-
     def run(self, branch: Mapping[str, Any]) -> None:
         """Check every link; raises `Malformed` at the first that does not hold."""
-        own = self._derivative(branch)
+        own, simplest = self._derivative(branch), "the model with its simplest operations"
         self._check_signs(branch)
         for k, link in enumerate(branch["links"]):
             if self.holding and k == branch["held"]:
                 if branch["derivative"] is not None:
-                    self._join_ends(
-                        branch["of"],
-                        branch["model"],
-                        "the model with its simplest operations, while what it detaches is held",
-                    )
+                    self._join_ends(branch["of"], branch["model"], f"{simplest}, while what it detaches is held")
                 self.release(branch["of"])
             i, j = link["left"], link["right"]
             if not all(isinstance(x, int) and 0 <= x < len(self.steps) for x in (i, j)):
                 raise Malformed(f"link {k} joins steps that there are not")
-            self._covered(
-                lambda link=link: self.holds(link),
-                f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold",
-            )
+            said = f"link {k}, that step {i} is step {j} by {link['rule']}, does not hold"
+            self._covered(lambda link=link: self.holds(link), said)
             self.join(i, j)
-        self._join_ends(branch["of"], branch["model"], "the model with its simplest operations")
+        self._join_ends(branch["of"], branch["model"], simplest)
         self._join_ends(branch["exact"], branch["hand"], "the hand formula with the exact derivative")
         if own is not None:
             self._join_ends(branch["exact"], own, "the exact derivative with what is written from the model")
@@ -275,9 +256,6 @@ class Replay:
             if step.op == "stop":
                 self.join(i, step.args[0])
 
-    def is_held(self, i: int) -> bool:
-        return self.holding and self.steps[i].op == "stop"
-
     def _derivative(self, branch: Mapping[str, Any]) -> int | None:
         """The derivative of the model, written by the checker's own rules after the last step."""
         kind, by = branch["derivative"], branch["by"]
@@ -285,11 +263,8 @@ class Replay:
             self.unchecked.append(f"that the exact formula is the derivative: {branch['why_not']}")
             return None
         if by is None and kind != "value":
-            named = (
-                s.op == "input" and s.params == branch["wrt"]
-                for s in map(self.steps.__getitem__, self._cone(branch["model"]))
-            )
-            if kind != "gradient" or any(named):
+            inputs = [self.steps[i].params for i in self._cone(branch["model"]) if self.steps[i].op == "input"]
+            if kind != "gradient" or branch["wrt"] in inputs:
                 raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
         elif kind != "value":
             if not isinstance(by, int) or not 0 <= by < len(self.steps):
@@ -315,26 +290,6 @@ class Replay:
                 found.add(i)
                 stack += self.steps[i].args
         return found
-
-    def find(self, i: int) -> int:
-        """The step that stands for all that were joined with step ``i``."""
-        while self.parent[i] != i:
-            self.parent[i] = self.parent[self.parent[i]]
-            i = self.parent[i]
-        return i
-
-    def join(self, i: int, j: int) -> None:
-        i, j = self.find(i), self.find(j)
-        self.parent[max(i, j)] = min(i, j)
-
-    def landing_of(self, i: int) -> dict[int, list[int]]:
-        """For a scatter: the entries of its argument that land in each of its own."""
-        if i not in self.landing:
-            found = self.landing[i] = {}
-            step = self.steps[i]
-            for source, p in enumerate(positions(step.params, self.steps[step.args[0]].shape)):
-                found.setdefault(p - 1, []).append(source)
-        return self.landing[i]
 
     def holds(self, link: Mapping[str, Any]) -> bool:
         """Whether a link holds, the classes being what they are.  Raises `NotCovered` where there is no rule for it."""
@@ -387,18 +342,17 @@ class Replay:
     # ------------------------------------------------------------------------------------------------ signs
     def _check_signs(self, branch: Mapping[str, Any]) -> None:
         """What is stated not to be negative is asked for, or follows from the model's domain and the comparisons."""
-        sources = [*self._domain(branch["of"]), *compared(branch)]
-        for said in branch["stated"]:
-            s = said["step"]
-            if said["asked"]:
-                self.assumed.append("what the question states not to be negative is not negative")
-            elif not self.steps[s].complex:
-                self._covered(
-                    lambda s=s: self._follows(s, sources), f"it does not follow that step {s} is not negative"
-                )
+        stated = {said["step"]: said["asked"] for said in branch["stated"]}
+        if any(stated.values()):
+            self.assumed.append("what the question states not to be negative is not negative")
+        if not all(stated.values()):
+            known, sources = of_values(self.steps), [*self._domain(branch["of"]), *compared(branch)]
+            for s in (s for s, asked in stated.items() if not asked and not self.steps[s].complex):
+                said = f"it does not follow that step {s} is not negative"
+                self._covered(lambda s=s: self._follows(s, known, sources), said)
 
     def _domain(self, model: int) -> Iterator[Sign]:
-        """What a model's steps need in order to have values, as `compared` has it."""
+        """What a model's steps need in order to have values."""
         for i in sorted(self._cone(model)):
             step = self.steps[i]
             if step.op in ("log", "pow", "sqrt", "lgamma", "gamma", "digamma") and not step.complex:
@@ -407,11 +361,11 @@ class Replay:
                 for k in range(step.size):
                     yield step.args[0], None, k, 1, step.op != "sqrt"
 
-    def _follows(self, s: int, sources: Sequence[Sign]) -> bool:
+    def _follows(self, s: int, known: Classes, sources: Sequence[Sign]) -> bool:
         """Whether no entry of step ``s`` is negative where those of the sources are not."""
-        step, everything = self.steps[s], frozenset(range(len(self.steps)))
+        step = self.steps[s]
         for k in range(step.size):
-            formula = Formula(Replay.of_values(self.steps), everything)
+            formula = Formula(known, frozenset(range(len(self.steps))))
             goal = formula.entry(s, k)
             near = [x for x in sources if x[2] == k or self.steps[x[0]].shape != step.shape]
             if len(near) > _SOURCES:
@@ -459,7 +413,7 @@ def are_all(branches: Sequence[Mapping[str, Any]]) -> bool:
         start = len(steps)
         cells.append(list(compared(branch, start)))
         steps += [replace(s, args=tuple(a + start for a in s.args)) for s in _steps_of(branch["steps"])]
-    formula = Formula(Replay.of_values(steps), frozenset(range(len(steps))))
+    formula = Formula(of_values(steps), frozenset(range(len(steps))))
     if sum(map(len, cells)) > _SOURCES:
         raise NotCovered("too many comparisons")
     nodes = [[gap(formula, sign) for sign in cell] for cell in cells]

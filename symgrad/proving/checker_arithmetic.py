@@ -106,10 +106,10 @@ class Value:
 @dataclass(frozen=True, slots=True)
 class _Kernel:
     head: str
-    argument: Value | None
-    sign: int  # 2: positive, 1: not negative, 0: not known
-    turn: tuple[Value, Value] | None  # of an angle: its cosine and sine
-    degree: int  # of a root
+    argument: Value | None = None
+    sign: int = 0  # 2: positive, 1: not negative, 0: not known
+    power: int = 0  # this power of it is a value
+    turn: tuple[Value, Value] | None = None  # of an angle: its cosine and sine
 
 
 @functools.cache
@@ -143,35 +143,23 @@ class Arithmetic:
         found: list[Part] = []
         for n, d in parts:
             n, d = self._reduced(n, d)
-            if d.is_zero():
-                raise NotCovered("a division by zero")
             k = next((k for k, (_, e) in enumerate(found) if e == d), None)
             n = n if k is None else n + found.pop(k)[0]
-            if len(n) + len(d) > _TERMS:
-                raise NotCovered("a fraction with too many terms")
             found += [] if n.is_zero() else [(n, d)]
         return Value(self, tuple(found))
 
     def total(self, values: Iterable[Value]) -> Value:
         return self.made(part for v in values for part in v.parts)
 
-    def kernel(
-        self,
-        key: Any,
-        argument: Value | None = None,
-        sign: int = 0,
-        power: int = 0,
-        value: Any = None,
-        turn: Any = None,
-    ) -> Value:
+    def kernel(self, key: Any, *said: Any, value: Any = None, **named: Any) -> Value:
         """The kernel of a key; with a ``power``, the kernel to this power is the value."""
         k = self.notes.numbers.setdefault(key, len(self.notes.numbers))
         if k >= len(self.generators):
             raise Again
         if k not in self.kernels:
-            self.kernels[k] = _Kernel(key[0], argument, sign, turn, power)
-            if power:
-                self.relations.append((k, power, self.lowest(self.value(value), roots=True)))
+            self.kernels[k] = _Kernel(key[0], *said, **named)
+            if self.kernels[k].power:
+                self.relations.append((k, self.kernels[k].power, self.lowest(self.value(value), roots=True)))
         return Value(self, ((self.generators[k], self.one),))
 
     def _reduced(self, n: Poly, d: Poly) -> Part:
@@ -180,7 +168,11 @@ class Arithmetic:
             n, below = self._rewritten(n, k, power, value)
             d, above = self._rewritten(d, k, power, value)
             n, d = n * above, d * below
-        lead = fmpq(1) if d.is_zero() else d.leading_coefficient()
+        if d.is_zero():
+            raise NotCovered("a division by zero")
+        if len(n) + len(d) > _TERMS:
+            raise NotCovered("a fraction with too many terms")
+        lead = d.leading_coefficient()
         return (n, d) if lead == 1 else (n / lead, d / lead)
 
     def _rewritten(self, p: Poly, k: int, power: int, value: Value) -> tuple[Poly, Poly]:
@@ -212,22 +204,15 @@ class Arithmetic:
     def _added(self, a: Part, b: Part) -> Part:
         g = a[1].gcd(b[1])
         x, y = a[1] / g, b[1] / g
-        n, d = self._reduced(a[0] * y + b[0] * x, a[1] * y)
-        if len(n) + len(d) > _TERMS:
-            raise NotCovered("a fraction with too many terms")
-        return n, d
+        return self._reduced(a[0] * y + b[0] * x, a[1] * y)
 
     def _cancelled(self, n: Poly, d: Poly, roots: bool) -> Part:
         for k, power, _ in reversed(self.relations):
             if not roots and power == 2 and not n.is_zero() and int(d.degrees()[k]) == 1:
                 turned = d.compose(*(-g if j == k else g for j, g in enumerate(self.generators)), ctx=self.context)
                 n, d = self._reduced(n * turned, d * turned)
-                if d.is_zero():
-                    raise NotCovered("a division by zero")
         g = n.gcd(d)
-        n, d = n / g, d / g
-        lead = d.leading_coefficient()
-        return n / lead, d / lead
+        return self._reduced(n / g, d / g)
 
     def key(self, v: Value) -> str:
         v = self.lowest(v)
@@ -263,10 +248,6 @@ class Arithmetic:
     def _is_real(self, z: Value) -> bool:
         return not self.principal and self.complex_parts(z)[1].is_zero()
 
-    def conj(self, z: Value) -> Value:
-        x, y = self.complex_parts(z)
-        return x - y * self.unit()
-
     # ------------------------------------------------------------------------------------------------ signs
     def factors(self, v: Value) -> tuple[Any, list[tuple[Value, int, bool]]]:
         """A rational number and irreducible factors with their powers, and whether each is known not to be negative."""
@@ -297,29 +278,31 @@ class Arithmetic:
         """1 where p is known not to be negative, -1 where it is known not to be positive, 0 where neither is known;
         with ``strict`` a p that may be zero is not known."""
         lead = p.leading_coefficient()
+        side = 1 if lead > 0 else -1
         fact = 0 if strict else self.notes.signs.get(str(p / lead), 0)
-        if fact:
-            return fact if lead > 0 else -fact
-        return next((s for s in (1, -1) if self._is_sum_of_squares(s * p, strict)), 0)
+        return side * fact if fact else next((s for s in (1, -1) if self._is_sum_of_squares(s * p, strict)), 0)
 
     def _is_sum_of_squares(self, p: Poly, strict: bool) -> bool:
         """Whether no term of p is negative, and with ``strict``, one is positive."""
         positive = not strict
         for exponents, c in p.to_dict().items():
-            powers = [(self._kernel_sign(k) if e % 2 or strict else 1, e % 2) for k, e in enumerate(exponents) if e]
-            if c < 0 or any(sign == 0 and odd for sign, odd in powers):
+            signs = {
+                k: self.kernels[k].sign or self.notes.signs.get(str(self.generators[k]), 0)
+                for k, e in enumerate(exponents)
+                if e
+            }
+            if c < 0 or any(exponents[k] % 2 and sign <= 0 for k, sign in signs.items()):
                 return False
-            positive = positive or all(sign == 2 for sign, _ in powers)
+            positive = positive or all(sign == 2 for sign in signs.values())
         return positive
 
-    def _kernel_sign(self, k: int) -> int:
-        return self.kernels[k].sign or int(self.notes.signs.get(str(self.generators[k]), 0) > 0)
-
     def is_not_negative(self, v: Value) -> bool:
-        """Whether that is known, of v or of what it is beside something that is not negative."""
-        beside = (v / u for u in (1, *(u for u, _ in self.not_negative)))
-        signs = (self.factors(ratio) for ratio in beside if v.parts)
-        return v.is_zero() or any(c > 0 and all(known or e % 2 == 0 for _, e, known in parts) for c, parts in signs)
+        """Whether that is known, by its factors or because it is a multiple of what was learned."""
+        content, parts = self.factors(v)
+        return v.is_zero() or (
+            (content > 0 and all(known or e % 2 == 0 for _, e, known in parts))
+            or any((self.number(v / u) or 0) > 0 for u, _ in self.not_negative)
+        )
 
     def learn(self, v: Value, *, strict: bool = False, stated: bool = False) -> None:
         """Remember that v is not negative (with ``strict``: positive), where that tells the sign of a factor.
@@ -427,7 +410,7 @@ class Arithmetic:
             if not known:
                 rest = rest * p**e
             elif inner is not None and inner.argument is not None and inner.head in ("exp", "root"):
-                power = inner.argument if inner.head == "exp" else self._log(inner.argument) / inner.degree
+                power = inner.argument if inner.head == "exp" else self._log(inner.argument) / inner.power
                 total = total + e * power
             else:
                 total = total + e * self.kernel(("log", self.key(p)), p)
@@ -472,7 +455,7 @@ class Arithmetic:
         return out if self.number(inside) == 1 else out * self._root_kernel(self.lowest(inside), q, 1)
 
     def _root_kernel(self, v: Value, q: int, sign: int) -> Value:
-        return self.kernel(("root", q, self.key(v)), v, sign, q, v)
+        return self.kernel(("root", q, self.key(v)), v, sign, q, value=v)
 
     def sign(self, u: Value) -> Value:
         """A product of signs s with s**2 = 1, of the factors whose sign is not known."""
@@ -482,7 +465,7 @@ class Arithmetic:
         out = self.value(1 if content > 0 else -1)
         for p, e, known in parts:
             if not known and e % 2:
-                out = out * self.kernel(("sign", self.key(p)), p, 0, 2, 1)
+                out = out * self.kernel(("sign", self.key(p)), p, power=2, value=1)
         return out
 
     def modulus(self, u: Value) -> Value:
@@ -501,7 +484,7 @@ class Arithmetic:
                 unit, count = self._scaled(key, q)
                 angle = part * self.value(unit)
                 c1 = self.kernel(("cos", *key, unit), angle)
-                s1 = self.kernel(("sin", *key, unit), angle, 0, 2, 1 - c1 * c1)
+                s1 = self.kernel(("sin", *key, unit), angle, power=2, value=1 - c1 * c1)
             else:
                 c1, s1, count = arc
             if abs(count) > 16:

@@ -12,9 +12,9 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Protocol
+from typing import Any
 
-from symgrad.proving.checker_adjoint import CheckedStep, position
+from symgrad.proving.checker_adjoint import CheckedStep, position, positions
 from symgrad.proving.checker_arithmetic import Again, Arithmetic, NotCovered, Notes, Value
 
 _SIZES = (12, 48, 192, 768, 3072)  # of the sets of kernels that are tried
@@ -66,7 +66,7 @@ RULES: dict[str, Callable[..., Value]] = {
     "asin": _asin,
     "atan2": Arithmetic.angle,
     "polylog": _polylog,
-    "conj": Arithmetic.conj,
+    "conj": lambda f, z: f.complex_parts(z)[0] - f.complex_parts(z)[1] * f.unit(),
     "real": lambda f, z: f.complex_parts(z)[0],
     "imag": lambda f, z: f.complex_parts(z)[1],
     "rsqrt": lambda f, u: 1 / f.sqrt(u),
@@ -160,14 +160,42 @@ def _matrix(f: Arithmetic, op: str, param: tuple[int, int, int, bool], a: Sequen
 # ------------------------------------------------------------------------------------------------------- the entries
 
 
-class Classes(Protocol):
-    """The steps, and what stands for each of them."""
+class Classes:
+    """Steps, and which of them were joined; with ``holding``, what is detached is an unknown."""
 
-    steps: list[CheckedStep]
+    def __init__(self, steps: Sequence[CheckedStep], holding: bool = False) -> None:
+        self.steps = list(steps)
+        self.parent = list(range(len(steps)))
+        self.holding = holding
+        self._landing: dict[int, dict[int, list[int]]] = {}
 
-    def find(self, i: int) -> int: ...
-    def is_held(self, i: int) -> bool: ...
-    def landing_of(self, i: int) -> dict[int, list[int]]: ...
+    def find(self, i: int) -> int:
+        """The step that stands for all that were joined with step ``i``."""
+        while self.parent[i] != i:
+            self.parent[i] = self.parent[self.parent[i]]
+            i = self.parent[i]
+        return i
+
+    def join(self, i: int, j: int) -> None:
+        i, j = self.find(i), self.find(j)
+        self.parent[max(i, j)] = min(i, j)
+
+    def landing_of(self, i: int) -> dict[int, list[int]]:
+        """For a scatter: the entries of its argument that land in each of its own."""
+        if i not in self._landing:
+            found = self._landing[i] = {}
+            for source, p in enumerate(positions(self.steps[i].params, self.steps[self.steps[i].args[0]].shape)):
+                found.setdefault(p - 1, []).append(source)
+        return self._landing[i]
+
+
+def of_values(steps: Sequence[CheckedStep]) -> Classes:
+    """Steps of which inputs of one name are joined."""
+    found, named = Classes(steps), dict[Any, int]()
+    for i, s in enumerate(steps):
+        if s.op == "input":
+            found.join(i, named.setdefault((s.params, s.shape, s.complex), i))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +257,7 @@ class Formula:
         step, steps = self.classes.steps[i], self.classes.steps
         if self.classes.find(i) != i:
             return "same", [(self.classes.find(i), k)], None
-        if step.op in ("name", "cast", "stop") and not self.classes.is_held(i):
+        if step.op in ("name", "cast") or (step.op == "stop" and not self.classes.holding):
             return "same", [(step.args[0], k)], None
         if step.op not in ("constant", "pick", "neg") and (i not in self.opened or step.op in ("input", "stop")):
             return "unknown", [], None

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from support.custom import Cube
 
 import symgrad
 from symgrad.api.custom_functions import verify_function
@@ -11,19 +12,6 @@ from symgrad.errors import BadInput, NotReproducible, UnknownName, UserCodeFaile
 
 def kinds(report):
     return {name: claim.kind for name, claim in report.claims.items()}
-
-
-class Cube(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx, grad_output):
-        (x,) = ctx.saved_tensors
-        slope = 3 * x**2
-        return grad_output * slope
 
 
 class ForgetsUpstream(Cube):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.custom import Cube, Tanh
 
 import symgrad
 from symgrad.api.custom_functions import verify_function
@@ -10,17 +11,6 @@ from symgrad.errors import BadInput, WrongShape
 
 def kinds(report):
     return {name: claim.kind for name, claim in report.claims.items()}
-
-
-class Cube(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        ctx.save_for_backward(x)
-        return x**3
-
-    @staticmethod
-    def backward(ctx, g):
-        return g * 3 * ctx.saved_tensors[0] ** 2
 
 
 # ------------------------------------------------------------------------------------------------ what autograd takes
@@ -135,19 +125,6 @@ def test_cotangents_that_are_none(function, found):
 
 
 # ------------------------------------------------------------------------------------------------ the second order
-
-
-class Tanh(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx, x):
-        y = torch.tanh(x)
-        ctx.save_for_backward(y)
-        return y
-
-    @staticmethod
-    def backward(ctx, g):
-        (y,) = ctx.saved_tensors
-        return g * (1 - y * y)
 
 
 class Detached(Tanh):

@@ -519,3 +519,25 @@ def test_a_number_written_out_among_inputs_is_pointed_at():
     assert report.verdict == "refuted"
     told = "W: at the script's own point yours is right; if a number in it stands for an input, write the input."
     assert told in report.notes
+
+
+CLASSES = """
+import torch
+torch.manual_seed(0)
+n = 3
+z = torch.randn(n, 2, requires_grad=True)
+logp = z - z.exp().sum(1, keepdim=True).log()
+loss = -logp[range(n), [0, 1, 0]].mean()
+logp.retain_grad()
+loss.backward()
+dlogp = torch.zeros_like(logp)
+dlogp[range(n), [0, 1, 0]] = -1.0 / n
+dz = dlogp - z.exp() / z.exp().sum(1, keepdim=True) * dlogp.sum(1, keepdim=True)
+print(torch.allclose(dlogp, logp.grad), torch.allclose(dz, z.grad))
+"""
+
+
+def test_a_quotient_that_is_written_into_a_narrow_tensor_is_exact():
+    report = verify_script(CLASSES)
+    assert {n: c.verdict.kind for n, c in report.claims.items()} == {"z": "proved", "logp": "proved"}
+    assert verify_script(CLASSES.replace("-1.0 / n\n", "-1.0 / (n + 1e-4)\n")).verdict == "refuted"

@@ -53,7 +53,7 @@ SAID = [
     ("a / b", "b / a", "operand order", "the operands are the wrong way round"),
     ("a", "-a", "sign", "the sign is wrong: a becomes -a."),
     ("u + v", "u", "drop term", "there is a term too much, v: u + v becomes u."),
-    ("u", "u + h * dz", "term", "the term h * dz; every use adds its own."),
+    ("u", "u + h * dz", "term", "a term is missing: h * dz; each use of a value adds its own term to its gradient."),
     ("h", "h**2", "replace", "the exponent is off: h becomes h**2"),
     ("u / v", "u / v**2", "exponent", "the quotient rule divides by the square of the denominator"),
     ("e**2 / r", "e / r", "exponent", "the exponent is off: e**2"),

@@ -19,7 +19,7 @@ from support.repairs import POST, Diagnosis, Fault, beside, problem_of, repaired
 from symgrad.checking.judge import judge
 from symgrad.checking.results import Repair
 from symgrad.diagnosis.differences import changed
-from symgrad.diagnosis.repair import repair
+from symgrad.diagnosis.repair import propose, repair
 from symgrad.diagnosis.source_code import edited, expression_of, function_unit, rebuild, statement_at
 from symgrad.lifting.formulas import open_formula
 
@@ -185,7 +185,8 @@ def whole(model: str, hand: str, wrt: str, right: str) -> tuple[tuple[Repair, ..
     program, place = beside(findings.own.program, truth)
     pair = next(p for p in findings.own.pairs if p.name == wrt)
     fault = Fault(wrt, (), None, {pair.hand: place[truth.output]})
-    return repair(problem, findings, Diagnosis(program, (fault,)))
+    proposals = propose(problem, findings, Diagnosis(program, (fault,)))
+    return repair(problem, [p.all_edits for p in proposals])
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from support.custom import Tanh
 from support.proved_questions import questions
 
 from symgrad import verify, verify_function
@@ -344,18 +345,6 @@ def test_a_comparison_where_a_root_has_no_value_covers_nothing():
 
 
 def test_the_second_order_of_a_function_holds():
-    class Tanh(torch.autograd.Function):
-        @staticmethod
-        def forward(ctx, x):
-            y = torch.tanh(x)
-            ctx.save_for_backward(y)
-            return y
-
-        @staticmethod
-        def backward(ctx, g):
-            (y,) = ctx.saved_tensors
-            return g * (1 - y * y)
-
     found = check_certificate(verify_function(Tanh, at={"x": (2,)}, order=2).certificate())
     assert all(c.accepted for c in found), "\n".join(map(str, found))
 

@@ -11,7 +11,7 @@ from support.planted import Derivation, function
 from symgrad.checking.judge import judge
 from symgrad.checking.results import Repair
 from symgrad.diagnosis.hand_parts import hand_bindings
-from symgrad.diagnosis.repair import repair
+from symgrad.diagnosis.repair import propose, repair
 from symgrad.lifting.formulas import open_formula
 from symgrad.problem.question import Asked, Problem, pose
 from symgrad.program.builder import Builder
@@ -64,7 +64,8 @@ def repaired(d: Derivation, wrong: str, right: str | None = None) -> tuple[tuple
         faults.append(
             Fault(here[0][0].name, tuple(b for b, _ in here), here[0][0].source, {b.step: t for b, t in here})
         )
-    return repair(problem, findings, Diagnosis(program, tuple(faults)))
+    proposals = propose(problem, findings, Diagnosis(program, tuple(faults)))
+    return repair(problem, [p.all_edits for p in proposals])
 
 
 POST = Derivation(
