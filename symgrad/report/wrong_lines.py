@@ -120,6 +120,9 @@ def _marked(report: Results, step: StepFinding) -> Code:
 def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     yield _marked(report, step)
     claims = step.claims or ""
+    if claims == step.name:  # a row that says again what the formula says
+        yield Paragraph(f"What this line says is not {claims}.")
+        return
     known = claims and not any(word in claims for word in ("intermediate", "a step of"))
     meant = f"Read as {in_words(claims)}, this" if known else "This"
     again = _iterations(report, step)
