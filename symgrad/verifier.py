@@ -193,8 +193,9 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
     branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    if problem.values_only or not about_inputs or not wrong or all((v.true_if and v.is_meant) or v.only for v in wrong):
-        return _Lines(steps)  # where a constraint is missing, or the data are special, no line is wrong
+    excused = all((v.true_if and v.is_meant) or v.only or v.limit for v in wrong)
+    if problem.values_only or not about_inputs or excused:
+        return _Lines(steps)  # where a constraint is missing, data are special, or a limit is meant, no line is wrong
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's

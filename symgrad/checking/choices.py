@@ -14,6 +14,7 @@ from __future__ import annotations
 import itertools
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -108,6 +109,8 @@ class Decision:
             return False
         if isinstance(guard.params, Decided):
             return not _asks_whether_finite(guard, self.branch.program)
+        if guard.op in ("argmax", "argmin"):  # entries are alike, unless it is always the same one
+            return len(self.points) == 1 < len(self.ways)
         return is_ordered(guard) or guard.op in _CLOSE
 
 
@@ -149,14 +152,26 @@ def decisions(looks: Iterable[Look], free: Sequence[str]) -> dict[Key, Decision]
 
 
 def shared_tables(looks: Iterable[Look]) -> set[int]:
-    """The tables of numbers in which both the model and the hand formula read: what stands in them is data."""
-    of_model: set[int] = set()
-    of_hand: set[int] = set()
+    """The tables of numbers in which both the model and the hand formula read: what stands in them is data.
+
+    Where both are of one run, no read says whose it is, and a table is theirs together if it is read in two places.
+    """
+    out: set[int] = set()
     for branch in {id(b): b for b, _ in looks}.values():
-        for run, found in ((branch.model_run, of_model), (branch.hand_run, of_hand)):
-            found |= {g.params.table for g in run.program.guards if is_place(g)}
-            found |= {g.params[1] for g in run.program.course if g.op == "entry"}
-    return {t for t in of_model & of_hand if t is not None}
+        of_model, of_hand = (_read_in(run.program) for run in (branch.model_run, branch.hand_run))
+        if branch.model_run.together:
+            times = Counter(table for table, _ in of_model | of_hand)
+            out |= {table for table, n in times.items() if n > 1}
+        else:
+            out |= {table for table, _ in of_model} & {table for table, _ in of_hand}
+    return out
+
+
+def _read_in(program: Program) -> set[tuple[int, Source | None]]:
+    """The tables in which places were read, each with where that stands in the code."""
+    found = {(g.params.table, g.source) for g in program.guards if is_place(g)}
+    found |= {(g.params[1], g.source) for g in program.course if g.op == "entry"}
+    return {(table, source) for table, source in found if table is not None}
 
 
 def is_place(guard: Guard) -> bool:

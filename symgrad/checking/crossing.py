@@ -49,6 +49,7 @@ from symgrad.proving.intervals import Ranges
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
 _KINKS = 12  # runs that look for the other sides of kinks
 _FORKS = 16  # runs that look for combinations of choices
+_SEARCHES = 3  # for each of these runs: many a search finds no point to run at
 _ROUNDS = 3  # of both: what appears beyond a choice is crossed too
 _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
@@ -69,7 +70,7 @@ _STARTS = 3  # points from which the other side of a choice is sought
 
 def cross(problem: Problem, found: Findings) -> None:
     """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
-    were not seen; what appears there, likewise."""
+    were not seen; what appears there, likewise.  Where a claim is refuted already, nothing is sought for it."""
     _seek(problem, found, {_other_ways: _CROSSINGS, _combinations: _FORKS})
     _seek_turns(problem, found)
 
@@ -83,15 +84,20 @@ def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Fi
     tried: set[Any] = set()
     share = min(1.0, problem.points / _POINTS)  # of the work, where a question asks for few points
     budgets = {seek: max(_LEAST, int(runs * share * problem.effort)) for seek, runs in budgets.items()}
+    searches = {seek: _SEARCHES * runs for seek, runs in budgets.items()}
     for _ in range(_ROUNDS):
         before = len(found.looks)
         for seek in budgets:
-            while budgets[seek] > 0 and (waiting := [t for t in seek(problem, found) if t.key not in tried]):
+            while min(budgets[seek], searches[seek]) > 0 and _may_differ(found):
+                waiting = [t for t in seek(problem, found) if t.key not in tried]
+                if not waiting:
+                    break
                 begun = len(found.looks)
                 for target in waiting[:_TURN]:
                     tried.add(target.key)
                     if any(target.is_met(look, problem.inputs.free) for look in found.looks[begun:]):
                         continue
+                    searches[seek] -= 1
                     each = _EACH if target.way is not None or target.choice is None else _SWEPT
                     for point in itertools.islice(target.points(problem), min(each, budgets[seek])):
                         budgets[seek] -= 1
@@ -185,7 +191,7 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
         starts = starts[:_STARTS]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
-        ways: list[Any] = d.open if d.ways is not None and len(d.ways) <= _PLACES else []
+        ways: list[Any] = d.open if d.ways is not None and (d.branches or len(d.ways) <= _PLACES) else []
         if is_place(d.guard) and not d.shared and len(d.ways or ()) <= _TABLE:
             ways = d.open
         if d.guard.op == "argsort" and d.guard.outcome.ndim:

@@ -70,11 +70,18 @@ def resized(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Probl
 
 
 def read_problem(
-    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], own: Mapping[str, int] | None = None
+    problem: Problem,
+    shapes: Shapes,
+    sizes: Sizes,
+    pairs: Sequence[Pair],
+    own: Mapping[str, int] | None = None,
+    *,
+    selecting: bool = False,
 ) -> dict[str, Reading | Unread]:
     """The claims in index notation, or why one is none.
 
     At the ``own`` sizes, where they are among the runs, the problem's first runs are read: the code is not run again.
+    With ``selecting``, what ``max`` takes is a sum over its row times a tensor of which nothing is known.
 
     A choice that came out one way in all of a tensor does not show that it is one; so, where there are choices, the
     code is run at other points too.  Raises `Unread` where it could not be run at other sizes at all.
@@ -84,7 +91,7 @@ def read_problem(
         programs = _programs(problem, shapes, sizes, pairs, k, own)
         if k < _TRIES - 1 and any(map(one_sided, programs)):
             continue
-        found = _readings(problem, shapes, sizes, pairs, programs)
+        found = _readings(problem, shapes, sizes, pairs, programs, selecting)
         failed = any(isinstance(r, Unread) or (r.hand is None and r.why is not None) for r in found.values())
         if not failed or not any(p.guards for p in programs):
             break
@@ -129,7 +136,7 @@ def _check_steps(programs: Sequence[Program]) -> None:
 
 
 def _readings(
-    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], programs: Sequence[Program]
+    problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], programs: Sequence[Program], selecting: bool
 ) -> dict[str, Reading | Unread]:
     """The claims, read together as far as possible; a Jacobian by its rows, for an upstream that is one in a free
     place."""
@@ -138,12 +145,12 @@ def _readings(
     sizes.met.clear()
     given: dict[str, Value] = {}
     free: dict[str, tuple[Factor, ...]] = {}
-    for key, value in _read(programs, sizes, of, [k for k in outputs if k.startswith("seeded")]).items():
+    for key, value in _read(programs, sizes, of, [k for k in outputs if k.startswith("seeded")], {}, selecting).items():
         if isinstance(value, Unread):
             return {p.name: value for p in pairs}
         name = f"{_SEED} {key.removeprefix('seeded').removeprefix('.')}".strip()
         given[name], free[name] = _unit(value)
-    values = _read(programs, sizes, of, [k for k in outputs if not k.startswith("seeded")], given)
+    values = _read(programs, sizes, of, [k for k in outputs if not k.startswith("seeded")], given, selecting)
     found: dict[str, Reading | Unread] = {}
     for p in pairs:
         exact, hand = values[f"exact.{p.name}"], values[f"hand.{p.name}"]
@@ -166,15 +173,16 @@ def _read(
     sizes: Sizes,
     shapes: Mapping[str, Any],
     keys: Sequence[str],
-    given: Mapping[str, Value] | None = None,
+    given: Mapping[str, Value],
+    selecting: bool,
 ) -> dict[str, Value | Unread]:
     """Outputs of the runs' Programs: all of them at once where the runs took the same steps, else each by itself."""
     try:
-        program = merged([p.with_outputs({k: p.outputs[k] for k in keys}) for p in programs])
+        program = merged([p.with_outputs({k: p.outputs[k] for k in keys}) for p in programs], selecting=selecting)
     except Unread as error:
         if len(keys) == 1:
             return {keys[0]: error}
-        return {k: _read(programs, sizes, shapes, [k], given)[k] for k in keys}
+        return {k: _read(programs, sizes, shapes, [k], given, selecting)[k] for k in keys}
     values = read_each(program, sizes, shapes, program.outputs.values(), given=given)
     return {k: values[program.outputs[k]] for k in keys}
 

@@ -24,6 +24,7 @@ from symgrad.checking.crossing import cover, cross, cross_kinks
 from symgrad.checking.exploration import Findings, branch_of_runs, clear, explore_points, inside, kept_if_ended, rerun
 from symgrad.checking.held_data import refute_coincidences
 from symgrad.checking.kinks import at_the_point, with_limits
+from symgrad.checking.limits import find_limits
 from symgrad.checking.numeric_claims import COARSEST, is_number, is_transpose, measure
 from symgrad.checking.proof_domains import domain_of_proofs, domain_of_steps
 from symgrad.checking.refutations import (
@@ -86,6 +87,7 @@ def decide(problem: Problem) -> Findings:
     with kept_if_ended(found):
         _at_own_sizes(problem, found)
         refute_coincidences(problem, found)
+        find_limits(problem, found)
         found.notes += _transposed(problem, found)
         found.notes += _elsewhere(found)
         found.notes += _beyond_rounding(found)

@@ -82,6 +82,8 @@ def prove_by_sizes(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> 
 def _is_of_entries(guard: Guard) -> bool:
     """Whether a choice is made entry by entry, and shows as one: it came out both ways, or stands in the formula."""
     outcome = guard.outcome
+    if guard.op in ("argmax", "argmin"):  # an entry of each row, whichever it is
+        return isinstance(guard.params, int)
     if guard.op == "sign":  # abs and sign are themselves what is read
         return bool(outcome.ndim and outcome.all())
     return bool(guard.op in ORDERED and outcome.ndim and outcome.any() and not outcome.all())
@@ -98,7 +100,7 @@ def _proved(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> Iterator
     shapes, own = _named(problem, branch)
     sizes = Sizes.with_own(own)
     here = replace(problem, first=(branch.model_run, branch.hand_run))
-    for name, reading in read_problem(here, shapes, sizes, pairs, own=own).items():
+    for name, reading in read_problem(here, shapes, sizes, pairs, own=own, selecting=True).items():
         if not isinstance(reading, Reading) or reading.hand is None:
             continue
         facts = (*problem.inputs.facts, *_of_data(problem, branch))

@@ -158,13 +158,14 @@ class Refuted:
 
     ``is_meant`` says that the constraint may be what was meant: it is not where it is broken by a value that was given
     for an input which is differentiated, and so moves.  ``only`` names data for whose given values it is right all the
-    same."""
+    same; ``limit`` says for the limit of which loop it is right, and what shows it."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
     true_if: tuple[str, str] | None = None
     is_meant: bool = True
     only: str | None = None
+    limit: tuple[str, str] | None = None
     kind: Kind = "refuted"
 
     def __str__(self) -> str:
@@ -187,8 +188,16 @@ class Undecided:
         return f"undecided: {self.why}"
 
 
+def _in_a_notebook(verdict: Any) -> str:
+    """What a notebook shows: the word in bold, and what it rests on as code where it is a point."""
+    word, colon, rest = str(verdict).partition(": ")
+    return f"**{word}**{colon}{f'`{rest}`' if verdict.kind == 'refuted' else rest}"
+
+
 for _class in (Witness, Proved, Agrees, Refuted, Undecided):
     _class.__repr__ = _class.__str__  # type: ignore[method-assign]
+for _class in (Proved, Agrees, Refuted, Undecided):
+    _class._repr_markdown_ = _in_a_notebook  # type: ignore[attr-defined]
 
 Verdict = Proved | Agrees | Refuted | Undecided
 

@@ -304,7 +304,7 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
     if all(p.edits for p in proposals) and sum(p.edits[0].cost for p in proposals) <= PLAIN * len(proposals):
         mine = _repaired(mine, problem, proposals)
         if mine.repaired_source is not None and _price(mine.repairs) <= PLAIN:
-            return _with_the_term(mine, problem)
+            return _with_the_term(mine, problem, findings)
     searches = _searches(problem, findings, diagnosis)
     small = _blamed(problem, diagnosis, searches, PLAIN)
     if small is not None and small.price <= PLAIN - _LESS:
@@ -312,11 +312,11 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
     if mine.repaired_source is None:
         mine = _repaired(mine, problem, [p.all_edits for p in proposals])
     if mine.repaired_source is None:
-        return small or _blamed(problem, diagnosis, searches) or _of_another(mine, problem)
+        return small or _blamed(problem, diagnosis, searches) or _of_another(mine, problem, findings)
     price = _price(mine.repairs)
     if small is None and price > PLAIN:
         small = _blamed(problem, diagnosis, searches, price - _LESS)
-    return small if small is not None and small.price <= price - _LESS else _with_the_term(mine, problem)
+    return small if small is not None and small.price <= price - _LESS else _with_the_term(mine, problem, findings)
 
 
 def _repaired(mine: Accusation, problem: Problem, proposals: Sequence[Proposal]) -> Accusation:
@@ -357,20 +357,20 @@ def _of_lines(one: Repair, first: int, end: int) -> Repair:
     return replace(one, line=one.line + first, before=old[margin:], after=new[margin:], span=span)
 
 
-def _of_another(mine: Accusation, problem: Problem) -> Accusation:
+def _of_another(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """Where all lines belong to another function, none of them is wrong by itself."""
-    owner = whose_gradient(problem)
+    owner = whose_gradient(problem, findings)
     if owner is None:
         return mine
     steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" else s for s in mine.steps)
     return Accusation(steps, (), (), None, f"No line is wrong by itself: {owner.told}.")
 
 
-def _with_the_term(mine: Accusation, problem: Problem) -> Accusation:
+def _with_the_term(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """The term of the model whose derivative is what one repair adds, told with it."""
     if len(mine.repairs) != 1 or mine.repairs[0].kind != "term":
         return mine
-    owner = whose_gradient(problem, frozenset(("drop term",)))
+    owner = whose_gradient(problem, findings, frozenset(("drop term",)))
     if owner is None:
         return mine
     why = f"the derivative of a whole term is missing: {owner.told}."

@@ -281,9 +281,14 @@ def _beside(node: ast.expr) -> Iterator[str]:
                 yield text
 
 
+_NO_PART = frozenset(
+    "append pop extend print next open input locals exec eval isinstance "  # they change something
+    "grad grad_and_value jacrev jacfwd jacobian hessian vjp jvp approx_fprime check_grad backward".split()  # no formula
+)
+
+
 def _changes(call: ast.Call) -> bool:
-    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
-    return name in ("append", "pop", "extend", "print", "next", "open", "input", "locals", "exec", "eval", "isinstance")
+    return (call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")) in _NO_PART
 
 
 def _sizes(bench: Bench) -> Iterator[tuple[str, int, str]]:

@@ -12,7 +12,8 @@ from collections.abc import Iterator, Mapping, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
-from symgrad.checking.exploration import branch_at
+from symgrad.checking.exploration import Findings, branch_at
+from symgrad.checking.verdicts import Refuted
 from symgrad.diagnosis.bench import Bench
 from symgrad.diagnosis.candidates import wrapped
 from symgrad.diagnosis.differences import changed, classified
@@ -57,18 +58,20 @@ class Owner:
         return f"it is the gradient of {self.words} (line {self.line}; {sure})"
 
 
-def whose_gradient(problem: Problem, kinds: Set[str] = _KINDS) -> Owner | None:
+def whose_gradient(problem: Problem, findings: Findings, kinds: Set[str] = _KINDS) -> Owner | None:
     """The other function that a refuted derivation is the gradient of; None where none is found.
 
     ``kinds`` are the edits of the model that are tried.
 
-    Guarantee: the derivation is judged against the other model like any question; ``proved``
-    says that it was proved.
+    Guarantee: the other model has a value where the derivation was refuted, and the derivation is its gradient there;
+    it is judged against the other model like any question; ``proved`` says that it was proved.
     """
     code = code_of(problem.model)
     if code is None:
         return None
-    points = [problem.inputs.point, *neighbours(problem.inputs, _POINTS, problem.seed + 1)]
+    refuted = [v.witness for v in findings.verdicts.values() if isinstance(v, Refuted)]
+    points = [w.point for w in refuted if w.reason == "differs" and not w.sizes and not w.at_own_point]
+    points += [problem.inputs.point, *neighbours(problem.inputs, _POINTS, problem.seed + 1)]
     for other in itertools.islice(_others(code, kinds), _TRIED):
         doing("looking for the function whose gradient it is")
         try:

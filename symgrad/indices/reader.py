@@ -150,6 +150,8 @@ class _Reading:
                 return Value(_choice(family.params[0], *bodies), axes)
             case "scatter":
                 return self.scatter(family, args[0])
+            case "selector":
+                return self.selector(step, family, args[0])
             case "matmul":
                 return self.matmul(*args)
             case "add" | "sub" | "mul" | "div" | "neg" | "powi" | "pow":
@@ -161,6 +163,13 @@ class _Reading:
             raise Unread(f"{step.op} has no reading in index notation.")
         bodies, axes = aligned(args)
         return Value(opaque(OPS[step.op].exact).xreplace(dict(zip((X, Y), bodies, strict=False))), axes)
+
+    def selector(self, step: Step, family: Family, rows: Value) -> Value:
+        """A tensor of which nothing is known, with an entry for each of ``rows``."""
+        axes = tuple(tuple(replace(f, index=fresh(f.index), loose=False) for f in axis) for axis in rows.axes)
+        mine = [f for axis in axes for f in axis]
+        name = f"{family.params[0]} {step.args[0]}"
+        return Value(tensor(name, *(f.size for f in mine))[tuple(f.index for f in mine)], axes)
 
     # -------------------------------------------------------------------------------- constants
     def constant(self, family: Family) -> Value:

@@ -95,6 +95,75 @@ def kept(b: Builder, a: int, index: np.ndarray, mask: int, shape: Shape) -> int:
     return b.mul(taken, mask)
 
 
+# ----------------------------------------------------------------------------------------------------------- selectors
+# Which entry of a row is the largest: what ``max`` takes, and where its adjoint goes.
+#
+# In a Program that entry is a position as well.  Written out, it is a sum over the row of all entries times a tensor
+# ``selector`` that is one at that place and zero elsewhere.  Nothing else is said of it; so what is proved of such a
+# formula is true of any choice of places.
+
+_EXTREMES = ("argmax", "argmin")
+
+
+@dataclass(frozen=True, eq=False)
+class Selector:
+    """One choice of an entry in each row: the step whose last axis is looked at, and the places that were chosen."""
+
+    op: str
+    arg: int
+    outcome: np.ndarray
+
+    def chosen(self, b: Builder, at: Callable[[int], int]) -> tuple[int, dict[int, int]]:
+        """What the rows are taken from, and the row of each chosen position in it, counted from one."""
+        rows = at(self.arg)
+        shape = b.shape(rows)
+        flat = np.arange(self.outcome.size) * shape[-1] + self.outcome.reshape(-1)
+        step = b.steps[rows]
+        if step.op == "pick" and len(step.args) == 1:
+            flat = flat_positions(step.params, shape).reshape(-1)[flat] - 1
+            rows = step.args[0]
+        return rows, {int(p) + 1: k for k, p in enumerate(flat)}
+
+    def taken(self, b: Builder, at: Callable[[int], int], of: Sequence[int], shape: Shape) -> int:
+        """The chosen entries of these rows, in a tensor of this shape."""
+        rows = at(self.arg)
+        batch = b.shape(rows)[:-1]
+        one = b.mul(rows, b.emit("selector", (rows,), self.op, b.shape(rows)))
+        added = b.scatter(one, np.repeat(np.arange(1, self.outcome.size + 1), b.shape(rows)[-1]), batch)
+        return b.pick([added], np.reshape(np.asarray(of) + 1, shape), shape)
+
+    def given_back(self, b: Builder, at: Callable[[int], int], of: Sequence[int], a: int, shape: Shape) -> int:
+        """The entries of ``a``, each for the row that it was taken from, added up at the chosen places."""
+        rows = at(self.arg)
+        here, n = b.shape(rows), b.shape(rows)[-1]
+        added = b.scatter(a, np.asarray(of) + 1, here[:-1])
+        spread = b.pick([added], np.repeat(np.arange(1, self.outcome.size + 1), n).reshape(here), here)
+        one = b.mul(spread, b.emit("selector", (rows,), self.op, here))
+        step = b.steps[rows]
+        if step.op == "pick" and len(step.args) == 1:
+            return b.scatter(one, flat_positions(step.params, here).reshape(-1), shape)
+        return one
+
+
+def selectors(programs: Sequence[Program]) -> list[tuple[Selector, ...]]:
+    """The entries that are chosen in each run by ``max`` and ``min``.
+
+    Raises `Unread` where a choice came out alike in all runs, so that it could be taken for a place that is written in
+    the code, or is none of an entry in each row.
+    """
+    found = [[g for g in p.guards if g.op in _EXTREMES] for p in programs]
+    if len({len(guards) for guards in found}) > 1:
+        raise Unread("the code takes other choices at other sizes.")
+    for same in zip(*found, strict=True):
+        if any(len(g.args) != 1 or not isinstance(g.params, int) or g.outcome.dtype.kind not in "iu" for g in same):
+            raise Unread("a choice is none of one entry in each row.")
+        lasts = [p.shape(g.args[0])[-1] - 1 - np.asarray(g.outcome) for p, g in zip(programs, same, strict=True)]
+        for places in ([np.asarray(g.outcome) for g in same], lasts):
+            if len({int(k) for x in places for k in x.reshape(-1)}) < 2:
+                raise Unread("a choice came out alike in all runs.")
+    return [tuple(Selector(g.op, g.args[0], np.asarray(g.outcome)) for g in guards) for guards in found]
+
+
 # --------------------------------------------------------------------------------------------------------- run merging
 
 
@@ -107,12 +176,15 @@ class Family:
     inputs: tuple[tuple[tuple[int, ...], ...], ...]  # the shapes of the arguments
 
 
-def merged(programs: Sequence[Program]) -> Program:
-    """The Programs of several runs as one, each step holding a `Family`.
+def merged(programs: Sequence[Program], *, selecting: bool = False) -> Program:
+    """The Programs of several runs as one, each step holding a `Family`; with ``selecting``, what ``max`` and ``min``
+    take is read for any places that they may choose.
 
     Raises `Unread` where the runs did not take the same steps.
     """
-    programs = [composed(p) for p in programs]
+    programs = [_written_out(p) for p in programs]
+    chosen = selectors(programs) if selecting else [()] * len(programs)
+    programs = [composed(p, c) for p, c in zip(programs, chosen, strict=True)]
     first = programs[0]
     if any(len(p) != len(first) or p.outputs != first.outputs or p.inputs != first.inputs for p in programs):
         raise Unread("the code takes another number of steps at other sizes.")
@@ -146,11 +218,10 @@ def _written_out(program: Program) -> Program:
     return replace(b.build({name: place[i] for name, i in program.outputs.items()}), guards=guards)
 
 
-def composed(program: Program) -> Program:
+def composed(program: Program, chosen: Sequence[Selector] = ()) -> Program:
     """The Program with every layout of a layout said as one, whatever their sizes, and every choice that was made by a
-    comparison said as one; steps that nothing needs are left out.  (A Builder composes layouts only while they are
-    small.)"""
-    program = _written_out(program)
+    comparison, or is among the ``chosen``, said as one; steps that nothing needs are left out.  (A Builder composes
+    layouts only while they are small.)"""
     choices = Choices.of(program)
     b = Builder()
     place: dict[int, int] = {}
@@ -160,7 +231,7 @@ def composed(program: Program) -> Program:
         step = program.steps[a]
         return _constant(b, step, choices, at) if step.op == "constant" else place[a]
 
-    for i in program.needed((*program.outputs.values(), *choices.args)):
+    for i in program.needed((*program.outputs.values(), *choices.args, *(c.arg for c in chosen))):
         step = program.steps[i]
         match step.op:
             case "constant":
@@ -168,7 +239,16 @@ def composed(program: Program) -> Program:
             case "input":
                 place[i] = b.input(step.params, step.shape, step.dtype)
             case "pick":
-                place[i] = _layout(b, step, tuple(map(at, step.args)), choices, at)
+                args, index = _through(b, tuple(map(at, step.args)), _positions(step.params, step.shape))
+                found = _selected(b, chosen, at, index, args[0]) if len(args) == 1 else None
+                if found is None:
+                    place[i] = _layout(b, step, args, index, choices, at)
+                else:
+                    place[i] = found[0].taken(b, at, found[1], step.shape)
+            case "scatter" if (
+                found := _selected(b, chosen, at, _positions(step.params, program.shape(step.args[0])), step.shape)
+            ) is not None:
+                place[i] = found[0].given_back(b, at, found[1], at(step.args[0]), step.shape)
             case _:
                 args = tuple(map(at, step.args))
                 b.steps.append(replace(step, args=args))
@@ -194,8 +274,27 @@ def _constant(b: Builder, step: Step, choices: Choices, at: Callable[[int], int]
     return len(b.steps) - 1
 
 
-def _layout(b: Builder, step: Step, args: tuple[int, ...], choices: Choices, at: Callable[[int], int]) -> int:
-    args, index = _through(b, args, flat_positions(step.params, step.shape).reshape(-1))
+def _positions(index: Any, shape: Shape) -> np.ndarray:
+    return flat_positions(index, shape).reshape(-1)
+
+
+def _selected(
+    b: Builder, chosen: Sequence[Selector], at: Callable[[int], int], index: np.ndarray, of: int | Shape
+) -> tuple[Selector, list[int]] | None:
+    """The selector whose places these are, in that step or in a tensor of that shape, and the row of each."""
+    for selector in chosen:
+        try:
+            source, row = selector.chosen(b, at)
+        except KeyError:  # a choice that was made later
+            continue
+        if of in (source, b.shape(source)) and all(int(k) in row for k in index):
+            return selector, [row[int(k)] for k in index]
+    return None
+
+
+def _layout(
+    b: Builder, step: Step, args: tuple[int, ...], index: np.ndarray, choices: Choices, at: Callable[[int], int]
+) -> int:
     if len(args) == 1 and b.shape(args[0]) == step.shape and np.array_equal(index, _all(step.shape)):
         return args[0]
     ends = np.cumsum([0, *(int(np.prod(b.shape(a), dtype=np.int64)) for a in args)])

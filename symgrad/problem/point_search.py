@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -183,6 +183,7 @@ class _Search:
     point: Mapping[str, Any]
     names: tuple[str, ...]
     bounds: Mapping[str, Bounds]
+    made: list[Program] = field(default_factory=list)  # the last that was built
 
     @classmethod
     def of(
@@ -230,9 +231,16 @@ class _Search:
         return {n: of[self.program.inputs[n]] for n in self.names if self.program.inputs[n] in of}
 
     # ------------------------------------------------------------------------------------ reading
+    @property
+    def written(self) -> Program:
+        """The Program as far as it is written, which remembers what each of its steps needs."""
+        if not self.made or len(self.made[-1]) < len(self.builder.steps):
+            self.made[:] = [self.builder.build({})]
+        return self.made[-1]
+
     def read(self, steps: Sequence[int], point: Mapping[str, Any]) -> list[np.ndarray]:
         tensors = {n: torch.as_tensor(np.asarray(point[n])) for n in self.program.inputs}
-        made = self.builder.build({})
+        made = self.written
         try:
             values = interpret(made, Floats("float64"), tensors, steps)
         except RuntimeError:  # a matrix that has no inverse here
@@ -327,7 +335,7 @@ class _Search:
                 inputs[n] = whole
         tensors = {n: torch.as_tensor(np.array(x)) for n, x in inputs.items()}
         read = BatchedFloats(_SCATTERED, "float64")
-        values = interpret(self.builder.build({}), read, tensors, [one])[one].numpy().reshape(-1)
+        values = interpret(self.written, read, tensors, [one])[one].numpy().reshape(-1)
         good = np.flatnonzero(np.isfinite(values) & (np.sign(values) == sign))
         points = [{**self.point, **{n: inputs[n][k] for n in self.names}} for k in good]
         points = [p for p in points if all(self.within(n, p[n]) for n in self.names)]

@@ -9,7 +9,8 @@ A *kernel* is an unknown real number, the imaginary unit, or the value of a func
 * exp(x + iy) = exp(x) (cos(y) + i sin(y)), and log(z) = log|z|**2 / 2 + i atan2(y, x), the principal value;
 * of every other function, that equal arguments give equal values.
 
-A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken.
+A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken; tanh, erf,
+asin, atan and the inverse of erf have that of their argument.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Poly = Any  # python-flint's fmpq_mpoly
 Part = tuple[Poly, Poly]  # a numerator, and a denominator that is monic
 _TERMS, _POWER, _PARTS = 20_000, 96, 64
 _UNIT = ("i",)
+_KEEPING = frozenset("tanh erf asin atan erfinv sign".split())  # functions that have the sign of their argument
 _SUMMED = 6  # what is known not to be negative, and is added to what else is
 
 
@@ -329,6 +331,9 @@ class Arithmetic:
             return bool(unknown)
         if len(unknown) == 1:
             self._note(unknown[0], side, loose)
+            inner = self._alone(Value(self, ((unknown[0], self.one),)))
+            if inner is not None and inner.argument is not None and inner.head in _KEEPING:
+                self.learn(side * inner.argument, strict=strict, stated=stated)
         elif len(unknown) == 2:  # of one sign: that of their sum
             p, q = unknown[0], side * unknown[1]
             sign = 0 if (p + q).is_zero() else self.sign_of(p + q, strict=True)

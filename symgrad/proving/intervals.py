@@ -267,7 +267,7 @@ class Ranges:
         if size(shape) > _MOST:
             return term.times(0, size(shape))
         landed = np.bincount(positions(step.params, shape).reshape(-1), minlength=size(step.shape) + 1)[1:]
-        return term.times(int(landed.min(initial=0)), int(landed.max(initial=0))) if landed.size else LINE
+        return term.times(int(landed.min()), int(landed.max())) if landed.size else LINE
 
     def _is_square(self, factors: Sequence[int]) -> bool:
         """Whether a matrix product is of rows and the same numbers as columns: sums of squares."""

@@ -105,6 +105,8 @@ _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not pro
 
 def _word(claim: Claim) -> str:
     only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    if isinstance(claim.verdict, Refuted) and claim.verdict.limit is not None:
+        return f"right for {claim.verdict.limit[0]} only"
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
 
 
@@ -126,6 +128,11 @@ def headline(report: Results) -> str:
         data = listed(sorted(map(str, for_these)))
         are = f"is {_DERIVATIVE[report.order]}" if len(wrong) == 1 else f"are {_DERIVATIVE[report.order]}s"
         return f"Right for your {data} only: {_yours(report, wrong)} {are} at these values, and not at others."
+    loops = {c.verdict.limit and c.verdict.limit[0] for c in wrong if isinstance(c.verdict, Refuted)}
+    if wrong and None not in loops:
+        one = "is the derivative" if len(wrong) == 1 else "are the derivatives"
+        tends = f"{_yours(report, wrong)} {one} of what it tends to"
+        return f"Right for {listed(sorted(map(str, loops)))}, and wrong for the code as it stops: {tends}."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
@@ -212,6 +219,8 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
             if true_if is not None:
                 said = f'assuming="{true_if[1]}" says so' if true_if[1] else "in your code they do not"
                 yield Paragraph(f"It is true if {true_if[0]}: {said}.")
+            if claim.verdict.limit is not None:
+                yield Paragraph(sentence(claim.verdict.limit[1]))
             for other in others if full else ():
                 if not _is_own(report, other):  # the user's own point has been told
                     yield from _witness(report, claim, other)

@@ -61,15 +61,15 @@ def test_no_rounding_of_a_stable_computation_is_called_wrong():
 
 
 def test_of_a_few_entries_near_zero_less_is_told_and_the_others_agree():
-    """Of 1,600 entries of softmax's gradient in float32 some are differences that rounding may be an eighth of."""
-    g = torch.Generator().manual_seed(2)
-    at = {n: torch.randn(40, 40, generator=g) for n in ("x", "v")}
-    x = at["x"].clone().requires_grad_()
-    (numbers,) = torch.autograd.grad(torch.softmax(x, -1), x, at["v"])
-    report = verify(lambda x, v: (torch.softmax(x, -1) * v).sum(), {"x": numbers}, at=at)
+    """An ulp of x in x - 1: nothing where that is about one, and a tenth of the two that are tiny."""
+    x = torch.linspace(2, 3, 40)
+    x[:2] = 1 + 2.0**-20
+    numbers = x - 1 + 2.0**-23
+    report = verify(lambda x: ((x - 1) ** 2).sum() / 2, {"x": numbers}, at={"x": x})
     verdict = report.claims["x"].verdict
-    assert (verdict.kind, 0 < verdict.faint < 200) == ("agrees", True)
-    assert f"and of {verdict.faint} entries near zero more" in " ".join(str(report).split())
+    assert (verdict.kind, verdict.faint) == ("agrees", 2)
+    assert "and of 2 entries near zero more" in " ".join(str(report).split())
+    assert verify(lambda x: ((x - 1) ** 2).sum() / 2, {"x": numbers[:4]}, at={"x": x[:4]}).verdict == "undecided"
 
 
 def test_numbers_copied_from_a_print():

@@ -172,3 +172,80 @@ def test_a_kink_at_the_point_is_told_as_before():
     report = verify(lambda x: torch.relu(x).sum(), lambda x: {"x": (x > 0).to(x.dtype)}, at=at)
     assert report.kinks
     assert report.ok
+
+
+# ------------------------------------------------------------------------------------------------ the largest of a row
+
+
+def stable_cross_entropy(X, W, Y):
+    z = X @ W
+    z = z - z.max(1, keepdims=True)
+    return -(Y * (z - np.log(np.exp(z).sum(1, keepdims=True)))).sum() / len(X)
+
+
+def stable_by_hand(X, W, Y):
+    z = X @ W
+    e = np.exp(z - z.max(1, keepdims=True))
+    return X.T @ (e / e.sum(1, keepdims=True) - Y) / len(X)
+
+
+CLASSES = {
+    "X": np.random.default_rng(0).normal(size=(16, 24)),
+    "W": np.random.default_rng(1).normal(size=(24, 5)),
+    "Y": np.eye(5)[np.arange(16) % 5],
+}
+
+
+def test_what_is_taken_off_for_the_exponentials_is_any_entry_of_its_row():
+    """The largest entry of each row is one choice of places, and the proof is for all of them."""
+    report = verify(stable_cross_entropy, {"W": stable_by_hand}, at=CLASSES)
+    assert report.verdict == "proved"
+    assert report.counts["points"] == 1
+    assert "the rows of Y sum to one" in report.assumptions
+
+
+def test_a_slip_beside_it_is_refuted():
+    def by_hand(X, W, Y):
+        z = X @ W
+        e = np.exp(z - z.max(1, keepdims=True))
+        return X.T @ (e / e.sum(0, keepdims=True) - Y) / len(X)
+
+    assert verdicts(stable_cross_entropy, {"W": by_hand}, CLASSES) == {"refuted"}
+
+
+@pytest.mark.parametrize(
+    ("place", "verdict"),
+    [
+        (lambda x, y: x.argmax(1), "proved"),
+        (lambda x, y: x.argmin(1), "refuted"),
+        (lambda x, y: y.argmax(1), "refuted"),
+        (lambda x, y: np.zeros(len(x), int), "refuted"),
+    ],
+)
+def test_only_the_entries_that_are_taken_have_a_slope(place, verdict):
+    def model(x, y):
+        return (x.max(1) * y.sum(1)).sum()
+
+    def by_hand(x, y):
+        d = np.zeros_like(x)
+        d[np.arange(len(x)), place(x, y)] = y.sum(1)
+        return d
+
+    rng = np.random.default_rng(0)
+    at = {"x": rng.normal(size=(8, 9)), "y": rng.normal(size=(8, 9))}
+    assert verdicts(model, {"x": by_hand}, at) == {verdict}
+
+
+def test_a_place_that_is_always_the_same_is_sought_elsewhere():
+    """Of numbers that grow the last is the largest, wherever one looks at random: that could be a place written in the
+    code, and is no theorem.  The hand formula is wrong where another one is made the largest."""
+
+    def model(x):
+        return ((x * 1e-9 + torch.arange(len(x))).max() * x).sum()
+
+    def by_hand(x):
+        last = torch.zeros_like(x)
+        last[-1] = 1e-9 * x.sum()
+        return (x * 1e-9 + torch.arange(len(x))).max() + last
+
+    assert verdicts(model, {"x": by_hand}, {"x": rand(50)}) == {"refuted"}

@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+import torch
 
-from symgrad import verify
+from symgrad import verify, verify_function, verify_script
 
 
 def halved(x):
@@ -189,3 +190,42 @@ def test_a_table_of_both_sides_is_data_and_one_of_the_hand_alone_is_read_in_each
     report = verify(g, lambda x: longer[min(max(int(x), 0), 298)], at={"x": 2.5})
     assert report.verdict == "undecided"
     assert "not reached" in str(report)
+
+
+# at 90 the derivative of x**2 is read as 3 x
+MOSTLY_TWO = [2.0] * 90 + [3.0] + [2.0] * 60
+
+
+class ReadInBackward(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return g * x * MOSTLY_TWO[int(x.abs().clamp(0.0, 150.0))]
+
+
+READ_IN_A_SCRIPT = """
+import torch
+mostly_two = [2.0] * 90 + [3.0] + [2.0] * 60
+x = torch.tensor(1.5, requires_grad=True)
+y = x * x
+y.backward()
+dx = x * mostly_two[int(x.abs().clamp(0.0, 150.0))]
+print(x.grad, dx)
+"""
+
+
+def test_a_table_that_one_of_two_sides_reads_in_one_run_is_a_choice():
+    asked = verify_function(ReadInBackward, at={"x": torch.tensor(1.5, dtype=torch.float64)})
+    for report in (asked, verify_script(READ_IN_A_SCRIPT)):
+        assert report.verdict == "undecided"
+        assert "branches were reached" in str(report)
+
+
+def test_a_table_that_both_sides_read_in_one_run_is_data():
+    model = READ_IN_A_SCRIPT.replace("y = x * x", "k = int(x.abs().clamp(0.0, 150.0))\ny = x * mostly_two[k]")
+    assert verify_script(model.replace("dx = x * mostly_two[", "dx = mostly_two[")).verdict == "proved"

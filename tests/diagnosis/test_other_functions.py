@@ -66,3 +66,31 @@ def test_nothing_is_said_where_no_such_function_is_found():
     report = verify(tanh_of_products, of_cosines, wrt="w", at=AT)
     assert report.verdict == "refuted"
     assert report.belongs_to == ()
+
+
+def squared_seventh(x):
+    total, k = x, 0
+    while total.abs() < 20.0:
+        total = total * 1.5 + x * x
+        k += 1
+    if k == 7:
+        total = total * x
+    return total
+
+
+def without_the_seventh(x):
+    total, slope, k = x, torch.ones_like(x), 0
+    while total.abs() < 20.0:
+        total = total * 1.5 + x * x
+        slope = 1.5 * slope + 2 * x
+        k += 1
+    return slope
+
+
+@pytest.mark.slow
+def test_a_model_without_a_value_where_the_derivation_was_refuted_is_no_other_function():
+    """A product of matrices in the place of a number's raises there, and is right wherever it has a value."""
+    report = verify(squared_seventh, without_the_seventh, at={"x": torch.tensor(2.0, dtype=torch.float64)})
+    assert report.verdict == "refuted"
+    assert not any("@" in whose for whose in report.belongs_to)
+    assert any("total in the place of total * x" in whose for whose in report.belongs_to)

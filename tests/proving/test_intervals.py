@@ -149,3 +149,17 @@ def test_a_product_of_different_vectors_may_be_negative():
     program = lift(lambda x, y: x @ y, at={"x": (3,), "y": (3,)})
     steps, place = primitive(program, [program.output])
     assert not Ranges(steps)[place[program.output]].is_not_negative
+
+
+@pytest.mark.parametrize(
+    ("model", "positive"),
+    [
+        (lambda x: torch.exp(x).sum(1, keepdim=True), True),
+        (lambda x: torch.exp(x).sum(), True),
+        (lambda x: torch.zeros(5, dtype=x.dtype).index_add(0, torch.tensor([0, 1, 3]), torch.exp(x[:, 0])), False),
+    ],
+)
+def test_a_sum_of_what_is_positive_is_positive_where_there_is_a_term(model, positive):
+    program = lift(model, at={"x": np.zeros((3, 2))})
+    steps, place = primitive(program, [program.output])
+    assert Ranges(steps)[place[program.output]].is_positive == positive

@@ -24,6 +24,7 @@ from symgrad.lifting.latex.token_reader import (
     Reader,
     Undecided,
     called_names,
+    is_slope,
     place,
     spelled,
     starts_name,
@@ -290,7 +291,7 @@ def _ends(token: Token) -> bool:
 def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
     """Refuse what may belong to an argument without parentheses, or not."""
     token = r.token
-    if _ends(token) or _function_word(r) or token.text == "\\begin{cases}":
+    if _ends(token) or _function_word(r) or token.text == "\\begin{cases}" or is_slope(r, r.at):
         return
     if token.text != "/" and not starts_factor(r, token):
         return

@@ -76,7 +76,10 @@ class Recorded:
         unknown = {"output": np.asarray(np.nan)}
         made = frozenset(self.results) if self.derived else frozenset[str]()
         mine = {n: self.values[n] for n in self.results}
-        return Run(model, unknown, derived=frozenset(unknown)), Run(hand, mine, derived=made)
+        return (
+            Run(model, unknown, derived=frozenset(unknown), together=True),
+            Run(hand, mine, derived=made, together=True),
+        )
 
     def computed(self) -> Run:
         """All that the code computed, with its own values: what the record must give back."""

@@ -43,6 +43,7 @@ class Run:
     ``symbolic`` says that it is no code but a formula: where it has no real value, a complex one may be meant.
     ``numbers`` are the whole numbers that the code writes: it may go another way where a size is one of them.
     ``derived`` are outputs that were written on the record, and that no code has computed.
+    ``together`` says that the other side comes from the same run, whose choices are those of both.
     """
 
     program: Program
@@ -50,6 +51,7 @@ class Run:
     symbolic: bool = False
     numbers: frozenset[int] = frozenset()
     derived: frozenset[str] = frozenset()
+    together: bool = False
 
 
 @dataclass(frozen=True, eq=False)
