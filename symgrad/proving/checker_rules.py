@@ -357,7 +357,7 @@ def holds(
 def _read(f: Arithmetic, formula: Sequence[Node], wanted: Iterable[int]) -> dict[int, Value]:
     """The values of the nodes that are wanted, of all that these are made of, and of what is stated."""
     values: dict[int, Value] = {}
-    stack = [*wanted, *(i for i, node in enumerate(formula) if node.op in INNER[:2])]
+    stack = [*wanted, *(i for i, node in enumerate(formula) if node.op in ("stated", "positive"))]
     needed = set[int]()
     while stack:
         i = stack.pop()
