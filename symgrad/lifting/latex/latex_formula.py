@@ -145,7 +145,7 @@ class Latex:
         r"""Shapes for the inputs that are not ``given`` and that are arrays by how they are written.
 
         >>> Latex(r"f(w) = \|X w - y\|^2 + \lambda \|w\|^2").unstated({})
-        {'X': ('n', 'm'), 'w': ('m',), 'y': ('n',)}
+        {'X': ('n', 'k'), 'w': ('k',), 'y': ('n',)}
 
         Raises `BadInput` where two readings are left, or none.
         """
