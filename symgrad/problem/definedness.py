@@ -193,7 +193,7 @@ def depends_on(program: Program, names: Collection[str]) -> set[int]:
     """The steps that depend on any of these inputs."""
     found = {i for name, i in program.inputs.items() if name in names}
     for i, step in enumerate(program.steps):
-        if any(a in found for a in step.args):
+        if not found.isdisjoint(step.args):
             found.add(i)
     return found
 

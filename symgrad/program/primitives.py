@@ -97,6 +97,8 @@ def _write(b: Builder, step: Step, args: list[int]) -> int:
         inverse = b.emit("inverse", (upright,), None, step.shape, step.dtype)
         n = step.shape[1]
         return b.emit("pick", (inverse,), Strided(0, (n * n, 1, n)), step.shape, step.dtype)
+    if op == "mul" and (other := _once(b, step, args)) is not None:
+        return other
     if op in _KEPT:
         return b.emit(op, args, step.params, step.shape, step.dtype)
     if op == "constant":
@@ -116,6 +118,15 @@ def _write(b: Builder, step: Step, args: list[int]) -> int:
     if scalar is None:
         return b.emit(op, args, step.params, step.shape, step.dtype)
     return _inline(b, scalar, dict(zip("XYZW", args, strict=False)), step.shape, step.dtype)
+
+
+def _once(b: Builder, step: Step, args: Sequence[int]) -> int | None:
+    """What is multiplied by one, as the seed of every derivative is."""
+    for a, other in (args, args[::-1]):
+        same = b.shape(other) == step.shape and b.dtype(other) == step.dtype
+        if same and b.steps[a].op in ("constant", "pick") and number_of(b.steps, a) == 1:
+            return other
+    return None
 
 
 def _upright(b: Builder, i: int) -> int | None:

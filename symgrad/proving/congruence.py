@@ -280,6 +280,14 @@ class Equalities:
             return False
         return any(self.take(link) for link in self._rungs(i, j, last))
 
+    def adds_up(self, a: int, b: int) -> bool:
+        """Whether two steps are one, or the same sum of the same steps: known sooner than residues are."""
+        i, j = sorted((self.find(self.place[a]), self.find(self.place[b])))
+        sums = {self.steps[i].op, self.steps[j].op} & {"add", "sub"}
+        return i == j or bool(
+            sums and self.steps[i].shape == self.steps[j].shape and self.take(Link("linear", i, j, 6))
+        )
+
     def _rungs(self, i: int, j: int, last: bool) -> Iterator[Link]:
         i, j = min(i, j), max(i, j)
         cone = self._cone((i, j))

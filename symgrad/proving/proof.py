@@ -107,7 +107,10 @@ def prove_likely(
     A search for a proof of what is false costs the most.  ``entries`` bounds the work of residues.
     """
     known = _closed(program, pairs, effort, stated)
-    likely = [known.looks_equal(*pair) or may_be_equal(program, [pair], effort=entries) for pair in pairs]
+    likely = [
+        known.adds_up(*pair) or known.looks_equal(*pair) or may_be_equal(program, [pair], effort=entries)
+        for pair in pairs
+    ]
     found = _settled(known, [pair for pair, may_be in zip(pairs, likely, strict=True) if may_be])
     return [(next(found) or True) if may_be else False for may_be in likely]
 

@@ -24,6 +24,7 @@ import torch
 from torch._functorch.pyfunctorch import temporarily_clear_interpreter_stack
 from torch.utils._python_dispatch import _disable_current_modes
 
+_MADE = 50_000  # objects that are made between two looks for cycles
 _ONE = threading.RLock()
 if hasattr(os, "register_at_fork"):  # a copy of the process must not wait for a thread that it does not have
     os.register_at_fork(before=_ONE.acquire, after_in_parent=_ONE.release, after_in_child=_ONE.release)
@@ -40,6 +41,7 @@ def neutral() -> Iterator[None]:
     """
     with contextlib.ExitStack() as stack:
         stack.enter_context(_ONE)
+        stack.enter_context(_rare_collections())
         stack.enter_context(_defaults())
         if torch._C._functorch.peek_interpreter_stack() is not None:  # type: ignore[attr-defined]
             stack.enter_context(temporarily_clear_interpreter_stack())
@@ -58,6 +60,18 @@ def neutral() -> Iterator[None]:
         finally:
             if torch.is_inference_mode_enabled():
                 _LEFT_ON.extend(x for x in gc.get_objects() if type(x) is torch.inference_mode)
+
+
+@contextlib.contextmanager
+def _rare_collections() -> Iterator[None]:
+    """A block in which Python looks for cycles less often: a record is a hundred thousand objects that all stay, and
+    looking through them again and again is a quarter of what a long loop costs."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], _MADE) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 class _Printed:
