@@ -25,8 +25,8 @@ from symgrad.proving.periods import Element, family_of
 from symgrad.proving.proof import needs, prove
 from symgrad.proving.scalar_records import Node, ScalarRecord, as_step
 
-START = 12  # the least size at which turns are looked for
-_FAR = (25, 101)  # sizes at which what was read is held against the code
+START = 16  # the least size at which turns are looked for
+_FAR = (33, 101)  # sizes at which what was read is held against the code
 _BACK = (1, 2, 3, 4, 6)  # operations back that a theorem reads
 _NODES = 60  # of a theorem
 _WORK = 20_000  # of its proof
