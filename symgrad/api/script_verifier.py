@@ -291,11 +291,12 @@ def _problem(execution: Execution, k: int, first: tuple[Run, Run], asked: Asked)
     point = settle_data(point, frozenset(point), facts)
     inputs = Inputs(point, free, frozenset(point), bounds, facts, conditions=conditions)
     automatic = {label: np.array(d.autograd.value) for label, d in found.items() if d.autograd is not None}
+    order = execution.roles.call.order if execution.roles.call is not None else 1
     sides = Side(execution, k, 0, tuple(dtypes), automatic), Side(execution, k, 1, tuple(dtypes), {})
     several = {n: d for n, d in found.items() if not group.on_the_way and execution.is_one_of_several(d)}
     labels = {n: f"{n} ({d.variable})" for n, d in several.items()}
     return Problem(
-        *sides, inputs, dtypes, tuple(found), 1, first=first, pasted=True, labels=labels, meanings=asked.meanings,
+        *sides, inputs, dtypes, tuple(found), order, first=first, pasted=True, labels=labels, meanings=asked.meanings,
         **asked.budgets,
     )  # fmt: skip
 
@@ -332,13 +333,11 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
         return
     space = replace(script, until=frozenset()).plain()
     for d in roles.derivations:
-        key = run.trace.key_of.get(d.step)
-        mine = full.trace.value_at.get(d.step) if full is run else _last_value(full, d.variable)
-        if key is None or mine is None or d.variable not in space:
+        last = max((b.step for b in full.trace.builder.bindings if b.name == d.variable), default=None)
+        if last is None or last not in full.trace.value_at or d.variable not in space:
             continue
-        last = max((b.step for b in full.trace.builder.bindings if b.name == d.variable), default=-1)
-        value = space[d.variable]
-        is_last = last == d.step or full is not run
+        mine, value = full.trace.value_at[last], space[d.variable]
+        is_last = full is not run or d.step in (last, run.trace.made(last))
         if not is_last or not isinstance(value, (float, int, np.ndarray, np.generic, torch.Tensor)):
             continue
         other = value.detach().resolve_conj().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
@@ -349,12 +348,6 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
                 instead="Something in it changes from run to run: the clock, a file, or random numbers with a seed of "
                 "their own. Write the values into the script.",
             )
-
-
-def _last_value(run: ScriptRun, variable: str) -> np.ndarray | None:
-    """The value that a variable has after a run."""
-    bound = [b.step for b in run.trace.builder.bindings if b.name == variable]
-    return run.trace.value_at.get(bound[-1]) if bound else None
 
 
 # ------------------------------------------------------------------------------------------------ what is told
@@ -372,14 +365,19 @@ def _notes(execution: Execution) -> list[str]:
     noun = "inputs" if len(names) > 1 else "input"
     output = _code([roles.output_name]) if roles.assumed is None else "a loss"
     notes = [f"I took {output} as the output, and {_code(names)} as its {noun}."]
-    by: dict[tuple[str, str], list[str]] = {}
+    by: dict[tuple[str, str], dict[str, list[str]]] = {}  # the variables of each input, by why they were taken
     for d in roles.derivations:
-        by.setdefault((d.input, d.why), []).append(d.variable)
-    for (name, why), variables in by.items():
-        be, its = ("is", "its name") if len(variables) == 1 else ("are", "their names")
-        reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's gradient")
+        by.setdefault((d.why, "" if roles.call else d.input), {}).setdefault(d.input, []).append(d.variable)
+    for (why, _), taken in by.items():
+        one = sum(map(len, taken.values())) == 1
+        be, its, whose = (
+            ("is", "its name", "gradient") if one else ("are", "their names", f"gradient{'s' * (len(taken) > 1)}")
+        )
+        reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's {whose}")
         reason = why if roles.call is None and why not in (AS_TOLD, NAMED) else reason
-        notes.append(f"For `{name}` I took {_code(variables)}, {reason}.")
+        (first, variables), *rest = taken.items()
+        also = "".join(f", for `{name}` {_code(others)}" for name, others in rest)
+        notes.append(f"For `{first}` I took {_code(variables)}{also}, {reason}.")
     if roles.assumed is not None:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
@@ -393,7 +391,8 @@ def _notes(execution: Execution) -> list[str]:
             f"I took the last, in line {roles.call.line}."
         )
     if roles.call is not None and roles.call.upstream:
-        notes.append(f"The output {_code([roles.output_name])} is differentiated with a cotangent of the script's own.")
+        output = _code([roles.output_name])
+        notes.append(f"The output {output} is differentiated from a gradient of the script's own, and not from 1.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
         leaf = told.get(inner) if isinstance(inner, str) else None

@@ -182,8 +182,9 @@ def _site(place: Place) -> Site:
 
 def _key(place: Place) -> tuple[str, int] | None:
     """What the bindings of a place's line have in common; None for a place that binds nothing."""
-    s = place.expression.statement
-    return None if place.role != "value" or s is None else (place.name, place.unit.first + s.lineno - 1)
+    s, is_whole = place.expression.statement, place.role == "returned" and place.position is None
+    name = "return" if is_whole else place.name if place.role == "value" else None
+    return None if name is None or s is None else (name, place.unit.first + s.lineno - 1)
 
 
 def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:

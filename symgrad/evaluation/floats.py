@@ -114,15 +114,15 @@ class Floats:
             case "polygamma":
                 return torch.polygamma(step.params, args[0])
             case "inverse":
-                return torch.linalg.inv(args[0])
+                return _defined(*torch.linalg.inv_ex(args[0]))
             case "solve":
-                return torch.linalg.solve(args[0], args[1])
+                return _defined(*torch.linalg.solve_ex(args[0], args[1]))
             case "det":
                 return torch.linalg.det(args[0])
             case "logabsdet":
                 return torch.linalg.slogdet(args[0]).logabsdet
             case "cholesky":
-                return torch.linalg.cholesky((args[0] + args[0].mH) / 2)
+                return _defined(*torch.linalg.cholesky_ex((args[0] + args[0].mH) / 2))
             case "softmax" | "log_softmax" | "logsumexp":
                 return _composite(step, args[0], step.params)
         if step.op in MATRICES:
@@ -146,6 +146,11 @@ class Floats:
             if ball is None:
                 raise
             return through_balls(ball)(*args)
+
+
+def _defined(matrices: torch.Tensor, failed: torch.Tensor) -> torch.Tensor:
+    """NaN for the matrices that have no inverse or factor, which is no error: such a point is outside of the domain."""
+    return matrices.masked_fill((failed != 0)[..., None, None], torch.nan) if bool(failed.any()) else matrices
 
 
 _KEEPS = frozenset(("real", "imag", "abs", "logabsdet", "cast"))

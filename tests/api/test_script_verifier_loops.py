@@ -1,5 +1,7 @@
 """A script that trains for long is followed for its first turns."""
 
+import pytest
+
 from symgrad import verify_script
 
 TRAINS = """
@@ -26,3 +28,38 @@ def test_a_slip_in_it_is_found():
     report = verify_script(TRAINS.replace("2 * X.T @ r / len(y)", "2 * X.T @ r"))
     assert report.verdict == "refuted"
     assert report.wrong_steps == ("dw",)
+
+
+HINGE = """
+import numpy as np
+x, y = np.array([0.5, -1.0, 2.0]), np.array([1.0, 1.0, -1.0])
+
+def hinge(w):
+    loss, dw = 0.0, 0.0
+    for k in range(3):
+        if y[k] * x[k] * w < 1:
+            loss += 1 - y[k] * x[k] * w
+            dw -= y[k] * x[k]
+    return loss, dw
+
+w, h = 0.25, 1e-5
+loss, dw = hinge(w)
+print((hinge(w + h)[0] - hinge(w - h)[0]) / (2 * h), dw)
+"""
+
+
+def test_what_is_bound_more_often_on_another_branch_is_still_found():
+    assert verify_script(HINGE).verdict == "proved"
+
+
+@pytest.mark.slow
+def test_a_slip_below_the_condition_is_refuted():
+    assert verify_script(HINGE.replace("dw -=", "dw +=")).verdict == "refuted"
+
+
+def test_what_is_bound_below_a_condition_alone_is_the_last_of_its_line():
+    plain = HINGE.replace(
+        "def hinge(w):\n    loss, dw = 0.0, 0.0", "w, h = 0.25, 1e-5\nif True:\n    loss, dw = 0.0, 0.0"
+    )
+    plain = plain[: plain.index("    return")] + "print(loss)\nw -= 0.1 * dw\n"
+    assert verify_script(plain).ok

@@ -234,3 +234,26 @@ def test_an_edit_that_never_ends_is_given_up():
     assert report.verdict == "refuted"
     assert report.repaired_source is not None
     assert report.wrong_steps == ("scale",)
+
+
+@pytest.mark.slow
+def test_points_outside_of_a_factor_are_passed_over_in_the_search():
+    """The evidence of a Gaussian process: a kernel that is moved far enough has no Cholesky factor."""
+
+    def model(length, X, y):
+        K = torch.exp(-0.5 * (X[:, None] - X[None]) ** 2 / length**2) + 0.1 * torch.eye(len(X), dtype=X.dtype)
+        L = torch.linalg.cholesky(K)
+        return -0.5 * y @ torch.cholesky_solve(y[:, None], L)[:, 0] - torch.log(torch.diagonal(L)).sum()
+
+    def by_hand(length, X, y):
+        d = (X[:, None] - X[None]) ** 2
+        K = torch.exp(-0.5 * d / length**2)
+        Ki = torch.linalg.inv(K + 0.1 * torch.eye(len(X), dtype=X.dtype))
+        a = Ki @ y
+        return 0.5 * torch.trace((torch.outer(a, a) + Ki) @ (K * d / length**3))
+
+    X = torch.linspace(0, 1, 5, dtype=torch.float64)
+    at = {"length": torch.tensor(0.7, dtype=torch.float64), "X": X, "y": torch.sin(5 * X)}
+    report = verify(model, {"length": by_hand}, at=at, wrt="length")
+    assert report.wrong_steps == ("return",)
+    assert "torch.outer(a, a) - Ki" in report.repairs[0].after

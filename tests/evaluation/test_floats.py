@@ -25,3 +25,16 @@ def test_many_points_at_once_are_what_each_is_alone(n, seed):
     for k in range(n):
         alone = interpret(program, Floats(), {name: v[k] for name, v in points.items()})[program.output]
         torch.testing.assert_close(together[k], alone)
+
+
+def test_a_matrix_without_a_factor_or_an_inverse_has_no_value_and_is_no_error():
+    """Outside of the domain a step is NaN, as log(-1) is, and other points of the same batch are what they are."""
+    matrices = torch.tensor([[[1.0, 2.0], [2.0, 1.0]], [[0.0, 0.0], [0.0, 0.0]], [[2.0, 1.0], [1.0, 2.0]]])
+    for made, defined in (
+        (lambda A: torch.linalg.cholesky(A), [False, False, True]),
+        (lambda A: torch.linalg.inv(A), [True, False, True]),
+        (lambda A: torch.linalg.solve(A, A[0]), [True, False, True]),
+    ):
+        program = lift(made, at={"A": matrices[2].double()})
+        found = [interpret(program, Floats(), {"A": A.double()})[program.output] for A in matrices]
+        assert [bool(torch.isfinite(x).all()) for x in found] == defined

@@ -113,6 +113,7 @@ class Cues:
     updates: dict[int, list[Update]]
     followed: frozenset[str]
     engine: tuple[str, str] | None = None  # the attributes of a class of numbers that know their gradient, and value
+    conditional: frozenset[int] = frozenset()  # the lines that stand below a condition
 
 
 def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
@@ -138,7 +139,9 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     followed |= {_root(n) for n in names if is_gradient(n) and not n.endswith(("_fn", "_func"))}
     engine = next(_engine_fields(tree), None)
     followed |= set(engine or ())
-    return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine)
+    below = [n for n in ast.walk(tree) if isinstance(n, (ast.If, ast.While, ast.Try, ast.Match))]
+    conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
+    return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine, conditional)
 
 
 def speaks_of_gradients(tree: ast.Module) -> bool:

@@ -17,8 +17,8 @@ import sys
 import traceback
 import types
 import warnings
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,9 @@ def surroundings(seed: int, out: io.StringIO, file: str, limits: Limits) -> Iter
         sys.path.insert(0, str(folder.resolve()))  # modules beside it
     random.seed(seed)
     np.random.seed(seed % 2**32)
-    torch.manual_seed(seed)
+    if torch.cuda.is_initialized():
+        torch.manual_seed(seed)
+    torch.default_generator.manual_seed(seed)  # in a hundredth of the time
     before = _states()
     try:
         with neutral(), warnings.catch_warnings(), printed_into(out):
@@ -187,7 +189,7 @@ class Script:
 
         Raises what the code itself raises.
         """
-        pasted = self.pasted if text is None else replace(self.pasted, code=text)
+        pasted = self.pasted if text is None else self.pasted.edited(text)
         space = {**namespace(self.file), **self._found(), **names, TRACE: watcher}
         parts = list(_marked(pasted, self.file))
         out = Limited(self.limits.printed)
@@ -396,13 +398,24 @@ def _is_repeatable(e: ast.expr) -> bool:
 def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = _ScriptRewriter().visit(pasted.tree)
-        return compile(ast.fix_missing_locations(tree), file, "exec"), pasted.tree
+        tree = _numbered(pasted.tree, pasted.numbers)
+        made = _ScriptRewriter().visit(copy.deepcopy(tree))
+        return compile(ast.fix_missing_locations(made), file, "exec"), tree
+
+
+def _numbered(tree: Any, numbers: Sequence[int]) -> Any:
+    """A tree whose lines have other numbers: those of the script as it was written, by which events are known."""
+    found: list[Any] = [node for node in ast.walk(tree) if hasattr(node, "lineno")]
+    for node in found:
+        last = node.end_lineno or node.lineno
+        node.lineno = numbers[node.lineno - 1]
+        node.end_lineno = max(node.lineno, numbers[last - 1])
+    return tree
 
 
 def _marked(pasted: Pasted, file: str) -> Iterator[types.CodeType]:
     """The code of a script's statements, one after the other: where one was edited, the others are known."""
-    lines, tree = pasted.lines, pasted.tree
+    lines, tree, numbers = pasted.lines, pasted.tree, pasted.numbers
     parts: list[tuple[int, int]] = []
     for s in tree.body:
         first = min([s.lineno, *(d.lineno for d in getattr(s, "decorator_list", ()))])
@@ -411,12 +424,12 @@ def _marked(pasted: Pasted, file: str) -> Iterator[types.CodeType]:
         else:
             parts.append((first, s.end_lineno or first))
     for first, last in parts:
-        yield _part("\n".join(lines[first - 1 : last]), first, file)
+        yield _part("\n".join(lines[first - 1 : last]), tuple(numbers[first - 1 : last]), file)
 
 
 @functools.lru_cache(maxsize=512)
-def _part(text: str, first: int, file: str) -> types.CodeType:
+def _part(text: str, numbers: tuple[int, ...], file: str) -> types.CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = ast.increment_lineno(ast.parse(text), first - 1)
+        tree = _numbered(ast.parse(text), numbers)
         return compile(ast.fix_missing_locations(_EventRewriter().visit(tree)), file, "exec")

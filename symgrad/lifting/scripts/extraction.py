@@ -11,11 +11,12 @@ from __future__ import annotations
 import ast
 import builtins
 import codeop
+import difflib
 import re
 import textwrap
 import warnings
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.post import (
@@ -42,6 +43,7 @@ class Pasted:
     code: str
     left_out: tuple[tuple[int, str], ...]
     told: tuple[str, ...] = ()
+    written: str | None = None  # the code before it was edited
 
     @property
     def tree(self) -> ast.Module:
@@ -50,6 +52,21 @@ class Pasted:
     @property
     def lines(self) -> list[str]:
         return self.code.splitlines()
+
+    def edited(self, code: str) -> Pasted:
+        """The same with another code in place of this."""
+        return replace(self, code=code, written=self.written or self.code)
+
+    @property
+    def numbers(self) -> list[int]:
+        """The number that each line had before the code was edited; lines that are new come after all."""
+        mine, old = self.lines, (self.written or self.code).splitlines()
+        if len(mine) == len(old):
+            return list(range(1, len(mine) + 1))
+        numbers = [len(old) + 1 + k for k in range(len(mine))]
+        for _, i, end, j, stop in difflib.SequenceMatcher(None, old, mine, autojunk=False).get_opcodes():
+            numbers[j : min(stop, j + end - i)] = range(i + 1, min(end, i + stop - j) + 1)
+        return numbers
 
 
 def read_pasted(text: str, known: Collection[str] = ()) -> Pasted:

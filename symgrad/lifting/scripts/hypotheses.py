@@ -22,18 +22,22 @@ from symgrad.lifting.scripts.trails import Trails, between
 
 @dataclass(frozen=True)
 class Place:
-    """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``sign``."""
+    """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``sign``.
+
+    With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.
+    """
 
     key: Key
     term: int | None = None
     sign: int = 1
+    path: str | None = None
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
         """Its step in a run; raises `NotReproducible` where the run did not come there."""
         event = run.trace.event_at.get(self.key)
         if event is None:
             raise NotReproducible(f"with other values in its inputs, the script computes no {self.key[0]}.")
-        step = event.step
+        step = event.step if self.path is None else trails.called(event.step, self.path)
         if self.term is not None:
             move = trails.move(event)
             if move is None or self.term >= len(move.terms):
@@ -138,7 +142,7 @@ class Hypothesis:
                 found |= {a, t}
             case _:
                 pass
-        return frozenset(found)
+        return frozenset(found if all(times >= 0 for _, _, times in found) else ())
 
     def roles(self, run: ScriptRun) -> Roles:
         """The parts in one run."""
@@ -149,7 +153,7 @@ class Hypothesis:
         for c, name in zip(self.claims, self.names, strict=True):
             node = Place(c.input).step(run, trails) if c.entry is None else b.inputs[name]
             step = c.value.step(run, trails)
-            step = b.reshape(step, ()) if c.entry is not None else step
+            step = b.reshape(step, ()) if c.entry is not None else run.trace.made(step)
             if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
                 b.source = b.steps[run.trace.event_at[c.value.key].step].source
                 step = b.name(step, c.label)

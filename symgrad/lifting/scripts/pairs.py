@@ -74,7 +74,7 @@ class Pairs:
         self.steps = self.trails.steps
         self.events = self.trails.events
         self.quotients = self.trails.quotients()
-        self.numeric = self.trails.after({q.step for q in self.quotients})
+        self.numeric = self.trails.after({*(q.step for q in self.quotients), *run.trace.differences})
         self.found = self._asked(self._best())
 
     def variable_of(self, event: Event) -> tuple[str, int]:
@@ -169,7 +169,8 @@ class Pairs:
         lines: dict[int | None, list[int]] = {}
         for line, step in trace.shows:
             lines.setdefault(line, []).append(step)
-        groups = [*lines.values(), *([*s.args] for s in self.steps if s.op == "sub")]
+        near = [lines[n] + lines[n + 1] for n in lines if n is not None and n + 1 in lines]  # one line below the other
+        groups = [*lines.values(), *near, *([*s.args] for s in self.steps if s.op == "sub")]
         groups += [list(g.args) for g in trace.builder.guards if len(g.args) == 2]
         groups += [list(p) for p in trace.compared]
         for group in groups:
@@ -177,7 +178,7 @@ class Pairs:
                 beside |= {i for i in group if i not in self.numeric}
         claims: dict[int, Event] = {}
         for i in sorted(beside):
-            event = self.trails.variable(i)
+            event = self.trails.variable(i) or self.trails.returned(i)
             if event is not None:
                 claims.setdefault(event.step, event)
         for q in self.quotients:
@@ -190,8 +191,8 @@ class Pairs:
 
     def _checked(self) -> Iterator[Pair]:
         """Functions that scipy's check_grad is given."""
-        for k, (x, _, _) in enumerate(self.run.trace.checked):
-            base, event = self.trails.variable(x), self.run.trace.event_at["check_grad's gradient", k]
+        for x, event in self.run.trace.checked:
+            base = self.trails.variable(x)
             if base is not None:
                 yield replace(self._pair(base, event, CHECKED, 9.0), label="the second function")
 

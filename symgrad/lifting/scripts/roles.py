@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -125,7 +125,7 @@ def _is_twin(variable: str, leaf: str, value: np.ndarray) -> bool:
 
 def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall | None]:
     trace = run.trace
-    opaque = depending(trace, [r.step for r in trace.results])
+    opaque = depending(trace, trace.opaque)
     calls = [c for c in trace.calls if c.output not in opaque] or trace.calls
     if wanted is not None:
         named = [c for c in calls if c.name == wanted]
@@ -190,8 +190,8 @@ def find_roles(
             inputs[leaf_name] = node
     of_nodes = {node: n for n, node in inputs.items()}
     for r in trace.results:  # what grad was given may be a value on the way
-        if r.node not in of_nodes and r.node in needed and (call is None or trace.calls[r.call] is call):
-            own = trace.key_of.get(r.node, (trace.names.get(id(r.tensor), ""), 0))[0]
+        if r.node not in of_nodes and r.node in needed and trace.calls[r.call].is_of(call):
+            own = trace.key_of.get(r.node, (trace.names.get(id(r.tensor), ""),))[0]
             if own:
                 of_nodes[r.node] = own
                 inputs.setdefault(own, r.node)
@@ -206,6 +206,7 @@ def find_roles(
         found = _best(trace, [d for d in _evidence(trace, name, inputs, call) if asked is None or d.input in asked])
     if not found:
         raise _none_found(trace, name, inputs)
+    found = [replace(d, step=trace.made(d.step)) for d in found]
     told = {d.input for d in found}
     alone = tuple(n for n in inputs if n not in told and (asked is None or n in asked) and n in names)
     return Roles(step, name, call, inputs, tuple(found), alone)
@@ -228,7 +229,7 @@ def _as_told(
     for name, variables in gradients.items():
         for variable in [variables] if isinstance(variables, str) else variables:
             bound = [b for b in trace.builder.bindings if b.name == variable]
-            plain = [v for (n, _), v in trace.bound_values.items() if n == variable]
+            plain = [v for (n, *_), v in trace.bound_values.items() if n == variable]
             if not bound and plain:
                 raise BadInput(
                     f"{variable} is a plain number, {plain[-1]}, that is not computed from {name}.",
@@ -246,8 +247,8 @@ def _as_told(
 def _evidence(
     trace: ScriptTracer, output: str, inputs: Mapping[str, int], call: AutogradCall | None
 ) -> Iterator[Derivation]:
-    results = {r.step: r for r in trace.results if call is None or trace.calls[r.call] is call}
-    opaque = depending(trace, [r.step for r in trace.results])
+    results = {r.step: r for r in trace.results if trace.calls[r.call].is_of(call)}
+    opaque = depending(trace, trace.opaque)
     names = {node: n for n, node in inputs.items()}
     of = {r.node: r for r in results.values()}
 
@@ -255,9 +256,9 @@ def _evidence(
         for a, b in ((left, right), (right, left)):
             r = results.get(_base(trace, a))
             if r is not None and b not in opaque and r.node in names:
-                step = _variable(trace, b, trace.builder.shape(r.node))
+                step = _variable(trace, b, trace.builder.shape(r.step))
                 key = trace.key_of.get(step)
-                label = key[0] if key is not None else f"line {_line_of(trace, step)}"
+                label = key[0] if key is not None else _called(trace, step)
                 yield Derivation(names[r.node], label, r.node, step, why, r)
 
     for step in trace.builder.steps:
@@ -280,9 +281,10 @@ def _evidence(
             for b in groups[k + 1] if k + 1 < len(groups) else ():
                 yield from (d for d in pair(a, b, NEAR) if _is_plausible(trace, d))
     bound = {b.name: b.step for b in trace.builder.bindings}
+    given = {node: of[node].step if node in of else node for node in inputs.values()}  # what has a gradient's shape
     for name, node in inputs.items():
         for variable, step in bound.items():
-            fits = step not in opaque and _fits(trace.builder.shape(step), trace.builder.shape(node))
+            fits = step not in opaque and _fits(trace.builder.shape(step), trace.builder.shape(given[node]))
             if fits and _names_gradient(variable, name, output, inputs):
                 yield Derivation(name, variable, node, step, NAMED, of.get(node))
 
@@ -307,6 +309,12 @@ def _variable(trace: ScriptTracer, i: int, shape: Shape) -> int:
     return i
 
 
+def _called(trace: ScriptTracer, step: int) -> str:
+    """What a value without a name is called: the function that gave it, or its line."""
+    found = (e.path for e in trace.events if "()" in e.path and _base(trace, e.step) == _base(trace, step))
+    return next(found, f"line {_line_of(trace, step)}")
+
+
 def _squeezed(shape: Shape) -> Shape:
     return tuple(n for n in shape if n != 1)
 
@@ -317,7 +325,7 @@ def _fits(mine: Shape, wanted: Shape) -> bool:
 
 def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
     """Whether a value that is printed near autograd's may be meant as a gradient: it fits, and is named so or close."""
-    if not _fits(trace.builder.shape(d.step), trace.builder.shape(d.node)):
+    if not _fits(trace.builder.shape(d.step), trace.builder.shape(d.node if d.autograd is None else d.autograd.step)):
         return False
     if d.step in _needed(trace, trace.calls[-1].output) or trace.builder.steps[_base(trace, d.step)].op == "input":
         return False  # a part of the model
@@ -378,7 +386,7 @@ def _line_of(trace: ScriptTracer, step: int) -> int | None:
 
 
 def _none_found(trace: ScriptTracer, output: str, inputs: Mapping[str, int]) -> BadInput:
-    opaque = depending(trace, [r.step for r in trace.results])
+    opaque = depending(trace, trace.opaque)
     opaque |= _needed(trace, trace.calls[-1].output) if trace.calls else set()
     fits = [
         b.name

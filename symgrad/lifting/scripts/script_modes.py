@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import torch
 
+from symgrad.lifting.scripts.script_record import Key
 from symgrad.lifting.tracing.aten import is_float
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.torch_modes import Dispatch, Functions, floats, quiet
@@ -22,8 +23,8 @@ def _leaves(items: Any) -> Iterator[torch.Tensor]:
 class ScriptRecorder(Recorder, Protocol):
     """What the modes use of a script's tracer: see `symgrad.lifting.scripts.script_tracer`."""
 
-    made_from: dict[int, frozenset[tuple[str, int]]]
-    plain_floats: dict[int, tuple[str, int]]
+    made_from: dict[int, frozenset[Key]]
+    plain_floats: dict[int, Key]
     held: list[Any]
 
     def declare(self, x: torch.Tensor) -> None: ...

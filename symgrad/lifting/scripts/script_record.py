@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import torch
 
-Key = tuple[str, int]  # a variable, and how many times it had been bound before
+Key = tuple[str, int, int]  # a variable, the line that bound it, and how often it had before; -1 for the last time
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,12 @@ class AutogradCall:
     nodes: Mapping[int, int]
     value: np.ndarray
     leaves: int
+    order: int = 1
+    question: Any = None  # equal where a function is differentiated at the same arguments again
+
+    def is_of(self, other: AutogradCall | None) -> bool:
+        """Whether this is a call for the same output as another one, or as any."""
+        return other is None or self is other or (self.question is not None and self.question == other.question)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +18,10 @@ import numpy as np
 import torch
 
 from symgrad.errors import BadInput
+from symgrad.lifting.scripts.references import Derivative, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
-from symgrad.lifting.scripts.watcher import is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.watcher import Bound, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -86,7 +87,8 @@ class ScriptTracer(Tracer):
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
         self.gradchecked: list[tuple[str, list[Any], int]] = []  # custom functions, where, and to which order
-        self.checked: list[tuple[int, ...]] = []  # (point, gradient, value) of functions that were checked
+        self.checked: list[tuple[int, Event]] = []  # (point, gradient) of functions that were checked
+        self.differences: list[int] = []  # what a library gives for difference quotients
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
         self.names: dict[int, str] = {}  # of tensors, by id
@@ -97,7 +99,8 @@ class ScriptTracer(Tracer):
         self._known_leaves: dict[int, int] = {}  # id of a tensor -> its place in leaves
         self.plain_floats: dict[int, Key] = {}
         self.held: list[Any] = []
-        self._count: dict[str, int] = {}
+        self._bound = Bound(self)
+        self._returns: set[int] = set()  # steps of what functions returned
         self._turns = 0
         self.enough: int | None = None  # steps after which a loop that goes on has been followed for long enough
         self.was_enough = False
@@ -138,9 +141,7 @@ class ScriptTracer(Tracer):
 
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
-        k = self._count.get(name, 0)
-        self._count[name] = k + 1
-        key = name, k
+        key = self._bound.key(name)
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -201,14 +202,14 @@ class ScriptTracer(Tracer):
         if type(value) in (float, np.ndarray):
             return self.bind(name, value)
         if is_counted(value):
-            self._count[name] = self._count.get(name, 0) + 1
+            self._bound.key(name)
         return value
 
     def rebound(self, name: str, value: Any) -> Any:
-        before = self._count.get(name, 0)
+        before = self._bound.total
         made = super().rebound(name, value)
-        if self._count.get(name, 0) == before and (is_counted(value) or isinstance(value, torch.Tensor)):
-            self._count[name] = before + 1  # it was not written into, which other values may tell otherwise
+        if self._bound.total == before and (is_counted(value) or isinstance(value, torch.Tensor)):
+            self._bound.key(name)  # it was not written into, which other values may tell otherwise
         return made
 
     def attribute(self, path: str, owner: Any, name: str) -> None:
@@ -230,20 +231,33 @@ class ScriptTracer(Tracer):
 
     def returned(self, function: str, value: Any) -> Any:
         """``return value`` in one of the script's functions: a line of its own, unless the value has a name already."""
-        if type(value) in (TracedFloat, TracedArray) and self.builder.steps[self.step_of(value)].op != "name":
+        is_tensor = isinstance(value, torch.Tensor) and is_float(value) and not (value.is_leaf and value.requires_grad)
+        made = is_tensor or type(value) in (TracedFloat, TracedArray)
+        if made and self.builder.steps[self.step_of(value)].op != "name":
             value = Tracer.bind(self, "return", value)
+            self._returns.add(self.step_of(value))
         for path, part in returned_parts(f"{function}()", value):
-            k = self._count.get(path, 0)
-            self._count[path] = k + 1
+            key = self._bound.key(path)
             if self.is_traced(part):
                 part = self.arrays.array(part) if isinstance(part, list) else part
                 if not isinstance(part, tuple):
-                    self._happened(Event((path, k), self.step_of(part), self.line()))
+                    self._happened(Event(key, self.step_of(part), self.line()))
         return value
+
+    def made(self, step: int) -> int:
+        """What a function gave, where a variable only holds that: its lines are in the function."""
+        s = self.builder.steps[step]
+        return s.args[0] if s.op == "name" and s.args[0] in self._returns else step
+
+    def event(self, path: str, step: int) -> Event:
+        """A value that a library computes for the script."""
+        event = Event(self._bound.key(path), step, self.line())
+        self._happened(event)
+        return event
 
     def _happened(self, event: Event) -> None:
         self.events.append(event)
-        self.event_at[event.key] = event
+        self.event_at[event.key] = self.event_at[*event.key[:2], -1] = event
         if event.key in self._until:
             self._until.discard(event.key)
             if not self._until:
@@ -282,7 +296,7 @@ class ScriptTracer(Tracer):
         if type(value) is int and value not in (0, 1, -1):
             return None
         plain = name.lower().replace("_", "")
-        seen = {n.lower().replace("_", "") for n in (*self._count, *self.names.values())}
+        seen = {n.lower().replace("_", "") for n in (*self._bound.paths, *self.names.values())}
         first, _, rest = name.lower().partition("_d")
         is_one = plain[:1] == "d" and (plain[1:] in seen - {plain} or (first[:1] == "d" and bool(rest)))
         is_one |= plain.startswith("grad") and plain[4:].lstrip("of") in seen
@@ -489,6 +503,31 @@ class ScriptTracer(Tracer):
     def _present(self) -> list[Leaf]:
         return [self.leaves[k] for k in self._known_leaves.values()]
 
+    def referred(
+        self, out: torch.Tensor, of: Derivative, args: Sequence[Any], given: list[torch.Tensor], found: list[Any]
+    ) -> None:
+        """A library's derivative of a function: a call of autograd's for what the function gives."""
+        nodes = {id(leaf.tensor): self.tensors.step(leaf.tensor) for leaf in self._present()}
+        step, value = self.tensors.step(out), self.tensors.value(out)
+        question = id(of.function), of.order, tuple((id(a), getattr(a, "_version", 0)) for a in args)
+        count = len(self.leaves)
+        self.held += [of.function, *args]
+        self.calls.append(
+            AutogradCall(of.kind, step, of.name, self.line(), False, nodes, value, count, of.order, question)
+        )
+        for x, g in zip(given, found, strict=True):
+            self.result(x, g)
+
+    def approximated(self, value: np.ndarray) -> Any:
+        """Differences that a library takes of a function."""
+        self.differences.append(self.builder.input(f"autograd by differences {len(self.differences)}", value.shape))
+        return self.arrays.new(value, self.differences[-1])
+
+    @property
+    def opaque(self) -> list[int]:
+        """The steps of what autograd and libraries gave."""
+        return [*(r.step for r in self.results), *self.differences]
+
     def result(self, x: torch.Tensor, g: torch.Tensor) -> None:
         """Autograd's gradient ``g`` for ``x`` as an opaque input."""
         if self.tensors.is_known(g) or not self.calls:
@@ -533,8 +572,8 @@ class ScriptTracer(Tracer):
         if isinstance(owner, str) and getattr(function, "__name__", "") == "format":
             for a in (*args, *options.values()):
                 self.shown(a)
-        if getattr(function, "__name__", "") == "check_grad" and "scipy" in str(function.__module__):
-            return self._checked(*args, **options)
+        if (found := reference(self, function, args, options)) is not NotImplemented:
+            return found
         if function in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
             return self._gradchecked(function, *args)
         if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
@@ -550,16 +589,6 @@ class ScriptTracer(Tracer):
                 at = [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in given]
             self.gradchecked.append((owner.__name__, at, 2 if check is torch.autograd.gradgradcheck else 1))
         return True
-
-    def _checked(self, function: Any, gradient: Any, x: Any, *args: Any, **options: Any) -> float:
-        """``scipy.optimize.check_grad``: both functions once; what it returns is a distance, and near zero."""
-        x = self.bind("x0", x)
-        g, f = (self.step_of(self.call(h, x, *args)) for h in (gradient, function))
-        k = len(self.checked)
-        self.checked.append((self.step_of(x), g, f))
-        self._happened(Event(("check_grad's function", k), f, self.line()))
-        self._happened(Event(("check_grad's gradient", k), g, self.line()))
-        return 0.0
 
     def _tested(self, function: Any, args: Any, options: Any) -> Any:
         """A testing function: what it is given together is compared; it runs on plain values."""

@@ -141,7 +141,7 @@ class Execution:
 
     def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
         """The same questions about another text of the script, which finds ``more`` names around it."""
-        pasted, around = replace(self.script.pasted, code=code), {**self.script.around, **(more or {})}
+        pasted, around = self.script.pasted.edited(code), {**self.script.around, **(more or {})}
         script = replace(self.script, pasted=pasted, around=around)
         run = script.run(given=self.given)
         roles = self.find(run)
@@ -165,7 +165,7 @@ class Execution:
         program = trace.builder.build({})
         renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
         outputs = {label: d.step for label, d in found.items()}
-        opaque = depending(trace, [r.step for r in trace.results])
+        opaque = depending(trace, trace.opaque)
         needed = kept(program, outputs, inputs=renamed, opaque=opaque)
         bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
         steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
@@ -184,7 +184,7 @@ class Execution:
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
-        opaque = depending(trace, [r.step for r in trace.results])
+        opaque = depending(trace, trace.opaque)
         value = next((c.value for c in trace.calls if c.output == output), None)
         value = _evaluated(program, output, run) if value is None else value
         out = []
@@ -202,7 +202,8 @@ class Execution:
             for label, d in found.items():
                 known = trace.value_at.get(d.step)
                 values[label] = known if known is not None else _evaluated(program, d.step, run)
-            out.append((Run(model, {"output": value}, together=True), Run(hand, values, together=True)))
+            model_run = Run(model, {"output": value}, derived=frozenset(nodes), together=True)
+            out.append((model_run, Run(hand, values, together=True)))
         return out
 
     def _inputs(self, run: ScriptRun, program: Program, taken: set[str]) -> dict[int, str]:

@@ -117,6 +117,15 @@ class Trails:
                 return found
             i = self.steps[i].args[0]
 
+    def called(self, i: int, path: str) -> int:
+        """The first step of the same value that has this name; ``i`` itself where none has."""
+        found = i
+        while True:
+            found = i if i in self.event_of and self.event_of[i].path == path else found
+            if not self._is_same(i):
+                return found
+            i = self.steps[i].args[0]
+
     def origins(self, i: int, flat: int) -> list[tuple[int, int]]:
         """The variables that an entry comes from unchanged, and the entry's place in each; the last ones first."""
         found: list[tuple[int, int]] = []
@@ -151,6 +160,10 @@ class Trails:
         if most == size(self.steps[i].shape):  # not a part
             return self.event_of[whole[-1]] if whole else None
         return self.event_of[whole[0]] if whole else None
+
+    def returned(self, i: int) -> Event | None:
+        """What a function gave, where ``i`` is that and has no other name."""
+        return next((e for e in self.events if "()" in e.path and self.stripped(e.step) == self.stripped(i)), None)
 
     # ------------------------------------------------------------------------------------ updates
     def move(self, event: Event) -> Move | None:

@@ -7,6 +7,8 @@ that was found in a record is found here too, at other values and in edited text
 from __future__ import annotations
 
 import itertools
+import sys
+from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, Reached
+from symgrad.lifting.tracing.sources import TRACE
 
 _PARTS_RETURNED = 64
 
@@ -51,6 +54,34 @@ def returned_parts(path: str, value: Any, depth: int = 2) -> Iterator[tuple[str,
     yield path, value
 
 
+class Bound:
+    """How often each variable was bound in each line of the code that reports to ``trace``.
+
+    A line says more than a count of all: on another branch, what is bound above is bound more often or less.
+    """
+
+    def __init__(self, trace: Any) -> None:
+        self._trace = trace
+        self._times: Counter[tuple[str, int]] = Counter()
+
+    def key(self, path: str) -> Key:
+        """The key of one more value."""
+        frame: Any = sys._getframe(2)
+        while frame.f_globals.get(TRACE) is not self._trace:
+            frame = frame.f_back
+        times = self._times[path, frame.f_lineno]
+        self._times[path, frame.f_lineno] = times + 1
+        return path, frame.f_lineno, times
+
+    @property
+    def total(self) -> int:
+        return self._times.total()
+
+    @property
+    def paths(self) -> Iterator[str]:
+        return (path for path, _ in self._times)
+
+
 # ------------------------------------------------------------------------------------------------ watching
 
 
@@ -75,12 +106,12 @@ class Watcher:
         self.turns = turns
         self.is_on = True
         self._leaves = dict(leaves)
-        self._count: dict[str, int] = {}
+        self._bound = Bound(self)
 
     @property
     def is_complete(self) -> bool:
         """Whether all inputs were put in, and all that is wanted was read."""
-        return not self.wanted and not self._leaves
+        return self.wanted <= self.found.keys() and not self._leaves
 
     def tick(self) -> None:
         self.turns -= 1
@@ -90,8 +121,7 @@ class Watcher:
     def bind(self, name: str, value: Any) -> Any:
         if not self.is_on:
             return value
-        key = name, self._count.get(name, 0)
-        self._count[name] = key[1] + 1
+        key = self._bound.key(name)
         if isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad:
             self._put(name, value)
             return value
@@ -130,11 +160,11 @@ class Watcher:
         return made.tolist() if type(value) is list else made if isinstance(value, np.ndarray) else made[()]
 
     def _read(self, key: Key, value: Any) -> None:
-        if key not in self.wanted:
-            return
-        now = value.detach().resolve_conj().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
-        self.found[key] = np.array(now)
-        self.wanted.discard(key)
+        wanted = self.wanted & {key, (*key[:2], -1)}
+        if wanted:
+            now = value.detach().resolve_conj().numpy() if isinstance(value, torch.Tensor) else np.asarray(value)
+            self.found |= {k: np.array(now) for k in wanted}
+            self.wanted -= {key}
         if not self.wanted:
             raise Reached
 
@@ -161,9 +191,7 @@ class Watcher:
 
     def returned(self, function: str, value: Any) -> Any:
         for path, part in returned_parts(f"{function}()", value) if self.is_on else ():
-            key = path, self._count.get(path, 0)
-            self._count[path] = key[1] + 1
-            self._read(key, part)
+            self._read(self._bound.key(path), part)
         return value
 
     def call(self, function: Any, *args: Any, **options: Any) -> Any:
@@ -171,11 +199,9 @@ class Watcher:
         if function in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
             return True
         if getattr(function, "__name__", "") == "check_grad" and len(args) > 2:
-            k = self._count.get("check_grad", 0)
-            self._count["check_grad"] = k + 1
             x = self.bind("x0", args[2])
             gradient, value = args[1](x, *args[3:]), args[0](x, *args[3:])
-            self._read(("check_grad's function", k), value)
-            self._read(("check_grad's gradient", k), gradient)
+            self._read(self._bound.key("check_grad's function"), value)
+            self._read(self._bound.key("check_grad's gradient"), gradient)
             return 0.0
         return function(*args, **options)

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from typing import Any
 
 import numpy as np
 import torch
@@ -221,11 +222,24 @@ class Weighing:
         }
 
     def _is_running_sum(self, event: Event) -> bool:
-        """Whether a value is the same variable's of before, with something added."""
-        if event.line not in self.text.updates:
+        """Whether a value is the same variable's of before, with something added, and more is added to it later."""
+        if event.line not in self.text.updates or self.run.trace.event_at[*event.key[:2], -1] is event:
             return False
         move = self.trails.move(event)
         return move is not None and any(self.trails.event_of[k].path == event.path for k in move.bases)
+
+    def steady(self, place: Any) -> Any:
+        """A place as it is found where conditions come out otherwise: by a name that it gets below none, or as the last
+        value of its line."""
+        if not isinstance(place, Place) or place.term is not None or place.key[1] not in self.text.conditional:
+            return place
+        step = self.run.trace.event_at[place.key].step
+        same = [e for e in self.events if e.step >= step and self.trails.stripped(e.step) == self.trails.stripped(step)]
+        found = next((e for e in same if e.line not in self.text.conditional), None)
+        if found is not None:
+            return replace(place, key=found.key, path=place.key[0])
+        last = (*place.key[:2], -1)
+        return replace(place, key=last) if self.run.trace.event_at[last].step == step else place
 
     # ------------------------------------------------------------------------------------ by value
     def row(self, output: Candidate, program: Builder, pairs: Sequence[Pair]) -> Row:
@@ -433,7 +447,8 @@ def _assumed(w: Weighing, b: Builder) -> Row | None:
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
     best: Row | None = None
-    for error, step in list(errors(w.trails, moved, last))[:_ERRORS]:
+    found = [(e, i) for e, i in errors(w.trails, moved, last) if any(map(w.trails.variable, w.steps[i].args))]
+    for error, step in found[:_ERRORS]:
         for name, loss in LOSSES.items():
             trial = Builder(list(b.steps), dict(b.inputs))
             a, t = parts(trial, step, moved)
@@ -475,7 +490,7 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         key, why = s.pair.input.key, s.pair.why
         name = tail if tails.count(tail) == 1 else s.pair.input.path
         if s.pair.steps[0][0] < 0:
-            claims.append(Claim(key, s.pair.values[0], s.pair.label, why))
+            claims.append(Claim(key, w.steady(s.pair.values[0]), s.pair.label, why))
             names.append(name)
             given[key] = name
             continue
@@ -485,4 +500,4 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
             claims.append(Claim(key, value, label, why, entry))
             names.append(own[entry])
         given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
-    return Hypothesis(row.output.place, row.output.name, tuple(claims), tuple(names), given, row.assumed)
+    return Hypothesis(w.steady(row.output.place), row.output.name, tuple(claims), tuple(names), given, row.assumed)

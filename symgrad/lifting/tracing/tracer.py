@@ -54,14 +54,8 @@ from symgrad.program.program import Guard, Program
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
 _CALLERS = (map, filter, functools.reduce, max, min, sorted)
-_DIFFERENTIATORS = [
-    torch.func.grad,
-    torch.func.grad_and_value,
-    torch.func.jacrev,
-    torch.func.jacfwd,
-    torch.func.hessian,
-]
-_DIFFERENTIATORS += [torch.func.vjp, torch.func.jvp, torch.func.linearize, torch.autograd.grad]
+_NAMES = "grad grad_and_value jacrev jacfwd hessian vjp jvp linearize".split()
+_DIFFERENTIATORS = [torch.autograd.grad, *(getattr(torch.func, n) for n in _NAMES)]
 _DIFFERENTIATORS += [getattr(torch.autograd.functional, n) for n in "jacobian hessian vjp jvp hvp vhp".split()]
 # packages that only show or keep what they are given: nothing comes back from them that a formula goes on with
 _SHOWING = frozenset("matplotlib seaborn plotly bokeh PIL IPython logging csv tensorboard tensorboardX wandb".split())
@@ -95,6 +89,7 @@ class Tracer:
         self._ready: dict[Any, Any] = {}
         self._constants: dict[tuple[str, str], int] = {}
         self._computed: dict[float, int] = {}  # plain floats that the code computed -> the step that says how
+        self._narrowed: dict[float, float] = {}  # what these are in float32 -> the floats
         self._literals: set[float] = set()  # floats that the user's functions write down
         self.numbers: set[int] = set()  # and whole numbers that they write down, or find beside them
         self._depends: list[bool] = []
@@ -131,6 +126,12 @@ class Tracer:
         """The error for a value that would leave the recorded computation."""
         message = "would turn a value that depends on the inputs into a plain number, and its derivative would be lost."
         return self._raising(LostValue(f"{what} {message}", where=self.where(), instead=instead))
+
+    def inside(self, function: Any) -> SymgradError:
+        """The error for a derivative that code takes of a part of itself."""
+        told = f"the function calls torch.{function.__name__}, a derivative inside of the formula."
+        instead = "Pass the function whose gradient is wanted; order=2 asks for second derivatives."
+        return self._raising(BadInput(told, where=self.where(), instead=instead))
 
     def kept(self) -> LostValue:
         return self._raising(
@@ -209,6 +210,8 @@ class Tracer:
         dtype = dtype or str(array.dtype)
         if self._computed and array.dtype.kind == "f" and 0 < array.size <= _PARTS:
             entries = array.ravel().tolist()
+            if array.dtype == np.float32:
+                entries = [self._narrowed.get(x, x) for x in entries]
             if any(x in self._computed for x in entries):
                 b = self.builder
                 return b.reshape(b.stack([self.number(x, dtype) for x in entries]), array.shape)
@@ -220,6 +223,7 @@ class Tracer:
         if math.isfinite(x) and not (x * 4096).is_integer() and x not in self._computed:
             self.at_line()
             self._computed[x] = step()
+            self._narrowed[float(np.float32(x))] = x
 
     def value_of(self, x: Any) -> Any:
         """The plain value: floats, NumPy arrays."""
@@ -482,13 +486,7 @@ class Tracer:
             args = tuple(scalar_calls.hook(self, self.ready(f)) if callable(f) else f for f in args)
             options = {k: scalar_calls.hook(self, self.ready(f)) if k == "key" else f for k, f in options.items()}
         elif function in _DIFFERENTIATORS and not (self.differentiates and function is torch.autograd.grad):
-            raise self._raising(
-                BadInput(
-                    f"the function calls torch.{function.__name__}, a derivative inside of the formula.",
-                    where=self.where(),
-                    instead="Pass the function whose gradient is wanted; order=2 asks for second derivatives.",
-                )
-            )
+            raise self.inside(function)
         elif str(getattr(function, "__module__", None)).partition(".")[0] in _SHOWING:
             args, options = self.value_of(args), {k: self.value_of(v) for k, v in options.items()}
         out = self.arrays.adopt(self.arrays.computed(self.ready(function), args, options))
