@@ -118,7 +118,7 @@ ODD = frozenset("erf atan erfinv erfi Si Shi fresnels fresnelc".split())
 # Functions of which equal arguments give equal values, and nothing else is used.
 PLAIN = frozenset(
     "lgamma gamma digamma polygamma i0 i1 Ci Chi Ei li expint uppergamma besselj bessely besseli besselk airyai airybi "
-    "airyaiprime airybiprime LambertW zeta hurwitz_zeta".split()
+    "airyaiprime airybiprime LambertW zeta hurwitz_zeta elliptic_f elliptic_e elliptic_pi".split()
 )
 # The operations whose rule for real numbers is that for complex ones, too.
 COMPLEX = frozenset(
