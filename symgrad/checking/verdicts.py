@@ -188,8 +188,16 @@ class Undecided:
         return f"undecided: {self.why}"
 
 
+def _in_a_notebook(verdict: Any) -> str:
+    """What a notebook shows: the word in bold, and what it rests on as code where it is a point."""
+    word, colon, rest = str(verdict).partition(": ")
+    return f"**{word}**{colon}{f'`{rest}`' if verdict.kind == 'refuted' else rest}"
+
+
 for _class in (Witness, Proved, Agrees, Refuted, Undecided):
     _class.__repr__ = _class.__str__  # type: ignore[method-assign]
+for _class in (Proved, Agrees, Refuted, Undecided):
+    _class._repr_markdown_ = _in_a_notebook  # type: ignore[attr-defined]
 
 Verdict = Proved | Agrees | Refuted | Undecided
 

@@ -3,9 +3,6 @@
 A row is a function from a `Slip` to a sentence, or None where the slip is another one; the first row that speaks is
 believed.  The rows stand from the particular to the general, so that the last ones always have something to say.
 To add a slip, write a row and put it in `ROWS` before the ones that are more general.
-
-`describe_difference` says what two values have to do with each other when there is no edit to go by: an exact ratio, a
-transpose, a missing path; it is confirmed by residues, not by closeness.
 """
 
 from __future__ import annotations

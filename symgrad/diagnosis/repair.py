@@ -31,8 +31,6 @@ from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.problem.question import Problem
 from symgrad.progress import doing
 
-# -------------------------------------------------------------------------------------------------------------- repair
-
 # ------------------------------------------------------------------------------------------------------------ patching
 # The hand side with edits made: as a formula that can be run, and as the user's own text.
 
@@ -166,15 +164,13 @@ def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], pro
     for p, e in zip(proposals, choice, strict=True):
         if e is None:
             continue
-        slip = Slip(p.name, e, e.before, e.after, p.scene)
-        if e.kind not in KINDS:
-            old, new = (e.before, e.after) if e.kind == "name" else changed(p.text, e.text)
-            kind, operand = classified(old, new, e.kind)
-            slip = Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand)
+        whole = e.kind in KINDS
+        old, new = (e.before, e.after) if whole or e.kind == "name" else changed(p.text, e.text)
+        kind, operand = (e.kind, "") if whole else classified(old, new, e.kind)
+        why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
         site = None if p.scene is None else p.scene.site
         span, file = (None, None) if site is None else ((site.expression.start, site.expression.end), site.unit.file)
-        edit = slip.old, slip.new
-        yield Repair(p.name, p.line, p.text, e.text, explain(slip), proved, slip.edit.kind, edit, span, e.cost, file)
+        yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost, file)
 
 
 # ------------------------------------------------------------------------------------------------ leaves
