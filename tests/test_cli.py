@@ -274,8 +274,7 @@ def test_html_writes_a_page(file, tmp_path, capsys):
     assert capsys.readouterr().err == f"symgrad: wrote {page}.\n"
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
-    name = re.escape(Path(file(WRONG)).name)
-    assert re.search(rf"<title>[^<]*{name}: Wrong: your gradient for w is not the derivative.</title>", text)
+    assert f"<title>{file(WRONG)}: Wrong: your gradient for w is not the derivative.</title>" in text
 
 
 def test_html_never_replaces_the_file_that_is_checked(file, capsys):

@@ -35,12 +35,12 @@ def write_pages(answers: Sequence[Answer], page: Path) -> list[Path]:
 
     Raises `BadInput` where a page would replace a file that was checked, or cannot be written.
     """
-    from symgrad.report.html import Links, render_page
-
     is_page = page.suffix.lower() in (".html", ".htm") and not page.is_dir()
     if len(answers) == 1 and not page.is_dir():
         return [_write(answers[0].html or _without(answers[0]), page, answers)]
     index, folder = (page, page.with_suffix("")) if is_page else (page / "index.html", page)
+    from symgrad.report.html import Links, render_page  # what renders is imported when something is rendered
+
     taken: set[str] = set()
     pages = []
     for answer in answers:

@@ -263,6 +263,7 @@ def open_reader(
     numbers: frozenset[str],
     functions: frozenset[str],
     words: frozenset[str],
+    context: str,
 ) -> Reader:
     """A reader at the first of ``tokens``, with all rows of the table."""
-    return Reader(text, tokens, known, numbers, functions, words, _ROWS)
+    return Reader(text, tokens, known, numbers, functions, words, _ROWS, context)

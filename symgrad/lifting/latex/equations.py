@@ -137,11 +137,13 @@ def equations(
     known: frozenset[str] | None = None,
     functions: Mapping[str, tuple[str, ...]] | None = None,
     words: frozenset[str] = frozenset(),
+    beside: str = "",
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
     ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, with
     these arguments, and ``words`` names of several letters; those that the text itself defines are added.
+    ``beside`` is the text of the model.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = _pieces(text, tokens(text))
@@ -153,7 +155,7 @@ def equations(
     def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
         end = min(piece[-1].stop if piece else 0, len(text))
         tail = Token("end", "", end, end + 1)
-        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words)
+        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words, f"{beside} {text}")
 
     lefts: list[Equation] = []
     names = known

@@ -112,12 +112,13 @@ class Latex:
         known = self.known
         functions: dict[str, tuple[str, ...]] = {}
         words: frozenset[str] = frozenset()
+        beside = ""
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
             functions = {n: d.arguments for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n}
-            words = words_of(self.model.equations)
-        return equations(self.text, known, functions, words)
+            words, beside = words_of(self.model.equations), self.model.text
+        return equations(self.text, known, functions, words, beside)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -144,7 +145,7 @@ class Latex:
         r"""Shapes for the inputs that are not ``given`` and that are arrays by how they are written.
 
         >>> Latex(r"f(w) = \|X w - y\|^2 + \lambda \|w\|^2").unstated({})
-        {'X': ('n', 'm'), 'w': ('m',), 'y': ('n',)}
+        {'X': ('n', 'k'), 'w': ('k',), 'y': ('n',)}
 
         Raises `BadInput` where two readings are left, or none.
         """

@@ -164,6 +164,7 @@ class Reader:
     functions: frozenset[str]
     words: frozenset[str]
     rows: Mapping[str, tuple[Row, ...]]
+    context: str = ""  # all that is written, here and in the model
     at: int = 0
     depth: int = 0
     commas: bool = False  # whether a comma separates arguments here
