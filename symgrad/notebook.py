@@ -40,6 +40,7 @@ def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
     Raises `BadInput` for an option that there is not, and what `verify_script` raises.
     """
     from symgrad.api.script_verifier import verify_script
+    from symgrad.lifting.scripts.child_process import sendable
 
     options: dict[str, Any] = {}
     try:
@@ -58,4 +59,4 @@ def judge_cell(line: str, cell: str, namespace: dict[str, Any]) -> Any:
                 f"%%symgrad has no option {word!r}.",
                 instead=f"{near + ' ' if near else ''}Write them as in %%symgrad output=loss wrt=W,b seed=1 points=64.",
             )
-    return verify_script(cell, namespace=namespace, **options)
+    return verify_script(cell, namespace=sendable(namespace), **options)

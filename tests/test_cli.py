@@ -274,7 +274,7 @@ def test_html_writes_a_page(file, tmp_path, capsys):
     assert capsys.readouterr().err == f"symgrad: wrote {page}.\n"
     text = page.read_text(encoding="utf-8")
     assert text.startswith("<!DOCTYPE html>")
-    assert "<title>Wrong: your gradient for w is not the derivative.</title>" in text
+    assert f"<title>{file(WRONG)}: Wrong: your gradient for w is not the derivative.</title>" in text
 
 
 def test_html_never_replaces_the_file_that_is_checked(file, capsys):

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+import tomllib
 import zipfile
 from email.parser import Parser
 from pathlib import Path
@@ -38,17 +39,38 @@ def built(tmp_path_factory):
     return wheel, sdist
 
 
-def test_it_needs_seven_packages_and_nothing_else(built):
+def test_it_needs_seven_packages_and_where_nothing_forks_one_more(built):
     with zipfile.ZipFile(built[0]) as wheel:
         (name,) = (n for n in wheel.namelist() if n.endswith(".dist-info/METADATA"))
         told = Parser().parsestr(wheel.read(name).decode())
-    needed = [line for line in told.get_all("Requires-Dist", []) if "extra ==" not in line]
+    lines = [line for line in told.get_all("Requires-Dist", []) if "extra ==" not in line]
+    needed = [line for line in lines if ";" not in line]
+    assert set(lines) - set(needed) == {'cloudpickle>=3; sys_platform != "linux"'}
     named = sorted(re.match(r"[\w-]+", line)[0] for line in needed)
     assert named == ["jinja2", "numpy", "pygments", "python-flint", "rich", "sympy", "torch"]
     assert set(told.get_all("Provides-Extra", [])) == {"docs", "hypothesis", "notebook", "plot", "progress", "test"}
     assert told["Version"] == symgrad.__version__
     assert told["License-Expression"] == "MIT"
     assert told["Description-Content-Type"] == "text/markdown"
+
+
+def bounds_of(declared: list[str]) -> dict[str, str]:
+    """The least version of each package that is declared with one."""
+    return {name: least for line in declared for name, least in re.findall(r"^([\w-]+)>=([\d.]+)$", line)}
+
+
+def test_the_oldest_versions_that_are_declared_are_those_that_tests_run_with():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"]
+    pins = dict(re.findall(r"^([\w-]+)==([\d.]+)$", (ROOT / "tests" / "lower.txt").read_text(encoding="utf-8"), re.M))
+    needed = bounds_of(project["dependencies"])
+    assert len(needed) == 7
+    declared = needed | bounds_of([line for extra in extras.values() for line in extra])
+    of_pins = {name: declared[name] for name in pins if name in declared}
+    assert needed.keys() <= of_pins.keys()
+    assert {
+        n: pins[n] for n, v in of_pins.items() if [*pins[n].split("."), "0"][: v.count(".") + 1] != v.split(".")
+    } == {}
 
 
 def test_the_wheel_holds_the_package_with_its_types_and_no_tests(built):

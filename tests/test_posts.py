@@ -34,7 +34,7 @@ Wrong: your gradient for w_h is not the derivative (w_y is right).
 
 The wrong lines
 {lines}
-    With these changes the derivation is proved; report.repaired_source holds it.
+    With these changes it is proved; report.repaired_source holds it.
 
 w_h: wrong
     At your own point (w_h = 2, w_y = 40, h0 = 0.5):
@@ -54,7 +54,6 @@ FORWARD = """
     + dh1_dwh = (1 - h1**2) * dh1raw_dwh
     notebooks/posts/tanh_rnn.py:30:
     - dh2_dwh = (1 - h2_raw**2) * dh2raw_dwh
-                     ^^^^^^
     + dh2_dwh = (1 - h2**2) * dh2raw_dwh
     The same slip in lines 28 and 30: h1_raw is the value before tanh;
     tanh'(z) = 1 - tanh(z)**2, so here 1 - h1**2.
@@ -66,7 +65,6 @@ BACKWARD = """
     + dh2_raw = (1 - h2**2) * dh2
     notebooks/posts/tanh_rnn.py:49:
     - dh1_raw = (1 - h1_raw**2) * dh1
-                     ^^^^^^
     + dh1_raw = (1 - h1**2) * dh1
     The same slip in lines 47 and 49: h2_raw is the value before tanh;
     tanh'(z) = 1 - tanh(z)**2, so here 1 - h2**2.

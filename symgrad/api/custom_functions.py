@@ -296,7 +296,9 @@ def _backward_problems(setting: _Setting) -> list[Problem]:
             continue
         problems.append(replace(some, shapes=shapes, labels={n: f"{n} (without {absent})" for n in names}))
     if not own.materialize and len(named) > 1:
-        notes.append("An output that is not used has None for its cotangent: backward is judged without each, too.")
+        notes.append(
+            "The gradient of an output that is not used comes in as None: backward is judged without each, too."
+        )
     return [replace(problem, shapes=shapes, notes=tuple(notes)), *problems]
 
 
@@ -310,7 +312,7 @@ def _understood(setting: _Setting, seeded: _Seeded, own: FunctionRun) -> list[st
     """What the claims are about, and what autograd does with gradients that are not of the arguments' own kind."""
     names, steps = setting.names, own.program.steps
     every = f"every {listed(list(seeded.named.values()))}"
-    notes = [f"The claims are about {every}: cotangents are drawn, and moved like the inputs."]
+    notes = [f"The claims are about {every}: values are drawn, and moved like the inputs."]
     if setting.asked.order == 1:
         notes.append("Only the first order was judged; order=2 judges the derivative of backward too.")
     notes += [f"The gradient for {n} is None, which autograd takes for zero." for n in own.missing if n in names]

@@ -19,7 +19,7 @@ from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.exact import is_huge_power, meaning
 from symgrad.evaluation.floats import Floats, to_numpy
 from symgrad.evaluation.torch_code import as_tensors, bind, call, source
-from symgrad.indices.printing import plain, text
+from symgrad.indices.printing import latex, plain, text
 from symgrad.indices.reader import Value, read
 from symgrad.indices.run_merging import ORDERED, merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
@@ -116,6 +116,9 @@ class SizedGradient(dict[str, "SizedDerivative"]):
     def __call__(self, *positional: Any, **named: Any) -> dict[str, torch.Tensor]:
         return self._work.values(self._work.names, positional, named)
 
+    def _repr_latex_(self) -> str | None:
+        return "\n\n".join(filter(None, (derivative._repr_latex_() for derivative in self.values()))) or None
+
     @property
     def code(self) -> str | None:
         """The torch lines that compute all of them; None where they are taken anew at each call's sizes."""
@@ -154,10 +157,20 @@ class SizedDerivative:
 
     def _shown(self) -> Any:
         """The entry, at indices with plain names."""
+        return self.array.at(self._indices)
+
+    @property
+    def _indices(self) -> list[sp.Symbol]:
         array = self.array
         taken = {str(s) for s in array.body.free_symbols} | set(self._work.symbols)
         letters = (c for c in "ijklpqrstuv" if c not in taken)
-        return array.at([sp.Symbol(next(letters), integer=True) for _ in array.axes])
+        return [sp.Symbol(next(letters), integer=True) for _ in array.axes]
+
+    def _repr_latex_(self) -> str | None:
+        try:
+            return f"${slope_of(self.wrt, self._indices)} = {latex(self._shown())}$"
+        except Unread:  # it has no formula that holds for all sizes
+            return None
 
     @property
     def code(self) -> str | None:

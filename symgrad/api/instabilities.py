@@ -17,7 +17,7 @@ from symgrad.problem.canary import undisturbed
 from symgrad.problem.question import Asked, alone
 from symgrad.program.program import Source
 from symgrad.progress import shown
-from symgrad.report.report import PrintedInstability
+from symgrad.report.report import PrintedInstabilities, PrintedInstability
 from symgrad.stability.detection import coarsest
 from symgrad.stability.rewriting import best_rewrite
 from symgrad.stability.samples import sample_around
@@ -87,7 +87,7 @@ def find_instabilities(
             one = _told(model, b, best_rewrite(model, b.run, b.losing, sample))
             if _is_told(b, one) and not any(_is_said(one, other) for other in told):
                 told.append(one)
-    return tuple(told)
+    return PrintedInstabilities(told)
 
 
 def _told(formula: Formula, b: Breaking, rewrite: Rewrite | None) -> Instability:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Symbolic
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.text.text_formula import Text
+from symgrad.report.wording import listed
 
 _DERIVATIVE = re.compile(r"\b[d∂]\s*([A-Za-z_]\w*)\s*/\s*[d∂]\s*([A-Za-z_]\w*)")
 _REMARK = re.compile(r"\s*\([^()]*\)\s*$|\s*(?:,|;|--|because|since|where|by|as)\s.*$")
@@ -26,9 +27,9 @@ _COMMENT = re.compile(r"#+\s*(.*=.*)$")
 
 def other_formulas(pasted: Pasted) -> tuple[str, ...]:
     """Sentences about the comments that state another formula than the code."""
-    lines = dict(_assignments(pasted.tree))
+    lines = dict(_assignments(pasted))
     names = {_plain(name): name for name in lines}
-    out = []
+    told: dict[str, list[tuple[int, str]]] = {}  # line and what it says, by what is between the two
     for number, line in enumerate(pasted.lines, 1):
         found = _COMMENT.search(line)
         if found is None or "'" in line or '"' in line:
@@ -45,23 +46,32 @@ def other_formulas(pasted: Pasted) -> tuple[str, ...]:
             if _differs(text, value, lines):
                 only = ""
                 if _bare(text) == _bare(value):
-                    more, fewer = ("code", "comment") if value.count("(") > text.count("(") else ("comment", "code")
-                    only = f": the {fewer} lacks the parentheses that the {more} has"
+                    only = "lacks" if value.count("(") > text.count("(") else "has"
                 stated = _REMARK.sub("", side).strip()
-                out.append(
-                    f"The comment in line {number} states another formula than the code{only}. "
-                    f"It says {left.strip()} = {stated}, and line {where} computes {target} = {value}."
-                )
+                says = f"{left.strip()} = {stated}, and line {where} computes {target} = {value}"
+                told.setdefault(only, []).append((number, says))
                 break
-    return tuple(out)
+    return tuple(_sentence(only, group) for only, group in told.items())
 
 
-def _assignments(tree: ast.Module) -> Iterator[tuple[str, tuple[int, str]]]:
+def _sentence(only: str, told: Sequence[tuple[int, str]]) -> str:
+    """What comments that differ from the code in one way say; the first of them in full."""
+    (first, says), more = told[0], len(told) > 1
+    where = (
+        f"comments in lines {listed([str(n) for n, _ in told])} state" if more else f"comment in line {first} states"
+    )
+    fewer, other = ("comment", "code") if only == "lacks" else ("code", "comment")
+    why = f": the {fewer} lacks the parentheses that the {other} has" if only else ""
+    return f"The {where} another formula than the code{why}. {'The first' if more else 'It'} says {says}."
+
+
+def _assignments(pasted: Pasted) -> Iterator[tuple[str, tuple[int, str]]]:
     """Variables that are assigned once, with the line and the text of what they are assigned."""
     found: dict[str, list[tuple[int, str]]] = {}
-    for node in ast.walk(tree):
+    for node in ast.walk(pasted.tree):
         if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            found.setdefault(node.targets[0].id, []).append((node.lineno, ast.unparse(node.value)))
+            written = ast.get_source_segment(pasted.code, node.value) or ""
+            found.setdefault(node.targets[0].id, []).append((node.lineno, " ".join(written.split())))
     return ((name, places[0]) for name, places in found.items() if len(places) == 1)
 
 

@@ -365,14 +365,19 @@ def _notes(execution: Execution) -> list[str]:
     noun = "inputs" if len(names) > 1 else "input"
     output = _code([roles.output_name]) if roles.assumed is None else "a loss"
     notes = [f"I took {output} as the output, and {_code(names)} as its {noun}."]
-    by: dict[tuple[str, str], list[str]] = {}
+    by: dict[tuple[str, str], dict[str, list[str]]] = {}  # the variables of each input, by why they were taken
     for d in roles.derivations:
-        by.setdefault((d.input, d.why), []).append(d.variable)
-    for (name, why), variables in by.items():
-        be, its = ("is", "its name") if len(variables) == 1 else ("are", "their names")
-        reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's gradient")
+        by.setdefault((d.why, "" if roles.call else d.input), {}).setdefault(d.input, []).append(d.variable)
+    for (why, _), taken in by.items():
+        one = sum(map(len, taken.values())) == 1
+        be, its, whose = (
+            ("is", "its name", "gradient") if one else ("are", "their names", f"gradient{'s' * (len(taken) > 1)}")
+        )
+        reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's {whose}")
         reason = why if roles.call is None and why not in (AS_TOLD, NAMED) else reason
-        notes.append(f"For `{name}` I took {_code(variables)}, {reason}.")
+        (first, variables), *rest = taken.items()
+        also = "".join(f", for `{name}` {_code(others)}" for name, others in rest)
+        notes.append(f"For `{first}` I took {_code(variables)}{also}, {reason}.")
     if roles.assumed is not None:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
@@ -386,7 +391,8 @@ def _notes(execution: Execution) -> list[str]:
             f"I took the last, in line {roles.call.line}."
         )
     if roles.call is not None and roles.call.upstream:
-        notes.append(f"The output {_code([roles.output_name])} is differentiated with a cotangent of the script's own.")
+        output = _code([roles.output_name])
+        notes.append(f"The output {output} is differentiated from a gradient of the script's own, and not from 1.")
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
         leaf = told.get(inner) if isinstance(inner, str) else None

@@ -63,7 +63,8 @@ class ForAll:
 
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
     code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
-    compares values, and that the proof is for points where none of these comparisons is a tie.
+    compares values, and that the proof is for points where none of these comparisons is a tie.  ``at`` are other sizes
+    that have names, for whose own values alone the proof is.
     """
 
     sizes: tuple[str, ...]
@@ -73,6 +74,7 @@ class ForAll:
     proof: Any
     facts: tuple[str, ...] = ()
     ties: bool = False
+    at: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -188,8 +190,16 @@ class Undecided:
         return f"undecided: {self.why}"
 
 
+def _in_a_notebook(verdict: Any) -> str:
+    """What a notebook shows: the word in bold, and what it rests on as code where it is a point."""
+    word, colon, rest = str(verdict).partition(": ")
+    return f"**{word}**{colon}{f'`{rest}`' if verdict.kind == 'refuted' else rest}"
+
+
 for _class in (Witness, Proved, Agrees, Refuted, Undecided):
     _class.__repr__ = _class.__str__  # type: ignore[method-assign]
+for _class in (Proved, Agrees, Refuted, Undecided):
+    _class._repr_markdown_ = _in_a_notebook  # type: ignore[attr-defined]
 
 Verdict = Proved | Agrees | Refuted | Undecided
 

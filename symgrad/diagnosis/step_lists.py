@@ -63,9 +63,14 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
         count[line.label] = version + 1
         source = Source(line.whole, None, line.number)
         if line.of is None:
-            findings.append(StepFinding(line.label, version, source))
+            broken = judged.is_another(line.name)
+            finding = StepFinding(line.label, version, source)
+            findings.append(replace(finding, claims=line.label, verdict="wrong") if broken else finding)
+            wrong += [line.label] if broken else []
             continue
         verdict = judged.verdict(line)
+        if wrong and verdict == "refuted" and wrong[0] in steps.definitions:  # by another model than it is about
+            verdict = "undecided"
         word = {"proved": "right", "agrees": "right", "refuted": "wrong", None: None}.get(verdict, "unknown")
         if verdict == "refuted" and before is not None and before.label == line.label and judged.follows(before, line):
             word = "fed wrong values"
@@ -117,21 +122,36 @@ class Lines:
 
     def notes(self) -> tuple[str, ...]:
         """Whether the output, where a line defines it, is the model."""
-        p, name = self.problem, self.steps.output
+        name = self.steps.output
         if name not in self.steps.definitions:
             return ()
 
+        return (f"The steps end in {name}, which is not the model.",) if self._differs(name) else ()
+
+    def is_another(self, name: str) -> bool:
+        """Whether a line says of the quantity that the model is typeset as, or of its logarithm, what it is not."""
+        said = getattr(getattr(self.problem.model, "document", None), "output", None)
+        return said is not None and name in (said, f"log_{said}") and self._differs(name, log=name != said)
+
+    def _differs(self, name: str, *, log: bool = False) -> bool:
+        """Whether what lines define is not the model, or not its logarithm."""
+        p = self.problem
+
         def both(point: Mapping[str, Any]) -> tuple[Run, Run]:
-            program, places = self.program(point)
-            mine = program.with_outputs({"value": places[name]})
-            return p.model.run(point, p.dtypes), Run(mine, {})
+            builder, places = self.steps.defined(point, p.dtypes)
+            mine = builder.build({"value": places[name]})
+            model = p.model.run(point, p.dtypes)
+            if log:
+                b = Builder.on(model.program)
+                model = Run(b.build({"value": b.emit("log", (model.program.output,))}), {})
+            return model, Run(mine, {})
 
         sides = [_Both(both, k, tuple(p.inputs.point)) for k in (0, 1)]
         try:
             kind = decide(Problem(sides[0], sides[1], p.inputs, p.dtypes, (name,), 0, 8, p.seed)).verdicts[name].kind
         except SymgradError:
-            return ()
-        return (f"The steps end in {name}, which is not the model.",) if kind == "refuted" else ()
+            return False
+        return kind == "refuted"
 
     def program(self, point: Mapping[str, Any]) -> tuple[Program, dict[str, int]]:
         """Definitions, and the model as the output that they do not define."""
@@ -202,6 +222,8 @@ def repair_lines(problem: Problem, findings: Sequence[StepFinding]) -> tuple[tup
     steps: Steps = leaf.formula
     lines = Lines(problem, steps)
     wrong = [line for line, f in zip(steps.lines, findings, strict=True) if f.verdict in _FALSE]
+    if any(line.of is None for line in wrong):
+        return (), None
     found = [(line, _edits(problem, lines, line)) for line in wrong]
     if not found or not all(edits for _, edits in found):
         return (), None

@@ -285,7 +285,7 @@ def _other_indices(text: str, at: ast.expr, bench: Bench) -> Iterator[tuple[floa
 
 def _shifts(at: ast.expr, text: str) -> Iterator[tuple[float, str]]:
     if isinstance(at, ast.Constant):
-        yield from ((1.1, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
+        yield from ((0.95, str(int(at.value) + by)) for by in (-1, 1) if int(at.value) + by >= -2)  # type: ignore[arg-type]
     else:
         yield 1.1, _shifted(at, text, 1)
         yield 1.1, _shifted(at, text, -1)

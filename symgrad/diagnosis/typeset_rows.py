@@ -13,7 +13,7 @@ from typing import Any
 
 from symgrad.checking.judge import decide
 from symgrad.checking.results import StepFinding
-from symgrad.errors import SymgradError
+from symgrad.errors import SymgradError, WrongShape
 from symgrad.lifting.derived_formulas import PartialFormula
 from symgrad.lifting.formulas import Formula, Several
 from symgrad.lifting.latex.equations import Claim
@@ -113,7 +113,7 @@ def _verdict(problem: Problem, row: TypesetRow) -> str | None:
     if isinstance(own, Latex) and own.defined.intersection(claim.wrt):
         assert formula.row is not None
         return _same(problem, replace(formula, row=(formula.row[0], len(claim.others) + 1)), formula)
-    if isinstance(own, Latex) and claim.of != own.document.output:
+    if isinstance(own, Latex) and own.document.output not in (None, claim.of):
         model = _defined(own, claim.of)
     if model is None or not (claim.wrt or len(problem.wrt) == 1):
         return None
@@ -126,6 +126,8 @@ def _verdict(problem: Problem, row: TypesetRow) -> str | None:
     asked = replace(problem, model=model, hand=hand, wrt=(name,), order=order, first=None, labels={}, letters={})
     try:
         return decide(asked).verdicts[name].kind
+    except WrongShape:  # tensors that do not fit are no derivative
+        return "refuted"
     except SymgradError:
         return None
 

@@ -13,8 +13,6 @@ from urllib.parse import quote
 
 from symgrad.errors import BadInput
 from symgrad.files.targets import STDIN
-from symgrad.report.html import Links, Verbatim, render_page
-from symgrad.report.page import Answer as Says
 
 if TYPE_CHECKING:
     from symgrad.files.answers import Answer
@@ -41,6 +39,8 @@ def write_pages(answers: Sequence[Answer], page: Path) -> list[Path]:
     if len(answers) == 1 and not page.is_dir():
         return [_write(answers[0].html or _without(answers[0]), page, answers)]
     index, folder = (page, page.with_suffix("")) if is_page else (page / "index.html", page)
+    from symgrad.report.html import Links, render_page  # what renders is imported when something is rendered
+
     taken: set[str] = set()
     pages = []
     for answer in answers:
@@ -70,6 +70,8 @@ def _row(answer: Answer, link: str) -> tuple[str, str, str, str, str, str]:
 def _without(answer: Answer) -> str:
     """The page of an answer that has no report."""
     from symgrad.files.answers import WORDS
+    from symgrad.report.html import Verbatim, render_page
+    from symgrad.report.page import Answer as Says
 
     word = WORDS[answer.verdict].capitalize()
     return render_page([Says(f"{word}.", "undecided"), Verbatim(str(answer.error))], answer.label, word)

@@ -61,7 +61,7 @@ def _divided(cell: Cell, rows: list[Row]) -> Iterator[Cell]:
         return
     z = asked[0]
     for side, argument in ((1, z), (-1, sp.expand(-z))):
-        row = _row(argument)
+        row = row_of(argument)
         if row is None or not _contradict([*rows, row]):
             bodies = tuple(_on_side(body, z, side) for body in cell.bodies)
             yield from _divided(Cell((*cell.positive, argument), bodies), rows if row is None else [*rows, row])
@@ -86,7 +86,7 @@ def _expanded(body: Any) -> Any:
     return body.replace(lambda e: isinstance(e, _SIDES), lambda e: e.func(sp.expand(e.args[0])))
 
 
-def _row(z: Any) -> Row | None:
+def row_of(z: Any) -> Row | None:
     """A polynomial as a combination of its monomials; None for one whose coefficients are no fractions."""
     found: Row = {}
     for monomial, c in sp.expand(z).as_coefficients_dict().items():

@@ -8,7 +8,7 @@ what those before it define.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +16,10 @@ import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, caret
 from symgrad.lifting.formulas import evaluated
+from symgrad.lifting.latex.equations import Equation
 from symgrad.lifting.latex.latex_formula import Latex, are_equations, joined
+from symgrad.lifting.latex.names_in_rows import names_of
+from symgrad.lifting.latex.token_reader import Node, parts
 from symgrad.lifting.sympy_forms import sides_of_equality
 from symgrad.lifting.text.step_list import Steps, are_steps, sides_of_equation
 from symgrad.lifting.tracing.functions import Run
@@ -63,16 +66,44 @@ def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
         )
     claim = found[first]
     before = [e for e in found[:first] if e.span != claim.span]
-    hand = replace(whole, text=whole.text[claim.span[0] :])
-    if before:
-        return replace(whole, text=whole.text[before[0].span[0] : before[-1].span[1]]), hand
-    if claim.formula is None:
+    text = whole.text
+    if claim.formula is not None:  # what rows above it define may stand in it
+        formula, hand = text[slice(*claim.formula.span)], replace(whole, text=text[claim.span[0] :])
+        if before:
+            said = {p.value.base for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
+            own = next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
+            formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{own} = {formula}"])
+        return replace(whole, text=formula), hand
+    if not before:
         raise BadInput(
             "this text says what the derivative is, and not of what.",
-            where=f"    {whole.text.strip()}",
+            where=f"    {text.strip()}",
             instead="Add a row before it, f(x) = ...; or pass two: the formula, and its derivative.",
         )
-    return replace(whole, text=whole.text[slice(*claim.formula.span)]), hand
+    last = _model_of(before, found)
+    after = found[found.index(last) + 1 :]
+    used = {names_of(p) for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
+    of = names_of(last.left) if last.left is not None else ""
+    following = next(e for e in after if e.left is None or _is_needed(e.left, used | {of}))
+    return replace(whole, text=text[before[0].span[0] : last.span[1]]), replace(whole, text=text[following.span[0] :])
+
+
+def _is_needed(left: Node, used: Set[str]) -> bool:
+    """Whether a row claims a derivative or says what others use."""
+    return left.head == "derivative" or names_of(left) in used or left.value.base.startswith("log_")
+
+
+def _model_of(before: Sequence[Equation], found: Sequence[Equation]) -> Equation:
+    """The last row of the model: of ``y = \\sin u^2, u = 3x``, where dy/dx is claimed, it may be the first; what comes
+    after it are then steps of the derivation."""
+    of = [names_of(e.left.args[0]) for e in found if e.left is not None and e.left.head == "derivative"][-1]
+    said = [names_of(e.left) if e.left is not None else "" for e in before]
+    if of not in said or (said[-1] == of == said[said.index(of)] and said.count(of) == 1):
+        return before[-1]
+    k = said.index(of)
+    later = {n for n in said[k + 1 :] if n != of}
+    used = {names_of(p) for e in before[: k + 1] for side in e.sides for p in parts(side) if p.head == "symbol"}
+    return before[-1] if used & later else before[k]
 
 
 # ------------------------------------------------------------------------------------------------------------- text

@@ -24,14 +24,14 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
 from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative
 from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value
-from symgrad.proving.checker_rules import COMPLEX, Classes, Formula, holds, of_values, vanishes
+from symgrad.proving.checker_rules import COMPLEX, INNER, Classes, Formula, holds, of_values, vanishes
 
 FORMAT, VERSION = "symgrad certificate", 2
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
@@ -109,7 +109,9 @@ def _said(error: Exception) -> str:
 def _check_claim(claim: Mapping[str, Any]) -> Checked:
     name, branches = str(claim["name"]), claim["branches"]
     if not branches:
-        return Checked(name, False, unchecked=(str(claim["why_not"]),))
+        cells = [[{m: Fraction(c) for m, c in row.items()} for row in cell] for cell in claim["cells"]]
+        missed = "the cells do not cover all cases of what is compared" if cells and not _cover(cells, []) else None
+        return Checked(name, False, len(cells), rejected=missed, unchecked=(str(claim["why_not"]),))
     links, uncovered, unchecked, assumed = 0, Counter[str](), list[str](), list[str]()
     try:
         for branch in branches:
@@ -147,35 +149,36 @@ def _steps_of(data: Sequence[Mapping[str, Any]]) -> list[CheckedStep]:
     return steps
 
 
+# What the shape of each operation is, of its own and those of its arguments; all others are read entry by entry.
+_SHAPES: dict[str, Callable[..., bool]] = {
+    "matmul": lambda out, a, b: out == (a[0], a[1], b[2]) and b == (a[0], a[2], b[2]),
+    "inverse": lambda out, a: out == a == (a[0], a[1], a[1]),
+    "cholesky": lambda out, a: out == a == (a[0], a[1], a[1]),
+    "det": lambda out, a: out == a[:1] and a == (a[0], a[1], a[1]),
+    "logabsdet": lambda out, a: out == a[:1] and a == (a[0], a[1], a[1]),
+    "solve": lambda out, a, b: out == b and a == (*out[:2], out[1]),
+    "logsumexp": lambda out, a, axis: out == (*a[: axis % len(a)], 1, *a[axis % len(a) + 1 :]),
+    "softmax": lambda out, a, axis: out == a and -len(a) <= axis < len(a),
+    "log_softmax": lambda out, a, axis: out == a and -len(a) <= axis < len(a),
+    "powi": lambda out, a, n: out == a and isinstance(n, int) and n >= 0,
+    **dict.fromkeys(("add", "sub", "mul", "div", "pow"), lambda out, a, b: out == a == b),
+    **dict.fromkeys(("neg", "exp"), lambda out, a: out == a),
+}
+
+
 def _fits(step: CheckedStep, args: Sequence[CheckedStep]) -> bool:
     """Whether the shapes are those of the operation."""
-    if any(a.complex for a in args) and not step.complex and step.op not in REAL:
+    shapes = [a.shape for a in args]
+    if step.op in INNER or (any(a.complex for a in args) and not step.complex and step.op not in REAL):
         return False
-    shapes, shape = [a.shape for a in args], step.shape
-    match step.op, shapes:
-        case (("input" | "constant"), _):
-            return not args
-        case "pick", [_, *_]:
-            return _are_positions(step.params, shape, sum(a.size for a in args))
-        case "scatter", [source]:
-            return _are_positions(step.params, source, step.size)
-        case "matmul", [(b, n, k), (c, m, p)]:
-            return b == c and k == m and shape == (b, n, p)
-        case (("inverse" | "cholesky"), [(_, n, m)]):
-            return n == m and shape == shapes[0]
-        case (("det" | "logabsdet"), [(b, n, m)]):
-            return n == m and shape == (b,)
-        case "solve", [matrix, right]:
-            return right == shape and matrix == (*shape[:2], shape[1])
-        case "logsumexp", [source]:
-            axis = step.params % len(source)
-            return shape == (*source[:axis], 1, *source[axis + 1 :])
-        case "powi", [_] if not isinstance(step.params, int) or step.params < 0:
-            return False
-        case (("softmax" | "log_softmax"), [_]) if not -len(shape) <= step.params < len(shape):
-            return False
-    arity = {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "neg": 1, "powi": 1, "exp": 1}.get(step.op, len(args))
-    return bool(args) and len(args) == arity and all(s == shape for s in shapes)
+    if step.op in ("input", "constant"):
+        return not args
+    if step.op in ("pick", "scatter"):
+        (shape, top) = (step.shape, sum(a.size for a in args)) if step.op == "pick" else (*shapes, step.size)
+        return bool(args) and _are_positions(step.params, shape, top)
+    if step.op in _SHAPES:
+        return _SHAPES[step.op](step.shape, *shapes, *(() if step.params is None else (step.params,)))
+    return bool(args) and all(shape == step.shape for shape in shapes)
 
 
 def _are_positions(index: Any, shape: tuple[int, ...], top: int) -> bool:
@@ -262,17 +265,18 @@ class Replay(Classes):
         if kind is None:
             self.unchecked.append(f"that the exact formula is the derivative: {branch['why_not']}")
             return None
+        inputs: dict[Any, Any] = {
+            i: self.steps[i].params for i in range(len(self.steps)) if self.steps[i].op == "input"
+        }
         if by is None and kind != "value":
-            inputs = [self.steps[i].params for i in self._cone(branch["model"]) if self.steps[i].op == "input"]
-            if kind != "gradient" or branch["wrt"] in inputs:
+            if kind != "gradient" or branch["wrt"] in (inputs.get(i) for i in self._cone(branch["model"])):
                 raise Malformed(f"no step is said to be {branch['wrt']}, which the model has")
-        elif kind != "value":
-            if not isinstance(by, int) or not 0 <= by < len(self.steps):
-                raise Malformed(f"there is no step {by}")
-            if self.steps[by].op != "input":
-                self.unchecked.append(f"that the step that is differentiated by is {branch['wrt']}")
-            elif self.steps[by].params != branch["wrt"]:
-                raise Malformed(f"step {by} is not the input {branch['wrt']}")
+        elif kind != "value" and by not in range(len(self.steps)):
+            raise Malformed(f"there is no step {by}")
+        elif kind != "value" and inputs.get(by, branch["wrt"]) != branch["wrt"]:
+            raise Malformed(f"step {by} is not the input {branch['wrt']}")
+        elif kind != "value" and by not in inputs:
+            self.unchecked.append(f"that the step that is differentiated by is {branch['wrt']}")
         try:
             new, own = derivative(self.steps, branch["of"], by, kind, self.steps[branch["exact"]].shape)
         except NotCovered as what:
@@ -397,7 +401,7 @@ def compared(branch: Mapping[str, Any], start: int = 0) -> Iterator[Sign]:
 def gap(formula: Formula, sign: Sign) -> int:
     """The node of what a comparison says is not negative."""
     i, j, k, way, _ = sign
-    above, below = formula.entry(i, k), formula.number(0) if j is None else formula.entry(j, k)
+    above, below = formula.entry(i, k), formula.emit("number", param=(0,)) if j is None else formula.entry(j, k)
     return formula.emit("sub", *(above, below)[::way])
 
 

@@ -221,6 +221,10 @@ def _passed(y: Written, g: Written) -> Iterator[tuple[int, Written]]:
         case "powi":
             n = step.params
             yield x.i, g * (n * (x if n == 2 else x.of("powi", params=n - 1))).conj() if n > 1 else g
+        case "div":  # as most derivatives of quotients are written, so that equal ones are congruent
+            below = others[0].conj()
+            yield x.i, g / below
+            yield others[0].i, -(g * y.conj() / below)
         case op if op in SLOPES:
             slopes = SLOPES[op](*args, y)
             for a, slope in zip(args, slopes if isinstance(slopes, tuple) else (slopes,), strict=True):
@@ -259,7 +263,6 @@ SLOPES: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, y: (1, 1),
     "sub": lambda a, b, y: (1, -1),
     "mul": lambda a, b, y: (b, a),
-    "div": lambda a, b, y: (1 / b, -(y / b)),
     "pow": lambda a, b, y: (b * a.of("pow", b - 1), y * a.of("log")),
     "atan2": lambda a, b, y: (b / (a * a + b * b), -(a / (a * a + b * b))),
     "polylog": lambda s, x, y: (s.of("slope of polylog by its order", x), (s - 1).of("polylog", x) / x),

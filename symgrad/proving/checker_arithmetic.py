@@ -9,7 +9,8 @@ A *kernel* is an unknown real number, the imaginary unit, or the value of a func
 * exp(x + iy) = exp(x) (cos(y) + i sin(y)), and log(z) = log|z|**2 / 2 + i atan2(y, x), the principal value;
 * of every other function, that equal arguments give equal values.
 
-A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken.
+A sign is known where a kernel has one, or where a logarithm or a root of what it is the sign of is taken; tanh, erf,
+asin, atan and the inverse of erf have that of their argument.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ Poly = Any  # python-flint's fmpq_mpoly
 Part = tuple[Poly, Poly]  # a numerator, and a denominator that is monic
 _TERMS, _POWER, _PARTS = 20_000, 96, 64
 _UNIT = ("i",)
+_KEEPING = frozenset("tanh erf asin atan erfinv sign".split())  # functions that have the sign of their argument
 _SUMMED = 6  # what is known not to be negative, and is added to what else is
 
 
@@ -191,15 +193,10 @@ class Arithmetic:
 
     def lowest(self, v: Value, *, roots: bool = False) -> Value:
         """One fraction, in lowest terms; with no square root below, or else with ``roots``."""
-        waiting, apart = list(v.parts), list[Part]()  # no two that are apart have a factor below in common
-        while waiting:
-            n, d = self._cancelled(*waiting.pop(), roots)
-            if not n.is_zero():
-                k = next((k for k, (_, e) in enumerate(apart) if e == d or not e.gcd(d).is_constant()), None)
-                (apart if k is None else waiting).append((n, d) if k is None else self._added((n, d), apart.pop(k)))
-        while len(apart) > 1:
-            apart.append(self._cancelled(*self._added(apart.pop(0), apart.pop(0)), roots))
-        return Value(self, tuple(part for part in apart if not part[0].is_zero()))
+        parts = [self._cancelled(*part, roots) for part in v.parts]
+        while len(parts) > 1:
+            parts.append(self._cancelled(*self._added(parts.pop(0), parts.pop(0)), roots))
+        return Value(self, tuple(part for part in parts if not part[0].is_zero()))
 
     def _added(self, a: Part, b: Part) -> Part:
         g = a[1].gcd(b[1])
@@ -329,6 +326,9 @@ class Arithmetic:
             return bool(unknown)
         if len(unknown) == 1:
             self._note(unknown[0], side, loose)
+            inner = self._alone(Value(self, ((unknown[0], self.one),)))
+            if inner is not None and inner.argument is not None and inner.head in _KEEPING:
+                self.learn(side * inner.argument, strict=strict, stated=stated)
         elif len(unknown) == 2:  # of one sign: that of their sum
             p, q = unknown[0], side * unknown[1]
             sign = 0 if (p + q).is_zero() else self.sign_of(p + q, strict=True)

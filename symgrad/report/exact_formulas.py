@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,9 +129,10 @@ def typeset(program: Program, left: str = "") -> str:
     return f"${left}{' = ' if left else ''}{_formula(program)}$"
 
 
-def slope_of(name: str) -> str:
-    """The derivative of f by an input, in LaTeX."""
-    return rf"\frac{{\partial f}}{{\partial {_symbol(name)}}}"
+def slope_of(name: str, entry: Sequence[sp.Symbol] = ()) -> str:
+    """The derivative of f by an input, or by an ``entry`` of it, in LaTeX."""
+    place = f"_{{{','.join(map(str, entry))}}}" if entry else ""
+    return rf"\frac{{\partial f}}{{\partial {_symbol(name)}{place}}}"
 
 
 def _claim(report: Results, claim: Claim) -> Iterator[str]:

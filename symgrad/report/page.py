@@ -43,10 +43,11 @@ class Code:
 
 @dataclass(frozen=True)
 class Change:
-    """A line of the user's code, and the whole line as it should be."""
+    """A line of the user's code, and the whole line as it should be; ``again`` where the slip was just shown."""
 
     code: Code
     after: str
+    again: bool = False
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Proved
+from symgrad.indices.cells import row_of
 from symgrad.program.program import Program
 from symgrad.proving.certificates import certify
 from symgrad.proving.checker import FORMAT, VERSION, are_all
@@ -42,18 +43,28 @@ def certificate_of(report: Results) -> dict[str, Any]:
 
 def _certificate(name: str, claim: Claim) -> dict[str, Any]:
     verdict = claim.verdict
-    branches, why_not = [], None
+    branches, cells, why_not = [], [], None
     if not isinstance(verdict, Proved):
         why_not = f"it is not proved, but {verdict.kind}"
     elif not verdict.proofs:
         why_not = "it is proved for all sizes at once, by rules that are not the checker's"
+        cells = list(_cells(verdict))
     else:
         branches = [certify(proof, name, claim.order) for proof in verdict.proofs]
     try:
         whole = are_all(branches)
     except NotCovered:
         whole = False
-    return {"name": claim.name, "verdict": verdict.kind, "why_not": why_not, "branches": branches, "whole": whole}
+    said = {"name": claim.name, "verdict": verdict.kind, "why_not": why_not}
+    return {**said, "branches": branches, "whole": whole, "cells": cells}
+
+
+def _cells(verdict: Proved) -> Iterator[list[dict[str, str]]]:
+    """The cases of a proof for all sizes: of each, what is positive in it, as a combination of monomials."""
+    for link in getattr(verdict.for_all and verdict.for_all.proof, "links", ()):
+        rows = [row_of(z) for z in link.under]
+        if rows and None not in rows:
+            yield [{"" if m == 1 else str(m): str(c) for m, c in row.items()} for row in rows if row is not None]
 
 
 def _claim(claim: Claim) -> dict[str, Any]:

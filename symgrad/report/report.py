@@ -18,6 +18,7 @@ from symgrad.lifting.tracing.surroundings import neutral
 from symgrad.report.exact_formulas import render_latex
 from symgrad.report.float_findings import describe_instability
 from symgrad.report.html import render_html, render_piece
+from symgrad.report.page import Paragraph
 from symgrad.report.plain_data import certificate_of, data_of
 from symgrad.report.plots import plot
 from symgrad.report.proof_text import in_full
@@ -152,6 +153,17 @@ class PrintedInstability(Instability):
 
     def _repr_html_(self) -> str:
         return render_piece([describe_instability(self)])
+
+
+class PrintedInstabilities(tuple[Instability, ...]):
+    """What was found of a formula, one after the other; nothing is the empty tuple."""
+
+    def __str__(self) -> str:
+        return "\n".join(map(str, self)) or "()"
+
+    def _repr_html_(self) -> str:
+        nothing = Paragraph("No input was found at which it loses its digits or overflows; that is no proof.")
+        return render_piece([*map(describe_instability, self)] or [nothing])
 
 
 def merge(reports: Sequence[Report], repairs: tuple[Repair, ...], repaired_source: str | None) -> Report:

@@ -188,7 +188,7 @@ def _change(change: Change, indent: str, console: Console) -> Iterator[Text]:
     if code.place:
         yield _text(indent).append(_text(f"{code.place}:", link=code.link))
     yield from (_text(f"{indent}- {line}", "removed") for line in code.text.splitlines())
-    if code.span is not None and "\n" not in code.text:
+    if code.span is not None and "\n" not in code.text and not change.again:
         yield _caret(code.text, code.span, len(indent) + 2, "removed")
     yield from (_text(f"{indent}+ {line}", "added") for line in change.after.splitlines())
 

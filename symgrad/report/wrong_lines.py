@@ -57,7 +57,8 @@ def _slips(report: Results, wrong: Sequence[StepFinding]) -> dict[tuple[str, str
 
 
 def _group(report: Results, again: str, group: Sequence[tuple[StepFinding, Repair]]) -> Iterator[Block]:
-    yield from (_changed(_marked(report, step), repair) for step, repair in group)
+    for k, (step, repair) in enumerate(group):
+        yield replace(_changed(_marked(report, step), repair), again=k > 0)
     lines = [str(n) for step, _ in group if (n := _line_number(step)) is not None]
     same = f"The same slip in lines {listed(lines)}: " if len(lines) > 1 else ""
     yield Paragraph(f"{same}{_reason(group[0][1])}{again}")
@@ -119,6 +120,9 @@ def _marked(report: Results, step: StepFinding) -> Code:
 def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     yield _marked(report, step)
     claims = step.claims or ""
+    if claims == step.name:  # a row that says again what the formula says
+        yield Paragraph(f"What this line says is not {claims}.")
+        return
     known = claims and not any(word in claims for word in ("intermediate", "a step of"))
     meant = f"Read as {in_words(claims)}, this" if known else "This"
     again = _iterations(report, step)
@@ -153,7 +157,8 @@ def _together(report: Results, wrong: list[StepFinding]) -> Iterator[Block]:
     if not all(any(_is_of(r, step) for r in report.repairs) for step in wrong):
         yield Paragraph(f"report.repaired_source holds {change}; for the other lines no small edit was found.")
     elif all(r.proved for r in report.repairs):
-        yield Paragraph(f"With {change} the derivation is proved; report.repaired_source holds it.")
+        what = "the derivation" if len(report.repairs) == 1 else "it"  # in one line, of a page of 80 columns
+        yield Paragraph(f"With {change} {what} is proved; report.repaired_source holds it.")
     else:
         yield Paragraph(
             f"With {change} the derivation agrees with the exact one at every point that was looked at; it is not "

@@ -124,7 +124,7 @@ def test_several_outputs_setup_context_and_jvp():
     report = verify_function(Several, at={"x": (3,), "y": (3,)})
     assert set(kinds(report)) == {"x", "y", "jvp of output[0]", "jvp of output[1]"}
     assert report.verdict == "proved"
-    assert "The claims are about every ga and gb: cotangents are drawn, and moved like the inputs." in report.notes
+    assert "The claims are about every ga and gb: values are drawn, and moved like the inputs." in report.notes
 
 
 @pytest.mark.slow

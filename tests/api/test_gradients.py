@@ -8,7 +8,7 @@ import torch
 from support.html_page import Page
 from support.networks import POINT, net, rnn
 
-from symgrad import find_instabilities, gradient, lift
+from symgrad import compare, find_instabilities, gradient, lift
 from symgrad.program.program import Program
 
 W, X = sp.symbols("w x", real=True)
@@ -52,8 +52,24 @@ def test_a_notebook_typesets_gradients_and_formulas_that_were_read():
     assert type(lift("x")).__mro__[1] is Program
 
 
-def test_a_notebook_typesets_an_instability():
-    (found, *_) = find_instabilities("log(1 + exp(x))")
+def test_a_notebook_typesets_derivatives_for_all_sizes():
+    found = gradient(lambda x, y: torch.tanh(x) @ y, at={"x": ("n",), "y": ("n",)})
+    left, right = found["y"]._repr_latex_().strip("$").split(" = ")
+    assert left == r"\frac{\partial f}{\partial y_{i}}"
+    assert right == r"\tanh{\left(x_{i} \right)}"
+    assert found._repr_latex_() == f"{found['x']._repr_latex_()}\n\n{found['y']._repr_latex_()}"
+
+
+def test_a_notebook_typesets_a_comparison():
+    assert compare("x**2", "x*x")._repr_markdown_() == "**proved**"
+    assert compare("x**2", "x**3")._repr_markdown_() == "**refuted**: `at x = 2: 8, not 4`"
+
+
+def test_a_notebook_typesets_instabilities():
+    all_ = find_instabilities("log(1 + exp(x))")
+    found = all_[0]
+    assert all(one._repr_html_().split("</style>")[1].removesuffix("</div>") in all_._repr_html_() for one in all_)
+    assert "No input was found" in find_instabilities("x - y")._repr_html_()
     words = "".join("".join(Page(found._repr_html_()).words).split())
     for word in str(found).replace("^", "").split():
         assert word.strip(":") in words

@@ -321,6 +321,35 @@ def test_a_sign_that_does_not_follow_is_seen(how):
     assert "does not follow" in found.rejected
 
 
+@pytest.mark.parametrize(
+    ("formula", "hand"),
+    [
+        ("log(tanh(x/2))", "1/sinh(x)"),
+        ("log(tan(x/2))", "1/sin(x)"),
+        ("sqrt(x**3)", "3*sqrt(x)/2"),
+        ("log(3*x*exp(x)) + abs(x)", "1/x + 2"),
+    ],
+)
+def test_signs_follow_from_where_the_model_has_a_value(formula, hand):
+    (found,) = check_certificate(verify(formula, hand, wrt="x").certificate())
+    assert found.accepted, str(found)
+
+
+@pytest.mark.parametrize("op", ["stated", "positive", "number"])
+def test_no_step_says_that_another_is_positive(op):
+    """A step of this name in the hand formula would tell the sign of x, and so |x| = x."""
+    data = verify("x**3/3", "x**2", wrt="x").certificate()
+    (branch,) = data["claims"][0]["branches"]
+    steps = branch["steps"]
+    x = next(i for i, s in enumerate(steps) if s["op"] == "input")
+    forged = {"op": op, "args": [x], "params": None, "shape": []}
+    for i in range(x + 1, len(steps)):
+        made = copy.deepcopy(branch)
+        made["steps"][i] = forged
+        (found,) = check_certificate({**data, "claims": [{**data["claims"][0], "branches": [made]}]})
+        assert f"{op}, does not fit" in str(found.rejected)
+
+
 def test_what_only_the_question_says_is_told_as_assumed():
     def ask(claim):
         branch = signed(claim)
@@ -347,6 +376,32 @@ def test_a_comparison_where_a_root_has_no_value_covers_nothing():
 def test_the_second_order_of_a_function_holds():
     found = check_certificate(verify_function(Tanh, at={"x": (2,)}, order=2).certificate())
     assert all(c.accepted for c in found), "\n".join(map(str, found))
+
+
+def without_each(data: dict[str, Any]) -> Iterator[Any]:
+    """What is found of a claim that is proved by cells, without each of these."""
+    (claim,) = data["claims"]
+    for k in range(len(claim["cells"])):
+        fewer = [cell for i, cell in enumerate(claim["cells"]) if i != k]
+        yield from check_certificate({**data, "claims": [{**claim, "cells": fewer}]})
+
+
+def test_cells_cover_all_signs():
+    """x above 0, below -1, and between; each cell says what is positive in it."""
+    cells = [[{"x": "1"}], [{"x": "-1", "": "-1"}], [{"x": "-1"}, {"x": "2", "": "2"}]]
+    claim = {"name": "x", "branches": [], "why_not": "it is proved for all sizes", "cells": cells}
+    data = {**json.loads(of_branches()), "claims": [claim]}
+    assert [c.rejected for c in check_certificate(data)] == [None]
+    assert [c.rejected for c in without_each(data)] == ["the cells do not cover all cases of what is compared"] * 3
+
+
+def test_the_cells_of_a_proof_for_all_sizes_are_all():
+    """Huber's loss of an array: below -1, between, above 1; |x| <= 1 is asked on each side of zero."""
+    huber = lambda x: torch.where(x.abs() <= 1, 0.5 * x**2, x.abs() - 0.5).sum()  # noqa: E731
+    at = {"x": torch.linspace(-1.7, 1.6, 40, dtype=torch.float64)}
+    data = verify(huber, lambda x: torch.clamp(x, -1.0, 1.0), at=at).certificate()
+    assert [(c.rejected, c.branches) for c in check_certificate(data)] == [(None, 4)]
+    assert all(c.rejected is not None for c in without_each(data))
 
 
 @pytest.mark.parametrize(

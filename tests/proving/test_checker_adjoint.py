@@ -86,7 +86,7 @@ def leaf(name: str, *shape: int) -> CheckedStep:
 # SciPy's names for what torch has no derivative of are judged by the rows that have them in `SLOPES` all the same.
 _NO_AUTOGRAD = {"Si": "si", "Ci": "ci", "Ei": "ei", "li": "li", "LambertW": "lambertw", "erfi": "erfi", "Shi": "shi"}
 _NO_AUTOGRAD |= {"Chi": "chi", "fresnels": "fresnels", "fresnelc": "fresnelc", "airyai": "airyai", "airybi": "airybi"}
-_OF_TWO = ("add", "sub", "mul", "div", "pow", "atan2", "polylog", "uppergamma")
+_OF_TWO = ("add", "sub", "mul", "pow", "atan2", "polylog", "uppergamma")
 _DERIVATIVES = {"airyaiprime": "airyai", "airybiprime": "airybi"}
 
 

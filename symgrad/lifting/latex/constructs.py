@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from symgrad.lifting.latex.derivatives import PHYSICS, derivative
+from symgrad.lifting.latex.derivatives import derivative
 from symgrad.lifting.latex.grammar import (
     argument,
     closes,
@@ -24,7 +24,7 @@ from symgrad.lifting.latex.grammar import (
     visible,
 )
 from symgrad.lifting.latex.names import bare_name, cases, condition, function_call, letters, named
-from symgrad.lifting.latex.token_reader import Node, Reader, Reading, Row, letters_below, starts_name
+from symgrad.lifting.latex.token_reader import PHYSICS, Node, Reader, Reading, Row, letters_below, starts_name
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, FUNCTIONS, GREEK, RELATIONS, Token
 
 # --------------------------------------------------------------------------------------------------------------- folds
@@ -263,6 +263,7 @@ def open_reader(
     numbers: frozenset[str],
     functions: frozenset[str],
     words: frozenset[str],
+    context: str,
 ) -> Reader:
     """A reader at the first of ``tokens``, with all rows of the table."""
-    return Reader(text, tokens, known, numbers, functions, words, _ROWS)
+    return Reader(text, tokens, known, numbers, functions, words, _ROWS, context)

@@ -9,9 +9,11 @@ from typing import NoReturn
 
 from symgrad.errors import SymgradError
 from symgrad.lifting.latex.grammar import (
+    CLOSING,
     argument,
     factor,
     fenced,
+    juxtapose,
     raised,
     starts_factor,
     subscript,
@@ -20,11 +22,21 @@ from symgrad.lifting.latex.grammar import (
     term,
 )
 from symgrad.lifting.latex.names import bare_name, sure_name
-from symgrad.lifting.latex.token_reader import Name, Node, Reader, power_name, spelled, starts_name
+from symgrad.lifting.latex.token_reader import (
+    FRACTIONS,
+    PHYSICS,
+    Name,
+    Node,
+    Reader,
+    differential,
+    group_length,
+    is_slope,
+    power_name,
+    spelled,
+    starts_name,
+)
 from symgrad.lifting.latex.tokens import OPERATORS, function
 
-PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics
-_FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
 _NAMES = "the arguments of a function that is defined are names."
 _WRT = "a derivative is taken with respect to a name."
 
@@ -35,35 +47,9 @@ def derivative(r: Reader) -> Node | None:
         return _nabla(r)
     if r.token.text in PHYSICS:
         return _physics(r)
-    if r.token.text in _FRACTIONS and r.peek().kind == "open":
-        below = r.at + 1 + _length(r, r.at + 1)
-        above = _differential(r, r.at + 2)
-        return _fraction(r) if above and r.tokens[below].kind == "open" and _differential(r, below + 1) else None
-    return _inline(r) if _differential(r, r.at) else None
-
-
-def _length(r: Reader, k: int) -> int:
-    """How many tokens the script or argument at ``k`` has, with its braces."""
-    depth, end = 0, k
-    while r.tokens[end].kind != "end":
-        depth += {"open": 1, "close": -1}.get(r.tokens[end].kind, 0)
-        end += 1
-        if depth <= 0:
-            break
-    return end - k
-
-
-def _differential(r: Reader, k: int) -> int:
-    """How many tokens at ``k`` are the sign of a differential, 0 for none."""
-    here, *after = (r.tokens[min(k + j, len(r.tokens) - 1)] for j in range(4))
-    if here.text == "\\partial":
-        return 1
-    if here.text in ("\\mathrm", "\\operatorname"):
-        return 4 if [t.text for t in after] == ["{", "d", "}"] else 2 if after[0].text == "d" else 0
-    if here.text != "d" or here.kind != "letter" or r.knows("d"):
-        return 0
-    named = starts_name(after[0]) or (after[0].kind == "open" and starts_name(after[1]))
-    return int(named or after[0].text in ("\\nabla", "^") or after[0].kind == "close")
+    if r.token.text in FRACTIONS:
+        return _fraction(r) if is_slope(r, r.at) else None
+    return _inline(r) if differential(r, r.at) else None
 
 
 def whole_name(r: Reader) -> Node | None:
@@ -130,26 +116,32 @@ def _formula(r: Reader, end: str) -> Node:
     except SymgradError:
         r.at = mark
         if r.known is None and (node := _compound(r)) is not None:  # the model may have it
+            if r.token.text in ("(", "["):
+                named_arguments(r)
             return node
         raise
 
 
 def _differentiated(r: Reader, end: str = "end") -> Node:
-    """The name of what is differentiated, with its arguments left out; on a left side it may be a formula."""
+    """What is differentiated, up to ``end``: a name, with its arguments left out, or a formula."""
     if r.on_left:
         return _formula(r, end)
-    node = whole_name(r)
-    if node is None:
+    mark = r.at
+    node = whole_name(r) if starts_name(r.token) or r.token.kind == "open" else None
+    if node is not None and node.head == "symbol":
+        if r.token.text in ("(", "["):
+            with contextlib.suppress(SymgradError):
+                named_arguments(r)
+        if r.token.key == end or (end in ("end", "/") and r.token.text != "^"):
+            return node
+    if end == "/":
         r.fail(
             "what is differentiated must be a name.",
-            r.token.span,
-            "Define it first, f = ..., and write \\frac{\\partial f}{\\partial x} = ...",
+            r.tokens[mark].span,
+            "Write \\frac{d}{dx}(...), with parentheses around all of it.",
         )
-    if node.head != "symbol":
-        r.fail("what is differentiated must be a name.", node.span)
-    if r.token.text in ("(", "["):
-        named_arguments(r)
-    return node
+    r.at = mark
+    return term(r) if end == "close" else _behind(r)
 
 
 def named_arguments(r: Reader) -> tuple[Node, ...]:
@@ -191,7 +183,7 @@ def _below_line(r: Reader, order: int) -> list[Node]:
     power is what is differentiated for: ``\\partial \\sigma^2``.
     """
     found: list[Node] = []
-    while size := _differential(r, r.at):
+    while size := differential(r, r.at):
         r.at += size
         node = _wrt(r)
         if node.head != "symbol":
@@ -211,7 +203,7 @@ def _below_line(r: Reader, order: int) -> list[Node]:
 def _fraction(r: Reader) -> Node:
     start = r.take()
     r.at += 1
-    r.at += _differential(r, r.at)
+    r.at += differential(r, r.at)
     order = _order(r)
     of = None if r.token.kind == "close" else _differentiated(r, "close")
     if r.token.kind != "close":
@@ -228,43 +220,44 @@ def _behind(r: Reader) -> Node:
     """What stands behind ``\\frac{d}{dx}``: a name, or one factor, in parentheses where it is longer."""
     if r.on_left:
         return _formula(r, "end")
-    if starts_name(r.token) and r.token.kind != "text":
-        mark = r.at
-        node = whole_name(r)
-        if (
-            node is not None
-            and node.head == "symbol"
-            and not r.is_sign("(", "[", "^")
-            and not starts_factor(r, r.token)
-        ):
-            return node
-        r.at = mark
-    start = r.token.start
-    node = factor(r)
-    if r.token.text in OPERATORS or starts_factor(r, r.token):
-        r.fail(
-            "it is not clear where what is differentiated ends.",
-            (start, r.token.stop),
-            "Write \\frac{d}{dx}(...), with parentheses around all of it.",
-        )
-    return node
+    start, opening = r.token.start, r.token
+    first = factor(r)
+    alone = opening.text in CLOSING and first.span == r.fence and first.span[0] == opening.start
+    factors, last = [first], ""
+    while r.token.text in OPERATORS or starts_factor(r, r.token):
+        token, sign = r.token, r.token.text in OPERATORS
+        if alone and not (token.text in CLOSING or token.text in ("/", "|", "\\|")):
+            break  # parentheses hold all of it
+        if alone or (sign and not is_slope(r, r.at + 1)):
+            r.fail(
+                "it is not clear where what is differentiated ends.",
+                (start, token.stop),
+                "Write \\frac{d}{dx}(...), with parentheses around all of it.",
+            )
+        if sign or is_slope(r, r.at):
+            break  # a slope is a factor of its own
+        juxtapose(r, token, factors, [last])
+        factors.append(factor(r))
+    if len(factors) == 1:
+        return first
+    return Node("mul", tuple(factors), (start, factors[-1].span[1]), ("",) * (len(factors) - 1))
 
 
 def _inline(r: Reader) -> Node | None:
     """``\\partial f/\\partial x``, ``\\partial_x f``, ``df/dx``; None where d is a factor."""
     start, mark = r.token, r.at
     partial = start.text == "\\partial"
-    r.at += _differential(r, mark)
+    r.at += differential(r, mark)
     if partial and r.token.text == "_":
         r.at += 1
         below = subscript(r)
         return _slope(r, _differentiated(r), list(below), len(below), start.start)
     if not partial:
-        slash = r.at + _length(r, r.at)
+        slash = r.at + group_length(r, r.at)
         if starts_name(r.token) and r.peek().text == "_":
-            slash = r.at + 2 + _length(r, r.at + 2)
+            slash = r.at + 2 + group_length(r, r.at + 2)
         slash = min(slash, len(r.tokens) - 1)
-        if r.token.text == "^" or r.tokens[slash].text != "/" or not _differential(r, slash + 1):
+        if r.token.text == "^" or r.tokens[slash].text != "/" or not differential(r, slash + 1):
             r.at = mark
             return None
     order = _order(r)
@@ -273,7 +266,7 @@ def _inline(r: Reader) -> Node | None:
     if r.token.text != "/":
         r.fail("this derivative is not read.", here, "Write \\frac{\\partial f}{\\partial x}.")
     r.at += 1
-    size = _differential(r, r.at)
+    size = differential(r, r.at)
     if not size:
         r.fail(_WRT, (start.start, r.token.stop))
     r.at += size

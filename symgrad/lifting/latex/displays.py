@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from symgrad.errors import SymgradError
+from symgrad.lifting.latex.equations import equations
 
 _ENVIRONMENTS = "equation|align|alignat|gather|multline|eqnarray|displaymath|flalign"
 _DISPLAY = re.compile(
@@ -18,10 +19,12 @@ _DISPLAY = re.compile(
     rf"|\\begin\{{(?P<kind>{_ENVIRONMENTS})\*?\}}(?P<rows>.+?)\\end\{{(?P=kind)\*?\}}",
     re.S,
 )
+_INLINE = re.compile(rf"{_DISPLAY.pattern}|(?<!\\)\$(?P<inline>[^$]+?)(?<!\\)\$|\\\((?P<round>.+?)\\\)", re.S)
 _CLAIM = re.compile(
     r"\\[dt]?frac\s*\{\s*(?:d|\\partial|\\mathrm\s*\{d\}|\\text\s*\{d\})|\\nabla|[A-Za-z]'|\\p?dv\b|^\s*[d∂]\w*\s*/\s*[d∂]",
     re.M,
 )
+_MACRO = re.compile(r"\\[A-Za-z]+")
 _A_FORMULA = "?"  # what is differentiated where the left side has no name for it
 _LEFT_OUT = re.compile(r"\\(?:label|tag)\s*\{[^{}]*\}|\\(?:nonumber|notag)\b|(?<!\\)%.*")
 
@@ -55,6 +58,25 @@ def displays_in(text: str) -> tuple[Display, ...]:
     return tuple(found)
 
 
+def without_prose(text: str) -> str:
+    r"""The equations of a text in which prose stands between formulas, a row for each; a text without prose as it is.
+
+    >>> print(without_prose(r"Let $y = x^2$, a function of $x$. By the power rule, $$\frac{dy}{dx} = 2x.$$"))
+    y = x^2 \\
+    \frac{dy}{dx} = 2x
+    """
+    found = list(_INLINE.finditer(text))
+    ends = [0, *(k for m in found for k in m.span()), len(text)]
+    outside = [text[a:b] for a, b in zip(ends[::2], ends[1::2], strict=True)]
+    if not found or not any(re.search(r"[A-Za-z]{2}", _MACRO.sub("", part)) for part in outside):
+        return text
+    if all(m["kind"] for m in found) and any("=" in part or "\\" in part for part in outside):
+        return text  # formulas stand around the environment, too
+    inside = [next(x for x in m.group("dollars", "brackets", "rows", "inline", "round") if x) for m in found]
+    rows = [x.strip().rstrip(".,;:").rstrip() for x in inside if "=" in x]
+    return " \\\\\n".join(rows) or text
+
+
 @dataclass(frozen=True)
 class FormulaQuestion:
     """Rows that define a function and then claim derivatives of it, and the line of the text that the claims are in."""
@@ -72,15 +94,13 @@ def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = No
     >>> [q.text for q in questions_of(displays_in("$$f = x^2$$ $$f' = 2x$$ $$g = x^3$$ $$\\frac{dg}{dx} = 3x^2$$"))]
     ["f = x^2 \\\\\nf' = 2x", 'f = x^2 \\\\\ng = x^3 \\\\\n\\frac{dg}{dx} = 3x^2']
     """
-    from symgrad.lifting.latex.latex_formula import Latex
-
     defined: dict[str, str] = {}  # each function's own row, the last that was written
     waiting: list[str] = []
     of, line = "", 0
     unread = {} if unread is None else unread
     for display in displays:
         try:
-            rows = [(e.left, *_row(display, e.span)) for e in Latex(display.text).equations]
+            rows = [(e.left, *_row(display, e.span)) for e in equations(display.text)]
         except SymgradError as error:
             if display.claims:
                 unread[display.line] = error.what

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 
-from symgrad.errors import BadFormula
+from symgrad.errors import BadFormula, SymgradError
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
 from symgrad.lifting.latex.grammar import CLOSING, argument, expression, fenced, subscript, term
@@ -22,7 +23,7 @@ from symgrad.lifting.latex.token_reader import (
     spelled,
     unexpected,
 )
-from symgrad.lifting.latex.tokens import Token, tokens
+from symgrad.lifting.latex.tokens import LIKE_FUNCTIONS, Token, is_prose, tokens
 
 # ------------------------------------------------------------------------------------------------------------ document
 # The equations of a text in LaTeX, once every symbol in them is resolved.
@@ -105,8 +106,10 @@ def indices_of(node: Node) -> tuple[str, ...]:
 
 # ----------------------------------------------------------------------------------------------------------- equations
 
-_FOLLOWS = frozenset("\\implies \\Rightarrow \\Longrightarrow \\therefore and where so then with hence thus".split())
-_BETWEEN = _FOLLOWS | {",", ";"}
+_FOLLOWS = frozenset(
+    "\\implies \\Rightarrow \\Longrightarrow \\therefore \\iff \\Leftrightarrow \\because prose".split()
+)
+_BETWEEN = _FOLLOWS | {",", ";", "."}
 _EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
 
 
@@ -134,11 +137,13 @@ def equations(
     known: frozenset[str] | None = None,
     functions: Mapping[str, tuple[str, ...]] | None = None,
     words: frozenset[str] = frozenset(),
+    beside: str = "",
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
     ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, with
     these arguments, and ``words`` names of several letters; those that the text itself defines are added.
+    ``beside`` is the text of the model.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = _pieces(text, tokens(text))
@@ -150,7 +155,7 @@ def equations(
     def reader(piece: list[Token], names: frozenset[str] | None) -> Reader:
         end = min(piece[-1].stop if piece else 0, len(text))
         tail = Token("end", "", end, end + 1)
-        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words)
+        return open_reader(text, [*piece, tail], names, numbers, frozenset(takes), words, f"{beside} {text}")
 
     lefts: list[Equation] = []
     names = known
@@ -174,7 +179,10 @@ def equations(
     for e, sides in zip(lefts, pieces, strict=True):
         bound = tuple(x for part in ((e.left, *e.left.args) if e.left is not None else ()) for x in indices_of(part))
         for each, mine in _each(e, sides, takes, text):
-            read = tuple(_side(reader(side, whole), bound) for side in (mine[1:] if e.left is not None else mine))
+            slope = each.left is not None and each.left.head == "derivative"
+            by = {spelled(w): w for w in each.left.args[1:] if w.head == "symbol"} if slope and each.left else {}
+            own = mine[1:] if e.left is not None else mine
+            read = tuple(_side(reader(side, whole), bound, tuple(by.values())) for side in own)
             span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
             found += _claimed(
                 _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
@@ -293,8 +301,8 @@ def have_left_sides(text: str) -> bool:
     return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
 
 
-def _side(r: Reader, bound: tuple[str, ...]) -> Node:
-    r.bound = bound
+def _side(r: Reader, bound: tuple[str, ...], by: tuple[Node, ...]) -> Node:
+    r.bound, r.by = bound, by
     node = expression(r)
     if r.token.kind != "end":
         unexpected(r)
@@ -304,6 +312,8 @@ def _side(r: Reader, bound: tuple[str, ...]) -> Node:
 def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
     """What an equation is about, without its sides; ``takes`` are the arguments of functions."""
     arguments: tuple[Node, ...] = ()
+    if (multiple := _multiple(r, takes)) is not None:
+        return multiple
     minus = Node("number", (), r.token.span, Fraction(-1)) if r.accept("-") else None
     fence, mark = (r.token.text if r.is_sign("(", "[") else ""), r.at
     r.at += bool(fence)
@@ -332,6 +342,28 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
         formula = node.args[0]
         node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))
     return Equation(node, arguments, (), node.span, formula, minus)
+
+
+def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:
+    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is; None for other left sides."""
+    mark = r.at
+    with contextlib.suppress(SymgradError):
+        node = term(r)
+        slope = _by_marks(node.args[-1], (), takes) if node.head == "mul" else node
+        if (
+            node.head == "mul"
+            and slope.head == "derivative"
+            and slope.args[0].head == "symbol"
+            and r.token.kind == "end"
+        ):
+            one = Node("number", (), node.span, Fraction(1))
+            first, *rest = node.args[:-1]
+            before = replace(node, args=(first, *rest), value=node.value[:-1]) if rest else first
+            if not any(p.head == "derivative" for p in parts(before)) and "/" not in node.value:
+                factor = Node("frac", (one, before), node.span)
+                return Equation(replace(slope, span=node.span), (), (), node.span, factor=factor)
+    r.at, r.depth, r.fences = mark, 0, []
+    return None
 
 
 def _operator(r: Reader) -> Node | None:
@@ -431,6 +463,9 @@ def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
                     pieces[-1] += sides[1:]
             elif any(sides):
                 pieces.append(sides)
+    for k in range(len(pieces) - 1, -1, -1):
+        if len(sides := pieces[k]) > 2 and _is_call(sides[0]) != _is_call(sides[1]) and not _is_call(sides[0]):
+            pieces[k : k + 1] = [sides[1:], sides[:2]]  # z = f(x) = ... says what f(x) is, and that z is that
     for sides in pieces:
         for k, side in enumerate(sides):
             while side and ((side[-1].kind == "sign" and side[-1].text in (",", ".", ";")) or _is_remark(side)):
@@ -441,9 +476,22 @@ def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
     return pieces
 
 
+def _is_call(side: list[Token]) -> bool:
+    """``f(x, y)``, of letters alone, which is no product."""
+    texts = [t.text for t in side]
+    return (
+        texts[1:2] == ["("]
+        and texts[-1] == ")"
+        and side[0].text in LIKE_FUNCTIONS
+        and all(t.kind == "letter" or t.text == "," for t in side[2:-1])
+    )
+
+
 def _is_remark(side: list[Token]) -> bool:
     """Whether a text that can be no name ends this side."""
-    return len(side) > 1 and side[-1].kind == "text" and not side[-1].text.strip(" ,.:").isalnum()
+    return (
+        len(side) > 1 and side[-1].kind == "text" and (is_prose(side[-1]) or not side[-1].text.strip(" .:").isalnum())
+    )
 
 
 def _rows(found: list[Token]) -> list[list[Token]]:
@@ -471,7 +519,7 @@ def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:
     for token in row:
         depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
         depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
-        mark = token.text.strip(" ,.:;").lower() if token.kind == "text" else token.text
+        mark = "prose" if is_prose(token) else token.text
         if depth <= 0 and mark in at and token.kind in ("sign", "macro", "text"):
             pieces.append([])
         else:
@@ -483,7 +531,7 @@ def _parts(row: list[Token]) -> list[list[Token]]:
     """The equations of one row, between commas, semicolons, arrows or words."""
     for between in (_BETWEEN, _FOLLOWS):
         parts = [p for p in _split(row, between) if p]
-        if len(parts) > 1 and all(len(_sides(p)) > 1 for p in parts):
+        if parts and all(len(_sides(p)) > 1 for p in parts):
             return parts
     return [row]
 

@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import replace
 from fractions import Fraction
 
-from symgrad.lifting.latex.token_reader import Name, Node, Reader, Undecided, called_names, missing, spelled, unexpected
+from symgrad.lifting.latex.token_reader import (
+    Name,
+    Node,
+    Reader,
+    Undecided,
+    called_names,
+    missing,
+    parts,
+    spelled,
+    unexpected,
+)
 from symgrad.lifting.latex.tokens import INSTEAD, LIKE_FUNCTIONS, OPERATORS, RELATIONS, Token, function
 
 CLOSING = {"(": ")", "[": "]", "\\{": "\\}", "\\langle": "\\rangle"}
@@ -56,7 +66,7 @@ def product(r: Reader) -> Node:
             inner = factor(r)
             factors.append(Node("neg", (inner,), (sign.start, inner.span[1])) if negative else inner)
         elif starts_factor(r, token):
-            _juxtapose(r, token, factors, operators)
+            juxtapose(r, token, factors, operators)
             operators.append("")
             factors.append(factor(r))
         else:
@@ -68,7 +78,7 @@ def product(r: Reader) -> Node:
     return Node("mul", tuple(factors), (factors[0].span[0], factors[-1].span[1]), tuple(operators))
 
 
-def _juxtapose(r: Reader, token: Token, factors: list[Node], operators: list[str]) -> None:
+def juxtapose(r: Reader, token: Token, factors: list[Node], operators: list[str]) -> None:
     """Refuse a factor without a sign before it where that has two readings."""
     last = factors[-1]
     here, between = (last.span[0], token.stop), r.text[last.span[1] : token.start]
@@ -361,7 +371,8 @@ def raised(r: Reader, node: Node) -> Node:
         if token.text == "'":
             if powers and node.head == "pow" and node.args[0].head == "symbol":
                 r.fail("a prime after a power.", token.span, "Write the prime first: x'^2.")
-            r.fail("a prime is a derivative to some and a transpose to others.", token.span, "Write ^\\top.")
+            node = _primed_group(r, node)
+            continue
         r.at += 1
         if token.text == "!":
             node = Node("factorial", (node,), (node.span[0], token.stop))
@@ -374,6 +385,20 @@ def raised(r: Reader, node: Node) -> Node:
                 instead = "Write {x^a}^b as x^{ab} or (x^a)^b."
                 r.fail("two exponents stand on one factor.", r.since(node.span[0]), instead)
     return node
+
+
+def _primed_group(r: Reader, node: Node) -> Node:
+    """``(x^2)'``, which is its derivative by what the row is for; refused where it may be a transpose."""
+    start, order = r.token.start, 0
+    while r.accept("'"):
+        order += 1
+    names = [p for p in parts(node) if p.head == "symbol" and not p.args]
+    inside = r.written(node.span)
+    capital = any(p.value.base[0].isupper() or p.value.style for p in names)
+    if node.span != r.fence or len(r.by) != 1 or capital or r.text[r.token.start :].lstrip().startswith(inside):
+        instead = "Write ^\\top, or \\frac{d}{dx}(...)."
+        r.fail("a prime is a derivative to some and a transpose to others.", (start, r.before.stop), instead)
+    return Node("derivative", (node, *r.by * order), r.since(node.span[0]), order)
 
 
 def _entry(r: Reader, node: Node) -> Node:

@@ -14,6 +14,7 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats
+from symgrad.lifting.latex.displays import without_prose
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
 from symgrad.lifting.latex.letter_shapes import unstated
@@ -92,6 +93,7 @@ class Latex:
         if not isinstance(self.text, str):
             raise BadInput(f"a formula in LaTeX must be a str, not {type(self.text).__name__}.")
         refuse_escapes(self.text)
+        object.__setattr__(self, "text", without_prose(self.text))
         for name, shape in self.shapes.items():
             if isinstance(shape, str) or not all(isinstance(n, (str, int)) for n in shape):
                 raise BadInput(
@@ -110,12 +112,13 @@ class Latex:
         known = self.known
         functions: dict[str, tuple[str, ...]] = {}
         words: frozenset[str] = frozenset()
+        beside = ""
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
             functions = {n: d.arguments for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n}
-            words = words_of(self.model.equations)
-        return equations(self.text, known, functions, words)
+            words, beside = words_of(self.model.equations), self.model.text
+        return equations(self.text, known, functions, words, beside)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -142,7 +145,7 @@ class Latex:
         r"""Shapes for the inputs that are not ``given`` and that are arrays by how they are written.
 
         >>> Latex(r"f(w) = \|X w - y\|^2 + \lambda \|w\|^2").unstated({})
-        {'X': ('n', 'm'), 'w': ('m',), 'y': ('n',)}
+        {'X': ('n', 'k'), 'w': ('k',), 'y': ('n',)}
 
         Raises `BadInput` where two readings are left, or none.
         """
@@ -500,7 +503,9 @@ def derivation(formula: Latex) -> Steps | None:
     if not chained and not any(p.head == "slope" for p in _nodes(document)):
         return None
     before, after = _borrowed(formula)
-    document = replace(document, lines=(*before, *document.lines, *after))
+    logs = [x for x in document.lines if isinstance(formula.model, Latex) and _is_log(x, formula.model)]
+    lines = [x for x in document.lines if x not in logs]  # what is differentiated is the last to be defined
+    document = replace(document, lines=(*logs, *before, *lines, *after))
     if any(map(_is_tensor, _nodes(document))):
         return None
     if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(
@@ -513,6 +518,11 @@ def derivation(formula: Latex) -> Steps | None:
         for k, s in enumerate((*x.others, x.body))
     ]
     return Steps("\n".join(plain for plain, _ in written), shown=tuple(shown or plain for plain, shown in written))
+
+
+def _is_log(line: Definition | Claim, model: Latex) -> bool:
+    """Whether a row says what the logarithm of the model is: ``\\ln y = x \\ln x``."""
+    return isinstance(line, Definition) and line.name == f"log_{model.document.output}"
 
 
 def _typeset(formula: Latex, line: Definition | Claim, k: int) -> str | None:

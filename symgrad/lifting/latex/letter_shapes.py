@@ -18,7 +18,8 @@ from symgrad.errors import BadInput
 from symgrad.lifting.latex.equations import Claim, Definition, Document
 from symgrad.lifting.latex.index_ranges import Counting, count_from, letter_of_limit
 from symgrad.lifting.latex.token_reader import Node, parts
-from symgrad.lifting.text.tensor_words import Length, Misfit, settled, unify
+from symgrad.lifting.text.tensor_shapes import with_lengths_named, written
+from symgrad.lifting.text.tensor_words import Length, Misfit, unify
 
 Shape = tuple[Any, ...]
 _MOST = 4096  # ways to give the letters axes, of those that are tried
@@ -260,8 +261,8 @@ _CALLS["softmax"] = lambda a: replace(_vector(a), entrywise=True)
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|bold|vec|overrightarrow|pmb)\b")
 
 
-def _is_bold(written: str) -> bool:
-    return _BOLD.search(written) is not None
+def _is_bold(typed: str) -> bool:
+    return _BOLD.search(typed) is not None
 
 
 # --------------------------------------------------------------------------------------------------- which they must be
@@ -357,13 +358,7 @@ class _Question:
         if len(made.shape) not in outputs:
             return None
         taken = {*self.document.text, *self.document.names, *self.document.sizes}
-        taken |= {n for s in self.given.values() for n in s if isinstance(n, str)}
-        fresh = itertools.chain((x for x in "nmkpqrsuvNMPQ" if x not in taken), (f"n_{k}" for k in itertools.count()))
-        letters: dict[Any, Any] = {}
-        for n in (settled(n) for shape in shapes.values() for n in shape):
-            if isinstance(n, Length) and n not in letters:
-                letters[n] = next(fresh)
-        return {x: tuple(letters.get(settled(n), settled(n)) for n in s) for x, s in shapes.items() if s}
+        return with_lengths_named(shapes, taken | {n for s in self.given.values() for n in s if isinstance(n, str)})
 
     def ask(self, fits: Sequence[dict[str, Shape]]) -> NoReturn:
         unclear = [n for n in self.missing if len({len(fit.get(n, ())) for fit in fits}) > 1] or self.missing
@@ -371,7 +366,7 @@ class _Question:
             f"which shapes {', '.join(unclear)} {'has' if len(unclear) == 1 else 'have'} is not said, and the formula "
             f"can be read in {len(fits)} ways.",
             where=f"    {self.document.text.strip()}",
-            instead=f"Say which shapes they have: at={{{_written(max(fits, key=len), self.missing)}}}.",
+            instead=f"Say which shapes they have: at={{{written(max(fits, key=len), self.missing)}}}.",
         )
 
     def refuse(self) -> NoReturn:
@@ -385,16 +380,10 @@ class _Question:
             f"the formula has {self.word}, which is said of vectors and matrices; no shape is given for "
             f"{', '.join(self.missing)}, and those that people would take do not fit{why}.",
             where=f"    {self.document.text.strip()}",
-            instead=f"Say which shapes they have: at={{{_written(guess, self.missing)}}}; or mend the formula.",
+            instead=f"Say which shapes they have: at={{{written(guess, self.missing)}}}; or mend the formula.",
         )
 
 
 def _is_of_arrays(node: Node) -> bool:
     entrywise = node.head == "mul" and not {"odot", "oslash"}.isdisjoint(node.value)
     return node.head in _WORDS or entrywise or (node.head == "call" and node.value[0] in _CALLS)
-
-
-def _written(shapes: Mapping[str, Shape], names: Sequence[str]) -> str:
-    """``at`` as it is typed, with a name for each length and 1.0 for a number."""
-    inner = {n: ", ".join(f'"{k}"' if isinstance(k, str) else str(k) for k in shapes.get(n, ())) for n in names}
-    return ", ".join(f'"{n}": ' + (f"({x}{',' * (len(shapes[n]) == 1)})" if x else "1.0") for n, x in inner.items())

@@ -24,6 +24,7 @@ from symgrad.lifting.latex.token_reader import (
     Reader,
     Undecided,
     called_names,
+    is_slope,
     place,
     spelled,
     starts_name,
@@ -290,7 +291,7 @@ def _ends(token: Token) -> bool:
 def _refuse_more(r: Reader, shown: str, start: int, inner: Node) -> None:
     """Refuse what may belong to an argument without parentheses, or not."""
     token = r.token
-    if _ends(token) or _function_word(r) or token.text == "\\begin{cases}":
+    if _ends(token) or _function_word(r) or token.text == "\\begin{cases}" or is_slope(r, r.at):
         return
     if token.text != "/" and not starts_factor(r, token):
         return
@@ -499,14 +500,53 @@ def _by_name(letter: str) -> str:
     return f"; the {known[letter]} is \\operatorname{{{name}}}" if letter in known else ""
 
 
+_CONTEXT = {  # a letter that is a function beside what is written so
+    "phi": ("\\Phi", "N("),
+    "varphi": ("\\Phi", "N("),
+    "psi": ("\\Gamma", "\\psi_1", "digamma"),
+}
+
+
+def _by_letter(r: Reader, node: Node) -> Node | None:
+    """A call of the function that a letter is in books: ``\\Phi(x)``, ``N(d_1)``, ``J_0(x)``; None for others."""
+    primes, base = node.value.base.count("_prime"), node.value.base.replace("_prime", "")
+    order = [x.value for x in node.args if x.head == "number" and x.value.denominator == 1]
+    if node.value.style or node.value.label or len(order) < len(node.args) or len(order) > 1:
+        return None
+    if any(mark not in ("psi", "J") for mark in (base,) if order) or (base == "J" and not order):
+        return None
+    inside = "".join(t.text for t in r.tokens[r.at + 1 : r.at + 3]).removeprefix("-")
+    if base == "N" and not inside.startswith("d"):
+        return None
+    if base not in ("Phi", "N", "J") and not any(x in r.context for x in _CONTEXT.get(base, ())):
+        return None
+    mark, inner = r.at, fenced(r)
+    if order and (primes or inner.head == "add"):
+        r.at = mark
+        return None
+    span = r.since(node.span[0])
+    if order:
+        n = Node("number", (), node.args[0].span, order[0])
+        return Node("call", (n, inner), span, ("besselj" if base == "J" else "polygamma", 0))
+    name = "digamma" if base == "psi" else "ndtr"
+    return Node("call", (inner,), span, (name, primes + (base in ("phi", "varphi"))))
+
+
 def _before_parenthesis(r: Reader, node: Node) -> Node:
     base, style = node.value.base, node.value.style
     if (called := _call_of_row(r, node)) is not None:
         return called
     if r.knows(spelled(node), base):
         return node
+    if (called := _by_letter(r, node)) is not None:
+        return called
     letter = node.value.shown or base
     here = node.span[0], r.token.stop
+    if base == "J" and node.args and node.args[0].head == "number":
+        order = node.args[0].value
+        what = f"J_{order}(...) is Bessel's function to some, and a product to others."
+        instead = f"Write \\operatorname{{besselj}}({order}, ...), or J_{order} \\cdot (...)."
+        r.fail(what, here, instead, Undecided)
     if letter == base and len(base) > 1:
         raise unknown(base, place(r.text, node.span))
     if style == "blackboard" or (base in ("E", "P") and r.token.text == "["):

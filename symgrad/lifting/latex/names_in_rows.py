@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 
 from symgrad.lifting.latex.equations import Equation, indices_of
-from symgrad.lifting.latex.token_reader import Node, letters_in, parts, power_name, settled, spelled
+from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, power_name, settled, spelled
 
 
 def names_in_limits(side: Node) -> Iterator[str]:
@@ -61,10 +61,10 @@ def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
     rows = [e for e in found if e.left is not None and e.left.head == "symbol"]
     if len(rows) < len(found):
         return found
-    said = {_names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
+    said = {names_of(e.left): k for k, e in enumerate(found) if e.left is not None}
     needs = [
-        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [_names_of(p)] if n in said}
-        - {said[n] for a in e.arguments for n in [_names_of(a)] if n in said}
+        {said[n] for side in e.sides for p in parts(side) if p.head == "symbol" for n in [names_of(p)] if n in said}
+        - {said[n] for a in e.arguments for n in [names_of(a)] if n in said}
         for e in found
     ]
     if len(said) < len(found) or all(k > n for k, names in enumerate(needs) for n in names):
@@ -79,7 +79,7 @@ def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
     return [found[k] for k in done] if len([k for k in done if k not in used]) == 1 else found
 
 
-def _names_of(symbol: Node) -> str:
+def names_of(symbol: Node) -> str:
     """What a name goes by, whatever its indices are."""
     letters = indices_of(symbol)
     return symbol.value.base if letters else spelled(symbol) or symbol.value.base
@@ -118,4 +118,36 @@ def said_power(node: Node, defined: Set[str]) -> tuple[str, Fraction] | None:
         name = power_name(spelled(base) or "", k)
         if exponent.value % k == 0 and name in defined:
             return name, exponent.value / k
+    return None
+
+
+def constant_factors(node: Node, index: str) -> Iterator[Node]:
+    """The factors after ``\\prod_i`` that do not hold its index: are they multiplied once?"""
+    body = node.args[0]
+    if node.head == "prod" and body.head == "mul" and body.span[0] >= body.args[0].span[0]:  # in no parentheses
+        for factor in body.args:
+            alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
+            if index not in alone | set(letters_below(factor)):
+                yield factor
+
+
+def possible_transposes(node: Node) -> Iterator[Node]:
+    """The factors with a prime before one of the same name: ``y'y``."""
+    for k, factor in enumerate(node.args[:-1]):
+        if factor.head == "symbol" and factor.value.base.endswith("_prime") and not node.value[k]:
+            after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
+            if factor.value.base.removesuffix("_prime") in after:
+                yield factor
+
+
+def hiding_name(inside: Set[str], said: Mapping[str, Node], lets: Set[str], arguments: Set[str]) -> str | None:
+    """A name in a function's row that is itself said by means of the arguments; ``said`` are the rows of names."""
+    stack, seen = list(inside & lets), set[str]()
+    while stack:
+        name = stack.pop()
+        seen.add(name)
+        below = {str(p.value) for p in parts(said[name]) if p.head == "name"} if name in said else set(arguments)
+        if below & arguments:
+            return name
+        stack += below & lets - seen
     return None

@@ -8,21 +8,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
+    constant_factors,
+    hiding_name,
     in_order,
     letters_of_steps,
     names_bare,
     names_in_limits,
     names_unbound,
+    possible_transposes,
     said_power,
     unindexed,
 )
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
+    Name,
     Node,
     letters_below,
     letters_in,
@@ -85,6 +90,7 @@ class _Resolver:
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
         self.claiming = ""  # the derivative that the row claims
+        self.claimed: tuple[str, ...] = ()  # for what
         self.steps = letters_of_steps(found)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
@@ -109,6 +115,7 @@ class _Resolver:
                 self.fail(f"{name} is defined twice.", equation.span)
             arguments = tuple(self.name_of(a) for a in equation.arguments) if slope is None else ()
             self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
+            self.claimed = () if slope is None else tuple(dict.fromkeys(slope[1]))
             self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
             body, others = bodies[-1], tuple(bodies[:-1])
@@ -305,7 +312,9 @@ class _Resolver:
                         span,
                         "Use another letter.",
                     )
-                self.inside_product(node, index)
+                for factor in constant_factors(node, index):
+                    instead = f"Write \\prod_{index} (...) with parentheses, or the factor first."
+                    self.fail("it is not clear whether this factor is inside the product.", factor.span, instead)
                 body = self.walk(node.args[0], scope | {index})
                 limits = [self.walk(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
@@ -335,35 +344,14 @@ class _Resolver:
                 self.fail("this has no place here.", node.span)
         return Node(node.head, tuple(self.walk(a, scope) for a in node.args), node.span, node.value)
 
-    def inside_product(self, node: Node, index: str) -> None:
-        """Refuse ``\\prod_i a_i b``, of which it is not clear whether b is multiplied once."""
-        body = node.args[0]
-        if node.head != "prod" or body.head != "mul" or body.span[0] < body.args[0].span[0]:  # or in parentheses
-            return
-        for factor in body.args:
-            alone = {p.value.base for p in parts(factor) if p.head == "symbol" and not p.args}
-            if index not in alone | set(letters_below(factor)):
-                self.fail(
-                    "it is not clear whether this factor is inside the product.",
-                    factor.span,
-                    f"Write \\prod_{index} (...) with parentheses, or the factor first.",
-                )
-
     def refuse_transposes(self, node: Node) -> None:
         """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
-        for k, factor in enumerate(node.args[:-1]):
-            if factor.head != "symbol" or not factor.value.base.endswith("_prime") or node.value[k]:
-                continue
-            name, base = self.name_of(factor), factor.value.base.removesuffix("_prime")
-            after = {p.value.base for x in node.args[k + 1 :] for p in parts(x) if p.head == "symbol"}
-            if base in after and not self.is_taken(name, frozenset()):
-                shown = factor.value.shown
-                self.fail(
-                    f"{shown} is the transpose of {shown[:-1]} to some, and another name to others.",
-                    factor.span,
-                    f"Write {shown[:-1]}^\\top for the transpose, or give the name another mark: "
-                    f"\\tilde{{{shown[:-1]}}}.",
-                )
+        for factor in possible_transposes(node):
+            if not self.is_taken(self.name_of(factor), frozenset()):
+                shown = factor.value.shown[:-1]
+                what = f"{shown}' is the transpose of {shown} to some, and another name to others."
+                instead = f"Write {shown}^\\top for the transpose, or give the name another mark: \\tilde{{{shown}}}."
+                self.fail(what, factor.span, instead)
 
     def logarithm(self, of: Node) -> str | None:
         """The name of ``\\ln L`` where a row says what it is."""
@@ -384,6 +372,8 @@ class _Resolver:
         if of.head != "symbol":
             self.refuse_held(node, scope)
             return Node("partial", (self.walk(of, scope), *(self.symbol(w, scope) for w in wrt)), node.span)
+        if wrt and all(spelled(w) == spelled(of) for w in wrt) and self.name_of(of) not in self.lets:
+            return Node("number", (), node.span, Fraction(len(wrt) == 1))  # dx/dx
         if wrt and self.beside is not None and (made := self.partial(node, scope)) is not None:
             return made
         key = f"d{self.name_of(of)}/d{'/d'.join(self.name_of(w) for w in wrt)}" if wrt else f"∇{self.name_of(of)}"
@@ -459,6 +449,19 @@ class _Resolver:
         self.borrowed |= name not in self.own
         return Node("applied", (*items, *(self.walk(g, scope) for g in given)), node.span, (f, primes))
 
+    def primed(self, node: Node, scope: frozenset[str]) -> Node | None:
+        """``f'`` of what a row says, by its one argument or by what this row's left side is for; None for a name."""
+        order = node.value.base.count("_prime")
+        of = replace(node, value=replace(node.value, base=node.value.base.replace("_prime", "")))
+        f = self.functions.get(name := self.name_of(of))
+        wrt = f.arguments if f is not None else self.claimed
+        if name not in self.lets or len(wrt) != 1:
+            return None
+        by = Node("symbol", (), node.span, Name(wrt[0], "", wrt[0]))
+        if f is not None:
+            return self.call(Node("apply", (of, by), node.span, order), scope)
+        return self.slope(Node("derivative", (of, *[by] * order), node.span, order), scope)
+
     def refuse_hidden(self, f: Definition, shown: str, node: Node) -> None:
         """Refuse a call of a function in whose body the arguments do not stand as they are called."""
         definitions = {d.name: d for d in (*self.own.values(), *(self.beside.definitions if self.beside else ()))}
@@ -471,19 +474,13 @@ class _Resolver:
                     node.span,
                     "Write out its value here.",
                 )
-        stack, seen = [n for n in inside if n in self.lets and n not in f.arguments], set[str]()
-        while stack:
-            name = stack.pop()
-            d = definitions.get(name)
-            seen.add(name)
-            below = {str(p.value) for p in parts(d.body) if p.head == "name"} if d is not None else set(f.arguments)
-            if below & set(f.arguments):
-                self.fail(
-                    f"what {shown} is at other arguments is not clear: its row is written by means of {name}.",
-                    node.span,
-                    f"Write {shown} without {name}, or write out its value here.",
-                )
-            stack += below & self.lets - seen
+        said = {str(n): d.body for n, d in definitions.items()}
+        if (name := hiding_name(inside - set(f.arguments), said, self.lets, set(f.arguments))) is not None:
+            self.fail(
+                f"what {shown} is at other arguments is not clear: its row is written by means of {name}.",
+                node.span,
+                f"Write {shown} without {name}, or write out its value here.",
+            )
 
     def symbol(self, node: Node, scope: frozenset[str]) -> Node:
         node = settled(node, scope.__contains__)
@@ -493,6 +490,8 @@ class _Resolver:
         if base in scope:
             return Node("index", (), node.span, base)
         taken = base in self.lets or base in (self.known or ()) or base in self.arguments or base in self.shapes
+        if base.endswith("_prime") and not taken and (slope := self.primed(node, scope)) is not None:
+            return slope
         if not taken:
             if base == "pi":
                 return Node("constant", (), node.span, "pi")

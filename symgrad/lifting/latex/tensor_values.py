@@ -363,9 +363,7 @@ def call(a: Algebra, name: str, primes: int, values: Sequence[Value]) -> Value:
     head, extra, _, most = found
     if name in _WHOLE:
         refuse_whole(values[0], name)
-    if head == "polygamma" or (
-        head not in ("maximum", "minimum") and most is not None and len(values) < most and name != "log"
-    ):
+    if head not in ("maximum", "minimum") and most is not None and len(values) < most and name != "log":
         raise Trouble(f"{name} is not read in LaTeX.", "Write it out.", UnknownOperation)
     if not primes:
         return a.map(lambda *x: applied(head, extra, x), values, f"{name}")

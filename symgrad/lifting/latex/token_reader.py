@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, NoReturn
 
 from symgrad.errors import BadFormula, SymgradError, UnknownOperation, caret
-from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, INSTEAD, OPERATORS, Token
+from symgrad.lifting.latex.tokens import ACCENTS, FONTS, GREEK, INSTEAD, OPERATORS, Token, function
 
 # --------------------------------------------------------------------------------------------------------------- nodes
 # The nodes of formulas in LaTeX, what their names are called, and the place of a node in the text.
@@ -132,6 +132,8 @@ def _letters(item: Node) -> str | None:
 # -------------------------------------------------------------------------------------------------------- token reader
 
 DEPTH = 60
+FRACTIONS = ("\\frac", "\\dfrac", "\\tfrac")
+PHYSICS = ("\\dv", "\\pdv", "\\odv", "\\derivative", "\\pderivative")  # of the package physics
 
 
 class Row(NamedTuple):
@@ -162,10 +164,12 @@ class Reader:
     functions: frozenset[str]
     words: frozenset[str]
     rows: Mapping[str, tuple[Row, ...]]
+    context: str = ""  # all that is written, here and in the model
     at: int = 0
     depth: int = 0
     commas: bool = False  # whether a comma separates arguments here
     on_left: bool = False  # whether a left side is read, which may differentiate a formula
+    by: tuple[Node, ...] = ()  # what the left side differentiates for
     bound: tuple[str, ...] = ()  # the indices of the sums around, and of the left side
     fences: list[str] = field(default_factory=list)  # what is open here
     fence: tuple[int, int] = (0, 0)  # the place of the parenthesis that was read last
@@ -230,6 +234,40 @@ def starts_name(token: Token) -> bool:
     return token.kind == "macro" and (word in GREEK or word in ACCENTS or word in FONTS or word == "operatorname")
 
 
+def group_length(r: Reader, k: int) -> int:
+    """How many tokens the script or argument at ``k`` has, with its braces."""
+    depth, end = 0, k
+    while r.tokens[end].kind != "end":
+        depth += {"open": 1, "close": -1}.get(r.tokens[end].kind, 0)
+        end += 1
+        if depth <= 0:
+            break
+    return end - k
+
+
+def differential(r: Reader, k: int) -> int:
+    """How many tokens at ``k`` are the sign of a differential, 0 for none."""
+    here, *after = (r.tokens[min(k + j, len(r.tokens) - 1)] for j in range(4))
+    if here.text == "\\partial":
+        return 1
+    if here.text in ("\\mathrm", "\\operatorname"):
+        return 4 if [t.text for t in after] == ["{", "d", "}"] else 2 if after[0].text == "d" else 0
+    if here.text != "d" or here.kind != "letter" or r.knows("d"):
+        return 0
+    named = starts_name(after[0]) or (after[0].kind == "open" and starts_name(after[1]))
+    called = after[0].kind == "macro" and function(after[0].text[1:], macro=True) is not None
+    return int(named or called or after[0].text in ("\\nabla", "^", "(", "[", "\\|") or after[0].kind == "close")
+
+
+def is_slope(r: Reader, k: int) -> bool:
+    """Whether a derivative that is a fraction, or a nabla, stands at the token ``k``."""
+    here = r.tokens[k].text
+    if here not in FRACTIONS or r.tokens[k + 1].kind != "open":
+        return here in ("\\nabla", *PHYSICS)
+    below = k + 1 + group_length(r, k + 1)
+    return differential(r, k + 2) > 0 and r.tokens[below].kind == "open" and differential(r, below + 1) > 0
+
+
 def missing(r: Reader) -> NoReturn:
     """No operand where one is needed."""
     token, before = r.token, r.before if r.at else None
@@ -273,4 +311,6 @@ def unexpected(r: Reader) -> NoReturn:
             UnknownOperation,
         )
     instead = "Write \\cdot for a product, v^\\top u for one of vectors." if token.text == "." else None
+    if token.kind == "text":
+        instead = "Leave it out; say for which numbers it is meant by domain={...}, or in \\begin{cases}."
     r.fail(f"{token.text!r} has no place here.", token.span, instead)

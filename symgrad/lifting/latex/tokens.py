@@ -372,7 +372,38 @@ def tokens(text: str) -> list[Token]:
         side = ""
     end = len(text.rstrip())
     found.append(Token("end", "", end, end + 1))
-    return found
+    return _with_words(found)
+
+
+_PROSE = frozenset(
+    "let given where then hence thus therefore since because now note recall using substituting simplifying finally "
+    "similarly again also first second next with and so as by we get have obtain gives giving becomes which that is "
+    "suppose set put define consider yields implies wherein from differentiate differentiating".split()
+)
+
+
+def is_prose(token: Token) -> bool:
+    """Whether a text joins formulas, and is no name: several words, or one such as "hence"."""
+    word = token.text.strip(" ,.:;()").lower()
+    return token.kind == "text" and (not word or " " in word or word in _PROSE)
+
+
+def _with_words(found: list[Token]) -> list[Token]:
+    """Words of prose that stand among letters, as text: ``Let u = x^2``, ``Then f'(x) = ...``."""
+    made: list[Token] = []
+    k = 0
+    while k < len(found):
+        run = k
+        while found[run].kind == "letter" and (run == k or found[run].start == found[run - 1].stop):
+            run += 1
+        word = "".join(t.text for t in found[k:run])
+        begins = not made or made[-1].kind in ("row", "text") or made[-1].text in (",", ".", ";")
+        if begins and word.lower() in _PROSE and len(word) > 2 and found[run].start > found[run - 1].stop:
+            made.append(Token("text", word, found[k].start, found[run - 1].stop))
+        else:
+            made += found[k : max(run, k + 1)]
+        k = max(run, k + 1)
+    return made
 
 
 def _delimiter(text: str, at: int) -> bool:

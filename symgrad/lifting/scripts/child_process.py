@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import faulthandler
+import importlib.util
 import io
 import json
 import linecache
@@ -24,9 +25,10 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -124,12 +126,9 @@ def _forked(question: Callable[[], Any], room: Room) -> int:
 
 def _spawned(question: Callable[[], Any], room: Room) -> int:
     try:
-        room.question.write_bytes(pickle.dumps(question))
+        room.question.write_bytes(_sent(question))
     except Exception as error:
-        raise BadInput(
-            f"what was passed cannot be sent to a new process: {error}",
-            instead="Pass plain values: numbers, text, arrays, tensors.",
-        ) from error
+        raise _not_sent("sent to", error) from error
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
     process = subprocess.Popen(
         [sys.executable, "-c", _START, str(room.folder)], env=environment, start_new_session=True
@@ -138,6 +137,35 @@ def _spawned(question: Callable[[], Any], room: Room) -> int:
         return process.wait()
     finally:
         process.kill()
+
+
+def _sent(thing: Any) -> bytes:
+    """The bytes of what a new process is asked: with cloudpickle, functions of the user's own script too."""
+    if importlib.util.find_spec("cloudpickle") is None:
+        return pickle.dumps(thing)
+    import cloudpickle
+
+    return cloudpickle.dumps(thing)
+
+
+def _not_sent(way: str, error: Exception) -> BadInput:
+    return BadInput(
+        f"what was passed cannot be {way} a new process: {error}",
+        instead="Pass plain values (numbers, text, arrays, tensors), and functions that a module defines at its top "
+        "level; or install cloudpickle, which sends others too.",
+    )
+
+
+def sendable(namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """The variables that a process of its own can be given: all of them, where that is a copy of this one."""
+    if can_fork():
+        return dict(namespace)
+    found = {}
+    for name, value in namespace.items():
+        with contextlib.suppress(Exception):
+            _sent(value)
+            found[name] = value
+    return found
 
 
 def _told_end(room: Room, ended: int) -> SymgradError:
@@ -182,10 +210,17 @@ _GUARDED = False  # whether changes of files are looked at
 def serve_alone() -> None:
     """What a new interpreter does."""
     room = Room(Path(sys.argv[1]))
-    question = pickle.loads(room.question.read_bytes())
+    try:
+        question = pickle.loads(room.question.read_bytes())
+    except Exception as error:  # it goes by names that this process does not have
+        question = partial(_raise, _not_sent("read in", error))
     sys.argv = [""]
     _serve(question, room)
     os._exit(0)
+
+
+def _raise(error: Exception) -> None:
+    raise error
 
 
 def _serve(question: Callable[[], Any], room: Room) -> None:

@@ -7,8 +7,7 @@ matrix and a small one a vector, or either is a number; where that leaves two re
 from __future__ import annotations
 
 import itertools
-import string
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -187,21 +186,18 @@ def unstated(text: str, tree: Tree, given: Mapping[str, Shape]) -> dict[str, tup
     if len(fits) == 1:
         return next(iter(fits.values()))
     likely = max(fits, key=sum)
-    shown = {n: fits[likely].get(n, ()) for n in asked}
-    written = ", ".join(f'"{n}": {_written(s)}' for n, s in shown.items())
     unclear = [n for k, n in enumerate(asked) if len({ranks[k] for ranks in fits}) > 1] or asked
     raise BadInput(
         f"which shapes {', '.join(unclear)} have is not said, and the formula can be read in {len(fits)} ways.",
         where=f"    {text.strip()}",
-        instead=f"Write them, with a name for each length and 1.0 for a number: at={{{written}}}.",
+        instead=f"Write them, with a name for each length and 1.0 for a number: at={{{written(fits[likely], asked)}}}.",
     )
 
 
-def _written(shape: tuple[int | str, ...]) -> str:
-    if not shape:
-        return "1.0"
-    inner = ", ".join(f'"{n}"' if isinstance(n, str) else str(n) for n in shape)
-    return f"({inner}{',' if len(shape) == 1 else ''})"
+def written(shapes: Mapping[str, Shape], names: Sequence[str]) -> str:
+    """What stands between the braces of ``at``, with a name for each length and 1.0 for a number."""
+    inner = {n: ", ".join(f'"{k}"' if isinstance(k, str) else str(k) for k in shapes.get(n, ())) for n in names}
+    return ", ".join(f'"{n}": ' + (f"({x}{',' * (len(shapes[n]) == 1)})" if x else "1.0") for n, x in inner.items())
 
 
 def _inside(tree: Tree) -> set[str]:
@@ -226,19 +222,15 @@ def _fitted(
         shapes_of(text, tree, {**given, **shapes})
     except WrongShape:
         return {}
-    names: dict[Any, int | str] = {}
-    letters = _letters({*tree.names, *(n for shape in given.values() for n in shape if isinstance(n, str))})
-    made: dict[str, tuple[int | str, ...]] = {}
-    for name, shape in shapes.items():
-        if shape:
-            ends = [settled(n) for n in shape]
-            for n in ends:
-                if isinstance(n, Length) and n not in names:
-                    names[n] = next(letters)
-            made[name] = tuple(names[n] if isinstance(n, Length) else n for n in ends)
-    return made
+    taken = {*tree.names, *(n for shape in given.values() for n in shape if isinstance(n, str))}
+    return with_lengths_named(shapes, taken)
 
 
-def _letters(taken: set[str]) -> Iterator[str]:
-    first = (c for c in "nmkpqr" if c not in taken)
-    return itertools.chain(first, (f"n{c}" for c in string.digits), (f"n_{k}" for k in itertools.count()))
+def with_lengths_named(shapes: Mapping[str, Shape], taken: Set[str]) -> dict[str, tuple[int | str, ...]]:
+    """The shapes of what is no number, with a letter that is not ``taken`` for each length that is not known."""
+    letters = itertools.chain((c for c in "nmkpqrsuv" if c not in taken), (f"n_{k}" for k in itertools.count()))
+    names: dict[Any, Any] = {}
+    for n in (settled(n) for shape in shapes.values() for n in shape):
+        if isinstance(n, Length) and n not in names:
+            names[n] = next(letters)
+    return {x: tuple(names.get(n, n) for n in map(settled, shape)) for x, shape in shapes.items() if shape}

@@ -2,6 +2,7 @@
 
 import builtins
 import contextlib
+import functools
 import gc
 import locale
 import os
@@ -18,10 +19,12 @@ import numpy as np
 import pytest
 import torch
 
-from symgrad import Limits, verify_script
+from symgrad import Limits, verify_many, verify_script
+from symgrad.api.batches import Processes
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts import child_process
 from symgrad.lifting.scripts.child_process import answer_apart, can_fork
+from symgrad.notebook import judge_cell
 
 RIGHT = """
 import torch
@@ -279,7 +282,37 @@ def test_without_a_fork_a_new_interpreter_answers(monkeypatch, tmp_path):
     with pytest.raises(BadInput, match="still running after 1 seconds"):
         verify_script(RIGHT + "import time\ntime.sleep(600)\n", limits=Limits(seconds=1))
     with pytest.raises(BadInput, match="cannot be sent to a new process"):
-        verify_script(text, namespace={"scale": 0.5, "f": lambda: 1})
+        verify_script(text, namespace={"scale": 0.5, "f": threading.Lock()})
+
+
+class Told:
+    """What is made again under a name that only this process has."""
+
+    def __reduce__(self):
+        return getattr, (sys, "of_this_process_alone")
+
+
+@pytest.mark.slow
+def test_what_a_new_interpreter_is_asked(monkeypatch):
+    """A user's own functions and modules are sent; what cannot be is left out of a notebook's, or an error."""
+    monkeypatch.setattr(child_process, "can_fork", lambda: False)
+    square = lambda x: x * x  # noqa: E731
+    found = {"square": square, "np": np, "lock": threading.Lock()}
+    assert list(child_process.sendable(found)) == ["square", "np"]
+    assert answer_apart(lambda: square(np.float64(3.0))) == 9.0
+    monkeypatch.setattr(sys, "of_this_process_alone", 1, raising=False)
+    with pytest.raises(BadInput, match="cannot be read in a new process"):
+        answer_apart(functools.partial(print, Told()))
+
+
+@pytest.mark.slow
+def test_a_notebooks_cell_and_many_files_without_a_fork(monkeypatch, tmp_path):
+    monkeypatch.setattr(child_process, "can_fork", lambda: False)
+    report = judge_cell("", RIGHT.replace("1.5", "scale"), {"scale": 1.5, "np": np, "lock": threading.Lock()})
+    assert report.verdict == "proved"
+    with Processes(2) as two:
+        asked = [("x**2", "2*x"), (lambda x: x**2, lambda x: 3 * x, {"at": {"x": 1.0}})]
+        assert [r.verdict for r in verify_many(asked, executor=two)] == ["proved", "refuted"]
 
 
 def test_torch_with_threads_goes_on_in_a_fork():

@@ -1,0 +1,74 @@
+"""Derivations as people typeset them, each right as it stands and with one slip, whose row is to be named.
+
+`../corpus/typeset_derivations.txt` has a title after ``#``, the rows, and after ``!`` what is written wrongly in
+the last place where it stands, and how.  That they are right is textbook mathematics; the slips are planted.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from symgrad import Latex, verify
+from symgrad.errors import WrongShape
+
+_FILE = Path(__file__).parents[1] / "corpus" / "typeset_derivations.txt"
+
+
+def _derivations() -> dict[str, tuple[str, str, str]]:
+    found = {}
+    for part in _FILE.read_text().split("# ")[1:]:
+        title, *rows, slip = part.strip().splitlines()
+        right, wrong = slip.removeprefix("! ").split(" => ")
+        found[title] = "\n".join(rows), right, wrong
+    return found
+
+
+DERIVATIONS = _derivations()
+QUICK = (
+    "quotient, aligned",
+    "chain rule, u-substitution with let",
+    "displays with words between",
+    "logarithmic differentiation",
+    "quotient rule with primes",
+    "trig identity",
+    "quadratic form",
+)
+UNFIT = (
+    "frobenius",
+    "LQR quadratic cost",
+)  # whose slip leaves tensors that do not fit, which is an error with its place
+ALL = [pytest.param(t, marks=() if t in QUICK else pytest.mark.slow) for t in DERIVATIONS]
+
+
+def _squeezed(text: str) -> str:
+    return re.sub(r"\s|&|\\\\", "", text)
+
+
+@pytest.mark.parametrize("title", ALL)
+def test_what_is_right_has_no_wrong_row(title):
+    report = verify(Latex(DERIVATIONS[title][0]))
+    assert report.ok, str(report)
+    assert [s.source.text for s in report.steps if s.verdict == "wrong"] == []
+
+
+@pytest.mark.parametrize("title", ALL)
+def test_the_row_with_the_slip_is_the_one_that_is_named(title):
+    rows, right, wrong = DERIVATIONS[title]
+    before, after = rows.rsplit(right, 1)
+    slip = _squeezed(wrong).lstrip("=")
+    asked = Latex(before + wrong + after)
+    if title in UNFIT:
+        with pytest.raises(WrongShape) as error:
+            verify(asked)
+        assert slip in _squeezed(error.value.where or "")
+        return
+    report = verify(asked)
+    named = [_squeezed(s.source.text) for s in report.steps if s.verdict == "wrong"]
+    if not report.steps:
+        assert report.verdict == "refuted"
+    else:
+        assert len(named) == 1, str(report)
+        assert slip in named[0]
