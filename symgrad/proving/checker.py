@@ -31,7 +31,7 @@ from typing import Any
 
 from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative
 from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value
-from symgrad.proving.checker_rules import COMPLEX, Classes, Formula, holds, of_values, vanishes
+from symgrad.proving.checker_rules import COMPLEX, INNER, Classes, Formula, holds, of_values, vanishes
 
 FORMAT, VERSION = "symgrad certificate", 2
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
@@ -169,7 +169,7 @@ _SHAPES: dict[str, Callable[..., bool]] = {
 def _fits(step: CheckedStep, args: Sequence[CheckedStep]) -> bool:
     """Whether the shapes are those of the operation."""
     shapes = [a.shape for a in args]
-    if any(a.complex for a in args) and not step.complex and step.op not in REAL:
+    if step.op in INNER or (any(a.complex for a in args) and not step.complex and step.op not in REAL):
         return False
     if step.op in ("input", "constant"):
         return not args
@@ -401,7 +401,7 @@ def compared(branch: Mapping[str, Any], start: int = 0) -> Iterator[Sign]:
 def gap(formula: Formula, sign: Sign) -> int:
     """The node of what a comparison says is not negative."""
     i, j, k, way, _ = sign
-    above, below = formula.entry(i, k), formula.number(0) if j is None else formula.entry(j, k)
+    above, below = formula.entry(i, k), formula.emit("number", param=(0,)) if j is None else formula.entry(j, k)
     return formula.emit("sub", *(above, below)[::way])
 
 

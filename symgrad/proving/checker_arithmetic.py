@@ -193,15 +193,10 @@ class Arithmetic:
 
     def lowest(self, v: Value, *, roots: bool = False) -> Value:
         """One fraction, in lowest terms; with no square root below, or else with ``roots``."""
-        waiting, apart = list(v.parts), list[Part]()  # no two that are apart have a factor below in common
-        while waiting:
-            n, d = self._cancelled(*waiting.pop(), roots)
-            if not n.is_zero():
-                k = next((k for k, (_, e) in enumerate(apart) if e == d or not e.gcd(d).is_constant()), None)
-                (apart if k is None else waiting).append((n, d) if k is None else self._added((n, d), apart.pop(k)))
-        while len(apart) > 1:
-            apart.append(self._cancelled(*self._added(apart.pop(0), apart.pop(0)), roots))
-        return Value(self, tuple(part for part in apart if not part[0].is_zero()))
+        parts = [self._cancelled(*part, roots) for part in v.parts]
+        while len(parts) > 1:
+            parts.append(self._cancelled(*self._added(parts.pop(0), parts.pop(0)), roots))
+        return Value(self, tuple(part for part in parts if not part[0].is_zero()))
 
     def _added(self, a: Part, b: Part) -> Part:
         g = a[1].gcd(b[1])

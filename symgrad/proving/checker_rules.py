@@ -125,6 +125,7 @@ COMPLEX = frozenset(
     "add sub mul div neg sum matmul exp log sqrt pow sin cos tanh sigmoid sign rsqrt reciprocal square exp2 expm1 "
     "log1p log2 log10 tan sinh cosh atanh silu conj real imag abs".split()
 )
+INNER = ("stated", "positive", "unknown", "number", "same")  # of formulas alone: no step is called so
 _MATRIX = frozenset(("inverse", "solve", "det", "logabsdet", "cholesky"))
 
 
@@ -228,9 +229,6 @@ class Formula:
             self.nodes.append(Node(op, args, param, complex))
         return self.made[key]
 
-    def number(self, x: int) -> int:
-        return self.emit("number", param=(Fraction(x),))
-
     def entry(self, i: int, k: int) -> int:
         """The node of entry ``k`` of step ``i``."""
         stack = [(i, k)]
@@ -295,11 +293,13 @@ class Formula:
 
 
 def _constant(step: CheckedStep, k: int) -> tuple[str, list[tuple[int, int]], Any]:
-    if "name" in step.params:
-        return "constant", [], str(step.params["name"])
-    entries = step.params["entries"]
-    entry = entries[k] if len(entries) > 1 else entries[0]
+    name, entries = step.params.get("name"), step.params.get("entries")
+    entry = name if entries is None else entries[k] if len(entries) > 1 else entries[0]
     parts = [entry] if isinstance(entry, str) else entry
+    if not step.complex and (name == "I" or len(parts) > 1):
+        raise NotCovered("a complex constant that is said to be real")
+    if entries is None:
+        return "constant", [], str(name)
     if "nan" in parts:  # memory that was never filled: nothing is known of it
         return "unknown", [], None
     if any("inf" in part for part in parts):
@@ -380,7 +380,9 @@ def _value(f: Arithmetic, node: Node, i: int, a: list[Value]) -> Value:
             x, *y = map(f.value, node.param)
             return x + y[0] * f.unit() if y else x
         case "constant":
-            return f.unit() if node.param == "I" else f.kernel((node.param,), sign=2)
+            known = {"I": f.unit, "pi": f.pi}.get(node.param)
+            sign = 2 if node.param in ("EulerGamma", "Catalan") else 0
+            return f.kernel(("constant", node.param), sign=sign) if known is None else known()
         case "powi":
             return a[0] ** node.param
         case "stated" | "positive":

@@ -335,6 +335,21 @@ def test_signs_follow_from_where_the_model_has_a_value(formula, hand):
     assert found.accepted, str(found)
 
 
+@pytest.mark.parametrize("op", ["stated", "positive", "number"])
+def test_no_step_says_that_another_is_positive(op):
+    """A step of this name in the hand formula would tell the sign of x, and so |x| = x."""
+    data = verify("x**3/3", "x**2", wrt="x").certificate()
+    (branch,) = data["claims"][0]["branches"]
+    steps = branch["steps"]
+    x = next(i for i, s in enumerate(steps) if s["op"] == "input")
+    forged = {"op": op, "args": [x], "params": None, "shape": []}
+    for i in range(x + 1, len(steps)):
+        made = copy.deepcopy(branch)
+        made["steps"][i] = forged
+        (found,) = check_certificate({**data, "claims": [{**data["claims"][0], "branches": [made]}]})
+        assert f"{op}, does not fit" in str(found.rejected)
+
+
 def test_what_only_the_question_says_is_told_as_assumed():
     def ask(claim):
         branch = signed(claim)

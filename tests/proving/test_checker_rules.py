@@ -246,6 +246,12 @@ def test_a_sign_that_a_vanishing_factor_hides_is_said_to_be_used():
     assert shown(sp.Abs(y) + root, y + root) is None
 
 
+@pytest.mark.parametrize(("name", "shows"), [("pi", True), ("-sqrt(2)", False)])
+def test_a_constant_is_positive_only_if_its_name_is_known(name, shows):
+    nodes = [Node("constant", (), name), Node("abs", (0,)), Node("sub", (1, 0))]
+    assert vanishes(nodes, 2) is shows
+
+
 def complex_shown(left: list[Node], right: list[Node]) -> bool | None:
     """Whether two formulas of the complex numbers 0 and 1 are shown to be equal."""
     nodes = [Node("unknown", complex=True), Node("unknown", (), "w", complex=True), *left]
