@@ -197,8 +197,8 @@ def atoms_in(
         for k, tree in enumerate(whole):
             for n, text in _written(tree):
                 add(text, 1.1 + 0.05 * n + _ELSEWHERE * (k > 0), "written")
-        for n, text in _sizes(bench):
-            add(text, 1.25 + 0.02 * n, "size")
+        for name, n, text in _sizes(bench):
+            add(text, 1.25 + 0.02 * n + _ELSEWHERE * (name not in mine), "size")
         axis = "" if uses_tensors(bench) else "axis="
         for name in (n for n in visible if n in mine and np.ndim(as_array(bench.scopes[0].get(n))) == 2):
             for k in (0, 1):
@@ -291,16 +291,16 @@ def _changes(call: ast.Call) -> bool:
     return (call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")) in _NO_PART
 
 
-def _sizes(bench: Bench) -> Iterator[tuple[int, str]]:
-    """The lengths of the arrays in scope."""
+def _sizes(bench: Bench) -> Iterator[tuple[str, int, str]]:
+    """The lengths of the arrays in scope: of which, how far-fetched, and the text."""
     for name, v in bench.scopes[0].items():
         shape = getattr(v, "shape", ())
         if isinstance(v, (np.ndarray, torch.Tensor)) and not name.startswith("_"):
             for k, n in enumerate(shape):
                 if n > 1:
-                    yield (10 * k + len(name), f"len({name})" if len(shape) == 1 else f"{name}.shape[{k}]")
+                    yield (name, 10 * k + len(name), f"len({name})" if len(shape) == 1 else f"{name}.shape[{k}]")
             if len(shape) > 1:
-                yield (30, f"{name}.numel()" if isinstance(v, torch.Tensor) else f"{name}.size")
+                yield (name, 30, f"{name}.numel()" if isinstance(v, torch.Tensor) else f"{name}.size")
 
 
 def functions_of(bench: Bench, atoms: list[Atom]) -> Iterator[Atom]:

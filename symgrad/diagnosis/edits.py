@@ -141,7 +141,9 @@ def ready_holes(t: Text, bench: Bench) -> Ready:
 
 
 def small(t: Text, bench: Bench, holes: Ready, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """One change of the structure, or one atom put in."""
+    """One change of the structure, another name, or one atom put in."""
+    yield from masks(t.text, bench, atoms)
+    yield from (e for e in renamed(t, atoms) if bench.fits(e.text))
     for cost, kind, start, end, new in structure(t, bench):
         full = t.fill(start, end, new)
         if bench.fits(full):
@@ -162,9 +164,10 @@ def large(
 ) -> Iterator[Edit]:
     """Functions of names and pieces of the derivative put in, and products of several atoms."""
     if bench.batch:
-        for hole, code, value in holes:
-            yield from _many(t, bench, hole, code, np.asarray(value), [*pieces, *functions])
-            yield from _pairs(t, bench, hole, code, np.asarray(value), [*atoms, *pieces, *functions])
+        with np.errstate(all="ignore"):
+            for hole, code, value in holes:
+                yield from _many(t, bench, hole, code, np.asarray(value), [*pieces, *functions])
+                yield from _pairs(t, bench, hole, code, np.asarray(value), [*atoms, *pieces, *functions])
         return
     if t.text.strip() == "None":
         yield from array_pairs(bench, t.text, 1, [np.zeros(w.shape) for w in bench.wanted], atoms)
@@ -274,15 +277,8 @@ def _hits(bench: Bench, code: Any, many: np.ndarray) -> Iterable[int]:
 
 
 def _pairs(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """All combinations with two atoms, and with three, as array programs."""
+    """All combinations with two atoms, and with three, as array programs; floating errors are the caller's to hide."""
     values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
-    with np.errstate(all="ignore"):
-        yield from _doubles(t, bench, hole, code, h, atoms, values)
-
-
-def _doubles(
-    t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom], values: np.ndarray
-) -> Iterator[Edit]:
     best = sorted((k for k, a in enumerate(atoms) if a.kind != "number"), key=lambda k: atoms[k].cost)[:_MOST_PAIRS]
     if not best:
         return
@@ -467,11 +463,8 @@ def search(
         return [e for e in edits[:_KEPT] if bench.everywhere(e.text)]  # what holds for the given data alone is chance
 
     holes = ready_holes(t, bench)
-    if not found:
-        for edit in itertools.chain(
-            masks(text, bench, atoms), everywhere(t, bench, atoms), small(t, bench, holes, atoms)
-        ):
-            keep(edit)
+    for edit in () if found else small(t, bench, holes, atoms):
+        keep(edit)
     kept = best()
     if most <= PLAIN or (kept and kept[0].cost <= PLAIN):
         return kept
@@ -572,19 +565,18 @@ def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
                 yield Edit(new, name, atom.text, "name", atom.cost + 0.25 - 0.3 * like, atom.kind)
 
 
-def everywhere(t: Text, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """Those of `renamed` that give what is wanted."""
-    return (e for e in renamed(t, atoms) if bench.fits(e.text))
-
-
 def masks(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """The gradient of something clipped: kept where clipping changed nothing."""
+    """The gradient of something clipped: kept where clipping changed nothing, or where its value stands by mistake."""
+    t = Text(text)
     clipped = [a for a in atoms if a.kind == "name" and a.text in bench.clipped]
     for a in atoms:
         for b in clipped:
             if a.kind == "name" and a is not b and a.text in bench.clipped[b.text]:
                 for cost, mask in ((0.95, f"({a.text} > 0)"), (1.0, f"({a.text} == {b.text})")):
-                    new = f"{factor(text)} * {mask}"
-                    if bench.fits(new):
-                        yield Edit(new, text, new, "mask", cost, "mask")
+                    own = [n for n in ast.walk(t.tree) if isinstance(n, ast.Name) and n.id in (a.text, b.text)]
+                    instead = [(t.of(n), mask, t.fill(*t.span(n), mask)) for n in own]
+                    beside = f"{factor(text)} * {mask}"
+                    fitting = [new for new in (*instead, (text, beside, beside)) if bench.fits(new[2])]
+                    yield from (Edit(whole, old, new, "mask", cost, "mask") for old, new, whole in fitting[:1])
+                    if fitting:
                         break

@@ -266,7 +266,7 @@ def _search_of(
     return look
 
 
-WASTE = 0.5  # what it costs to leave a line of the user's without use
+WASTE = 0.8  # what it costs to leave a line of the user's without use
 
 
 def wastes(unit: Unit, old: str, new: str) -> bool:

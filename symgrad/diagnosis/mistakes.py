@@ -3,9 +3,6 @@
 A row is a function from a `Slip` to a sentence, or None where the slip is another one; the first row that speaks is
 believed.  The rows stand from the particular to the general, so that the last ones always have something to say.
 To add a slip, write a row and put it in `ROWS` before the ones that are more general.
-
-`describe_difference` says what two values have to do with each other when there is no edit to go by: an exact ratio, a
-transpose, a missing path; it is confirmed by residues, not by closeness.
 """
 
 from __future__ import annotations
@@ -36,6 +33,7 @@ _SLOPES = {
     "softmax": ("s*(g - sum(g*s))", "{h}*(g - sum(g*{h}))"),
     "relu": ("1 for z > 0, else 0", "({z} > 0)"),
 }
+_OF_THEMSELVES = ("tanh", "sigmoid", "exp", "softmax")  # whose slopes are written in their own values
 
 
 @dataclass(frozen=True)
@@ -58,8 +56,10 @@ def _before_activation(s: Slip) -> str | None:
     f = s.function_of(s.new, s.old) or _applied(s)
     if f is None:
         return None
-    rule, here = _SLOPES.get(f, (f"{f}'(z)", ""))
     around = _around(s)
+    if f not in _OF_THEMSELVES and not around:
+        return f"{s.old} is the value before {f}; here it is {s.new}."
+    rule, here = _SLOPES.get(f, (f"{f}'(z)", ""))
     so = around or here.format(h=s.new, z=s.old)
     tail = f", so here {so}" if so and so != s.new else f", so here it is {s.new}"
     return f"{s.old} is the value before {f}; {f}'(z) = {rule}{tail}."

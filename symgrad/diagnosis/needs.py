@@ -74,27 +74,22 @@ def missing_products(bench: Bench, line: str, size: int, atoms: Sequence[Atom]) 
         return
     want = np.concatenate([w.ravel() for w in bench.wanted]).astype(float)
     laid = [_laid(h, w.shape) for h, w in zip(have, bench.wanted, strict=True)]
-    rests: list[tuple[str, str, np.ndarray, float]] = [("replace", "", want, 0.12 * size)]
+    rests = [("replace", want, 0.12 * size)]
     are_numbers = all(h.dtype.kind in "fiub" for h in have)  # a mapping that is returned is none
     if all(x is not None for x in laid) and are_numbers and not nothing:
         mine = np.concatenate([x.ravel() for x in laid if x is not None]).astype(float)
         with np.errstate(all="ignore"):
-            rests += [("term", "+", want - mine, 0.7), ("factor", "*", want / mine, 0.55)]
+            rests += [("term", want - mine, 0.7), ("factor", want / mine, 0.55)]
     factors = _factors(bench, atoms)
-    for kind, sign, goal, extra in rests:
+    for kind, goal, extra in rests:
         if not np.isfinite(goal).all() or not np.abs(goal).max() > 1e-300:
             continue
-        for product in itertools.islice(_products(goal, factors), 8):
-            new = _combined(line, kind, sign, product)
+        sums = () if kind == "factor" else _summed(bench, goal, atoms)
+        for product in itertools.chain(itertools.islice(_products(goal, factors), 8), itertools.islice(sums, 4)):
+            new = _combined(line, kind, product)
             if bench.fits(new):
-                yield Edit(new, line, new, kind, product.cost + extra + bench.chance(abs(product.number)), "product")
-        if kind != "factor":
-            for product in itertools.islice(_summed(bench, goal, atoms), 4):
-                new = _combined(line, kind, sign, product)
-                if bench.fits(new):
-                    yield Edit(
-                        new, line, new, kind, product.cost + extra + bench.chance(abs(product.number)), "product"
-                    )
+                cost = product.cost + extra + bench.chance(abs(product.number))
+                yield Edit(new, line, new, kind, cost, "product")
 
 
 def _summed(bench: Bench, goal: np.ndarray, atoms: Sequence[Atom]) -> Iterator[_Product]:
@@ -137,13 +132,14 @@ def _over(value: np.ndarray, shape: tuple[int, ...], axis: int | None) -> np.nda
     return value if rest == shape else None
 
 
-def _combined(line: str, kind: str, sign: str, product: _Product) -> str:
-    minus = product.number < 0
-    if kind == "term":
-        return f"{line} {'-' if minus else '+'} {after_sign(product.text, '-' if minus else '+')}"
-    if kind == "factor":
-        return f"{'-' if minus else ''}{factor(line)} * {product.text}"
-    return f"{'-' if minus else ''}{product.text}"
+def _combined(line: str, kind: str, product: _Product) -> str:
+    sign, minus = ("-", "-") if product.number < 0 else ("+", "")
+    match kind:
+        case "term":
+            return f"{line} {sign} {after_sign(product.text, sign)}"
+        case "factor":
+            return f"{minus}{factor(line)} * {product.text}"
+    return f"{minus}{product.text}"
 
 
 def _laid(value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray | None:

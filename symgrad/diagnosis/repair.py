@@ -31,8 +31,6 @@ from symgrad.lifting.formulas import Formula, open_formula
 from symgrad.problem.question import Problem
 from symgrad.progress import doing
 
-# -------------------------------------------------------------------------------------------------------------- repair
-
 # ------------------------------------------------------------------------------------------------------------ patching
 # The hand side with edits made: as a formula that can be run, and as the user's own text.
 
@@ -164,16 +162,15 @@ def judged(problem: Problem, hand: Formula) -> str:
 
 def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], proved: bool) -> Iterator[Repair]:
     for p, e in zip(proposals, choice, strict=True):
-        if e is not None and e.kind in KINDS:
-            why = explain(Slip(p.name, e, e.before, e.after, p.scene))
-            span = (p.scene.site.expression.start, p.scene.site.expression.end) if p.scene is not None else None
-            yield Repair(p.name, p.line, p.text, e.text, why, proved, e.kind, (e.before, e.after), span, e.cost)
-        elif e is not None:
-            old, new = (e.before, e.after) if e.kind == "name" else changed(p.text, e.text)
-            kind, operand = classified(old, new, e.kind)
-            why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
-            span = None if p.scene is None else (p.scene.site.expression.start, p.scene.site.expression.end)
-            yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost)
+        if e is None:
+            continue
+        whole = e.kind in KINDS
+        old, new = (e.before, e.after) if whole or e.kind == "name" else changed(p.text, e.text)
+        kind, operand = (e.kind, "") if whole else classified(old, new, e.kind)
+        why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
+        site = None if p.scene is None else p.scene.site
+        span, file = (None, None) if site is None else ((site.expression.start, site.expression.end), site.unit.file)
+        yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost, file)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

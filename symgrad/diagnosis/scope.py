@@ -146,7 +146,7 @@ def look_around(
     back = {outside: own for own, outside in of.items()}
     own = {back.get(n, n): v for n, v in points[0].items()}
     kinds = {back.get(n, n): k for n, k in dtypes.items()}
-    run = code.watched(unit, _with_looks(unit, sites), look, own, kinds)
+    run = code.watched(unit, with_looks(unit, [s.expression.statement for s in sites]), look, own, kinds)
     ends = {run.outputs[key]: step for key, step in finals.items() if key in run.outputs}
     return [_scene(site, seen[k], run, of, program, truths, points, plain, ends) for k, site in enumerate(sites)]
 
@@ -165,19 +165,25 @@ def seen_at(unit: Unit) -> Callable[[ast.stmt | None], str]:
     return lambda s: inside.get(s, "{**globals(), **locals()}") if s is not None else "locals()"
 
 
-def _with_looks(unit: Unit, sites: Sequence[Site]) -> str:
-    """The unit's text with a look at the variables before each site's statement; every line keeps its number."""
-    seen = seen_at(unit)
-    looks = [f"{HOOK}({k}, {TRACE}, {seen(site.expression.statement)})" for k, site in enumerate(sites)]
+def with_looks(unit: Unit, statements: Sequence[ast.stmt | None]) -> str:
+    """The unit's text with ``HOOK(k, TRACE, names)`` before statement k, those that nothing can be put before left
+    alone; every line but that of a loop or a condition keeps its number.
+    """
+    seen, text = seen_at(unit), unit.text
+    looks = [f"{HOOK}({k}, {TRACE}, {seen(s)})" for k, s in enumerate(statements)]
     if unit.is_lambda:
-        body: Any = unit.node.body  # type: ignore[union-attr]
-        start, end = span(unit.text, body, shift=1)
-        return edited(unit.text, [(start, end, f"({', '.join(looks)}, ({unit.text[start:end]}))[-1]")])
-    places: dict[int, list[str]] = {}
-    for look, site in zip(looks, sites, strict=True):
-        assert site.expression.statement is not None
-        places.setdefault(span(unit.text, site.expression.statement)[0], []).append(look)
-    return edited(unit.text, [(at, at, "; ".join(found) + "; ") for at, found in places.items()])
+        start, end = span(text, unit.node.body, shift=1)  # type: ignore[union-attr]
+        return edited(text, [(start, end, f"({', '.join(looks)}, ({text[start:end]}))[-1]")])
+    put: dict[int, str] = {}
+    for look, s in zip(looks, statements, strict=True):
+        assert s is not None
+        at = span(text, s)[0]
+        margin = text[text.rfind("\n", 0, at) + 1 : at]
+        if not isinstance(s, (ast.If, ast.While, ast.For)):
+            put[at] = f"{put.get(at, '')}{look}; "
+        elif not margin.strip() and not text.startswith("elif", at):
+            put[at] = f"{put.get(at, '')}{look}\n{margin}"
+    return edited(text, [(at, at, looks) for at, looks in put.items()])
 
 
 def _names_in(site: Site) -> set[str]:
@@ -248,7 +254,7 @@ def _scene(
             if truth is None:
                 assert position is not None
                 here = watched.bindings[position].step
-                wanted = _plain_array(values_at(run, [here], outer, replaced=replaced)[here])
+                wanted = as_array(values_at(run, [here], outer, replaced=replaced)[here])
                 scene.accepts.append(_acceptance(run, here, outer, replaced, ends, right))
             else:
                 wanted = wanted_of(site, env, right[truth])
@@ -261,10 +267,6 @@ def _scene(
         if j < plain:
             scene.plain = len(scene.envs)
     return scene
-
-
-def _plain_array(x: torch.Tensor) -> np.ndarray:
-    return x.detach().resolve_conj().numpy()
 
 
 def _acceptance(
@@ -283,7 +285,7 @@ def _acceptance(
         if tuple(given.shape) != shape or not bool(torch.isfinite(given).all()):
             return False
         got = values_at(run, list(ends), inputs, replaced={**replaced, here: given})
-        return all(same(got[i].reshape(right[t].shape), _plain_array(right[t])) for i, t in ends.items())
+        return all(same(got[i].reshape(right[t].shape), as_array(right[t])) for i, t in ends.items())
 
     return accept
 

@@ -21,7 +21,7 @@ from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
 from symgrad.diagnosis.line_limits import SLOWER, TooLong, calls_functions, counted
-from symgrad.diagnosis.scope import as_array, seen_at, values_at
+from symgrad.diagnosis.scope import as_array, values_at, with_looks
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
@@ -169,30 +169,6 @@ def base_name(target: ast.expr) -> str:
             case _:
                 target = target.value
     return target.id if isinstance(target, ast.Name) else "return"
-
-
-# ------------------------------------------------------------------------------------------------ looks
-
-
-def with_looks(unit: Unit, statements: list[ast.stmt]) -> str:
-    """The unit's text with ``HOOK(k, TRACE, locals())`` before statement k; those that nothing can be put before are
-    left alone.
-    """
-    text = unit.text
-    if unit.is_lambda:
-        start, end = span(text, unit.node.body, shift=1)  # type: ignore[union-attr]
-        return edited(text, [(start, end, f"({HOOK}(0, {TRACE}, locals()), ({text[start:end]}))[-1]")])
-    put: dict[int, str] = {}
-    seen = seen_at(unit)
-    for k, s in enumerate(statements):
-        at = span(text, s)[0]
-        margin = text[text.rfind("\n", 0, at) + 1 : at]
-        look = f"{HOOK}({k}, {TRACE}, {seen(s)})"
-        if not isinstance(s, (ast.If, ast.While, ast.For)):
-            put[at] = f"{put.get(at, '')}{look}; "
-        elif not margin.strip() and not text.startswith("elif", at):
-            put[at] = f"{put.get(at, '')}{look}\n{margin}"
-    return edited(text, [(at, at, looks) for at, looks in put.items()])
 
 
 # -------------------------------------------------------------------------------------------------------------- trials

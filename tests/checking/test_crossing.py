@@ -124,3 +124,24 @@ def test_places_that_only_choose_entries_are_no_choice_of_the_code():
 
     at = {"x": torch.linspace(-1, 1, 10, dtype=torch.float64)}
     assert verify(chosen, lambda x: torch.where(x > 0, 2 * x, 0 * x), at=at).verdict == "proved"
+
+
+def nested(x, y):
+    if abs(x) > 40 and abs(y) > 30:
+        if x > y:
+            return x * y
+        return x * x * y
+    return x + y
+
+
+def slope_of_nested(x, y):
+    if abs(x) > 40 and abs(y) > 30:
+        return y if x > y else 2 * x * y
+    return 1.0
+
+
+def test_a_branch_is_reached_whose_edge_is_off_the_path_to_it():
+    """The way across x = y leads to where |x| > 40 does not hold, and nothing asks for x > y."""
+    report = verify(nested, slope_of_nested, wrt="x", at={"x": -41.0, "y": -31.0}, points=2)
+    assert [str(c) for c in report.coverage if c.unreached] == []
+    assert report.verdict == "proved"

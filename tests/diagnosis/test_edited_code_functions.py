@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import pytest
 import torch
 
@@ -59,3 +61,28 @@ def test_a_backward_is_repaired_within_its_class(function, at, wrong, line):
     repaired = scope[function.__name__]
     inputs = [torch.randn(shape, dtype=torch.float64, requires_grad=True) for shape in at.values()]
     assert torch.autograd.gradcheck(repaired.apply, inputs)
+
+
+FILE = """import torch
+
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        return 3 * x * g
+"""
+
+
+def test_a_class_of_a_file_that_is_no_imported_module_is_given_whole(tmp_path):
+    file = tmp_path / "mine.py"
+    file.write_text(FILE)
+    spec = importlib.util.spec_from_file_location("mine", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    report = verify_function(module.Square, at={"x": (2,)})
+    assert report.repaired_source.rstrip() == FILE.partition("\n\n")[2].replace("3 * x", "2 * x").rstrip()
