@@ -38,7 +38,7 @@ def test_a_text_in_latex_is_a_question(text, f, claimed, order):
         (
             r"\frac{\partial \ell}{\partial\sigma} = \frac{\partial}{\partial\sigma}"
             r"\left(-n\log\sigma - \frac{s}{2\sigma^2}\right) = -\frac{n}{\sigma} + \frac{s}{\sigma^3}",
-            r"\ell = -n\log\sigma - \frac{s}{2\sigma^2}",
+            r"\ell = \left(-n\log\sigma - \frac{s}{2\sigma^2}\right)",
             "proved",
         ),
         (
