@@ -10,6 +10,8 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 
+import numpy as np
+
 from symgrad.checking.comparison import Branch, branch_of
 from symgrad.checking.exploration import Findings
 from symgrad.checking.index_claims import resized
@@ -19,7 +21,7 @@ from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 from symgrad.program.derivative import tangent
-from symgrad.proving.induction import Induction, Theorems, prove_for_all
+from symgrad.proving.induction import START, Induction, Theorems, prove_for_all
 from symgrad.proving.scalar_records import NoScalars, ScalarRecord, scalar_records
 
 _SIZES = 3  # with names, for one of which after the other an induction is tried
@@ -53,6 +55,10 @@ def _inductions(
     """The claims that hold for all of one size, the others as they are."""
     at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}))
     read = functools.cache(lambda n, forward: _records(at(n), names, forward))
+    try:
+        beside = sorted({*beside, *_turning(at(START), at(START + 1))})
+    except SymgradError:
+        return
     proved: set[str] = set()
     for forward, name in ((f, n) for f in (False, True) for n in names):
         if name in proved:
@@ -70,6 +76,19 @@ def _inductions(
         if induction is not None:
             proved.add(name)
             yield name, induction
+
+
+def _turning(first: Branch, second: Branch) -> Iterator[int]:
+    """Sizes beside those at which a comparison of plain numbers would come out otherwise, as its sides grow from one
+    size to the next."""
+    gaps = [
+        {g.source: g.outcome[:, 0] - g.outcome[:, 1] for g in b.choices if g.op == "plain"} for b in (first, second)
+    ]
+    for source in gaps[0].keys() & gaps[1].keys():
+        for end in (np.min, np.max):
+            here, then = float(end(gaps[0][source])), float(end(gaps[1][source]))
+            if then != here and (more := -here / (then - here)) > 0:
+                yield from (START + int(more) + d for d in (-1, 0, 1, 2))
 
 
 def _branch_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Branch:
