@@ -173,11 +173,11 @@ class ScriptTracer(Tracer):
             self.held.append(made)
         if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
             step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)
-            self._happened(Event(key, step, self.line(), owner))
             self.key_of[step] = key
             self.value_at[step] = np.array(self.value_of(made))
             if not self.depends(step) and not isinstance(made, float):
                 self.bound_values[key] = np.array(self.value_of(made))
+            self._happened(Event(key, step, self.line(), owner))  # the run may end here
         return made
 
     def found(self, space: Mapping[str, Any]) -> None:
