@@ -135,8 +135,11 @@ class ScriptTracer(Tracer):
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
         if type(value) is dict:
-            for k in value:
-                self.item(name, value, k)
+            for k, part in value.items():
+                if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
+                    self._bound.key(f"{name}[{k!r}]")  # what has a name keeps it
+                else:
+                    self.item(name, value, k)
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
