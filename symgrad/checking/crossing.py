@@ -57,7 +57,7 @@ from symgrad.proving.intervals import Ranges
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
 _KINKS = 12  # runs that look for the other sides of kinks
 _FORKS = 16  # runs that look for combinations of choices
-_SEARCHES = 3  # for each of these runs: many a search finds no point to run at
+_SEARCHES = 96  # for points of each kind, most of which find none
 _ROUNDS = 3  # of both: what appears beyond a choice is crossed too
 _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
@@ -92,7 +92,7 @@ def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Fi
     tried: set[Any] = set()
     share = min(1.0, problem.points / _POINTS)  # of the work, where a question asks for few points
     budgets = {seek: max(_LEAST, int(runs * share * problem.effort)) for seek, runs in budgets.items()}
-    searches = {seek: _SEARCHES * runs for seek, runs in budgets.items()}
+    searches = dict.fromkeys(budgets, int(_SEARCHES * max(1.0, problem.effort)))
     for _ in range(_ROUNDS):
         before = len(found.looks)
         for seek in budgets:

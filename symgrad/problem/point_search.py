@@ -28,6 +28,7 @@ from symgrad.typing import Bounds
 # Sampling near the user's point may never reach ``x > 100``; a formula that is wrong only there would then look right.
 
 _ORDERED = frozenset(("gt", "ge", "lt", "le"))
+_CLOSE = frozenset(("isclose", "allclose"))
 _STEPS = 40
 _HALVINGS = 60
 _BEYOND = (2.0**-2, 2.0**-12, 2.0**-24, 2.0**-40)  # how far past the edge to aim, as parts of the distance to it
@@ -133,7 +134,8 @@ def points_on(
 ) -> Iterator[dict[str, Any]]:
     """Points where the two sides of a comparison are the same number in every entry."""
     search = _Search.of(program, point, names, bounds)
-    sides = list(guard.args) if len(guard.args) == 2 else [*guard.args, search.builder.number(0)]
+    given = guard.args[:2] if guard.op in _CLOSE else guard.args  # with tolerances, which torch is given beside them
+    sides = list(given) if len(given) == 2 else [*given, search.builder.number(0)]
     gap = search.difference(*sides) if len(sides) == 2 else None
     if gap is None or not search.names:
         return

@@ -510,12 +510,13 @@ def test_the_rate_may_stand_inside_of_a_product():
     [
         ("delta @ W2.T", "error @ W2.T", {"W1": "refuted", "W2": "proved"}),
         ("h.T @ delta", "h.T @ error", {"W1": "proved", "W2": "refuted"}),
+        ("(1 - h**2)", "(1 - h)", {"W1": "refuted", "W2": "proved"}),
     ],
 )
 def test_the_assumed_loss_is_the_one_whose_slope_is_computed(right: str, wrong: str, verdicts: dict[str, str]):
     report = verify_script(XOR.replace(right, wrong))
     assert kinds(report) == verdicts
-    assert any(wrong in r.before for r in report.repairs)
+    assert any(wrong in r.before and right in r.after for r in report.repairs)
 
 
 ADAM = """

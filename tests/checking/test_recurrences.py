@@ -41,7 +41,8 @@ def horner_late(c, x):
 
 def horner_of_many(c, x):
     slope = horner_slope(c, x)["x"]
-    return {"x": slope if len(c) < 7 * 40 else slope + 1}
+    some = 13
+    return {"x": slope if len(c) < some * some else slope + 1}
 
 
 def test_a_loop_is_proved_for_every_number_of_turns():

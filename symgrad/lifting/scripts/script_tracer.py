@@ -135,8 +135,11 @@ class ScriptTracer(Tracer):
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
         if type(value) is dict:
-            for k in value:
-                self.item(name, value, k)
+            for k, part in value.items():
+                if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
+                    self._bound.key(f"{name}[{k!r}]")  # what has a name keeps it
+                else:
+                    self.item(name, value, k)
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -173,11 +176,11 @@ class ScriptTracer(Tracer):
             self.held.append(made)
         if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
             step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)
-            self._happened(Event(key, step, self.line(), owner))
             self.key_of[step] = key
             self.value_at[step] = np.array(self.value_of(made))
             if not self.depends(step) and not isinstance(made, float):
                 self.bound_values[key] = np.array(self.value_of(made))
+            self._happened(Event(key, step, self.line(), owner))  # the run may end here
         return made
 
     def found(self, space: Mapping[str, Any]) -> None:

@@ -251,17 +251,17 @@ class Trails:
                 waiting.append(s.args[0])
         return found
 
-    def _is_scalar(self, i: int) -> bool:
-        """Whether all entries of ``i`` are one number that is no variable's that is followed."""
+    def constant(self, i: int) -> float | None:
+        """The number that all entries of ``i`` are, where it is no variable's that is followed."""
         while self.steps[i].op in ("pick", "cast") and len(self.steps[i].args) == 1:
             i = self.steps[i].args[0]
-        return size(self.steps[i].shape) == 1 and self.number(i) is not None
+        return self.number(i) if size(self.steps[i].shape) == 1 else None
+
+    def _is_scalar(self, i: int) -> bool:
+        return self.constant(i) is not None
 
     def _sign(self, i: int) -> int:
-        while self.steps[i].op in ("pick", "cast") and len(self.steps[i].args) == 1:
-            i = self.steps[i].args[0]
-        value = self.number(i)
-        return -1 if value is not None and value < 0 else 1
+        return -1 if (self.constant(i) or 0) < 0 else 1
 
     def number(self, i: int, *, of_variables: bool = False) -> float | None:
         """The number that a small computation of constants gives, and of variables where asked; else None."""

@@ -331,7 +331,8 @@ class Weighing:
         """Whether a step without a name has this factor in it, which may then be the rate of the update."""
         if p.why != UPDATED or not p.label.startswith(UNNAMED) or rate <= 0:
             return False
-        known = {path: v for (path, *_), v in self.run.trace.bound_values.items() if np.size(v) == 1}
+        bound = self.run.trace.bound_values
+        known = {path: v.item() for (path, *_), v in bound.items() if v.size == 1 and v.dtype.kind in "fiu"}
         said = self.text.constants.get(p.values[0].key[1], ())
         found = self.trails.factors(p.steps[0][1])
         for x in (c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known):
