@@ -235,8 +235,8 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
 
 
 def _is_next(old: str, new: str) -> bool:
-    """Whether a whole number is one more or less than another."""
-    return old.isdigit() and new.isdigit() and abs(int(old) - int(new)) == 1
+    """Whether a whole number is one more or less than another, and says something: N - 0 and x**1 say nothing."""
+    return old.isdigit() and new.isdigit() and abs(int(old) - int(new)) == 1 < int(new)
 
 
 def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:
