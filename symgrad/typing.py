@@ -12,18 +12,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
-from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias, TypedDict, TypeVar
+from typing import Literal, Protocol, TypeAlias, TypedDict, TypeVar
 
 import numpy as np
 import sympy as sp
 import torch
+from torch._library.custom_ops import CustomOpDef
 
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.program.program import Program
-
-if TYPE_CHECKING:
-    from torch._library.custom_ops import CustomOpDef
 
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -34,7 +32,7 @@ FormulaLike: TypeAlias = str | Latex | Symbolic | Program | torch.nn.Module | Ca
 """A formula: text, `Latex`, SymPy, a `Program`, a module, a Python function, or what `symgrad.vjp` and
 `symgrad.jvp` return."""
 
-Numbers: TypeAlias = float | complex | np.ndarray | np.generic | torch.Tensor | Sequence["Numbers"]
+Numbers: TypeAlias = float | complex | np.ndarray | np.generic | torch.Tensor | Sequence[object]
 """Values that were computed elsewhere."""
 
 HandLike: TypeAlias = (
@@ -64,7 +62,7 @@ DtypeLike: TypeAlias = str | torch.dtype | np.dtype | type[np.generic]
 DeviceLike: TypeAlias = str | torch.device
 """Where tensors are: ``"cuda"``."""
 
-FunctionLike: TypeAlias = "type[torch.autograd.Function] | CustomOpDef | Callable[..., object]"
+FunctionLike: TypeAlias = type[torch.autograd.Function] | CustomOpDef | Callable[..., object]
 """A function with a backward of its own."""
 
 Unreached: TypeAlias = Literal["refuse", "accept"]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import doctest
 import importlib
+import inspect
 import pkgutil
 import re
 import sys
@@ -16,6 +19,7 @@ from support.documents import OPEN, run, shown_and_printed
 from support.golden import shows
 
 import symgrad
+from symgrad.checking.results import Results
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -107,6 +111,14 @@ def test_every_public_name_is_documented(name):
     assert thing.__doc__
     if callable(thing) and not isinstance(thing, type):
         assert ">>>" in thing.__doc__, "a public function shows an example"
+
+
+def test_every_field_of_a_report_has_a_line_of_its_own():
+    (told,) = ast.parse(inspect.getsource(Results)).body
+    pairs = zip(told.body, [*told.body[1:], None])
+    lines = {a.target.id: ast.unparse(b) for a, b in pairs if isinstance(a, ast.AnnAssign) and isinstance(b, ast.Expr)}
+    assert set(lines) == {field.name for field in dataclasses.fields(symgrad.Report)}
+    assert all(text[1].isupper() or text[1].isdigit() for text in lines.values())
 
 
 # ------------------------------------------------------------------------------------------------ the notebooks

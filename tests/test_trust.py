@@ -18,6 +18,9 @@ from hypothesis import strategies as st
 from trust.antiderivatives import ROWS, judged_by_mpmath, mutants, said
 from trust.derivatives_table import Entry, entries, judged, question, translated
 from trust.hard_gradients import CASES, by_symgrad
+from trust.random_branches import changed as with_a_wrong_line
+from trust.random_branches import hunt as hunt_branches
+from trust.random_branches import program
 from trust.random_expressions import changed, derivative_said, expressions, hunt, rewritten, truly_equal
 from trust.steadiness import different, texts
 
@@ -137,6 +140,27 @@ def test_no_random_expression_is_judged_wrongly():
     said, wrong = hunt(1000, 22)
     assert wrong == []
     assert said.total() >= 2000
+
+
+# ------------------------------------------------------------------------------------------------ random branches
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("k", [2, 3, 95])
+def test_a_random_program_with_branches_and_one_with_a_wrong_line(k):
+    right = program(k)
+    wrong = with_a_wrong_line(right, k)
+    assert right.is_right()
+    assert wrong.is_wrong()
+    assert right.said(k) in OK
+    assert wrong.said(k) == "refuted"
+
+
+@pytest.mark.hunt
+def test_no_random_program_with_branches_is_judged_wrongly():
+    said, wrong = hunt_branches(1000)
+    assert wrong == []
+    assert said.total() >= 1500
 
 
 # ------------------------------------------------------------------------------------------------ always the same

@@ -155,6 +155,10 @@ def _message(report: Report, formula: Any, hand: Any, options: Mapping[str, Any]
     yield from (verdict, "", *_differences(report, bad), *rest, "", "You can see it again with:", "")
     for line in pasteable(formula, hand, options, report, bad).splitlines():
         yield f"    {line}".rstrip()
+    if hand is None and bad.kind == "refuted":
+        what = _formula(formula)
+        yield from ("", "If it is meant to be no derivative, as in a straight-through estimator, declare it:", "")
+        yield f'    surrogate({what}, reason="...")'
 
 
 def _differences(report: Report, claim: Claim) -> Iterator[str]:

@@ -59,7 +59,8 @@ def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
         verdict = found.verdicts[name]
         proofs, domain = (verdict.proofs, verdict.domain) if isinstance(verdict, Proved) else ((), ())
         found.verdicts[name] = Proved(proofs, domain, for_all)
-    rest = [n for n, v in found.verdicts.items() if n not in proved and isinstance(v, (Proved, Agrees))]
+    whole = {n for n, for_all in proved.items() if not for_all.at}
+    rest = [n for n, v in found.verdicts.items() if n not in whole and isinstance(v, (Proved, Agrees))]
     looked = _evidence(problem, found, shapes, rest) if rest else ()
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
 

@@ -331,13 +331,23 @@ def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
                     starts = paths.setdefault(path, [])
                     if len(starts) < 2 * _STARTS:
                         starts.append(Fork(path, branch, guard, entry, seen.point, before))
-    out: list[tuple[int, Fork]] = []
+    out: list[tuple[tuple[int, int], Fork]] = []
     for path, starts in paths.items():
         *before, (key, outcome) = path
         other = (*before, (key, not outcome))
         if (len(path) > 2 or before[0] == ()) and other not in paths:
-            out += [(k, Fork((*other, k), f.branch, f.guard, f.entry, f.point, f.before)) for k, f in enumerate(starts)]
+            forked = [Fork((*other, k), f.branch, f.guard, f.entry, f.point, f.before) for k, f in enumerate(starts)]
+            again = any(earlier == key for earlier, _ in before[1:])
+            out += [((_rank(f, again), k), f) for k, f in enumerate(forked)]
     return (fork for _, fork in sorted(out, key=lambda x: x[0]))
+
+
+def _rank(fork: Fork, again: bool) -> int:
+    """What is asked of a value twice, by the model and by the hand formula with another threshold, comes first, and
+    what a loop asks ``again`` comes last."""
+    constant = {i for i in fork.guard.args if fork.branch.program.steps[i].op == "constant"}
+    mine = {*fork.guard.args} - constant
+    return 2 if again else 0 if any(mine & {*g.args} for g, _ in fork.before) else 1
 
 
 def _entries(group: Sequence[Guard]) -> list[tuple[int, tuple[bool, ...]]]:

@@ -37,7 +37,15 @@ from symgrad.checking.turns import courses, point_of_turns, wanted
 from symgrad.checking.turns import described as turns_described
 from symgrad.checking.verdicts import Agrees, Choice, Proved, Undecided
 from symgrad.errors import UserCodeFailed
-from symgrad.problem.point_search import is_ordered, point_with, points_at, points_beyond, points_on, value_at
+from symgrad.problem.point_search import (
+    is_ordered,
+    point_with,
+    points_after,
+    points_at,
+    points_beyond,
+    points_on,
+    value_at,
+)
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import draw
 from symgrad.program.builder import Builder
@@ -49,7 +57,7 @@ from symgrad.proving.intervals import Ranges
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
 _KINKS = 12  # runs that look for the other sides of kinks
 _FORKS = 16  # runs that look for combinations of choices
-_SEARCHES = 3  # for each of these runs: many a search finds no point to run at
+_SEARCHES = 96  # for points of each kind, most of which find none
 _ROUNDS = 3  # of both: what appears beyond a choice is crossed too
 _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
@@ -84,7 +92,7 @@ def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Fi
     tried: set[Any] = set()
     share = min(1.0, problem.points / _POINTS)  # of the work, where a question asks for few points
     budgets = {seek: max(_LEAST, int(runs * share * problem.effort)) for seek, runs in budgets.items()}
-    searches = {seek: _SEARCHES * runs for seek, runs in budgets.items()}
+    searches = dict.fromkeys(budgets, int(_SEARCHES * max(1.0, problem.effort)))
     for _ in range(_ROUNDS):
         before = len(found.looks)
         for seek in budgets:
@@ -148,6 +156,7 @@ class _Target:
     way: Any = None
     entry: int | None = None
     keep: tuple[tuple[Guard, bool], ...] = ()
+    path: tuple[tuple[Guard, bool], ...] = ()  # what was compared before it at the first start
 
     def is_met(self, look: Look, free: Sequence[str]) -> bool:
         """Whether it came out so at a look in passing."""
@@ -166,6 +175,9 @@ class _Target:
                 yield from points_beyond(branch.program, guard, start, free, bounds, self.entry, self.keep)
             else:
                 yield from points_on(branch.program, guard, start, free, bounds)
+        if self.path:
+            branch, guard, start = self.starts[0]
+            yield from points_after(branch.program, guard, start, free, bounds, self.path)
         if isinstance(self.guard.params, Decided):
             yield from _wide_points(problem)
 
@@ -188,8 +200,8 @@ def _other_ways(problem: Problem, found: Findings) -> list[_Target]:
 def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
     out: list[_Target] = []
     for key, d in chosen.items():
-        starts = [(m.branch, m.guards[0], m.seen.point) for m in sorted(d.met.values(), key=_is_on_edge)]
-        starts = starts[:_STARTS]
+        met = sorted(d.met.values(), key=_is_on_edge)[:_STARTS]
+        starts = [(m.branch, m.guards[0], m.seen.point) for m in met]
         crossed = is_ordered(d.guard) or isinstance(d.guard.params, Decided)
         ways: list[Any] = d.open if d.ways is not None and (d.branches or len(d.ways) <= _PLACES) else []
         if is_place(d.guard) and not d.shared and len(d.ways or ()) <= _TABLE:
@@ -201,8 +213,21 @@ def _ways(chosen: Mapping[Key, Decision]) -> list[_Target]:
         for way in ways:
             place: int | None = way if d.guard.op in ("argmax", "argmin") else None
             mine = starts if crossed else starts[:1]
-            out.append(_Target((key, way), d.guard, mine, key, way, place))
+            out.append(_Target((key, way), d.guard, mine, key, way, place, path=_path(met[0])))
     return out
+
+
+def _path(met: Met) -> tuple[tuple[Guard, bool], ...]:
+    """The comparisons of single values that came before a choice where it was met, as they came out."""
+    guard = met.guards[0]
+    if not _is_one_comparison(guard):
+        return ()
+    before = itertools.takewhile(lambda g: g is not guard, met.seen.guards)
+    return tuple((g, bool(g.outcome)) for g in before if _is_one_comparison(g))
+
+
+def _is_one_comparison(guard: Guard) -> bool:
+    return is_ordered(guard) and guard.op != "sign" and not np.shape(guard.outcome)
 
 
 def _is_on_edge(met: Met) -> bool:

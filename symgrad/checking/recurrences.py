@@ -8,7 +8,9 @@ too: a hand derivation that goes along with the loop is held against the one tha
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
 
 from symgrad.checking.comparison import Branch, branch_of
 from symgrad.checking.exploration import Findings
@@ -19,24 +21,45 @@ from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 from symgrad.program.derivative import tangent
-from symgrad.proving.induction import Theorems, prove_for_all
+from symgrad.proving.induction import START, Induction, Theorems, prove_for_all
 from symgrad.proving.scalar_records import NoScalars, ScalarRecord, scalar_records
+
+_SIZES = 3  # with names, for one of which after the other an induction is tried
 
 
 def prove_by_turns(
     problem: Problem, found: Findings, shapes: Shapes, names: Sequence[str], beside: Sequence[Mapping[str, int]]
 ) -> dict[str, ForAll]:
-    """The claims, of these ``names``, that induction over the only size proves for all of it.
+    """The claims, of these ``names``, that induction over a size proves for all of it.
 
     ``beside`` are sizes beside the numbers in the code, at which it may go another way.
     """
-    if len(shapes.free) != 1 or problem.order != 1 or branches_on(found.own.program, problem.inputs.free):
+    if len(shapes.free) > _SIZES or problem.order != 1 or branches_on(found.own.program, problem.inputs.free):
         return {}
-    (size,) = shapes.free
-    at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}))
-    read = functools.cache(lambda n, forward: _records(at(n), names, forward))
     proved: dict[str, ForAll] = {}
     theorems = Theorems()
+    for size in shapes.free:
+        open_ = [n for n in names if n not in proved]
+        others = {n: v for n, v in shapes.own().items() if n != size and n in shapes.free}
+        by_turns = _inductions(problem, shapes, size, open_, theorems, sorted({b[size] for b in beside}))
+        for name, found_here in by_turns:
+            read_at, held_at = (f"{size} = {', '.join(map(str, n))}" for n in (found_here.read_at, found_here.held_at))
+            told = f"{read_at}, and held against the code at {held_at}"
+            proved[name] = ForAll((size,), found_here.least, {}, told, found_here, at=others)
+    return proved
+
+
+def _inductions(
+    problem: Problem, shapes: Shapes, size: str, names: Sequence[str], theorems: Theorems, beside: Sequence[int]
+) -> Iterator[tuple[str, Induction]]:
+    """The claims that hold for all of one size, the others as they are."""
+    at = functools.cache(lambda n: _branch_at(problem, shapes, {**shapes.own(), size: n}))
+    read = functools.cache(lambda n, forward: _records(at(n), names, forward))
+    try:
+        beside = sorted({*beside, *_turning(at(START), at(START + 1))})
+    except SymgradError:
+        return
+    proved: set[str] = set()
     for forward, name in ((f, n) for f in (False, True) for n in names):
         if name in proved:
             continue
@@ -46,15 +69,26 @@ def prove_by_turns(
                 lambda n, name=name, forward=forward: read(n, forward)[name],
                 theorems,
                 own=shapes.own()[size],
-                beside=[b[size] for b in beside],
+                beside=beside,
             )
         except (SymgradError, KeyError):  # the code is about few sizes, or not of few numbers
             continue
         if induction is not None:
-            read_at, held_at = (f"{size} = {', '.join(map(str, n))}" for n in (induction.read_at, induction.held_at))
-            told = f"{read_at}, and held against the code at {held_at}"
-            proved[name] = ForAll(shapes.free, induction.least, {}, told, induction)
-    return proved
+            proved.add(name)
+            yield name, induction
+
+
+def _turning(first: Branch, second: Branch) -> Iterator[int]:
+    """Sizes beside those at which a comparison of plain numbers would come out otherwise, as its sides grow from one
+    size to the next."""
+    gaps = [
+        {g.source: g.outcome[:, 0] - g.outcome[:, 1] for g in b.choices if g.op == "plain"} for b in (first, second)
+    ]
+    for source in gaps[0].keys() & gaps[1].keys():
+        for end in (np.min, np.max):
+            here, then = float(end(gaps[0][source])), float(end(gaps[1][source]))
+            if then != here and (more := -here / (then - here)) > 0:
+                yield from (START + int(more) + d for d in (-1, 0, 1, 2))
 
 
 def _branch_at(problem: Problem, shapes: Shapes, sizes: Mapping[str, int]) -> Branch:

@@ -68,7 +68,7 @@ class Repair:
     ``why`` explains the slip; ``proved`` says that the derivation with all repairs made is proved, otherwise it
     agrees at every point looked at; ``kind`` names the family of the edit, "formula" where the line was written anew;
     ``span`` is where ``before`` stands in its function's or script's text, in characters; ``cost`` how large and how
-    strange the edit is.
+    strange the edit is; ``file`` is the file that the line is in, where it is in one.
     """
 
     step: str
@@ -81,6 +81,7 @@ class Repair:
     edit: tuple[str, str]
     span: tuple[int, int] | None = None
     cost: float = 0.0
+    file: str | None = None
 
 
 @dataclass(frozen=True)

@@ -63,7 +63,8 @@ class ForAll:
 
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
     code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
-    compares values, and that the proof is for points where none of these comparisons is a tie.
+    compares values, and that the proof is for points where none of these comparisons is a tie.  ``at`` are other sizes
+    that have names, for whose own values alone the proof is.
     """
 
     sizes: tuple[str, ...]
@@ -73,6 +74,7 @@ class ForAll:
     proof: Any
     facts: tuple[str, ...] = ()
     ties: bool = False
+    at: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)

@@ -568,13 +568,17 @@ def renamed(t: Text, atoms: Sequence[Atom]) -> Iterator[Edit]:
 
 
 def masks(text: str, bench: Bench, atoms: Sequence[Atom]) -> Iterator[Edit]:
-    """The gradient of something clipped: kept where clipping changed nothing."""
+    """The gradient of something clipped: kept where clipping changed nothing, or where its value stands by mistake."""
+    t = Text(text)
     clipped = [a for a in atoms if a.kind == "name" and a.text in bench.clipped]
     for a in atoms:
         for b in clipped:
             if a.kind == "name" and a is not b and a.text in bench.clipped[b.text]:
                 for cost, mask in ((0.95, f"({a.text} > 0)"), (1.0, f"({a.text} == {b.text})")):
-                    new = f"{factor(text)} * {mask}"
-                    if bench.fits(new):
-                        yield Edit(new, text, new, "mask", cost, "mask")
+                    own = [n for n in ast.walk(t.tree) if isinstance(n, ast.Name) and n.id in (a.text, b.text)]
+                    instead = [(t.of(n), mask, t.fill(*t.span(n), mask)) for n in own]
+                    beside = f"{factor(text)} * {mask}"
+                    fitting = [new for new in (*instead, (text, beside, beside)) if bench.fits(new[2])]
+                    yield from (Edit(whole, old, new, "mask", cost, "mask") for old, new, whole in fitting[:1])
+                    if fitting:
                         break

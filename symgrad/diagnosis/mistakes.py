@@ -33,6 +33,7 @@ _SLOPES = {
     "softmax": ("s*(g - sum(g*s))", "{h}*(g - sum(g*{h}))"),
     "relu": ("1 for z > 0, else 0", "({z} > 0)"),
 }
+_OF_THEMSELVES = ("tanh", "sigmoid", "exp", "softmax")  # whose slopes are written in their own values
 
 
 @dataclass(frozen=True)
@@ -55,8 +56,10 @@ def _before_activation(s: Slip) -> str | None:
     f = s.function_of(s.new, s.old) or _applied(s)
     if f is None:
         return None
-    rule, here = _SLOPES.get(f, (f"{f}'(z)", ""))
     around = _around(s)
+    if f not in _OF_THEMSELVES and not around:
+        return f"{s.old} is the value before {f}; here it is {s.new}."
+    rule, here = _SLOPES.get(f, (f"{f}'(z)", ""))
     so = around or here.format(h=s.new, z=s.old)
     tail = f", so here {so}" if so and so != s.new else f", so here it is {s.new}"
     return f"{s.old} is the value before {f}; {f}'(z) = {rule}{tail}."

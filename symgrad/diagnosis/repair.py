@@ -168,8 +168,9 @@ def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], pro
         old, new = (e.before, e.after) if whole or e.kind == "name" else changed(p.text, e.text)
         kind, operand = (e.kind, "") if whole else classified(old, new, e.kind)
         why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
-        span = None if p.scene is None else (p.scene.site.expression.start, p.scene.site.expression.end)
-        yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost)
+        site = None if p.scene is None else p.scene.site
+        span, file = (None, None) if site is None else ((site.expression.start, site.expression.end), site.unit.file)
+        yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost, file)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from symgrad.errors import SymgradError
-from symgrad.lifting.latex.displays import displays_in
 
 Kind = Literal["definitions", "function", "script", "formulas"]
 SUFFIXES = (".py", ".ipynb", ".tex", ".md", ".txt")
@@ -58,8 +57,11 @@ def questions_in(text: str, suffix: str, names: Names | None = None) -> tuple[He
         found = tuple(_in_code(tree, names))
         if found:
             return found
-    if suffix not in (".py", ".ipynb") and (any(d.claims for d in displays_in(text)) or are_rows(text)):
-        return (Held("formulas"),)
+    if suffix not in (".py", ".ipynb"):
+        from symgrad.lifting.latex.displays import displays_in  # which imports SymPy
+
+        if any(d.claims for d in displays_in(text)) or are_rows(text):
+            return (Held("formulas"),)
     return "it is no Python" if tree is None and suffix == ".py" else _why_none(tree)
 
 

@@ -27,7 +27,6 @@ from symgrad.files.question_kinds import (
     tree_of,
 )
 from symgrad.files.targets import STDIN, Target
-from symgrad.lifting.latex.displays import Display, displays_in, questions_of
 
 if TYPE_CHECKING:
     from symgrad.files.answers import Answer, Answers, Skipped, Wanted
@@ -116,6 +115,7 @@ def _anyhow(target: Target, text: str) -> Held:
 def _formulas(target: Target, text: str) -> Iterator[Question | Skipped | Answer]:
     """Each question of the displays of a text; or the text as a whole, where it has none."""
     from symgrad.files.answers import Skipped
+    from symgrad.lifting.latex.displays import Display, displays_in, questions_of
 
     body, first = _body(text)
     shown = displays_in(body)

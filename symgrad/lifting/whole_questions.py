@@ -74,6 +74,8 @@ def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
             own = next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
             formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{own} = {formula}"])
         return replace(whole, text=formula), hand
+    if not before and (formula := _said_by_operator(claim, text)) is not None:
+        return replace(whole, text=formula), replace(whole, text=text[claim.span[0] :])
     if not before:
         raise BadInput(
             "this text says what the derivative is, and not of what.",
@@ -86,6 +88,20 @@ def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
     of = names_of(last.left) if last.left is not None else ""
     following = next(e for e in after if e.left is None or _is_needed(e.left, used | {of}))
     return replace(whole, text=text[before[0].span[0] : last.span[1]]), replace(whole, text=text[following.span[0] :])
+
+
+def _said_by_operator(claim: Equation, text: str) -> str | None:
+    """What is differentiated, where a claim begins with its operator on it: ``f'(x) = \\frac{d}{dx}(x^2) = 2x``."""
+    assert claim.left is not None
+    first = claim.bodies[0]
+    if first.head != "derivative" or first.value != claim.left.value or first.args[0].head == "symbol":
+        return None
+    (of, *wrt), (formula, *others) = claim.left.args, first.args
+    if [names_of(n) for n in wrt] != [names_of(n) for n in others]:
+        return None
+    name = text[slice(*of.span)].rstrip("'")
+    left = name if "'" not in text[slice(*claim.left.span)] else f"{name}({text[slice(*wrt[0].span)]})"
+    return f"{left} = {text[slice(*formula.span)]}"
 
 
 def _is_needed(left: Node, used: Set[str]) -> bool:

@@ -28,6 +28,7 @@ from symgrad.typing import Bounds
 # Sampling near the user's point may never reach ``x > 100``; a formula that is wrong only there would then look right.
 
 _ORDERED = frozenset(("gt", "ge", "lt", "le"))
+_CLOSE = frozenset(("isclose", "allclose"))
 _STEPS = 40
 _HALVINGS = 60
 _BEYOND = (2.0**-2, 2.0**-12, 2.0**-24, 2.0**-40)  # how far past the edge to aim, as parts of the distance to it
@@ -79,10 +80,11 @@ def points_beyond(
         return
     one = search.entry(gap, entry)
     slopes = search.slopes(one)
-    kept = [(search.gap(g, None), g, outcome) for g, outcome in keep]
+    kept = search.kept(keep, entry)
 
     def stays(there: Mapping[str, Any]) -> bool:
-        return all(gap is not None and search.side(gap, g, there, entry) == outcome for gap, g, outcome in kept)
+        values = search.read([k.gap for k in kept], there)
+        return all(bool(k.holds(v.reshape(-1))) for k, v in zip(kept, values, strict=True))
 
     any_found = False
     for beyond in _BEYOND if slopes else ():
@@ -94,7 +96,37 @@ def points_beyond(
             any_found = True
             yield found
     if not any_found and start[entry]:
-        yield from (there for there in search.scattered(one, -float(np.sign(start[entry]))) if stays(there))
+        yield from search.scattered(one, -float(np.sign(start[entry])), kept)
+
+
+def points_after(
+    program: Program,
+    guard: Guard,
+    point: Mapping[str, Any],
+    names: Sequence[str],
+    bounds: Mapping[str, Bounds],
+    path: Sequence[tuple[Guard, bool]],
+) -> Iterator[dict[str, Any]]:
+    """Points far and wide where a comparison of single values comes out the other way, and those on the ``path`` to it
+    as they are: a step across its edge may lead off the path, where the code does not come by.
+
+    >>> b = Builder()
+    >>> x, y = b.input("x", ()), b.input("y", ())
+    >>> b.guard("gt", [x, b.number(5)], None, np.array(True))
+    >>> b.guard("gt", [x, y], None, np.array(False))
+    >>> program, start = b.build({}), {"x": np.array(6.0), "y": np.array(7.0)}
+    >>> path = [(program.guards[0], True)]
+    >>> found = list(points_after(program, program.guards[1], start, ["x", "y"], {}, path))
+    >>> len(found), all(p["x"] > 5 and p["x"] > p["y"] for p in found)
+    (3, True)
+    """
+    search = _Search.of(program, point, names, bounds)
+    gap = search.gap(guard, None)
+    if gap is None or search.builder.shape(gap) or not search.names:
+        return
+    here = float(search.read([gap], point)[0])
+    if here and np.isfinite(here):
+        yield from search.scattered(search.entry(gap, 0), -float(np.sign(here)), search.kept(path, 0))
 
 
 def points_on(
@@ -102,7 +134,8 @@ def points_on(
 ) -> Iterator[dict[str, Any]]:
     """Points where the two sides of a comparison are the same number in every entry."""
     search = _Search.of(program, point, names, bounds)
-    sides = list(guard.args) if len(guard.args) == 2 else [*guard.args, search.builder.number(0)]
+    given = guard.args[:2] if guard.op in _CLOSE else guard.args  # with tolerances, which torch is given beside them
+    sides = list(given) if len(given) == 2 else [*given, search.builder.number(0)]
     gap = search.difference(*sides) if len(sides) == 2 else None
     if gap is None or not search.names:
         return
@@ -172,6 +205,22 @@ def point_with(
             return None
         here = moved
     return None
+
+
+@dataclass(frozen=True)
+class _Kept:
+    """A comparison that is to stay as it is, by the step whose sign decides it, at an entry."""
+
+    gap: int
+    op: str
+    outcome: bool
+    entry: int
+
+    def holds(self, values: np.ndarray) -> np.ndarray:
+        """Whether it comes out so, in floats, for the difference's entries along the last axis."""
+        value = values[..., min(self.entry, values.shape[-1] - 1)]
+        out = np.where(value != 0, (value > 0) == (self.op in ("gt", "ge")), self.op in ("ge", "le"))
+        return (out == self.outcome) & ~np.isnan(value)
 
 
 @dataclass(frozen=True, eq=False)
@@ -247,10 +296,10 @@ class _Search:
             return [np.full(made.shape(i), np.nan) for i in steps]
         return [values[i].numpy() for i in steps]
 
-    def side(self, gap: int, guard: Guard, point: Mapping[str, Any], entry: int) -> bool:
-        """How a comparison comes out at an entry, in floats."""
-        value = self.read([gap], point)[0].reshape(-1)[entry]
-        return bool(value > 0) == (guard.op in ("gt", "ge")) if value else guard.op in ("ge", "le")
+    def kept(self, comparisons: Sequence[tuple[Guard, bool]], entry: int) -> list[_Kept]:
+        """Comparisons that are to stay as they are, of those that are made by the sign of a difference."""
+        gaps = ((self.gap(g, None), g, outcome) for g, outcome in comparisons)
+        return [_Kept(gap, str(g.op), outcome, entry) for gap, g, outcome in gaps if gap is not None]
 
     # ------------------------------------------------------------------------------------ moving
     def newton(self, one: int, slopes: Mapping[str, int], aim: float, bits: int) -> dict[str, Any] | None:
@@ -319,7 +368,7 @@ class _Search:
                 near = middle
         return here
 
-    def scattered(self, one: int, sign: float) -> list[dict[str, Any]]:
+    def scattered(self, one: int, sign: float, kept: Sequence[_Kept] = ()) -> list[dict[str, Any]]:
         """Points of all sizes at which the value has this sign, where the Program is the code's; the nearest first."""
         random = np.random.default_rng(_SCATTERED)
         scale = np.repeat(_SCALES, _SCATTERED // len(_SCALES))
@@ -335,8 +384,12 @@ class _Search:
                 inputs[n] = whole
         tensors = {n: torch.as_tensor(np.array(x)) for n, x in inputs.items()}
         read = BatchedFloats(_SCATTERED, "float64")
-        values = interpret(self.written, read, tensors, [one])[one].numpy().reshape(-1)
-        good = np.flatnonzero(np.isfinite(values) & (np.sign(values) == sign))
+        found = interpret(self.written, read, tensors, [one, *(k.gap for k in kept)])
+        values = found[one].numpy().reshape(-1)
+        good = np.isfinite(values) & (np.sign(values) == sign)
+        for k in kept:
+            good &= k.holds(found[k.gap].numpy().reshape(_SCATTERED, -1))
+        good = np.flatnonzero(good)
         points = [{**self.point, **{n: inputs[n][k] for n in self.names}} for k in good]
         points = [p for p in points if all(self.within(n, p[n]) for n in self.names)]
         far = [sum(float(np.abs(p[n] - self.point[n]).sum()) for n in self.names) for p in points]

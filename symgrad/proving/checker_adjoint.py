@@ -258,6 +258,11 @@ def _root_of_pi(x: Written) -> Written:
     return x.number("pi").of("sqrt")
 
 
+def _delta(a: Written, m: Written) -> Written:
+    """The root in the elliptic integrals."""
+    return (1 - m * (a.of("sin") * a.of("sin"))).of("sqrt")
+
+
 # The derivative of each function by its arguments: of these, and of its value y.
 SLOPES: dict[str, Callable[..., Any]] = {
     "add": lambda a, b, y: (1, 1),
@@ -267,6 +272,13 @@ SLOPES: dict[str, Callable[..., Any]] = {
     "atan2": lambda a, b, y: (b / (a * a + b * b), -(a / (a * a + b * b))),
     "polylog": lambda s, x, y: (s.of("slope of polylog by its order", x), (s - 1).of("polylog", x) / x),
     "uppergamma": lambda s, x, y: (s.of("slope of uppergamma by its order", x), -(x.of("pow", s - 1) * (-x).of("exp"))),
+    "elliptic_f": lambda a, m, y: (1 / _delta(a, m), a.of("slope of elliptic_f by its modulus", m)),
+    "elliptic_e": lambda a, m, y: (_delta(a, m), a.of("slope of elliptic_e by its modulus", m)),
+    "elliptic_pi": lambda n, a, m, y: (
+        n.of("slope of elliptic_pi by its characteristic", a, m),
+        1 / ((1 - n * (a.of("sin") * a.of("sin"))) * _delta(a, m)),
+        n.of("slope of elliptic_pi by its modulus", a, m),
+    ),
     "neg": lambda x, y: -1,
     "exp": lambda x, y: y,
     "log": lambda x, y: 1 / x,

@@ -20,6 +20,7 @@ from symgrad.proving.checker_arithmetic import Again, Arithmetic, NotCovered, No
 _SIZES = (12, 48, 192, 768, 3072)  # of the sets of kernels that are tried
 _AGAIN = 24  # readings of one formula: each learned a sign, or a finer exponential
 _NODES = 1 << 17  # of one formula
+_SHIFTS = 24  # of the argument of a gamma function
 _WRITTEN = 3  # rows of a matrix whose determinant is written out
 
 # ------------------------------------------------------------------------------------------------------- the operations
@@ -46,6 +47,27 @@ def _ndtr(f: Arithmetic, u: Value) -> Value:
     return (1 + f.odd("erf", u / f.sqrt(f.value(2)))) / 2
 
 
+def _shifted(f: Arithmetic, u: Value) -> tuple[Value, list[Value], int]:
+    """An argument with its constant term above 0 and at most 1, and the numbers between; 1 if it was above, or -1."""
+    u = f.lowest(u)
+    constants = [Fraction(int(c.p), int(c.q)) for e, c in u.n.to_dict().items() if u.d.is_one() and not any(e)]
+    k = math.ceil(sum(constants, Fraction(0))) - 1
+    k = k if abs(k) <= _SHIFTS else 0
+    return u - k, [u - j for j in range(1, k + 1)] or [u + j for j in range(-k)], 1 if k > 0 else -1
+
+
+def _gamma(f: Arithmetic, u: Value) -> Value:
+    """Gamma(u + 1) = u Gamma(u)."""
+    low, between, side = _shifted(f, u)
+    return f.function(("gamma", None), low) * math.prod(between, start=f.value(1)) ** side
+
+
+def _digamma(f: Arithmetic, u: Value) -> Value:
+    """psi(u + 1) = psi(u) + 1/u."""
+    low, between, side = _shifted(f, u)
+    return f.function(("digamma", None), low) + side * f.total(1 / x for x in between)
+
+
 # What each operation is of its arguments; operations on arrays are these of their entries.
 RULES: dict[str, Callable[..., Value]] = {
     "add": lambda f, a, b: a + b,
@@ -66,6 +88,8 @@ RULES: dict[str, Callable[..., Value]] = {
     "asin": _asin,
     "atan2": Arithmetic.angle,
     "polylog": _polylog,
+    "gamma": _gamma,
+    "digamma": _digamma,
     "conj": lambda f, z: f.complex_parts(z)[0] - f.complex_parts(z)[1] * f.unit(),
     "real": lambda f, z: f.complex_parts(z)[0],
     "imag": lambda f, z: f.complex_parts(z)[1],
@@ -117,8 +141,8 @@ RULES: dict[str, Callable[..., Value]] = {
 ODD = frozenset("erf atan erfinv erfi Si Shi fresnels fresnelc".split())
 # Functions of which equal arguments give equal values, and nothing else is used.
 PLAIN = frozenset(
-    "lgamma gamma digamma polygamma i0 i1 Ci Chi Ei li expint uppergamma besselj bessely besseli besselk airyai airybi "
-    "airyaiprime airybiprime LambertW zeta hurwitz_zeta".split()
+    "lgamma polygamma i0 i1 Ci Chi Ei li expint uppergamma besselj bessely besseli besselk airyai airybi "
+    "airyaiprime airybiprime LambertW zeta hurwitz_zeta elliptic_f elliptic_e elliptic_pi".split()
 )
 # The operations whose rule for real numbers is that for complex ones, too.
 COMPLEX = frozenset(

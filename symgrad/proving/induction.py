@@ -25,12 +25,13 @@ from symgrad.proving.periods import Element, family_of
 from symgrad.proving.proof import needs, prove
 from symgrad.proving.scalar_records import Node, ScalarRecord, as_step
 
-START = 12  # the least size at which turns are looked for
-_FAR = (25, 101)  # sizes at which what was read is held against the code
+START = 16  # the least size at which turns are looked for
+_FAR = (33, 101)  # sizes at which what was read is held against the code
 _BACK = (1, 2, 3, 4, 6)  # operations back that a theorem reads
 _NODES = 60  # of a theorem
 _WORK = 20_000  # of its proof
 _LONG = 8  # terms from which a sum is no part of a theorem
+_FACTORS = 400  # of a product that is multiplied out
 _BESIDE = 3  # earlier nodes that a node is held against
 
 _ONE = Fraction(1)
@@ -118,7 +119,8 @@ def walk(record: ScalarRecord, theorems: Theorems) -> list[Element]:
     """The record and what was proved on the way: an element for each node, term of a sum, and pair of the claim.
 
     A token is the operation, its parameters, how the node was proved a multiple of an earlier one ("alike", or the
-    number of a theorem, and the factor), and what kinds of things it refers to; the integers are where these are.
+    number of a theorem), and what kinds of things it refers to; the integers are exponents, factors, coefficients and
+    numbers, and where these things are.
     """
     found = _Walk(record, theorems)
     for i, node in record.nodes.items():
@@ -131,7 +133,7 @@ def walk(record: ScalarRecord, theorems: Theorems) -> list[Element]:
 
 def _numbers(walked: Sequence[Element]) -> Iterator[int]:
     """The theorems that a walk used."""
-    return (how[0] for (_, _, how, *_), _ in walked if isinstance(how, tuple) and isinstance(how[0], int))
+    return (how for (_, _, how, *_), _ in walked if isinstance(how, int))
 
 
 def _claimed(walked: Sequence[Element]) -> bool:
@@ -147,22 +149,27 @@ class _Walk:
         self.first: dict[int, tuple[int, Fraction]] = {}
         self.place: dict[int, int] = {}
         self.alike: dict[Shape, tuple[int, Fraction]] = {}
+        self.products: dict[int, tuple[dict[int, int], Fraction]] = {}
         self.looking: dict[tuple[int, ...], list[tuple[int, Fraction]]] = {}
         self.sequence: list[Element] = []
 
     def find(self, i: int) -> tuple[int, Fraction]:
         return self.first.get(i, (i, _ONE))
 
-    def add(self, op: str, params: Any, how: Any, refers: Sequence[int]) -> None:
+    def add(self, op: str, params: Any, how: Any, refers: Sequence[int], numbers: Sequence[int] = ()) -> None:
         where = [self._address(i) for i in refers]
-        self.sequence.append(((op, params, how, *(kind for kind, _ in where)), tuple(n for _, ns in where for n in ns)))
+        token = (op, params, how, len(numbers), *(kind for kind, _ in where))
+        self.sequence.append((token, (*numbers, *(n for _, ns in where for n in ns))))
 
     def _address(self, i: int) -> tuple[Any, tuple[int, ...]]:
         node = self.nodes[i]
         if node.op == "input":
             name, place = node.params
             return ("input", name), place
-        return (("constant", node.params), ()) if node.op == "constant" else ("node", (self.place[i],))
+        if node.op != "constant":
+            return "node", (self.place[i],)
+        value = node.params
+        return ("number", value.as_integer_ratio()) if isinstance(value, Fraction) else (("constant", value), ())
 
     def enter(self, i: int, node: Node) -> None:
         """Prove a node equal to a multiple of an earlier one, if it is, and write it down."""
@@ -171,19 +178,22 @@ class _Walk:
         terms = node.args if node.op == "sum" else ()
         j, factor = self.find(i)
         refers = (*(() if terms else node.args), *(() if how is None else (j,)), *leaves)
-        self.add(node.op, None if terms else node.params, None if how is None else (how, factor), refers)
+        power = (node.params,) if node.op == "powi" else ()
+        numbers = (*power, *(() if how is None else factor.as_integer_ratio()))
+        self.add(node.op, None if terms or power else node.params, how, refers, numbers)
         for a, c in zip(terms, node.params if terms else (), strict=True):
-            self.add("term", c, None, (a,))
+            self.add("term", None, None, (a,), c.as_integer_ratio())
 
     def _known(self, i: int, node: Node) -> tuple[Any, Sequence[int]]:
         signature, factor = self._signature(node)
         if signature[0] == "same":
             self.first[i] = signature[1], factor
             return "alike", ()
-        j, other = self.alike.setdefault(signature, (i, factor))
-        if j != i:
-            self.first[i] = self._multiple(j, factor / other)
-            return "alike", ()
+        for said, c in ((signature, factor), *self._as_product(i, node)):
+            j, other = self.alike.setdefault(said, (i, c))
+            if j != i:
+                self.first[i] = self._multiple(j, c / other)
+                return "alike", ()
         prints, p = self.record.prints.get(i), self.record.modulus
         if prints is None or factor.numerator % p == 0 or factor.denominator % p == 0:
             return None, ()
@@ -224,6 +234,27 @@ class _Walk:
             case "powi":
                 return ("powi", parts[0][0], node.params), factors[0] ** node.params
         return (node.op, tuple(parts), node.params), _ONE
+
+    def _as_product(self, i: int, node: Node) -> Iterator[tuple[Shape, Fraction]]:
+        """A product as powers of what is none, in any order and however it was multiplied up; if it has few factors."""
+        if node.op not in ("mul", "div", "powi"):
+            return
+        signs = {"mul": (1, 1), "div": (1, -1), "powi": (node.params,)}[node.op]
+        powers: dict[int, int] = {}
+        factor = _ONE
+        for a, sign in zip(node.args, signs, strict=True):
+            j, c = self.find(a)
+            inner, more = self.products.get(j, ({j: 1}, _ONE))
+            factor *= (c * more) ** sign
+            for k, power in inner.items():
+                powers[k] = powers.get(k, 0) + power * sign
+        powers = {k: power for k, power in powers.items() if power}
+        one = next((k for k in powers if self.nodes[k].op == "constant"), None)
+        if one is not None and self.nodes[one].params == 1:
+            del powers[one]
+        if len(powers) <= _FACTORS:
+            self.products[i] = powers, factor
+            yield ("product", tuple(sorted(powers.items()))), factor
 
     def _shape(self, j: int, i: int, c: Fraction, back: int) -> tuple[Shape, list[int]]:
         """That node ``i`` is ``c`` times node ``j``, written in nodes up to ``back`` operations before them; and those

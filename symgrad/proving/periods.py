@@ -15,7 +15,7 @@ from typing import Any
 Element = tuple[tuple[Any, ...], tuple[int, ...]]
 
 _LONGEST = 600  # elements of a body
-_ENDS = 5  # turns at both ends together that may be of another kind
+_ENDS = 8  # turns at both ends together that may be of another kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,8 @@ class _Scalars:
                 return self.apply("add", (a, self.apply("neg", (b,))))
             case "add", _:
                 return self._added(*args)
+            case "pow", (a, b) if (n := self.value(b)) is not None and n.denominator == 1:  # 65 - 1 is a number too
+                return self._power(a, int(n))
         parts = [self._split(a) for a in args]
         factors = [c for c, _ in parts]
         inner = [i for _, i in parts]
@@ -120,6 +122,11 @@ class _Scalars:
                     factors[0] ** params, None if inner[0] is None else self.put(op, (inner[0],), params)
                 )
         return self.put(op, args, params)
+
+    def _power(self, a: int, n: int) -> int:
+        if n < 0:
+            return self.apply("div", (self.number(Fraction(1)), self._power(a, -n)))
+        return a if n == 1 else self.apply("powi", (a,), n) if n else self.number(Fraction(1))
 
     def _added(self, a: int, b: int) -> int:
         if 0 in (self.value(a), self.value(b)):

@@ -92,7 +92,8 @@ def _blocks(report: Results, full: bool) -> Iterator[Block]:
 def _open_sizes(report: Results, claims: Sequence[Claim]) -> Iterator[Block]:
     """What is known of the claims that are not proved for all sizes, where sizes have names."""
     for claim in claims:
-        if report.sizes is not None and getattr(claim.verdict, "for_all", None) is None:
+        for_all = getattr(claim.verdict, "for_all", None)
+        if report.sizes is not None and (for_all is None or for_all.at):
             yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
 
 

@@ -34,7 +34,7 @@ def at_sizes(sizes: Mapping[str, int]) -> str:
 def _for_all(found: ForAll) -> str:
     """The sizes that a proof is for: "all m and d"."""
     least = "" if found.least == 1 else f" of at least {found.least}"
-    return f"all {listed(found.sizes)}{least}"
+    return f"all {listed(found.sizes)}{least}{f' at {at_sizes(found.at)}' if found.at else ''}"
 
 
 def scope(report: Results, claims: Sequence[Claim]) -> str:
@@ -51,6 +51,12 @@ def scope(report: Results, claims: Sequence[Claim]) -> str:
     return f" for {max(words, key=len)}"
 
 
+def is_open(claim: Claim) -> bool:
+    """Whether a right claim is not proved for all sizes."""
+    for_all = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
+    return claim.kind in ("proved", "agrees") and (for_all is None or bool(for_all.at))
+
+
 def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     """What is said of sizes in the section of one claim."""
     sizes = report.sizes
@@ -58,7 +64,7 @@ def size_blocks(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
         yield Paragraph(_where(claim.verdict.for_all, full))
     if sizes is None:
         return
-    if (not isinstance(claim.verdict, Proved) or claim.verdict.for_all is None) and claim.kind in ("proved", "agrees"):
+    if is_open(claim):
         yield Paragraph(evidence(sizes, claim))
     written = exact_text(report, claim)
     if written is not None and (full or len(written) <= _LONGEST):
@@ -156,8 +162,9 @@ def _lettered(e: Any) -> Any:
 
 def evidence(sizes: AllSizes, claim: Claim) -> str:
     """What is known of a claim that was not proved for all sizes."""
-    here = "Proved" if claim.kind == "proved" else "Judged"
-    line = f"{here} at {at_sizes(sizes.own)} alone"
+    for_all = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
+    where = f"at {at_sizes(sizes.own)}" if for_all is None else f"for {_for_all(for_all)}"
+    line = f"{'Proved' if claim.kind == 'proved' else 'Judged'} {where} alone"
     why = sizes.why_not.get(claim.name, "")
     line += f": {why.rstrip('.')}." if why else "."
     if sizes.looked_at:

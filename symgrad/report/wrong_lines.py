@@ -27,8 +27,8 @@ def error_lines(report: Results) -> Iterator[Block]:
             found += slips.pop(_slip(mine[0], step, report), ())
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
-            place = None if r.line is None else f"line {r.line}"
-            found += (_changed(Code(r.before, place, _span(r)), r), Paragraph(_reason(r)))
+            code = code_of(Source(r.before, r.file, r.line, _span(r)))
+            found += (_changed(code, r), Paragraph(_reason(r)))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
         yield Section(title, (*found, *_together(report, wrong)), "refuted")

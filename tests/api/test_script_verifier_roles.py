@@ -478,3 +478,108 @@ def test_names_that_the_script_does_not_have():
 
 def test_wrt_leaves_the_other_inputs_out():
     assert kinds(verify_script(LINE_FIT, wrt="offset")) == {"offset": "proved"}
+
+
+XOR = """
+import numpy as np
+X = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 1], [1, 1, 1]])
+y = np.array([[0], [1], [1], [0]])
+np.random.seed(1)
+W1, W2 = np.random.randn(3, 4), np.random.randn(4, 1)
+for epoch in range(1000):
+    h = np.tanh(X @ W1)
+    out = 1 / (1 + np.exp(-h @ W2))
+    error = out - y
+    delta = error * out * (1 - out)
+    dW2 = h.T @ delta
+    back = delta @ W2.T * (1 - h**2)
+    W2 -= 0.5 * dW2
+    W1 -= 0.5 * X.T @ back
+"""
+
+
+def test_the_rate_may_stand_inside_of_a_product():
+    report = verify_script(XOR)
+    assert kinds(report) == {"W1": "proved", "W2": "proved"}
+    assert any("half the sum of squares" in n for n in report.notes)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("right", "wrong", "verdicts"),
+    [
+        ("delta @ W2.T", "error @ W2.T", {"W1": "refuted", "W2": "proved"}),
+        ("h.T @ delta", "h.T @ error", {"W1": "proved", "W2": "refuted"}),
+        ("(1 - h**2)", "(1 - h)", {"W1": "refuted", "W2": "proved"}),
+    ],
+)
+def test_the_assumed_loss_is_the_one_whose_slope_is_computed(right: str, wrong: str, verdicts: dict[str, str]):
+    report = verify_script(XOR.replace(right, wrong))
+    assert kinds(report) == verdicts
+    assert any(wrong in r.before and right in r.after for r in report.repairs)
+
+
+ADAM = """
+import numpy as np
+class Adam:
+    def __init__(self, lr=0.1):
+        self.lr, self.v = lr, {}
+    def step(self, params, grads):
+        for k in params:
+            self.v[k] = 0.9 * self.v.get(k, 0) + 0.1 * grads[k]**2
+            params[k] -= self.lr * grads[k] / (np.sqrt(self.v[k]) + 1e-8)
+rng = np.random.default_rng(3)
+X, y = rng.normal(size=(5, 2)), rng.normal(size=5)
+params, opt = {"w": rng.normal(size=2), "b": np.zeros(1)}, Adam()
+for i in range(20):
+    pred = X @ params["w"] + params["b"]
+    loss = np.mean((pred - y)**2)
+    d = 2 * (pred - y) / len(y)
+    grads = {"w": X.T @ d, "b": np.array([d.sum()])}
+    opt.step(params, grads)
+"""
+
+
+def test_gradients_that_a_dictionary_is_written_with_are_those_that_an_optimizer_is_given():
+    assert kinds(verify_script(ADAM)) == {"w": "proved", "b": "proved"}
+
+
+SAMPLES = """
+import math
+inputs, targets = [[0.0, 1.0], [1.0, 0.5]], [1.0, 0.0]
+hidden, out, rate = [[0.3, -0.2], [0.1, 0.4]], [0.5, -0.6], 0.5
+for x, t in zip(inputs * 2, targets * 2):
+    h = [1 / (1 + math.exp(-w[0] * x[0] - w[1] * x[1])) for w in hidden]
+    o = 1 / (1 + math.exp(-out[0] * h[0] - out[1] * h[1]))
+    d = (o - t) * o * (1 - o)
+    back = [d * out[j] * h[j] * (1 - h[j]) for j in range(2)]
+    for j in range(2):
+        out[j] -= rate * d * h[j]
+        for i in range(2):
+            hidden[j][i] -= rate * back[j] * x[i]
+"""
+
+
+def test_a_rate_inside_of_a_product_of_numbers():
+    assert verify_script(SAMPLES).ok
+
+
+def test_a_backward_pass_whose_one_is_an_argument():
+    script = """
+class Scalar:
+    def __init__(self, val, parents=()):
+        self.val, self.parents, self.grad = val, parents, 0.0
+    def __add__(self, o):
+        return Scalar(self.val + o.val, ((self, 1.0), (o, 1.0)))
+    def __mul__(self, o):
+        return Scalar(self.val * o.val, ((self, o.val), (o, self.val)))
+    def backprop(self, g=1.0):
+        self.grad += g
+        for p, local in self.parents:
+            p.backprop(g * local)
+x, y = Scalar(1.25), Scalar(0.5)
+z = x * y + x
+z.backprop()
+print(x.grad, y.grad)
+"""
+    assert kinds(verify_script(script)) == {"x": "proved", "y": "proved"}

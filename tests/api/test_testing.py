@@ -2,7 +2,9 @@
 
 import contextlib
 import io
+import re
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -164,6 +166,15 @@ def test_what_is_to_be_pasted_shows_the_failure_again(kind):
 def test_shapes_and_a_seed_are_pasted_where_they_were_passed():
     told = message(model, hand, at={"W": (5, 3), "x": (3,)}, seed=7)
     assert "        at={'W': (5, 3), 'x': (3,)},\n        seed=7,\n" in told
+
+
+def test_a_failure_tells_the_file_and_how_to_declare_what_is_meant():
+    told = message(Cube, at={"x": (2,)})
+    path = Path(__file__)
+    near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name
+    assert re.search(rf"^    {re.escape(str(near))}:\d+:\n    - ", told, re.M)
+    assert told.endswith('declare it:\n\n    surrogate(Cube, reason="...")')
+    assert "surrogate" not in message("x**3", "2*x")
 
 
 def test_what_is_too_long_to_print_is_pasted_by_its_name():

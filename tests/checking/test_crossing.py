@@ -124,3 +124,60 @@ def test_places_that_only_choose_entries_are_no_choice_of_the_code():
 
     at = {"x": torch.linspace(-1, 1, 10, dtype=torch.float64)}
     assert verify(chosen, lambda x: torch.where(x > 0, 2 * x, 0 * x), at=at).verdict == "proved"
+
+
+def nested(x, y):
+    if abs(x) > 40 and abs(y) > 30:
+        if x > y:
+            return x * y
+        return x * x * y
+    return x + y
+
+
+def slope_of_nested(x, y):
+    if abs(x) > 40 and abs(y) > 30:
+        return y if x > y else 2 * x * y
+    return 1.0
+
+
+def test_a_branch_is_reached_whose_edge_is_off_the_path_to_it():
+    """The way across x = y leads to where |x| > 40 does not hold, and nothing asks for x > y."""
+    report = verify(nested, slope_of_nested, wrt="x", at={"x": -41.0, "y": -31.0}, points=2)
+    assert [str(c) for c in report.coverage if c.unreached] == []
+    assert report.verdict == "proved"
+
+
+ONE = torch.ones(2, dtype=torch.float64)
+CLOSE = {
+    "np.allclose": (lambda x: np.allclose(x, 1.0, atol=0.5), np.array([2.0, 3.0])),
+    "np.isclose": (lambda x: np.isclose(x, 1.0, atol=0.5).all(), np.array([2.0, 3.0])),
+    "torch.allclose": (lambda x: torch.allclose(x, ONE, atol=0.5), 3 * ONE),
+    "a tensor of ones": (lambda x: torch.allclose(torch.ones_like(x), x, rtol=0.5), 3 * ONE),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("is_near", "own"), CLOSE.values(), ids=CLOSE)
+def test_where_two_sides_are_close_is_sought_where_they_are_equal(is_near, own):
+    model = lambda x: (x**2).sum() if is_near(x) else (x**3).sum()  # noqa: E731
+    right = lambda x: 2 * x if is_near(x) else 3 * x**2  # noqa: E731
+    assert verify(model, right, at={"x": own}, points=2).verdict == "proved"
+    assert verify(model, lambda x: 3 * x**2, at={"x": own}, points=2).verdict == "refuted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("x", "y"), [(-1.0, -0.65), (3.0, 2.0)])
+def test_a_threshold_beside_the_models_is_refuted_between_the_two(x, y):
+    """Few points are asked for, and there are many other choices to combine."""
+
+    def model(x, y):
+        a = x * y if x < 2.0 else x**2
+        return torch.maximum(a, x) * torch.relu(a - 1.5) * torch.relu(y + 1.5)
+
+    def hand(x, y):
+        a, a_x = (x * y, y) if x < 2.25 else (x**2, 2 * x)
+        b, c, d = torch.maximum(x * y if x < 2.0 else x**2, x), torch.relu(a - 1.5), torch.relu(y + 1.5)
+        return torch.where(a > x, a_x, 1.0) * c * d + b * (a > 1.5) * a_x * d
+
+    at = {n: torch.tensor(v, dtype=torch.float64) for n, v in (("x", x), ("y", y))}
+    assert verify(model, hand, wrt="x", at=at, points=16).verdict == "refuted"

@@ -12,7 +12,9 @@ import pytest
 import torch
 
 from symgrad import verify
+from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Refuted
+from symgrad.problem.question import Asked, pose
 
 
 def series(x):
@@ -83,9 +85,9 @@ WRONG = {
 
 
 def limit_of(model, hand, at):
-    (claim,) = verify(model, hand, at=at).claims.values()
-    assert isinstance(claim.verdict, Refuted)
-    return claim.verdict.limit
+    (verdict,) = judge(pose(model, hand, Asked(at=at))).verdicts.values()
+    assert isinstance(verdict, Refuted)
+    return verdict.limit
 
 
 def test_a_gradient_of_the_limit_of_a_series_is_told_as_that():

@@ -41,7 +41,8 @@ def horner_late(c, x):
 
 def horner_of_many(c, x):
     slope = horner_slope(c, x)["x"]
-    return {"x": slope if len(c) < 7 * 5 else slope + 1}
+    some = 13
+    return {"x": slope if len(c) < some * some else slope + 1}
 
 
 def test_a_loop_is_proved_for_every_number_of_turns():
@@ -51,7 +52,7 @@ def test_a_loop_is_proved_for_every_number_of_turns():
     assert (found.sizes, found.least, found.proof.rules) == (("n",), 1, ("induction over n",))
     text = " ".join(str(report).split())
     assert "By induction over n: written out in numbers, your code and the exact derivative are two loops" in text
-    assert "The code was read at n = 12, 13, 14, and held against the code at n = 25, 101." in text
+    assert "The code was read at n = 16, 17, 18, and held against the code at n = 33, 101." in text
     assert report.to_dict()["claims"]["x"]["verdict"]["for_all"]["proof"]["rules"] == ["induction over n"]
 
 
@@ -163,17 +164,17 @@ def crf_back(A, U):
 
 
 def matrix_rnn(W, x):
-    h = torch.zeros(2, dtype=D)
+    h = torch.zeros(len(W), dtype=D)
     for t in turns(x):
         h = torch.tanh(W @ h + x[t])
     return h.sum()
 
 
 def matrix_rnn_back(W, x):
-    hs = [torch.zeros(2, dtype=D)]
+    hs = [torch.zeros(len(W), dtype=D)]
     for t in turns(x):
         hs.append(torch.tanh(W @ hs[-1] + x[t]))
-    d, raws = torch.ones(2, dtype=D), [None] * len(x)
+    d, raws = torch.ones(len(W), dtype=D), [None] * len(x)
     for t in reversed(turns(x)):
         raws[t] = d * (1 - hs[t + 1] ** 2)
         d = W.T @ raws[t]
@@ -195,6 +196,39 @@ def newton_along(a, x):
     return d
 
 
+def average(a, x):
+    y = 0.0
+    for t in turns(x):
+        y = (1 - a) * y + a * x[t]
+    return y
+
+
+def average_closed(a, x):
+    return torch.stack([a * (1 - a) ** (len(x) - 1 - t) for t in turns(x)])
+
+
+def polynomial(c, x):
+    return sum(c[k] * x**k for k in turns(c))
+
+
+def polynomial_slope(c, x):
+    return sum(k * c[k] * x ** (k - 1) for k in range(1, len(c)))
+
+
+def second_order(x, a):
+    p = q = 0.0
+    for t in turns(x):
+        p, q = a * p - 0.5 * q + x[t], p
+    return p
+
+
+def second_order_along(x, a):
+    p = q = dp = dq = 0.0
+    for t in turns(x):
+        p, q, dp, dq = a * p - 0.5 * q + x[t], p, p + a * dp - 0.5 * dq, dp
+    return dp
+
+
 CASES = {
     "rnn": case(rnn, rnn_back, {"w": 1.2, "u": 0.7, "x": ("T",), "y": ("T",)}, ("w", "u", "x")),
     "cell": case(cell, cell_back, {"f": 0.5, "g": 1.1, "x": ("T",)}, ("f", "g")),
@@ -202,6 +236,9 @@ CASES = {
     "crf": case(crf, crf_back, {"A": (2, 2), "U": ("T", 2)}, ("A", "U")),
     "matrix rnn": case(matrix_rnn, matrix_rnn_back, {"W": (2, 2), "x": ("T", 2)}, ("W",)),
     "newton": case(newton, newton_along, {"a": 2.5, "x": ("T",)}, ("a",)),
+    "average": case(average, average_closed, {"a": 0.25, "x": ("T",)}, ("x",)),
+    "polynomial": case(polynomial, polynomial_slope, {"c": ("T",), "x": 1.5}, ("x",)),
+    "second order": case(second_order, second_order_along, {"x": ("T",), "a": 0.75}, ("a",)),
 }
 
 
@@ -223,6 +260,15 @@ def test_recurrences_are_proved_for_all_turns(name):
     mine = mine if isinstance(mine, dict) else {c.wrt[0]: mine}
     for n, value in zip(c.wrt, truth, strict=True):
         torch.testing.assert_close(mine[n], value)
+
+
+@pytest.mark.slow
+def test_other_sizes_stay_as_they_are():
+    report = verify(matrix_rnn, matrix_rnn_back, at={"W": ("d", "d"), "x": ("T", "d")}, wrt="W")
+    assert str(report).startswith("Right, and proved for all T at d = 2: your gradient for W is the derivative.")
+    assert report.claims["W"].verdict.for_all.at == {"d": 2}
+    text = " ".join(str(report).split())
+    assert "It holds for all T at d = 2, wherever both have a value. Proved for all T at d = 2 alone: " in text
 
 
 @pytest.mark.slow

@@ -177,6 +177,20 @@ def test_a_loop_of_code_without_a_text_is_told():
     assert verify(made["f"], made["g"], at={"x": 5.0}).verdict == "agrees"
 
 
+def test_a_loop_of_code_whose_file_was_changed_since_is_told(tmp_path, monkeypatch):
+    """What stands in the file now is another text, and no line of it is taken for one of the code."""
+    file = tmp_path / "changed_since.py"
+    loop = "def {}:\n    while x > 1:\n        {}\n    return {}\n"
+    file.write_text(loop.format("f(x)", "x = x / 2", "x") + loop.format("g(x, d=1.0)", "x, d = x / 2, d / 2", "d"))
+    monkeypatch.syspath_prepend(tmp_path)
+    import changed_since  # type: ignore[import-not-found]
+
+    file.write_text("import math\n" + file.read_text())
+    report = verify(changed_since.f, lambda x: changed_since.g(x), at={"x": 5.0}, points=8)
+    assert report.verdict == "agrees"
+    assert "turns of a loop" in str(report)
+
+
 @pytest.mark.slow
 def test_a_table_of_both_sides_is_data_and_one_of_the_hand_alone_is_read_in_each_place():
     data = np.array([1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])

@@ -209,6 +209,19 @@ def filtered_grad(x, k):
     return dx, dk
 
 
+def relu_net(W):
+    h = np.maximum(0, DATA @ W)
+    return np.sum(h**3)
+
+
+def relu_net_grad(W):
+    a = DATA @ W
+    h = np.maximum(0, a)
+    dh = 3 * h**2
+    da = dh * (a > 0)
+    return DATA.T @ da
+
+
 W, B, XK = {"W": R.standard_normal((3, 3))}, {"b": R.standard_normal(3)}, {"x": R.standard_normal(5), "k": np.ones(3)}
 KINDS = [
     (
@@ -227,6 +240,7 @@ KINDS = [
         "np.clip(r, -1.0, 1.0)",
         "1.0 stands where delta",
     ),
+    (relu_net, relu_net_grad, W, "dh * (a > 0)", "dh * h", "where it clips the derivative is zero: a > 0 keeps"),
     (ridge, ridge_grad, B, "g[1:] += 2 * 0.9 * b[1:]", "g[:-1] += 2 * 0.9 * b[:-1]", "another part of the array"),
     (filtered, filtered_grad, XK, "dx[t + j]", "dx[t + 2 - j]", "the index is off: t + j"),
 ]

@@ -77,6 +77,7 @@ SAID = [
     ("sin", "cos", "function", "another function belongs here: cos instead of sin."),
     ("3.0", "2.0", "constant", "the constant is 2.0, not 3.0."),
     ("J", "J * (np.pi / 180)", "factor", "the input is in degrees"),
+    ("T", "np.sqrt(T)", "replace", "T is the value before sqrt; here it is np.sqrt(T)."),
     ("w*x", "tanh(w*x)", "replace", "w*x is the value before tanh; tanh'(z) = 1 - tanh(z)**2"),
 ]
 

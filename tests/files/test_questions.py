@@ -150,3 +150,10 @@ def test_no_file_sees_what_another_does_to_its_process(file):
     assert [a.verdict for a in found] == ["proved", "proved", "failed", "proved", "failed"]
     assert "ended its process with exit code 5" in str(found[2].error)
     assert "e.py exited before anything could be checked" in str(found[4].error)
+
+
+def test_an_error_names_the_file_as_it_was_asked_about(file):
+    """Of several, each was run in a folder of its own, which is gone by then."""
+    sides = "def model(x):\n    return x[0]\n\n\ndef hand(x):\n    return 1\n"
+    found = answer_all(found_in(file("a.py", sides), file("b.py", sides)), Options(), Wanted(), 2).answers
+    assert [a.error.where for a in found] == ["    a.py:2    return x[0]", "    b.py:2    return x[0]"]

@@ -8,6 +8,7 @@ import pytest
 
 from symgrad import Latex, verify
 from symgrad.errors import BadFormula, BadInput, SymgradError
+from symgrad.lifting.whole_questions import sides_of
 
 WHOLE = [  # a text, whether it is right, what it differentiates, what it claims, of which order
     (r"\frac{d}{dx} x^2 = 2x", lambda x: x**2, lambda x: 2 * x, 1),
@@ -29,6 +30,27 @@ def test_a_text_in_latex_is_a_question(text, f, claimed, order):
     truth = mpmath.diff(f, 0.7, order)
     right = abs(truth - claimed(mpmath.mpf(0.7))) < 1e-6
     assert verify(Latex(text)).verdict == ("proved" if right else "refuted")
+
+
+@pytest.mark.parametrize(
+    ("text", "formula", "verdict"),
+    [
+        (
+            r"\frac{\partial \ell}{\partial\sigma} = \frac{\partial}{\partial\sigma}"
+            r"\left(-n\log\sigma - \frac{s}{2\sigma^2}\right) = -\frac{n}{\sigma} + \frac{s}{\sigma^3}",
+            r"\ell = -n\log\sigma - \frac{s}{2\sigma^2}",
+            "proved",
+        ),
+        (
+            r"\sigma'(x) = \frac{d}{dx}\left(1+e^{-x}\right)^{-1} = -\frac{e^{-x}}{(1+e^{-x})^2}",
+            r"\sigma(x) = \left(1+e^{-x}\right)^{-1}",
+            "refuted",
+        ),
+    ],
+)
+def test_a_derivation_that_begins_with_its_operator_says_what_is_differentiated(text, formula, verdict):
+    assert sides_of(Latex(text))[0].text == formula
+    assert verify(Latex(text)).verdict == verdict
 
 
 def test_a_mixed_derivative_is_that_of_the_first_one():

@@ -86,7 +86,7 @@ def leaf(name: str, *shape: int) -> CheckedStep:
 # SciPy's names for what torch has no derivative of are judged by the rows that have them in `SLOPES` all the same.
 _NO_AUTOGRAD = {"Si": "si", "Ci": "ci", "Ei": "ei", "li": "li", "LambertW": "lambertw", "erfi": "erfi", "Shi": "shi"}
 _NO_AUTOGRAD |= {"Chi": "chi", "fresnels": "fresnels", "fresnelc": "fresnelc", "airyai": "airyai", "airybi": "airybi"}
-_OF_TWO = ("add", "sub", "mul", "pow", "atan2", "polylog", "uppergamma")
+_OF_TWO = ("add", "sub", "mul", "pow", "atan2", "polylog", "uppergamma", "elliptic_f", "elliptic_e", "elliptic_pi")
 _DERIVATIVES = {"airyaiprime": "airyai", "airybiprime": "airybi"}
 
 
@@ -109,6 +109,25 @@ def test_the_slope_of_each_function_that_torch_can_not_differentiate(op):
     new, last = derivative(steps, 1, 0, "gradient")
     found = in_torch([*steps, *new], {"x": torch.tensor(0.37, dtype=F64)})[last]
     assert float(found) == pytest.approx(float(mpmath.re(truth)), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("op", "numbers", "k"),
+    [("elliptic_f", [0.7, 0.4], 0), ("elliptic_e", [0.7, 0.4], 0), ("elliptic_pi", [0.3, 0.7, 0.4], 1)],
+)
+def test_the_slope_of_elliptic_integrals_by_their_amplitude(op, numbers, k):
+    """By a difference of mpmath's values, at fifty digits; no slope is known by another argument."""
+    import mpmath
+
+    of = {"elliptic_f": mpmath.ellipf, "elliptic_e": mpmath.ellipe, "elliptic_pi": mpmath.ellippi}[op]
+    with mpmath.workdps(50):
+        truth = mpmath.diff(lambda a: of(*(a if i == k else mpmath.mpf(x) for i, x in enumerate(numbers))), numbers[k])
+    names = "xyz"[: len(numbers)]
+    steps = [*map(leaf, names), CheckedStep(op, tuple(range(len(numbers))), None, ())]
+    new, last = derivative(steps, len(numbers), k, "gradient")
+    known = [leaf("x") if s.op.startswith(("slope", "elliptic")) else s for s in (*steps, *new)]
+    found = in_torch(known, {n: torch.tensor(x, dtype=F64) for n, x in zip(names, numbers, strict=True)})[last]
+    assert float(found) == pytest.approx(float(truth), rel=1e-10)
 
 
 @pytest.mark.parametrize("op", ["add", "sub", "mul", "div", "pow", "atan2"])

@@ -48,6 +48,8 @@ _OF_KERNELS = {
     "sigmoid": lambda u: 1 / (1 + mpmath.exp(-u)),
     "Si": mpmath.si,
     "Shi": mpmath.shi,
+    ("gamma", None): mpmath.gamma,
+    ("digamma", None): mpmath.digamma,
     "fresnels": mpmath.fresnels,
     "fresnelc": mpmath.fresnelc,
 }
@@ -294,6 +296,20 @@ def test_identities_of_complex_numbers(left, right, holds):
 def test_what_holds_on_one_sheet_is_not_shown(left, right):
     with pytest.raises(NotCovered, match="atan2"):
         complex_shown(left, right)
+
+
+@pytest.mark.parametrize(("op", "shift"), [("gamma", 3), ("gamma", -2), ("digamma", 2), ("digamma", -3)])
+def test_gamma_functions_of_shifted_arguments(op, shift):
+    """Of x and x + n, each against mpmath; and what is between is what relates the two."""
+    for number in (0.3, 1.7, -0.4):
+        f = Arithmetic(48, Notes(), False)
+        u = f.kernel(("unknown", 0))
+        values = [RULES[op](f, v) for v in (u, u + shift)]
+        with mpmath.workdps(40):
+            for value, at in zip(values, (number, number + shift), strict=True):
+                truth = getattr(mpmath, op)(mpmath.mpf(number) + (shift if at != number else 0))
+                assert mpmath.almosteq(in_numbers(value, [number]), truth, 1e-30)
+        assert len([k for k in f.kernels.values() if k.head == (op, None)]) == 1
 
 
 def test_what_has_no_rule_is_said_by_name():

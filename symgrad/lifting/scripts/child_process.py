@@ -168,6 +168,11 @@ def sendable(namespace: Mapping[str, Any]) -> dict[str, Any]:
     return found
 
 
+def known_path(path: str) -> str:
+    """A path as whoever asked knows it: without the folder that this process works in."""
+    return path if _ROOM is None else path.removeprefix(f"{_ROOM.own}{os.sep}")
+
+
 def _told_end(room: Room, ended: int) -> SymgradError:
     """The error for a process that ended without an answer."""
     faults = room.faults.read_text(errors="replace") if room.faults.exists() else ""

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 
 SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
 LOSSES = frozenset("l loss j e f c cost y out output o z obj objective total".split())
@@ -114,6 +114,7 @@ class Cues:
     followed: frozenset[str]
     engine: tuple[str, str] | None = None  # the attributes of a class of numbers that know their gradient, and value
     conditional: frozenset[int] = frozenset()  # the lines that stand below a condition
+    constants: Mapping[int, tuple[float | str, ...]] = field(default_factory=dict)  # numbers and names in updates
 
 
 def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
@@ -124,11 +125,13 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     ({4: [Update(target='w', line=4, adds=False)]}, ['dw', 'w'])
     """
     updates: dict[int, list[Update]] = {}
+    constants: dict[int, tuple[float | str, ...]] = {}
     for statement in ast.walk(tree):
         for target, change, adds in _changes(statement):
             if not _is_counter(change) and not _is_small(change):
                 found = Update(ast.unparse(target), statement.lineno, adds)  # type: ignore[attr-defined]
                 updates.setdefault(found.line, []).append(found)
+                constants[found.line] = (*constants.get(found.line, ()), *_constants(change))
     names = set(_bound(tree))
     followed = {_root(u.target) for found in updates.values() for u in found}
     followed |= {_root(m) for m in (*_moved(tree), *named)}
@@ -141,7 +144,9 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     followed |= set(engine or ())
     below = [n for n in ast.walk(tree) if isinstance(n, (ast.If, ast.While, ast.Try, ast.Match))]
     conditional = frozenset(k for n in below for k in range(n.lineno, (n.end_lineno or n.lineno) + 1))
-    return Cues(updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine, conditional)
+    return Cues(
+        updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine, conditional, constants
+    )
 
 
 def speaks_of_gradients(tree: ast.Module) -> bool:
@@ -180,6 +185,16 @@ def _changed(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.
             yield target, here.left, True
             return
         here = here.left
+
+
+def _constants(change: ast.expr) -> Iterator[float | str]:
+    """The numbers that an expression has, and the names of its variables."""
+    for node in ast.walk(change):
+        match node:
+            case ast.Constant(value=int() | float() as value):
+                yield float(value)
+            case ast.Name() | ast.Attribute():
+                yield ast.unparse(node)
 
 
 def _is_counter(change: ast.expr) -> bool:

@@ -15,6 +15,7 @@ from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
+from symgrad.program.program import size
 
 # ------------------------------------------------------------------------------------------------ addresses
 # Where a value is found in any run of the script.
@@ -22,14 +23,14 @@ from symgrad.lifting.scripts.trails import Trails, between
 
 @dataclass(frozen=True)
 class Place:
-    """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``sign``.
+    """The value that an event gave, or the ``term``-th of what an update adds to its variable; times ``factor``.
 
     With a ``path`` it is meant as what had that name before: the same value, in the line that computed it.
     """
 
     key: Key
     term: int | None = None
-    sign: int = 1
+    factor: Fraction = Fraction(1)
     path: str | None = None
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
@@ -43,7 +44,8 @@ class Place:
             if move is None or self.term >= len(move.terms):
                 raise NotReproducible(f"with other values in its inputs, the script changes {self.key[0]} otherwise.")
             step = move.terms[self.term].step
-        return step if self.sign > 0 else run.trace.builder.neg(step)
+        b = run.trace.builder
+        return step if self.factor == 1 else b.neg(step) if self.factor == -1 else b.mul(b.number(self.factor), step)
 
 
 @dataclass(frozen=True)
@@ -154,6 +156,8 @@ class Hypothesis:
             node = Place(c.input).step(run, trails) if c.entry is None else b.inputs[name]
             step = c.value.step(run, trails)
             step = b.reshape(step, ()) if c.entry is not None else run.trace.made(step)
+            if c.value.term is not None and size(b.shape(step)) == size(b.shape(node)):
+                step = b.reshape(step, b.shape(node))
             if c.value.term is not None and b.steps[step].op != "name":  # so that it is a line of the derivation
                 b.source = b.steps[run.trace.event_at[c.value.key].step].source
                 step = b.name(step, c.label)

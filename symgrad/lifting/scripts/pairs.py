@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from symgrad.errors import UnknownName, close_names
 from symgrad.lifting.scripts import cues
@@ -125,7 +126,7 @@ class Pairs:
                         if term.sign > 0 and term.named:  # it may go uphill, or be called a gradient and be none
                             place = Place(move.event.key, k)
                             yield Pair(base, (place,), steps, (1,), label, UPDATED, weight - 0.2, after, (after,))
-                        place = Place(move.event.key, k, -term.sign)
+                        place = Place(move.event.key, k, Fraction(-term.sign))
                         label = label if term.sign < 0 or not term.named else f"-{label}"
                         signs = (-term.sign,)
                         yield Pair(base, (place,), steps, signs, label, UPDATED, weight, after, (after,))
@@ -145,7 +146,7 @@ class Pairs:
         for group, bases in zip(groups, common, strict=True):
             base = self.trails.event_of[min(bases)]
             found = sorted(group.items())
-            places = tuple(Place(m.event.key, k, -t.sign) for _, (m, k, t) in found)
+            places = tuple(Place(m.event.key, k, Fraction(-t.sign)) for _, (m, k, t) in found)
             labels = [self._described(t, base)[0] for _, (_, _, t) in found]
             steps = tuple((entry, t.step) for entry, (_, _, t) in found)
             signs = tuple(-t.sign for _, (_, _, t) in found)

@@ -55,6 +55,9 @@ def _reading(execution: Execution, trails: Trails, step: int, value: np.ndarray)
         s = trails.steps[i]
         if s.op == "neg":
             sign = -sign
+        elif s.op == "mul" and (factor := trails.constant(s.args[0])) is not None:
+            i, sign = s.args[1], factor * sign
+            continue
         elif not (s.op in ("name", "cast") or (s.op == "pick" and len(s.args) == 1 and _is_whole(trails, i))):
             return _added(execution, trails, i, value)
         i = s.args[0]

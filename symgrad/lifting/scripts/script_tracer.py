@@ -113,22 +113,14 @@ class ScriptTracer(Tracer):
             if max(times.values(), default=0) >= _REPEATED:  # a loop that trains does the same in each of its turns
                 self.was_enough = True
                 raise Reached
+        over = ""
         if self._turns > self.limits.turns:
-            raise self._raising(
-                BadInput(
-                    f"the script takes more than {self.limits.turns:,} turns of loops and calls.",
-                    where=self.where(),
-                    instead="Make it smaller: fewer iterations, or only the part with the model and the derivation.",
-                )
-            )
-        if len(self.builder.steps) > self.limits.steps:
-            raise self._raising(
-                BadInput(
-                    f"the script takes more than {self.limits.steps:,} operations on the inputs' values.",
-                    where=self.where(),
-                    instead="Make it smaller: fewer iterations, or only the part with the model and the derivation.",
-                )
-            )
+            over = f"{self.limits.turns:,} turns of loops and calls"
+        elif len(self.builder.steps) > self.limits.steps:
+            over = f"{self.limits.steps:,} operations on the inputs' values"
+        if over:
+            instead = "Make it smaller: fewer iterations, or only the part with the model and the derivation."
+            raise self._raising(BadInput(f"the script takes more than {over}.", where=self.where(), instead=instead))
 
     def understood(self) -> str | None:
         """What was found before the script failed."""
@@ -142,6 +134,12 @@ class ScriptTracer(Tracer):
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
+        if type(value) is dict:
+            for k, part in value.items():
+                if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
+                    self._bound.key(f"{name}[{k!r}]")  # what has a name keeps it
+                else:
+                    self.item(name, value, k)
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -178,11 +176,11 @@ class ScriptTracer(Tracer):
             self.held.append(made)
         if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
             step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)
-            self._happened(Event(key, step, self.line(), owner))
             self.key_of[step] = key
             self.value_at[step] = np.array(self.value_of(made))
             if not self.depends(step) and not isinstance(made, float):
                 self.bound_values[key] = np.array(self.value_of(made))
+            self._happened(Event(key, step, self.line(), owner))  # the run may end here
         return made
 
     def found(self, space: Mapping[str, Any]) -> None:

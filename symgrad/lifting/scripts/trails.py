@@ -21,6 +21,7 @@ from symgrad.program.program import Program, Step, Strided, dense, interpret, po
 _STEP = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
 _FOLDED = 8  # steps of a constant's own arithmetic, such as 2 * h
 _DEEP = 400
+_PRODUCTS = 64  # of constant factors
 _TERMS = 24  # steps that an update is looked into
 
 
@@ -232,17 +233,35 @@ class Trails:
                 case _ if self._is_same(i):
                     waiting.append((s.args[0], sign))
 
-    def _is_scalar(self, i: int) -> bool:
-        """Whether all entries of ``i`` are one number that is no variable's that is followed."""
+    def factors(self, i: int) -> set[float]:
+        """The products that the constant factors of a product may have, of which one may be a rate."""
+        found, waiting = {1.0}, [i]
+        while waiting and len(found) < _PRODUCTS:
+            i = self.stripped(waiting.pop())
+            s = self.steps[i]
+            value = self.number(i, of_variables=True) if size(s.shape) == 1 else None
+            if value is not None:
+                found |= {value * f for f in found}
+            elif s.op in ("mul", "neg", "matmul"):
+                waiting += s.args
+            elif s.op == "div" and (below := self.number(self.stripped(s.args[1]), of_variables=True)):
+                found |= {f / below for f in found}
+                waiting.append(s.args[0])
+            elif s.op == "pick" and len(s.args) == 1:
+                waiting.append(s.args[0])
+        return found
+
+    def constant(self, i: int) -> float | None:
+        """The number that all entries of ``i`` are, where it is no variable's that is followed."""
         while self.steps[i].op in ("pick", "cast") and len(self.steps[i].args) == 1:
             i = self.steps[i].args[0]
-        return size(self.steps[i].shape) == 1 and self.number(i) is not None
+        return self.number(i) if size(self.steps[i].shape) == 1 else None
+
+    def _is_scalar(self, i: int) -> bool:
+        return self.constant(i) is not None
 
     def _sign(self, i: int) -> int:
-        while self.steps[i].op in ("pick", "cast") and len(self.steps[i].args) == 1:
-            i = self.steps[i].args[0]
-        value = self.number(i)
-        return -1 if value is not None and value < 0 else 1
+        return -1 if (self.constant(i) or 0) < 0 else 1
 
     def number(self, i: int, *, of_variables: bool = False) -> float | None:
         """The number that a small computation of constants gives, and of variables where asked; else None."""

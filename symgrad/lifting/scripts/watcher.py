@@ -122,6 +122,9 @@ class Watcher:
         if not self.is_on:
             return value
         key = self._bound.key(name)
+        if type(value) is dict:
+            for k in value:
+                self.item(name, value, k)
         if isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad:
             self._put(name, value)
             return value

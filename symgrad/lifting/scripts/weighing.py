@@ -55,6 +55,11 @@ class Sight:
     word: str
     factor: float | None
     score: float
+    rate: Fraction = Fraction(1)  # of a step without a name: the constant in it that is no part of a gradient
+
+    def without(self, rate: Fraction) -> Pair:
+        """The pair with a rate taken out of its step."""
+        return replace(self.pair, values=tuple(replace(v, factor=v.factor / rate) for v in self.pair.values))
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,8 @@ class Weighing:
         self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
         self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
         self.length = len(self.steps)  # of the record alone
+        self._changed = {step for p in self.pairs for step in p.changed}
+        self._uses: dict[int, set[int]] = {}
         self.centred = self._centred()
         self.displaced = self._displaced()
 
@@ -211,15 +218,14 @@ class Weighing:
                 return
 
     def _roots(self) -> set[int]:
-        """The objects whose gradient a script's own backward pass begins with: it is set to one."""
+        """The objects whose gradient a script's own backward pass begins with: one, of nothing that was computed."""
         if self.text.engine is None:
             return set()
         grad = cues.tail(self.text.engine[0])
-        return {
-            e.owner
-            for e in self.events
-            if e.owner and cues.tail(e.path) == grad and self.trails.number(self.trails.stripped(e.step)) == 1.0
-        }
+        own = [(e, self.trails.stripped(e.step)) for e in self.events if e.owner and cues.tail(e.path) == grad]
+        found = {e.owner for e, i in own if self.trails.number(i) == 1.0}
+        first = next(((e, x) for e, i in own if (x := self.trails.number(i, of_variables=True)) != 0), None)
+        return found or ({first[0].owner} if first is not None and first[1] == 1.0 else set())
 
     def _is_running_sum(self, event: Event) -> bool:
         """Whether a value is the same variable's of before, with something added, and more is added to it later."""
@@ -252,17 +258,36 @@ class Weighing:
         leaves = self._leaves(inputs)
         before = self.trails.before(step, b.steps)
         pairs = [p for p in pairs if p.why != UPDATED or not before & set(p.changed)]
+        early = {self.all.variable_of(p.input) for p in pairs if self.uses(p) <= before}
+        pairs = [p for p in pairs if self.uses(p) <= before or self.all.variable_of(p.input) not in early]
         wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of})
         values = [interpret(built, Floats(), {}, wanted, replaced=self._moved(leaves, k)) for k in range(_POINTS)]
         sights = [self._sight(p, of[p.input.step], values) for p in pairs if p.input.step in of]
         chosen: list[Sight] = []
         taken: set[object] = set()
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
+            if s.word == "unknown" and not self.uses(s.pair) <= before:
+                continue  # of another turn, in which the input matters
             keys = {self.all.variable_of(s.pair.input), *(step for _, step in s.pair.steps)}
             if not keys & taken:
                 taken |= keys
                 chosen.append(s)
         return Row(output, tuple(chosen), output.cue + sum(s.score + s.pair.weight for s in chosen))
+
+    def has_complement(self, i: int, pairs: Sequence[Pair]) -> bool:
+        """Whether gradients are computed from one less a value: then they have the slope of its sigmoid in them."""
+        b, core = self.run.trace.builder, self.trails.stripped(i)
+        mine = {k for p in pairs for _, s in p.steps for k in self.trails.before(s) if b.steps[k].op == "sub"}
+        return any(
+            b.number_of(b.steps[k].args[0]) == 1 and self.trails.stripped(b.steps[k].args[1]) == core for k in mine
+        )
+
+    def uses(self, p: Pair) -> set[int]:
+        """The updated values, of any variable, that a pair's gradient is computed from."""
+        place = p.steps[0][1]
+        if place not in self._uses:
+            self._uses[place] = self.trails.before(place) & self._changed
+        return self._uses[place]
 
     def _leaves(self, inputs: Sequence[int]) -> list[int]:
         """The inputs that depend on no other."""
@@ -294,8 +319,25 @@ class Weighing:
                 mine.append(g)
                 truth.append(d)
         word, factor, near = compared(mine, truth)
+        rate = Fraction(factor).limit_denominator(_NICE) if word == "factor" and factor is not None else Fraction(1)
+        if word == "factor" and self.has_rate(p, rate):
+            word, factor = "right", 1.0
+        else:
+            rate = Fraction(1)
         seen = np.count_nonzero(truth[0]) / truth[0].size if truth else 0.0  # a derivative of zero tells little
-        return Sight(p, word, factor, _WORTH[word] + near + seen)
+        return Sight(p, word, factor, _WORTH[word] + near + seen, rate)
+
+    def has_rate(self, p: Pair, rate: Fraction) -> bool:
+        """Whether a step without a name has this factor in it, which may then be the rate of the update."""
+        if p.why != UPDATED or not p.label.startswith(UNNAMED) or rate <= 0:
+            return False
+        bound = self.run.trace.bound_values
+        known = {path: v.item() for (path, *_), v in bound.items() if v.size == 1 and v.dtype.kind in "fiu"}
+        said = self.text.constants.get(p.values[0].key[1], ())
+        found = self.trails.factors(p.steps[0][1])
+        for x in (c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known):
+            found |= {x * f for f in found} | {f / x for f in found if x}
+        return any(abs(rate / f - 1) < _CLOSE for f in found if f)
 
 
 def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:
@@ -305,7 +347,7 @@ def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[s
     ('factor', 2.0)
     """
     if not truth or not any(np.any(d) for d in truth):
-        return "unknown", None, 0.0
+        return "unknown", None, float(not any(np.any(g) for g in mine))
     g, d = np.concatenate(mine), np.concatenate(truth)
     scale = max(np.abs(d).max(), 1e-300)
     off = np.abs(g - d) > _CLOSE * scale
@@ -446,7 +488,7 @@ def _assumed(w: Weighing, b: Builder) -> Row | None:
         return None
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
-    best: Row | None = None
+    best: tuple[tuple[bool, bool, bool, float], Row] | None = None
     found = [(e, i) for e, i in errors(w.trails, moved, last) if any(map(w.trails.variable, w.steps[i].args))]
     for error, step in found[:_ERRORS]:
         for name, loss in LOSSES.items():
@@ -465,9 +507,26 @@ def _assumed(w: Weighing, b: Builder) -> Row | None:
                 made = trial.mul(trial.number(factor), plain.step)
                 row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
             text = loss.text.format(a=_called(w, a), t=_called(w, t))
-            if best is None or row.score > best.score:
-                best = replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
-    return best
+            has_slope = name == "sigmoid" and w.has_complement(a, pairs)
+            speaks = (row.rights == len(row.sights), not has_slope, *_plausibility(row, trial))
+            if best is None or speaks > best[0]:
+                best = speaks, replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
+    return best[1] if best is not None else None
+
+
+def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
+    """What speaks for a loss that is assumed, where something is wrong: that what is nearest to the output is right.
+
+    A slip goes on from the last layer to the first, so that no layer is right behind one that is wrong.
+    """
+    steps, depth, level = trial.steps, {row.output.step: 0}, [row.output.step]
+    while level:
+        level = [a for i in level for a in steps[i].args if depth.setdefault(a, depth[i] + 1) == depth[i] + 1]
+        level = list(dict.fromkeys(level))
+    known = [s for s in row.sights if s.pair.input.step in depth]
+    nearest = min((depth[s.pair.input.step] for s in known), default=0)
+    first = any(s.word == "right" for s in known if depth[s.pair.input.step] == nearest)
+    return first, row.score
 
 
 def _called(w: Weighing, i: int) -> str:
@@ -482,6 +541,11 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     before = {s.pair.input.step: w.trails.before(s.pair.input.step) for s in sights}
     sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
     sights.sort(key=lambda s: s.pair.input.step)
+    rates = {s.rate for s in sights if s.word == "right" and s.pair.label.startswith(UNNAMED)}
+    if len(rates) == 1:  # the wrong steps have it as well
+        (rate,) = rates
+        sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
+    sights = [replace(s, pair=s.without(s.rate)) for s in sights]
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
     claims: list[Claim] = []
     names: list[str] = []

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 
 from symgrad.errors import NotReproducible, SymgradError, UserCodeFailed, WrongShape
+from symgrad.lifting.scripts.child_process import known_path
 from symgrad.lifting.tracing import sources
 from symgrad.lifting.tracing.surroundings import neutral, uncovered
 from symgrad.lifting.tracing.tracer import TracedArray, TracedFloat, Tracer
@@ -210,7 +211,7 @@ def failing_line(error: Exception) -> str | None:
         code = frame.f_code
         if sources.is_users(code):
             text = linecache.getline(code.co_filename, line).strip()
-            found = f"    {code.co_filename}:{line}    {text}"
+            found = f"    {known_path(code.co_filename)}:{line}    {text}"
     return found
 
 

@@ -44,6 +44,9 @@ _LOOKS = frozenset(
     "searchsorted flatnonzero argwhere isnan isfinite isinf lexsort argpartition nanargmax nanargmin isposinf "
     "isneginf".split()
 )
+# and these hold two of them against each other, of which one may be a plain number
+_COMPARING = frozenset("allclose array_equal array_equiv isclose".split())
+_COMPARED = (int, float, np.ndarray, TracedArray)
 # these write into what they are given
 _WRITING = frozenset("put place putmask put_along_axis".split())
 # views of one array
@@ -361,7 +364,8 @@ class Arrays:
         if name in _PLAIN or name in _LOOKS or name in _SAVING:
             plain = function(*trace.value_of(list(args)), **{k: trace.value_of(v) for k, v in options.items()})
             if name in _LOOKS:
-                seen = [a for a in args if trace.is_traced(a)]
+                both = args[:2] if name in _COMPARING and all(isinstance(a, _COMPARED) for a in args[:2]) else ()
+                seen = list(both) or [a for a in args if trace.is_traced(a)]
                 axis = options.get("axis", next((a for a in args[1:] if isinstance(a, int)), None))
                 told = plain if not isinstance(plain, tuple) else np.stack(plain)
                 found = trace.looked(name, seen, axis, told)

@@ -200,9 +200,9 @@ class Places:
         spots, table = self._tables[id(code)]
         line, end_line, column, end_column = spots[frame.f_lasti // 2]
         line = line or frame.f_lineno
-        if not 0 < line <= len(lines):
+        if table is None or not 0 < line <= len(lines):  # what stands in the file there is not this code
             return Source("", file, line)
-        statement = table.statement(lines, line, column or 0) if table is not None else None
+        statement = table.statement(lines, line, column or 0)
         if statement is None:
             statement = _joined(lines, line, line, len(lines[line - 1]) - len(lines[line - 1].lstrip()), 10**6)
         span = None

@@ -439,9 +439,9 @@ y' is the transpose of y to some, and another name to others.
 Write y^\top for the transpose, or give the name another mark: \tilde{y}.
 
 N(...) around one name reads as a call.
-    N\left(d_1\right)
+    N\left(s_1\right)
     ^^^^^^^^^^^^^^^^^
-For the product write N \cdot d_1; the normal distribution function is \operatorname{ndtr}.
+For the product write N \cdot s_1; the normal distribution function is \operatorname{ndtr}.
 
 L is used, and only its logarithm is defined.
     \ln L = -\mu^2 \\ A = 2k - L

@@ -16,14 +16,24 @@ REFUSED = {
         (r"f(X) = \|X\|_F", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
     ),
     "psi": (
-        (r"L = a \log b - \log \Gamma(a)", r"\frac{\partial L}{\partial a} = \log b - \psi(a)", {}),
+        (r"L = a \log b - \psi(b)", r"\frac{\partial L}{\partial a} = \log b", {}),
         r"\operatorname{digamma}",
-        (r"L = a \log b - \log \Gamma(a)", r"\frac{\partial L}{\partial a} = \log b - \operatorname{digamma}(a)", {}),
+        (r"L = a \log b - \operatorname{digamma}(b)", r"\frac{\partial L}{\partial a} = \log b", {}),
     ),
     "the normal distribution": (
-        (r"C = S N(d) ", r"\frac{\partial C}{\partial S} = N(d)", {}),
+        (r"C = S N(s) ", r"\frac{\partial C}{\partial S} = N(s)", {}),
         r"\operatorname{ndtr}",
-        (r"C = S \operatorname{ndtr}(d) ", r"\frac{\partial C}{\partial S} = \operatorname{ndtr}(d)", {}),
+        (r"C = S \operatorname{ndtr}(s) ", r"\frac{\partial C}{\partial S} = \operatorname{ndtr}(s)", {}),
+    ),
+    "a dot after what an operator takes": (
+        (r"y = x^2 e^x", r"\frac{dy}{dx} = \frac{d}{dx} x^2 \cdot e^x", {}),
+        r"\frac{d}{dx}(...)",
+        (r"y = x^2 e^x", r"\frac{dy}{dx} = \frac{d}{dx}(x^2 \cdot e^x)", {}),
+    ),
+    "letters of two shapes": (
+        (r"f(x) = \|a x\|^2", r"\nabla f = 2 a^2 x", {}),
+        'at={"a": 1.0, "x": ("n",)}',
+        (r"f(x) = \|a x\|^2", r"\nabla f = 2 a^2 x", {"a": 1.0, "x": ("n",)}),
     ),
     "a point between vectors": (
         (r"E = \sigma(v.x)", r"\frac{\partial E}{\partial v} = \sigma(v.x)(1 - \sigma(v.x)) x", {"v": (3,), **VECTOR}),
