@@ -57,6 +57,7 @@ _IDLE = re.compile(r"-\(-|--|(?<![\w.])1(\.0*)? ?\*(?!\*)|(?<!\*)[*/] ?1(\.0*)?(
 _DECIMAL = re.compile(r"(?<![\w.])\d*\.\d*[1-9]\d*(?!\w)")
 _STRANGE = 0.6  # what it costs to write such, or a decimal that is written nowhere
 PLAIN = 1.4  # what an edit costs at most beside which nothing larger is looked for
+_NEXT = 0.75  # what a number for the next one costs
 _KEPT = 24  # edits of a line that are tried where data were moved
 _FAR = 1e-7  # a filter, not a verdict
 _MOST_ENDS = 1500  # edits that are followed to the end of the derivation
@@ -217,6 +218,8 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
     node = hole.node
     plain = isinstance(node, (ast.Name, ast.Constant))
     place = 0.0 if hole.depth == 0 else 0.1
+    if kind == "replace" and _is_next(hole.text, atom.text):
+        return _NEXT
     if kind == "replace":
         like = difflib.SequenceMatcher(None, hole.text, atom.text).ratio() if plain and atom.kind == "name" else 0.0
         strange = 0.6 if atom.kind == "number" and not isinstance(node, ast.Constant) else 0.0
@@ -225,7 +228,6 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
         if plain and isinstance(node, ast.Name) and atom.kind == "name":  # a value for a value, a gradient for one
             strange += 0.2 * (is_derivative_like(hole.text) is not is_derivative_like(atom.text))
         strange += 0.5 if isinstance(node, ast.Constant) and atom.kind not in ("number", "size") else 0.0
-        strange -= 0.25 if _is_next(hole.text, atom.text) else 0.0
         return atom.cost + (0.0 if plain else 0.12 * hole.size) - 0.3 * like + strange
     if atom.kind == "number" and atom.text not in ("2", "0.5"):
         extra += 0.4
@@ -233,8 +235,8 @@ def _cost_of(hole: Hole, atom: Atom, kind: str, extra: float) -> float:
 
 
 def _is_next(old: str, new: str) -> bool:
-    """Whether a whole number is one more or less than another."""
-    return old.isdigit() and re.fullmatch(r"-?\d+", new) is not None and abs(int(old) - int(new)) == 1
+    """Whether a whole number is one more or less than another, and says something: N - 0 and x**1 say nothing."""
+    return old.isdigit() and new.isdigit() and abs(int(old) - int(new)) == 1 < int(new)
 
 
 def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:

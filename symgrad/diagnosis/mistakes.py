@@ -244,6 +244,8 @@ def _hidden_factor(s: Slip) -> str | None:
 def _extra_factor(s: Slip) -> str | None:
     if s.kind not in ("drop factor", "divide"):
         return None
+    if s.kind == "divide":
+        return f"a division by {s.brought} is missing: {s.old} becomes {s.new}."
     taken = s.brought or s.old
     return f"{taken} is multiplied in once too often: {s.old} becomes {s.new}."
 
@@ -353,6 +355,13 @@ def _repeated_index(s: Slip) -> str | None:
     return f"{at} names a row more than once, and {s.old} keeps only one of the parts for it; {s.new} adds each."
 
 
+def _overwritten(s: Slip) -> str | None:
+    if s.kind != "overwritten":
+        return None
+    every = "every use adds its own part to a gradient" if is_derivative_like(s.name) else "this part is to be added"
+    return f"this line writes over what {s.name} held; {every}: {s.new}."
+
+
 def _read(text: str) -> str:
     """The text with the brackets that Python puts in."""
     node = ast.parse(f"({text}\n)", mode="eval").body
@@ -428,11 +437,7 @@ def _row(name: str, kinds: tuple[str, ...], text: str) -> Row:
 ROWS: tuple[Row, ...] = (
     Row("an index that repeats", _repeated_index),
     Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
-    _row(
-        "overwritten",
-        ("overwritten",),
-        "this line writes over what {name} held; every use adds its own part to a gradient: {new}.",
-    ),
+    Row("overwritten", _overwritten),
     _row("not a sum", ("summed up",), "{name} is not a sum over the rounds; each time it is a new value: {new}."),
     _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),

@@ -24,7 +24,7 @@ from symgrad.diagnosis.statement_edits import statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
-_MOST = 250  # edits of one place that are tried by running the code
+_MOST = 400  # edits of one place that are tried by running the code
 _TRIES = 1500  # edits of one place that are computed by value
 _OFFERED = 6
 _FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and letters of one that has no name

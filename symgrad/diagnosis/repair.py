@@ -91,7 +91,7 @@ def _whole_text(problem: Problem, texts: Sequence[tuple[Leaf, str]]) -> str:
 # -------------------------------------------------------------------------------------------------------------- repair
 
 _JUDGED = 8  # repaired derivations that are judged before giving up
-_SHARE = 0.1  # of the budgets of a question: a repair is judged beside its verdict
+_SHARE = 0.3  # of the budgets of a question: a repair is judged beside its verdict
 _OFFERED = 5  # edits of a line that are kept for that
 
 

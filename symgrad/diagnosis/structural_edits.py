@@ -428,7 +428,12 @@ def _call_changes(
                 if not uses_tensors(bench) and axis:
                     rest[0] = f"axis={axis}"
                 kind = "axis" if with_keep == bool(keep) else "keepdims"
-                yield 1.1 + 0.1 * (with_keep != bool(keep)), kind, f"{head}({', '.join(base[:first] + rest)})"
+                other = axis and (len(base) > first or any(k.arg in ("axis", "dim") for k in keywords))
+                yield (
+                    (0.7 if other else 1.1) + 0.1 * (with_keep != bool(keep)),
+                    kind,
+                    f"{head}({', '.join(base[:first] + rest)})",
+                )
 
 
 def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:

@@ -46,6 +46,8 @@ SAID = [
     ("e", "3 * e", "factor", "the constant factor is off: e becomes 3 * e."),
     ("a", "a * w", "factor", "a factor of the chain rule is missing: w."),
     ("a * w", "a", "drop factor", "w is multiplied in once too often: a * w becomes a."),
+    ("a", "a / n_rows", "divide", "a division by n_rows is missing: a becomes a / n_rows."),
+    ("z = v", "z += v", "overwritten", "this line writes over what dz held; every use adds its own part to a gradient"),
     ("a - b", "b - a", "operand order", "the difference is the wrong way round"),
     ("a @ b", "b @ a", "operand order", "the factors of a matrix product do not commute: b @ a, not a @ b."),
     ("a / b", "b / a", "operand order", "the operands are the wrong way round"),
