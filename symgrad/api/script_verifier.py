@@ -332,8 +332,10 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
     if full.trace.was_enough:  # a run without a tracer goes on for longer
         return
     space = replace(script, until=frozenset()).plain()
+    local = script.pasted.lines_of_functions
+    bindings = [b for b in full.trace.builder.bindings if b.source is None or b.source.line not in local]
     for d in roles.derivations:
-        last = max((b.step for b in full.trace.builder.bindings if b.name == d.variable), default=None)
+        last = max((b.step for b in bindings if b.name == d.variable), default=None)
         if last is None or last not in full.trace.value_at or d.variable not in space:
             continue
         mine, value = full.trace.value_at[last], space[d.variable]

@@ -154,7 +154,8 @@ QUESTIONS = {
 @pytest.mark.slow
 def test_what_is_to_be_pasted_shows_the_failure_again(kind):
     formula, by_hand, options = QUESTIONS[kind]
-    code = textwrap.dedent(message(formula, by_hand, **options).split("You can see it again with:\n")[1])
+    pasted = message(formula, by_hand, **options).split("You can see it again with:\n")[1]
+    code = textwrap.dedent(pasted.split("\n\nIf it is meant")[0])
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         exec(code, {"model": model, "hand": hand, "Cube": Cube, "torch": torch})

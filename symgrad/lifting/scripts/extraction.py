@@ -50,6 +50,13 @@ class Pasted:
         return ast.parse(self.code)
 
     @property
+    def lines_of_functions(self) -> frozenset[int]:
+        """The lines, by their `numbers`, on which names are those of a function alone."""
+        numbers, kinds = self.numbers, (ast.FunctionDef, ast.AsyncFunctionDef)
+        found = [n for n in ast.walk(self.tree) if isinstance(n, kinds)]
+        return frozenset(numbers[k] for n in found for k in range(n.lineno, n.end_lineno or n.lineno))
+
+    @property
     def lines(self) -> list[str]:
         return self.code.splitlines()
 

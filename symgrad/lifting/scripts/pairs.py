@@ -117,7 +117,10 @@ class Pairs:
             if (cues.is_loss(base.path) and size(shape) == 1) or cues.is_gradient(base.path):
                 continue
             if move.entries is None:
+                called = any(t.named and cues.is_gradient(self.trails.event_of[t.step].path) for t in move.terms)
                 for k, term in enumerate(move.terms):
+                    if called and not term.named:  # what is called a gradient is meant, and no multiple of it
+                        continue
                     if size(self.steps[term.step].shape) == size(shape):
                         label, weight = self._described(term, base)
                         weight += 0.1 * k * (not term.named)  # rather without the rate than with it
