@@ -427,7 +427,7 @@ def _told(decision: Decision) -> str:
         return f"entries are put in order ({text}): {len(outcomes)} orders came up {points}; {rest}"
     if op in _WHOLE:
         values = sorted(outcomes)
-        few = [f"{v:g}" for v in values[:_FEW]] + ["..."] * (len(values) > _FEW)
+        few = [v if isinstance(v, str) else f"{v:g}" for v in values[:_FEW]] + ["..."] * (len(values) > _FEW)
         return f"a number is made whole ({text}): it was {', '.join(few)} {points}; {rest}"
     seen = f"{len(outcomes)} different ways" if len(outcomes) > 1 else "one way"
     return f"the code looks at a value ({text}): it came out {seen} {points}; {rest}"

@@ -102,6 +102,13 @@ def _value(name: str, value: Any) -> Any:
         try:
             np.asarray(value, dtype=np.complex128)
         except (TypeError, ValueError, OverflowError):
+            if isinstance(value, list) and all(isinstance(x, (np.ndarray, torch.Tensor)) for x in value):
+                own = [f"{name}{k}" for k in range(min(len(value), 3))]
+                raise BadInput(
+                    f"{where} is a list of arrays, and an input is one number or array.",
+                    instead=f"Make each an input of its own: verify(lambda {', '.join(own)}, ...: "
+                    f"f([{', '.join(own)}], ...), hand).",
+                ) from None
             raise BadInput(
                 f"{where} is {_shown(value)}, which is no array of numbers.",
                 instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
@@ -170,6 +177,13 @@ def _array(name: str, value: Any) -> Any:
 
 
 def _no_numbers(name: str, value: Any) -> BadInput:
+    if isinstance(value, Mapping):
+        entries = ", ".join(f"{k!r}: {k}" for k in list(value)[:3])
+        called = ", ".join(map(str, list(value)[:3]))
+        return BadInput(
+            f"at[{name!r}] is a mapping, and an input is one number or array.",
+            instead=f"Make each entry an input of its own: verify(lambda {called}, ...: f({{{entries}}}, ...), hand).",
+        )
     return BadInput(
         f"at[{name!r}] is {value!r}, which is neither numbers nor a shape.",
         instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
@@ -417,7 +431,7 @@ def find_point(model: Formula, inputs: Inputs, dtypes: Mapping[str, str], seed: 
     if unordered is not None and last is None:
         raise unordered
     if failure is not None and last is None:
-        raise _missing(model, drawn, failure)
+        raise _missing(model, [n for n in drawn if not np.ndim(inputs.point[n])], failure)
     found = narrow_point(model, inputs, dtypes, drawn, seed) if last is not None else None
     if found is not None:
         return replace(inputs, point=found[0]), found[1]

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.errors import BadInput, NoPoint
+from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
@@ -53,6 +53,7 @@ from symgrad.typing import DomainLike, DtypeLike
 # ------------------------------------------------------------------------------------------------------------- problem
 # The question made definite: what every front end makes, and all that the pipeline is given.
 
+_T = TypeVar("_T")
 _DIGITS = {"float64": 53, "complex128": 53, "float32": 24, "complex64": 24, "float16": 11, "bfloat16": 8}
 
 
@@ -190,6 +191,25 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
     Everything that the arguments leave open is made definite, by running both sides once.
     """
+    return _with_whole_numbers(asked, lambda asked: _pose(formula, hand, asked))
+
+
+def _with_whole_numbers(asked: Asked, ask: Callable[[Asked], _T]) -> _T:
+    """Ask; where the code cannot count by a number, ask again with whole numbers passed on as they are: 5 may be a
+    value like any other, and how often a loop runs."""
+    try:
+        return ask(asked)
+    except UserCodeFailed as error:
+        whole = {n: np.int64(v) for n, v in (asked.at or {}).items() if type(v) is int and n not in asked.names}
+        if not whole or not isinstance(error.__cause__, TypeError):
+            raise
+        try:
+            return ask(replace(asked, at={**(asked.at or {}), **whole}))
+        except SymgradError:
+            raise error from error.__cause__
+
+
+def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
         return _posed(sides, asked)
@@ -303,6 +323,10 @@ def open_alone(formula: Any, asked: Asked) -> tuple[Formula, Asked]:
 
 def alone(formula: Any, asked: Asked) -> Alone:
     """One formula made definite, as `pose` does it for two."""
+    return _with_whole_numbers(asked, lambda asked: _alone(formula, asked))
+
+
+def _alone(formula: Any, asked: Asked) -> Alone:
     model, asked = open_alone(formula, asked)
     asked, _ = _with_unstated_shapes(model, asked)
     model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})

@@ -169,7 +169,9 @@ class _Run:
         return cls(program, cone, {i: floats[i].reshape(-1)[k].reshape(shape[i]) for i, k in places.items()})
 
     def alone(self, i: int) -> Any:
-        """Step ``i`` in exact arithmetic, on the floats that it was given."""
+        """Step ``i`` in exact arithmetic, on the floats that it was given; an input is what it is."""
+        if self.program.steps[i].op == "input":
+            return binary(to_numpy(self.floats[i]))
         place = self.cone.place
         given = {place[a]: binary(to_numpy(self.floats[a])) for a in self.program.steps[i].args if a in place}
         step = self.cone.program.steps[place[i]]

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from symgrad import compare, find_instabilities, gradient, lift, verify, verify_function, verify_script
-from symgrad.errors import BadInput, SymgradError, UnknownName
+from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed
 
 
 class TanhOfProduct(torch.autograd.Function):
@@ -260,3 +260,51 @@ def test_an_order_that_is_none_is_an_error_everywhere():
     for ask in (lambda: verify("x**2", "2*x", order=0), lambda: gradient("x**2", order=3)):
         with pytest.raises(SymgradError, match="Pass order=1"):
             ask()
+
+
+# ------------------------------------------------------------------------------------------------ whole numbers, errors
+
+
+def series(x, n):
+    total = 0.0
+    for k in range(1, n + 1):
+        total += x**k / k
+    return total
+
+
+def series_by_hand(x, n):
+    return sum(x ** (k - 1) for k in range(1, n + 1))
+
+
+def test_a_whole_number_may_be_how_often_a_loop_runs():
+    at = {"x": 0.5, "n": 5}
+    assert verify(series, {"x": series_by_hand}, at=at).verdict == "proved"
+    assert verify(series, {"x": lambda x, n: sum(x**k for k in range(1, n + 1))}, at=at).verdict == "refuted"
+    assert sum(step.op == "add" for step in lift(series, at=at).steps) >= 4
+    assert verify(lambda x, n: x**n, {"n": lambda x, n: x**n * math.log(x)}, at={"x": 2, "n": 5}).verdict == "proved"
+
+
+@pytest.mark.parametrize(
+    ("at", "message"),
+    [
+        (
+            {"p": {"W": np.ones(2), "b": np.ones(2)}},
+            "at['p'] is a mapping, and an input is one number or array.\n"
+            "Make each entry an input of its own: verify(lambda W, b, ...: f({'W': W, 'b': b}, ...), hand).",
+        ),
+        (
+            {"p": [np.ones(2), np.ones(3)]},
+            "at['p'] is a list of arrays, and an input is one number or array.\n"
+            "Make each an input of its own: verify(lambda p0, p1, ...: f([p0, p1], ...), hand).",
+        ),
+    ],
+)
+def test_parameters_in_one_object_are_asked_for_one_by_one(at, message):
+    with pytest.raises(BadInput) as caught:
+        verify(lambda p: 0.0, lambda p: p, at=at)
+    assert str(caught.value) == message
+
+
+def test_shapes_that_do_not_fit_are_the_functions_own_error():
+    with pytest.raises(UserCodeFailed, match=r"^your function raised RuntimeError: .*size"):
+        verify(lambda x, y: x @ y, lambda x, y: y, at={"x": (3,), "y": (4,)}, wrt="x")

@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+import sympy as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -16,7 +17,7 @@ from symgrad.evaluation.balls import binary
 from symgrad.evaluation.floats import Floats
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
-from symgrad.program.program import Program, interpret
+from symgrad.program.program import Program, Source, interpret
 from symgrad.rounding.accuracy import condition, distance, is_unstable, rounding, sensitivity
 from symgrad.rounding.attribution import find_lost_digits, line_errors
 
@@ -293,3 +294,19 @@ def test_the_guilty_step_is_found_behind_layouts_and_sums():
     loss = find_lost_digits(program, at, out)
     assert loss is not None
     assert (loss.step, loss.entry) == (lost, 0)
+
+
+def test_a_line_may_end_with_an_input():
+    """As ``W = start * 0.25`` does, where the product is exact and its value is what is differentiated."""
+    b = Builder()
+    b.source = Source("W = start * 0.25", "net.py", 1)
+    start = b.input("start", ())
+    product = b.mul(start, b.number(sp.Rational(1, 4)))
+    w = b.input("W", ())
+    b.source = Source("y = exp(W) * product", "net.py", 2)
+    y = b.mul(b.apply("exp", w), product)
+    program = b.build({"y": y})
+    at = {"start": torch.tensor(0.7, dtype=torch.float64), "W": torch.tensor(0.175, dtype=torch.float64)}
+    found = line_errors(program, at, program.output, 0)
+    assert found is not None
+    assert {line.source.line for line in found.lines} == {1, 2}

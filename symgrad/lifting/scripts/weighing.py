@@ -26,6 +26,7 @@ from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesis, Paired, Place, Scaled
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
+from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Event, Given, Key
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
@@ -384,7 +385,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
     if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = _assumed(w, b)
         top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
-    if top is None:
+    if top is None or (told == NOTHING and _is_on_the_way(w, top)):
         raise asked_for(w, told)
     if told.output is None and top.assumed is None and not top.rights:
         if top.cue < _STATED:
@@ -394,6 +395,18 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
         if rivals:
             raise _tie(w, [top, *rivals])
     return _hypothesis(w, _scaled(top))
+
+
+def _is_on_the_way(w: Weighing, row: Row) -> bool:
+    """Whether all claims are of computed values, by their names, where the script updates others: of these nothing
+    would be said, and a report on the rest would read as if there were no more."""
+
+    def is_computed(i: int) -> bool:
+        own = w.trails.same_as(i)
+        return any(k in w.trails.event_of and w.trails.same_as(k) != own for k in w.trails.before(i))
+
+    named = all(s.pair.why == NAMED and is_computed(s.pair.input.step) for s in row.sights)
+    return named and bool(w.text.updates) and row.assumed is None
 
 
 def _scaled(row: Row) -> Row:
