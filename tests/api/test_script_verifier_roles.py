@@ -583,37 +583,3 @@ z.backprop()
 print(x.grad, y.grad)
 """
     assert kinds(verify_script(script)) == {"x": "proved", "y": "proved"}
-
-
-# ------------------------------------------------------------------------------------------------ on the way
-
-THROUGH_TIME = """
-import numpy as np
-W = np.array([[0.5, -0.25], [0.3, 0.8]])
-def run(xs):
-    h, kept = np.zeros(2), []
-    for x in xs:
-        z = W @ h + x
-        h = np.tanh(z)
-        kept.append((z, h))
-    return 0.5*float((h**2).sum()), h, kept
-xs = [np.array([0.4, -1.2]), np.array([0.9, 0.1]), np.array([-0.3, 0.7])]
-for turn in range(30):
-    L, h, kept = run(xs)
-    g = dict(W=np.zeros((2, 2)))
-    dh = h.copy()
-    for k in (2, 1, 0):
-        dz = dh*(1 - kept[k][1])
-        if k > 0: g['W'] += np.outer(dz, kept[k-1][1])
-        dh = W.T @ dz
-    for k in g:
-        globals()[k] = globals()[k] - 0.2*g[k]
-    if turn % 10 == 0:
-        print(turn, L)
-"""
-
-
-def test_where_the_updates_are_not_understood_no_value_on_the_way_is_judged_instead():
-    """dh and dz are names that are used again in each turn; judged by these, an innocent line was accused."""
-    with pytest.raises(BadInput, match="nothing in it says what is differentiated"):
-        verify_script(THROUGH_TIME)
