@@ -413,6 +413,8 @@ def _told(judged: Mapping[str, Sequence[_Judged]], failed: Sequence[tuple[_Trial
         f"The kernel was run as a black box, {counted(len(trials), 'time')}, beside the reference's exact values and "
         f"derivatives: {_listed([*trials.values()])}."
     )
+    if _GRADIENTS not in judged:
+        yield "What it returns has no gradient by autograd: only its values were judged."
     claims: dict[str, dict[str, list[_Trial]]] = {}
     for j in itertools.chain.from_iterable(judged.values()):
         for name, verdict in j.verdicts.items():

@@ -165,7 +165,7 @@ def _yours(report: Results, claims: Sequence[Claim]) -> str:
 def _kind_of_derivative(report: Results, claim: Claim) -> str:
     if report.order == 2:
         return "Hessian"
-    if claim.order == 0 and report.order:
+    if claim.order == 0:
         return "value"
     shape = claim.exact.shape(claim.exact.output)
     own = report.point.get(claim.name)

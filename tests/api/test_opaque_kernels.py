@@ -243,6 +243,8 @@ def test_other_arguments_and_several_outputs():
     report = verify_function(both, reference=reference, at={"x": ("n",), "scale": 3.0}, tile=4)
     assert dict.fromkeys(report.claims, "agrees") == {n: c.kind for n, c in report.claims.items()}
     assert list(report.claims) == ["output[0]", "output[1]"]
+    assert str(report).startswith("Right: your values for output[0] and output[1] agree with the exact ones in ")
+    assert "What it returns has no gradient by autograd: only its values were judged." in report.notes
     wrong = verify_function(lambda x, scale: both(x, 2.0), reference=reference, at={"x": ("n",), "scale": 3.0}, tile=4)
     assert (wrong.claims["output[0]"].kind, wrong.claims["output[1]"].kind) == ("refuted", "agrees")
 
