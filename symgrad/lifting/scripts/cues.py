@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
+from symgrad.lifting.scripts.solvers import NAMES
+
 SUFFIXES = "hand manual manually calc np numpy mine my analytic analytical explicit own byhand man th symbolic".split()
 LOSSES = frozenset("l loss j e f c cost y out output o z obj objective total".split())
 _FORMS = ("torch", "t", "tensor", "var", "pt")  # what a variable's name may end in, beside the suffixes
@@ -21,6 +23,13 @@ _LOSS = re.compile(
     r"value|f|fun|func|fx|total|penalty",
     re.IGNORECASE,
 )
+_LOSS_WORDS = frozenset(
+    "loss losses cost costs objective obj mse sse rss nll nlml bce energy likelihood loglik potential hamiltonian "
+    "action lagrangian chi2 chisq deviance misfit utility elbo sharpe surrogate criterion entropy".split()
+)
+_OF_FUNCTIONS = frozenset("fn fnc func function functions compute calc calculate get eval evaluate my the val".split())
+_MARKS = "grad grads gradient gradients g d der deriv derivative derivatives prime jac jacobian dx dw".split()
+_MARKS += [m + "of" for m in _MARKS]
 _GRADIENT = re.compile(
     r"(^|_)(d(?=[A-Z_0-9])|d_|grad|g_|nabla|delta|deriv|jac|jacobian)|grad|^d[a-z]{1,2}\d*$", re.IGNORECASE
 )
@@ -58,7 +67,31 @@ def tail(path: str) -> str:
 
 def is_loss(path: str) -> bool:
     """Whether a value is called as what is differentiated is called."""
-    return bool(_LOSS.fullmatch(re.sub(r"\d+$", "", tail(path)).strip("_")))
+    name = tail(path)
+    in_words = not is_gradient(path) and not _LOSS_WORDS.isdisjoint(words(name))
+    return bool(_LOSS.fullmatch(re.sub(r"\d+$", "", name).strip("_"))) or in_words
+
+
+def words(name: str) -> list[str]:
+    """The words of a name, in small letters.
+
+    >>> words("compute_negLogLik2"), words("dJ")
+    (['compute', 'neg', 'log', 'lik2'], ['d', 'j'])
+    """
+    return [w.lower() for w in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[^A-Z_\W]+", name)]
+
+
+def is_derivative(function: str, path: str) -> bool:
+    """Whether a function is called as the derivative of the function at ``path`` is.
+
+    >>> [is_derivative(g, "cost_function()") for g in ("cost_derivative", "grad_cost", "dcost", "cost", "gradient")]
+    [True, True, True, False, False]
+    """
+    if not path.endswith(("()", "()[0]")):
+        return False
+    of = "".join(w for w in words(path.partition("(")[0].rpartition(".")[2]) if w not in _OF_FUNCTIONS)
+    mine = "".join(w for w in words(tail(function)) if w not in _OF_FUNCTIONS)
+    return bool(of) and mine in {x for m in _MARKS for x in (m + of, of + m)}
 
 
 def is_gradient(path: str) -> bool:
@@ -126,9 +159,10 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     """
     updates: dict[int, list[Update]] = {}
     constants: dict[int, tuple[float | str, ...]] = {}
+    sums = set(_running_sums(tree))
     for statement in ast.walk(tree):
         for target, change, adds in _changes(statement):
-            if not _is_counter(change) and not _is_small(change):
+            if not _is_counter(change) and not _is_small(change) and statement not in sums:
                 found = Update(ast.unparse(target), statement.lineno, adds)  # type: ignore[attr-defined]
                 updates.setdefault(found.line, []).append(found)
                 constants[found.line] = (*constants.get(found.line, ()), *_constants(change))
@@ -149,6 +183,40 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     )
 
 
+def training_loops(tree: ast.Module) -> frozenset[int]:
+    """The lines of the loops that may train: all but those in functions that change no parameters."""
+    lines = read_cues(tree).updates.keys()
+    found = {n for n in ast.walk(tree) if isinstance(n, (ast.For, ast.While))}
+    for f in ast.walk(tree):
+        if isinstance(f, (ast.FunctionDef, ast.Lambda)) and not any(
+            f.lineno <= k <= (f.end_lineno or k) for k in lines
+        ):
+            calls = {n.func.attr for n in ast.walk(f) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
+            found -= {*ast.walk(f)} if calls.isdisjoint({"step", "backward"}) else set()
+    return frozenset(n.lineno for n in found)
+
+
+def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
+    """The statements in which a function adds to a variable of its own, at no rate: a sum, a state, no parameter."""
+    for f in ast.walk(tree):
+        if not isinstance(f, ast.FunctionDef):
+            continue
+        own = [n.targets[0] for n in ast.walk(f) if isinstance(n, ast.Assign)]
+        names = {t.id for whole in own for t in ast.walk(whole) if isinstance(t, ast.Name)}
+        for statement in ast.walk(f):
+            for target, change, adds in _changes(statement):
+                parts = [*ast.walk(change)]
+                has_rate = any(isinstance(n, (ast.Name, ast.Attribute)) and is_rate(ast.unparse(n)) for n in parts)
+                has_rate |= any(isinstance(n, ast.Constant) and type(n.value) is float and n.value < 1 for n in parts)
+                name = ast.unparse(target)
+                if (
+                    adds
+                    and _root(name) in names
+                    and (not has_rate or is_gradient(name) or is_loss(name) or name == "g")
+                ):
+                    yield statement  # type: ignore[misc]
+
+
 def speaks_of_gradients(tree: ast.Module) -> bool:
     """Whether anything in a script's text may be meant as a gradient: an update, a name, scipy's check.
 
@@ -156,7 +224,7 @@ def speaks_of_gradients(tree: ast.Module) -> bool:
     (True, False)
     """
     called = {ast.unparse(n.func).rpartition(".")[2] for n in ast.walk(tree) if isinstance(n, ast.Call)}
-    return bool(read_cues(tree).updates) or "check_grad" in called or any(map(is_gradient, _bound(tree)))
+    return bool(read_cues(tree).updates) or bool(called & NAMES) or any(map(is_gradient, _bound(tree)))
 
 
 def _root(path: str) -> str:

@@ -27,8 +27,10 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
+from symgrad.lifting.scripts.cues import training_loops
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_record import Given, Key, Reached
+from symgrad.lifting.scripts.solvers import NAMES
 from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
 from symgrad.lifting.scripts.watcher import Watcher
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
@@ -153,7 +155,7 @@ class Script:
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file)
         trace.places.add(code, tree)
-        trace.enough = self.enough
+        trace.enough, trace.training = self.enough, training_loops(self.pasted.tree)
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
         space[TRACE] = trace
@@ -173,7 +175,10 @@ class Script:
             except SymgradError:
                 raise
             except Exception as error:
-                raise self._failed(error, trace) from error
+                if trace.checked:  # it goes on with what a solver would have found
+                    stopped = f"line {_line(error, self.file)}: {_first(error, '')}"
+                else:
+                    raise self._failed(error, trace) from error
         return ScriptRun(trace, space, out.getvalue(), out.cut, world.random, stopped)
 
     def plain(self) -> dict[str, Any]:
@@ -336,7 +341,7 @@ class _ScriptRewriter(Rewriter):
         return node
 
     def _tick(self, at: Any) -> list[ast.stmt]:
-        return [self._placed(ast.Expr(self.tell("tick", [], at)), at)]
+        return [self._placed(ast.Expr(self.tell("tick", [ast.Constant(at.lineno)], at)), at)]
 
     def _assigned(self, at: ast.stmt, name: str, method: str) -> list[ast.stmt]:
         value = self.tell(method, [ast.Constant(name), ast.Name(name, ast.Load())], at)
@@ -372,7 +377,7 @@ class _EventRewriter(_ScriptRewriter):
         return self.tell("call", [node.func, *node.args], node, node.keywords) if called in _CHECKS else node
 
 
-_CHECKS = ("check_grad", "gradcheck", "gradgradcheck")
+_CHECKS = (*NAMES, "gradcheck", "gradgradcheck")
 
 
 def _parts(target: ast.expr) -> Iterator[ast.expr]:

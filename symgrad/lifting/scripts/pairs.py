@@ -17,15 +17,17 @@ from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.hypotheses import Place
 from symgrad.lifting.scripts.roles import AS_TOLD, NAMED
-from symgrad.lifting.scripts.script_record import Event
-from symgrad.lifting.scripts.trails import Move, Term, Trails
+from symgrad.lifting.scripts.script_record import Event, Key
+from symgrad.lifting.scripts.solvers import NAMES
+from symgrad.lifting.scripts.trails import SMALL, Move, Term, Trails
 from symgrad.program.program import size
 
 UPDATED, COMPARED = "with which the script updates it", "which the script compares with a difference quotient"
-CHECKED, OF_ENGINE = "which check_grad compares with differences", "which the script's own backward pass gives"
-PRIMARY = (UPDATED, COMPARED, CHECKED, OF_ENGINE, AS_TOLD)
+CHECKED, OF_ENGINE = "which {} is given as the derivative", "which the script's own backward pass gives"
+PRIMARY = (UPDATED, COMPARED, *(CHECKED.format(n) for n in NAMES), OF_ENGINE, AS_TOLD)
 UNNAMED = "the step"
 _TURNS = 4  # updates of one variable that are looked at
+_QUOTIENTS = 16  # difference quotients that are looked at for what they move
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Pair:
     at: int  # the step after which it is known
     changed: tuple[int, ...] = ()  # the values that the input has after an update
     name: str | None = None  # of the input, where it is not that of its event
+    weights: Key | None = None  # the variable that combines the values of a function with several
 
 
 class Pairs:
@@ -185,20 +188,34 @@ class Pairs:
             event = self.trails.variable(i) or self.trails.returned(i)
             if event is not None:
                 claims.setdefault(event.step, event)
+        moved = self._displaced()
         for q in self.quotients:
             claims = {s: e for s, e in claims.items() if s not in (q.high, q.low)}
         for event in claims.values():
-            for other in self._inputs(event):
+            inputs = self._inputs(event)
+            inputs = [e for e in inputs if self.trails.origin(e.step) in moved] or inputs
+            for other in inputs:
                 named = cues.names_gradient(event.path, other.path)
                 weight = 6.0 + 3.0 * named + 1.0 * (self.steps[other.step].shape == self.steps[event.step].shape)
                 yield self._pair(other, event, COMPARED, weight)
 
+    def _displaced(self) -> set[int | None]:
+        """The variables that difference quotients are taken for, by their origin: a small number is added to them."""
+        behind = set().union(*(self.trails.before(q.high) for q in self.quotients[:_QUOTIENTS]))
+        found = {self.trails.origin(i) for i in self.run.trace.displaced}
+        for i in behind:
+            s = self.steps[i]
+            if s.op in ("add", "sub") and size(s.shape) and (h := self.trails.constant(s.args[1])) is not None:
+                found |= {self.trails.origin(s.args[0])} if 0 < abs(h) <= SMALL else set()
+        return found - {None}
+
     def _checked(self) -> Iterator[Pair]:
-        """Functions that scipy's check_grad is given."""
-        for x, event in self.run.trace.checked:
-            base = self.trails.variable(x)
+        """Derivatives that scipy's checks and solvers are given."""
+        for told in self.run.trace.checked:
+            base = self.trails.variable(told.point)
             if base is not None:
-                yield replace(self._pair(base, event, CHECKED, 9.0), label="the second function")
+                pair = self._pair(base, told.gradient, CHECKED.format(told.solver), 9.0)
+                yield replace(pair, label=told.label, weights=told.weights)
 
     def _of_engine(self) -> Iterator[Pair]:
         """Numbers that know their gradient: those that have a name, and the gradient that each has in the end."""

@@ -17,6 +17,7 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.script_record import Event
+from symgrad.lifting.scripts.solvers import NAMES, Calling, solve
 from symgrad.lifting.tracing.aten import is_float
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.torch_modes import quiet
@@ -30,7 +31,7 @@ _APPLIED: dict[Any, int] = {torch.autograd.functional.jacobian: 1, torch.autogra
 _STEP = math.sqrt(np.finfo(float).eps)  # scipy's own
 
 
-class Referring(Recorder, Protocol):
+class Referring(Recorder, Calling, Protocol):
     """What is used of a script's tracer: see `symgrad.lifting.scripts.script_tracer`."""
 
     def call(self, function: Any, *args: Any, **options: Any) -> Any: ...
@@ -42,11 +43,9 @@ class Referring(Recorder, Protocol):
     ) -> None: ...
 
     put_in: dict[str, np.ndarray]
-    checked: list[tuple[int, Event]]
+    displaced: list[int]
 
-    def bind(self, name: str, value: Any) -> Any: ...
-
-    def event(self, path: str, step: int) -> Event: ...
+    def computed(self, path: str, value: Any, *, is_function: bool = False) -> Event: ...
 
     def approximated(self, value: np.ndarray) -> Any: ...
 
@@ -115,9 +114,9 @@ def reference(t: Referring, function: Any, args: tuple[Any, ...], options: Mappi
     except TypeError:  # not hashable
         return NotImplemented
     if order is None:
-        ours = _OF_SCIPY.get(getattr(function, "__name__", ""))
-        if ours is not None and "scipy" in str(function.__module__):
-            return ours(t, *args, **options)
+        called = getattr(function, "__name__", "")
+        if called in (*NAMES, "approx_fprime") and "scipy" in str(function.__module__):
+            return _approximate(t, *args, **options) if called not in NAMES else solve(t, called, args, options)
         if any(isinstance(a, Derivative) for a in args):
             raise t.inside(next(a.function for a in args if isinstance(a, Derivative)))
         return NotImplemented
@@ -136,7 +135,8 @@ def reference(t: Referring, function: Any, args: tuple[Any, ...], options: Mappi
 
 def _approximate(t: Referring, x: Any, f: Callable[..., Any], epsilon: Any = _STEP, *args: Any) -> Any:
     """``scipy.optimize.approx_fprime``: forward differences of the function, which is recorded once."""
-    out, at = t.step_of(t.call(f, x, *args)), t.step_of(x)
+    given = t.call(f, x, *args)
+    out, at = t.step_of(given), t.step_of(x)
     program, inputs = Program({}, tuple(t.builder.steps), {}), {n: torch.as_tensor(v) for n, v in t.put_in.items()}
     own = torch.as_tensor(np.array(t.value_of(x), dtype=float))
 
@@ -145,17 +145,6 @@ def _approximate(t: Referring, x: Any, f: Callable[..., Any], epsilon: Any = _ST
 
     low, steps = value(own), np.broadcast_to(np.asarray(t.value_of(epsilon), dtype=float), own.shape)
     moved = [own + torch.as_tensor(steps * row).reshape(own.shape) for row in np.eye(own.numel())]
-    t.event("approx_fprime's function", out)
+    t.displaced.append(at)
+    t.computed("approx_fprime's function", given, is_function=True)
     return t.approximated(np.stack([(value(p) - low) / h for p, h in zip(moved, steps.reshape(-1), strict=True)]))
-
-
-def _check(t: Referring, function: Any, gradient: Any, x: Any, *args: Any, **options: Any) -> float:
-    """``scipy.optimize.check_grad``: both functions once; what it returns is a distance, and near zero."""
-    x = t.bind("x0", x)
-    g, f = (t.step_of(t.call(h, x, *args)) for h in (gradient, function))
-    t.event("check_grad's function", f)
-    t.checked.append((t.step_of(x), t.event("check_grad's gradient", g)))
-    return 0.0
-
-
-_OF_SCIPY = {"approx_fprime": _approximate, "check_grad": _check}

@@ -44,6 +44,18 @@ class Event:
 
 
 @dataclass(frozen=True, eq=False)
+class Checked:
+    """What a check or a solver of a library was given: the step of its point, the derivative there, and what that is
+    called.  That of a function with several values is a combination of them, whose ``weights`` are a variable."""
+
+    solver: str
+    point: int
+    gradient: Event
+    label: str
+    weights: Key | None
+
+
+@dataclass(frozen=True, eq=False)
 class Leaf:
     """A tensor that requires a gradient, with the step of its value; ``fresh`` if that step is an input."""
 

@@ -20,7 +20,17 @@ import torch
 from symgrad.errors import BadInput
 from symgrad.lifting.scripts.references import Derivative, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
-from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
+from symgrad.lifting.scripts.script_record import (
+    AutogradCall,
+    AutogradResult,
+    Cell,
+    Checked,
+    Event,
+    Given,
+    Key,
+    Leaf,
+    Reached,
+)
 from symgrad.lifting.scripts.watcher import Bound, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
@@ -87,7 +97,9 @@ class ScriptTracer(Tracer):
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
         self.gradchecked: list[tuple[str, list[Any], int]] = []  # custom functions, where, and to which order
-        self.checked: list[tuple[int, Event]] = []  # (point, gradient) of functions that were checked
+        self.checked: list[Checked] = []  # what checks and solvers of a library were given
+        self.functions: list[int] = []  # what libraries get of the functions that they differentiate, or are told of
+        self.displaced: list[int] = []  # the points at which they do
         self.differences: list[int] = []  # what a library gives for difference quotients
         self.shows: list[tuple[int | None, int]] = []  # (line, step) of what was printed
         self.compared: list[tuple[int, int]] = []  # steps that a testing function was given together
@@ -104,14 +116,17 @@ class ScriptTracer(Tracer):
         self._turns = 0
         self.enough: int | None = None  # steps after which a loop that goes on has been followed for long enough
         self.was_enough = False
+        self.training: frozenset[int] = frozenset()  # the lines of loops that may go on for long
+        self._times: Counter[int] = Counter()  # turns of these
 
     # ------------------------------------------------------------------------------------ limits
-    def tick(self) -> None:
+    def tick(self, loop: int = 0) -> None:
+        """One more turn of the loop in this line, or call."""
         self._turns += 1
-        if self.enough is not None and not self._turns % 64 and len(self.builder.steps) > self.enough:
-            times = Counter((b.name, b.source.line) for b in self.builder.bindings if b.source is not None)
-            if max(times.values(), default=0) >= _REPEATED:  # a loop that trains does the same in each of its turns
-                self.was_enough = True
+        if self.enough is not None and loop in self.training:
+            self._times[loop] += 1
+            if len(self.builder.steps) > self.enough and self._times[loop] >= _REPEATED:
+                self.was_enough = True  # a loop that trains does the same in each of its turns
                 raise Reached
         over = ""
         if self._turns > self.limits.turns:
@@ -247,9 +262,18 @@ class ScriptTracer(Tracer):
         s = self.builder.steps[step]
         return s.args[0] if s.op == "name" and s.args[0] in self._returns else step
 
-    def event(self, path: str, step: int) -> Event:
-        """A value that a library computes for the script."""
-        event = Event(self._bound.key(path), step, self.line())
+    def run(self, function: Any, *args: Any) -> Any:
+        return self.call(function, *args)
+
+    def checks(self, solver: str, x: Any, gradient: Event, weights: Any, label: str) -> None:
+        """A library was given a function and its derivative: they were called at ``x``."""
+        key = self.key_of[self.step_of(weights)] if weights is not None else None
+        self.checked.append(Checked(solver, self.step_of(x), gradient, label, key))
+
+    def computed(self, path: str, value: Any, *, is_function: bool = False) -> Event:
+        """A value that a library computes for the script, of the function that it differentiates where that is said."""
+        event = Event(self._bound.key(path), self.step_of(value), self.line())
+        self.functions += [event.step] if is_function else []
         self._happened(event)
         return event
 

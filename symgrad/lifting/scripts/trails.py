@@ -13,12 +13,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.evaluation.floats import Floats
+from symgrad.lifting.scripts.cues import is_gradient
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, Step, Strided, dense, interpret, positions, size
 
-_STEP = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
+SMALL = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
 _FOLDED = 8  # steps of a constant's own arithmetic, such as 2 * h
 _DEEP = 400
 _PRODUCTS = 64  # of constant factors
@@ -203,35 +204,39 @@ class Trails:
         return tuple(sorted(set.intersection(*found), reverse=True))
 
     def _terms(self, i: int, sign: int, base: int) -> Iterator[Term]:
-        """What is added, outermost first: named values, and those that have no name without their scalar factors."""
-        waiting, seen, has_name = [(i, sign)], set(), False
+        """What is added, outermost first: named values, and those that have no name without their scalar factors.
+
+        The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
+        """
+        waiting, seen, has_name = [(i, sign, False)], set(), False
         while waiting and len(seen) < _TERMS:
-            i, sign = waiting.pop(0)
+            i, sign, whole = waiting.pop(0)
             if i in seen or self.origin(i) == base:
                 continue
             seen.add(i)
             s = self.steps[i]
             if i in self.event_of:
                 has_name = True
+                whole = whole or is_gradient(self.event_of[i].path)
                 yield Term(i, sign, True)
             elif not has_name and not self._is_same(i):
                 yield Term(i, sign, False)
             match s.op:
                 case "neg":
-                    waiting.append((s.args[0], -sign))
+                    waiting.append((s.args[0], -sign, whole))
                 case "mul":
                     for a, other in (s.args, s.args[::-1]):
                         if self._is_scalar(a) and not (self._is_scalar(other) and other == s.args[0]):
-                            waiting.append((other, sign * self._sign(a)))
+                            waiting.append((other, sign * self._sign(a), whole))
                             break
                 case "div" if self._is_scalar(s.args[1]):
-                    waiting.append((s.args[0], sign * self._sign(s.args[1])))
-                case "add":
-                    waiting += [(a, sign) for a in s.args]
-                case "sub":
-                    waiting += [(s.args[0], sign), (s.args[1], -sign)]
+                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole))
+                case "add" if not whole:
+                    waiting += [(a, sign, whole) for a in s.args]
+                case "sub" if not whole:
+                    waiting += [(s.args[0], sign, whole), (s.args[1], -sign, whole)]
                 case _ if self._is_same(i):
-                    waiting.append((s.args[0], sign))
+                    waiting.append((s.args[0], sign, whole))
 
     def factors(self, i: int) -> set[float]:
         """The products that the constant factors of a product may have, of which one may be a rate."""
@@ -289,7 +294,7 @@ class Trails:
             if self.steps[below].op == "pick":
                 below = self.steps[below].args[0]
             h = self.number(below, of_variables=True) if size(self.steps[below].shape) == 1 else None
-            if h is None or not 0 < abs(h) <= _STEP:
+            if h is None or not 0 < abs(h) <= SMALL:
                 continue
             if self.steps[top].op == "scatter":  # the sum of a difference, weighted by a cotangent
                 top = self.stripped(self.steps[top].args[0])
@@ -346,7 +351,7 @@ def between(b: Builder, high: int, low: int) -> int | None:
 
     def is_small(i: int) -> bool:
         value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
-        return float(value.abs().max()) <= _STEP
+        return float(value.abs().max()) <= SMALL
 
     return meet(high, low)
 

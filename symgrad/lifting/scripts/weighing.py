@@ -44,6 +44,7 @@ _WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "wrong": 0.0, "unknown": 
 _NICE = 10_000  # the largest denominator of a loss's factor
 
 
+_NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
 _STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
 Output = Place | Centre | Assumed | Paired | Scaled
 
@@ -89,8 +90,13 @@ class Row:
 
     @property
     def is_stated(self) -> bool:
-        """Whether the script itself says that this is what its gradients are of, and not all of them deny it."""
-        return self.cue >= _STATED and any(s.word in ("right", "factor", "partly") for s in self.sights)
+        """Whether the script itself says that this is what its gradients are of, and not all of them deny it, or by
+        more than a name."""
+        return (
+            self.cue >= _NAMED_SO
+            or self.cue >= _STATED
+            and any(s.word in ("right", "factor", "partly") for s in self.sights)
+        )
 
     @property
     def words(self) -> tuple[str, ...]:
@@ -111,6 +117,11 @@ class Weighing:
         self.length = len(self.steps)  # of the record alone
         self._changed = {step for p in self.pairs for step in p.changed}
         self._uses: dict[int, set[int]] = {}
+        self.asked = {self.trails.stripped(i) for i in self.run.trace.functions}
+        claims = {self.trails.stripped(i) for p in self.pairs for _, i in p.steps}
+        self.derivatives = {
+            e.path.partition("(")[0] for e in self.events if "(" in e.path and self.trails.stripped(e.step) in claims
+        }
         self.centred = self._centred()
         self.displaced = self._displaced()
 
@@ -161,6 +172,7 @@ class Weighing:
         cue = 4.0 * cues.is_loss(event.path) + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
         cue += 3.0 * (source is not None and source.line in quoted)
         cue += 1.0 * (event.path.endswith(("()", "[0]")) and "(" in event.path)
+        cue += 5.0 * (core in self.asked) + 5.0 * any(cues.is_derivative(g, event.path) for g in self.derivatives)
         return cue - 3.0 * cues.is_gradient(event.path)
 
     def _quoted(self) -> set[int | None]:
@@ -256,8 +268,8 @@ class Weighing:
         inputs = sorted({p.input.step for p in pairs})
         of, _ = reverse(b, {step: b.ones(b.shape(step), b.dtype(step))}, set(inputs))
         built = b.build({})
-        leaves = self._leaves(inputs)
         before = self.trails.before(step, b.steps)
+        leaves = self._leaves([i for i in inputs if i in before])  # what another function begins with stays as it is
         pairs = [p for p in pairs if p.why != UPDATED or not before & set(p.changed)]
         early = {self.all.variable_of(p.input) for p in pairs if self.uses(p) <= before}
         pairs = [p for p in pairs if self.uses(p) <= before or self.all.variable_of(p.input) not in early]
@@ -380,7 +392,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
         rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
     if told.output is not None:
         rows = [r for r in rows if r.output.said is not None and is_called(r.output.said, told.output)]
-    rows = sorted((r for r in rows if r.sights), key=lambda r: -r.score)
+    rows = sorted((r for r in rows if r.sights), key=lambda r: (r.cue < _NAMED_SO, -r.score))
     top = rows[0] if rows else None
     if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = _assumed(w, b)
@@ -502,7 +514,8 @@ def _assumed(w: Weighing, b: Builder) -> Row | None:
     last = max(p.at for p in pairs)
     moved = w.trails.after({p.input.step for p in pairs})
     best: tuple[tuple[bool, bool, bool, float], Row] | None = None
-    found = [(e, i) for e, i in errors(w.trails, moved, last) if any(map(w.trails.variable, w.steps[i].args))]
+    found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
+    found = [(e, i) for e, i in found if any(map(w.trails.variable, w.steps[i].args))]
     for error, step in found[:_ERRORS]:
         for name, loss in LOSSES.items():
             trial = Builder(list(b.steps), dict(b.inputs))
@@ -565,6 +578,7 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
     given: dict[Key, Given] = {}
     for s, tail in zip(sights, tails, strict=True):
         key, why = s.pair.input.key, s.pair.why
+        given |= {s.pair.weights: "weights"} if s.pair.weights is not None else {}
         name = tail if tails.count(tail) == 1 else s.pair.input.path
         if s.pair.steps[0][0] < 0:
             claims.append(Claim(key, w.steady(s.pair.values[0]), s.pair.label, why))
