@@ -27,11 +27,12 @@ from symgrad.checking.three_ways import ThreeWays
 from symgrad.checking.verdicts import Agrees
 from symgrad.errors import BadInput, NotReproducible, SymgradError
 from symgrad.lifting.scripts.child_process import answer_apart
-from symgrad.lifting.scripts.cues import read_cues
+from symgrad.lifting.scripts.cues import Cues, complements, read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
+from symgrad.lifting.scripts.hypotheses import Hypothesis
 from symgrad.lifting.scripts.pairs import Told
-from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
+from symgrad.lifting.scripts.roles import AS_TOLD, COMPARED, NAMED, find_roles, leaf_names, origins, outputs
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
@@ -151,7 +152,7 @@ def _answered(
     brief = replace(script, enough=_ENOUGH)
     first = brief.run()
     if first.trace.gradchecked and not first.trace.calls:
-        return _of_functions(script, first, options)
+        return _of_functions(script, first.trace.gradchecked, options)
     if not first.trace.was_enough:
         return _answer_of(script, first, options, output, gradients)
     if not first.trace.calls:  # what is compared with autograd may stand behind the loop
@@ -160,15 +161,16 @@ def _answered(
     return _answer_of(script, script.run(), options, output, gradients)
 
 
-def _of_functions(script: Script, first: ScriptRun, options: Asked) -> Report:
-    """What is said of the custom functions that a script gives to gradcheck: the first that is wrong, or the last."""
+def _of_functions(script: Script, given: Sequence[tuple[str, list[Any], int]], options: Asked) -> Report:
+    """What is said of the custom functions that a script checks or calls: the first that is wrong, or the last."""
     space, said = script.defined(), {}
-    for name, at, order in first.trace.gradchecked:
+    for name, at, order in given:
         asked = {"order": order, "points": options.points, "effort": options.effort, "unreached": options.unreached}
         said[name] = verify_function(space[name], at=at, seed=options.seed, **asked)
     name, report = next(((n, r) for n, r in said.items() if not r), list(said.items())[-1])
     others = [f"{n}: {r.verdict}." for n, r in said.items() if n != name]
     note = f"The script gives {name} to gradcheck: its backward is what was judged, for every incoming gradient."
+    note = note if "gradcheck" in script.pasted.code else note.replace(f"gives {name} to gradcheck", f"calls {name}")
     return replace(report, notes=(note, *others, *report.notes))
 
 
@@ -182,6 +184,9 @@ def _answer_of(
     asked = tuple(options.names) if options.wrt is not None else None
     if not first.trace.calls and not (first.trace.leaves and output is not None):
         return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
+    several = outputs(first.trace) if (output, asked, gradients) == (None, None, None) else {}
+    if len(several) > 1:
+        return _of_several(script, first, options, [n for n, call in several.items() if call.name == n])
     find = partial(find_roles, output=output, wrt=asked, gradients=gradients)
 
     def asked_of(given: Mapping[Key, Given]) -> list[Problem]:
@@ -202,16 +207,56 @@ def _answer_of(
     return answer(*problems, findings=findings)
 
 
+def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequence[str]) -> Report:
+    """What is said where several outputs are differentiated: of each that something is meant as a gradient of."""
+    if first.trace.applied:  # one of them is what the other is compared with
+        return _of_functions(script, first.trace.applied[:1], options)
+    problems, given = [], origins(first)
+    run = script.run(given=given) if given else first
+    for name in names:
+        find = partial(find_roles, output=name)
+        try:
+            roles = find(run)
+        except BadInput:  # nothing is meant as a gradient of this one
+            continue
+        if all(d.why == COMPARED for d in roles.derivations):  # a name may be meant for any of them
+            found = _problems(Execution(script, given, find, first.trace.bound_values, run, roles), options)
+            taken = {n for p in problems for n in p.wrt}
+            problems += [
+                replace(p, labels={**{n: f"{n} ({name})" for n in p.wrt if n in taken}, **p.labels}) for p in found
+            ]
+    if not problems:
+        find_roles(first)  # it says what to add
+    return answer(*problems)
+
+
 def _weighed(script: Script, told: Told) -> Execution:
     """The runs of a script that does not call autograd, with the parts that the evidence supports."""
     cues = read_cues(script.pasted.tree, told.names)
     script = replace(script, followed=cues.followed)
-    whole = script.run()
-    hypothesis = weigh(whole, cues, told)
+    whole = run = script.run()
+    found = _hypothesis(run, cues, told)
+    if not isinstance(found, Hypothesis) or not found.is_sure:  # its output may be computed at another point
+        more = replace(script, more=complements(script.pasted.tree))
+        again = more.run() if more.more else run
+        other = _hypothesis(again, cues, told) if more.more else found
+        if isinstance(other, Hypothesis):
+            script, run, found = more, again, other
+    if not isinstance(found, Hypothesis):
+        raise found
+    hypothesis = found
     script = replace(script, until=hypothesis.until)
+    values = run.trace.bound_values
     run = script.run(given=hypothesis.given)
     roles = hypothesis.roles(run)
-    return Execution(script, hypothesis.given, hypothesis.roles, whole.trace.bound_values, run, roles, to_the_end=whole)
+    return Execution(script, hypothesis.given, hypothesis.roles, values, run, roles, to_the_end=whole)
+
+
+def _hypothesis(run: ScriptRun, cues: Cues, told: Told) -> Hypothesis | SymgradError:
+    try:
+        return weigh(run, cues, told)
+    except SymgradError as asked:
+        return asked
 
 
 def _measured(question: Callable[[], Report]) -> tuple[ThreeWays, ...]:
@@ -388,9 +433,10 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
     if roles.call is not None and len(calls) > 1:
+        nth = "last" if roles.call is calls[-1] else "first"
         notes.append(
             f"The output {_code([roles.output_name])} is differentiated {len(calls)} times; "
-            f"I took the last, in line {roles.call.line}."
+            f"I took the {nth}, in line {roles.call.line}."
         )
     if roles.call is not None and roles.call.upstream:
         output = _code([roles.output_name])

@@ -96,5 +96,8 @@ for turn in range(30):
 
 def test_where_the_updates_are_not_understood_no_value_on_the_way_is_judged_instead():
     """dh and dz are names that are used again in each turn; judged by these, an innocent line was accused."""
+    hidden = THROUGH_TIME.replace("globals()[k] = globals()[k] - 0.2*g[k]", "exec(k + ' = ' + k + ' - 0.2*g[k]')")
     with pytest.raises(BadInput, match="nothing in it says what is differentiated"):
-        verify_script(THROUGH_TIME)
+        verify_script(hidden)
+    claims = verify_script(THROUGH_TIME).claims
+    assert {n: c.verdict.kind for n, c in claims.items()} == {"W": "refuted"}

@@ -11,6 +11,7 @@ import ast
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from symgrad.lifting.scripts.solvers import NAMES
 
@@ -27,6 +28,9 @@ _LOSS_WORDS = frozenset(
     "loss losses cost costs objective obj mse sse rss nll nlml bce energy likelihood loglik potential hamiltonian "
     "action lagrangian chi2 chisq deviance misfit utility elbo sharpe surrogate criterion entropy".split()
 )
+More = frozenset[tuple[int, str]]  # expressions, by the line of the function at whose beginning they are computed
+_BACKWARD = ("backward", "backprop", "back_prop", "back_propagation", "backpropagation", "score", "bptt")
+_DOING = frozenset("print append random rng choice shuffle normal randn rand plt input open global pop seed".split())
 _OF_FUNCTIONS = frozenset("fn fnc func function functions compute calc calculate get eval evaluate my the val".split())
 _MARKS = "grad grads gradient gradients g d der deriv derivative derivatives prime jac jacobian dx dw".split()
 _MARKS += [m + "of" for m in _MARKS]
@@ -67,9 +71,12 @@ def tail(path: str) -> str:
 
 def is_loss(path: str) -> bool:
     """Whether a value is called as what is differentiated is called."""
-    name = tail(path)
-    in_words = not is_gradient(path) and not _LOSS_WORDS.isdisjoint(words(name))
-    return bool(_LOSS.fullmatch(re.sub(r"\d+$", "", name).strip("_"))) or in_words
+    return is_plain_loss(path) or (not is_gradient(path) and not _LOSS_WORDS.isdisjoint(words(tail(path))))
+
+
+def is_plain_loss(path: str) -> bool:
+    """Whether a value is called so, and nothing more."""
+    return bool(_LOSS.fullmatch(re.sub(r"\d+$", "", tail(path)).strip("_")))
 
 
 def words(name: str) -> list[str]:
@@ -168,6 +175,10 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
                 constants[found.line] = (*constants.get(found.line, ()), *_constants(change))
     names = set(_bound(tree))
     followed = {_root(u.target) for found in updates.values() for u in found}
+    for n in ast.walk(tree):  # what a list is changed by, entry by entry
+        if isinstance(n, ast.comprehension) and isinstance(n.iter, ast.Call) and ast.unparse(n.iter.func) == "zip":
+            parts = {_root(ast.unparse(a)) for a in n.iter.args}
+            followed |= parts if parts & followed and n.iter.lineno in updates else set()
     followed |= {_root(m) for m in (*_moved(tree), *named)}
     for name in names:
         for other in names:
@@ -181,6 +192,52 @@ def read_cues(tree: ast.Module, named: Iterable[str] = ()) -> Cues:
     return Cues(
         updates, frozenset(_passed(tree, followed) - _counted(tree) - _steps(tree)), engine, conditional, constants
     )
+
+
+def complements(tree: ast.Module) -> More:
+    """What a script may compute besides, so that its output is there where its gradients are: the function that the
+    derivative in some line is of, with its arguments, and what some turns of a loop alone come to.
+
+    >>> sorted(complements(ast.parse("def f(w): return w * w\ndef grad_f(w): return w")))
+    [(2, 'f(w)')]
+    """
+    found: dict[int, str] = {}
+    for scope in ast.walk(tree):
+        body = scope.body if isinstance(scope, (ast.Module, ast.ClassDef)) else []
+        functions = [n for n in body if isinstance(n, ast.FunctionDef)]
+        for g in [g for g in functions if is_gradient(g.name) or g.name in _BACKWARD]:
+            calls = [(f, call) for f in functions if f is not g and (call := _call(f, g)) is not None]
+            named = [call for f, call in calls if is_derivative(g.name, f"{f.name}()")]
+            others = [call for f, call in calls if is_loss(f.name)]
+            if named or others:
+                found[g.lineno] = "; ".join(named or others)
+        if isinstance(scope, (ast.For, ast.While)):
+            found |= {n.lineno: "" for n in scope.body if isinstance(n, ast.If) and _only_tells(n)}
+    return frozenset(found.items())
+
+
+def _call(f: ast.FunctionDef, g: ast.FunctionDef) -> str | None:
+    """A call of f, which only computes, with arguments of g; None where it does more, or has others."""
+    used = {
+        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(f) if isinstance(n, (ast.Name, ast.Attribute))
+    }
+    stored = [n for n in ast.walk(f) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+    if stored or used & {*_DOING, g.name} or not any(isinstance(n, ast.Return) and n.value for n in ast.walk(f)):
+        return None
+    mine, its = [a.arg for a in f.args.args], [a.arg for a in g.args.args]
+    needed = mine[: len(mine) - len(f.args.defaults)]
+    if not set(needed) <= set(its) and (len(mine) != len(its) or not is_derivative(g.name, f"{f.name}()")):
+        return None
+    given = [f"{a}={a}" for a in mine if a in its and a != "self"] if set(needed) <= set(its) else its
+    return f"{'self.' if mine[:1] == ['self'] else ''}{f.name}({', '.join(a for a in given if a != 'self')})"
+
+
+def _only_tells(node: ast.If) -> bool:
+    """Whether a statement tells something in every so many turns, and changes nothing by it."""
+    is_rare = any(isinstance(n, ast.Mod) for n in ast.walk(node.test))
+    names = [t for s in node.body if isinstance(s, ast.Assign) for t in s.targets]
+    plain = all(isinstance(s, (ast.Expr, ast.Assign)) for s in node.body) and not node.orelse
+    return is_rare and plain and all(isinstance(n, ast.Name) for n in names)
 
 
 def training_loops(tree: ast.Module) -> frozenset[int]:
@@ -239,8 +296,12 @@ def _changes(statement: ast.AST) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
         case ast.Assign(targets=[ast.Tuple(elts=targets)], value=ast.Tuple(elts=values)) if len(targets) == len(values):
             for t, v in zip(targets, values, strict=True):
                 yield from _changed(t, v)
+        case ast.Assign(targets=[target], value=ast.DictComp(value=value) | ast.ListComp(elt=value)):
+            yield from _changed_in_each(target, value, statement.value)  # type: ignore[attr-defined]
         case ast.Assign(targets=[target], value=value):
             yield from _changed(target, value)
+        case ast.Expr(value=ast.Call(func=ast.Name(id="setattr"), args=[owner, name, value])):
+            yield from _changed(ast.Call(ast.Name("getattr"), [owner, name], []), value)
 
 
 def _changed(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
@@ -253,6 +314,17 @@ def _changed(target: ast.expr, value: ast.expr) -> Iterator[tuple[ast.expr, ast.
             yield target, here.left, True
             return
         here = here.left
+
+
+def _changed_in_each(target: ast.expr, value: ast.expr, whole: Any) -> Iterator[tuple[ast.expr, ast.expr, bool]]:
+    """``ws = [w - rate * d for w, d in zip(ws, ds)]``, ``ps = {k: ps[k] - rate * d[k] for k in ps}``."""
+    name = ast.unparse(target)
+    if isinstance(value, ast.BinOp) and isinstance(value.op, (ast.Add, ast.Sub)):
+        among = (
+            ast.unparse(value.left) if isinstance(value.left, ast.Subscript) else ast.unparse(whole.generators[0].iter)
+        )
+        if re.search(rf"(?<![\w.]){re.escape(name)}(?![\w.])", among):
+            yield target, value.right, isinstance(value.op, ast.Add)
 
 
 def _constants(change: ast.expr) -> Iterator[float | str]:

@@ -27,11 +27,11 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
-from symgrad.lifting.scripts.cues import training_loops
+from symgrad.lifting.scripts.cues import More, training_loops
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_record import Given, Key, Reached
-from symgrad.lifting.scripts.solvers import NAMES
 from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
+from symgrad.lifting.scripts.solvers import NAMES
 from symgrad.lifting.scripts.watcher import Watcher
 from symgrad.lifting.tracing.sources import TRACE, Rewriter
 from symgrad.lifting.tracing.surroundings import neutral, printed_into
@@ -124,6 +124,7 @@ class Script:
     around: Mapping[str, Any] = field(default_factory=dict)  # variables that it finds, as in a notebook
     followed: frozenset[str] = frozenset()  # variables whose plain numbers carry steps too
     until: frozenset[Key] = frozenset()  # variables after which a run ends
+    more: More = frozenset()  # what is computed besides
     enough: int | None = None  # operations after which a loop that goes on is not followed any more
 
     @classmethod
@@ -153,9 +154,10 @@ class Script:
         `UserCodeFailed` where the script itself fails, with the line; `BadInput` beyond the limits.
         """
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
-        code, tree = _instrumented(self.pasted, self.file)
+        code, tree = _instrumented(self.pasted, self.file, self.more)
         trace.places.add(code, tree)
-        trace.enough, trace.training = self.enough, training_loops(self.pasted.tree)
+        if self.enough is not None:
+            trace.enough, trace.training = self.enough, training_loops(self.pasted.tree)
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
         space[TRACE] = trace
@@ -196,7 +198,7 @@ class Script:
         """
         pasted = self.pasted if text is None else self.pasted.edited(text)
         space = {**namespace(self.file), **self._found(), **names, TRACE: watcher}
-        parts = list(_marked(pasted, self.file))
+        parts = list(_marked(pasted, self.file, self.more))
         out = Limited(self.limits.printed)
         ends = contextlib.suppress(Reached, AssertionError, SystemExit, KeyboardInterrupt)
         with surroundings(self.seed, out, self.file, self.limits), np.errstate(all="ignore"), ends:
@@ -297,6 +299,15 @@ class _ScriptRewriter(Rewriter):
                     told.append(self._placed(ast.Expr(self.tell("item", args, node)), node))
         return [*super()._bound(node, targets), *told]
 
+    def visit_Expr(self, node: ast.Expr) -> Any:
+        """``setattr(owner, name, value)`` is an assignment to an attribute."""
+        match node.value:
+            case ast.Call(func=ast.Name(id="setattr"), args=[owner, name, _]) if _is_repeatable(owner):
+                path = ast.BinOp(ast.Constant(f"{ast.unparse(owner)}."), ast.Add(), copy.deepcopy(name))
+                told = self.tell("attribute", [path, copy.deepcopy(owner), copy.deepcopy(name)], node)
+                return [self.generic_visit(node), self._placed(ast.Expr(told), node)]
+        return super().visit_Expr(node)
+
     def visit_Return(self, node: ast.Return) -> Any:
         self.generic_visit(node)
         if node.value is not None and self._functions:
@@ -354,6 +365,29 @@ class _ScriptRewriter(Rewriter):
         return made
 
 
+class _Complemented(ast.NodeTransformer):
+    """Code that computes ``more``: what its functions of gradients are of, and what it does in some turns alone."""
+
+    def __init__(self, more: More) -> None:
+        self._more = dict(more)
+
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> Any:
+        self.generic_visit(node)
+        if node.lineno in self._more:
+            made: Any = ast.parse(self._more[node.lineno]).body
+            for part in (x for s in made for x in ast.walk(s)):
+                ast.copy_location(part, node.body[-1])
+            start = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
+            node.body = [*node.body[:start], *made, *node.body[start:]]
+        return node
+
+    def visit_If(self, node: ast.If) -> Any:
+        self.generic_visit(node)
+        if node.lineno in self._more:
+            node.test = ast.copy_location(ast.Constant(True), node.test)
+        return node
+
+
 class _EventRewriter(_ScriptRewriter):
     """What gets a name, and nothing else: for runs without a tracer."""
 
@@ -393,18 +427,18 @@ def _parts(target: ast.expr) -> Iterator[ast.expr]:
 
 
 def _is_repeatable(e: ast.expr) -> bool:
-    """Whether an expression may be evaluated twice: it calls nothing but str()."""
+    """Whether an expression may be evaluated twice: it calls nothing but str(), and what gives the names of a scope."""
     calls = [n for n in ast.walk(e) if isinstance(n, ast.Call)]
-    plain = all(isinstance(c.func, ast.Name) and c.func.id == "str" for c in calls)
+    plain = all(isinstance(c.func, ast.Name) and c.func.id in ("str", "globals", "locals", "vars") for c in calls)
     return plain and not any(isinstance(n, (ast.NamedExpr, ast.Await, ast.Yield, ast.Slice)) for n in ast.walk(e))
 
 
 @functools.lru_cache(maxsize=256)  # each point is a run, and they are all of the same text
-def _instrumented(pasted: Pasted, file: str) -> tuple[types.CodeType, ast.Module]:
+def _instrumented(pasted: Pasted, file: str, more: More) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         tree = _numbered(pasted.tree, pasted.numbers)
-        made = _ScriptRewriter().visit(copy.deepcopy(tree))
+        made = _ScriptRewriter().visit(_Complemented(more).visit(copy.deepcopy(tree)))
         return compile(ast.fix_missing_locations(made), file, "exec"), tree
 
 
@@ -418,7 +452,7 @@ def _numbered(tree: Any, numbers: Sequence[int]) -> Any:
     return tree
 
 
-def _marked(pasted: Pasted, file: str) -> Iterator[types.CodeType]:
+def _marked(pasted: Pasted, file: str, more: More) -> Iterator[types.CodeType]:
     """The code of a script's statements, one after the other: where one was edited, the others are known."""
     lines, tree, numbers = pasted.lines, pasted.tree, pasted.numbers
     parts: list[tuple[int, int]] = []
@@ -429,12 +463,12 @@ def _marked(pasted: Pasted, file: str) -> Iterator[types.CodeType]:
         else:
             parts.append((first, s.end_lineno or first))
     for first, last in parts:
-        yield _part("\n".join(lines[first - 1 : last]), tuple(numbers[first - 1 : last]), file)
+        yield _part("\n".join(lines[first - 1 : last]), tuple(numbers[first - 1 : last]), file, more)
 
 
 @functools.lru_cache(maxsize=512)
-def _part(text: str, numbers: tuple[int, ...], file: str) -> types.CodeType:
+def _part(text: str, numbers: tuple[int, ...], file: str, more: More) -> types.CodeType:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = _numbered(ast.parse(text), numbers)
+        tree = _Complemented(more).visit(_numbered(ast.parse(text), numbers))
         return compile(ast.fix_missing_locations(_EventRewriter().visit(tree)), file, "exec")

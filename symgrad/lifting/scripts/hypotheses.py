@@ -5,9 +5,11 @@ A value is named by the event that gave it: a variable, by its path and how ofte
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+
+import numpy as np
 
 from symgrad.errors import NotReproducible
 from symgrad.lifting.scripts.execution import ScriptRun
@@ -16,6 +18,8 @@ from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
 from symgrad.program.program import size
+
+CLOSE = 1e-7
 
 # ------------------------------------------------------------------------------------------------ addresses
 # Where a value is found in any run of the script.
@@ -129,6 +133,7 @@ class Hypothesis:
     names: tuple[str, ...]  # of the inputs, one for each claim
     given: Mapping[Key, Given]  # the variables that hold inputs
     assumed: str | None = None  # what is told of an output that the script does not compute
+    is_sure: bool = True  # whether the script itself says what is differentiated, and by value it is so
 
     @property
     def until(self) -> frozenset[Key]:
@@ -164,3 +169,26 @@ class Hypothesis:
             inputs[name] = node
             derivations.append(Derivation(name, c.label, node, step, c.why, None))
         return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed)
+
+
+def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:
+    """How values at several points stand to the true ones: a word, the factor between them, and how near they are.
+
+    >>> compared([np.array([2.0, 4.0]), np.array([6.0, 2.0])], [np.array([1.0, 2.0]), np.array([3.0, 1.0])])[:2]
+    ('factor', 2.0)
+    """
+    if not truth or not any(np.any(d) for d in truth):
+        return "unknown", None, float(not any(np.any(g) for g in mine))
+    g, d = np.concatenate(mine), np.concatenate(truth)
+    scale = max(np.abs(d).max(), 1e-300)
+    off = np.abs(g - d) > CLOSE * scale
+    if not off.any():
+        return "right", 1.0, 0.0
+    ratio = float(g @ d / (d @ d))
+    if ratio and np.all(np.abs(g - ratio * d) <= CLOSE * scale * abs(ratio)) and d.size > 1:
+        return "factor", ratio, 0.0
+    k = len(mine)
+    if d.size > k and not off.reshape(k, -1).any(0).all():
+        return "partly", None, 0.0
+    length = float(np.linalg.norm(g) * np.linalg.norm(d))
+    return "wrong", None, 3 * max(0.0, float(g @ d) / length) if length else 0.0

@@ -120,8 +120,11 @@ class Pairs:
             if (cues.is_loss(base.path) and size(shape) == 1) or cues.is_gradient(base.path):
                 continue
             if move.entries is None:
-                called = any(t.named and cues.is_gradient(self.trails.event_of[t.step].path) for t in move.terms)
+                named = {t.step: self.trails.event_of[t.step].path for t in move.terms if t.named}
+                called = any(t.named and not t.is_part and cues.is_gradient(named[t.step]) for t in move.terms)
                 for k, term in enumerate(move.terms):
+                    if term.is_part and not (term.named and cues.names_gradient(named[term.step], base.path)):
+                        continue  # one of a sum is the gradient for the variable if it is called so
                     if called and not term.named:  # what is called a gradient is meant, and no multiple of it
                         continue
                     if size(self.steps[term.step].shape) == size(shape):
@@ -234,13 +237,14 @@ class Pairs:
 
     def _named(self) -> Iterator[Pair]:
         """Variables that are called as the gradient for another one is."""
-        seen: set[tuple[str, int | None]] = set()
+        seen: Counter[tuple[str, int | None]] = Counter()
         for event in self.events:
-            if (event.path, event.line) in seen or event.step in self.numeric or not cues.is_gradient(event.path):
+            if seen[event.path, event.line] > 1 or event.step in self.numeric or not cues.is_gradient(event.path):
                 continue
-            seen.add((event.path, event.line))
-            for other in self._inputs(event):
-                if cues.names_gradient(event.path, other.path):
+            seen[event.path, event.line] += 1
+            for other in self._inputs(event):  # a parameter's at the first turn and at the second, once it was updated
+                is_first = seen[event.path, event.line] == 1
+                if cues.names_gradient(event.path, other.path) and (is_first or other.line in self.text.updates):
                     yield self._pair(other, event, NAMED, 4.0)
 
     def _pair(self, base: Event, event: Event, why: str, weight: float) -> Pair:

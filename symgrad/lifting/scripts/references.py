@@ -44,6 +44,7 @@ class Referring(Recorder, Calling, Protocol):
 
     put_in: dict[str, np.ndarray]
     displaced: list[int]
+    compared: list[tuple[int, int]]
 
     def computed(self, path: str, value: Any, *, is_function: bool = False) -> Event: ...
 
@@ -148,3 +149,22 @@ def _approximate(t: Referring, x: Any, f: Callable[..., Any], epsilon: Any = _ST
     t.displaced.append(at)
     t.computed("approx_fprime's function", given, is_function=True)
     return t.approximated(np.stack([(value(p) - low) / h for p, h in zip(moved, steps.reshape(-1), strict=True)]))
+
+
+def custom(function: Any, given: Sequence[Any], order: int) -> list[tuple[str, list[Any], int]]:
+    """The custom function whose ``apply`` this is, with what it is given; nothing where it is none."""
+    owner = getattr(function, "__self__", None)
+    if not isinstance(owner, type) or not issubclass(owner, torch.autograd.Function):
+        return []
+    with quiet():
+        return [(owner.__name__, [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in given], order)]
+
+
+def tested(t: Referring, function: Any, args: Any, options: Any) -> Any:
+    """A testing function: what it is given together is compared; it runs on plain values."""
+    steps = [t.step_of(a) for a in args[:2] if not isinstance(a, (str, type)) and not callable(a)]
+    if len(steps) == 2:
+        t.compared.append((steps[0], steps[1]))
+    plain = [torch.as_tensor(t.value_of(a)) if isinstance(a, torch.Tensor) else t.value_of(a) for a in args]
+    with quiet():
+        return function(*plain, **{k: t.value_of(v) for k, v in options.items()})

@@ -130,7 +130,8 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
     if wanted is not None:
         named = [c for c in calls if c.name == wanted]
         if named:
-            return named[-1].output, wanted, named[-1]
+            call = _first_of_loop(named, named[-1])
+            return call.output, wanted, call
         bound = [b for b in trace.builder.bindings if b.name == wanted and b.step not in opaque]
         if not bound:
             known = list(dict.fromkeys([*(c.name for c in calls if c.name), *(b.name for b in trace.builder.bindings)]))
@@ -140,7 +141,7 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
         if trace.builder.shape(step):
             step = trace.builder.sum(step)
         return step, wanted, None
-    names = {c.name or f"the output of line {c.line}": c for c in calls}
+    names = outputs(trace)
     if len(names) > 1:
         told = [f"    line {c.line}    {c.kind} of {name}" for name, c in names.items()]
         first = next(iter(c.name for c in names.values() if c.name), "loss")
@@ -149,8 +150,22 @@ def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall 
             where="\n".join(told),
             instead=f"Say which one: output={first!r}.",
         )
-    call = calls[-1]
+    call = _first_of_loop(calls, calls[-1])
     return call.output, call.name or "the output", call
+
+
+def _first_of_loop(calls: Sequence[AutogradCall], call: AutogradCall) -> AutogradCall:
+    """The first of the calls of a library that differentiates a function in a line: what it is given is new then."""
+    if call.question is None:
+        return call
+    return next(c for c in calls if c.question is not None and (c.line, c.name) == (call.line, call.name))
+
+
+def outputs(trace: ScriptTracer) -> dict[str, AutogradCall]:
+    """The values that are differentiated, by name, each with a call for it."""
+    opaque = depending(trace, trace.opaque)
+    calls = [c for c in trace.calls if c.output not in opaque] or trace.calls
+    return {c.name or f"the output of line {c.line}": c for c in calls}
 
 
 def depending(trace: ScriptTracer, on: Sequence[int]) -> set[int]:

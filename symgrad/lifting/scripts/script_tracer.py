@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from symgrad.errors import BadInput
-from symgrad.lifting.scripts.references import Derivative, reference
+from symgrad.lifting.scripts.references import Derivative, custom, reference, tested
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import (
     AutogradCall,
@@ -31,7 +31,7 @@ from symgrad.lifting.scripts.script_record import (
     Leaf,
     Reached,
 )
-from symgrad.lifting.scripts.watcher import Bound, is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.watcher import Bound, entry_path, holds_arrays, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -96,6 +96,7 @@ class ScriptTracer(Tracer):
         self.leaves: list[Leaf] = []
         self.calls: list[AutogradCall] = []
         self.results: list[AutogradResult] = []
+        self.applied: list[tuple[str, list[Any], int]] = []  # custom functions that are called, and where
         self.gradchecked: list[tuple[str, list[Any], int]] = []  # custom functions, where, and to which order
         self.checked: list[Checked] = []  # what checks and solvers of a library were given
         self.functions: list[int] = []  # what libraries get of the functions that they differentiate, or are told of
@@ -139,20 +140,18 @@ class ScriptTracer(Tracer):
 
     def understood(self) -> str | None:
         """What was found before the script failed."""
-        names = [self.names.get(id(leaf.tensor), "an unnamed tensor") for leaf in self.leaves]
-        parts = []
-        if names:
-            parts.append(f"the tensors that require a gradient: {', '.join(dict.fromkeys(names))}")
+        names = dict.fromkeys(self.names.get(id(leaf.tensor), "an unnamed tensor") for leaf in self.leaves)
+        parts = [f"the tensors that require a gradient: {', '.join(names)}"] if names else []
         parts += [f"{c.kind} of {c.name or 'an unnamed output'} in line {c.line}" for c in self.calls[:3]]
         return f"Before that it was understood so far: {'; '.join(parts)}." if parts else None
 
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
-        if type(value) is dict:
-            for k, part in value.items():
+        if type(value) is dict or holds_arrays(value):
+            for k, part in list(value.items() if type(value) is dict else enumerate(value)):
                 if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
-                    self._bound.key(f"{name}[{k!r}]")  # what has a name keeps it
+                    self._bound.key(entry_path(name, k))  # what has a name keeps it
                 else:
                     self.item(name, value, k)
         if isinstance(value, torch.Tensor):
@@ -238,7 +237,7 @@ class ScriptTracer(Tracer):
         if type(box) not in (dict, list) or isinstance(key, slice):
             return
         value = box[key]
-        made = self.bind(f"{path}[{key!r}]", value, id(box)) if may_be_bound(value) else value
+        made = self.bind(entry_path(path, key), value, id(box)) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
 
@@ -261,9 +260,6 @@ class ScriptTracer(Tracer):
         """What a function gave, where a variable only holds that: its lines are in the function."""
         s = self.builder.steps[step]
         return s.args[0] if s.op == "name" and s.args[0] in self._returns else step
-
-    def run(self, function: Any, *args: Any) -> Any:
-        return self.call(function, *args)
 
     def checks(self, solver: str, x: Any, gradient: Event, weights: Any, label: str) -> None:
         """A library was given a function and its derivative: they were called at ``x``."""
@@ -496,8 +492,7 @@ class ScriptTracer(Tracer):
 
     def differentiated(self, kind: str, outputs: list[torch.Tensor], upstream: list[Any]) -> None:
         b = self.at_line()
-        line = self.line()
-        total = None
+        line, total = self.line(), None
         for x, v in zip(outputs, upstream, strict=True):
             step = self.tensors.step(x)
             if v is not None:
@@ -514,8 +509,8 @@ class ScriptTracer(Tracer):
             np.sum(self.tensors.value(x) * (1 if v is None else np.conj(self.tensors.value(v))))
             for x, v in zip(outputs, upstream, strict=True)
         )
-        value = np.asarray(np.real(value))
-        self.calls.append(AutogradCall(kind, total, name, line, given, nodes, value, len(self.leaves)))
+        real = np.asarray(np.real(value))
+        self.calls.append(AutogradCall(kind, total, name, line, given, nodes, real, len(self.leaves)))
         for leaf in self._present():
             with quiet():
                 g = leaf.tensor.grad
@@ -577,8 +572,7 @@ class ScriptTracer(Tracer):
         return value
 
     def _filled(self, x: Any) -> Any:
-        self.shown(x)
-        return super()._filled(x)
+        return super()._filled(self.shown(x))
 
     def call(self, function: Any, *args: Any, **options: Any) -> Any:
         self.tick()
@@ -591,32 +585,16 @@ class ScriptTracer(Tracer):
             for leaf in list(self._present()):
                 self.changed(leaf.tensor)
             return out
+        self.applied += custom(function, args, 1) if not options else []
         if isinstance(owner, str) and getattr(function, "__name__", "") == "format":
             for a in (*args, *options.values()):
                 self.shown(a)
         if (found := reference(self, function, args, options)) is not NotImplemented:
             return found
         if function in (torch.autograd.gradcheck, torch.autograd.gradgradcheck):
-            return self._gradchecked(function, *args)
+            given = [args[1]] if isinstance(args[1], torch.Tensor) else args[1]  # the check is not run under a tracer
+            self.gradchecked += custom(args[0], given, 2 if function is torch.autograd.gradgradcheck else 1)
+            return True
         if str(getattr(function, "__module__", "")).startswith(("numpy.testing", "torch.testing")):
-            return self._tested(function, args, options)
+            return tested(self, function, args, options)
         return super().call(function, *args, **options)
-
-    def _gradchecked(self, check: Any, function: Any, inputs: Any, *rest: Any) -> bool:
-        """A custom function that the script has checked, and where; the check itself is not run under a tracer."""
-        owner = getattr(function, "__self__", None)
-        if isinstance(owner, type) and issubclass(owner, torch.autograd.Function):
-            with quiet():
-                given = [inputs] if isinstance(inputs, torch.Tensor) else list(inputs)
-                at = [x.detach().clone() if isinstance(x, torch.Tensor) else x for x in given]
-            self.gradchecked.append((owner.__name__, at, 2 if check is torch.autograd.gradgradcheck else 1))
-        return True
-
-    def _tested(self, function: Any, args: Any, options: Any) -> Any:
-        """A testing function: what it is given together is compared; it runs on plain values."""
-        steps = [self.step_of(a) for a in args[:2] if not isinstance(a, (str, type)) and not callable(a)]
-        if len(steps) == 2:
-            self.compared.append((steps[0], steps[1]))
-        plain = [torch.as_tensor(self.value_of(a)) if isinstance(a, torch.Tensor) else self.value_of(a) for a in args]
-        with quiet():
-            return function(*plain, **{k: self.value_of(v) for k, v in options.items()})

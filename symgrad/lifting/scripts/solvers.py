@@ -36,7 +36,7 @@ class Calling(Protocol):
 
     def bind(self, name: str, value: Any) -> Any: ...
 
-    def run(self, function: Any, *args: Any) -> Any: ...
+    def call(self, function: Any, *args: Any, **options: Any) -> Any: ...
 
     def computed(self, path: str, value: Any, *, is_function: bool = False) -> Any: ...
 
@@ -79,15 +79,17 @@ def solve(t: Calling, name: str, args: Sequence[Any], options: Mapping[str, Any]
     q = _read(name, args, options)
     if q.point is None:
         return NotImplemented
-    point = q.point if getattr(q.point, "dtype", None) is not None else np.array(q.point, dtype=float)
+    point: Any = q.point if getattr(q.point, "dtype", None) is not None else np.array(q.point, dtype=float)
     x = t.bind("x0", point if name == "newton" or np.ndim(point) else np.reshape(point, 1))
     given = (*q.before, *x, *q.more) if q.before else (x, *q.more)
-    slope = t.run(q.derivative, *given) if callable(q.derivative) else None
-    value = t.run(q.function, *given)
+    slope = t.call(q.derivative, *given) if callable(q.derivative) else None
+    value = t.call(q.function, *given)
     if q.derivative is True:
         value, slope = value
     weights, said = None, f"{name}'s function"
-    if np.ndim(value) == 1 and np.ndim(slope) == 2:  # a Jacobian is right if all its combinations of rows are
+    if (
+        slope is not None and np.ndim(value) == 1 and np.ndim(slope) == 2
+    ):  # a Jacobian is right if all its combinations of rows are
         weights = t.bind("weights", np.cos(np.arange(1.0, 1 + len(value))))
         total, said = value @ weights, f"weights @ {getattr(q.function, '__name__', 'function')}"
         combined = slope @ weights if options.get("col_deriv") else weights @ slope

@@ -28,11 +28,12 @@ _TERMS = 24  # steps that an update is looked into
 
 @dataclass(frozen=True)
 class Term:
-    """A value that an update is made of: its step, and the sign with which it is added."""
+    """A value that an update is made of: its step, the sign with which it is added; whether it is one of a sum."""
 
     step: int
     sign: int
     named: bool
+    is_part: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -174,13 +175,15 @@ class Trails:
         while self._is_same(i):
             i = self.steps[i].args[0]
         s = self.steps[i]
-        if s.op == "pick" and len(s.args) == 2:  # some entries are written
+        if s.op == "pick" and len(s.args) == 2 and size(self.steps[s.args[0]].shape) == size(s.shape):  # a write
             inside = positions(s.params, s.shape) - 1 - size(self.steps[s.args[0]].shape)
             entries = tuple(np.flatnonzero(inside >= 0).tolist())
             i = self.stripped(s.args[1])
             s = self.steps[i]
             if not entries or size(s.shape) != len(entries):
                 return None
+        if s.op == "pick" and len(s.args) == size(s.shape) > 1:
+            return self._move_of_list(event, s)
         if s.op not in ("add", "sub"):
             return None
         for own, other, sign in ((s.args[0], s.args[1], -1 if s.op == "sub" else 1), (s.args[1], s.args[0], 1)):
@@ -188,9 +191,25 @@ class Trails:
                 continue
             bases = self._bases(own, entries, event.step)
             if bases:
-                terms = tuple(self._terms(other, sign, bases[-1]))
+                terms = () if self._approaches(other, bases[-1]) else tuple(self._terms(other, sign, bases[-1]))
                 return Move(event, bases, entries, terms) if terms else None
         return None
+
+    def _move_of_list(self, event: Event, s: Step) -> Move | None:
+        """The update of a list, each of whose entries is one: by a multiple of a list's entries that has a name."""
+        bases: list[set[int]] = []
+        added: list[set[tuple[int, int]]] = []
+        for k, i in enumerate(map(self.stripped, s.args)):
+            here = self.steps[i]
+            if here.op not in ("add", "sub"):
+                return None
+            bases.append({b for b, flat in self.origins(here.args[0], 0) if flat == k})
+            terms = self._terms(here.args[1], -1 if here.op == "sub" else 1, -1)
+            added.append({(v, t.sign) for t in terms for v, flat in self.origins(t.step, 0) if flat == k})
+        shape = self.steps[event.step].shape
+        mine = sorted((b for b in set.intersection(*bases) if self.steps[b].shape == shape), reverse=True)
+        found = [Term(v, sign, True) for v, sign in set.intersection(*added) if self.steps[v].shape == shape]
+        return Move(event, tuple(mine), None, tuple(found)) if mine and found else None
 
     def _bases(self, own: int, entries: tuple[int, ...] | None, whole: int) -> tuple[int, ...]:
         shape = self.steps[whole].shape
@@ -203,40 +222,58 @@ class Trails:
         ]
         return tuple(sorted(set.intersection(*found), reverse=True))
 
+    def _is_multiple(self, i: int, name: str) -> bool:
+        """Whether a value is a multiple of one that a variable had before."""
+        while (s := self.steps[i]).op == "mul" and any(map(self._is_scalar, s.args)):
+            i = s.args[self._is_scalar(s.args[0])]
+        before = self.origin(i)
+        return before is not None and self.event_of[before].path == name
+
+    def _approaches(self, i: int, base: int) -> bool:
+        """Whether what is added to a variable is some of the way from it to another value, as for an average."""
+        while True:
+            s = self.steps[i]
+            if s.op == "mul" and any(map(self._is_scalar, s.args)):
+                i = s.args[self._is_scalar(s.args[0])]
+            elif self._is_same(i):
+                i = s.args[0]
+            else:
+                return s.op == "sub" and self.origin(s.args[1]) == base
+
     def _terms(self, i: int, sign: int, base: int) -> Iterator[Term]:
         """What is added, outermost first: named values, and those that have no name without their scalar factors.
 
         The parts of a sum that is called a gradient are no gradients by themselves: one of them may be a penalty's.
         """
-        waiting, seen, has_name = [(i, sign, False)], set(), False
+        waiting, seen, has_name, name = [(i, sign, False, False)], set(), False, ""
         while waiting and len(seen) < _TERMS:
-            i, sign, whole = waiting.pop(0)
+            i, sign, whole, part = waiting.pop(0)
             if i in seen or self.origin(i) == base:
                 continue
             seen.add(i)
             s = self.steps[i]
             if i in self.event_of:
-                has_name = True
-                whole = whole or is_gradient(self.event_of[i].path)
-                yield Term(i, sign, True)
+                has_name, name = True, self.event_of[i].path
+                whole = whole or is_gradient(name)
+                yield Term(i, sign, True, part)
             elif not has_name and not self._is_same(i):
-                yield Term(i, sign, False)
+                yield Term(i, sign, False, part)
             match s.op:
                 case "neg":
-                    waiting.append((s.args[0], -sign, whole))
+                    waiting.append((s.args[0], -sign, whole, part))
                 case "mul":
                     for a, other in (s.args, s.args[::-1]):
                         if self._is_scalar(a) and not (self._is_scalar(other) and other == s.args[0]):
-                            waiting.append((other, sign * self._sign(a), whole))
+                            waiting.append((other, sign * self._sign(a), whole, part))
                             break
                 case "div" if self._is_scalar(s.args[1]):
-                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole))
-                case "add" if not whole:
-                    waiting += [(a, sign, whole) for a in s.args]
-                case "sub" if not whole:
-                    waiting += [(s.args[0], sign, whole), (s.args[1], -sign, whole)]
+                    waiting.append((s.args[0], sign * self._sign(s.args[1]), whole, part))
+                case "add" | "sub" if not whole:
+                    part = part or not any(self._is_multiple(a, name) for a in s.args)  # momentum is no other term
+                    signs = sign, -sign if s.op == "sub" else sign
+                    waiting += [(a, sg, whole, part) for a, sg in zip(s.args, signs, strict=True)]
                 case _ if self._is_same(i):
-                    waiting.append((s.args[0], sign, whole))
+                    waiting.append((s.args[0], sign, whole, part))
 
     def factors(self, i: int) -> set[float]:
         """The products that the constant factors of a product may have, of which one may be a rate."""

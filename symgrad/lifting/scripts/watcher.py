@@ -7,6 +7,7 @@ that was found in a record is found here too, at other values and in edited text
 from __future__ import annotations
 
 import itertools
+import re
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
@@ -53,6 +54,24 @@ def returned_parts(path: str, value: Any, depth: int = 2) -> Iterator[tuple[str,
         if not isinstance(value, list) or not all(map(is_number, value)):
             return
     yield path, value
+
+
+def entry_path(box: str, key: Any) -> str:
+    """What an entry of a dictionary or a list is called: the variable's own name where they are a scope's, or an
+    object's.
+
+    >>> entry_path("params", "W"), entry_path("globals()", "W"), entry_path("vars(self)", "W")
+    ("params['W']", 'W', 'self.W')
+    """
+    if box in ("globals()", "locals()", "vars()"):
+        return str(key)
+    owner = re.fullmatch(r"vars\((.+)\)|(.+)\.__dict__", box)
+    return f"{box}[{key!r}]" if owner is None else f"{owner[1] or owner[2]}.{key}"
+
+
+def holds_arrays(value: Any) -> bool:
+    """Whether a list holds arrays, as the weights of layers do."""
+    return type(value) is list and all(getattr(x, "ndim", 0) and not isinstance(x, torch.Tensor) for x in value)
 
 
 class Bound:
@@ -123,8 +142,8 @@ class Watcher:
         if not self.is_on:
             return value
         key = self._bound.key(name)
-        if type(value) is dict:
-            for k in value:
+        if type(value) is dict or holds_arrays(value):
+            for k in value if type(value) is dict else range(len(value)):
                 self.item(name, value, k)
         if isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad:
             self._put(name, value)
@@ -189,7 +208,7 @@ class Watcher:
         if type(box) not in (dict, list) or isinstance(key, slice):
             return
         value = box[key]
-        made = self.bind(f"{path}[{key!r}]", value) if may_be_bound(value) else value
+        made = self.bind(entry_path(path, key), value) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
 
@@ -208,10 +227,7 @@ class Watcher:
             return function(*args, **options) if found is NotImplemented else found
         return function(*args, **options)
 
-    def run(self, function: Any, *args: Any) -> Any:
-        return function(*args)
-
-    def checks(self, *told: Any) -> None:
+    def checks(self, solver: str, x: Any, gradient: Any, weights: Any, label: str) -> None:
         """What is compared was read where it was computed."""
 
     def computed(self, path: str, value: Any, *, is_function: bool = False) -> None:

@@ -23,7 +23,17 @@ from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesis, Paired, Place, Scaled
+from symgrad.lifting.scripts.hypotheses import (
+    CLOSE,
+    Assumed,
+    Centre,
+    Claim,
+    Hypothesis,
+    Paired,
+    Place,
+    Scaled,
+    compared,
+)
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
 from symgrad.lifting.scripts.roles import NAMED
@@ -34,7 +44,6 @@ from symgrad.program.derivative import reverse
 from symgrad.program.program import Program, interpret, size
 
 _POINTS = 3  # the script's own numbers, and so many less one beside them
-_CLOSE = 1e-7
 _QUOTIENTS = 64  # difference quotients whose middle is looked for
 _CENTRES = 4  # difference quotients, and cotangents, that are looked at
 _TURNS = 4  # values of one variable that are tried
@@ -92,10 +101,8 @@ class Row:
     def is_stated(self) -> bool:
         """Whether the script itself says that this is what its gradients are of, and not all of them deny it, or by
         more than a name."""
-        return (
-            self.cue >= _NAMED_SO
-            or self.cue >= _STATED
-            and any(s.word in ("right", "factor", "partly") for s in self.sights)
+        return self.cue >= _NAMED_SO or (
+            self.cue >= _STATED and any(s.word in ("right", "factor", "partly") for s in self.sights)
         )
 
     @property
@@ -169,7 +176,11 @@ class Weighing:
     def _cue(self, event: Event, core: int) -> float:
         """What speaks for a value's being the output, by its name and by where it is computed."""
         source, quoted = self.steps[core].source, self._quoted()
-        cue = 4.0 * cues.is_loss(event.path) + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
+        cue = (
+            3.3 * cues.is_loss(event.path)
+            + 0.7 * cues.is_plain_loss(event.path)
+            + 0.5 * (cues.tail(event.path).lower() in ("loss", "cost", "j"))
+        )
         cue += 3.0 * (source is not None and source.line in quoted)
         cue += 1.0 * (event.path.endswith(("()", "[0]")) and "(" in event.path)
         cue += 5.0 * (core in self.asked) + 5.0 * any(cues.is_derivative(g, event.path) for g in self.derivatives)
@@ -350,30 +361,7 @@ class Weighing:
         found = self.trails.factors(p.steps[0][1])
         for x in (c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known):
             found |= {x * f for f in found} | {f / x for f in found if x}
-        return any(abs(rate / f - 1) < _CLOSE for f in found if f)
-
-
-def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:
-    """How values at several points stand to the true ones: a word, the factor between them, and how near they are.
-
-    >>> compared([np.array([2.0, 4.0]), np.array([6.0, 2.0])], [np.array([1.0, 2.0]), np.array([3.0, 1.0])])[:2]
-    ('factor', 2.0)
-    """
-    if not truth or not any(np.any(d) for d in truth):
-        return "unknown", None, float(not any(np.any(g) for g in mine))
-    g, d = np.concatenate(mine), np.concatenate(truth)
-    scale = max(np.abs(d).max(), 1e-300)
-    off = np.abs(g - d) > _CLOSE * scale
-    if not off.any():
-        return "right", 1.0, 0.0
-    ratio = float(g @ d / (d @ d))
-    if ratio and np.all(np.abs(g - ratio * d) <= _CLOSE * scale * abs(ratio)) and d.size > 1:
-        return "factor", ratio, 0.0
-    k = len(mine)
-    if d.size > k and not off.reshape(k, -1).any(0).all():
-        return "partly", None, 0.0
-    length = float(np.linalg.norm(g) * np.linalg.norm(d))
-    return "wrong", None, 3 * max(0.0, float(g @ d) / length) if length else 0.0
+        return any(abs(rate / f - 1) < CLOSE for f in found if f)
 
 
 # ------------------------------------------------------------------------------------------------ the hypothesis
@@ -414,8 +402,11 @@ def _is_on_the_way(w: Weighing, row: Row) -> bool:
     would be said, and a report on the rest would read as if there were no more."""
 
     def is_computed(i: int) -> bool:
-        own = w.trails.same_as(i)
-        return any(k in w.trails.event_of and w.trails.same_as(k) != own for k in w.trails.before(i))
+        own = w.trails.origin(i)
+        own = i if own is None else own
+        if w.trails.event_of[own].line in w.text.updates:
+            return False
+        return any(k in w.trails.event_of and w.trails.origin(k) != own for k in w.trails.before(own))
 
     named = all(s.pair.why == NAMED and is_computed(s.pair.input.step) for s in row.sights)
     return named and bool(w.text.updates) and row.assumed is None
@@ -429,11 +420,11 @@ def _scaled(row: Row) -> Row:
         not factors
         or len(factors) < len(row.sights)
         or not unnamed
-        or max(factors) - min(factors) > _CLOSE * max(factors)
+        or max(factors) - min(factors) > CLOSE * max(factors)
     ):
         return row
     factor = Fraction(factors[0]).limit_denominator(_NICE)
-    if abs(float(factor) / factors[0] - 1) > _CLOSE or isinstance(row.output.place, (Assumed, Scaled)):
+    if abs(float(factor) / factors[0] - 1) > CLOSE or isinstance(row.output.place, (Assumed, Scaled)):
         return row
     output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
     return replace(row, output=output)
@@ -591,4 +582,12 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
             claims.append(Claim(key, value, label, why, entry))
             names.append(own[entry])
         given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
-    return Hypothesis(w.steady(row.output.place), row.output.name, tuple(claims), tuple(names), given, row.assumed)
+    return Hypothesis(
+        w.steady(row.output.place),
+        row.output.name,
+        tuple(claims),
+        tuple(names),
+        given,
+        row.assumed,
+        row.is_stated and row.rights > 0,
+    )
