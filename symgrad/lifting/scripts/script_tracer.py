@@ -21,7 +21,7 @@ from symgrad.errors import BadInput
 from symgrad.lifting.scripts.references import Derivative, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
-from symgrad.lifting.scripts.watcher import Bound, is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.watcher import Bound, holds_values, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -134,12 +134,13 @@ class ScriptTracer(Tracer):
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
-        if type(value) is dict:
-            for k, part in value.items():
+        if holds_values(value):
+            for k, part in value.items() if type(value) is dict else enumerate(value):
                 if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
                     self._bound.key(f"{name}[{k!r}]")  # what has a name keeps it
                 else:
                     self.item(name, value, k)
+            return value
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -214,6 +215,7 @@ class ScriptTracer(Tracer):
         """``owner.name = ...`` was run."""
         value = getattr(owner, name, None)
         is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
+        self.held.append(owner)  # an id is that of one object
         made = self.bind(path, value, id(owner)) if may_be_bound(value) and not is_array else value
         if made is not value:
             setattr(owner, name, made)
@@ -223,6 +225,7 @@ class ScriptTracer(Tracer):
         if type(box) not in (dict, list) or isinstance(key, slice):
             return
         value = box[key]
+        self.held.append(box)
         made = self.bind(f"{path}[{key!r}]", value, id(box)) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
