@@ -109,7 +109,8 @@ def test_a_slip_in_the_first_layer_is_not_hidden_by_the_last(script: str, first:
     assert {name: claim.kind for name, claim in right.claims.items()} == {first: "proved", second: "proved"}
     wrong = verify_script(script.replace("a**2)", "a)"))
     assert {name: claim.kind for name, claim in wrong.claims.items()} == {first: "refuted", second: "proved"}
-    assert all("a**2" in r.after.replace(" ", "") for r in wrong.repairs) and wrong.repaired_source is not None
+    assert all("a**2" in r.after.replace(" ", "") for r in wrong.repairs)
+    assert wrong.repaired_source is not None
 
 
 def test_objects_that_no_variable_leads_to_are_counted():

@@ -154,16 +154,11 @@ class ScriptTracer(Tracer):
         elif self._is_followed(name) and (followed := self._followed(value)) is not None:
             self.bound_values[key] = np.array(self.value_of(followed), dtype=float)
             value = followed
+        elif (derivative := self._as_derivative(name, value)) is not None:
+            value = derivative
         elif type(value) is float:
-            derivative = self._as_derivative(name, value)
-            if derivative is None:
-                self.bound_values[key] = np.asarray(value)
-                value = self._fresh(value, key)
-            else:
-                value = derivative
-        elif type(value) is int:
-            derivative = self._as_derivative(name, value)
-            value = value if derivative is None else derivative
+            self.bound_values[key] = np.asarray(value)
+            value = self._fresh(value, key)
         if type(value) is list and self._is_followed(name) and self.is_traced(value):
             made = self._list(name, value)
         else:
@@ -292,9 +287,9 @@ class ScriptTracer(Tracer):
         self.held.append(made)
         return made
 
-    def _as_derivative(self, name: str, value: float) -> TracedFloat | None:
+    def _as_derivative(self, name: str, value: Any) -> TracedFloat | None:
         """A plain number that a derivation begins with, such as ``dy2 = 1``."""
-        if type(value) is int and value not in (0, 1, -1):
+        if type(value) is not float and (type(value) is not int or value not in (0, 1, -1)):
             return None
         plain = name.lower().replace("_", "")
         seen = {n.lower().replace("_", "") for n in (*self._bound.paths, *self.names.values())}
