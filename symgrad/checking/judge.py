@@ -193,11 +193,13 @@ def _at_own_sizes(problem: Problem, found: Findings) -> None:
     if not open_pairs:
         return
     stream = explore_points(problem, found)
-    next(stream, None)
+    for _ in range(_FIRST if problem.pasted else 1):  # a script is read at other points, and not at other sizes
+        next(stream, None)
     theorems = prove_by_sizes(problem, found, open_pairs)
     found.notes += theorems.notes
     if not theorems.covers:
-        for _ in range((_BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST) - 1):
+        count = _BRANCHING if branches_on(own.program, problem.inputs.free) else _FIRST
+        for _ in range(count - len(found.looks)):
             next(stream, None)
         cross(problem, found)
     open_pairs = refute(problem, found, open_pairs)
