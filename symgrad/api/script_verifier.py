@@ -52,6 +52,7 @@ from symgrad.report.wording import counted, listed
 from symgrad.typing import DomainLike, NamesLike, Unreached
 from symgrad.verifier import answer, report_by_then
 
+_RUNS = 10  # times the seconds of one run: what all of an answer may take
 _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
 
 
@@ -122,18 +123,21 @@ def verify_script(
     modules and what else it changes stay there.  Files beside it can be read; what it writes goes into a folder that is
     removed at the end, and a path elsewhere is refused.  Its output is kept back, plots do not open, and nobody types
     for it.  A run that takes longer or more memory than ``limits`` allow, and one that crashes the interpreter, is an
-    error with the line.  Programs that the script starts run as they would.
+    error with the line; where judging takes ten times as long, or that much memory, the report is what is known by
+    then.  Programs that the script starts run as they would.
     """
     meant = meanings_of(meanings, claims)
     options = Asked(wrt, None, 1, domain, assuming, meant, None, points, effort, seed, unreached=unreached)
     _check(output, gradients, limits, namespace)
-    question = partial(_in_time, timeout, partial(_answered, source, options, output, gradients, limits, namespace))
+    question = partial(
+        _in_time, timeout, limits or Limits(), partial(_answered, source, options, output, gradients, limits, namespace)
+    )
     report = answer_apart(question)
     return replace(report, measure=partial(answer_apart, partial(_measured, question)))
 
 
-def _in_time(timeout: float | None, question: Callable[[], Report]) -> Report:
-    with within(timeout):
+def _in_time(timeout: float | None, limits: Limits, question: Callable[[], Report]) -> Report:
+    with within(timeout), within(_RUNS * limits.seconds, limits.memory):
         return question()
 
 

@@ -35,7 +35,8 @@ class Limits:
 
     ``turns`` of loops and calls of functions, ``steps`` recorded (operations on the inputs' values), ``printed``
     characters, ``seconds`` of the clock, ``memory`` in bytes beside what Python and torch have taken before.  What is
-    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.
+    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.  All of an answer may take as much
+    memory, and ten times as long: beyond, the report is what is known by then.
 
     >>> from symgrad import Limits, verify_script
     >>> verify_script("while True: pass", limits=Limits(turns=1000))
