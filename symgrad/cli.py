@@ -48,12 +48,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        code = _answered(options)
+        code = _run(options)
         sys.stdout.flush()
         return code
     except SymgradError as error:
         print(f"symgrad: {error}", file=sys.stderr)
-    except BrokenPipeError:  # whoever reads has seen enough; nothing is left to be written at the end either
+    except BrokenPipeError:  # whoever reads, such as head, has seen enough: what is left goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception:  # Python's own exit code for it is 1, which would say "wrong"
         traceback.print_exc()
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return COULD_NOT_RUN
 
 
-def _answered(options: argparse.Namespace) -> int:
+def _run(options: argparse.Namespace) -> int:
     if options.command == "check-certificate":
         return _check_certificate(Path(options.file))
     if options.command == "explain":
