@@ -25,7 +25,7 @@ from symgrad.report.wrong_lines import reason_of
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
 EXIT_CODES = {"proved": RIGHT, "agrees": RIGHT, "refuted": WRONG, "undecided": UNDECIDED, "failed": COULD_NOT_RUN}
 _GRAVEST = (WRONG, COULD_NOT_RUN, UNDECIDED, RIGHT)  # of several: a wrong gradient is never hidden behind an error
-_REPAIRED = "--repair writes"
+_REPAIRED = "symgrad check --repair writes"
 _MOST_NUMBERS = 1_000  # of an array that is told entry by entry
 WORDS = {
     "proved": "right, proved",

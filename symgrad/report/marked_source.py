@@ -35,7 +35,7 @@ def files_of(report: Results) -> list[str]:
 
 
 def source_of(report: Results) -> Iterator[Listing]:
-    """A listing for each source of the derivation's lines; none where the source has changed since, or is not at hand."""
+    """A listing for each source of the derivation's lines; none where it has changed since, or is not at hand."""
     by_file: dict[str, list[StepFinding]] = {}
     for step in report.steps:
         if step.source is not None and step.source.file and step.source.line:
@@ -59,7 +59,9 @@ def _lines(lines: list[str], steps: list[StepFinding], repairs: tuple[Repair, ..
     judged = [s.source.line for s in steps if s.source is not None and s.source.line is not None]
     wrong = {s.source.line for s in steps if s.source is not None and s.verdict == "wrong"}
     instead = {r.line: r for r in repairs}
-    for k in range(max(1, min(judged) - _AROUND), min(len(lines), max(judged) + _AROUND) + 1):
+    first, last = max(1, min(judged) - _AROUND), min(len(lines), max(judged) + _AROUND)
+    full = [k for k in range(first, last + 1) if lines[k - 1].strip()]
+    for k in range(full[0], full[-1] + 1):
         text = lines[k - 1]
         yield SourceLine(str(k), text, "removed" if k in wrong else "")
         repair = instead.get(k)
