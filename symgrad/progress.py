@@ -74,18 +74,14 @@ def within(seconds: float | None, memory: int | None = None) -> Iterator[None]:
     if seconds is not None and (not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf):
         raise BadInput(f"timeout is {seconds!r}.", instead="Pass a number of seconds, or None for no limit.")
     around = _BUDGET.get() or _Budget(math.inf)
-    begun = time.monotonic()
-    end = begun + (math.inf if seconds is None else seconds)
+    end = math.inf if seconds is None else time.monotonic() + seconds
     most = math.inf if memory is None else _held() + memory
     token = _BUDGET.set(_Budget(min(end, around.end), min(most, around.memory)))
     try:
         yield
     except OutOfTime as ended:  # nothing in the block could say what it had found
-        by = " and as much memory as it may take" if isinstance(ended, OutOfMemory) else ""
-        after = time.monotonic() - begun if by or seconds is None else seconds
-        raise TimeIsOver(
-            f"nothing was known after {after:.3g} seconds{by}.", instead="Pass a larger timeout, or a smaller question."
-        ) from None
+        by = "when its memory was full" if isinstance(ended, OutOfMemory) else f"after {seconds or 0:g} seconds"
+        raise TimeIsOver(f"nothing was known {by}.", instead="Pass a larger timeout, or a smaller question.") from None
     finally:
         _BUDGET.reset(token)
 

@@ -137,7 +137,7 @@ def verify_script(
 
 
 def _in_time(timeout: float | None, limits: Limits, question: Callable[[], Report]) -> Report:
-    with within(timeout), within(_RUNS * limits.seconds, limits.memory):
+    with within(_RUNS * limits.seconds if timeout is None else timeout, limits.memory):
         return question()
 
 
