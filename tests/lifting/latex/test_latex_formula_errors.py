@@ -359,7 +359,7 @@ the order of a derivative is a whole number below 10.
 Write \nabla_w f.
 
 this says that values are equal, and a formula is one value.
-    2*x = y
+    2·x = y
 Begin with a name, f(x) = ...; or pass the equation alone, to have each side judged.
 
 the arguments of a function that is defined are names.
