@@ -32,29 +32,29 @@ from symgrad.report.wording import (
     unmoved,
     witness_text,
 )
-from symgrad.report.wrong_lines import derivation_of, error_lines
+from symgrad.report.wrong_lines import REPAIRED, derivation_of, error_lines
 
 _EQUATIONS = 10  # of the proofs that are told at once
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
 
-def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
+def blocks(report: Results, *, full: bool = False, repaired: str = REPAIRED) -> tuple[Block, ...]:
     """The report as blocks, the answer first.
 
     ``full`` adds what the short report leaves out: more of each proof, each side's rounding, all values at the
-    user's own point, and the versions.
+    user's own point, and the versions.  ``repaired`` says where the repaired code is: "report.repaired_source holds".
     """
-    return tuple(_blocks(report, full))
+    return tuple(_blocks(report, full, repaired))
 
 
-def _blocks(report: Results, full: bool) -> Iterator[Block]:
+def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
     yield Answer(headline(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
     if report.belongs_to:
         yield Section(
             "Another function's gradient", tuple(Paragraph(sentence(w)) for w in report.belongs_to), "refuted"
         )
-    yield from error_lines(report)
+    yield from error_lines(report, repaired)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
         far = any(line.error for line in derivation.lines)
