@@ -45,6 +45,10 @@ class Case:
     def function(self) -> Callable[[Sequence[Tensor]], Tensor]:
         return eval(self.text, {"torch": torch})
 
+    def size(self, x: Sequence[Tensor]) -> Tensor:
+        """The sum of what is added up in it, in absolute value."""
+        return eval(self.text.removesuffix(".sum()") + ".abs().sum()", {"torch": torch})(x)
+
     def cast(self, dtype: torch.dtype) -> Case:
         return replace(self, point=tuple(x.to(dtype) for x in self.point))
 

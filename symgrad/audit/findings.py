@@ -82,7 +82,7 @@ def judge(case: Case) -> Iterator[Found]:
     try:
         if not torch.isfinite(f(case.point)) or not torch.equal(f(doubles), f(doubles)):
             return
-    except RuntimeError:  # no kernel for this dtype
+    except (RuntimeError, ValueError):  # no kernel for this dtype, or no point of it
         return
     program, steps = _derivatives(f, case.point, space["v"])
     units = [_unit(doubles, k, j) for k, x in enumerate(doubles) for j in range(x.numel())]
@@ -94,7 +94,9 @@ def judge(case: Case) -> Iterator[Found]:
     }
     slopes = torch.tensor([truth for truth, _ in exact["reverse"]], dtype=torch.float64)
     sizes = torch.cat([x.reshape(-1) for x in doubles]).abs()
-    size = float(f(doubles).abs() + slopes.abs().nan_to_num().max() + (slopes.abs().nan_to_num() * sizes).sum())
+    known = slopes.abs().nan_to_num()
+    size = float(case.size(doubles) + known.max() + (known * sizes).sum())
+    far, near = max(1.0, float(sizes.max())), min([1.0, *sizes[sizes > 0].tolist()])
     total = math.nan
     for mode, text in MODES.items():
         order = 2 if "over" in mode else 1
@@ -107,7 +109,7 @@ def judge(case: Case) -> Iterator[Found]:
         wrong = [
             k
             for k, (value, (truth, floor)) in enumerate(zip(values, truths, strict=True))
-            if _differs(value, truth, floor, dtype, size / max(1.0, float(sizes.max())) ** order)
+            if _differs(value, truth, floor, dtype, size / (far if truth else near) ** order)
         ]
         lines = units if mode == "reverse" else along
         sure = (k for k in wrong if _confirmed(f, doubles, lines[k], order, values[k], truths[k][0]))
@@ -199,7 +201,8 @@ def _with_constants_as_inputs(program: Program) -> tuple[Program, dict[str, Tens
 def _differs(value: float, truth: float, attainable: float, dtype: str, size: float) -> bool:
     """Whether torch's number is none, or further off than rounding and the range of the dtype explain.
 
-    ``size`` is what a derivative of such a function has: some units in its last place are no find where it cancels.
+    ``size`` is what a derivative of such a function has: some units in its last place are no find where it cancels,
+    and least of all where it cancels altogether.
     """
     f = torch.finfo(getattr(torch, dtype))
     if not math.isfinite(truth) or abs(truth) > f.max / 4:
@@ -225,7 +228,7 @@ def _line(f: Callable[..., Tensor], point: Sequence[Tensor], direction: Sequence
     def along(h: float) -> float:
         try:
             return float(f([x + h * d for x, d in zip(point, direction, strict=True)]))
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             return math.nan
 
     return along, size or 1.0
