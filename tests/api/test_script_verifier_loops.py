@@ -168,3 +168,27 @@ def test_a_mask_of_another_comparison_is_wrong():
     report = verify_script(NETWORK.replace("dh[h <= 0] = 0", "dh[h <= 0.1] = 0"))
     assert report.verdict == "refuted"
     assert report.wrong_steps == ("dh",)
+
+
+BAND = """
+import numpy as np
+rng = np.random.default_rng(3)
+X, T = rng.normal(size=(6, 3)), rng.normal(size=(6, 4))
+W = 0.6*rng.normal(size=(3, 4))
+for turn in range(500):
+    z = X @ W
+    h = np.where((z > -0.5) & (z < 0.5), z, 0.0)
+    loss = np.sum((h - T)**2)
+    dh = 2*(h - T)
+    dh[(z <= -0.5) | (z >= 0.5)] = 0
+    dW = X.T @ dh
+    W -= 0.001*dW
+"""
+
+
+@pytest.mark.slow
+def test_a_mask_that_no_single_comparison_gave_is_judged_branch_by_branch():
+    """Its pattern at one point is no layout, and no proof for every pattern."""
+    report = verify_script(BAND)
+    assert report.ok
+    assert report.counts["branches"] > 4
