@@ -224,12 +224,13 @@ def _on_edge(program: Program, guard: Guard, values: Mapping[int, Any]) -> bool:
     if guard.op in ("sign", "ne", "eq"):
         return any(_may_vanish(x) for x in flat(sides[0]))
     if guard.op in ("argmax", "argmin") and guard.params != ("pool",):
-        return _several_extremes(guard, sides[0])
+        return _several_extremes(program, guard, sides[0])
     if guard.op in _WHOLE:
         return any(_may_be_whole(x, _WHOLE[guard.op]) for x in flat(sides[0]))
     if guard.op == "argsort":
-        entries = sorted(flat(sides[0]).tolist(), key=lambda x: float(x.mid()))
-        return any(_may_vanish(a - b) for a, b in itertools.pairwise(entries))
+        copied = list(zip(*origins(program, guard.args[0]), flat(sides[0]).tolist(), strict=True))
+        entries = sorted(copied, key=lambda e: float(e[-1].mid()))
+        return any(a[:2] != b[:2] and _may_vanish(a[-1] - b[-1]) for a, b in itertools.pairwise(entries))
     return False
 
 
@@ -270,31 +271,45 @@ def _same_entries(program: Program, guard: Guard) -> np.ndarray:
 
 def origins(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
     """For each entry of a step, the step and the position (from 1; 0 for a zero) that it is a copy of."""
-    step = program.steps[i]
-    n = size(step.shape)
-    if step.op == "name":
-        return origins(program, step.args[0])
-    if step.op != "pick":
-        return np.full(n, i), np.arange(1, n + 1)
-    where = np.asarray(positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params)
-    parts = [origins(program, a) for a in step.args]
-    steps = np.concatenate([[-1], *(p[0] for p in parts)])
-    places = np.concatenate([[0], *(p[1] for p in parts)])
-    return steps[where.reshape(-1)], places[where.reshape(-1)]
+    copies, ahead = {i}, [i]
+    while ahead:  # what is written into one memory again and again is reached by many ways
+        step = program.steps[ahead.pop()]
+        new = {*step.args} - copies if step.op in ("name", "pick") else set()
+        copies |= new
+        ahead += new
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for k in sorted(copies):
+        step = program.steps[k]
+        n = size(step.shape)
+        if step.op == "name":
+            found[k] = found[step.args[0]]
+        elif step.op != "pick":
+            found[k] = np.full(n, k), np.arange(1, n + 1)
+        else:
+            where = positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params
+            at = np.asarray(where).reshape(-1)
+            steps = np.concatenate([[-1], *(found[a][0] for a in step.args)])
+            places = np.concatenate([[0], *(found[a][1] for a in step.args)])
+            found[k] = steps[at], places[at]
+    return found[i]
 
 
-def _several_extremes(guard: Guard, value: Any) -> bool:
-    """Whether the entry that was chosen has an equal in its own row."""
-    array = np.asarray(value, dtype=object)
+def _several_extremes(program: Program, guard: Guard, value: Any) -> bool:
+    """Whether the entry that was chosen has an equal in its own row that is no copy of it."""
     axis = guard.params if isinstance(guard.params, int) else None
     if isinstance(guard.params, tuple) and guard.params and isinstance(guard.params[0], int):
         axis = guard.params[0]
-    rows = array.reshape(1, -1) if axis is None else np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    shape = np.shape(value)
+    rows, steps, places = (
+        x.reshape(1, -1) if axis is None else np.moveaxis(x.reshape(shape), axis, -1).reshape(-1, shape[axis])
+        for x in (np.asarray(value, dtype=object), *origins(program, guard.args[0]))
+    )
     chosen = np.asarray(guard.outcome).reshape(-1)
     if chosen.size != rows.shape[0]:
         return False
-    for row, k in zip(rows, chosen.tolist(), strict=True):
-        if any(_may_vanish(x - row[int(k)]) for j, x in enumerate(row) if j != int(k)):
+    for row, of, place, k in zip(rows, steps, places, map(int, chosen), strict=True):
+        others = (of != of[k]) | (place != place[k])
+        if any(_may_vanish(x - row[k]) for x in row[others]):
             return True
     return False
 

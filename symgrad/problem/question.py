@@ -15,9 +15,11 @@ from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.value_chains import Chain, valued
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
-from symgrad.lifting.tracing.functions import Function, Module, Run
+from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
+from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
 from symgrad.problem.arguments import (
     check_budgets,
     differentiated,
@@ -46,6 +48,7 @@ from symgrad.problem.shapes import (
     vectors,
     with_shapes,
 )
+from symgrad.program.program import Source
 from symgrad.progress import look_at_the_clock
 from symgrad.proving.conditions import is_nowhere_defined
 from symgrad.typing import DomainLike, DtypeLike
@@ -62,9 +65,10 @@ class Problem:
     """A model, the hand formulas of its derivatives, where to compare them, and what the caller says beside them.
 
     ``wrt`` are the inputs whose derivatives of ``order`` are claimed; with order 0 the values themselves are compared,
-    and ``wrt`` is the one name that the comparison goes by.  ``shapes`` are those with names in them, where the claim
-    is about all sizes, and ``letters`` the user's names of indices, by claim.  ``meanings`` say of lines of the hand
-    code what they are meant to be; ``labels`` what claims are called in the report, where it is not their input's name.
+    and ``wrt`` are the names that the comparisons go by; ``rows`` are then the sides of a chain, as they are typeset.
+    ``shapes`` are those with names in them, where the claim is about all sizes, and ``letters`` the user's names of
+    indices, by claim.  ``meanings`` say of lines of the hand code what they are meant to be; ``labels`` what claims are
+    called in the report, where it is not their input's name.
     """
 
     model: Formula
@@ -86,6 +90,7 @@ class Problem:
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was understood of the question
     unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
+    rows: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def bits(self) -> int:
@@ -130,6 +135,7 @@ class Asked:
     seed: int = 0
     values: bool = False
     unreached: str = "refuse"
+    nests: Mapping[str, Nest] = field(default_factory=dict)  # the arguments of ``at`` that hold several inputs
 
     def __post_init__(self) -> None:
         if self.order is not None and (not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2)):
@@ -145,6 +151,19 @@ class Asked:
         object.__setattr__(self, "wrt", plain_names(self.wrt))
         object.__setattr__(self, "at", plain_point(self.at))
         object.__setattr__(self, "domain", plain_keys(self.domain, "domain"))
+
+    @property
+    def opened(self) -> Asked:
+        """The same, of single inputs in the place of arguments that hold several."""
+        at, nests = open_nests(self.at or {})
+        if not nests:
+            return self
+        wrt, domain = self.wrt, self.domain
+        if isinstance(domain, Mapping):
+            domain = {leaf: bounds for n, bounds in domain.items() for leaf in spread([str(n)], nests)}
+        if isinstance(wrt, list) or (isinstance(wrt, str) and wrt in nests):
+            wrt = spread([wrt] if isinstance(wrt, str) else wrt, nests)
+        return replace(self, at=at, nests=nests, wrt=wrt, domain=domain)
 
     @property
     def budgets(self) -> dict[str, Any]:
@@ -191,7 +210,7 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
     Everything that the arguments leave open is made definite, by running both sides once.
     """
-    return _with_whole_numbers(asked, lambda asked: _pose(formula, hand, asked))
+    return _with_whole_numbers(asked.opened, lambda asked: _pose(formula, hand, asked))
 
 
 def _with_whole_numbers(asked: Asked, ask: Callable[[Asked], _T]) -> _T:
@@ -210,6 +229,10 @@ def _with_whole_numbers(asked: Asked, ask: Callable[[Asked], _T]) -> _T:
 
 
 def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
+    if isinstance(hand, Chain):
+        problem = _pose(formula, hand.others, replace(asked, values=True))
+        return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
+    formula, hand = valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
         return _posed(sides, asked)
@@ -221,9 +244,9 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
 
 def _posed(sides: Sides, asked: Asked) -> Problem:
-    model = open_formula(sides.formula)
+    model = with_nests(open_formula(sides.formula), asked.nests)
     model = GradientFormula(model, sides.gradient) if sides.gradient else model
-    hand, wrt = entries_named(sides.hand, sides.wrt)
+    hand, wrt = entries_named(gradients_by_input(sides.hand, asked.nests), sides.wrt)
     asked = replace(
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
@@ -242,7 +265,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     shapes, problem = at_smallest_sizes(
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
     )
-    notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    notes = (*readings(model, "The formula"), *readings(mine, "The hand formula")) if not asked.values else ()
     if long:
         told = f"No shape was given for {', '.join(long)}: the formula"
         if not isinstance(model, Function):
@@ -317,8 +340,9 @@ class Alone:
 
 def open_alone(formula: Any, asked: Asked) -> tuple[Formula, Asked]:
     """One formula opened, and ``asked`` with the condition under which it has a value."""
-    sides = plain_sides(Sides(formula), 0)
-    return open_formula(sides.formula), replace(asked, domain=both(asked.domain, sides.condition))
+    asked, sides = asked.opened, plain_sides(Sides(formula), 0)
+    model = with_nests(open_formula(sides.formula), asked.nests)
+    return model, replace(asked, domain=both(asked.domain, sides.condition))
 
 
 def alone(formula: Any, asked: Asked) -> Alone:
@@ -358,10 +382,12 @@ def meanings_of(meanings: Mapping[str, str] | None, claims: Mapping[str, str] | 
 def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any], asked: Asked) -> Formula:
     like = getattr(model, "library", None)
     if asked.values:
-        return with_shapes(open_formula(hand, like=like), told, model.names)
+        return with_shapes(with_nests(open_formula(hand, like=like), asked.nests), told, model.names)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (asked.at or {}).values())
     opened = open_formula(hand, stops=False, like=like, beside=model, order=asked.order, scalars=scalars)
-    opened = with_shapes(opened, told, model.names)
+    if isinstance(opened, Several):
+        opened = Several({k: with_nests(part, asked.nests) for k, part in opened.parts.items()})
+    opened = with_shapes(with_nests(opened, asked.nests, of_gradients=True), told, model.names)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)
@@ -382,7 +408,8 @@ def _at_numbers(
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
-        if len(hand_run.program.outputs) != 1:
+        several = isinstance(hand, Mapping)
+        if len(hand_run.program.outputs) != 1 and not several:
             raise BadInput(
                 f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
                 instead="Compare them one by one.",
@@ -391,7 +418,8 @@ def _at_numbers(
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         mine = Keyed(mine, dict.fromkeys(hand_run.program.outputs, "value")) if numbers else mine
         first = model_run, mine.named(hand_run) if isinstance(mine, Keyed) else hand_run
-        return Problem(model, mine, inputs, dtypes, ("value",), 0, values_only=numbers, first=first, **asked.budgets)
+        names = tuple(mine.parts) if isinstance(mine, Several) and several else ("value",)
+        return Problem(model, mine, inputs, dtypes, names, 0, values_only=numbers, first=first, **asked.budgets)
     keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, asked.wrt, list(dtypes))
     keyed = Keyed(mine, _by_name(keys, names, model))

@@ -42,7 +42,7 @@ _COTANGENT = re.compile(
     r"d_?out(put)?s?|grad_?out(put)?s?|out_?grad|g_?out|upstream\w*|d[yz]|d_[yz]|d_?l_?d_?(out|y|z)|cotangent|gy|df",
     re.IGNORECASE,
 )
-_RATE = re.compile(r"lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*", re.IGNORECASE)
+_RATE = re.compile(r"(.*\.)?(lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*)", re.IGNORECASE)
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
 
@@ -109,10 +109,6 @@ def is_gradient(path: str) -> bool:
 def is_cotangent(path: str) -> bool:
     """Whether a value is called as what is passed back into a layer is called: dout, grad_output, upstream."""
     return bool(_COTANGENT.fullmatch(tail(path)))
-
-
-def is_rate(path: str) -> bool:
-    return bool(_RATE.fullmatch(tail(path)))
 
 
 def names_gradient(variable: str, name: str, outputs: frozenset[str] = LOSSES) -> bool:
@@ -240,19 +236,6 @@ def _only_tells(node: ast.If) -> bool:
     return is_rare and plain and all(isinstance(n, ast.Name) for n in names)
 
 
-def training_loops(tree: ast.Module) -> frozenset[int]:
-    """The lines of the loops that may train: all but those in functions that change no parameters."""
-    lines = read_cues(tree).updates.keys()
-    found = {n for n in ast.walk(tree) if isinstance(n, (ast.For, ast.While))}
-    for f in ast.walk(tree):
-        if isinstance(f, (ast.FunctionDef, ast.Lambda)) and not any(
-            f.lineno <= k <= (f.end_lineno or k) for k in lines
-        ):
-            calls = {n.func.attr for n in ast.walk(f) if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute)}
-            found -= {*ast.walk(f)} if calls.isdisjoint({"step", "backward"}) else set()
-    return frozenset(n.lineno for n in found)
-
-
 def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
     """The statements in which a function adds to a variable of its own, at no rate: a sum, a state, no parameter."""
     for f in ast.walk(tree):
@@ -263,7 +246,9 @@ def _running_sums(tree: ast.Module) -> Iterator[ast.stmt]:
         for statement in ast.walk(f):
             for target, change, adds in _changes(statement):
                 parts = [*ast.walk(change)]
-                has_rate = any(isinstance(n, (ast.Name, ast.Attribute)) and is_rate(ast.unparse(n)) for n in parts)
+                has_rate = any(
+                    isinstance(n, (ast.Name, ast.Attribute)) and _RATE.fullmatch(ast.unparse(n)) for n in parts
+                )
                 has_rate |= any(isinstance(n, ast.Constant) and type(n.value) is float and n.value < 1 for n in parts)
                 name = ast.unparse(target)
                 if (

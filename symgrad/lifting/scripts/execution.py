@@ -27,7 +27,7 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.scripts.child_process import limited
-from symgrad.lifting.scripts.cues import More, training_loops
+from symgrad.lifting.scripts.cues import More
 from symgrad.lifting.scripts.extraction import Pasted
 from symgrad.lifting.scripts.script_record import Given, Key, Reached
 from symgrad.lifting.scripts.script_tracer import Limits, ScriptTracer
@@ -125,7 +125,7 @@ class Script:
     followed: frozenset[str] = frozenset()  # variables whose plain numbers carry steps too
     until: frozenset[Key] = frozenset()  # variables after which a run ends
     more: More = frozenset()  # what is computed besides
-    enough: int | None = None  # operations after which a loop that goes on is not followed any more
+    enough: int | None = None  # operations after which a loop that goes on is not followed any more: `TrainingLoops`
 
     @classmethod
     def of(
@@ -156,8 +156,7 @@ class Script:
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file, self.more)
         trace.places.add(code, tree)
-        if self.enough is not None:
-            trace.enough, trace.training = self.enough, training_loops(self.pasted.tree)
+        trace.loops.enough = self.enough
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
         space[TRACE] = trace
@@ -168,7 +167,7 @@ class Script:
                 with trace.running():
                     exec(code, space)
             except Reached:
-                if trace.was_enough:
+                if trace.loops.left_at:
                     stopped = "a loop goes on, and its first turns tell what it does"
             except AssertionError as error:
                 stopped = f"line {_line(error, self.file)}: {_first(error, 'the assertion fails')}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -31,14 +30,13 @@ from symgrad.lifting.scripts.script_record import (
     Leaf,
     Reached,
 )
-from symgrad.lifting.scripts.watcher import Bound, entry_path, holds_arrays, is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.training_loops import TrainingLoops
+from symgrad.lifting.scripts.watcher import Bound, entry_path, holds_values, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided, positions, size
-
-_REPEATED = 8  # turns of a loop after which it has shown what it does
 
 
 @dataclass(frozen=True)
@@ -47,7 +45,8 @@ class Limits:
 
     ``turns`` of loops and calls of functions, ``steps`` recorded (operations on the inputs' values), ``printed``
     characters, ``seconds`` of the clock, ``memory`` in bytes beside what Python and torch have taken before.  What is
-    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.
+    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.  All of an answer may take as much
+    memory, and ten times as long: beyond, the report is what is known by then.
 
     >>> from symgrad import Limits, verify_script
     >>> verify_script("while True: pass", limits=Limits(turns=1000))
@@ -115,20 +114,14 @@ class ScriptTracer(Tracer):
         self._bound = Bound(self)
         self._returns: set[int] = set()  # steps of what functions returned
         self._turns = 0
-        self.enough: int | None = None  # steps after which a loop that goes on has been followed for long enough
-        self.was_enough = False
-        self.training: frozenset[int] = frozenset()  # the lines of loops that may go on for long
-        self._times: Counter[int] = Counter()  # turns of these
+        self.loops = TrainingLoops(self)
 
     # ------------------------------------------------------------------------------------ limits
     def tick(self, loop: int = 0) -> None:
-        """One more turn of the loop in this line, or call."""
+        """A function is called, or the loop in line ``loop`` begins a turn."""
         self._turns += 1
-        if self.enough is not None and loop in self.training:
-            self._times[loop] += 1
-            if len(self.builder.steps) > self.enough and self._times[loop] >= _REPEATED:
-                self.was_enough = True  # a loop that trains does the same in each of its turns
-                raise Reached
+        if self.loops.has_shown(loop, self._turns):
+            raise Reached
         over = ""
         if self._turns > self.limits.turns:
             over = f"{self.limits.turns:,} turns of loops and calls"
@@ -148,12 +141,13 @@ class ScriptTracer(Tracer):
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
-        if type(value) is dict or holds_arrays(value):
-            for k, part in list(value.items() if type(value) is dict else enumerate(value)):
+        if holds_values(value):
+            for k, part in value.items() if type(value) is dict else enumerate(value):
                 if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
                     self._bound.key(entry_path(name, k))  # what has a name keeps it
                 else:
                     self.item(name, value, k)
+            return value
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -167,16 +161,11 @@ class ScriptTracer(Tracer):
         elif self._is_followed(name) and (followed := self._followed(value)) is not None:
             self.bound_values[key] = np.array(self.value_of(followed), dtype=float)
             value = followed
+        elif (derivative := self._as_derivative(name, value)) is not None:
+            value = derivative
         elif type(value) is float:
-            derivative = self._as_derivative(name, value)
-            if derivative is None:
-                self.bound_values[key] = np.asarray(value)
-                value = self._fresh(value, key)
-            else:
-                value = derivative
-        elif type(value) is int:
-            derivative = self._as_derivative(name, value)
-            value = value if derivative is None else derivative
+            self.bound_values[key] = np.asarray(value)
+            value = self._fresh(value, key)
         if type(value) is list and self._is_followed(name) and self.is_traced(value):
             made = self._list(name, value)
         else:
@@ -228,6 +217,7 @@ class ScriptTracer(Tracer):
         """``owner.name = ...`` was run."""
         value = getattr(owner, name, None)
         is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
+        self.held.append(owner)  # an id is that of one object
         made = self.bind(path, value, id(owner)) if may_be_bound(value) and not is_array else value
         if made is not value:
             setattr(owner, name, made)
@@ -237,6 +227,7 @@ class ScriptTracer(Tracer):
         if type(box) not in (dict, list) or isinstance(key, slice):
             return
         value = box[key]
+        self.held.append(box)
         made = self.bind(entry_path(path, key), value, id(box)) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
@@ -309,9 +300,9 @@ class ScriptTracer(Tracer):
         self.held.append(made)
         return made
 
-    def _as_derivative(self, name: str, value: float) -> TracedFloat | None:
+    def _as_derivative(self, name: str, value: Any) -> TracedFloat | None:
         """A plain number that a derivation begins with, such as ``dy2 = 1``."""
-        if type(value) is int and value not in (0, 1, -1):
+        if type(value) is not float and (type(value) is not int or value not in (0, 1, -1)):
             return None
         plain = name.lower().replace("_", "")
         seen = {n.lower().replace("_", "") for n in (*self._bound.paths, *self.names.values())}
