@@ -11,10 +11,13 @@ thread, and knows nothing of bars.
 from __future__ import annotations
 
 import contextlib
+import math
+import mmap
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextvars import ContextVar
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from symgrad.errors import BadInput, TimeIsOver
@@ -29,18 +32,31 @@ class OutOfTime(BaseException):
     """The time of a call is over; no `Exception`, so that nothing on the way takes it for a failure of the code."""
 
 
+class OutOfMemory(OutOfTime):
+    """A call has taken the memory that it may."""
+
+
 ENDS = (KeyboardInterrupt, OutOfTime)  # what ends a call before it is done
 
 
-_DEADLINE: ContextVar[float | None] = ContextVar("symgrad_deadline", default=None)
+@dataclass
+class _Budget:
+    """The time at which a call ends, the bytes that the process may hold by then, and when these were looked at."""
+
+    end: float
+    memory: float = math.inf
+    looked: float = 0.0
+
+
+_BUDGET: ContextVar[_Budget | None] = ContextVar("symgrad_budget", default=None)
 
 
 @contextlib.contextmanager
-def within(seconds: float | None) -> Iterator[None]:
-    """Raise `OutOfTime` in the block once it has taken so many seconds; None is no limit.
+def within(seconds: float | None, memory: int | None = None) -> Iterator[None]:
+    """Raise `OutOfTime` in the block once it has taken so many seconds, or so many bytes of memory; None is no limit.
 
-    The clock is looked at wherever the pipeline says what it does, and before each run of the user's code: neither that
-    code nor a call into a library is cut short.
+    The clock is looked at wherever the pipeline says what it does, before each run of the user's code and whenever a
+    Program is read at a point: neither that code nor a call into a library is cut short.
 
     >>> with within(0.01):
     ...     while True:
@@ -52,29 +68,45 @@ def within(seconds: float | None) -> Iterator[None]:
 
     Raises `TimeIsOver` where nothing in the block takes the exception, `BadInput` for what is no time.
     """
-    if seconds is None:
+    if seconds is None and memory is None:
         yield
         return
-    if not isinstance(seconds, (int, float)) or not 0 < seconds < float("inf"):
+    if seconds is not None and (not isinstance(seconds, (int, float)) or not 0 < seconds < math.inf):
         raise BadInput(f"timeout is {seconds!r}.", instead="Pass a number of seconds, or None for no limit.")
-    around = _DEADLINE.get()
-    end = time.monotonic() + seconds
-    token = _DEADLINE.set(end if around is None else min(end, around))
+    around = _BUDGET.get() or _Budget(math.inf)
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    most = math.inf if memory is None else _held() + memory
+    token = _BUDGET.set(_Budget(min(end, around.end), min(most, around.memory)))
     try:
         yield
-    except OutOfTime:  # nothing in the block could say what it had found
-        raise TimeIsOver(
-            f"nothing was known after {seconds:g} seconds.", instead="Pass a larger timeout, or a smaller question."
-        ) from None
+    except OutOfTime as ended:  # nothing in the block could say what it had found
+        by = "when its memory was full" if isinstance(ended, OutOfMemory) else f"after {seconds or 0:g} seconds"
+        raise TimeIsOver(f"nothing was known {by}.", instead="Pass a larger timeout, or a smaller question.") from None
     finally:
-        _DEADLINE.reset(token)
+        _BUDGET.reset(token)
 
 
 def look_at_the_clock() -> None:
-    """Raise `OutOfTime` where the time of the call is over."""
-    end = _DEADLINE.get()
-    if end is not None and time.monotonic() > end:
+    """Raise `OutOfTime` where the time of the call is over, or its memory is full."""
+    budget = _BUDGET.get()
+    if budget is None:
+        return
+    now = time.monotonic()
+    if now > budget.end:
         raise OutOfTime
+    if budget.memory < math.inf and now - budget.looked > _EVERY:
+        budget.looked = now
+        if _held() > budget.memory:
+            raise OutOfMemory
+
+
+def _held() -> float:
+    """The bytes that this process holds; none where the system does not say."""
+    try:
+        with open("/proc/self/statm", "rb") as said:
+            return int(said.read().split()[1]) * mmap.PAGESIZE
+    except OSError:
+        return 0.0
 
 
 class _Bar:

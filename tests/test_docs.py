@@ -160,6 +160,7 @@ def test_there_are_notebooks():
         "4-for-all-sizes",
         "5-rounding-or-bug",
         "6-guard-your-own-function",
+        "7-audit-torch",
     ]
     assert [p.stem for p in NOTEBOOKS] == titles
     linked = {Path(link).stem for link in re.findall(r"\]\((notebooks/[^)]+\.ipynb)\)", README)}

@@ -7,7 +7,7 @@ import time
 import pytest
 import torch
 
-from symgrad import SymgradError, verify, verify_function, verify_script
+from symgrad import Limits, SymgradError, verify, verify_function, verify_script
 from symgrad.progress import OutOfTime, doing
 
 WRONG = ("x**3", "2*x**2")
@@ -60,6 +60,23 @@ def test_a_verdict_that_was_reached_stands_where_only_its_lines_are_missing(ende
     ended(LINES, OutOfTime)
     assert verify(*RIGHT).verdict == "proved"
     assert verify(*WRONG).verdict == "refuted"
+
+
+def test_the_limits_of_a_script_hold_for_what_is_done_with_it(monkeypatch):
+    held = []
+
+    def filling(*_):
+        while True:
+            held.append(bytearray(1 << 24))
+            doing("filling")
+            time.sleep(0.01)
+
+    monkeypatch.setattr(COVER, filling)
+    report = verify_script(SCRIPT, limits=Limits(memory=1 << 28))
+    assert report.verdict == "undecided"
+    assert "it was ended as its memory was full, when " in report.claims["w"].verdict.why
+    monkeypatch.setattr(COVER, lambda *_: [doing("waiting") for _ in iter(int, 1)])
+    assert "as its time was over" in verify_script(SCRIPT, limits=Limits(seconds=0.1)).claims["w"].verdict.why
 
 
 def test_nothing_known_is_an_error(ended):

@@ -11,6 +11,7 @@ import numpy as np
 import sympy as sp
 import torch
 
+from symgrad.api.opaque_kernels import worst_of_outputs
 from symgrad.checking.index_claims import Reading, agrees_with
 from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Verdict
@@ -59,6 +60,8 @@ def compare(
     effort: float = 1.0,
     unreached: Unreached = "refuse",
     seed: int = 0,
+    opaque: bool = False,
+    tile: int | Mapping[str, int] | None = None,
 ) -> Verdict:
     """Say whether two formulas have the same value, with a proof or a counterexample; no derivative is taken.
 
@@ -72,9 +75,18 @@ def compare(
     >>> print(compare(lambda A, x: A @ x, lambda A, x: (A * x).sum(1), at={"A": ("m", "n"), "x": ("n",)}))
     proved for all m and n
 
+    With ``opaque=True`` the first is a kernel that cannot be followed, and the second a reference that can: it is run
+    as a black box where kernels break, as `verify_function` does with ``reference=`` (which says more, and has
+    ``tile``), and the worst of the verdicts on its outputs is the answer.
+
+    >>> compare(lambda x: torch.from_numpy(x.numpy() ** 2), lambda x: x**2, at={"x": ("n",)}, opaque=True, tile=4).kind
+    'agrees'
+
     Raises what `verify` raises.
     """
     asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True, unreached=unreached)
+    if opaque:
+        return worst_of_outputs(a, b, at or {}, replace(asked, values=False), tile)
     return judge(pose(a, b, asked)).verdicts["value"]
 
 

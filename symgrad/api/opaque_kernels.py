@@ -18,7 +18,7 @@ import torch
 
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
-from symgrad.checking.verdicts import Agrees, Refuted, Undecided
+from symgrad.checking.verdicts import Agrees, Refuted, Undecided, Verdict
 from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.problem.arguments import dtype_name, is_shape, plain_point
 from symgrad.problem.question import Asked, Problem, pose
@@ -114,6 +114,19 @@ def judge_kernel(
     told = tuple(_told(judged, failed))
     problems = [replace(j.problem, notes=told if k == 0 else ()) for k, j in enumerate(chosen)]
     return answer(*problems, findings=[j.found for j in chosen])
+
+
+def worst_of_outputs(
+    kernel: Any, reference: Any, at: Any, asked: Asked, tile: int | Mapping[str, int] | None
+) -> Verdict:
+    """The worst verdict on what a kernel returns beside a reference; no derivative is asked for."""
+
+    def values(*arguments: Any) -> Any:
+        with torch.no_grad():
+            return kernel(*(x.detach() if isinstance(x, torch.Tensor) else x for x in arguments))
+
+    claims = judge_kernel(values, reference, at, asked, tile, None).claims.values()
+    return min((c.verdict for c in claims), key=lambda verdict: _ORDER.index(verdict.kind))
 
 
 # ------------------------------------------------------------------------------------------------ arguments

@@ -31,10 +31,11 @@ from symgrad.lifting.scripts.cues import read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.pairs import Told
-from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, find_roles, leaf_names, origins
+from symgrad.lifting.scripts.roles import AS_TOLD, NAMED, Roles, find_roles, leaf_names, origins
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
+from symgrad.lifting.scripts.training_loops import is_all_seen
 from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
@@ -51,6 +52,7 @@ from symgrad.report.wording import counted, listed
 from symgrad.typing import DomainLike, NamesLike, Unreached
 from symgrad.verifier import answer, report_by_then
 
+_RUNS = 10  # times the seconds of one run: what all of an answer may take
 _ENOUGH = 2_000  # operations by which a loop that trains has shown what it does
 
 
@@ -121,18 +123,21 @@ def verify_script(
     modules and what else it changes stay there.  Files beside it can be read; what it writes goes into a folder that is
     removed at the end, and a path elsewhere is refused.  Its output is kept back, plots do not open, and nobody types
     for it.  A run that takes longer or more memory than ``limits`` allow, and one that crashes the interpreter, is an
-    error with the line.  Programs that the script starts run as they would.
+    error with the line; where judging takes ten times as long, or that much memory, the report is what is known by
+    then.  Programs that the script starts run as they would.
     """
     meant = meanings_of(meanings, claims)
     options = Asked(wrt, None, 1, domain, assuming, meant, None, points, effort, seed, unreached=unreached)
     _check(output, gradients, limits, namespace)
-    question = partial(_in_time, timeout, partial(_answered, source, options, output, gradients, limits, namespace))
+    question = partial(
+        _in_time, timeout, limits or Limits(), partial(_answered, source, options, output, gradients, limits, namespace)
+    )
     report = answer_apart(question)
     return replace(report, measure=partial(answer_apart, partial(_measured, question)))
 
 
-def _in_time(timeout: float | None, question: Callable[[], Report]) -> Report:
-    with within(timeout):
+def _in_time(timeout: float | None, limits: Limits, question: Callable[[], Report]) -> Report:
+    with within(_RUNS * limits.seconds if timeout is None else timeout, limits.memory):
         return question()
 
 
@@ -149,15 +154,27 @@ def _answered(
     pasted, file = _opened(source, namespace or ())
     script = Script.of(pasted, file, options.seed, limits, namespace)
     brief = replace(script, enough=_ENOUGH)
+    wrt = tuple(options.names) if options.wrt is not None else None
     first = brief.run()
     if first.trace.gradchecked and not first.trace.calls:
         return _of_functions(script, first, options)
-    if not first.trace.was_enough:
+    if not first.trace.loops.left_at:
         return _answer_of(script, first, options, output, gradients)
-    if not first.trace.calls:  # what is compared with autograd may stand behind the loop
-        with contextlib.suppress(SymgradError):
+    with contextlib.suppress(SymgradError):
+        if not first.trace.calls:
             return _answer_of(brief, first, options, output, gradients)
+        few = replace(script, enough=0)
+        run = few.run()
+        if _shows_all(pasted, run, find_roles(run, output=output, wrt=wrt, gradients=gradients)):
+            return _answer_of(few, run, options, output, gradients)
     return _answer_of(script, script.run(), options, output, gradients)
+
+
+def _shows_all(pasted: Pasted, run: ScriptRun, roles: Roles) -> bool:
+    """Whether a run that has left a loop has seen all that is said of gradients: more may stand behind the loop."""
+    loops = run.trace.loops
+    names = {d.variable for d in roles.derivations}
+    return bool(loops.left_at) and is_all_seen(pasted.tree, loops.left_at, loops.seen(), names)
 
 
 def _of_functions(script: Script, first: ScriptRun, options: Asked) -> Report:
@@ -329,7 +346,7 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             instead=f"{why}Write the values into the script, and give every random generator a seed.",
         )
     full = execution.complete
-    if full.trace.was_enough:  # a run without a tracer goes on for longer
+    if full.trace.loops.left_at:  # a run without a tracer goes on for longer
         return
     space = replace(script, until=frozenset()).plain()
     local = script.pasted.lines_of_functions
@@ -405,7 +422,7 @@ def _notes(execution: Execution) -> list[str]:
             f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."
         )
     stopped = execution.complete.stopped or run.stopped
-    if execution.complete.trace.was_enough:
+    if execution.complete.trace.loops.left_at:
         notes.append(f"Not all of the script was run: {stopped}.")
     elif stopped is not None:
         notes.append(f"The script stops early ({stopped}); what it had computed until then is judged.")

@@ -82,7 +82,7 @@ def judge(case: Case) -> Iterator[Found]:
     try:
         if not torch.isfinite(f(case.point)) or not torch.equal(f(doubles), f(doubles)):
             return
-    except RuntimeError:  # no kernel for this dtype
+    except (RuntimeError, ValueError):  # no kernel for this dtype, or no point of it
         return
     program, steps = _derivatives(f, case.point, space["v"])
     units = [_unit(doubles, k, j) for k, x in enumerate(doubles) for j in range(x.numel())]
@@ -93,6 +93,10 @@ def judge(case: Case) -> Iterator[Found]:
         "second": _numbers(program, steps["second"], doubles),
     }
     slopes = torch.tensor([truth for truth, _ in exact["reverse"]], dtype=torch.float64)
+    sizes = torch.cat([x.reshape(-1) for x in doubles]).abs()
+    known = slopes.abs().nan_to_num()
+    size = float(case.size(doubles) + known.max() + (known * sizes).sum())
+    far, near = max(1.0, float(sizes.max())), min([1.0, *sizes[sizes > 0].tolist()])
     total = math.nan
     for mode, text in MODES.items():
         order = 2 if "over" in mode else 1
@@ -105,7 +109,7 @@ def judge(case: Case) -> Iterator[Found]:
         wrong = [
             k
             for k, (value, (truth, floor)) in enumerate(zip(values, truths, strict=True))
-            if _differs(value, truth, floor, dtype)
+            if _differs(value, truth, floor, dtype, size / (far if truth else near) ** order)
         ]
         lines = units if mode == "reverse" else along
         sure = (k for k in wrong if _confirmed(f, doubles, lines[k], order, values[k], truths[k][0]))
@@ -114,7 +118,9 @@ def judge(case: Case) -> Iterator[Found]:
             yield Found(case.name, mode, dtype, case.where, values[k], truths[k][0], _shown(case, mode, k))
         if mode == "reverse":
             total = sum(map(operator.mul, values, torch.cat([t.reshape(-1) for t in along[0]]).tolist()))
-        elif mode == "forward" and _differs(values[0], total, truths[0][1], dtype) and _bends(f, doubles, along[0]):
+        elif (
+            mode == "forward" and _differs(values[0], total, truths[0][1], dtype, size) and _bends(f, doubles, along[0])
+        ):
             yield Found(case.name, AGAINST, dtype, case.where, values[0], total, _shown(case, AGAINST, 0))
 
 
@@ -192,15 +198,21 @@ def _with_constants_as_inputs(program: Program) -> tuple[Program, dict[str, Tens
     return replace(program, steps=tuple(steps), inputs=inputs), values
 
 
-def _differs(value: float, truth: float, attainable: float, dtype: str) -> bool:
-    """Whether torch's number is none, or further off than rounding and the range of the dtype explain."""
+def _differs(value: float, truth: float, attainable: float, dtype: str, size: float) -> bool:
+    """Whether torch's number is none, or further off than rounding and the range of the dtype explain.
+
+    ``size`` is what a derivative of such a function has: some units in its last place are no find where it cancels,
+    and least of all where it cancels altogether.
+    """
     f = torch.finfo(getattr(torch, dtype))
     if not math.isfinite(truth) or abs(truth) > f.max / 4:
         return False
     if not math.isfinite(value):
         return True
     error = abs(value - truth)
-    return error > 2**10 * f.tiny and bool(is_unstable(torch.tensor(error), torch.tensor(attainable), dtype))
+    return error > max(2**10 * f.tiny, 16 * f.eps * size) and bool(
+        is_unstable(torch.tensor(error), torch.tensor(attainable), dtype)
+    )
 
 
 # ----------------------------------------------------------------------------------------------- torch's own forward
@@ -216,7 +228,7 @@ def _line(f: Callable[..., Tensor], point: Sequence[Tensor], direction: Sequence
     def along(h: float) -> float:
         try:
             return float(f([x + h * d for x, d in zip(point, direction, strict=True)]))
-        except RuntimeError:
+        except (RuntimeError, ValueError):
             return math.nan
 
     return along, size or 1.0

@@ -59,6 +59,7 @@ _ROUNDS = 3  # of both: what appears beyond a choice is crossed too
 _TURN = 12  # choices that are crossed before it is asked again which are left
 _EACH = 24  # runs for one outcome
 _SWEPT = 8  # runs for a decision that may come out in ways without an end
+_WALK = 8  # steps across an edge that led to other branches
 _TURNS = 24  # numbers of turns that are sought
 _POINTS = 64  # that a question asks for, where nothing else is said
 _LEAST = 4  # runs of each kind, where it asks for fewer
@@ -107,11 +108,13 @@ def _seek(
                     if any(target.is_met(look, problem.inputs.free) for look in found.looks[begun:]):
                         continue
                     searches[seek] -= 1
-                    each = _EACH if target.way is not None or target.choice is None else _SWEPT
+                    each, first = _EACH if target.way is not None or target.choice is None else _SWEPT, len(found.looks)
                     for point in itertools.islice(target.points(problem), min(each, budgets[seek])):
                         budgets[seek] -= 1
                         if _look_across(problem, found, target, point):
                             break
+                    else:
+                        budgets[seek] -= _walk_across(problem, found, target, found.looks[first:], budgets[seek])
         if len(found.looks) == before:
             return
 
@@ -277,6 +280,25 @@ def _look_across(problem: Problem, found: Findings, target: _Target, point: Mapp
     return turned(target.guard, target.choice, target.way, look, problem.inputs.free)
 
 
+def _walk_across(problem: Problem, found: Findings, target: _Target, looks: Sequence[Look], budget: int) -> int:
+    """Go on from where the longest step across led, which may be another branch of the code, as the middle of some
+    numbers is another one when one of them has moved; how many runs that took."""
+    runs = 0
+    while target.choice is not None and is_ordered(target.guard) and looks and runs < min(_WALK, budget):
+        met = decisions(looks[:1], problem.inputs.free).get(target.choice)
+        if met is None:
+            break
+        start = met.first.branch, met.guard, met.first.seen.point
+        point = next(replace(target, starts=[start], path=()).points(problem), None)
+        if point is None:
+            break
+        runs += 1
+        if _look_across(problem, found, target, point):
+            break
+        looks = found.looks[-1:]
+    return runs
+
+
 def _look_at(problem: Problem, found: Findings, point: Mapping[str, Any], sought: Any) -> Look | None:
     """Look at a point; None outside of the domain.  Where the code raises, that is remembered of what was sought."""
     settled = problem.inputs.settled(dict(point))
@@ -320,8 +342,12 @@ def _points_of_decision(
             continue
         if op in _WHOLE or op == "text":
             goals = [goal for number in numbers for goal in _goals(op, number)]
-            for entry, (goal, slack) in itertools.product(range(min(n, 2)), goals):
-                yield from points_at(program, args[0], entry, goal, slack, start, free, bounds)
+            for goal, slack in goals:
+                here, entries = start, range(min(n, _PLACES))
+                for entry in entries[1:]:  # all of them, and then each
+                    here = next(points_at(program, args[0], entry, goal, slack, here, free, bounds), here)
+                for one, entry in ((here, 0), *((start, k) for k in entries[1:]), *(((start, 0),) * (n > 1))):
+                    yield from points_at(program, args[0], entry, goal, slack, one, free, bounds)
         elif is_ordered(base) and n > 1:
             for sides in _patterns(n, numbers):
                 point = point_with(program, base, start, free, bounds, sides)

@@ -16,7 +16,7 @@ from symgrad.problem.question import Problem
 from symgrad.problem.replay import gives, replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, only_constants_differ, same_structure
-from symgrad.progress import ENDS, OutOfTime, doing
+from symgrad.progress import ENDS, OutOfMemory, OutOfTime, doing
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _SHARES = (
@@ -138,7 +138,12 @@ def as_far_as_known(problem: Problem, ended: BaseException, found: Findings | No
 
 def how_ended(ended: BaseException) -> str:
     """By what a call was ended, in words."""
-    return "as its time was over" if isinstance(ended, OutOfTime) else "by Ctrl-C"
+    match ended:
+        case OutOfMemory():
+            return "as its memory was full"
+        case OutOfTime():
+            return "as its time was over"
+    return "by Ctrl-C"
 
 
 def explore_points(problem: Problem, found: Findings) -> Iterator[PointComparison]:

@@ -21,6 +21,7 @@ from symgrad.indices.reader import Factor, Value, aligned, read_each
 from symgrad.indices.run_merging import merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
+from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
@@ -30,7 +31,7 @@ from symgrad.problem.sampling import draw
 from symgrad.problem.shapes import Shapes
 from symgrad.program.builder import Builder, join
 from symgrad.program.derivative import gradients, reverse
-from symgrad.program.program import Program, interpret
+from symgrad.program.program import Constant, Program, interpret, sliced
 
 _BITS = 256
 _THIN = 2.0**-160  # of balls that agree
@@ -39,6 +40,7 @@ _ENTRIES, _FEW = 256, 16  # of a larger tensor, a few entries are held against t
 _MATRIX = 16  # the largest matrix whose inverse is evaluated
 _HEADS = (Inverse, Det, LogDet)
 _SEED = "the upstream derivative"
+_INSIDE = "the value of"
 _ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
 _RING = replace(BALLS, functions={**_ROWS, **BALLS.functions})
 
@@ -77,16 +79,23 @@ def read_problem(
     own: Mapping[str, int] | None = None,
     *,
     selecting: bool = False,
+    others: Sequence[tuple[Run, Run]] = (),
 ) -> dict[str, Reading | Unread]:
     """The claims in index notation, or why one is none.
 
     At the ``own`` sizes, where they are among the runs, the problem's first runs are read: the code is not run again.
+    With runs of ``others``, at other points, it is these and the first that are read together.
     With ``selecting``, what ``max`` takes is a sum over its row times a tensor of which nothing is known.
 
     A choice that came out one way in all of a tensor does not show that it is one; so, where there are choices, the
     code is run at other points too.  Raises `Unread` where it could not be run at other sizes at all.
     """
     found: dict[str, Reading | Unread] = {}
+    if others and problem.first is not None:
+        names, summed = [p.name for p in pairs], all(p.summed for p in pairs)
+        runs = ((m.program, h.program) for m, h in (problem.first, *others))
+        programs = [_joined(m, h, names, problem.order, summed) for m, h in runs]
+        return _readings(problem, shapes, sizes, pairs, programs, selecting)
     for k in range(_TRIES):
         programs = _programs(problem, shapes, sizes, pairs, k, own)
         if k < _TRIES - 1 and any(map(one_sided, programs)):
@@ -141,7 +150,8 @@ def _readings(
     """The claims, read together as far as possible; a Jacobian by its rows, for an upstream that is one in a free
     place."""
     point, outputs = problem.inputs.point, programs[0].outputs
-    of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
+    inputs = {n: programs[0].shape(i) for n, i in programs[0].inputs.items() if not n.startswith(_SEED)}
+    of = {n: shapes.of.get(n, np.shape(point[n]) if n in point else shape) for n, shape in inputs.items()}
     sizes.met.clear()
     given: dict[str, Value] = {}
     free: dict[str, tuple[Factor, ...]] = {}
@@ -196,18 +206,24 @@ def _paired(hand: Value | None, exact: Value) -> Reading:
     return Reading(left[0] if left else None, right, tuple(f for axis in axes for f in axis))
 
 
+_SIDES = ("hand", "exact")
+
+
 def _joined(model: Program, hand: Program, names: Sequence[str], order: int, summed: bool) -> Program:
     """Model, hand formulas and exact derivatives in one Program.
 
     A Jacobian is the derivative for an upstream that is an input here: read as a one in one place, it is every row.
+    A value on the way that is differentiated by is an input too: what is equal for all its values is so for those that
+    it has.
     """
     both = join(model=model, hand=hand)
     b = Builder.on(both)
     (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
     wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}
     if order == 0:  # the values themselves
-        (value,) = (i for key, i in both.outputs.items() if key.startswith("hand."))
-        return b.build({f"hand.{names[0]}": value, f"exact.{names[0]}": output})
+        hands = [i for key, i in both.outputs.items() if key.startswith("hand.")]
+        values = {n: hands[0] if len(hands) == 1 else both.outputs[f"hand.{n}"] for n in names}
+        return b.build({f"{side}.{n}": i if side == "hand" else output for n, i in values.items() for side in _SIDES})
     outputs = {f"hand.{n}": both.outputs[f"hand.{n}"] for n in names}
     if -1 in wrt.values():
         raise Unread("a derivative is asked for by a value that is no input at other sizes.")
@@ -221,7 +237,30 @@ def _joined(model: Program, hand: Program, names: Sequence[str], order: int, sum
         for n, i in wrt.items():
             outputs[f"seeded.{n}"] = first[n]
             outputs[f"exact.{n}"] = _rows(b, first[n], {n: i}, f"{_SEED} {n}")[n]
-    return b.build(outputs)
+    inside = {i: f"{_INSIDE} {n}" for n, i in wrt.items() if b.steps[i].op != "input"}
+    whole = b.build(outputs)
+    return sliced(whole, outputs, inputs=_everywhere(whole, inside)) if inside else whole
+
+
+def _everywhere(program: Program, names: Mapping[int, str]) -> dict[int, str]:
+    """The steps with these names, and those that compute the same from the same, for model and hand code share none."""
+    kinds: dict[Any, int] = {}
+    kind: list[int] = []
+    for step in program.steps:
+        key = (step.op, step.dtype, step.shape, tuple(kind[a] for a in step.args), _content(step.params))
+        kind.append(kinds.setdefault(key, len(kinds)))
+    named = {kind[i]: name for i, name in names.items()}
+    return {i: named[k] for i, k in enumerate(kind) if k in named}
+
+
+def _content(params: Any) -> Any:
+    """What stands for a step's parameters where these are compared."""
+    match params:
+        case Constant():
+            return params.value.tobytes(), str(params.exact), str(params.radius)
+        case np.ndarray():
+            return params.tobytes()
+    return repr(params)
 
 
 def _rows(b: Builder, output: int, wrt: Mapping[str, Any], name: str) -> dict[str, int]:

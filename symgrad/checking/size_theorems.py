@@ -18,7 +18,7 @@ from fractions import Fraction
 import numpy as np
 
 from symgrad.checking.comparison import Branch, Pair
-from symgrad.checking.exploration import Findings
+from symgrad.checking.exploration import Findings, inside
 from symgrad.checking.index_claims import Reading, read_problem
 from symgrad.checking.proof_domains import domain_of_proofs
 from symgrad.checking.verdicts import ForAll, Proved
@@ -27,6 +27,7 @@ from symgrad.indices.equality import IndexProof, prove_equal
 from symgrad.indices.run_merging import ORDERED
 from symgrad.indices.sizes import Sizes, Unread
 from symgrad.indices.terms import STEP, Fact, SumsTo
+from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
@@ -39,6 +40,7 @@ _SHARED = 200  # the same, where a softmax makes every entry of a row one of all
 _CHOICES = 4  # entries of comparisons up to which each pattern of outcomes can be looked at
 _SHORTEST = 3  # the shortest axis whose length gets a name: a pair is more often a pair than a size
 _LETTERS = "mnkpqrstuvcdhw"
+_RUNS = 3  # of a script at other points, that are read together with its own
 _SUMMED = 1 << 16  # entries of data up to which their sums are looked at
 
 
@@ -71,7 +73,7 @@ def prove_by_sizes(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> 
     if few or not entrywise:
         return Theorems()
     try:
-        proved = dict(_proved(problem, branch, pairs))
+        proved = dict(_proved(problem, found, pairs, choices))
     except SymgradError:  # the code is about its own sizes
         return Theorems()
     except Exception as error:  # no verdict rests on this alone, and none must be lost with it
@@ -96,11 +98,14 @@ def _agrees(found: Findings, pair: Pair) -> bool:
     return "agrees" in states and states <= {"agrees", "outside"}
 
 
-def _proved(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> Iterator[tuple[str, Proved]]:
-    shapes, own = _named(problem, branch)
-    sizes = Sizes.with_own(own)
+def _proved(
+    problem: Problem, found: Findings, pairs: Sequence[Pair], choices: Sequence[Guard]
+) -> Iterator[tuple[str, Proved]]:
+    branch = found.own
+    others = _other_runs(found, choices) if problem.pasted else ()
+    shapes, sizes, own = _own_lengths(problem, branch, len(others)) if others else _named(problem, branch)
     here = replace(problem, first=(branch.model_run, branch.hand_run))
-    for name, reading in read_problem(here, shapes, sizes, pairs, own=own, selecting=True).items():
+    for name, reading in read_problem(here, shapes, sizes, pairs, own=own, selecting=True, others=others).items():
         if not isinstance(reading, Reading) or reading.hand is None:
             continue
         facts = (*problem.inputs.facts, *_of_data(problem, branch))
@@ -108,13 +113,39 @@ def _proved(problem: Problem, branch: Branch, pairs: Sequence[Pair]) -> Iterator
         proof = prove_equal(reading.hand, reading.exact, sizes=ranges, facts=facts)
         if proof is not None:
             told = tuple(map(str, proof.facts))
-            for_all = ForAll((), 1, reading.literals, str(sizes), proof, told, reading.exact.has(STEP))
+            for_all = ForAll((), 1, reading.literals, str(sizes) if own else "", proof, told, reading.exact.has(STEP))
             pair = next(p for p in pairs if p.name == name)
             yield name, Proved((), _domain(branch, pair, proof), for_all)
 
 
-def _named(problem: Problem, branch: Branch) -> tuple[Shapes, dict[str, int]]:
-    """A name for each length that an axis has, and the lengths.  Raises `Unread` where no axis may have another."""
+def _own_lengths(problem: Problem, branch: Branch, others: int) -> tuple[Shapes, Sizes, dict[str, int]]:
+    """The lengths as they are: a script runs at no others, but at other points, and is one formula of its entries."""
+    of = {n: np.shape(problem.inputs.point[n]) for n in branch.program.inputs}
+    return Shapes(of, (), {}), Sizes((), ({},) * (1 + others)), {}
+
+
+def _other_runs(found: Findings, choices: Sequence[Guard]) -> tuple[tuple[Run, Run], ...]:
+    """Runs at other points, where each choice of entries came out in another pattern than at the user's own.
+
+    A layout is what it is in all of the runs; so what follows a choice is none, and is read as the choice or not at
+    all.  Raises `Unread` where there are none: what hangs on a value could not be told from what does not.
+    """
+    own = found.own.program.guards
+    moving = [k for k, g in enumerate(own) if any(g is c for c in choices)]
+    runs = []
+    for branch, seen in found.looks:
+        theirs = branch.program.guards
+        same = len(theirs) == len(own) and [np.shape(g.outcome) for g in theirs] == [np.shape(g.outcome) for g in own]
+        if same and inside(seen) and all(not np.array_equal(own[k].outcome, theirs[k].outcome) for k in moving):
+            runs.append((branch.model_run, branch.hand_run))
+    if not runs:
+        raise Unread("no other run shows which entries a choice is about.")
+    return tuple(runs[:_RUNS])
+
+
+def _named(problem: Problem, branch: Branch) -> tuple[Shapes, Sizes, dict[str, int]]:
+    """A name for each length that an axis has, the sizes that are run, and the lengths.  Raises `Unread` where no axis
+    may have another."""
     point = problem.inputs.point
     arrays = {n: np.asarray(point[n]) for n in branch.program.inputs}
     lengths = sorted({k for x in arrays.values() for k in x.shape if k >= _SHORTEST})
@@ -125,7 +156,8 @@ def _named(problem: Problem, branch: Branch) -> tuple[Shapes, dict[str, int]]:
     said: dict[int, int | str] = {k: k for x in arrays.values() for k in x.shape}
     said |= name
     of = {n: tuple(said[k] for k in x.shape) for n, x in arrays.items() if x.ndim}
-    return Shapes(of, tuple(name.values()), {}), {letter: k for k, letter in name.items()}
+    own = {letter: k for k, letter in name.items()}
+    return Shapes(of, tuple(name.values()), {}), Sizes.with_own(own), own
 
 
 def _of_data(problem: Problem, branch: Branch) -> Iterator[Fact]:

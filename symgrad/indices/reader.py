@@ -20,6 +20,7 @@ was made by merging others keeps a *factor* for each of them, so that no index i
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -27,12 +28,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symgrad.indices.named_axes import Affine, Condition, decode, decode_values, flat_positions
+from symgrad.indices.named_axes import Affine, Condition, Decoded, decode, decode_values, flat_positions
 from symgrad.indices.run_merging import Family
 from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
 from symgrad.indices.terms import STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, opaque, rename, tensor
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.program import Program, Step, interpret
+
+_LISTED = 24  # entries of a layout that are said one by one
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,8 +185,15 @@ class _Reading:
         if any(c.radius is not None for c in constants):
             raise Unread("an array of typed decimals is read at given sizes only.")
         axes = tuple(self.axis(k, family.shapes) for k in range(arrays[0].ndim))
-        found = decode_values(arrays)
         indices = [axis[0].index if axis else sp.S.Zero for axis in axes]
+        try:
+            found = decode_values(arrays)
+        except Unread:
+            if not all(np.array_equal(a, arrays[0]) for a in arrays):  # at other sizes it is another array
+                raise
+            name = f"constant {hashlib.sha256(arrays[0].tobytes()).hexdigest()[:12]}"
+            lengths = [f.size for axis in axes for f in axis]
+            return Value(tensor(name, *lengths)[tuple(f.index for axis in axes for f in axis)], axes)
         if isinstance(found, Affine):
             return Value(self.affine(found, indices), axes)
         value, conditions = found
@@ -215,7 +225,7 @@ class _Reading:
 
     def taken(self, where: Sequence[np.ndarray], a: Value, *, chosen: bool = False) -> Value:
         """What is taken from a tensor; where entries are missing by a choice, another step says which."""
-        found = decode(where, [f.numbers for f in a.factors], regions=not chosen)
+        found, one_by_one = _decoded(where, [f.numbers for f in a.factors], regions=not chosen)
         axes = tuple(tuple(self.factor(n, "ijkpq"[k % 5]) for n in axis) for k, axis in enumerate(found.factors))
         mine = [f for axis in axes for f in axis]
         used: dict[int, Any] = {}
@@ -231,7 +241,7 @@ class _Reading:
         mine = [replace(f, loose=f.loose or k not in used) for k, f in enumerate(mine)]
         indices = [f.index for f in mine]
         places = {f.index: self.affine(c, indices) for f, c in zip(a.factors, found.coordinates, strict=True)}
-        body = rename(a.body, places) * self.region(found.conditions, indices)
+        body = rename(a.body, places) * self.region(found.conditions, indices) * _listed(one_by_one, indices)
         tight = body.free_symbols
         mine = [replace(f, loose=f.index not in tight) for f in mine]
         parts = iter(mine)
@@ -269,11 +279,11 @@ class _Reading:
             for p, shapes, box in zip(family.params, family.inputs, boxes, strict=True)
         ]
         lengths = [tuple(s[k] for s in family.shapes) for k in range(len(family.shapes[0]))]
-        found = decode(where, lengths)
+        found, one_by_one = _decoded(where, lengths)
         if len(found.factors) != len(factors) or any(len(f) > 1 for f in found.factors):
             found = replace(found, factors=tuple((f.numbers,) for f in factors))
         indices = [f.index for f in factors]
-        body = a.body * self.region(_spread(found.conditions, found.factors), indices)
+        body = a.body * self.region(found.conditions, indices) * _listed(one_by_one, indices)
         left = dict(enumerate(factors))  # those that are summed over
         axes = []
         for c, numbers in zip(found.coordinates, lengths, strict=True):
@@ -330,6 +340,29 @@ def _exact(constant: Any) -> Any:
     if not np.isfinite(value):
         raise Unread("a constant is not finite.")
     return sp.Rational(*float(value).as_integer_ratio())
+
+
+def _decoded(
+    where: Sequence[np.ndarray], sizes: Sequence[Numbers], *, regions: bool = True
+) -> tuple[Decoded, np.ndarray | None]:
+    """The map, and where it has entries, if no bounds on indices say that, and it has them there in all runs."""
+    try:
+        return decode(where, sizes, regions=regions), None
+    except Unread:
+        if not regions or not all(np.array_equal(w, where[0]) for w in where):
+            raise
+        return decode(where, sizes, regions=False), where[0] > 0
+
+
+def _listed(mask: np.ndarray | None, indices: Sequence[Any]) -> Any:
+    """1 where a mask holds and 0 elsewhere, entry by entry."""
+    if mask is None:
+        return sp.S.One
+    few = min(mask, ~mask, key=np.count_nonzero)
+    if np.count_nonzero(few) > _LISTED:
+        raise Unread("the entries that a layout keeps form no region that was recognised.")
+    held = [sp.Mul(*map(sp.KroneckerDelta, indices, map(int, place))) for place in np.argwhere(few)]
+    return sp.Add(*held) if few is mask else 1 - sp.Add(*held)
 
 
 def summed(body: Any, f: Factor) -> Any:
@@ -406,7 +439,3 @@ def _digits(c: Affine, factors: Sequence[Factor], numbers: Numbers) -> tuple[int
             return None
         reached = tuple(n * m for n, m in zip(reached, factors[k].numbers, strict=True))
     return tuple(order) if reached == numbers else None
-
-
-def _spread(conditions: Sequence[Condition], _: Any) -> Sequence[Condition]:
-    return conditions

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,20 +32,22 @@ def one_sided(program: Program) -> bool:
     return any(bool(outcome.all()) or not outcome.any() for outcome in found)
 
 
+def _inputs(program: Program, steps: Iterable[int]) -> set[int]:
+    return {i for i in program.needed(steps) if program.steps[i].op == "input"}
+
+
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """The comparisons of a Program that came out both ways."""
+    """The comparisons of a Program that came out both ways, of the inputs that its outputs hang on."""
 
     guards: tuple[Guard, ...]
 
     @classmethod
     def of(cls, program: Program) -> Choices:
         found = [g for g in program.guards if g.op in ORDERED and len(g.args) == 2 and g.outcome.ndim]
-        return cls(tuple(g for g in found if g.outcome.any() and not g.outcome.all()))
-
-    @property
-    def args(self) -> tuple[int, ...]:
-        return tuple(a for g in self.guards for a in g.args)
+        found = [g for g in found if g.outcome.any() and not g.outcome.all()]
+        inputs = _inputs(program, program.outputs.values()) if found else set()
+        return cls(tuple(g for g in found if _inputs(program, g.args) <= inputs))
 
     def mask(self, b: Builder, at: Callable[[int], int], mask: np.ndarray) -> int | None:
         """The step that is 1 where the mask holds and 0 elsewhere, if a comparison gave the mask."""
@@ -68,6 +70,8 @@ class Choices:
 
 def _laid(outcome: np.ndarray, mask: np.ndarray) -> tuple[int, ...] | None:
     """The strides with which a mask repeats an outcome, axes of length one aside; None where it does not."""
+    if mask.ndim == 1 and np.array_equal(outcome.reshape(-1), mask):  # memory that was written into is flat
+        return (1,)
     own = [k for k, n in enumerate(outcome.shape) if n > 1]
     theirs = [k for k, n in enumerate(mask.shape) if n > 1]
     steps = dense(outcome.shape)
@@ -225,17 +229,32 @@ def composed(program: Program, chosen: Sequence[Selector] = ()) -> Program:
     choices = Choices.of(program)
     b = Builder()
     place: dict[int, int] = {}
+    here = -1
 
     def at(a: int) -> int:
-        """Where a step went; a constant is written once for each use, for 2 and n - 1 are one step where n is 3."""
-        step = program.steps[a]
-        return _constant(b, step, choices, at) if step.op == "constant" else place[a]
+        """Where a step went; a constant is written once for each use, for 2 and n - 1 are one step where n is 3.
 
-    for i in program.needed((*program.outputs.values(), *choices.args, *(c.arg for c in chosen))):
+        Raises `KeyError` where it comes later than what is written now.
+        """
+        if a > here:
+            raise KeyError(a)
+        step = program.steps[a]
+        if step.op == "constant":
+            return _constant(b, step, choices, at)
+        if a not in place:  # what nothing but a choice looks at
+            for i in program.needed([a]):
+                put(i)
+        return place[a]
+
+    def put(i: int) -> None:
+        nonlocal here
+        if i in place:
+            return
+        before, here = here, i
         step = program.steps[i]
         match step.op:
             case "constant":
-                continue
+                pass
             case "input":
                 place[i] = b.input(step.params, step.shape, step.dtype)
             case "pick":
@@ -253,6 +272,11 @@ def composed(program: Program, chosen: Sequence[Selector] = ()) -> Program:
                 args = tuple(map(at, step.args))
                 b.steps.append(replace(step, args=args))
                 place[i] = len(b.steps) - 1
+        here = before
+
+    for i in program.needed((*program.outputs.values(), *(c.arg for c in chosen))):
+        put(i)
+    here = len(program)
     return _needed(b.build({name: at(i) for name, i in program.outputs.items()}))
 
 
@@ -302,7 +326,8 @@ def _layout(
     for a, low, high in zip(args, ends, ends[1:], strict=False):
         inside = (index > low) & (index <= high)
         mask = choices.mask(b, at, inside.reshape(step.shape)) if choices.guards else None
-        parts.append((a, np.where(inside, index - low, 0), mask))
+        where = np.where(inside, index - low, 0)
+        parts.append((a, where if mask is None else _filled(where), mask))
     if parts and all(mask is not None for _, _, mask in parts):
         chosen = [kept(b, a, where, mask, step.shape) for a, where, mask in parts if mask is not None]
         return functools.reduce(b.add, chosen)
@@ -310,14 +335,31 @@ def _layout(
     return len(b.steps) - 1
 
 
+def _filled(where: np.ndarray) -> np.ndarray:
+    """Positions of what is taken where a mask holds, with others elsewhere, that a mask makes zero: those which make it
+    a plain layout."""
+    held = where > 0
+    for plain in (np.arange(1, where.size + 1), np.full(where.size, where.max(initial=0))):
+        if np.array_equal(where[held], plain[held]):
+            return plain
+    return where
+
+
 def _all(shape: tuple[int, ...]) -> np.ndarray:
     return np.arange(1, int(np.prod(shape, dtype=np.int64)) + 1)
 
 
 def _through(b: Builder, args: tuple[int, ...], index: np.ndarray) -> tuple[tuple[int, ...], np.ndarray]:
-    """A pick of a pick as a pick of what that one takes from."""
-    if len(args) != 1 or b.steps[args[0]].op != "pick":
+    """A pick of picks as a pick of what these take from."""
+    if all(b.steps[a].op != "pick" for a in args):
         return args, index
-    source = b.steps[args[0]]
-    inner = np.concatenate([[0], flat_positions(source.params, source.shape).reshape(-1)])
-    return source.args, inner[index]
+    sources: list[int] = []
+    inner, start = [np.zeros(1, dtype=np.int64)], 0
+    for a in args:
+        step = b.steps[a]
+        is_pick = step.op == "pick" and (len(args) == 1 or len(step.args) == 1)
+        here = flat_positions(step.params, step.shape).reshape(-1) if is_pick else _all(step.shape)
+        inner.append(np.where(here > 0, here + start, 0))
+        sources += step.args if is_pick else (a,)
+        start = sum(int(np.prod(b.shape(x), dtype=np.int64)) for x in sources)
+    return tuple(sources), np.concatenate(inner)[index]

@@ -21,6 +21,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from symgrad.progress import look_at_the_clock
+
 # ------------------------------------------------------------------------------------------------------------- program
 
 Shape = tuple[int, ...]
@@ -287,6 +289,7 @@ def interpret(
     ``inputs`` maps input names to values of the system; ``replaced`` puts values in the place of steps, which are
     then not computed.
     """
+    look_at_the_clock()
     values: dict[int, Any] = dict(replaced or {})
     wanted = tuple(program.outputs.values()) if wanted is None else tuple(wanted)
     steps = program.steps

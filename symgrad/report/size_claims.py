@@ -92,10 +92,10 @@ def proof_for_all(claim: Claim, full: bool) -> Iterator[Block]:
         yield from _by_turns(found, found.proof, full)
         return
     rules = listed(found.proof.rules) or "comparing both step by step"
-    whose = "" if found.sizes else ", your own"
+    own = "" if found.sizes else ", your own" if found.read_at else "your own sizes"
     yield Paragraph(
         f"Both were written as sums over indices, in which sizes are letters, and are equal by {rules}. The code was "
-        f"read at {found.read_at}{whose}."
+        f"read at {found.read_at}{own}."
     )
     if full:
         if found.sizes:

@@ -13,6 +13,13 @@ from symgrad.report.wording import counted, in_words, listed, sentence
 
 # --------------------------------------------------------------------------------------------------------- wrong lines
 
+FIRST_SIDE = "the first side"
+
+
+def is_chain(report: Results) -> bool:
+    """Whether it is about values that are said to be equal, and not about a derivative."""
+    return any(step.claims == FIRST_SIDE for step in report.steps)
+
 
 REPAIRED = "report.repaired_source holds"  # where the repaired code is
 
@@ -123,6 +130,9 @@ def _marked(report: Results, step: StepFinding) -> Code:
 def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     yield _marked(report, step)
     claims = step.claims or ""
+    if claims == FIRST_SIDE:
+        yield Paragraph("Here the chain breaks: this is not equal to the first side.")
+        return
     if claims == step.name:  # a row that says again what the formula says
         yield Paragraph(f"What this line says is not {claims}.")
         return

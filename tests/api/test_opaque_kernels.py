@@ -265,6 +265,12 @@ def test_what_cannot_be_asked():
         verify_function(lambda x: x.detach().mul_(2), reference=lambda x: 2 * x, at={"x": (3,)})
 
 
+@pytest.mark.parametrize(("fault", "kind"), [(None, "agrees"), ("tail", "refuted"), ("strides", "refuted")])
+def test_the_values_of_a_kernel_are_compared_with_a_references(fault, kind):
+    found = compare(squares(fault).apply, lambda x: (x**2).sum(), at={"x": ("n",)}, opaque=True, tile=TILE)
+    assert found.kind == kind
+
+
 def test_numbers_are_compared_at_their_own_point():
     x = torch.linspace(-1, 1, 5)
     assert compare(lambda x: torch.tanh(x), torch.tanh(x), at={"x": x}).kind == "agrees"

@@ -98,3 +98,97 @@ def test_where_the_updates_are_not_understood_no_value_on_the_way_is_judged_inst
     """dh and dz are names that are used again in each turn; judged by these, an innocent line was accused."""
     with pytest.raises(BadInput, match="nothing in it says what is differentiated"):
         verify_script(THROUGH_TIME)
+
+
+# ------------------------------------------------------------------------------------------------ asked turn by turn
+
+ASKS = """
+import torch
+from torch.func import grad
+torch.manual_seed(0)
+X, y = torch.randn(5, 3, dtype=torch.double), torch.randn(5, dtype=torch.double)
+
+def loss(w):
+    return ((X @ w - y)**2).mean()
+
+def loss_grad(w):
+    return 2 * X.T @ (X @ w - y) / len(y)
+
+w = torch.randn(3, dtype=torch.double)
+auto = grad(loss)
+for k in range(400):
+    mine = loss_grad(w)
+    assert (mine - auto(w)).abs().max() < 1e-10
+    w = w - 0.1 * mine
+print("final", loss(w).item())
+"""
+
+
+def test_a_loop_that_asks_in_each_of_its_turns_is_followed_for_three():
+    report = verify_script(ASKS)
+    assert report.verdict == "proved"
+    assert any("is differentiated 3 times" in n for n in report.notes)
+
+
+@pytest.mark.slow
+def test_what_is_compared_behind_such_a_loop_is_judged_too():
+    behind = "other = 3 * loss_grad(w) / 2\nassert (other - auto(w)).abs().max() < 1\n"
+    report = verify_script(ASKS.replace("400", "60") + behind)
+    assert report.verdict == "refuted"
+    assert any("`other`" in n for n in report.notes)
+
+
+NETWORK = """
+import numpy as np
+rng = np.random.default_rng(0)
+X, T = rng.normal(size=(12, 3)), rng.normal(size=(12, 2))
+W, V = 0.3*rng.normal(size=(3, 8)), 0.3*rng.normal(size=(8, 2))
+for turn in range(500):
+    h = np.maximum(0, X @ W)
+    out = h @ V
+    loss = np.sum((out - T)**2) / len(X)
+    dout = 2*(out - T)/len(X)
+    dV = h.T @ dout
+    dh = dout @ V.T
+    dh[h <= 0] = 0
+    dW = X.T @ dh
+    W -= 0.1*dW; V -= 0.1*dV
+"""
+
+
+def test_a_network_with_a_mask_is_proved_for_every_pattern_at_once():
+    report = verify_script(NETWORK)
+    assert report.verdict == "proved"
+    assert report.counts["points"] <= 4  # each of which has another pattern
+    assert "no comparison is a tie" in str(report)
+
+
+@pytest.mark.slow
+def test_a_mask_of_another_comparison_is_wrong():
+    report = verify_script(NETWORK.replace("dh[h <= 0] = 0", "dh[h <= 0.1] = 0"))
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("dh",)
+
+
+BAND = """
+import numpy as np
+rng = np.random.default_rng(3)
+X, T = rng.normal(size=(6, 3)), rng.normal(size=(6, 4))
+W = 0.6*rng.normal(size=(3, 4))
+for turn in range(500):
+    z = X @ W
+    h = np.where((z > -0.5) & (z < 0.5), z, 0.0)
+    loss = np.sum((h - T)**2)
+    dh = 2*(h - T)
+    dh[(z <= -0.5) | (z >= 0.5)] = 0
+    dW = X.T @ dh
+    W -= 0.001*dW
+"""
+
+
+@pytest.mark.slow
+def test_a_mask_that_no_single_comparison_gave_is_judged_branch_by_branch():
+    """Its pattern at one point is no layout, and no proof for every pattern."""
+    report = verify_script(BAND)
+    assert report.ok
+    assert report.counts["branches"] > 4

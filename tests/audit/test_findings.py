@@ -59,6 +59,7 @@ def test_two_answers_at_a_tie_are_told_as_such():
         case("torch.linalg.norm(x[0])", [0.0, 0.0]),
         case("torch.exp(x[0])", [89.0], dtype=torch.float32),
         case("torch.copysign(x[0], x[1])", [0.0], [0.0]),  # a line through it has a slope, and it has no derivative
+        case("torch.copysign(x[0], x[1])", [0.3], [0.7], dtype=torch.float32),  # its second derivative cancels to u/4
         case("(x[0].softmax(0) * torch.linspace(1, 2, 3))", [0.5, 0.25, 0.375], dtype=torch.float32),
     ],
     ids=lambda c: f"{c.name}-{c.point[0].tolist()}",

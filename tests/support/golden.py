@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
+from typing import Any
 
 from symgrad.checking.results import Results
 from symgrad.report import text
@@ -38,8 +39,8 @@ def without_floats(report: Results) -> str:
 def keep_places_open() -> None:
     """From here on reports print a mark in each place where they tell what floats did."""
 
-    def open_blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
-        return tuple(_replaced(blocks(report, full=full), Paragraph(OPEN)))
+    def open_blocks(report: Results, **how: Any) -> tuple[Block, ...]:
+        return tuple(_replaced(blocks(report, **how), Paragraph(OPEN)))
 
     text.blocks = open_blocks
 

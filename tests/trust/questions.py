@@ -154,6 +154,7 @@ def holds(f: Any, at: dict[str, Any], truth: np.ndarray) -> bool:
 def questions() -> list[Question]:
     """All of them, by law."""
     from trust import (
+        questions_at_first_sight,
         questions_of_choices,
         questions_of_data,
         questions_of_doors,
@@ -164,7 +165,7 @@ def questions() -> list[Question]:
 
     families = (
         questions_of_surroundings, questions_of_records, questions_of_choices, questions_of_data, questions_of_floats,
-        questions_of_doors,
+        questions_of_doors, questions_at_first_sight,
     )  # fmt: skip
     return sorted((q for family in families for q in family.questions()), key=lambda q: q.law)
 

@@ -29,7 +29,6 @@ _COTANGENT = re.compile(
     r"d_?out(put)?s?|grad_?out(put)?s?|out_?grad|g_?out|upstream\w*|d[yz]|d_[yz]|d_?l_?d_?(out|y|z)|cotangent|gy|df",
     re.IGNORECASE,
 )
-_RATE = re.compile(r"lr|alpha|eta|gamma|a|l|.*rate.*|step(_?size)?|learning.*", re.IGNORECASE)
 _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 
 
@@ -69,10 +68,6 @@ def is_gradient(path: str) -> bool:
 def is_cotangent(path: str) -> bool:
     """Whether a value is called as what is passed back into a layer is called: dout, grad_output, upstream."""
     return bool(_COTANGENT.fullmatch(tail(path)))
-
-
-def is_rate(path: str) -> bool:
-    return bool(_RATE.fullmatch(tail(path)))
 
 
 def names_gradient(variable: str, name: str, outputs: frozenset[str] = LOSSES) -> bool:

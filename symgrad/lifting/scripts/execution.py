@@ -122,7 +122,7 @@ class Script:
     around: Mapping[str, Any] = field(default_factory=dict)  # variables that it finds, as in a notebook
     followed: frozenset[str] = frozenset()  # variables whose plain numbers carry steps too
     until: frozenset[Key] = frozenset()  # variables after which a run ends
-    enough: int | None = None  # operations after which a loop that goes on is not followed any more
+    enough: int | None = None  # operations after which a loop that goes on is not followed any more: `TrainingLoops`
 
     @classmethod
     def of(
@@ -153,7 +153,7 @@ class Script:
         trace = ScriptTracer(self.limits, values or {}, given or {}, self.followed, self.until)
         code, tree = _instrumented(self.pasted, self.file)
         trace.places.add(code, tree)
-        trace.enough = self.enough
+        trace.loops.enough = self.enough
         space = {**namespace(self.file), **self._found()}
         trace.found(space)
         space[TRACE] = trace
@@ -164,7 +164,7 @@ class Script:
                 with trace.running():
                     exec(code, space)
             except Reached:
-                if trace.was_enough:
+                if trace.loops.left_at:
                     stopped = "a loop goes on, and its first turns tell what it does"
             except AssertionError as error:
                 stopped = f"line {_line(error, self.file)}: {_first(error, 'the assertion fails')}"
@@ -336,7 +336,7 @@ class _ScriptRewriter(Rewriter):
         return node
 
     def _tick(self, at: Any) -> list[ast.stmt]:
-        return [self._placed(ast.Expr(self.tell("tick", [], at)), at)]
+        return [self._placed(ast.Expr(self.tell("tick", [ast.Constant(at.lineno)], at)), at)]
 
     def _assigned(self, at: ast.stmt, name: str, method: str) -> list[ast.stmt]:
         value = self.tell(method, [ast.Constant(name), ast.Name(name, ast.Load())], at)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -21,14 +20,13 @@ from symgrad.errors import BadInput
 from symgrad.lifting.scripts.references import Derivative, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
+from symgrad.lifting.scripts.training_loops import TrainingLoops
 from symgrad.lifting.scripts.watcher import Bound, holds_values, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.lifting.tracing.tracer import Tracer
 from symgrad.program.program import Strided, positions, size
-
-_REPEATED = 8  # turns of a loop after which it has shown what it does
 
 
 @dataclass(frozen=True)
@@ -37,7 +35,8 @@ class Limits:
 
     ``turns`` of loops and calls of functions, ``steps`` recorded (operations on the inputs' values), ``printed``
     characters, ``seconds`` of the clock, ``memory`` in bytes beside what Python and torch have taken before.  What is
-    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.
+    beyond is `BadInput` with the line; what is printed beyond is dropped, and told.  All of an answer may take as much
+    memory, and ten times as long: beyond, the report is what is known by then.
 
     >>> from symgrad import Limits, verify_script
     >>> verify_script("while True: pass", limits=Limits(turns=1000))
@@ -102,17 +101,14 @@ class ScriptTracer(Tracer):
         self._bound = Bound(self)
         self._returns: set[int] = set()  # steps of what functions returned
         self._turns = 0
-        self.enough: int | None = None  # steps after which a loop that goes on has been followed for long enough
-        self.was_enough = False
+        self.loops = TrainingLoops(self)
 
     # ------------------------------------------------------------------------------------ limits
-    def tick(self) -> None:
+    def tick(self, loop: int = 0) -> None:
+        """A function is called, or the loop in line ``loop`` begins a turn."""
         self._turns += 1
-        if self.enough is not None and not self._turns % 64 and len(self.builder.steps) > self.enough:
-            times = Counter((b.name, b.source.line) for b in self.builder.bindings if b.source is not None)
-            if max(times.values(), default=0) >= _REPEATED:  # a loop that trains does the same in each of its turns
-                self.was_enough = True
-                raise Reached
+        if self.loops.has_shown(loop, self._turns):
+            raise Reached
         over = ""
         if self._turns > self.limits.turns:
             over = f"{self.limits.turns:,} turns of loops and calls"

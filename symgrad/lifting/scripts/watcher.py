@@ -120,7 +120,7 @@ class Watcher:
         """Whether all inputs were put in, and all that is wanted was read."""
         return self.wanted <= self.found.keys() and not self._leaves
 
-    def tick(self) -> None:
+    def tick(self, loop: int = 0) -> None:
         self.turns -= 1
         if self.turns < 0 and self.is_on:
             raise TooLong
