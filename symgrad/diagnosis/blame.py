@@ -43,7 +43,8 @@ _OFFERED = 6
 _ALIKE = 1.6  # what an edit costs at most that is made on several lines
 _DRAFTS = 150  # edits of a line of which others are sought that are alike
 _TOGETHER = 4  # lines that have the same slip
-_SHARES = (0.4, 0.6, 0.8)  # of the trials: cheap edits of one place, all edits of one, one slip on several lines
+# Of the trials: small edits of one place, cheap ones that put some of it right, all edits of one, one slip on several.
+_SHARES = (0.4, 0.55, 0.7, 0.85)
 _FIRSTS = 40  # first edits of a line of which a second is looked for
 _SECONDS = 60
 _ENOUGH = 8  # of them that fit
@@ -68,9 +69,10 @@ class Cures:
         self.search = _Search(trials)
         self.is_right = self.search.good == self.search.names
         self.suspects, self.statements = ([], []) if self.is_right else suspects_of(trials, diagnosis, known)
-        self.likely = [s for s in self.suspects if not s.is_hopeless]
-        self.valued = [s for s in self.likely if s.is_valued]
+        self.likely = [s for s in self.suspects if s.rights == 1]
+        self.valued = [s for s in self.suspects if s.rights and s.is_valued]
         self.running = _in_order([*(by_running(s, 0, _CHEAP) for s in self.likely), self.statements])
+        self.of_some = _in_order([by_running(s, 0, _CHEAP) for s in self.suspects if 0 < s.rights < 1])
 
     def _of_one(self, most: float) -> None:
         """The edits of one place of which the value is known, and the cheapest of the others."""
@@ -90,8 +92,10 @@ class Cures:
         """The cheapest cures that are found, the most plausible first."""
         search, suspects, together = self.search, self.suspects, None
         self._of_one(PLAIN if search.price <= PLAIN else math.inf)
+        if not search.found:
+            search.take(self.of_some, _SHARES[1])
         if not search.found and (together := _covering(search)) is None:
-            search.take(_in_order([by_running(s, _CHEAP, 9) for s in self.likely]), _SHARES[1])
+            search.take(_in_order([by_running(s, _CHEAP, 9) for s in self.likely]), _SHARES[2])
             if not search.found:
                 together = _covering(search, suspects) or _alike(search, suspects)
                 together = together or _in_another_order(search, suspects, self.statements) or _twice(search, suspects)
@@ -174,7 +178,7 @@ def _completed(
         _in_order([by_running(s, 0, _CHEAP) for s in others]), _in_order([by_running(s, _CHEAP, 9) for s in others])
     )
     for r in tries:
-        if search.trials.runs >= _SHARES[2] * search.trials.most:
+        if search.trials.runs >= _SHARES[3] * search.trials.most:
             return None
         if search.together([*chosen, r], right) == search.names:
             return Cure(tuple(sorted((*chosen, r), key=lambda c: c.place.line)))
@@ -186,7 +190,7 @@ def _in_another_order(search: _Search, suspects: Sequence[Suspect], statements: 
     orders = [r for r in statements if r.edit.kind == "order"]
     for r in _in_order([by_running(s, 0, _CHEAP) for s in suspects]) if orders else ():
         for order in orders:
-            if search.trials.runs >= _SHARES[2] * search.trials.most:
+            if search.trials.runs >= _SHARES[3] * search.trials.most:
                 return None
             if not _overlap(r.place, order.place) and search.together([order, r], search.good) == search.names:
                 return Cure(tuple(sorted((order, r), key=lambda c: c.place.line)))
@@ -209,7 +213,7 @@ def _alike(search: _Search, suspects: Sequence[Suspect]) -> Cure | None:
     for group in sorted(several, key=lambda g: min(r.cost for r in g)):
         for n in range(min(len(group), _TOGETHER), 1, -1):
             for chosen in itertools.islice(itertools.combinations(group, n), 12):
-                if search.trials.runs >= _SHARES[2] * search.trials.most:
+                if search.trials.runs >= _SHARES[3] * search.trials.most:
                     return None
                 if search.together(chosen, search.good) == search.names:
                     return Cure(chosen)

@@ -252,9 +252,9 @@ def _kind_of(kind: str, hole: Hole, atom: Atom) -> str:
 
 def _many(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom]) -> Iterator[Edit]:
     """All combinations with one atom, as array programs."""
-    values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
+    values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1 if atoms else 0)
     with np.errstate(all="ignore"):
-        for kind, form, extra, op in _COMBINE:
+        for kind, form, extra, op in _COMBINE if atoms else ():
             for i in _hits(bench, code, op(h, values)):
                 atom = atoms[i]
                 new = _combined(form, hole, atom.text)
@@ -280,10 +280,10 @@ def _hits(bench: Bench, code: Any, many: np.ndarray) -> Iterable[int]:
 
 def _pairs(t: Text, bench: Bench, hole: Hole, code: Any, h: np.ndarray, atoms: Sequence[Atom]) -> Iterator[Edit]:
     """All combinations with two atoms, and with three, as array programs; floating errors are the caller's to hide."""
-    values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
     best = sorted((k for k, a in enumerate(atoms) if a.kind != "number"), key=lambda k: atoms[k].cost)[:_MOST_PAIRS]
     if not best:
         return
+    values = np.array([a.value for a in atoms], dtype=float).reshape(len(atoms), -1)
     left, right = (np.array(best)[x] for x in np.triu_indices(len(best)))
     products = values[left] * values[right]
     tables = [("{} * {}", products, 0.0)]

@@ -56,7 +56,7 @@ class Suspect:
     bench: Bench
     atoms: Sequence[Atom]
     prior: float
-    is_hopeless: bool = False  # no value of it puts anything right by itself
+    rights: float = 1.0  # the share of the wrong results that a value of it puts right by itself
 
     @property
     def is_valued(self) -> bool:
@@ -113,7 +113,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
     feeds = _Feeds.of(d)
     places = {u: [p for p in ps if feeds.wrong(p) is not False] for u, ps in places.items()}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
-    needs, hopeless = _needs(trials, d, [p for ps in places.values() for p in ps])
+    needs, rights = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
     for unit, mine in places.items():
         trees = trees_beside(unit, trials.code, trials.model)
@@ -135,7 +135,7 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
                 continue
             suspect = _suspect(trials, place, envs, needs.get(_key(place), {}), prior, trees)
             if suspect is not None:
-                found.append(replace(suspect, is_hopeless=_key(place) in hopeless))
+                found.append(replace(suspect, rights=rights.get(_key(place), 1.0)))
     return found, statements
 
 
@@ -215,9 +215,10 @@ def _plain_name(name: str) -> str:
 
 def _needs(
     trials: Trials, d: Derivation, places: Sequence[Place]
-) -> tuple[dict[Any, dict[int, Need]], set[tuple[str, int] | None]]:
-    """What each line needs at the points that take the branch of the diagnosis, by point, and the lines that can put
-    nothing right by themselves; one with which there is a choice, or of which nothing is found, is missing.
+) -> tuple[dict[Any, dict[int, Need]], dict[tuple[str, int] | None, float]]:
+    """What each line needs at the points that take the branch of the diagnosis, by point, and the share of the wrong
+    results that it can put right by itself; a line of which nothing is found is missing, and from the first also one
+    with which there is a choice.
     """
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
@@ -227,13 +228,14 @@ def _needs(
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]
     found: dict[Any, dict[int, Need]] = {key: {} for key in lines}
-    hopeless: set[tuple[str, int] | None] = set()
+    rights: dict[tuple[str, int] | None, float] = {}
+    wrong = sum(o.wrong for o in outputs)
     for k, point in enumerate(trials.outer):
         if trials.branches[k].hand_run is d.branch.hand_run and found:
             here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
-            hopeless |= {key for key, need in here.items() if not need.outputs}
+            rights = {key: len(need.outputs) / wrong for key, need in here.items()} | rights
             found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
-    return {key: n for key, n in found.items() if n}, hopeless
+    return {key: n for key, n in found.items() if n}, rights
 
 
 def _suspect(

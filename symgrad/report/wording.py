@@ -279,9 +279,11 @@ def in_words(claims: str) -> str:
 
     >>> in_words("d out / d w_h"), in_words("a part of d out / d h[2]")
     ('the derivative of the output by w_h', 'a part of the derivative of the output by h[2]')
+    >>> in_words("d an intermediate value / d x")
+    'the derivative of an intermediate value by x'
     """
     return re.sub(
-        r"\bd (\S+) / d (\S+)",
+        r"\bd (an? [a-z ]+|\S+) / d (\S+)",
         lambda m: f"the derivative of {'the output' if m[1] == 'out' else m[1]} by {m[2]}",
         claims,
     )

@@ -122,7 +122,7 @@ def _marked(report: Results, step: StepFinding) -> Code:
     repairs = [r for r in report.repairs if _is_of(r, step) and r.before in text and step.verdict == "wrong"]
     if not repairs:
         return replace(code_of(source), span=None)
-    start = text.find(repairs[0].before)
+    start = _place(repairs[0], text)
     part = _span(repairs[0])
     return replace(code_of(source), span=None if part is None else (part[0] + start, part[1] + start))
 
@@ -146,7 +146,13 @@ def _changed(code: Code, repair: Repair) -> Change:
     """The line with its expression put right; the expression alone where it is spelled otherwise in the line."""
     if repair.before not in code.text:
         return Change(replace(code, text=repair.before, span=_span(repair)), repair.after)
-    return Change(code, code.text.replace(repair.before, repair.after, 1))
+    at = _place(repair, code.text)
+    return Change(code, f"{code.text[:at]}{repair.after}{code.text[at + len(repair.before) :]}")
+
+
+def _place(repair: Repair, text: str) -> int:
+    """Where what is changed begins in a line: in `dc = dc` it is the value."""
+    return text.rfind(repair.before) if text.endswith(repair.before) else text.find(repair.before)
 
 
 def reason_of(repair: Repair) -> str:
