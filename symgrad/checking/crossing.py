@@ -144,10 +144,7 @@ def _may_differ(found: Findings) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """What is to come out another way: a guard at one entry of it, after comparisons that ``keep`` their outcomes.
-
-    ``choice`` is the choice that the outcome ``way`` is sought of, where it is one.
-    """
+    """A guard to come out another ``way`` at one entry, after comparisons that ``keep`` theirs; and whose it is."""
 
     key: Any
     guard: Guard

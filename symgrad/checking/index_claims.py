@@ -138,8 +138,7 @@ def _check_steps(programs: Sequence[Program]) -> None:
 def _readings(
     problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], programs: Sequence[Program], selecting: bool
 ) -> dict[str, Reading | Unread]:
-    """The claims, read together as far as possible; a Jacobian by its rows, for an upstream that is one in a free
-    place."""
+    """The claims, read together as far as possible; a Jacobian by its rows."""
     point, outputs = problem.inputs.point, programs[0].outputs
     of = {n: shapes.of.get(n, np.shape(point[n])) for n in programs[0].inputs if not n.startswith(_SEED)}
     sizes.met.clear()

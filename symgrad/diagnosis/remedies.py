@@ -188,9 +188,7 @@ def _key(place: Place) -> tuple[str, int] | None:
 
 
 def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
-    """How unlikely it is that a place is wrong; ``named`` are the model's own names: of another name, a value of the
-    model's may be one by chance.
-    """
+    """How unlikely it is that a place is wrong; a value of the model's under another name may be one by chance."""
     known = verdicts.get((place.name, place.line), "")
     forward = 0.5 if place.name in named else 0.2
     prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)
@@ -209,9 +207,7 @@ def _plain_name(name: str) -> str:
 
 
 def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
-    """What each line needs at the points that take the branch of the diagnosis, by point; a line that cannot put
-    anything right at one of them is missing, and so is one with which there is a choice.
-    """
+    """What each line needs, by point; without those that help nothing at one, or of which more than one value helps."""
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
     for b in d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]:

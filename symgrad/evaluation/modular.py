@@ -122,8 +122,6 @@ class Field:
         return out
 
     # ---------------------------------------------------------------------------------------- roots
-    def is_square(self, a: Value) -> Value:
-        return self.power(a, (self.p - 1) // 2) <= 1
 
     def sqrt(self, a: Value) -> Value:
         """The square root that is itself a square (modulo 5 mod 8: a fourth power), so that roots multiply."""

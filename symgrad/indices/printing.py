@@ -241,16 +241,6 @@ def text(body: Any) -> str:
     return _Text().doprint(named(body))
 
 
-def matrix_text(e: Any) -> str:
-    """The matrix of an inverse or a determinant: its name, or its entry.
-
-    >>> i, j = sp.symbols("i j", integer=True)
-    >>> matrix_text(Inverse(sp.IndexedBase("X")[i, j], i, j, 3, 0, 1))
-    'X'
-    """
-    return _Text()._matrix(named(e))
-
-
 def latex(body: Any, *, first: int = 1) -> str:
     """A body in LaTeX, with indices that count from ``first``."""
     return _Latex(first).doprint(_shifted(named(body), first, {}))

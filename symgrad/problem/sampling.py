@@ -47,6 +47,11 @@ class Inputs:
             point[name] = self._to_whole(name, np.asarray(point[name]))
         return point if all(condition(point) for condition in self.conditions) else None
 
+    def is_inside(self, point: Mapping[str, Any]) -> bool:
+        """Whether all entries are strictly within their bounds."""
+        entries = ((np.asarray(point[n]), *bounds) for n, bounds in self.bounds.items() if n in point)
+        return all((low is None or np.all(x > low)) and (high is None or np.all(x < high)) for x, low, high in entries)
+
     def _to_whole(self, name: str, value: np.ndarray) -> np.ndarray:
         low, high = self.bounds.get(name, (None, None))
         value = np.asarray(np.rint(4 * value) if np.all(np.abs(value) < 1) else np.rint(value))

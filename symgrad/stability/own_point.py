@@ -23,7 +23,7 @@ from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of, flat
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, plain_array, tensors_of
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import Inputs
@@ -134,13 +134,13 @@ def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings
     from wait until they are asked for.
     """
     out = FloatFindings(kinks=list(findings.kinks))
-    tensors = _tensors(problem)
+    tensors = tensors_of(problem.inputs.point, problem.dtypes)
     automatic = _autograd(problem, findings, tensors, out)
     bounds = OnDemand(lambda: _hand_bounds(problem, findings, tensors))
     bounded = OnDemand(lambda: _with_bounds(problem, findings, automatic))
     for pair in findings.own.pairs:
         auto = automatic.get(pair.name)
-        out.autograd[pair.name] = None if auto is None else _array(auto)
+        out.autograd[pair.name] = None if auto is None else plain_array(auto)
         if pair.hand is None or not isinstance(findings.verdicts[pair.name], (Proved, Agrees)):
             continue
         if pair.shape and not np.prod(pair.shape):
@@ -166,17 +166,6 @@ def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, tor
     with torch.no_grad():
         found = error_bounds(own, {n: tensors[n] for n in own.inputs}, [own.outputs[n] for n in right])
     return {n: found[own.outputs[n]].error for n in right}
-
-
-def _array(x: torch.Tensor) -> np.ndarray:
-    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
-    return (x.float() if x.dtype is torch.bfloat16 else x.resolve_conj()).numpy()
-
-
-def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
-    return {
-        name: torch.tensor(problem.inputs.point[name]).to(getattr(torch, kind)) for name, kind in problem.dtypes.items()
-    }
 
 
 def _autograd(
@@ -208,9 +197,7 @@ def _autograd(
 
 
 def _with_bounds(problem: Problem, findings: Findings, values: Mapping[str, torch.Tensor]) -> dict[str, Bounded]:
-    """Autograd's values with their running bounds; the model is run once more for these, and only a run that gives the
-    same values, up to both bounds, tells of them.
-    """
+    """Autograd's values with their running bounds, from a second run of the model that gives the same values."""
     plain: dict[str, Bounded] = {n: (g, None) for n, g in values.items()}
     call = None if getattr(problem.model, "autograd", None) is not None else torch_call(problem, problem.inputs.point)
     if call is None or not values:

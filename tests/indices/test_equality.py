@@ -8,13 +8,13 @@ import random
 import pytest
 import sympy as sp
 from flint import arb
+from support.index_calculus import add, determinant, inverse, matmul, normal_form, scale, sigmoid, trace
 from support.index_expressions import SHAPES, m, mutated, n, random_body, rewritten
 from support.index_models import CASES, Case
 from support.index_refutation import refute
 
 from symgrad.errors import BadFormula, WrongShape
-from symgrad.indices.conversion import normal_form
-from symgrad.indices.equality import missing_facts, prove_equal, replay
+from symgrad.indices.equality import prove_equal, replay
 from symgrad.indices.evaluators import BALLS, evaluate
 from symgrad.indices.terms import (
     EXP,
@@ -29,14 +29,7 @@ from symgrad.indices.terms import (
     SumsTo,
     Symmetric,
     Within,
-    add,
-    determinant,
-    inverse,
-    matmul,
-    scale,
-    sigmoid,
     tensor,
-    trace,
 )
 
 i, j, k, s, K, N = sp.symbols("i j k s K N", integer=True)
@@ -247,28 +240,6 @@ def test_every_link_of_a_proof_holds(case: Case):
     assert proof is not None
     for link in proof.links:
         assert refute(link.before, link.after, facts=case.facts, points=1, largest=2) is None, str(link)
-
-
-@pytest.mark.parametrize(
-    ("left", "right", "needed"),
-    [
-        (S(x[i] * A[i, j] * w[j], (i, n), (j, n)), S(w[i] * A[i, j] * x[j], (i, n), (j, n)), [Symmetric("A")]),
-        (S(w[i] * x[K], (i, n)), x[K], [SumsTo("w")]),
-        (S(A[i, K], (i, n)) * x[N], x[N], [SumsTo("A", 0, 1, 2)]),
-        (sp.sqrt(x[K] ** 2), x[K], [Positive("x")]),
-        (sp.sqrt(a**2) * S(w[i], (i, n)), a, [SumsTo("w"), Positive("a")]),
-        (x[K], x[K], []),
-        (x[K], w[K], None),
-    ],
-)
-def test_a_missing_fact_is_found(left, right, needed):
-    found = missing_facts(left, right)
-    assert (None if found is None else list(found)) == needed
-    if needed:
-        assert prove_equal(left, right) is None
-        assert prove_equal(left, right, facts=found) is not None
-        assert refute(left, right) is not None
-        assert refute(left, right, facts=found) is None
 
 
 def test_sentences_of_facts():

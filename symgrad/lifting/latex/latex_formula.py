@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
-import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, tensors_of
 from symgrad.lifting.latex.displays import without_prose
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
@@ -294,10 +293,7 @@ class Latex:
                     instead=f"Pass at={{{outer!r}: ...}}.",
                 )
         program = _Writer(self, {inner: point[outer] for inner, outer in own.items()}, own, dtype, point).program()
-        inputs = {}
-        for name, i in program.inputs.items():
-            inputs[name] = torch.as_tensor(np.asarray(point[name])).to(getattr(torch, program.steps[i].dtype))
-        values = interpret(program, Floats(), inputs)
+        values = interpret(program, Floats(), tensors_of(point, program.dtypes))
         return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
 
 
@@ -534,9 +530,7 @@ def _typeset(formula: Latex, line: Definition | Claim, k: int) -> str | None:
 
 
 def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
-    """The model's rows that the formula does not write down: those whose names it uses, and at the end what the output
-    is, where it differentiates the output for a name that a row defines.
-    """
+    """The model's rows that the formula uses by name and does not write down, and its output where that is needed."""
     if not isinstance(formula.model, Latex):
         return [], []
     model, document, own = formula.model.document, formula.document, formula.defined

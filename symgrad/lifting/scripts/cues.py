@@ -71,10 +71,6 @@ def is_cotangent(path: str) -> bool:
     return bool(_COTANGENT.fullmatch(tail(path)))
 
 
-def is_rate(path: str) -> bool:
-    return bool(_RATE.fullmatch(tail(path)))
-
-
 def names_gradient(variable: str, name: str, outputs: frozenset[str] = LOSSES) -> bool:
     """Whether a variable is called as the gradient for ``name`` is: dW, dL_dW, grad_W, W_grad, grads['W'].
 
