@@ -382,6 +382,18 @@ class Breaking:
     raises: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """The formula that is looked into, the inputs that it takes and their dtypes."""
+
+    formula: Formula
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+
+    def run(self, point: Mapping[str, Any]) -> Run:
+        return self.formula.run(point, self.dtypes)
+
+
 def breakings(
     formula: Formula,
     run: Run,
@@ -392,14 +404,15 @@ def breakings(
     effort: float,
 ) -> Iterator[Breaking]:
     """The simplest point for each step that loses digits, the simplest of all first; ``run`` is one of the code's."""
+    code = _Code(formula, inputs, dtypes)
     entries = sum(math.prod(s.shape) for s in run.program.steps) + 1
     count = int(min(_POINTS * effort, max(64, _WORK * effort / entries)))
     points = candidates(inputs, free, dtypes, seed, count)
     tries = int(max(4, min(_TRIES * effort, _JUDGED * effort / entries)))
     found: dict[Any, tuple[float, Breaking]] = {}
-    for branch, rows in _branches(formula, run, inputs, dtypes, points):
+    for branch, rows in _branches(code, run, points):
         for name, output in branch.program.outputs.items():
-            for cost, breaking in _on_branch(formula, branch, name, output, rows, inputs, dtypes, tries, seed):
+            for cost, breaking in _on_branch(code, branch, name, output, rows, tries, seed):
                 mark = _mark(breaking)
                 if mark not in found or cost < found[mark][0]:
                     found[mark] = cost, breaking
@@ -413,51 +426,42 @@ def _mark(b: Breaking) -> Any:
     return b.losing.kind, None if source is None else (source.file, source.line, source.span)
 
 
-def _branches(
-    formula: Formula, run: Run, inputs: Inputs, dtypes: Mapping[str, str], points: Candidates
-) -> Iterator[tuple[Run, Candidates]]:
+def _branches(code: _Code, run: Run, points: Candidates) -> Iterator[tuple[Run, Candidates]]:
     """The branches of the code, each with the points at which it is the one that runs."""
     left = np.arange(len(points))
     for k in range(_BRANCHES):
         if not len(left):
             return
         if k:
-            again = _run_at_one(formula, inputs, dtypes, points, left)
+            again = _run_at_one(code, points, left)
             if again is None:
                 return
             run, left = again
         here = points.take(left)
         holds = np.ones(len(left), dtype=bool)
         if run.program.guards:
-            holds = suspects(run.program, next(iter(run.program.outputs.values())), here, dict(inputs.point), 0).holds
+            holds = suspects(
+                run.program, next(iter(run.program.outputs.values())), here, dict(code.inputs.point), 0
+            ).holds
         yield run, here.take(np.nonzero(holds)[0])
         left = left[~holds][k > 0 and not holds.any() :]
 
 
-def _run_at_one(
-    formula: Formula, inputs: Inputs, dtypes: Mapping[str, str], points: Candidates, left: np.ndarray
-) -> tuple[Run, np.ndarray] | None:
+def _run_at_one(code: _Code, points: Candidates, left: np.ndarray) -> tuple[Run, np.ndarray] | None:
     order = left[np.argsort(points.cost[left], kind="stable")]
     for k in order[:8].tolist():
         try:
-            return formula.run(points.point(k, inputs.point), dtypes), order
+            return code.run(points.point(k, code.inputs.point)), order
         except SymgradError:
             continue
     return None
 
 
 def _on_branch(
-    formula: Formula,
-    branch: Run,
-    name: str,
-    output: int,
-    points: Candidates,
-    inputs: Inputs,
-    dtypes: Mapping[str, str],
-    tries: int,
-    seed: int,
+    code: _Code, branch: Run, name: str, output: int, points: Candidates, tries: int, seed: int
 ) -> Iterator[tuple[float, Breaking]]:
     """For each kind of suspicion the simplest point that is confirmed."""
+    inputs = code.inputs
     if not len(points) or branch.program.steps[output].is_complex:
         return
     found = suspects(branch.program, output, points, dict(inputs.point), seed)
@@ -474,7 +478,7 @@ def _on_branch(
             if lost is None:
                 continue
             lost, cost = _shorter(branch.program, lost, output, inputs, float(points.cost[k]))
-            confirmed = _confirmed(formula, branch, name, lost, dtypes)
+            confirmed = _confirmed(code, branch, name, lost)
             if confirmed is not None and confirmed.losing.error >= _PLAIN:
                 yield cost, confirmed
                 break
@@ -484,10 +488,10 @@ def _on_branch(
                 yield weaker
 
 
-def _confirmed(formula: Formula, branch: Run, name: str, lost: Losing, dtypes: Mapping[str, str]) -> Breaking | None:
+def _confirmed(code: _Code, branch: Run, name: str, lost: Losing) -> Breaking | None:
     """What the user's own code does at the point."""
     try:
-        run = formula.run(lost.point, dtypes)
+        run = code.run(lost.point)
     except UserCodeFailed as error:
         if isinstance(error.__cause__, ArithmeticError):  # math raises where others give inf
             return Breaking(branch, name, lost, type(error.__cause__).__name__)

@@ -10,9 +10,9 @@ import sympy as sp
 import torch
 from support.index_calculus import differentiate, gradient, matmul, normal_form, trace
 from support.index_expressions import LEAVES, SHAPES, m, n, random_body, torch_value
+from support.index_floats import evaluate
 
 from symgrad.errors import BadFormula
-from symgrad.indices.evaluators import evaluate
 from symgrad.indices.terms import EXP, Array, IndexSum, LogDet, Within, tensor
 
 i, j, k, p, q, K, N = sp.symbols("i j k p q K N", integer=True)
