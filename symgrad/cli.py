@@ -48,20 +48,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        if options.command == "check-certificate":
-            return _check_certificate(Path(options.file))
-        if options.command == "explain":
-            from symgrad.report.glossary import explain
-
-            print(explain(" ".join(options.words)))
-            return RIGHT
-        return _check(options)
+        code = _run(options)
+        sys.stdout.flush()
+        return code
     except SymgradError as error:
         print(f"symgrad: {error}", file=sys.stderr)
+    except BrokenPipeError:  # whoever reads, such as head, has seen enough: what is left goes nowhere
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except Exception:  # Python's own exit code for it is 1, which would say "wrong"
         traceback.print_exc()
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
     return COULD_NOT_RUN
+
+
+def _run(options: argparse.Namespace) -> int:
+    if options.command == "check-certificate":
+        return _check_certificate(Path(options.file))
+    if options.command == "explain":
+        from symgrad.report.glossary import explain
+
+        print(explain(" ".join(options.words)))
+        return RIGHT
+    return _check(options)
 
 
 def _check_certificate(path: Path) -> int:

@@ -72,7 +72,9 @@ def verify(
     x.shape.  For complex x it is torch's conjugate Wirtinger gradient, with upstream ones.
 
     ``at`` maps inputs to numbers, arrays, tensors, or a shape ("draw me one of this shape"); inputs in ``wrt`` are
-    judged there and at ``points`` resampled ones, others given by value are data and stay as given.  ``domain`` maps
+    judged there and at ``points`` resampled ones, others given by value are data and stay as given.  Parameters in a
+    mapping, a list or a named tuple are inputs under the names that code has for them (``p['W']``, ``layers[0]``), and
+    their gradients are built as they are: ``{"W": ..., "b": ...}``, or that under ``"p"``.  ``domain`` maps
     an input to (low, high), either of them None, or is a condition: ``"0 < x < s"``, or a SymPy relation; what SymPy's
     symbols are declared to be (positive, integer) counts too.  ``assuming`` holds constraints that every point meets
     and a proof may use: ``"sum(y) = 1"``, ``"sum(Y, 0) = 1"``, ``"A = A.T"``, ``"s > 0"``.  ``dtype`` is the dtype that

@@ -536,6 +536,15 @@ def test_python_m_symgrad(file):
     assert done.stderr == ""
 
 
+def test_a_reader_that_goes_away_is_no_fault():
+    """As in ``symgrad check post.py | head -3``."""
+    command = [sys.executable, "-m", "symgrad", "explain"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.close()
+        assert run.stderr.read() == ""
+    assert run.returncode == 3
+
+
 # ------------------------------------------------------------------------------------------------ certificates
 
 

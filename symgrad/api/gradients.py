@@ -18,6 +18,7 @@ from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOp
 from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.exact import is_huge_power, meaning
 from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.singular_points import value_at
 from symgrad.evaluation.torch_code import as_tensors, bind, call, source
 from symgrad.indices.printing import latex, plain, text
 from symgrad.indices.reader import Value, read
@@ -374,19 +375,37 @@ class Derivative(Program):
 
     wrt: str = ""
     point: Mapping[str, Any] = field(default_factory=dict)
+    of: int = 0  # the step of the formula's value
 
     def __call__(self, *positional: Any, **named: Any) -> Any:
         """The derivative's value: tensors in, a tensor out, of any float dtype, on the inputs' device.
 
         Inputs go by name (dots as underscores) or in order.  Scalars broadcast; tensors have the Program's shapes,
-        with leading batch dimensions in front if wanted.
+        with leading batch dimensions in front if wanted.  Where floats find no number (what overflows on the way, 0/0)
+        the exact derivative is read in balls, and at a point where it is written as 0/0 the limit from both sides.
         """
         named = {full_name(name, list(self.inputs)): value for name, value in named.items()}
         values = {**dict(zip(self.inputs, positional, strict=False)), **named}
         guards = branches_on(self, list(self.inputs))
         if guards and len(values) == len(self.inputs):
             self._check(guards, values)
-        return call(self, *positional, **named)
+        try:
+            found = call(self, *positional, **named)
+        except torch._C._LinAlgError:  # type: ignore[attr-defined]  # det's slope is written with an inverse
+            found = self._completed(torch.full(self.shape(self.output), torch.nan, dtype=torch.float64), values)
+            if found.isnan().any():
+                raise
+        mapped = torch._C._functorch.peek_interpreter_stack() is not None  # type: ignore[attr-defined]
+        return found if mapped or not found.isnan().any() else self._completed(found, values)
+
+    def _completed(self, found: torch.Tensor, values: Mapping[str, Any]) -> torch.Tensor:
+        """With the numbers that floats did not find; those of a batch are not looked for."""
+        given = {n: to_numpy(torch.as_tensor(v)) for n, v in values.items()}
+        one = all(given[n].shape == self.shape(i) for n, i in self.inputs.items())
+        if not one or not all(np.isfinite(v).all() for v in given.values()):
+            return found
+        exact = torch.as_tensor(value_at(self, self.output, self.of, given), dtype=found.dtype, device=found.device)
+        return torch.where(found.isnan(), exact, found)
 
     def _check(self, guards: Sequence[Guard], values: Mapping[str, Any]) -> None:
         given = {n: torch.as_tensor(v) for n, v in values.items()}
@@ -495,4 +514,4 @@ def gradient(
 
 def _derivative(program: Program, name: str, step: int, point: Mapping[str, Any]) -> Derivative:
     kept = program.bindings, program.guards, program.course
-    return Derivative(program.inputs, program.steps, {name: step}, *kept, name, dict(point))
+    return Derivative(program.inputs, program.steps, {name: step}, *kept, name, dict(point), program.output)

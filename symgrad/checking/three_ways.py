@@ -296,5 +296,5 @@ def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[...
         return model.differentiable(problem.dtypes), {**tensors, **whole}
     code = model
     if isinstance(model, Function):
-        code, rest = model.function, {n: model.passed(v) for n, v in rest.items()}
+        code, rest = model.by_name, {n: model.passed(v) for n, v in rest.items()}
     return (lambda **given: code(**given, **rest), tensors) if callable(code) else None

@@ -16,6 +16,7 @@ import torch
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.lifting.formulas import Formula, Symbolic
 from symgrad.lifting.tracing.functions import Module, Run
+from symgrad.lifting.tracing.nests import is_nest
 from symgrad.problem.constraints import settle_data
 from symgrad.problem.definedness import Undefined, Where, declared, read_domain
 from symgrad.problem.point_search import narrow_point, toward_domain, undefined_at
@@ -98,17 +99,10 @@ def _value(name: str, value: Any) -> Any:
             raise BadInput(
                 f"{where} is {value!r}, which is no shape that can be drawn.", instead="Pass a shape: (3, 4)."
             )
-    if isinstance(value, (list, int, float, complex)) and not isinstance(value, bool):
+    if isinstance(value, (list, int, float, complex)) and not isinstance(value, bool) and not is_nest(value):
         try:
             np.asarray(value, dtype=np.complex128)
         except (TypeError, ValueError, OverflowError):
-            if isinstance(value, list) and all(isinstance(x, (np.ndarray, torch.Tensor)) for x in value):
-                own = [f"{name}{k}" for k in range(min(len(value), 3))]
-                raise BadInput(
-                    f"{where} is a list of arrays, and an input is one number or array.",
-                    instead=f"Make each an input of its own: verify(lambda {', '.join(own)}, ...: "
-                    f"f([{', '.join(own)}], ...), hand).",
-                ) from None
             raise BadInput(
                 f"{where} is {_shown(value)}, which is no array of numbers.",
                 instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",
@@ -149,7 +143,8 @@ def full_name(name: str, known: Sequence[str]) -> str:
     An input that a formula in LaTeX writes with signs below it goes by that too: ``h_{t-1}`` for ``h_tm1``.
     """
     plain = name.translate({ord(c): c_ for c, c_ in zip("{}\\+-", ["", "", "", "p", "m"], strict=True)})
-    return name if name in known else next((k for k in known if k.replace(".", "_") in (name, plain)), name)
+    same = (name, plain, name.replace('"', "'"))
+    return name if name in known else next((k for k in known if k in same or k.replace(".", "_") in same), name)
 
 
 def _array(name: str, value: Any) -> Any:
@@ -177,13 +172,6 @@ def _array(name: str, value: Any) -> Any:
 
 
 def _no_numbers(name: str, value: Any) -> BadInput:
-    if isinstance(value, Mapping):
-        entries = ", ".join(f"{k!r}: {k}" for k in list(value)[:3])
-        called = ", ".join(map(str, list(value)[:3]))
-        return BadInput(
-            f"at[{name!r}] is a mapping, and an input is one number or array.",
-            instead=f"Make each entry an input of its own: verify(lambda {called}, ...: f({{{entries}}}, ...), hand).",
-        )
     return BadInput(
         f"at[{name!r}] is {value!r}, which is neither numbers nor a shape.",
         instead="Pass a number, an array, a tensor, or a shape such as (3, 4).",

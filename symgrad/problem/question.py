@@ -17,7 +17,8 @@ from symgrad.lifting.formulas import Formula, Several, code_values, open_formula
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
-from symgrad.lifting.tracing.functions import Function, Module, Run
+from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
+from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
 from symgrad.problem.arguments import (
     check_budgets,
     differentiated,
@@ -130,6 +131,7 @@ class Asked:
     seed: int = 0
     values: bool = False
     unreached: str = "refuse"
+    nests: Mapping[str, Nest] = field(default_factory=dict)  # the arguments of ``at`` that hold several inputs
 
     def __post_init__(self) -> None:
         if self.order is not None and (not isinstance(self.order, (int, np.integer)) or self.order not in (1, 2)):
@@ -145,6 +147,19 @@ class Asked:
         object.__setattr__(self, "wrt", plain_names(self.wrt))
         object.__setattr__(self, "at", plain_point(self.at))
         object.__setattr__(self, "domain", plain_keys(self.domain, "domain"))
+
+    @property
+    def opened(self) -> Asked:
+        """The same, of single inputs in the place of arguments that hold several."""
+        at, nests = open_nests(self.at or {})
+        if not nests:
+            return self
+        wrt, domain = self.wrt, self.domain
+        if isinstance(domain, Mapping):
+            domain = {leaf: bounds for n, bounds in domain.items() for leaf in spread([str(n)], nests)}
+        if isinstance(wrt, list) or (isinstance(wrt, str) and wrt in nests):
+            wrt = spread([wrt] if isinstance(wrt, str) else wrt, nests)
+        return replace(self, at=at, nests=nests, wrt=wrt, domain=domain)
 
     @property
     def budgets(self) -> dict[str, Any]:
@@ -191,7 +206,7 @@ def pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
     Everything that the arguments leave open is made definite, by running both sides once.
     """
-    return _with_whole_numbers(asked, lambda asked: _pose(formula, hand, asked))
+    return _with_whole_numbers(asked.opened, lambda asked: _pose(formula, hand, asked))
 
 
 def _with_whole_numbers(asked: Asked, ask: Callable[[Asked], _T]) -> _T:
@@ -221,9 +236,9 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
 
 
 def _posed(sides: Sides, asked: Asked) -> Problem:
-    model = open_formula(sides.formula)
+    model = with_nests(open_formula(sides.formula), asked.nests)
     model = GradientFormula(model, sides.gradient) if sides.gradient else model
-    hand, wrt = entries_named(sides.hand, sides.wrt)
+    hand, wrt = entries_named(gradients_by_input(sides.hand, asked.nests), sides.wrt)
     asked = replace(
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
@@ -314,8 +329,9 @@ class Alone:
 
 def open_alone(formula: Any, asked: Asked) -> tuple[Formula, Asked]:
     """One formula opened, and ``asked`` with the condition under which it has a value."""
-    sides = plain_sides(Sides(formula), 0)
-    return open_formula(sides.formula), replace(asked, domain=both(asked.domain, sides.condition))
+    asked, sides = asked.opened, plain_sides(Sides(formula), 0)
+    model = with_nests(open_formula(sides.formula), asked.nests)
+    return model, replace(asked, domain=both(asked.domain, sides.condition))
 
 
 def alone(formula: Any, asked: Asked) -> Alone:
@@ -355,10 +371,12 @@ def meanings_of(meanings: Mapping[str, str] | None, claims: Mapping[str, str] | 
 def _open_hand(hand: Any, model: Formula, told: Mapping[str, Any], asked: Asked) -> Formula:
     like = getattr(model, "library", None)
     if asked.values:
-        return with_shapes(open_formula(hand, like=like), told, model.names)
+        return with_shapes(with_nests(open_formula(hand, like=like), asked.nests), told, model.names)
     scalars = not isinstance(model, Module) and all(np.ndim(v) == 0 for v in (asked.at or {}).values())
     opened = open_formula(hand, stops=False, like=like, beside=model, order=asked.order, scalars=scalars)
-    opened = with_shapes(opened, told, model.names)
+    if isinstance(opened, Several):
+        opened = Several({k: with_nests(part, asked.nests) for k, part in opened.parts.items()})
+    opened = with_shapes(with_nests(opened, asked.nests, of_gradients=True), told, model.names)
     if isinstance(opened, Several):
         parts = {k: rename(f, model.names, f"the hand formula for {k}") for k, f in opened.parts.items()}
         return Several(parts)

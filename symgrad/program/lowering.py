@@ -66,9 +66,6 @@ def in_table_functions(e: Any, choices: bool) -> Any:
         return LowerLambertW(args[0])
     if head is sp.erfcinv:
         return sp.erfinv(1 - args[0])
-    if head is sp.besseli and args[0].is_Integer and abs(args[0]) > 1:
-        n, x = abs(args[0]), args[1]
-        return sp.besseli(n - 2, x) - 2 * (n - 1) / x * sp.besseli(n - 1, x)
     return None
 
 

@@ -284,27 +284,6 @@ def test_a_whole_number_may_be_how_often_a_loop_runs():
     assert verify(lambda x, n: x**n, {"n": lambda x, n: x**n * math.log(x)}, at={"x": 2, "n": 5}).verdict == "proved"
 
 
-@pytest.mark.parametrize(
-    ("at", "message"),
-    [
-        (
-            {"p": {"W": np.ones(2), "b": np.ones(2)}},
-            "at['p'] is a mapping, and an input is one number or array.\n"
-            "Make each entry an input of its own: verify(lambda W, b, ...: f({'W': W, 'b': b}, ...), hand).",
-        ),
-        (
-            {"p": [np.ones(2), np.ones(3)]},
-            "at['p'] is a list of arrays, and an input is one number or array.\n"
-            "Make each an input of its own: verify(lambda p0, p1, ...: f([p0, p1], ...), hand).",
-        ),
-    ],
-)
-def test_parameters_in_one_object_are_asked_for_one_by_one(at, message):
-    with pytest.raises(BadInput) as caught:
-        verify(lambda p: 0.0, lambda p: p, at=at)
-    assert str(caught.value) == message
-
-
 def test_shapes_that_do_not_fit_are_the_functions_own_error():
     with pytest.raises(UserCodeFailed, match=r"^your function raised RuntimeError: .*size"):
         verify(lambda x, y: x @ y, lambda x, y: y, at={"x": (3,), "y": (4,)}, wrt="x")

@@ -80,20 +80,20 @@ class Pairs:
 
     def variable_of(self, event: Event) -> tuple[str, int]:
         """What is one variable, whatever values it has: its path, and the object that it belongs to."""
-        return event.path, event.owner if self.text.engine is not None else 0
+        return event.path, event.owner
 
     # ------------------------------------------------------------------------------------ what may be a pair
     def _moves(self) -> list[Move]:
         """The first updates of each variable, or of each of its entries, in each line."""
         found: list[Move] = []
-        count: Counter[tuple[int | None, str, tuple[int, ...] | None]] = Counter()
+        count: Counter[tuple[int | None, tuple[str, int], tuple[int, ...] | None]] = Counter()
         for event in self.events:
             if event.line not in self.text.updates:
                 continue
             move = self.trails.move(event)
             if move is None or move.event.step in self.numeric:
                 continue
-            key = event.line, self.trails.event_of[move.bases[-1]].path, move.entries
+            key = event.line, self.variable_of(self.trails.event_of[move.bases[-1]]), move.entries
             count[key] += 1
             if count[key] <= _TURNS:
                 found.append(move)
@@ -217,13 +217,19 @@ class Pairs:
 
     def _named(self) -> Iterator[Pair]:
         """Variables that are called as the gradient for another one is."""
-        seen: set[tuple[str, int | None]] = set()
+        seen: set[tuple[tuple[str, int], int | None]] = set()
+        paired: set[tuple[str, int | None, tuple[str, int]]] = set()  # in another turn the claim may be a new object's
         for event in self.events:
-            if (event.path, event.line) in seen or event.step in self.numeric or not cues.is_gradient(event.path):
+            key = self.variable_of(event), event.line
+            if key in seen or event.step in self.numeric or not cues.is_gradient(event.path):
                 continue
-            seen.add((event.path, event.line))
-            for other in self._inputs(event):
-                if cues.names_gradient(event.path, other.path):
+            seen.add(key)
+            named = [other for other in self._inputs(event) if cues.names_gradient(event.path, other.path)]
+            own = [other for other in named if other.owner == event.owner]
+            for other in own or named:
+                pair = event.path, event.line, self.variable_of(other)
+                if pair not in paired:
+                    paired.add(pair)
                     yield self._pair(other, event, NAMED, 4.0)
 
     def _pair(self, base: Event, event: Event, why: str, weight: float) -> Pair:
@@ -231,7 +237,7 @@ class Pairs:
 
     def _inputs(self, claim: Event) -> list[Event]:
         """The variables that a claim may be the gradient for: of its size, and computed before it."""
-        found: dict[str, Event] = {}  # the last value of each before the claim
+        found: dict[tuple[str, int], Event] = {}  # the last value of each before the claim
         n = size(self.steps[claim.step].shape)
         for event in self.events:
             if event.step >= claim.step:
@@ -243,7 +249,7 @@ class Pairs:
                 first = self.trails.event_of[base]
                 is_other = cues.is_gradient(first.path) or (n == 1 and cues.is_loss(first.path))
                 if not is_other and self.steps[base].shape == self.steps[event.step].shape:
-                    found[event.path] = first
+                    found[self.variable_of(event)] = first
         return list({e.step: e for e in found.values()}.values())
 
     # ------------------------------------------------------------------------------------ what the user says

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import itertools
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
+
+_DEEP = 5  # attributes and entries behind a variable through which objects are looked for
+_WIDE = 256  # entries of one container
 
 Key = tuple[str, int, int]  # a variable, the line that bound it, and how often it had before; -1 for the last time
 
@@ -41,6 +45,54 @@ class Event:
     @property
     def path(self) -> str:
         return self.key[0]
+
+
+def full_paths(events: Sequence[Event], space: Mapping[str, Any]) -> dict[Event, str]:
+    """What each value is called from outside, all different: ``layers[0].W``, where two objects have a ``self.W``.
+
+    ``space`` has the script's variables, through which the objects are reached.
+    """
+    owners = {e.owner for e in events} - {0}
+    roots = [(name, value) for name, value in space.items() if not name.startswith("_")] if owners else []
+    behind = [_reached(name, value, owners) for name, value in roots]
+    ways: dict[int, str] = {}
+    for reached in sorted(behind, key=lambda r: (-len(r), sum(map(len, r.values())))):  # a loop's variable has one
+        ways = reached | ways
+    found: dict[Event, str] = {}
+    for e in events:
+        name = e.path
+        if e.owner in ways:
+            end = max(e.path.rfind("."), e.path.rfind("["))
+            name = f"{ways[e.owner]}{e.path[end:]}" if end > 0 else e.path
+        again = sum(name in (p, p.rpartition(" (")[0]) for p in found.values())
+        found[e] = f"{name} ({again + 1})" if again else name
+    return found
+
+
+def _reached(name: str, value: Any, wanted: Collection[int]) -> dict[int, str]:
+    """The shortest paths from a variable to the objects of ``wanted``, by id."""
+    found: dict[int, str] = {}
+    level, seen = [(name, value)], set[int]()
+    for _ in range(_DEEP):
+        level = [(path, x) for path, x in level if id(x) not in seen]
+        seen |= {id(x) for _, x in level}
+        for path, x in level:
+            if id(x) in wanted:
+                found.setdefault(id(x), path)
+        level = [part for path, x in level for part in _parts(path, x)]
+    return found
+
+
+def _parts(path: str, value: Any) -> Iterator[tuple[str, Any]]:
+    match value:
+        case dict():
+            yield from ((f"{path}[{k!r}]", part) for k, part in itertools.islice(value.items(), _WIDE))
+        case list() | tuple():
+            yield from ((f"{path}[{k}]", part) for k, part in enumerate(value[:_WIDE]))
+        case object(__dict__=own) if type(value).__module__ == "__main__":
+            yield from ((f"{path}.{k}", part) for k, part in own.items())
+        case _:
+            pass
 
 
 @dataclass(frozen=True, eq=False)

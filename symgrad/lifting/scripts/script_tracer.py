@@ -21,7 +21,7 @@ from symgrad.errors import BadInput
 from symgrad.lifting.scripts.references import Derivative, reference
 from symgrad.lifting.scripts.script_modes import ScriptDispatch, ScriptFunctions
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Event, Given, Key, Leaf, Reached
-from symgrad.lifting.scripts.watcher import Bound, is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.watcher import Bound, holds_values, is_counted, may_be_bound, returned_parts
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -134,12 +134,13 @@ class ScriptTracer(Tracer):
     # ------------------------------------------------------------------------------------ names
     def bind(self, name: str, value: Any, owner: int = 0) -> Any:
         key = self._bound.key(name)
-        if type(value) is dict:
-            for k, part in value.items():
+        if holds_values(value):
+            for k, part in value.items() if type(value) is dict else enumerate(value):
                 if self.is_traced(part) and self.builder.steps[self.step_of(part)].op == "name":
                     self._bound.key(f"{name}[{k!r}]")  # what has a name keeps it
                 else:
                     self.item(name, value, k)
+            return value
         if isinstance(value, torch.Tensor):
             self.names.setdefault(id(value), name)
             self.held.append(value)
@@ -153,16 +154,11 @@ class ScriptTracer(Tracer):
         elif self._is_followed(name) and (followed := self._followed(value)) is not None:
             self.bound_values[key] = np.array(self.value_of(followed), dtype=float)
             value = followed
+        elif (derivative := self._as_derivative(name, value)) is not None:
+            value = derivative
         elif type(value) is float:
-            derivative = self._as_derivative(name, value)
-            if derivative is None:
-                self.bound_values[key] = np.asarray(value)
-                value = self._fresh(value, key)
-            else:
-                value = derivative
-        elif type(value) is int:
-            derivative = self._as_derivative(name, value)
-            value = value if derivative is None else derivative
+            self.bound_values[key] = np.asarray(value)
+            value = self._fresh(value, key)
         if type(value) is list and self._is_followed(name) and self.is_traced(value):
             made = self._list(name, value)
         else:
@@ -214,6 +210,7 @@ class ScriptTracer(Tracer):
         """``owner.name = ...`` was run."""
         value = getattr(owner, name, None)
         is_array = hasattr(type(owner), "__array__")  # NumPy is to find its own arrays in it
+        self.held.append(owner)  # an id is that of one object
         made = self.bind(path, value, id(owner)) if may_be_bound(value) and not is_array else value
         if made is not value:
             setattr(owner, name, made)
@@ -223,6 +220,7 @@ class ScriptTracer(Tracer):
         if type(box) not in (dict, list) or isinstance(key, slice):
             return
         value = box[key]
+        self.held.append(box)
         made = self.bind(f"{path}[{key!r}]", value, id(box)) if may_be_bound(value) else value
         if made is not value:
             box[key] = made
@@ -289,9 +287,9 @@ class ScriptTracer(Tracer):
         self.held.append(made)
         return made
 
-    def _as_derivative(self, name: str, value: float) -> TracedFloat | None:
+    def _as_derivative(self, name: str, value: Any) -> TracedFloat | None:
         """A plain number that a derivation begins with, such as ``dy2 = 1``."""
-        if type(value) is int and value not in (0, 1, -1):
+        if type(value) is not float and (type(value) is not int or value not in (0, 1, -1)):
             return None
         plain = name.lower().replace("_", "")
         seen = {n.lower().replace("_", "") for n in (*self._bound.paths, *self.names.values())}

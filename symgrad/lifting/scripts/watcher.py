@@ -43,6 +43,13 @@ def may_be_bound(value: Any) -> bool:
     return isinstance(value, kinds) and not isinstance(value, (bool, torch.nn.Parameter))
 
 
+def holds_values(value: Any) -> bool:
+    """Whether the entries of a container are values of their own: of a dictionary, of a list that has arrays in it."""
+    return type(value) is dict or (
+        type(value) is list and any(isinstance(x, (np.ndarray, torch.Tensor)) and np.ndim(x) for x in value)
+    )
+
+
 def returned_parts(path: str, value: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:
     """What a function returned, by path: the parts of dictionaries and lists, and values."""
     if isinstance(value, dict) or (isinstance(value, (list, tuple)) and depth):
@@ -122,8 +129,8 @@ class Watcher:
         if not self.is_on:
             return value
         key = self._bound.key(name)
-        if type(value) is dict:
-            for k in value:
+        if holds_values(value):
+            for k in value if type(value) is dict else range(len(value)):
                 self.item(name, value, k)
         if isinstance(value, torch.Tensor) and value.is_leaf and value.requires_grad:
             self._put(name, value)

@@ -27,7 +27,7 @@ from symgrad.lifting.scripts.hypotheses import Assumed, Centre, Claim, Hypothesi
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
 from symgrad.lifting.scripts.roles import NAMED
-from symgrad.lifting.scripts.script_record import Cell, Event, Given, Key
+from symgrad.lifting.scripts.script_record import Cell, Event, Given, Key, full_paths
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
@@ -559,12 +559,13 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
     sights = [replace(s, pair=s.without(s.rate)) for s in sights]
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
+    paths = full_paths([s.pair.input for s in sights], w.run.namespace)
     claims: list[Claim] = []
     names: list[str] = []
     given: dict[Key, Given] = {}
     for s, tail in zip(sights, tails, strict=True):
         key, why = s.pair.input.key, s.pair.why
-        name = tail if tails.count(tail) == 1 else s.pair.input.path
+        name = tail if tails.count(tail) == 1 else paths[s.pair.input]
         if s.pair.steps[0][0] < 0:
             claims.append(Claim(key, w.steady(s.pair.values[0]), s.pair.label, why))
             names.append(name)

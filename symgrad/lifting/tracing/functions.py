@@ -15,7 +15,7 @@ import random
 import traceback
 import types
 from collections.abc import Callable, Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ import torch
 from symgrad.errors import NotReproducible, SymgradError, UserCodeFailed, WrongShape
 from symgrad.lifting.scripts.child_process import known_path
 from symgrad.lifting.tracing import sources
+from symgrad.lifting.tracing.nests import Nest, assembled, gradients_by_input, spread
 from symgrad.lifting.tracing.surroundings import neutral, uncovered
 from symgrad.lifting.tracing.tracer import TracedArray, TracedFloat, Tracer
 from symgrad.program.program import Program
@@ -61,7 +62,8 @@ class Function:
 
     ``names`` are the arguments, in order; ``stops`` says that ``detach`` cuts (in a model).  Values that are
     not floats (class labels, flags) are passed on as they are.  ``beside`` is a module whose parameters the code may
-    reach without being given them; they are inputs too, under their own names.
+    reach without being given them; they are inputs too, under their own names.  ``nests`` are the arguments that hold
+    several inputs, and ``returns`` those that gradients may be built like.
     """
 
     function: Callable[..., Any]
@@ -71,6 +73,8 @@ class Function:
     beside: torch.nn.Module | None = None
     converts: bool = False  # whether data that are no floats are passed as the kind of values that the code works with
     longest: int = 0  # steps of the longest run so far
+    nests: Mapping[str, Nest] = field(default_factory=dict)
+    returns: Mapping[str, Nest] = field(default_factory=dict)
 
     @classmethod
     def of(cls, function: Callable[..., Any], *, stops: bool = True, like: str | None = None) -> Function:
@@ -89,10 +93,11 @@ class Function:
     def required(self) -> tuple[str, ...]:
         """The arguments that have no default."""
         parameters = inspect.signature(self.function).parameters
-        return tuple(n for n in self.names if parameters[n].default is inspect.Parameter.empty)
+        optional = {n for n, p in parameters.items() if p.default is not p.empty}
+        return tuple(n for n in self.names if n not in spread(sorted(optional), self.nests))
 
     @property
-    def _open(self) -> bool:
+    def is_open(self) -> bool:
         """Whether the function takes arguments of any name."""
         return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.function).parameters.values())
 
@@ -130,7 +135,7 @@ class Function:
                 dtype = str(tensor.dtype).removeprefix("torch.")
                 trace.tensors.put(tensor, trace.builder.input(name, tuple(tensor.shape), dtype))
             with trace.running():
-                result = named(called(trace.ready(self.function), given, self.function))
+                result = self._named(called(trace.ready(self.function), given, self.function))
                 program = trace.program(result)
                 values = {name: np.asarray(trace.value_of(x)) for name, x in result.items()}
             same_again(values, lambda: self.plain(point, dtypes), trace)
@@ -141,7 +146,14 @@ class Function:
         """What the code gives at a point, without a tracer."""
         with neutral():
             result = called(self.function, self._given(point, dtypes, None))
-            return {name: plain(x) for name, x in named(result).items()}
+            return {name: plain(x) for name, x in self._named(result).items()}
+
+    def by_name(self, **given: Any) -> Any:
+        """The code itself, called with its single inputs."""
+        return self.function(**assembled(given, self.nests))
+
+    def _named(self, result: Any) -> dict[str, Any]:
+        return named(gradients_by_input(result, self.returns))
 
     def passed(self, value: Any) -> Any:
         """Labels, masks and the like as the code gets them: as they are, or as tensors or arrays."""
@@ -153,7 +165,7 @@ class Function:
     def _given(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str, trace: Tracer | None) -> dict[str, Any]:
         """The arguments in the form that the code works with; inputs of the trace, if there is one."""
         given: dict[str, Any] = {}
-        for name in (*self.names, *(n for n in point if self._open and n not in self.names)):
+        for name in (*self.names, *(n for n in point if self.is_open and n not in self.names)):
             if name not in point:
                 continue
             value = point[name]
@@ -166,7 +178,7 @@ class Function:
                 dtype = {"float32": "complex64"}.get(dtype, "complex128")
             step = 0 if trace is None else trace.builder.input(name, array.shape, dtype)
             given[name] = _give(trace, array, dtype, step, self.library)
-        return given
+        return assembled(given, self.nests)
 
 
 @contextlib.contextmanager
@@ -330,6 +342,16 @@ def _short(a: np.ndarray) -> str:
     return str(a) if a.size == 1 else f"{a.reshape(-1)[:3]}..."
 
 
+def with_nests(formula: Any, nests: Mapping[str, Nest], *, of_gradients: bool = False) -> Any:
+    """Code whose arguments in ``nests`` hold several inputs; ``of_gradients`` says that its results are built so."""
+    if not nests or not isinstance(formula, (Function, Module)) or formula.nests:
+        return formula  # text, SymPy and numbers have single inputs
+    is_open = isinstance(formula, Function) and formula.is_open
+    own = {n: nest for n, nest in nests.items() if n in formula.names or is_open}
+    made = replace(formula, names=tuple(spread(formula.names, own)), nests=own)
+    return replace(made, returns=nests) if of_gradients and isinstance(made, Function) else made
+
+
 # ------------------------------------------------------------------------------------------------ which library
 
 
@@ -409,13 +431,14 @@ class Module:
     """A module whose float parameters and forward's arguments are the inputs.
 
     Shared parameters are one input, under their first name.  Buffers are data.  A run leaves the module exactly as it
-    was: its parameters, buffers, attributes, training flags and hooks.
+    was: its parameters, buffers, attributes, training flags and hooks.  ``nests`` are as in a `Function`.
     """
 
     module: torch.nn.Module
     names: tuple[str, ...]
     stops: bool = True
     library: str = "torch"
+    nests: Mapping[str, Nest] = field(default_factory=dict)
 
     @classmethod
     def of(cls, module: torch.nn.Module) -> Module:
@@ -432,7 +455,8 @@ class Module:
     def required(self) -> tuple[str, ...]:
         """Forward's arguments that have no default."""
         found = inspect.signature(self.module.forward).parameters
-        return tuple(n for n in self._arguments(self.module) if found[n].default is inspect.Parameter.empty)
+        names = [n for n in self._arguments(self.module) if found[n].default is inspect.Parameter.empty]
+        return tuple(spread(names, self.nests))
 
     @property
     def parameters(self) -> dict[str, np.ndarray]:
@@ -492,7 +516,7 @@ class Module:
     def _forward(self, given: Mapping[str, Any], dtypes: Mapping[str, str] | str) -> Any:
         own = {name for name, _ in self.module.named_parameters()}
         tensors = {name: x for name, x in given.items() if name in own}
-        arguments = {name: x for name, x in given.items() if name not in own}
+        arguments = assembled({name: x for name, x in given.items() if name not in own}, self.nests)
         wanted = getattr(torch, _main(dtypes))
         for name, buffer in self.module.named_buffers():
             tensors[name] = buffer.detach().clone().to(wanted if buffer.is_floating_point() else buffer.dtype)

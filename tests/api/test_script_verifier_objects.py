@@ -1,0 +1,121 @@
+"""Scripts whose parameters belong to several objects of one class, or stand in lists: each is judged by itself.
+
+Two layers have a ``self.W`` each.  What is said of one of them says nothing of the other.
+"""
+
+import pytest
+
+from symgrad.api.script_verifier import verify_script
+
+DATA = """
+import numpy as np
+np.random.seed(0)
+X = np.random.randn(4, 2)
+Y = np.sin(X.sum(axis=1, keepdims=True))
+"""
+
+LAYERS = (
+    DATA
+    + """
+class Dense:
+    def __init__(self, m, n, last=False):
+        self.W, self.last = 0.5*np.random.randn(m, n), last
+    def forward(self, x):
+        self.x = x
+        self.a = x @ self.W if self.last else np.tanh(x @ self.W)
+        return self.a
+    def backward(self, d):
+        if not self.last:
+            d = d*(1 - self.a**2)
+        self.dW = self.x.T @ d
+        return d @ self.W.T
+
+layers = [Dense(2, 3), Dense(3, 1, True)]
+for turn in range(20):
+    h = X
+    for layer in layers:
+        h = layer.forward(h)
+    loss = 0.5*np.sum((h - Y)**2)
+    d = h - Y
+    for layer in reversed(layers):
+        d = layer.backward(d)
+    UPDATE
+"""
+)
+
+BY_HAND = LAYERS.replace("UPDATE", "for layer in layers:\n        layer.W -= 0.1*layer.dW")
+
+BY_AN_OPTIMIZER = LAYERS.replace("UPDATE", "optimizer.step(layers)").replace(
+    "layers = [",
+    """class Momentum:
+    def __init__(self):
+        self.v = {}
+    def step(self, layers):
+        for i, layer in enumerate(layers):
+            g = getattr(layer, "dW")
+            self.v[i] = 0.9*self.v.get(i, 0) + 0.1*g**2
+            setattr(layer, "W", layer.W - 0.1*g/(np.sqrt(self.v[i]) + 1e-8))
+
+optimizer = Momentum()
+layers = [""",
+)
+
+IN_DICTIONARIES = (
+    DATA
+    + """
+net = [{"W": np.random.randn(2, 3)}, {"W": np.random.randn(3, 1)}]
+for turn in range(20):
+    a = np.tanh(X @ net[0]["W"])
+    out = a @ net[1]["W"]
+    loss = 0.5*np.sum((out - Y)**2)
+    d = out - Y
+    net[1]["dW"] = a.T @ d
+    net[0]["dW"] = X.T @ ((d @ net[1]["W"].T)*(1 - a**2))
+    for layer in net:
+        layer["W"] -= 0.1*layer["dW"]
+"""
+)
+
+IN_LISTS = (
+    DATA
+    + """
+W = [np.random.randn(2, 3), np.random.randn(3, 1)]
+for turn in range(20):
+    a = np.tanh(X @ W[0])
+    out = a @ W[1]
+    loss = 0.5*np.sum((out - Y)**2)
+    d = out - Y
+    dW = [None, None]
+    dW[1] = a.T @ d
+    dW[0] = X.T @ ((d @ W[1].T)*(1 - a**2))
+    for i in range(2):
+        W[i] -= 0.1*dW[i]
+"""
+)
+
+
+@pytest.mark.parametrize(
+    ("script", "first", "second"),
+    [
+        (BY_HAND, "layers[0].W", "layers[1].W"),
+        pytest.param(BY_AN_OPTIMIZER, "layers[0].W", "layers[1].W", marks=pytest.mark.slow),
+        pytest.param(IN_DICTIONARIES, "net[0]['W']", "net[1]['W']", marks=pytest.mark.slow),
+        pytest.param(IN_LISTS, "W[0]", "W[1]", marks=pytest.mark.slow),
+    ],
+    ids=["objects", "an optimizer", "dictionaries", "lists"],
+)
+def test_a_slip_in_the_first_layer_is_not_hidden_by_the_last(script: str, first: str, second: str):
+    right = verify_script(script)
+    assert {name: claim.kind for name, claim in right.claims.items()} == {first: "proved", second: "proved"}
+    wrong = verify_script(script.replace("a**2)", "a)"))
+    assert {name: claim.kind for name, claim in wrong.claims.items()} == {first: "refuted", second: "proved"}
+    assert all("a**2" in r.after.replace(" ", "") for r in wrong.repairs)
+    assert wrong.repaired_source is not None
+
+
+def test_objects_that_no_variable_leads_to_are_counted():
+    """The layers are known to a function alone: their names tell them apart all the same."""
+    inside = BY_HAND.replace("layers = [", "def train():\n  layers = [")
+    head, body = inside.split("def train():\n")
+    report = verify_script(head + "def train():\n" + body.replace("\n", "\n  ").rstrip() + "\ntrain()\n")
+    assert {name: claim.kind for name, claim in report.claims.items()} == {"self.W": "proved", "self.W (2)": "proved"}
