@@ -1,4 +1,4 @@
-"""The command line: ``symgrad check FILES``, ``symgrad check-certificate FILE`` and ``symgrad explain WORDS``.
+"""The command line: ``symgrad check FILES``, ``check-certificate FILE``, ``explain WORDS`` and ``audit torch``.
 
 Arguments are parsed, and the files are looked for, before torch and SymPy are imported: that takes seconds, and a
 mistyped option should not.
@@ -69,7 +69,7 @@ def _run(options: argparse.Namespace) -> int:
 
         print(explain(" ".join(options.words)))
         return RIGHT
-    return _check(options)
+    return _audit(options) if options.command == "audit" else _check(options)
 
 
 def _check_certificate(path: Path) -> int:
@@ -85,6 +85,18 @@ def _check_certificate(path: Path) -> int:
     if any(claim.rejected is not None for claim in found):
         return WRONG
     return RIGHT if all(claim.accepted for claim in found) else UNDECIDED
+
+
+def _audit(options: argparse.Namespace) -> int:
+    """Print what is wrong with torch's own derivatives: 1 if anything is."""
+    from symgrad.audit.cases import cases
+    from symgrad.audit.findings import audit
+    from symgrad.audit.table import render_json, render_table
+
+    missed: list[str] = []
+    found = audit(cases(options.only or ()), missed.append)
+    print((render_json if options.format == "json" else render_table)(found, missed))
+    return WRONG if found else RIGHT
 
 
 # ------------------------------------------------------------------------------------------------ check
@@ -279,6 +291,17 @@ def _parser() -> argparse.ArgumentParser:
         epilog="exit codes: 0 all hold, 1 one does not, 2 some are not covered whole, 3 could not run",
     )
     again.add_argument("file", metavar="FILE", help="the certificate")
+    audited = commands.add_parser(
+        "audit",
+        help="hold torch's own derivatives against the exact ones",
+        description="Hold torch's own derivatives against the exact ones: the operators of torch's tests, forward and "
+        "reverse mode and second derivatives, at ties, edges, zeros and far scales. What is told is confirmed by "
+        "difference quotients of torch's forward pass. All of it takes the better part of an hour.",
+        epilog="exit codes: 0 nothing is wrong, 1 something is, 3 could not run",
+    )
+    audited.add_argument("library", choices=("torch",), help="whose derivatives")
+    audited.add_argument("--only", type=_names, metavar="A,B", help="operators, as torch's tests name them")
+    audited.add_argument("--format", choices=("text", "json"), default="text", help="how it is written (text)")
     words = commands.add_parser("explain", help="say what a word of a report, or an error, means")
     words.add_argument("words", nargs="*", metavar="WORD", help="as the report has it; none lists all")
     return parser

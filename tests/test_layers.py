@@ -41,6 +41,7 @@ ROOMS = [
     ["verifier"],
     ["api"],
     ["files"],
+    ["audit"],
     ["cli", "notebook", "__main__", "pytest_plugin"],
 ]
 FILES = {

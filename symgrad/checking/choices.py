@@ -38,7 +38,7 @@ _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
 _FEW = 6  # values that are told one by one
 _LISTED = 12  # ways that are no branches, and are told one by one whether they came up or not
 _STARTS = 3  # points from which a combination of choices is sought
-_PATHS = 6  # branches of the code on which a choice is remembered
+_PATHS = 48  # branches of the code on which a choice is remembered
 
 
 @dataclass(frozen=True, eq=False)
@@ -232,7 +232,8 @@ def _key(program: Program, guard: Guard) -> Key:
         return guard.op, None, *(_written(program, a, {}) for a in guard.args)
     source: Any = guard.source
     steps = [program.steps[a] for a in guard.args]
-    here = set(map(float, _NUMBER.findall(source.text)))
+    begin, end = source.span or (0, None)
+    here = set(map(float, _NUMBER.findall(source.text[begin:end])))
     sides = tuple((s.op, _number(s) if s.op == "constant" and _number(s) in here else None) for s in steps)
     word = other = None
     if isinstance(guard.params, Decided):
@@ -312,15 +313,17 @@ class Fork:
 def forks(looks: Iterable[Look], free: Sequence[str]) -> Iterator[Fork]:
     """The combinations of comparisons that were not seen: each choice, turned round after the same choices before it.
 
-    Comparisons of tensors of one shape are combined entry by entry; those of single numbers are the code's own path,
-    with the number of times that its loops ran.  A combination has several starts, for the way from one may lead
-    across other edges first; they are numbered, the first ones come first.
+    Comparisons of tensors of one shape are combined entry by entry; those of single numbers, and what is decided by
+    something made of looks, are the code's own path, with the number of times that its loops ran.  A combination has
+    several starts, for the way from one may lead across other edges first; they are numbered, the first ones come
+    first.
     """
     paths: dict[Key, list[Fork]] = {}
     for branch, seen in looks:
         groups: dict[tuple[int, ...], list[Guard]] = {}
         for guard in choosing(branch, seen, free):
-            if is_ordered(guard) and guard.op != "sign" and guard not in seen.ties:
+            decided = isinstance(guard.params, Decided) and guard.outcome.dtype == bool
+            if decided or (is_ordered(guard) and guard.op != "sign" and guard not in seen.ties):
                 groups.setdefault(guard.outcome.shape, []).append(guard)
         for shape, group in groups.items():
             for entry, way in _entries(group):

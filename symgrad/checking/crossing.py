@@ -31,6 +31,7 @@ from symgrad.checking.choices import (
 )
 from symgrad.checking.comparison import BITS, Branch, compare_at
 from symgrad.checking.exploration import Findings, inside_looks, rerun
+from symgrad.checking.impossibility import is_impossible
 from symgrad.checking.kink_sides import with_kinks
 from symgrad.checking.orders import orders, point_in_order
 from symgrad.checking.turns import courses, point_of_turns, wanted
@@ -49,11 +50,7 @@ from symgrad.problem.point_search import (
 )
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import draw
-from symgrad.program.builder import Builder
-from symgrad.program.primitives import primitive
-from symgrad.program.program import EXTREME, Decided, Guard, Program
-from symgrad.proving.conditions import is_nowhere_defined
-from symgrad.proving.intervals import Ranges
+from symgrad.program.program import Decided, Guard, Program
 
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
 _KINKS = 12  # runs that look for the other sides of kinks
@@ -66,6 +63,7 @@ _SWEPT = 8  # runs for a decision that may come out in ways without an end
 _TURNS = 24  # numbers of turns that are sought
 _POINTS = 64  # that a question asks for, where nothing else is said
 _LEAST = 4  # runs of each kind, where it asks for fewer
+_LEAST_FORKS = 12  # of those that look between two thresholds
 _PLACES = 12  # entries of which each is made the largest once, or each number is brought to one side
 _TABLE = 64  # places of a table of which each is sought
 _ALL = 3  # entries of which each combination of sides is sought
@@ -80,19 +78,21 @@ _STARTS = 3  # points from which the other side of a choice is sought
 def cross(problem: Problem, found: Findings) -> None:
     """Look on the other side of every choice that came out the same way so far, and at combinations of choices that
     were not seen; what appears there, likewise.  Where a claim is refuted already, nothing is sought for it."""
-    _seek(problem, found, {_other_ways: _CROSSINGS, _combinations: _FORKS})
+    _seek(problem, found, {_other_ways: (_CROSSINGS, _LEAST), _combinations: (_FORKS, _LEAST_FORKS)})
     _seek_turns(problem, found)
 
 
 def cross_kinks(problem: Problem, found: Findings) -> None:
     """Look on both sides of the kinks of the formulas themselves, for claims that are not proved."""
-    _seek(problem, found, {_other_signs: _KINKS})
+    _seek(problem, found, {_other_signs: (_KINKS, _LEAST)})
 
 
-def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Findings], list[_Target]], int]) -> None:
+def _seek(
+    problem: Problem, found: Findings, runs: dict[Callable[[Problem, Findings], list[_Target]], tuple[int, int]]
+) -> None:
     tried: set[Any] = set()
     share = min(1.0, problem.points / _POINTS)  # of the work, where a question asks for few points
-    budgets = {seek: max(_LEAST, int(runs * share * problem.effort)) for seek, runs in budgets.items()}
+    budgets = {seek: max(least, int(most * share * problem.effort)) for seek, (most, least) in runs.items()}
     searches = dict.fromkeys(budgets, int(_SEARCHES * max(1.0, problem.effort)))
     for _ in range(_ROUNDS):
         before = len(found.looks)
@@ -101,6 +101,7 @@ def _seek(problem: Problem, found: Findings, budgets: dict[Callable[[Problem, Fi
                 waiting = [t for t in seek(problem, found) if t.key not in tried]
                 if not waiting:
                     break
+                waiting = [t for t in waiting if t.is_branch] or waiting
                 begun = len(found.looks)
                 for target in waiting[:_TURN]:
                     tried.add(target.key)
@@ -156,11 +157,31 @@ class _Target:
     keep: tuple[tuple[Guard, bool], ...] = ()
     path: tuple[tuple[Guard, bool], ...] = ()  # what was compared before it at the first start
 
+    @property
+    def is_branch(self) -> bool:
+        """Whether it takes the word from a verdict if it is not reached; where a choice has ways without an end, none
+        of them does."""
+        return self.choice is None or self.way is not None
+
     def is_met(self, look: Look, free: Sequence[str]) -> bool:
         """Whether it came out so at a look in passing."""
         return self.choice is not None and turned(self.guard, self.choice, self.way, look, free)
 
     def points(self, problem: Problem) -> Iterator[dict[str, Any]]:
+        """Points at which it may come out so; and the first of them with all moved that it does not hang on, for what
+        leads to it may."""
+        first = None
+        for point in self._points(problem):
+            first = first or point
+            yield point
+        if first is not None:
+            hangs = self.starts[0][0].program.needed(self.starts[0][1].args)
+            hangs = {n for n, i in self.starts[0][0].program.inputs.items() if i in hangs}
+            yield from _wide_points(problem, first, [n for n in problem.inputs.free if n not in hangs])
+        if isinstance(self.guard.params, Decided):
+            yield from _wide_points(problem, problem.inputs.point, problem.inputs.free)
+
+    def _points(self, problem: Problem) -> Iterator[dict[str, Any]]:
         free, bounds = problem.inputs.free, problem.inputs.bounds
         for branch, guard, start in self.starts:
             at = Start(branch.program, start, free, bounds)
@@ -177,8 +198,6 @@ class _Target:
         if self.path:
             branch, guard, start = self.starts[0]
             yield from points_after(Start(branch.program, start, free, bounds), guard, self.path)
-        if isinstance(self.guard.params, Decided):
-            yield from _wide_points(problem)
 
 
 def _as_it_is(program: Program, guard: Guard, point: Mapping[str, Any]) -> Guard:
@@ -377,16 +396,15 @@ def _patterns(n: int, numbers: Iterable[float]) -> list[tuple[bool, ...]]:
     return [(True,) * n, (False,) * n, *counted, *last]
 
 
-def _wide_points(problem: Problem) -> Iterator[dict[str, Any]]:
-    """The user's own point in other sizes, and random points of all sizes."""
-    inputs = problem.inputs
-    for k, scale in enumerate(_WIDE):
+def _wide_points(problem: Problem, start: Mapping[str, Any], names: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """A point with these inputs drawn anew, of all sizes."""
+    bounds = problem.inputs.bounds
+    for k, scale in enumerate(_WIDE if names else ()):
         rng = np.random.default_rng((problem.seed, 7, k))
-        point = dict(inputs.point)
-        for name in inputs.free:
-            value = np.asarray(point[name])
-            drawn = draw(value.shape, rng, inputs.bounds.get(name, (None, None)))
-            point[name] = drawn if inputs.bounds.get(name) or k % 2 else drawn * scale
+        point = dict(start)
+        for name in names:
+            drawn = draw(np.shape(point[name]), rng, bounds.get(name, (None, None)))
+            point[name] = drawn if bounds.get(name) or k % 2 else drawn * scale
         yield point
 
 
@@ -411,11 +429,22 @@ def cover(problem: Problem, found: Findings) -> None:
     for key, d in chosen.items():
         barred = {way: p for (choice, way), p in found.barred.items() if choice == key}
         left = [w for w in d.open if d.branches and w not in d.beyond and w not in barred]
-        coverage.append(described(d, [w for w in left if _is_impossible(d, w)], barred))
-    running = [turns_described(c) for c in courses(inside_looks(found), problem.inputs.free)]
+        coverage.append(described(d, [w for w in left if is_impossible(d, w)], barred))
+    closed, still = _closed(coverage), courses(inside_looks(found), problem.inputs.free)
+    running = [turns_described(c) for c in still if not (c.is_loop and set(c.outcomes) == {0} and c.place in closed)]
     found.coverage = (*found.coverage, *coverage, *running)
     found.notes += told(decisions(inside_looks(found), free))
     settle_coverage(problem, found)
+
+
+def _closed(coverage: Sequence[Choice]) -> set[tuple[str | None, int | None, str]]:
+    """Where in the code all that is compared can come out in the one way alone that was seen."""
+    can: dict[tuple[str | None, int | None, str], bool] = {}
+    for c in coverage:
+        states = sorted(o.state for o in c.outcomes)
+        place = c.file, c.line, c.text
+        can[place] = can.get(place, True) and c.branches and states == ["impossible", "reached"]
+    return {place for place, closed in can.items() if closed}
 
 
 def settle_coverage(problem: Problem, found: Findings) -> None:
@@ -443,64 +472,3 @@ def counts(coverage: Iterable[Choice]) -> tuple[int, int]:
     """How many branches were reached, of how many that there are."""
     states = [o.state for c in coverage if c.branches for o in c.outcomes]
     return states.count("reached"), states.count("reached") + states.count("not reached")
-
-
-def _is_impossible(decision: Decision, way: Any) -> bool:
-    """Whether it is proved that the outcome comes out nowhere, on any of the paths on which the choice was met."""
-    if decision.many or not is_ordered(decision.guard) or decision.guard.params == EXTREME:
-        return False
-    return all(_contradicts(m, guard, way) for m in decision.met.values() for guard in m.guards)
-
-
-def _contradicts(met: Met, guard: Guard, way: Any) -> bool:
-    """Whether the outcome contradicts the ranges of what is compared, or the comparisons that come before it."""
-    branch = met.branch
-    followed = tuple(replace(s, op="name") if s.op == "stop" else s for s in branch.program.steps)
-    b = Builder.on(replace(branch.program, steps=followed))
-    above = _above(b, guard, way)
-    if above is None:
-        return False
-    above = _compared(b, above)
-    steps, place = primitive(b.build({}), [above])
-    if (-Ranges(steps)[place[above]]).is_not_negative:
-        return True
-    if b.shape(above):
-        return False
-    needed = [b.apply("log", above), *(b.apply("log", s) for s in branch.stated if not b.shape(s))]
-    for other in itertools.takewhile(lambda g: g is not guard, met.seen.guards):
-        if is_ordered(other) and not other.outcome.shape and other.params != EXTREME:
-            side = float(other.outcome) if other.op == "sign" else bool(other.outcome)
-            before = _above(b, other, side)
-            needed += [] if before is None else [b.apply("log", before)]
-    total = needed[0]
-    for term in needed[1:]:
-        total = b.add(total, term)
-    return is_nowhere_defined(b.build({}), total)
-
-
-_INCREASING = frozenset("exp expm1 log log1p sqrt sinh tanh asinh atan erf sigmoid".split())
-
-
-def _compared(b: Builder, step: int) -> int:
-    """A step of the same sign: ``exp(s) - exp(x)`` has that of ``s - x``."""
-    sign, op, args = 1, b.steps[step].op, b.steps[step].args
-    while op in ("neg", "name", "cast"):
-        sign, step = -sign if op == "neg" else sign, args[0]
-        op, args = b.steps[step].op, b.steps[step].args
-    sides = [b.steps[a] for a in args]
-    if op != "sub" or sides[0].op != sides[1].op or sides[0].op not in _INCREASING:
-        return step if sign > 0 else b.neg(step)
-    left, right = (s.args[0] for s in sides)
-    return _compared(b, b.sub(left, right) if sign > 0 else b.sub(right, left))
-
-
-def _above(b: Builder, guard: Guard, way: Any) -> int | None:
-    """The step that is positive where the comparison comes out this way, off its edge."""
-    if any(b.steps[a].is_complex for a in guard.args):
-        return None
-    if guard.op == "sign":
-        return guard.args[0] if way > 0 else b.neg(guard.args[0])
-    left, right = guard.args
-    shape = np.broadcast_shapes(b.shape(left), b.shape(right))
-    left, right = b.broadcast(left, shape), b.broadcast(right, shape)
-    return b.sub(left, right) if (guard.op in ("gt", "ge")) == bool(way) else b.sub(right, left)

@@ -12,6 +12,8 @@ halved.
 
 from __future__ import annotations
 
+import functools
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +22,7 @@ import numpy as np
 
 from symgrad.checking.choices import Look, choosing, is_place, shared_tables
 from symgrad.checking.comparison import Branch, PointComparison
+from symgrad.checking.counters import never
 from symgrad.checking.verdicts import TURNS, Choice, Outcome
 from symgrad.errors import SymgradError
 from symgrad.problem.point_search import is_ordered
@@ -33,6 +36,7 @@ Point = Mapping[str, Any]
 _BITS = 24  # of the points that are sought
 _HALVINGS = 24
 _DOUBLINGS = 6  # of the scale, by which more turns are sought
+_ALONE = 4  # inputs that are scaled one by one
 _GAPS = 12  # numbers of turns beside those that were seen
 _FULL = 12  # branches of the code beyond which no more are sought for the turns alone
 _LONG = 200  # turns beyond which no more are sought
@@ -49,6 +53,11 @@ class Course:
     @property
     def source(self) -> Source:
         return self.guard.source or Source(self.guard.op, "", None)
+
+    @property
+    def place(self) -> tuple[str | None, int | None, str]:
+        """The file, the line and the text."""
+        return self.source.file or None, self.source.line, self.source.text
 
     @property
     def hangs(self) -> bool:
@@ -78,7 +87,13 @@ class Course:
         if self.is_loop:
             return ()
         ways = (True, False) if self.guard.op == "plain" else range(min(self.outcomes), self.guard.params[0])
-        return tuple(w for w in ways if w not in self.outcomes)
+        return tuple(w for w in ways if w not in self.outcomes and w not in self.impossible)
+
+    @functools.cached_property
+    def impossible(self) -> tuple[bool, ...]:
+        """The truths of a comparison that the code itself excludes."""
+        ways = (w for w in (True, False) if self.guard.op == "plain" and w not in self.outcomes)
+        return tuple(w for w in ways if never(self.source, w))
 
     @property
     def ended(self) -> bool:
@@ -157,9 +172,12 @@ def point_of_turns(problem: Problem, loop: Course, count: int) -> Point | None:
     below = max(((n, p) for n, p in at if n < count), key=lambda x: x[0], default=None)
     above = min(((n, p) for n, p in at if n > count), key=lambda x: x[0], default=None)
     if above is None and below is not None:
-        above = _further(problem, loop, count, below[1])
-        if above is not None and above[0] == count:
-            return above[1]
+        above = _further(problem, loop, count, below[1], 1)
+    elif below is None and above is not None:
+        below = _further(problem, loop, count, above[1], -1)
+    for end in (below, above):
+        if end is not None and end[0] == count:
+            return end[1]
     if below is None or above is None:
         return None
     low, high = below[1], above[1]
@@ -174,19 +192,22 @@ def point_of_turns(problem: Problem, loop: Course, count: int) -> Point | None:
     return None
 
 
-def _further(problem: Problem, loop: Course, count: int, start: Point) -> tuple[int, Point] | None:
-    """A point of another scale at which the loop makes as many turns or more, with their number."""
-    for sign in (1, -1):
-        here, most = start, -1
-        for k in range(_DOUBLINGS):
-            here = {**here, **{n: np.asarray(here[n]) * 2.0 ** (sign * 2**k) for n in problem.inputs.free}}
-            settled = problem.inputs.settled(dict(here))
-            turns = None if settled is None else _turns_at(problem, loop, settled)
-            if settled is None or turns is None or turns < most:
-                break
-            most = turns
-            if turns >= count:
-                return turns, settled
+def _further(problem: Problem, loop: Course, count: int, start: Point, way: int) -> tuple[int, Point] | None:
+    """A point at which the loop makes as many turns or more (or fewer, where ``way`` is -1), with their number: of
+    another scale, of all inputs or of one."""
+    free = problem.inputs.free
+    for names in (free, *([n] for n in free if 1 < len(free) <= _ALONE)):
+        for sign in (1, -1):
+            here, most = start, -math.inf
+            for k in range(_DOUBLINGS):
+                here = {**here, **{n: np.asarray(here[n]) * 2.0 ** (sign * 2**k) for n in names}}
+                settled = problem.inputs.settled(dict(here))
+                turns = None if settled is None else _turns_at(problem, loop, settled)
+                if settled is None or turns is None or way * turns < most:
+                    break
+                most = way * turns
+                if most >= way * count:
+                    return turns, settled
     return None
 
 
@@ -228,8 +249,9 @@ def described(course: Course) -> Choice:
             out.append(Outcome("other numbers of turns", "not reached"))
         return Choice(TURNS, source.text, source.file, source.line, tuple(out), branches=len(at) < 2)
     words = {True: "true", False: "false"} if course.guard.op == "plain" else {}
-    ways = [*at, *course.left]
-    out = [Outcome(words.get(w, str(w)), "reached" if w in at else "not reached", at.get(w)) for w in ways]
+    states: dict[Any, Any] = dict.fromkeys(at, "reached") | dict.fromkeys(course.left, "not reached")
+    states |= dict.fromkeys(course.impossible, "impossible")
+    out = [Outcome(words.get(w, str(w)), state, at.get(w)) for w, state in states.items()]
     what = "a comparison of a counter" if words else "a place in a list"
     return Choice(what, source.text, source.file, source.line, tuple(out))
 

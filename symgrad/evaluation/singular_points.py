@@ -42,8 +42,9 @@ def value_at(program: Program, step: int, of: int, point: Mapping[str, Any]) -> 
                 if not all(x.is_finite() for x in exact):
                     exact = _with_limits(exact, _means(program, step, inputs))
                 for k, x in enumerate(exact):
-                    if x.is_finite():
-                        found[k] = complex(x.mid()) if steps[0].is_complex else float(x.mid())
+                    if x.is_finite():  # what may be zero, at so many bits, is taken for zero
+                        middle = 0 if x.contains(0) else x.mid()
+                        found[k] = complex(middle) if steps[0].is_complex else float(middle)
     return found.reshape(steps[0].shape)
 
 

@@ -106,10 +106,12 @@ def _anyhow(target: Target, text: str) -> Held:
     """As what a file is asked that was named, though it holds no question by its syntax."""
     if target.suffix == ".tex":
         return Held("formulas")
-    if target.suffix != ".py" and tree_of(text, target.suffix) is None:
+    tree = tree_of(text, target.suffix)
+    if target.suffix != ".py" and tree is None:
         kind: Kind = "formulas" if target.suffix in (".md", ".txt") and "=" in text else "definitions"
         return Held(kind)
-    return Held("script" if calls_autograd(text) or target.suffix == ".ipynb" else "definitions")
+    runs = tree is not None and target.suffix != ".py" and any(isinstance(n, (ast.Expr, ast.For)) for n in tree.body)
+    return Held("script" if runs or calls_autograd(text) or target.suffix == ".ipynb" else "definitions")
 
 
 def _formulas(target: Target, text: str) -> Iterator[Question | Skipped | Answer]:

@@ -220,12 +220,13 @@ def _on_edge(program: Program, guard: Guard, values: Mapping[int, Any]) -> bool:
     if guard.op in ("sign", "ne", "eq"):
         return any(_may_vanish(x) for x in flat(sides[0]))
     if guard.op in ("argmax", "argmin") and guard.params != ("pool",):
-        return _several_extremes(guard, sides[0])
+        return _several_extremes(program, guard, sides[0])
     if guard.op in _WHOLE:
         return any(_may_be_whole(x, _WHOLE[guard.op]) for x in flat(sides[0]))
     if guard.op == "argsort":
-        entries = sorted(flat(sides[0]).tolist(), key=lambda x: float(x.mid()))
-        return any(_may_vanish(a - b) for a, b in itertools.pairwise(entries))
+        copied = list(zip(*origins(program, guard.args[0]), flat(sides[0]).tolist(), strict=True))
+        entries = sorted(copied, key=lambda e: float(e[-1].mid()))
+        return any(a[:2] != b[:2] and _may_vanish(a[-1] - b[-1]) for a, b in itertools.pairwise(entries))
     return False
 
 
@@ -279,18 +280,22 @@ def origins(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
     return steps[where.reshape(-1)], places[where.reshape(-1)]
 
 
-def _several_extremes(guard: Guard, value: Any) -> bool:
-    """Whether the entry that was chosen has an equal in its own row."""
-    array = np.asarray(value, dtype=object)
+def _several_extremes(program: Program, guard: Guard, value: Any) -> bool:
+    """Whether the entry that was chosen has an equal in its own row that is no copy of it."""
     axis = guard.params if isinstance(guard.params, int) else None
     if isinstance(guard.params, tuple) and guard.params and isinstance(guard.params[0], int):
         axis = guard.params[0]
-    rows = array.reshape(1, -1) if axis is None else np.moveaxis(array, axis, -1).reshape(-1, array.shape[axis])
+    shape = np.shape(value)
+    rows, steps, places = (
+        x.reshape(1, -1) if axis is None else np.moveaxis(x.reshape(shape), axis, -1).reshape(-1, shape[axis])
+        for x in (np.asarray(value, dtype=object), *origins(program, guard.args[0]))
+    )
     chosen = np.asarray(guard.outcome).reshape(-1)
     if chosen.size != rows.shape[0]:
         return False
-    for row, k in zip(rows, chosen.tolist(), strict=True):
-        if any(_may_vanish(x - row[int(k)]) for j, x in enumerate(row) if j != int(k)):
+    for row, of, place, k in zip(rows, steps, places, map(int, chosen), strict=True):
+        others = (of != of[k]) | (place != place[k])
+        if any(_may_vanish(x - row[k]) for x in row[others]):
             return True
     return False
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symgrad.program.builder import Builder
+from symgrad.program.expressions import lower
 from symgrad.program.primitives import primitive
 from symgrad.program.program import EXTREME, Constant, Guard, Program, Shape, Step, Strided
 from symgrad.proving.checker import CheckedStep, Replay
@@ -70,6 +72,28 @@ def certify(proof: Proof, wrt: str, order: int) -> dict[str, Any]:
     return _pruned(
         {**data, "steps": [_step(s) for s in writer.steps], "links": writer.links}, 0 if writer.why_not else writer.own
     )
+
+
+def certify_cases(left: Any, right: Any, cases: Sequence[Sequence[Any]]) -> dict[str, Any]:
+    """That two formulas of real unknowns are equal, one case of what is positive after the other: steps for all.
+
+    >>> x = sp.Symbol("x", real=True)
+    >>> data = certify_cases(sp.Abs(x), x * sp.sign(x), [[x], [-x]])
+    >>> [s["op"] for s in data["steps"]], data["left"], data["right"], data["cells"]
+    (['input', 'abs', 'sign', 'mul', 'neg'], 1, 3, [[0], [4]])
+    """
+    b, known = Builder(), dict[Any, int]()
+    symbols = {s for e in (left, right, *(z for case in cases for z in case)) for s in e.free_symbols}
+    known |= {s: b.input(s.name, ()) for s in sorted(symbols, key=str)}
+    roots = [lower(b, e, known) for e in (left, right)]
+    inside = [[lower(b, z, known) for z in case] for case in cases]
+    steps, place = primitive(b.build({}), [*roots, *(i for case in inside for i in case)])
+    ends = {"left": place[roots[0]], "right": place[roots[1]]}
+    return {
+        "steps": [_step(_checked(s)) for s in steps],
+        **ends,
+        "cells": [[place[i] for i in case] for case in inside],
+    }
 
 
 def _why_not(source: int | None, order: int) -> str | None:

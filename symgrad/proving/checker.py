@@ -33,7 +33,7 @@ from symgrad.proving.checker_adjoint import REAL, CheckedStep, derivative
 from symgrad.proving.checker_arithmetic import Arithmetic, NotCovered, Value
 from symgrad.proving.checker_rules import COMPLEX, INNER, Classes, Formula, holds, of_values, vanishes
 
-FORMAT, VERSION = "symgrad certificate", 2
+FORMAT, VERSION = "symgrad certificate", 3
 _ENTRIES = 1 << 14  # of a step that is read entry by entry
 _SOURCES = 256  # entries that a sign may follow from
 _ROWS = 400  # inequalities of one elimination
@@ -109,9 +109,7 @@ def _said(error: Exception) -> str:
 def _check_claim(claim: Mapping[str, Any]) -> Checked:
     name, branches = str(claim["name"]), claim["branches"]
     if not branches:
-        cells = [[{m: Fraction(c) for m, c in row.items()} for row in cell] for cell in claim["cells"]]
-        missed = "the cells do not cover all cases of what is compared" if cells and not _cover(cells, []) else None
-        return Checked(name, False, len(cells), rejected=missed, unchecked=(str(claim["why_not"]),))
+        return _check_cases(name, claim["cases"], str(claim["why_not"]))
     links, uncovered, unchecked, assumed = 0, Counter[str](), list[str](), list[str]()
     try:
         for branch in branches:
@@ -129,6 +127,33 @@ def _check_claim(claim: Mapping[str, Any]) -> Checked:
     unchecked += [] if claim["whole"] else ["that no other branch of the code was reached"]
     told = tuple(dict.fromkeys((*unchecked, _STEPS)))
     return Checked(name, whole, len(branches), links, None, dict(uncovered), told, tuple(dict.fromkeys(assumed)))
+
+
+def _check_cases(name: str, cases: Mapping[str, Any] | None, why_not: str) -> Checked:
+    """What holds of a proof for all sizes: that two formulas are equal in each case, and that the cases are all."""
+    if cases is None:
+        return Checked(name, False, unchecked=(why_not,))
+    cells, uncovered = cases["cells"], Counter[str]()
+    try:
+        steps = _steps_of(cases["steps"])
+        if any(step.shape for step in steps):
+            raise Malformed("the cases are not of single numbers")
+        classes, all_of_them = of_values(steps), frozenset(range(len(steps)))
+        formula = Formula(classes, all_of_them)
+        if not _are_all(formula, [[formula.entry(i, 0) for i in cell] for cell in cells]):
+            raise Malformed("the cells do not cover all cases of what is compared")
+        for k, cell in enumerate(cells):
+            formula = Formula(classes, all_of_them)
+            for i in cell:
+                formula.emit("positive", formula.entry(i, 0))
+            goal = formula.emit("sub", *(formula.entry(cases[side], 0) for side in ("left", "right")))
+            if vanishes(formula.nodes, goal) is False:
+                raise Malformed(f"in cell {k} the two are not shown to be equal")
+    except NotCovered as what:
+        uncovered[str(what)] += 1
+    except (Malformed, *_WRONG) as error:
+        return Checked(name, False, len(cells), rejected=_said(error))
+    return Checked(name, False, len(cells), len(cells), uncovered=dict(uncovered), unchecked=(why_not,))
 
 
 # ------------------------------------------------------------------------------------------------------- the steps
@@ -420,17 +445,21 @@ def are_all(branches: Sequence[Mapping[str, Any]]) -> bool:
     formula = Formula(of_values(steps), frozenset(range(len(steps))))
     if sum(map(len, cells)) > _SOURCES:
         raise NotCovered("too many comparisons")
-    nodes = [[gap(formula, sign) for sign in cell] for cell in cells]
+    return _are_all(formula, [[gap(formula, sign) for sign in cell] for cell in cells])
+
+
+def _are_all(formula: Formula, cells: Sequence[Sequence[int]]) -> bool:
+    """Whether there is a cell for all values, of which each says of some nodes that they are positive in it."""
 
     def test(f: Arithmetic, *values: Value) -> bool:
         if f.notes.signs:  # learned on one branch, and it need not hold on others
             raise NotCovered("comparisons of what has no value everywhere")
         rows = iter([_row(f, v) for v in values])
-        found = [[next(rows) for _ in cell] for cell in nodes]
+        found = [[next(rows) for _ in cell] for cell in cells]
         monomials = {m: f.context.from_dict({m: 1}) for cell in found for row in cell for m in row}
         return _cover(found, [{m: Fraction(1)} for m, p in monomials.items() if f.sign_of(p) > 0])
 
-    return bool(holds(formula.nodes, [i for cell in nodes for i in cell], test))
+    return bool(holds(formula.nodes, [i for cell in cells for i in cell], test))
 
 
 def _row(f: Arithmetic, v: Value) -> Row:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -205,22 +206,29 @@ _FUNCTIONS: Mapping[str, Callable[[Range], Range]] = {
 
 
 class Ranges:
-    """The ranges of steps, each found when it is asked for; ``find`` says which steps are known to be equal."""
+    """The ranges of steps, each found when it is asked for; ``find`` says which steps are known to be equal, and
+    ``known`` in which ranges some of them lie."""
 
-    def __init__(self, steps: Sequence[Step], find: Callable[[int], int] = lambda i: i) -> None:
+    def __init__(
+        self,
+        steps: Sequence[Step],
+        find: Callable[[int], int] = lambda i: i,
+        known: Mapping[int, Range] = MappingProxyType({}),
+    ) -> None:
         self.steps = steps
         self.find = find
-        self._known: dict[int, Range] = {}
+        self.known = known
+        self._found: dict[int, Range] = {}
 
     def __getitem__(self, i: int) -> Range:
         return self._range(self.find(i), _DEPTH)
 
     def _range(self, i: int, depth: int) -> Range:
-        if i not in self._known:
+        if i not in self._found:
             if not depth:
                 return LINE
-            self._known[i] = self._read(i, self.steps[i], depth)
-        return self._known[i]
+            self._found[i] = self._read(i, self.steps[i], depth).within(self.known.get(i, LINE))
+        return self._found[i]
 
     def _read(self, i: int, step: Step, depth: int) -> Range:
         if step.is_complex or any(self.steps[a].is_complex for a in step.args):
@@ -239,7 +247,8 @@ class Ranges:
             case "sub", (a, b):
                 return a + -b
             case "mul", (a, b):
-                return a.squared() if parents[0] == parents[1] else a * b
+                (one, turned), (other, back) = map(self._sized, parents)
+                return a * b if one != other else a.squared() if turned == back else -a.squared()
             case "div", (a, b):
                 return a * b.inverse()
             case "powi", (a,):
@@ -255,6 +264,13 @@ class Ranges:
                 return each.times(*(2 * [self.steps[parents[0]].shape[2]]))
         rule = _FUNCTIONS.get(step.op)
         return LINE if rule is None else rule(args[0])
+
+    def _sized(self, i: int) -> tuple[int, bool]:
+        """The step without its minus signs, and whether their number is odd."""
+        turned = False
+        while self.steps[i].op == "neg":
+            i, turned = self.find(self.steps[i].args[0]), not turned
+        return i, turned
 
     def _pick(self, step: Step, args: Sequence[Range]) -> Range:
         found = args[0]

@@ -57,6 +57,71 @@ def test_what_cannot_come_out_does_not_count():
     assert {o.state for o in choice.outcomes} == {"reached", "impossible"}
 
 
+IMPOSSIBLE = {
+    "beyond a bell": lambda x: x if torch.exp(-x * x) > 1.0 else 2 * x,
+    "beyond a number made whole": lambda x: x if int(x) == 2 and x.abs() > 3.5 else 2 * x,
+    "beyond what was compared before": lambda x: x if x > 1 and x < -1 else 2 * x,
+    "a fraction times what is below one": lambda x: x if (torch.tanh(x) * (x - torch.floor(x))).abs() > 1 else 2 * x,
+}
+
+
+@pytest.mark.parametrize("model", IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_side_is_impossible_by_what_leads_to_it(model):
+    report = verify(model, lambda x: 2.0 + 0 * x, at={"x": torch.tensor(0.5, dtype=torch.float64)}, points=16)
+    assert report.verdict == "proved", str(report)
+
+
+POSSIBLE = {
+    "beyond a bell": lambda x: x if torch.exp(-x * x) > 0.9999 else 2 * x,
+    "beyond a number made whole": lambda x: x if int(x) == 2 and x.abs() > 2.9 else 2 * x,
+    "beyond what was compared before": lambda x: x if x > 1 and x < 1.01 else 2 * x,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", POSSIBLE.values(), ids=POSSIBLE)
+def test_a_thin_side_is_not_impossible(model):
+    at = {"x": torch.tensor(0.5, dtype=torch.float64)}
+    assert verify(model, lambda x: 2.0 + 0 * x, at=at).verdict == "refuted"
+
+
+def test_copies_of_one_entry_are_no_tie():
+    """The largest of x, y and x is x on a whole side of x = y."""
+    places = lambda x, y: torch.stack([x, y, x])  # noqa: E731
+    model = lambda x, y: places(x, y).max() * y  # noqa: E731
+
+    def right(x, y):
+        k = places(x, y).argmax()
+        return {"x": torch.stack([y, 0 * y, y])[k], "y": torch.stack([x, 2 * y, x])[k]}
+
+    def wrong(x, y):
+        return {"x": right(x, y)["x"], "y": torch.stack([y, 2 * y, x])[places(x, y).argmax()]}
+
+    at = {"x": torch.tensor(0.3, dtype=torch.float64), "y": torch.tensor(0.4, dtype=torch.float64)}
+    assert verify(model, right, at=at, points=8).verdict == "proved"
+    assert verify(model, wrong, at=at, points=8).verdict == "refuted"
+
+
+def test_a_counter_that_is_written_in_its_condition_is_one_choice():
+    """At the fourth turn ``n < x`` compares with the 4 that stands in the other condition."""
+
+    def model(x):
+        n, a = 0, x
+        while n < x and n < 4:
+            a, n = a * x, n + 1
+        return a
+
+    def hand(x):
+        n, a, slope = 0, x, 1.0
+        while n < x and n < 4:
+            a, slope, n = a * x, slope * x + a, n + 1
+        return slope
+
+    report = verify(model, hand, at={"x": 0.4}, points=16)
+    assert report.verdict == "agrees", str(report)
+    assert len([c for c in report.coverage if c.branches]) == 2
+
+
 def test_coverage_lists_each_choice_with_its_place_and_points():
     mine, theirs = verify(by_a_band, both_sides, at={"x": 0.5}).coverage
     for choice in (mine, theirs):

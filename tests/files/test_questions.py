@@ -122,6 +122,12 @@ def test_a_file_that_was_named_is_told_what_it_lacks(file):
     assert found_in(".") == [Skipped("empty.py", "nothing in it is meant as a gradient")]
 
 
+def test_a_pasted_session_is_a_script_whatever_it_calls_its_parts(file):
+    pasted = ">>> import numpy as np\n>>> def slope(x):\n...     return 2*x\n...\n>>> slope(3.0)\n6.0\n"
+    (question,) = found_in(file("post.txt", pasted))
+    assert question.kind == "script"
+
+
 def test_the_projects_settings_are_behind_the_files_and_the_callers_before(file):
     name = file("net.py", "model = 'x**2'\nhand = '2*x'\nseed = 5\n")
     for told, seed in (({}, 5), ({"seed": 9}, 9)):

@@ -417,3 +417,11 @@ def test_define_refuses(name, formula, message):
 @every_row
 def test_every_name_finds_its_row(op):
     assert all(find(name) == op.name for name in (op.name, *op.also))
+
+
+@pytest.mark.parametrize(("middle", "radius"), [(1.5, 2.0**-10), (30.0, 0.25), (7e7, 2.0**-40)])
+def test_the_ball_of_erfc_holds_its_values_and_not_zero(middle, radius):
+    ball = OPS["erfc"].ball(arb(middle, radius))
+    with precision(400):
+        assert all(ball.contains((arb(middle) + arb(radius) * k / 4).erfc()) for k in range(-4, 5))
+    assert not ball.contains(0) or radius > 2.0**-20

@@ -10,12 +10,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import sympy as sp
 import torch
 from support.custom import Tanh
 from support.proved_questions import questions
 
 from symgrad import verify, verify_function
-from symgrad.proving.certificates import certify
+from symgrad.proving.certificates import certify, certify_cases
 from symgrad.proving.checker import check_certificate
 from symgrad.proving.congruence import Link
 from symgrad.proving.proof import Proof
@@ -378,34 +379,61 @@ def test_the_second_order_of_a_function_holds():
     assert all(c.accepted for c in found), "\n".join(map(str, found))
 
 
-def without_each(data: dict[str, Any]) -> Iterator[Any]:
-    """What is found of a claim that is proved by cells, without each of these."""
-    (claim,) = data["claims"]
-    for k in range(len(claim["cells"])):
-        fewer = [cell for i, cell in enumerate(claim["cells"]) if i != k]
-        yield from check_certificate({**data, "claims": [{**claim, "cells": fewer}]})
+X = sp.Symbol("x", real=True)
+HUBER = sp.Abs(X) * (1 - sp.sign(sp.Abs(X) - 1)) / 2 + (1 + sp.sign(sp.Abs(X) - 1)) / 2  # the size of its slope
+CELLS = [[X, X - 1], [X, 1 - X], [-X, -X - 1], [-X, X + 1]]
 
 
-def test_cells_cover_all_signs():
-    """x above 0, below -1, and between; each cell says what is positive in it."""
-    cells = [[{"x": "1"}], [{"x": "-1", "": "-1"}], [{"x": "-1"}, {"x": "2", "": "2"}]]
-    claim = {"name": "x", "branches": [], "why_not": "it is proved for all sizes", "cells": cells}
-    data = {**json.loads(of_branches()), "claims": [claim]}
-    assert [c.rejected for c in check_certificate(data)] == [None]
-    assert [c.rejected for c in without_each(data)] == ["the cells do not cover all cases of what is compared"] * 3
+def by_cells(cases: dict[str, Any]) -> Any:
+    """What is found of a claim that is proved by cases."""
+    claim = {"name": "x", "branches": [], "why_not": "it is proved for all sizes", "cases": cases}
+    (found,) = check_certificate({**json.loads(of_branches()), "claims": [claim]})
+    return found
 
 
-def test_the_cells_of_a_proof_for_all_sizes_are_all():
+def without_each(cases: dict[str, Any]) -> Iterator[Any]:
+    """What is found without each of the cells."""
+    for k in range(len(cases["cells"])):
+        yield by_cells({**cases, "cells": [cell for i, cell in enumerate(cases["cells"]) if i != k]})
+
+
+def test_the_two_are_equal_in_each_cell_and_the_cells_are_all():
+    cases = certify_cases(HUBER, (sp.Abs(X) + 1 - sp.Abs(sp.Abs(X) - 1)) / 2, CELLS)
+    found = by_cells(cases)
+    assert (found.rejected, found.branches, found.links, found.uncovered) == (None, 4, 4, {})
+    assert not found.accepted  # that these are the hand formula and the derivative is not what was checked
+    assert {c.rejected for c in without_each(cases)} == {"the cells do not cover all cases of what is compared"}
+
+
+@pytest.mark.parametrize("k", range(4))
+def test_what_differs_in_one_cell_alone_is_seen(k):
+    """A step that is 1 in this cell, and 0 in all others, is added."""
+    inside = sp.prod([(1 + sp.sign(z)) / 2 for z in CELLS[k]])
+    found = by_cells(certify_cases(HUBER, HUBER + inside, CELLS))
+    assert found.rejected == f"in cell {k} the two are not shown to be equal"
+
+
+def test_what_is_said_of_a_cell_is_no_more_than_it_says():
+    """With x > 0 for x > 1 a cell has points where the two differ."""
+    right = (1 + sp.sign(X - 1)) / 2
+    assert by_cells(certify_cases(right, sp.Integer(1), [[X - 1]])).rejected is not None
+    assert "in cell 0" in by_cells(certify_cases(right, sp.Integer(1), [[X], [-X]])).rejected
+
+
+def test_the_cells_of_a_proof_for_all_sizes_are_checked():
     """Huber's loss of an array: below -1, between, above 1; |x| <= 1 is asked on each side of zero."""
     huber = lambda x: torch.where(x.abs() <= 1, 0.5 * x**2, x.abs() - 0.5).sum()  # noqa: E731
     at = {"x": torch.linspace(-1.7, 1.6, 40, dtype=torch.float64)}
-    data = verify(huber, lambda x: torch.clamp(x, -1.0, 1.0), at=at).certificate()
-    assert [(c.rejected, c.branches) for c in check_certificate(data)] == [(None, 4)]
-    assert all(c.rejected is not None for c in without_each(data))
+    (claim,) = verify(huber, lambda x: torch.clamp(x, -1.0, 1.0), at=at).certificate()["claims"]
+    cases = json.loads(json.dumps(claim["cases"]))
+    found = by_cells(cases)
+    assert (found.rejected, found.branches, found.uncovered) == (None, 4, {})
+    assert all(c.rejected is not None for c in without_each(cases))
+    assert "in cell" in by_cells({**cases, "left": cases["cells"][0][0]}).rejected
 
 
 @pytest.mark.parametrize(
-    "text", ["", "{}", "[]", "null", '{"format": "symgrad certificate", "version": 3, "claims": []}']
+    "text", ["", "{}", "[]", "null", '{"format": "symgrad certificate", "version": 4, "claims": []}']
 )
 def test_what_is_no_certificate_is_rejected(text):
     (found,) = check_certificate(text)

@@ -136,6 +136,15 @@ def test_signs_are_known_where_they_are_so_and_only_there(text):
     assert [sign for sign, so in told.items() if so] == [KNOWN_SIGNS[text]]
 
 
+def test_what_is_known_of_a_step_narrows_all_that_is_made_of_it():
+    program = lift("abs(x) - x*(-x)/8")
+    steps, place = primitive(program, [program.output, program.inputs["x"]])
+    wide, low, high = Ranges(steps), Fraction(-5), Fraction(-4)
+    narrow = Ranges(steps, known={place[program.inputs["x"]]: Range(low, high, True, True)})
+    at = [ranges[place[program.output]] for ranges in (wide, narrow)]
+    assert [(r.low, r.high) for r in at] == [(0, float("inf")), (6, Fraction(65, 8))]
+
+
 @pytest.mark.parametrize(
     "model", [lambda x: (x * x).sum(), lambda x: (x**2).sum(), lambda x: x @ x, lambda x: torch.dot(x, x)]
 )

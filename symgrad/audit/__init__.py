@@ -1,0 +1,1 @@
+"""Audits of other people's derivatives: torch's own, operation by operation."""

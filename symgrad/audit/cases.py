@@ -1,0 +1,194 @@
+"""What torch's derivatives are asked: functions of its operator tests, as text, and points at which rules break.
+
+A case is text that anybody can run, and what is audited is that text: ``f = lambda x: ...`` of a tuple of tensors.
+Operators and arguments come from torch's own operator tests (OpInfo), which say what each can be called with; the
+points are ties, edges, zeros, equal rows and far scales.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_leaves
+
+from symgrad.errors import BadInput
+
+_SAMPLES, _ENTRIES = 3, 60  # of an operator, and of all differentiable tensors of a sample
+_NUMBERS = (0.5, 0.0, 1.0, -1.0, 3.0, -3.0, 1e-4, -30.0, 89.0, -89.0, 1e5, -1e8)
+_PAIRS = ((0.5, 2.0), (1.0, 1.0), (0.0, 0.0), (1.0, 0.0), (0.0, 1.0), (-1.0, 2.0), (1e-4, 1e-4), (1e5, 1.0), (3.0, 1e5))
+# what torch's tests leave out: name, the call, points
+_FURTHER = (
+    ("special.gammainc", "torch.special.gammainc(torch.ones_like(x[0]), x[0])", [[[v]] for v in _NUMBERS]),
+    ("nn.functional.celu", "torch.nn.functional.celu(x[0], 0.1)", [[[v]] for v in _NUMBERS]),
+    (
+        "nn.functional.layer_norm",
+        "torch.nn.functional.layer_norm(x[0], (1,), x[1], x[2])",
+        [[[[3.0]], [1.0], [0.5]], [[[1e6]], [1.0], [0.5]]],
+    ),
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """An operator's function of a tuple of tensors, as text, at one point."""
+
+    name: str
+    text: str
+    point: tuple[Tensor, ...]
+    where: str
+
+    def function(self) -> Callable[[Sequence[Tensor]], Tensor]:
+        return eval(self.text, {"torch": torch})
+
+    def cast(self, dtype: torch.dtype) -> Case:
+        return replace(self, point=tuple(x.to(dtype) for x in self.point))
+
+
+def cases(only: Sequence[str] = ()) -> Iterator[Case]:
+    """All cases, or those of some operators.  Raises `BadInput` for one that is not there, or without torch's tests."""
+    try:
+        from torch.testing._internal.common_methods_invocations import op_db
+        from torch.testing._internal.opinfo.core import BinaryUfuncInfo, UnaryUfuncInfo
+    except ImportError as error:
+        raise BadInput(
+            f"torch's own operator tests cannot be imported: {error}.", instead="pip install expecttest"
+        ) from error
+    unknown = set(only) - {op.name for op in op_db} - {name for name, *_ in _FURTHER}
+    if unknown:
+        raise BadInput(f"torch's operator tests have no {', '.join(sorted(unknown))}.")
+    for op in op_db:
+        if (only and op.name not in only) or not (op.supports_autograd and torch.float64 in op.dtypes):
+            continue
+        alone = isinstance(op, (UnaryUfuncInfo, BinaryUfuncInfo))  # entry by entry, so that any points will do
+        for call, leaves in _calls(op, 1000 if alone else _ENTRIES):
+            if isinstance(op, UnaryUfuncInfo) and len(leaves) == 1:
+                points: Any = [("", [torch.tensor([v])]) for v in _NUMBERS]
+            elif isinstance(op, BinaryUfuncInfo) and len(leaves) == 2:
+                points = [("", [torch.tensor([v]) for v in pair]) for pair in _PAIRS]
+            else:
+                points = _points(leaves)
+            yield from _written(op.name, call, points)
+    for name, call, numbers in _FURTHER:
+        if not only or name in only:
+            yield from _written(name, call, [("", [*map(torch.tensor, point)]) for point in numbers])
+
+
+def _written(name: str, call: str, points: Sequence[tuple[str, list[Tensor]]]) -> Iterator[Case]:
+    """The call as real functions of one number, one for each of its outputs."""
+    function = eval(f"lambda x: {call}", {"torch": torch})
+    for where, point in points:
+        doubles = tuple(x.double() for x in point)
+        try:
+            out = function([x.clone().requires_grad_() for x in doubles])
+        except (RuntimeError, ValueError, IndexError):
+            continue  # no point of its domain
+        for k, y in enumerate(out if isinstance(out, (tuple, list)) else [out]):
+            if not (isinstance(y, Tensor) and y.requires_grad and y.is_floating_point() and y.numel()):
+                continue
+            value = call if y is out else f"{call}[{k}]"
+            shape = tuple(y.shape)
+            weights = f"torch.linspace(1, 2, {y.numel()}, dtype=x[0].dtype).reshape({shape})"
+            text = f"lambda x: {value}.sum()" if y.numel() == 1 else f"lambda x: ({value} * {weights}).sum()"
+            yield Case(name, text, doubles, where)
+
+
+# -------------------------------------------------------------------------------------------------------------- points
+
+
+def _points(leaves: list[Tensor]) -> list[tuple[str, list[Tensor]]]:
+    """The sample's own point and others of the same shapes: ties, edges, equal rows, far scales."""
+
+    def equal_rows(x: Tensor) -> Tensor:
+        return torch.cat([x[..., :-1, :], x[..., :1, :]], -2) if x.dim() > 1 and x.shape[-2] > 1 else x
+
+    def unit(x: Tensor) -> Tensor:
+        return torch.eye(*x.shape[-2:], dtype=x.dtype).expand(x.shape).clone() if x.dim() > 1 else torch.ones_like(x)
+
+    moves: dict[str, Callable[[Tensor], Tensor]] = {
+        "": lambda x: x,
+        "zeros": torch.zeros_like,
+        "equal entries": torch.ones_like,
+        "whole numbers": lambda x: x.round(),
+        "equal rows": equal_rows,
+        "the identity": unit,
+        "times 2**20": lambda x: x * 2**20,
+        "times 2**-20": lambda x: x * 2**-20,
+    }
+    found: list[tuple[str, list[Tensor]]] = []
+    for where, move in moves.items():
+        point = [move(x) for x in leaves]
+        if not any(all(map(torch.equal, point, other)) for _, other in found):
+            found.append((where, point))
+    return found
+
+
+# --------------------------------------------------------------------------------------------------------------- calls
+
+
+def _calls(op: Any, most: int) -> Iterator[tuple[str, list[Tensor]]]:
+    """Samples, the smallest and a large one first, as text over ``x[0], x[1], ...``, with the tensors."""
+    torch.manual_seed(0)
+    try:
+        samples = list(itertools.islice(op.sample_inputs("cpu", torch.float64, requires_grad=True), 40))
+    except Exception:  # a test of torch's that this machine cannot run
+        return
+    sized = []
+    for k, s in enumerate(samples):
+        leaves = [t for t in tree_leaves((s.input, s.args, s.kwargs)) if isinstance(t, Tensor) and t.requires_grad]
+        count = sum(t.numel() for t in leaves)
+        if 0 < count <= most and all(t.layout is torch.strided and not t.is_complex() for t in leaves):
+            sized.append((count, k, s))
+    told: set[str] = set()
+    ordered = sorted(sized, key=lambda one: one[:2])
+    for _, _, s in [*ordered[:1], *ordered[-1:], *ordered[1:-1]]:
+        leaves = []
+        try:
+            call = _call(op, s, leaves)
+            right = [t for t in tree_leaves(op(s.input, *s.args, **s.kwargs)) if isinstance(t, Tensor)]
+            again = eval(call, {"torch": torch, "x": leaves})
+            same = all(map(torch.equal, right, (t for t in tree_leaves(again) if isinstance(t, Tensor))))
+        except Exception:  # not to be written as one call, or random
+            continue
+        if same and call not in told and len(told) < _SAMPLES:
+            told.add(call)
+            yield call, [(x.detach() * 64).round() / 64 for x in leaves]  # short to write
+
+
+def _call(op: Any, sample: Any, leaves: list[Tensor]) -> str:
+    """The call as text; what is differentiable in it is added to ``leaves``.  Raises ValueError where it has none."""
+
+    def told(x: Any) -> str:
+        if isinstance(x, Tensor) and x.requires_grad:
+            leaves.append(x)
+            return f"x[{len(leaves) - 1}]"
+        if isinstance(x, Tensor) and x.layout is torch.strided and x.numel() <= _ENTRIES:
+            return f"torch.tensor({x.tolist()}, dtype={'x[0].dtype' if x.dtype is torch.float64 else x.dtype})"
+        if isinstance(x, (tuple, list)):
+            inside = ", ".join(map(told, x))
+            return f"[{inside}]" if isinstance(x, list) else f"({inside}{',' * (len(x) == 1)})"
+        if x is None or isinstance(x, (bool, int, float, str, slice, torch.dtype, type(Ellipsis))):
+            return "..." if x is Ellipsis else repr(x)
+        raise ValueError
+
+    first, *rest = [told(sample.input), *map(told, sample.args)]
+    rest += [f"{n}={told(v)}" for n, v in sample.kwargs.items()]
+    match op.gradcheck_wrapper.__name__:
+        case "<lambda>":
+            pass
+        case "gradcheck_wrapper_hermitian_input":
+            first = f"({first} + {first}.mH)"
+        case _:
+            raise ValueError
+    place: Any = torch
+    for part in op.name.split("."):
+        place = getattr(place, part, None)
+    if callable(place):
+        return f"torch.{op.name}({', '.join([first, *rest])})"
+    if hasattr(Tensor, op.name):
+        return f"{first}.{op.name}({', '.join(rest)})"
+    raise ValueError

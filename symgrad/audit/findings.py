@@ -1,0 +1,290 @@
+"""Torch's derivatives beside the exact ones: each mode of each case, and what is told of a difference.
+
+The exact derivative is symgrad's, of torch's own forward pass as it was recorded, in balls.  A difference is told if it
+is far more than rounding explains (`is_unstable`), *and* torch's own forward pass sides with the exact number: its
+difference quotients in float64, from each side on which it is defined, must come closer to it than a quarter of the
+difference.  So a rule of symgrad's that were wrong would be told by nobody.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import operator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.func import grad, jvp
+
+from symgrad.api.gradients import lift
+from symgrad.audit.cases import Case
+from symgrad.errors import SymgradError
+from symgrad.evaluation.singular_points import value_at
+from symgrad.program.builder import Builder
+from symgrad.program.derivative import gradients
+from symgrad.program.program import Program
+from symgrad.progress import doing, shown
+from symgrad.rounding.accuracy import condition, is_unstable
+
+_SETUP = "v = tuple(torch.linspace(k, 2, t.numel(), dtype=t.dtype).reshape(t.shape) for k, t in enumerate(x, 1))"
+_DOT = "dot = lambda a, b: sum((p * q).sum() for p, q in zip(a, b))"
+MODES = {  # what is asked of torch, by f, x and a direction v: the gradient, v . grad f, and v . H v in four ways
+    "reverse": "torch.autograd.grad(f([t.requires_grad_() for t in x]), x, materialize_grads=True)",
+    "forward": "jvp(f, (x,), (v,))[1]",
+    "reverse over reverse": "dot(grad(lambda x: dot(grad(f)(x), v))(x), v)",
+    "forward over reverse": "jvp(lambda x: dot(grad(f)(x), v), (x,), (v,))[1]",
+    "reverse over forward": "dot(grad(lambda x: jvp(f, (x,), (v,))[1])(x), v)",
+    "forward over forward": "jvp(lambda x: jvp(f, (x,), (v,))[1], (x,), (v,))[1]",
+}
+AGAINST = "forward against reverse"  # of which one is taken for exact: there is no derivative
+
+
+@dataclass(frozen=True)
+class Found:
+    """One derivative of torch's that is wrong: where, what torch says, what is so, and five lines that show it."""
+
+    name: str
+    mode: str
+    dtype: str
+    where: str
+    torch: float
+    exact: float
+    reproducer: str
+    times: int = 1  # at how many points
+
+
+@shown("auditing torch")
+def audit(cases: Iterable[Case], tell: Callable[[str], None] = lambda _: None) -> list[Found]:
+    """What is wrong, at the first point for each operator, mode and dtype; ``tell`` is told what was not judged."""
+    found: dict[tuple[str, str, str], Found] = {}
+    for case in cases:
+        doing(f"auditing {case.name}")
+        for dtype in (torch.float64, torch.float32):
+            try:
+                for one in judge(case.cast(dtype)):
+                    key = one.name, one.mode, one.dtype
+                    first = found.get(key, one)
+                    found[key] = Found(**{**vars(first), "times": first.times + (key in found)})
+            except SymgradError as error:
+                tell(f"{case.name}: {error.what}")
+                break
+    return list(found.values())
+
+
+def judge(case: Case) -> Iterator[Found]:
+    """What torch gets wrong of one case, in the dtype of its point.  Raises what `lift` raises."""
+    space, dtype = _space(case), str(case.point[0].dtype).removeprefix("torch.")
+    f, doubles = space["f"], tuple(x.double() for x in case.point)
+    try:
+        if not torch.isfinite(f(case.point)) or not torch.equal(f(doubles), f(doubles)):
+            return
+    except RuntimeError:  # no kernel for this dtype
+        return
+    program, steps = _derivatives(f, case.point, space["v"])
+    units = [_unit(doubles, k, j) for k, x in enumerate(doubles) for j in range(x.numel())]
+    along = [tuple(x.double() for x in space["v"])]
+    exact = {
+        "reverse": [n for k in range(len(doubles)) for n in _numbers(program, steps[f"g{k}"], doubles)],
+        "forward": _numbers(program, steps["forward"], doubles),
+        "second": _numbers(program, steps["second"], doubles),
+    }
+    slopes = torch.tensor([truth for truth, _ in exact["reverse"]], dtype=torch.float64)
+    total = math.nan
+    for mode, text in MODES.items():
+        order = 2 if "over" in mode else 1
+        try:
+            said = eval(text, _space(case))
+        except (RuntimeError, NotImplementedError):  # torch says that it cannot
+            continue
+        values = torch.cat([t.detach().reshape(-1) for t in said]).tolist() if mode == "reverse" else [float(said)]
+        truths = exact["second" if order == 2 else mode]
+        wrong = [
+            k
+            for k, (value, (truth, floor)) in enumerate(zip(values, truths, strict=True))
+            if _differs(value, truth, floor, dtype)
+        ]
+        lines = units if mode == "reverse" else along
+        sure = (k for k in wrong if _confirmed(f, doubles, lines[k], order, values[k], truths[k][0]))
+        k = next(sure, None)
+        if k is not None and _is_smooth(f, doubles, slopes):
+            yield Found(case.name, mode, dtype, case.where, values[k], truths[k][0], _shown(case, mode, k))
+        if mode == "reverse":
+            total = sum(map(operator.mul, values, torch.cat([t.reshape(-1) for t in along[0]]).tolist()))
+        elif mode == "forward" and _differs(values[0], total, truths[0][1], dtype) and _bends(f, doubles, along[0]):
+            yield Found(case.name, AGAINST, dtype, case.where, values[0], total, _shown(case, AGAINST, 0))
+
+
+def _shown(case: Case, mode: str, k: int) -> str:
+    """Five lines without symgrad that print what torch says; of a gradient the entry that is looked at first."""
+    written = ", ".join(f"torch.tensor({x.tolist()}, dtype={x.dtype})" for x in case.point)
+    entry = f"torch.cat([t.flatten() for t in {MODES['reverse']}])[{k}]"
+    texts = {**MODES, "reverse": entry, AGAINST: f"{MODES['forward']}, dot({MODES['reverse']}, v)"}
+    return "\n".join(
+        [
+            "import torch; from torch.func import grad, jvp",
+            f"x = ({written},)",
+            f"f = {case.text}",
+            f"{_SETUP}; {_DOT}",
+            f"print({texts[mode]})",
+        ]
+    )
+
+
+def _space(case: Case) -> dict[str, Any]:
+    space: dict[str, Any] = {"torch": torch, "grad": grad, "jvp": jvp, "f": case.function()}
+    space["x"] = tuple(x.clone() for x in case.point)
+    exec(f"{_SETUP}; {_DOT}", space)
+    return space
+
+
+# ---------------------------------------------------------------------------------------------- the exact derivatives
+
+
+def _derivatives(
+    f: Callable[..., Tensor], point: Sequence[Tensor], direction: Sequence[Tensor]
+) -> tuple[Program, dict[str, int]]:
+    """The function's record with its gradient, and its first and second derivative along a direction."""
+    names = [f"x{k}" for k in range(len(point))]
+    model = eval(f"lambda {', '.join(names)}: f(({', '.join(names)},))", {"f": f})
+    program = lift(model, at=dict(zip(names, point, strict=True)))
+    b = Builder.on(program)
+    inputs = {n: program.inputs[n] for n in names}
+    kind = program.steps[program.output].dtype
+    v = {n: b.constant(d.double().numpy(), kind) for n, d in zip(names, direction, strict=True)}
+
+    def along(of: int) -> tuple[dict[str, int], int]:
+        found = gradients(b, of, inputs)
+        parts = [b.sum(b.mul(g, v[n])) for n, g in found.items()]
+        return found, b.sum(b.stack(parts))
+
+    first, forward = along(program.output)
+    steps = {f"g{k}": first[n] for k, n in enumerate(names)} | {"forward": forward, "second": along(forward)[1]}
+    return b.build({"value": program.output, **steps}), steps
+
+
+def _numbers(program: Program, step: int, point: Sequence[Tensor]) -> list[tuple[float, float]]:
+    """Each entry of a derivative, NaN where it has none, with what accuracy its inputs and its constants allow."""
+    at = {f"x{k}": x for k, x in enumerate(point)}
+    values = value_at(program, step, program.outputs["value"], {n: x.numpy() for n, x in at.items()}).reshape(-1)
+    open_program, more = _with_constants_as_inputs(program)
+    floors = zip(
+        condition(open_program, {**at, **more}, step, entries=range(values.size)).tolist(),
+        condition(program, at, step, entries=range(values.size)).tolist(),
+        strict=True,
+    )
+    return [(v, next(filter(math.isfinite, both), abs(v))) for v, both in zip(values.tolist(), floors, strict=True)]
+
+
+def _with_constants_as_inputs(program: Program) -> tuple[Program, dict[str, Tensor]]:
+    """So that what weights and direction let cancel is no fault: they are rounded as inputs are."""
+    steps, values = list(program.steps), {}
+    for i, step in enumerate(steps):
+        value = step.params.value if step.op == "constant" and not step.is_complex else 0
+        if np.size(value) > 1 or np.any(np.mod(value, 1)):  # a whole number is what it is: an exponent, a half of two
+            name = f"constant {i}"
+            values[name] = torch.as_tensor(np.broadcast_to(np.asarray(value, float), step.shape).copy())
+            steps[i] = replace(step, op="input", args=(), params=name)
+    inputs = {**program.inputs, **{n: int(n.split()[1]) for n in values}}
+    return replace(program, steps=tuple(steps), inputs=inputs), values
+
+
+def _differs(value: float, truth: float, attainable: float, dtype: str) -> bool:
+    """Whether torch's number is none, or further off than rounding and the range of the dtype explain."""
+    f = torch.finfo(getattr(torch, dtype))
+    if not math.isfinite(truth) or abs(truth) > f.max / 4:
+        return False
+    if not math.isfinite(value):
+        return True
+    error = abs(value - truth)
+    return error > 2**10 * f.tiny and bool(is_unstable(torch.tensor(error), torch.tensor(attainable), dtype))
+
+
+# ----------------------------------------------------------------------------------------------- torch's own forward
+
+
+Line = Callable[[float], float]
+
+
+def _line(f: Callable[..., Tensor], point: Sequence[Tensor], direction: Sequence[Tensor]) -> tuple[Line, float]:
+    """The function along a line through the point, and the size of what moves along it."""
+    size = max((float((x.abs() * (d != 0)).max()) for x, d in zip(point, direction, strict=True)), default=0.0)
+
+    def along(h: float) -> float:
+        try:
+            return float(f([x + h * d for x, d in zip(point, direction, strict=True)]))
+        except RuntimeError:
+            return math.nan
+
+    return along, size or 1.0
+
+
+def _confirmed(
+    f: Callable[..., Tensor],
+    point: Sequence[Tensor],
+    direction: Sequence[Tensor],
+    order: int,
+    value: float,
+    truth: float,
+) -> bool:
+    """Whether difference quotients of the forward pass in float64 side with the exact number, not with torch's."""
+    along, size = _line(f, point, direction)
+    allowed = (abs(value - truth) if math.isfinite(value) else abs(truth) or 1.0) / 4
+    return _tends_to(along, size, order, truth, allowed)
+
+
+def _is_smooth(f: Callable[..., Tensor], point: Sequence[Tensor], slopes: Tensor) -> bool:
+    """Whether the exact gradient gives the slopes along general lines too: on one line a kink may hide."""
+    seeded, sizes = torch.Generator().manual_seed(0), [x.numel() for x in point]
+    for _ in range(2):
+        flat = torch.randn(slopes.numel(), generator=seeded, dtype=torch.float64)
+        parts = torch.split(flat, sizes)
+        direction = [d.reshape(x.shape) for d, x in zip(parts, point, strict=True)]
+        allowed = 0.01 * (float((slopes * flat).abs().sum()) or 1.0)
+        if not _tends_to(*_line(f, point, direction), 1, float((slopes * flat).sum()), allowed):
+            return False
+    return True
+
+
+def _tends_to(along: Line, size: float, order: int, truth: float, allowed: float) -> bool:
+    """Whether quotients at two distances in a row are the truth, on each side on which the function is defined."""
+    defined = [math.isfinite(q) for q in _quotients(along, size * 2.0**-30, order)]
+
+    def sides(h: float) -> bool:
+        seen = [q for q, used in zip(_quotients(along, h, order), defined, strict=True) if used]
+        near = [2 * allowed] * 2 + [allowed] if order == 2 and all(defined) else [allowed] * 2
+        return bool(seen) and all(abs(q - truth) < w for q, w in zip(seen, near, strict=False))
+
+    return any(a and b for a, b in itertools.pairwise(sides(size * 2.0**-k) for k in range(1, 42)))
+
+
+def _bends(f: Callable[..., Tensor], point: Sequence[Tensor], direction: Sequence[Tensor]) -> bool:
+    """Whether the slopes from both sides differ, and by the same at all distances: there is no derivative."""
+    along, size = _line(f, point, direction)
+    sides = [_quotients(along, size * 2.0**-k, 1) for k in (8, 14, 20)]
+    jumps = [right - left for right, left in sides]
+    return all(abs(j - jumps[0]) < 1e-3 * abs(jumps[0]) for j in jumps) and abs(jumps[0]) > 1e-6 * abs(sides[0][0])
+
+
+def _quotients(along: Line, h: float, order: int) -> list[float]:
+    """Estimates of a derivative at 0: from the right, from the left, and the second also from both sides at once."""
+    values = [along(k * h) for k in range(-4, 5)]
+    right, left = values[4:], values[4::-1]
+    if order == 1:
+        return [sum(map(operator.mul, _FIRST, right)) / h, -sum(map(operator.mul, _FIRST, left)) / h]
+    rows = (_SECOND, right), (_SECOND, left), (_MIDDLE, values[2:7])
+    return [sum(map(operator.mul, weights, row)) / (h * h) for weights, row in rows]
+
+
+_FIRST = (-25 / 12, 4.0, -3.0, 4 / 3, -1 / 4)  # weights of five values: on one side, of two derivatives; around
+_SECOND = (35 / 12, -26 / 3, 19 / 2, -14 / 3, 11 / 12)
+_MIDDLE = (-1 / 12, 4 / 3, -5 / 2, 4 / 3, -1 / 12)
+
+
+def _unit(point: Sequence[Tensor], k: int, j: int) -> tuple[Tensor, ...]:
+    units = [torch.zeros_like(x) for x in point]
+    units[k].reshape(-1)[j] = 1.0
+    return tuple(units)

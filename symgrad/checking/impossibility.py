@@ -1,0 +1,116 @@
+"""Outcomes of choices that come out nowhere: what leads to them says that they do not.
+
+Whatever the code compared before a choice, and every number that it made whole, says where the values lie on its path.
+With these as ends, interval arithmetic tells where the two sides of the choice lie; and where that is not enough, the
+signs of both are held against each other by exact arithmetic.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symgrad.checking.choices import Decision, Met
+from symgrad.problem.point_search import is_ordered
+from symgrad.program.builder import Builder
+from symgrad.program.primitives import number_of, primitive
+from symgrad.program.program import EXTREME, Guard, Step
+from symgrad.proving.conditions import is_nowhere_defined
+from symgrad.proving.intervals import LINE, Range, Ranges
+
+_EXACT = 6  # looks at which exact arithmetic is tried
+# How far below and above its whole number a value may lie: of a number toward zero by the number's sign.
+_HALF = sp.Rational(1, 2)
+_AROUND = {"floor": (0, 1), "ceil": (-1, 0), "round": (-_HALF, _HALF), "rint": (-_HALF, _HALF)}
+_INCREASING = frozenset("exp expm1 log log1p sqrt sinh tanh asinh atan erf sigmoid".split())
+
+
+def is_impossible(decision: Decision, way: Any) -> bool:
+    """Whether it is proved that the outcome comes out nowhere, on any of the paths on which the choice was met."""
+    if decision.many or not is_ordered(decision.guard) or decision.guard.params == EXTREME:
+        return False
+    looks = [(met, guard) for met in decision.met.values() for guard in met.guards]
+    left = [look for look in looks if not _contradicts(*look, way, exactly=False)]
+    return len(left) <= _EXACT and all(_contradicts(*look, way, exactly=True) for look in left)
+
+
+def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool) -> bool:
+    """Whether the outcome contradicts the ranges of what is compared on the path; or, ``exactly``, its signs."""
+    branch = met.branch
+    followed = tuple(replace(s, op="name") if s.op == "stop" else s for s in branch.program.steps)
+    b = Builder.on(replace(branch.program, steps=followed))
+    (above,) = _positive(b, guard, way) or (None,)
+    if above is None:
+        return False
+    above = _compared(b, above)
+    before = itertools.takewhile(lambda g: g is not guard, met.seen.guards)
+    said = [i for g in before if not g.outcome.shape for i in _positive(b, g, g.outcome.item())]
+    said += [s for s in branch.stated if not b.shape(s)]
+    if not exactly:
+        steps, place = primitive(b.build({}), [above, *said])
+        known = dict[int, Range]()
+        for i, part in (_end(steps, place[s]) for s in said):
+            known[i] = part.within(known.get(i, LINE))
+        return (-Ranges(steps, known=known)[place[above]]).is_not_negative
+    if b.shape(above):
+        return False
+    total, *others = (b.apply("log", s) for s in (above, *said))
+    for term in others:
+        total = b.add(total, term)
+    return is_nowhere_defined(b.build({}), total)
+
+
+def _end(steps: list[Step], positive: int) -> tuple[int, Range]:
+    """Where a step lies by what is positive: x where x - c is; else what is positive itself."""
+    step = steps[positive]
+    for k, i in enumerate(step.args if step.op == "sub" else ()):
+        if (c := number_of(steps, step.args[1 - k])) is not None:
+            end = Fraction(int(c.p), int(c.q))
+            return i, Range(end, LINE.high, True, True) if k == 0 else Range(LINE.low, end, True, True)
+    return positive, Range(Fraction(0), LINE.high, True, True)
+
+
+def _compared(b: Builder, step: int) -> int:
+    """A step of the same sign: ``exp(s) - exp(x)`` has that of ``s - x``."""
+    sign, op, args = 1, b.steps[step].op, b.steps[step].args
+    while op in ("neg", "name", "cast"):
+        sign, step = -sign if op == "neg" else sign, args[0]
+        op, args = b.steps[step].op, b.steps[step].args
+    sides = [b.steps[a] for a in args]
+    if op != "sub" or sides[0].op != sides[1].op or sides[0].op not in _INCREASING:
+        return step if sign > 0 else b.neg(step)
+    left, right = (s.args[0] for s in sides)
+    return _compared(b, b.sub(left, right) if sign > 0 else b.sub(right, left))
+
+
+def _positive(b: Builder, guard: Guard, way: Any) -> list[int]:
+    """The steps that are positive where a choice comes out this way, off its edge; none where that is not known."""
+    if any(b.steps[a].is_complex for a in guard.args) or guard.params == EXTREME:
+        return []
+    if guard.op == "sign":
+        return [guard.args[0] if way > 0 else b.neg(guard.args[0])]
+    if is_ordered(guard):
+        left, right = guard.args
+        shape = np.broadcast_shapes(b.shape(left), b.shape(right))
+        left, right = b.broadcast(left, shape), b.broadcast(right, shape)
+        return [b.sub(left, right) if (guard.op in ("gt", "ge")) == bool(way) else b.sub(right, left)]
+    if len(guard.args) == 1 and not b.shape(guard.args[0]) and (ends := _around(guard, way)):
+        low, high = map(b.number, ends)
+        return [b.sub(guard.args[0], low), b.sub(high, guard.args[0])]
+    return []
+
+
+def _around(guard: Guard, way: Any) -> tuple[Any, Any] | None:
+    """Between which numbers a value lies that was made this whole number."""
+    if guard.op == "trunc":
+        low, high = (0, 1) if way > 0 else (-1, 0) if way < 0 else (-1, 1)
+    elif guard.op in _AROUND and guard.params is None:
+        low, high = _AROUND[guard.op]
+    else:
+        return None
+    return sp.Rational(way) + low, sp.Rational(way) + high

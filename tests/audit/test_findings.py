@@ -1,0 +1,85 @@
+"""What an audit finds: faults of torch's that are known, and nothing where torch is right or nobody can say."""
+
+import contextlib
+import io
+
+import pytest
+import torch
+
+from symgrad.audit import findings
+from symgrad.audit.cases import Case
+from symgrad.audit.findings import AGAINST, audit, judge
+
+
+def case(call, *numbers, dtype=torch.float64):
+    return Case(call.split("(")[0], f"lambda x: {call}.sum()", tuple(torch.tensor(n, dtype=dtype) for n in numbers), "")
+
+
+def printed(code):
+    with contextlib.redirect_stdout(io.StringIO()) as out:
+        exec(code, {})
+    return out.getvalue()
+
+
+HARD = case("torch.nn.functional.hardsigmoid(x[0])", [0.5])
+
+
+def test_a_slope_in_too_few_digits_is_found_and_five_lines_show_it():
+    found = list(judge(HARD))
+    assert {one.mode for one in found} == {"reverse", "forward"}
+    assert all(one.exact == 1 / 6 and 1e-9 < abs(one.torch - 1 / 6) < 1e-8 for one in found)
+    lines = found[0].reproducer.splitlines()
+    assert len(lines) == 5
+    assert "symgrad" not in found[0].reproducer
+    assert float(printed(found[0].reproducer).split("(")[1].split(",")[0]) == pytest.approx(found[0].torch, abs=1e-4)
+
+
+def test_a_second_derivative_through_forward_mode_is_found():
+    a = case("torch.linalg.det(x[0])", [[1.0, 2.0], [3.0, 5.0]])
+    wrong = {one.mode: one for one in judge(a)}
+    assert set(wrong) == {"reverse over forward", "forward over forward"}
+    v = torch.linspace(1, 2, 4, dtype=torch.float64)
+    assert wrong["forward over forward"].exact == pytest.approx(float(2 * (v[0] * v[3] - v[1] * v[2])))
+
+
+def test_two_answers_at_a_tie_are_told_as_such():
+    found = list(judge(case("torch.fmax(x[0], x[1])", [1.0], [1.0])))
+    assert [(one.mode, one.torch, one.exact) for one in found] == [(AGAINST, 2.0, 1.0)]
+    assert printed(found[0].reproducer).startswith("tensor(2.")
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        case("torch.tanh(x[0])", [0.5]),
+        case("torch.tanh(x[0])", [30.0], dtype=torch.float32),
+        case("torch.relu(x[0])", [0.0]),
+        case("torch.maximum(x[0], x[1])", [2.0], [2.0]),
+        case("torch.sqrt(x[0])", [0.0]),
+        case("torch.linalg.norm(x[0])", [0.0, 0.0]),
+        case("torch.exp(x[0])", [89.0], dtype=torch.float32),
+        case("torch.copysign(x[0], x[1])", [0.0], [0.0]),  # a line through it has a slope, and it has no derivative
+        case("(x[0].softmax(0) * torch.linspace(1, 2, 3))", [0.5, 0.25, 0.375], dtype=torch.float32),
+    ],
+    ids=lambda c: f"{c.name}-{c.point[0].tolist()}",
+)
+def test_nothing_is_told_where_torch_is_right_or_there_is_no_derivative(right):
+    assert list(judge(right)) == []
+
+
+def test_what_the_forward_pass_does_not_confirm_is_not_told(monkeypatch):
+    def false(program, step, point):
+        return [(3.0, 1.0)] * point[0].numel()
+
+    monkeypatch.setattr(findings, "_numbers", false)
+    assert list(judge(HARD)) == []
+    assert list(judge(case("torch.tanh(x[0])", [0.5]))) == []
+
+
+def test_points_of_one_fault_are_counted_and_what_cannot_be_followed_is_told():
+    missed = []
+    other = Case(HARD.name, HARD.text, (torch.tensor([0.25], dtype=torch.float64),), "")
+    odd = case("torch.linalg.eigvals(x[0]).real", [[1.0, 2.0], [3.0, 4.0]])
+    found = audit([HARD, odd, other], missed.append)
+    assert {(one.mode, one.dtype): one.times for one in found} == {(m, "float64"): 2 for m in ("reverse", "forward")}
+    assert [told.split(":")[0] for told in missed] == [odd.name]
