@@ -26,7 +26,7 @@ from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter t
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.diagnosis.typeset_rows import judge_rows, rows_of
+from symgrad.diagnosis.typeset_rows import judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
 from symgrad.lifting.symbol_table import symbols_of
@@ -66,7 +66,8 @@ def verify(
     NumPy or math, an ``nn.Module`` (its parameters are inputs under their own names) or a `Program`.  ``hand`` may
     also be a mapping from input to any of these, a function that returns one value, a tuple in the order of ``wrt``,
     or a mapping; equations in LaTeX, whose left sides say what is for which input; or numbers computed elsewhere.
-    One text may say both, and is then the only argument: ``verify("d/dx (x**2) = 2*x")``.
+    One text may say both, and is then the only argument: ``verify("d/dx (x**2) = 2*x")``.  In LaTeX it may also say
+    that values are equal, ``Latex(r"\\cos 2x = \\cos^2 x - \\sin^2 x = 1 - 2\\sin^2 x")``: each side is a claim.
     For a scalar f it is the gradient df/dx, of x's shape; for a tensor f the Jacobian, of shape f.shape + x.shape (or,
     where it has x's shape, the gradient of the sum of f's entries); with ``order=2`` the Hessian, of shape x.shape +
     x.shape.  For complex x it is torch's conjugate Wirtinger gradient, with upstream ones.
@@ -137,7 +138,8 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
         try:
             found = judge(problem) if found is None else found
             with reading_of(found):
-                floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
+                if not problem.rows:  # of values that are equal nobody asks what floats did
+                    floats = measure_at_user_point(problem, found)  # what floats did at the user's own point
                 unsafe = with_rewrites(
                     problem, floats.instabilities
                 )  # where they lose digits, and what to write instead
@@ -187,11 +189,15 @@ def _lines_alone(findings: Findings) -> _Lines:
 
 
 def _find_lines(problem: Problem, findings: Findings) -> _Lines:
+    if problem.rows:
+        steps, wrong, notes = judge_sides(problem, findings.verdicts)
+        return _Lines(steps, wrong, notes=notes)
     if steps_of(problem.hand) is not None:
         steps, wrong, notes = judge_lines(problem)
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
     if (rows := rows_of(problem.hand)) is not None:
-        return _Lines(*judge_rows(problem, rows))
+        steps, wrong, notes = judge_rows(problem, rows)
+        return _Lines(steps, wrong, notes=notes)
     branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import re
 import subprocess
 import sys
@@ -576,3 +577,13 @@ def test_a_certificate_that_is_not_there_could_not_be_checked(file, tmp_path, ca
     path.write_text("")
     assert main(["check", file(RIGHT), "--certificate", str(path)]) == 3
     assert "is there already, and says something else" in capsys.readouterr().err
+
+
+def test_a_reader_that_has_seen_enough_is_no_fault(monkeypatch, capfd):
+    """``symgrad explain | head -1``"""
+    read, write = os.pipe()
+    os.close(read)
+    with os.fdopen(write, "w") as output:
+        monkeypatch.setattr(sys, "stdout", output)
+        assert main(["explain"]) == 3
+    assert capfd.readouterr().err == ""

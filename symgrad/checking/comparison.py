@@ -235,7 +235,7 @@ class Branch:
 def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1) -> Branch:
     """Join the two runs, write the exact derivatives, and lay the hand formulas out beside them.
 
-    ``order=0`` compares the values themselves: ``wrt`` is then the one name that the comparison goes by.  An output
+    ``order=0`` compares the values themselves: ``wrt`` are then the names that the comparisons go by.  An output
     of the model that is called ``at:name`` is the step that the derivative called ``name`` is taken at, where that is
     no input of this name.
 
@@ -253,9 +253,8 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
     hands = {key.removeprefix("hand."): i for key, i in both.outputs.items() if key.startswith("hand.")}
     shape = b.shape(model)
     if order == 0:  # the values themselves
-        (hand,) = hands.values()
-        program_pairs = (_pair(b, wrt[0], hand, model, False),)
-        return _finish(b, both, model, program_pairs, model_run, hand_run)
+        pairs = tuple(_pair(b, name, hand, model, False) for name, hand in _by_name(hands, wrt).items())
+        return _finish(b, both, model, pairs, model_run, hand_run)
     inputs = {name: at[name] if name in at else both.inputs[name] for name in wrt}
     summed = _means_sum(b, model, hands, inputs, order)
     if shape and not summed and size(shape) > _MOST_ROWS:
@@ -268,6 +267,11 @@ def branch_of(model_run: Run, hand_run: Run, wrt: Sequence[str], order: int = 1)
     exact = {**exact, **_complex_slopes(b, model, {n: inputs[n] for n in turning})}
     pairs = tuple(_pair(b, name, hands[name], exact[name], summed and bool(shape)) for name in wrt)
     return _finish(b, both, model, pairs, model_run, hand_run)
+
+
+def _by_name(hands: Mapping[str, int], wrt: Sequence[str]) -> dict[str, int]:
+    """The values that are compared; one alone goes by the name that is asked for."""
+    return {wrt[0]: next(iter(hands.values()))} if len(hands) == 1 else {name: hands[name] for name in wrt}
 
 
 def with_domain(branch: Branch, inputs: Inputs) -> Branch:

@@ -192,6 +192,9 @@ def _paired(hand: Value | None, exact: Value) -> Reading:
     return Reading(left[0] if left else None, right, tuple(f for axis in axes for f in axis))
 
 
+_SIDES = ("hand", "exact")
+
+
 def _joined(model: Program, hand: Program, names: Sequence[str], order: int, summed: bool) -> Program:
     """Model, hand formulas and exact derivatives in one Program.
 
@@ -202,8 +205,9 @@ def _joined(model: Program, hand: Program, names: Sequence[str], order: int, sum
     (output,) = (i for key, i in both.outputs.items() if key.startswith("model.") and "at:" not in key)
     wrt = {n: both.outputs.get(f"model.at:{n}", both.inputs.get(n, -1)) for n in names}
     if order == 0:  # the values themselves
-        (value,) = (i for key, i in both.outputs.items() if key.startswith("hand."))
-        return b.build({f"hand.{names[0]}": value, f"exact.{names[0]}": output})
+        hands = [i for key, i in both.outputs.items() if key.startswith("hand.")]
+        values = {n: hands[0] if len(hands) == 1 else both.outputs[f"hand.{n}"] for n in names}
+        return b.build({f"{side}.{n}": i if side == "hand" else output for n, i in values.items() for side in _SIDES})
     outputs = {f"hand.{n}": both.outputs[f"hand.{n}"] for n in names}
     if -1 in wrt.values():
         raise Unread("a derivative is asked for by a value that is no input at other sizes.")

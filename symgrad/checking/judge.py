@@ -52,6 +52,7 @@ from symgrad.program.program import Program
 from symgrad.program.selection import without_infinities
 from symgrad.proving.proof import EFFORT, Condition, Proof, needs, prove, prove_likely, under
 
+_SIGNS = 6  # numbers whose signs may be what is missing
 _SLIGHT = 1e-6  # of a value: a difference that may look like rounding
 _NEAR = 1e-5  # beside the largest entry: what rounding in single precision, and printed digits, may hide
 _FIRST = 3  # generic points that are looked at before a proof is tried
@@ -76,9 +77,58 @@ def _judged(problem: Problem) -> Findings:
     with kept_if_ended(found):
         if problem.pasted:
             _by_numbers(problem, found)
-        find_missing_assumption(problem, found)
+        _find_what_is_missing(problem, found)
         found.sizes = judge_all_sizes(problem, found)
     return found
+
+
+def decide_with_conditions(problem: Problem) -> Findings:
+    """As `decide`; what is refuted says under which constraint it would be true."""
+    found = decide(problem)
+    _find_what_is_missing(problem, found)
+    return found
+
+
+def _find_what_is_missing(problem: Problem, found: Findings) -> None:
+    find_missing_assumption(problem, found)
+    _find_missing_signs(problem, found)
+
+
+def _find_missing_signs(problem: Problem, found: Findings) -> None:
+    """Note with each refutation of formulas in roots, powers and logarithms of numbers which of these must be positive,
+    if it is true then: ``\\sqrt{L/g} = \\sqrt{L}/\\sqrt{g}`` is, of lengths and of accelerations."""
+    steps = found.own.program.steps
+    open_ = {n for n, v in found.verdicts.items() if isinstance(v, Refuted) and v.true_if is None}
+    numbers = sorted(n for n, i in found.own.program.inputs.items() if not steps[i].shape and not steps[i].is_complex)
+    known = problem.inputs.bounds
+    names = [n for n in numbers if n in problem.inputs.free and n not in known][: _SIGNS + 1]
+    has_signs = not found.own.choices and any(s.op in ("sqrt", "pow", "log", "cbrt") for s in steps)
+    if problem.values_only or not open_ or not names or len(names) > _SIGNS or not has_signs:
+        return
+    if any(np.any(np.asarray(problem.inputs.point[n]) <= 0) for n in names if n in problem.inputs.given):
+        return
+    true = _true_where_positive(problem, names) & open_
+    for name in true:
+        needed = list(names)
+        for n in names:
+            without = [x for x in needed if x != n]
+            if without and name in _true_where_positive(problem, without):
+                needed = without
+        verdict = found.verdicts[name]
+        assert isinstance(verdict, Refuted)
+        said = ", ".join(f"{n} > 0" for n in needed)
+        found.verdicts[name] = replace(verdict, true_if=(said, said))
+
+
+def _true_where_positive(problem: Problem, names: Sequence[str]) -> set[str]:
+    """The claims that are true where these inputs are positive."""
+    point = {n: np.abs(v) if n in names else v for n, v in problem.inputs.point.items()}
+    inputs = replace(problem.inputs, point=point, bounds={**problem.inputs.bounds, **dict.fromkeys(names, (0.0, None))})
+    try:
+        found = decide(replace(problem, inputs=inputs, first=None))
+    except SymgradError:
+        return set()
+    return {n for n, v in found.verdicts.items() if v.kind in ("proved", "agrees")}
 
 
 def decide(problem: Problem) -> Findings:

@@ -26,12 +26,11 @@ from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import whose_gradient
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
-from symgrad.diagnosis.repair import judged, propose, repair, repairs_of, rewritten
+from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Place, Trials, names_of, outcome, trials_of
-from symgrad.errors import SymgradError
 from symgrad.problem.question import Problem
 from symgrad.program.program import Source
 from symgrad.progress import doing
@@ -69,8 +68,9 @@ class Cures:
         self.search = _Search(trials)
         self.is_right = self.search.good == self.search.names
         self.suspects, self.statements = ([], []) if self.is_right else suspects_of(trials, diagnosis, known)
-        self.valued = [s for s in self.suspects if s.is_valued]
-        self.running = _in_order([*(by_running(s, 0, _CHEAP) for s in self.suspects), self.statements])
+        self.likely = [s for s in self.suspects if not s.is_hopeless]
+        self.valued = [s for s in self.likely if s.is_valued]
+        self.running = _in_order([*(by_running(s, 0, _CHEAP) for s in self.likely), self.statements])
 
     def _of_one(self, most: float) -> None:
         """The edits of one place of which the value is known, and the cheapest of the others."""
@@ -83,7 +83,7 @@ class Cures:
         if self.search.price > PLAIN < most:
             self._of_one(most)
         if not self.search.found and most > _SMALL:
-            self.search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in self.suspects]), _SHARES[0])
+            self.search.take(_in_order([by_running(s, _CHEAP, _SMALL) for s in self.likely]), _SHARES[0])
         return [Cure((r,)) for r in self.search.best if r.cost <= most]
 
     def all(self) -> list[Cure]:
@@ -91,9 +91,10 @@ class Cures:
         search, suspects, together = self.search, self.suspects, None
         self._of_one(PLAIN if search.price <= PLAIN else math.inf)
         if not search.found and (together := _covering(search)) is None:
-            search.take(_in_order([by_running(s, _CHEAP, 9) for s in suspects]), _SHARES[1])
+            search.take(_in_order([by_running(s, _CHEAP, 9) for s in self.likely]), _SHARES[1])
             if not search.found:
-                together = _covering(search, suspects) or _alike(search, suspects) or _twice(search, suspects)
+                together = _covering(search, suspects) or _alike(search, suspects)
+                together = together or _in_another_order(search, suspects, self.statements) or _twice(search, suspects)
         return [together] if together is not None else [Cure((r,)) for r in search.best]
 
 
@@ -174,6 +175,18 @@ def _completed(
             return None
         if search.together([*chosen, r], right) == search.names:
             return Cure(tuple(sorted((*chosen, r), key=lambda c: c.place.line)))
+    return None
+
+
+def _in_another_order(search: _Search, suspects: Sequence[Suspect], statements: Sequence[Remedy]) -> Cure | None:
+    """Statements in another order, and one cheap edit elsewhere."""
+    orders = [r for r in statements if r.edit.kind == "order"]
+    for r in _in_order([by_running(s, 0, _CHEAP) for s in suspects]) if orders else ():
+        for order in orders:
+            if search.trials.runs >= _SHARES[2] * search.trials.most:
+                return None
+            if not _overlap(r.place, order.place) and search.together([order, r], search.good) == search.names:
+                return Cure(tuple(sorted((order, r), key=lambda c: c.place.line)))
     return None
 
 
@@ -317,8 +330,12 @@ def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] |
 
 
 def _repaired(mine: Accusation, problem: Problem, proposals: Sequence[Proposal]) -> Accusation:
+    """With repairs, where some put all right; a line that then stays as it is has nothing wrong in it."""
     repairs, source = repair(problem, proposals)
-    return replace(mine, repairs=repairs, repaired_source=source)
+    kept = {p.name for p in proposals} - {r.step for r in repairs} if source is not None else frozenset()
+    steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" and s.name in kept else s for s in mine.steps)
+    wrong = tuple(n for n in mine.wrong_steps if n not in kept)
+    return replace(mine, steps=steps, wrong_steps=wrong, repairs=repairs, repaired_source=source)
 
 
 def _within_statements(mine: Accusation) -> Accusation:
@@ -416,18 +433,13 @@ def _blamed(
             doing("looking for a repair")
             proposals = _proposals(cure, leaf)
             choice = [r.edit for r in cure.remedies]
-            try:
-                made = rewritten(problem, proposals, choice)
-            except SymgradError:  # the edited code fails where it is run
-                continue
-            kind = "undecided" if made is None else judged(problem, made[0])
-            if made is not None and kind in ("proved", "agrees"):
-                repairs = tuple(repairs_of(proposals, choice, kind == "proved"))
+            if (made := judged_right(problem, proposals, choice)) is not None:
+                repairs = tuple(repairs_of(proposals, choice, made[1] == "proved"))
                 if (other := _as_good(cure, found)) is not None:
                     line, text = _statement_line(other.place), other.edit.text
                     told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."
                     repairs = (replace(repairs[0], why=told),)
-                return Accusation(*_accused(diagnosis, cure), repairs, made[1], price=cure.cost)
+                return Accusation(*_accused(diagnosis, cure), repairs, made[0], price=cure.cost)
     return None
 
 

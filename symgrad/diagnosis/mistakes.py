@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from symgrad.diagnosis.claims import is_derivative_like
 from symgrad.diagnosis.expression_text import divisors_of
@@ -216,7 +217,8 @@ def _factor_two(s: Slip) -> str | None:
         return f"there is a factor {'1/2' if inverse else '2'} too much: {s.old} becomes {s.new}."
     if inverse:
         return f"there is a factor 2 too much: {s.old} becomes {s.new}."
-    return "the derivative of a square carries a factor 2: d(u**2) = 2*u*du."
+    rule = "the derivative of a square carries a factor 2: d(u**2) = 2*u*du"
+    return f"a factor 2 is missing: {s.old} becomes {s.new} ({rule})."
 
 
 def _constant_factor(s: Slip) -> str | None:
@@ -379,12 +381,23 @@ def _read(text: str) -> str:
 
 
 def _softmax(s: Slip) -> str | None:
-    if s.kind != "softmax" and not (".sum(" in s.new and " - (" in s.new and ".sum(" not in s.old):
+    if s.kind != "softmax" and not (".sum(" in s.new and " - (" in s.new and ".sum(" not in s.old and _has_shares(s)):
         return None
     return (
         f"softmax is no function entry by entry: every output depends on every input, so the gradient is {s.new}; the "
         "terms off the diagonal are missing."
     )
+
+
+def _has_shares(s: Slip) -> bool:
+    """Whether one of the names that were put in holds shares of one along an axis, as softmax gives them."""
+    env = s.scene.envs[0] if s.scene is not None and s.scene.envs else {}
+    for name in set(re.findall(r"[A-Za-z_]\w*", s.new)):
+        value = env.get(name)
+        v = numbers(value) if isinstance(value, (np.ndarray, torch.Tensor)) else np.zeros(0)
+        if (v >= 0).all() and any(np.allclose(v.sum(k), 1, rtol=1e-9) for k in range(v.ndim) if v.size):
+            return True
+    return False
 
 
 def _scatter_add(s: Slip) -> str | None:
@@ -397,7 +410,7 @@ def _mean_for_sum(s: Slip) -> str | None:
     if not ({".mean(" in s.old, ".sum(" in s.new} == {True} or {".sum(" in s.old, ".mean(" in s.new} == {True}):
         return None
     word = "sum" if ".sum(" in s.new else "mean"
-    return f"this is a {word} over the batch: {s.old} becomes {s.new}."
+    return f"a {word} belongs here: {s.old} becomes {s.new}."
 
 
 def _matrix_order(s: Slip) -> str | None:
@@ -416,7 +429,35 @@ def _elementwise(s: Slip) -> str | None:
 def _not_reduced(s: Slip) -> str | None:
     if s.kind != "reduction" or not re.search(r"\.(sum|mean)\(", s.new) or re.search(r"\.(sum|mean)\([^()]*\)$", s.old):
         return None
-    return f"{s.name} was repeated by broadcasting, and each copy receives a gradient: they are added up, {s.new}."
+    if ".sum(" in s.new and is_derivative_like(s.name) and canonical(s.new) == canonical(s.edit.text):
+        return f"{s.name} was repeated by broadcasting, and each copy receives a gradient: they are added up, {s.new}."
+    return f"a {'sum' if '.sum(' in s.new else 'mean'} is missing: {s.old} becomes {s.new}."
+
+
+def _transposed(s: Slip) -> str | None:
+    if s.kind != "transpose":
+        return None
+    if not re.search(r"@|\b(dot|matmul|mm|bmm|einsum)\(", s.edit.text):
+        return f"rows and columns stand in each other's place: {s.old} becomes {s.new}."
+    return f"the gradient goes back through a product by the transpose: {s.new}, not {s.old}."
+
+
+def _axis(s: Slip) -> str | None:
+    if s.kind != "axis":
+        return None
+    called = re.findall(r"\b(sum|mean|log_softmax|softmax|cumsum|max|amax)\(", s.new if "(" in s.new else s.edit.text)
+    what = f"the {called[0].replace('amax', 'max')}" if len(set(called)) == 1 else "it"
+    return f"{what} runs over the wrong axis: {s.old} becomes {s.new}."
+
+
+def _condition(s: Slip) -> str | None:
+    if s.kind not in ("comparison", "branches swapped"):
+        return None
+    if re.search(r"\b(and|or)\b", s.old):
+        return f"the condition is another one: {s.old} becomes {s.new}."
+    if s.old.replace("=", "") == s.new.replace("=", "") and s.old.count("=") != s.new.count("="):
+        return f"the edge itself belongs to the other side: {s.old} becomes {s.new}."
+    return f"the condition is the wrong way round: {s.old} becomes {s.new}."
 
 
 def _as_elsewhere(s: Slip) -> str | None:
@@ -449,6 +490,9 @@ ROWS: tuple[Row, ...] = (
         "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
     ),
     Row("as elsewhere", _as_elsewhere),
+    _row("an order", ("order",), "these lines are right in another order: {old} belongs after {new}."),
+    _row("half of a pair", ("symmetric part",), "a matrix and its transpose each give half: {old} becomes {new}."),
+    _row("a factor elsewhere", ("factor moved",), "a factor stands at the wrong term: {old} becomes {new}."),
     _row("another part", ("another part",), "this is another part of the array than is meant: it is {new}."),
     _row("off by one", ("count",), "the number is off by one: {new}, not {old}."),
     _row("a flag", ("flag",), "the flag is {new}, not {old}."),
@@ -491,14 +535,12 @@ ROWS: tuple[Row, ...] = (
         ("mask",),
         "the code clips first, and where it clips the derivative is zero: {new} keeps only what was not cut.",
     ),
-    _row(
-        "a condition", ("comparison", "branches swapped"), "the condition is the wrong way round: {old} becomes {new}."
-    ),
+    Row("a condition", _condition),
     _row("a real part", ("real part",), _REAL + ": {new}."),
     _row(
         "a conjugate", ("conjugate",), "torch's gradient of a complex input is the conjugate of the derivative: {new}."
     ),
-    _row("a transpose", ("transpose",), "the gradient goes back through a product by the transpose: {new}, not {old}."),
+    Row("a transpose", _transposed),
     Row("the order of a matrix product", _matrix_order),
     _row("the order of operands", ("operand order",), "the operands are the wrong way round: {old} becomes {new}."),
     Row("a matrix product for entries", _elementwise),
@@ -507,7 +549,7 @@ ROWS: tuple[Row, ...] = (
     _row("the order of entries", ("flip",), "the entries stand in the reverse order: {old} becomes {new}."),
     _row("a length", ("length",), "how many there are is meant, not their sum: {old} becomes {new}."),
     _row("reduced", ("reduction",), "nothing is to be added up here: {old} becomes {new}."),
-    _row("an axis", ("axis",), "the sum runs over the wrong axis: {old} becomes {new}."),
+    Row("an axis", _axis),
     _row(
         "an axis not kept",
         ("keepdims",),

@@ -224,6 +224,7 @@ _NEWTON = 6
 _NEWTONS = 40  # lines of so many entries are solved for where more than one step is needed
 _CLOSE = 1e-7
 _SMALLEST = 0.1  # part of a Newton step
+_LINEAR = 1e-6  # of what a step leaves, that something else than a linear function may leave
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,7 +240,8 @@ class Output:
 @dataclass(frozen=True, eq=False)
 class Need:
     """What a line needs: for each of its steps the value, None where nothing depends on it; ``outputs`` are the wrong
-    ones that are then right.  ``values`` is None where more than one value serves.
+    ones that are then right, none where no value puts any of them right alone.  ``values`` is None where more than one
+    value serves.
     """
 
     outputs: tuple[str, ...]
@@ -284,7 +286,7 @@ class _Question:
 def needs_of(
     program: Program, outputs: Sequence[Output], lines: Mapping[Any, Sequence[int]], point: Mapping[str, Any]
 ) -> dict[Any, Need]:
-    """What each of the lines, freed by itself, needs at a point; lines that cannot put anything right are missing.
+    """What each of the lines, freed by itself, needs at a point; those of which nothing is found are missing.
 
     ``lines`` maps a line to its steps.  A line that puts all wrong outputs right is told with all of them, another
     with the first that it puts right alone.
@@ -338,19 +340,22 @@ def _need(question: _Question, values: Mapping[int, torch.Tensor], rows: Rows, s
     """What one line needs: for all wrong outputs together, else for the first that it can put right."""
     outputs = question.outputs
     wrong = [o for o in outputs if o.wrong]
+    hopeless = True
     for chosen in [wrong] + ([[o] for o in wrong] if len(wrong) > 1 else []):
         asked = [k for k, o in enumerate(outputs) if o in chosen or (not o.wrong and rows[k])]
-        if all(rows[k] for k in asked):
-            solved = _newton(question, values, rows, steps, asked)
-            if solved is not None:
-                return Need(tuple(o.name for o in chosen), solved[0] if solved[1] else None)
-    return None
+        solved = _newton(question, values, rows, steps, asked) if all(rows[k] for k in asked) else None
+        if solved:
+            return Need(tuple(o.name for o in chosen), solved[0] if solved[1] else None)
+        hopeless = hopeless and solved is not None
+    return Need((), None) if hopeless else None
 
 
 def _newton(
     question: _Question, values: Mapping[int, torch.Tensor], rows: Rows, steps: Sequence[int], asked: Sequence[int]
-) -> tuple[tuple[np.ndarray | None, ...], bool] | None:
-    """The values of the steps with which what is asked comes right, and whether there are no others."""
+) -> tuple[tuple[np.ndarray | None, ...], bool] | tuple[()] | None:
+    """The values of the steps with which what is asked comes right, and whether there are no others; nothing where
+    there are none, and None where none were found.
+    """
     sizes = [math.prod(question.program.shape(i)) for i in steps]
     z = np.zeros(sum(sizes))
     scale = max([float(np.abs(question.truths[k]).max(initial=0)) for k in asked])
@@ -374,13 +379,17 @@ def _newton(
                 return None
         right = np.concatenate([_mixture(len(r)) @ r for r in off])
         move, _, rank, _ = np.linalg.lstsq(slopes[:, live], right, rcond=1e-10)
+        left = right - slopes[:, live] @ move
         if not turn:
             unique = bool(rank == live.sum())
-            if np.abs(right - slopes[:, live] @ move).max() > 0.9 * np.abs(right).max():
+            if np.abs(left).max() > 0.9 * np.abs(right).max():
                 return None
         step = np.zeros(len(z))
         step[live] = move
-        z, now, free = _moved(question, steps, z, step, asked, far)
+        moved = _moved(question, steps, z, step, asked, far, left)
+        if moved is None:
+            return None if turn else ()
+        z, now, free = moved
     else:
         return None
     cuts = np.cumsum([0, *sizes])
@@ -400,9 +409,17 @@ def _beside(rows: Rows, steps: Sequence[int], asked: Sequence[int]) -> np.ndarra
 
 
 def _moved(
-    question: _Question, steps: Sequence[int], z: np.ndarray, step: np.ndarray, asked: Sequence[int], far: float
-) -> tuple[np.ndarray, dict[int, torch.Tensor], dict[int, torch.Tensor]]:
-    """A Newton step, halved while it leads further away."""
+    question: _Question,
+    steps: Sequence[int],
+    z: np.ndarray,
+    step: np.ndarray,
+    asked: Sequence[int],
+    far: float,
+    left: np.ndarray,
+) -> tuple[np.ndarray, dict[int, torch.Tensor], dict[int, torch.Tensor]] | None:
+    """A Newton step, halved while it leads further away; None where what is asked is linear in the line, so that what
+    is ``left`` by the whole step stays.
+    """
     share = 1.0
     while True:
         tried = z + share * step
@@ -413,7 +430,12 @@ def _moved(
             free[i] = torch.tensor(tried[at : at + n].reshape(shape), requires_grad=True)
             at += n
         now = question.read(free)
-        gap = max(float(np.abs(r).max(initial=0)) for r in question.off(now, asked))
+        off = question.off(now, asked)
+        gap = max(float(np.abs(r).max(initial=0)) for r in off)
+        if share == 1 and gap > _CLOSE * far:
+            there = np.concatenate([_mixture(len(r)) @ r for r in off])
+            if np.abs(there - left).max() <= _LINEAR * np.abs(left).max():
+                return None
         if gap < far or share < _SMALLEST:
             return tried, now, free
         share /= 2

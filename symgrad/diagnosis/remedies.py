@@ -7,7 +7,7 @@ import contextlib
 import functools
 import itertools
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from symgrad.diagnosis.edits import Draft, every, is_idle, search
 from symgrad.diagnosis.faulty_lines import WASTE, trees_beside, visible_in, wastes
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
-from symgrad.diagnosis.statement_edits import statement_edits, statements_of
+from symgrad.diagnosis.statement_edits import reordered, statement_edits, statements_of
 from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
@@ -56,6 +56,7 @@ class Suspect:
     bench: Bench
     atoms: Sequence[Atom]
     prior: float
+    is_hopeless: bool = False  # no value of it puts anything right by itself
 
     @property
     def is_valued(self) -> bool:
@@ -112,10 +113,11 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
     feeds = _Feeds.of(d)
     places = {u: [p for p in ps if feeds.wrong(p) is not False] for u, ps in places.items()}
     seen = {u: look_at(trials, u, ps) for u, ps in places.items() if ps}
-    needs = _needs(trials, d, [p for ps in places.values() for p in ps])
+    needs, hopeless = _needs(trials, d, [p for ps in places.values() for p in ps])
     found, statements = [], []
     for unit, mine in places.items():
         trees = trees_beside(unit, trials.code, trials.model)
+        orders = list(reordered(unit))
         for place in mine:
             envs = [seen[unit].of(place, j) for j in range(len(trials.points))]
             if not envs or not envs[0]:
@@ -123,14 +125,17 @@ def suspects_of(trials: Trials, d: Derivation, verdicts: Known) -> tuple[list[Su
             prior = _prior(place, unit is units[0], verdicts, d.names.own) + _SHARED * feeds.right(place)
             if place.role == "statement":
                 scene = Scene(_site(place), [e[0] for e in envs if e], plain=sum(map(bool, envs)))
-                scope = scope_of(scene, 0)
+                here = place.expression.statement
+                edits = [(place, e) for e in statement_edits(place, scope_of(scene, 0))]
+                edits += [(p, e) for p, e in orders if p.expression.statement is here]
                 statements += [
-                    Remedy(place, e, scene, e.cost + prior, frozenset()) for e in statement_edits(place, scope)
+                    Remedy(p, e, replace(scene, site=_site(p)), e.cost + prior * (p is place), frozenset())
+                    for p, e in edits
                 ]
                 continue
             suspect = _suspect(trials, place, envs, needs.get(_key(place), {}), prior, trees)
             if suspect is not None:
-                found.append(suspect)
+                found.append(replace(suspect, is_hopeless=_key(place) in hopeless))
     return found, statements
 
 
@@ -206,8 +211,12 @@ def _plain_name(name: str) -> str:
     return name
 
 
-def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, dict[int, Need]]:
-    """What each line needs, by point; without those that help nothing at one, or of which more than one value helps."""
+def _needs(
+    trials: Trials, d: Derivation, places: Sequence[Place]
+) -> tuple[dict[Any, dict[int, Need]], set[tuple[str, int] | None]]:
+    """What each line needs at the points that take the branch of the diagnosis, by point, and the lines that can put
+    nothing right by themselves; one with which there is a choice, or of which nothing is found, is missing.
+    """
     lines: dict[Any, list[int]] = {}
     keys = {_key(p) for p in places} - {None}
     for b in d.branch.program.bindings[len(d.branch.model_run.program.bindings) :]:
@@ -216,11 +225,13 @@ def _needs(trials: Trials, d: Derivation, places: Sequence[Place]) -> dict[Any, 
             lines.setdefault(key, []).append(b.step)
     outputs = [Output(f.name, f.hand, f.exact, f.wrong) for f in d.finals]
     found: dict[Any, dict[int, Need]] = {key: {} for key in lines}
+    hopeless: set[tuple[str, int] | None] = set()
     for k, point in enumerate(trials.outer):
         if trials.branches[k].hand_run is d.branch.hand_run and found:
             here = needs_of(d.branch.program, outputs, {key: lines[key] for key in found}, point)
+            hopeless |= {key for key, need in here.items() if not need.outputs}
             found = {key: n | {k: here[key]} for key, n in found.items() if key in here and here[key].values}
-    return {key: n for key, n in found.items() if n}
+    return {key: n for key, n in found.items() if n}, hopeless
 
 
 def _suspect(

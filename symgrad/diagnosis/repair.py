@@ -123,17 +123,28 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
         return (), None
     for choice in itertools.islice(_choices(proposals), _JUDGED):
         doing("looking for a repair")
-        try:
-            made = rewritten(problem, proposals, choice)
-        except SymgradError:  # the edited code fails where it is run
+        if (made := judged_right(problem, proposals, choice)) is None:
             continue
-        if made is None:
-            continue
-        hand, source = made
-        kind = judged(problem, hand)
-        if kind in ("proved", "agrees"):
-            return tuple(repairs_of(proposals, choice, kind == "proved")), source
+        dear = sorted((k for k, e in enumerate(choice) if e is not None), key=lambda k: -choice[k].cost)  # type: ignore[union-attr]
+        for k in dear if len(dear) > 1 else ():  # a line that may stay as it is has not to be changed
+            fewer = (*choice[:k], None, *choice[k + 1 :])
+            if any(fewer) and (less := judged_right(problem, proposals, fewer)) is not None:
+                choice, made = fewer, less
+        source, kind = made
+        return tuple(repairs_of(proposals, choice, kind == "proved")), source
     return (), None
+
+
+def judged_right(
+    problem: Problem, proposals: Sequence[Proposal], choice: Sequence[Edit | None]
+) -> tuple[str, str] | None:
+    """The user's code with edits made and the verdict on it, if that is right."""
+    try:
+        made = rewritten(problem, proposals, choice)
+    except SymgradError:  # the edited code fails where it is run
+        return None
+    kind = "undecided" if made is None else judged(problem, made[0])
+    return (made[1], kind) if made is not None and kind in ("proved", "agrees") else None
 
 
 def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]:

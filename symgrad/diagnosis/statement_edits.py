@@ -1,11 +1,12 @@
-"""Edits of whole statements: what is assigned and not added up, an index that repeats, a sign, an order of results, the
-same slice in several places.
+"""Edits of whole statements: what is assigned and not added up, an index that repeats, a sign, an order of results or
+of statements, the same slice in several places.
 """
 
 from __future__ import annotations
 
 import ast
 import itertools
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,7 +18,7 @@ from symgrad.diagnosis.structural_edits import other_places, other_slices
 from symgrad.diagnosis.trials import Place, base_name
 
 KINDS = frozenset(
-    ("overwritten", "repeated index", "summed up", "statement sign", "results swapped", "left out", "another part")
+    "overwritten,repeated index,summed up,statement sign,results swapped,left out,another part,order".split(",")
 )
 
 _NOTHING = ast.Constant(None)
@@ -33,6 +34,66 @@ def statements_of(unit: Unit) -> list[Place]:
             start, end = span(unit.text, s)
             found.append(Place(unit, Expression(start, end, unit.text[start:end], _NOTHING, s), _name(s), "statement"))
     return found
+
+
+def reordered(unit: Unit) -> Iterator[tuple[Place, Edit]]:
+    """Assignments that stand one after the other, with the first of them last or the last first, where that matters and
+    each name has a value when it is read.  The place is the first one's, and reaches to the last.
+
+    >>> unit = Unit(None, text := "def f(v):\\n    v = 2 * v\\n    w = v\\n", "<file>", 1, ast.parse(text).body[0])
+    >>> [e.text for _, e in reordered(unit)]
+    ['w = v\\n    v = 2 * v']
+    """
+    for block in () if unit.is_lambda else _blocks(unit.node):
+        for i, j in itertools.combinations(range(len(block)), 2):
+            some = block[i : j + 1]
+            if not all(isinstance(s, (ast.Assign, ast.AugAssign)) for s in some):
+                continue
+            first, last = _may_follow(some[1:], some[:1], unit), j > i + 1 and _may_follow(some[-1:], some[:-1], unit)
+            spans = [span(unit.text, s) for s in some]
+            start, end = spans[0][0], spans[-1][1]
+            texts = [unit.text[a:b] for a, b in spans]
+            gaps = [unit.text[a:b] for (_, a), (b, _) in itertools.pairwise(spans)]
+            place = Place(
+                unit, Expression(start, end, unit.text[start:end], _NOTHING, some[0]), _name(some[0]), "order"
+            )
+            for order, moved, behind in (
+                *([([*texts[1:], texts[0]], texts[0], texts[-1])] if first else ()),
+                *([([texts[-1], *texts[:-1]], texts[0], texts[-1])] if last else ()),
+            ):
+                new = order[0] + "".join(gap + text for gap, text in zip(gaps, order[1:], strict=True))
+                yield place, Edit(new, moved, behind, "order", 0.9 + 0.05 * (j - i))
+
+
+def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
+    """The bodies of a piece of code, each its statements in order."""
+    bodies = (getattr(node, name, None) for node in ast.walk(tree) for name in ("body", "orelse"))
+    yield from (body for body in bodies if isinstance(body, list))
+
+
+def _may_follow(now: Sequence[ast.stmt], then: Sequence[ast.stmt], unit: Unit) -> bool:
+    """Whether statements may come before others that stand before them, and not all is then as it was: the outermost
+    two meet in a name, and what is read too early has another value.
+    """
+    reads, wrote = _names(now)[0], _names(then)[1]
+    (first, puts), (last, put) = _names(then[:1]), _names(now[-1:])
+    if not (puts & (last | put) or put & first):
+        return False
+    stored = Counter(n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    stored.update(a.arg for a in ast.walk(unit.node) if isinstance(a, ast.arg))
+    return all(stored[name] > 1 for name in wrote & reads)
+
+
+def _names(some: Sequence[ast.stmt]) -> tuple[set[str], set[str]]:
+    """The names that assignments read, and those that they write."""
+    reads, writes = set(), set()
+    for s in some:
+        nodes = [n for n in ast.walk(s) if isinstance(n, ast.Name)]
+        targets = s.targets if isinstance(s, ast.Assign) else [s.target] if isinstance(s, ast.AugAssign) else []
+        writes |= {n.id for n in nodes if isinstance(n.ctx, ast.Store)} | {base_name(t) for t in targets}
+        reads |= {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
+        reads |= {base_name(t) for t in targets} if isinstance(s, ast.AugAssign) else set()
+    return reads, writes
 
 
 def _name(s: ast.stmt) -> str:

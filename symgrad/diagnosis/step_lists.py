@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from symgrad.checking.exploration import Findings
-from symgrad.checking.judge import decide
+from symgrad.checking.judge import decide, decide_with_conditions
 from symgrad.checking.results import Repair, StepFinding
+from symgrad.checking.verdicts import Verdict
 from symgrad.diagnosis.bench import Bench, Edit
 from symgrad.diagnosis.candidates import atoms_in
 from symgrad.diagnosis.derivative_text import spell_truth
@@ -25,6 +25,7 @@ from symgrad.diagnosis.mistakes import explain
 from symgrad.diagnosis.repair import judged
 from symgrad.diagnosis.scope import values_at
 from symgrad.diagnosis.slip import Slip
+from symgrad.diagnosis.typeset_rows import word_of
 from symgrad.errors import SymgradError
 from symgrad.lifting.text.step_list import Line, Steps, place_of_side
 from symgrad.lifting.tracing.functions import Run
@@ -57,11 +58,12 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
     before: Line | None = None  # the last line, where it is wrong
     findings: list[StepFinding] = []
     wrong: list[str] = []
+    conditions: list[str] = []
     count: dict[str, int] = {}
     for line in steps.lines:
         version = count.get(line.label, 0)
         count[line.label] = version + 1
-        source = Source(line.whole, None, line.number)
+        source = Source(line.whole, None, line.place)
         if line.of is None:
             broken = judged.is_another(line.name)
             finding = StepFinding(line.label, version, source)
@@ -69,16 +71,18 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
             wrong += [line.label] if broken else []
             continue
         verdict = judged.verdict(line)
-        if wrong and verdict == "refuted" and wrong[0] in steps.definitions:  # by another model than it is about
-            verdict = "undecided"
-        word = {"proved": "right", "agrees": "right", "refuted": "wrong", None: None}.get(verdict, "unknown")
-        if verdict == "refuted" and before is not None and before.label == line.label and judged.follows(before, line):
+        word, note = (None, []) if verdict is None else word_of(verdict, source)
+        if wrong and word == "wrong" and wrong[0] in steps.definitions:  # by another model than it is about
+            word = "unknown"
+        conditions += note
+        is_wrong = word == "wrong"
+        if is_wrong and before is not None and before.label == line.label and judged.follows(before, line):
             word = "fed wrong values"
         findings.append(StepFinding(line.label, version, source, f"∂{line.name}/∂{line.of}", word))
-        before = line if verdict == "refuted" else None
+        before = line if is_wrong else None
         if word == "wrong" and line.label not in wrong:
             wrong.append(line.label)
-    return tuple(findings), tuple(wrong), judged.notes()
+    return tuple(findings), tuple(wrong), (*judged.notes(), *conditions)
 
 
 class Lines:
@@ -87,7 +91,7 @@ class Lines:
     def __init__(self, problem: Problem, steps: Steps) -> None:
         self.problem, self.steps = problem, steps
 
-    def verdict(self, line: Line) -> str | None:
+    def verdict(self, line: Line) -> Verdict | None:
         """The verdict on one line, None where its truth, or that of what it uses, is not defined."""
         if any(map(self._is_unknown, ((line.name, line.of), *line.uses.values()))):
             return None
@@ -100,10 +104,9 @@ class Lines:
             sides = [_Side(self, line, k, tuple(dtypes)) for k in (0, 1)]
             whole = Problem(sides[0], sides[1], p.inputs, p.dtypes, ("claim",), 1, p.points, p.seed, first=first)
             whole = replace(whole, effort=p.effort)
-            found: Findings = decide(whole)
+            return decide_with_conditions(whole).verdicts["claim"]
         except SymgradError:
             return None
-        return found.verdicts["claim"].kind
 
     def follows(self, one: Line, other: Line) -> bool:
         """Whether a wrong line says the same as the wrong one before it, which is then the fault."""
@@ -321,4 +324,4 @@ def _repairs(steps: Steps, wrong: Sequence[Line], edits: Sequence[Edit], proved:
         slip = Slip(line.label, replace(edit, kind=kind), old, new, None, operand, written)
         part = _said(line, old), _said(line, new)
         why = _said(line, explain(slip))
-        yield Repair(line.label, line.number, line.said, _said(line, edit.text), why, proved, kind, part)
+        yield Repair(line.label, line.place, line.said, _said(line, edit.text), why, proved, kind, part)

@@ -17,7 +17,17 @@ import torch
 
 from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
 from symgrad.diagnosis.candidates import wrapped
-from symgrad.diagnosis.expression_text import MODULES, Text, after_sign, joined, parts_of, sub_values
+from symgrad.diagnosis.expression_text import (
+    MODULES,
+    Text,
+    after_sign,
+    factor,
+    factor_after,
+    is_sum,
+    joined,
+    parts_of,
+    sub_values,
+)
 from symgrad.diagnosis.source_code import edited
 
 # ------------------------------------------------------------------------------------------------------------ brackets
@@ -210,6 +220,9 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     if other in "+-"
                     else f"{wrapped(ta)} {other} {wrapped(tb)}",
                 )
+            if sign is ast.Mult and isinstance(a, ast.Constant) and a.value in (2, 0.5) and not bench.batch:
+                other = "({0} + {0}.T)" if a.value == 2 else "0.5 * ({0} + {0}.T)"
+                yield 1.25, "symmetric part", other.format(wrapped(tb))
             if sign in (ast.Sub, ast.Div, ast.MatMult):
                 yield (0.85 if sign is ast.Sub else 1.1), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
             if sign is ast.Pow:
@@ -224,6 +237,8 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                     yield 1.4, "operand order", f"{_left(fb, '@')} @ {wrapped(fa)}"
                 yield 1.25, "outer", f"{wrapped(ta)}[:, None] * {wrapped(tb)}[None, :]"
             yield from _dropped(t, node)
+            if sign in (ast.Add, ast.Sub):
+                yield from ((1.25, "factor moved", new) for new in _factors_moved(t, node))
         case ast.BinOp(left=a, op=ast.Mod() | ast.FloorDiv() as op, right=b):
             other = "//" if isinstance(op, ast.Mod) else "%"
             yield 1.1, "operator", f"{wrapped(t.of(a))} {other} {wrapped(t.of(b))}"
@@ -319,9 +334,9 @@ def other_slices(at: ast.Slice) -> Iterator[str]:
     """The slices that people mix up with one: the other end is left out, or an end is one further.
 
     >>> import ast
-    >>> slices = [ast.parse(f"x[{t}]", mode="eval").body.slice for t in (":-1", "a:b")]
+    >>> slices = [ast.parse(f"x[{t}]", mode="eval").body.slice for t in (":-1", "a:", "a:b")]
     >>> [list(other_slices(s)) for s in slices]
-    [['1:', ':', ':-2'], ['a + 1:b', 'a - 1:b', 'a:b + 1', 'a:b - 1', 'a + 1:b + 1']]
+    [['1:', ':', ':-2'], [':a', 'a + 1:', 'a - 1:'], ['a + 1:b', 'a - 1:b', 'a:b + 1', 'a:b - 1', 'a + 1:b + 1']]
     """
     low, high = ("" if x is None else ast.unparse(x) for x in (at.lower, at.upper))
     step = "" if at.step is None else f":{ast.unparse(at.step)}"
@@ -332,6 +347,8 @@ def other_slices(at: ast.Slice) -> Iterator[str]:
     found += [f"{new}:{high}" for new in lows] + [f"{low}:{new}" for new in highs]
     if lows and highs:
         found.append(f"{lows[0]}:{highs[0]}")
+    elif f"{low}:{high}" not in (":-1", "1:"):
+        found.insert(0, f"{high}:{low}")  # what comes after for what comes before
     yield from (f"{new}{step}" for new in dict.fromkeys(found) if new not in ("0:", ":0", f"{low}:{high}"))
 
 
@@ -382,6 +399,20 @@ def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
                     text = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], False)
                     if text is not None:
                         yield 1.9, "drop factor", text
+
+
+def _factors_moved(t: Text, node: ast.BinOp) -> Iterator[str]:
+    """A sum with a factor of one of its terms in another: ``2 * u * t - v`` for ``2 * u - v * t``."""
+    terms = parts_of(node, (ast.Add, ast.Sub))
+    texts = [f"({t.of(part)})" if is_sum(part) else t.of(part) for _, part in terms]
+    signs = ["", *(f" {sign} " for sign, _ in terms[1:])]
+    for i, j in itertools.permutations(range(len(terms)), 2):
+        factors = parts_of(terms[i][1], (ast.Mult, ast.Div))
+        for k, (sign, one) in enumerate(factors):
+            without = joined(t, [*factors[:k], *factors[k + 1 :]], False)
+            if without is not None and sign == "*" and not isinstance(one, ast.Constant):
+                new = {i: without, j: f"{factor(texts[j])} * {factor_after(t.of(one))}"}
+                yield "".join(s + new.get(n, text) for n, (s, text) in enumerate(zip(signs, texts, strict=True)))
 
 
 def _call_changes(
@@ -458,6 +489,9 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
             yield cost + more, "transpose", start, end, f"{text}.T"
             if value.shape[-1] == value.shape[-2] and value.ndim == 2:
                 yield 1.8 + more, "diagonal", start, end, f"{text}.diagonal()"
+                if not np.array_equal(value, value.T):
+                    yield 1.3 + more, "symmetric part", start, end, f"({text} + {text}.T)"
+                    yield 1.4 + more, "symmetric part", start, end, f"0.5 * ({text} + {text}.T)"
         for k in range(value.ndim):
             if value.ndim > 1:
                 yield 1.1 + more, "reduction", start, end, f"{text}.sum({axis(k)})"

@@ -7,17 +7,20 @@ that it differentiates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from symgrad.checking.judge import decide
+from symgrad.checking.judge import decide_with_conditions
 from symgrad.checking.results import StepFinding
+from symgrad.checking.verdicts import Refuted, Verdict, Witness
 from symgrad.errors import SymgradError, WrongShape
 from symgrad.lifting.derived_formulas import PartialFormula
 from symgrad.lifting.formulas import Formula, Several
 from symgrad.lifting.latex.equations import Claim
 from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.token_reader import parts
 from symgrad.problem.question import Keyed, Problem
 from symgrad.program.program import Source
 
@@ -32,7 +35,7 @@ class TypesetRow:
     first: bool  # whether it stands beside the claim's own left side
 
 
-_EQUAL = ("proved", "agrees")
+_WORDS = {"proved": "right", "agrees": "right", "refuted": "wrong"}
 
 
 def rows_of(hand: Any) -> tuple[TypesetRow, ...] | None:
@@ -64,34 +67,90 @@ def _rows(whole: Latex) -> Iterator[TypesetRow]:
         for j, side in enumerate((*line.others, line.body)):
             start, stop = side.span
             shown = f"{text[slice(*line.span)]} = {text[start:stop]}" if j == 0 else f"= {text[start:stop]}"
-            number = text.count("\\\\", 0, start) + 1
-            yield TypesetRow(line, replace(whole, row=(k, j)), Source(shown, None, number), j == 0)
+            yield TypesetRow(line, replace(whole, row=(k, j)), Source(shown, None, whole.row_of(start)), j == 0)
 
 
-def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...]) -> tuple[tuple[StepFinding, ...], tuple[str, ...]]:
-    """What each side claims and whether it is true, and the derivatives of which a side is wrong.
+_Judged = tuple[tuple[StepFinding, ...], tuple[str, ...], tuple[str, ...]]
+
+
+def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...]) -> _Judged:
+    """What each side claims and whether it is true, the derivatives of which a side is wrong, and notes: a side that is
+    right under a condition that nobody stated is not accused.
 
     A side that is wrong and equal to the wrong one before it follows from that, and is no fault of its own.
     """
     findings: list[StepFinding] = []
     wrong: list[str] = []
+    notes: list[str] = []
     count: dict[str, int] = {}
     before: TypesetRow | None = None  # the last wrong side of this claim
     for row in rows:
         key = row.claim.key
         version = count.get(key, 0)
         count[key] = version + 1
-        kind = _verdict(problem, row)
-        word = {"proved": "right", "agrees": "right", "refuted": "wrong"}.get(kind or "", "unknown")
+        word, note = word_of(_verdict(problem, row), row.source, row.formula)
+        notes += note
         same = before is not None and before.claim.key == key
-        if before is not None and word == "wrong" and same and _same(problem, before.formula, row.formula) in _EQUAL:
+        if before is not None and word == "wrong" and same and _are_equal(_same(problem, before.formula, row.formula)):
             word = "fed wrong values"
         elif word == "wrong" and key not in wrong:
             wrong.append(key)
         before = row if word in ("wrong", "fed wrong values") else None
         what = _slope(row.claim)
         findings.append(StepFinding(key, version, row.source, what, word))
-    return tuple(findings), tuple(wrong)
+    return tuple(findings), tuple(wrong), tuple(notes)
+
+
+def judge_sides(problem: Problem, verdicts: Mapping[str, Verdict]) -> _Judged:
+    """Whether each side of a chain is equal to the first, and those at which it breaks: of sides that are wrong and
+    equal to each other the first is the fault.
+    """
+    findings: list[StepFinding] = []
+    notes: list[str] = []
+    before = ""  # the side before, where it is wrong
+    for name, source in problem.rows.items():
+        word, note = word_of(verdicts[name], source, problem.model)
+        notes += note
+        parts = [_part(problem.hand, n) for n in (before, name)] if before and word == "wrong" else []
+        if parts and _are_equal(_equal(problem, *parts)):
+            word = "fed wrong values"
+        before = "" if word in ("right", "unknown") else name
+        findings.append(StepFinding(name, 0, source, "the first side", word))
+    return tuple(findings), tuple(f.name for f in findings if f.verdict == "wrong"), tuple(notes)
+
+
+def word_of(verdict: Verdict | None, source: Source, formula: Any = None) -> tuple[str, list[str]]:
+    """What is said of a row, and the condition under which it is right, where it is wrong without, and the condition
+    may be what was meant: of a matrix that the text transposes nobody thinks as symmetric.
+    """
+    if isinstance(verdict, Refuted) and verdict.true_if is not None and verdict.is_meant:
+        condition = verdict.true_if[0]
+        if ">" in condition or ((match := _SYMMETRIC.fullmatch(condition)) and match[1] not in _transposed(formula)):
+            return "right", [f"Line {source.line} is right if {condition}, and wrong in general."]
+    return ("unknown" if verdict is None else _WORDS.get(verdict.kind, "unknown")), []
+
+
+_SYMMETRIC = re.compile(r"(\S+) is symmetric")
+
+
+def _transposed(formula: Any) -> set[str]:
+    """The names that the text of a formula transposes."""
+    found = _latex(formula)
+    if found is None:
+        return set()
+    documents = [found.document, *([found.model.document] if isinstance(found.model, Latex) else [])]
+    sides = [x for d in documents for line in d.lines for x in (line.body, *line.others)]
+    return {str(p.args[0].value) for x in sides for p in parts(x) if p.head == "transpose"}
+
+
+def _are_equal(verdict: Verdict | None) -> bool:
+    return verdict is not None and word_of(verdict, Source(""))[0] == "right"
+
+
+def _part(hand: Any, name: str) -> Formula:
+    while not isinstance(hand, Several):
+        hand = hand.formula
+    return hand.parts[name]
 
 
 def _slope(claim: Claim) -> str:
@@ -105,7 +164,7 @@ def _raised(n: int) -> str:
     return "" if n < 2 else "".join("⁰¹²³⁴⁵⁶⁷⁸⁹"[int(digit)] for digit in str(n))
 
 
-def _verdict(problem: Problem, row: TypesetRow) -> str | None:
+def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
     """The verdict on one side, None where its truth is not known."""
     claim, formula, order = row.claim, row.formula, row.claim.order
     model = problem.model.formula if isinstance(problem.model, PartialFormula) else problem.model
@@ -125,9 +184,10 @@ def _verdict(problem: Problem, row: TypesetRow) -> str | None:
     hand = Keyed(formula, {formula.key: name})
     asked = replace(problem, model=model, hand=hand, wrt=(name,), order=order, first=None, labels={}, letters={})
     try:
-        return decide(asked).verdicts[name].kind
+        return decide_with_conditions(asked).verdicts[name]
     except WrongShape:  # tensors that do not fit are no derivative
-        return "refuted"
+        point = problem.inputs.point
+        return Refuted(Witness(point, None, "another shape", "its own", "shape"))
     except SymgradError:
         return None
 
@@ -140,13 +200,14 @@ def _defined(model: Latex, name: str) -> Formula | None:
     return None
 
 
-def _same(problem: Problem, one: Latex, other: Latex) -> str | None:
+def _same(problem: Problem, one: Latex, other: Latex) -> Verdict | None:
     """The verdict on whether two formulas have the same values, None where one has none."""
-    sides = [Keyed(f, {f.key: "value"}) for f in (one, other)]
+    return _equal(problem, *(Keyed(f, {f.key: "value"}) for f in (one, other)))
+
+
+def _equal(problem: Problem, one: Formula, other: Formula) -> Verdict | None:
     try:
-        asked = replace(
-            problem, model=sides[0], hand=sides[1], wrt=("value",), order=0, first=None, labels={}, letters={}
-        )
-        return decide(asked).verdicts["value"].kind
+        asked = replace(problem, model=one, hand=other, wrt=("value",), order=0, first=None, labels={}, letters={})
+        return decide_with_conditions(asked).verdicts["value"]
     except SymgradError:
         return None

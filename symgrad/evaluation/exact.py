@@ -225,7 +225,8 @@ def _work(step: Step, args: list[np.ndarray]) -> np.ndarray:
             return np.full(step.shape, each * 4.0 ** min(n, 60))
     if step.op in COMPOSITES:
         axis = step.params
-        return np.broadcast_to(2 * args[0] + 4 + (args[0] + 2).sum(axis, keepdims=True), step.shape)
+        each = 2 * args[0] + 4 + (args[0] + 2).sum(axis, keepdims=True)
+        return each if each.shape == step.shape else each.max(axis, keepdims=True)
     own = float(OPS[step.op].exact.count_ops()) if step.op in OPS else 1.0
     uses = [OPS[step.op].exact.count(s) for s in ARGUMENTS] if step.op in OPS else [1, 1]
     total = sum((u * a for u, a in zip(uses, args, strict=False)), start=np.zeros(step.shape))

@@ -16,13 +16,16 @@ import numpy as np
 from symgrad.checking.results import Claim, Repair, StepFinding
 from symgrad.errors import SymgradError, UserCodeFailed
 from symgrad.report.composition import headline
+from symgrad.report.html import render_html
 from symgrad.report.plain_data import as_plain
 from symgrad.report.report import Report
 from symgrad.report.text import render_text
+from symgrad.report.wrong_lines import reason_of
 
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
 EXIT_CODES = {"proved": RIGHT, "agrees": RIGHT, "refuted": WRONG, "undecided": UNDECIDED, "failed": COULD_NOT_RUN}
 _GRAVEST = (WRONG, COULD_NOT_RUN, UNDECIDED, RIGHT)  # of several: a wrong gradient is never hidden behind an error
+_REPAIRED = "symgrad check --repair writes"
 _MOST_NUMBERS = 1_000  # of an array that is told entry by entry
 WORDS = {
     "proved": "right, proved",
@@ -200,7 +203,8 @@ def _users(error: BaseException) -> Iterator[BaseException]:
 
 
 def _told(report: Report, file: str, name: str | None, line: int | None, wanted: Wanted) -> Answer:
-    text = render_text(report, wanted.full, colour=wanted.colour)
+    text = render_text(report, wanted.full, colour=wanted.colour, repaired=_REPAIRED)
+    called = file if name is None else f"{file}::{name}"
     return Answer(
         file,
         name,
@@ -218,7 +222,7 @@ def _told(report: Report, file: str, name: str | None, line: int | None, wanted:
         report.environment,
         text=text,
         table=str(report.table()) if wanted.table else None,
-        html=report.to_html(page=True, heading=file if name is None else f"{file}::{name}") if wanted.html else None,
+        html=render_html(report, page=True, heading=called, repaired=_REPAIRED) if wanted.html else None,
         certificate=report.certificate() if wanted.certificate else None,
         repairs=report.repairs,
     )
@@ -249,7 +253,7 @@ def _wrong_lines(report: Report, first: int) -> Iterator[WrongLine]:
         if repair is None:
             yield WrongLine(*key, text)
         else:
-            yield WrongLine(*key, text or repair.before, repair.why, repair.before, repair.after, repair.proved)
+            yield WrongLine(*key, text or repair.before, reason_of(repair), repair.before, repair.after, repair.proved)
 
 
 def _line(step: StepFinding, first: int) -> int | None:
@@ -280,9 +284,10 @@ def findings_of(answers: Sequence[Answer]) -> Iterator[Finding]:
         match a.verdict:
             case "refuted" if a.wrong_lines:
                 for w in sorted(a.wrong_lines, key=lambda w: w.line or 0):
-                    instead = f" Write instead: {w.after}" if w.after is not None else ""
+                    instead = f"Write instead: {w.after}" if w.after is not None else ""
                     at = f" in line {w.line} of cell {w.cell}" if w.cell is not None else ""
-                    message = f"{a.headline} The line of {w.name}{at} is wrong by itself. {w.why}{instead}"
+                    said = (a.headline, f"The line of {w.name}{at} is wrong by itself.", w.why, instead)
+                    message = " ".join(filter(None, said))
                     yield Finding("wrong-gradient", "error", a.file, None if at else w.line, message)
             case "refuted":
                 yield Finding("wrong-gradient", "error", a.file, a.line, a.headline)

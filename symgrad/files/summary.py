@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from symgrad.files.answers import WORDS, Answer, Answers
 from symgrad.report.page import Table
-from symgrad.report.text import plain_text
+from symgrad.report.text import WIDTH, plain_text
 from symgrad.report.wording import counted
 
 _WIDTH = 78
@@ -20,7 +20,9 @@ def render_summary(found: Answers, *, full: bool = False) -> str:
     """
     parts = [_in_full(a) for a in found.answers if full or a.verdict not in ("proved", "agrees")]
     if found.answers:
-        parts.append(plain_text([Table(("file", "claim", "verdict", "seconds"), tuple(_rows(found)))]))
+        head, rows = ("file", "claim", "verdict", "seconds"), tuple(_rows(found))
+        width = sum(2 + max(map(len, column)) for column in zip(head, *rows, strict=True))  # no file's name is broken
+        parts.append(plain_text([Table(head, rows)], max(WIDTH, width)))
     if found.skipped:
         parts.append("\n".join(["Not run:", *(f"    {s.file}: {s.why}" for s in found.skipped)]))
     parts.append(counts_in_words(found))

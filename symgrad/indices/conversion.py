@@ -244,7 +244,10 @@ def _require(store: Store, what: str, body: Any, p: Poly | None) -> None:
 
 def write(store: Store, p: Poly, bound: Iterable[tuple[Name, Poly]] = ()) -> Any:
     """A polynomial as a body: the sum of it over ``bound``."""
-    body = sp.Add(*(sp.Rational(int(c.p), int(c.q)) * _write_product(store, m) for m, c in p.terms.items()))
+    body = store.written.get(p)
+    if body is None:
+        body = sp.Add(*(sp.Rational(int(c.p), int(c.q)) * _write_product(store, m) for m, c in p.terms.items()))
+        store.written[p] = body
     for name, size in bound:
         body = IndexSum(body, named(name), write(store, size))
     return body
@@ -252,7 +255,7 @@ def write(store: Store, p: Poly, bound: Iterable[tuple[Name, Poly]] = ()) -> Any
 
 def _write_product(store: Store, m: Mono) -> Any:
     return sp.Mul(
-        *(_atom(store, a) ** sp.Rational(Fraction(e).numerator, Fraction(e).denominator) for a, e in m.powers)
+        *(_written(store, a) ** sp.Rational(Fraction(e).numerator, Fraction(e).denominator) for a, e in m.powers)
     )
 
 
@@ -263,6 +266,12 @@ def named(name: Name) -> Any:
 
 def _index(store: Store, i: Any) -> Any:
     return write(store, i) if isinstance(i, Poly) else named(i)
+
+
+def _written(store: Store, a: Atom) -> Any:
+    if a not in store.written:
+        store.written[a] = _atom(store, a)
+    return store.written[a]
 
 
 def _atom(store: Store, a: Atom) -> Any:

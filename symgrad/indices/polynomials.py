@@ -249,6 +249,7 @@ class Store:
         self.products: dict[Mono, Poly] = {}
         self.substituted: dict[Any, Poly] = {}
         self.solved: dict[Atom, Poly] = {}
+        self.written: dict[Atom | Poly, Any] = {}
         self.unit = self.mono({})
         self.zero, self.one = self.poly({}), self.poly({self.unit: fmpq(1)})
 

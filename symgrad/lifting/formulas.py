@@ -17,7 +17,8 @@ import torch
 
 from symgrad.errors import BadInput, UnknownName, UserCodeFailed, close_names
 from symgrad.evaluation.floats import Floats, tensors_of
-from symgrad.lifting.latex.latex_formula import Latex, are_equations, derivation, joined
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.typeset_derivations import are_equations, derivation, joined
 from symgrad.lifting.text.lexicon import refuse_long
 from symgrad.lifting.text.step_list import Steps, are_steps
 from symgrad.lifting.text.text_formula import Text

@@ -396,7 +396,7 @@ def _value_of(part: Any) -> tuple[Any, Any]:
     """A sum's or an integral's value by SymPy for real symbols, and the condition under which it is that."""
     real = {s: sp.Dummy(s.name, real=True) for s in part.free_symbols if s.is_real is None}
     try:
-        value = part.xreplace(real).doit()
+        value = sp.piecewise_fold(part.xreplace(real).doit())
     except Exception as error:  # SymPy's own, of any kind
         raise BadInput(f"SymPy finds no value for {part}: {error!r}", instead="Write its value out.") from None
     condition: Any = sp.true
@@ -418,8 +418,9 @@ def _value_of(part: Any) -> tuple[Any, Any]:
 
 def _refuse_other_value(part: Any, value: Any, condition: Any) -> None:
     """Hold the value to the numbers: what SymPy finds is its word, and not a proof."""
-    for start in (sp.Rational(3, 7), sp.Rational(-2, 5), sp.Rational(13, 8)):
-        at = {s: start + sp.Rational(k, 11) for k, s in enumerate(sorted(part.free_symbols, key=str))}
+    symbols = sorted(part.free_symbols, key=str)
+    for whole, start in ((3, sp.Rational(3, 7)), (5, sp.Rational(-2, 5)), (8, sp.Rational(13, 8))):
+        at = {s: whole + k if s.is_integer else start + sp.Rational(k, 11) for k, s in enumerate(symbols)}
         if condition.subs(at) != sp.true:
             continue
         try:

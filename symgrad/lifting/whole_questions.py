@@ -16,10 +16,12 @@ import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, caret
 from symgrad.lifting.formulas import evaluated
-from symgrad.lifting.latex.equations import Equation
-from symgrad.lifting.latex.latex_formula import Latex, are_equations, joined
+from symgrad.lifting.latex.equations import Equation, indices_of
+from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.names_in_rows import names_of
 from symgrad.lifting.latex.token_reader import Node, parts
+from symgrad.lifting.latex.typeset_derivations import are_equations, joined
+from symgrad.lifting.latex.value_chains import chain_of
 from symgrad.lifting.sympy_forms import sides_of_equality
 from symgrad.lifting.text.step_list import Steps, are_steps, sides_of_equation
 from symgrad.lifting.tracing.functions import Run
@@ -32,7 +34,8 @@ _PAIR = "Pass the formula and its derivative: verify(formula, hand)."
 
 
 def sides_of(question: Any) -> tuple[Any, Any]:
-    r"""What is differentiated, and what is claimed of it.
+    r"""What is differentiated, and what is claimed of it; or the first of values that are said to be equal, and a
+    `Chain` of the others.
 
     >>> sides_of("d/dx (x**2) = 2*x")
     ('(x**2)', {'x': '2*x'})
@@ -54,13 +57,17 @@ def sides_of(question: Any) -> tuple[Any, Any]:
 # ------------------------------------------------------------------------------------------------------------ LaTeX
 
 
-def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
-    """The rows up to the first claim, and those from there on; or the formula that a left side differentiates."""
+def _of_latex(whole: Latex) -> tuple[Any, Any]:
+    """The rows up to the first claim, and those from there on; or the formula that a left side differentiates; or
+    values that are equal."""
+    whole = _with_means(whole)
     found = whole.equations
     first = next((k for k, e in enumerate(found) if e.left is not None and e.left.head == "derivative"), None)
     if first is None:
+        if (chain := chain_of(whole)) is not None:
+            return chain.first, chain
         raise BadInput(
-            "this text claims no derivative.",
+            "this text claims no derivative, and no two values that are equal.",
             where=f"    {whole.text.strip()}",
             instead="Add a row such as \\frac{\\partial f}{\\partial x} = ...; or pass the formula and its derivative.",
         )
@@ -68,15 +75,17 @@ def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
     before = [e for e in found[:first] if e.span != claim.span]
     text = whole.text
     if claim.formula is not None:  # what rows above it define may stand in it
-        formula, hand = text[slice(*claim.formula.span)], replace(whole, text=text[claim.span[0] :])
+        formula, hand = text[slice(*claim.formula.span)], _from(whole, claim.span[0])
         if before:
             said = {p.value.base for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
             own = next(n for n in ("F", "y", "z", "G", "H", "Q", "\\mathrm{model}") if n not in said)
             formula = " \\\\\n".join([*(text[slice(*e.span)] for e in before), f"{own} = {formula}"])
         return replace(whole, text=formula), hand
     if not before and (formula := _said_by_operator(claim, text)) is not None:
-        return replace(whole, text=formula), replace(whole, text=text[claim.span[0] :])
+        return replace(whole, text=formula), _from(whole, claim.span[0])
     if not before:
+        if claim.sides[1:] and (chain := chain_of(whole)) is not None:
+            return chain.first, chain
         raise BadInput(
             "this text says what the derivative is, and not of what.",
             where=f"    {text.strip()}",
@@ -87,7 +96,30 @@ def _of_latex(whole: Latex) -> tuple[Latex, Latex]:
     used = {names_of(p) for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
     of = names_of(last.left) if last.left is not None else ""
     following = next(e for e in after if e.left is None or _is_needed(e.left, used | {of}))
-    return replace(whole, text=text[before[0].span[0] : last.span[1]]), replace(whole, text=text[following.span[0] :])
+    return replace(whole, text=text[before[0].span[0] : last.span[1]]), _from(whole, following.span[0])
+
+
+def _with_means(whole: Latex) -> Latex:
+    """The text with a row for ``\\bar x``, where it sums the x and no row says what their mean is."""
+    said = {names_of(e.left) for e in whole.equations if e.left is not None and e.left.head == "symbol"}
+    nodes = [p for e in whole.equations for x in e.bodies for p in parts(x)]
+    means = {p.value.base: p for p in nodes if p.head == "symbol" and p.value.base.endswith("_bar") and not p.args}
+    rows: dict[str, str] = {}
+    for p in nodes:
+        for x in parts(p) if p.head == "sum" and len(p.args) == 3 else ():
+            mean = means.get(f"{x.value.base}_bar") if x.head == "symbol" and indices_of(x) == (p.value[0],) else None
+            if mean is not None and mean.value.base not in said:
+                entry, shown = whole.text[slice(*x.span)], whole.text[slice(*mean.span)]
+                low, high = (whole.text[slice(*a.span)] for a in p.args[1:])
+                total = f"\\sum_{{{p.value[0]}={low}}}^{{{high}}} {entry}"
+                if low == "1":
+                    rows.setdefault(mean.value.base, f"{shown} = \\frac{{1}}{{{high}}} {total} \\\\\n")
+    return replace(whole, text="".join(rows.values()) + whole.text, above=whole.above - len(rows)) if rows else whole
+
+
+def _from(whole: Latex, start: int) -> Latex:
+    """The rows from a place on."""
+    return replace(whole, text=whole.text[start:], above=whole.row_of(start) - 1)
 
 
 def _said_by_operator(claim: Equation, text: str) -> str | None:

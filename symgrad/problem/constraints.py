@@ -39,12 +39,16 @@ class Assumed:
     bounds: Mapping[str, Bounds] | None = None
 
 
+_AND = re.compile(r",\s*(?![^()]*\))")  # a comma outside of parentheses
+
+
 def parse_assuming(texts: Any, names: Sequence[str], ranks: Mapping[str, int]) -> Assumed:
     """The constraints that ``texts`` state about inputs of these names and ranks.
 
     >>> parse_assuming(("sum(y) = 1", "A = A.T", "s > 0"), ("y", "A", "s"), {"y": 1, "A": 2, "s": 0}).facts
     (SumsTo(name='y', axis=0, value=1, rank=1), Symmetric(name='A'), Positive(name='s'))
 
+    One text may state several, ``"L > 0, g > 0"``.
     Raises `BadFormula` for text that states no constraint that is known, `UnknownName` for an unknown input,
     `WrongShape` where the input is of another rank.
     """
@@ -56,7 +60,7 @@ def parse_assuming(texts: Any, names: Sequence[str], ranks: Mapping[str, int]) -
         )
     facts: list[Fact] = []
     bounds: dict[str, Bounds] = {}
-    for text in (texts,) if isinstance(texts, str) else tuple(texts):
+    for text in _AND.split(texts) if isinstance(texts, str) else tuple(texts):
         if not isinstance(text, str):
             raise BadInput(f"assuming holds {text!r}.", instead='Write each constraint as text: "sum(y) = 1".')
         found = _parsed(text, names, ranks)

@@ -267,17 +267,27 @@ def _same_entries(program: Program, guard: Guard) -> np.ndarray:
 
 def origins(program: Program, i: int) -> tuple[np.ndarray, np.ndarray]:
     """For each entry of a step, the step and the position (from 1; 0 for a zero) that it is a copy of."""
-    step = program.steps[i]
-    n = size(step.shape)
-    if step.op == "name":
-        return origins(program, step.args[0])
-    if step.op != "pick":
-        return np.full(n, i), np.arange(1, n + 1)
-    where = np.asarray(positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params)
-    parts = [origins(program, a) for a in step.args]
-    steps = np.concatenate([[-1], *(p[0] for p in parts)])
-    places = np.concatenate([[0], *(p[1] for p in parts)])
-    return steps[where.reshape(-1)], places[where.reshape(-1)]
+    copies, ahead = {i}, [i]
+    while ahead:  # what is written into one memory again and again is reached by many ways
+        step = program.steps[ahead.pop()]
+        new = {*step.args} - copies if step.op in ("name", "pick") else set()
+        copies |= new
+        ahead += new
+    found: dict[int, tuple[np.ndarray, np.ndarray]] = {}
+    for k in sorted(copies):
+        step = program.steps[k]
+        n = size(step.shape)
+        if step.op == "name":
+            found[k] = found[step.args[0]]
+        elif step.op != "pick":
+            found[k] = np.full(n, k), np.arange(1, n + 1)
+        else:
+            where = positions(step.params, step.shape) if isinstance(step.params, Strided) else step.params
+            at = np.asarray(where).reshape(-1)
+            steps = np.concatenate([[-1], *(found[a][0] for a in step.args)])
+            places = np.concatenate([[0], *(found[a][1] for a in step.args)])
+            found[k] = steps[at], places[at]
+    return found[i]
 
 
 def _several_extremes(program: Program, guard: Guard, value: Any) -> bool:

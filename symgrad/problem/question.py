@@ -15,6 +15,7 @@ from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.value_chains import Chain, valued
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
@@ -47,6 +48,7 @@ from symgrad.problem.shapes import (
     vectors,
     with_shapes,
 )
+from symgrad.program.program import Source
 from symgrad.progress import look_at_the_clock
 from symgrad.proving.conditions import is_nowhere_defined
 from symgrad.typing import DomainLike, DtypeLike
@@ -63,9 +65,10 @@ class Problem:
     """A model, the hand formulas of its derivatives, where to compare them, and what the caller says beside them.
 
     ``wrt`` are the inputs whose derivatives of ``order`` are claimed; with order 0 the values themselves are compared,
-    and ``wrt`` is the one name that the comparison goes by.  ``shapes`` are those with names in them, where the claim
-    is about all sizes, and ``letters`` the user's names of indices, by claim.  ``meanings`` say of lines of the hand
-    code what they are meant to be; ``labels`` what claims are called in the report, where it is not their input's name.
+    and ``wrt`` are the names that the comparisons go by; ``rows`` are then the sides of a chain, as they are typeset.
+    ``shapes`` are those with names in them, where the claim is about all sizes, and ``letters`` the user's names of
+    indices, by claim.  ``meanings`` say of lines of the hand code what they are meant to be; ``labels`` what claims are
+    called in the report, where it is not their input's name.
     """
 
     model: Formula
@@ -87,6 +90,7 @@ class Problem:
     labels: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()  # what was understood of the question
     unreached: str = "refuse"  # or "accept": what becomes of a claim where a branch of the code was not reached
+    rows: Mapping[str, Source] = field(default_factory=dict)
 
     @property
     def bits(self) -> int:
@@ -225,6 +229,10 @@ def _with_whole_numbers(asked: Asked, ask: Callable[[Asked], _T]) -> _T:
 
 
 def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
+    if isinstance(hand, Chain):
+        problem = _pose(formula, hand.others, replace(asked, values=True))
+        return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
+    formula, hand = valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
         return _posed(sides, asked)
@@ -257,7 +265,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     shapes, problem = at_smallest_sizes(
         given.shapes, given.at, given.own, lambda at: _at_numbers(model, mine, hand, asked, given, at)
     )
-    notes = () if asked.values else (*readings(model, "The formula"), *readings(mine, "The hand formula"))
+    notes = (*readings(model, "The formula"), *readings(mine, "The hand formula")) if not asked.values else ()
     if long:
         told = f"No shape was given for {', '.join(long)}: the formula"
         if not isinstance(model, Function):
@@ -397,7 +405,8 @@ def _at_numbers(
     replay(model_run, inputs.point, "the formula")
     replay(hand_run, inputs.point, "the hand formula")
     if asked.values:
-        if len(hand_run.program.outputs) != 1:
+        several = isinstance(hand, Mapping)
+        if len(hand_run.program.outputs) != 1 and not several:
             raise BadInput(
                 f"the second formula has {len(hand_run.program.outputs)} values, and one is compared.",
                 instead="Compare them one by one.",
@@ -406,7 +415,8 @@ def _at_numbers(
         inputs = replace(inputs, free=inputs.free or tuple(dtypes))
         mine = Keyed(mine, dict.fromkeys(hand_run.program.outputs, "value")) if numbers else mine
         first = model_run, mine.named(hand_run) if isinstance(mine, Keyed) else hand_run
-        return Problem(model, mine, inputs, dtypes, ("value",), 0, values_only=numbers, first=first, **asked.budgets)
+        names = tuple(mine.parts) if isinstance(mine, Several) and several else ("value",)
+        return Problem(model, mine, inputs, dtypes, names, 0, values_only=numbers, first=first, **asked.budgets)
     keys = list(hand_run.program.outputs)
     names = differentiated(model, keys, asked.wrt, list(dtypes))
     keyed = Keyed(mine, _by_name(keys, names, model))

@@ -32,29 +32,29 @@ from symgrad.report.wording import (
     unmoved,
     witness_text,
 )
-from symgrad.report.wrong_lines import derivation_of, error_lines
+from symgrad.report.wrong_lines import REPAIRED, derivation_of, error_lines, is_chain
 
 _EQUATIONS = 10  # of the proofs that are told at once
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
 
-def blocks(report: Results, *, full: bool = False) -> tuple[Block, ...]:
+def blocks(report: Results, *, full: bool = False, repaired: str = REPAIRED) -> tuple[Block, ...]:
     """The report as blocks, the answer first.
 
     ``full`` adds what the short report leaves out: more of each proof, each side's rounding, all values at the
-    user's own point, and the versions.
+    user's own point, and the versions.  ``repaired`` says where the repaired code is: "report.repaired_source holds".
     """
-    return tuple(_blocks(report, full))
+    return tuple(_blocks(report, full, repaired))
 
 
-def _blocks(report: Results, full: bool) -> Iterator[Block]:
+def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
     yield Answer(headline(report), report.verdict)
     yield Floats(tuple(only_rounding(report)))
     if report.belongs_to:
         yield Section(
             "Another function's gradient", tuple(Paragraph(sentence(w)) for w in report.belongs_to), "refuted"
         )
-    yield from error_lines(report)
+    yield from error_lines(report, repaired)
     derivation = derivation_of(report) if full else None
     if derivation is not None:
         far = any(line.error for line in derivation.lines)
@@ -118,6 +118,9 @@ def headline(report: Results) -> str:
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
     broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
+    meant = _meant(wrong)
+    if is_chain(report):
+        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
@@ -134,6 +137,10 @@ def headline(report: Results) -> str:
         one = "is the derivative" if len(wrong) == 1 else "are the derivatives"
         tends = f"{_yours(report, wrong)} {one} of what it tends to"
         return f"Right for {listed(sorted(map(str, loops)))}, and wrong for the code as it stops: {tends}."
+    if meant:
+        rest = f" ({right})" if right else ""
+        what = f"{_yours(report, wrong)} {_not_the_derivative(report, wrong)} without that"
+        return f"Right if {meant}; wrong in general: {what}{rest}."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
@@ -151,6 +158,36 @@ def headline(report: Results) -> str:
         return f"{word} {_agreement(agreeing)}{_unproved(agreeing)}{rest}."
     are = f"is {_DERIVATIVE[report.order]}" if len(proved) == 1 else f"are {_DERIVATIVE[report.order]}s"
     return f"Right, and proved{scope(report, proved)}: {_yours(report, proved)} {are}."
+
+
+def _meant(wrong: Sequence[Claim]) -> str:
+    """The conditions under which all that is wrong would be right; nothing where there are none."""
+    found = [c.verdict.true_if for c in wrong if isinstance(c.verdict, Refuted) and c.verdict.is_meant]
+    conditions = dict.fromkeys(condition[0] for condition in found if condition is not None)
+    return listed(list(conditions)) if None not in found and len(found) == len(wrong) else ""
+
+
+def _of_chain(report: Results, wrong: Sequence[Claim], open_: Sequence[Claim], right: Sequence[Claim]) -> str:
+    """The answer about values that are said to be equal."""
+    follow = {s.name for s in report.steps if s.verdict == "fed wrong values"}
+    if conditions := _meant(wrong):
+        return f"Right if {conditions}; wrong in general: without that not all sides are equal."
+    if wrong:
+        faults = [c for c in wrong if c.name not in follow]
+        later = [c.name for c in wrong if c.name in follow]
+        follows = f"{listed(later)} follow{'s' * (len(later) == 1)} from that" if later else ""
+        rest = "; ".join(filter(None, (follows, _are(right, "right"), _are(open_, "undecided"))))
+        not_equal = "is not equal" if len(faults) == 1 else "are not equal"
+        return f"Wrong: {listed([c.name for c in faults])} {not_equal} to the first side{f' ({rest})' if rest else ''}."
+    if open_:
+        rest = f" ({_are(right, 'right')})" if right else ""
+        names = listed([c.name for c in open_])
+        return f"Undecided: that {names} {'is' if len(open_) == 1 else 'are'} equal to the first side{rest}."
+    if all(c.kind == "proved" for c in right):
+        return f"Right, and proved{scope(report, right)}: all sides are equal."
+    agreeing = [c for c in right if c.kind == "agrees"]
+    names = listed([c.name for c in agreeing])
+    return f"Right: all sides are equal; {names} {_agreement(agreeing)}{_unproved(agreeing)}."
 
 
 def _yours(report: Results, claims: Sequence[Claim]) -> str:
@@ -287,7 +324,8 @@ def _is_own(report: Results, witness: Witness) -> bool:
 
 
 def _witness(report: Results, claim: Claim, witness: Witness) -> Iterator[Block]:
-    rows = [("yours", witness.hand), ("exact", witness.exact)]
+    mine, other = ("this side", "the first") if is_chain(report) else ("yours", "exact")
+    rows: list[tuple[str, str]] = [(mine, witness.hand), (other, witness.exact)]
     if report.given and _is_own(report, witness):
         if claim.autograd_value is not None:
             rows.append(("autograd", number(at_entry(claim.autograd_value, witness.entry))))
@@ -295,10 +333,11 @@ def _witness(report: Results, claim: Claim, witness: Witness) -> Iterator[Block]
     else:
         sizes = f"{at_sizes(witness.sizes)}: " if witness.sizes else ""
         place = witness_text(witness.point, report.point, claim.name, witness.entry)
-        where = f"At {sizes}{place}{_in_entry(witness.entry)}:"
+        where = f"At {sizes}{place}{_in_entry(witness.entry)}:" if place or sizes else "They are:"
     yield Values(where, tuple(rows))
     if witness.reason == "undefined":
-        yield Paragraph("There the derivative has a value, and yours has none.")
+        one, other = ("first side", "this one") if is_chain(report) else ("derivative", "yours")
+        yield Paragraph(f"There the {one} has a value, and {other} has none.")
 
 
 def _own_point(report: Results, entry: tuple[int, ...] | None) -> str:

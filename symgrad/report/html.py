@@ -20,23 +20,25 @@ from symgrad.report.mathml import of_claim, of_code, of_derivative, of_expressio
 from symgrad.report.page import Answer, Block, Code, Derivation, Folded, Paragraph, Section
 from symgrad.report.plots import pictures_of
 from symgrad.report.wording import aligned, held_together, visible
+from symgrad.report.wrong_lines import REPAIRED
 
 if TYPE_CHECKING:
     from jinja2 import Template
     from markupsafe import Markup
 
 
-def render_html(report: Results, *, page: bool = False, heading: str = "") -> str:
+def render_html(report: Results, *, page: bool = False, heading: str = "", repaired: str = REPAIRED) -> str:
     """The report as a piece of HTML, or as a page: the short report, the lines, and all the evidence folded under it.
 
-    ``heading`` is what a page is called; by default it has the names of the files that were judged.
+    ``heading`` is what a page is called; by default it has the names of the files that were judged;
+    ``repaired`` says where the repaired code is.
 
     >>> from symgrad import verify
     >>> piece = render_html(verify("x**3", "3*x", wrt="x"))
     >>> '<p class="answer refuted">Wrong: your gradient for x is not the derivative.</p>' in piece
     True
     """
-    short, full = blocks(report), blocks(report, full=True)
+    short, full = (blocks(report, full=full, repaired=repaired) for full in (False, True))
     lines = [b for b in full if _has_lines(b)]
     rest = [b for b in full if b not in short and b not in lines]
     *above, last = short

@@ -1,4 +1,4 @@
-"""The source of a derivation, as far as it was judged: wrong lines in place, what to write instead under each."""
+"""The source of a derivation: wrong lines in place, what to write instead under each."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from symgrad.checking.results import Repair, Results, StepFinding
 
-_AROUND = 3  # lines before the first line that was judged, and behind the last
+_AROUND = 3  # lines before the first line of the derivation, and behind the last
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Listing:
 
 
 def files_of(report: Results) -> list[str]:
-    """The names of the files that the judged lines stand in."""
+    """The names of the files that the derivation stands in."""
     found = (Path(s.source.file) for s in report.steps if s.source is not None and s.source.file)
     return [*dict.fromkeys(path.name for path in found if path.is_file())]
 
 
 def source_of(report: Results) -> Iterator[Listing]:
-    """A listing for each source with judged lines; none where the source has changed since, or is not at hand."""
+    """A listing for each source of the derivation's lines; none where it has changed since, or is not at hand."""
     by_file: dict[str, list[StepFinding]] = {}
     for step in report.steps:
-        if step.source is not None and step.source.file and step.source.line and step.verdict is not None:
+        if step.source is not None and step.source.file and step.source.line:
             by_file.setdefault(step.source.file, []).append(step)
     for file, steps in by_file.items():
         lines = [line.rstrip("\n") for line in linecache.getlines(file)]
@@ -59,7 +59,9 @@ def _lines(lines: list[str], steps: list[StepFinding], repairs: tuple[Repair, ..
     judged = [s.source.line for s in steps if s.source is not None and s.source.line is not None]
     wrong = {s.source.line for s in steps if s.source is not None and s.verdict == "wrong"}
     instead = {r.line: r for r in repairs}
-    for k in range(max(1, min(judged) - _AROUND), min(len(lines), max(judged) + _AROUND) + 1):
+    first, last = max(1, min(judged) - _AROUND), min(len(lines), max(judged) + _AROUND)
+    full = [k for k in range(first, last + 1) if lines[k - 1].strip()]
+    for k in range(full[0], full[-1] + 1):
         text = lines[k - 1]
         yield SourceLine(str(k), text, "removed" if k in wrong else "")
         repair = instead.get(k)

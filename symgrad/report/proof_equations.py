@@ -107,7 +107,8 @@ class _Reader:
         """That the hand formula is the derivative: as it is written, or by its name."""
         left, right = self.proof.left, self.proof.right
         kind = self.of[left]
-        slope = f"∂f/∂{self.wrt}"
+        values = right == self.program.outputs["model"] and self.wrt not in self.program.inputs
+        slope = "the first side" if values else f"∂f/∂{self.wrt}"
         mine = self.names.get(kind) or (self._formula(left, kind) or (None,))[0]
         exact = self._formula(right, kind)
         if kind in told and mine is not None:

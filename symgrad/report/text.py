@@ -30,6 +30,7 @@ from symgrad.report.page import (
     Values,
 )
 from symgrad.report.wording import aligned, held_together, in_words, visible
+from symgrad.report.wrong_lines import REPAIRED
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -49,9 +50,9 @@ _STYLES = {
 }
 
 
-def render_text(report: Results, full: bool = False, *, colour: bool = False) -> str:
+def render_text(report: Results, full: bool = False, *, colour: bool = False, repaired: str = REPAIRED) -> str:
     """The report in text; the first line is the answer.  ``colour`` is for a terminal: in its colours and width, with
-    links to the lines of files.
+    links to the lines of files.  ``repaired`` says where the repaired code is.
 
     >>> from symgrad import verify
     >>> print(render_text(verify("x**3", "3*x", wrt="x")).splitlines()[0])
@@ -59,7 +60,7 @@ def render_text(report: Results, full: bool = False, *, colour: bool = False) ->
     """
     from rich.console import Console
 
-    page = blocks(report, full=full)
+    page = blocks(report, full=full, repaired=repaired)
     if not colour:
         return plain_text(page)
     return _printed(
@@ -73,7 +74,7 @@ def render_text(report: Results, full: bool = False, *, colour: bool = False) ->
     )
 
 
-def plain_text(page: Iterable[Block]) -> str:
+def plain_text(page: Iterable[Block], width: int = WIDTH) -> str:
     """Blocks as text of 80 columns, without colours.
 
     >>> plain_text([Paragraph("Twice x is x + x.")])
@@ -82,7 +83,7 @@ def plain_text(page: Iterable[Block]) -> str:
     from rich.console import Console
 
     return _printed(
-        page, Console(file=io.StringIO(), force_jupyter=False, width=WIDTH, color_system=None, force_terminal=False)
+        page, Console(file=io.StringIO(), force_jupyter=False, width=width, color_system=None, force_terminal=False)
     )
 
 

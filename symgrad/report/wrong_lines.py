@@ -13,8 +13,18 @@ from symgrad.report.wording import counted, in_words, listed, sentence
 
 # --------------------------------------------------------------------------------------------------------- wrong lines
 
+FIRST_SIDE = "the first side"
 
-def error_lines(report: Results) -> Iterator[Block]:
+
+def is_chain(report: Results) -> bool:
+    """Whether it is about values that are said to be equal, and not about a derivative."""
+    return any(step.claims == FIRST_SIDE for step in report.steps)
+
+
+REPAIRED = "report.repaired_source holds"  # where the repaired code is
+
+
+def error_lines(report: Results, repaired: str) -> Iterator[Block]:
     """A section with each faulty line in its order, and one for names that say something else than they hold."""
     wrong = _first_of_each(report, "wrong")
     found: list[Block] = []
@@ -28,10 +38,10 @@ def error_lines(report: Results) -> Iterator[Block]:
     for r in report.repairs:  # a formula without steps: the whole of it is the line
         if not any(_is_of(r, step) for step in wrong):
             code = code_of(Source(r.before, r.file, r.line, _span(r)))
-            found += (_changed(code, r), Paragraph(_reason(r)))
+            found += (_changed(code, r), Paragraph(reason_of(r)))
     if found:
         title = "The wrong line" if len(wrong) <= 1 and len(report.repairs) <= 1 else "The wrong lines"
-        yield Section(title, (*found, *_together(report, wrong)), "refuted")
+        yield Section(title, (*found, *_together(report, wrong, repaired)), "refuted")
     misnamed = _first_of_each(report, "misnamed")
     if misnamed:
         told = (
@@ -61,7 +71,7 @@ def _group(report: Results, again: str, group: Sequence[tuple[StepFinding, Repai
         yield replace(_changed(_marked(report, step), repair), again=k > 0)
     lines = [str(n) for step, _ in group if (n := _line_number(step)) is not None]
     same = f"The same slip in lines {listed(lines)}: " if len(lines) > 1 else ""
-    yield Paragraph(f"{same}{_reason(group[0][1])}{again}")
+    yield Paragraph(f"{same}{reason_of(group[0][1])}{again}")
 
 
 def _is_of(repair: Repair, step: StepFinding) -> bool:
@@ -120,6 +130,9 @@ def _marked(report: Results, step: StepFinding) -> Code:
 def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     yield _marked(report, step)
     claims = step.claims or ""
+    if claims == FIRST_SIDE:
+        yield Paragraph("Here the chain breaks: this is not equal to the first side.")
+        return
     if claims == step.name:  # a row that says again what the formula says
         yield Paragraph(f"What this line says is not {claims}.")
         return
@@ -136,7 +149,7 @@ def _changed(code: Code, repair: Repair) -> Change:
     return Change(code, code.text.replace(repair.before, repair.after, 1))
 
 
-def _reason(repair: Repair) -> str:
+def reason_of(repair: Repair) -> str:
     """Why a line is wrong, as a sentence; a name of the user's stays as it is spelled."""
     return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.before} {repair.after}"))
 
@@ -150,19 +163,19 @@ def _span(repair: Repair) -> tuple[int, int] | None:
     return None if start is None else (start, start + len(old))
 
 
-def _together(report: Results, wrong: list[StepFinding]) -> Iterator[Block]:
+def _together(report: Results, wrong: list[StepFinding], repaired: str) -> Iterator[Block]:
     if not report.repairs:
         return
     change = "this change" if len(report.repairs) == 1 else "these changes"
     if not all(any(_is_of(r, step) for r in report.repairs) for step in wrong):
-        yield Paragraph(f"report.repaired_source holds {change}; for the other lines no small edit was found.")
+        yield Paragraph(f"{repaired} {change}; for the other lines no small edit was found.")
     elif all(r.proved for r in report.repairs):
         what = "the derivation" if len(report.repairs) == 1 else "it"  # in one line, of a page of 80 columns
-        yield Paragraph(f"With {change} {what} is proved; report.repaired_source holds it.")
+        yield Paragraph(f"With {change} {what} is proved; {repaired} it.")
     else:
         yield Paragraph(
             f"With {change} the derivation agrees with the exact one at every point that was looked at; it is not "
-            "proved. report.repaired_source holds it."
+            f"proved. {repaired} it."
         )
 
 

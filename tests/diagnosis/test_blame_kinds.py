@@ -222,6 +222,39 @@ def relu_net_grad(W):
     return DATA.T @ da
 
 
+def overlap(z):
+    p = 1 / (1 + np.exp(-z))
+    return 1 - (2 * np.sum(p * TARGET) + 1) / (np.sum(p) + np.sum(TARGET) + 1)
+
+
+def overlap_grad(z):
+    p = 1 / (1 + np.exp(-z))
+    inter = 2 * np.sum(p * TARGET) + 1
+    union = np.sum(p) + np.sum(TARGET) + 1
+    dp = -(2 * TARGET * union - inter) / union**2
+    return dp * p * (1 - p)
+
+
+def quadratic(b, A):
+    return np.sin(b @ A @ b)
+
+
+def quadratic_grad(b, A):
+    force = (A + A.T) @ b
+    return np.cos(b @ A @ b) * force, np.cos(b @ A @ b) * np.outer(b, b)
+
+
+def arm(b):
+    return np.sum(GOALS * np.cos(np.cumsum(b)))
+
+
+def arm_grad(b):
+    s = np.sin(np.cumsum(b))
+    return np.array([-np.sum(GOALS[j:] * s[j:]) for j in range(len(b))])
+
+
+TARGET, GOALS = np.array([0.0, 1, 1, 0]), R.standard_normal(3)
+AB = {"b": R.standard_normal(3), "A": R.standard_normal((3, 3))}
 W, B, XK = {"W": R.standard_normal((3, 3))}, {"b": R.standard_normal(3)}, {"x": R.standard_normal(5), "k": np.ones(3)}
 KINDS = [
     (
@@ -243,6 +276,16 @@ KINDS = [
     (relu_net, relu_net_grad, W, "dh * (a > 0)", "dh * h", "where it clips the derivative is zero: a > 0 keeps"),
     (ridge, ridge_grad, B, "g[1:] += 2 * 0.9 * b[1:]", "g[:-1] += 2 * 0.9 * b[:-1]", "another part of the array"),
     (filtered, filtered_grad, XK, "dx[t + j]", "dx[t + 2 - j]", "the index is off: t + j"),
+    (
+        overlap,
+        overlap_grad,
+        {"z": R.standard_normal(4)},
+        "2 * TARGET * union - inter",
+        "2 * union - inter * TARGET",
+        "a factor",
+    ),
+    (quadratic, quadratic_grad, AB, "(A + A.T) @ b", "2 * A @ b", "a matrix and its transpose each give half"),
+    (arm, arm_grad, B, "GOALS[j:] * s[j:]", "GOALS[:j] * s[:j]", "another part of the array"),
 ]
 
 
@@ -293,6 +336,16 @@ def smoothed_grad(a, b):
         ga += (y - x) * ya
         gb += (y - x) * yb
     return ga, gb
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("more", [(), ("yb = x + a * yb", "yb = x**2 + a * yb")])
+def test_a_value_that_is_updated_before_its_last_use(more):
+    before = "        ya = y + a * ya\n        yb = x + a * yb\n        y = a * y + b * x\n"
+    after = "        yb = x + a * yb\n        y = a * y + b * x\n        ya = y + a * ya\n"
+    report = judge(smoothed, smoothed_grad, {"a": 0.8, "b": 0.5}, before, after, *more)
+    assert "belongs after" in " ".join(r.why for r in report.repairs)
+    assert len(report.repairs) == 1 + bool(more)
 
 
 FORGOTTEN = [

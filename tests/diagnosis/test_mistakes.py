@@ -62,16 +62,25 @@ SAID = [
     ("-a if s else -b", "-(a if s else -b)", "brackets", "is read as (-a) if s else (-b); it is -(a if s else -b)."),
     ("h", "1 - h**2", "slope", "h is the function's own value; its derivative is 1 - h**2."),
     ("scatter", "scatter_add", "function", "an input that is used twice receives both gradients"),
-    ("d.mean(0)", "d.sum(0)", "function", "this is a sum over the batch"),
+    ("d.mean(0)", "d.sum(0)", "function", "a sum belongs here: d.mean(0) becomes d.sum(0)."),
     ("sum(y)", "len(y)", "length", "how many there are is meant, not their sum"),
     ("d", "d * (p == q)", "mask", "the code clips first, and where it clips the derivative is zero"),
     ("x > 0", "x < 0", "comparison", "the condition is the wrong way round"),
     ("4 * x", "torch.conj(4 * x)", "conjugate", "is the conjugate of the derivative"),
-    ("W", "W.T", "transpose", "the gradient goes back through a product by the transpose: W.T, not W."),
+    ("g @ W", "g @ W.T", "transpose", "the gradient goes back through a product by the transpose: g @ W.T, not g @ W."),
+    ("W", "W.T", "transpose", "rows and columns stand in each other's place: W becomes W.T."),
     ("a * b", "a @ b", "operator", "this is a matrix product: a @ b, not a * b."),
     ("d", "d.sum(axis=0)", "reduction", "dz was repeated by broadcasting, and each copy receives a gradient"),
     ("d.sum(0)", "d", "reduction", "nothing is to be added up here"),
-    ("0", "1", "axis", "the sum runs over the wrong axis"),
+    ("d.sum(0)", "d.sum(1)", "axis", "the sum runs over the wrong axis"),
+    ("softmax(a, 0)", "softmax(a, 1)", "axis", "the softmax runs over the wrong axis"),
+    ("d", "d.mean(axis=0)", "reduction", "a mean is missing: d becomes d.mean(axis=0)."),
+    ("x > 0", "x >= 0", "comparison", "the edge itself belongs to the other side: x > 0 becomes x >= 0."),
+    ("a and b", "a or b", "comparison", "the condition is another one"),
+    ("v = g\nw = v", "w = v\nv = g", "order", "these lines are right in another order"),
+    ("A", "0.5 * (A + A.T)", "symmetric part", "a matrix and its transpose each give half"),
+    ("a - b * c", "a * c - b", "factor moved", "a factor stands at the wrong term"),
+    ("d", "d - (p * d).sum(-1)", "softmax", "softmax is no function entry by entry"),
     ("a", "a[:, None]", "broadcast", "broadcasting pairs the wrong axes"),
     ("h[t]", "h[t + 1]", "index", "the index is off: h[t + 1], not h[t]."),
     ("sin", "cos", "function", "another function belongs here: cos instead of sin."),
@@ -85,6 +94,22 @@ SAID = [
 @pytest.mark.parametrize(("old", "new", "kind", "sentence"), SAID)
 def test_the_sentence_for_a_slip(old: str, new: str, kind: str, sentence: str):
     assert sentence in said(old, new, kind)
+
+
+# where the reason would not be so, only the change is told
+UNSAID = [
+    ("x - m", "(x - m) - (x * d).sum(-1)", "replace", "softmax"),
+    ("d", "d.mean(axis=0)", "reduction", "added up"),
+    ("W", "W.T", "transpose", "product"),
+    ("softmax(a, 0)", "softmax(a, 1)", "axis", "the sum"),
+    ("x > 0", "x >= 0", "comparison", "wrong way round"),
+    ("d.mean(-1)", "d.sum(-1)", "function", "batch"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "kind", "untrue"), UNSAID)
+def test_no_reason_is_told_that_is_not_so(old: str, new: str, kind: str, untrue: str):
+    assert untrue not in said(old, new, kind)
 
 
 def test_there_are_rows_for_many_slips_and_each_has_a_name_of_its_own():

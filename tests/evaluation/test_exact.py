@@ -151,6 +151,14 @@ def test_what_would_be_too_large_is_refused(steps, says):
         meaning(program)
 
 
+def test_a_logsumexp_that_keeps_its_axis_is_read():
+    b = Builder()
+    x = b.input("x", (2, 3))
+    value = b.emit("logsumexp", (x,), 1, (2, 1))
+    entries = letter("x", (2, 3))
+    assert meaning(b.build({"value": value}))[0, 0] == sp.log(sum(sp.exp(entries[0, k]) for k in range(3)))
+
+
 def test_many_entries_are_refused():
     b = Builder()
     a = b.input("a", (100, 100))

@@ -44,6 +44,8 @@ def test_a_report_as_data():
     point = {"W": np.ones((40, 40)), "x": 2.0}
     found = asked(lambda: verify("(x*y)**2", "2*x*y", wrt="x", at={"x": 2.0, "y": 3.0}), Wanted(html=True, table=True))
     assert (found.verdict, found.claims[0].name, found.claims[0].verdict) == ("refuted", "x", "refuted")
+    assert [line.why[0].isupper() and line.why.endswith(".") for line in found.wrong_lines] == [True]
+    assert "; symgrad check --repair writes it." in " ".join(found.text.split())  # who asked here has no report
     assert found.text.startswith(found.headline)
     assert found.point == {"x": 2.0, "y": 3.0}
     assert found.html.startswith("<!DOCTYPE html>")

@@ -149,7 +149,7 @@ Write d/dx (x**2 + x) = ..., with parentheses around all of it.
     (
         Latex(r"x^2"),
         r"""
-this text claims no derivative.
+this text claims no derivative, and no two values that are equal.
     x^2
 Add a row such as \frac{\partial f}{\partial x} = ...; or pass the formula and its derivative.
 """,

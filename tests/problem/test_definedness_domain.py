@@ -6,12 +6,14 @@ the domain.
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import sympy as sp
 
 from symgrad import verify
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, UnknownName
-from symgrad.problem.definedness import read_domain
+from symgrad.lifting.tracing.functions import Function
+from symgrad.problem.definedness import origins, read_domain
 
 x, y = sp.symbols("x y", real=True)
 
@@ -154,3 +156,17 @@ def test_a_drawn_point_at_which_a_choice_compares_what_has_no_order_is_outside_o
         assert verify(f, slope, wrt="x", seed=seed).verdict == "proved"
     with pytest.raises(AmbiguousBranch, match="have no order"):
         verify(f, slope, wrt="x", at={"x": -1.0, "y": 0.5})
+
+
+def written_backwards(x):
+    lam = np.zeros(42)
+    for n in range(39, -1, -1):
+        lam[n] = x[n] - lam[n + 1] - lam[n + 2]
+    return lam
+
+
+def test_the_origins_of_what_is_written_again_and_again_are_found_in_one_walk():
+    program = Function.of(written_backwards).run({"x": np.ones(40)}).program
+    steps, places = origins(program, program.output)
+    assert len(set(steps[:40])) == 40
+    assert places.tolist() == [1] * 40 + [41, 42]  # what the loop wrote, then what was there

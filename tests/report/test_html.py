@@ -74,6 +74,19 @@ def test_a_whole_page_has_a_title_pictures_the_source_and_buttons(report):
     assert told[1][1].endswith("    dh1_dwh = (1 - h1**2) * h0")
 
 
+def test_the_page_of_a_right_derivation_shows_its_source():
+    page = verify(lambda x: x**3, by_hand, at={"x": 2.0}).to_html(page=True)
+    source = page.split("<summary>The source</summary>")[1].split("</details>")[0]
+    shown = ["".join(Page(line).words) for line in re.findall(r"<pre.*?>.*?</pre>", source, re.S)]
+    assert any(line.endswith("    slope = 3 * x**2") for line in shown)
+    assert all(line.strip("0123456789 ") for line in (shown[0], shown[-1]))
+
+
+def by_hand(x):
+    slope = 3 * x**2
+    return {"x": slope}
+
+
 def test_the_derivation_is_a_table_with_the_wrong_line_marked(report):
     page = report.to_html()
     table = page.split('<table class="derivation">')[1].split("</table>")[0]

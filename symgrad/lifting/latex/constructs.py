@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from symgrad.lifting.latex.derivatives import derivative
 from symgrad.lifting.latex.grammar import (
+    CLOSING,
     argument,
     closes,
     expression,
@@ -23,8 +24,20 @@ from symgrad.lifting.latex.grammar import (
     term,
     visible,
 )
-from symgrad.lifting.latex.names import bare_name, cases, condition, function_call, letters, named
-from symgrad.lifting.latex.token_reader import PHYSICS, Node, Reader, Reading, Row, letters_below, starts_name
+from symgrad.lifting.latex.names import bare_name, cases, condition, function_call, letters, named, sure_name
+from symgrad.lifting.latex.token_reader import (
+    PHYSICS,
+    Node,
+    Reader,
+    Reading,
+    Row,
+    differential,
+    letters_below,
+    moment_word,
+    parts,
+    starts_name,
+    unexpected,
+)
 from symgrad.lifting.latex.tokens import ACCENTS, FONTS, FUNCTIONS, GREEK, RELATIONS, Token
 
 # --------------------------------------------------------------------------------------------------------------- folds
@@ -136,6 +149,67 @@ def _refuse(r: Reader, macro: Token, stop: int | None = None) -> NoReturn:
     )
 
 
+def integrated(r: Reader) -> Node:
+    """``\\int_0^1 x e^x \\, dx``: the body goes to the differential of its variable."""
+    macro, low, high = r.take(), None, None
+    while r.is_sign("_", "^"):
+        if r.take().text == "_":
+            low = argument(r, "_")
+        else:
+            high = argument(r, "^")
+    if low is None or high is None:
+        instead = "Write its limits, \\int_a^b; or a function of which it is the integral."
+        r.fail("an integral without limits is known up to a constant.", r.since(macro.start), instead)
+    at = _differential_of(r, macro)
+    tokens, sign = r.tokens, r.tokens[at]
+    r.tokens = [*tokens[:at], Token("end", "", sign.start, sign.start + 1)]
+    body = Node("number", (), macro.span, Fraction(1)) if r.at == at else expression(r)
+    if r.token.kind != "end":
+        unexpected(r)
+    r.tokens = tokens
+    r.at = at + differential(r, at)
+    variable = sure_name(r)
+    return Node("integral", (body, low, high), r.since(macro.start), variable.value.base)
+
+
+def _differential_of(r: Reader, macro: Token) -> int:
+    """Where the differential of an integral stands, behind those of the integrals inside of it."""
+    depth = inner = 0
+    for k in range(r.at, len(r.tokens)):
+        token = r.tokens[k]
+        depth += token.kind == "open" or token.text in CLOSING
+        depth -= token.kind == "close" or token.text in CLOSING.values()
+        if depth < 0:
+            break
+        inner += not depth and token.text == "\\int"
+        if not depth and token.text in ("d", "\\mathrm") and differential(r, k):
+            if not inner:
+                return k
+            inner -= 1
+    r.fail("which variable this integral is over is not said.", macro.span, "End it with its differential, \\, dx.")
+
+
+def moment(r: Reader) -> Node | None:
+    """``\\mathbb{E}[X^2]``, ``E[X]``, ``\\operatorname{Var}(X)``; None for a name."""
+    if r.knows("E", "V") or (found := moment_word(r)) is None:
+        return None
+    kind, count = found
+    start, mark = r.token.start, r.at
+    r.at += count
+    inner = fenced(r, commas=True)
+    args = inner.args if inner.head == "several" else (inner,)
+    capital = any(p.head == "symbol" and p.value.base[0].isupper() for p in parts(inner))
+    if len(args) != 1 + (kind == "Cov") or not capital:  # what is random is not said, or E is a name
+        r.at = mark
+        return None
+    return Node("moment", args, r.since(start), kind)
+
+
+def infinite(r: Reader) -> Node:
+    """``\\infty``, which only a limit may be."""
+    return Node("infinity", (), r.take().span)
+
+
 # ---------------------------------------------------------------------------------------------------------- constructs
 
 
@@ -239,9 +313,12 @@ TABLE = (
     Row("\\cfrac", arguments(_short, _group, makes="frac")),
     Row("\\sqrt", arguments(_optional, _group, makes=_root)),
     Row("\\sum \\prod", folded),
+    Row("\\int", integrated),
+    Row("\\infty", infinite, alone=infinite),
     Row("\\binom \\dbinom \\tbinom", arguments(_group, _group, makes=_binomial)),
     Row("\\abs", arguments(_group, makes="abs")),
     Row("\\norm", arguments(_group, _kind, makes=_norm)),
+    Row("letter text \\mathbb \\operatorname \\mathrm \\mathsf", moment),
     Row("( [ \\{ \\langle", fenced),
     Row("| \\|", _absolute),
     Row("\\begin{cases}", cases),

@@ -17,6 +17,7 @@ from symgrad.lifting.latex.token_reader import (
     Reader,
     Undecided,
     called_names,
+    moment_word,
     parts,
     place,
     power_name,
@@ -162,7 +163,7 @@ def equations(
     for sides in pieces:
         made = Equation(None, (), (), (0, 0))
         if len(sides) > 1 and sides[0]:
-            made = _left(reader(sides[0], names), takes)
+            made = _left_or_value(reader(sides[0], names), takes)
             if made.arguments and made.left is not None and made.left.head == "symbol":
                 listed = tuple(spelled(a) or a.value.base for a in made.arguments)
                 takes |= dict.fromkeys(called_names(made.left), listed)
@@ -184,10 +185,17 @@ def equations(
             own = mine[1:] if e.left is not None else mine
             read = tuple(_side(reader(side, whole), bound, tuple(by.values())) for side in own)
             span = (sides[0][0].start if sides[0] else read[0].span[0], sides[-1][-1].stop)
-            found += _claimed(
-                _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
-            )
+            made = _multiplied(replace(each, sides=read, span=span), text, takes, (known or frozenset()) | powers)
+            found += _claimed(_of_values(made))
     return tuple(found)
+
+
+def _of_values(e: Equation) -> Equation:
+    """A derivative of integrals as a value like the others: only SymPy tells it."""
+    if e.formula is None or e.left is None or not any(p.head == "integral" for p in parts(e.formula)):
+        return e
+    slope = replace(e.left, args=(e.formula, *e.left.args[1:]))
+    return replace(e, left=None, formula=None, sides=(slope, *e.sides))
 
 
 def _each(
@@ -292,8 +300,16 @@ def _claimed(e: Equation) -> list[Equation]:
     slope = e.sides[0].args[0] if e.sides[0].head == "neg" else e.sides[0]
     if e.left is None or e.left.head != "symbol" or slope.head != "derivative" or len(e.sides) < 2:
         return [e]
-    sides = e.sides[1:] if slope is e.sides[0] else tuple(Node("neg", (x,), x.span) for x in e.sides[1:])
-    return [Equation(slope, (), sides, e.span), replace(e, sides=e.sides[-1:])]
+    sides = e.sides[1:] if slope is e.sides[0] else tuple(map(_negative, e.sides[1:]))
+    of, *wrt = slope.args
+    if of.head == "symbol":
+        return [Equation(slope, (), sides, e.span), replace(e, sides=e.sides[-1:])]
+    named = Node("symbol", (), of.span, Name("?"))
+    return [Equation(replace(slope, args=(named, *wrt)), (), sides, e.span, of)]
+
+
+def _negative(node: Node) -> Node:
+    return replace(node.args[0], span=node.span) if node.head == "neg" else Node("neg", (node,), node.span)
 
 
 def have_left_sides(text: str) -> bool:
@@ -342,6 +358,25 @@ def _left(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
         formula = node.args[0]
         node = replace(node, args=(Node("symbol", (), formula.span, Name("?")), *node.args[1:]))
     return Equation(node, arguments, (), node.span, formula, minus)
+
+
+def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
+    """What an equation is about; of one whose left side is a value itself, ``\\cos 2x = 2\\cos^2 x - 1``, nothing."""
+    try:
+        if moment_word(r) is not None:
+            r.fail("a moment is a value.", r.token.span)
+        return _left(r, takes)
+    except Undecided:
+        raise
+    except SymgradError as error:
+        r.at, r.depth, r.fences, r.on_left = 0, 0, [], False
+        try:
+            node = expression(r)
+        except SymgradError as other:
+            raise (other if r.tokens[0].text == "\\int" else error) from None
+        if r.token.kind == "end" and node.head != "symbol":
+            return Equation(None, (), (), node.span)
+        raise error from None
 
 
 def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:

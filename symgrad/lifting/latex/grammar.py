@@ -6,6 +6,7 @@ without parentheses (``\sin x y``), after a name that may be a function (``f(x +
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from fractions import Fraction
 
@@ -18,6 +19,7 @@ from symgrad.lifting.latex.token_reader import (
     missing,
     parts,
     spelled,
+    starts_name,
     unexpected,
 )
 from symgrad.lifting.latex.tokens import INSTEAD, LIKE_FUNCTIONS, OPERATORS, RELATIONS, Token, function
@@ -88,7 +90,7 @@ def juxtapose(r: Reader, token: Token, factors: list[Node], operators: list[str]
     if "\\quad" in between or "\\qquad" in between:
         instead = "Leave out an equation's number and remarks; for a product write \\cdot."
         r.fail("\\quad separates what stands beside it.", here, instead)
-    if token.kind == "number":
+    if token.kind == "number" and last.span != r.fence:
         instead = "Write it first, 2x, or with a sign, x \\cdot 2; a subscript is x_2 and a power x^2."
         r.fail("a number follows a factor.", here, instead)
     if token.text in ("(", "[") and last.head == "pow" and last.args[0].head == "symbol":
@@ -401,8 +403,41 @@ def _primed_group(r: Reader, node: Node) -> Node:
     return Node("derivative", (node, *r.by * order), r.since(node.span[0]), order)
 
 
+def _between(r: Reader, node: Node) -> Node | None:
+    """``[F(x)]_0^1``, F(1) - F(0), where one of its names is what an integral of the text is over; else None."""
+    names = {p.value.base for p in parts(node) if p.head == "symbol" and not p.args}
+    over = (n.removeprefix("\\") for n in _OVER.findall(r.context))
+    found = [n for n in dict.fromkeys(over) if n in names]
+    mark = r.at
+    r.at -= 1
+    ends = []
+    while r.is_sign("_", "^") and len(ends) < 2:
+        sign = r.take().text
+        if sign == "_" and r.token.kind == "open" and starts_name(r.peek()) and r.peek(2).text == "=":
+            found, r.at = [r.peek().text.removeprefix("\\")], r.at + 3
+            ends.append((sign, expression(r)))
+            _close_brace(r, r.before)
+        else:
+            ends.append((sign, argument(r, sign)))
+    limits = dict(ends)
+    if len(limits) < 2 or not found:
+        r.at = mark
+        return None
+    if len(found) > 1:
+        what = f"which of {' and '.join(found)} runs between these limits is not said."
+        r.fail(what, r.since(node.span[0]), f"Write it below: _{{{found[0]}=...}}.")
+    return Node("between", (node, limits["_"], limits["^"]), r.since(node.span[0]), found[0])
+
+
+_OVER = re.compile(r"\\int(?![A-Za-z]).*?(?<![A-Za-z\\])(?:d|\\mathrm\s*\{?d\}?)\s*(\\?[A-Za-z]+)", re.S)
+
+
 def _entry(r: Reader, node: Node) -> Node:
     """``(A x)_i``, and ``x^2_i``, where the index belongs to the name below the power."""
+    if node.span == r.fence and r.written(node.span).startswith(("[", "\\left[", "\\Big[", "\\bigg[", "\\big[")):
+        made = _between(r, node)
+        if made is not None:
+            return made
     items = subscript(r)
     span = r.since(node.span[0])
     base = node.args[0] if node.head in ("pow", "transpose") else node

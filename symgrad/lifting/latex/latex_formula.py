@@ -14,16 +14,15 @@ import sympy as sp
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
 from symgrad.evaluation.floats import Floats, tensors_of
 from symgrad.lifting.latex.displays import without_prose
-from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, have_left_sides, words_of
+from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
 from symgrad.lifting.latex.letter_shapes import unstated
-from symgrad.lifting.latex.plain_form import plain, plain_line, plain_text
+from symgrad.lifting.latex.plain_form import plain_text
 from symgrad.lifting.latex.resolution import resolve
 from symgrad.lifting.latex.semantics import Meaning, Reading
 from symgrad.lifting.latex.tensor_values import Value
 from symgrad.lifting.latex.token_reader import Node, Undecided, parts, place
 from symgrad.lifting.latex.tokens import refuse_escapes
-from symgrad.lifting.text.step_list import Steps
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder
 from symgrad.program.constants import typed_decimal
@@ -81,6 +80,7 @@ class Latex:
     only: str | None = field(default=None, kw_only=True, repr=False)
     row: tuple[int, int] | None = field(default=None, kw_only=True, repr=False)  # which line is meant, and which side
     keyed: bool = field(default=False, kw_only=True, repr=False)
+    above: int = field(default=0, kw_only=True, repr=False)  # the rows that stood above it, in the text that it is of
     made: dict[tuple[tuple[str, tuple[int, ...]], ...], _Elaborated] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -174,6 +174,12 @@ class Latex:
         claims = [c for c in self.document.claims if self.only in (None, c.key)]
         about = self.about if self.model is None else None
         line = about or (claims[-1] if claims else self.document.lines[-1])
+        if line.others and isinstance(line, Definition) and line.name is None:
+            raise BadInput(
+                "this says that values are equal, and a formula is one value.",
+                where="    " + plain_text(replace_lines(self.document, line)),
+                instead="Begin with a name, f(x) = ...; or pass the equation alone, to have each side judged.",
+            )
         if line.others and (self.model is None or isinstance(line, Definition)):
             raise BadInput(
                 "this equation has several right sides.",
@@ -279,6 +285,16 @@ class Latex:
         """The names that rows define."""
         return frozenset(d.name for d in self.document.definitions if d.name is not None)
 
+    def row_of(self, place: int) -> int:
+        """The row of the text, from 1, with those that stood above it."""
+        return self.above + self.text.count("\\\\", 0, place) + 1
+
+    def closed(self) -> Any:
+        """A formula of numbers in SymPy; its integrals and sums without end are written down, and not carried out."""
+        own = {inner: self.rename.get(inner, inner) for inner in self.document.names}
+        reading, decimals, _, _ = _Writer(self, dict.fromkeys(own, 0.5), own, "float64", {}).meaning()
+        return reading.body.xreplace({symbol: sp.Float(text) for text, symbol in decimals.items()})
+
     # -------------------------------------------------------------------------------- running it
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         """The Program of the formula at ``point``, and its values there."""
@@ -350,8 +366,8 @@ class _Writer:
             self.latex.made[key] = self.elaborated()
         return self.steps(self.latex.made[key])
 
-    def elaborated(self) -> _Elaborated:
-        """The meaning for these shapes."""
+    def meaning(self) -> tuple[Reading, Mapping[str, Any], Mapping[str, int], int]:
+        """The meaning for these shapes, the decimals that were typed, the sizes, and what indices count from."""
         latex, document = self.latex, self.latex.document
         counting = count_from(self.documents)
         declared = dict(latex.model.shapes) | dict(latex.shapes) if isinstance(latex.model, Latex) else latex.shapes
@@ -376,13 +392,22 @@ class _Writer:
             sides = (*line.others, line.body)
             body = sides[latex.row[1]] if latex.row[1] < len(sides) else _exact(line)
             line = replace(line, body=body, others=())
-        reading = meaning.read(line)
+        return meaning.read(line), meaning.decimals, sizes, counting.first
+
+    def elaborated(self) -> _Elaborated:
+        reading, decimals, sizes, first = self.meaning()
+        if reading.body.has(sp.Integral) or any(x.is_infinite for s in reading.body.atoms(sp.Sum) for x in s.limits[0]):
+            raise BadInput(
+                "integrals and sums without end are read where all is LaTeX, and each letter a number.",
+                where=place(self.latex.text, self.latex.line.body.span),
+                instead="Write its value; or pass the formula and its derivative both in LaTeX.",
+            )
         self.require_sizes(sizes)
-        typed = {text: sp.Symbol(f"typed {text}") for text in meaning.decimals}
-        body = reading.body.xreplace({symbol: typed[text] for text, symbol in meaning.decimals.items()})
+        typed = {text: sp.Symbol(f"typed {text}") for text in decimals}
+        body = reading.body.xreplace({symbol: typed[text] for text, symbol in decimals.items()})
         used = [a for a in reading.axes if body.has(a)]
         extents = tuple(n for a, n in zip(reading.axes, reading.extents, strict=True) if a in used)
-        expression = Expression(body, tuple(used), counting.first, extents)
+        expression = Expression(body, tuple(used), first, extents)
         return _Elaborated(expression, reading, sizes, {str(symbol): text for text, symbol in typed.items()})
 
     def is_used(self, line: Definition | Claim) -> bool:
@@ -456,127 +481,3 @@ class _Writer:
             if wanted is not None and here != wanted and [n for n in here if n != 1] == [n for n in wanted if n != 1]:
                 return b.reshape(out, wanted)
         return out
-
-
-# ----------------------------------------------------------------------------------------------------------- documents
-# Several formulas in LaTeX: gradients by input, or a derivation, line by line.
-
-_TENSORS = frozenset(
-    "entry index size sum prod delta identity ones zeros transpose norm inner hadamard_power root call slice "
-    "applied partial".split()
-)
-_TENSOR_CALLS = frozenset("det tr diag softmax logsumexp logdet total".split())
-
-
-def are_equations(thing: Any) -> bool:
-    """Whether these are equations in LaTeX, each with its left side."""
-    return (
-        isinstance(thing, (list, tuple))
-        and bool(thing)
-        and all(isinstance(x, Latex) and have_left_sides(x.text) for x in thing)
-    )
-
-
-def joined(formulas: Sequence[Latex]) -> Latex:
-    """One text of several, a row for each."""
-    if len(formulas) == 1:
-        return formulas[0]
-    shapes = {name: shape for f in formulas for name, shape in f.shapes.items()}
-    rename = {name: outer for f in formulas for name, outer in f.rename.items()}
-    return Latex(" \\\\\n".join(f.text for f in formulas), shapes=shapes, rename=rename)
-
-
-def derivation(formula: Latex) -> Steps | None:
-    """A derivation in numbers as a list of steps, each of which is judged; None for one formula, or for tensors."""
-    document = formula.document
-    if not document.claims or formula.rename:
-        return None
-    chained = document.definitions or document.open or any(line.others for line in document.lines)
-    if isinstance(formula.model, Latex):  # rows about what the model's own rows define
-        chained = chained or any(
-            formula.model.defined & {c.of, *c.wrt} - {formula.model.document.output} for c in document.claims
-        )
-    if not chained and not any(p.head == "slope" for p in _nodes(document)):
-        return None
-    before, after = _borrowed(formula)
-    logs = [x for x in document.lines if isinstance(formula.model, Latex) and _is_log(x, formula.model)]
-    lines = [x for x in document.lines if x not in logs]  # what is differentiated is the last to be defined
-    document = replace(document, lines=(*logs, *before, *lines, *after))
-    if any(map(_is_tensor, _nodes(document))):
-        return None
-    if any(c.order > 1 or c.indices or not c.wrt for c in document.claims) or any(
-        d.indices for d in document.definitions
-    ):
-        return None
-    written = [
-        (plain_line(replace(x, body=s, others=())), _typeset(formula, x, k))
-        for x in document.lines
-        for k, s in enumerate((*x.others, x.body))
-    ]
-    return Steps("\n".join(plain for plain, _ in written), shown=tuple(shown or plain for plain, shown in written))
-
-
-def _is_log(line: Definition | Claim, model: Latex) -> bool:
-    """Whether a row says what the logarithm of the model is: ``\\ln y = x \\ln x``."""
-    return isinstance(line, Definition) and line.name == f"log_{model.document.output}"
-
-
-def _typeset(formula: Latex, line: Definition | Claim, k: int) -> str | None:
-    """One side of a claim as the text has it; None of what is borrowed, and of definitions."""
-    if not isinstance(line, Claim):
-        return None
-    start, stop = (*line.others, line.body)[k].span
-    return f"{formula.text[slice(*line.span)] if not k else ''} = {formula.text[start:stop]}".strip()
-
-
-def _borrowed(formula: Latex) -> tuple[list[Definition], list[Definition]]:
-    """The model's rows that the formula uses by name and does not write down, and its output where that is needed."""
-    if not isinstance(formula.model, Latex):
-        return [], []
-    model, document, own = formula.model.document, formula.document, formula.defined
-    inner = {n for c in document.claims for n in (c.of, *c.wrt)} & (own | formula.model.defined) - {model.output}
-    wanted = ({p.value for p in _nodes(document) if p.head == "name"} | inner) - own
-    after = [d for d in model.definitions if inner and d.name == model.output and d.name not in wanted | own]
-    mine = [d for d in document.definitions if d.name is not None]
-    after = [replace(d, body=_by_own_names(d.body, mine)) for d in after]
-    if inner & own and not all(_goes_through(d, mine) for d in after):
-        after = []  # what the model is by the derivation's own names is not known
-    wanted |= {p.value for d in after for p in parts(d.body) if p.head == "name"} - own
-    before: list[Definition] = []
-    for row in reversed(model.definitions):
-        if row.name in wanted:
-            before.append(row)
-            wanted |= {p.value for p in parts(row.body) if p.head == "name"} - own
-    return before[::-1], after
-
-
-def _by_own_names(node: Node, rows: Sequence[Definition]) -> Node:
-    """The model with what the derivation names in its place: ``\\sin^2(3x)`` by the row ``u = 3x`` is sin(u)**2."""
-    for row in rows:
-        node = _with_name(node, plain(row.body), str(row.name))
-    return node
-
-
-def _with_name(node: Node, shown: str, name: str) -> Node:
-    if plain(node) == shown:
-        return Node("name", (), node.span, name)
-    return replace(node, args=tuple(_with_name(a, shown, name) for a in node.args)) if node.args else node
-
-
-def _goes_through(line: Definition, rows: Sequence[Definition]) -> bool:
-    """Whether a row depends on what others name by these names alone."""
-    names = {p.value for p in parts(line.body) if p.head == "name"}
-    needed = {p.value for row in rows for p in parts(row.body) if p.head == "name"}
-    return bool(names & {row.name for row in rows}) and not names & needed - {row.name for row in rows}
-
-
-def _nodes(document: Document) -> list[Node]:
-    return [p for line in document.lines for side in (line.body, *line.others) for p in parts(side)]
-
-
-def _is_tensor(node: Node) -> bool:
-    if node.head == "root":
-        return node.value not in (2, 3)
-    if node.head == "call":
-        return node.value[0] in _TENSOR_CALLS or bool(node.value[1])
-    return node.head in _TENSORS

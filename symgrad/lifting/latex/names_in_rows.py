@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence, Set
 from fractions import Fraction
 
-from symgrad.lifting.latex.equations import Equation, indices_of
+from symgrad.lifting.latex.equations import Definition, Equation, indices_of
 from symgrad.lifting.latex.token_reader import Node, letters_below, letters_in, parts, power_name, settled, spelled
 
 
@@ -140,7 +140,21 @@ def possible_transposes(node: Node) -> Iterator[Node]:
                 yield factor
 
 
-def hiding_name(inside: Set[str], said: Mapping[str, Node], lets: Set[str], arguments: Set[str]) -> str | None:
+def hidden_arguments(f: Definition, shown: str, said: Mapping[str, Node], lets: Set[str]) -> tuple[str, str] | None:
+    """Why a function's row does not tell what it is at other arguments, and what to write; ``said`` are the rows of
+    names."""
+    inside = {str(p.value) for p in parts(f.body) if p.head in ("name", "size", "slope")}
+    sizes = {p.value for p in parts(f.body) if p.head == "size"}
+    for a in f.arguments:
+        if a in sizes or (a not in inside and not inside.isdisjoint((a.swapcase(), a.split("_")[0]))):
+            return f"{a} is a size or another name in its row", "Write out its value here."
+    name = _hiding_name(inside - set(f.arguments), said, lets, set(f.arguments))
+    if name is None:
+        return None
+    return f"its row is written by means of {name}", f"Write {shown} without {name}, or write out its value here."
+
+
+def _hiding_name(inside: Set[str], said: Mapping[str, Node], lets: Set[str], arguments: Set[str]) -> str | None:
     """A name in a function's row that is itself said by means of the arguments; ``said`` are the rows of names."""
     stack, seen = list(inside & lets), set[str]()
     while stack:

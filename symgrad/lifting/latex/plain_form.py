@@ -111,6 +111,13 @@ def _written(node: Node) -> tuple[str, int]:
             body, *ends = map(plain, args)
             limits = f"{node.value}={'..'.join(ends)}" if ends else str(node.value)
             return f"{node.head}({limits}, {body})", _ATOM
+        case "integral" | "between":
+            body, low, high = map(plain, args)
+            return f"{node.head}({node.value}={low}..{high}, {body})", _ATOM
+        case "moment":
+            return f"{node.value}[{', '.join(map(plain, args))}]", _ATOM
+        case "infinity":
+            return "oo", _ATOM
         case "compare":
             return f"{plain(args[0])} {node.value} {plain(args[1])}", _SUM
         case "and" | "or":

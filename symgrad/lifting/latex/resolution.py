@@ -15,7 +15,7 @@ from symgrad.errors import BadFormula, SymgradError, UnknownName, close_names
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.names_in_rows import (
     constant_factors,
-    hiding_name,
+    hidden_arguments,
     in_order,
     letters_of_steps,
     names_bare,
@@ -92,6 +92,8 @@ class _Resolver:
         self.claiming = ""  # the derivative that the row claims
         self.claimed: tuple[str, ...] = ()  # for what
         self.steps = letters_of_steps(found)
+        powers = (p.args[0] for e in found for s in e.bodies for p in parts(s) if p.head == "pow")
+        self.has_exponentials = any(x.head == "symbol" and x.value == Name("e", "", "e") and not x.args for x in powers)
         self.bare = {n for e in found for side in e.sides for n in names_bare(side)}
 
     def fail(
@@ -316,8 +318,14 @@ class _Resolver:
                     instead = f"Write \\prod_{index} (...) with parentheses, or the factor first."
                     self.fail("it is not clear whether this factor is inside the product.", factor.span, instead)
                 body = self.walk(node.args[0], scope | {index})
-                limits = [self.walk(x, scope) for x in node.args[1:]]
+                limits = [self.limit(x, scope) for x in node.args[1:]]
                 return Node(node.head, (body, *limits), node.span, index)
+            case "integral" | "between":
+                body, *ends = node.args
+                made = self.walk(body, scope | {node.value}), *(self.limit(x, scope) for x in ends)
+                return Node(node.head, made, node.span, node.value)
+            case "infinity":
+                self.fail("\\infty is not a number to compute with.", node.span)
             case "pow" if (power := said_power(node, self.lets)) is not None:
                 name, times = power
                 made = self.named(name, replace(node.args[0], args=()), entry=False)
@@ -343,6 +351,11 @@ class _Resolver:
             case "word" | "slice":
                 self.fail("this has no place here.", node.span)
         return Node(node.head, tuple(self.walk(a, scope) for a in node.args), node.span, node.value)
+
+    def limit(self, node: Node, scope: frozenset[str]) -> Node:
+        """A limit of a sum or an integral, which may be infinite."""
+        inner = node.args[0] if node.head == "neg" else node
+        return node if inner.head == "infinity" else self.walk(node, scope)
 
     def refuse_transposes(self, node: Node) -> None:
         """Refuse ``y'y``, which is a sum of squares to some, unless y' is said to be a name."""
@@ -464,23 +477,10 @@ class _Resolver:
 
     def refuse_hidden(self, f: Definition, shown: str, node: Node) -> None:
         """Refuse a call of a function in whose body the arguments do not stand as they are called."""
-        definitions = {d.name: d for d in (*self.own.values(), *(self.beside.definitions if self.beside else ()))}
-        inside = {str(p.value) for p in parts(f.body) if p.head in ("name", "size", "slope")}
-        sizes = {p.value for p in parts(f.body) if p.head == "size"}
-        for a in f.arguments:
-            if a in sizes or (a not in inside and not inside.isdisjoint((a.swapcase(), a.split("_")[0]))):
-                self.fail(
-                    f"what {shown} is at other arguments is not clear: {a} is a size or another name in its row.",
-                    node.span,
-                    "Write out its value here.",
-                )
-        said = {str(n): d.body for n, d in definitions.items()}
-        if (name := hiding_name(inside - set(f.arguments), said, self.lets, set(f.arguments))) is not None:
-            self.fail(
-                f"what {shown} is at other arguments is not clear: its row is written by means of {name}.",
-                node.span,
-                f"Write {shown} without {name}, or write out its value here.",
-            )
+        rows = {d.name: d for d in (*self.own.values(), *(self.beside.definitions if self.beside else ()))}
+        hidden = hidden_arguments(f, shown, {str(n): d.body for n, d in rows.items()}, self.lets)
+        if hidden is not None:
+            self.fail(f"what {shown} is at other arguments is not clear: {hidden[0]}.", node.span, hidden[1])
 
     def symbol(self, node: Node, scope: frozenset[str]) -> Node:
         node = settled(node, scope.__contains__)
@@ -495,6 +495,8 @@ class _Resolver:
         if not taken:
             if base == "pi":
                 return Node("constant", (), node.span, "pi")
+            if base == "e" and not node.value.style and self.has_exponentials:
+                return Node("e", (), node.span)
             if base == "e" and not node.value.style:
                 self.fail(
                     "e alone is a number to some and a name to others.",

@@ -12,7 +12,7 @@ import sympy as sp
 from symgrad.errors import BadFormula, SymgradError, WrongShape
 from symgrad.evaluation.exact import is_huge_power
 from symgrad.lifting.latex.equations import Claim, Definition
-from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, refuse_whole
+from symgrad.lifting.latex.tensor_values import Algebra, Trouble, Value, call, moment, random_names, refuse_whole
 from symgrad.lifting.latex.token_reader import Node, parts, place
 
 _BOLD = re.compile(r"\\(?:mathbf|boldsymbol|bm|bold|vec|overrightarrow|pmb)\b")
@@ -229,11 +229,29 @@ class Meaning:
                 return self.partial(node, scope)
             case "sum" | "prod":
                 return self.folded(node, scope)
+            case "integral" | "between":
+                x = sp.Symbol(node.value)
+                body, low, high = (self.number(a, {**scope, node.value: x}) for a in args)
+                if node.head == "between":
+                    return a.scalar(sp.limit(body, x, high, "-") - sp.limit(body, x, low))
+                return a.scalar(sp.Integral(body, (x, low, high)))
+            case "moment":
+                random = [x for part in args for x in random_names(part)]
+                return a.scalar(moment(node.value, [self.number(x, scope) for x in args], random))
+            case "infinity":
+                return a.scalar(sp.oo)
             case "indicator" | "cases":
                 return self.chosen(node, scope)
             case "slice" | "compare" | "and" | "or":
                 self.fail("this has no place here.", node)
         raise AssertionError(node.head)
+
+    def number(self, node: Node, scope: Scope) -> Any:
+        """The value of a part that is a number."""
+        value = self.algebra.number(self.value(node, scope))
+        if value.shape:
+            self.fail(f"an integral of {value.kind} is not read.", node, "Write it by entries.", WrongShape)
+        return value.at()
 
     def name(self, node: Node) -> Value:
         name = node.value
@@ -474,7 +492,7 @@ class Meaning:
         if ends:
             limits = [self.algebra.number(self.value(x, scope)) for x in ends]
             for limit, where in zip(limits, ends, strict=True):
-                if limit.shape or not limit.at().is_integer:
+                if limit.shape or not (limit.at().is_integer or limit.at().is_infinite):
                     self.fail("a limit must be a whole number or a size.", where)
             low, high = (x.at() for x in limits)
         else:

@@ -7,6 +7,7 @@ What linear algebra leaves open (a vector squared, a number added to a matrix) i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -15,6 +16,7 @@ import sympy as sp
 from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad.errors import BadFormula, SymgradError, UnknownOperation, WrongShape
+from symgrad.lifting.latex.token_reader import Node, parts
 from symgrad.lifting.text.lexicon import applied, resolve
 
 Size = int | None
@@ -381,3 +383,39 @@ def refuse_whole(value: Value, what: str) -> None:
             f"{what} of {value.kind} is entry by entry to some and a function of the matrix to others.",
             "Write it with indices, as in \\exp(A_{ij}).",
         )
+
+
+# ------------------------------------------------------------------------------------------------------------- moments
+# Means of random variables, of which only is used that they are linear: each mean of a product is a number by itself.
+
+
+def random_names(node: Node) -> list[str]:
+    """The random variables in a mean: its capital letters."""
+    names = (str(p.value) for p in parts(node) if p.head == "name")
+    return [n for n in dict.fromkeys(names) if n[0].isupper() and len(n.split("_")[0]) == 1]
+
+
+def moment(kind: str, values: Sequence[Any], random: Sequence[str]) -> Any:
+    """A mean, a variance or a covariance by the means of products.
+
+    Raises `Trouble` for a mean that depends on what is not random: it is no number by itself.
+    """
+    x, y = values[0], values[-1]
+    if kind == "E":
+        return _mean(x, random)
+    return _mean(x * y, random) - _mean(x, random) * _mean(y, random)
+
+
+def moment_name(product: Any) -> str:
+    """What a mean is called: ``E_X2`` for that of X**2."""
+    return "E_" + re.sub(r"\W+", "_", str(product).replace("**", "").replace("*", "")).strip("_")
+
+
+def _mean(x: Any, random: Sequence[str]) -> Any:
+    total = sp.S.Zero
+    for term in sp.Add.make_args(sp.expand(x)):
+        fixed, moving = term.as_independent(*(sp.Symbol(n) for n in random))
+        if {str(s) for s in moving.free_symbols} - set(random):
+            raise Trouble(f"the mean of {moving} depends on more than what is random.", "Write out its value.")
+        total += fixed if moving == 1 else fixed * sp.Symbol(moment_name(moving))
+    return total

@@ -268,6 +268,22 @@ def is_slope(r: Reader, k: int) -> bool:
     return differential(r, k + 2) > 0 and r.tokens[below].kind == "open" and differential(r, below + 1) > 0
 
 
+_MOMENTS = {"E": "E", "V": "Var", "Var": "Var", "var": "Var", "Cov": "Cov", "cov": "Cov"}
+
+
+def moment_word(r: Reader) -> tuple[str, int] | None:
+    """The mean, variance or covariance that begins here, before its brackets, and how many tokens name it."""
+    token, count, word = r.token, 1, r.token.text
+    if token.text in ("\\mathbb", "\\operatorname", "\\mathrm", "\\mathsf"):
+        count = 1 + group_length(r, r.at + 1)
+        word = "".join(r.peek(k).text for k in range(1, count)).strip("{}")
+    elif token.kind != "text" and word != "E":
+        return None
+    after = r.peek(count).text
+    named = token.text == "\\mathbb" or len(word) > 1
+    return (_MOMENTS[word], count) if word in _MOMENTS and (after == "[" or (after == "(" and named)) else None
+
+
 def missing(r: Reader) -> NoReturn:
     """No operand where one is needed."""
     token, before = r.token, r.before if r.at else None

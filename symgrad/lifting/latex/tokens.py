@@ -138,9 +138,7 @@ RELATIONS: Mapping[str, str] = {
 INSTEAD: Mapping[str, tuple[str, str | None]] = {
     "\\pm": ("\\pm is two formulas.", "Write each by itself."),
     "\\mp": ("\\mp is two formulas.", "Write each by itself."),
-    "\\int": ("an integral is not a closed form.", "Write its value."),
     "\\lim": ("a limit is not a closed form.", "Write its value."),
-    "\\infty": ("\\infty is not a number to compute with.", None),
     "\\dots": ("... leaves open what is meant.", "Write a sum or a product with its limits."),
     "\\ldots": ("... leaves open what is meant.", "Write a sum or a product with its limits."),
     "\\cdots": ("... leaves open what is meant.", "Write a sum or a product with its limits."),

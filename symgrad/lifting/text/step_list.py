@@ -45,6 +45,11 @@ class Line:
     uses: Mapping[str, tuple[str, str]]
     said: str = ""
     side: int = 0  # which of the equation's sides it is
+    row: int | None = None  # where it stands as it is typeset, if it is
+
+    @property
+    def place(self) -> int:
+        return self.number if self.row is None else self.row
 
     @property
     def label(self) -> str:
@@ -109,7 +114,7 @@ class Steps:
 
     source: str | Sequence[Any]
     library: str = "math"
-    shown: Sequence[str] = ()  # the rows as they were typeset, where that is another way
+    shown: Sequence[tuple[str, int | None]] = ()  # the rows as they were typeset, where that is another way, and where
 
     def __post_init__(self) -> None:
         _ = self.results  # so that errors are raised when it is made
@@ -118,7 +123,10 @@ class Steps:
     @functools.cached_property
     def lines(self) -> tuple[Line, ...]:
         found = _read(self.source)
-        return tuple(replace(x, whole=self.shown[x.number - 1]) if self.shown else x for x in found)
+        if not self.shown:
+            return tuple(found)
+        typeset = ((x, *self.shown[x.number - 1]) for x in found)
+        return tuple(replace(x, whole=whole, row=row) for x, whole, row in typeset)
 
     @functools.cached_property
     def definitions(self) -> dict[str, Line]:
@@ -282,7 +290,7 @@ class _Writer:
         of = {n: self.claim(*line.uses[n]) if n in line.uses else self.name(n) for n in text.names}
         values = interpret(self.builder.build({}), Floats(), self.inputs, of.values()) if of else {}
         program = text.run({n: values[i].numpy() for n, i in of.items()}, self.dtype)
-        source = Source(line.whole, None, line.number)
+        source = Source(line.whole, None, line.place)
         step = self._inlined(program, of, source)
         self.builder.source = source
         return self.builder.name(step, line.label)

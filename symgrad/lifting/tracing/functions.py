@@ -72,6 +72,7 @@ class Function:
     stops: bool = True
     beside: torch.nn.Module | None = None
     converts: bool = False  # whether data that are no floats are passed as the kind of values that the code works with
+    differentiates: bool = False  # whether it is a hand formula that lets autograd differentiate a part
     longest: int = 0  # steps of the longest run so far
     nests: Mapping[str, Nest] = field(default_factory=dict)
     returns: Mapping[str, Nest] = field(default_factory=dict)
@@ -87,7 +88,8 @@ class Function:
         library = library_of(function) or like or "torch"
         if stops and library != "torch" and "tensors" in set(_libraries(function, set())):
             library = "torch"  # a model that calls a module, whatever else it uses
-        return cls(function, names, library, stops)
+        differentiates = not stops and library == "torch" and "autograd" in set(_libraries(function, set()))
+        return cls(function, names, library, stops, differentiates=differentiates)
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -127,7 +129,7 @@ class Function:
             raise
 
     def _run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str) -> Run:
-        trace = Tracer(self.library, stops=self.stops)
+        trace = Tracer(self.library, stops=self.stops, differentiates=self.differentiates)
         trace.builder.most = max(_FEWEST, _LONGER * self.longest) if self.longest else _MOST
         given = self._given(point, dtypes, trace)
         with holding(self.beside, point) as parameters:
@@ -384,6 +386,8 @@ def _libraries(function: Any, seen: set[Any], owner: type | None = None) -> Iter
             cells[name] = cell.cell_contents
     for code in sources.code_objects(target.__code__):
         for name in {*code.co_names, *code.co_freevars}:
+            if name in ("autograd", "backward"):
+                yield "autograd"
             value = cells.get(name, target.__globals__.get(name))
             if isinstance(value, types.ModuleType):  # module.helper(...): what the helper works with
                 for attribute in code.co_names:

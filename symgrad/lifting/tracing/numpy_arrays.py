@@ -5,7 +5,7 @@ A layout operation is not known by rule: it is run once more on the positions 1.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -74,6 +74,19 @@ def _is_numpys(function: Any) -> bool:
 
 
 _DISPATCHED = type(np.sum)  # what NumPy's functions are
+
+
+def _in_turns(places: np.ndarray) -> Iterator[np.ndarray]:
+    """Where each place stands for the first time, then for the second, and so on.
+
+    >>> [some.tolist() for some in _in_turns(np.array([2, 0, 2]))]
+    [[0, 1], [2]]
+    """
+    order = np.argsort(places, kind="stable")
+    starts = np.searchsorted(places[order], places[order])
+    turns = np.empty(len(places), dtype=int)
+    turns[order] = np.arange(len(places)) - starts
+    yield from (np.flatnonzero(turns == k) for k in range(turns.max(initial=-1) + 1))
 
 
 class Arrays:
@@ -223,7 +236,7 @@ class Arrays:
         if any(isinstance(i, torch.Tensor) for i in inputs):
             return NotImplemented
         if method == "at":
-            return self._add_at(name, *inputs)
+            return self._at(ufunc, *inputs)
         if method == "reduce" and name in _REDUCE:
             options.setdefault("axis", 0)
             result = self.function(getattr(np, _REDUCE[name]), inputs, options)
@@ -258,14 +271,21 @@ class Arrays:
         target[mask] = ufunc(*(np.broadcast_to(self.wrap(i), target.shape)[mask] for i in inputs))
         return target
 
-    def _add_at(self, name: str, target: Any, indices: Any, values: Any = None) -> None:
-        if name not in ("add", "subtract"):
-            raise self.tracer.unknown(f"numpy.{name}.at")
+    def _at(self, ufunc: Any, target: Any, indices: Any, values: Any = None) -> None:
+        """``ufunc.at``: what is added goes in at once, and of others each place's first value, then its second."""
+        name = ufunc.__name__
         target, b = self._into(target, f"numpy.{name}.at"), self.tracer.at_line()
         at = self.plain_index(indices if isinstance(indices, tuple) else (indices,))
+        if name not in ("add", "subtract"):
+            places = np.arange(target.size).reshape(target.shape)[at]
+            given = () if values is None else (np.broadcast_to(self.wrap(values), places.shape).reshape(-1),)
+            for some in _in_turns(places.ravel()):
+                where = np.unravel_index(places.ravel()[some], target.shape)
+                target[where] = ufunc(target[where], *(v[some] for v in given))
+            return
         step = b.cast(self.tracer.step_of(values, str(target.dtype)), str(target.dtype))
         after = np.array(target.value)
-        getattr(np, name).at(after, at, self.tracer.value_of(values))
+        ufunc.at(after, at, self.tracer.value_of(values))
         step = index_put_accumulate(b, self.step(target), at, b.neg(step) if name == "subtract" else step)
         target[...] = self.new(after, step)
 

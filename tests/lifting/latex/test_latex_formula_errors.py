@@ -238,10 +238,15 @@ Write the sum over i; formulas are read over the real numbers.
       ^^^
 Write each by itself.
 
-an integral is not a closed form.
+an integral without limits is known up to a constant.
     \int x
     ^^^^
-Write its value.
+Write its limits, \int_a^b; or a function of which it is the integral.
+
+which variable this integral is over is not said.
+    \int_0^1 x
+    ^^^^
+End it with its differential, \, dx.
 
 ... leaves open what is meant.
     1 + 2 + \dots + n
@@ -353,10 +358,9 @@ the order of a derivative is a whole number below 10.
     ^^^^^^^^^^^
 Write \nabla_w f.
 
-the left side is neither a name nor a derivative of one.
-    2x = y
-    ^^
-Write f(x) = ..., or \frac{\partial f}{\partial x} = ...
+this says that values are equal, and a formula is one value.
+    2·x = y
+Begin with a name, f(x) = ...; or pass the equation alone, to have each side judged.
 
 the arguments of a function that is defined are names.
     f(2x) = x

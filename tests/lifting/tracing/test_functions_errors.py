@@ -203,7 +203,6 @@ def test_randomness_that_is_seeded_inside_is_followed() -> None:
         (lambda x: np.add.reduceat(x, [0, 2]), "numpy"),
         (lambda x: np.percentile(x, 30), "numpy"),
         (lambda x: np.pad(x, 1, mode="mean"), "numpy"),
-        (lambda x: np.multiply.at(x, [0], 2.0), "numpy"),
         (lambda x: np.sum(x, initial=3.0), "numpy"),
         (lambda A: np.linalg.norm(A, 2), "numpy"),
         (lambda x: x.tobytes(), "numpy"),

@@ -191,6 +191,16 @@ def add_at(A, x):
     return out + table.sum(0)
 
 
+def most_at(A, x):
+    out = np.full((3, 4), -1.0)
+    np.maximum.at(out, np.array([2, 0, 2, 2]), A)
+    least = 1.0 * x
+    np.minimum.at(least, ([0, 3, 0],), x[1:])
+    np.multiply.at(least, np.array([1, 1]), x[:2])
+    np.negative.at(out, 0)
+    return out.sum(0) * least
+
+
 def out_argument(x, y):
     z = np.empty(4)
     np.multiply(x, y, out=z)
@@ -308,7 +318,18 @@ def by_nditer(A):
 
 
 STATEMENTS = [
-    *(accumulate, read_after_write, write_by_mask, add_at, out_argument, fill_and_put, copy_to, swap, overlapping),
+    *(
+        accumulate,
+        read_after_write,
+        write_by_mask,
+        add_at,
+        most_at,
+        out_argument,
+        fill_and_put,
+        copy_to,
+        swap,
+        overlapping,
+    ),
     *(loop_with_lists, loop_with_array, dicts, in_place_on_scalar, inplace_keeps_an_alias, replaced_is_not_an_alias),
     *(relu_layer, by_flat_places, by_nditer),
 ]

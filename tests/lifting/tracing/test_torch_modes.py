@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
-from support.lifting_replay import gradient_agrees, gradients, points, replay
+from support.lifting_replay import floats, gradient_agrees, gradients, points, replay
 
 from symgrad.lifting.tracing.functions import Function
 
@@ -451,6 +451,21 @@ def test_a_hand_derivation_ignores_detach() -> None:
     function = Function.of(lambda x: x.detach() * 2, stops=False)
     run = function.run(points("x")[0])
     assert "stop" not in {step.op for step in run.program.steps}
+
+
+def with_autograd(W, x):
+    h = torch.tanh(x @ W).detach().requires_grad_()
+    (dh,) = torch.autograd.grad(torch.sin(h).sum(), h)
+    return x.T @ (dh * (1 - h.detach() ** 2))
+
+
+def test_a_hand_derivation_may_let_autograd_differentiate_a_part() -> None:
+    W, x = torch.randn(2, 3, dtype=torch.float64), torch.randn(4, 2, dtype=torch.float64)
+    program = Function.of(with_autograd, stops=False).run({"W": W.numpy(), "x": x.numpy()}).program
+    there = {"W": (W + 0.3).requires_grad_(), "x": x}
+    torch.sin(torch.tanh(x @ there["W"])).sum().backward()
+    moved = {n: v.detach() for n, v in there.items()}
+    torch.testing.assert_close(floats(program, moved)[program.output], there["W"].grad)
 
 
 def test_half_precision() -> None:
