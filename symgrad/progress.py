@@ -191,10 +191,7 @@ def each(things: Iterable[T], text: str, total: int) -> Iterator[T]:
 
 
 def _is_watched() -> bool:
-    """Whether there is a bar to be had, and somebody to see it.
-
-    In a notebook that takes widgets: a bar of text would stay in the cell, when it is gone, as an empty line.
-    """
+    """Whether there is a bar to be had and somebody to see it; in a notebook only where it takes widgets."""
     with contextlib.suppress(AttributeError, ValueError):
         if type(sys.stderr).__module__.startswith("ipykernel"):
             return _is_installed("tqdm") and _is_installed("ipywidgets")

@@ -268,8 +268,7 @@ def _seeded(setting: _Setting) -> _Seeded:
 
 
 def _backward_problems(setting: _Setting) -> list[Problem]:
-    """Backward for all that is asked for; for each alone, where it then goes another way; and without the cotangents
-    that it may be given None for."""
+    """Backward for all that is asked for, for each alone where it goes another way, and without some cotangents."""
     custom, names = setting.custom, setting.names
     if custom.backward is None:
         return []
@@ -392,10 +391,7 @@ def _like(run: FunctionRun, step: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _with_outputs(setting: _Setting, named: Mapping[str, str]) -> Shapes | None:
-    """The shapes with names, those of the cotangents too: each length of an output as an expression in the sizes.
-
-    Raises `BadInput` where one is none.
-    """
+    """The shapes with names, those of the cotangents too; `BadInput` where a length is no expression in the sizes."""
     shapes = setting.shapes
     if shapes is None:
         return None

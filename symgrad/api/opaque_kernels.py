@@ -60,8 +60,7 @@ class _Judged:
 
 @dataclass(frozen=True, eq=False)
 class _Kernel:
-    """The black box and its reference; the names of the arguments that both are given, and what is no tensor of
-    floats among them."""
+    """The black box and its reference, the names of their arguments, and which of these are no tensors of floats."""
 
     run: Callable[..., Any]
     reference: Callable[..., Any]
@@ -191,8 +190,7 @@ def _signed(function: Callable[..., Any], names: Sequence[str]) -> Callable[...,
 def _trials(
     at: Mapping[str, Any], shapes: Shapes | None, asked: Asked, tile: int | Mapping[str, int] | None, device: Any
 ) -> Iterator[_Trial]:
-    """As given; then sizes around the tile, from small to large; then other layouts; then values at which kernels
-    overflow or divide by nothing."""
+    """As given; other sizes, from small to large; other layouts; values at which kernels overflow or divide by zero."""
     own_kind = next((v.dtype for v in at.values() if isinstance(v, torch.Tensor)), torch.float32)
     kind = own_kind if asked.dtype is None else getattr(torch, dtype_name(asked.dtype))
     limits: Mapping[Any, Any] = asked.domain if isinstance(asked.domain, Mapping) else {}

@@ -174,10 +174,7 @@ def _squeezed(value: Any) -> np.ndarray:
 
 @dataclass(frozen=True, eq=False)
 class _InCode:
-    """A formula in the names and the shapes that the code has for its letters.
-
-    ``shaped`` says that its results are laid out as the inputs that they are for, and called by their names.
-    """
+    """A formula in the code's names and shapes; ``shaped`` says that its results are laid out as the code's inputs."""
 
     formula: Formula
     found: Mapping[str, str]

@@ -39,6 +39,7 @@ from symgrad.checking.turns import described as turns_described
 from symgrad.checking.verdicts import Agrees, Choice, Proved, Undecided
 from symgrad.errors import UserCodeFailed
 from symgrad.problem.point_search import (
+    Start,
     is_ordered,
     point_with,
     points_after,
@@ -148,10 +149,7 @@ def _may_differ(found: Findings) -> bool:
 
 @dataclass(frozen=True, eq=False)
 class _Target:
-    """What is to come out another way: a guard at one entry of it, after comparisons that ``keep`` their outcomes.
-
-    ``choice`` is the choice that the outcome ``way`` is sought of, where it is one.
-    """
+    """A guard to come out another ``way`` at one entry, after comparisons that ``keep`` theirs; and whose it is."""
 
     key: Any
     guard: Guard
@@ -189,6 +187,7 @@ class _Target:
     def _points(self, problem: Problem) -> Iterator[dict[str, Any]]:
         free, bounds = problem.inputs.free, problem.inputs.bounds
         for branch, guard, start in self.starts:
+            at = Start(branch.program, start, free, bounds)
             if guard.op == "argsort":
                 axis = axis_of_order(branch.program, guard)
                 yield from point_in_order(branch.program, guard.args[0], axis, self.way, start, free)
@@ -196,12 +195,12 @@ class _Target:
                 yield from _points_of_decision(branch, guard, start, free, bounds, self.way)
             elif is_ordered(guard) or guard.op in ("argmax", "argmin"):
                 guard = _as_it_is(branch.program, guard, start)
-                yield from points_beyond(branch.program, guard, start, free, bounds, self.entry, self.keep)
+                yield from points_beyond(at, guard, self.entry, self.keep)
             else:
-                yield from points_on(branch.program, guard, start, free, bounds)
+                yield from points_on(at, guard)
         if self.path:
             branch, guard, start = self.starts[0]
-            yield from points_after(branch.program, guard, start, free, bounds, self.path)
+            yield from points_after(Start(branch.program, start, free, bounds), guard, self.path)
 
 
 def _as_it_is(program: Program, guard: Guard, point: Mapping[str, Any]) -> Guard:
@@ -329,6 +328,7 @@ def _points_of_decision(
 ) -> Iterator[dict[str, Any]]:
     """Points where the looks that a decision was made of come out otherwise: as ``way``, where it is a number."""
     program, decided, first = branch.program, guard.params, 0
+    at = Start(program, start, free, bounds)
     sought = [float(way)] if is_place(guard) and isinstance(way, int) else []
     numbers = list(dict.fromkeys((*sought, *_targets(decided, branch))))
     for op, count, params in decided.bases:
@@ -343,18 +343,18 @@ def _points_of_decision(
         if op in _WHOLE or op == "text":
             goals = [goal for number in numbers for goal in _goals(op, number)]
             for goal, slack in goals:
-                here, entries = start, range(min(n, _PLACES))
+                here, entries = at, range(min(n, _PLACES))
                 for entry in entries[1:]:  # all of them, and then each
-                    here = next(points_at(program, args[0], entry, goal, slack, here, free, bounds), here)
-                for one, entry in ((here, 0), *((start, k) for k in entries[1:]), *(((start, 0),) * (n > 1))):
-                    yield from points_at(program, args[0], entry, goal, slack, one, free, bounds)
+                    here = replace(here, point=next(points_at(here, args[0], entry, goal, slack), here.point))
+                for one, entry in ((here, 0), *((at, k) for k in entries[1:]), *(((at, 0),) * (n > 1))):
+                    yield from points_at(one, args[0], entry, goal, slack)
         elif is_ordered(base) and n > 1:
             for sides in _patterns(n, numbers):
-                point = point_with(program, base, start, free, bounds, sides)
+                point = point_with(at, base, sides)
                 if point is not None:
                     yield point
         elif is_ordered(base):
-            yield from points_beyond(program, base, start, free, bounds)
+            yield from points_beyond(at, base)
         elif op in ("argmax", "argmin", "argsort"):
             if op == "argsort" and isinstance(decided.other, tuple):
                 axis = axis_of_order(program, base)
@@ -362,16 +362,14 @@ def _points_of_decision(
             for which, place in itertools.product(("argmin", "argmax"), range(min(n, _PLACES))):
                 if op in (which, "argsort"):
                     extreme = _as_it_is(program, replace(base, op=which), start)
-                    yield from itertools.islice(points_beyond(program, extreme, start, free, bounds, place), 1)
+                    yield from itertools.islice(points_beyond(at, extreme, place), 1)
         elif op in ("searchsorted", "bucketize", "digitize") and count == 2:
             values, edges = sorted(args, key=lambda a: a in set(_constants(program)))
             for edge in value_at(program, edges, start).reshape(-1)[:_PLACES]:
                 for goal in (edge + 0.25 * (1 + abs(edge)), edge - 0.25 * (1 + abs(edge))):
-                    yield from points_at(
-                        program, values, 0, float(goal), 2.0**-4 * (1 + abs(edge)), start, free, bounds
-                    )
+                    yield from points_at(at, values, 0, float(goal), 2.0**-4 * (1 + abs(edge)))
         elif count <= 2:
-            yield from points_on(program, base, start, free, bounds)
+            yield from points_on(at, base)
 
 
 def _constants(program: Program) -> Iterator[int]:

@@ -16,14 +16,13 @@ import sympy as sp
 from symgrad.checking.comparison import Pair, PairComparison, branch_of, radius
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary, flat
-from symgrad.indices.evaluators import BALLS, evaluate, evaluate_all
+from symgrad.indices.evaluators import evaluate, evaluate_all
 from symgrad.indices.reader import Factor, Value, aligned, read_each
 from symgrad.indices.run_merging import merged, one_sided
 from symgrad.indices.sizes import Sizes, Unread, size_symbol
 from symgrad.indices.terms import Array, Det, Inverse, LogDet, fresh
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
-from symgrad.ops.scalars import OPS, X
 from symgrad.problem.arguments import find_point
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import replay
@@ -41,8 +40,6 @@ _MATRIX = 16  # the largest matrix whose inverse is evaluated
 _HEADS = (Inverse, Det, LogDet)
 _SEED = "the upstream derivative"
 _INSIDE = "the value of"
-_ROWS = {type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)}
-_RING = replace(BALLS, functions={**_ROWS, **BALLS.functions})
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,8 +144,7 @@ def _check_steps(programs: Sequence[Program]) -> None:
 def _readings(
     problem: Problem, shapes: Shapes, sizes: Sizes, pairs: Sequence[Pair], programs: Sequence[Program], selecting: bool
 ) -> dict[str, Reading | Unread]:
-    """The claims, read together as far as possible; a Jacobian by its rows, for an upstream that is one in a free
-    place."""
+    """The claims, read together as far as possible; a Jacobian by its rows."""
     point, outputs = problem.inputs.point, programs[0].outputs
     inputs = {n: programs[0].shape(i) for n, i in programs[0].inputs.items() if not n.startswith(_SEED)}
     of = {n: shapes.of.get(n, np.shape(point[n]) if n in point else shape) for n, shape in inputs.items()}
@@ -332,13 +328,13 @@ def _agree(
             for side, body in ((hand, reading.hand), (exact, reading.exact)):
                 if count <= _ENTRIES:
                     array = Array(body, tuple(indices), tuple(f.size for f in reading.factors))
-                    entries = flat(np.array(evaluate_all(array, inputs, lengths, _RING), dtype=object))
+                    entries = flat(np.array(evaluate_all(array, inputs, lengths), dtype=object))
                     if not all(map(_same, side, entries)):
                         return False
                     continue
                 for k in (0, count - 1, *np.random.default_rng(0).integers(count, size=_FEW).tolist()):
                     place = dict(zip(indices, map(int, np.unravel_index(k, shape)), strict=True))
-                    if not _same(side[k], evaluate(body, inputs, {**lengths, **place}, _RING)):
+                    if not _same(side[k], evaluate(body, inputs, {**lengths, **place})):
                         return False
         except (SymgradError, LookupError):  # what has no value in balls is not vouched for
             return False

@@ -86,8 +86,7 @@ def _ended_by_value(program: Program) -> Source | None:
 
 
 def _gaps(branch: Branch, seen: PointComparison, pair: Pair) -> tuple[list[float], int] | None:
-    """How far the derivatives of ever fewer turns are from the hand formula's value, and by how many turns these
-    differ; None where they do not tend to it."""
+    """How far ever fewer turns are from the hand formula, and by how many they differ; None where that stays."""
     program = branch.model_run.program
     (output,) = program.outputs.values() if len(program.outputs) == 1 else (None,)
     turns = [] if output is None else _iterates(program, output)
@@ -116,8 +115,7 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 
 def _tends(gaps: Sequence[float], steps: Sequence[float]) -> bool:
-    """Whether the gaps go to zero, the last one first: each is smaller, none flattens, and what is left is no more than
-    the steps say."""
+    """Whether each gap is smaller than the one before, none flattens, and the last is no more than the steps say."""
     if len(steps) < _LEAST - 1 or not all(0 < x < math.inf for x in (*gaps, *steps)):
         return False
     if not all(a < b for a, b in (*itertools.pairwise(gaps), *itertools.pairwise(steps))):
@@ -164,8 +162,7 @@ def _after(b: Builder, output: int, put: Mapping[int, int]) -> int:
 
 
 def _by_values(problem: Problem, found: Findings, pair: Pair) -> tuple[str, str] | None:
-    """The loop and what is to be said, where the values change as the hand formula says, and the code's slope does
-    not."""
+    """The loop, and what is said where its values change as the hand formula says and the code's slope does not."""
     chosen = _inside_loops(found.own.model_run.program)
     view, point = found.at_user_point.views[pair.name], problem.inputs.point
     if chosen is None or view.hand.size != 1 or np.size(point[pair.name]) != 1:

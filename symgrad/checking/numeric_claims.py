@@ -134,8 +134,7 @@ def _shortcuts(branch: Branch, tensors: Mapping[str, torch.Tensor]) -> float:
 
 
 def _resolution(allowed: np.ndarray, size: np.ndarray) -> tuple[float, int]:
-    """The largest relative difference that is allowed, infinite where nothing bounds it; and of how many entries more
-    is, where they are few in many."""
+    """The largest relative difference that is allowed, and of how many entries more is, where they are few in many."""
     with np.errstate(all="ignore"):
         relative = np.where(size > 0, allowed / np.where(size > 0, size, 1.0), 0.0)
     faint = relative > COARSEST

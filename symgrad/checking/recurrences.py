@@ -79,8 +79,7 @@ def _inductions(
 
 
 def _turning(first: Branch, second: Branch) -> Iterator[int]:
-    """Sizes beside those at which a comparison of plain numbers would come out otherwise, as its sides grow from one
-    size to the next."""
+    """Sizes beside those at which a comparison of plain numbers would come out otherwise."""
     gaps = [
         {g.source: g.outcome[:, 0] - g.outcome[:, 1] for g in b.choices if g.op == "plain"} for b in (first, second)
     ]

@@ -15,13 +15,12 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
 
-import numpy as np
 import torch
 
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.verdicts import Agrees, Proved, Refuted
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, tensors_of
 from symgrad.lifting.tracing.aten_rules import shortcuts_as_they_run
 from symgrad.problem.question import Problem
 from symgrad.program.program import interpret
@@ -67,12 +66,8 @@ def is_above(branch: Branch, point: Mapping[str, Any]) -> bool:
     wanted = [program.steps[i].args[0] for i in program.needed([branch.model]) if program.steps[i].op == "softplus"]
     if not wanted or any(name not in point for name in program.inputs):
         return False
-    tensors = {
-        name: torch.as_tensor(np.asarray(point[name])).to(getattr(torch, program.steps[i].dtype))
-        for name, i in program.inputs.items()
-    }
     with torch.no_grad():
-        values = interpret(program, Floats(), tensors, wanted)
+        values = interpret(program, Floats(), tensors_of(point, program.dtypes), wanted)
     return any(bool((values[i] > _THRESHOLD).any()) for i in wanted)
 
 

@@ -19,13 +19,13 @@ from symgrad.checking.exploration import Findings, clear, comparison_at, inside
 from symgrad.checking.refutations import middle
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of
-from symgrad.evaluation.floats import Floats
-from symgrad.evaluation.torch_code import TorchFunction, compile_torch
+from symgrad.evaluation.floats import Floats, plain_array, tensors_of
+from symgrad.evaluation.torch_code import TorchFunction
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
-from symgrad.program.program import interpret
+from symgrad.program.program import interpret, real_dtype
 from symgrad.rounding.accuracy import rounding
 from symgrad.rounding.autograd_bounds import autograd_bounds, autograd_gradient
 from symgrad.rounding.kernel_bounds import Bound
@@ -130,7 +130,7 @@ def _held(problem: Problem, point: Mapping[str, Any]) -> dict[str, np.ndarray]:
     """The floats of a point as their dtypes hold them."""
     return {
         n: x.to(torch.complex128 if x.is_complex() else torch.float64).numpy()
-        for n, x in _tensors(problem, point).items()
+        for n, x in tensors_of(point, problem.dtypes).items()
     }
 
 
@@ -157,8 +157,7 @@ def _beside(
 
 def _dtype(problem: Problem) -> torch.dtype:
     """The coarsest dtype of the inputs: what the ulps are of."""
-    real = {"complex64": "float32", "complex128": "float64"}
-    kinds = [getattr(torch, real.get(k, k)) for k in problem.dtypes.values()]
+    kinds = [getattr(torch, real_dtype(k)) for k in problem.dtypes.values()]
     return max(kinds, key=lambda d: torch.finfo(d).eps, default=torch.float64)
 
 
@@ -208,7 +207,7 @@ def _further_than_floats(
     """The pairs of which autograd is much further off than floats are that run the exact derivative itself: where these
     lose the same digits, it is no wonder that autograd does, and its bound would say nothing else.
     """
-    tensors = _tensors(problem, seen.point)
+    tensors = tensors_of(seen.point, problem.dtypes)
     given = {n: tensors[n] if n in tensors else torch.as_tensor(seen.point[n]) for n in branch.program.inputs}
     with torch.no_grad():
         floats = interpret(branch.program, Floats(), given, [p.exact for p in pairs])
@@ -246,7 +245,7 @@ def _beyond(seen: PointComparison, pair: Pair, bound: Bound, dtype: torch.dtype)
 
 def _compiled(branch: Branch, pair: Pair) -> TorchFunction | None:
     try:
-        return compile_torch(branch.program.with_outputs({"exact": pair.exact}))
+        return TorchFunction(branch.program.with_outputs({"exact": pair.exact}))
     except _FAILURES:
         return None
 
@@ -260,7 +259,7 @@ def _symbolic(function: TorchFunction | None, seen: PointComparison, dtype: torc
     waves = {n: x.to(torch.promote_types(dtype, torch.complex64)) for n, x in tensors.items() if x.is_complex()}
     try:
         with torch.no_grad():
-            return _array(function(**{**tensors, **floats, **waves}))
+            return plain_array(function(**{**tensors, **floats, **waves}))
     except _FAILURES:
         return None
 
@@ -280,7 +279,7 @@ def _autograd(problem: Problem, seen: PointComparison, is_own: bool) -> Mapping[
             return model.autograd if is_own else model.autograd_at(seen.point)
         call = torch_call(problem, seen.point)
         found = {} if call is None else autograd_gradient(*call, list(problem.wrt))
-        return {n: _array(g) for n, g in found.items() if g is not None}
+        return {n: plain_array(g) for n, g in found.items() if g is not None}
     except _FAILURES:
         return {}
 
@@ -290,7 +289,7 @@ def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[...
     model: Any = problem.model
     if problem.order != 1 or getattr(model, "library", "") != "torch":
         return None
-    tensors: dict[str, Any] = _tensors(problem, point)
+    tensors: dict[str, Any] = tensors_of(point, problem.dtypes)
     rest = {n: v for n, v in point.items() if n not in tensors}
     if isinstance(model, Module):
         whole = {n: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for n, v in rest.items()}
@@ -299,12 +298,3 @@ def torch_call(problem: Problem, point: Mapping[str, Any]) -> tuple[Callable[...
     if isinstance(model, Function):
         code, rest = model.by_name, {n: model.passed(v) for n, v in rest.items()}
     return (lambda **given: code(**given, **rest), tensors) if callable(code) else None
-
-
-def _tensors(problem: Problem, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    return {n: torch.tensor(point[n]).to(getattr(torch, kind)) for n, kind in problem.dtypes.items()}
-
-
-def _array(x: torch.Tensor) -> np.ndarray:
-    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
-    return (x.float() if x.dtype is torch.bfloat16 else x).detach().cpu().resolve_conj().numpy()

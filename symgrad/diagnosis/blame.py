@@ -151,10 +151,7 @@ class _Search:
 
 
 def _covering(search: _Search, suspects: Sequence[Suspect] = ()) -> Cure | None:
-    """Remedies of several places, each of which puts some outputs right, that together put all right.
-
-    Where those that were found do not, the rest is looked for among the ``suspects`` with what was found in place.
-    """
+    """Remedies that each put some outputs right and together all; the rest is looked for with those found in place."""
     chosen: list[Remedy] = []
     right = search.good
     for r in sorted(search.parts, key=lambda r: (-len(r.outputs), r.cost)):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from symgrad.diagnosis.truth_table import Entry, Table
 from symgrad.errors import BadInput
-from symgrad.program.program import Binding, Program, size
+from symgrad.program.program import Binding, Program, expands, size
 
 # ------------------------------------------------------------------------------------------------------ gradient names
 # What a variable's name says: `dh1_dwh` is the derivative of h1 with respect to wh, `grad_W` that of the output.
@@ -307,15 +307,10 @@ def meaning_of(
     shape = table.program.shape(line.step)
     if sure > 0.9 and whole and not any(size(table.program.shape(e.step)) == n for e in whole):
         other = [(e, table.program.shape(e.step)) for e in whole]
-        spread = [e for e, its in other if _spreads(its, shape) or _spreads(shape, its)]
+        spread = [e for e, its in other if expands(its, shape) or expands(shape, its)]
         return Meaning(tuple(dict.fromkeys(spread)), (), sure, "word" if word else "name")
     fits = lambda es: tuple(dict.fromkeys(e for e in es if size(table.program.shape(e.step)) == n))  # noqa: E731
     return Meaning(fits(whole), fits(parts), 1.0 if word else sure, "word" if word else "name")
-
-
-def _spreads(shape: tuple[int, ...], wanted: tuple[int, ...]) -> bool:
-    """Whether a value of one shape is broadcast to the other."""
-    return len(shape) <= len(wanted) and all(a in (1, b) for a, b in zip(shape[::-1], wanted[::-1], strict=False))
 
 
 class Kinds:

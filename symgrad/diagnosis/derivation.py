@@ -33,6 +33,7 @@ from symgrad.diagnosis.value_matching import Index, entries_of
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.ops.row import precision
+from symgrad.problem.definedness import depends_on
 from symgrad.problem.question import Problem
 from symgrad.program.program import Binding, Program, interpret, size
 
@@ -124,7 +125,7 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         kinds = Kinds(table)
         meanings = _meanings(lines, asked, kinds, names, words or {})
         held = _held(program=branch.program, model=branch.model, lines=lines, values=values, typed=branch.typed)
-        moving = _moving(branch.program, problem.wrt if problem.order else problem.inputs.free)
+        moving = depends_on(branch.program, problem.wrt if problem.order else problem.inputs.free)
         meanings = {i: _in_step(i, m, lines, held, moving) for i, m in meanings.items()}
         finals = tuple(_finals(branch, views, lines, point))
         for final in finals:
@@ -189,10 +190,7 @@ def _held(program: Program, model: int, lines: Mapping[int, Line], values: Any, 
 def _in_step(
     i: int, meaning: Meaning, lines: Mapping[int, Line], held: Mapping[int, int], moving: Collection[int]
 ) -> Meaning:
-    """What a line means that goes forward beside the values: the tangent of the value just computed, or of the next.
-
-    ``held`` are the model's quantities that lines hold, ``moving`` the steps that depend on what is differentiated.
-    """
+    """What a line means that goes forward beside the values: the tangent of the value just computed, or of the next."""
     line = lines[i]
     if meaning.how != "name" or not meaning.whole:
         return meaning
@@ -208,15 +206,6 @@ def _in_step(
     near = {held.get(before), held.get(after)}
     kept = tuple(e for e in meaning.whole if e.kind in ("tangent", "local", "jacobian") and e.of in near)
     return replace(meaning, whole=kept) if kept else meaning
-
-
-def _moving(program: Program, wrt: Sequence[str]) -> set[int]:
-    """The steps that depend on the inputs ``wrt``."""
-    found = {program.inputs[n] for n in wrt if n in program.inputs}
-    for i, step in enumerate(program.steps):
-        if not found.isdisjoint(step.args):
-            found.add(i)
-    return found
 
 
 def _where(problem: Problem, findings: Findings) -> tuple[Branch, Mapping[str, PairComparison], Mapping[str, Any]]:

@@ -18,7 +18,7 @@ from symgrad.diagnosis.bench import Bench, as_array, same
 from symgrad.diagnosis.candidates import Atom, Speller, is_finite, loose, names_with_values, wrapped
 from symgrad.diagnosis.scope import values_at
 from symgrad.ops.scalars import OPS
-from symgrad.program.program import Program, Strided
+from symgrad.program.program import Program, Strided, dependents
 
 _DEEP = 16  # how deep the exact derivative is spelled out
 _LONG = 30, 220  # operations and characters of what is still read
@@ -67,7 +67,15 @@ def spell_truth(
     for step in program.steps:
         if step.op == "powi":  # 3 in x**3 is no size
             sizes.pop(int(step.params), None)
-    s = _Spelled(program, values, known, Speller(bench.scopes[0], bench.typed), {}, sizes, _moving(program))
+    s = _Spelled(
+        program,
+        values,
+        known,
+        Speller(bench.scopes[0], bench.typed),
+        {},
+        sizes,
+        dependents(program.steps, program.inputs.values()),
+    )
     whole = _spell(s, truth, 0, top=True)
     pieces = []
     for found in s.done.values():
@@ -81,14 +89,6 @@ def spell_truth(
         except Exception:
             continue
     return (shortened(whole[0]) if whole else None), pieces
-
-
-def _moving(program: Program) -> set[int]:
-    found = set(program.inputs.values())
-    for i, step in enumerate(program.steps):
-        if any(a in found for a in step.args):
-            found.add(i)
-    return found
 
 
 def _spell(s: _Spelled, i: int, depth: int, top: bool = False) -> tuple[str, int] | None:

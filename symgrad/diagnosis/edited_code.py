@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from types import ModuleType
 from typing import Any
 
-import numpy as np
 import torch
 
 from symgrad.diagnosis.source_code import (
@@ -30,6 +29,7 @@ from symgrad.diagnosis.source_code import (
     rebuild,
 )
 from symgrad.errors import SymgradError
+from symgrad.evaluation.floats import wide_tensor
 from symgrad.lifting.scripts.plain_runs import derivation_numbers, plain_runs
 from symgrad.lifting.scripts.sides import Side
 from symgrad.lifting.tracing.autograd_functions import Context, Custom, called_forward
@@ -141,7 +141,7 @@ class CustomCode:
 def _forward(custom: Custom, runs: Runs, values: Mapping[str, Any]) -> tuple[Context, list[Result | list[Result]]]:
     """Forward, run by hand and without a tracer: what it saved, and its outputs."""
     dtypes = runs.arguments.dtypes
-    given = {n: _tensor(values[n]) if n in dtypes else values[n] for n in custom.names if n in values}
+    given = {n: wide_tensor(values[n]) if n in dtypes else values[n] for n in custom.names if n in values}
     ctx = Context(custom.signature.packed(lambda n: n in dtypes))
     out = called_forward(custom, custom.forward, custom.setup, ctx, given)
     return ctx, results(out, custom.backward, custom.is_op)
@@ -155,7 +155,7 @@ def _gradients(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[str
     def seed(r: Result) -> torch.Tensor | None:
         if not isinstance(r.value, torch.Tensor):
             return None
-        return _tensor(values[r.cotangent]) if r.cotangent in values else torch.zeros_like(r.value)
+        return wide_tensor(values[r.cotangent]) if r.cotangent in values else torch.zeros_like(r.value)
 
     assert custom.backward is not None
     return custom.signature.gradients(custom.backward(ctx, *seeds(parts, seed)), custom.name)
@@ -166,15 +166,10 @@ def _moved_along(custom: Custom, runs: Runs, point: Mapping[str, Any]) -> dict[s
     values = {**runs.arguments.values, **runs.extra, **point}
     ctx, _ = _forward(custom, runs, values)
     known = runs.arguments.dtypes
-    moves = custom.signature.packed(lambda n: _tensor(values[f"tangent of {n}"]) if n in known else None)
+    moves = custom.signature.packed(lambda n: wide_tensor(values[f"tangent of {n}"]) if n in known else None)
     assert custom.jvp is not None
     found = custom.jvp(ctx, *moves)
     return {"jvp": found[0] if isinstance(found, (tuple, list)) else found}
-
-
-def _tensor(x: Any) -> torch.Tensor:
-    a = np.asarray(x)
-    return torch.tensor(a, dtype=torch.complex128 if a.dtype.kind == "c" else torch.float64)
 
 
 @code_of.register
@@ -211,9 +206,7 @@ def _source(texts: Mapping[Unit, str]) -> str:
 
 
 def _class_around(unit: Unit) -> tuple[list[str], int] | None:
-    """The lines of the class that a unit stands in, and the first one's number: found by the file, as a class that no
-    module holds has no source of its own.
-    """
+    """The lines of the class that a unit stands in, and the first one's number, as its file has them."""
     lines = linecache.getlines(unit.file, unit.scope)
     with contextlib.suppress(SyntaxError):
         nodes = (n for n in ast.walk(ast.parse("".join(lines))) if isinstance(n, ast.ClassDef))

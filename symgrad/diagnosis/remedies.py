@@ -193,9 +193,7 @@ def _key(place: Place) -> tuple[str, int] | None:
 
 
 def _prior(place: Place, is_entry: bool, verdicts: Known, named: Collection[str]) -> float:
-    """How unlikely it is that a place is wrong; ``named`` are the model's own names: of another name, a value of the
-    model's may be one by chance.
-    """
+    """How unlikely it is that a place is wrong; a value of the model's under another name may be one by chance."""
     known = verdicts.get((place.name, place.line), "")
     forward = 0.5 if place.name in named else 0.2
     prior = {"wrong": -0.1, "forward": forward, "right": 0.2, "misnamed": -0.05}.get(known, 0.0)

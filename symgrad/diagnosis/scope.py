@@ -19,10 +19,10 @@ import torch
 
 from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Unit, Watched, edited, span
 from symgrad.errors import LostValue
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, wide_tensor
 from symgrad.lifting.tracing.sources import is_users, node_of, unwrapped
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
-from symgrad.program.program import Program, interpret
+from symgrad.program.program import Program, dependents, interpret
 
 _NEAR = 1e-8  # a filter, not a verdict
 
@@ -99,20 +99,12 @@ class Scene:
 
 def values_at(program: Program, wanted: Sequence[int], point: Mapping[str, Any], **more: Any) -> dict[int, Any]:
     """The wanted steps in float64, those that do not need an input that has no value at the point."""
-    inputs = {n: _tensor(point[n]) for n in program.inputs if n in point}
+    inputs = {n: wide_tensor(point[n]) for n in program.inputs if n in point}
     if len(inputs) < len(program.inputs):
-        lost = {i for n, i in program.inputs.items() if n not in inputs}
-        for i, step in enumerate(program.steps):
-            if any(a in lost for a in step.args):
-                lost.add(i)
+        lost = dependents(program.steps, (i for n, i in program.inputs.items() if n not in inputs))
         wanted = [i for i in wanted if i not in lost]
     with torch.no_grad():
         return interpret(program, Floats("float64"), inputs, wanted, **more)
-
-
-def _tensor(x: Any) -> torch.Tensor:
-    a = np.asarray(x)
-    return torch.tensor(a, dtype=torch.complex128 if a.dtype.kind == "c" else torch.float64)
 
 
 # ------------------------------------------------------------------------------------------------ looking

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from symgrad.errors import SymgradError
 from symgrad.lifting.tracing.functions import Function
-from symgrad.lifting.tracing.sources import node_of
+from symgrad.lifting.tracing.sources import assigned_names, node_of
 from symgrad.program.program import Binding, Program, Source
 
 # ---------------------------------------------------------------------------------------------------- source positions
@@ -149,20 +149,9 @@ def statement_at(unit: Unit, line: int | None, name: str | None) -> ast.stmt | N
 def _bound(statement: ast.stmt) -> list[str]:
     match statement:
         case ast.Assign(targets=targets):
-            return [n for t in targets for n in _names(t)]
+            return [n for t in targets for n in assigned_names(t)]
         case ast.AugAssign(target=target) | ast.AnnAssign(target=target):
-            return _names(target)
-    return []
-
-
-def _names(target: ast.expr) -> list[str]:
-    match target:
-        case ast.Name(id=name):
-            return [name]
-        case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            return [n for p in parts for n in _names(p)]
-        case ast.Starred(value=value) | ast.Subscript(value=value):
-            return _names(value)
+            return assigned_names(target)
     return []
 
 
@@ -176,10 +165,10 @@ def expression_of(unit: Unit, statement: ast.stmt | None, name: str, place: int 
         case None if isinstance(unit.node, ast.Lambda):
             value, shift = _returned(unit.node.body, name, place), 1
         case ast.Assign(targets=[*_, ast.Tuple(elts=names) | ast.List(elts=names)], value=ast.Tuple(elts=values)):
-            pairs = [(t, v) for t, v in zip(names, values) if name in _names(t)]
+            pairs = [(t, v) for t, v in zip(names, values) if name in assigned_names(t)]
             target, value = pairs[0] if pairs and len(names) == len(values) else (None, None)
         case ast.Assign(targets=targets, value=v):
-            target = next((t for t in targets if name in _names(t)), targets[0])
+            target = next((t for t in targets if name in assigned_names(t)), targets[0])
             value = v if not isinstance(target, (ast.Tuple, ast.List)) else None
         case ast.AugAssign(target=t, op=o, value=v):
             target, op, value = t, o, v

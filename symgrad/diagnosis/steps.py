@@ -118,9 +118,7 @@ def _result(d: Derivation, first: Walk, fixes: Mapping[int, Fix], blame: Blame) 
 
 
 def _round_by_round(d: Derivation, fixes: Mapping[int, Fix]) -> dict[int, Fix]:
-    """The fixes, with a result that is summed up put right by what each line adds, where that is known, and one that
-    is written in pieces by what each line writes.
-    """
+    """The fixes, where a result is summed up or written in pieces by what each line adds or writes."""
     out = dict(fixes)
     for final in d.finals:
         fix = fixes.get(-1 if final.line is None else final.line)

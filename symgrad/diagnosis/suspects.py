@@ -165,9 +165,7 @@ def writes(d: Derivation, fix: Fix, final: Final) -> dict[int, Fix]:
 
 
 def _paired(added: Sequence[np.ndarray], parts: Sequence[tuple[Entry, np.ndarray]]) -> list[tuple[Entry, np.ndarray]]:
-    """Which part of the truth each wrong increment is meant to be: in the model's order, or in reverse, where there
-    are as many, else each the nearest that is left.
-    """
+    """Which part of the truth each wrong increment is meant to be: in order, in reverse, or the nearest."""
     left = [(e, p) for e, p in parts if added and len(p) == len(added[0])]
     if len(left) == len(added):
         return min((left, left[::-1]), key=lambda o: sum(_distance(a, p) for a, (_, p) in zip(added, o, strict=True)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -96,6 +96,9 @@ class EntrySystem(System, Protocol):
 
     zero: Any
 
+    @property
+    def rows(self) -> Mapping[str, Callable[..., Any]]: ...
+
     def constant(self, step: Step) -> Any: ...
 
     def function(self, name: str) -> Callable[..., Any] | None: ...
@@ -110,7 +113,7 @@ def read_entries(system: EntrySystem, step: Step, args: list[Any]) -> Any:
     alike = _ALIKE.get(step.op)
     if alike is not None:
         return alike(*args)
-    own = getattr(system, f"read_{step.op}", None)
+    own = system.rows.get(step.op)
     if own is not None:
         return own(step, *args)
     match step.op:
@@ -172,10 +175,6 @@ def binary(value: Any) -> Any:
     return array_of([ball_of(x) for x in array.reshape(-1).tolist()], array.shape)
 
 
-def is_finite(x: Any) -> bool:
-    return bool(x.is_finite())
-
-
 # Units of rounding of the largest entry, that computing data outside of the formulas may have cost.  How many
 # operations that took is not known: a sum of 64 terms errs by no more, and one of 4,096 as a rule by no more either.
 DATA_UNITS = 2**6
@@ -204,6 +203,23 @@ def _is_binary(exact: Any, value: np.ndarray) -> bool:
     return bool(getattr(exact, "is_Rational", False)) and Fraction(int(exact.p), int(exact.q)) == Fraction(value.item())
 
 
+# Operations that Arb says in its own way; the rest is the entries' arithmetic.
+_ROWS: dict[str, Callable[..., Any]] = {
+    "pow": lambda step, a, b: entrywise(_pow, a, b),
+    "polygamma": lambda step, a: entrywise(lambda x: _polygamma(x, step.params), a),
+    "conj": lambda step, a: entrywise(lambda x: acb(x.real, -x.imag) if isinstance(x, acb) else x, a),
+    "real": lambda step, a: entrywise(lambda x: x.real, a),
+    "imag": lambda step, a: entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a),
+    "powi": lambda step, a: entrywise(lambda x: integer_power(x, step.params), a),
+    "matmul": lambda step, a, b: np.stack([_array(operator.mul(*_matrices(x, y))) for x, y in zip(a, b, strict=True)]),
+    "inverse": lambda step, a: np.stack([_inverse(x) for x in a]),
+    "solve": lambda step, a, b: np.stack([_array(_solve(*_matrices(x, y))) for x, y in zip(a, b, strict=True)]),
+    "det": lambda step, a: array_of([_matrix(x).det() for x in a], step.shape),
+    "logabsdet": lambda step, a: array_of([abs(_matrix(x).det()).log() for x in a], step.shape),
+    "cholesky": lambda step, a: np.stack([_cholesky(x) for x in a]),
+}
+
+
 class Balls:
     """The system of real and complex balls.
 
@@ -211,6 +227,8 @@ class Balls:
     the number typed.  With ``rounded=True`` data that may have been computed outside of the formula are balls of what
     that may have cost, see `rounded_data`.
     """
+
+    rows = _ROWS
 
     def __init__(self, *, typed: bool = False, rounded: bool = False) -> None:
         self.typed, self.rounded = typed, rounded
@@ -238,42 +256,6 @@ class Balls:
             radii = np.asarray(c.radius, dtype=object).reshape(-1).tolist()
             balls = [arb(x, ball_of(r)) if r else x for x, r in zip(balls, radii, strict=True)]
         return array_of(balls, c.value.shape)
-
-    def read_pow(self, step: Step, a: Any, b: Any) -> Any:
-        return entrywise(_pow, a, b)
-
-    def read_polygamma(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: _polygamma(x, step.params), a)
-
-    def read_conj(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: acb(x.real, -x.imag) if isinstance(x, acb) else x, a)
-
-    def read_real(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: x.real, a)
-
-    def read_imag(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: x.imag if isinstance(x, acb) else arb(0), a)
-
-    def read_powi(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: integer_power(x, step.params), a)
-
-    def read_matmul(self, step: Step, a: Any, b: Any) -> Any:
-        return np.stack([_array(operator.mul(*_matrices(x, y))) for x, y in zip(a, b, strict=True)])
-
-    def read_inverse(self, step: Step, a: Any) -> Any:
-        return np.stack([_inverse(x) for x in a])
-
-    def read_solve(self, step: Step, a: Any, b: Any) -> Any:
-        return np.stack([_array(_solve(*_matrices(x, y))) for x, y in zip(a, b, strict=True)])
-
-    def read_det(self, step: Step, a: Any) -> Any:
-        return array_of([_matrix(x).det() for x in a], step.shape)
-
-    def read_logabsdet(self, step: Step, a: Any) -> Any:
-        return array_of([abs(_matrix(x).det()).log() for x in a], step.shape)
-
-    def read_cholesky(self, step: Step, a: Any) -> Any:
-        return np.stack([_cholesky(x) for x in a])
 
 
 def _polygamma(x: Any, order: int) -> Any:

@@ -8,6 +8,7 @@ a Program itself has no such limit.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -72,10 +73,25 @@ def meaning(
     return interpret(program, Exact(), inputs, [position])[position]
 
 
+_ROWS: dict[str, Callable[..., Any]] = {
+    "pow": lambda step, a, b: entrywise(lambda x, y: sp.Pow(x, y, evaluate=not is_huge_power(x, y)), a, b),
+    "polygamma": lambda step, a: entrywise(lambda x: sp.polygamma(step.params, x), a),
+    "conj": lambda step, a: entrywise(sp.conjugate, a),
+    "real": lambda step, a: entrywise(sp.re, a),
+    "imag": lambda step, a: entrywise(sp.im, a),
+    "inverse": lambda step, a: _inverse(a),
+    "solve": lambda step, a, b: matmul(_inverse(a), b),
+    "det": lambda step, a: array_of([_det(m) for m in a], step.shape),
+    "logabsdet": lambda step, a: array_of([sp.log(sp.Abs(_det(m))) for m in a], step.shape),
+    "cholesky": lambda step, a: np.stack([_cholesky(m) for m in a]),
+}
+
+
 class Exact:
     """The system of SymPy expressions."""
 
     zero = sp.Integer(0)
+    rows = _ROWS
 
     def constant(self, step: Step) -> Any:
         c: Constant = step.params
@@ -90,36 +106,6 @@ class Exact:
 
     def function(self, name: str) -> None:
         """SymPy knows the meaning of every row, and that is what `read` gives."""
-
-    def read_pow(self, step: Step, a: Any, b: Any) -> Any:
-        return entrywise(lambda x, y: sp.Pow(x, y, evaluate=not is_huge_power(x, y)), a, b)
-
-    def read_polygamma(self, step: Step, a: Any) -> Any:
-        return entrywise(lambda x: sp.polygamma(step.params, x), a)
-
-    def read_conj(self, step: Step, a: Any) -> Any:
-        return entrywise(sp.conjugate, a)
-
-    def read_real(self, step: Step, a: Any) -> Any:
-        return entrywise(sp.re, a)
-
-    def read_imag(self, step: Step, a: Any) -> Any:
-        return entrywise(sp.im, a)
-
-    def read_inverse(self, step: Step, a: Any) -> Any:
-        return np.stack([_array(m.adjugate() / m.det(method="berkowitz")) for m in map(sp.Matrix, a)])
-
-    def read_solve(self, step: Step, a: Any, b: Any) -> Any:
-        return matmul(self.read_inverse(step, a), b)
-
-    def read_det(self, step: Step, a: Any) -> Any:
-        return array_of([sp.Matrix(m).det(method="berkowitz") for m in a], step.shape)
-
-    def read_logabsdet(self, step: Step, a: Any) -> Any:
-        return array_of([sp.log(sp.Abs(sp.Matrix(m).det(method="berkowitz"))) for m in a], step.shape)
-
-    def read_cholesky(self, step: Step, a: Any) -> Any:
-        return np.stack([_cholesky(m) for m in a])
 
 
 def _number(x: Any) -> sp.Expr:
@@ -158,6 +144,14 @@ def _ops(e: Any) -> int:
 
 def _array(m: sp.Matrix) -> np.ndarray:
     return array_of(list(m.flat()), m.shape)
+
+
+def _det(m: Any) -> Any:
+    return sp.Matrix(m).det(method="berkowitz")
+
+
+def _inverse(a: Any) -> np.ndarray:
+    return np.stack([_array(m.adjugate() / _det(m)) for m in map(sp.Matrix, a)])
 
 
 def _cholesky(a: np.ndarray) -> np.ndarray:

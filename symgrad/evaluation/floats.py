@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,22 @@ from symgrad.program.program import Constant, Step, Strided, dense, positions, s
 
 _DTYPES = {str(d).removeprefix("torch."): d for d in (torch.float16, torch.bfloat16, torch.float32, torch.float64)}
 _DTYPES |= {"complex64": torch.complex64, "complex128": torch.complex128}
-_SINGLE = {"complex64": "float32", "complex128": "float64"}
+
+
+def tensors_of(point: Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, torch.Tensor]:
+    """The values of a point that have ``dtypes``, each as a tensor of its own."""
+    return {name: torch.tensor(np.asarray(point[name])).to(getattr(torch, kind)) for name, kind in dtypes.items()}
+
+
+def wide_tensor(x: Any) -> torch.Tensor:
+    """A value as a tensor of float64 or complex128."""
+    array = np.asarray(x)
+    return torch.tensor(array, dtype=torch.complex128 if array.dtype.kind == "c" else torch.float64)
+
+
+def plain_array(x: torch.Tensor) -> np.ndarray:
+    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
+    return (x.float() if x.dtype is torch.bfloat16 else x).detach().cpu().resolve_conj().numpy()
 
 
 def to_numpy(x: torch.Tensor) -> np.ndarray:

@@ -1,15 +1,14 @@
-"""Programs and SymPy formulas -> torch functions, through SymPy's `lambdify` with our printer.
+"""Programs -> torch functions, through SymPy's `lambdify` with our printer.
 
-There is one way: a formula becomes a Program whose choices stay choices, and a Program becomes one line for each
-step, so that a thousand steps deep compiles without recursion.  No name of the user's reaches the code that is
-executed.  What no input changes is folded to the nearest double.
+A Program becomes one line for each step, so that a thousand steps deep compiles without recursion.  No name of the
+user's reaches the code that is executed.  What no input changes is folded to the nearest double.
 """
 
 from __future__ import annotations
 
 import keyword
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
@@ -24,11 +23,7 @@ from symgrad.evaluation.balls import Balls
 from symgrad.evaluation.torch_printer import OWN, Line, StepPrinter
 from symgrad.ops.matrices import MATRICES
 from symgrad.ops.row import precision
-from symgrad.program.builder import Builder
-from symgrad.program.expressions import Expression, Matrices
-from symgrad.program.indexed import Indices
-from symgrad.program.lowering import lower
-from symgrad.program.program import Program, Shape, interpret, size
+from symgrad.program.program import Program, Shape, dependencies, interpret, size
 
 # ------------------------------------------------------------------------------------------------------------- folding
 # What in a Program depends on no input, as the doubles nearest to the exact values.
@@ -99,23 +94,24 @@ _MOVES |= MATRICES.keys()
 class TorchFunction:
     """A Program as a torch function; call it with its inputs by name, or in their order.
 
-    >>> x = sp.Symbol("x")
-    >>> f = torch_function(sp.exp(-x) / (1 + sp.exp(-x))**2, [x])
-    >>> f(torch.tensor([0.0, 500.0], dtype=torch.float64))
-    tensor([ 2.5000e-01, 7.1246e-218], dtype=torch.float64)
+    >>> from symgrad.program.builder import Builder
+    >>> b = Builder()
+    >>> f = TorchFunction(b.build({"value": b.apply("sigmoid", b.input("x", ()))}))
+    >>> f(torch.tensor([0.0, -500.0], dtype=torch.float64))
+    tensor([ 5.0000e-01, 7.1246e-218], dtype=torch.float64)
 
     Inputs are tensors, arrays or numbers.  The result has the inputs' common dtype (numbers do not count; float64 if
     there are only numbers) and their device; float16 and bfloat16 are computed in float32 and rounded once at the
     end.  Leading axes of an input, beyond the shape it has in the Program, are a batch: they are broadcast over all
     inputs, and the result has them too.  Everything is differentiable by torch, and works under ``torch.vmap``.
-    ``compiled`` is the code itself, of a tensor whose dtype and device its constants take, and of the inputs.
+    ``compiled`` is the code itself, of a tensor whose dtype and device its constants take, and of the inputs.  One
+    output is returned bare, several as a dict.  Where the Program took a branch at its point, so does the function.
 
-    Raises `UnknownName` for an input that is missing or not the Program's, `WrongShape` for shapes that do not fit,
-    `BadInput` for inputs on different devices.
+    Raises `UnknownOperation` for a step that torch cannot be told, `UnknownName` for an input that is missing or not
+    the Program's, `WrongShape` for shapes that do not fit, `BadInput` for inputs on different devices.
     """
 
     program: Program
-    several: bool = False
     compiled: Callable[..., list[torch.Tensor]] = field(init=False, repr=False)
     _pointwise: bool = field(init=False, repr=False)
 
@@ -147,7 +143,7 @@ class TorchFunction:
         for value, i in zip(found, self.program.outputs.values(), strict=True):
             value = value.expand(batch + self.program.shape(i))
             out.append(value.to(dtype) if dtype in LOW else value)
-        return out if self.several else out[0] if len(out) == 1 else dict(zip(self.program.outputs, out, strict=True))
+        return out[0] if len(out) == 1 else dict(zip(self.program.outputs, out, strict=True))
 
     def _mapped(
         self, like: torch.Tensor, tensors: Sequence[torch.Tensor], shapes: Sequence[Shape], batch: Shape
@@ -162,78 +158,28 @@ class TorchFunction:
         return [value.reshape(batch + value.shape[1:]) for value in found]
 
 
-def compile_torch(program: Program) -> TorchFunction:
-    """Return the Program as a torch function (see `TorchFunction`); one output is returned bare, several as a dict.
-
-    Where the Program took a branch at its point, so does the function: it is the Program's, not the formula's.
-    Raises `UnknownOperation` for a step that torch cannot be told.
-    """
-    return TorchFunction(program)
-
-
 _KEPT: weakref.WeakKeyDictionary[Program, TorchFunction] = weakref.WeakKeyDictionary()
 
 
 def call(program: Program, *positional: Any, **named: Any) -> Any:
-    """Evaluate the Program on tensors: ``compile_torch(program)(...)``, compiled once for each Program."""
+    """Evaluate the Program on tensors: ``TorchFunction(program)(...)``, compiled once for each Program."""
     if program not in _KEPT:
-        _KEPT[program] = compile_torch(program)
+        _KEPT[program] = TorchFunction(program)
     return _KEPT[program](*positional, **named)
-
-
-def torch_function(formula: Any, args: Iterable[Any]) -> TorchFunction:
-    """Return a SymPy formula, or a list of them, as a torch function of ``args``, in their order.
-
-    ``args`` are symbols, matrix symbols or indexed bases of explicit shape; ``formula`` is what `Expression` takes.
-    Piecewise, Max, Min, Heaviside, Abs and sign choose entry by entry, with NaN where a Piecewise has no branch.
-    ``1/(1 + exp(-x))``, ``log(1 + exp(x))`` and their like are computed by the kernels that do not overflow.
-
-    >>> x = sp.Symbol("x")
-    >>> torch_function([sp.Max(x, 0), sp.sqrt(2) * x / 3], [x])(torch.tensor([-1.0, 3.0]))
-    [tensor([0., 3.]), tensor([-0.4714,  1.4142])]
-
-    Raises `UnknownName` for a symbol that is not among ``args``, `UnknownOperation` for what is not a closed form
-    (Derivative, Subs, Integral, DiracDelta) or not in the table.
-    """
-    several = isinstance(formula, (list, tuple))
-    formulas = [f if isinstance(f, Expression) else Expression(f) for f in (formula if several else [formula])]
-    b = Builder()
-    for arg in args:
-        name, shape = _argument(arg)
-        if name in b.inputs:
-            raise BadInput(f"two arguments are called {name!r}.")
-        b.input(name, shape)
-    for f in formulas:
-        for name in (*f.names, *f.sizes):
-            if name not in b.inputs:
-                near = close_names(name, b.inputs)
-                raise UnknownName(f"{name!r} in {f} is not among the arguments. {near}".rstrip())
-    indices, matrices = Indices(b, b.inputs, {}, 0, {}, "float64"), Matrices(b, b.inputs, {}, "float64")
-
-    def extension(e: Any) -> Any:
-        plan = indices.plan(e)
-        return plan if plan is not None else matrices.plan(e)
-
-    env: dict[Any, int] = {s: b.inputs[s.name] for f in formulas for s in f.symbols}
-    outputs = {
-        str(k): lower(b, f.formula, env, form="stable", keep_choices=True, extension=extension)
-        for k, f in enumerate(formulas)
-    }
-    return TorchFunction(b.build(outputs), several)
 
 
 def source(program: Program) -> str:
     """Return the torch code of a Program as Python text, under the inputs' own names where Python allows them.
 
-    >>> x = sp.Symbol("x")
-    >>> print(source(torch_function(sp.tanh(2 * x) / 3, [x]).program))
+    >>> from symgrad.program.builder import Builder
+    >>> b = Builder()
+    >>> print(source(b.build({"value": b.div(b.apply("tanh", b.input("x", ())), b.number(3))})))
     import torch
     <BLANKLINE>
     def function(x):
-        v1 = 2 * x
-        v2 = torch.tanh(v1)
-        v3 = v2 / 3
-        return v3
+        v1 = torch.tanh(x)
+        v2 = v1 / 3
+        return v2
     """
     taken = {"torch", "like", "function", "OPS", *OWN}
     names: dict[int, str] = {}
@@ -280,7 +226,7 @@ def _lines(
     """The printer, one (symbol, step) for each step that is needed, and the results."""
     wanted = program.needed(program.outputs.values())
     numbers = folded(program, wanted)
-    alive = _alive(program, numbers)
+    alive = sorted(dependencies(program.steps, program.outputs.values(), numbers))  # what is folded needs nothing
     own = (i for i in alive if i not in names)
     symbols = {i: sp.Symbol(f"v{k}") for k, i in enumerate(own, start=1)} | {i: sp.Symbol(n) for i, n in names.items()}
     printer = StepPrinter(program, numbers, prefix)
@@ -292,18 +238,6 @@ def _lines(
     lines = [(symbols[i], line(i)) for i in alive if program.steps[i].op != "input"]
     results = [Line(i) if i in numbers else symbols[i] for i in program.outputs.values()]
     return printer, lines, results
-
-
-def _alive(program: Program, numbers: Mapping[int, np.ndarray]) -> list[int]:
-    """The steps that must be computed: those that the outputs need, where what is folded needs nothing."""
-    found: set[int] = set()
-    stack = [i for i in program.outputs.values() if i not in numbers]
-    while stack:
-        i = stack.pop()
-        if i not in found:
-            found.add(i)
-            stack.extend(a for a in program.steps[i].args if a not in numbers)
-    return sorted(found)
 
 
 def _compiled(program: Program) -> tuple[Callable[..., list[torch.Tensor]], bool]:
@@ -325,21 +259,6 @@ def _compiled(program: Program) -> tuple[Callable[..., list[torch.Tensor]], bool
     outputs = [program.steps[i] for i in program.outputs.values()]
     pointwise = not any(s.shape or s.op in _MOVES for s in (*steps, *outputs))
     return code, pointwise and not any(program.shape(i) for i in program.inputs.values())
-
-
-def _argument(arg: Any) -> tuple[str, Shape]:
-    if isinstance(arg, str):
-        return arg, ()
-    if isinstance(arg, sp.Symbol):
-        return arg.name, ()
-    if isinstance(arg, (sp.MatrixSymbol, sp.IndexedBase)) and arg.shape and all(n.is_Integer for n in arg.shape):
-        name = arg.name if isinstance(arg, sp.MatrixSymbol) else str(arg.label)
-        lengths: Any = arg.shape
-        return name, tuple(int(n) for n in lengths)
-    raise BadInput(
-        f"{arg!r} cannot be an argument.",
-        instead="Pass symbols, or MatrixSymbol and IndexedBase with a shape in numbers.",
-    )
 
 
 # ------------------------------------------------------------------------------------------------ calling

@@ -24,7 +24,6 @@ from symgrad.program.indexed import affine
 from symgrad.program.program import Program, Shape, Step, Strided, dense, positions, size
 
 _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-_RELATION = {"lt": "<", "le": "<=", "gt": ">", "ge": ">=", "eq": "==", "ne": "!="}
 _UNARY = {
     "neg": "-{}",
     "name": "{}",
@@ -149,10 +148,6 @@ class StepPrinter(TorchPrinter):
             case "polygamma":  # torch.polygamma(1, x) has only ten digits; the Hurwitz zeta function has all
                 n = step.params
                 return f"{(-1) ** (n + 1) * math.factorial(n)}*torch.special.zeta({n + 1}, {args[0]})"
-            case "heaviside":  # torch.heaviside has no derivative for autograd
-                one, zero = (f"{self.prefix}like.new_full((), {k})" for k in (1, 0))
-                x, at_zero = args
-                return f"torch.where({x} > 0, {one}, torch.where({x} < 0, {zero}, {at_zero} + 0*{x}))"
             case op if op in MATRICES:
                 kernel = self.capture(f"matrices_{op}", MATRICES[op].torch)
                 return f"{kernel}({args[0]}, {step.params})"
@@ -166,8 +161,6 @@ class StepPrinter(TorchPrinter):
                 return self.pick(i, step, args)
             case "scatter":
                 return self.scatter(i, step, args[0])
-            case "select":
-                return self.select(step, args, [self.operand(a, s) for a, s in zip(step.args, symbols, strict=True)])
         if step.op not in OPS:
             raise UnknownOperation(f"the step {step.op} has no torch spelling.")
         name = torch_name(step.op) or self.capture(f"kernel_{step.op}", OPS[step.op].torch)
@@ -243,29 +236,6 @@ class StepPrinter(TorchPrinter):
             where = where[where > 0]
         out = f"{arg}.new_zeros({size(step.shape)}).index_add(0, {self.index(i, where - 1)}.to({arg}.device), {flat})"
         return out if len(step.shape) == 1 else f"{out}.reshape({step.shape})"
-
-    # -------------------------------------------------------------------------------- choices
-    def select(self, step: Step, args: list[str], operands: list[str]) -> str:
-        """The first branch whose condition holds, NaN where none does."""
-        n, recipe = step.params
-        values, sides = args[:n], [*operands[n:]]
-        for k in range(0, len(sides), 2):
-            if {step.args[n + k], step.args[n + k + 1]} <= self.numbers.keys():
-                sides[k] = args[n + k]  # two numbers: one of them must be a tensor
-        out = f"{self.prefix}like.new_full((), float('nan'))"
-        for value, condition in reversed(list(zip(values, recipe, strict=True))):
-            out = value if condition is True else f"torch.where({_condition(condition, sides)}, {value}, {out})"
-        return out
-
-
-def _condition(recipe: Any, sides: Sequence[str]) -> str:
-    if isinstance(recipe, bool):
-        return str(recipe)
-    head, *rest = recipe
-    if head in _RELATION:
-        return f"({sides[rest[0]]} {_RELATION[head]} {sides[rest[1]]})"
-    parts = [_condition(r, sides) for r in rest]
-    return f"~{parts[0]}" if head == "not" else "(" + {"and": " & ", "or": " | "}[head].join(parts) + ")"
 
 
 def _uniform(value: np.ndarray) -> bool:

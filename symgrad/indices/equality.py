@@ -11,13 +11,10 @@ True
 >>> twice = 2 * IndexSum(A[k, j] * x[j], j, n)
 >>> prove_equal(slope, twice) is None
 True
->>> [str(fact) for fact in missing_facts(slope, twice) or ()]
-['A is symmetric']
 """
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -29,10 +26,9 @@ from symgrad.indices.cells import cells
 from symgrad.indices.conversion import EFFORT, cleared, declare, make_store, named, read, write
 from symgrad.indices.polynomials import Exhausted, Store
 from symgrad.indices.printing import text
-from symgrad.indices.terms import Array, Fact, Positive, SumsTo, Symmetric
+from symgrad.indices.terms import Array, Fact, Positive
 
 _SAME, _CASES, _CASE = "arithmetic of sums", "each case of what is compared", "one such case"
-_TOGETHER = 6  # how many facts are tried in pairs
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +102,6 @@ def prove_equal(
     return found
 
 
-def missing_facts(
-    a: Any, b: Any, *, sizes: Mapping[Any, Any] | None = None, facts: Iterable[Fact] = (), effort: int = EFFORT
-) -> tuple[Fact, ...] | None:
-    """The fewest standard facts about the leaves under which two bodies are equal; None where none suffice.
-
-    Standard facts are: a tensor sums to one along an axis, a square matrix is symmetric, entries are positive.
-    """
-    left, right, runs = _aligned(a, b, dict(sizes or {}))
-    given = tuple(facts)
-    try_with = lambda extra: _attempt(left, right, runs, given + extra, effort) is not None  # noqa: E731
-    if try_with(()):
-        return ()
-    before = _difference(left, right, runs, given, effort)
-    telling = []  # facts that change what is left of the difference
-    for fact in _standard(left, right):
-        if fact not in given and _difference(left, right, runs, (*given, fact), effort) != before:
-            if try_with((fact,)):
-                return (fact,)
-            telling.append(fact)
-    pairs = itertools.combinations(telling[:_TOGETHER], 2)
-    return next((pair for pair in pairs if try_with(pair)), None)
-
-
 def replay(proof: IndexProof, *, effort: int = EFFORT) -> bool:
     """Whether the proof's links lead from its left side to its right side, and each holds when it is tried again."""
     first, *between, last = proof.links
@@ -151,16 +124,6 @@ def replay(proof: IndexProof, *, effort: int = EFFORT) -> bool:
 def _name(body: Any) -> str:
     base: Any = body.base if isinstance(body, sp.Indexed) else None
     return str(body) if base is None else str(base.label)
-
-
-def _difference(a: Any, b: Any, sizes: Any, facts: tuple[Fact, ...], effort: int) -> bytes | None:
-    """What is left of a difference, as something to compare."""
-    store = make_store(facts=facts, effort=effort)
-    try:
-        declare(store, (a, b), sizes)
-        return store.subtract(read(store, a), read(store, b)).key
-    except (Exhausted, ZeroDivisionError, RecursionError):
-        return None
 
 
 def _aligned(a: Any, b: Any, sizes: dict[Any, Any]) -> tuple[Any, Any, dict[Any, Any]]:
@@ -250,22 +213,3 @@ def _under_logarithms(store: Store, a: Any, b: Any, facts: tuple[Fact, ...]) -> 
             runs = [i not in free and store.ranges.get(i) is size for i, size in zip(indices, axes, strict=True)]
             if all(runs) and len(set(indices)) == len(indices):
                 yield Positive(str(base.label)), condition
-
-
-def _standard(*bodies: Any) -> Iterator[Fact]:
-    """The facts that are tried where a proof fails without any."""
-    bases = {e.base for body in bodies for e in body.atoms(sp.Indexed)}
-    symbols = {s for body in bodies for s in body.free_symbols if isinstance(s, sp.Symbol) and s.is_real}
-    leaves = sorted(bases, key=str)
-    for base in leaves:
-        for axis in range(len(base.shape or ())):
-            yield SumsTo(str(base.label), axis, 1, len(base.shape))
-    for base in leaves:
-        if len(base.shape or ()) == 2 and base.shape[0] == base.shape[1]:
-            yield Symmetric(str(base.label))
-    for base in leaves:
-        yield Positive(str(base.label))
-    labels = {str(base.label) for base in leaves}
-    for s in sorted(symbols, key=str):
-        if not s.is_integer and not s.is_positive and s.name not in labels:
-            yield Positive(s.name)

@@ -1,129 +1,74 @@
-"""A body at given sizes and values, in any ring.
+"""A body at given sizes and values, in balls.
 
 >>> import sympy as sp
 >>> from symgrad.indices.terms import IndexSum, tensor
 >>> n, i = sp.Symbol("n", integer=True, positive=True), sp.Symbol("i", integer=True)
 >>> evaluate(IndexSum(tensor("x", n)[i] ** 2, i, n), {"x": [1.0, 2.0, 3.0]}, {n: 3})
-14.0
+14.0000000000000
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import reduce
 from operator import add, eq, ge, gt, le, lt, methodcaller, mul, ne
 from typing import Any
 
 import sympy as sp
-from flint import arb, fmpq
+from flint import acb, arb
 
 from symgrad.errors import BadFormula
+from symgrad.evaluation.balls import ball_of
 from symgrad.indices.terms import EXP, RELU, STEP, Array, Binder, Det, IndexSum, LogDet, Within
+from symgrad.ops.row import X
+from symgrad.ops.scalars import OPS
 
 
-@dataclass(frozen=True, slots=True)
-class Ring:
-    """Numbers to calculate in: how a rational becomes one, rational powers, functions; and one that is not known."""
-
-    number: Callable[[sp.Rational], Any]
-    power: Callable[[Any, sp.Rational], Any]
-    functions: Mapping[Any, Callable[..., Any]]
-    unknown: Any = math.nan
-
-
-def _ball(q: Any) -> arb:
-    return arb(fmpq(int(q.p), int(q.q)))
-
-
-def _ball_power(b: arb, e: Any) -> arb:
+def _power(b: arb, e: Any) -> arb:
     if e.q == 1:
         return b ** int(e.p)
     return (b.sqrt() if e.q == 2 else (b.log() / int(e.q)).exp()) ** int(e.p)
 
 
-def _ball_sign(b: arb) -> arb:
+def _sign(b: arb) -> arb:
     if b > 0:
         return arb(1)
     return arb(-1) if b < 0 else arb("nan")
 
 
-def _ball_step(b: arb) -> arb:
-    return (1 + _ball_sign(b)) / 2
+def _step(b: arb) -> arb:
+    return arb(1) if b > 0 else arb(0) if b <= 0 else arb("nan")
 
 
-def _float_step(x: float) -> float:
-    return 1.0 if x > 0 else 0.0
+_METHODS = "exp log sinh cosh tanh sin cos tan asin acos atan asinh acosh atanh erf erfc erfinv gamma digamma".split()
+_FUNCTIONS: dict[Any, Callable[..., Any]] = {
+    **{type(op.exact): op.ball for op in OPS.values() if op.ball and op.exact.args == (X,)},
+    **{getattr(sp, name): methodcaller(name) for name in _METHODS},
+    EXP: arb.exp,
+    sp.loggamma: arb.lgamma,
+    sp.Abs: abs,
+    sp.sign: _sign,
+    STEP: _step,
+    sp.Heaviside: lambda x, *_: (1 + _sign(x)) / 2,
+    RELU: lambda x: x.max(arb(0)),
+    sp.Max: arb.max,
+    sp.Min: arb.min,
+}
 
 
-# head, in floats, the method of a ball
-_FUNCTIONS: tuple[tuple[Any, Any, Any], ...] = (
-    (sp.exp, math.exp, "exp"),
-    (EXP, math.exp, "exp"),
-    (sp.log, math.log, "log"),
-    (sp.sinh, math.sinh, "sinh"),
-    (sp.cosh, math.cosh, "cosh"),
-    (sp.tanh, math.tanh, "tanh"),
-    (sp.sin, math.sin, "sin"),
-    (sp.cos, math.cos, "cos"),
-    (sp.tan, math.tan, "tan"),
-    (sp.asin, math.asin, "asin"),
-    (sp.acos, math.acos, "acos"),
-    (sp.atan, math.atan, "atan"),
-    (sp.asinh, math.asinh, "asinh"),
-    (sp.acosh, math.acosh, "acosh"),
-    (sp.atanh, math.atanh, "atanh"),
-    (sp.erf, math.erf, "erf"),
-    (sp.erfc, math.erfc, "erfc"),
-    (sp.gamma, math.gamma, "gamma"),
-    (sp.loggamma, math.lgamma, "lgamma"),
-    (sp.Abs, abs, "__abs__"),
-    (sp.Heaviside, lambda x, *_: (1 + _float_step(x) - _float_step(-x)) / 2, None),
-    (sp.sign, lambda x: _float_step(x) - _float_step(-x), None),
-    (STEP, _float_step, None),
-    (RELU, lambda x: max(x, 0.0), None),
-    (sp.Max, max, None),
-    (sp.Min, min, None),
-)
-FLOATS = Ring(
-    float, lambda b, e: b ** int(e) if e.q == 1 else b ** float(e), {head: f for head, f, _ in _FUNCTIONS}, math.nan
-)
-BALLS = Ring(
-    _ball,
-    _ball_power,
-    {head: methodcaller(name) for head, _, name in _FUNCTIONS if name}
-    | {
-        sp.sign: _ball_sign,
-        STEP: _ball_step,
-        sp.Heaviside: lambda x, *_: _ball_step(x),
-        RELU: lambda x: x * _ball_step(x),
-        sp.digamma: methodcaller("digamma"),
-        sp.erfinv: methodcaller("erfinv"),
-        sp.Max: arb.max,
-        sp.Min: arb.min,
-    },
-    arb("nan"),
-)
-
-
-def evaluate(
-    body: Any, values: Mapping[str, Any], at: Mapping[Any, int], ring: Ring = FLOATS, *, outside: Any = None
-) -> Any:
+def evaluate(body: Any, values: Mapping[str, Any], at: Mapping[Any, int]) -> Any:
     """The value of a body: ``values`` holds nested sequences (or arrays) by name, ``at`` sizes and free indices.
 
-    An entry that an indicator switches off may stand outside its axis; any other there counts as ``outside``, or
-    raises IndexError, as a sum of a negative number of terms does.
-
-    Raises `symgrad.errors.BadFormula` for a function that the ring does not have, and KeyError for a name without a
-    value.
+    An entry that an indicator switches off may stand outside its axis.  Raises IndexError for any other there, and for
+    a sum of a negative number of terms, `symgrad.errors.BadFormula` for a function that balls do not have, and
+    KeyError for a name without a value.
     """
-    return _Evaluation(values, ring, outside).code(sp.sympify(body))(dict(at))
+    return _Evaluation(values).code(sp.sympify(body))(dict(at))
 
 
-def evaluate_all(array: Array, values: Mapping[str, Any], at: Mapping[Any, int], ring: Ring = FLOATS) -> Any:
+def evaluate_all(array: Array, values: Mapping[str, Any], at: Mapping[Any, int]) -> Any:
     """Every entry of an Array, as nested lists; what entries share is calculated once."""
-    work = _Evaluation(values, ring, None)
+    work = _Evaluation(values)
     code = work.code(sp.sympify(array.body))
     lengths = [work.integer(sp.sympify(size)) for size in array.shape]
 
@@ -135,6 +80,10 @@ def evaluate_all(array: Array, values: Mapping[str, Any], at: Mapping[Any, int],
     return part(0, dict(at))
 
 
+def _ball(x: Any) -> Any:
+    return x if isinstance(x, (arb, acb)) else ball_of(x)
+
+
 At = dict[Any, int]
 Code = Callable[[At], Any]
 
@@ -142,9 +91,8 @@ Code = Callable[[At], Any]
 class _Evaluation:
     """Bodies as Python functions of where their free indices are; sums and functions remember their values."""
 
-    def __init__(self, values: Mapping[str, Any], ring: Ring, outside: Any) -> None:
-        self.values, self.ring, self.outside = values, ring, outside
-        self.zero, self.one = ring.number(sp.S.Zero), ring.number(sp.S.One)
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self.values = values
         self.made: dict[Any, Code] = {}
 
     def code(self, e: Any) -> Code:
@@ -155,22 +103,22 @@ class _Evaluation:
     def _code(self, e: Any) -> Code:
         match e:
             case sp.Rational() | sp.Float():
-                value = self.ring.number(sp.Rational(e))  # type: ignore[arg-type]
+                value = ball_of(sp.Rational(e))  # type: ignore[arg-type]
                 return lambda at: value
             case sp.Symbol():
-                return lambda at: self.ring.number(sp.Integer(at[e])) if e in at else self.values[e.name]
+                return lambda at: arb(at[e]) if e in at else _ball(self.values[e.name])
             case sp.Indexed():
                 return self._entry(e)
             case sp.KroneckerDelta() | Within():
                 mark = self._mark(e)
-                return lambda at: self.one if mark(at) else self.zero
+                return lambda at: arb(bool(mark(at)))
             case sp.Add():
                 return self._sum([self.code(a) for a in e.args])
             case sp.Mul():
                 return self._product(e)
             case sp.Pow() if e.exp.is_Rational and e.base is not sp.E:
                 base, exponent = self.code(e.base), e.exp
-                return lambda at: self.ring.power(base(at), exponent)  # type: ignore[arg-type]
+                return lambda at: _power(base(at), exponent)
             case sp.Piecewise():
                 return self._choice(e)
             case sp.Pow() | Binder() | sp.Function() | sp.Max() | sp.Min() | sp.NumberSymbol():
@@ -186,14 +134,14 @@ class _Evaluation:
                 return self._matrix(e)
             case sp.Pow() if e.base is not sp.E and e.exp.is_integer:
                 base, exponent = self.code(e.base), self.integer(e.exp)
-                return lambda at: self.ring.power(base(at), sp.Integer(exponent(at)))
+                return lambda at: base(at) ** exponent(at)
             case sp.Pow():
                 return self.code(sp.exp(e.exp * sp.log(e.base), evaluate=False))
             case sp.NumberSymbol():
                 if e not in (sp.pi, sp.E):
                     raise BadFormula(f"{e} has no value")
                 head, scale = (sp.atan, 4) if e is sp.pi else (sp.exp, 1)
-                return lambda at: scale * self._function(head)(self.one)
+                return lambda at: scale * self._function(head)(arb(1))
             case sp.Max() | sp.Min():
                 args, head = [self.code(a) for a in e.args], self._function(e.func)
                 return lambda at: reduce(head, (a(at) for a in args))
@@ -219,7 +167,7 @@ class _Evaluation:
         return range(size)
 
     def _sum_of(self, values: Iterable[Any]) -> Any:
-        return reduce(add, values, self.zero)
+        return reduce(add, values, arb(0))
 
     def _sum(self, parts: list[Code]) -> Code:
         return lambda at: self._sum_of(part(at) for part in parts)
@@ -233,11 +181,9 @@ class _Evaluation:
             for place, index in zip(places, e.indices, strict=True):
                 k = place(at)
                 if not 0 <= k < len(value):
-                    if self.outside is None:
-                        raise IndexError(f"{e} stands outside its axis where {index} is {k}")
-                    return self.outside
+                    raise IndexError(f"{e} stands outside its axis where {index} is {k}")
                 value = value[k]
-            return value
+            return _ball(value)
 
         return entry
 
@@ -248,8 +194,8 @@ class _Evaluation:
 
         def product(at: At) -> Any:
             if not all(mark(at) for mark in marks):
-                return self.zero
-            return reduce(mul, (factor(at) for factor in others)) if others else self.one
+                return arb(0)
+            return reduce(mul, (factor(at) for factor in others), arb(1))
 
         return product
 
@@ -260,9 +206,9 @@ class _Evaluation:
         return lambda at: 0 <= first(at) < second(at)
 
     def _function(self, head: Any) -> Callable[..., Any]:
-        if head not in self.ring.functions:
-            raise BadFormula(f"there is no {head} in this ring")
-        return self.ring.functions[head]
+        if head not in _FUNCTIONS:
+            raise BadFormula(f"there is no {head} of balls")
+        return _FUNCTIONS[head]
 
     def _choice(self, e: Any) -> Code:
         pairs = [(self.code(value), self._truth(c)) for value, c in e.args]
@@ -271,10 +217,10 @@ class _Evaluation:
             for value, truth in pairs:
                 holds = truth(at)
                 if holds is None:
-                    return self.ring.unknown
+                    break
                 if holds:
                     return value(at)
-            return self.ring.unknown
+            return arb("nan")
 
         return choice
 
@@ -299,11 +245,11 @@ class _Evaluation:
         difference = c.lhs - c.rhs
         whole = difference.is_integer and not difference.has(sp.Indexed)
         value = self.integer(difference) if whole else self.code(difference)
-        (yes, no), zero = _COMPARISONS[type(c)], 0 if whole else self.zero
+        yes, no = _COMPARISONS[type(c)]
 
         def compared(at: At) -> bool | None:
             here = value(at)
-            return True if yes(here, zero) else False if no(here, zero) else None
+            return True if yes(here, 0) else False if no(here, 0) else None
 
         return compared
 
@@ -325,7 +271,7 @@ class _Evaluation:
             return [[body({**at, row: p, column: q}) for q in n] for p in n]
 
         rows = self._remembered(whole, all_rows)
-        determinant = self._remembered(whole, lambda at: _determinant(rows(at), self.ring))
+        determinant = self._remembered(whole, lambda at: _determinant(rows(at)))
         match e:
             case Det():
                 return determinant
@@ -337,7 +283,7 @@ class _Evaluation:
         def entry(at: At) -> Any:
             p, q = j(at), i(at)
             left = [[v for k, v in enumerate(r) if k != q] for k, r in enumerate(rows(at)) if k != p]
-            minor = _determinant(left, self.ring)
+            minor = _determinant(left)
             return (minor if (p + q) % 2 == 0 else -minor) / determinant(at)
 
         return entry
@@ -353,25 +299,25 @@ _COMPARISONS: dict[Any, tuple[Any, Any]] = {  # that it holds, and that it does 
 }
 
 
-def _determinant(rows: Sequence[Sequence[Any]], ring: Ring) -> Any:
+def _determinant(rows: Sequence[Sequence[Any]]) -> Any:
     """By minors where they are few; else by elimination, with pivots that are certainly not zero."""
     if not rows:
-        return ring.number(sp.S.One)
+        return arb(1)
     if len(rows) > _MINORS:
-        return _eliminated([list(row) for row in rows], ring)
-    total = ring.number(sp.S.Zero)
+        return _eliminated([list(row) for row in rows])
+    total = arb(0)
     for p, row in enumerate(rows):
-        minor = _determinant([r[1:] for q, r in enumerate(rows) if q != p], ring)
+        minor = _determinant([r[1:] for q, r in enumerate(rows) if q != p])
         total = total + row[0] * minor if p % 2 == 0 else total - row[0] * minor
     return total
 
 
-def _eliminated(rows: list[list[Any]], ring: Ring) -> Any:
-    product = ring.number(sp.S.One)
+def _eliminated(rows: list[list[Any]]) -> Any:
+    product = arb(1)
     while rows:
         certain = [k for k, row in enumerate(rows) if row[0] != 0]
         if not certain:  # the column is zero, or a ball cannot tell
-            return ring.number(sp.S.Zero) if all(row[0] == 0 for row in rows) else ring.unknown
+            return arb(0) if all(row[0] == 0 for row in rows) else arb("nan")
         best = max(certain, key=lambda k: abs(float(rows[k][0])))
         pivot = rows.pop(best)
         product = product * pivot[0] if best % 2 == 0 else -(product * pivot[0])

@@ -224,10 +224,6 @@ def _over(top: Any, bottom: Any) -> Callable[[Store, Poly], Poly]:
     return rule
 
 
-def _root(store: Store, p: Poly) -> Poly:
-    return power(store, p, fmpq(1, 2))
-
-
 _RULES: dict[Any, Callable[..., Poly]] = {
     sp.log: logarithm,
     sp.tanh: _tanh,

@@ -1,12 +1,11 @@
 """A body as people write it: plain text, LaTeX, and ordinary SymPy.
 
 >>> import sympy as sp
->>> from symgrad.indices.terms import sigmoid
->>> from symgrad.indices.terms import IndexSum, tensor
+>>> from symgrad.indices.terms import EXP, IndexSum, tensor
 >>> m, d = sp.symbols("m d", integer=True, positive=True)
 >>> k, s = sp.symbols("k s", integer=True)
 >>> u, x = tensor("u", m, d), tensor("x", d)
->>> text(sigmoid(IndexSum(u[k, s] * x[s], s, d)))
+>>> text(1 / (1 + EXP(-IndexSum(u[k, s] * x[s], s, d))))
 '1/(exp(-sum_s u[k,s]*x[s]) + 1)'
 >>> print(latex(IndexSum(u[k, s] * x[s], s, d)))
 \\sum_{s=1}^{d} u_{k,s} x_{s}
@@ -239,16 +238,6 @@ class _Latex(LatexPrinter):
 def text(body: Any) -> str:
     """A body in plain text, counted from 0."""
     return _Text().doprint(named(body))
-
-
-def matrix_text(e: Any) -> str:
-    """The matrix of an inverse or a determinant: its name, or its entry.
-
-    >>> i, j = sp.symbols("i j", integer=True)
-    >>> matrix_text(Inverse(sp.IndexedBase("X")[i, j], i, j, 3, 0, 1))
-    'X'
-    """
-    return _Text()._matrix(named(e))
 
 
 def latex(body: Any, *, first: int = 1) -> str:

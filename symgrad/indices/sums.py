@@ -299,10 +299,7 @@ def _against(store: Store, inv: Atom, powers: Powers, bound: Bound, b: Name, sid
 
 
 def _divided(store: Store, powers: Powers, bound: Bound, by: Mono, fixed: frozenset[Name]) -> Poly | None:
-    """A product under a sum over a monomial in which only ``fixed`` indices are open; None if it is no factor.
-
-    Indices outside ``fixed`` are summed first: their components are what the monomial's sums are made of.
-    """
+    """A product over a monomial with only ``fixed`` indices open, the others summed first; None if it is no factor."""
     wanted = dict(by.powers)
     free = {j: s for j, s in bound.items() if j not in fixed}
     looked_for = {blank(store, a) for a in wanted if a.kind == "sum"}

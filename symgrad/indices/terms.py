@@ -16,7 +16,7 @@ IndexSum(w[i]*x[_i], _i, n)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -110,12 +110,6 @@ class RELU(sp.Function):
 
     def fdiff(self, argindex: int = 1) -> Any:
         return STEP(self.args[0])
-
-
-def sigmoid(z: Any) -> Any:
-    """1 / (1 + exp(-z)), over the opaque exponential."""
-    exponential: Any = EXP(-sp.sympify(z))
-    return 1 / (1 + exponential)
 
 
 def opaque(e: Any) -> Any:
@@ -362,50 +356,6 @@ class Det(_Matrix):
 
 class LogDet(_Matrix):
     """The logarithm of the absolute value of the determinant."""
-
-
-def matmul(*factors: Array) -> Array:
-    """The product of matrices and vectors: the last axis of each is summed against the first axis of the next."""
-    total, *rest = factors
-    for f in rest:
-        s = fresh("s")
-        rows, cols = tuple(fresh(a) for a in total.axes[:-1]), tuple(fresh(a) for a in f.axes[1:])
-        body = IndexSum(total.at((*rows, s)) * f.at((s, *cols)), s, total.shape[-1])
-        total = Array(body, rows + cols, total.shape[:-1] + f.shape[1:])
-    return total
-
-
-def transpose(a: Array) -> Array:
-    return Array(a.body, a.axes[::-1], a.shape[::-1])
-
-
-def add(*parts: Array) -> Array:
-    axes = tuple(fresh(a) for a in parts[0].axes)
-    return Array(sp.Add(*(p.at(axes) for p in parts)), axes, parts[0].shape)
-
-
-def scale(factor: Any, a: Array) -> Array:
-    return Array(factor * a.body, a.axes, a.shape)
-
-
-def eye(size: Any) -> Array:
-    i, j = fresh("i"), fresh("j")
-    return Array(sp.KroneckerDelta(i, j), (i, j), (size, size))
-
-
-def trace(a: Array) -> Any:
-    i = fresh("i")
-    return IndexSum(a.at((i, i)), i, a.shape[0])
-
-
-def inverse(a: Array) -> Array:
-    i, j = fresh("i"), fresh("j")
-    return Array(Inverse(a.body, *a.axes, a.shape[0], i, j), (i, j), a.shape)
-
-
-def determinant(a: Array, head: Callable[..., Any] = Det) -> Any:
-    """``Det`` (or ``LogDet``) of a square matrix."""
-    return head(a.body, *a.axes, a.shape[0])
 
 
 # -------------------------------------------------------------------------------------------------------------- ranges

@@ -16,7 +16,7 @@ import sympy as sp
 import torch
 
 from symgrad.errors import BadInput, UnknownName, UserCodeFailed, close_names
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, tensors_of
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.typeset_derivations import are_equations, derivation, joined
 from symgrad.lifting.text.lexicon import refuse_long
@@ -49,12 +49,8 @@ def _dtype(names: Sequence[str], dtypes: Mapping[str, str] | str) -> str:
 
 
 def evaluated(program: Program, point: Mapping[str, Any]) -> Run:
-    inputs = {}
-    for name, i in program.inputs.items():
-        value = np.asarray(point[name])
-        inputs[name] = torch.as_tensor(value).to(getattr(torch, program.steps[i].dtype))
     try:
-        values = interpret(program, Floats(), inputs)
+        values = interpret(program, Floats(), tensors_of(point, program.dtypes))
     except torch.linalg.LinAlgError as error:  # pyright: ignore[reportPrivateImportUsage]
         raise UserCodeFailed(
             f"the formula inverts a matrix that has no inverse: {str(error).splitlines()[0]}",
@@ -287,10 +283,7 @@ _KINDS = ("float16", "bfloat16", "float32", "float64", "complex64", "complex128"
 
 
 def _numbers(thing: Any) -> Numbers:
-    """Values computed elsewhere, in the dtype that they have; whole numbers and longer floats as float64.
-
-    Raises `BadInput` for what holds no numbers that can be read.
-    """
+    """Values computed elsewhere in their own dtype, whole numbers as float64; `BadInput` for what holds no numbers."""
     kind = None
     try:
         if isinstance(thing, torch.Tensor):

@@ -142,8 +142,7 @@ def _is_needed(left: Node, used: Set[str]) -> bool:
 
 
 def _model_of(before: Sequence[Equation], found: Sequence[Equation]) -> Equation:
-    """The last row of the model: of ``y = \\sin u^2, u = 3x``, where dy/dx is claimed, it may be the first; what comes
-    after it are then steps of the derivation."""
+    r"""The last row of the model: of ``y = \sin u^2, u = 3x``, where dy/dx is claimed, it may be the first."""
     of = [names_of(e.left.args[0]) for e in found if e.left is not None and e.left.head == "derivative"][-1]
     said = [names_of(e.left) if e.left is not None else "" for e in before]
     if of not in said or (said[-1] == of == said[said.index(of)] and said.count(of) == 1):

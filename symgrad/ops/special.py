@@ -101,7 +101,6 @@ def _row(name: str, exact: sp.Expr, ball: Callable[..., Any], domain: Any = sp.t
     return Op(name, exact, through_balls(ball), ball, domain=domain, ulps=1, also=also)
 
 
-_not_zero: Any = sp.Ne(X, 0)
 _not_one: Any = sp.Ne(X, 1)
 _pos: Any = X > 0  # type: ignore[operator]
 _unit: Any = X < 1  # type: ignore[operator]

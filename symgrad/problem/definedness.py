@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,7 +21,7 @@ from symgrad.evaluation.balls import flat
 from symgrad.lifting.text.text_formula import Text
 from symgrad.problem.sampling import Inputs
 from symgrad.program.lowering import holds
-from symgrad.program.program import Guard, Program, Source, Strided, positions, size
+from symgrad.program.program import Guard, Program, Source, Strided, dependents, positions, size
 from symgrad.typing import Bounds
 
 # -------------------------------------------------------------------------------------------------------------- domain
@@ -191,14 +191,10 @@ class Undefined:
 
 def depends_on(program: Program, names: Collection[str]) -> set[int]:
     """The steps that depend on any of these inputs."""
-    found = {i for name, i in program.inputs.items() if name in names}
-    for i, step in enumerate(program.steps):
-        if not found.isdisjoint(step.args):
-            found.add(i)
-    return found
+    return dependents(program.steps, (i for name, i in program.inputs.items() if name in names))
 
 
-def branches_on(program: Program, free: Collection[str], wanted: Iterable[int] | None = None) -> tuple[Guard, ...]:
+def branches_on(program: Program, free: Collection[str]) -> tuple[Guard, ...]:
     """The guards whose outcome may change when the ``free`` inputs move."""
     if not program.guards:
         return ()

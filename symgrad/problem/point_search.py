@@ -16,7 +16,7 @@ from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.ops.row import precision
 from symgrad.problem.definedness import Undefined, first_undefined
-from symgrad.problem.sampling import Inputs, draw, rounded
+from symgrad.problem.sampling import Inputs, draw, is_within, rounded
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
 from symgrad.program.program import Guard, Program, interpret
@@ -39,19 +39,23 @@ _SCALES = (0.0, 2.0**-30, 2.0**-12, 2.0**-4, 1.0, 2.0**2, 2.0**5, 2.0**10)
 _TAKEN = 3  # of the points that were scattered
 
 
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Where a search sets out from: a Program, a point of it, the inputs that may be moved, and their bounds."""
+
+    program: Program
+    point: Mapping[str, Any]
+    names: Sequence[str]
+    bounds: Mapping[str, Bounds]
+
+
 def is_ordered(guard: Guard) -> bool:
     """Whether the choice is by the sign of a difference, so that its other side is sought."""
     return (guard.op in _ORDERED and len(guard.args) == 2) or (guard.op == "sign" and len(guard.args) == 1)
 
 
 def points_beyond(
-    program: Program,
-    guard: Guard,
-    point: Mapping[str, Any],
-    names: Sequence[str],
-    bounds: Mapping[str, Bounds],
-    entry: int | None = None,
-    keep: Sequence[tuple[Guard, bool]] = (),
+    start: Start, guard: Guard, entry: int | None = None, keep: Sequence[tuple[Guard, bool]] = ()
 ) -> Iterator[dict[str, Any]]:
     """Points where one entry of a choice comes out the other way: first far beyond the edge, then closer to it.
 
@@ -63,20 +67,21 @@ def points_beyond(
     >>> x = b.input("x", ())
     >>> b.guard("gt", [b.integer_power(x, 2), b.number(100)], None, np.array(False))
     >>> program = b.build({})
-    >>> found = [float(p["x"]) for p in points_beyond(program, program.guards[0], {"x": np.array(1.0)}, ["x"], {})]
+    >>> start = Start(program, {"x": np.array(1.0)}, ["x"], {})
+    >>> found = [float(p["x"]) for p in points_beyond(start, program.guards[0])]
     >>> len(found), min(found) > 10
     (4, True)
     """
-    search = _Search.of(program, point, names, bounds)
+    search = _Search.of(start)
     gap = search.gap(guard, entry)
     if gap is None or not search.names:
         return
-    start = search.read([gap], point)[0].reshape(-1)
+    here = search.read([gap], start.point)[0].reshape(-1)
     if guard.op in ("argmax", "argmin"):
         entry = 0
     if entry is None:
-        entry = int(np.argmin(np.where(np.isfinite(start), np.abs(start), np.inf)))
-    if not np.isfinite(start[entry]):
+        entry = int(np.argmin(np.where(np.isfinite(here), np.abs(here), np.inf)))
+    if not np.isfinite(here[entry]):
         return
     one = search.entry(gap, entry)
     slopes = search.slopes(one)
@@ -88,25 +93,18 @@ def points_beyond(
 
     any_found = False
     for beyond in _BEYOND if slopes else ():
-        aim = -beyond * start[entry] if start[entry] else beyond
+        aim = -beyond * here[entry] if here[entry] else beyond
         bits = _BITS - int(np.log2(beyond))
         found = search.newton(one, slopes, aim, bits)
         found = None if found is None else search.nearer(one, found, aim, bits)
         if found is not None and stays(found):
             any_found = True
             yield found
-    if not any_found and start[entry]:
-        yield from search.scattered(one, -float(np.sign(start[entry])), kept)
+    if not any_found and here[entry]:
+        yield from search.scattered(one, -float(np.sign(here[entry])), kept)
 
 
-def points_after(
-    program: Program,
-    guard: Guard,
-    point: Mapping[str, Any],
-    names: Sequence[str],
-    bounds: Mapping[str, Bounds],
-    path: Sequence[tuple[Guard, bool]],
-) -> Iterator[dict[str, Any]]:
+def points_after(start: Start, guard: Guard, path: Sequence[tuple[Guard, bool]]) -> Iterator[dict[str, Any]]:
     """Points far and wide where a comparison of single values comes out the other way, and those on the ``path`` to it
     as they are: a step across its edge may lead off the path, where the code does not come by.
 
@@ -114,85 +112,67 @@ def points_after(
     >>> x, y = b.input("x", ()), b.input("y", ())
     >>> b.guard("gt", [x, b.number(5)], None, np.array(True))
     >>> b.guard("gt", [x, y], None, np.array(False))
-    >>> program, start = b.build({}), {"x": np.array(6.0), "y": np.array(7.0)}
-    >>> path = [(program.guards[0], True)]
-    >>> found = list(points_after(program, program.guards[1], start, ["x", "y"], {}, path))
+    >>> program = b.build({})
+    >>> start = Start(program, {"x": np.array(6.0), "y": np.array(7.0)}, ["x", "y"], {})
+    >>> found = list(points_after(start, program.guards[1], [(program.guards[0], True)]))
     >>> len(found), all(p["x"] > 5 and p["x"] > p["y"] for p in found)
     (3, True)
     """
-    search = _Search.of(program, point, names, bounds)
+    search = _Search.of(start)
     gap = search.gap(guard, None)
     if gap is None or search.builder.shape(gap) or not search.names:
         return
-    here = float(search.read([gap], point)[0])
+    here = float(search.read([gap], start.point)[0])
     if here and np.isfinite(here):
         yield from search.scattered(search.entry(gap, 0), -float(np.sign(here)), search.kept(path, 0))
 
 
-def points_on(
-    program: Program, guard: Guard, point: Mapping[str, Any], names: Sequence[str], bounds: Mapping[str, Bounds]
-) -> Iterator[dict[str, Any]]:
+def points_on(start: Start, guard: Guard) -> Iterator[dict[str, Any]]:
     """Points where the two sides of a comparison are the same number in every entry."""
-    search = _Search.of(program, point, names, bounds)
+    search = _Search.of(start)
     given = guard.args[:2] if guard.op in _CLOSE else guard.args  # with tolerances, which torch is given beside them
     sides = list(given) if len(given) == 2 else [*given, search.builder.number(0)]
     gap = search.difference(*sides) if len(sides) == 2 else None
     if gap is None or not search.names:
         return
-    here: dict[str, Any] | None = dict(point)
+    here: dict[str, Any] | None = dict(start.point)
     for k in range(int(np.prod(search.builder.shape(gap), dtype=np.int64))):
         one = search.entry(gap, k)
         here = None if here is None else search.reaching(one, here, 0.0, 0.0)
-    for there in (here, {**point, **{n: np.zeros_like(np.asarray(point[n])) for n in search.names}}):
+    for there in (here, {**start.point, **{n: np.zeros_like(np.asarray(start.point[n])) for n in search.names}}):
         if there is not None and not np.any(search.read([gap], there)[0]):
             yield there
 
 
-def points_at(
-    program: Program,
-    step: int,
-    entry: int,
-    goal: float,
-    slack: float,
-    point: Mapping[str, Any],
-    names: Sequence[str],
-    bounds: Mapping[str, Bounds],
-) -> Iterator[dict[str, Any]]:
+def points_at(start: Start, step: int, entry: int, goal: float, slack: float) -> Iterator[dict[str, Any]]:
     """Points where an entry of a step is ``goal``, up to ``slack``.
 
     >>> b = Builder()
     >>> x = b.input("x", ())
     >>> square = b.integer_power(x, 2)
-    >>> found = points_at(b.build({}), square, 0, 9.5, 0.25, {"x": np.array(1.0)}, ["x"], {})
+    >>> found = points_at(Start(b.build({}), {"x": np.array(1.0)}, ["x"], {}), square, 0, 9.5, 0.25)
     >>> [9.25 <= float(p["x"]) ** 2 <= 9.75 for p in found]
     [True]
     """
-    search = _Search.of(program, point, names, bounds)
+    search = _Search.of(start)
     if search.names and not search.builder.steps[step].is_complex:
-        found = search.reaching(search.entry(step, entry), dict(point), goal, slack)
+        found = search.reaching(search.entry(step, entry), dict(start.point), goal, slack)
         if found is not None:
             yield found
 
 
 def value_at(program: Program, step: int, point: Mapping[str, Any]) -> np.ndarray:
     """The value of a step in floats."""
-    return _Search.of(program, point, (), {}).read([step], point)[0]
+    return _Search.of(Start(program, point, (), {})).read([step], point)[0]
 
 
-def point_with(
-    program: Program,
-    guard: Guard,
-    point: Mapping[str, Any],
-    names: Sequence[str],
-    bounds: Mapping[str, Bounds],
-    sides: Sequence[bool],
-) -> dict[str, Any] | None:
+def point_with(start: Start, guard: Guard, sides: Sequence[bool]) -> dict[str, Any] | None:
     """A point where the entries of a comparison come out as ``sides``: one is brought across after the other."""
-    search = _Search.of(program, point, names, bounds)
+    search = _Search.of(start)
     gap = search.gap(guard, None)
     if gap is None:
         return None
-    here = dict(point)
+    here = dict(start.point)
     upward = np.array(sides) == (guard.op in ("gt", "ge"))
     for _ in range(2 * len(upward)):
         values = search.read([gap], here)[0].reshape(-1)
@@ -200,7 +180,7 @@ def point_with(
         if not wrong.size:
             return here
         nearest = int(wrong[np.argmin(np.abs(values[wrong]))])
-        moved = next(points_beyond(program, guard, here, names, bounds, nearest), None)
+        moved = next(points_beyond(replace(start, point=here), guard, nearest), None)
         if moved is None:
             return None
         here = moved
@@ -235,12 +215,11 @@ class _Search:
     made: list[Program] = field(default_factory=list)  # the last that was built
 
     @classmethod
-    def of(
-        cls, program: Program, point: Mapping[str, Any], names: Sequence[str], bounds: Mapping[str, Bounds]
-    ) -> _Search:
+    def of(cls, start: Start) -> _Search:
+        program, point = start.program, start.point
         steps = tuple(replace(s, op="name") if s.op == "stop" else s for s in program.steps)
-        moving = tuple(n for n in names if n in program.inputs and np.asarray(point[n]).dtype.kind == "f")
-        return cls(program, Builder.on(replace(program, steps=steps)), point, moving, bounds)
+        moving = tuple(n for n in start.names if n in program.inputs and np.asarray(point[n]).dtype.kind == "f")
+        return cls(program, Builder.on(replace(program, steps=steps)), point, moving, start.bounds)
 
     # ------------------------------------------------------------------------------------ what decides
     def gap(self, guard: Guard, entry: int | None) -> int | None:
@@ -348,8 +327,7 @@ class _Search:
         return out
 
     def within(self, name: str, moved: np.ndarray) -> bool:
-        low, high = self.bounds.get(name, (None, None))
-        return not ((low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)))
+        return is_within(moved, self.bounds.get(name, (None, None)))
 
     def nearer(self, one: int, found: dict[str, Any], aim: float, bits: int) -> dict[str, Any]:
         """A point between the two, still across the edge, and no further beyond it than twice the aim: a step that went
@@ -534,8 +512,7 @@ def toward_domain(
     out = dict(point)
     for n, i in slopes.items():
         moved = np.asarray(point[n]) + sign * (aim - here) * values[i].numpy() / size
-        low, high = bounds.get(n, (None, None))
-        if (low is not None and np.any(moved <= low)) or (high is not None and np.any(moved >= high)):
+        if not is_within(moved, bounds.get(n, (None, None))):
             return None
         out[n] = moved
     return out

@@ -308,10 +308,7 @@ def _order_of(hand: Formula, asked: Asked) -> tuple[tuple[str, ...], str, int]:
 
 
 def _with_unstated_shapes(model: Formula, asked: Asked, *, numbers: bool = False) -> tuple[Asked, dict[str, Any]]:
-    """``asked`` with shapes for what must be arrays, and these; ``numbers`` says that it is about one point alone.
-
-    Raises `BadInput` where LaTeX or text leave two readings.
-    """
+    """``asked`` with shapes for what must be arrays, and these; `BadInput` where the text leaves two readings."""
     long = {} if numbers else vectors(model, asked.at, lambda at: _run(model, replace(asked, at=at)))
     return replace(asked, at={**(asked.at or {}), **long} or asked.at), long
 

@@ -12,7 +12,7 @@ import sympy as sp
 import torch
 
 from symgrad.errors import ReplayMismatch
-from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Constant, Program, Step, interpret
 from symgrad.rounding.running_bounds import error_bounds
@@ -91,7 +91,7 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
     both their running error bounds, and no more.  Where a bound is infinite nothing
     can be said of that entry, nor of results whose values the run does not tell.  Raises `ReplayMismatch` otherwise.
     """
-    program, inputs = run.program, _inputs(run.program, point)
+    program, inputs = run.program, tensors_of(point, run.program.dtypes)
     with torch.no_grad():
         odd = _odd(run, inputs, run.values)
         if not odd:
@@ -123,14 +123,7 @@ def gives(run: Run, point: Mapping[str, Any], values: Mapping[str, np.ndarray]) 
     if values.keys() != run.values.keys():
         return False
     with torch.no_grad():
-        return not _odd(run, _inputs(run.program, point), values)
-
-
-def _inputs(program: Program, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    return {
-        name: torch.as_tensor(np.array(point[name])).to(getattr(torch, program.steps[i].dtype))
-        for name, i in program.inputs.items()
-    }
+        return not _odd(run, tensors_of(point, run.program.dtypes), values)
 
 
 def _odd(run: Run, inputs: Mapping[str, torch.Tensor], told: Mapping[str, np.ndarray]) -> list[str]:

@@ -20,6 +20,12 @@ _REJECTED = 8  # draws for each point, where conditions may refuse one
 _NICE = (1.0, 2.0, 0.5, -1.0, 3.0, -2.0, 0.25, 1.5, -0.5, 4.0, 0.75, 5.0, -3.0, 0.125, 10.0)
 
 
+def is_within(x: np.ndarray, bounds: Bounds) -> bool:
+    """Whether all entries are strictly between the bounds, as far as there are any."""
+    low, high = bounds
+    return not ((low is not None and np.any(x <= low)) or (high is not None and np.any(x >= high)))
+
+
 @dataclass(frozen=True, eq=False)
 class Inputs:
     """The user's point, and which of its parts may be moved.
@@ -46,6 +52,10 @@ class Inputs:
         for name in self.whole & set(self.free):
             point[name] = self._to_whole(name, np.asarray(point[name]))
         return point if all(condition(point) for condition in self.conditions) else None
+
+    def is_inside(self, point: Mapping[str, Any]) -> bool:
+        """Whether all entries are strictly within their bounds."""
+        return all(is_within(np.asarray(point[n]), bounds) for n, bounds in self.bounds.items() if n in point)
 
     def _to_whole(self, name: str, value: np.ndarray) -> np.ndarray:
         low, high = self.bounds.get(name, (None, None))

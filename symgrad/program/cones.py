@@ -118,8 +118,7 @@ def _laid(b: Builder, step: int, shape: Shape) -> int:
 
 @dataclass(frozen=True, eq=False)
 class _Part:
-    """What some entries of one step need: the flat entries of each argument (None: nothing of it), and how the step is
-    written when these are given."""
+    """What some entries of one step need: the flat entries of each argument, and how the step is written of these."""
 
     asked: Sequence[np.ndarray | None]
     write: Callable[[Builder, list[int]], int]
@@ -207,8 +206,7 @@ def _landing(index: Index, shape: Shape, targets: np.ndarray) -> tuple[np.ndarra
 
 
 def _product(step: Step, shapes: list[Shape], mine: np.ndarray) -> _Part:
-    """Entries of a product: that of the rows and columns that they lie in or, where these are many more, each entry as
-    its own sum of products."""
+    """Entries of a product: their rows times their columns, or each as its own sum where these are many more."""
     (_, rows, inner), columns, dtype = shapes[0], shapes[1][2], step.dtype
     batch, row, column = np.unravel_index(mine, step.shape)
     batches, r, c = (np.unique(k) for k in (batch, row, column))

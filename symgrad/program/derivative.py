@@ -11,8 +11,7 @@ real part of ``sum(conj(seed) * output)``.
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.piecewise import COMPOSITES
-from symgrad.program.program import Program, Shape, Step, Strided, positions, size
+from symgrad.program.program import Program, Shape, Step, Strided, dense, dependencies, positions, real_dtype, size
 
 
 def local_derivative(name: str, argument: int = 0, numbers: tuple[sp.Expr | None, ...] = ()) -> sp.Expr:
@@ -54,43 +53,9 @@ def _settle(e: sp.Expr, *variables: object) -> sp.Expr:
     return sp.Integer(0) if isinstance(e, sp.sign) else sp.Derivative(e, *variables)
 
 
-@dataclass(frozen=True, eq=False)
-class Adjoint:
-    """A Program that has the adjoint of an output among its steps.
-
-    ``of`` maps steps to their adjoints' steps; ``edges`` lists (step, consumer, contribution) for every use.
-    """
-
-    program: Program
-    of: Mapping[int, int]
-    edges: tuple[tuple[int, int, int], ...]
-
-
-def adjoint(program: Program, output: int, *, seed: int | None = None, wrt: Iterable[int] | None = None) -> Adjoint:
-    """The adjoints of ``output`` with respect to every step between it and ``wrt``.
-
-    ``seed`` is the step that holds the cotangent of the output, of the output's shape; by default all ones.
-    ``wrt`` are the steps to differentiate with respect to; by default all inputs.
-    """
-    builder = Builder.on(program)
-    builder.source = None
-    if seed is None:
-        step = program.steps[output]
-        seed = builder.ones(step.shape, step.dtype)
-    of, edges = reverse(builder, {output: seed}, set(program.inputs.values() if wrt is None else wrt))
-    return Adjoint(builder.build(program.outputs), of, tuple(edges))
-
-
 def reverse(b: Builder, seeds: Mapping[int, int], wrt: set[int]) -> tuple[dict[int, int], list[tuple[int, int, int]]]:
     """The reverse pass, written on ``b``: {step: adjoint} and the edges."""
-    needed: set[int] = set()
-    stack = list(seeds)
-    while stack:
-        i = stack.pop()
-        if i not in needed:
-            needed.add(i)
-            stack.extend(b.steps[i].args)
-    order = sorted(needed)
+    order = sorted(dependencies(b.steps, seeds))
     active: set[int] = set()
     for i in order:
         if i in wrt or (b.steps[i].op != "stop" and any(a in active for a in b.steps[i].args)):
@@ -194,17 +159,14 @@ def pull(b: Builder, i: int, g: int, active: set[int]) -> list[tuple[int, int]]:
     return [(a, c) for a, c in found if a in active]
 
 
-_REAL = {"complex64": "float32", "complex128": "float64"}
-
-
 def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, int]]:
     step = b.steps[i]
     args = step.args
     if step.op == "abs" and b.steps[args[0]].is_complex:
         return [(args[0], b.mul(g, b.div(args[0], i)))]
     if step.op == "sign" and step.is_complex:  # what g has along the direction itself does not turn it
-        along = b.cast(b.mul(g, b.conj(i)), _REAL[step.dtype])
-        size = b.apply("abs", args[0], dtype=_REAL[step.dtype])
+        along = b.cast(b.mul(g, b.conj(i)), real_dtype(step.dtype))
+        size = b.apply("abs", args[0], dtype=real_dtype(step.dtype))
         return [(args[0], b.div(b.sub(g, b.mul(along, i)), size))]
     exact = OPS[step.op].exact
     if len(args) == 1 and (template := _slope_steps(step.op, exact, step.dtype, b.dtype(args[0]), step.shape)):
@@ -228,10 +190,7 @@ def _pull_scalar(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, 
 
 @functools.lru_cache(maxsize=4096)
 def _slope_steps(op: str, exact: sp.Expr, dtype: str, given: str, shape: Shape) -> tuple[Step, ...]:
-    """A row's derivative as steps, after its argument and its value: a loop asks for it in each of its turns.
-
-    None of them where it is not known, is the argument or the value itself, or makes a choice.
-    """
+    """A row's derivative as steps, without its argument and value; none where it is unknown, trivial or a choice."""
     b = Builder()
     x = b.input("x", shape, given)
     value = b.emit(op, (x,), None, shape, dtype)
@@ -289,7 +248,7 @@ def unpick(b: Builder, g: int, index: Strided, shape: tuple[int, ...], target: t
     order = sorted(kept, key=lambda k: -abs(index.strides[k]))
     sorted_shape = tuple(shape[k] for k in order)
     sorted_strides = tuple(index.strides[k] for k in order)
-    if index.offset == 0 and size(shape) == size(target) and sorted_strides == _packed(sorted_shape):
+    if index.offset == 0 and size(shape) == size(target) and sorted_strides == dense(sorted_shape):
         ones = [k for k in range(len(shape)) if k not in kept]
         return b.reshape(b.permute(g, [*ones, *order]), target)
     flat = positions(index, shape)
@@ -298,14 +257,6 @@ def unpick(b: Builder, g: int, index: Strided, shape: tuple[int, ...], target: t
         back[flat - 1] = np.arange(1, flat.size + 1)
         return b.pick([g], back, target)
     return b.scatter(g, index if shape == b.shape(g) else flat, target)
-
-
-def _packed(shape: tuple[int, ...]) -> tuple[int, ...]:
-    strides, step = [], 1
-    for n in reversed(shape):
-        strides.append(step)
-        step *= n
-    return tuple(reversed(strides))
 
 
 def _pull_linear_algebra(b: Builder, i: int, g: int, on: list[bool]) -> list[tuple[int, int]]:

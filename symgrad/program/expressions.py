@@ -320,9 +320,8 @@ class Expression:
             plan = indices.plan(e)
             return plan if plan is not None else matrices.plan(e)
 
-        out = lower(
-            b, self.formula, env, dtype=dtype, point=ExactPoint(b, values), form="as written", extension=extension
-        )
+        exact = ExactPoint(b, values)
+        out = lower(b, self.formula, env, dtype=dtype, point=exact, form="as written", extension=extension)
         if axes:
             out = b.broadcast(out, tuple(axes.values()))
         elif isinstance(self.formula, sp.MatrixExpr) and b.shape(out) == (1, 1) and entries_of(self.formula) is None:

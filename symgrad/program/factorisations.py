@@ -18,6 +18,7 @@ import numpy as np
 
 from symgrad.program.builder import Builder
 from symgrad.program.indexing import places
+from symgrad.program.program import real_dtype
 
 
 def _adjoint(b: Builder, a: int) -> int:
@@ -47,7 +48,7 @@ def lu(b: Builder, a: int, order: np.ndarray | None) -> tuple[int, int]:
     for j in range(count):
         column, line = _part(b, a, slice(None), slice(None), slice(0, 1)), _part(b, a, slice(None), slice(0, 1))
         if order is not None and m - j > 1:
-            size = b.apply("abs", column, dtype=_REAL.get(b.dtype(a), b.dtype(a)))
+            size = b.apply("abs", column, dtype=real_dtype(b.dtype(a)))
             b.guard("argmax", [b.reshape(size, (batch, m - j))], 1, np.zeros(batch, dtype=np.int64))
         lines.append(line)
         pivot = _part(b, line, slice(None), slice(None), slice(0, 1))
@@ -59,9 +60,6 @@ def lu(b: Builder, a: int, order: np.ndarray | None) -> tuple[int, int]:
     return _laid(b, columns, (batch, m, count)), b.transpose(
         _laid(b, [b.transpose(x) for x in lines], (batch, n, count))
     )
-
-
-_REAL = {"complex64": "float32", "complex128": "float64"}
 
 
 def _laid(b: Builder, columns: list[int], shape: tuple[int, int, int]) -> int:

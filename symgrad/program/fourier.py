@@ -23,8 +23,7 @@ import sympy as sp
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
 from symgrad.program.indexing import take
-
-_REAL = {"complex64": "float32", "complex128": "float64"}
+from symgrad.program.program import real_dtype
 
 
 def transform(b: Builder, x: int, axes: Sequence[int], sign: int) -> int:
@@ -61,14 +60,14 @@ def real_of_half_spectrum(b: Builder, x: int, axes: Sequence[int], n: int) -> in
     order = [k for k in range(len(shape)) if k != last % len(shape)] + [last % len(shape)]
     matrix = take(b, _matrix(b, n, 1, b.dtype(x)), range(n // 2 + 1), 0)
     product = b.permute(b.matmul(b.permute(x, order), matrix), np.argsort(order).tolist())
-    return b.cast(product, _REAL[b.dtype(x)])
+    return b.cast(product, real_dtype(b.dtype(x)))
 
 
 def normalised(b: Builder, x: int, count: int, mode: int) -> int:
     """Divided by nothing, by the root of the number of entries or by their number, as torch numbers these."""
     if mode == 0 or count == 1:
         return x
-    n = b.number(count, _REAL.get(b.dtype(x), b.dtype(x)))
+    n = b.number(count, real_dtype(b.dtype(x)))
     return b.div(x, b.apply("sqrt", n) if mode == 1 else n)
 
 
@@ -82,7 +81,7 @@ def _matrix(b: Builder, n: int, sign: int, dtype: str) -> int:
         for j in range(n):
             size, is_negative = _cosine((Fraction(j, n) - shift) % 1)
             if size not in known:
-                known[size] = lower(b, size, {}, dtype=_REAL[dtype])
+                known[size] = lower(b, size, {}, dtype=real_dtype(dtype))
             found.append(b.neg(known[size]) if is_negative else known[size])
         return b.stack(found)
 

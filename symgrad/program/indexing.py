@@ -78,11 +78,6 @@ def pick_along(b: Builder, x: int, indices: np.ndarray, axis: int) -> int:
     return b.pick([x], where, where.shape)
 
 
-def sort_by(b: Builder, x: int, order: np.ndarray, axis: int = -1) -> int:
-    """``x`` sorted along an axis, where ``order`` is what argsort said."""
-    return pick_along(b, x, order, axis) if b.shape(x) else x
-
-
 def _grid(indices: np.ndarray, axis: int) -> tuple[np.ndarray, ...]:
     if not indices.ndim:
         return ()
@@ -109,19 +104,6 @@ def extreme(b: Builder, x: int, values: Any, axes: Axes = None, keepdims: bool =
     index = (np.argmax if largest else np.argmin)(numbers, -1, keepdims=True)
     b.guard("argmax" if largest else "argmin", [flat], len(b.shape(flat)) - 1, index[..., 0])
     return dropped(b, pick_along(b, flat, index, -1), kept, axes, keepdims)
-
-
-def clamp(b: Builder, x: int, lo: int | None = None, hi: int | None = None, values: Sequence[Any] = ()) -> int:
-    """``min(max(x, lo), hi)``, whose value at a bound is ``x``; ``values`` are those of x, lo and hi (None where
-    there is no bound)."""
-    here = np.asarray(values[0], dtype=np.float64)
-    for bound, op, outside, limit in ((lo, "lt", np.less, 1), (hi, "gt", np.greater, 2)):
-        if bound is not None:
-            at = np.asarray(values[limit], dtype=np.float64)
-            out = outside(here, at)
-            b.guard(op, [x, bound], None, out)
-            x, here = where(b, out, bound, x), np.where(out, at, here)
-    return x
 
 
 # ------------------------------------------------------------------------------------------------ adding up
@@ -300,8 +282,7 @@ def _pooled(
     dilation: Sequence[int],
     ceil_mode: bool,
 ) -> list[int]:
-    """How long each padded axis must be for all windows; with ``ceil_mode`` the last may reach past the padding, but
-    must start before it."""
+    """How long each padded axis must be for all windows; with ``ceil_mode`` the last may reach past the padding."""
     lengths = []
     for n, k, s, p, d in zip(shape, kernel, stride, padding, dilation, strict=True):
         reach = d * (k - 1) + 1

@@ -1,7 +1,7 @@
 """Tensor operations said in steps: each function writes what an operation means on a Builder, a line or two each.
 
 The first argument is the Builder, then the positions of the argument steps, then the options in the meaning that
-torch and NumPy give them.  The position of the result is returned.  Products, reductions and normalisations are here;
+torch and NumPy give them.  The position of the result is returned.  Products and reductions are here;
 choices and sums of entries, convolution and pooling in `symgrad.program.indexing`, and found under this name too.
 Whatever only moves entries is in neither: its positions come from running the user's own operation.
 
@@ -20,7 +20,6 @@ Whatever only moves entries is in neither: its positions come from running the u
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -28,6 +27,7 @@ import numpy as np
 
 from symgrad.program.builder import Builder
 from symgrad.program.indexing import Axes, axes_of, diagonal, dropped, extreme, gathered, lengths, number, places, take
+from symgrad.program.program import real_dtype
 
 # -------------------------------------------------------------------------------------------------------- contractions
 # Products of several tensors summed over shared indices, said in steps: einsum and its kin.
@@ -152,7 +152,7 @@ def _product(b: Builder, one: Labelled, two: Labelled, later: set[Any], lengths:
 
 
 def _real(b: Builder, x: int) -> str:
-    return {"complex64": "float32", "complex128": "float64"}.get(b.dtype(x), b.dtype(x))
+    return real_dtype(b.dtype(x))
 
 
 def _square(b: Builder, x: int) -> int:
@@ -289,60 +289,3 @@ def cumprod(b: Builder, x: int, axis: int = 0) -> int:
         np.moveaxis(before, axis, 0)[step:] = np.moveaxis(places(shape), axis, 0)[:-step]
         x, step = b.mul(x, b.pick([x, one], before, shape)), 2 * step
     return x
-
-
-# ------------------------------------------------------------------------------------------------ normalisation
-
-
-def layer_norm(
-    b: Builder, x: int, dims: int, weight: int | None = None, bias: int | None = None, eps: float = 1e-5
-) -> int:
-    """Over the last ``dims`` axes."""
-    return _affine(b, _normalised(b, x, range(-dims, 0), eps), weight, bias)
-
-
-def rms_norm(b: Builder, x: int, dims: int, weight: int | None = None, eps: float = 1e-5) -> int:
-    scale = b.add(mean(b, _square(b, x), range(-dims, 0), keepdims=True), number(b, eps, x))
-    return _affine(b, b.mul(x, b.apply("rsqrt", scale)), weight, None)
-
-
-def group_norm(
-    b: Builder, x: int, groups: int, weight: int | None = None, bias: int | None = None, eps: float = 1e-5
-) -> int:
-    """Over the channels of each group (axis 1) and all later axes."""
-    n, c, *rest = b.shape(x)
-    parts = b.reshape(x, (n, groups, c // groups * math.prod(rest)))
-    out = b.reshape(_normalised(b, parts, (-1,), eps), b.shape(x))
-    return _affine(b, out, *(_channels(b, p, len(rest)) for p in (weight, bias)))
-
-
-def batch_norm(
-    b: Builder,
-    x: int,
-    weight: int | None = None,
-    bias: int | None = None,
-    eps: float = 1e-5,
-    running: tuple[int, int] | None = None,
-) -> int:
-    """Over all axes but the channels (axis 1), or by the ``running`` mean and variance."""
-    spatial = max(0, len(b.shape(x)) - 2)
-    if running is None:
-        out = _normalised(b, x, [k for k in range(len(b.shape(x))) if k != 1], eps)
-    else:
-        centre, spread = (b.reshape(r, (*b.shape(r), *(1,) * spatial)) for r in running)
-        out = b.mul(b.sub(x, centre), b.apply("rsqrt", b.add(spread, number(b, eps, x))))
-    return _affine(b, out, *(_channels(b, p, spatial) for p in (weight, bias)))
-
-
-def _normalised(b: Builder, x: int, axes: Sequence[int], eps: float) -> int:
-    spread, centre = var_mean(b, x, tuple(axes), keepdims=True, correction=0)
-    return b.mul(b.sub(x, centre), b.apply("rsqrt", b.add(spread, number(b, eps, x))))
-
-
-def _channels(b: Builder, p: int | None, spatial: int) -> int | None:
-    return None if p is None else b.reshape(p, (*b.shape(p), *(1,) * spatial))
-
-
-def _affine(b: Builder, x: int, weight: int | None, bias: int | None) -> int:
-    x = x if weight is None else b.mul(x, weight)
-    return x if bias is None else b.add(x, bias)

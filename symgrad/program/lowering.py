@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import sympy as sp
 from sympy.core.function import AppliedUndef
-from sympy.core.relational import Relational
 
 from symgrad.errors import AmbiguousBranch, BadFormula, UnknownName, UnknownOperation
 from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS, by_head, find, unknown
 from symgrad.program.builder import Builder
 from symgrad.program.constants import meaning_of
-from symgrad.program.piecewise import RELATIONS, ExactPoint, choose, compare, decide
+from symgrad.program.piecewise import ExactPoint, choose, compare, decide
+from symgrad.program.program import real_dtype
 
 # --------------------------------------------------------------------------------------------------------- equivalents
 # Other spellings of a function: the same value in functions that the table has, and exponentials as sigmoids.
@@ -124,7 +124,7 @@ ROW_OF |= {"Sigmoid": "sigmoid", "LowerLambertW": "lambertw_lower"}
 
 # ------------------------------------------------------------------------------------------------------------ lowering
 
-Form = Literal["as written", "quotients", "stable"]
+Form = Literal["as written", "quotients"]
 Extension = Callable[[Any], "tuple[list[Any], Callable[[list[int]], int]] | None"]
 
 _HALF = sp.Rational(1, 2)
@@ -141,23 +141,21 @@ def lower(
     dtype: str = "float64",
     point: Mapping[Any, Any] | ExactPoint | None = None,
     form: Form = "quotients",
-    keep_choices: bool = False,
     extension: Extension | None = None,
 ) -> int:
     """Write ``expression`` on ``builder`` and return its step.
 
     ``env`` maps expressions that are already written to their steps, and is added to.  ``point`` gives the symbols'
     exact values, for expressions that choose between branches; the branch taken is written, and a guard remembers
-    the choice.  With ``keep_choices`` a choice is instead a step of its own (``select``, ``maximum``, ...), which
-    only a torch function can be made of.  No part of the expression is written twice.
+    the choice.  No part of the expression is written twice.
 
     ``form`` says how exponentials are written: "quotients" turns ``e^u / (1 + e^u)^n`` into sigmoids, as slopes
-    want; "stable" also ``1/(1 + e^u)`` and ``log(1 + e^u)``; "as written" leaves everything.  ``extension`` knows
-    further heads: it returns None, or the parts that must be written first and a function from their steps.
+    want; "as written" leaves everything.  ``extension`` knows further heads: it returns None, or the parts that must
+    be written first and a function from their steps.
     """
     if point is not None and not isinstance(point, ExactPoint):
         point = ExactPoint(builder, {env[s]: value for s, value in point.items() if s in env})
-    writer = _Lowering(builder, env, dtype, point, form, keep_choices, extension)
+    writer = _Lowering(builder, env, dtype, point, form, extension)
     return writer.write(expression)
 
 
@@ -184,11 +182,10 @@ class _Lowering:
         dtype: str,
         point: ExactPoint | None,
         form: Form,
-        keep_choices: bool,
         extension: Extension | None,
     ) -> None:
         self.builder, self.env, self.dtype, self.point = builder, env, dtype, point
-        self.form, self.keep_choices, self.extension = form, keep_choices, extension
+        self.form, self.extension = form, extension
 
     def write(self, expression: Any) -> int:
         env, stack = self.env, [expression]
@@ -234,7 +231,7 @@ class _Lowering:
             return list(e.args), self.slopes
         if isinstance(e, sp.CRootOf):
             return [], lambda steps: b.number(e, dtype)
-        if head in _WHOLE and not self.keep_choices:
+        if head in _WHOLE:
             return [e.args[0]], lambda steps: self.whole(_WHOLE[head], e, steps[0])
         if head is sp.Add:
             terms = _terms(e)
@@ -245,9 +242,7 @@ class _Lowering:
             return self.product(e)
         if e.is_Pow or head is sp.exp:
             return self.power(e)
-        if head is sp.log and self.form == "stable" and (u := one_plus_exp(e.args[0])) is not None:
-            return [u], lambda steps: b.apply("softplus", steps[0])
-        other = in_table_functions(e, self.point is not None or self.keep_choices)
+        other = in_table_functions(e, self.point is not None)
         if other is not None:
             return [other], lambda steps: steps[0]
         if head is sp.polygamma and e.args[0].is_Integer:
@@ -277,7 +272,7 @@ class _Lowering:
 
     def row(self, row: str, args: list[Any]) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
-        if OPS[row].branches and not self.keep_choices:
+        if OPS[row].branches:
             return [OPS[row].exact.subs(dict(zip(ARGUMENTS, args, strict=False)), simultaneous=True)], lambda s: s[0]
         return args, lambda steps: b.apply(row, *steps)
 
@@ -303,8 +298,7 @@ class _Lowering:
             return b.conj(step)
         if not b.steps[step].is_complex:
             return step if name == "re" else b.zeros(b.shape(step), b.dtype(step))
-        single = {"complex64": "float32"}.get(b.dtype(step), "float64")
-        return b.emit({"re": "real", "im": "imag"}[name], (step,), None, b.shape(step), single)
+        return b.emit({"re": "real", "im": "imag"}[name], (step,), None, b.shape(step), real_dtype(b.dtype(step)))
 
     def product(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
         b = self.builder
@@ -333,8 +327,6 @@ class _Lowering:
             return [(-base) ** exponent, turned], lambda steps: b.mul(*steps)
         if base is sp.E:
             return [exponent], lambda steps: b.apply("exp", steps[0])
-        if self.form == "stable" and exponent.is_Integer and exponent < 0 and (u := one_plus_exp(base)) is not None:
-            return [Sigmoid(-u)], lambda steps: b.integer_power(steps[0], -int(exponent))
         if exponent == -_HALF:
             return [base], lambda steps: b.apply("rsqrt", steps[0])
         if exponent.is_Rational and exponent.q <= 2:
@@ -347,11 +339,7 @@ class _Lowering:
         if isinstance(e, sp.Heaviside):
             x: Any = e.args[0]
             at_zero: Any = e.args[1] if len(e.args) > 1 else _HALF
-            if self.keep_choices and at_zero is not sp.nan:
-                return [x, at_zero], lambda steps: b.apply("heaviside", *steps)
             e = sp.Piecewise((0, x < 0), (1, x > 0), (at_zero, True), evaluate=False)
-        if self.keep_choices:
-            return self.kept(e)
         if isinstance(e, (sp.Max, sp.Min)):
             return list(e.args), lambda steps: self.extreme(e, steps)
         pairs = e.args
@@ -394,35 +382,6 @@ class _Lowering:
         value = self.point.whole(name, step)
         b.guard(name, (step,), None, value)
         return b.constant(value, self.dtype)
-
-    def kept(self, e: Any) -> tuple[list[Any], Callable[[list[int]], int]]:
-        b = self.builder
-        if isinstance(e, (sp.Max, sp.Min)):
-            name = "maximum" if isinstance(e, sp.Max) else "minimum"
-
-            def fold(steps: list[int]) -> int:
-                best = steps[0]
-                for other in steps[1:]:
-                    best = b.apply(name, best, other)
-                return best
-
-            return list(e.args), fold
-        sides: list[Any] = []
-        recipe: list[Any] = [_recipe(pair.cond, sides) for pair in e.args]
-        values = [pair.expr for pair in e.args]
-        return values + sides, lambda steps: b.emit("select", steps, (len(values), tuple(recipe)), ())
-
-
-def _recipe(condition: Any, sides: list[Any]) -> Any:
-    """A condition as nested tuples over positions in ``sides``, which it adds to."""
-    if condition in (sp.true, sp.false):
-        return bool(condition)
-    if isinstance(condition, Relational):
-        sides.extend(condition.args)
-        return RELATIONS[condition.rel_op], len(sides) - 2, len(sides) - 1  # type: ignore[attr-defined]
-    if isinstance(condition, (sp.And, sp.Or, sp.Not)):
-        return (type(condition).__name__.lower(), *(_recipe(c, sides) for c in condition.args))
-    raise UnknownOperation(f"{condition} is not a comparison.")
 
 
 # ------------------------------------------------------------------------------------------------ sums and products

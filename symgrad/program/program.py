@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -166,6 +166,11 @@ class Program:
         (position,) = self.outputs.values()
         return position
 
+    @property
+    def dtypes(self) -> dict[str, str]:
+        """The inputs' dtypes."""
+        return {name: self.steps[i].dtype for name, i in self.inputs.items()}
+
     def shape(self, position: int) -> Shape:
         return self.steps[position].shape
 
@@ -175,14 +180,7 @@ class Program:
 
     def needed(self, wanted: Iterable[int]) -> list[int]:
         """The positions that ``wanted`` depend on, themselves included, in order."""
-        found: set[int] = set()
-        stack = list(wanted)
-        while stack:
-            i = stack.pop()
-            if i not in found:
-                found.add(i)
-                stack.extend(self.steps[i].args)
-        return sorted(found)
+        return sorted(dependencies(self.steps, wanted))
 
     def order(self, wanted: tuple[int, ...]) -> list[int]:
         """`needed`, remembered: a Program is read at many points."""
@@ -217,11 +215,37 @@ class Program:
         return "\n".join(lines)
 
 
+def dependencies(steps: Sequence[Step], wanted: Iterable[int], given: Collection[int] = ()) -> set[int]:
+    """The positions that ``wanted`` depend on, themselves included, as far as none is ``given``."""
+    found: set[int] = set()
+    stack = [i for i in wanted if i not in given]
+    while stack:
+        i = stack.pop()
+        if i not in found:
+            found.add(i)
+            stack.extend(a for a in steps[i].args if a not in given)
+    return found
+
+
+def dependents(steps: Sequence[Step], start: Iterable[int]) -> set[int]:
+    """The positions that depend on any of ``start``, themselves included."""
+    found = set(start)
+    for i, step in enumerate(steps):
+        if not found.isdisjoint(step.args):
+            found.add(i)
+    return found
+
+
 # ------------------------------------------------------------------------------------------------ shapes and indices
 
 
 def size(shape: Shape) -> int:
     return math.prod(shape)
+
+
+def expands(own: Shape, shape: Shape) -> bool:
+    """Whether a tensor of the shape ``own`` can be broadcast to ``shape``."""
+    return len(own) <= len(shape) and all(n in (1, m) for n, m in zip(own[::-1], shape[::-1], strict=False))
 
 
 @functools.lru_cache(maxsize=4096)
@@ -250,6 +274,12 @@ def positions(index: Index, shape: Shape) -> np.ndarray:
 
 
 _ORDER = ("float16", "bfloat16", "float32", "float64")
+_REAL = {"complex64": "float32", "complex128": "float64"}
+
+
+def real_dtype(dtype: str) -> str:
+    """The dtype of a value's real part."""
+    return _REAL.get(dtype, dtype)
 
 
 def promote(*dtypes: str) -> str:
@@ -293,25 +323,13 @@ def interpret(
     values: dict[int, Any] = dict(replaced or {})
     wanted = tuple(program.outputs.values()) if wanted is None else tuple(wanted)
     steps = program.steps
-    for i in program.order(wanted) if not values else _without(program, wanted, values):
+    for i in sorted(dependencies(steps, wanted, values)) if values else program.order(wanted):
         step = steps[i]
         if step.op == "input":
             values[i] = inputs[step.params]
         else:
             values[i] = system.read(step, [values[a] for a in step.args])
     return values
-
-
-def _without(program: Program, wanted: Iterable[int], values: Collection[int]) -> list[int]:
-    """The positions that ``wanted`` depend on, as far as none of ``values`` is met."""
-    found: set[int] = set()
-    stack = [i for i in wanted if i not in values]
-    while stack:
-        i = stack.pop()
-        if i not in found:
-            found.add(i)
-            stack.extend(a for a in program.steps[i].args if a not in values and a not in found)
-    return sorted(found)
 
 
 # ------------------------------------------------------------------------------------------------------------- slicing

@@ -370,8 +370,7 @@ class Arithmetic:
             yield part, self._alone(part), c, (name, self.key(part))
 
     def _scaled(self, key: Any, c: Any) -> tuple[Any, int]:
-        """The unit in which multiples of an argument are counted, and how many of them c is; what is no simple
-        multiple of another is a unit of its own."""
+        """The unit in which multiples of an argument are counted, and how many of them c is."""
         unit: Any = self.notes.units.setdefault(key, abs(c))
         count = c / unit
         if max(count.q, abs(count.p)) > _POWER:
@@ -430,8 +429,7 @@ class Arithmetic:
         return self._root(u, 2)
 
     def _root(self, u: Value, q: int) -> Value:
-        """The q-th root, of square roots where q is even; powers come out of a square root as absolute values, where
-        their sign is not known."""
+        """The q-th root; powers come out of an even one as absolute values where their sign is not known."""
         if q % 2 == 0 and q > 2:
             return self._root(self._root(u, 2), q // 2)
         if q == 1 or u.is_zero():

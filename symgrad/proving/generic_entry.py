@@ -464,8 +464,7 @@ class Reader:
         return self.entries and self.views[view].size == 1
 
     def _whole(self, step: Step, view: int, a: list[Element]) -> Element:
-        """A large sum or product as a kernel of its arguments, rational factors pulled out; A B is read as (B' A')'
-        where that comes first in the alphabet."""
+        """A large sum or product as a kernel of its arguments, rational factors pulled out; A B in one order."""
         f = self.field
         scale, parts = f.unit, []
         for x in a:

@@ -141,8 +141,7 @@ def _claimed(walked: Sequence[Element]) -> bool:
 
 
 class _Walk:
-    """A record on the way: nodes in classes, each known by its first, of which it is a rational multiple; and the
-    sequence so far."""
+    """A record on the way: nodes in classes, each a rational multiple of the first, and the sequence so far."""
 
     def __init__(self, record: ScalarRecord, theorems: Theorems) -> None:
         self.record, self.nodes, self.theorems = record, record.nodes, theorems
@@ -257,8 +256,7 @@ class _Walk:
             yield ("product", tuple(sorted(powers.items()))), factor
 
     def _shape(self, j: int, i: int, c: Fraction, back: int) -> tuple[Shape, list[int]]:
-        """That node ``i`` is ``c`` times node ``j``, written in nodes up to ``back`` operations before them; and those
-        that it begins with, in order."""
+        """That node ``i`` is ``c`` times node ``j``, written in nodes up to ``back`` operations before."""
         near: dict[int, int] = {}
         level = [self.find(a)[0] for k in (j, i) for a in self.nodes[k].args]
         for depth in range(1, back + 1):

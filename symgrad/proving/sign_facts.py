@@ -64,8 +64,7 @@ def _tell(f: Field, u: Element, strict: bool, stated: bool) -> bool:
 
 
 def _never_zero(f: Field, p: Poly) -> bool:
-    """Whether p is positive by its terms alone: all are squares or products of kernels with a known sign, and one
-    of these is never zero."""
+    """Whether p is positive by its terms alone: squares and products of known signs, of which one is never zero."""
     sure = False
     for exponents, c in p.to_dict().items():
         signs = [(f.kernels[k].sign, e) for k, e in enumerate(exponents) if e]

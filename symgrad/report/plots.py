@@ -15,7 +15,7 @@ import torch
 from symgrad.checking.results import Claim, Results
 from symgrad.errors import BadInput, close_names
 from symgrad.evaluation.balls import Balls, binary
-from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.program import Guard, Program, interpret
 from symgrad.report.wording import witness_text
@@ -296,8 +296,7 @@ def _rounding_by_line(report: Results, claim: Claim) -> dict[str, float]:
     program = claim.hand
     needed = set(program.needed([program.output]))
     lines = [b for b in program.bindings if b.step in needed]
-    inputs = {n: torch.as_tensor(np.asarray(report.point[n])) for n in program.inputs}
-    inputs = {n: x.to(getattr(torch, program.steps[program.inputs[n]].dtype)) for n, x in inputs.items()}
+    inputs = tensors_of(report.point, program.dtypes)
     values = interpret(program, Floats(), inputs, [b.step for b in lines])
     found = {}
     for b in lines:

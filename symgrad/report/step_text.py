@@ -137,8 +137,7 @@ class Speller:
         return _infix("matmul", a, b)
 
     def _picked(self, step: Step, a: Text) -> Text:
-        """A layout: repeating and reshaping are not told, a transpose and a single entry are, of others that there is
-        one."""
+        """A layout: repeating and reshaping are not told, a transpose and one entry are, others as such."""
         inner = self.steps[step.args[0]].shape
         if max(size(step.shape), size(inner)) > _LARGE:
             return a

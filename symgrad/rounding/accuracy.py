@@ -155,10 +155,7 @@ class _Adjoint:
 def _slopes(
     program: Program, inputs: Mapping[str, Tensor], output: int, entries: Iterable[int] | None, bits: int
 ) -> Iterator[tuple[Any, dict[str, tuple[np.ndarray, np.ndarray]]]]:
-    """For each of ``entries``: its ball, and for each input flat places in it and the derivatives by what stands there.
-
-    The derivatives by what stands elsewhere are zero.
-    """
+    """For each of ``entries``: its ball, and for each input flat places and derivatives; those elsewhere are zero."""
     adjoint = _Adjoint.of(program, output, entries)
     with precision(bits):
         values = adjoint.cone.of_inputs(program, {name: to_numpy(x) for name, x in inputs.items()})

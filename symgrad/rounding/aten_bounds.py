@@ -428,8 +428,7 @@ def _adaptive(call: Call) -> Tensor:
 
 
 def _stretched(call: Call) -> Tensor:
-    """The transpose of interpolation between neighbours: weights from zero to one, each wrong by a few units of a
-    coordinate, so that all entries of a picture count for their errors."""
+    """The transpose of interpolation: weights from zero to one, each wrong by a few units of a coordinate."""
     others = mapped(call.args[1:], lambda b: b.value.to(torch.float64))
     a, out = _as_bound(call.args[0]), call.out
     axes = tuple(range(2, out.dim()))

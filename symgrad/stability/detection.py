@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.evaluation.balls import Balls, binary, flat
-from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import Program, interpret
@@ -50,14 +50,6 @@ class Losing:
     kind: str
 
 
-def tensors_at(program: Program, point: Mapping[str, Any]) -> dict[str, torch.Tensor]:
-    """The inputs of a Program as tensors of their own dtypes."""
-    return {
-        n: torch.as_tensor(np.array(point[n])).to(getattr(torch, program.steps[i].dtype))
-        for n, i in program.inputs.items()
-    }
-
-
 def coarsest(program: Program, output: int) -> torch.dtype:
     """The coarsest dtype of an output and of the inputs that it depends on: what its ulps are of."""
     kinds = {program.steps[i].dtype for i in program.needed([output]) if program.steps[i].op == "input"}
@@ -70,17 +62,22 @@ def truth_of(program: Program, point: Mapping[str, Any], output: int) -> tuple[l
     them has no value, or would need more.
     """
     for bits in _BITS:
-        with precision(bits):
-            inputs = {n: binary(np.asarray(point[n])) for n in program.inputs}
-            try:
-                entries = list(flat(interpret(program, Balls(), inputs, [output])[output]))
-            except (ValueError, ZeroDivisionError, OverflowError):
-                return None
-            if all(x.is_finite() and x.rel_accuracy_bits() >= _KNOWN for x in entries):
-                return entries, bits
-            if all(x.is_finite() and (x.is_exact() or x.rel_accuracy_bits() >= _KNOWN) for x in entries):
-                return entries, bits
+        entries = entries_of(program, point, output, bits)
+        if entries is None:
+            return None
+        if all(x.is_finite() and (x.is_exact() or x.rel_accuracy_bits() >= _KNOWN) for x in entries):
+            return entries, bits
     return None
+
+
+def entries_of(program: Program, point: Mapping[str, Any], output: int, bits: int) -> list[Any] | None:
+    """The entries of a step as balls; None where one has no value."""
+    with precision(bits):
+        inputs = {n: binary(np.asarray(point[n])) for n in program.inputs}
+        try:
+            return list(flat(interpret(program, Balls(), inputs, [output])[output]))
+        except (ValueError, ZeroDivisionError, OverflowError):
+            return None
 
 
 def ordinary(size: float, dtype: torch.dtype) -> bool:
@@ -99,7 +96,7 @@ def losing(program: Program, point: Mapping[str, Any], output: int, values: np.n
     if found is None:
         return None
     truth, bits = found
-    inputs = tensors_at(program, point)
+    inputs = tensors_of(point, program.dtypes)
     if values is None:
         with torch.no_grad():
             computed = interpret(program, Floats(), inputs, [output])[output].reshape(-1)
@@ -153,7 +150,7 @@ def is_the_librarys_own(program: Program, point: Mapping[str, Any], i: int) -> b
     except SyntaxError:
         return False
     group = [j for j in range(len(program.steps)) if program.steps[j].source == source]
-    floats = interpret(program, Floats(), tensors_at(program, point), group)
+    floats = interpret(program, Floats(), tensors_of(point, program.dtypes), group)
     b, place, values = Builder(), {}, {}
     for j in sorted({a for g in group for a in program.steps[g].args} - set(group)):
         if program.steps[j].op == "constant":

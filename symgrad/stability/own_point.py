@@ -23,7 +23,7 @@ from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of, flat
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, plain_array, tensors_of
 from symgrad.ops.row import precision
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import Inputs
@@ -127,6 +127,16 @@ class FloatFindings:
 Bounded = tuple[torch.Tensor, torch.Tensor | None]  # a value of autograd's, and its running error bound
 
 
+@dataclass(frozen=True, eq=False)
+class _Own:
+    """What is measured at the user's own point: the question, what was found of it, and its inputs as tensors."""
+
+    problem: Problem
+    findings: Findings
+    tensors: Mapping[str, torch.Tensor]
+    out: FloatFindings
+
+
 def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings:
     """Put the user's values and autograd's beside the truth at the user's own point.
 
@@ -134,18 +144,19 @@ def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings
     from wait until they are asked for.
     """
     out = FloatFindings(kinks=list(findings.kinks))
-    tensors = _tensors(problem)
-    automatic = _autograd(problem, findings, tensors, out)
-    bounds = OnDemand(lambda: _hand_bounds(problem, findings, tensors))
+    tensors = tensors_of(problem.inputs.point, problem.dtypes)
+    own = _Own(problem, findings, tensors, out)
+    automatic = _autograd(own)
+    bounds = OnDemand(lambda: _hand_bounds(own))
     bounded = OnDemand(lambda: _with_bounds(problem, findings, automatic))
     for pair in findings.own.pairs:
         auto = automatic.get(pair.name)
-        out.autograd[pair.name] = None if auto is None else _array(auto)
+        out.autograd[pair.name] = None if auto is None else plain_array(auto)
         if pair.hand is None or not isinstance(findings.verdicts[pair.name], (Proved, Agrees)):
             continue
         if pair.shape and not np.prod(pair.shape):
             continue
-        _one(problem, findings, pair, tensors, auto, bounded, bounds, out)
+        _one(own, pair, auto, bounded, bounds)
     out.kinks = [_with_autograd(k, out.autograd) for k in out.kinks]
     broken = {i.claim for i in out.instabilities if i.side == "autograd"}
     wrong = find_wrong_autograd(problem, findings, [n for n in out.roundings if n not in broken])
@@ -156,33 +167,21 @@ def measure_at_user_point(problem: Problem, findings: Findings) -> FloatFindings
     return out
 
 
-def _hand_bounds(problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _hand_bounds(own: _Own) -> dict[str, torch.Tensor]:
     """The running error bounds of the hand formulas that are right, all from one run; none for a large Program."""
-    own = findings.own.hand_run.program
-    right = [n for n, v in findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
-    work = own.entries()
-    if problem.values_only or work > _MOST or not right:
+    program = own.findings.own.hand_run.program
+    right = [n for n, v in own.findings.verdicts.items() if isinstance(v, (Proved, Agrees))]
+    if own.problem.values_only or program.entries() > _MOST or not right:
         return {}
     with torch.no_grad():
-        found = error_bounds(own, {n: tensors[n] for n in own.inputs}, [own.outputs[n] for n in right])
-    return {n: found[own.outputs[n]].error for n in right}
+        given = {n: own.tensors[n] for n in program.inputs}
+        found = error_bounds(program, given, [program.outputs[n] for n in right])
+    return {n: found[program.outputs[n]].error for n in right}
 
 
-def _array(x: torch.Tensor) -> np.ndarray:
-    """The tensor as an array; NumPy has no bfloat16, and float32 holds its values."""
-    return (x.float() if x.dtype is torch.bfloat16 else x.resolve_conj()).numpy()
-
-
-def _tensors(problem: Problem) -> dict[str, torch.Tensor]:
-    return {
-        name: torch.tensor(problem.inputs.point[name]).to(getattr(torch, kind)) for name, kind in problem.dtypes.items()
-    }
-
-
-def _autograd(
-    problem: Problem, findings: Findings, tensors: Mapping[str, torch.Tensor], out: FloatFindings
-) -> dict[str, torch.Tensor]:
+def _autograd(own: _Own) -> dict[str, torch.Tensor]:
     """Autograd's gradients; nothing for a model that torch cannot differentiate."""
+    problem, findings, out = own.problem, own.findings, own.out
     shape = findings.own.program.shape(findings.own.model)
     summed = all(p.summed for p in findings.own.pairs)
     known = getattr(problem.model, "autograd", None)
@@ -208,9 +207,7 @@ def _autograd(
 
 
 def _with_bounds(problem: Problem, findings: Findings, values: Mapping[str, torch.Tensor]) -> dict[str, Bounded]:
-    """Autograd's values with their running bounds; the model is run once more for these, and only a run that gives the
-    same values, up to both bounds, tells of them.
-    """
+    """Autograd's values with their running bounds, from a second run of the model that gives the same values."""
     plain: dict[str, Bounded] = {n: (g, None) for n, g in values.items()}
     call = None if getattr(problem.model, "autograd", None) is not None else torch_call(problem, problem.inputs.point)
     if call is None or not values:
@@ -254,15 +251,13 @@ def _nonzero(findings: Findings, name: str) -> list[bool]:
 
 
 def _one(
-    problem: Problem,
-    findings: Findings,
+    own: _Own,
     pair: Pair,
-    tensors: Mapping[str, torch.Tensor],
     auto: torch.Tensor | None,
     bounded: OnDemand[dict[str, Bounded]],
     bounds: OnDemand[dict[str, torch.Tensor]],
-    out: FloatFindings,
 ) -> None:
+    problem, findings = own.problem, own.findings
     view = findings.at_user_point.views[pair.name]
     if any(not x.is_finite() for x in view.exact) or (view.state == "differs" and not problem.values_only):
         return
@@ -293,9 +288,9 @@ def _one(
                 autograd_bound=None if error is None else error.reshape(pair.shape),
                 dtype=_asked(problem, kind),
             )
-            return r if view.state == "typed" else _explained(problem, findings, pair, r, value, tensors)
+            return r if view.state == "typed" else _explained(own, pair, r, value)
 
-    out.roundings[pair.name] = OnDemand(measure)
+    own.out.roundings[pair.name] = OnDemand(measure)
     floors: dict[int, float] = {}
     if not all(isinstance(x, arb) for x in view.exact):
         return
@@ -305,7 +300,7 @@ def _one(
             if values is None or problem.values_only or (side == "hand" and view.state == "typed"):
                 continue
             if not _is_near(problem, values.reshape(-1), middles):
-                _instability(problem, findings, pair, side, values.reshape(pair.shape), truth(), tensors, floors, out)
+                _instability(own, pair, side, values.reshape(pair.shape), truth(), floors)
 
 
 def _middle(x: arb) -> float:
@@ -320,34 +315,28 @@ def _is_near(problem: Problem, values: torch.Tensor, middles: torch.Tensor) -> b
     return bool((rough <= 2 * torch.finfo(kind).eps * middles.abs() + FORMATS[kind].eta).all())
 
 
-def _explained(
-    problem: Problem,
-    findings: Findings,
-    pair: Pair,
-    r: Rounding,
-    value: torch.Tensor,
-    tensors: Mapping[str, torch.Tensor],
-) -> Rounding:
+def _explained(own: _Own, pair: Pair, r: Rounding, value: torch.Tensor) -> Rounding:
     """The error of the worst entry taken apart by the lines of the hand formula, and beside what the inputs allow."""
     if not math.isfinite(r.hand.largest) or not r.hand.largest or r.hand.at_zero is not None:
         return r
-    own, entry = findings.own.hand_run.program, int(np.ravel_multi_index(r.hand.worst, pair.shape)) if pair.shape else 0
-    output = own.outputs[pair.name]
-    work = own.entries(own.needed([output]))
-    if not problem.values_only and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
-        given = {n: tensors[n] for n in own.inputs}
-        found = line_errors(own, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
+    program, entry = own.findings.own.hand_run.program, 0
+    if pair.shape:
+        entry = int(np.ravel_multi_index(r.hand.worst, pair.shape))
+    output = program.outputs[pair.name]
+    work = program.entries(program.needed([output]))
+    if not own.problem.values_only and work <= (_MOST if r.hand.largest >= _TOLD else _CHEAP):
+        given = {n: own.tensors[n] for n in program.inputs}
+        found = line_errors(program, given, output, entry, value=float(value.reshape(-1)[entry]), dtype=r.dtype)
         r = replace(r, lines=None if found is None else replace(found, entry=as_entry(entry, pair.shape)))
     if r.hand.largest >= _FAR:
-        point = _given(problem, findings, tensors)
-        r = replace(r, sensitivity=sensitivity(findings.own.program, point, pair.exact, entry, r.dtype))
+        r = replace(r, sensitivity=sensitivity(own.findings.own.program, _given(own), pair.exact, entry, r.dtype))
     return r
 
 
-def _given(problem: Problem, findings: Findings, inputs: Mapping[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _given(own: _Own) -> dict[str, torch.Tensor]:
     """The inputs of the exact derivative's Program, those that the hand formula does not use included."""
-    point = problem.inputs.point
-    return {n: inputs[n] if n in inputs else torch.tensor(point[n]) for n in findings.own.program.inputs}
+    point = own.problem.inputs.point
+    return {n: own.tensors[n] if n in own.tensors else torch.tensor(point[n]) for n in own.findings.own.program.inputs}
 
 
 def _asked(problem: Problem, kind: torch.dtype) -> torch.dtype:
@@ -357,18 +346,10 @@ def _asked(problem: Problem, kind: torch.dtype) -> torch.dtype:
 
 
 def _instability(
-    problem: Problem,
-    findings: Findings,
-    pair: Pair,
-    side: str,
-    values: torch.Tensor,
-    truth: Enclosed,
-    tensors: Mapping[str, torch.Tensor],
-    floors: dict[int, float],
-    out: FloatFindings,
+    own: _Own, pair: Pair, side: str, values: torch.Tensor, truth: Enclosed, floors: dict[int, float]
 ) -> None:
     """An entry whose error is far beyond what its inputs' rounding could make: the digits were lost on the way."""
-    kind = _asked(problem, values.dtype)
+    kind = _asked(own.problem, values.dtype)
     limits, form = torch.finfo(kind), FORMATS[kind]
     flatly = values.reshape(-1)
     scale = torch.from_numpy(truth.high.reshape(-1)).abs()
@@ -383,13 +364,14 @@ def _instability(
     suspicious = torch.nan_to_num(error / (scale + 1e-300), nan=np.inf)
     order = torch.argsort(suspicious, descending=True)
     worst = order[possible[order]].tolist()
-    told = [i.entry for i in out.instabilities if i.claim == pair.name]  # the same entry for both sides, if it may be
+    told = [
+        i.entry for i in own.out.instabilities if i.claim == pair.name
+    ]  # the same entry for both sides, if it may be
     first = [k for k in worst if as_entry(k, pair.shape) in told] if told else []
     order = [*first, *(k for k in worst if k not in first)][:_CHECKED]
     if not order:
         return
-    exact = findings.own.program
-    names = _given(problem, findings, tensors)
+    exact, names = own.findings.own.program, _given(own)
     new = [k for k in order if k not in floors]
     if new:  # the other side may have asked already
         floors |= dict(zip(new, condition_floor(exact, names, pair.exact, new).tolist(), strict=True))
@@ -397,7 +379,7 @@ def _instability(
     for k in order:
         if not bool(is_unstable(error[k], condition(exact, names, pair.exact, entries=[k])[0], kind, broken[k])):
             continue
-        loss = _loss(findings, pair, side, flatly[k], k, tensors)
+        loss = _loss(own, pair, side, flatly[k], k)
         meant: Any = flat(truth.balls)[k]
         computed, right = float(flatly[k]), _middle(meant)
         name = str(kind).removeprefix("torch.")
@@ -408,43 +390,33 @@ def _instability(
         lost = "is not safe" if broken[k] else "loses its digits"
         what = f"{lost} in {name} at your point: it gives {gives}, the truth is {right:.6g}"
         entry = as_entry(k, pair.shape)
-        out.instabilities.append(
-            Instability(
-                pair.name,
-                side,
-                name,
-                problem.inputs.point,
-                entry,
-                computed,
-                right,
-                source,
-                f"{who} {what}{line}.",
-                loss,
-            )
+        said = f"{who} {what}{line}."
+        point = own.problem.inputs.point
+        own.out.instabilities.append(
+            Instability(pair.name, side, name, point, entry, computed, right, source, said, loss)
         )
         return
 
 
-def _loss(
-    findings: Findings, pair: Pair, side: str, value: torch.Tensor, k: int, tensors: Mapping[str, torch.Tensor]
-) -> LostDigits | None:
+def _loss(own: _Own, pair: Pair, side: str, value: torch.Tensor, k: int) -> LostDigits | None:
     """Where the digits went.  Autograd's own steps are not seen; those of the exact derivative of the model are told
     where, run in floats, they give the very value that autograd gives.
     """
-    if side == "hand":
-        own = findings.own.hand_run.program
-        return find_lost_digits(own, {n: tensors[n] for n in own.inputs}, own.outputs[pair.name], entry=k)
-    program = findings.own.program
-    if any(n not in tensors for n in program.inputs):
+    branch = own.findings.own
+    program = branch.hand_run.program if side == "hand" else branch.program
+    if any(n not in own.tensors for n in program.inputs):
         return None
+    given = {n: own.tensors[n] for n in program.inputs}
+    if side == "hand":
+        return find_lost_digits(program, given, program.outputs[pair.name], entry=k)
     try:
-        again = interpret(program, Floats(), {n: tensors[n] for n in program.inputs}, [pair.exact])[pair.exact]
+        again = interpret(program, Floats(), given, [pair.exact])[pair.exact]
     except (RuntimeError, NotImplementedError):
         return None
     same = again.reshape(-1)[k]
     if not (same.double() == value.double() or (torch.isnan(same) and torch.isnan(value))):
         return None
-    return find_lost_digits(program, {n: tensors[n] for n in program.inputs}, pair.exact, entry=k)
+    return find_lost_digits(program, given, pair.exact, entry=k)
 
 
 def _with_autograd(kink: Kink, values: Mapping[str, np.ndarray | None]) -> Kink:

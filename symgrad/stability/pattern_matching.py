@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-from symgrad.stability.term_algebra import ONE, Add, Call, Mul, Term, Var, call, number_of, parts, plus, rebuilt, times
+from symgrad.stability.term_algebra import ONE, Add, Call, Mul, Term, Var, call, number_of, plus, times
 
 _COMMUTE = frozenset(("logaddexp", "hypot", "maximum", "minimum"))
 REDUCTIONS = frozenset(("sum", "softmax", "log_softmax", "logsumexp", "prod", "max"))
@@ -242,11 +242,3 @@ def applied(before: Term, after: Term, t: Term) -> Iterator[Term]:
     for m in found_in(before, t):
         new = substituted(after, m.bound)
         yield plus([(1, times([(m.scale, 1), (new, 1)])), (1, m.left)])
-
-
-def everywhere(before: Term, after: Term, t: Term) -> Iterator[Term]:
-    """The term with one occurrence of ``before`` rewritten, at its top or anywhere inside."""
-    yield from applied(before, after, t)
-    for part in dict.fromkeys(parts(t)):
-        for new in everywhere(before, after, part):
-            yield rebuilt(t, {part: new})

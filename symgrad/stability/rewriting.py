@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -18,21 +19,19 @@ import torch
 from symgrad.checking.comparison import same_structure
 from symgrad.checking.results import Rewrite
 from symgrad.errors import SymgradError, UserCodeFailed
-from symgrad.evaluation.balls import Balls, binary, flat
-from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
-from symgrad.ops.row import precision
 from symgrad.program.builder import Builder, join
-from symgrad.program.program import Program, interpret
+from symgrad.program.program import Program, dependencies, dependents, interpret
 from symgrad.proving.proof import prove
 from symgrad.rounding.accuracy import INSTABILITY
-from symgrad.stability.detection import Losing, coarsest, losing, tensors_at
+from symgrad.stability.detection import Losing, coarsest, entries_of, losing
 from symgrad.stability.editing import Edited, place_of
-from symgrad.stability.pattern_matching import everywhere, pattern
+from symgrad.stability.pattern_matching import applied, pattern
 from symgrad.stability.rules import RULES
 from symgrad.stability.samples import Sample
-from symgrad.stability.term_algebra import Leaf, Term, algebra, plus, size_of
+from symgrad.stability.term_algebra import Leaf, Term, algebra, everywhere, plus, size_of
 from symgrad.stability.term_reader import Reader, written
 
 _DEEP = 3  # rules in a row
@@ -79,12 +78,8 @@ def _healed_roots(program: Program, lost: Losing, name: str) -> Iterator[tuple[i
 def _roots(program: Program, lost: Losing, output: int) -> list[int]:
     """The steps from the one that loses the digits to the output, each the last of its piece of the text."""
     start = output if lost.step is None else lost.step
-    reached = {start}
-    for i in range(start + 1, output + 1):
-        if any(a in reached for a in program.steps[i].args):
-            reached.add(i)
-    needed = set(program.needed([output]))
-    way = [i for i in sorted(reached & needed) if program.steps[i].op != "name"]
+    between = dependents(program.steps, [start]) & dependencies(program.steps, [output])
+    way = [i for i in sorted(between) if program.steps[i].op != "name"]
     last: dict[Any, int] = {}
     for i in way:
         source = program.steps[i].source
@@ -100,7 +95,7 @@ def _healing(program: Program, root: int, output: int, lost: Losing, reader: Rea
     own = reader.read(root)
     if isinstance(own, Leaf):
         return []
-    inputs = tensors_at(program, lost.point)
+    inputs = tensors_of(lost.point, program.dtypes)
     allowed = INSTABILITY * torch.finfo(coarsest(program, output)).eps / 2 * lost.attainable
     found = []
     for term in _reachable(own, reader):
@@ -135,7 +130,7 @@ def _reachable(own: Term, reader: Reader) -> Iterator[Term]:
 def _one_step(term: Term, lengths: Any) -> Iterator[Term]:
     for rule in RULES:
         for n in lengths if "N" in rule.before else (None,):
-            yield from everywhere(pattern(rule.before, n), pattern(rule.after, n), term)
+            yield from everywhere(partial(applied, pattern(rule.before, n), pattern(rule.after, n)), term)
     yield from algebra(term)
 
 
@@ -159,9 +154,7 @@ def _with(program: Program, root: int, term: Term, output: int, inputs: Mapping[
 
 
 def _judged(edit: Edited, lost: Losing, sample: Sample) -> tuple[int, Rewrite] | None:
-    """The rewrite, if the code with it keeps the digits at the point, loses nothing new at the sample, and is proved
-    equal; and at how many points something is lost with it still.
-    """
+    """The rewrite, where it keeps the digits, loses nothing new and is proved; and at how many points some are lost."""
     try:
         run = edit.formula.run(lost.point, sample.dtypes)
     except SymgradError:
@@ -227,9 +220,7 @@ def _side(
 
 
 def _no_worse(before: tuple[Run, Losing | None], after: Run, point: Mapping[str, Any], name: str) -> tuple[bool, bool]:
-    """Whether the new code has a value where the old one has, and loses nothing that the old one does not lose; and
-    whether it loses anything.
-    """
+    """Whether the new code has a value where the old one has and loses nothing more; and whether it loses anything."""
     run, old = before
     i, j = run.program.outputs[name], after.program.outputs[name]
     if np.shape(run.values[name]) != np.shape(after.values[name]):
@@ -246,22 +237,13 @@ def agree(a: Program, i: int, b: Program, j: int, point: Mapping[str, Any]) -> b
     A proof may hold on a part of the domain alone, such as that of sqrt(x**2) = x; here the rest is looked at.
     """
     for bits in (128, 1200):
-        old, new = _entries(a, i, point, bits), _entries(b, j, point, bits)
+        old, new = entries_of(a, point, i, bits), entries_of(b, point, j, bits)
         if old is None or not all(x.is_finite() for x in old):
             continue
         if new is None or not all(y.is_finite() for y in new):
             continue
         return all((x - y).contains(0) for x, y in zip(old, new, strict=True))
     return old is None or not all(x.is_finite() for x in old)
-
-
-def _entries(program: Program, output: int, point: Mapping[str, Any], bits: int) -> list[Any] | None:
-    with precision(bits):
-        inputs = {n: binary(np.asarray(point[n])) for n in program.inputs}
-        try:
-            return list(flat(interpret(program, Balls(), inputs, [output])[output]))
-        except (ValueError, ZeroDivisionError, OverflowError):
-            return None
 
 
 def _is_proved(a: Run, b: Run, sample: Sample) -> bool:

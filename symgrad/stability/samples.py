@@ -67,13 +67,5 @@ def _mirrored(point: Mapping[str, Any], free: Sequence[str], inputs: Inputs) -> 
     for signs in itertools.islice(itertools.product((1.0, -1.0), repeat=len(free)), 1, _MIRRORED):
         image = {**point, **{n: s * np.asarray(point[n]) for n, s in zip(free, signs, strict=True)}}
         settled = inputs.settled(image)
-        if settled is not None and _is_inside(settled, inputs.bounds):
+        if settled is not None and inputs.is_inside(settled):
             yield settled
-
-
-def _is_inside(point: Mapping[str, Any], bounds: Mapping[str, Bounds]) -> bool:
-    for name, (low, high) in bounds.items():
-        x = np.asarray(point.get(name, np.nan))
-        if (low is not None and np.any(x <= low)) or (high is not None and np.any(x >= high)):
-            return False
-    return True

@@ -19,7 +19,7 @@ from symgrad.evaluation.floats import BatchedFloats
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.sampling import Bounds, Inputs
-from symgrad.program.program import Guard, Program, interpret
+from symgrad.program.program import Guard, Program, interpret, real_dtype
 from symgrad.stability.detection import Losing, is_the_librarys_own, losing
 
 # -------------------------------------------------------------------------------------------------------------- points
@@ -93,66 +93,52 @@ def candidates(inputs: Inputs, free: tuple[str, ...], dtypes: Mapping[str, str],
     n = sum(math.prod(s) for s in shapes.values())
     count = min(count, _MOST)
     rng = np.random.default_rng((seed, 11))
-    values = {name: np.array(plain_values(inputs.bounds.get(name, (None, None)), _real(dtypes[name]))) for name in free}
+    values = {
+        name: np.array(plain_values(inputs.bounds.get(name, (None, None)), real_dtype(dtypes[name]))) for name in free
+    }
     costs = {name: np.array([cost_of(x) for x in v.tolist()]) for name, v in values.items()}
-    columns: dict[str, list[np.ndarray]] = {name: [] for name in free}
-    total: list[np.ndarray] = []
-    for part in _parts(shapes, values, costs, n, count, rng):
-        for name in free:
-            columns[name].append(part[0][name])
-        total.append(part[1])
-    joined = {name: _in_dtype(np.concatenate(c), dtypes[name]) for name, c in columns.items()}
-    return _inside(Candidates(joined, np.concatenate(total)), inputs, dtypes)
-
-
-def _real(dtype: str) -> str:
-    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
+    grid = _Grid(shapes, values, costs, rng)
+    if n == 1:
+        (name,) = (x for x in free if math.prod(shapes[x]) == 1)
+        every = {x: np.zeros((len(values[name]), *shapes[x])) for x in free}
+        every[name] = values[name].reshape(-1, *shapes[name])
+        parts = [(every, costs[name]), _random(grid, count - len(values[name]))]
+    else:
+        parts = [_patterned(grid, count // 2), _near(grid, count // 4), _random(grid, count // 4)]
+    joined = {name: _in_dtype(np.concatenate([p[name] for p, _ in parts]), dtypes[name]) for name in free}
+    return _inside(Candidates(joined, np.concatenate([cost for _, cost in parts])), inputs, dtypes)
 
 
 def _in_dtype(x: np.ndarray, dtype: str) -> np.ndarray:
-    return torch.as_tensor(x).to(getattr(torch, _real(dtype))).double().numpy()
+    return torch.as_tensor(x).to(getattr(torch, real_dtype(dtype))).double().numpy()
 
 
-Part = tuple[dict[str, np.ndarray], np.ndarray]
+@dataclass(frozen=True, eq=False)
+class _Grid:
+    """The inputs that are moved: their shapes, round numbers for their entries, and how simple each of these is."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    values: Mapping[str, np.ndarray]
+    costs: Mapping[str, np.ndarray]
+    rng: np.random.Generator
 
 
-def _parts(
-    shapes: Mapping[str, tuple[int, ...]],
-    values: Mapping[str, np.ndarray],
-    costs: Mapping[str, np.ndarray],
-    n: int,
-    count: int,
-    rng: np.random.Generator,
-) -> Iterator[Part]:
-    if n == 1:
-        name = next(x for x in shapes if math.prod(shapes[x]) == 1)
-        yield {name: values[name].reshape(-1, *shapes[name])}, costs[name]
-        yield _random(shapes, values, count - len(values[name]), rng)
-        return
-    yield _patterned(shapes, values, costs, count // 2, rng)
-    yield _near(shapes, values, costs, count // 4, rng)
-    yield _random(shapes, values, count // 4, rng)
+Part = tuple[dict[str, np.ndarray], np.ndarray]  # points side by side, and how simple each is
 
 
-def _patterned(
-    shapes: Mapping[str, tuple[int, ...]],
-    values: Mapping[str, np.ndarray],
-    costs: Mapping[str, np.ndarray],
-    count: int,
-    rng: np.random.Generator,
-) -> Part:
+def _patterned(g: _Grid, count: int) -> Part:
     """Each input a round number, or an array in a simple pattern of one.
 
     What one input goes through in order the others are drawn for, simple numbers more often; each input has its turn.
     """
     out, cost = {}, np.zeros(count)
-    turns = len(shapes)
-    for j, (name, shape) in enumerate(shapes.items()):
-        v, c = values[name], costs[name]
+    turns = len(g.shapes)
+    for j, (name, shape) in enumerate(g.shapes.items()):
+        v, c = g.values[name], g.costs[name]
         m = math.prod(shape)
         mine = np.arange(count) % turns == j
-        where = np.minimum((len(v) * rng.random(count) ** 4).astype(int), len(v) - 1)
-        pattern = rng.integers(0, 4, count) if m > 1 else np.zeros(count, dtype=int)
+        where = np.minimum((len(v) * g.rng.random(count) ** 4).astype(int), len(v) - 1)
+        pattern = g.rng.integers(0, 4, count) if m > 1 else np.zeros(count, dtype=int)
         order = np.cumsum(mine) - 1
         where = np.where(mine, (order // (4 if m > 1 else 1)) % len(v), where)
         pattern = np.where(mine & (m > 1), order % 4, pattern)
@@ -160,7 +146,7 @@ def _patterned(
         if m == 1:
             out[name] = base.reshape(count, *shape)
             continue
-        second = np.minimum((len(v) * rng.random(count) ** 4).astype(int), len(v) - 1)
+        second = np.minimum((len(v) * g.rng.random(count) ** 4).astype(int), len(v) - 1)
         steps = np.arange(m)
         simple = np.array([0.0, 1.0, -1.0, 2.0, -2.0, 3.0, -3.0, 5.0])[steps % 8] + 0.5 * (steps // 8)
         flat = np.repeat(base[:, None], m, axis=1)
@@ -172,25 +158,21 @@ def _patterned(
     return out, cost
 
 
-def _near(
-    shapes: Mapping[str, tuple[int, ...]],
-    values: Mapping[str, np.ndarray],
-    costs: Mapping[str, np.ndarray],
-    count: int,
-    rng: np.random.Generator,
-) -> Part:
+def _near(g: _Grid, count: int) -> Part:
     """All entries of all inputs near one number."""
-    first = next(iter(values))
-    v, c = values[first], costs[first]
-    where = np.minimum((len(v) * rng.random(count) ** 1.7).astype(int), len(v) - 1)
+    first = next(iter(g.values))
+    v, c = g.values[first], g.costs[first]
+    where = np.minimum((len(v) * g.rng.random(count) ** 1.7).astype(int), len(v) - 1)
     usual = np.nonzero((np.abs(v) >= 1) & (np.abs(v) < 1e6))[0]
-    where = np.where(rng.random(count) < 0.5, usual[rng.integers(0, len(usual), count)], where) if len(usual) else where
+    where = (
+        np.where(g.rng.random(count) < 0.5, usual[g.rng.integers(0, len(usual), count)], where) if len(usual) else where
+    )
     base, cost = v[where], c[where] + 2.0
     offsets = np.array((1.0, 1.0, 0.5, *_OFFSETS))
-    sizes = offsets[rng.integers(0, len(offsets), count)]
-    relative = (rng.random(count) < 0.5) & (sizes < 0.5)
+    sizes = offsets[g.rng.integers(0, len(offsets), count)]
+    relative = (g.rng.random(count) < 0.5) & (sizes < 0.5)
     out, k = {}, 0
-    for name, shape in shapes.items():
+    for name, shape in g.shapes.items():
         m = math.prod(shape)
         steps = k + np.arange(m)
         k += m
@@ -200,19 +182,17 @@ def _near(
     return out, cost - np.log10(sizes) * 0.1
 
 
-def _random(
-    shapes: Mapping[str, tuple[int, ...]], values: Mapping[str, np.ndarray], count: int, rng: np.random.Generator
-) -> Part:
+def _random(g: _Grid, count: int) -> Part:
     """Entries uniform in their exponents, half of them of an ordinary size."""
     out = {}
     count = max(count, 0)
-    for name, shape in shapes.items():
-        v = np.abs(values[name][values[name] != 0])
+    for name, shape in g.shapes.items():
+        v = np.abs(g.values[name][g.values[name] != 0])
         low, high = math.log10(v.min()), math.log10(v.max())
         whole = (count, *shape)
-        usual = rng.random((count, *(1 for _ in shape))) < 0.6
-        k = np.where(usual, rng.uniform(max(low, -4), min(high, 4), whole), rng.uniform(low, high, whole))
-        sign = rng.choice([-1.0, 1.0], whole)
+        usual = g.rng.random((count, *(1 for _ in shape))) < 0.6
+        k = np.where(usual, g.rng.uniform(max(low, -4), min(high, 4), whole), g.rng.uniform(low, high, whole))
+        sign = g.rng.choice([-1.0, 1.0], whole)
         out[name] = sign * 10.0**k
     return out, np.full(count, 60.0)
 
@@ -239,10 +219,10 @@ def _inside(found: Candidates, inputs: Inputs, dtypes: Mapping[str, str]) -> Can
 
 
 def _tame(found: Candidates, dtypes: Mapping[str, str]) -> np.ndarray:
-    """Where the largest entries of all inputs have a product within nine tenths of the dtype's exponents, and so have
-    the smallest.
-    """
-    info = torch.finfo(max((getattr(torch, _real(dtypes[n])) for n in found.values), key=lambda d: torch.finfo(d).eps))
+    """Where products of the largest and of the smallest entries stay within nine tenths of the exponents."""
+    info = torch.finfo(
+        max((getattr(torch, real_dtype(dtypes[n])) for n in found.values), key=lambda d: torch.finfo(d).eps)
+    )
     large, small = np.zeros(len(found)), np.zeros(len(found))
     for v in found.values.values():
         rows = np.abs(v.reshape(len(found), -1))
@@ -402,6 +382,18 @@ class Breaking:
     raises: str | None = None
 
 
+@dataclass(frozen=True, eq=False)
+class _Code:
+    """The formula that is looked into, the inputs that it takes and their dtypes."""
+
+    formula: Formula
+    inputs: Inputs
+    dtypes: Mapping[str, str]
+
+    def run(self, point: Mapping[str, Any]) -> Run:
+        return self.formula.run(point, self.dtypes)
+
+
 def breakings(
     formula: Formula,
     run: Run,
@@ -412,14 +404,15 @@ def breakings(
     effort: float,
 ) -> Iterator[Breaking]:
     """The simplest point for each step that loses digits, the simplest of all first; ``run`` is one of the code's."""
+    code = _Code(formula, inputs, dtypes)
     entries = sum(math.prod(s.shape) for s in run.program.steps) + 1
     count = int(min(_POINTS * effort, max(64, _WORK * effort / entries)))
     points = candidates(inputs, free, dtypes, seed, count)
     tries = int(max(4, min(_TRIES * effort, _JUDGED * effort / entries)))
     found: dict[Any, tuple[float, Breaking]] = {}
-    for branch, rows in _branches(formula, run, inputs, dtypes, points):
+    for branch, rows in _branches(code, run, points):
         for name, output in branch.program.outputs.items():
-            for cost, breaking in _on_branch(formula, branch, name, output, rows, inputs, dtypes, tries, seed):
+            for cost, breaking in _on_branch(code, branch, name, output, rows, tries, seed):
                 mark = _mark(breaking)
                 if mark not in found or cost < found[mark][0]:
                     found[mark] = cost, breaking
@@ -433,51 +426,42 @@ def _mark(b: Breaking) -> Any:
     return b.losing.kind, None if source is None else (source.file, source.line, source.span)
 
 
-def _branches(
-    formula: Formula, run: Run, inputs: Inputs, dtypes: Mapping[str, str], points: Candidates
-) -> Iterator[tuple[Run, Candidates]]:
+def _branches(code: _Code, run: Run, points: Candidates) -> Iterator[tuple[Run, Candidates]]:
     """The branches of the code, each with the points at which it is the one that runs."""
     left = np.arange(len(points))
     for k in range(_BRANCHES):
         if not len(left):
             return
         if k:
-            again = _run_at_one(formula, inputs, dtypes, points, left)
+            again = _run_at_one(code, points, left)
             if again is None:
                 return
             run, left = again
         here = points.take(left)
         holds = np.ones(len(left), dtype=bool)
         if run.program.guards:
-            holds = suspects(run.program, next(iter(run.program.outputs.values())), here, dict(inputs.point), 0).holds
+            holds = suspects(
+                run.program, next(iter(run.program.outputs.values())), here, dict(code.inputs.point), 0
+            ).holds
         yield run, here.take(np.nonzero(holds)[0])
         left = left[~holds][k > 0 and not holds.any() :]
 
 
-def _run_at_one(
-    formula: Formula, inputs: Inputs, dtypes: Mapping[str, str], points: Candidates, left: np.ndarray
-) -> tuple[Run, np.ndarray] | None:
+def _run_at_one(code: _Code, points: Candidates, left: np.ndarray) -> tuple[Run, np.ndarray] | None:
     order = left[np.argsort(points.cost[left], kind="stable")]
     for k in order[:8].tolist():
         try:
-            return formula.run(points.point(k, inputs.point), dtypes), order
+            return code.run(points.point(k, code.inputs.point)), order
         except SymgradError:
             continue
     return None
 
 
 def _on_branch(
-    formula: Formula,
-    branch: Run,
-    name: str,
-    output: int,
-    points: Candidates,
-    inputs: Inputs,
-    dtypes: Mapping[str, str],
-    tries: int,
-    seed: int,
+    code: _Code, branch: Run, name: str, output: int, points: Candidates, tries: int, seed: int
 ) -> Iterator[tuple[float, Breaking]]:
     """For each kind of suspicion the simplest point that is confirmed."""
+    inputs = code.inputs
     if not len(points) or branch.program.steps[output].is_complex:
         return
     found = suspects(branch.program, output, points, dict(inputs.point), seed)
@@ -494,7 +478,7 @@ def _on_branch(
             if lost is None:
                 continue
             lost, cost = _shorter(branch.program, lost, output, inputs, float(points.cost[k]))
-            confirmed = _confirmed(formula, branch, name, lost, dtypes)
+            confirmed = _confirmed(code, branch, name, lost)
             if confirmed is not None and confirmed.losing.error >= _PLAIN:
                 yield cost, confirmed
                 break
@@ -504,10 +488,10 @@ def _on_branch(
                 yield weaker
 
 
-def _confirmed(formula: Formula, branch: Run, name: str, lost: Losing, dtypes: Mapping[str, str]) -> Breaking | None:
+def _confirmed(code: _Code, branch: Run, name: str, lost: Losing) -> Breaking | None:
     """What the user's own code does at the point."""
     try:
-        run = formula.run(lost.point, dtypes)
+        run = code.run(lost.point)
     except UserCodeFailed as error:
         if isinstance(error.__cause__, ArithmeticError):  # math raises where others give inf
             return Breaking(branch, name, lost, type(error.__cause__).__name__)
@@ -536,17 +520,9 @@ def _shorter(program: Program, lost: Losing, output: int, inputs: Inputs, cost: 
             if value.dtype.kind == "f" and n in inputs.free:
                 near[n] = np.vectorize(lambda x, d=digits: float(f"{x:.{d - 1}e}"), otypes=[float])(value)
         settled = inputs.settled(near)
-        again = None if settled is None or not _is_inside(inputs, settled) else losing(program, settled, output)
+        again = None if settled is None or not inputs.is_inside(settled) else losing(program, settled, output)
         if again is not None and again.kind == lost.kind:
             return again, sum(
                 cost_of(float(x)) for n in inputs.free for x in np.asarray((settled or {})[n]).reshape(-1)
             )
     return lost, cost
-
-
-def _is_inside(inputs: Inputs, point: Mapping[str, Any]) -> bool:
-    for n, (low, high) in inputs.bounds.items():
-        x = np.asarray(point[n])
-        if (low is not None and np.any(x <= low)) or (high is not None and np.any(x >= high)):
-            return False
-    return True

@@ -22,7 +22,7 @@ import sympy as sp
 
 
 class _Written:
-    """Terms print as formulas; the text is also what they are sorted by."""
+    """Terms print as formulas; the text, made once, is also what they are sorted and found by."""
 
     @cached_property
     def text(self) -> str:
@@ -30,6 +30,9 @@ class _Written:
 
     def __str__(self) -> str:
         return self.text
+
+    def __hash__(self) -> int:
+        return hash(self.text)
 
     __repr__ = __str__
 
@@ -55,37 +58,19 @@ class Call(_Written):
     head: str
     args: tuple[Any, ...]
     params: Any = None
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash((self.head, self.args, str(self.params)))
+    __hash__ = _Written.__hash__
 
 
 @dataclass(frozen=True, repr=False)
 class Add(_Written):
     terms: tuple[tuple[Fraction, Any], ...]
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(("+", self.terms))
+    __hash__ = _Written.__hash__
 
 
 @dataclass(frozen=True, repr=False)
 class Mul(_Written):
     factors: tuple[tuple[Any, Fraction], ...]
-
-    def __hash__(self) -> int:
-        return self._hash
-
-    @cached_property
-    def _hash(self) -> int:
-        return hash(("*", self.factors))
+    __hash__ = _Written.__hash__
 
 
 Term = Leaf | Var | Call | Add | Mul
@@ -227,13 +212,14 @@ _TERMS = 6  # of a sum that SymPy is asked about
 def algebra(term: Term) -> Iterator[Term]:
     """The term with one part of it written another way."""
     for rule in (_log_of_product, _power_of_product, _factored, _over_one_denominator, _divided, _entry_taken_last):
-        yield from _everywhere(rule, term)
+        yield from everywhere(rule, term)
 
 
-def _everywhere(rule: Callable[[Term], Iterator[Term]], term: Term) -> Iterator[Term]:
+def everywhere(rule: Callable[[Term], Iterator[Term]], term: Term) -> Iterator[Term]:
+    """The term rewritten by a rule once, at its top or anywhere inside."""
     yield from (new for new in rule(term) if new != term)
     for part in dict.fromkeys(parts(term)):
-        for other in _everywhere(rule, part):
+        for other in everywhere(rule, part):
             yield rebuilt(term, {part: other})
 
 

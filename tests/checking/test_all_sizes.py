@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import sympy as sp
 import torch
+from support.index_floats import evaluate_all
 from support.size_cases import CASES
 
 from symgrad import compare, verify
 from symgrad.errors import BadFormula, BadInput, UnknownName, WrongShape
-from symgrad.indices.evaluators import evaluate_all
 from symgrad.indices.sizes import size_symbol
 from symgrad.indices.terms import Array
 

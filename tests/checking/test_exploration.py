@@ -13,7 +13,7 @@ import torch
 from symgrad import verify
 from symgrad.errors import NotReproducible
 from symgrad.lifting.tracing import functions
-from symgrad.problem.point_search import points_beyond
+from symgrad.problem.point_search import Start, points_beyond
 from symgrad.program.builder import Builder
 
 
@@ -202,7 +202,8 @@ def test_a_step_that_goes_too_far_is_taken_back():
     x = b.input("x", ())
     b.guard("gt", [b.integer_power(x, 3), b.number(2)], None, np.array(False))
     program = b.build({})
-    found = [float(p["x"]) for p in points_beyond(program, program.guards[0], {"x": np.array(-1.2)}, ["x"], {})]
+    start = Start(program, {"x": np.array(-1.2)}, ["x"], {})
+    found = [float(p["x"]) for p in points_beyond(start, program.guards[0])]
     assert len(found) == 4
     assert all(0 < x**3 - 2 < 2 * 3.8 * 2.0**-k for x, k in zip(found, (2, 12, 24, 40), strict=True))
 

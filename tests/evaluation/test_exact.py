@@ -5,6 +5,7 @@ import pytest
 import sympy as sp
 import torch
 from flint import arb
+from support.adjoints import adjoint
 
 from symgrad.evaluation.balls import Balls
 from symgrad.evaluation.exact import TooLarge, letter, meaning
@@ -13,7 +14,6 @@ from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint
 from symgrad.program.expressions import Expression
 from symgrad.program.program import interpret
 

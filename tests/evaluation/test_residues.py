@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.adjoints import adjoint
 
 from symgrad.evaluation.modular import WIDE, tower
 from symgrad.evaluation.residues import Plan, Residues, certificate
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint
 from symgrad.program.expressions import lower
 from symgrad.program.program import Program, interpret
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from support.index_floats import evaluate_all
 
-from symgrad.indices.evaluators import evaluate_all
 from symgrad.indices.reader import read
 from symgrad.indices.run_merging import merged
 from symgrad.indices.sizes import Sizes, Unread, size_symbol

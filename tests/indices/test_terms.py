@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import sympy as sp
 from flint import arb
+from support.index_floats import evaluate
 from support.index_refutation import refute
 
-from symgrad.indices.evaluators import evaluate
 from symgrad.indices.terms import EXP, RELU, Array, IndexSum, Inverse, Within, free_ranges, opaque, rename, tensor
 
 n, m, d = sp.symbols("n m d", integer=True, positive=True)

@@ -11,10 +11,10 @@ import sympy as sp
 import torch
 from support.index_calculus import gradient as index_gradient
 from support.index_expressions import LEAVES, SHAPES, m, n, random_body, torch_value
+from support.index_floats import evaluate_all
 
 import symgrad
 from symgrad.errors import SymgradError, UnknownOperation, WrongShape
-from symgrad.indices.evaluators import evaluate_all
 from symgrad.indices.stable_forms import stable
 from symgrad.indices.terms import EXP, Array, IndexSum, Within, fresh, tensor
 from symgrad.indices.torch_functions import tensor_function

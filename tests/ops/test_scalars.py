@@ -16,6 +16,7 @@ import pytest
 import sympy as sp
 import torch
 from flint import acb, arb
+from support.adjoints import adjoint
 from support.measure_ulps import DTYPES, errors, exact, inside, one_step, sample
 
 from symgrad.errors import BadInput
@@ -26,7 +27,7 @@ from symgrad.ops.row import Op, X, Y, precision
 from symgrad.ops.scalars import OPS, define, find
 from symgrad.ops.special import SPECIAL
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint, local_derivative
+from symgrad.program.derivative import local_derivative
 from symgrad.program.program import interpret
 from symgrad.program.selection import select
 

@@ -10,6 +10,7 @@ import pytest
 import sympy as sp
 import torch
 from flint import acb, arb
+from support.adjoints import adjoint
 
 from symgrad import verify
 from symgrad.errors import UnknownOperation
@@ -18,7 +19,7 @@ from symgrad.ops.row import ARGUMENTS, precision
 from symgrad.ops.scalars import OPS
 from symgrad.ops.special import SPECIAL
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint, local_derivative
+from symgrad.program.derivative import local_derivative
 from symgrad.program.program import interpret
 
 TRUTH = {

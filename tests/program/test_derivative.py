@@ -12,12 +12,13 @@ import torch
 from flint import arb
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.adjoints import adjoint
 
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.evaluation.floats import Floats
 from symgrad.program import layouts
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint, pull, tangent
+from symgrad.program.derivative import pull, tangent
 from symgrad.program.program import Program, Strided, dense, interpret, size
 
 few = settings(max_examples=60, derandomize=True)

@@ -10,11 +10,11 @@ import pytest
 import sympy as sp
 import torch
 from flint import arb, fmpq
+from support.adjoints import adjoint
 from support.torch_truth import check, draw, integers, written
 
 from symgrad.evaluation.balls import Balls, binary
 from symgrad.ops.row import precision
-from symgrad.program.derivative import adjoint
 from symgrad.program.program import interpret
 
 

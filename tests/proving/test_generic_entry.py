@@ -51,7 +51,7 @@ def _op(name: Any, parts: list[Any]) -> Any:
     if name == "log":
         return acb(parts[0]).log()
     if name == "polygamma":
-        return _item(Balls().read_polygamma(Step("polygamma", (), params, (), "float64"), array_of(parts, ())))
+        return _item(Balls().read(Step("polygamma", (), params, (), "float64"), [array_of(parts, ())]))
     return OPS[name].ball(*parts)
 
 

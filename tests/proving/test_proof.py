@@ -14,11 +14,11 @@ import sympy as sp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.adjoints import adjoint
 
 from symgrad.evaluation.floats import Floats
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint
 from symgrad.program.expressions import lower
 from symgrad.program.program import Program, interpret, size
 from symgrad.proving.proof import Link, prove, prove_all, replay

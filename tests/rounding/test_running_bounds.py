@@ -10,13 +10,13 @@ import pytest
 import sympy as sp
 import torch
 from flint import arb
+from support.adjoints import adjoint
 from support.exact_runs import BITS, DTYPES, check, draw, exact
 
 from symgrad.evaluation.balls import ball_of
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint
 from symgrad.program.program import Program
 from symgrad.rounding.accuracy import distance, rounding
 from symgrad.rounding.running_bounds import enclosed, error_bounds

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from symgrad.stability.pattern_matching import everywhere, pattern
+from functools import partial
+
+from symgrad.stability.pattern_matching import applied, pattern
+from symgrad.stability.term_algebra import everywhere
 
 
 def test_a_pattern_is_found_in_any_order_and_under_a_factor():
     def became(before, after, term):
-        return [str(t) for t in everywhere(pattern(before), pattern(after), pattern(term))]
+        return [str(t) for t in everywhere(partial(applied, pattern(before), pattern(after)), pattern(term))]
 
     assert became("1 - sigmoid(z)", "sigmoid(-z)", "a - sigmoid(b)*a") == ["a*sigmoid(-1*b)"]
     assert became("log(1 + u)", "log1p(u)", "log(x + 1 - y)") == ["log1p(x + -1*y)"]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -10,9 +12,9 @@ from symgrad.evaluation.balls import Balls, ball_of
 from symgrad.ops.row import precision
 from symgrad.program.builder import Builder
 from symgrad.program.program import interpret
-from symgrad.stability.pattern_matching import everywhere, pattern
+from symgrad.stability.pattern_matching import applied, pattern
 from symgrad.stability.rules import RULES
-from symgrad.stability.term_algebra import algebra
+from symgrad.stability.term_algebra import algebra, everywhere
 from symgrad.stability.term_reader import Reader, written
 
 FORMULAS = st.recursive(
@@ -43,7 +45,7 @@ def test_a_term_means_what_its_step_does_and_so_does_what_the_rules_make_of_it(t
     made = [term, *algebra(term)]
     for rule in RULES:
         if not rule.where and "sum" not in rule.before:
-            made += list(everywhere(pattern(rule.before), pattern(rule.after), term))[:2]
+            made += list(everywhere(partial(applied, pattern(rule.before), pattern(rule.after)), term))[:2]
     for other in made[:12]:
         b = Builder.on(program)
         step = written(b, other, "float64")

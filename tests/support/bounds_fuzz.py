@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
+from support.adjoints import adjoint
 from torch import Tensor
 
 from symgrad import lift
@@ -27,7 +28,6 @@ from symgrad.evaluation.floats import to_numpy
 from symgrad.ops.row import precision
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint
 from symgrad.program.program import Program, interpret
 from symgrad.program.selection import select
 from symgrad.rounding.attribution import size_of

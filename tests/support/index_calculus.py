@@ -14,15 +14,15 @@ d U[i, j] / d U[K, N] is a pair of deltas, and a sum over i contracts the delta 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import sympy as sp
 
 from symgrad.errors import BadFormula
-from symgrad.indices.terms import Array, Binder, Det, IndexSum, Inverse, LogDet, Within, fresh, rename
-
-__all__ = ["differentiate", "gradient"]
+from symgrad.indices.conversion import EFFORT, declare, make_store, read, write
+from symgrad.indices.printing import text
+from symgrad.indices.terms import EXP, Array, Binder, Det, Fact, IndexSum, Inverse, LogDet, Within, fresh, rename
 
 # A derivative on its way: deltas still to be contracted, and the coefficient they stand before.
 Deltas = tuple[tuple[Any, Any], ...]
@@ -166,3 +166,73 @@ def _solve(pair: tuple[Any, Any], index: Any) -> Any:
     if slope not in (1, -1) or rest.has(index):
         raise BadFormula(f"an entry stands at the index {where}, which is not {index} plus or minus something")
     return sp.expand(slope * (target - rest))
+
+
+# what textbooks write with whole matrices
+
+
+def sigmoid(z: Any) -> Any:
+    """1 / (1 + exp(-z)), over the opaque exponential."""
+    exponential: Any = EXP(-sp.sympify(z))
+    return 1 / (1 + exponential)
+
+
+def matmul(*factors: Array) -> Array:
+    """The product of matrices and vectors: the last axis of each is summed against the first axis of the next."""
+    total, *rest = factors
+    for f in rest:
+        s = fresh("s")
+        rows, cols = tuple(fresh(a) for a in total.axes[:-1]), tuple(fresh(a) for a in f.axes[1:])
+        body = IndexSum(total.at((*rows, s)) * f.at((s, *cols)), s, total.shape[-1])
+        total = Array(body, rows + cols, total.shape[:-1] + f.shape[1:])
+    return total
+
+
+def transpose(a: Array) -> Array:
+    return Array(a.body, a.axes[::-1], a.shape[::-1])
+
+
+def add(*parts: Array) -> Array:
+    axes = tuple(fresh(a) for a in parts[0].axes)
+    return Array(sp.Add(*(p.at(axes) for p in parts)), axes, parts[0].shape)
+
+
+def scale(factor: Any, a: Array) -> Array:
+    return Array(factor * a.body, a.axes, a.shape)
+
+
+def eye(size: Any) -> Array:
+    i, j = fresh("i"), fresh("j")
+    return Array(sp.KroneckerDelta(i, j), (i, j), (size, size))
+
+
+def trace(a: Array) -> Any:
+    i = fresh("i")
+    return IndexSum(a.at((i, i)), i, a.shape[0])
+
+
+def inverse(a: Array) -> Array:
+    i, j = fresh("i"), fresh("j")
+    return Array(Inverse(a.body, *a.axes, a.shape[0], i, j), (i, j), a.shape)
+
+
+def determinant(a: Array, head: Callable[..., Any] = Det) -> Any:
+    """``Det`` (or ``LogDet``) of a square matrix."""
+    return head(a.body, *a.axes, a.shape[0])
+
+
+def normal_form(
+    e: Any, *, sizes: Mapping[Any, Any] | None = None, facts: Iterable[Fact] = (), effort: int = EFFORT
+) -> Any:
+    """A body equal to ``e`` wherever both are defined: sums of products, split into connected components.
+
+    ``sizes`` says where free indices run; what is not said is taken from the axes they stand in.  Raises
+    `symgrad.errors.BadFormula` for what is not index notation, and `symgrad.indices.polynomials.Exhausted` past
+    ``effort``, counted in terms.
+    """
+    store = make_store(facts=facts, effort=effort)
+    try:
+        declare(store, [e], sizes or {})
+        return write(store, read(store, e))
+    except ZeroDivisionError as error:
+        raise BadFormula(f"{text(e)}: {error}") from None

@@ -11,6 +11,7 @@ from typing import Any
 
 import sympy as sp
 from support.index_calculus import differentiate as d
+from support.index_calculus import inverse, matmul, sigmoid, trace
 
 from symgrad.indices.terms import (
     EXP,
@@ -24,11 +25,7 @@ from symgrad.indices.terms import (
     SumsTo,
     Symmetric,
     fresh,
-    inverse,
-    matmul,
-    sigmoid,
     tensor,
-    trace,
 )
 
 m, n, q, h, c, dim = sp.symbols("m n q h c d", integer=True, positive=True)

@@ -19,7 +19,7 @@ from typing import Any
 import sympy as sp
 from flint import arb, ctx, fmpq
 
-from symgrad.indices.evaluators import BALLS, evaluate
+from symgrad.indices.evaluators import evaluate
 from symgrad.indices.polynomials import rational
 from symgrad.indices.terms import Array, Fact, Positive, SumsTo, Symmetric, free_ranges
 
@@ -82,7 +82,7 @@ def refute(
 def _difference(bodies: Any, values: Any, at: Any) -> arb | None:
     """A ball around the difference that excludes zero, if there is one here."""
     try:
-        x, y = (evaluate(body, values, at, BALLS) for body in bodies)
+        x, y = (evaluate(body, values, at) for body in bodies)
     except IndexError:  # an entry outside its axis
         return None
     difference = x - y

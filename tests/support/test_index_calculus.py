@@ -8,13 +8,12 @@ import random
 import pytest
 import sympy as sp
 import torch
-from support.index_calculus import differentiate, gradient
+from support.index_calculus import differentiate, gradient, matmul, normal_form, trace
 from support.index_expressions import LEAVES, SHAPES, m, n, random_body, torch_value
+from support.index_floats import evaluate
 
 from symgrad.errors import BadFormula
-from symgrad.indices.conversion import normal_form
-from symgrad.indices.evaluators import evaluate
-from symgrad.indices.terms import EXP, Array, IndexSum, LogDet, Within, matmul, tensor, trace
+from symgrad.indices.terms import EXP, Array, IndexSum, LogDet, Within, tensor
 
 i, j, k, p, q, K, N = sp.symbols("i j k p q K N", integer=True)
 x, w, A, X, B = tensor("x", n), tensor("w", n), tensor("A", n, n), tensor("X", n, n), tensor("B", n, n)

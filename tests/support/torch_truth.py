@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 from hypothesis import settings
+from support.adjoints import adjoint
 
 from symgrad.evaluation.floats import Floats
 from symgrad.program.builder import Builder
-from symgrad.program.derivative import adjoint
 from symgrad.program.program import interpret
 
 few = settings(max_examples=40, derandomize=True)

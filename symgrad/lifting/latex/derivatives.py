@@ -179,9 +179,7 @@ def _order(r: Reader, power: Node | None = None) -> int:
 
 
 def _below_line(r: Reader, order: int) -> list[Node]:
-    """``\\partial x_i \\partial x_j``, ``\\partial x^2``, ``\\partial x \\partial x^\\top``; where the order is 1, a
-    power is what is differentiated for: ``\\partial \\sigma^2``.
-    """
+    r"""``\partial x_i \partial x_j``, ``\partial x^2``; where the order is 1, a power is what is differentiated for."""
     found: list[Node] = []
     while size := differential(r, r.at):
         r.at += size

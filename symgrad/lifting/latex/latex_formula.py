@@ -10,10 +10,9 @@ from typing import Any, Protocol
 
 import numpy as np
 import sympy as sp
-import torch
 
 from symgrad.errors import BadInput, SymgradError, UnknownName, WrongShape
-from symgrad.evaluation.floats import Floats
+from symgrad.evaluation.floats import Floats, tensors_of
 from symgrad.lifting.latex.displays import without_prose
 from symgrad.lifting.latex.equations import Claim, Definition, Document, Equation, equations, words_of
 from symgrad.lifting.latex.index_ranges import count_from, find_sizes, letters_of_axes
@@ -310,10 +309,7 @@ class Latex:
                     instead=f"Pass at={{{outer!r}: ...}}.",
                 )
         program = _Writer(self, {inner: point[outer] for inner, outer in own.items()}, own, dtype, point).program()
-        inputs = {}
-        for name, i in program.inputs.items():
-            inputs[name] = torch.as_tensor(np.asarray(point[name])).to(getattr(torch, program.steps[i].dtype))
-        values = interpret(program, Floats(), inputs)
+        values = interpret(program, Floats(), tensors_of(point, program.dtypes))
         return Run(program, {k: values[i].detach().resolve_conj().numpy() for k, i in program.outputs.items()})
 
 

@@ -168,9 +168,7 @@ class _Forms:
 
 
 def _same(found: Sequence[Form], what: str, *, named: bool = False) -> Form:
-    """One form of parts that are taken entry by entry; a number goes with a tensor where it is written as a number, and
-    ``named`` says that one with a name does not.
-    """
+    """One form of parts that are taken entry by entry; a number goes with a tensor unless it has a name."""
     tensors = [x for x in found if x.shape]
     if not tensors:
         return Form(named=any(x.named for x in found))

@@ -279,8 +279,7 @@ def _line(error: BaseException, file: str) -> int | None:
 
 
 class _ScriptRewriter(Rewriter):
-    """Besides names, calls and arithmetic: attributes and items, what is printed and returned, the arguments of
-    functions, and the turns of loops."""
+    """What else scripts do: attributes and items, what is printed and returned, arguments, and the turns of loops."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -394,15 +393,12 @@ class _EventRewriter(_ScriptRewriter):
     visit_JoinedStr = visit_FormattedValue = visit_Try = visit_Compare = ast.NodeTransformer.generic_visit
     visit_comprehension = visit_If = visit_Assert = ast.NodeTransformer.generic_visit
 
-    def visit_For(self, node: ast.For) -> Any:
+    def visit_For(self, node: Any) -> Any:
         self.generic_visit(node)
         node.body = [*self._tick(node), *node.body]
         return node
 
-    def visit_While(self, node: ast.While) -> Any:
-        self.generic_visit(node)
-        node.body = [*self._tick(node), *node.body]
-        return node
+    visit_While = visit_For
 
     def visit_Call(self, node: ast.Call) -> Any:
         self.generic_visit(node)

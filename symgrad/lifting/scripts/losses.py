@@ -14,7 +14,7 @@ import numpy as np
 
 from symgrad.lifting.scripts.trails import Trails
 from symgrad.program.builder import Builder
-from symgrad.program.program import Step, positions, size
+from symgrad.program.program import Step, dependents, positions, size
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def parts(b: Builder, error: int, moved: set[int] | None = None) -> tuple[int, i
     Where one is taken off single entries (``p[range(n), y] -= 1``), the targets are one there and zero elsewhere.
     """
     left, right = b.steps[error].args
-    depends = _depending_on_inputs(b) if moved is None else moved
+    depends = dependents(b.steps, b.inputs.values()) if moved is None else moved
     a, t = (left, right) if left in depends else (right, left)
     s = b.steps[a]
     is_one = b.number_of(t) == 1
@@ -101,11 +101,3 @@ def parts(b: Builder, error: int, moved: set[int] | None = None) -> tuple[int, i
         hot[positions(s.params, s.shape) - 1] = 1
         return whole, b.constant(hot.reshape(b.shape(whole)), b.dtype(whole))
     return a, t
-
-
-def _depending_on_inputs(b: Builder) -> set[int]:
-    found = set(b.inputs.values())
-    for i, s in enumerate(b.steps):
-        if any(x in found for x in s.args):
-            found.add(i)
-    return found

@@ -18,7 +18,7 @@ from symgrad.lifting.scripts.cues import LOSSES, core
 from symgrad.lifting.scripts.execution import ScriptRun
 from symgrad.lifting.scripts.script_record import AutogradCall, AutogradResult, Cell, Given, Key, Leaf
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
-from symgrad.program.program import Shape, size
+from symgrad.program.program import Shape, dependencies, dependents, size
 
 _COMPARED = ("eq", "ne", "lt", "le", "gt", "ge", "isclose", "allclose", "equal", "array_equal")
 _LAYOUT = ("pick", "cast", "name", "stop", "conj", "real")
@@ -125,7 +125,7 @@ def _is_twin(variable: str, leaf: str, value: np.ndarray) -> bool:
 
 def _output(run: ScriptRun, wanted: str | None) -> tuple[int, str, AutogradCall | None]:
     trace = run.trace
-    opaque = depending(trace, trace.opaque)
+    opaque = dependents(trace.builder.steps, trace.opaque)
     calls = [c for c in trace.calls if c.output not in opaque] or trace.calls
     if wanted is not None:
         named = [c for c in calls if c.name == wanted]
@@ -163,18 +163,9 @@ def _first_of_loop(calls: Sequence[AutogradCall], call: AutogradCall) -> Autogra
 
 def outputs(trace: ScriptTracer) -> dict[str, AutogradCall]:
     """The values that are differentiated, by name, each with a call for it."""
-    opaque = depending(trace, trace.opaque)
+    opaque = dependents(trace.builder.steps, trace.opaque)
     calls = [c for c in trace.calls if c.output not in opaque] or trace.calls
     return {c.name or f"the output of line {c.line}": c for c in calls}
-
-
-def depending(trace: ScriptTracer, on: Sequence[int]) -> set[int]:
-    """The steps that depend on any of these."""
-    found = set(on)
-    for i, step in enumerate(trace.builder.steps):
-        if any(a in found for a in step.args):
-            found.add(i)
-    return found
 
 
 # ------------------------------------------------------------------------------------------------ gradients
@@ -194,7 +185,7 @@ def find_roles(
     trace = run.trace
     step, name, call = _output(run, output)
     names = dict(zip(leaf_names(trace), trace.leaves, strict=True))
-    needed = _needed(trace, step)
+    needed = dependencies(trace.builder.steps, [step])
     inputs: dict[str, int] = {}
     for k, (leaf_name, leaf) in enumerate(names.items()):
         if call is not None and (id(leaf.tensor) not in call.nodes or k >= call.leaves):
@@ -227,16 +218,6 @@ def find_roles(
     return Roles(step, name, call, inputs, tuple(found), alone)
 
 
-def _needed(trace: ScriptTracer, step: int) -> set[int]:
-    found, stack = set(), [step]
-    while stack:
-        i = stack.pop()
-        if i not in found:
-            found.add(i)
-            stack += trace.builder.steps[i].args
-    return found
-
-
 def _as_told(
     trace: ScriptTracer, inputs: Mapping[str, int], gradients: Mapping[str, str | Sequence[str]]
 ) -> Iterator[Derivation]:
@@ -263,7 +244,7 @@ def _evidence(
     trace: ScriptTracer, output: str, inputs: Mapping[str, int], call: AutogradCall | None
 ) -> Iterator[Derivation]:
     results = {r.step: r for r in trace.results if trace.calls[r.call].is_of(call)}
-    opaque = depending(trace, trace.opaque)
+    opaque = dependents(trace.builder.steps, trace.opaque)
     names = {node: n for n, node in inputs.items()}
     of = {r.node: r for r in results.values()}
 
@@ -342,7 +323,10 @@ def _is_plausible(trace: ScriptTracer, d: Derivation) -> bool:
     """Whether a value that is printed near autograd's may be meant as a gradient: it fits, and is named so or close."""
     if not _fits(trace.builder.shape(d.step), trace.builder.shape(d.node if d.autograd is None else d.autograd.step)):
         return False
-    if d.step in _needed(trace, trace.calls[-1].output) or trace.builder.steps[_base(trace, d.step)].op == "input":
+    if (
+        d.step in dependencies(trace.builder.steps, [trace.calls[-1].output])
+        or trace.builder.steps[_base(trace, d.step)].op == "input"
+    ):
         return False  # a part of the model
     word = d.variable.lower()
     mine, own = trace.value_at.get(d.step), d.autograd.value if d.autograd is not None else None
@@ -401,8 +385,8 @@ def _line_of(trace: ScriptTracer, step: int) -> int | None:
 
 
 def _none_found(trace: ScriptTracer, output: str, inputs: Mapping[str, int]) -> BadInput:
-    opaque = depending(trace, trace.opaque)
-    opaque |= _needed(trace, trace.calls[-1].output) if trace.calls else set()
+    opaque = dependents(trace.builder.steps, trace.opaque)
+    opaque |= dependencies(trace.builder.steps, [trace.calls[-1].output]) if trace.calls else set()
     fits = [
         b.name
         for b in trace.builder.bindings

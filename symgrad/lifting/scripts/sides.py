@@ -16,10 +16,19 @@ import torch
 from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.execution import Script, ScriptRun
-from symgrad.lifting.scripts.roles import Derivation, Roles, depending, leaf_names
+from symgrad.lifting.scripts.roles import Derivation, Roles, leaf_names
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.tracing.functions import Run
-from symgrad.program.program import Binding, Program, derivation_lines, interpret, kept, same_structure, sliced
+from symgrad.program.program import (
+    Binding,
+    Program,
+    dependents,
+    derivation_lines,
+    interpret,
+    kept,
+    same_structure,
+    sliced,
+)
 
 _REMEMBERED = 128  # points whose Programs are kept
 
@@ -165,7 +174,7 @@ class Execution:
         program = trace.builder.build({})
         renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
         outputs = {label: d.step for label, d in found.items()}
-        opaque = depending(trace, trace.opaque)
+        opaque = dependents(trace.builder.steps, trace.opaque)
         needed = kept(program, outputs, inputs=renamed, opaque=opaque)
         bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
         steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
@@ -184,7 +193,7 @@ class Execution:
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
-        opaque = depending(trace, trace.opaque)
+        opaque = dependents(trace.builder.steps, trace.opaque)
         value = next((c.value for c in trace.calls if c.output == output), None)
         value = _evaluated(program, output, run) if value is None else value
         out = []

@@ -17,7 +17,7 @@ from symgrad.lifting.scripts.cues import is_gradient
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.builder import Builder
-from symgrad.program.program import Program, Step, Strided, dense, interpret, positions, size
+from symgrad.program.program import Program, Step, Strided, dense, dependencies, dependents, interpret, positions, size
 
 SMALL = 2e-2  # what a difference is divided by, at most, where it is a quotient for a derivative
 _FOLDED = 8  # steps of a constant's own arithmetic, such as 2 * h
@@ -72,21 +72,11 @@ class Trails:
     # ------------------------------------------------------------------------------------ before and after
     def after(self, start: set[int]) -> set[int]:
         """The steps that depend on any of these, themselves included."""
-        found = set(start)
-        for i, s in enumerate(self.steps):
-            if any(a in found for a in s.args):
-                found.add(i)
-        return found
+        return dependents(self.steps, start)
 
     def before(self, i: int, steps: Sequence[Step] | None = None) -> set[int]:
         """The steps that a step depends on, itself included; among other steps than the record's where given."""
-        found, waiting = set(), [i]
-        while waiting:
-            k = waiting.pop()
-            if k not in found:
-                found.add(k)
-                waiting += (steps or self.steps)[k].args
-        return found
+        return dependencies(steps or self.steps, [i])
 
     # ------------------------------------------------------------------------------------ which variable
     def stripped(self, i: int) -> int:

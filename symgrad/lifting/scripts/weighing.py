@@ -398,8 +398,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
 
 
 def _is_on_the_way(w: Weighing, row: Row) -> bool:
-    """Whether all claims are of computed values, by their names, where the script updates others: of these nothing
-    would be said, and a report on the rest would read as if there were no more."""
+    """Whether all claims are of computed values where the script updates others, of which nothing would be said."""
 
     def is_computed(i: int) -> bool:
         own = w.trails.origin(i)

@@ -10,7 +10,7 @@ Arrays are NumPy's: ``sum(x**2)``, ``x.T @ A @ x``, ``softmax(z)``, ``log(det(X)
 `symgrad.lifting.text.tensor_words`), and ``x[0]``; a letter in brackets is a free index, ``sum(a[i]*x[i], i)``.
 
 `Text` keeps the order of operations, which rounding depends on; SymPy rewrites as it builds (``(x + y) - x`` is
-``y`` to it), so `parse` gives what the text means and not how it computes.
+``y`` to it), so `Text.expression` is what the text means and not how it computes.
 """
 
 from __future__ import annotations
@@ -37,25 +37,6 @@ from symgrad.program.program import Program, Source
 from symgrad.program.selection import select
 
 
-def parse(text: str, known: Iterable[str] | None = None) -> sp.Expr:
-    """Return what a formula means, as a SymPy expression in real symbols.
-
-    ``known`` are the names of the inputs, if they are known: any other name is then an error, and an input may be
-    called ``pi``.
-
-    >>> parse("w*tanh(x)**2 / 3 + 0.1")
-    w*tanh(x)**2/3 + 1/10
-    >>> parse("beta*gamma - E")
-    -E + beta*gamma
-    >>> parse("where(x > 0, x, a*(exp(x) - 1))")
-    Piecewise((x, x > 0), (a*(exp(x) - 1), True))
-
-    Raises `BadFormula` where the text is not a formula, `UnknownOperation` for a function that is not in the table
-    and `UnknownName` for a name that is not in ``known``; each points at the place.
-    """
-    return Text(text, known).expression
-
-
 @dataclass(frozen=True)
 class Text:
     """A formula typed as text.
@@ -69,7 +50,11 @@ class Text:
     %2 = add(%0, %1) float64[]
     %3 = sub(%2, %0) float64[]
 
-    The text is read when the object is made, and errors are raised then (see `parse`).
+    ``known`` are the names of the inputs, if they are known: any other name is then an error, and an input may be
+    called ``pi``.  The text is read when the object is made.
+
+    Raises then `BadFormula` where the text is not a formula, `UnknownOperation` for a function that is not in the
+    table and `UnknownName` for a name that is not in ``known``; each points at the place.
     """
 
     text: str
@@ -109,7 +94,11 @@ class Text:
 
     @property
     def expression(self) -> sp.Expr:
-        """What the text means: a SymPy expression in real symbols."""
+        """What the text means: a SymPy expression in real symbols.
+
+        >>> Text("where(x > 0, w*tanh(x)**2 / 3, 0.1)").expression
+        Piecewise((w*tanh(x)**2/3, x > 0), (1/10, True))
+        """
         values: dict[int, Any] = {}
         for i, node in enumerate(self.tree.nodes):
             values[i] = _meaning(self, node, [values[a] for a in node.args])

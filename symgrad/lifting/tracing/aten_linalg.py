@@ -16,7 +16,7 @@ from symgrad.lifting.tracing.aten import PLAIN, dtype_of, plain, rule
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.ops.matrices import direction
 from symgrad.program import factorisations
-from symgrad.program.program import size
+from symgrad.program.program import real_dtype, size
 
 
 def _square(t: Recorder, x: torch.Tensor) -> tuple[int, tuple[int, ...], int]:
@@ -292,16 +292,13 @@ def _svd(t: Recorder, a: Any, out: Any, name: str) -> Any:
 
 
 def _pairs(t: Recorder, square: int, kept: Any, seen: np.ndarray | None) -> tuple[int, int]:
-    """Eigenvalues and eigenvectors of a batch of Hermitian matrices, (batch, count) and (batch, count, n).
-
-    ``seen`` are the columns that the kernel gave; the sign of each is its choice, which a guard remembers.
-    """
+    """Eigenpairs of Hermitian matrices; a guard remembers the sign that the kernel chose for each column ``seen``."""
     b, kept = t.builder, tuple(kept)
     batch, n, _ = b.shape(square)
     pairs = b.emit("eigenpairs", (square,), kept, (batch, len(kept), n + 1))
     at = np.arange(1, batch * len(kept) * (n + 1) + 1).reshape(batch, len(kept), n + 1)
     values = b.pick([pairs], at[..., n], (batch, len(kept)))
-    values = b.cast(values, {"complex64": "float32", "complex128": "float64"}.get(b.dtype(values), b.dtype(values)))
+    values = b.cast(values, real_dtype(b.dtype(values)))
     vectors = b.pick([pairs], at[..., :n], (batch, len(kept), n))
     if seen is not None:
         weights = direction(n)

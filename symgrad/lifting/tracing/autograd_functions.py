@@ -21,7 +21,7 @@ from symgrad.lifting.tracing.functions import failing_line, plain
 from symgrad.lifting.tracing.leaves import Signature, results, seeds, single
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.tracer import Tracer
-from symgrad.program.program import Program
+from symgrad.program.program import Program, expands
 
 # -------------------------------------------------------------------------------------------------- autograd functions
 
@@ -197,7 +197,7 @@ class Custom:
             if name not in tensors or not isinstance(g, torch.Tensor):
                 continue
             own, shape = tuple(given[name].shape), tuple(g.shape)
-            if shape != own and _expands(own, shape):
+            if shape != own and expands(own, shape):
                 summed[name] = shape
                 out[name] = g.sum_to_size(own)
             elif shape != own and [n for n in shape if n != 1] == [n for n in own if n != 1]:
@@ -298,8 +298,7 @@ class Custom:
 
 @dataclass(frozen=True, eq=False)
 class _Applied:
-    """A function called by autograd: its arguments and cotangents as leaves, its outputs, and those that have a
-    cotangent."""
+    """A function called by autograd: arguments and cotangents as leaves, outputs, and which have a cotangent."""
 
     arguments: Mapping[str, torch.Tensor]
     outputs: Mapping[str, torch.Tensor]
@@ -320,11 +319,6 @@ def _input(trace: Tracer, name: str, value: Any, dtype: torch.dtype) -> torch.Te
         made = torch.tensor(np.asarray(value), dtype=dtype)
         trace.tensors.enter(made, trace.builder.input(name, tuple(made.shape), dtype_of(made)))
     return made
-
-
-def _expands(own: tuple[int, ...], shape: tuple[int, ...]) -> bool:
-    """Whether a tensor of the shape ``own`` can be broadcast to ``shape``: what autograd sums a gradient back by."""
-    return len(own) <= len(shape) and all(n in (1, m) for n, m in zip(own[::-1], shape[::-1], strict=False))
 
 
 def called_forward(

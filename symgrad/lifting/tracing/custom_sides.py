@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.evaluation.floats import Floats, to_numpy
+from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import gradients, tangent
-from symgrad.program.program import Binding, Program, derivation_lines, interpret, sliced
+from symgrad.program.program import Binding, Program, derivation_lines, interpret, real_dtype, sliced
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,10 +173,8 @@ def backward_of_backward_beside(named: Mapping[str, str], along: Mapping[str, st
         truth, hand = (_contracted(b, [(of[n], seeds[n]) for n in along]) for of in (exact, mine))
         results = gradients(b, hand, {n: b.inputs[n] for n in (*along, *named.values())})
         program = b.build({})
-        kinds = {n: getattr(torch, program.steps[i].dtype) for n, i in program.inputs.items()}
-        given = {n: torch.as_tensor(np.asarray(point[n])).to(kind) for n, kind in kinds.items()}
         with torch.no_grad():
-            values = interpret(program, Floats(), given, list(results.values()))
+            values = interpret(program, Floats(), tensors_of(point, program.dtypes), list(results.values()))
         told = {n: to_numpy(values[i]) for n, i in results.items()}
         return Recorded(
             program, truth, results, found.outputs, {**found.values, **told}, (), tuple(dtypes), derived=True
@@ -191,14 +189,10 @@ def _contracted(b: Builder, parts: Sequence[tuple[int, int]]) -> int:
     for i, v in parts:
         part = b.mul(i, b.conj(v))
         part = b.sum(part) if b.shape(i) else part
-        part = b.cast(part, _real(b.dtype(part)))
+        part = b.cast(part, real_dtype(b.dtype(part)))
         total = part if total is None else b.add(total, part)
     assert total is not None
     return total
-
-
-def _real(dtype: str) -> str:
-    return {"complex64": "float32", "complex128": "float64"}.get(dtype, dtype)
 
 
 def _as_autograd_sees(found: FunctionRun) -> tuple[Builder, dict[str, int]]:

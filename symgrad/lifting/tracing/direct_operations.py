@@ -107,8 +107,7 @@ class DirectOperations:
         return out
 
     def _may(self) -> bool:
-        """Whether torch's modes would do nothing else: no cut, no derivative that is recorded, no mode but ours, and
-        none that a tracer of scripts has put in the place of ours, which looks for what requires a gradient."""
+        """Whether torch's modes would do nothing else: no cut, no derivative that is recorded, no mode but ours."""
         t = self.tracer
         return not (
             t.differentiates

@@ -52,11 +52,6 @@ class Signature:
         """The single values, in their order."""
         return tuple(n for p in self.parameters for n in self.leaves(p))
 
-    @property
-    def positional(self) -> tuple[str, ...]:
-        """Those of them that backward returns a gradient for."""
-        return tuple(n for p in self.parameters if p not in self.keywords for n in self.leaves(p))
-
     def leaves(self, parameter: str) -> tuple[str, ...]:
         """The single values that a parameter holds."""
         return self.lists.get(parameter, (parameter,))

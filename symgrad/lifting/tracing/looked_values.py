@@ -75,16 +75,20 @@ def plainly(x: Any) -> Any:
 # ------------------------------------------------------------------------------------------------ whole numbers
 
 
-class Whole(int):
-    """A whole number that was made of values."""
+class _Looked:
+    """A value with the looks at others that it was made of."""
 
     looks: Looks
     tracer: Recorder
 
-    def __new__(cls, value: int, tracer: Recorder, looks: Looks) -> Whole:
-        made = super().__new__(cls, value)
+    def __new__(cls, value: Any, tracer: Recorder, looks: Looks) -> Any:
+        made = super().__new__(cls, value)  # type: ignore[call-arg]
         made.tracer, made.looks = tracer, looks
         return made
+
+
+class Whole(_Looked, int):
+    """A whole number that was made of values."""
 
     def __reduce__(self) -> Any:
         return int, (int(self),)
@@ -161,16 +165,8 @@ Whole.__rdivmod__ = lambda self, other: (other // self, other % self)  # type: i
 # ------------------------------------------------------------------------------------------------ texts
 
 
-class Written(str):
+class Written(_Looked, str):
     """A text in which a value is written."""
-
-    looks: Looks
-    tracer: Recorder
-
-    def __new__(cls, text: str, tracer: Recorder, looks: Looks) -> Written:
-        made = super().__new__(cls, text)
-        made.tracer, made.looks = tracer, looks
-        return made
 
     def __reduce__(self) -> Any:
         return str, (plainly(self),)

@@ -347,7 +347,7 @@ class Rewriter(ast.NodeTransformer):
 
     def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
         out: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
-        for name in dict.fromkeys(n for target in targets for n in _names(target)):
+        for name in dict.fromkeys(n for target in targets for n in assigned_names(target)):
             if self._own and name not in self._own[-1]:
                 continue
             out.append(self._again("bind", name, node))
@@ -561,13 +561,13 @@ def _own_names(function: Any) -> set[str]:
     return found
 
 
-def _names(target: ast.expr) -> list[str]:
+def assigned_names(target: ast.expr) -> list[str]:
     """The variables that an assignment to ``target`` binds or changes."""
     match target:
         case ast.Name(id=name):
             return [name]
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
-            return [n for e in elements for n in _names(e)]
+            return [n for e in elements for n in assigned_names(e)]
         case ast.Starred(value=value) | ast.Subscript(value=value):
-            return _names(value)
+            return assigned_names(value)
     return []
