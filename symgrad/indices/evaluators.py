@@ -1,6 +1,7 @@
 """A body at given sizes and values, in balls.
 
->>> import sympy as sp
+>>> import numpy as np
+import sympy as sp
 >>> from symgrad.indices.terms import IndexSum, tensor
 >>> n, i = sp.Symbol("n", integer=True, positive=True), sp.Symbol("i", integer=True)
 >>> evaluate(IndexSum(tensor("x", n)[i] ** 2, i, n), {"x": [1.0, 2.0, 3.0]}, {n: 3})
@@ -81,7 +82,7 @@ def evaluate_all(array: Array, values: Mapping[str, Any], at: Mapping[Any, int])
 
 
 def _ball(x: Any) -> Any:
-    return x if isinstance(x, (arb, acb)) else ball_of(x)
+    return x if isinstance(x, (arb, acb)) else ball_of(x.item() if isinstance(x, np.ndarray) else x)
 
 
 At = dict[Any, int]

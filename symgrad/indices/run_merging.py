@@ -38,7 +38,7 @@ def _inputs(program: Program, steps: Iterable[int]) -> set[int]:
 
 @dataclass(frozen=True, eq=False)
 class Choices:
-    """The comparisons of a Program that came out both ways, of the inputs that its outputs hang on."""
+    """The comparisons of a Program that came out both ways; those of inputs that its outputs hang on come first."""
 
     guards: tuple[Guard, ...]
 
@@ -47,7 +47,7 @@ class Choices:
         found = [g for g in program.guards if g.op in ORDERED and len(g.args) == 2 and g.outcome.ndim]
         found = [g for g in found if g.outcome.any() and not g.outcome.all()]
         inputs = _inputs(program, program.outputs.values()) if found else set()
-        return cls(tuple(g for g in found if _inputs(program, g.args) <= inputs))
+        return cls(tuple(sorted(found, key=lambda g: not _inputs(program, g.args) <= inputs)))
 
     def mask(self, b: Builder, at: Callable[[int], int], mask: np.ndarray) -> int | None:
         """The step that is 1 where the mask holds and 0 elsewhere, if a comparison gave the mask."""

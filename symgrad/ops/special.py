@@ -17,14 +17,33 @@ import sympy as sp
 import torch
 from flint import acb, arb
 
+from symgrad.errors import UnknownOperation
 from symgrad.ops.row import Op, W, X, Y, Z, precision
 
 _BITS = (160, 480)  # tried one after the other, until the ball is narrower than a float64's last place
 _NONE = arb.nan()
 
 
+class _Rounded(torch.autograd.Function):
+    """A value that is rounded from a ball, which torch cannot differentiate: without this it would say nothing."""
+
+    @staticmethod
+    def forward(ctx: Any, kernel: Callable[..., torch.Tensor], *args: torch.Tensor) -> torch.Tensor:
+        return kernel(*args)
+
+    @staticmethod
+    def backward(ctx: Any, *cotangents: torch.Tensor) -> Any:
+        raise UnknownOperation(
+            "torch has no derivative of a special function that symgrad rounds from balls.",
+            instead="Take the derivative's own function: gradient(...), or torch_function(sympy.diff(f, x)).",
+        )
+
+
 def through_balls(ball: Callable[..., Any]) -> Callable[..., torch.Tensor]:
-    """A float kernel: each entry's ball, rounded to the dtype; not a number where no precision made it narrow."""
+    """A float kernel: each entry's ball, rounded to the dtype; not a number where no precision made it narrow.
+
+    Its value alone: autograd's backward through it raises `UnknownOperation`.
+    """
 
     def kernel(*args: torch.Tensor) -> torch.Tensor:
         args = tuple(torch.broadcast_tensors(*args))
@@ -36,7 +55,7 @@ def through_balls(ball: Callable[..., Any]) -> Callable[..., torch.Tensor]:
         out = torch.tensor(found, dtype=dtype).reshape(args[0].shape)
         return out.to(args[0].dtype if dtype is torch.float64 else dtype).to(args[0].device)
 
-    return kernel
+    return lambda *args: _Rounded.apply(kernel, *args)
 
 
 def _exactly(x: float | complex) -> Any:
@@ -126,23 +145,19 @@ SPECIAL = (
         _where(lambda s, x: bool(x > 0 and s > 0), lambda s, x: x.gamma_lower(s)),
         sp.And(X > 0, Y > 0),
     ),
-    Op(
+    _row(
         "igamma",
         sp.lowergamma(X, Y) / sp.gamma(X),
-        torch.special.gammainc,
-        _where(lambda s, x: bool(x >= 0 and s > 0), lambda s, x: x.gamma_lower(s, regularized=1)),
-        domain=sp.And(X > 0, Y > 0),
-        ulps=1024,
-        also=("gammainc", "special_gammainc"),
+        _where(lambda s, x: bool(x > 0 and s > 0), lambda s, x: x.gamma_lower(s, regularized=1)),
+        sp.And(X > 0, Y > 0),
+        ("gammainc", "special_gammainc"),
     ),
-    Op(
+    _row(
         "igammac",
         sp.uppergamma(X, Y) / sp.gamma(X),
-        torch.special.gammaincc,
-        _where(lambda s, x: bool(x >= 0 and s > 0), lambda s, x: x.gamma_upper(s, regularized=1)),
-        domain=sp.And(X > 0, Y > 0),
-        ulps=1024,
-        also=("gammaincc", "special_gammaincc"),
+        _where(lambda s, x: bool(x > 0 and s > 0), lambda s, x: x.gamma_upper(s, regularized=1)),
+        sp.And(X > 0, Y > 0),
+        ("gammaincc", "special_gammaincc"),
     ),
     _row("general_polygamma", sp.polygamma(X, Y), _where(lambda n, x: bool(x > 0), lambda n, x: x.polygamma(n)), Y > 0),
     _row("zeta", sp.zeta(X), _where(lambda s: bool(s != 1), lambda s: s.zeta()), sp.Ne(X, 1)),

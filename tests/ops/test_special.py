@@ -35,6 +35,8 @@ TRUTH = {
     "expint": mpmath.expint,
     "uppergamma": mpmath.gammainc,
     "lowergamma": lambda s, x: mpmath.gammainc(s, 0, x),
+    "igamma": lambda s, x: mpmath.gammainc(s, 0, x, regularized=True),
+    "igammac": lambda s, x: mpmath.gammainc(s, x, regularized=True),
     "general_polygamma": mpmath.psi,
     "zeta": mpmath.zeta,
     "hurwitz_zeta": mpmath.zeta,
@@ -116,7 +118,7 @@ def test_outside_the_domain_there_is_no_real_value(op):
         return
     out = {"elliptic_pic": (2.0, 0.5), "zeta": (1.0,), "lambertw_lower": (0.5,), "LambertW": (-0.5,)}
     out |= {"hurwitz_zeta": (1.0, 0.5), "Ei": (0.0,), "li": (-1.0,), "elliptic_pi": (2.5, 1.5, 0.5)}
-    out |= dict.fromkeys(("expint", "uppergamma", "lowergamma"), (0.5, -1.5))
+    out |= dict.fromkeys(("expint", "uppergamma", "lowergamma", "igamma", "igammac"), (0.5, -1.5))
     out |= dict.fromkeys(("besselj", "bessely", "besseli", "besselk"), (0.5, -1.5))
     out |= {"general_polygamma": (1.0, -1.5), "polylog": (2.0, 1.5), "hyp2f1": (0.5, 0.25, 1.75, 1.5)}
     out |= {"Ci": (-1.0,), "Chi": (-1.0,), "elliptic_f": (1.5, 2.0), "elliptic_e": (1.5, 2.0)}

@@ -289,7 +289,7 @@ class Latex:
         """The row of the text, from 1, with those that stood above it."""
         return self.above + self.text.count("\\\\", 0, place) + 1
 
-    def closed(self) -> Any:
+    def closed(self) -> sp.Expr:
         """A formula of numbers in SymPy; its integrals and sums without end are written down, and not carried out."""
         own = {inner: self.rename.get(inner, inner) for inner in self.document.names}
         reading, decimals, _, _ = _Writer(self, dict.fromkeys(own, 0.5), own, "float64", {}).meaning()

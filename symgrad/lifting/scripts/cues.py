@@ -194,8 +194,8 @@ def complements(tree: ast.Module) -> More:
     """What a script may compute besides, so that its output is there where its gradients are: the function that the
     derivative in some line is of, with its arguments, and what some turns of a loop alone come to.
 
-    >>> sorted(complements(ast.parse("def f(w): return w * w\ndef grad_f(w): return w")))
-    [(2, 'f(w)')]
+    >>> sorted(complements(ast.parse("def f(w): return w * w\\ndef grad_f(w): return w")))
+    [(2, 'f(w=w)')]
     """
     found: dict[int, str] = {}
     for scope in ast.walk(tree):
