@@ -1,7 +1,6 @@
 """A body at given sizes and values, in balls.
 
->>> import numpy as np
-import sympy as sp
+>>> import sympy as sp
 >>> from symgrad.indices.terms import IndexSum, tensor
 >>> n, i = sp.Symbol("n", integer=True, positive=True), sp.Symbol("i", integer=True)
 >>> evaluate(IndexSum(tensor("x", n)[i] ** 2, i, n), {"x": [1.0, 2.0, 3.0]}, {n: 3})
@@ -15,6 +14,7 @@ from functools import reduce
 from operator import add, eq, ge, gt, le, lt, methodcaller, mul, ne
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from flint import acb, arb
 
