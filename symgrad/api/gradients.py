@@ -15,7 +15,15 @@ from symgrad.api.opaque_kernels import worst_of_outputs
 from symgrad.checking.index_claims import Reading, agrees_with
 from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Verdict
-from symgrad.errors import AmbiguousBranch, SymgradError, UnknownName, UnknownOperation, WrongShape, close_names
+from symgrad.errors import (
+    AmbiguousBranch,
+    BadInput,
+    SymgradError,
+    UnknownName,
+    UnknownOperation,
+    WrongShape,
+    close_names,
+)
 from symgrad.evaluation.balls import Balls, binary, flat
 from symgrad.evaluation.exact import is_huge_power, meaning
 from symgrad.evaluation.floats import Floats, to_numpy
@@ -87,6 +95,8 @@ def compare(
     asked = Asked(None, at, 1, domain, assuming, None, dtype, points, effort, seed, values=True, unreached=unreached)
     if opaque:
         return worst_of_outputs(a, b, at or {}, replace(asked, values=False), tile)
+    if isinstance(b, Mapping):
+        raise BadInput("compare takes two formulas, and b is a mapping.", instead="Pass the formula of one value.")
     return judge(pose(a, b, asked)).verdicts["value"]
 
 

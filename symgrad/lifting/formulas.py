@@ -254,6 +254,8 @@ def open_formula(
     if isinstance(thing, torch.nn.Module):
         return Module.of(thing)
     if isinstance(thing, Mapping):
+        if not thing:
+            raise BadInput("a mapping without a formula was passed.", instead="Pass a mapping from input to gradient.")
         return Several({str(k): _part(v, str(k), stops, like, known, beside, order) for k, v in thing.items()})
     if isinstance(thing, torch.Tensor):
         return _numbers(thing)

@@ -6,6 +6,7 @@ Two layers have a ``self.W`` each.  What is said of one of them says nothing of 
 import pytest
 
 from symgrad.api.script_verifier import verify_script
+from symgrad.errors import BadInput
 
 DATA = """
 import numpy as np
@@ -119,3 +120,37 @@ def test_objects_that_no_variable_leads_to_are_counted():
     head, body = inside.split("def train():\n")
     report = verify_script(head + "def train():\n" + body.replace("\n", "\n  ").rstrip() + "\ntrain()\n")
     assert {name: claim.kind for name, claim in report.claims.items()} == {"self.W": "proved", "self.W (2)": "proved"}
+
+
+CLOSURES = (
+    DATA
+    + """
+def dense(m, n):
+    W, seen = 0.5*np.random.randn(m, n), {}
+    def forward(x):
+        seen["x"] = x
+        return x @ W
+    def backward(d):
+        dW = seen["x"].T @ d
+        before = d @ W.T
+        W[...] -= 0.1*dW
+        return before
+    return forward, backward
+
+layers = [dense(2, 3), dense(3, 1)]
+for turn in range(20):
+    h = X
+    for forward, _ in layers:
+        h = forward(h)
+    loss = 0.5*np.sum((h - Y)**2)
+    d = h - Y
+    for _, backward in reversed(layers):
+        d = backward(d)
+"""
+)
+
+
+def test_closures_whose_variables_have_one_name_are_asked_about():
+    """Of two layers one alone would be judged, and the report would read as if there were no other."""
+    with pytest.raises(BadInput, match="line 13 computes dW for several variables that are all called W"):
+        verify_script(CLOSURES)

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
-from symgrad.errors import UnknownName, close_names
+from symgrad.errors import BadInput, UnknownName, close_names
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
@@ -26,6 +26,7 @@ UPDATED, COMPARED = "with which the script updates it", "which the script compar
 CHECKED, OF_ENGINE = "which {} is given as the derivative", "which the script's own backward pass gives"
 PRIMARY = (UPDATED, COMPARED, *(CHECKED.format(n) for n in NAMES), OF_ENGINE, AS_TOLD)
 UNNAMED = "the step"
+_NAMESAKES = 8  # values of a claim's name that are looked at
 _TURNS = 4  # updates of one variable that are looked at
 _QUOTIENTS = 16  # difference quotients that are looked at for what they move
 
@@ -271,6 +272,21 @@ class Pairs:
                 if not is_other and self.steps[base].shape == self.steps[event.step].shape:
                     found[self.variable_of(event)] = first
         return list({e.step: e for e in found.values()}.values())
+
+    def refuse_namesakes(self, chosen: Sequence[Pair]) -> None:
+        """Raise `BadInput` where a script that trains computes, beside a claim known by its name alone, another value
+        of that name in that line, and neither has to do with the other: as closures of one function, each with a W.
+        """
+        for p in chosen if self.text.updates else ():
+            mine = p.steps[0][1]
+            same = [e for e in self.events if p.why == NAMED and e.step != mine and e.path == p.label][:_NAMESAKES]
+            for e in same:
+                apart = mine not in self.trails.before(e.step) and e.step not in self.trails.before(mine)
+                if apart and e.line == self.run.trace.event_at[p.values[0].key].line and e.key != p.values[0].key:
+                    name = cues.tail(p.input.path)
+                    several = f"line {e.line} computes {p.label} for several variables that are all called {name}."
+                    own = f"{name}[0] of a list or self.{name} of an object"
+                    raise BadInput(several, instead=f"Keep each of them under a name of its own, as {own}.")
 
     # ------------------------------------------------------------------------------------ what the user says
     def _asked(self, found: list[Pair]) -> list[Pair]:

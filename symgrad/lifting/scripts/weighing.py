@@ -387,6 +387,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
         top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
     if top is None or (told == NOTHING and _is_on_the_way(w, top)):
         raise asked_for(w, told)
+    w.all.refuse_namesakes([s.pair for s in top.sights])
     if told.output is None and top.assumed is None and not top.rights:
         if top.cue < _STATED:
             raise asked_for(w, told)
