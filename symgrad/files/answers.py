@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -237,7 +238,8 @@ def _claim(claim: Claim) -> ClaimAnswer:
 
 def _point(values: Mapping[str, Any]) -> dict[str, Any]:
     """The inputs' values; of an array of many numbers the shape alone, as ``{"shape": [784, 128]}``."""
-    large = {n: {"shape": list(np.shape(v))} for n, v in values.items() if np.size(v) > _MOST_NUMBERS}
+    shapes = {n: list(np.shape(v)) for n, v in values.items()}  # a tensor's too, whose size is a method
+    large = {n: {"shape": shape} for n, shape in shapes.items() if math.prod(shape) > _MOST_NUMBERS}
     return as_plain({**values, **large})
 
 

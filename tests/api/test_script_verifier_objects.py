@@ -154,3 +154,35 @@ def test_closures_whose_variables_have_one_name_are_asked_about():
     """Of two layers one alone would be judged, and the report would read as if there were no other."""
     with pytest.raises(BadInput, match="line 13 computes dW for several variables that are all called W"):
         verify_script(CLOSURES)
+
+
+RECURRENT = """
+import numpy as np
+class RNN:
+    def __init__(self):
+        self.W, self.U = np.array([[0.3, -0.2]]), np.array([[0.1, 0.4], [-0.3, 0.2]])
+    def forward(self, xs):
+        self.xs, self.hs = xs, [np.zeros(2)]
+        for x in xs:
+            self.hs.append(np.tanh(x @ self.W + self.hs[-1] @ self.U))
+        return self.hs[-1]
+    def backward(self, dh):
+        self.dW, self.dU = np.zeros_like(self.W), np.zeros_like(self.U)
+        for t in reversed(range(len(self.xs))):
+            dz = dh*(1 - self.hs[t + 1]**2)
+            self.dW += np.outer(self.xs[t], dz)
+            self.dU += np.outer(self.hs[t], dz)
+            dh = self.U @ dz
+net, xs = RNN(), np.array([[0.5], [-1.0]])
+for turn in range(20):
+    out = net.forward(xs)
+    loss = 0.5*np.sum((out - 0.25)**2)
+    net.backward(out - 0.25)
+    net.W -= 0.1*net.dW
+    net.U -= 0.1*net.dU
+"""
+
+
+def test_the_zeros_that_each_turn_begins_with_are_no_other_variables():
+    report = verify_script(RECURRENT)
+    assert {name: claim.kind for name, claim in report.claims.items()} == {"W": "proved", "U": "proved"}

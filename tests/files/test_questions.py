@@ -122,6 +122,20 @@ def test_a_file_that_was_named_is_told_what_it_lacks(file):
     assert found_in(".") == [Skipped("empty.py", "nothing in it is meant as a gradient")]
 
 
+def test_a_point_may_hold_tensors(file):
+    """As labels are, which are given and not differentiated."""
+    asked = """
+import torch
+def model(w, y):
+    return (w * y).sum()
+def hand(w, y):
+    return {"w": y.sum()}
+at = {"w": 2.0, "y": torch.tensor([1, 0, 3])}
+"""
+    (told,) = answer_all(found_in(file("labels.py", asked)), Options(), Wanted(), None).answers
+    assert told.verdict == "proved"
+
+
 def test_a_pasted_session_is_a_script_whatever_it_calls_its_parts(file):
     pasted = ">>> import numpy as np\n>>> def slope(x):\n...     return 2*x\n...\n>>> slope(3.0)\n6.0\n"
     (question,) = found_in(file("post.txt", pasted))

@@ -277,16 +277,23 @@ class Pairs:
         """Raise `BadInput` where a script that trains computes, beside a claim known by its name alone, another value
         of that name in that line, and neither has to do with the other: as closures of one function, each with a W.
         """
-        for p in chosen if self.text.updates else ():
-            mine = p.steps[0][1]
-            same = [e for e in self.events if p.why == NAMED and e.step != mine and e.path == p.label][:_NAMESAKES]
-            for e in same:
+        by_name = bool(self.text.updates) and all(p.why == NAMED for p in chosen)
+        for p in chosen if by_name else ():
+            mine, here = p.steps[0][1], self.run.trace.event_at[p.values[0].key]
+            if p.label != cues.tail(p.label) or self._is_constant(mine):
+                continue  # what belongs to an object is told by it
+            same = [e for e in self.events if e.path == p.label and e.line == here.line and e.step != mine]
+            for e in same[:_NAMESAKES]:
                 apart = mine not in self.trails.before(e.step) and e.step not in self.trails.before(mine)
-                if apart and e.line == self.run.trace.event_at[p.values[0].key].line and e.key != p.values[0].key:
+                if apart and not self._is_constant(e.step):
                     name = cues.tail(p.input.path)
                     several = f"line {e.line} computes {p.label} for several variables that are all called {name}."
                     own = f"{name}[0] of a list or self.{name} of an object"
                     raise BadInput(several, instead=f"Keep each of them under a name of its own, as {own}.")
+
+    def _is_constant(self, i: int) -> bool:
+        """Whether nothing is computed for a value, as for the zeros that a sum begins with."""
+        return all(not self.steps[k].args or self.trails.stripped(k) != k for k in self.trails.before(i))
 
     # ------------------------------------------------------------------------------------ what the user says
     def _asked(self, found: list[Pair]) -> list[Pair]:
