@@ -479,6 +479,7 @@ ROWS: tuple[Row, ...] = (
     Row("an index that repeats", _repeated_index),
     Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
     Row("overwritten", _overwritten),
+    _row("the bounds of a loop", ("bounds",), "the loop goes through other turns: {old} becomes {new}."),
     _row("not a sum", ("summed up",), "{name} is not a sum over the rounds; each time it is a new value: {new}."),
     _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),

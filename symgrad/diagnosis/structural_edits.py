@@ -169,6 +169,13 @@ _FAMILIES = (
     ("deg2rad", "rad2deg"),
     ("tril", "triu"),
     ("argmax", "argmin"),
+    ("lgamma", "digamma"),
+    ("gammaln", "digamma", "psi"),
+    ("cdf", "pdf", "sf"),
+    ("ndtr", "log_ndtr"),
+    ("i0", "i1"),
+    ("i0e", "i1e"),
+    ("softplus", "sigmoid"),
 )
 _COMPARE = {ast.Gt: ("<", ">="), ast.Lt: (">", "<="), ast.GtE: ("<=", ">"), ast.LtE: (">=", "<"), ast.Eq: ("!=",)}
 _COMPARE |= {ast.NotEq: ("==",)}
@@ -224,7 +231,8 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                 other = "({0} + {0}.T)" if a.value == 2 else "0.5 * ({0} + {0}.T)"
                 yield 1.25, "symmetric part", other.format(wrapped(tb))
             if sign in (ast.Sub, ast.Div, ast.MatMult):
-                yield (0.85 if sign is ast.Sub else 1.1), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
+                cost = (0.95 if isinstance(a, ast.Constant) else 0.85) if sign is ast.Sub else 1.1  # 1 - s is an idiom
+                yield cost, "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
                 if not isinstance(b, ast.Constant):
