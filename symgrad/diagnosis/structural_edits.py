@@ -193,6 +193,8 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
             yield cost, kind, start, end, new
     for text in bench.elsewhere:
         yield 0.85, "as elsewhere", 0, len(t.text), text
+    for text, other in bench.alike:
+        yield 1.0, f"like {other}", 0, len(t.text), text
     for cost, new in rebracketed(t.text):
         yield cost, "brackets", 0, len(t.text), new
     for new in _names_swapped(t, bench):
@@ -235,6 +237,11 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                 yield cost, "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
+                yield from ((1.15, "exponent", f"{wrapped(ta)}**{n}") for n in _other_exponents(b))
+            if sign is ast.Mult and isinstance(a, ast.Constant) and a.value == 2:
+                yield 1.15, "square", f"{wrapped(tb)}**2"
+            if sign is ast.Mult and isinstance(a, ast.UnaryOp) and isinstance(a.operand, ast.Constant):  # -2 * b
+                yield 1.1, "drop factor", f"-{wrapped(tb)}"
                 if not isinstance(b, ast.Constant):
                     yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
                     yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
@@ -278,6 +285,16 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 1.0, "flag", str(not flag)
         case ast.Attribute(value=v, attr="T"):
             yield 0.9, "transpose", t.of(v)
+
+
+def _other_exponents(b: ast.expr) -> Iterator[int]:
+    """One or two more or less than a whole exponent, and twice as much; one next to it is a number like others."""
+    try:
+        n = ast.literal_eval(b)
+    except ValueError:
+        return
+    if type(n) is int:
+        yield from (m for m in dict.fromkeys((n - 1, n + 1, n - 2, n + 2, 2 * n)) if m not in (0, 1, n))
 
 
 def indices_in(scope: Mapping[str, Any]) -> Iterator[str]:
