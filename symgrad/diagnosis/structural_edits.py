@@ -194,7 +194,7 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
     for text in bench.elsewhere:
         yield 0.85, "as elsewhere", 0, len(t.text), text
     for text, other in bench.alike:
-        yield 1.0, f"like {other}", 0, len(t.text), text
+        yield 1.15, f"like {other}", 0, len(t.text), text
     for cost, new in rebracketed(t.text):
         yield cost, "brackets", 0, len(t.text), new
     for new in _names_swapped(t, bench):

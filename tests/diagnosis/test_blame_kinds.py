@@ -425,3 +425,28 @@ def reach_grad(q):
 def test_a_loop_inside_of_a_loop_may_go_through_other_turns(slipped):
     report = judge(reach, reach_grad, {"q": np.array([0.3, 0.9, -0.4])}, "range(j, 3)", slipped)
     assert [r.after for r in report.repairs] == ["range(j, 3)"]
+
+
+def nearer(a, b, c):
+    cosine = lambda u, v: (u @ v) / (np.sqrt(u @ u) * np.sqrt(v @ v))  # noqa: E731
+    return cosine(a, c) - cosine(a, b)
+
+
+def nearer_grad(a, b, c):
+    n, n_b, n_c = np.sqrt(a @ a), np.sqrt(b @ b), np.sqrt(c @ c)
+    s_b, s_c = (a @ b) / (n * n_b), (a @ c) / (n * n_c)
+    to_b = b / (n * n_b) - s_b * a / n**2
+    to_c = c / (n * n_c) - s_c * a / n**2
+    return {"a": to_c - to_b}
+
+
+@pytest.mark.parametrize("line", ["b", "c"])
+def test_of_two_lines_that_are_written_alike_the_other_tells_what_one_lacks(line):
+    at = {n: R.standard_normal(4) for n in ("a", "b", "c")}
+    term = f" - s_{line} * a / n**2"
+    other = "c" if line == "b" else "b"
+    hand = slip(nearer_grad, term, "")
+    report = verify(nearer, hand, at=at, wrt=["a"])
+    assert report.wrong_steps == (f"to_{line}",)
+    assert report.repairs[0].after.endswith(term)
+    assert report.repairs[0].why.startswith(f"to_{line} is to to_{other} as its names are to that line's")
