@@ -428,19 +428,20 @@ def look_where_right(
             return value
         if len(found) < _ROUNDS:
             found.append((names, wanted))
+        if wanted.size == np.size(as_array(value)):
+            wanted = wanted.reshape(np.shape(value))
         if isinstance(value, torch.Tensor):
-            return torch.as_tensor(wanted).to(value.dtype).reshape(value.shape)
-        return wanted.reshape(np.shape(value)).astype(float) if np.ndim(value) else float(wanted)
+            return torch.as_tensor(wanted).to(value.dtype)
+        return np.array(wanted, dtype=float) if wanted.ndim else float(wanted)
 
     e = place.expression
     text = with_looks(place.unit, [e.statement], [(e.start, e.end, f"{PUT}({e.text})")])
     run = trials.code.plain({place.unit: text}, {HOOK: look, TRACE: None, PUT: put})
     trials.runs += 1
-    with contextlib.suppress(Exception):  # the value may be of another shape than the line's
+    with contextlib.suppress(Exception):  # the code may not go on from a value of another shape
         assert run is not None
         _run(trials, run, trials.points[point])
-        return found
-    return []
+    return found
 
 
 def _copied(x: Any) -> Any:
