@@ -4,7 +4,7 @@ Inputs that are given and not differentiated stay as given, so that their values
 masks, a matrix that is symmetric.  But a formula that is right for their values alone is a coincidence.  Where no proof
 holds for all values of the data, each of them is moved by itself, in what it seems to be: whole numbers stay whole,
 zeros and signs stay, and so do sums of one or zero, symmetry and order.  What is one of a few values, or follows from
-the shapes or from other data, is not moved.
+other data, is not moved; of a number that may be a length, where the model computes with one, it is only told.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from symgrad.problem.constraints import misses, settle
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import with_given_numbers
 from symgrad.problem.sampling import rounded
-from symgrad.program.program import size
+from symgrad.program.program import Step, size
 from symgrad.typing import Bounds
 
 _WORK = 200_000  # entries of all steps, in a Program whose data are moved
@@ -37,11 +37,14 @@ def refute_coincidences(problem: Problem, found: Findings) -> None:
         return
     suspects = {n for n, v in found.verdicts.items() if isinstance(v, Agrees) or n in found.for_given_data}
     for name in _held(problem, found) if suspects else ():
+        is_length = _may_be_length(problem, found, name)
         for claim, witness in _differences(problem, found, name, suspects):
             suspects.discard(claim)
             said = f"{claim}: right for your {name} only; where {name} is another, the two differ."
             if problem.pasted:
                 found.notes.append(f"{said} If a number in the script stands for {name}, write {name}.")
+            elif is_length:
+                found.notes.append(f"{said} Nothing is wrong with that if {name} follows from a shape, as it may.")
             else:
                 found.verdicts[claim] = Refuted(witness, only=name)
                 found.notes.append(said)
@@ -54,21 +57,37 @@ def _held(problem: Problem, found: Findings) -> list[str]:
     for run in (own.model_run, own.hand_run):
         names = [n for n in names if not with_given_numbers(run.program, inputs.point, [n], problem.dtypes)[1]]
     values = {n: np.asarray(inputs.point[n]) for n in names}
-    shapes = {k for v in inputs.point.values() for k in (np.size(v), *np.shape(v))}
     return [
         n
         for n, v in values.items()
         if v.dtype.kind == "f"
         and np.isfinite(v).all()
         and not (v.ndim and set(np.abs(v).reshape(-1).tolist()) <= {0.0, 1.0})  # flags, signs, one hot
-        and not (v.ndim == 0 and _follows(float(v), shapes))
         and not any(_are_related(v, values[m]) for m in names if m != n)
     ]
 
 
-def _follows(x: float, lengths: set[int]) -> bool:
-    """Whether a number is a length of an array, or made of one as means are."""
-    return any(abs(x - made) <= _SLACK for k in lengths if k > 1 for made in (k, k - 1, 1 / k, k**0.5, k**-0.5))
+def _may_be_length(problem: Problem, found: Findings, name: str) -> bool:
+    """Whether an input is a length of an array, or made of one as means are, and the model has such a number too."""
+    point = problem.inputs.point
+    if np.ndim(point[name]):
+        return False
+    lengths = {k for v in point.values() for k in (np.size(v), *np.shape(v)) if k > 1}
+    written = [float(s.params.value) for s in found.own.model_run.program.steps if _is_number(s)]
+    return any(
+        abs(float(np.asarray(point[name])) - made) <= _SLACK
+        and any(abs(x - other) <= _SLACK for x in written for other in _made_of(k))
+        for k in lengths
+        for made in _made_of(k)
+    )
+
+
+def _made_of(k: int) -> tuple[float, ...]:
+    return k, k - 1, 1 / k, 1 / (k - 1), k**0.5, k**-0.5
+
+
+def _is_number(step: Step) -> bool:
+    return step.op == "constant" and not step.is_complex and not step.shape
 
 
 def _are_related(a: np.ndarray, b: np.ndarray) -> bool:

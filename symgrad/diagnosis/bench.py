@@ -13,7 +13,7 @@ import functools
 import math
 import operator
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -101,6 +101,13 @@ class Bench:
         """What it costs that a number is the size of an array in scope: rather that size is meant."""
         shapes = (getattr(v, "shape", ()) for v in self.scopes[0].values() if isinstance(v, (np.ndarray, torch.Tensor)))
         return 0.8 if number > 2 and any(number in shape for shape in shapes) else 0.0
+
+    def goes_through(self, text: str) -> bool:
+        """Whether a loop may go through what an expression gives."""
+        try:
+            return isinstance(self.run(self.compiled(text), 0), Iterable)
+        except Exception:  # an edit may well be nonsense
+            return False
 
     def limit_lines(self, text: str) -> None:
         """Give up what takes many more lines of the user's own functions than ``text`` does, where it calls any."""

@@ -262,8 +262,9 @@ def _restructured(text: str, s: Suspect, values: set[Any] | None) -> list[tuple[
     """An expression with its structure changed once, the cheapest first; ``values`` are those that are not new."""
     t = Text(text)
     made = {}
-    for cost, _, start, end, new in structure(t, s.bench):
-        made.setdefault(t.fill(start, end, new), cost)
+    for cost, kind, start, end, new in structure(t, s.bench):
+        if not kind.startswith(("like ", "as elsewhere")):  # another line has no second slip
+            made.setdefault(t.fill(start, end, new), cost)
     found = []
     for new, cost in sorted(made.items(), key=lambda item: item[1]):
         if values is not None:
@@ -438,7 +439,7 @@ def _blamed(
             proposals = _proposals(cure, leaf)
             choice = [r.edit for r in cure.remedies]
             if (made := judged_right(problem, proposals, choice)) is not None:
-                repairs = tuple(repairs_of(proposals, choice, made[1] == "proved"))
+                repairs = tuple(repairs_of(proposals, choice, made[1]))
                 if (other := _as_good(cure, found)) is not None:
                     line, text = _statement_line(other.place), other.edit.text
                     told = f"{repairs[0].why} Line {line} may be meant instead: with {text} there, all is right too."

@@ -398,6 +398,7 @@ def _newton(
         if not live[a:b].any():  # nothing that is asked depends on it; it may not even have been computed
             out.append(None)
             continue
+        unique = unique and bool(live[a:b].all())  # entries that a mask drops may be anything
         out.append(now[i].detach().numpy())  # of a recurrence not what it was, with the unknown added
     return tuple(out), unique
 

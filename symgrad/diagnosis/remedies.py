@@ -69,6 +69,8 @@ class Suspect:
         """The edits of the place, whatever they give, the cheapest first."""
         found = every(self.place.expression.text, self.bench, self.atoms)
         more = {"index": self._indices, "rounds": self._bounds}.get(self.place.role, self._recurrent)()
+        if self.place.role == "rounds":  # the mean of a range, or minus one, is nothing to go through
+            found = [d for d in found if self.bench.goes_through(d.make().text)]
         return sorted([*more, *found], key=lambda draft: draft.cost)
 
     def _bounds(self) -> Iterator[Draft]:

@@ -16,7 +16,7 @@ from symgrad.checking.all_sizes import holds_at_other_sizes
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import decide
-from symgrad.checking.results import Repair
+from symgrad.checking.results import Refuted, Repair
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.differences import changed, classified
 from symgrad.diagnosis.faulty_lines import propose_whole, proposed
@@ -131,7 +131,7 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
             if any(fewer) and (less := judged_right(problem, proposals, fewer)) is not None:
                 choice, made = fewer, less
         source, kind = made
-        return tuple(repairs_of(proposals, choice, kind == "proved")), source
+        return tuple(repairs_of(proposals, choice, kind)), source
     return (), None
 
 
@@ -144,7 +144,7 @@ def judged_right(
     except SymgradError:  # the edited code fails where it is run
         return None
     kind = "undecided" if made is None else judged(problem, made[0])
-    return (made[1], kind) if made is not None and kind in ("proved", "agrees") else None
+    return (made[1], kind) if made is not None and kind not in ("undecided", "refuted") else None
 
 
 def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]:
@@ -158,7 +158,7 @@ def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]
 
 
 def judged(problem: Problem, hand: Formula) -> str:
-    """The worst verdict on another hand side."""
+    """The worst verdict on another hand side; of one that is right for the data given alone, which these are."""
     try:
         asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept")
         asked = replace(asked, effort=_SHARE * problem.effort)
@@ -166,22 +166,28 @@ def judged(problem: Problem, hand: Formula) -> str:
     except SymgradError:
         return "undecided"
     kinds = {v.kind for v in found.verdicts.values()}
+    only = {v.only for v in found.verdicts.values() if isinstance(v, Refuted)}
+    if only and None not in only:
+        return f"right for your {' and '.join(sorted(map(str, only)))} only"
     if kinds <= {"proved", "agrees"} and not holds_at_other_sizes(problem, hand):
         return "refuted"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
 
 
-def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], proved: bool) -> Iterator[Repair]:
+def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], kind: str) -> Iterator[Repair]:
+    """What the edits are, in words, once the code with them made was judged so."""
+    alone = f" It is then {kind}." if kind.startswith("right for") else ""
     for p, e in zip(proposals, choice, strict=True):
         if e is None:
             continue
         whole = e.kind in KINDS
         old, new = (e.before, e.after) if whole or e.kind == "name" else changed(p.text, e.text)
-        kind, operand = (e.kind, "") if whole else classified(old, new, e.kind)
-        why = explain(Slip(p.name, replace(e, kind=kind), old, new, p.scene, operand))
+        family, operand = (e.kind, "") if whole else classified(old, new, e.kind)
+        why = explain(Slip(p.name, replace(e, kind=family), old, new, p.scene, operand)) + alone
         site = None if p.scene is None else p.scene.site
         span, file = (None, None) if site is None else ((site.expression.start, site.expression.end), site.unit.file)
-        yield Repair(p.name, p.line, p.text, e.text, why, proved, kind, (old, new), span, e.cost, file)
+        proved = kind == "proved"
+        yield Repair(p.name, p.line, p.text, e.text, why, proved, family, (old, new), span, e.cost, file)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

@@ -153,7 +153,7 @@ def _meaning(text: str) -> str:
 
 # ---------------------------------------------------------------------------------------------------- structural edits
 
-_SWAPS = {ast.Add: ("-",), ast.Sub: ("+",), ast.Mult: ("/", "@", "+"), ast.Div: ("*",), ast.MatMult: ("*",)}
+_SWAPS = {ast.Add: ("-", "*"), ast.Sub: ("+",), ast.Mult: ("/", "@", "+"), ast.Div: ("*",), ast.MatMult: ("*",)}
 _SIGN = {ast.Add: "+", ast.Sub: "-", ast.Mult: "*", ast.Div: "/", ast.MatMult: "@", ast.Pow: "**"}
 _FAMILIES = (
     ("tanh", "sigmoid", "sin", "cos", "exp", "log", "sqrt", "arctan", "relu", "erf", "erfc", "sinh", "cosh"),

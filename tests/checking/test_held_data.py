@@ -66,3 +66,22 @@ print(w.grad, dw)
 """)
     told = [*report.notes, str(report)]
     assert not report.ok or any("right for your x only" in t for t in told)
+
+
+def test_a_number_that_may_be_a_length_is_told_to_matter():
+    """Two is the length of x less one, and the exponent: a gradient that is right for k = 2 alone is told to be."""
+    report = verify(
+        lambda x, k: (x**2).sum(), lambda x, k: {"x": k * x}, at={"x": [0.5, -3.0, 4.0], "k": 2.0}, wrt=["x"]
+    )
+    assert any(n.startswith("x: right for your k only; where k is another, the two differ.") for n in report.notes)
+
+
+def test_a_number_that_no_length_in_the_model_explains_is_refuted():
+    report = verify(
+        lambda x, k: x.sin().sum(),
+        lambda x, k: {"x": (k - 1) * x.cos()},
+        at={"x": [0.5, -3.0, 4.0], "k": 2.0},
+        wrt=["x"],
+    )
+    assert report.verdict == "refuted"
+    assert str(report).startswith("Right for your k only")

@@ -450,3 +450,37 @@ def test_of_two_lines_that_are_written_alike_the_other_tells_what_one_lacks(line
     assert report.wrong_steps == (f"to_{line}",)
     assert report.repairs[0].after.endswith(term)
     assert report.repairs[0].why.startswith(f"to_{line} is to to_{other} as its names are to that line's")
+
+
+def huber(r, k):
+    return torch.nn.functional.huber_loss(r, torch.zeros_like(r), reduction="sum", delta=2.0)
+
+
+def huber_grad(r, k):
+    e = 1.0 * r
+    return {"r": np.where(np.abs(e) > k, np.sign(e) * k, e)}
+
+
+def test_a_repair_may_be_right_for_the_data_that_were_given_and_says_so():
+    """The model has the number 2 where the gradient has the input k."""
+    hand = slip(huber_grad, "1.0 * r", "-1.0 * r")
+    report = verify(huber, hand, at={"r": np.array([0.5, -3.0, 4.0, 1.0, 1.5]), "k": 2.0}, wrt=["r"])
+    assert report.verdict == "refuted"
+    (repair,) = report.repairs
+    assert repair.step == "e"
+    assert repair.why.endswith("It is then right for your k only.")
+    assert not repair.proved
+
+
+@pytest.mark.parametrize(("right", "wrong"), [("b * x", "b + x"), ("* (x > 0.5)", "+ (x > 0.5)")])
+def test_a_sum_may_be_meant_as_a_product(right, wrong):
+    def model(x, b):
+        return torch.where(x > 0.5, torch.sin(b * x), torch.zeros_like(x)).sum()
+
+    def grad(x, b):
+        c = np.cos(b * x)
+        return {"x": b * c * (x > 0.5)}
+
+    report = verify(model, slip(grad, right, wrong), at={"x": np.array([0.2, 0.9, 1.4]), "b": 1.3}, wrt=["x"])
+    assert report.repairs[0].proved
+    assert right in report.repairs[0].after
