@@ -147,6 +147,8 @@ class Tracer:
         """The error for an operation that has no rule; an entrywise function is one more row of the table."""
         if entrywise:
             return self._raising(unknown(name.rpartition(".")[2], self.where()))
+        if "sparse" in name:
+            instead = "Keep tensors dense: those that leave out zeros are not followed."
         return self._raising(
             UnknownOperation(
                 f"symgrad cannot follow {name}.",
@@ -287,7 +289,8 @@ class Tracer:
         if looks:
             b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table)
             last = b.guards[-1] if b.guards else None
-            found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
+            is_found = word == "eq" and np.ndim(outcome) == 0 and outcome
+            found = is_found and last is not None and last.args == args and last.source == b.source
             if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
                 b.guard("decided", args, decided, outcome)  # what was found by its hash is equal to it
         return outcome
