@@ -94,17 +94,14 @@ def _triangle(t: Recorder, square: int, upper: bool, unit: bool) -> int:
 @rule("cholesky_solve", "cholesky_inverse")
 def _cholesky_solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
     """Solve (L L^H) X = B."""
-    b = t.builder
-    factor = a.input2 if name == "cholesky_solve" else a.self
-    square, batch, n = _square(t, factor)
-    lower = _triangle(t, square, a.upper, False)
+    b, batch = t.builder, tuple(out.shape[:-2])
+    wide = lambda x: b.reshape(b.broadcast(t.step_of(x), (*batch, *x.shape[-2:])), (size(batch), *x.shape[-2:]))  # noqa: E731
+    lower = _triangle(t, wide(a.input2 if name == "cholesky_solve" else a.self), a.upper, False)
     turned = b.conj(b.transpose(lower))
     whole = b.matmul(turned, lower) if a.upper else b.matmul(lower, turned)
     if name == "cholesky_inverse":
         return b.reshape(b.emit("inverse", (whole,), None, b.shape(whole)), tuple(out.shape))
-    if batch != tuple(a.self.shape[:-2]):
-        return NotImplemented
-    right = b.reshape(t.step_of(a.self), (size(batch), n, a.self.shape[-1]))
+    right = wide(a.self)
     return b.reshape(b.emit("solve", (whole, right), None, b.shape(right)), tuple(out.shape))
 
 
