@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from symgrad import Limits, SymgradError, verify, verify_function, verify_script
-from symgrad.progress import OutOfTime, doing
+from symgrad.progress import Interrupted, OutOfTime, doing
 
 WRONG = ("x**3", "2*x**2")
 RIGHT = ("x**3", "3*x**2")
@@ -47,7 +47,9 @@ def test_what_was_refuted_stays_so(ended):
     assert any(note.startswith("it was ended as its time was over") for note in report.notes)
 
 
-@pytest.mark.parametrize(("by", "how"), [(OutOfTime, "as its time was over"), (KeyboardInterrupt, "by Ctrl-C")])
+@pytest.mark.parametrize(
+    ("by", "how"), [(OutOfTime, "as its time was over"), (KeyboardInterrupt, "by Ctrl-C"), (Interrupted, "by Ctrl-C")]
+)
 def test_what_was_right_so_far_is_undecided(by, how, ended):
     ended(COVER, by)
     report = verify(*RIGHT)

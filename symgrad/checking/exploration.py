@@ -16,7 +16,7 @@ from symgrad.problem.question import Problem
 from symgrad.problem.replay import gives, replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, only_constants_differ, same_structure
-from symgrad.progress import ENDS, OutOfMemory, OutOfTime, doing
+from symgrad.progress import ENDS, Interrupted, OutOfMemory, OutOfTime, doing
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _SHARES = (
@@ -141,6 +141,8 @@ def how_ended(ended: BaseException) -> str:
     match ended:
         case OutOfMemory():
             return "as its memory was full"
+        case Interrupted():
+            return "by Ctrl-C"
         case OutOfTime():
             return "as its time was over"
     return "by Ctrl-C"
