@@ -181,7 +181,13 @@ def _shows_all(pasted: Pasted, run: ScriptRun, roles: Roles) -> bool:
 def _of_functions(script: Script, given: Sequence[tuple[str, list[Any], int]], options: Asked) -> Report:
     """What is said of the custom functions that a script checks or calls: the first that is wrong, or the last."""
     space, said = script.defined(), {}
-    for name, at, order in given:
+    own = [one for one in given if one[0] in space]
+    if not own:
+        raise BadInput(
+            f"the script calls {given[0][0]}, which is defined elsewhere.",
+            instead=f"Check the file that defines it: symgrad check FILE.py::{given[0][0]}.",
+        )
+    for name, at, order in own:
         asked = {"order": order, "points": options.points, "effort": options.effort, "unreached": options.unreached}
         said[name] = verify_function(space[name], at=at, seed=options.seed, **asked)
     name, report = next(((n, r) for n, r in said.items() if not r), list(said.items())[-1])

@@ -127,12 +127,11 @@ def as_far_as_known(problem: Problem, ended: BaseException, found: Findings | No
     found = found or vars(ended).get("findings")
     if found is None:
         return None
-    looks = 1 + len(found.looks)
-    why = f"it was ended {how_ended(ended)}, when {looks} point{'s' * (looks > 1)} had been looked at."
+    why = f"it was ended {how_ended(ended)}, before it was proved or refuted."
     for pair in found.own.pairs:
         verdict = found.verdicts.get(pair.name)
         if problem.pasted or not isinstance(verdict, (Refuted, Undecided)):
-            found.verdicts[pair.name] = Undecided(why, ("balls",))
+            found.verdicts[pair.name] = Undecided(why, ())
     return found
 
 

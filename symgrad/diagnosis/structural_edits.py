@@ -25,6 +25,7 @@ from symgrad.diagnosis.expression_text import (
     factor_after,
     is_sum,
     joined,
+    library_name,
     parts_of,
     sub_values,
 )
@@ -191,7 +192,14 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
     for new in _names_swapped(t, bench):
         yield 1.0, "names swapped", 0, len(t.text), new
     if not bench.typed:
+        yield 1.3, "zero", 0, len(t.text), _zero(t, bench)
         yield from _array_changes(t, bench)
+
+
+def _zero(t: Text, bench: Bench) -> str:
+    """What the slope of a function is that has steps."""
+    library = library_name(bench, "torch" if uses_tensors(bench) else "numpy")
+    return f"{library}.zeros_like({t.text})" if library else f"0 * {wrapped(t.text)}"
 
 
 def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:

@@ -131,6 +131,8 @@ class Speller:
         ones = [x for x in step.args if self._is_ones(x)]
         if any(size(self.steps[x].shape) == 1 for x in ones):
             return b if step.args[0] in ones else a
+        if any(size(self.steps[x].shape) == 1 for x in step.args):
+            return _infix("mul", a, b)
         a, b = (("ones", _TIGHT) if x in ones else t for x, t in zip(step.args, (a, b), strict=True))
         if self.steps[step.args[0]].shape[2] == 1 < size(step.shape):
             return f"outer({a[0]}, {b[0]})", _TIGHT
@@ -161,8 +163,10 @@ class Speller:
             and np.array_equal(where - 1, np.arange(where.size).reshape(long).T.reshape(-1))
         ):
             return f"{_held(a, _TIGHT)}.T", _TIGHT
-        if len(long) == 1 < len([n for n in step.shape if n > 1]) and np.array_equal(
-            where, np.repeat(_counted(inner), where.size // long[0])
+        if (
+            len(inner) < len(step.shape)
+            and len(long) == 1 < len([n for n in step.shape if n > 1])
+            and np.array_equal(where, np.repeat(_counted(inner), where.size // long[0]))
         ):
             return f"{_held(a, _TIGHT)}[:, None]", _TIGHT
         return a if np.unique(where).size == size(inner) else (f"{_held(a, _TIGHT)}[...]", _TIGHT)
@@ -253,6 +257,8 @@ def _infix(op: str, a: Text, b: Text) -> Text:
     if op in ("add", "sub") and b[0].startswith("-") and b[1] == 2:
         op, b = "sub" if op == "add" else "add", (b[0][1:], 2)
     if op == "mul" and _is_number(b[0]) and not _is_number(a[0]):
+        a, b = b, a
+    if op == "mul" and a[0].startswith("1/") and a[1] == _LOOSE["div"]:
         a, b = b, a
     if op == "mul" and b[0].startswith("1/") and b[1] == _LOOSE["div"]:
         op, b = "div", (b[0][2:], _TIGHT)

@@ -157,7 +157,7 @@ def _place(repair: Repair, text: str) -> int:
 
 def reason_of(repair: Repair) -> str:
     """Why a line is wrong, as a sentence; a name of the user's stays as it is spelled."""
-    return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.before} {repair.after}"))
+    return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.step} {repair.before} {repair.after}"))
 
 
 def _span(repair: Repair) -> tuple[int, int] | None:

@@ -339,8 +339,7 @@ def ctrl_c():
 
     def press() -> None:
         os.read(told, 1)
-        while not child_process._RUNNING:  # the other may be there before this one knows
-            time.sleep(0.01)
+        time.sleep(0.5)  # the other may be there before this one waits for it
         os.kill(os.getpid(), signal.SIGINT)
 
     finger = threading.Thread(target=press)
