@@ -223,8 +223,9 @@ def pasteable(formula: Any, hand: Any, options: Mapping[str, Any], report: Repor
 def _import_of(formula: Any) -> str | None:
     """The line that imports a function or a class by its name, where it has one in a module."""
     module, name = getattr(formula, "__module__", None), getattr(formula, "__qualname__", None)
-    known = getattr(sys.modules.get(str(module)), str(name), None) is formula
-    return f"from {module} import {name}" if known and module not in ("__main__", "builtins") else None
+    if not (isinstance(module, str) and isinstance(name, str)) or module in ("__main__", "builtins"):
+        return None
+    return f"from {module} import {name}" if getattr(sys.modules.get(module), name, None) is formula else None
 
 
 def _point(at: Any, claim: Claim, custom: bool) -> Any:
