@@ -406,7 +406,12 @@ def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
                 for i, j in itertools.combinations(range(len(parts)), 2):
                     text = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], False)
                     if text is not None:
-                        yield 1.9, "drop factor", text
+                        yield (1.25 if _is_slope(*(parts[k][1] for k in (i, j))) else 1.9), "drop factor", text
+
+
+def _is_slope(a: ast.expr, b: ast.expr) -> bool:
+    """Whether two factors are one thing, the slope of a sigmoid: ``s`` and ``1 - s``."""
+    return f"1 - {ast.unparse(a)}" == ast.unparse(b) or f"1 - {ast.unparse(b)}" == ast.unparse(a)
 
 
 def _factors_moved(t: Text, node: ast.BinOp) -> Iterator[str]:

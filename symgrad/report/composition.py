@@ -79,8 +79,10 @@ def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
     if full and report.reading:
         rows = tuple((s.shown, s.what) for s in report.reading)
         yield Section("What each symbol was taken for", (Table(("symbol", "it is"), rows),))
-    if report.notes:
-        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
+    bare = [c for c in right if isinstance(c.verdict, Agrees) and c.verdict.told_to is not None and c.verdict.runs == 1]
+    alone = ("these are numbers for your point alone; to judge the formula, pass the code.",) if bare else ()
+    if report.notes or alone:
+        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in (*report.notes, *alone))),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
@@ -398,9 +400,8 @@ def _agrees(verdict: Agrees) -> str:
                 f"told{faint}. What it does elsewhere is not known."
             )
         return (
-            f"These are numbers for your point alone. They agree with the derivative within rounding; a difference "
-            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding{faint}. To judge the "
-            "formula, pass the code."
+            f"Your numbers agree with the derivative within rounding; a difference below "
+            f"{number(verdict.told_to, 2)} of its size could not be told from rounding{faint}."
         )
     text = f"Equal to {verdict.bits} bits {where}"
     if verdict.typed:
