@@ -570,7 +570,7 @@ ROWS: tuple[Row, ...] = (
     _row("another function", ("function",), "another function belongs here: {new} instead of {old}."),
     _row("a function too much", ("drop function",), "no function is applied here: {old} becomes {new}."),
     _row("a constant", ("constant",), "the constant is {new}, not {old}."),
-    _row("zero", ("zero",), "this derivative is zero wherever there is one."),
+    _row("zero", ("zero",), "this derivative is zero."),
     _row("the whole formula", ("formula",), "no small edit puts this line right; by the chain rule {name} is {new}."),
     Row("anything else", _anything),
 )
