@@ -170,6 +170,13 @@ _FAMILIES = (
     ("deg2rad", "rad2deg"),
     ("tril", "triu"),
     ("argmax", "argmin"),
+    ("lgamma", "digamma"),
+    ("gammaln", "digamma", "psi"),
+    ("cdf", "pdf", "sf"),
+    ("ndtr", "log_ndtr"),
+    ("i0", "i1"),
+    ("i0e", "i1e"),
+    ("softplus", "sigmoid"),
 )
 _COMPARE = {ast.Gt: ("<", ">="), ast.Lt: (">", "<="), ast.GtE: ("<=", ">"), ast.LtE: (">=", "<"), ast.Eq: ("!=",)}
 _COMPARE |= {ast.NotEq: ("==",)}
@@ -187,6 +194,8 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
             yield cost, kind, start, end, new
     for text in bench.elsewhere:
         yield 0.85, "as elsewhere", 0, len(t.text), text
+    for text, other in bench.alike:
+        yield 1.15, f"like {other}", 0, len(t.text), text
     for cost, new in rebracketed(t.text):
         yield cost, "brackets", 0, len(t.text), new
     for new in _names_swapped(t, bench):
@@ -232,9 +241,15 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                 other = "({0} + {0}.T)" if a.value == 2 else "0.5 * ({0} + {0}.T)"
                 yield 1.25, "symmetric part", other.format(wrapped(tb))
             if sign in (ast.Sub, ast.Div, ast.MatMult):
-                yield (0.85 if sign is ast.Sub else 1.1), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
+                cost = (0.95 if isinstance(a, ast.Constant) else 0.85) if sign is ast.Sub else 1.1  # 1 - s is an idiom
+                yield cost, "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
+                yield from ((1.15, "exponent", f"{wrapped(ta)}**{n}") for n in _other_exponents(b))
+            if sign is ast.Mult and isinstance(a, ast.Constant) and a.value == 2:
+                yield 1.15, "square", f"{wrapped(tb)}**2"
+            if sign is ast.Mult and isinstance(a, ast.UnaryOp) and isinstance(a.operand, ast.Constant):  # -2 * b
+                yield 1.1, "drop factor", f"-{wrapped(tb)}"
                 if not isinstance(b, ast.Constant):
                     yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
                     yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
@@ -278,6 +293,16 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 1.0, "flag", str(not flag)
         case ast.Attribute(value=v, attr="T"):
             yield 0.9, "transpose", t.of(v)
+
+
+def _other_exponents(b: ast.expr) -> Iterator[int]:
+    """One or two more or less than a whole exponent, and twice as much; one next to it is a number like others."""
+    try:
+        n = ast.literal_eval(b)
+    except ValueError:
+        return
+    if type(n) is int:
+        yield from (m for m in dict.fromkeys((n - 1, n + 1, n - 2, n + 2, 2 * n)) if m not in (0, 1, n))
 
 
 def indices_in(scope: Mapping[str, Any]) -> Iterator[str]:
