@@ -227,7 +227,8 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
             goal = (place[pair.hand], place[pair.exact])
             if certificate(program, [goal], seed=problem.seed).equal is True:
                 said = written(fact) if fact.name in found.own.program.inputs else ""
-                broken = fact.name in problem.wrt and fact.name in problem.inputs.given and pair.name in at_own
+                told = fact.name in problem.inputs.given or fact.name not in found.own.program.inputs
+                broken = told and pair.name in at_own  # by the very values that the code is asked about
                 found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=not broken)
                 open_pairs = [p for p in open_pairs if p is not pair]
 
