@@ -1,4 +1,4 @@
-"""Scripts in which several layouts have one shape: square weights, as many samples as units, an input and its reshape."""
+"""Scripts in which several layouts have one shape: square weights, as many samples as units, an input reshaped."""
 
 import pytest
 
