@@ -158,9 +158,9 @@ class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
     and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared).
 
-    ``is_meant`` says that the constraint may be what was meant: it is not where a value that was given breaks it.
-    ``only`` names data for whose given values it is right all the same; ``limit`` says for the limit of which loop it
-    is right, and what shows it."""
+    ``is_meant`` says that the constraint may be what was meant: it is not where the given value of an input that is
+    differentiated breaks it, or a given matrix is not symmetric.  ``only`` names data for whose given values it is
+    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()

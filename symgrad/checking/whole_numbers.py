@@ -72,6 +72,8 @@ class Narrow:
 def _made(program: Program) -> dict[int, Any]:
     """The constants that were made of numbers made whole, each with what it is made of: where that is not known, of
     itself."""
+    if not any(g.op in WHOLE for g in program.guards):
+        return {}
     found = {i: s.params.made for i, s in enumerate(program.steps) if s.op == "constant" and s.params.made}
     return {i: ("whole", i) if made == UNKNOWN else made for i, made in found.items()}
 
