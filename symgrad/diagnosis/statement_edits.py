@@ -51,6 +51,8 @@ def reordered(unit: Unit) -> Iterator[tuple[Place, Edit]]:
             if not all(isinstance(s, (ast.Assign, ast.AugAssign)) for s in some):
                 continue
             first, last = _may_follow(some[1:], some[:1], unit), j > i + 1 and _may_follow(some[-1:], some[:-1], unit)
+            if not first and not last:
+                continue
             spans = [span(unit.text, s) for s in some]
             start, end = spans[0][0], spans[-1][1]
             texts = [unit.text[a:b] for a, b in spans]
