@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import itertools
 import re
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,15 +99,18 @@ class _Reader:
         hand = set(program.needed([proof.left]))
         found = [b for b in derivation_lines(program, model) if b.step in hand and b.step in self.of]
         others = [b for b in program.bindings if b.step in hand - self.model and b.step in self.of]
-        others = [b for b in others if number_of(program.steps, b.step) is None]
         again = {b.name for b in program.bindings if b.version}
         self.titles = {b: f"{b.name}[{b.version}]" if b.name in again else b.name for b in program.bindings}
+        lines = Counter((b.name, b.source and b.source.line) for b in program.bindings)
+        turns = {name for (name, _), n in lines.items() if n > 1}  # of a loop, whose versions are counted
+        self.rebound = {self.titles[b] for b in program.bindings if b.name in again - turns}
         self.lines = list({self.of[b.step]: b for b in found if self.of[b.step] not in self._of_model()}.values())
         self.names: dict[int, str] = {}  # of classes
         for b in self.lines:
             self.names.setdefault(self.of[b.step], self.titles[b])
         self.values = {b.step: self.titles[b] for b in program.bindings if b.step in self.model}
         self.values |= {i: text for text, i in program.inputs.items()}
+        self.numbers = {k for i, k in self.of.items() if number_of(program.steps, i) is not None}  # told as they are
         self.named = {self.of[i]: text for i, text in reversed(self.values.items()) if i in self.of}
         for b in others:  # what the derivation calls a value that has no name in the model
             self.named.setdefault(self.of[b.step], self.titles[b])
@@ -159,7 +163,7 @@ class _Reader:
     def compared(self, signs: bool) -> Iterator[str]:
         """What the code found where it compared values; of what has a kink too, with ``signs``."""
         bound = {b.step: self.titles[b] for b in self.program.bindings}
-        speller = Speller(self.program.steps, lambda i: bound.get(i) or self._name(i, None))
+        speller = Speller(self.program.steps, lambda i: bound.get(i) or self._name(i, ()))
         for guard in self.program.guards:
             if (
                 (guard.op == "sign" and not signs)
@@ -189,7 +193,7 @@ class _Reader:
         values = right == self.program.outputs["model"] and self.wrt not in self.program.inputs
         by, _, rest = self.wrt.partition(", of the gradient")
         slope = "the first side" if values else f"∂{'∇' if self.wrt != by + rest else ''}f/∂{by}{rest}"
-        written = self._formula(left, kind, tidy=False)
+        written = self._formula(left, kind, tidy=False, inner=True)
         mine = (
             self.names.get(kind) or self.results.get(kind) or (self.named.get(kind) if written is None else written[0])
         )
@@ -212,16 +216,35 @@ class _Reader:
         step = next((i for i, k in self.classes.place.items() if k == primitive), None)
         return None if step is None else (self._formula(step, kind) or (None,))[0]
 
-    def _name(self, i: int, kind: int | None) -> str | None:
-        """What a step is called, where it is not of the class that is written out."""
-        k = self.of.get(i)
-        return self.values.get(i) or (None if k is None or k == kind else self.names.get(k) or self.named.get(k))
+    def _name(self, i: int, apart: Collection[int], all_names: bool = True) -> str | None:
+        """What a step is called: no number, none of the steps ``apart``, which are written out, and but for
+        ``all_names`` not by a name that was given again, which says not which is meant.
+        """
+        called = self.values.get(i)
+        if called is None and i not in apart and (k := self.of.get(i)) is not None and k not in self.numbers:
+            called = self.names.get(k) or self.named.get(k)
+        return called if all_names or called not in self.rebound else None
 
-    def _formula(self, step: int, kind: int, *, tidy: bool = True) -> tuple[str, tuple[str, ...]] | None:
-        """A step written out, down to what has a name, and what it uses of functions."""
-        speller = Speller(self.program.steps, lambda i: self._name(i, kind), tidy)
-        text = speller.formula(step)
-        return None if text is None else (text, tuple(self._slopes(speller.seen)))
+    def _formula(
+        self, step: int, kind: int, *, tidy: bool = True, inner: bool = False
+    ) -> tuple[str, tuple[str, ...]] | None:
+        """A step written out, down to what has a name, and what it uses of functions; with ``inner``, a part that is
+        equal to the whole is called by its name too."""
+        apart = self._behind(step) if inner else [i for i, k in self.of.items() if k == kind]
+        for all_names in (False, True):
+            name = functools.partial(self._name, apart=apart, all_names=all_names)
+            speller = Speller(self.program.steps, name, tidy)
+            text = speller.formula(step)
+            if text is not None:
+                return text, tuple(self._slopes(speller.seen))
+        return None
+
+    def _behind(self, step: int) -> list[int]:
+        """A step and what it is another name for."""
+        chain, steps = [step], self.program.steps
+        while steps[chain[-1]].op in ("name", "cast", "stop"):
+            chain.append(steps[chain[-1]].args[0])
+        return chain
 
     def _slopes(self, steps: Sequence[int] | set[int]) -> Iterator[str]:
         """The derivatives of functions that steps of the exact derivative were written from."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -191,14 +192,18 @@ class Speller:
             return Text(f"{_held(a, _TIGHT)}[...]", _TIGHT)
         if long and (where == where[0]).all():
             return Text(_entry(a, int(where[0]) - 1, inner), _TIGHT)
+        if (row := _row_of(where, inner)) is not None:
+            return Text(f"{_held(a, _TIGHT)}[{row}]", _TIGHT)
         if (
             len(long) == 2
             and where.size == size(inner)
             and np.array_equal(where - 1, np.arange(where.size).reshape(long).T.reshape(-1))
         ):
             return Text(f"{_held(a, _TIGHT)}.T", _TIGHT)
-        if len(long) == 1 < len([n for n in step.shape if n > 1]) and np.array_equal(
-            where, np.repeat(_counted(inner), where.size // long[0])
+        if (
+            len(inner) < len(step.shape)
+            and len(long) == 1 < len([n for n in step.shape if n > 1])
+            and np.array_equal(where, np.repeat(_counted(inner), where.size // long[0]))
         ):
             return Text(f"{_held(a, _TIGHT)}[:, None]", _TIGHT)
         return a if _is_spread(where.reshape(step.shape), inner) else Text(f"{_held(a, _TIGHT)}[...]", _TIGHT)
@@ -314,6 +319,19 @@ def _counted(shape: tuple[int, ...]) -> np.ndarray:
     return np.arange(1, size(shape) + 1)
 
 
+def _row_of(where: np.ndarray, inner: tuple[int, ...]) -> str | None:
+    """The indices of the part of an array that is taken whole, such as a row of a matrix.
+
+    >>> _row_of(np.array([5, 6]), (4, 2)), _row_of(np.array([2, 3]), (4, 2))
+    ('2', None)
+    """
+    first, n = int(where.reshape(-1)[0]) - 1, where.size
+    k = next((k for k in range(1, len(inner)) if math.prod(inner[k:]) == n < size(inner)), None)
+    if k is None or n < 2 or first % n or not np.array_equal(where.reshape(-1), np.arange(first + 1, first + n + 1)):
+        return None
+    return ", ".join(str(int(p)) for p in np.unravel_index(first // n, inner[:k]))
+
+
 def _entry(a: Text, k: int, inner: tuple[int, ...]) -> str:
     """Entry ``k`` of an array of the shape ``inner``, or of one number; nothing for a negative one."""
     if k < 0:
@@ -351,7 +369,7 @@ def _infix(op: str, a: Text, b: Text) -> Text:
             return b
         case ("mul" | "div", _, "1") | ("add" | "sub", _, "0"):
             return a
-        case ("mul", "0", _) | ("mul" | "div", _, "0") | ("div", "0", _):
+        case ("mul" | "matmul", "0", _) | ("mul" | "div" | "matmul", _, "0") | ("div", "0", _):
             return Text("0", _TIGHT)
         case ("mul", "-1", _):
             return _negated(b)
@@ -362,6 +380,8 @@ def _infix(op: str, a: Text, b: Text) -> Text:
     if op in ("add", "sub") and b[0].startswith("-") and b[1] == 2:
         op, b = "sub" if op == "add" else "add", Text(b.text[1:], 2)
     if op == "mul" and _is_number(b[0]) and not _is_number(a[0]):
+        a, b = b, a
+    if op == "mul" and a[0].startswith("1/") and a[1] == _LOOSE["div"]:
         a, b = b, a
     if op == "mul" and b[0].startswith("1/") and b[1] == _LOOSE["div"]:
         op, b = "div", Text(b.text[2:], _TIGHT)
