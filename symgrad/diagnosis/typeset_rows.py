@@ -126,7 +126,7 @@ def word_of(verdict: Verdict | None, source: Source, formula: Any = None) -> tup
     if isinstance(verdict, Refuted) and verdict.true_if is not None and verdict.is_meant:
         condition = verdict.true_if[0]
         if ">" in condition or ((match := _SYMMETRIC.fullmatch(condition)) and match[1] not in _transposed(formula)):
-            return "right", [f"Line {source.line} is right if {condition}, and wrong in general."]
+            return "right", [f"Line {source.line} is right if {condition}, and wrong without that."]
     return ("unknown" if verdict is None else _WORDS.get(verdict.kind, "unknown")), []
 
 

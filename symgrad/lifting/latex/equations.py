@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -470,16 +471,19 @@ def _symbol(name: str, where: Node) -> Node:
     return Node("symbol", (), where.span, Name(name, "", name))
 
 
+_MEAN = re.compile(r"(\\(?:mathbb|mathrm|mathsf|operatorname)) (?:\{ E \}|E)(?= )")
+_CALLED = frozenset("\\sigma \\Gamma E \\mathbb{E}".split())
+_OPENS = frozenset("( [ \\{ _ '".split())
+
+
 def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
-    """The letters that can be functions, where they stand without a parenthesis somewhere."""
+    """The letters that can be functions or means, where they stand without a parenthesis somewhere."""
     found = set()
     for sides in pieces:
         for side in sides:
-            for here, following in zip(side, [*side[1:], None], strict=False):
-                text = following.text if following is not None else ""
-                if here.text in ("\\sigma", "\\Gamma") and text not in ("(", "[", "\\{", "_", "'"):
-                    found.add(here.text[1:])
-    return frozenset(found)
+            texts = _MEAN.sub(r"\1{E}", " ".join([*(t.text for t in side), ";"])).split()
+            found |= {x for x, after in zip(texts, texts[1:], strict=False) if x in _CALLED and after not in _OPENS}
+    return frozenset(x.removeprefix("\\") for x in found)
 
 
 # ------------------------------------------------------------------------------------------------ rows and sides

@@ -43,3 +43,33 @@ def test_a_row_says_what_a_letter_is_before_a_book_does():
 def test_what_may_be_something_else_is_asked_about(text):
     with pytest.raises(SymgradError, match=r"(?s)reads as|to some.*(Write|write)"):
         Latex(text).names  # noqa: B018
+
+
+ENERGIES = [  # what a text says E is, and what is asked of it: there E[...] is no mean
+    (r"E(v) = \frac{1}{2} m v^2 \\ L = E[V + 1]", r"\frac{\partial L}{\partial V} = m (V + 1)", r"m V"),
+    (r"f = E^2 + V", r"\frac{\partial f}{\partial E} = 2 E[V + 1] - 2EV", r"2 E[V + 1]"),
+]
+
+
+@pytest.mark.parametrize(("formula", "right", "wrong"), ENERGIES)
+def test_a_letter_that_a_text_explains_is_no_mean(formula, right, wrong):
+    assert verify(Latex(formula), Latex(right)).verdict == "proved"
+    assert verify(Latex(formula), Latex(f"{right.split('=')[0]} = {wrong}")).verdict == "refuted"
+
+
+@pytest.mark.parametrize("text", [
+    r"E = X^2 \\ f = E[X + 1]", r"f = E[X + 1]^2 + E", r"f = \frac{E}{2} + E[X^2]", r"\mathbb{E} = kT \\ f = a \mathbb{E}[X]",
+])  # fmt: skip
+def test_of_a_letter_that_is_a_number_elsewhere_it_is_asked_whether_it_is_a_mean(text):
+    with pytest.raises(SymgradError, match="expectation") as told:
+        Latex(text).names  # noqa: B018
+    assert "Write E \\cdot (...) for the product" in str(told.value)
+
+
+@pytest.mark.parametrize("mean", [r"E[{}]", r"\mathbb{E}[{}]", r"\mathbb E[{}]", r"\operatorname{E}\left[{}\right]"])
+def test_a_mean_beside_no_other_e_is_linear(mean):
+    of = lambda inner: mean.replace("{}", inner)  # noqa: E731
+    formula = Latex(rf"f(a) = {of('(X - a)^2')}")
+    assert verify(formula, Latex(rf"f'(a) = 2a - 2{of('X')}")).verdict == "proved"
+    assert verify(formula, Latex(rf"f'(a) = 2a + 2{of('X')}")).verdict == "refuted"
+    assert verify(Latex(rf"f(V) = V^2 {of('X')}"), Latex(rf"f'(V) = 2V {of('X')}")).verdict == "proved"
