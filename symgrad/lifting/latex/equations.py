@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from symgrad.errors import BadFormula, SymgradError
 from symgrad.lifting.latex.constructs import open_reader
@@ -482,7 +483,7 @@ def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
     for sides in pieces:
         for side in sides:
             texts = _MEAN.sub(r"\1{E}", " ".join([*(t.text for t in side), ";"])).split()
-            found |= {x for x, after in zip(texts, texts[1:], strict=False) if x in _CALLED and after not in _OPENS}
+            found |= {x for x, after in pairwise(texts) if x in _CALLED and after not in _OPENS}
     return frozenset(x.removeprefix("\\") for x in found)
 
 

@@ -58,7 +58,8 @@ def test_a_letter_that_a_text_explains_is_no_mean(formula, right, wrong):
 
 
 @pytest.mark.parametrize("text", [
-    r"E = X^2 \\ f = E[X + 1]", r"f = E[X + 1]^2 + E", r"f = \frac{E}{2} + E[X^2]", r"\mathbb{E} = kT \\ f = a \mathbb{E}[X]",
+    r"E = X^2 \\ f = E[X + 1]", r"f = E[X + 1]^2 + E", r"f = \frac{E}{2} + E[X^2]",
+    r"\mathbb{E} = kT \\ f = a \mathbb{E}[X]",
 ])  # fmt: skip
 def test_of_a_letter_that_is_a_number_elsewhere_it_is_asked_whether_it_is_a_mean(text):
     with pytest.raises(SymgradError, match="expectation") as told:
