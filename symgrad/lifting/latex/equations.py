@@ -34,7 +34,10 @@ from symgrad.lifting.latex.tokens import LIKE_FUNCTIONS, Token, is_prose, tokens
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``name_{indices}(arguments) = body``; the name of a formula without a left side is None."""
+    """``name_{indices}(arguments) = body``; the name of a formula without a left side is None.
+
+    It is what its first side says; ``others`` are said to be equal to that.
+    """
 
     name: str | None
     indices: tuple[str, ...]
@@ -42,6 +45,11 @@ class Definition:
     others: tuple[Node, ...] = ()
     arguments: tuple[str, ...] = ()
     before: frozenset[str] = frozenset()  # the names that were defined before it
+
+    @property
+    def sides(self) -> tuple[Node, ...]:
+        """All right sides, as they stand."""
+        return self.body, *self.others
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +64,11 @@ class Claim:
     span: tuple[int, int]
     others: tuple[Node, ...] = ()
     below: tuple[tuple[str, ...], ...] = ()  # the indices of each name in wrt
+
+    @property
+    def sides(self) -> tuple[Node, ...]:
+        """All right sides, as they stand; what later rows mean by it is the last."""
+        return *self.others, self.body
 
     @property
     def key(self) -> str:

@@ -180,7 +180,7 @@ class Latex:
                 where="    " + plain_text(replace_lines(self.document, line)),
                 instead="Begin with a name, f(x) = ...; or pass the equation alone, to have each side judged.",
             )
-        if line.others and (self.model is None or isinstance(line, Definition)):
+        if line.others and self.model is None and isinstance(line, Claim):
             raise BadInput(
                 "this equation has several right sides.",
                 where="    " + plain_text(replace_lines(self.document, line)),
@@ -356,7 +356,7 @@ class _Writer:
             self.model_shapes |= {
                 back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values
             }
-        bodies = [b for d in self.documents for line in (*d.lines, *d.functions) for b in (line.body, *line.others)]
+        bodies = [b for d in self.documents for line in (*d.lines, *d.functions) for b in line.sides]
         self.said = {p.value for body in bodies for p in parts(body) if p.head == "name"}
         self.outside = outside
 
@@ -389,8 +389,7 @@ class _Writer:
                     meaning.rows.append((line, meaning))
         line = latex.line
         if latex.row is not None:
-            sides = (*line.others, line.body)
-            body = sides[latex.row[1]] if latex.row[1] < len(sides) else _exact(line)
+            body = line.sides[latex.row[1]] if latex.row[1] < len(line.sides) else _exact(line)
             line = replace(line, body=body, others=())
         return meaning.read(line), meaning.decimals, sizes, counting.first
 

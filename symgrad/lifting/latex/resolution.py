@@ -120,9 +120,8 @@ class _Resolver:
             self.claimed = () if slope is None else tuple(dict.fromkeys(slope[1]))
             self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
-            body, others = bodies[-1], tuple(bodies[:-1])
             if slope is None:
-                made = Definition(name, indices, body, others, arguments, frozenset(self.lets))
+                made = Definition(name, indices, bodies[0], tuple(bodies[1:]), arguments, frozenset(self.lets))
                 lines.append(made)
                 if name is not None:
                     self.functions.pop(name, None)
@@ -134,7 +133,9 @@ class _Resolver:
                 of, wrt, below = slope
                 assert equation.left is not None
                 of = of if equation.formula is None else self.model_of(equation.formula)
-                claim = Claim(of, wrt, indices, body, equation.left.value, equation.left.span, others, below)
+                *others, body = bodies
+                order, span = equation.left.value, equation.left.span
+                claim = Claim(of, wrt, indices, body, order, span, tuple(others), below)
                 lines.append(claim)
                 self.slopes.add(claim.key)
         self.same_style()
@@ -176,7 +177,7 @@ class _Resolver:
 
     def kept(self, lines: list[Definition | Claim]) -> list[Definition | Claim]:
         """The lines without functions that are only called, whose arguments are no inputs then."""
-        said = {p.value for x in lines for side in (x.body, *x.others) for p in parts(side) if p.head == "name"}
+        said = {p.value for x in lines for side in x.sides for p in parts(side) if p.head == "name"}
         for name, f in self.own.items():
             for a in f.arguments if name in said else ():
                 if a in self.formals:

@@ -52,6 +52,7 @@ def derivation(formula: Latex) -> Steps | None:
     before, after = _borrowed(formula)
     logs = [x for x in document.lines if isinstance(formula.model, Latex) and _is_log(x, formula.model)]
     lines = [x for x in document.lines if x not in logs]  # what is differentiated is the last to be defined
+    before, after = ([replace(x, others=()) for x in rows] for rows in (before, after))  # judged with the model
     document = replace(document, lines=(*logs, *before, *lines, *after))
     if any(map(_is_tensor, _nodes(document))):
         return None
@@ -62,7 +63,7 @@ def derivation(formula: Latex) -> Steps | None:
     written = [
         (plain_line(replace(x, body=s, others=())), _typeset(formula, x, k))
         for x in document.lines
-        for k, s in enumerate((*x.others, x.body))
+        for k, s in enumerate(x.sides)
     ]
     shown = tuple((plain, None) if typeset is None else typeset for plain, typeset in written)
     return Steps("\n".join(plain for plain, _ in written), shown=shown)
@@ -74,11 +75,12 @@ def _is_log(line: Definition | Claim, model: Latex) -> bool:
 
 
 def _typeset(formula: Latex, line: Definition | Claim, k: int) -> tuple[str, int] | None:
-    """One side of a claim as the text has it, and its row; None of what is borrowed, and of definitions."""
-    if not isinstance(line, Claim):
+    """One side as the text has it, and its row; None of what is borrowed, and of what a definition says first."""
+    if isinstance(line, Definition) and not k:
         return None
-    start, stop = (*line.others, line.body)[k].span
-    written = f"{formula.text[slice(*line.span)] if not k else ''} = {formula.text[start:stop]}".strip()
+    start, stop = line.sides[k].span
+    left = "" if k or isinstance(line, Definition) else formula.text[slice(*line.span)]
+    written = f"{left} = {formula.text[start:stop]}".strip()
     return written, formula.row_of(start)
 
 
@@ -126,7 +128,7 @@ def _goes_through(line: Definition, rows: Sequence[Definition]) -> bool:
 
 
 def _nodes(document: Document) -> list[Node]:
-    return [p for line in document.lines for side in (line.body, *line.others) for p in parts(side)]
+    return [p for line in document.lines for side in line.sides for p in parts(side)]
 
 
 def _is_tensor(node: Node) -> bool:

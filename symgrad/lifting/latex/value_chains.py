@@ -43,7 +43,7 @@ def chain_of(whole: Latex) -> Chain | None:
         return None
     k = found[-1]
     line = lines[k]
-    nodes = (*line.others, line.body)
+    nodes = line.sides
     _refuse_substitutions(whole, lines[:k], nodes)
     formulas = [replace(whole, row=(k, j)) for j in range(len(nodes))]
     means, told = _moments(whole)
@@ -114,7 +114,7 @@ def valued(formula: Any, hand: Any) -> tuple[Any, Any]:
 
 
 def _nodes(formula: Latex) -> list[Node]:
-    return [p for line in formula.document.lines for side in (line.body, *line.others) for p in parts(side)]
+    return [p for line in formula.document.lines for side in line.sides for p in parts(side)]
 
 
 def _moments(whole: Latex) -> tuple[dict[Any, Any], list[str]]:

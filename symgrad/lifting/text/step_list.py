@@ -1,8 +1,8 @@
 """A derivation on paper, as a list of steps: each line defines a name, or claims a derivative.
 
 ``h1 = tanh(w*h0)`` defines; ``dh1/dw = (1 - h1**2)*h0`` claims.  A claim may use the derivatives that other lines
-claim, in any order; several sides (``a = b = c``) are claims of the same.  What is differentiated is the name that no
-line defines, or the last one defined.
+claim, in any order; several sides (``a = b = c``) are claims of the same, and so are several lines about one name: it
+is what the first of them says.  What is differentiated is the name that no line defines, or the last one defined.
 """
 
 from __future__ import annotations
@@ -130,11 +130,17 @@ class Steps:
 
     @functools.cached_property
     def definitions(self) -> dict[str, Line]:
+        """What each name is: what the first line about it says; others say what is equal to that."""
         found: dict[str, Line] = {}
         for line in self.lines:
             if line.of is None:
-                found[line.name] = line
+                found.setdefault(line.name, line)
         return found
+
+    def by(self, other: Line) -> Steps:
+        """The same steps, where a name is what another line says of it than the first."""
+        kept = [x for x in self.lines if x is other or x.label != other.name]
+        return Steps("\n".join(f"{x.label} = {x.said}" for x in kept))
 
     @functools.cached_property
     def claims(self) -> dict[tuple[str, str], Line]:
