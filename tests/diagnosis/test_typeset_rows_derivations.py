@@ -113,3 +113,30 @@ def test_steps_in_text_that_say_a_name_twice_say_that_both_are_equal(between):
     wrong = verify(f"f = (x + 1)**2{between}x**2 + x + 1\ndf/dx = 2*x + 1")
     assert [s.verdict for s in wrong.steps] == [None, "wrong", "fed wrong values"]
     assert wrong.verdict == "refuted"
+
+
+LOGARITHMIC = r"y = x^{\ln x} \\ \ln y = {} \\ \frac{y'}{y} = {} \\ y' = 2 x^{\ln x - 1} \ln x"
+
+
+@pytest.mark.parametrize(
+    ("log", "share", "wrong"),
+    [
+        (r"(\ln x)^2", r"\frac{2 \ln x}{x}", []),
+        (r"(\ln x)^2", r"\frac{2 \ln x}{x^2}", [3]),
+        (r"(\ln x)^3", r"\frac{2 \ln x}{x}", [2]),
+    ],
+)
+def test_logarithmic_differentiation_is_judged_row_by_row(log, share, wrong):
+    report = verify(Latex(LOGARITHMIC.replace("{}", log, 1).replace("{}", share, 1)))
+    assert [s.source.line for s in report.steps if s.verdict == "wrong"] == wrong
+    assert bool(report) is (not wrong)
+
+
+@pytest.mark.parametrize("left", ["ln y", "ln(y)", "log(y)"])
+def test_the_logarithm_of_a_function_says_in_text_what_it_is(left):
+    steps = f"{left} = x*ln(x)\n1/y * dy/dx = ln(x) + 1\ndy/dx = x**x*(ln(x) + 1)"
+    assert verify(steps).verdict == "proved"
+    wrong = verify(steps.replace("ln(x) + 1", "ln(x) - 1"))
+    assert [s.verdict for s in wrong.steps][1:] == ["wrong", "fed wrong values"]
+    again = verify(f"y = x**x\n{left} = x**2*ln(x)\n(1/y) dy/dx = x + 2*x*ln(x)")
+    assert [s.verdict for s in again.steps][1:] == ["wrong", "fed wrong values"]

@@ -395,10 +395,14 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
 
 
 def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:
-    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is; None for other left sides."""
+    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is, and so ``\\frac{y'}{y}``; None for
+    other left sides."""
     mark = r.at
     with contextlib.suppress(SymgradError):
         node = term(r)
+        if node.head == "frac" and node.args[0].head == "symbol":
+            one = Node("number", (), node.span, Fraction(1))
+            node = Node("mul", (replace(node, args=(one, node.args[1])), node.args[0]), node.span, ("",))
         slope = _by_marks(node.args[-1], (), takes) if node.head == "mul" else node
         if (
             node.head == "mul"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,7 +40,7 @@ def joined(formulas: Sequence[Latex]) -> Latex:
 
 def derivation(formula: Latex) -> Steps | None:
     """A derivation in numbers as a list of steps, each of which is judged; None for one formula, or for tensors."""
-    document = formula.document
+    document = _with_the_one_input(formula)
     if not document.claims or formula.rename:
         return None
     chained = document.definitions or document.open or any(line.others for line in document.lines)
@@ -69,18 +70,29 @@ def derivation(formula: Latex) -> Steps | None:
     return Steps("\n".join(plain for plain, _ in written), shown=shown)
 
 
+def _with_the_one_input(formula: Latex) -> Document:
+    """The document, where of a model of one input ``y'`` is a derivative for that."""
+    document, names = formula.document, () if formula.model is None else formula.model.names
+    if len(names) != 1:
+        return document
+    lines = (x if isinstance(x, Definition) or x.wrt else replace(x, wrt=names * x.order) for x in document.lines)
+    return replace(document, lines=tuple(lines))
+
+
 def _is_log(line: Definition | Claim, model: Latex) -> bool:
     """Whether a row says what the logarithm of the model is: ``\\ln y = x \\ln x``."""
     return isinstance(line, Definition) and line.name == f"log_{model.document.output}"
 
 
 def _typeset(formula: Latex, line: Definition | Claim, k: int) -> tuple[str, int] | None:
-    """One side as the text has it, and its row; None of what is borrowed, and of what a definition says first."""
-    if isinstance(line, Definition) and not k:
+    """One side as the text has it, and its row; None of what is borrowed."""
+    if isinstance(line, Definition) and not any(line is x for x in formula.document.lines):
         return None
     start, stop = line.sides[k].span
-    left = "" if k or isinstance(line, Definition) else formula.text[slice(*line.span)]
-    written = f"{left} = {formula.text[start:stop]}".strip()
+    if isinstance(line, Definition) and not k:
+        before = re.sub(r"\\begin\{\w+\*?\}|&", "", formula.text[:start].rpartition("\\\\")[2]).strip()
+        return f"{before} {formula.text[start:stop]}", formula.row_of(start)
+    written = f"{'' if k else formula.text[slice(*line.span)]} = {formula.text[start:stop]}".strip()
     return written, formula.row_of(start)
 
 

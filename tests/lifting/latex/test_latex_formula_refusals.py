@@ -10,11 +10,6 @@ from symgrad.errors import SymgradError
 
 VECTOR, MATRIX = {"x": (3,)}, {"X": (3, 2)}
 REFUSED = {
-    "two right sides": (
-        (r"f(X) = \|X\|_F = \sqrt{\operatorname{tr}(X^\top X)}", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
-        "Pass the one that is meant",
-        (r"f(X) = \|X\|_F", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
-    ),
     "psi": (
         (r"L = a \log b - \psi(b)", r"\frac{\partial L}{\partial a} = \log b", {}),
         r"\operatorname{digamma}",
