@@ -395,8 +395,8 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
 
 
 def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:
-    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is, and so ``\\frac{y'}{y}``; None for
-    other left sides."""
+    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is, and ``\\frac{y'}{y} = ...``; None
+    for other left sides."""
     mark = r.at
     with contextlib.suppress(SymgradError):
         node = term(r)
