@@ -395,8 +395,7 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
 
 
 def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:
-    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is, and ``\\frac{y'}{y} = ...``; None
-    for other left sides."""
+    """``\\frac{1}{y}\\frac{dy}{dx} = ...`` and ``\\frac{y'}{y} = ...``, which say what y times the right side is, or None."""
     mark = r.at
     with contextlib.suppress(SymgradError):
         node = term(r)
@@ -404,12 +403,8 @@ def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | Non
             one = Node("number", (), node.span, Fraction(1))
             node = Node("mul", (replace(node, args=(one, node.args[1])), node.args[0]), node.span, ("",))
         slope = _by_marks(node.args[-1], (), takes) if node.head == "mul" else node
-        if (
-            node.head == "mul"
-            and slope.head == "derivative"
-            and slope.args[0].head == "symbol"
-            and r.token.kind == "end"
-        ):
+        is_slope = slope.head == "derivative" and slope.args[0].head == "symbol"
+        if node.head == "mul" and is_slope and r.token.kind == "end":
             one = Node("number", (), node.span, Fraction(1))
             first, *rest = node.args[:-1]
             before = replace(node, args=(first, *rest), value=node.value[:-1]) if rest else first
