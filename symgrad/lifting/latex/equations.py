@@ -395,7 +395,7 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
 
 
 def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:
-    """``\\frac{1}{y}\\frac{dy}{dx} = ...`` and ``\\frac{y'}{y} = ...``, which say what y times the right side is, or None."""
+    """``\\frac{1}{y}\\frac{dy}{dx} = ...`` and ``\\frac{y'}{y} = ...``, which tell dy/dx by its share of y; or None."""
     mark = r.at
     with contextlib.suppress(SymgradError):
         node = term(r)
