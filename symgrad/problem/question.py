@@ -45,6 +45,7 @@ from symgrad.problem.shapes import (
     named_in,
     named_shapes,
     ranks,
+    subscripted_in,
     vectors,
     with_shapes,
 )
@@ -251,7 +252,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
     asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
-    told = {**declared_shapes(model), **named_in(asked.at)}
+    told = {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
     opened = _open_hand(hand, model, told, asked)
@@ -350,7 +351,7 @@ def alone(formula: Any, asked: Asked) -> Alone:
 def _alone(formula: Any, asked: Asked) -> Alone:
     model, asked = open_alone(formula, asked)
     asked, _ = _with_unstated_shapes(model, asked)
-    model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
+    model = with_shapes(model, {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)})
     given = given_to(model, asked)
 
     def run(at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str], Run]:

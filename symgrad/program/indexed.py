@@ -201,7 +201,9 @@ def _range(low: np.ndarray, high: np.ndarray, axis: int) -> tuple[np.ndarray, np
     mask = (along >= low) & (along <= high)
     if mask.all():
         return along, None
-    return np.clip(along, low, np.maximum(low, high)), mask  # elsewhere stay on the border, where the body is defined
+    ends = np.where(low > along.max(), along.min(), along.max())  # of a range without a value: as far from it as can be
+    low, high = np.where(high < low, ends, low), np.where(high < low, ends, high)
+    return np.clip(along, low, high), mask  # elsewhere stay on the border, where the body is defined
 
 
 def _shown(e: Any) -> Any:

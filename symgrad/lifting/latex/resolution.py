@@ -17,6 +17,7 @@ from symgrad.lifting.latex.names_in_rows import (
     constant_factors,
     hidden_arguments,
     in_order,
+    is_before_all,
     letters_of_steps,
     names_bare,
     names_in_limits,
@@ -128,14 +129,15 @@ class _Resolver:
                     if arguments:
                         self.functions[name] = self.own[name] = made
                     self.lets.add(name)
-                    self.names.pop(name, None) if self.beside is not None else self.check(name, equation)
+                    if (span := self.names.pop(name, None)) is not None and self.beside is None:
+                        self.used_too_early(name, span)
             else:
                 of, wrt, below = slope
-                assert equation.left is not None
+                node = equation.left
+                assert node is not None
                 of = of if equation.formula is None else self.model_of(equation.formula)
                 *others, body = bodies
-                order, span = equation.left.value, equation.left.span
-                claim = Claim(of, wrt, indices, body, order, span, tuple(others), below)
+                claim = Claim(of, wrt, indices, body, node.value, node.span, tuple(others), below)
                 lines.append(claim)
                 self.slopes.add(claim.key)
         self.same_style()
@@ -190,15 +192,8 @@ class _Resolver:
         return [x for x in lines if isinstance(x, Claim) or x.name not in called]
 
     def used_too_early(self, name: str, span: tuple[int, int]) -> NoReturn:
-        self.fail(
-            f"{name} is said by means of itself, or used before it is defined.",
-            span,
-            "Write the rows in the order in which they need each other.",
-        )
-
-    def check(self, name: str, equation: Equation) -> None:
-        if name in self.names:
-            self.used_too_early(name, self.names[name])
+        what = f"{name} is said by means of itself, or used before it is defined."
+        self.fail(what, span, "Write the rows in the order in which they need each other.")
 
     def same_style(self) -> None:
         """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
@@ -449,6 +444,8 @@ class _Resolver:
             return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
+        if not primes and len(given) == 1 and any(p.head == "symbol" and spelled(p) == name for p in parts(given[0])):
+            return self.walk(Node("mul", (symbol, *given), node.span, ("",)), scope)  # N(1 - N/K), where N is N(t)
         if name in self.bare:
             self.fail(
                 f"{name}(...) is a call of {shown} to some, and a product with {name} to others.",
@@ -490,6 +487,8 @@ class _Resolver:
             return self.with_subscript(node, scope)
         if base in scope:
             return Node("index", (), node.span, base)
+        if base == "pi" and base in self.tensors and self.text[: node.span[0]].rstrip()[-1:].isdigit():
+            return Node("constant", (), node.span, "pi")  # 2\pi, where \pi_k are weights
         taken = base in self.lets or base in (self.known or ()) or base in self.arguments or base in self.shapes
         if base.endswith("_prime") and not taken and (slope := self.primed(node, scope)) is not None:
             return slope
@@ -548,7 +547,7 @@ class _Resolver:
         bound = letters & scope
         if full is not None and full in self.lets and not bound:
             return self.named(full, node, entry=False)
-        if full is not None and full in known and base not in known:
+        if full is not None and not bound and (full in known or full in self.shapes or is_before_all(node, self.found)):
             return self.named(full, node, entry=False)
         if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
             return Node("identity", (), node.span)

@@ -52,7 +52,10 @@ def derivation(formula: Latex) -> Steps | None:
         return None
     before, after = _borrowed(formula)
     logs = [x for x in document.lines if isinstance(formula.model, Latex) and _is_log(x, formula.model)]
-    lines = [x for x in document.lines if x not in logs]  # what is differentiated is the last to be defined
+    said = [p.value for p in _nodes(document) if p.head == "name"]
+    slopes = {c.body.span for c in document.claims}  # F = -\frac{dU}{dx} = -kx says what F is, and nobody may ask
+    names = [x for x in document.definitions if x.body.span in slopes and x.name not in said]
+    lines = [x for x in document.lines if x not in (*logs, *names)]  # what is differentiated is the last to be defined
     before, after = ([replace(x, others=()) for x in rows] for rows in (before, after))  # judged with the model
     document = replace(document, lines=(*logs, *before, *lines, *after))
     if any(map(_is_tensor, _nodes(document))):
