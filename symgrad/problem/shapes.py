@@ -254,7 +254,9 @@ def named_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
 
 def subscripted_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
     """The shapes of what ``at`` calls by a name with a subscript: ``w_0`` is then no entry of w."""
-    return {n: v if isinstance(v, tuple) else np.shape(v) for n, v in (at or {}).items() if "_" in n}
+    return {
+        n: v if isinstance(v, tuple) else np.shape(v) for n, v in (at or {}).items() if "_" in n and n.isidentifier()
+    }
 
 
 def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[str] = ()) -> Formula:

@@ -53,21 +53,6 @@ def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
         stack.extend((a, scope) for a in node.args)
 
 
-def is_before_all(node: Node, found: Sequence[Equation]) -> bool:
-    """Whether ``w_0`` stands before all entries of w, as in ``w_0 + \\sum_{j=1}^{n} w_j x_j``, and is no entry."""
-    (item, *more) = node.args
-    if more or item.head != "number" or item.value:
-        return False
-    base = node.value.base
-    sums = [p for e in found for x in e.bodies for p in parts(x) if p.head in ("sum", "prod")]
-    mine = [p for p in sums if any(_is_entry(x, base, p.value[0]) for x in parts(p.args[0]))]
-    return bool(mine) and all(len(p.args) == 3 and p.args[1].head == "number" and p.args[1].value > 0 for p in mine)
-
-
-def _is_entry(node: Node, base: str, index: str) -> bool:
-    return node.head == "symbol" and node.value.base == base and indices_of(node) == (index,)
-
-
 def in_order(found: Sequence[Equation]) -> Sequence[Equation]:
     """The rows in the order in which they need each other: ``E = (y - t)^2, y = \\tanh(z)`` says y last.
 

@@ -17,7 +17,6 @@ from symgrad.lifting.latex.names_in_rows import (
     constant_factors,
     hidden_arguments,
     in_order,
-    is_before_all,
     letters_of_steps,
     names_bare,
     names_in_limits,
@@ -444,7 +443,7 @@ class _Resolver:
             return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
-        if not primes and len(given) == 1 and any(p.head == "symbol" and spelled(p) == name for p in parts(given[0])):
+        if not primes and len(given) == 1 and name in names_bare(given[0]):
             return self.walk(Node("mul", (symbol, *given), node.span, ("",)), scope)  # N(1 - N/K), where N is N(t)
         if name in self.bare:
             self.fail(
@@ -547,7 +546,7 @@ class _Resolver:
         bound = letters & scope
         if full is not None and full in self.lets and not bound:
             return self.named(full, node, entry=False)
-        if full is not None and not bound and (full in known or full in self.shapes or is_before_all(node, self.found)):
+        if full is not None and not bound and (full in known or full in self.shapes):
             return self.named(full, node, entry=False)
         if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
             return Node("identity", (), node.span)

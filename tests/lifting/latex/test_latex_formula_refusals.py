@@ -31,7 +31,11 @@ REFUSED = {
         (r"f(x) = \|a x\|^2", r"\nabla f = 2 a^2 x", {"a": 1.0, "x": ("n",)}),
     ),
     "a point between vectors": (
-        (r"E = \sigma(v.x)", r"\frac{\partial E}{\partial v} = \sigma(v.x)(1 - \sigma(v.x)) x", {"v": (3,), **VECTOR}),
+        (
+            r"E = \sigma(v . x)",
+            r"\frac{\partial E}{\partial v} = \sigma(v . x)(1 - \sigma(v . x)) x",
+            {"v": (3,), **VECTOR},
+        ),
         r"v^\top u",
         (
             r"E = \sigma(v^\top x)",
@@ -58,9 +62,9 @@ REFUSED = {
         (r"y = \|x\|^2", r"\nabla_x y = 2 x", VECTOR),
     ),
     "an inverse function": (
-        (r"y = \sin^{-1}(2x)", r"\frac{dy}{dx} = \frac{2}{\sqrt{1-4x^2}}", {}),
-        r"\arcsin",
-        (r"y = \arcsin(2x)", r"\frac{dy}{dx} = \frac{2}{\sqrt{1-4x^2}}", {}),
+        (r"y = \ln^{-1}(2x)", r"\frac{dy}{dx} = -\frac{1}{x (\ln 2x)^2}", {}),
+        r"\frac{1}{\ln x}",
+        (r"y = \frac{1}{\ln 2x}", r"\frac{dy}{dx} = -\frac{1}{x (\ln 2x)^2}", {}),
     ),
     "a fraction on the line": (
         (r"y = 1/2x", r"\frac{dy}{dx} = -\frac{1}{2x^2}", {}),
