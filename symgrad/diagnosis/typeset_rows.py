@@ -194,7 +194,7 @@ def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
     order = claim.order
     model = problem.model.formula if isinstance(problem.model, PartialFormula) else problem.model
     own = formula.model
-    if isinstance(own, Latex) and own.defined.intersection(claim.wrt):
+    if isinstance(own, Latex) and (own.defined.intersection(claim.wrt) or claim.is_of_some):
         assert formula.row is not None
         return _same(problem, replace(formula, row=(formula.row[0], len(claim.sides))), formula)
     if isinstance(own, Latex) and own.document.output not in (None, claim.of):

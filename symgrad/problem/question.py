@@ -15,7 +15,7 @@ from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.value_chains import Chain, valued
+from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
@@ -233,6 +233,9 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(hand, Chain):
         problem = _pose(formula, hand.others, replace(asked, values=True))
         return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
+    if isinstance(formula, Latex) and isinstance(hand, Latex) and (chain := entries_claimed(formula, hand)) is not None:
+        asked, _ = _with_unstated_shapes(formula, asked)
+        return _pose(chain.first, chain, asked)
     formula, hand = valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:

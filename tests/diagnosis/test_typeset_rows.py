@@ -126,3 +126,20 @@ def test_of_a_quadratic_form_it_is_told_first_that_the_matrix_has_to_be_symmetri
     assert not report
     assert str(report).startswith("Wrong unless A is symmetric: ")
     assert verify(Latex(r"f = x^\top A x"), Latex(r"\nabla_x f = 2 A x"), assuming="A = A.T").verdict == "proved"
+
+
+@pytest.mark.parametrize(
+    ("slope", "wrong"),
+    [
+        (r"s_i - s_i^2 = s_i(1 - s_i)", []),
+        (r"s_i - s_i^2 = s_i(1 + s_i)", ["side 3"]),
+        (r"s_i = s_i + s_i^2", ["side 2", "side 3"]),
+    ],
+)
+def test_of_the_entries_with_one_index_nothing_is_claimed_of_the_others(slope, wrong):
+    formula = Latex(r"s_i = \frac{e^{z_i}}{\sum_k e^{z_k}}")
+    report = verify(formula, Latex(rf"\frac{{\partial s_i}}{{\partial z_i}} = {slope}"))
+    assert [name for name, claim in report.claims.items() if claim.kind == "refuted"] == wrong
+    assert bool(report) is (not wrong)
+    other = verify(formula, Latex(r"\frac{\partial s_i}{\partial z_j} = s_i(1 - s_i)"))
+    assert other.verdict == "refuted"

@@ -316,13 +316,13 @@ class Latex:
 def _exact(line: Definition | Claim) -> Node:
     """The derivative that a row claims, as the node of its exact value."""
     assert isinstance(line, Claim)
-    span, outer = line.span, line.indices[: len(line.indices) - sum(map(len, line.below))]
+    span = line.span
 
     def name(n: str, indices: Sequence[str]) -> Node:
         base = Node("name", (), span, n)
         return Node("entry", (base, *(Node("index", (), span, i) for i in indices)), span) if indices else base
 
-    return Node("partial", (name(line.of, outer), *map(name, line.wrt, line.below)), span)
+    return Node("partial", (name(line.of, line.above), *map(name, line.wrt, line.below)), span)
 
 
 def replace_lines(document: Document, line: Definition | Claim) -> Document:

@@ -131,12 +131,12 @@ class _Resolver:
                     if (span := self.names.pop(name, None)) is not None and self.beside is None:
                         self.used_too_early(name, span)
             else:
-                of, wrt, below = slope
+                of, wrt, below, above = slope
                 node = equation.left
                 assert node is not None
                 of = of if equation.formula is None else self.model_of(equation.formula)
                 *others, body = bodies
-                claim = Claim(of, wrt, indices, body, node.value, node.span, tuple(others), below)
+                claim = Claim(of, wrt, indices, body, node.value, node.span, tuple(others), below, above)
                 lines.append(claim)
                 self.slopes.add(claim.key)
         self.same_style()
@@ -242,11 +242,11 @@ class _Resolver:
         ):
             full = of.value.base
             indices += letters
-        indices += under
-        self.once(tuple(indices), e.left)
-        if not wrt:
-            return full, tuple(indices), (full, (), ())
-        return full, tuple(indices), (full, tuple(names), tuple(each))
+        for one in (indices, *each):
+            self.once(one, e.left)
+        slope = full, tuple(names), tuple(each), tuple(indices)
+        self.borrowed |= not set(indices).isdisjoint(under)
+        return full, tuple(dict.fromkeys((*indices, *under))), slope
 
     def is_indexed(self, w: Node, full: str, letters: tuple[str, ...]) -> bool:
         names = self.known

@@ -95,7 +95,8 @@ def _typeset(formula: Latex, line: Definition | Claim, k: int) -> tuple[str, int
     if isinstance(line, Definition) and not k:
         before = re.sub(r"\\begin\{\w+\*?\}|&", "", formula.text[:start].rpartition("\\\\")[2]).strip()
         return f"{before} {formula.text[start:stop]}", formula.row_of(start)
-    written = f"{'' if k else formula.text[slice(*line.span)]} = {formula.text[start:stop]}".strip()
+    left = "" if k or isinstance(line, Definition) else formula.text[slice(*line.span)]
+    written = f"{left} = {formula.text[start:stop]}".strip()
     return written, formula.row_of(start)
 
 
