@@ -233,6 +233,8 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(hand, Chain):
         problem = _pose(formula, hand.others, replace(asked, values=True))
         return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
+    if isinstance(formula, Latex):
+        formula = with_shapes(formula, subscripted_in(asked.at))
     if isinstance(formula, Latex) and isinstance(hand, Latex) and (chain := entries_claimed(formula, hand)) is not None:
         asked, _ = _with_unstated_shapes(formula, asked)
         return _pose(chain.first, chain, asked)

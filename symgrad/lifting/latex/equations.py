@@ -158,12 +158,13 @@ def equations(
     functions: Mapping[str, tuple[str, ...]] | None = None,
     words: frozenset[str] = frozenset(),
     beside: str = "",
+    outputs: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
     ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, with
     these arguments, and ``words`` names of several letters; those that the text itself defines are added.
-    ``beside`` is the text of the model.
+    ``beside`` is the text of the model, and ``outputs`` what it defines, with its inputs: ``u_{xx}`` is a derivative.
     Raises `BadFormula` where the text is no formula, with the place.
     """
     pieces = pieces_of(text, tokens(text))
@@ -182,7 +183,7 @@ def equations(
     for sides in pieces:
         made = Equation(None, (), (), (0, 0))
         if len(sides) > 1 and sides[0]:
-            made = _left_or_value(reader(sides[0], names), takes)
+            made = _left_or_value(reader(sides[0], names), {**(outputs or {}), **takes})
             if made.arguments and made.left is not None and made.left.head == "symbol":
                 listed = tuple(spelled(a) or a.value.base for a in made.arguments)
                 takes |= dict.fromkeys(called_names(made.left), listed)

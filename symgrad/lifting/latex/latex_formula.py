@@ -112,12 +112,15 @@ class Latex:
         functions: dict[str, tuple[str, ...]] = {}
         words: frozenset[str] = frozenset()
         beside = ""
+        outputs: dict[str, tuple[str, ...]] = {}
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
             functions = {n: d.arguments for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n}
             words, beside = words_of(self.model.equations), self.model.text
-        return equations(self.text, known, functions, words, beside)
+            last = self.model.document.definitions[-1:]
+            outputs = {str(d.name): self.model.document.names for d in last if not (d.indices or d.arguments)}
+        return equations(self.text, known, functions, words, beside, outputs)
 
     @functools.cached_property
     def document(self) -> Document:

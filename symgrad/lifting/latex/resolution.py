@@ -24,6 +24,7 @@ from symgrad.lifting.latex.names_in_rows import (
     possible_transposes,
     said_power,
     unindexed,
+    with_another_letter,
 )
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
@@ -89,6 +90,7 @@ class _Resolver:
         self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
+        self.free: frozenset[str] = frozenset()  # the indices of the row's left side
         self.claiming = ""  # the derivative that the row claims
         self.claimed: tuple[str, ...] = ()  # for what
         self.steps = letters_of_steps(found)
@@ -119,6 +121,7 @@ class _Resolver:
             self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
             self.claimed = () if slope is None else tuple(dict.fromkeys(slope[1]))
             self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
+            self.free = frozenset(indices)
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
             if slope is None:
                 made = Definition(name, indices, bodies[0], tuple(bodies[1:]), arguments, frozenset(self.lets))
@@ -303,12 +306,10 @@ class _Resolver:
                 return Node("entry", (base, *items), node.span)
             case "sum" | "prod":
                 index, span = node.value
+                if index in self.free & scope:  # inside of the sum it is the sum's, and outside the left side's
+                    return self.walk(with_another_letter(node, scope), scope)
                 if index in scope:
-                    self.fail(
-                        f"the index {index} is bound already, by a sum around it or by the left side.",
-                        span,
-                        "Use another letter.",
-                    )
+                    self.fail(f"the index {index} is bound already, by a sum around it.", span, "Use another letter.")
                 for factor in constant_factors(node, index):
                     instead = f"Write \\prod_{index} (...) with parentheses, or the factor first."
                     self.fail("it is not clear whether this factor is inside the product.", factor.span, instead)

@@ -309,7 +309,7 @@ the sum over k has ended before this: it goes to the next plus or minus.
                  ^^^
 Put what is summed in parentheses.
 
-the index k is bound already, by a sum around it or by the left side.
+the index k is bound already, by a sum around it.
     \sum_k a_k \sum_k b_k
                ^^^^^^
 Use another letter.
