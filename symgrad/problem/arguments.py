@@ -342,11 +342,12 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
         if list(hand_keys) == ["output"] or list(hand_keys) == ["value"]:
             if len(floats) == 1:
                 return (floats[0],)
+            has = f"the inputs {', '.join(floats)}" if floats else "no inputs"
             raise BadInput(
-                f"the hand formula gives one value, and the model has the inputs {', '.join(floats)}.",
+                f"the hand formula gives one value, and the model has {has}.",
                 instead=f"Say which one it is for: wrt={floats[0]!r}, or pass a mapping such as {{{floats[0]!r}: ...}}."
                 if floats
-                else "The model has no float input.",
+                else "Write a model with an input that is no whole number, such as x**2.",
             )
         if all(k.isdigit() for k in hand_keys):
             if len(hand_keys) != len(floats):

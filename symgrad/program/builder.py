@@ -315,7 +315,7 @@ def join(**programs: Program) -> Program:
             if step.op == "input" and step.params in builder.inputs:
                 place.append(builder.inputs[step.params])
                 continue
-            builder.steps.append(replace(step, args=tuple(place[a] for a in step.args)))
+            builder.steps.append(step.on(tuple([place[a] for a in step.args])))
             place.append(len(builder.steps) - 1)
             if step.op == "input":
                 builder.inputs[step.params] = place[-1]

@@ -102,6 +102,10 @@ class Step:
     def is_complex(self) -> bool:
         return self.dtype.startswith("complex")
 
+    def on(self, args: tuple[int, ...]) -> Step:
+        """The same operation on other steps."""
+        return Step(self.op, args, self.params, self.shape, self.dtype, self.source)
+
 
 @dataclass(frozen=True, slots=True)
 class Binding:
@@ -217,14 +221,14 @@ class Program:
 
 def dependencies(steps: Sequence[Step], wanted: Iterable[int], given: Collection[int] = ()) -> set[int]:
     """The positions that ``wanted`` depend on, themselves included, as far as none is ``given``."""
-    found: set[int] = set()
-    stack = [i for i in wanted if i not in given]
+    found = set(given)
+    stack = list(wanted)
     while stack:
         i = stack.pop()
         if i not in found:
             found.add(i)
-            stack.extend(a for a in steps[i].args if a not in given)
-    return found
+            stack += steps[i].args
+    return found.difference(given) if given else found
 
 
 def dependents(steps: Sequence[Step], start: Iterable[int]) -> set[int]:
@@ -376,7 +380,7 @@ def sliced(
             step = replace(step, op="input", args=(), params=name)
             leaves[name] = len(steps)
         else:
-            step = replace(step, args=tuple(place[a] for a in step.args))
+            step = step.on(tuple([place[a] for a in step.args]))
         place[i] = len(steps)
         steps.append(step)
     return Program(

@@ -85,20 +85,28 @@ def without_prose(text: str) -> str:
 
 @dataclass(frozen=True)
 class FormulaQuestion:
-    """Rows that define a function and then claim derivatives of it, and the line of the text that the claims are in."""
+    """Rows that define a function and then claim derivatives of it, the line of the text that the claims are in, and
+    those that the rows are in."""
 
     text: str
     line: int
+    lines: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Said:
-    """A row about a name: its text, the names in it and its arguments, and whether a line of prose has it."""
+    """An equation, which may go on for more rows, and the line of the text that it begins in; the names in it and its
+    arguments, and whether a line of prose has it."""
 
-    row: str
+    text: str
+    line: int
     names: frozenset[str]
     arguments: tuple[str, ...]
     inline: bool
+
+    def lines(self) -> Iterator[int]:
+        for found in re.finditer(r"(?:^|\\\\)\s*", self.text):
+            yield self.line + self.text.count("\n", 0, found.end())
 
 
 def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = None) -> Iterator[FormulaQuestion]:
@@ -119,29 +127,29 @@ def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = No
     functions = _functions(displays)
     for display in displays:
         try:
-            rows = [(e, *_row(display, e.span)) for e in equations(display.text, functions=functions)]
+            rows = equations(display.text, functions=functions)
         except SymgradError as error:
             if display.claims:
                 unread[display.line] = error.what
             continue
-        for e, row, place in rows:
+        for e in rows:
             name, claims = _name(e.left), e.left is not None and e.left.head == "derivative"
-            said = _said(e, row, display.inline)
+            said = _said(e, display)
             if display.inline and (claims or not _explains(said, name, defined.get(name))):
                 continue
             if waiting and (name != of or not claims) and (not display.inline or name == of):
-                yield FormulaQuestion(_joined(defined, of, waiting), line)
+                yield _joined(defined, of, waiting, line)
                 waiting = []
             if not claims:
                 defined.pop(name, None)
                 defined |= {name: said} if name else {}
             elif name not in defined and name != _A_FORMULA:
-                unread[place] = f"no row says what {name} is."
+                unread[said.line] = f"no row says what {name} is."
             else:
-                of, line = name, line if waiting else place
+                of, line = name, line if waiting else said.line
                 waiting.append(said)
     if waiting:
-        yield FormulaQuestion(_joined(defined, of, waiting), line)
+        yield _joined(defined, of, waiting, line)
 
 
 def _functions(displays: Sequence[Display]) -> dict[str, tuple[str, ...]]:
@@ -163,15 +171,11 @@ def _explains(said: _Said, name: str, before: _Said | None) -> bool:
     return is_new and bool(said.names - {name})
 
 
-def _said(e: Equation, row: str, inline: bool) -> _Said:
+def _said(e: Equation, display: Display) -> _Said:
     nodes = (p for x in (*e.bodies, *([e.left] if e.left is not None else [])) for p in parts(x))
     names = frozenset(p.value.base for p in nodes if p.head == "symbol")
-    return _Said(row, names, tuple(a.value.base for a in e.arguments), inline)
-
-
-def _row(display: Display, span: tuple[int, int]) -> tuple[str, int]:
-    """A row of a display, and the line of the text that it is in."""
-    return display.text[slice(*span)], display.line + display.text.count("\n", 0, span[0])
+    line = display.line + display.text.count("\n", 0, e.span[0])
+    return _Said(display.text[slice(*e.span)], line, names, tuple(a.value.base for a in e.arguments), display.inline)
 
 
 def _name(left: object) -> str:
@@ -180,7 +184,7 @@ def _name(left: object) -> str:
     return getattr(getattr(node, "value", None), "base", "")
 
 
-def _joined(defined: Mapping[str, _Said], of: str, claims: Sequence[_Said]) -> str:
+def _joined(defined: Mapping[str, _Said], of: str, claims: Sequence[_Said], line: int) -> FormulaQuestion:
     """The definitions, that of the function which is differentiated last, and the claims below them.
 
     Of those that stand in prose, that of the function itself, and of functions that the others call.
@@ -192,5 +196,8 @@ def _joined(defined: Mapping[str, _Said], of: str, claims: Sequence[_Said]) -> s
         if n not in shown and row.arguments and any(n in x.names for x in (*shown.values(), *claims))
     }:
         shown |= more
-    above = [defined[n].row for n in defined if n in shown and n != of]
-    return " \\\\\n".join([*above, *([defined[of].row] if of in defined else []), *(c.row for c in claims)])
+    above = [defined[n] for n in defined if n in shown and n != of]
+    rows = [*above, *([defined[of]] if of in defined else []), *claims]
+    return FormulaQuestion(
+        " \\\\\n".join(row.text for row in rows), line, tuple(n for row in rows for n in row.lines())
+    )
