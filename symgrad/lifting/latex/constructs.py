@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, NoReturn
 
-from symgrad.lifting.latex.choices import cases, condition
 from symgrad.lifting.latex.derivatives import derivative
 from symgrad.lifting.latex.grammar import (
     CLOSING,
@@ -25,6 +24,7 @@ from symgrad.lifting.latex.grammar import (
     term,
     visible,
 )
+from symgrad.lifting.latex.indicators import cases, condition
 from symgrad.lifting.latex.names import bare_name, function_call, letters, named, sure_name
 from symgrad.lifting.latex.token_reader import (
     PHYSICS,

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 from symgrad.errors import UnknownOperation
-from symgrad.lifting.latex.choices import indicator
 from symgrad.lifting.latex.grammar import (
     argument,
     braced,
@@ -17,6 +16,7 @@ from symgrad.lifting.latex.grammar import (
     subscript,
     subscripted,
 )
+from symgrad.lifting.latex.indicators import indicator
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
