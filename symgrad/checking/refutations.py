@@ -227,7 +227,10 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
             goal = (place[pair.hand], place[pair.exact])
             if certificate(program, [goal], seed=problem.seed).equal is True:
                 said = written(fact) if fact.name in found.own.program.inputs else ""
-                broken = fact.name in problem.wrt and fact.name in problem.inputs.given and pair.name in at_own
+                told = fact.name in problem.inputs.given or fact.name not in found.own.program.inputs
+                # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
+                is_own = fact.name in problem.wrt or isinstance(fact, Symmetric)
+                broken = told and is_own and pair.name in at_own
                 is_meant = not broken and _may_be_meant(own, fact, problem.seed)
                 found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=is_meant)
                 open_pairs = [p for p in open_pairs if p is not pair]
