@@ -252,6 +252,13 @@ def named_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
     }
 
 
+def subscripted_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
+    """The shapes of what ``at`` calls by a name with a subscript: ``w_0`` is then no entry of w."""
+    return {
+        n: v if isinstance(v, tuple) else np.shape(v) for n, v in (at or {}).items() if "_" in n and n.isidentifier()
+    }
+
+
 def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[str] = ()) -> Formula:
     """The formula with the names in these shapes read as sizes, unless an input is called so."""
     kept = tuple((name.replace(".", "_"), shape) for name, shape in shapes.items() if not set(shape) & set(inputs))
@@ -259,7 +266,8 @@ def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[
         case Several():
             return replace(formula, parts={k: with_shapes(f, shapes, inputs) for k, f in formula.parts.items()})
         case Symbolic() if isinstance(formula.source, Expression):
-            return replace(formula, source=replace(formula.source, declared=kept))
+            named = tuple((n, shape) for n, shape in kept if any(isinstance(x, str) for x in shape))
+            return replace(formula, source=replace(formula.source, declared=named))
         case Latex():
             return replace(formula, shapes={**dict(kept), **formula.shapes})
         case _:
