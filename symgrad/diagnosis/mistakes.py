@@ -323,6 +323,15 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def _tanh_squared(s: Slip) -> str | None:
+    """The value of tanh in its slope, not squared."""
+    value = s.old if s.new.replace(" ", "") == f"{s.old}**2" else ""
+    of = re.match(r"(?:\w+\.)*tanh\(", s.definitions.get(value, ""))
+    if not of or f"1 - {value} ** 2" not in canonical(s.edit.text):
+        return None
+    return f"tanh'(z) = 1 - tanh(z)**2, and {value} is the value of tanh: so here 1 - {value}**2."
+
+
 def _exponent(s: Slip) -> str | None:
     powered = "**" in s.old or "**" in s.new or re.search(rf"\*\*\s*\(?{re.escape(s.new)}(?![\w.])", s.edit.text)
     if s.kind == "exponent" or s.kind == "square" or s.kind == "root" or (s.kind == "constant" and powered):
@@ -546,6 +555,7 @@ ROWS: tuple[Row, ...] = (
     Row("a missing path", _missing_path),
     Row("an imaginary part", _imaginary_term),
     Row("an extra term", _extra_term),
+    Row("the square in tanh's slope", _tanh_squared),
     Row("an exponent", _exponent),
     Row("brackets", _brackets),
     _row("the function for its derivative", ("slope",), "{old} is the function's own value; its derivative is {new}."),
@@ -583,6 +593,7 @@ ROWS: tuple[Row, ...] = (
     _row("another function", ("function",), "another function belongs here: {new} instead of {old}."),
     _row("a function too much", ("drop function",), "no function is applied here: {old} becomes {new}."),
     _row("a constant", ("constant",), "the constant is {new}, not {old}."),
+    _row("zero", ("zero",), "this derivative is zero."),
     _row("the whole formula", ("formula",), "no small edit puts this line right; by the chain rule {name} is {new}."),
     Row("anything else", _anything),
 )

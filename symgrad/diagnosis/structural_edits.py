@@ -25,6 +25,7 @@ from symgrad.diagnosis.expression_text import (
     factor_after,
     is_sum,
     joined,
+    library_name,
     parts_of,
     sub_values,
 )
@@ -200,7 +201,14 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
     for new in _names_swapped(t, bench):
         yield 1.0, "names swapped", 0, len(t.text), new
     if not bench.typed:
+        yield 1.3, "zero", 0, len(t.text), _zero(t, bench)
         yield from _array_changes(t, bench)
+
+
+def _zero(t: Text, bench: Bench) -> str:
+    """What the slope of a function is that has steps."""
+    library = library_name(bench, "torch" if uses_tensors(bench) else "numpy")
+    return f"{library}.zeros_like({t.text})" if library else f"0 * {wrapped(t.text)}"
 
 
 def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:
@@ -423,7 +431,12 @@ def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
                 for i, j in itertools.combinations(range(len(parts)), 2):
                     text = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], False)
                     if text is not None:
-                        yield 1.9, "drop factor", text
+                        yield (1.25 if _is_slope(*(parts[k][1] for k in (i, j))) else 1.9), "drop factor", text
+
+
+def _is_slope(a: ast.expr, b: ast.expr) -> bool:
+    """Whether two factors are one thing, the slope of a sigmoid: ``s`` and ``1 - s``."""
+    return f"1 - {ast.unparse(a)}" == ast.unparse(b) or f"1 - {ast.unparse(b)}" == ast.unparse(a)
 
 
 def _factors_moved(t: Text, node: ast.BinOp) -> Iterator[str]:

@@ -15,7 +15,7 @@ from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.value_chains import Chain, valued
+from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
@@ -45,6 +45,7 @@ from symgrad.problem.shapes import (
     named_in,
     named_shapes,
     ranks,
+    subscripted_in,
     vectors,
     with_shapes,
 )
@@ -232,6 +233,11 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(hand, Chain):
         problem = _pose(formula, hand.others, replace(asked, values=True))
         return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
+    if isinstance(formula, Latex):
+        formula = with_shapes(formula, subscripted_in(asked.at))
+    if isinstance(formula, Latex) and isinstance(hand, Latex) and (chain := entries_claimed(formula, hand)) is not None:
+        asked, _ = _with_unstated_shapes(formula, asked)
+        return _pose(chain.first, chain, asked)
     formula, hand = valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
@@ -251,7 +257,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
     asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
-    told = {**declared_shapes(model), **named_in(asked.at)}
+    told = {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
     opened = _open_hand(hand, model, told, asked)
@@ -267,13 +273,13 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     )
     notes = (*readings(model, "The formula"), *readings(mine, "The hand formula")) if not asked.values else ()
     if long:
-        told = f"No shape was given for {', '.join(long)}: the formula"
+        told = f"No shape was given for {', '.join(long)}:"
         if not isinstance(model, Function):
             shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
-            notes += (f"{told} is about arrays, and is asked of {shown}.",)
+            notes += (f"{told} the formula is about arrays, and is asked of {shown}.",)
         else:
-            told = f"{told} is no function of each entry alone"
-            notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
+            told = f"{told} the function takes the entries of an array together, as a sum does"
+            notes += (f"{told}; it is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
     if before:
         problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     if sides.gradient:
@@ -350,7 +356,7 @@ def alone(formula: Any, asked: Asked) -> Alone:
 def _alone(formula: Any, asked: Asked) -> Alone:
     model, asked = open_alone(formula, asked)
     asked, _ = _with_unstated_shapes(model, asked)
-    model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
+    model = with_shapes(model, {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)})
     given = given_to(model, asked)
 
     def run(at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str], Run]:

@@ -13,6 +13,7 @@ Residues only choose what to try; every link is proved over the rationals, with 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ from symgrad.proving.congruence import Equalities, Link
 
 EFFORT = 300_000
 _SWEPT = 1200  # steps of a formula that is searched for what a proof did not need
+_LINES = 40  # and lines of a derivation, each of which is held against
+_ALIKE = 2  # so many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,9 +45,9 @@ class Condition:
 class Proof:
     """That steps ``left`` and ``right`` of a Program are equal for all inputs that meet the ``conditions``.
 
-    ``links`` are equalities between primitive steps of ``roots``, in order; `replay` checks them again (with ``facts``,
-    on the Program that they were imposed on).  ``stated`` are steps that were taken to be positive or zero: the domain
-    that the question states.  ``program`` is the one that all this is about.
+    ``links`` are equalities between primitive steps of ``roots``, in order; `symgrad.proving.checker` checks them again
+    as a certificate.  ``facts`` were imposed on the Program before.  ``stated`` are steps that were taken to be
+    positive or zero: the domain that the question states.  ``program`` is the one that all this is about.
     """
 
     left: int
@@ -74,8 +77,9 @@ def prove(program: Program, a: int, b: int, *, effort: int = EFFORT, stated: Seq
     >>> right = build.div(build.sub(build.number(1), e), build.add(build.number(1), e))
     >>> program = build.build({})
     >>> proof = prove(program, left, right)
-    >>> replay(program, proof)
-    True
+    >>> print(proof)
+    %1 = %9
+      %1 = %9 by field (tanh and sigmoid as exp)
     >>> prove(program, left, x) is None
     True
 
@@ -157,18 +161,6 @@ def needs(program: Program, step: int) -> tuple[Condition, ...]:
     return tuple(Condition(what, of.get(a)) for what, a in found)
 
 
-def replay(program: Program, proof: Proof) -> bool:
-    """Whether every link of the proof holds when it is checked again, and they join the two steps."""
-    known = Equalities(program, proof.roots, EFFORT * 100, proof.stated)
-    for link in proof.links:
-        if not 0 <= min(link.left, link.right) <= max(link.left, link.right) < len(known.steps):
-            return False
-    if not known.follow(proof.links, known.take):
-        return False
-    ends = [known.place.get(i) for i in (proof.left, proof.right)]
-    return None not in ends and len({known.find(i) for i in ends if i is not None}) == 1
-
-
 @dataclass(frozen=True, slots=True)
 class Classes:
     """What a proof joined: for steps of its Program the class ``of`` each, and the ``place`` in primitive steps;
@@ -179,13 +171,18 @@ class Classes:
     joined: tuple[tuple[Link, int], ...]
 
 
-def classes_of(program: Program, proof: Proof) -> Classes:
-    """The classes of equal steps: what a `sweep` finds, for a proof of the whole may pass by what a person would prove
-    first; and as the proof joins them, which is not checked again."""
+def classes_of(program: Program, proof: Proof, lines: Sequence[int] = ()) -> Classes:
+    """The classes of equal steps: what a `sweep` finds, and which step of the right side each of the ``lines`` is, for
+    a proof of the whole may pass by what a person would prove first; and as the proof joins them, which is not checked
+    again."""
     known = Equalities(program, proof.roots, EFFORT // 10, proof.stated)
     known.close({})
     if len(known.steps) <= _SWEPT:
         known.sweep()
+        rights = [i for i in program.needed([proof.right]) if i in known.place]
+        for line in [i for i in lines if i in known.place][:_LINES]:
+            alike = (i for i in rights if known.looks_equal(line, i))
+            any(known.settle(line, i, last=True) for i in itertools.islice(alike, _ALIKE))
     known.follow(proof.links, known.put)
     of = {i: known.find(k) for i, k in known.place.items()}
     return Classes(of, known.place, tuple((link, known.find(link.left)) for link in known.links))
