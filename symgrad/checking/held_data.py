@@ -57,13 +57,14 @@ def _held(problem: Problem, found: Findings) -> list[str]:
         names = [n for n in names if not with_given_numbers(run.program, inputs.point, [n], problem.dtypes)[1]]
     values = {n: np.asarray(inputs.point[n]) for n in names}
     shapes = {k for v in inputs.point.values() for k in (np.size(v), *np.shape(v))}
+    beside = {m: np.asarray(v) for m, v in inputs.point.items() if m not in inputs.free}
     return [
         n
         for n, v in values.items()
         if v.dtype.kind == "f"
         and np.isfinite(v).all()
         and not (v.ndim == 0 and _follows(float(v), shapes))
-        and not any(_are_related(v, values[m]) for m in names if m != n)
+        and not any(_are_related(v, other) for m, other in beside.items() if m != n and other.dtype.kind in "biuf")
     ]
 
 
@@ -75,7 +76,7 @@ def _follows(x: float, lengths: set[int]) -> bool:
 def _are_related(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether one of two arrays seems to be computed of the other."""
     if a.shape != b.shape:
-        return False
+        return _says(a, b) or _says(b, a)
     with np.errstate(all="ignore"):
         pairs = (
             (a, b),
@@ -88,6 +89,14 @@ def _are_related(a: np.ndarray, b: np.ndarray) -> bool:
             (b, np.exp(a)),
         )
         return any(np.allclose(x, y, rtol=_SLACK, atol=0) for x, y in pairs)
+
+
+def _says(rows: np.ndarray, numbers: np.ndarray) -> bool:
+    """Whether rows of flags say the same as numbers do: the class of each, or how many are set."""
+    if rows.ndim != 2 or numbers.size != len(rows) or not np.isin(rows, (0, 1)).all():
+        return False
+    places = rows.argmax(1)
+    return any(np.array_equal(numbers.reshape(-1), said) for said in (places, places + 1, rows.sum(1)))
 
 
 def _differences(problem: Problem, found: Findings, name: str, suspects: set[str]) -> Iterator[tuple[str, Witness]]:
