@@ -470,7 +470,7 @@ def _notes(execution: Execution) -> list[str]:
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
         leaf = told.get(inner) if isinstance(inner, str) else None
-        if leaf is not None and leaf != key[0]:
+        if leaf is not None and leaf.rpartition(".")[2] != key[0].rpartition(".")[2]:
             notes.append(f"The numbers in `{key[0]}` are those of `{leaf}`: I took the two for one input.")
     if run.random:
         notes.append(

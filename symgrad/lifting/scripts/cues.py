@@ -8,6 +8,7 @@ and `symgrad.lifting.scripts.hypotheses` weigh them, by value.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -49,6 +50,7 @@ _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 # ------------------------------------------------------------------------------------------------ names
 
 
+@functools.lru_cache(maxsize=4096)  # the names of each run are looked at again
 def core(name: str) -> str:
     """A variable's name without what tells one form of it from another: ``W_h``, ``w_h_np`` and ``wh`` are one."""
     words = [w for w in re.split(r"[_.\W]+", name.lower()) if w]

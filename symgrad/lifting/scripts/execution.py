@@ -432,8 +432,10 @@ def _is_repeatable(e: ast.expr) -> bool:
 def _instrumented(pasted: Pasted, file: str, more: More) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = _numbered(pasted.tree, pasted.numbers)
-        made = _ScriptRewriter().visit(_Complemented(more).visit(copy.deepcopy(tree)))
+        tree, other = (
+            _numbered(pasted.tree, pasted.numbers) for _ in range(2)
+        )  # reading it again is cheaper than a copy
+        made = _ScriptRewriter().visit(_Complemented(more).visit(other))
         return compile(ast.fix_missing_locations(made), file, "exec"), tree
 
 
