@@ -246,13 +246,13 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
                 yield from ((1.15, "exponent", f"{wrapped(ta)}**{n}") for n in _other_exponents(b))
+                if not isinstance(b, ast.Constant):
+                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
+                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
             if sign is ast.Mult and isinstance(a, ast.Constant) and a.value == 2:
                 yield 1.15, "square", f"{wrapped(tb)}**2"
             if sign is ast.Mult and isinstance(a, ast.UnaryOp) and isinstance(a.operand, ast.Constant):  # -2 * b
                 yield 1.1, "drop factor", f"-{wrapped(tb)}"
-                if not isinstance(b, ast.Constant):
-                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
-                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
             if sign is ast.MatMult:
                 for fa, fb in itertools.product((ta, f"{wrapped(ta)}.T"), (tb, f"{wrapped(tb)}.T")):
                     if (fa, fb) != (ta, tb):
@@ -295,13 +295,16 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 0.9, "transpose", t.of(v)
 
 
+_LARGEST = 8  # exponents that one may mistake
+
+
 def _other_exponents(b: ast.expr) -> Iterator[int]:
     """One or two more or less than a whole exponent, and twice as much; one next to it is a number like others."""
     try:
         n = ast.literal_eval(b)
     except ValueError:
         return
-    if type(n) is int:
+    if type(n) is int and abs(n) <= _LARGEST:  # 1 + 2**-40 is next to 1, and nobody means it
         yield from (m for m in dict.fromkeys((n - 1, n + 1, n - 2, n + 2, 2 * n)) if m not in (0, 1, n))
 
 
