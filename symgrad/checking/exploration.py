@@ -158,6 +158,7 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
         doing("looking at points")
+        branch = None  # where the code raises, wherever it is asked
         for share in _SHARES:
             nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
             if nearer is None:
@@ -178,7 +179,7 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
                 found.undefined.append(seen.undefined)
             if inside(seen) or not inside(found.at_user_point):
                 break
-        if all(branch is not b for b in found.branches) and branch is not None:
+        if branch is not None and all(branch is not b for b in found.branches):
             found.branches.append(branch)
         yield found.looks[-1][1] if found.looks else found.at_user_point
 

@@ -14,6 +14,7 @@ arguments' entries laid end to end; zero stands for a literal zero (in ``scatter
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -41,12 +42,12 @@ Shape = tuple[int, ...]
 # | name, cast        | the identity: the user's binding of a name; rounding to another dtype        |
 # | conj real imag    | of a complex value                                                           |
 # | inverse solve det logabsdet cholesky | linear algebra on (batch, n, n); rows of their own        |
-# | matrix_exp eigenpairs | functions of (batch, n, n): see `symgrad.ops.matrices`             |
+# | matrix_exp (general_)eigenpairs | functions of (batch, n, n): see `symgrad.ops.matrices`   |
 # | softmax log_softmax logsumexp | composites: one kernel in floats, written out in every other system |
 
 STRUCTURE = frozenset(
     "input constant pick scatter matmul add sub mul div neg powi pow stop name cast conj real imag "
-    "inverse solve det logabsdet cholesky matrix_exp eigenpairs polygamma".split()
+    "inverse solve det logabsdet cholesky matrix_exp eigenpairs general_eigenpairs polygamma".split()
 )
 
 # ------------------------------------------------------------------------------------------------ the data
@@ -79,12 +80,20 @@ class Constant:
 
     ``value`` is an array of floats (complex, booleans as 0 and 1).  ``exact`` is what they stand for: None for the
     binary values themselves, a SymPy number for a scalar, or an object array of `Fraction`.  ``radius``, if not
-    None, is how far a typed decimal may be from the number that was meant (an array of `Fraction`).
+    None, is how far a typed decimal may be from the number that was meant (an array of `Fraction`).  ``made`` says of
+    a number that the code made whole of which it was made, as `whole_number` does; of what it made of such, the name in
+    `operator` and the sides; or `UNKNOWN`.
     """
 
     value: np.ndarray
     exact: Any = None
     radius: Any = None
+    made: Any = None
+
+
+WHOLE = frozenset(("floor", "ceil", "trunc", "round", "rint"))
+"""The operations that make a number whole."""
+UNKNOWN = ("unknown",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,7 +148,7 @@ class Decided:
     ``bases`` are these looks, each as its operation, the number of the guard's arguments that are its own, and its
     parameters; ``other`` is what the code held the result against (a number, a text or numbers), ``ways`` all that may
     come out, where there is a list of it.  ``table`` stands for the numbers of a table in which a place is read: the
-    same for the same numbers.
+    same for the same numbers.  ``made`` is what was decided, of numbers that were made whole, as a constant has it.
     """
 
     word: str
@@ -147,6 +156,7 @@ class Decided:
     other: Any = None
     ways: tuple[Any, ...] | None = None
     table: int | None = None
+    made: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +248,27 @@ def dependents(steps: Sequence[Step], start: Iterable[int]) -> set[int]:
         if not found.isdisjoint(step.args):
             found.add(i)
     return found
+
+
+def written(steps: Sequence[Step], wanted: Sequence[int]) -> list[str]:
+    """A text for what each of the ``wanted`` steps computes: the same for the same formula, in all Programs."""
+    known: dict[int, str] = {}
+    for i in sorted(dependencies(steps, wanted)):
+        step, what = steps[i], steps[i].params
+        if step.op in ("name", "stop"):
+            known[i] = known[step.args[0]]
+            continue
+        if step.op == "constant":
+            what = what.made or what.value
+        what = (what.shape, what.tobytes()) if isinstance(what, np.ndarray) else what
+        told = repr((step.op, what, step.shape, [known[a] for a in step.args]))
+        known[i] = hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+    return [known[i] for i in wanted]
+
+
+def whole_number(steps: Sequence[Step], op: str, args: Sequence[int], params: Any = None) -> tuple[str, str]:
+    """What a number is made of that the code makes whole: the same for the same number."""
+    return "whole", f"{op} {params} {' '.join(written(steps, args))}"
 
 
 # ------------------------------------------------------------------------------------------------ shapes and indices

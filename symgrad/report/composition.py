@@ -289,7 +289,7 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
                 yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
                 return
         case Agrees(proved=Proved() as proved):
-            yield Paragraph("Its loops may run more or less often; what follows is for the turns that were looked at.")
+            yield Paragraph(f"What follows is{turns(report.coverage)}; there may be others.")
             yield from _claim(report, replace(claim, verdict=proved), full)
             return
         case Agrees() as agrees:

@@ -173,3 +173,19 @@ for k in range(60):
 """
     assert verdicts(script) == {"w": "proved"}
     assert verdicts(script.replace("0.2 * w", "0.1 * w")) == {"w": "refuted"}
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [("u * torch.cos(u * s)", "refuted"), ("s * torch.cos(u * s)", "proved")]
+)
+def test_a_function_that_is_called_where_it_is_printed_is_the_claim(slope, verdict):
+    report = verify_script(f"""
+import torch
+def slope(s, u):
+    return {slope}
+s = torch.tensor(1.5)
+u = torch.tensor(-0.75, requires_grad=True)
+torch.sin(u * s).backward()
+print(u.grad, slope(s, u.detach()))
+""")
+    assert report.verdict == verdict, str(report)
