@@ -275,7 +275,7 @@ def _of_definitions(question: Question, options: Options) -> Report:
 
 def _in_its_file(report: Report, target: Target) -> Report:
     """The report on code that was read out of a notebook or a text, which its lines are those of."""
-    of = {f"<code of {target.path.name}>": str(target.path)}
+    of: dict[str | None, str] = {f"<code of {target.path.name}>": str(target.path)}
 
     def own(source: Any) -> Any:
         return source if source is None else replace(source, file=of.get(source.file, source.file))
