@@ -31,13 +31,13 @@ from symgrad.lifting.scripts.cues import Cues, complements, read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.hypotheses import Hypothesis
+from symgrad.lifting.scripts.objectives import weigh
 from symgrad.lifting.scripts.pairs import Told
 from symgrad.lifting.scripts.roles import AS_TOLD, COMPARED, NAMED, Roles, find_roles, leaf_names, origins, outputs
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.scripts.training_loops import is_all_seen
-from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
 from symgrad.problem.arguments import domain_of
@@ -200,7 +200,7 @@ def _answer_of(
 ) -> Report:
     asked = tuple(options.names) if options.wrt is not None else None
     if not first.trace.calls and not (first.trace.leaves and output is not None):
-        return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
+        return answer(*_of_outputs(_weighed(script, Told(output, asked, gradients)), options))
     several = outputs(first.trace) if (output, asked, gradients) == (None, None, None) else {}
     if len(several) > 1:
         return _of_several(script, first, options, [n for n, call in several.items() if call.name == n])
@@ -237,39 +237,48 @@ def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequenc
         except BadInput:  # nothing is meant as a gradient of this one
             continue
         if all(d.why == COMPARED for d in roles.derivations):  # a name may be meant for any of them
-            found = _problems(Execution(script, given, find, first.trace.bound_values, run, roles), options)
-            taken = {n for p in problems for n in p.wrt}
-            problems += [
-                replace(p, labels={**{n: f"{n} ({name})" for n in p.wrt if n in taken}, **p.labels}) for p in found
-            ]
+            problems.append(Execution(script, given, find, first.trace.bound_values, run, roles))
     if not problems:
         find_roles(first)  # it says what to add
-    return answer(*problems)
+    return answer(*_of_outputs(problems, options))
 
 
-def _weighed(script: Script, told: Told) -> Execution:
-    """The runs of a script that does not call autograd, with the parts that the evidence supports."""
+def _of_outputs(executions: Sequence[Execution], asked: Asked) -> list[Problem]:
+    """The questions about each output of a script; what has one name under several is told with its output's."""
+    problems: list[Problem] = []
+    for execution in executions:
+        taken, name = {n for p in problems for n in p.wrt}, execution.roles.output_name
+        for p in _problems(execution, asked):
+            labels = {**{n: f"{n} ({name})" for n in p.wrt if n in taken}, **p.labels}
+            problems.append(replace(p, labels=labels))
+    return problems
+
+
+def _weighed(script: Script, told: Told) -> list[Execution]:
+    """The runs of a script that does not call autograd, with the parts that the evidence supports, for each output."""
     cues = read_cues(script.pasted.tree, told.names)
     script = replace(script, followed=cues.followed)
     whole = run = script.run()
-    found = _hypothesis(run, cues, told)
-    if not isinstance(found, Hypothesis) or not found.is_sure:  # its output may be computed at another point
+    found = _hypotheses(run, cues, told)
+    if isinstance(found, SymgradError) or not found[0].is_sure:  # its output may be computed at another point
         more = replace(script, more=complements(script.pasted.tree))
         again = more.run() if more.more else run
-        other = _hypothesis(again, cues, told) if more.more else found
-        if isinstance(other, Hypothesis):
+        other = _hypotheses(again, cues, told) if more.more else found
+        if not isinstance(other, SymgradError):
             script, run, found = more, again, other
-    if not isinstance(found, Hypothesis):
+    if isinstance(found, SymgradError):
         raise found
-    hypothesis = found
+    return [_execution(script, run, whole, hypothesis) for hypothesis in found]
+
+
+def _execution(script: Script, first: ScriptRun, whole: ScriptRun, hypothesis: Hypothesis) -> Execution:
     script = replace(script, until=hypothesis.until)
-    values = run.trace.bound_values
     run = script.run(given=hypothesis.given)
-    roles = hypothesis.roles(run)
+    roles, values = hypothesis.roles(run), first.trace.bound_values
     return Execution(script, hypothesis.given, hypothesis.roles, values, run, roles, to_the_end=whole)
 
 
-def _hypothesis(run: ScriptRun, cues: Cues, told: Told) -> Hypothesis | SymgradError:
+def _hypotheses(run: ScriptRun, cues: Cues, told: Told) -> tuple[Hypothesis, ...] | SymgradError:
     try:
         return weigh(run, cues, told)
     except SymgradError as asked:
@@ -446,6 +455,7 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
         )
+    notes += roles.notes
     if roles.alone:
         notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]

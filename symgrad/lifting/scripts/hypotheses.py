@@ -134,6 +134,7 @@ class Hypothesis:
     given: Mapping[Key, Given]  # the variables that hold inputs
     assumed: str | None = None  # what is told of an output that the script does not compute
     is_sure: bool = True  # whether the script itself says what is differentiated, and by value it is so
+    notes: tuple[str, ...] = ()  # what is told of the parts that are not in it
 
     @property
     def until(self) -> frozenset[Key]:
@@ -168,7 +169,7 @@ class Hypothesis:
                 step = b.name(step, c.label)
             inputs[name] = node
             derivations.append(Derivation(name, c.label, node, step, c.why, None))
-        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed)
+        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes)
 
 
 def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:

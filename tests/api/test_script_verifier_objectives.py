@@ -1,0 +1,136 @@
+"""Scripts that minimise several things: each gradient is judged as that of its own objective.
+
+The truth is the pencil's: each script is written with right gradients, and with one slip.
+"""
+
+import pytest
+
+from symgrad import verify_script
+
+GAN = """
+import numpy as np
+rng = np.random.RandomState(0)
+def sig(z):
+    return 1 / (1 + np.exp(-z))
+Wg = rng.randn(2, 3) * 0.5
+Wd = rng.randn(3) * 0.5
+for step in range(20):
+    z = rng.randn(5, 2)
+    real = rng.randn(5, 3) + 1.0
+    fake = np.tanh(z @ Wg)
+    pr, pf = sig(real @ Wd), sig(fake @ Wd)
+    loss_d = -np.mean(np.log(pr) + np.log(1 - pf))
+    dWd = (real.T @ (pr - 1) + fake.T @ pf) / 5
+    loss_g = -np.mean(np.log(pf))
+    dfake = np.outer((pf - 1) / 5, Wd)
+    dWg = z.T @ (dfake * (1 - fake**2))
+    Wd -= 0.05 * dWd
+    Wg -= 0.05 * dWg
+    print(step, loss_d, loss_g)
+"""
+ACTOR_CRITIC = """
+import numpy as np
+rng = np.random.default_rng(3)
+theta = rng.normal(size=(2, 3)) * 0.3
+v = rng.normal(size=3) * 0.3
+for t in range(5):
+    s = rng.normal(size=3)
+    probs = np.exp(theta @ s) / np.exp(theta @ s).sum()
+    a = t % 2
+    advantage = (1.0 if a == 0 else -0.5) - v @ s
+    value_loss = 0.5 * advantage**2
+    policy_loss = -np.log(probs[a]) * advantage
+    dv = -advantage * s
+    dtheta = advantage * np.outer(probs - np.eye(2)[a], s)
+    v -= 0.1 * dv
+    theta -= 0.1 * dtheta
+    print(value_loss, policy_loss)
+"""
+TWO_FITS = """
+import numpy as np
+x = np.array([0.5, -1.0, 2.0])
+y = np.array([1.0, 0.2, 3.1])
+t = np.array([1.0, 0.0, 1.0])
+w = 0.3
+for i in range(20):
+    loss = np.mean((w * x - y) ** 2)
+    dw = np.mean(2 * (w * x - y) * x)
+    w -= 0.1 * dw
+v = -0.2
+for i in range(20):
+    p = 1 / (1 + np.exp(-v * x))
+    cost = -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+    dv = np.mean((p - t) * x)
+    v -= 0.1 * dv
+print(w, loss, v, cost)
+"""
+
+
+def verdicts(script: str, **told) -> dict[str, str]:
+    return {n: c.verdict.kind for n, c in verify_script(script, **told).claims.items()}
+
+
+@pytest.mark.parametrize(
+    ("script", "right", "slip", "whose"),
+    [
+        (GAN, "real.T @ (pr - 1) +", "real.T @ pr +", "Wd"),
+        (GAN, "(1 - fake**2)", "(1 - fake)", "Wg"),
+        (ACTOR_CRITIC, "np.outer(probs - np.eye(2)[a], s)", "np.outer(probs, s)", "theta"),
+        (ACTOR_CRITIC, "dv = -advantage * s", "dv = -advantage", "v"),
+        (TWO_FITS, "(p - t) * x", "(p - t)", "v"),
+        (TWO_FITS, "2 * (w * x - y)", "(w * x - y)", "w"),
+    ],
+)
+def test_each_gradient_is_judged_under_its_own_objective(script: str, right: str, slip: str, whose: str):
+    assert set(verdicts(script).values()) == {"proved"}
+    report = verify_script(script.replace(right, slip))
+    assert [n for n, c in report.claims.items() if c.verdict.kind == "refuted"] == [whose]
+    assert {*verdicts(script)} <= {*report.claims}
+    if report.repaired_source is not None:
+        assert set(verdicts(report.repaired_source).values()) == {"proved"}
+
+
+def test_each_objective_is_told_with_its_variables():
+    notes = verify_script(GAN).notes
+    assert "I took `loss_g` as the output, and `Wg` as its input." in notes
+    assert "I took `loss_d` as the output, and `Wd` as its input." in notes
+
+
+def test_an_output_that_is_named_is_asked_about_alone():
+    assert verdicts(GAN, output="loss_d") == {"Wd": "proved"}
+    assert verdicts(GAN, output="loss_g") == {"Wg": "proved"}
+
+
+def test_a_gradient_of_the_other_objective_is_told():
+    """Uphill and downhill of one loss: the step of the generator is that of the discriminator's, by all its values."""
+    report = verify_script(GAN.replace("np.outer((pf - 1) / 5, Wd)", "np.outer(pf / 5, Wd)"))
+    assert "Nothing was found that is meant as a gradient of `loss_g`." in report.notes
+
+
+def test_two_wrong_gradients_of_two_objectives_are_no_right_ones():
+    wrong = TWO_FITS.replace("2 * (w * x - y) * x", "2 * (w * x - y)").replace("(p - t) * x", "(p - t)")
+    assert verdicts(wrong) == {"w": "refuted", "v": "refuted"}
+
+
+REGULARISED = """
+import numpy as np
+rng = np.random.RandomState(1)
+X, Y = rng.randn(6, 3), rng.randn(6, 2)
+W1, W2 = rng.randn(3, 4), rng.randn(4, 2)
+for i in range(10):
+    H = np.tanh(X @ W1)
+    D = H @ W2 - Y
+    data_loss = np.mean(D**2)
+    loss = np.mean((H @ W2 - Y) ** 2) + 0.1 * np.sum(W1**2) + 0.1 * np.sum(W2**2)
+    dW2 = H.T @ D / 6
+    dW1 = X.T @ (D @ W2.T * (1 - H**2)) / 6 + 0.2 * W1
+    W1 -= 0.1 * dW1
+    W2 -= 0.1 * dW2
+    print(data_loss, loss)
+"""
+
+
+def test_a_part_of_the_objective_is_no_other_objective():
+    """What lacks the regulariser is the exact gradient of the data's loss; the script trains on the sum of both."""
+    assert verdicts(REGULARISED) == {"W1": "proved", "W2": "refuted"}
+    assert verdicts(REGULARISED.replace("D / 6", "D / 6 + 0.2 * W2")) == {"W1": "proved", "W2": "proved"}
