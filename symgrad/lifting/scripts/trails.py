@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.scripts.cues import is_gradient
+from symgrad.lifting.scripts.cues import is_derivative, is_gradient
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.builder import Builder
@@ -68,6 +68,16 @@ class Trails:
         for e in self.events:
             if self.steps[e.step].op == "name" and "()" not in e.path:
                 self.event_of.setdefault(e.step, e)
+        functions = {e.path for e in self.events if e.path.endswith("()")}
+        self._given: dict[int, Event] = {}  # what functions gave that are called as derivatives are
+        for e in self.events:
+            of = any(is_derivative(e.path.partition("(")[0], path) for path in functions)
+            if "()" in e.path and (of or is_gradient(e.path)):
+                self._given.setdefault(e.step, e)
+
+    def called_so(self, i: int) -> Event | None:
+        """The variable that a step gave its value, or the function called as a derivative that gave it."""
+        return self.event_of.get(i) or self._given.get(i)
 
     # ------------------------------------------------------------------------------------ before and after
     def after(self, start: set[int]) -> set[int]:
@@ -242,8 +252,8 @@ class Trails:
                 continue
             seen.add(i)
             s = self.steps[i]
-            if i in self.event_of:
-                has_name, name = True, self.event_of[i].path
+            if (event := self.called_so(i)) is not None:
+                has_name, name = True, event.path
                 whole = whole or is_gradient(name)
                 yield Term(i, sign, True, part)
             elif not has_name and not self._is_same(i):
@@ -377,6 +387,8 @@ def between(b: Builder, high: int, low: int) -> int | None:
         return own if is_small(h) else None
 
     def is_small(i: int) -> bool:
+        if any(b.steps[k].op == "input" for k in dependencies(b.steps, [i])):
+            return False
         value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
         return float(value.abs().max()) <= SMALL
 
