@@ -262,10 +262,11 @@ def _weighed(script: Script, told: Told) -> list[Execution]:
     found = _hypotheses(run, cues, told)
     if isinstance(found, SymgradError) or not found[0].is_sure:  # its output may be computed at another point
         more = replace(script, more=complements(script.pasted.tree))
-        again = more.run() if more.more else run
-        other = _hypotheses(again, cues, told) if more.more else found
-        if not isinstance(other, SymgradError):
-            script, run, found = more, again, other
+        with contextlib.suppress(SymgradError):  # what it computes besides may fail there
+            again = more.run() if more.more else run
+            other = _hypotheses(again, cues, told) if more.more else found
+            if not isinstance(other, SymgradError):
+                script, run, found = more, again, other
     if isinstance(found, SymgradError):
         raise found
     return [_execution(script, run, whole, hypothesis) for hypothesis in found]

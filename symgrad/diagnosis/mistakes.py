@@ -130,9 +130,16 @@ def _other_name(s: Slip) -> str | None:
 def _not_carried(s: Slip) -> str | None:
     if not (re.search(r"zeros(_like)?\(", s.old) or s.old in ("0", "0.0")) or s.kind == "constant":
         return None
-    if not s.new.isidentifier():
+    if not s.new.isidentifier() or _is_index(s.new, s.edit.text):
         return None
     return f"{s.name} is set to zero, so nothing flows back along this path; the gradient computed as {s.new} goes on."
+
+
+def _is_index(name: str, text: str) -> bool:
+    """Whether an expression has a name in its indices alone."""
+    tree = ast.parse(text, mode="eval")
+    inside = {id(n) for s in ast.walk(tree) if isinstance(s, ast.Subscript) for n in ast.walk(s.slice)}
+    return all(id(n) in inside for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == name)
 
 
 def _upstream(s: Slip) -> str | None:
@@ -407,6 +414,8 @@ def _scatter_add(s: Slip) -> str | None:
 
 
 def _mean_for_sum(s: Slip) -> str | None:
+    if (s.old, s.new) in (("mean", "sum"), ("sum", "mean")):
+        return f"a {s.new} belongs here, and no {s.old}: {s.edit.before} becomes {s.edit.after}."
     if not ({".mean(" in s.old, ".sum(" in s.new} == {True} or {".sum(" in s.old, ".mean(" in s.new} == {True}):
         return None
     word = "sum" if ".sum(" in s.new else "mean"

@@ -379,6 +379,17 @@ class _Complemented(ast.NodeTransformer):
             node.body = [*node.body[:start], *made, *node.body[start:]]
         return node
 
+    def visit_For(self, node: Any) -> Any:
+        """A loop, whose turns begin with it."""
+        self.generic_visit(node)
+        made: Any = ast.parse(self._more.get(node.lineno, "")).body
+        for part in (x for s in made for x in ast.walk(s)):
+            ast.copy_location(part, node.body[0])
+        node.body = [*made, *node.body]
+        return node
+
+    visit_While = visit_For
+
     def visit_If(self, node: ast.If) -> Any:
         self.generic_visit(node)
         if node.lineno in self._more:

@@ -8,7 +8,7 @@ about the variables whose objective it is.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -70,7 +70,7 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         return (_hypothesis(w, _scaled(mine)),)
     found = _shared(w, top, rows)
     first, *more = (_hypothesis(w, _scaled(r)) for r in found)
-    return replace(first, notes=_left_out(w, found, rows)), *more
+    return replace(first, notes=(*first.notes, *_left_out(w, found, rows))), *more
 
 
 # ------------------------------------------------------------------------------------------------ several outputs
@@ -84,12 +84,14 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
     speaks: the gradient is nearly its own, is computed from what it alone is computed from, stands behind it, or is
     called as it is.
     """
-    primary = {w.all.variable_of(p.input) for p in w.pairs if p.why in PRIMARY}
-    mine = {w.all.variable_of(s.pair.input): s for s in top.sights}
+    mine = _judged(w, top)
     own = {v for v, s in mine.items() if s.word == "right"}
+    fresh = _fresh(w, [top])
+    primary = {w.all.variable_of(p.input) for p in fresh if p.why in PRIMARY}
     if top.assumed is not None or not primary - own:
         return [top]
     depends = _variables_of(w, top)
+    rows = [replace(r, sights=tuple(s for s in r.sights if s.pair in fresh)) for r in rows]
     others = [r for r in rows if r.cue >= STATED and not _is_of_one_formula(w, top, r)]
     given: dict[int, list[Variable]] = {}  # by the place of an output in ``rows``
     for v in primary - own:
@@ -113,6 +115,12 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
 
 
 Variable = tuple[str, int]
+
+
+def _fresh(w: Weighing, rows: Sequence[Row]) -> list[Pair]:
+    """The pairs whose input has no value that a judged gradient has changed: that is a judged variable, later."""
+    changed = w.trails.after({step for r in rows for s in r.sights for _, step in s.pair.steps})
+    return [p for p in w.pairs if p.input.step not in changed]
 
 
 def _judged(w: Weighing, row: Row) -> dict[Variable, Sight]:
@@ -178,7 +186,7 @@ def _left_out(w: Weighing, found: Sequence[Row], rows: Sequence[Row]) -> tuple[s
     """What is told of updates that no output was found for, and of outputs that a gradient is only called after."""
     judged = {v for r in found for v in _judged(w, r)}
     left: dict[str, set[int]] = {}
-    for p in w.pairs:
+    for p in _fresh(w, found):
         if p.why == UPDATED and w.all.variable_of(p.input) not in judged:
             left.setdefault(p.input.path, set()).add(p.values[0].key[1])
     notes = [
@@ -376,6 +384,8 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         (rate,) = rates
         sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
     sights = [replace(s, pair=s.without(s.rate)) for s in sights]
+    if any(s.renewed for s in sights):  # the updates are not there any more
+        sights = [replace(s, pair=_by_name(w, s.pair)) for s in sights]
     tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
     paths = full_paths([s.pair.input for s in sights], w.run.namespace)
     claims: list[Claim] = []
@@ -396,6 +406,8 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
             claims.append(Claim(key, value, label, why, entry))
             names.append(own[entry])
         given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
+    named = {s.pair.input.step: given[s.pair.input.key] for s in sights}
+    given |= {w.trails.event_of[c].key: named[i] for s in sights for c, i in s.renewed if i in named}
     return Hypothesis(
         w.steady(row.output.place),
         row.output.name,
@@ -404,4 +416,26 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         given,
         row.assumed,
         row.is_stated and row.rights > 0,
+        tuple(_of_updated(w, row, sights)),
     )
+
+
+def _by_name(w: Weighing, pair: Pair) -> Pair:
+    """A pair whose claim is a variable, found by its own name and not as what an update adds."""
+    event = w.trails.event_of.get(pair.steps[0][1])
+    if event is None or len(pair.values) > 1:
+        return pair
+    return replace(pair, values=(Place(event.key, None, pair.values[0].factor),))
+
+
+def _of_updated(w: Weighing, row: Row, sights: Sequence[Sight]) -> Iterator[str]:
+    """What is told of gradients that are computed with values which variables have after their update."""
+    before = w.trails.before(row.output.step, w.run.trace.builder.steps)
+    for s in sights:
+        late = [w.trails.event_of[c] for c in sorted(w.uses(s.pair) - before)] if s.pair.why == UPDATED else []
+        for e in late:
+            computed = f"ine {e.line} updates `{e.path}` before `{s.pair.label}` is computed with it"
+            if s.renewed:
+                yield f"L{computed}: it was judged as the gradient there, as in an alternation."
+            elif s.word != "right":
+                yield f"L{computed}: the gradient of `{row.output.name}` is that at the values of before."

@@ -115,10 +115,12 @@ class Pairs:
     def _updated(self) -> Iterator[Pair]:
         groups: list[dict[int, tuple[Move, int, Term]]] = []
         common: list[set[int]] = []
-        for move in self._moves():
-            base = self.trails.event_of[move.bases[-1]]
+        moves = [(move, self.trails.event_of[move.bases[-1]]) for move in self._moves()]
+        paths = {base.path for _, base in moves}
+        for move, base in moves:
             shape = self.steps[base.step].shape
-            if (cues.is_loss(base.path) and size(shape) == 1) or cues.is_gradient(base.path):
+            is_one = cues.is_gradient(base.path) or any(cues.names_gradient(base.path, p) for p in paths)
+            if (cues.is_loss(base.path) and size(shape) == 1) or is_one:
                 continue
             if move.entries is None:
                 named = {t.step: self._path(t) for t in move.terms if t.named}
@@ -174,8 +176,7 @@ class Pairs:
         return path, 7.0 if cues.is_gradient(path) else 5.0
 
     def _path(self, term: Term) -> str:
-        event = self.trails.called_so(term.step)
-        return event.path if event is not None else UNNAMED
+        return self.trails.name_of(term.step) or UNNAMED
 
     def _compared(self) -> Iterator[Pair]:
         """What stands beside a difference quotient: printed with it, subtracted from it, compared."""

@@ -26,7 +26,7 @@ from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, interpret, size
+from symgrad.program.program import Program, dependencies, interpret, size
 
 _POINTS = 3  # the script's own numbers, and so many less one beside them
 _QUOTIENTS = 64  # difference quotients whose middle is looked for
@@ -51,6 +51,7 @@ class Sight:
     factor: float | None
     score: float
     rate: Fraction = Fraction(1)  # of a step without a name: the constant in it that is no part of a gradient
+    renewed: tuple[tuple[int, int], ...] = ()  # updated values that it is computed with, for those that the output has
 
     def without(self, rate: Fraction) -> Pair:
         """The pair with a rate taken out of its step."""
@@ -113,6 +114,7 @@ class Weighing:
         self.derivatives = {
             e.path.partition("(")[0] for e in self.events if "(" in e.path and self.trails.stripped(e.step) in claims
         }
+        self._sums = self._added_to()
         self.centred = self._centred()
         self.displaced = self._displaced()
 
@@ -152,7 +154,7 @@ class Weighing:
     def _is_computed(self, event: Event, core: int) -> bool:
         """Whether a value is one number that is computed: no entry of a variable, no constant, no running sum."""
         s = self.steps[core]
-        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or self._is_running_sum(event):
+        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or event.step in self._sums:
             return False
         return s.op != "pick" or self.trails.origin(core) is None
 
@@ -234,12 +236,15 @@ class Weighing:
         first = next(((e, x) for e, i in own if (x := self.trails.number(i, of_variables=True)) != 0), None)
         return found or ({first[0].owner} if first is not None and first[1] == 1.0 else set())
 
-    def _is_running_sum(self, event: Event) -> bool:
-        """Whether a value is the same variable's of before, with something added, and more is added to it later."""
-        if event.line not in self.text.updates or self.run.trace.event_at[*event.key[:2], -1] is event:
-            return False
-        move = self.trails.move(event)
-        return move is not None and any(self.trails.event_of[k].path == event.path for k in move.bases)
+    def _added_to(self) -> set[int]:
+        """The values of variables to which something is added later, under the same name, as to a sum that goes on."""
+        found: set[int] = set()
+        for event in self.events:
+            move = self.trails.move(event) if event.line in self.text.updates else None
+            found |= (
+                {k for k in move.bases if self.trails.event_of[k].path == event.path} if move is not None else set()
+            )
+        return found
 
     def steady(self, place: Any) -> Any:
         """A place as it is found where conditions come out otherwise: by a name that it gets below none, or as the last
@@ -268,8 +273,14 @@ class Weighing:
         early = {self.all.variable_of(p.input) for p in pairs if self.uses(p) <= before}
         pairs = [p for p in pairs if self.uses(p) <= before or self.all.variable_of(p.input) not in early]
         wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of})
-        values = [interpret(built, Floats(), {}, wanted, replaced=self._moved(leaves, k)) for k in range(_POINTS)]
-        sights = [self._sight(p, of[p.input.step], values) for p in pairs if p.input.step in of]
+        points = [self._moved(leaves, k) for k in range(_POINTS)]
+        values = [interpret(built, Floats(), {}, wanted, replaced=at) for at in points]
+        sights: list[Sight] = []
+        for p in [p for p in pairs if p.input.step in of]:
+            renewed = self._renewed(p, before, leaves)
+            moved = [interpret(built, Floats(), {}, wanted, replaced={**at, **{c: at[i] for c, i in renewed}})
+                     for at in points] if renewed else values  # fmt: skip
+            sights.append(replace(self._sight(p, of[p.input.step], moved), renewed=renewed))
         chosen: list[Sight] = []
         taken: set[object] = set()
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
@@ -279,7 +290,34 @@ class Weighing:
             if not keys & taken:
                 taken |= keys
                 chosen.append(s)
+        renewed = {c for s in chosen for c, _ in s.renewed}
+        mine = {
+            self.all.variable_of(s.pair.input)
+            for s in chosen
+            if not s.renewed and (s.pair.values[0].term is None or s.pair.steps[0][1] in self.trails.event_of)
+        }
+        chosen = [
+            s
+            for s in chosen
+            if all(self.all.variable_of(self.trails.event_of[i]) in mine for _, i in s.renewed)
+            and (s.renewed or not self.uses(s.pair) & renewed)
+        ]
         return Row(output, tuple(chosen), output.cue + sum(s.score + s.pair.weight for s in chosen))
+
+    def _renewed(self, p: Pair, before: set[int], leaves: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """The updated values of other variables that a gradient is computed with, each with the value of before that
+        the output has, where the gradient is computed with none of those: then it is that at the updated values, as in
+        an alternation of steps for one variable and for another.
+        """
+        late = self.uses(p) - before
+        found: list[tuple[int, int]] = []
+        for c in late:
+            variable = self.all.variable_of(self.trails.event_of[c])
+            own = [i for i in leaves if self.all.variable_of(self.trails.event_of[i]) == variable]
+            found += [(c, own[0])] if len(own) == 1 and variable != self.all.variable_of(p.input) else []
+        behind = dependencies(self.steps, [s for _, s in p.steps], late)
+        is_at_one_point = len(found) == len(late) and behind.isdisjoint(i for _, i in found)
+        return tuple(sorted(found)) if is_at_one_point else ()
 
     def has_complement(self, i: int, pairs: Sequence[Pair]) -> bool:
         """Whether gradients are computed from one less a value: then they have the slope of its sigmoid in them."""
