@@ -335,11 +335,12 @@ def _opened(source: str | Path, known: Collection[str]) -> tuple[Pasted, str | N
 def _problems(execution: Execution, asked: Asked) -> list[Problem]:
     """The groups of derivations as questions, at the script's own point; the first tells what was understood."""
     firsts = execution.first()
-    _replay(execution, firsts)
+    more = _replay(execution, firsts)
     problems = [_problem(execution, k, first, asked) for k, first in enumerate(firsts)]
     pasted = execution.script.pasted
     notes = (
         *_notes(execution),
+        *more,
         *other_formulas(pasted),
         *typeset_formulas(pasted, problems[0], asked),
         *other_outputs(pasted, execution.complete.printed, execution.complete.random),
@@ -382,8 +383,8 @@ def _as_used(value: np.ndarray, name: str, runs: Sequence[Run]) -> np.ndarray:
     return value.astype(kinds.pop()).astype(value.dtype)
 
 
-def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
-    """A second run must record the same, and a plain one give the same."""
+def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> list[str]:
+    """A second run must record the same, and a plain one give the same.  What is told of solvers, which it runs."""
     script, run, roles = execution.script, execution.own, execution.roles
     again = execution.again()
     pairs = [
@@ -401,9 +402,18 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             instead=f"{why}Write the values into the script, and give every random generator a seed.",
         )
     full = execution.complete
+    solvers = dict.fromkeys(c.solver for c in full.trace.checked if c.solver != "check_grad")
+    told = [f"`{s}` was not run: what it is given was judged from the point where it begins." for s in solvers]
     if full.trace.loops.left_at:  # a run without a tracer goes on for longer
-        return
-    space = replace(script, until=frozenset()).plain()
+        return told
+    try:
+        space = replace(script, until=frozenset()).plain()
+    except SymgradError:
+        raise
+    except Exception as error:
+        if not full.trace.checked:
+            raise
+        return [*told, f"Where the script is run as it stands, it fails: {type(error).__name__}: {error}"]
     local = script.pasted.lines_of_functions
     bindings = [b for b in full.trace.builder.bindings if b.source is None or b.source.line not in local]
     for d in roles.derivations:
@@ -422,6 +432,7 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
                 instead="Something in it changes from run to run: the clock, a file, or random numbers with a seed of "
                 "their own. Write the values into the script.",
             )
+    return told
 
 
 # ------------------------------------------------------------------------------------------------ what is told

@@ -8,9 +8,11 @@ about the variables whose objective it is.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
+from types import FunctionType
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Candidate, 
 from symgrad.program.builder import Builder
 from symgrad.program.program import size
 
+_STARTS = frozenset("start initial init guess begin x0 p0".split())  # words of what a solver begins with
 _ERRORS = 12  # differences that are tried as where a loss begins
 
 
@@ -269,6 +272,12 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
         where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
     elif found:
         where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
+    if not losses and not first and (line := _uncalled(w)) is not None:
+        return BadInput(
+            "the script calls no function whose gradient it defines.",
+            where="\n".join(where) or None,
+            instead=f"Add a line that calls both where the gradient is to be judged: {line}",
+        )
     lacking = "what is differentiated" if first else "what is meant as a gradient"
     output = told.output or (losses[0] if losses else "loss")
     pairs = first or _guesses(w)
@@ -277,6 +286,24 @@ def asked_for(w: Weighing, told: Told) -> BadInput:
         where="\n".join(where) or None,
         instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
     )
+
+
+def _uncalled(w: Weighing) -> str | None:
+    """A call of ``check_grad`` for an objective and its gradient that a script only defines."""
+    space = w.run.namespace
+    code = {n: f.__code__ for n, f in space.items() if isinstance(f, FunctionType) and f.__module__ == "__main__"}
+    arguments = {n: c.co_varnames[: c.co_argcount] for n, c in code.items() if c.co_argcount}
+    called = {e.path.partition("(")[0] for e in w.events if "()" in e.path}
+    for f, g in itertools.permutations(set(arguments) - called, 2):
+        is_pair = cues.is_derivative(g, f"{f}()") or (cues.is_gradient(g) and cues.is_loss(f))
+        if not is_pair or arguments[f] != arguments[g]:
+            continue
+        name, *others = arguments[f]
+        arrays = {n: cues.words(n) for n, x in space.items() if isinstance(x, (np.ndarray, list))}
+        begins = [n for wanted in ({name, f"{name}0"}, _STARTS) for n, said in arrays.items() if wanted & {*said}]
+        given = [*begins[:1], *([] if begins else [f"{name}0"]), *others]
+        return f"from scipy.optimize import check_grad; print(check_grad({', '.join([f, g, *given])}))"
+    return None
 
 
 def _guesses(w: Weighing) -> dict[str, str]:
