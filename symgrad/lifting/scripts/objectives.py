@@ -203,6 +203,7 @@ def _left_out(w: Weighing, found: Sequence[Row], rows: Sequence[Row]) -> tuple[s
         r.output.name: None
         for r in rows
         if r.cue >= STATED
+        and not any(f.assumed is not None for f in found)
         and not any(_is_of_one_formula(w, f, r) for f in found)
         and any(_ends_so(p, t) for p in pairs for t in _tags(r) - known)
     }
@@ -457,10 +458,8 @@ def _by_name(w: Weighing, pair: Pair) -> Pair:
 
 def _of_updated(w: Weighing, row: Row, sights: Sequence[Sight]) -> Iterator[str]:
     """What is told of gradients that are computed with values which variables have after their update."""
-    before = w.trails.before(row.output.step, w.run.trace.builder.steps)
     for s in sights:
-        late = [w.trails.event_of[c] for c in sorted(w.uses(s.pair) - before)] if s.pair.why == UPDATED else []
-        for e in late:
+        for e in [w.trails.event_of[c] for c in s.late] if s.pair.why == UPDATED else []:
             computed = f"ine {e.line} updates `{e.path}` before `{s.pair.label}` is computed with it"
             if s.renewed:
                 yield f"L{computed}: it was judged as the gradient there, as in an alternation."

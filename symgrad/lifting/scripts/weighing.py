@@ -51,7 +51,8 @@ class Sight:
     factor: float | None
     score: float
     rate: Fraction = Fraction(1)  # of a step without a name: the constant in it that is no part of a gradient
-    renewed: tuple[tuple[int, int], ...] = ()  # updated values that it is computed with, for those that the output has
+    late: tuple[int, ...] = ()  # updated values that it is computed with, and the output is not
+    renewed: tuple[tuple[int, int], ...] = ()  # those that stand for values of before, see `Weighing.row`
 
     def without(self, rate: Fraction) -> Pair:
         """The pair with a rate taken out of its step."""
@@ -280,7 +281,8 @@ class Weighing:
             renewed = self._renewed(p, before, leaves)
             moved = [interpret(built, Floats(), {}, wanted, replaced={**at, **{c: at[i] for c, i in renewed}})
                      for at in points] if renewed else values  # fmt: skip
-            sights.append(replace(self._sight(p, of[p.input.step], moved), renewed=renewed))
+            late = tuple(sorted(self.uses(p) - before))
+            sights.append(replace(self._sight(p, of[p.input.step], moved), late=late, renewed=renewed))
         chosen: list[Sight] = []
         taken: set[object] = set()
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
