@@ -241,10 +241,12 @@ class Weighing:
         """The values of variables to which something is added later, under the same name, as to a sum that goes on."""
         found: set[int] = set()
         for event in self.events:
-            move = self.trails.move(event) if event.line in self.text.updates else None
-            found |= (
-                {k for k in move.bases if self.trails.event_of[k].path == event.path} if move is not None else set()
-            )
+            s = self.steps[self.trails.stripped(event.step)]
+            if s.op not in ("add", "sub") or size(s.shape) != 1:
+                continue
+            for i in s.args:
+                own = [k for k, _ in self.trails.origins(i, 0) if size(self.steps[k].shape) == 1]
+                found |= {k for k in own if self.trails.event_of[k].path == event.path}
         return found
 
     def steady(self, place: Any) -> Any:
