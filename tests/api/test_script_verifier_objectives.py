@@ -134,3 +134,26 @@ def test_a_part_of_the_objective_is_no_other_objective():
     """What lacks the regulariser is the exact gradient of the data's loss; the script trains on the sum of both."""
     assert verdicts(REGULARISED) == {"W1": "proved", "W2": "refuted"}
     assert verdicts(REGULARISED.replace("D / 6", "D / 6 + 0.2 * W2")) == {"W1": "proved", "W2": "proved"}
+
+
+BOOTSTRAPPED = """
+import numpy as np
+omega, phi, phi_next = np.array([0.3, -0.2]), np.array([1.0, 0.5]), np.array([-0.4, 0.7])
+for t in range(10):
+    target = 1.0 + 0.9 * (omega @ phi_next)
+    critic_loss = 0.5 * (omega @ phi - target) ** 2
+    grad_omega = (omega @ phi - target) * phi
+    omega = omega - 0.05 * grad_omega
+    print(t, critic_loss)
+"""
+
+
+def test_a_target_may_be_held_constant():
+    report = verify_script(BOOTSTRAPPED)
+    assert report.claims["omega"].kind == "proved"
+    assert "I took `target` as held constant, though the inputs are in it: a semi-gradient." in report.notes
+    assert verdicts(BOOTSTRAPPED.replace("- target) * phi", "- target) * phi_next")) == {"omega": "refuted"}
+    full = BOOTSTRAPPED.replace("- target) * phi", "- target) * (phi - 0.9 * phi_next)")
+    report = verify_script(full)
+    assert report.claims["omega"].kind == "proved"
+    assert not any("held constant" in n for n in report.notes)

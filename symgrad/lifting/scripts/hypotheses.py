@@ -6,7 +6,7 @@ A value is named by the event that gave it: a variable, by its path and how ofte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +17,7 @@ from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
-from symgrad.program.program import size
+from symgrad.program.program import Step, size
 
 CLOSE = 1e-7
 
@@ -112,6 +112,23 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What the script computes, with the value of one of its variables held constant."""
+
+    value: Place
+    held: Key
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        hold(run.trace.builder.steps, Place(self.held).step(run, trails))
+        return self.value.step(run, trails)
+
+
+def hold(steps: list[Step], i: int) -> None:
+    """Let nothing be differentiated through a step that names a value."""
+    steps[i] = replace(steps[i], op="stop", params=None)
+
+
+@dataclass(frozen=True)
 class Paired:
     """The sum of a value's entries, weighted by a cotangent of the script's own."""
 
@@ -127,7 +144,7 @@ class Paired:
 class Hypothesis:
     """What the parts of a script are, said so that they are found in every run of it."""
 
-    output: Place | Centre | Assumed | Paired | Scaled
+    output: Place | Centre | Assumed | Paired | Scaled | Held
     output_name: str
     claims: tuple[Claim, ...]
     names: tuple[str, ...]  # of the inputs, one for each claim
@@ -146,6 +163,8 @@ class Hypothesis:
         match output:
             case Place(key=key):
                 found.add(key)
+            case Held(value=Place(key=key), held=held):
+                found |= {key, held}
             case Paired(value=a, cotangent=t):
                 found |= {a, t}
             case _:

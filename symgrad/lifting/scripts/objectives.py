@@ -21,7 +21,7 @@ from symgrad.errors import BadInput
 from symgrad.lifting.scripts import cues
 from symgrad.lifting.scripts.cues import Cues
 from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Hypothesis, Place, Scaled
+from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Claim, Held, Hypothesis, Place, Scaled, hold
 from symgrad.lifting.scripts.losses import LOSSES, errors, parts
 from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
 from symgrad.lifting.scripts.roles import NAMED
@@ -31,6 +31,7 @@ from symgrad.program.builder import Builder
 from symgrad.program.program import size
 
 _STARTS = frozenset("start initial init guess begin x0 p0".split())  # words of what a solver begins with
+_TARGETS = frozenset("target targets advantage advantages adv baseline bootstrap".split())
 _ERRORS = 12  # differences that are tried as where a loss begins
 
 
@@ -71,9 +72,29 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         others = [w.row(o, b, w.pairs) for o in w.outputs()]
         mine = next((r for r in _shared(w, top, [*rows, *others]) if r.output == top.output), top)
         return (_hypothesis(w, _scaled(mine)),)
-    found = _shared(w, top, rows)
+    found = [_held(w, r) for r in _shared(w, top, rows)]
     first, *more = (_hypothesis(w, _scaled(r)) for r in found)
     return replace(first, notes=(*first.notes, *_left_out(w, found, rows))), *more
+
+
+def _held(w: Weighing, row: Row) -> Row:
+    """An output with a target held constant, where only so its gradients are right: a semi-gradient, as of a value that
+    is learnt from its own estimate of the next one."""
+    place, steps = row.output.place, w.run.trace.builder.steps
+    if not isinstance(place, Place) or row.rights == len(row.sights):
+        return row
+    before = w.trails.before(row.output.step)
+    inputs = w.trails.after({s.pair.input.step for s in row.sights})
+    for event in w.events:
+        words, named = {*cues.words(cues.tail(event.path))}, w.trails.event_of.get(event.step) is event
+        if named and event.step in before & inputs and words & _TARGETS and event.step != row.output.step:
+            changed = Builder(list(steps), dict(w.run.trace.builder.inputs))
+            hold(changed.steps, event.step)
+            output = replace(row.output, place=Held(place, event.key))
+            made = w.row(output, changed, [s.pair for s in row.sights])
+            if made.rights == len(row.sights):
+                return replace(made, held=event.path)
+    return row
 
 
 # ------------------------------------------------------------------------------------------------ several outputs
@@ -249,7 +270,7 @@ def _scaled(row: Row) -> Row:
     ):
         return row
     factor = Fraction(factors[0]).limit_denominator(NICE)
-    if abs(float(factor) / factors[0] - 1) > CLOSE or isinstance(row.output.place, (Assumed, Scaled)):
+    if abs(float(factor) / factors[0] - 1) > CLOSE or isinstance(row.output.place, (Assumed, Scaled, Held)):
         return row
     output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
     return replace(row, output=output)
@@ -451,13 +472,15 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
 def _by_name(w: Weighing, pair: Pair) -> Pair:
     """A pair whose claim is a variable, found by its own name and not as what an update adds."""
     event = w.trails.event_of.get(pair.steps[0][1])
-    if event is None or len(pair.values) > 1:
+    if event is None or len(pair.values) != 1:
         return pair
     return replace(pair, values=(Place(event.key, None, pair.values[0].factor),))
 
 
 def _of_updated(w: Weighing, row: Row, sights: Sequence[Sight]) -> Iterator[str]:
     """What is told of gradients that are computed with values which variables have after their update."""
+    if row.held is not None:
+        yield f"I took `{row.held}` as held constant, though the inputs are in it: a semi-gradient."
     for s in sights:
         for e in [w.trails.event_of[c] for c in s.late] if s.pair.why == UPDATED else []:
             computed = f"ine {e.line} updates `{e.path}` before `{s.pair.label}` is computed with it"

@@ -20,7 +20,7 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
-from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Paired, Place, Scaled, compared
+from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared
 from symgrad.lifting.scripts.pairs import UNNAMED, UPDATED, Pair, Pairs, is_called
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Quotient, between
@@ -39,7 +39,7 @@ NICE = 10_000  # the largest denominator of a loss's factor
 
 NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
 STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
-Output = Place | Centre | Assumed | Paired | Scaled
+Output = Place | Centre | Assumed | Paired | Scaled | Held
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ class Row:
     sights: tuple[Sight, ...]
     score: float
     assumed: str | None = None
+    held: str | None = None  # a variable through which nothing is differentiated
 
     @property
     def cue(self) -> float:
