@@ -338,12 +338,14 @@ def _problems(execution: Execution, asked: Asked) -> list[Problem]:
     more = _replay(execution, firsts)
     problems = [_problem(execution, k, first, asked) for k, first in enumerate(firsts)]
     pasted = execution.script.pasted
+    whole = execution.complete
+    printed = other_outputs(pasted, whole.printed, whole.random) if not whole.trace.checked else ()  # of solvers
     notes = (
         *_notes(execution),
         *more,
         *other_formulas(pasted),
         *typeset_formulas(pasted, problems[0], asked),
-        *other_outputs(pasted, execution.complete.printed, execution.complete.random),
+        *printed,
     )
     return [replace(problems[0], notes=notes), *problems[1:]]
 

@@ -225,9 +225,16 @@ def _objectives_of(loop: ast.For | ast.While, tree: ast.Module) -> list[str]:
             case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
                 name in functions and id(node) not in inside
             ):
-                if all(isinstance(a, ast.Name) for a in args) and updated & {ast.unparse(a) for a in args}:
+                given = {ast.unparse(a) for a in args} if args else _read(functions[name])
+                if all(isinstance(a, ast.Name) for a in args) and updated & given:
                     found[ast.unparse(node)] = None
     return list(found)
+
+
+def _read(f: ast.FunctionDef) -> set[str]:
+    """The variables around a function that it reads, and may so be about."""
+    names = [n for n in ast.walk(f) if isinstance(n, ast.Name)]
+    return {n.id for n in names} - {n.id for n in names if isinstance(n.ctx, ast.Store)}
 
 
 def _call(f: ast.FunctionDef, g: ast.FunctionDef) -> str | None:
