@@ -26,7 +26,7 @@ from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, dependencies, interpret, size
+from symgrad.program.program import Program, Step, dependencies, interpret, size
 
 _POINTS = 3  # the script's own numbers, and so many less one beside them
 _QUOTIENTS = 64  # difference quotients whose middle is looked for
@@ -38,6 +38,7 @@ NICE = 10_000  # the largest denominator of a loss's factor
 
 
 NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
+_MIXED = 1.5  # what an output loses that is no function of one point
 STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
 Output = Place | Centre | Assumed | Paired | Scaled | Held
 
@@ -307,7 +308,16 @@ class Weighing:
             if all(self.all.variable_of(self.trails.event_of[i]) in mine for _, i in s.renewed)
             and (s.renewed or not self.uses(s.pair) & renewed)
         ]
-        return Row(output, tuple(chosen), output.cue + sum(s.score + s.pair.weight for s in chosen))
+        cue = output.cue - _MIXED * self._is_mixed(step, b.steps)
+        return Row(output, tuple(chosen), cue + sum(s.score + s.pair.weight for s in chosen))
+
+    def _is_mixed(self, i: int, steps: Sequence[Step]) -> bool:
+        """Whether a value is computed from a variable as it was before and after an update, as a sum over turns is."""
+        mine = dependencies(steps, [i], self._changed)
+        used = {a for k in mine for a in steps[k].args if a in self._changed}
+        used |= {p.input.step for p in self.pairs} & mine
+        variables = [self.all.variable_of(self.trails.event_of[k]) for k in used if k in self.trails.event_of]
+        return len(variables) > len(set(variables))
 
     def _renewed(self, p: Pair, before: set[int], leaves: Sequence[int]) -> tuple[tuple[int, int], ...]:
         """The updated values of other variables that a gradient is computed with, each with the value of before that
