@@ -99,9 +99,22 @@ for i in range(10):
 """
 
 
+REGULARISED = """
+import numpy as np
+rng = np.random.RandomState(1)
+X, Y, W, reg = rng.randn(5, 4), rng.randn(5, 2), rng.randn(4, 2), 0.3
+for it in range(5):
+    D = np.tanh(X @ W) - Y
+    loss = 0.5 * np.sum(D**2) + 0.5 * reg * np.sum(W * W)
+    dW = X.T @ (D * (1 - np.tanh(X @ W) ** 2)) + reg * W
+    W -= 0.1 * dW
+"""
+
+
 @pytest.mark.parametrize(
     ("script", "right", "slip", "refuted"),
     [
+        pytest.param(REGULARISED, " + reg * W\n", "\n", {"W"}, id="a loss that is written is not assumed otherwise"),
         pytest.param(ACTIONS, "sigma**2)\nmu", "sigma)\nmu", {"mu"}, id="what a function gives has no name"),
         pytest.param(PAIRS_OF_ARRAYS, "2 * (w.dot", "(w.dot", {"w"}, id="a list of an array and a number each"),
         pytest.param(SUMS_BY_EPOCH, "(p - t) * x", "(p - t) + x", {"w"}, id="a sum that begins with each epoch"),

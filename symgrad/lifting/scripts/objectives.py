@@ -55,6 +55,8 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
     top = rows[0] if rows else None
     if told.output is None and (top is None or not (top.rights or top.is_stated)):
         assumed = _assumed(w, b, w.pairs)
+        if assumed is not None and top is not None and _is_written(w, top, assumed):
+            assumed = None
         top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
     if top is None or (told == NOTHING and _is_on_the_way(w, top)):
         raise asked_for(w, told)
@@ -399,6 +401,21 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             if best is None or speaks > best[0]:
                 best = speaks, replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
     return best[1] if best is not None else None
+
+
+def _is_written(w: Weighing, top: Row, assumed: Row) -> bool:
+    """Whether a script writes down a loss in the place of one that might be assumed: called so, and computed from the
+    same activations, or a sum that the assumed one is a term of."""
+    place, steps = assumed.output.place, w.run.trace.builder.steps
+    if top.cue < STATED or not isinstance(place, Assumed):
+        return False
+    before = w.trails.before(top.output.step, steps)
+    error = place.error.step(steps)
+    is_called_so = not {"error", "err", "errors", "e", "mae"} & {*cues.words(top.output.name)}
+    if is_called_so and error is not None and parts(w.run.trace.builder, error)[0] in before:
+        return True
+    made = place.step(w.run, w.trails)
+    return w.is_any(made, [i for i in before if size(steps[i].shape) == 1 and steps[i].args])
 
 
 def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
