@@ -92,7 +92,9 @@ def verify_script(
     quotient or scipy's ``check_grad`` beside a gradient, numbers that know their gradient, names.  What may be the
     output is differentiated exactly, and the output under which the gradients come out right, or that is named so, is
     taken.  Where the script writes down no loss, that of a small catalogue under which an update is right is assumed,
-    and told.  Where the evidence does not decide, nothing is judged: the error says what was found, and what to add.
+    and told.  Where several outputs have gradients (a generator and a discriminator, an actor and a critic), each
+    gradient is judged as that of its own; a target that only held constant makes them right is told as held.  Where the
+    evidence does not decide, nothing is judged: the error says what was found, and what to add.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
     their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort``,
