@@ -33,7 +33,17 @@ from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.hypotheses import Hypothesis
 from symgrad.lifting.scripts.objectives import weigh
 from symgrad.lifting.scripts.pairs import Told
-from symgrad.lifting.scripts.roles import AS_TOLD, COMPARED, NAMED, Roles, find_roles, leaf_names, origins, outputs
+from symgrad.lifting.scripts.roles import (
+    AS_TOLD,
+    BESIDE,
+    COMPARED,
+    NAMED,
+    Roles,
+    find_roles,
+    leaf_names,
+    origins,
+    outputs,
+)
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
@@ -233,16 +243,20 @@ def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequenc
     problems, given = [], origins(first)
     run = script.run(given=given) if given else first
     for name in names:
-        find = partial(find_roles, output=name)
-        try:
+        find = partial(_compared, name=name)
+        with contextlib.suppress(BadInput):  # nothing is meant as a gradient of this one
             roles = find(run)
-        except BadInput:  # nothing is meant as a gradient of this one
-            continue
-        if all(d.why == COMPARED for d in roles.derivations):  # a name may be meant for any of them
-            problems.append(Execution(script, given, find, first.trace.bound_values, run, roles))
+            if roles.derivations:
+                problems.append(Execution(script, given, find, first.trace.bound_values, run, roles))
     if not problems:
         find_roles(first)  # it says what to add
     return answer(*_of_outputs(problems, options))
+
+
+def _compared(run: ScriptRun, name: str) -> Roles:
+    """The parts under one output of several: what stands beside autograd's gradient of it, as a name may be of any."""
+    roles = find_roles(run, output=name)
+    return replace(roles, derivations=tuple(d for d in roles.derivations if d.why in (COMPARED, BESIDE)))
 
 
 def _of_outputs(executions: Sequence[Execution], asked: Asked) -> list[Problem]:

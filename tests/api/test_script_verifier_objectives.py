@@ -157,3 +157,28 @@ def test_a_target_may_be_held_constant():
     report = verify_script(full)
     assert report.claims["omega"].kind == "proved"
     assert not any("held constant" in n for n in report.notes)
+
+
+IN_TORCH = """
+import torch
+torch.manual_seed(0)
+Wg, Wd = torch.randn(2, 3, requires_grad=True), torch.randn(3, requires_grad=True)
+z, real = torch.randn(5, 2), torch.randn(5, 3) + 1.0
+fake = torch.tanh(z @ Wg)
+loss_d = -(torch.log(torch.sigmoid(real @ Wd)) + torch.log(1 - torch.sigmoid(fake.detach() @ Wd))).mean()
+loss_d.backward()
+pr, pf = torch.sigmoid(real @ Wd), torch.sigmoid(fake @ Wd)
+dWd = (real.T @ (pr - 1) + fake.T @ pf) / 5
+print(torch.allclose(Wd.grad, dWd))
+loss_g = -torch.log(torch.sigmoid(fake @ Wd)).mean()
+loss_g.backward()
+dWg = z.T @ (torch.outer((pf - 1) / 5, Wd) * (1 - fake**2))
+print(torch.allclose(Wg.grad, dWg))
+"""
+
+
+def test_each_gradient_is_that_of_the_output_whose_autograd_it_is_compared_with():
+    assert verdicts(IN_TORCH).keys() == {"Wd", "Wg"}
+    assert "refuted" not in verdicts(IN_TORCH).values()
+    wrong = verdicts(IN_TORCH.replace("(1 - fake**2)", "(1 - fake)"))
+    assert [n for n, v in wrong.items() if v == "refuted"] == ["Wg"]
