@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from symgrad.files.answers import Answer, Answers, Wanted
 
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
+ENDED = 130  # as shells say it of Ctrl-C
 _VERIFIES = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed", "timeout")
 _FORMATS: Mapping[str, str] = {  # how all answers are written: a row each, imported when it is asked for
     "text": "summary.render_summary",
@@ -44,7 +45,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the result is the exit code.
 
     0: right (proved, or agrees everywhere it was looked at); 1: wrong; 2: undecided; 3: could not run.  Of several, 1
-    where one is wrong, otherwise 3 where one could not run, otherwise 2 where one is undecided.
+    where one is wrong, otherwise 3 where one could not run, otherwise 2 where one is undecided.  130: ended by Ctrl-C
+    before anything was known.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -55,6 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"symgrad: {error}", file=sys.stderr)
     except BrokenPipeError:  # whoever reads, such as head, has seen enough: what is left goes nowhere
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except KeyboardInterrupt:
+        print("symgrad: ended by Ctrl-C before anything was known.", file=sys.stderr)
+        return ENDED
     except Exception:  # Python's own exit code for it is 1, which would say "wrong"
         traceback.print_exc()
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
@@ -234,7 +239,7 @@ def _parser() -> argparse.ArgumentParser:
         "them, and [tool.symgrad] in pyproject.toml after them. In a folder only files that hold a question by their "
         "syntax are run; the others are listed.",
         epilog="exit codes: 0 right, 1 wrong, 2 undecided, 3 could not run; of several, 1 where one is wrong, else 3, "
-        "else 2",
+        "else 2; 130 ended by Ctrl-C before anything was known (after one Ctrl-C, what is known is told)",
     )
     check.add_argument(
         "files", nargs="*", metavar="FILE", help="a file, a folder, a pattern, - for the input, or file.py::Name"

@@ -36,6 +36,10 @@ class OutOfMemory(OutOfTime):
     """A call has taken the memory that it may."""
 
 
+class Interrupted(OutOfTime):
+    """Whoever asked has pressed Ctrl-C; no `KeyboardInterrupt`, which the user's own code may catch."""
+
+
 ENDS = (KeyboardInterrupt, OutOfTime)  # what ends a call before it is done
 
 
@@ -79,6 +83,8 @@ def within(seconds: float | None, memory: int | None = None) -> Iterator[None]:
     token = _BUDGET.set(_Budget(min(end, around.end), min(most, around.memory)))
     try:
         yield
+    except Interrupted:
+        raise
     except OutOfTime as ended:  # nothing in the block could say what it had found
         by = "when its memory was full" if isinstance(ended, OutOfMemory) else f"after {seconds or 0:g} seconds"
         raise TimeIsOver(f"nothing was known {by}.", instead="Pass a larger timeout, or a smaller question.") from None
@@ -86,8 +92,19 @@ def within(seconds: float | None, memory: int | None = None) -> Iterator[None]:
         _BUDGET.reset(token)
 
 
+_interrupted = False  # whether this process has been asked to end
+
+
+def interrupt(*_: Any) -> None:
+    """A handler of signals: the clock says from now on that the call is to end."""
+    global _interrupted
+    _interrupted = True
+
+
 def look_at_the_clock() -> None:
-    """Raise `OutOfTime` where the time of the call is over, or its memory is full."""
+    """Raise `OutOfTime` where the time of the call is over, or its memory is full, or `interrupt` was called."""
+    if _interrupted:
+        raise Interrupted
     budget = _BUDGET.get()
     if budget is None:
         return

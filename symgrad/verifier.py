@@ -196,7 +196,7 @@ def _find_lines(problem: Problem, findings: Findings) -> _Lines:
         steps, wrong, notes = judge_lines(problem)
         return _Lines(steps, wrong, *(repair_lines(problem, steps) if wrong else ((), None)), notes)
     if (rows := rows_of(problem.hand)) is not None:
-        steps, wrong, notes = judge_rows(problem, rows)
+        steps, wrong, notes = judge_rows(problem, rows, findings.verdicts)
         return _Lines(steps, wrong, notes=notes)
     branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]

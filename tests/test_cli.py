@@ -587,3 +587,12 @@ def test_a_reader_that_has_seen_enough_is_no_fault(monkeypatch, capfd):
         monkeypatch.setattr(sys, "stdout", output)
         assert main(["explain"]) == 3
     assert capfd.readouterr().err == ""
+
+
+def test_ctrl_c_before_anything_is_known(file, monkeypatch, capsys):
+    def pressed(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("symgrad.cli.import_pipeline", pressed)
+    assert main(["check", file(RIGHT)]) == 130
+    assert capsys.readouterr().err == "symgrad: ended by Ctrl-C before anything was known.\n"

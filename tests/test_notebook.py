@@ -30,7 +30,7 @@ def shell():
 def test_a_post_is_judged_as_it_was_pasted_into_a_cell(shell):
     post = (POSTS / "tanh_rnn.txt").read_text(encoding="utf-8")
     report = shell.run_cell_magic("symgrad", "", post)
-    assert str(report).startswith("Wrong: your gradients for W_h (dy2_dwh) and W_h (dw_h) are not the derivatives")
+    assert str(report).startswith("Wrong: your gradients for W_h (dy2_dwh and dw_h) are not the derivative")
 
 
 def test_a_cell_sees_the_cells_before_it_and_does_not_change_them(shell):

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from symgrad import Limits, SymgradError, verify, verify_function, verify_script
-from symgrad.progress import OutOfTime, doing
+from symgrad.progress import Interrupted, OutOfTime, doing
 
 WRONG = ("x**3", "2*x**2")
 RIGHT = ("x**3", "3*x**2")
@@ -47,12 +47,14 @@ def test_what_was_refuted_stays_so(ended):
     assert any(note.startswith("it was ended as its time was over") for note in report.notes)
 
 
-@pytest.mark.parametrize(("by", "how"), [(OutOfTime, "as its time was over"), (KeyboardInterrupt, "by Ctrl-C")])
+@pytest.mark.parametrize(
+    ("by", "how"), [(OutOfTime, "as its time was over"), (KeyboardInterrupt, "by Ctrl-C"), (Interrupted, "by Ctrl-C")]
+)
 def test_what_was_right_so_far_is_undecided(by, how, ended):
     ended(COVER, by)
     report = verify(*RIGHT)
     assert report.verdict == "undecided"
-    assert f"it was ended {how}, when " in report.claims["x"].verdict.why
+    assert f"it was ended {how}, before " in report.claims["x"].verdict.why
     assert str(report).startswith("Undecided: ")
 
 
@@ -74,7 +76,7 @@ def test_the_limits_of_a_script_hold_for_what_is_done_with_it(monkeypatch):
     monkeypatch.setattr(COVER, filling)
     report = verify_script(SCRIPT, limits=Limits(memory=1 << 28))
     assert report.verdict == "undecided"
-    assert "it was ended as its memory was full, when " in report.claims["w"].verdict.why
+    assert "it was ended as its memory was full, before " in report.claims["w"].verdict.why
     monkeypatch.setattr(COVER, lambda *_: [doing("waiting") for _ in iter(int, 1)])
     assert "as its time was over" in verify_script(SCRIPT, limits=Limits(seconds=0.1)).claims["w"].verdict.why
 

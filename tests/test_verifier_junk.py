@@ -44,6 +44,7 @@ LEAVES = st.one_of(
     st.sampled_from([
         object(), sp.Symbol("x"), sp.oo, np.float16(1), np.array("junk"), np.zeros((0, 3)), np.array([None]),
         torch.tensor([1.5], dtype=torch.bfloat16), torch.zeros(0), torch.eye(2).to_sparse(), len, int, ..., range(3),
+        np.zeros(1, [("a", float)]),
         torch.tensor([True]), np.array([1 + 2j]), torch.nn.Linear(2, 2), Square, float("nan"),
     ]),
 )  # fmt: skip
@@ -63,3 +64,31 @@ def test_junk_is_refused_in_our_own_words(door, name, junk):
         warnings.simplefilter("ignore")
         with contextlib.suppress(symgrad.SymgradError):  # any other exception is raw
             function(**{**options, name: junk})
+
+
+def test_code_that_asserts_its_own_point_is_judged_there():
+    """At every other point it raises; what was read at its own is the same formula."""
+
+    def square(x):
+        assert float(x[0]) == 0.5
+        return (x * x).sum()
+
+    at = {"x": torch.tensor([0.5, -1.25], dtype=torch.float64)}
+    assert symgrad.verify(square, lambda x: 2 * x, at=at).ok
+    assert symgrad.verify(square, lambda x: 3 * x, at=at).verdict == "refuted"
+
+
+NO_NUMBERS = {
+    "a masked tensor": lambda: torch.masked.masked_tensor(torch.ones(2), torch.tensor([True, False])),
+    "a masked array": lambda: np.ma.array([1.0, 2.0], mask=[False, True]),
+    "records": lambda: np.array([(1.0, 2.0)], dtype=[("a", "f8"), ("b", "f8")]),
+    "a quantized tensor": lambda: torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.qint8),
+}
+
+
+@pytest.mark.parametrize("values", NO_NUMBERS.values(), ids=NO_NUMBERS)
+def test_what_holds_no_plain_numbers_is_refused(values):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch, that masked tensors are new
+        with pytest.raises(symgrad.SymgradError):
+            symgrad.verify(lambda x: (x * x).sum(), lambda x: 2 * x, at={"x": values()})

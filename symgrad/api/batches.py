@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar, Unpack
 
-from symgrad.errors import BadInput
-from symgrad.lifting.scripts.child_process import answer_apart
+from symgrad.errors import BadInput, TimeIsOver
+from symgrad.lifting.scripts.child_process import answer_apart, end_all
 from symgrad.progress import each, silent
 from symgrad.report.report import Report
 from symgrad.typing import ExecutorLike, FutureLike, Options, Question
@@ -49,7 +49,8 @@ def answer_many(questions: Sequence[Callable[[], T]], executor: ExecutorLike | N
     if executor is None:
         return each(map(_outcome, questions), "verifying", len(questions))
     futures = [_sent(executor, question) for question in questions]
-    return each(map(_result, futures), "verifying", len(futures))
+    interrupt = getattr(executor, "interrupt", None)
+    return each((_result(future, interrupt) for future in futures), "verifying", len(futures))
 
 
 class Processes(ThreadPoolExecutor):
@@ -65,7 +66,29 @@ class Processes(ThreadPoolExecutor):
     """
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **options: Any) -> Any:
-        return super().submit(answer_apart, partial(fn, *args, **options))
+        return super().submit(_apart, partial(fn, *args, **options))
+
+    def interrupt(self) -> None:
+        """End what runs with what it knows by then, and begin nothing more."""
+        self.shutdown(wait=False, cancel_futures=True)
+        end_all()
+
+    def __exit__(self, kind: type[BaseException] | None, *about: Any) -> None:
+        if kind is not None and issubclass(kind, KeyboardInterrupt):
+            self.shutdown(wait=False, cancel_futures=True)
+            end_all(grace=0)
+        super().__exit__(kind, *about)
+
+
+def _apart(question: Callable[[], T]) -> T | Exception:
+    try:
+        return answer_apart(question)
+    except KeyboardInterrupt:  # it was passed on to the process, which knew nothing yet
+        return _not_reached()
+
+
+def _not_reached() -> TimeIsOver:
+    return TimeIsOver("nothing was known when it was ended by Ctrl-C.")
 
 
 def _job(pair: Any, options: Mapping[str, Any]) -> tuple[tuple[Any, Any], dict[str, Any]]:
@@ -96,11 +119,21 @@ def _outcome(question: Callable[[], T]) -> T | Exception:
         return error
 
 
-def _result(future: FutureLike[T | Exception] | Exception) -> T | Exception:
-    """A future's result; where the question could not be sent, or its worker died, that exception."""
+def _result(future: FutureLike[T | Exception] | Exception, interrupt: Callable[[], None] | None) -> T | Exception:
+    """A future's result; where the question could not be sent, or its worker died, that exception.
+
+    At Ctrl-C ``interrupt`` ends all, so that the results are what is known by then; a second one is raised.
+    """
     if isinstance(future, Exception):
         return future
     try:
         return future.result()
+    except KeyboardInterrupt:
+        if interrupt is None:
+            raise
+        interrupt()
+        return _result(future, None)
+    except CancelledError:
+        return _not_reached()
     except Exception as error:
         return error

@@ -193,7 +193,13 @@ def _shows_all(pasted: Pasted, run: ScriptRun, roles: Roles) -> bool:
 def _of_functions(script: Script, given: Sequence[tuple[str, list[Any], int]], options: Asked) -> Report:
     """What is said of the custom functions that a script checks or calls: the first that is wrong, or the last."""
     space, said = script.defined(), {}
-    for name, at, order in given:
+    own = [one for one in given if one[0] in space]
+    if not own:
+        raise BadInput(
+            f"the script calls {given[0][0]}, which is defined elsewhere.",
+            instead=f"Check the file that defines it: symgrad check FILE.py::{given[0][0]}.",
+        )
+    for name, at, order in own:
         asked = {"order": order, "points": options.points, "effort": options.effort, "unreached": options.unreached}
         said[name] = verify_function(space[name], at=at, seed=options.seed, **asked)
     name, report = next(((n, r) for n, r in said.items() if not r), list(said.items())[-1])
@@ -468,19 +474,22 @@ def _notes(execution: Execution) -> list[str]:
     noun = "inputs" if len(names) > 1 else "input"
     output = _code([roles.output_name]) if roles.assumed is None else "a loss"
     notes = [f"I took {output} as the output, and {_code(names)} as its {noun}."]
-    by: dict[tuple[str, str], dict[str, list[str]]] = {}  # the variables of each input, by why they were taken
+    by: dict[str, dict[str, list[str]]] = {}  # the variables of each input, by why they were taken
     for d in roles.derivations:
-        by.setdefault((d.why, "" if roles.call else d.input), {}).setdefault(d.input, []).append(d.variable)
-    for (why, _), taken in by.items():
+        by.setdefault(d.why, {}).setdefault(d.input, []).append(d.variable)
+    for why, taken in by.items():
         one = sum(map(len, taken.values())) == 1
         be, its, whose = (
             ("is", "its name", "gradient") if one else ("are", "their names", f"gradient{'s' * (len(taken) > 1)}")
         )
         reason = {AS_TOLD: "as you said", NAMED: f"by {its}"}.get(why, f"which {be} {why} autograd's {whose}")
         reason = why if roles.call is None and why not in (AS_TOLD, NAMED) else reason
-        (first, variables), *rest = taken.items()
-        also = "".join(f", for `{name}` {_code(others)}" for name, others in rest)
-        notes.append(f"For `{first}` I took {_code(variables)}{also}, {reason}.")
+        if len(taken) == 1:
+            ((name, variables),) = taken.items()
+            notes.append(f"For `{name}` I took {_code(variables)}, {reason}.")
+        else:
+            pairs = listed([f"{_code(variables)} for `{name}`" for name, variables in taken.items()])
+            notes.append(f"As gradients I took {pairs}, {reason.replace('updates it', 'updates them')}.")
     if roles.assumed is not None:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."

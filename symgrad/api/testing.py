@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
@@ -208,13 +209,23 @@ def pasteable(formula: Any, hand: Any, options: Mapping[str, Any], report: Repor
         given["at"] = _literal(at)
     given["seed"] = str(report.seed)
     what = ", ".join(_formula(f) for f in (formula, hand) if f is not None)
-    lines = [f"print({ask}(", f"    {what},", *(f"    {n}={text}," for n, text in given.items()), "))"]
+    settings = (f"    {n}={text}," for n, text in given.items())
+    lines = [f"report = {ask}(", f"    {what},", *settings, ")", "print(report)"]
     text = "\n".join(lines)
     used = ["import numpy as np"] * ("np." in text) + ["import torch"] * ("torch." in text)
     note = [f"# {listed(long)}: as passed, for {'it is' if len(long) == 1 else 'they are'} too long to print"] * bool(
         long
     )
-    return "\n".join([*used, f"from symgrad import {ask}", *note, "", text])
+    from_modules = [line for f in (formula, hand) if (line := _import_of(f)) is not None]
+    return "\n".join([*used, f"from symgrad import {ask}", *dict.fromkeys(from_modules), *note, "", text])
+
+
+def _import_of(formula: Any) -> str | None:
+    """The line that imports a function or a class by its name, where it has one in a module."""
+    module, name = getattr(formula, "__module__", None), getattr(formula, "__qualname__", None)
+    if not (isinstance(module, str) and isinstance(name, str)) or module in ("__main__", "builtins"):
+        return None
+    return f"from {module} import {name}" if getattr(sys.modules.get(module), name, None) is formula else None
 
 
 def _point(at: Any, claim: Claim, custom: bool) -> Any:

@@ -26,12 +26,11 @@ from symgrad.checking.exploration import inside
 from symgrad.checking.verdicts import Choice, Outcome
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.point_search import is_ordered
-from symgrad.program.program import EXTREME, Decided, Guard, Program, Source, Step
+from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Source, Step, written
 
 Key = tuple[Any, ...]
 Look = tuple[Branch, PointComparison]
 
-_WHOLE = frozenset(("floor", "ceil", "trunc", "round", "rint"))
 _CLOSE = frozenset(("isclose", "allclose"))
 _FINITE = frozenset(("isnan", "isfinite", "isinf", "isposinf", "isneginf"))
 _NUMBER = re.compile(r"\d+\.?\d*(?:[eE][-+]?\d+)?")
@@ -229,7 +228,7 @@ def _key(program: Program, guard: Guard) -> Key:
     comparisons of one line apart; those that a loop counts do not.  What has no place, such as a formula's, is told by
     the steps that it is made of."""
     if guard.source is None:
-        return guard.op, None, *(_written(program, a, {}) for a in guard.args)
+        return guard.op, None, *written(program.steps, guard.args)
     source: Any = guard.source
     steps = [program.steps[a] for a in guard.args]
     begin, end = source.span or (0, None)
@@ -245,16 +244,6 @@ def _key(program: Program, guard: Guard) -> Key:
 def _number(step: Step) -> float | None:
     """The size of a number, which a sign may stand before."""
     return None if step.params.value.size != 1 or step.is_complex else abs(float(step.params.value.reshape(())))
-
-
-def _written(program: Program, i: int, known: dict[int, int]) -> int:
-    """What a step computes, as a number that is the same for the same formula."""
-    needed = program.needed([i])
-    for k in needed:
-        step = program.steps[k]
-        value = step.params.value.tobytes() if step.op == "constant" else repr(step.params)
-        known[k] = hash((step.op, value, *(known[a] for a in step.args)))
-    return known[i]
 
 
 def _text(guard: Guard) -> str:
@@ -287,7 +276,7 @@ def _outcomes(guard: Guard, program: Program) -> set[Any]:
     outcome = np.asarray(guard.outcome)
     if guard.op == "argsort" and outcome.ndim and (row := _row(guard, program)) is not None:
         return set(map(tuple, np.moveaxis(outcome, row[0], -1).reshape(-1, outcome.shape[row[0]]).tolist()))
-    if outcome.dtype == bool or guard.op in _WHOLE or guard.op in ("argmax", "argmin", "decided"):
+    if outcome.dtype == bool or guard.op in WHOLE or guard.op in ("argmax", "argmin", "decided"):
         return set(np.unique(outcome).tolist())
     if guard.op == "sign":
         return set(np.unique(outcome).tolist()) - {0.0}
@@ -385,7 +374,7 @@ def described(decision: Decision, impossible: Sequence[Any], barred: Mapping[Any
 
 _WHAT: dict[str, str] = dict.fromkeys(("gt", "ge", "lt", "le", "eq", "ne", "isclose", "allclose"), "a comparison")
 _WHAT |= {"sign": "a sign", "decided": "a decision", "argmax": "the largest entry", "argmin": "the smallest entry"}
-_WHAT |= {"argsort": "an order", **dict.fromkeys(_WHOLE, "a number made whole")}
+_WHAT |= {"argsort": "an order", **dict.fromkeys(WHOLE, "a number made whole")}
 
 
 def _word(guard: Guard, way: Any) -> str:
@@ -428,7 +417,7 @@ def _told(decision: Decision) -> str:
         return f"the {what} entry ({text}) was at {of} {points}; {rest}"
     if op == "argsort":
         return f"entries are put in order ({text}): {len(outcomes)} orders came up {points}; {rest}"
-    if op in _WHOLE:
+    if op in WHOLE:
         values = sorted(outcomes)
         few = [v if isinstance(v, str) else f"{v:g}" for v in values[:_FEW]] + ["..."] * (len(values) > _FEW)
         return f"a number is made whole ({text}): it was {', '.join(few)} {points}; {rest}"

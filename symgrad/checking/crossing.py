@@ -30,13 +30,14 @@ from symgrad.checking.choices import (
     turned,
 )
 from symgrad.checking.comparison import BITS, Branch, compare_at
-from symgrad.checking.exploration import Findings, inside_looks, rerun
+from symgrad.checking.exploration import Findings, inside, inside_looks, rerun
 from symgrad.checking.impossibility import is_impossible
 from symgrad.checking.kink_sides import with_kinks
 from symgrad.checking.orders import orders, point_in_order
 from symgrad.checking.turns import courses, point_of_turns, wanted
 from symgrad.checking.turns import described as turns_described
 from symgrad.checking.verdicts import Agrees, Choice, Proved, Undecided
+from symgrad.checking.whole_numbers import narrow, path_of, points_with_others
 from symgrad.errors import UserCodeFailed
 from symgrad.problem.point_search import (
     Start,
@@ -50,7 +51,7 @@ from symgrad.problem.point_search import (
 )
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import draw
-from symgrad.program.program import Decided, Guard, Program
+from symgrad.program.program import WHOLE, Decided, Guard, Program
 
 _CROSSINGS = 48  # runs of the code that look for the other side of a choice
 _KINKS = 12  # runs that look for the other sides of kinks
@@ -72,7 +73,6 @@ _NUMBERS = 6  # numbers of the code that are combined to targets
 _SMALL = (0, 1, 2, 3, 4, 5, 6, 7, -1, -2, -3, 10, 20, 100)
 _WIDE = (1.0, 0.0, -1.0, 2.0**4, 2.0**-4, 2.0**8, 2.0**-12, 2.0**12)
 _MIDDLE = {"floor": 0.5, "ceil": -0.5, "round": 0.0, "rint": 0.0}  # of what is made one whole number
-_WHOLE = frozenset((*_MIDDLE, "trunc"))
 _STARTS = 3  # points from which the other side of a choice is sought
 
 
@@ -81,6 +81,7 @@ def cross(problem: Problem, found: Findings) -> None:
     were not seen; what appears there, likewise.  Where a claim is refuted already, nothing is sought for it."""
     _seek(problem, found, {_other_ways: (_CROSSINGS, _LEAST), _combinations: (_FORKS, _LEAST_FORKS)})
     _seek_turns(problem, found)
+    _seek_numbers(problem, found)
 
 
 def cross_kinks(problem: Problem, found: Findings) -> None:
@@ -137,6 +138,21 @@ def _seek_turns(problem: Problem, found: Findings) -> None:
         point = point_of_turns(problem, loop, count)
         if point is not None:
             _look_at(problem, found, point, None)
+
+
+def _seek_numbers(problem: Problem, found: Findings) -> None:
+    """Look where numbers made whole are others, on branches on which a claim holds for those alone that were seen."""
+    for few in narrow(inside_looks(found), problem.inputs.free):
+        looks = list(few.looks)
+        for point in points_with_others(problem, few):
+            few = replace(few, looks=tuple(looks))
+            if few.is_enough or not _may_differ(found):
+                break
+            settled = problem.inputs.settled(dict(point))
+            there = None if settled is None else rerun(problem, found, settled)
+            if isinstance(there, tuple) and path_of(there[0]) == few.path:
+                look = _look_at(problem, found, point, None)
+                looks += [look] if look is not None and inside(look[1]) else []
 
 
 def _may_differ(found: Findings) -> bool:
@@ -340,7 +356,7 @@ def _points_of_decision(
         base = Guard(op, args, params, np.zeros(shape, dtype=bool), guard.source)
         if not n:
             continue
-        if op in _WHOLE or op == "text":
+        if op in WHOLE or op == "text":
             goals = [goal for number in numbers for goal in _goals(op, number)]
             for goal, slack in goals:
                 here, entries = at, range(min(n, _PLACES))
@@ -458,7 +474,8 @@ def cover(problem: Problem, found: Findings) -> None:
         coverage.append(described(d, [w for w in left if is_impossible(d, w)], barred))
     closed, still = _closed(coverage), courses(inside_looks(found), problem.inputs.free)
     running = [turns_described(c) for c in still if not (c.is_loop and set(c.outcomes) == {0} and c.place in closed)]
-    found.coverage = (*found.coverage, *coverage, *running)
+    numbers = [few.described() for few in narrow(inside_looks(found), free)]
+    found.coverage = (*found.coverage, *coverage, *running, *numbers)
     found.notes += told(decisions(inside_looks(found), free))
     settle_coverage(problem, found)
 

@@ -16,7 +16,7 @@ from symgrad.problem.question import Problem
 from symgrad.problem.replay import gives, replay, with_given_numbers
 from symgrad.problem.sampling import neighbours, toward
 from symgrad.program.program import Guard, only_constants_differ, same_structure
-from symgrad.progress import ENDS, OutOfMemory, OutOfTime, doing
+from symgrad.progress import ENDS, Interrupted, OutOfMemory, OutOfTime, doing
 
 _FIRST = 3  # generic points that are looked at before a proof is tried
 _SHARES = (
@@ -127,12 +127,11 @@ def as_far_as_known(problem: Problem, ended: BaseException, found: Findings | No
     found = found or vars(ended).get("findings")
     if found is None:
         return None
-    looks = 1 + len(found.looks)
-    why = f"it was ended {how_ended(ended)}, when {looks} point{'s' * (looks > 1)} had been looked at."
+    why = f"it was ended {how_ended(ended)}, before it was proved or refuted."
     for pair in found.own.pairs:
         verdict = found.verdicts.get(pair.name)
         if problem.pasted or not isinstance(verdict, (Refuted, Undecided)):
-            found.verdicts[pair.name] = Undecided(why, ("balls",))
+            found.verdicts[pair.name] = Undecided(why, ())
     return found
 
 
@@ -141,6 +140,8 @@ def how_ended(ended: BaseException) -> str:
     match ended:
         case OutOfMemory():
             return "as its memory was full"
+        case Interrupted():
+            return "by Ctrl-C"
         case OutOfTime():
             return "as its time was over"
     return "by Ctrl-C"
@@ -157,6 +158,7 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
         if sum(1 for _, seen in found.looks if inside(seen)) >= count:
             return
         doing("looking at points")
+        branch = None  # where the code raises, wherever it is asked
         for share in _SHARES:
             nearer = point if share == 1 else problem.inputs.settled(toward(problem.inputs, point, share))
             if nearer is None:
@@ -177,7 +179,7 @@ def explore_points(problem: Problem, found: Findings) -> Iterator[PointCompariso
                 found.undefined.append(seen.undefined)
             if inside(seen) or not inside(found.at_user_point):
                 break
-        if all(branch is not b for b in found.branches) and branch is not None:
+        if branch is not None and all(branch is not b for b in found.branches):
             found.branches.append(branch)
         yield found.looks[-1][1] if found.looks else found.at_user_point
 

@@ -3,12 +3,13 @@
 Inputs that are given and not differentiated stay as given, so that their values may be used: labels that sum to one,
 masks, a matrix that is symmetric.  But a formula that is right for their values alone is a coincidence.  Where no proof
 holds for all values of the data, each of them is moved by itself, in what it seems to be: whole numbers stay whole,
-zeros and signs stay, and so do sums of one or zero, symmetry and order.  What is one of a few values, or follows from
-the shapes or from other data, is not moved.
+zeros and signs stay, and so do sums of one or zero, symmetry and order.  Labels stay labels: of flags others are set,
+of classes others are chosen, and what is sorted stays so.  What follows from shapes or from other data is not moved.
 """
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from symgrad.typing import Bounds
 
 _WORK = 200_000  # entries of all steps, in a Program whose data are moved
 _MOVES = 3
+_DRAWN = 12  # other labels, of which some are the same ones again
 _SLACK = 1e-6  # within which data are taken to follow from others
 
 
@@ -60,7 +62,6 @@ def _held(problem: Problem, found: Findings) -> list[str]:
         for n, v in values.items()
         if v.dtype.kind == "f"
         and np.isfinite(v).all()
-        and not (v.ndim and set(np.abs(v).reshape(-1).tolist()) <= {0.0, 1.0})  # flags, signs, one hot
         and not (v.ndim == 0 and _follows(float(v), shapes))
         and not any(_are_related(v, values[m]) for m in names if m != n)
     ]
@@ -120,6 +121,9 @@ def _moves(value: np.ndarray, name: str, seed: int) -> Iterator[np.ndarray]:
     >>> [x.tolist() for x in _moves(np.array(2.0), "p", 0)]
     [3.0, 4.0, 5.0]
     """
+    if value.ndim and np.isin(value, (-1.0, 0.0, 1.0)).all():
+        yield from itertools.islice(other_labels(value, np.random.default_rng((seed, 9))), _MOVES)
+        return
     facts = [f for f in _facts(name, value.shape) if not misses(name, value, f)]
     if len(facts) > 1 or _is_normed(value):
         return
@@ -136,6 +140,30 @@ def _moves(value: np.ndarray, name: str, seed: int) -> Iterator[np.ndarray]:
         moved = settle({name: moved}, facts)[name]
         if not np.array_equal(moved, value):
             yield np.asarray(moved, dtype=value.dtype)
+
+
+def other_labels(value: np.ndarray, rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Other labels of the same kind: flags of which some are set, signs, and rows of which each has one of its entries
+    set.  Masks of other shapes may mean anything, and have no others.
+
+    >>> [x.tolist() for x in itertools.islice(other_labels(np.array([1.0, 1.0, 0.0]), np.random.default_rng(0)), 1)]
+    [[1.0, 0.0, 0.0]]
+    >>> list(other_labels(np.tri(3), np.random.default_rng(0)))
+    []
+    """
+    kinds = np.unique(value)
+    for _ in range(_DRAWN if len(kinds) == 2 else 0):
+        if value.size == max(value.shape):
+            order = np.diff(value.reshape(-1))
+            chosen = kinds[rng.integers(0, 2, value.size)]
+            chosen = np.sort(chosen) if (order >= 0).all() else np.sort(chosen)[::-1] if (order <= 0).all() else chosen
+            other = chosen.reshape(value.shape)
+        elif value.ndim == 2 and set(kinds) == {0.0, 1.0} and (value.sum(1) == 1).all():
+            other = np.eye(value.shape[1])[rng.integers(0, value.shape[1], len(value))]
+        else:
+            return
+        if len(np.unique(other)) == 2 and not np.array_equal(other, value):
+            yield other.astype(value.dtype)
 
 
 def _facts(name: str, shape: tuple[int, ...]) -> list[Fact]:

@@ -8,6 +8,7 @@ signs of both are held against each other by exact arithmetic.
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -19,7 +20,7 @@ from symgrad.checking.choices import Decision, Met
 from symgrad.problem.point_search import is_ordered
 from symgrad.program.builder import Builder
 from symgrad.program.primitives import number_of, primitive
-from symgrad.program.program import EXTREME, Guard, Step
+from symgrad.program.program import EXTREME, WHOLE, Decided, Guard, Program, Step, whole_number
 from symgrad.proving.conditions import is_nowhere_defined
 from symgrad.proving.intervals import LINE, Range, Ranges
 
@@ -27,6 +28,7 @@ _EXACT = 6  # looks at which exact arithmetic is tried
 # How far below and above its whole number a value may lie: of a number toward zero by the number's sign.
 _HALF = sp.Rational(1, 2)
 _AROUND = {"floor": (0, 1), "ceil": (-1, 0), "round": (-_HALF, _HALF), "rint": (-_HALF, _HALF)}
+_TOWARD_ZERO = {1: (0, 1), 0: (-1, 1), -1: (-1, 0)}
 _INCREASING = frozenset("exp expm1 log log1p sqrt sinh tanh asinh atan erf sigmoid".split())
 
 
@@ -39,17 +41,34 @@ def is_impossible(decision: Decision, way: Any) -> bool:
     return len(left) <= _EXACT and all(_contradicts(*look, way, exactly=True) for look in left)
 
 
+def _opened(program: Program) -> tuple[Builder, dict[Any, int]]:
+    """The Program with what was detached followed, and with each number that was made whole as one that is not known,
+    and where that stands: on the same path it may be another one than it was where the path was met."""
+    steps: list[Step] = []
+    places: dict[Any, int] = {}
+    for i, step in enumerate(program.steps):
+        made = step.params.made if step.op == "constant" else None
+        if step.op == "stop":
+            step = replace(step, op="name")
+        elif made is not None and places.setdefault(made, i) == i:
+            step = replace(step, op="input", params=repr(made))
+        elif made is not None:
+            step = replace(step, op="name", args=(places[made],), params=None)
+        steps.append(step)
+    return Builder.on(replace(program, steps=tuple(steps))), places
+
+
 def _contradicts(met: Met, guard: Guard, way: Any, *, exactly: bool) -> bool:
     """Whether the outcome contradicts the ranges of what is compared on the path; or, ``exactly``, its signs."""
     branch = met.branch
-    followed = tuple(replace(s, op="name") if s.op == "stop" else s for s in branch.program.steps)
-    b = Builder.on(replace(branch.program, steps=followed))
+    b, places = _opened(branch.program)
     (above,) = _positive(b, guard, way) or (None,)
     if above is None:
         return False
     above = _compared(b, above)
-    before = itertools.takewhile(lambda g: g is not guard, met.seen.guards)
+    before = list(itertools.takewhile(lambda g: g is not guard, met.seen.guards))
     said = [i for g in before if not g.outcome.shape for i in _positive(b, g, g.outcome.item())]
+    said += [i for g in before for i in _beside_whole(b, branch.program, g, places, _fixed(before))]
     said += [s for s in branch.stated if not b.shape(s)]
     if not exactly:
         steps, place = primitive(b.build({}), [above, *said])
@@ -99,18 +118,42 @@ def _positive(b: Builder, guard: Guard, way: Any) -> list[int]:
         shape = np.broadcast_shapes(b.shape(left), b.shape(right))
         left, right = b.broadcast(left, shape), b.broadcast(right, shape)
         return [b.sub(left, right) if (guard.op in ("gt", "ge")) == bool(way) else b.sub(right, left)]
-    if len(guard.args) == 1 and not b.shape(guard.args[0]) and (ends := _around(guard, way)):
-        low, high = map(b.number, ends)
-        return [b.sub(guard.args[0], low), b.sub(high, guard.args[0])]
     return []
 
 
-def _around(guard: Guard, way: Any) -> tuple[Any, Any] | None:
-    """Between which numbers a value lies that was made this whole number."""
-    if guard.op == "trunc":
-        low, high = (0, 1) if way > 0 else (-1, 0) if way < 0 else (-1, 1)
-    elif guard.op in _AROUND and guard.params is None:
-        low, high = _AROUND[guard.op]
+def _fixed(guards: Sequence[Guard]) -> set[Any]:
+    """The numbers made whole that can be no others on a path, for the code found them equal to a number."""
+    decided = ((g.params.made, g.outcome) for g in guards if isinstance(g.params, Decided) and g.params.made)
+    return {made[1] for made, outcome in decided if made[0] == "eq" and outcome.all() and isinstance(made[2], int)}
+
+
+def _beside_whole(b: Builder, program: Program, guard: Guard, places: Mapping[Any, int], fixed: set[Any]) -> list[int]:
+    """The steps that are positive as a value lies beside the whole number that it was made: where the path does not fix
+    that one, it may be any."""
+    if guard.op not in WHOLE or guard.params is not None or guard.outcome.shape or b.shape(guard.args[0]):
+        return []
+    made = whole_number(program.steps, guard.op, guard.args)
+    (value,), way = guard.args, guard.outcome.item()
+    if made in fixed:
+        low, high = _TOWARD_ZERO[np.sign(way)] if guard.op == "trunc" else _AROUND[guard.op]
+        parts, middle = [value], sp.Rational(way)
+    elif made in places:
+        low, high = (-1, 1) if guard.op == "trunc" else _AROUND[guard.op]
+        parts, middle = _differences(b, value, places[made]), 0
     else:
-        return None
-    return sp.Rational(way) + low, sp.Rational(way) + high
+        return []
+    ends = b.number(middle + low), b.number(middle + high)
+    return [i for part in parts for i in (b.sub(part, ends[0]), b.sub(ends[1], part))]
+
+
+def _differences(b: Builder, left: int, right: int) -> list[int]:
+    """The steps of the code that are the difference of two."""
+    sides = _source(b, left), _source(b, right)
+    return [i for i, s in enumerate(b.steps) if s.op == "sub" and tuple(_source(b, a) for a in s.args) == sides]
+
+
+def _source(b: Builder, i: int) -> int:
+    """The step that one is another name of."""
+    while b.steps[i].op in ("name", "cast"):
+        i = b.steps[i].args[0]
+    return i

@@ -316,7 +316,7 @@ def _numbers(problem: Problem, found: Findings, pairs: Sequence[Pair]) -> None:
             found.notes.append(
                 f"{name}: the number is off by {result.off:.2g}, and rounding, in {result.dtype} and to the "
                 f"digits that were typed, accounts for at most {result.allowed:.2g} there, unless the computation "
-                f"loses its digits{'' if problem.opaque else ': pass the code to tell'}."
+                f"loses its digits{'' if problem.opaque else ', which only the code would tell'}."
             )
             if result.wrong is not None and result.wrong.size > 1:
                 found.notes.append(f"{name}: what is off is {described(result.wrong)}.")

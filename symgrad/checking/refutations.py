@@ -15,7 +15,7 @@ from symgrad.checking.verdicts import Refuted, Witness, as_entry
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import Balls, array_of, binary
 from symgrad.evaluation.residues import certificate
-from symgrad.indices.terms import Fact
+from symgrad.indices.terms import Fact, Symmetric
 from symgrad.ops.row import precision
 from symgrad.problem.constraints import impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
@@ -227,7 +227,10 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
             goal = (place[pair.hand], place[pair.exact])
             if certificate(program, [goal], seed=problem.seed).equal is True:
                 said = written(fact) if fact.name in found.own.program.inputs else ""
-                broken = fact.name in problem.wrt and fact.name in problem.inputs.given and pair.name in at_own
+                told = fact.name in problem.inputs.given or fact.name not in found.own.program.inputs
+                # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
+                is_own = fact.name in problem.wrt or isinstance(fact, Symmetric)
+                broken = told and is_own and pair.name in at_own
                 found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=not broken)
                 open_pairs = [p for p in open_pairs if p is not pair]
 

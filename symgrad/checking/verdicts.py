@@ -158,9 +158,9 @@ class Refuted:
     """Different at ``witness``; equal under a constraint that was not declared, where ``true_if`` names one: in words,
     and as ``assuming`` takes it (nothing, where it is about numbers in the code, which cannot be declared).
 
-    ``is_meant`` says that the constraint may be what was meant: it is not where it is broken by a value that was given
-    for an input which is differentiated, and so moves.  ``only`` names data for whose given values it is right all the
-    same; ``limit`` says for the limit of which loop it is right, and what shows it."""
+    ``is_meant`` says that the constraint may be what was meant: it is not where the given value of an input that is
+    differentiated breaks it, or a given matrix is not symmetric.  ``only`` names data for whose given values it is
+    right all the same; ``limit`` says for the limit of which loop it is right, and what shows it."""
 
     witness: Witness
     others: tuple[Witness, ...] = ()
@@ -205,6 +205,7 @@ Verdict = Proved | Agrees | Refuted | Undecided
 
 
 TURNS = "how often a loop runs"
+WHOLE_NUMBERS = "which whole number a value is made"
 
 
 @dataclass(frozen=True, eq=False)
@@ -226,8 +227,8 @@ class Choice:
 
     ``text`` is the statement that decides, in ``file`` at ``line`` (None where a formula is no code).  ``branches``
     says that each outcome is a branch of its own, which a verdict must have seen; others, such as the place of a
-    largest entry, are told as they came out.  Of the turns of a loop there may always be more than were seen: what is
-    right of them is right for these, and not proved.
+    largest entry, are told as they came out.  Of the turns of a loop, and of whole numbers, there may always be
+    more than were seen: what is right for these alone is not proved.
     """
 
     what: str
@@ -239,8 +240,8 @@ class Choice:
 
     @property
     def endless(self) -> bool:
-        """Whether it is a loop that may run as often as it was not seen to run."""
-        return self.what == TURNS and any(o.state == "not reached" for o in self.outcomes)
+        """Whether it is a loop that may run as often as it was not seen to run, or a number that may be another one."""
+        return self.what in (TURNS, WHOLE_NUMBERS) and any(o.state == "not reached" for o in self.outcomes)
 
     @property
     def unreached(self) -> tuple[Outcome, ...]:

@@ -76,6 +76,7 @@ class Bench:
         self.lines: int | None = None  # of the user's functions that one run may take; None where it calls none
         self.forgotten: frozenset[str] = frozenset()  # names that the code computes and uses nowhere
         self.elsewhere: tuple[str, ...] = ()  # what the same variable is in other functions
+        self.alike: tuple[tuple[str, str], ...] = ()  # the line as others are written, and the names of these
         self.clipped: Mapping[str, set[str]] = {}  # names that the user clipped -> the names they were clipped from
 
     # ---------------------------------------------------------------------------- computing

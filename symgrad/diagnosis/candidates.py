@@ -16,9 +16,11 @@ import numpy as np
 import torch
 
 from symgrad.diagnosis.bench import Bench, as_array, uses_tensors
+from symgrad.diagnosis.sibling_lines import written_alike
 from symgrad.ops.scalars import OPS
 
 _ELSEWHERE = 0.15  # what it costs more that a name or an expression is another function's
+_WRITTEN = 0.75  # what a decimal costs that the code has elsewhere
 _SMALL = 9  # nodes of an expression of the user's that may be used again elsewhere
 
 
@@ -168,6 +170,7 @@ def atoms_in(
     mine = {n.id for n in ast.walk(whole[0]) if isinstance(n, ast.Name)} if whole else set(visible)
     bench.forgotten = _never_used(whole[0]) if whole else frozenset()
     bench.elsewhere = tuple(_assigned(whole[1:], own, line)) if not bench.typed else ()
+    bench.alike = tuple(written_alike(whole[0], own, line, bench.scopes[0])) if whole and not bench.typed else ()
     made: dict[Any, Atom] = {}
 
     def add(text: str, cost: float, kind: str, value: Any = None) -> None:
@@ -193,6 +196,8 @@ def atoms_in(
     for text in ("0", "1", "2", "3", "4", "5", "0.5", "-1", "-2", "-3", "0.25", "1.5", "-0.5", "-1.5"):
         cost = 2.0 if text == "0" else 1.0 if len(text) == 1 else 1.1
         add(text, cost + bench.chance(float(text)), "number")
+    for text in dict.fromkeys(t for tree in whole for t in _decimals(tree)):
+        add(text, _WRITTEN + bench.chance(float(text)), "number")
     if not bench.typed:
         for k, tree in enumerate(whole):
             for n, text in _written(tree):
@@ -212,6 +217,12 @@ def atoms_in(
         add(f"180 / {pi}", 1.5, "degrees")
         add(pi, 1.5, "number")
     return list(made.values())
+
+
+def _decimals(tree: ast.AST) -> Iterator[str]:
+    for n in ast.walk(tree):
+        if isinstance(n, ast.Constant) and isinstance(n.value, float) and n.value not in (0, 0.5, 1, 2, math.inf):
+            yield ast.unparse(n)
 
 
 def _assigned(whole: Sequence[ast.AST], own: str, line: ast.expr) -> Iterator[str]:

@@ -6,6 +6,7 @@ import ast
 from collections import Counter
 
 from symgrad.diagnosis.candidates import wrapped
+from symgrad.diagnosis.expression_text import after_sign, factor, factor_after
 from symgrad.diagnosis.source_code import span
 
 
@@ -89,9 +90,9 @@ def classified(old: str, new: str, kind: str) -> tuple[str, str]:
             ((sign, text), *rest) = more
             if not rest and more.total() == 1:
                 return (names[1] if sign == "/" else names[0]), f"-{wrapped(text)}" if sign == "-" else text
-            return names[0], _product(list(more.elements()), parts is _factors)
+            return names[0], _joined(list(more.elements()))
         if less and not more:
-            return names[2], _product(list(less.elements()), parts is _factors)
+            return names[2], _joined(list(less.elements()))
     return ("formula" if kind == "formula" else "replace"), ""
 
 
@@ -101,9 +102,17 @@ def _is_number(node: ast.expr) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, (int, float))
 
 
-def _product(parts: list[tuple[str, str]], factors: bool) -> str:
-    first = {"*": "", "/": "1 / ", "+": "", "-": "-"}[parts[0][0]]
-    return first + parts[0][1] + "".join(f" {sign} {text}" for sign, text in parts[1:])
+def _joined(parts: list[tuple[str, str]]) -> str:
+    """Factors, or terms, as one expression.
+
+    >>> _joined([("*", "h"), ("*", "1 - h"), ("/", "a * b")]), _joined([("-", "a + b"), ("-", "c")])
+    ('h * (1 - h) / (a * b)', '-(a + b) - c')
+    """
+    (sign, first), *rest = parts
+    if sign in "*/":
+        first = f"1 / {factor_after(first)}" if sign == "/" else factor(first) if rest else first
+        return first + "".join(f" {sign} {factor_after(text)}" for sign, text in rest)
+    return ("-" + wrapped(first) if sign == "-" else first) + "".join(f" {s} {after_sign(t, s)}" for s, t in rest)
 
 
 def _factors(node: ast.expr, sign: str = "*") -> list[tuple[str, str]]:

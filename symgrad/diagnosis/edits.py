@@ -535,15 +535,27 @@ def _combined_draft(t: Text, hole: Hole, atom: Atom, kind: str, form: str, cost:
 def _spaced(edit: Edit, text: str) -> Edit:
     """The edit with operators written as tightly as the user writes them, and with no brackets around all of it."""
     written = edit.text
-    if written.startswith("(") and written.endswith(")") and not text.startswith("("):
-        with contextlib.suppress(SyntaxError):
-            if ast.dump(ast.parse(written[1:-1].strip())) == ast.dump(ast.parse(written)):
-                edit = replace(edit, text=written[1:-1])
+    if _is_bracketed(written) and not _is_bracketed(text):
+        edit = replace(edit, text=written[1:-1])
     for sign in "*/+-@":
         if f" {sign} " not in text and re.search(rf"[\w)\]][{sign}][\w(\[]", text):
             parts = (part.replace(f" {sign} ", sign) for part in (edit.text, edit.before, edit.after))
             edit = replace(edit, **dict(zip(("text", "before", "after"), parts, strict=True)))
     return edit
+
+
+def _is_bracketed(text: str) -> bool:
+    """Whether brackets that nothing needs stand around all of a text.
+
+    >>> _is_bracketed("(p - y)"), _is_bracketed("(p - y) * (1 - p)"), _is_bracketed("(p, y)")
+    (True, False, True)
+    """
+    if not (text.startswith("(") and text.endswith(")")):
+        return False
+    try:
+        return ast.dump(ast.parse(text[1:-1].strip())) == ast.dump(ast.parse(text))
+    except SyntaxError:
+        return False
 
 
 def _canonical(text: str) -> str:

@@ -295,7 +295,7 @@ def _tabled(bench: Bench, names: Sequence[Atom]) -> dict[tuple[int, ...], tuple[
     tensors = uses_tensors(bench)
     axes = {"0": "0", "1": "1", "k1": "-1, keepdim=True"} if tensors else {}
     axes = axes or {"0": "axis=0", "1": "axis=1", "k1": "axis=-1, keepdims=True"}
-    library = _library(bench, "torch" if tensors else "numpy")
+    library = library_name(bench, "torch" if tensors else "numpy")
     products = [p for p in _PRODUCTS if library or "{lib}" not in p[0]]
     found: dict[tuple[int, ...], tuple[_Texts, list[np.ndarray]]] = {}
     held = 0
@@ -321,6 +321,6 @@ def _tabled(bench: Bench, names: Sequence[Atom]) -> dict[tuple[int, ...], tuple[
     return found
 
 
-def _library(bench: Bench, name: str) -> str | None:
+def library_name(bench: Bench, name: str) -> str | None:
     """What the user calls a library."""
     return next((n for n, m in bench.scopes[0].items() if getattr(m, "__name__", "") == name), None)

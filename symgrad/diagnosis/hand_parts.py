@@ -11,6 +11,7 @@ import numpy as np
 
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
+from symgrad.checking.held_data import other_labels
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.scope import Scene
 from symgrad.errors import SymgradError
@@ -110,16 +111,17 @@ def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[li
 def with_data_moved(problem: Problem, point: Mapping[str, Any], branch: Branch, seed: int) -> dict[str, Any] | None:
     """A point with other data; None where there is nothing to move.
 
-    Labels and masks stay, and so does what the model does not depend on: it is a number that both sides agree on.  A
-    symmetric matrix stays symmetric, and what adds up to one does so again.
+    Masks stay, and so does what the model does not depend on: it is a number that both sides agree on.  Labels become
+    other labels, a symmetric matrix stays symmetric, and what adds up to one does so again.
     """
     used = set(branch.program.needed([branch.model]))
     rng = np.random.default_rng((problem.seed, 6, seed))
     out = dict(point)
     for name, value in point.items():
         is_data = isinstance(value, np.ndarray) and value.dtype.kind == "f" and name not in problem.inputs.free
-        if is_data and branch.program.inputs.get(name) in used and not np.isin(value, (-1.0, 0.0, 1.0)).all():
-            out[name] = _moved(value, rng)
+        if is_data and branch.program.inputs.get(name) in used:
+            labels = np.isin(value, (-1.0, 0.0, 1.0)).all()
+            out[name] = next(other_labels(value, rng), value) if labels else _moved(value, rng)
     return out if any(out[n] is not point[n] for n in out) else None
 
 

@@ -130,22 +130,17 @@ def _other_name(s: Slip) -> str | None:
 def _not_carried(s: Slip) -> str | None:
     if not (re.search(r"zeros(_like)?\(", s.old) or s.old in ("0", "0.0")) or s.kind == "constant":
         return None
-    if not s.new.isidentifier() or _is_index(s.new, s.edit.text):
+    if not s.new.isidentifier() or s.is_an_index:
         return None
     return f"{s.name} is set to zero, so nothing flows back along this path; the gradient computed as {s.new} goes on."
-
-
-def _is_index(name: str, text: str) -> bool:
-    """Whether an expression has a name in its indices alone."""
-    tree = ast.parse(text, mode="eval")
-    inside = {id(n) for s in ast.walk(tree) if isinstance(s, ast.Subscript) for n in ast.walk(s.slice)}
-    return all(id(n) in inside for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == name)
 
 
 def _upstream(s: Slip) -> str | None:
     if s.kind != "factor" or not re.fullmatch(
         r"(d_?out|grad_?out(put)?|upstream|dy|dL_?d\w+|delta\w*|dout)", s.brought
     ):
+        return None
+    if s.brought.startswith("delta") and s.brought not in s.definitions:  # an input, such as the one of Huber's loss
         return None
     return f"the chain rule multiplies the local derivative by the gradient that comes from above, {s.brought}."
 
@@ -224,8 +219,9 @@ def _factor_two(s: Slip) -> str | None:
         return f"there is a factor {'1/2' if inverse else '2'} too much: {s.old} becomes {s.new}."
     if inverse:
         return f"there is a factor 2 too much: {s.old} becomes {s.new}."
-    rule = "the derivative of a square carries a factor 2: d(u**2) = 2*u*du"
-    return f"a factor 2 is missing: {s.old} becomes {s.new} ({rule})."
+    if canonical(s.new) in (canonical(d.strip("()")) for d in divisors_of(s.edit.text)):  # below the line
+        return f"a factor 1/2 is missing: {s.old} becomes {s.new}."
+    return f"a factor 2 is missing: {s.old} becomes {s.new}, as where a square is differentiated: d(u**2) = 2*u*du."
 
 
 def _constant_factor(s: Slip) -> str | None:
@@ -238,8 +234,17 @@ def _missing_factor(s: Slip) -> str | None:
     if s.kind != "factor" or not s.brought:
         return None
     what = s.definitions.get(s.brought)
-    of = " of the chain rule" if is_derivative_like(s.name) and s.edit.of != "size" else ""
+    of = " of the chain rule" if is_derivative_like(s.name) and s.edit.of != "size" and _is_link(s) else ""
     return f"a factor{of} is missing: {s.brought}{f' = {what}' if what else ''}."
+
+
+_SLOPE = re.compile(r"1(\.0*)? - [^-+]+ ?\*\* ?2|(\w+) \* \(1(\.0*)? - \2\)")  # of tanh and of the sigmoid
+
+
+def _is_link(s: Slip) -> bool:
+    """Whether what was put in is multiplied with a gradient, or with the slope of a function, or is one."""
+    rest = canonical(s.edit.before)
+    return bool(_SLOPE.search(rest)) or any(map(is_derivative_like, [s.brought, *re.findall(r"[A-Za-z_]\w*", rest)]))
 
 
 def _hidden_factor(s: Slip) -> str | None:
@@ -247,7 +252,7 @@ def _hidden_factor(s: Slip) -> str | None:
     name = s.named_ratio() if s.kind == "replace" else None
     if name is None:
         return None
-    return f"{s.old} lacks the factor {name} of the chain rule: {s.new} is {name} times as much."
+    return f"{s.old} lacks the factor {name}: {s.new} is {name} times as much."
 
 
 def _extra_factor(s: Slip) -> str | None:
@@ -318,6 +323,15 @@ def _short(text: str, most: int = 60) -> str:
     return text if len(text) <= most else text[: most - 3] + "..."
 
 
+def _tanh_squared(s: Slip) -> str | None:
+    """The value of tanh in its slope, not squared."""
+    value = s.old if s.new.replace(" ", "") == f"{s.old}**2" else ""
+    of = re.match(r"(?:\w+\.)*tanh\(", s.definitions.get(value, ""))
+    if not of or f"1 - {value} ** 2" not in canonical(s.edit.text):
+        return None
+    return f"tanh'(z) = 1 - tanh(z)**2, and {value} is the value of tanh: so here 1 - {value}**2."
+
+
 def _exponent(s: Slip) -> str | None:
     powered = "**" in s.old or "**" in s.new or re.search(rf"\*\*\s*\(?{re.escape(s.new)}(?![\w.])", s.edit.text)
     if s.kind == "exponent" or s.kind == "square" or s.kind == "root" or (s.kind == "constant" and powered):
@@ -336,7 +350,10 @@ def _quotient(s: Slip) -> str | None:
 
 
 def _quotient_sign(s: Slip) -> str | None:
-    if s.kind != "sign" or "/" not in s.edit.text or "**" not in s.edit.text.split("/")[-1]:
+    node = ast.parse(f"({s.new}\n)", mode="eval").body
+    if s.kind != "sign" or not (isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)):
+        return None
+    if "**" not in " ".join(divisors_of(ast.unparse(node.right))):
         return None
     return f"the quotient rule subtracts: (u/v)' = (u'*v - u*v')/v**2, so {s.old} becomes {s.new}."
 
@@ -469,6 +486,12 @@ def _condition(s: Slip) -> str | None:
     return f"the condition is the wrong way round: {s.old} becomes {s.new}."
 
 
+def _like_another(s: Slip) -> str | None:
+    if not s.kind.startswith("like "):
+        return None
+    return f"{s.name} is to {s.kind[5:]} as its names are to that line's, and so it is {_short(s.edit.text)}."
+
+
 def _as_elsewhere(s: Slip) -> str | None:
     if s.kind != "as elsewhere":
         return None
@@ -488,6 +511,7 @@ ROWS: tuple[Row, ...] = (
     Row("an index that repeats", _repeated_index),
     Row("no gradient", lambda s: f"None says that there is no gradient; it is {s.new}." if s.old == "None" else None),
     Row("overwritten", _overwritten),
+    _row("the bounds of a loop", ("bounds",), "the loop goes through other turns: {old} becomes {new}."),
     _row("not a sum", ("summed up",), "{name} is not a sum over the rounds; each time it is a new value: {new}."),
     _row("the sign of what is added", ("statement sign",), "the sign is wrong: {old} becomes {new}."),
     _row("results swapped", ("results swapped",), "what is returned stands in the wrong order: it is {new}."),
@@ -499,6 +523,7 @@ ROWS: tuple[Row, ...] = (
         "each entry here is the mean of a block, so each gets the block's mean gradient: {new}.",
     ),
     Row("as elsewhere", _as_elsewhere),
+    Row("as a line beside", _like_another),
     _row("an order", ("order",), "these lines are right in another order: {old} belongs after {new}."),
     _row("half of a pair", ("symmetric part",), "a matrix and its transpose each give half: {old} becomes {new}."),
     _row("a factor elsewhere", ("factor moved",), "a factor stands at the wrong term: {old} becomes {new}."),
@@ -532,6 +557,7 @@ ROWS: tuple[Row, ...] = (
     Row("a missing path", _missing_path),
     Row("an imaginary part", _imaginary_term),
     Row("an extra term", _extra_term),
+    Row("the square in tanh's slope", _tanh_squared),
     Row("an exponent", _exponent),
     Row("brackets", _brackets),
     _row("the function for its derivative", ("slope",), "{old} is the function's own value; its derivative is {new}."),
@@ -569,6 +595,7 @@ ROWS: tuple[Row, ...] = (
     _row("another function", ("function",), "another function belongs here: {new} instead of {old}."),
     _row("a function too much", ("drop function",), "no function is applied here: {old} becomes {new}."),
     _row("a constant", ("constant",), "the constant is {new}, not {old}."),
+    _row("zero", ("zero",), "this derivative is zero."),
     _row("the whole formula", ("formula",), "no small edit puts this line right; by the chain rule {name} is {new}."),
     Row("anything else", _anything),
 )

@@ -398,8 +398,7 @@ def _newton(
         if not live[a:b].any():  # nothing that is asked depends on it; it may not even have been computed
             out.append(None)
             continue
-        have = values[i].detach().numpy()
-        out.append(have + z[a:b].reshape(have.shape))
+        out.append(now[i].detach().numpy())  # of a recurrence not what it was, with the unknown added
     return tuple(out), unique
 
 

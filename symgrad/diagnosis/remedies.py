@@ -21,7 +21,7 @@ from symgrad.diagnosis.faulty_lines import WASTE, trees_beside, visible_in, wast
 from symgrad.diagnosis.needs import Need, Output, needs_of
 from symgrad.diagnosis.scope import Scene, Site, as_array, scope_of, wanted_of
 from symgrad.diagnosis.statement_edits import reordered, statement_edits, statements_of
-from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, places_of
+from symgrad.diagnosis.trials import Place, Trials, base_name, look_at, look_where_right, places_of
 
 _SOME = 3  # times that a line ran, of which edits are tried by value
 _MOST = 400  # edits of one place that are tried by running the code
@@ -30,6 +30,7 @@ _OFFERED = 6
 _FACTORS, _SHORT = 10, 12  # values of which products are tried as a term, and letters of one that has no name
 _LIKELY, _OTHER = 1.25, 1.7  # what it costs, with the line's own last value in it, or one that is used nowhere, or not
 _INDEX = 1.0  # what it costs to take another array's index
+_BOUND = 0.6  # what it costs to change where a loop begins, or where it ends
 _SHARED = 0.4  # what it costs that a right result comes from a line as well
 
 Line = tuple[str | None, int]
@@ -67,8 +68,29 @@ class Suspect:
     def drafts(self) -> list[Draft]:
         """The edits of the place, whatever they give, the cheapest first."""
         found = every(self.place.expression.text, self.bench, self.atoms)
-        more = self._indices() if self.place.role == "index" else self._recurrent()
+        more = {"index": self._indices, "rounds": self._bounds}.get(self.place.role, self._recurrent)()
         return sorted([*more, *found], key=lambda draft: draft.cost)
+
+    def _bounds(self) -> Iterator[Draft]:
+        """Other turns of a loop over a range: from 0 or 1, or from the turn that an outer loop is at, up to another
+        bound."""
+        text, tree = self.place.expression.text, self.place.expression.tree
+        if len(calls := list(_ranges(tree))) != 1:
+            return
+        own = [ast.unparse(a) for a in calls[0].args]
+        low, high = own if len(own) == 2 else ["0", *own]
+        outer = list(_loops_around(self.place))
+        turns = [loop.target.id for loop in outer if isinstance(loop.target, ast.Name)]
+        ends = [ast.unparse(c.args[-1]) for loop in outer for c in _ranges(loop.iter)]
+        lows = dict.fromkeys([low, "0", "1", *(f for t in turns for f in (t, f"{t} + 1"))])
+        highs = dict.fromkeys([high, *ends, *(f for t in turns for f in (t, f"{t} + 1"))])
+        head, tail = ast.unparse(tree).split(ast.unparse(calls[0]))
+        for a, b in itertools.product(lows, highs):
+            if a == b or (a, b) == (low, high):
+                continue
+            new = f"{head}range({b if a == '0' else f'{a}, {b}'}){tail}"
+            edit = Edit(new, text, new, "bounds", _BOUND * ((a != low) + (b != high)))
+            yield Draft(edit.cost, lambda edit=edit: edit)
 
     def _indices(self) -> Iterator[Draft]:
         """The indices of other arrays, in the place of an index."""
@@ -94,6 +116,20 @@ class Suspect:
                 new = f"{text} + {form.format(wrapped(a.text), wrapped(b.text))}"
                 edit = Edit(new, text, new, "term", cost + 0.1 * ("@" in form), "product")
                 yield Draft(edit.cost, lambda edit=edit: edit)
+
+
+def _loops_around(place: Place) -> Iterator[ast.For]:
+    """The loops that a place's statement stands in."""
+    own = place.expression.statement
+    loops = (n for n in ast.walk(place.unit.node) if isinstance(n, ast.For) and n is not own)
+    return (loop for loop in loops if any(inner is own for inner in ast.walk(loop)))
+
+
+def _ranges(tree: ast.expr) -> Iterator[ast.Call]:
+    """The calls of ``range`` with a beginning and an end, or an end alone."""
+    for n in ast.walk(tree):
+        if isinstance(n, ast.Call) and getattr(n.func, "id", "") == "range" and 1 <= len(n.args) <= 2:
+            yield n
 
 
 # ------------------------------------------------------------------------------------------------ suspects
@@ -249,11 +285,18 @@ def _suspect(
     for j, rounds in enumerate(envs):
         if needs and j not in needs:
             continue
-        values: Sequence[Any] = (needs[j].values or ()) if needs else [returned[j]] * len(rounds)
-        for env, value in _few(
-            [pair for pair in zip(rounds, values, strict=False) if not needs or pair[1] is not None]
-        ):
-            wanted = wanted_of(scene.site, env, torch.as_tensor(value)) if needs else value
+        needed = (needs[j].values or ()) if needs else ()
+        if not needs:
+            pairs = [(env, returned[j]) for env in rounds]
+        elif len(rounds) > 1 and place.role == "value":
+            pairs = look_where_right(trials, place, j, needed)
+        else:
+            pairs = [
+                (env, wanted_of(scene.site, env, torch.as_tensor(value)))
+                for env, value in zip(rounds, needed, strict=False)
+                if value is not None
+            ]
+        for env, wanted in _few(pairs):
             scene.envs.append(env)
             scene.points.append(j)
             scene.truths.append(-1)

@@ -157,9 +157,9 @@ def seen_at(unit: Unit) -> Callable[[ast.stmt | None], str]:
     return lambda s: inside.get(s, "{**globals(), **locals()}") if s is not None else "locals()"
 
 
-def with_looks(unit: Unit, statements: Sequence[ast.stmt | None]) -> str:
+def with_looks(unit: Unit, statements: Sequence[ast.stmt | None], edits: Sequence[tuple[int, int, str]] = ()) -> str:
     """The unit's text with ``HOOK(k, TRACE, names)`` before statement k, those that nothing can be put before left
-    alone; every line but that of a loop or a condition keeps its number.
+    alone, and with ``edits`` made; every line but that of a loop or a condition keeps its number.
     """
     seen, text = seen_at(unit), unit.text
     looks = [f"{HOOK}({k}, {TRACE}, {seen(s)})" for k, s in enumerate(statements)]
@@ -175,7 +175,7 @@ def with_looks(unit: Unit, statements: Sequence[ast.stmt | None]) -> str:
             put[at] = f"{put.get(at, '')}{look}; "
         elif not margin.strip() and not text.startswith("elif", at):
             put[at] = f"{put.get(at, '')}{look}\n{margin}"
-    return edited(text, [(at, at, looks) for at, looks in put.items()])
+    return edited(text, [*((at, at, looks) for at, looks in put.items()), *edits])
 
 
 def _names_in(site: Site) -> set[str]:

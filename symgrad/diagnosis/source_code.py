@@ -269,7 +269,7 @@ def _nested(code: types.CodeType, name: str, depth: int) -> types.CodeType | Non
 # `symgrad.diagnosis.edited_code`, autograd functions in `symgrad.diagnosis.edited_code`.  The search for a repair and
 # the rewriting know only what a `Code` can do.
 
-HOOK, TRACE = "__symgrad_look__", "__symgrad_trace__"
+HOOK, TRACE, PUT = "__symgrad_look__", "__symgrad_trace__", "__symgrad_put__"
 Plain = Callable[[Mapping[str, Any]], Mapping[str, Any]]  # what code returns at a point, by name
 
 

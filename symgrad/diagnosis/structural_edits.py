@@ -25,6 +25,7 @@ from symgrad.diagnosis.expression_text import (
     factor_after,
     is_sum,
     joined,
+    library_name,
     parts_of,
     sub_values,
 )
@@ -169,6 +170,13 @@ _FAMILIES = (
     ("deg2rad", "rad2deg"),
     ("tril", "triu"),
     ("argmax", "argmin"),
+    ("lgamma", "digamma"),
+    ("gammaln", "digamma", "psi"),
+    ("cdf", "pdf", "sf"),
+    ("ndtr", "log_ndtr"),
+    ("i0", "i1"),
+    ("i0e", "i1e"),
+    ("softplus", "sigmoid"),
 )
 _COMPARE = {ast.Gt: ("<", ">="), ast.Lt: (">", "<="), ast.GtE: ("<=", ">"), ast.LtE: (">=", "<"), ast.Eq: ("!=",)}
 _COMPARE |= {ast.NotEq: ("==",)}
@@ -186,12 +194,21 @@ def structure(t: Text, bench: Bench) -> Iterator[_Change]:
             yield cost, kind, start, end, new
     for text in bench.elsewhere:
         yield 0.85, "as elsewhere", 0, len(t.text), text
+    for text, other in bench.alike:
+        yield 1.15, f"like {other}", 0, len(t.text), text
     for cost, new in rebracketed(t.text):
         yield cost, "brackets", 0, len(t.text), new
     for new in _names_swapped(t, bench):
         yield 1.0, "names swapped", 0, len(t.text), new
     if not bench.typed:
+        yield 1.3, "zero", 0, len(t.text), _zero(t, bench)
         yield from _array_changes(t, bench)
+
+
+def _zero(t: Text, bench: Bench) -> str:
+    """What the slope of a function is that has steps."""
+    library = library_name(bench, "torch" if uses_tensors(bench) else "numpy")
+    return f"{library}.zeros_like({t.text})" if library else f"0 * {wrapped(t.text)}"
 
 
 def _names_swapped(t: Text, bench: Bench) -> Iterator[str]:
@@ -224,9 +241,15 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
                 other = "({0} + {0}.T)" if a.value == 2 else "0.5 * ({0} + {0}.T)"
                 yield 1.25, "symmetric part", other.format(wrapped(tb))
             if sign in (ast.Sub, ast.Div, ast.MatMult):
-                yield (0.85 if sign is ast.Sub else 1.1), "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
+                cost = (0.95 if isinstance(a, ast.Constant) else 0.85) if sign is ast.Sub else 1.1  # 1 - s is an idiom
+                yield cost, "operand order", f"{wrapped(tb)} {_SIGN[sign]} {wrapped(ta)}"
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
+                yield from ((1.15, "exponent", f"{wrapped(ta)}**{n}") for n in _other_exponents(b))
+            if sign is ast.Mult and isinstance(a, ast.Constant) and a.value == 2:
+                yield 1.15, "square", f"{wrapped(tb)}**2"
+            if sign is ast.Mult and isinstance(a, ast.UnaryOp) and isinstance(a.operand, ast.Constant):  # -2 * b
+                yield 1.1, "drop factor", f"-{wrapped(tb)}"
                 if not isinstance(b, ast.Constant):
                     yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
                     yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
@@ -270,6 +293,16 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 1.0, "flag", str(not flag)
         case ast.Attribute(value=v, attr="T"):
             yield 0.9, "transpose", t.of(v)
+
+
+def _other_exponents(b: ast.expr) -> Iterator[int]:
+    """One or two more or less than a whole exponent, and twice as much; one next to it is a number like others."""
+    try:
+        n = ast.literal_eval(b)
+    except ValueError:
+        return
+    if type(n) is int:
+        yield from (m for m in dict.fromkeys((n - 1, n + 1, n - 2, n + 2, 2 * n)) if m not in (0, 1, n))
 
 
 def indices_in(scope: Mapping[str, Any]) -> Iterator[str]:
@@ -398,7 +431,12 @@ def _dropped(t: Text, node: ast.BinOp) -> Iterator[tuple[float, str, str]]:
                 for i, j in itertools.combinations(range(len(parts)), 2):
                     text = joined(t, [p for k, p in enumerate(parts) if k not in (i, j)], False)
                     if text is not None:
-                        yield 1.9, "drop factor", text
+                        yield (1.25 if _is_slope(*(parts[k][1] for k in (i, j))) else 1.9), "drop factor", text
+
+
+def _is_slope(a: ast.expr, b: ast.expr) -> bool:
+    """Whether two factors are one thing, the slope of a sigmoid: ``s`` and ``1 - s``."""
+    return f"1 - {ast.unparse(a)}" == ast.unparse(b) or f"1 - {ast.unparse(b)}" == ast.unparse(a)
 
 
 def _factors_moved(t: Text, node: ast.BinOp) -> Iterator[str]:

@@ -21,8 +21,8 @@ from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.diagnosis.hand_parts import Leaf, with_data_moved
 from symgrad.diagnosis.line_limits import SLOWER, TooLong, calls_functions, counted
-from symgrad.diagnosis.scope import as_array, values_at, with_looks
-from symgrad.diagnosis.source_code import HOOK, TRACE, Code, Expression, Plain, Unit, edited, span
+from symgrad.diagnosis.scope import Site, as_array, values_at, wanted_of, with_looks
+from symgrad.diagnosis.source_code import HOOK, PUT, TRACE, Code, Expression, Plain, Unit, edited, span
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula
 from symgrad.lifting.tracing.sources import is_users_file
@@ -404,6 +404,44 @@ def look_at(trials: Trials, unit: Unit, places: Sequence[Place]) -> Seen:
         except Exception:
             continue
     return seen
+
+
+def look_where_right(
+    trials: Trials, place: Place, point: int, needed: Sequence[np.ndarray | None]
+) -> list[tuple[dict[str, Any], np.ndarray]]:
+    """What a line that runs several times sees at a point if it has the value that it needs each time, and what its
+    expression must then give: in a recurrence a wrong value would spoil what the line sees the next time.
+    """
+    site = Site(place.unit, place.expression, place.name, ())
+    found: list[tuple[dict[str, Any], np.ndarray]] = []
+    names: dict[str, Any] = {}
+    turns = iter(needed)
+
+    def look(k: int, trace: Any, seen: dict[str, Any]) -> None:
+        nonlocal names
+        names = {n: _copied(v) for n, v in seen.items() if not n.startswith("__")}
+
+    def put(value: Any) -> Any:
+        need = next(turns, None)
+        wanted = None if need is None else wanted_of(site, names, torch.as_tensor(need))
+        if wanted is None:
+            return value
+        if len(found) < _ROUNDS:
+            found.append((names, wanted))
+        if wanted.size == np.size(as_array(value)):
+            wanted = wanted.reshape(np.shape(value))
+        if isinstance(value, torch.Tensor):
+            return torch.as_tensor(wanted).to(value.dtype)
+        return np.array(wanted, dtype=float) if wanted.ndim else float(wanted)
+
+    e = place.expression
+    text = with_looks(place.unit, [e.statement], [(e.start, e.end, f"{PUT}({e.text})")])
+    run = trials.code.plain({place.unit: text}, {HOOK: look, TRACE: None, PUT: put})
+    trials.runs += 1
+    with contextlib.suppress(Exception):  # the code may not go on from a value of another shape
+        assert run is not None
+        _run(trials, run, trials.points[point])
+    return found
 
 
 def _copied(x: Any) -> Any:

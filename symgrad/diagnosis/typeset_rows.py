@@ -39,13 +39,12 @@ _WORDS = {"proved": "right", "agrees": "right", "refuted": "wrong"}
 
 
 def rows_of(hand: Any) -> tuple[TypesetRow, ...] | None:
-    """The right sides of a derivation; None for a formula that says one thing of each derivative."""
+    """The right sides of a derivation; None for a formula that is no row of one."""
     found = _latex(hand)
     if found is None or found.model is None:
         return None
-    whole = replace(found, only=None, keyed=True)
-    rows = tuple(_rows(whole))
-    return rows if len(rows) > len({r.claim.key for r in rows}) or len(rows) > len(whole.final) else None
+    rows = tuple(_rows(replace(found, only=None, keyed=True)))
+    return rows if len(rows) > 1 else None
 
 
 def _latex(hand: Any) -> Latex | None:
@@ -73,9 +72,9 @@ def _rows(whole: Latex) -> Iterator[TypesetRow]:
 _Judged = tuple[tuple[StepFinding, ...], tuple[str, ...], tuple[str, ...]]
 
 
-def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...]) -> _Judged:
+def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...], verdicts: Mapping[str, Verdict]) -> _Judged:
     """What each side claims and whether it is true, the derivatives of which a side is wrong, and notes: a side that is
-    right under a condition that nobody stated is not accused.
+    right under a condition that nobody stated is not accused.  The ``verdicts`` are those on the last sides.
 
     A side that is wrong and equal to the wrong one before it follows from that, and is no fault of its own.
     """
@@ -88,7 +87,9 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...]) -> _Judged:
         key = row.claim.key
         version = count.get(key, 0)
         count[key] = version + 1
-        word, note = word_of(_verdict(problem, row), row.source, row.formula)
+        alone = [r.claim.key for r in rows].count(key) == 1
+        verdict = verdicts.get(key) if alone else None
+        word, note = word_of(verdict or _verdict(problem, row), row.source, row.formula)
         notes += note
         same = before is not None and before.claim.key == key
         if before is not None and word == "wrong" and same and _are_equal(_same(problem, before.formula, row.formula)):

@@ -22,6 +22,8 @@ from symgrad.files.question_kinds import Names
 from symgrad.lifting.scripts.child_process import limited
 from symgrad.lifting.scripts.script_tracer import Limits
 
+_OURS = str(Path(__file__).resolve().parent.parent)  # where symgrad's own code is
+
 SETTINGS = ("wrt", "order", "domain", "assuming", "dtype", "seed")
 
 
@@ -133,9 +135,11 @@ def _called(module: ModuleType) -> str:
 
 
 def own_traceback(error: BaseException, path: Path) -> str:
-    """A traceback that begins where the user's file does."""
-    frames = next((t for t in _frames(error.__traceback__) if _is_in(t, path)), None)
-    return "".join(traceback.format_exception(type(error), error, frames))
+    """A traceback that begins where the user's file does, and has no frames of symgrad's own in it."""
+    found = next((t for t in _frames(error.__traceback__) if _is_in(t, path)), None)
+    told = traceback.TracebackException(type(error), error, found)
+    told.stack = traceback.StackSummary.from_list([f for f in told.stack if not f.filename.startswith(_OURS)])
+    return "".join(told.format())
 
 
 def _frames(frame: TracebackType | None) -> Iterator[TracebackType]:

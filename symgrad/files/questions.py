@@ -62,6 +62,7 @@ class Question:
     name: str | None = None
     line: int | None = None
     label: str | None = None  # what it is called, where the file has several
+    lines: tuple[int, ...] = ()  # of rows: those of the file that they are in
 
 
 def find(target: Target, options: Options) -> Iterator[Question | Skipped | Answer]:
@@ -122,14 +123,16 @@ def _formulas(target: Target, text: str) -> Iterator[Question | Skipped | Answer
     body, first = _body(text)
     shown = displays_in(body)
     if not any(d.claims for d in shown):
-        yield Question(target, "formulas", body)
+        below = body[: len(body) - len(body.lstrip())].count("\n") + first
+        lines = tuple(range(below + 1, below + len(body.strip().split("\n")) + 1)) if are_rows(body) else ()
+        yield Question(target, "formulas", body, lines=lines)
         return
     unread: dict[int, str] = {}
     found = list(questions_of([Display(d.text, d.line + first) for d in shown], unread))
     several = len(found) > 1
     for one in found:
         label = f"line {one.line}" if several else None
-        yield Question(target, "formulas", one.text, line=one.line, label=label)
+        yield Question(target, "formulas", one.text, line=one.line, label=label, lines=one.lines)
     for line, why in unread.items():
         if target.named:
             yield replace(_failed(BadInput(why, where=f"    {target.file}:{line}"), target.file), line=line)
@@ -232,7 +235,21 @@ def _of_formulas(question: Question, options: Options) -> Report:
 
     said = {**options.defaults, **options.told}
     whole = question.text.strip() if are_rows(question.text) and "\\" not in question.text else Latex(question.text)
-    return verify(whole, **{n: said[n] for n in _OF_FORMULAS if n in said})
+    report = verify(whole, **{n: said[n] for n in _OF_FORMULAS if n in said})
+    return report if question.target.file == STDIN else _in_file(report, question)
+
+
+def _in_file(report: Report, question: Question) -> Report:
+    """The report on rows of a file, each told by its line of the file."""
+    file, lines = str(question.target.path), dict(enumerate(question.lines, 1))
+    steps = [
+        replace(s, source=replace(s.source, file=file, line=lines[s.source.line]))
+        if s.source is not None and s.source.line in lines
+        else s
+        for s in report.steps
+    ]
+    repairs = [replace(r, file=file, line=lines[r.line]) if r.line in lines else r for r in report.repairs]
+    return replace(report, steps=tuple(steps), repairs=tuple(repairs))
 
 
 def _of_definitions(question: Question, options: Options) -> Report:

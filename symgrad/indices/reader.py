@@ -34,6 +34,7 @@ from symgrad.indices.sizes import Numbers, Sizes, Unread, size_symbol
 from symgrad.indices.terms import STEP, Array, Det, IndexSum, Inverse, LogDet, Within, fresh, opaque, rename, tensor
 from symgrad.ops.scalars import OPS, X, Y
 from symgrad.program.program import Program, Step, interpret
+from symgrad.progress import look_at_the_clock
 
 _LISTED = 24  # entries of a layout that are said one by one
 
@@ -115,6 +116,17 @@ def read_each(
     return interpret(program, _Reading(sizes), {**inputs, **(given or {})}, wanted)
 
 
+_MOST_PARTS = 20_000  # of one formula, which is a tree: a recurrence that is used twice in a turn doubles with each
+
+
+def _bounded(value: Value) -> Value:
+    """The value.  Raises `Unread` where its formula is too long to be worked with."""
+    for k, _ in enumerate(sp.preorder_traversal(value.body)):
+        if k == _MOST_PARTS:
+            raise Unread(f"a formula of more than {_MOST_PARTS} parts.")
+    return value
+
+
 class _Reading:
     """The system of index notation."""
 
@@ -126,7 +138,8 @@ class _Reading:
             if isinstance(a, Unread):
                 return a
         try:
-            return self._read(step, args)  # type: ignore[arg-type]
+            look_at_the_clock()
+            return _bounded(self._read(step, args))  # type: ignore[arg-type]
         except Unread as error:
             source = step.source
             if error.where is not None or source is None:

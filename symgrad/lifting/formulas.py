@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -213,9 +214,16 @@ def rename(formula: Formula, known: Sequence[str], what: str) -> Formula:
             has = f"only {', '.join(known)}" if known else "no inputs"
             raise UnknownName(
                 f"{what} uses {n!r}, but the model has {has}.",
-                instead=f"{near + ' ' if near else ''}Rename it, or make {n!r} an input of the model.",
+                instead=f"{near + ' ' if near else ''}Rename it, or make {n!r} an input of the model{_upstream(n)}.",
             )
     return Renamed(formula, of) if of else formula
+
+
+def _upstream(name: str) -> str:
+    """What to do with a name that hand code often has for the gradient that comes from above."""
+    if not re.fullmatch(r"d_?out|d_?y|g|gy|delta|upstream|cotangent|grad(_?out(put)?)?", name):
+        return ""
+    return f"; if it is the gradient that comes from above, the model takes it too, and returns (output * {name}).sum()"
 
 
 def open_formula(

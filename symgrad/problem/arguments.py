@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 import numpy as np
 import sympy as sp
 import torch
+from torch.masked import is_masked_tensor
 
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.lifting.formulas import Formula, Symbolic
@@ -85,12 +86,20 @@ def _value(name: str, value: Any) -> Any:
     if isinstance(value, sp.Expr) and value.is_number:
         value = float(value) if value.is_real else complex(value)
     if isinstance(value, torch.Tensor):
-        if value.is_nested or value.layout is not torch.strided or value.device.type == "meta":
-            kind = "nested" if value.is_nested else "on meta" if value.device.type == "meta" else "sparse"
+        kinds = {
+            "nested": value.is_nested,
+            "on meta": value.device.type == "meta",
+            "masked": is_masked_tensor(value),
+            "quantized": value.is_quantized,
+            "sparse": value.layout is not torch.strided,
+        }
+        for kind in (k for k, is_so in kinds.items() if is_so):
             raise BadInput(
                 f"{where} is a tensor that is {kind}.", instead="Pass a dense tensor that holds its numbers."
             )
         return value.resolve_conj().resolve_neg() if value.is_conj() or value.is_neg() else value
+    if np.ma.is_masked(value):
+        raise BadInput(f"{where} is an array that is masked.", instead="Pass an array that holds all of its numbers.")
     if isinstance(value, np.ndarray) and value.dtype.kind == "f" and value.dtype.itemsize > 8:
         return value.astype(np.float64)
     if isinstance(value, tuple):
@@ -342,11 +351,12 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
         if list(hand_keys) == ["output"] or list(hand_keys) == ["value"]:
             if len(floats) == 1:
                 return (floats[0],)
+            has = f"the inputs {', '.join(floats)}" if floats else "no inputs"
             raise BadInput(
-                f"the hand formula gives one value, and the model has the inputs {', '.join(floats)}.",
+                f"the hand formula gives one value, and the model has {has}.",
                 instead=f"Say which one it is for: wrt={floats[0]!r}, or pass a mapping such as {{{floats[0]!r}: ...}}."
                 if floats
-                else "The model has no float input.",
+                else "Write a model with an input that is no whole number, such as x**2.",
             )
         if all(k.isdigit() for k in hand_keys):
             if len(hand_keys) != len(floats):

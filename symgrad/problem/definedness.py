@@ -134,6 +134,8 @@ def _condition(text: str) -> Any:
         pieces = re.split(r"(<=|>=|<|>)", clause)
         if len(pieces) < 3:
             raise _unread(text)
+        if not all(side.strip() for side in pieces[::2]):
+            raise _unread(text)
         sides = [Text(side.strip()).expression for side in pieces[::2]]
         parts += [_SIGNS[sign](a, b) for a, sign, b in zip(sides, pieces[1::2], sides[1:], strict=False)]
     return sp.And(*parts)

@@ -267,13 +267,13 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     )
     notes = (*readings(model, "The formula"), *readings(mine, "The hand formula")) if not asked.values else ()
     if long:
-        told = f"No shape was given for {', '.join(long)}: the formula"
+        told = f"No shape was given for {', '.join(long)}:"
         if not isinstance(model, Function):
             shown = ", ".join(f"{n} of the shape ({', '.join(map(str, s))})" for n, s in long.items())
-            notes += (f"{told} is about arrays, and is asked of {shown}.",)
+            notes += (f"{told} the formula is about arrays, and is asked of {shown}.",)
         else:
-            told = f"{told} is no function of each entry alone"
-            notes += (f"{told}, and is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
+            told = f"{told} the function takes the entries of an array together, as a sum does"
+            notes += (f"{told}; it is asked of vectors of all lengths {next(iter(long.values()))[0]}.",)
     if before:
         problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     if sides.gradient:

@@ -12,6 +12,7 @@ import sympy as sp
 
 from symgrad.errors import EndlessRun
 from symgrad.program.program import (
+    WHOLE,
     Binding,
     Constant,
     Guard,
@@ -25,6 +26,7 @@ from symgrad.program.program import (
     positions,
     promote,
     size,
+    whole_number,
 )
 
 
@@ -86,13 +88,21 @@ class Builder:
             self.inputs[name] = self.emit("input", (), name, shape, dtype)
         return self.inputs[name]
 
-    def constant(self, value: Any, dtype: str | None = None, *, exact: Any = None, radius: Any = None) -> int:
+    def constant(
+        self, value: Any, dtype: str | None = None, *, exact: Any = None, radius: Any = None, made: Any = None
+    ) -> int:
         """A constant: an array of data (read as the binary values it holds), or a number with its exact meaning."""
         array = np.asarray(value)
         if dtype is None:
             dtype = "complex128" if array.dtype.kind == "c" else "float64"
         array = array.astype(np.complex128 if dtype.startswith("complex") else np.float64)
-        return self.emit("constant", (), Constant(array, exact, radius), array.shape, dtype)
+        return self.emit("constant", (), Constant(array, exact, radius, made), array.shape, dtype)
+
+    def whole(self, op: str, args: Sequence[int], value: Any, dtype: str | None = None, params: Any = None) -> int:
+        """``args`` made whole: a guard, and the constant that came out."""
+        self.guard(op, args, params, value)
+        made = whole_number(self.steps, op, args, params) if op in WHOLE else None
+        return self.constant(value, dtype, made=made)
 
     def number(self, value: Any, dtype: str = "float64") -> int:
         """An exact number: an int, a Fraction or a SymPy number."""
@@ -315,7 +325,7 @@ def join(**programs: Program) -> Program:
             if step.op == "input" and step.params in builder.inputs:
                 place.append(builder.inputs[step.params])
                 continue
-            builder.steps.append(replace(step, args=tuple(place[a] for a in step.args)))
+            builder.steps.append(step.on(tuple([place[a] for a in step.args])))
             place.append(len(builder.steps) - 1)
             if step.op == "input":
                 builder.inputs[step.params] = place[-1]

@@ -379,9 +379,7 @@ class _Lowering:
                 f"the formula rounds {e}, and there is no point to round at.",
                 instead="Pass at={...} with a value for each name.",
             )
-        value = self.point.whole(name, step)
-        b.guard(name, (step,), None, value)
-        return b.constant(value, self.dtype)
+        return b.whole(name, (step,), self.point.whole(name, step), self.dtype)
 
 
 # ------------------------------------------------------------------------------------------------ sums and products

@@ -14,6 +14,7 @@ arguments' entries laid end to end; zero stands for a literal zero (in ``scatter
 from __future__ import annotations
 
 import functools
+import hashlib
 import math
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -79,12 +80,20 @@ class Constant:
 
     ``value`` is an array of floats (complex, booleans as 0 and 1).  ``exact`` is what they stand for: None for the
     binary values themselves, a SymPy number for a scalar, or an object array of `Fraction`.  ``radius``, if not
-    None, is how far a typed decimal may be from the number that was meant (an array of `Fraction`).
+    None, is how far a typed decimal may be from the number that was meant (an array of `Fraction`).  ``made`` says of
+    a number that the code made whole of which it was made, as `whole_number` does; of what it made of such, the name in
+    `operator` and the sides; or `UNKNOWN`.
     """
 
     value: np.ndarray
     exact: Any = None
     radius: Any = None
+    made: Any = None
+
+
+WHOLE = frozenset(("floor", "ceil", "trunc", "round", "rint"))
+"""The operations that make a number whole."""
+UNKNOWN = ("unknown",)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +110,10 @@ class Step:
     @property
     def is_complex(self) -> bool:
         return self.dtype.startswith("complex")
+
+    def on(self, args: tuple[int, ...]) -> Step:
+        """The same operation on other steps."""
+        return Step(self.op, args, self.params, self.shape, self.dtype, self.source)
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +148,7 @@ class Decided:
     ``bases`` are these looks, each as its operation, the number of the guard's arguments that are its own, and its
     parameters; ``other`` is what the code held the result against (a number, a text or numbers), ``ways`` all that may
     come out, where there is a list of it.  ``table`` stands for the numbers of a table in which a place is read: the
-    same for the same numbers.
+    same for the same numbers.  ``made`` is what was decided, of numbers that were made whole, as a constant has it.
     """
 
     word: str
@@ -143,6 +156,7 @@ class Decided:
     other: Any = None
     ways: tuple[Any, ...] | None = None
     table: int | None = None
+    made: Any = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,14 +231,14 @@ class Program:
 
 def dependencies(steps: Sequence[Step], wanted: Iterable[int], given: Collection[int] = ()) -> set[int]:
     """The positions that ``wanted`` depend on, themselves included, as far as none is ``given``."""
-    found: set[int] = set()
-    stack = [i for i in wanted if i not in given]
+    found = set(given)
+    stack = list(wanted)
     while stack:
         i = stack.pop()
         if i not in found:
             found.add(i)
-            stack.extend(a for a in steps[i].args if a not in given)
-    return found
+            stack += steps[i].args
+    return found.difference(given) if given else found
 
 
 def dependents(steps: Sequence[Step], start: Iterable[int]) -> set[int]:
@@ -234,6 +248,27 @@ def dependents(steps: Sequence[Step], start: Iterable[int]) -> set[int]:
         if not found.isdisjoint(step.args):
             found.add(i)
     return found
+
+
+def written(steps: Sequence[Step], wanted: Sequence[int]) -> list[str]:
+    """A text for what each of the ``wanted`` steps computes: the same for the same formula, in all Programs."""
+    known: dict[int, str] = {}
+    for i in sorted(dependencies(steps, wanted)):
+        step, what = steps[i], steps[i].params
+        if step.op in ("name", "stop"):
+            known[i] = known[step.args[0]]
+            continue
+        if step.op == "constant":
+            what = what.made or what.value
+        what = (what.shape, what.tobytes()) if isinstance(what, np.ndarray) else what
+        told = repr((step.op, what, step.shape, [known[a] for a in step.args]))
+        known[i] = hashlib.blake2b(told.encode(), digest_size=12).hexdigest()
+    return [known[i] for i in wanted]
+
+
+def whole_number(steps: Sequence[Step], op: str, args: Sequence[int], params: Any = None) -> tuple[str, str]:
+    """What a number is made of that the code makes whole: the same for the same number."""
+    return "whole", f"{op} {params} {' '.join(written(steps, args))}"
 
 
 # ------------------------------------------------------------------------------------------------ shapes and indices
@@ -376,7 +411,7 @@ def sliced(
             step = replace(step, op="input", args=(), params=name)
             leaves[name] = len(steps)
         else:
-            step = replace(step, args=tuple(place[a] for a in step.args))
+            step = step.on(tuple([place[a] for a in step.args]))
         place[i] = len(steps)
         steps.append(step)
     return Program(

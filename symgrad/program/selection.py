@@ -65,7 +65,7 @@ def without_infinities(program: Program) -> tuple[Program, list[int]]:
         if step.op == "input":
             place.append(b.input(step.params, step.shape, step.dtype))
             continue
-        b.steps.append(replace(step, args=args))
+        b.steps.append(step.on(args))
         place.append(len(b.steps) - 1)
     if any(i in masks for i in program.outputs.values()):
         return same

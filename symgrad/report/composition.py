@@ -22,6 +22,7 @@ from symgrad.report.wording import (
     at_entry,
     counted,
     listed,
+    merged,
     names_in,
     number,
     own_text,
@@ -67,7 +68,7 @@ def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
         if claim not in right or full or len(right) <= _SECTIONS:
             alike.setdefault((claim.kind, _word(claim), tuple(_claim(report, claim, full))), []).append(claim.name)
     for (kind, word, inner), names in alike.items():
-        yield Section(f"{listed(names)}: {word}", inner, kind)
+        yield Section(f"{listed(merged(names))}: {word}", inner, kind)
     if len(right) > _SECTIONS and not full:
         yield from _right_table(right)
         yield from _open_sizes(report, right)
@@ -78,8 +79,10 @@ def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
     if full and report.reading:
         rows = tuple((s.shown, s.what) for s in report.reading)
         yield Section("What each symbol was taken for", (Table(("symbol", "it is"), rows),))
-    if report.notes:
-        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in report.notes)),))
+    bare = [c for c in right if isinstance(c.verdict, Agrees) and c.verdict.told_to is not None and c.verdict.runs == 1]
+    alone = ("these are numbers for your point alone; to judge the formula, pass the code.",) if bare else ()
+    if report.notes or alone:
+        yield Section("Notes", (Items(tuple(sentence(n, names_in(report)) for n in (*report.notes, *alone))),))
     domains = {where for c in report.claims.values() if isinstance(c.verdict, Proved) for where in c.verdict.domain}
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
@@ -138,16 +141,16 @@ def headline(report: Results) -> str:
         tends = f"{_yours(report, wrong)} {one} of what it tends to"
         return f"Right for {listed(sorted(map(str, loops)))}, and wrong for the code as it stops: {tends}."
     if meant:
-        rest = f" ({right})" if right else ""
+        rest = _with(right)
         what = f"{_yours(report, wrong)} {_not_the_derivative(report, wrong)} without that"
         return f"Right if {meant}; wrong in general: {what}{rest}."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
-        return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{f' ({rest})' if rest else ''}."
+        return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{_with(rest)}."
     if open_ and all(isinstance(c.verdict, Undecided) and c.verdict.where_looked is not None for c in open_):
         return f"Right where it was looked at: {reached(report.coverage)}."
     if open_:
-        rest = f" ({right})" if right else ""
+        rest = _with(right)
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
@@ -178,7 +181,7 @@ def _of_chain(report: Results, wrong: Sequence[Claim], open_: Sequence[Claim], r
         follows = f"{listed(later)} follow{'s' * (len(later) == 1)} from that" if later else ""
         rest = "; ".join(filter(None, (follows, _are(right, "right"), _are(open_, "undecided"))))
         not_equal = "is not equal" if len(faults) == 1 else "are not equal"
-        return f"Wrong: {listed([c.name for c in faults])} {not_equal} to the first side{f' ({rest})' if rest else ''}."
+        return f"Wrong: {listed([c.name for c in faults])} {not_equal} to the first side{_with(rest)}."
     if open_:
         rest = f" ({_are(right, 'right')})" if right else ""
         names = listed([c.name for c in open_])
@@ -196,7 +199,7 @@ def _yours(report: Results, claims: Sequence[Claim]) -> str:
         values = [c for c in claims if _kind_of_derivative(report, c) == "value"]
         return f"{_yours(report, [c for c in claims if c not in values])} and {_yours(report, values)}"
     word = kinds.pop() if len(kinds) == 1 else "derivative"
-    return f"your {word if len(claims) == 1 else plural(word)} for {listed([c.name for c in claims])}"
+    return f"your {word if len(claims) == 1 else plural(word)} for {listed(merged([c.name for c in claims]))}"
 
 
 def _kind_of_derivative(report: Results, claim: Claim) -> str:
@@ -214,7 +217,8 @@ def _not_the_derivative(report: Results, wrong: Sequence[Claim]) -> str:
     one = len(wrong) == 1
     if reasons == {"shape"}:
         return "has the wrong shape" if one else "have the wrong shapes"
-    return f"is not {_DERIVATIVE[report.order]}" if one else f"are not {_DERIVATIVE[report.order]}s"
+    several = "s" if len(merged([c.name for c in wrong])) > 1 else ""
+    return f"is not {_DERIVATIVE[report.order]}" if one else f"are not {_DERIVATIVE[report.order]}{several}"
 
 
 def _unproved(claims: Sequence[Claim]) -> str:
@@ -244,7 +248,24 @@ def _agreement(claims: Sequence[Claim]) -> str:
 
 
 def _are(claims: Sequence[Claim], word: str) -> str:
-    return f"{listed([c.name for c in claims])} {'is' if len(claims) == 1 else 'are'} {word}" if claims else ""
+    """That claims are so; a script's are called by the variable too."""
+    if not claims:
+        return ""
+    names = merged([c.name for c in claims])
+    are = "is" if len(claims) == 1 else "are"
+    those = (
+        ""
+        if names == [c.name for c in claims] and "(" not in names[0]
+        else "that for "
+        if are == "is"
+        else "those for "
+    )
+    return f"{those}{listed(names)} {are} {word}"
+
+
+def _with(rest: str) -> str:
+    """What else is to be said of an answer, behind it."""
+    return f"; {rest}" if "(" in rest else f" ({rest})" if rest else ""
 
 
 # ------------------------------------------------------------------------------------------------ one derivative
@@ -268,7 +289,7 @@ def _claim(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
                 yield from _claim(report, replace(claim, verdict=claim.verdict.where_looked), full)
                 return
         case Agrees(proved=Proved() as proved):
-            yield Paragraph("Its loops may run more or less often; what follows is for the turns that were looked at.")
+            yield Paragraph(f"What follows is{turns(report.coverage)}; there may be others.")
             yield from _claim(report, replace(claim, verdict=proved), full)
             return
         case Agrees() as agrees:
@@ -379,9 +400,8 @@ def _agrees(verdict: Agrees) -> str:
                 f"told{faint}. What it does elsewhere is not known."
             )
         return (
-            f"These are numbers for your point alone. They agree with the derivative within rounding; a difference "
-            f"below {number(verdict.told_to, 2)} of its size could not be told from rounding{faint}. To judge the "
-            "formula, pass the code."
+            f"Your numbers agree with the derivative within rounding; a difference below "
+            f"{number(verdict.told_to, 2)} of its size could not be told from rounding{faint}."
         )
     text = f"Equal to {verdict.bits} bits {where}"
     if verdict.typed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from symgrad.checking.results import Results
-from symgrad.checking.verdicts import Choice, Outcome
+from symgrad.checking.verdicts import TURNS, Choice, Outcome
 from symgrad.report.page import Block, Items, Paragraph, Section
 from symgrad.report.wording import counted, listed, witness_text
 
@@ -25,17 +25,20 @@ def reached(coverage: Sequence[Choice]) -> str:
 
 
 def turns(coverage: Sequence[Choice]) -> str:
-    """For how many turns of a loop a claim is right, where there may be others; nothing where no loop is so.
+    """For how many turns of a loop a claim is right, where there may be others, and that it is for the whole numbers
+    that were seen; nothing where nothing is so.
 
-    >>> from symgrad.checking.verdicts import TURNS
     >>> seen, others = Outcome("1 to 5 turns", "reached"), Outcome("other numbers of turns", "not reached")
     >>> turns([Choice(TURNS, "while err > tol", None, 4, (seen, others), branches=False)])
     ' for 1 to 5 turns of a loop'
     """
-    seen = {listed([o.value for o in c.outcomes if o.state == "reached"]) for c in coverage if c.endless}
-    if not seen:
-        return ""
-    return f" for {seen.pop()} of a loop" if len(seen) == 1 else " for the turns that its loops were seen to make"
+    open_ = [c for c in coverage if c.endless]
+    seen = {listed([o.value for o in c.outcomes if o.state == "reached"]) for c in open_ if c.what == TURNS}
+    told = (
+        [f"{seen.pop()} of a loop" if len(seen) == 1 else "the turns that its loops were seen to make"] if seen else []
+    )
+    told += ["the whole numbers that were seen"] if any(c.what != TURNS for c in open_) else []
+    return f" for {listed(told)}" if told else ""
 
 
 def choices(report: Results, full: bool) -> Iterator[Block]:

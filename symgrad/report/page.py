@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from symgrad.lifting.scripts.post import cell_at
 from symgrad.program.program import Source
 
 
@@ -126,4 +127,6 @@ def code_of(source: Source, span: tuple[int, int] | None = None) -> Code:
     if not source.file or not path.is_file():
         return Code(source.text, f"line {source.line}", span or source.span)
     near = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path.name
-    return Code(source.text, f"{near}:{source.line}", span or source.span, f"{path.as_uri()}#{source.line}")
+    cell = cell_at(path.read_text(encoding="utf-8"), source.line) if path.suffix == ".ipynb" else None
+    place = f"{near}:{source.line}" if cell is None else f"{near}, cell {cell[0]}, line {cell[1]}"
+    return Code(source.text, place, span or source.span, f"{path.as_uri()}#{source.line}")

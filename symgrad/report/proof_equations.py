@@ -7,6 +7,7 @@ model's values; then the claim itself; last what else the proof joins.
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,6 +18,7 @@ from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import local_derivative
 from symgrad.program.expressions import lower
+from symgrad.program.primitives import number_of
 from symgrad.program.program import Program, derivation_lines
 from symgrad.proving.proof import Proof, classes_of
 from symgrad.report.step_text import Speller
@@ -72,12 +74,16 @@ class _Reader:
         found = [b for b in derivation_lines(program, model) if b.step in hand and b.step in self.of]
         again = {b.name for b in program.bindings if b.version}
         self.titles = {b: f"{b.name}[{b.version}]" if b.name in again else b.name for b in program.bindings}
+        lines = Counter((b.name, b.source and b.source.line) for b in program.bindings)
+        turns = {name for (name, _), n in lines.items() if n > 1}  # of a loop, whose versions are counted
+        self.rebound = {self.titles[b] for b in program.bindings if b.name in again - turns}
         self.lines = list({self.of[b.step]: b for b in found if self.of[b.step] not in self._of_model()}.values())
         self.names: dict[int, str] = {}  # of classes
         for b in self.lines:
             self.names.setdefault(self.of[b.step], self.titles[b])
         self.values = {b.step: self.titles[b] for b in program.bindings if b.step in self.model}
         self.values |= {i: text for text, i in program.inputs.items()}
+        self.numbers = {k for i, k in self.of.items() if number_of(program.steps, i) is not None}  # told as they are
         self.named = {self.of[i]: text for i, text in reversed(self.values.items()) if i in self.of}
 
     def _of_model(self) -> set[int]:
@@ -109,7 +115,7 @@ class _Reader:
         kind = self.of[left]
         values = right == self.program.outputs["model"] and self.wrt not in self.program.inputs
         slope = "the first side" if values else f"∂f/∂{self.wrt}"
-        mine = self.names.get(kind) or (self._formula(left, kind) or (None,))[0]
+        mine = self.names.get(kind) or (self._formula(left, kind, inner=True) or (None,))[0]
         exact = self._formula(right, kind)
         if kind in told and mine is not None:
             yield Equation(mine, slope)
@@ -131,20 +137,33 @@ class _Reader:
         step = next((i for i, k in self.classes.place.items() if k == primitive), None)
         return None if step is None else (self._formula(step, kind) or (None,))[0]
 
-    def _formula(self, step: int, kind: int) -> tuple[str, tuple[str, ...]] | None:
-        """A step written out, down to what has a name, and what it uses of functions."""
+    def _formula(self, step: int, kind: int, inner: bool = False) -> tuple[str, tuple[str, ...]] | None:
+        """A step written out, down to what has a name, and what it uses of functions; with ``inner``, a part that is
+        equal to the whole is called by its name too."""
+        chain = self._behind(step)
 
-        def name(i: int) -> str | None:
+        def name(i: int, all_names: bool) -> str | None:
             if i in self.values:
-                return self.values[i]
+                return self.values[i] if all_names or self.values[i] not in self.rebound else None
             k = self.of.get(i)
-            if k is None or k == kind:
+            if k is None or k in self.numbers or (k == kind and (not inner or i in chain)):
                 return None
-            return self.names.get(k) or self.named.get(k)
+            called = self.names.get(k) or self.named.get(k)
+            return called if all_names or called not in self.rebound else None
 
-        speller = Speller(self.program.steps, name)
-        text = speller.formula(step)
-        return None if text is None else (text, tuple(self._slopes(speller.seen)))
+        for all_names in (False, True):  # a name that was given again is avoided: it says not which is meant
+            speller = Speller(self.program.steps, functools.partial(name, all_names=all_names))
+            text = speller.formula(step)
+            if text is not None:
+                return text, tuple(self._slopes(speller.seen))
+        return None
+
+    def _behind(self, step: int) -> list[int]:
+        """A step and what it is another name for."""
+        chain, steps = [step], self.program.steps
+        while steps[chain[-1]].op in ("name", "cast", "stop"):
+            chain.append(steps[chain[-1]].args[0])
+        return chain
 
     def _slopes(self, steps: Sequence[int] | set[int]) -> Iterator[str]:
         """The derivatives of functions that steps of the exact derivative were written from."""

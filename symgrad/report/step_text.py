@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -131,6 +132,8 @@ class Speller:
         ones = [x for x in step.args if self._is_ones(x)]
         if any(size(self.steps[x].shape) == 1 for x in ones):
             return b if step.args[0] in ones else a
+        if any(size(self.steps[x].shape) == 1 for x in step.args):
+            return _infix("mul", a, b)
         a, b = (("ones", _TIGHT) if x in ones else t for x, t in zip(step.args, (a, b), strict=True))
         if self.steps[step.args[0]].shape[2] == 1 < size(step.shape):
             return f"outer({a[0]}, {b[0]})", _TIGHT
@@ -155,14 +158,18 @@ class Speller:
             return f"{_held(a, _TIGHT)}[...]", _TIGHT
         if long and (where == where[0]).all():
             return _entry(a, int(where[0]) - 1, inner), _TIGHT
+        if (row := _row_of(where, inner)) is not None:
+            return f"{_held(a, _TIGHT)}[{row}]", _TIGHT
         if (
             len(long) == 2
             and where.size == size(inner)
             and np.array_equal(where - 1, np.arange(where.size).reshape(long).T.reshape(-1))
         ):
             return f"{_held(a, _TIGHT)}.T", _TIGHT
-        if len(long) == 1 < len([n for n in step.shape if n > 1]) and np.array_equal(
-            where, np.repeat(_counted(inner), where.size // long[0])
+        if (
+            len(inner) < len(step.shape)
+            and len(long) == 1 < len([n for n in step.shape if n > 1])
+            and np.array_equal(where, np.repeat(_counted(inner), where.size // long[0]))
         ):
             return f"{_held(a, _TIGHT)}[:, None]", _TIGHT
         return a if np.unique(where).size == size(inner) else (f"{_held(a, _TIGHT)}[...]", _TIGHT)
@@ -206,6 +213,19 @@ def _counted(shape: tuple[int, ...]) -> np.ndarray:
     return np.arange(1, size(shape) + 1)
 
 
+def _row_of(where: np.ndarray, inner: tuple[int, ...]) -> str | None:
+    """The indices of the part of an array that is taken whole, such as a row of a matrix.
+
+    >>> _row_of(np.array([5, 6]), (4, 2)), _row_of(np.array([2, 3]), (4, 2))
+    ('2', None)
+    """
+    first, n = int(where.reshape(-1)[0]) - 1, where.size
+    k = next((k for k in range(1, len(inner)) if math.prod(inner[k:]) == n < size(inner)), None)
+    if k is None or n < 2 or first % n or not np.array_equal(where.reshape(-1), np.arange(first + 1, first + n + 1)):
+        return None
+    return ", ".join(str(int(p)) for p in np.unravel_index(first // n, inner[:k]))
+
+
 def _entry(a: Text, k: int, inner: tuple[int, ...]) -> str:
     """Entry ``k`` of an array of the shape ``inner``, or of one number; nothing for a negative one."""
     if k < 0:
@@ -242,7 +262,7 @@ def _infix(op: str, a: Text, b: Text) -> Text:
             return b
         case ("mul" | "div", _, "1") | ("add" | "sub", _, "0"):
             return a
-        case ("mul", "0", _) | ("mul" | "div", _, "0") | ("div", "0", _):
+        case ("mul" | "matmul", "0", _) | ("mul" | "div" | "matmul", _, "0") | ("div", "0", _):
             return "0", _TIGHT
         case ("mul", "-1", _):
             return _negated(b)
@@ -253,6 +273,8 @@ def _infix(op: str, a: Text, b: Text) -> Text:
     if op in ("add", "sub") and b[0].startswith("-") and b[1] == 2:
         op, b = "sub" if op == "add" else "add", (b[0][1:], 2)
     if op == "mul" and _is_number(b[0]) and not _is_number(a[0]):
+        a, b = b, a
+    if op == "mul" and a[0].startswith("1/") and a[1] == _LOOSE["div"]:
         a, b = b, a
     if op == "mul" and b[0].startswith("1/") and b[1] == _LOOSE["div"]:
         op, b = "div", (b[0][2:], _TIGHT)

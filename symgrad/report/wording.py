@@ -274,6 +274,22 @@ def sentence(text: str, names: Collection[str] = ()) -> str:
     return text if text.endswith((".", "!", "?")) else f"{text}."
 
 
+_OF_VARIABLE = re.compile(r"(.+) \((\S+)\)")
+
+
+def merged(names: Collection[str]) -> list[str]:
+    """Names of claims; those of one input that a script's variables are meant for become one.
+
+    >>> merged(["w (dw)", "b", "w (dw_again)"])
+    ['w (dw and dw_again)', 'b']
+    """
+    by: dict[str, list[str]] = {}
+    for name in names:
+        found = _OF_VARIABLE.fullmatch(name)
+        by.setdefault(found[1] if found else name, []).extend([found[2]] if found else ())
+    return [f"{name} ({listed(of)})" if of else name for name, of in by.items()]
+
+
 def in_words(claims: str) -> str:
     """What a line claims, as one would say it.
 

@@ -133,6 +133,9 @@ def _unrepaired(report: Results, step: StepFinding) -> Iterator[Block]:
     if claims == FIRST_SIDE:
         yield Paragraph("Here the chain breaks: this is not equal to the first side.")
         return
+    if claims.startswith("∂"):  # a row of mathematics, in which no edits are looked for
+        yield Paragraph(f"This is not {claims}.")
+        return
     if claims == step.name:  # a row that says again what the formula says
         yield Paragraph(f"What this line says is not {claims}.")
         return
@@ -157,7 +160,7 @@ def _place(repair: Repair, text: str) -> int:
 
 def reason_of(repair: Repair) -> str:
     """Why a line is wrong, as a sentence; a name of the user's stays as it is spelled."""
-    return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.before} {repair.after}"))
+    return sentence(repair.why, re.findall(r"[^\W\d]\w*", f"{repair.step} {repair.before} {repair.after}"))
 
 
 def _span(repair: Repair) -> tuple[int, int] | None:

@@ -19,7 +19,7 @@ from symgrad.checking.comparison import Pair
 from symgrad.checking.exploration import Findings
 from symgrad.checking.results import Instability, OnDemand
 from symgrad.checking.three_ways import find_wrong_autograd, torch_call
-from symgrad.checking.verdicts import Agrees, Kink, Proved, as_entry
+from symgrad.checking.verdicts import Agrees, Kink, Proved, Refuted, as_entry
 from symgrad.diagnosis.hand_parts import Leaf, leaves
 from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import array_of, flat
@@ -199,11 +199,21 @@ def _autograd(own: _Own) -> dict[str, torch.Tensor]:
         out.notes.append(f"autograd itself could not be run here: {str(error).splitlines()[0]}")
         return {}
     for name in problem.wrt:
+        cut = "the graph is cut before it, by detach, no_grad or item()"
         if name not in result and any(_nonzero(findings, name)):
-            out.notes.append(
-                f"autograd gives no gradient for {name}: the graph is cut before it, by detach, no_grad or item()."
-            )
+            out.notes.append(f"autograd gives no gradient for {name}: {cut}.")
+        elif name not in result and _is_cut_off(findings, name):
+            out.notes.append(f"autograd gives no gradient for {name}, and there is none: {cut}.")
     return result
+
+
+def _is_cut_off(findings: Findings, name: str) -> bool:
+    """Whether the model uses an input that is judged wrong, but only behind a ``detach``."""
+    program, model = findings.own.program, findings.own.model
+    needed = program.needed([model])
+    stops = [i for i in needed if program.steps[i].op == "stop"]
+    used = program.inputs.get(name) in program.needed(stops) if stops else False
+    return used and isinstance(findings.verdicts.get(name), Refuted)
 
 
 def _with_bounds(problem: Problem, findings: Findings, values: Mapping[str, torch.Tensor]) -> dict[str, Bounded]:

@@ -359,7 +359,8 @@ class Changing(Cube):
             {"x": (2,)},
             BadInput,
             "verify_function takes a torch.autograd.Function, not a builtin_function_or_method.\n"
-            "Pass the class itself. For a model and its gradient as functions, use verify(model, hand).",
+            "Pass a class whose backward is to be judged. For a model and its gradient as functions, use "
+            "verify(model, hand).",
         ),
         (
             Cube,

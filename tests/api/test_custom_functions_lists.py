@@ -152,3 +152,53 @@ class ReadsItsCotangent(torch.autograd.Function):
 
 def test_the_memory_of_a_cotangent_is_the_cotangents():
     assert verify_function(ReadsItsCotangent, at={"x": (2, 2)}).verdict == "proved"
+
+
+class Product(torch.autograd.Function):
+    """The right gradients, in the order of the other inputs."""
+
+    @staticmethod
+    def forward(ctx, u, v):
+        ctx.save_for_backward(u, v)
+        return torch.cos(u) * v**2
+
+    @staticmethod
+    def backward(ctx, g):
+        u, v = ctx.saved_tensors
+        grad_u = -g * torch.sin(u) * v**2
+        grad_v = 2 * g * torch.cos(u) * v
+        return grad_v, grad_u
+
+
+def test_gradients_that_are_returned_in_another_order():
+    report = verify_function(Product, at={"u": (2,), "v": (2,)})
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("return",)
+    assert report.repairs[0].after == "return grad_u, grad_v"
+
+
+class Bounded(torch.autograd.Function):
+    """Scores that are bounded by ``c tanh(s/c)``, whose slope is 1 - (y/c)**2."""
+
+    @staticmethod
+    def forward(ctx, q, k, c):
+        y = c * torch.tanh((q @ k.T) / c)
+        weights = torch.softmax(y, -1)
+        ctx.save_for_backward(q, k, y, weights)
+        ctx.c = c
+        return weights
+
+    @staticmethod
+    def backward(ctx, g):
+        q, k, y, weights = ctx.saved_tensors
+        dy = weights * (g - (g * weights).sum(-1, keepdim=True))
+        slope = 1 - y**2
+        ds = dy * slope
+        return ds @ k, ds.T @ q, None
+
+
+@pytest.mark.slow
+def test_a_factor_of_a_parameter_is_missing_in_one_line():
+    report = verify_function(Bounded, at={"q": (3, 2), "k": (3, 2), "c": 5.0})
+    assert report.verdict == "refuted"
+    assert report.wrong_steps == ("slope",)

@@ -64,3 +64,18 @@ def test_the_derivative_of_a_complex_function_of_a_real_input_is_told_from_torch
     report = verify(model, lambda w: {"w": torch.full((2,), 2 + 3j)}, at={"w": torch.tensor([1.0, 2.0])})
     assert report.ok
     assert "torch's gradient of a real input is the real part of it." in " ".join(str(report).split())
+
+
+def test_the_size_of_a_complex_number_by_its_parts():
+    """L = |c sum(v)|**2 for c = 1 - 2i, whose slope in each entry of v is 2 |c|**2 sum(v)."""
+    text = """
+import torch
+v = torch.tensor([0.5, -1.5, 2.0], requires_grad=True)
+u = ((1 - 2j) * v).sum()
+L = u.real**2 + u.imag**2
+L.backward()
+dv = {} * v.detach().sum() * torch.ones(3)
+print(v.grad, dv)
+"""
+    assert verify_script(text.format("10")).verdict == "proved"
+    assert verify_script(text.format("5")).verdict == "refuted"

@@ -196,3 +196,19 @@ def test_the_line_that_calls_a_function_and_its_gradient_is_advised_and_works():
         verify_script(script)
     _, _, line = str(asked.value).partition("to be judged: ")
     assert verdicts(script + line) == {"start": "proved"}
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict"), [("u * torch.cos(u * s)", "refuted"), ("s * torch.cos(u * s)", "proved")]
+)
+def test_a_function_that_is_called_where_it_is_printed_is_the_claim(slope, verdict):
+    report = verify_script(f"""
+import torch
+def slope(s, u):
+    return {slope}
+s = torch.tensor(1.5)
+u = torch.tensor(-0.75, requires_grad=True)
+torch.sin(u * s).backward()
+print(u.grad, slope(s, u.detach()))
+""")
+    assert report.verdict == verdict, str(report)

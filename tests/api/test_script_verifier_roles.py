@@ -41,8 +41,7 @@ def test_what_a_variable_is_moved_by_is_its_gradient():
     assert kinds(report) == {"weights": "proved", "offset": "proved"}
     assert report.notes[:3] == (
         "I took `cost` as the output, and `weights` and `offset` as its inputs.",
-        "For `weights` I took `slope_w`, with which the script updates it.",
-        "For `offset` I took `slope_b`, with which the script updates it.",
+        "As gradients I took `slope_w` for `weights` and `slope_b` for `offset`, with which the script updates them.",
     )
     wrong = verify_script(LINE_FIT.replace("slope_b = 2*np.mean", "slope_b = np.mean"))
     assert kinds(wrong) == {"weights": "proved", "offset": "refuted"}

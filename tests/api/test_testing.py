@@ -87,11 +87,12 @@ You can see it again with:
 
     from symgrad import verify
 
-    print(verify(
+    report = verify(
         'x**3', '2*x**2',
         at={'x': 1.0},
         seed=5,
-    ))"""
+    )
+    print(report)"""
     )
 
 
@@ -227,6 +228,26 @@ def test_a_surrogate_that_is_meant_passes_and_stays_refuted():
     assert report.verdict == "refuted"
     assert report.notes[0] == "It is meant to be no derivative: gradient reversal."
     assert not assert_gradient("relu(x)", surrogate("1/(1 + exp(-x))", reason="smooth"), at={"x": 0.5})
+
+
+class Rounded(torch.autograd.Function):
+    """A straight-through estimator: the function is flat but for its jumps."""
+
+    @staticmethod
+    def forward(ctx, x):
+        return torch.round(x)
+
+    @staticmethod
+    def backward(ctx, g):
+        return g
+
+
+def test_a_slope_of_steps_is_zero_and_a_surrogate_is_pointed_at():
+    told = message(Rounded, at={"x": (3,)})
+    assert "    + torch.zeros_like(g)\n    This derivative is zero.\n" in told
+    assert told.endswith('declare it:\n\n    surrogate(Rounded, reason="...")')
+    assert f"from {__name__} import Rounded\n\n    report = verify_function(\n        Rounded,\n" in told
+    assert_gradient(surrogate(Rounded, reason="the slope of the identity is of more use"), at={"x": (3,)})
 
 
 def test_a_surrogate_that_is_none_is_said_so():

@@ -66,3 +66,45 @@ print(w.grad, dw)
 """)
     told = [*report.notes, str(report)]
     assert not report.ok or any("right for your x only" in t for t in told)
+
+
+ROWS = np.array([[1.0, 2.0], [0.5, -1.0], [2.0, 0.25], [-1.0, 1.5], [0.75, 0.125]])
+EVENTS, KEPT = np.array([1.0, 0.0, 1.0, 1.0, 0.0]), np.array([1.0, 1.0, 1.0, 0.0, 0.0])
+CLASSES = np.eye(3)[[0, 2, 1, 1, 0]]
+
+
+def mean_of_the_events(w, y):
+    return np.sum(y * (ROWS @ w)) / np.sum(y)
+
+
+def cross_entropy(V, Y):
+    Z = ROWS @ V
+    return -np.sum(Y * (Z - np.log(np.exp(Z).sum(1, keepdims=True))))
+
+
+def shares(V):
+    return np.exp(ROWS @ V) / np.exp(ROWS @ V).sum(1, keepdims=True)
+
+
+LABELS = {
+    "flags, by their number": (mean_of_the_events, lambda w, y: ROWS.T @ y / np.sum(y), EVENTS, True),
+    "flags, by another number": (mean_of_the_events, lambda w, y: ROWS.T @ y / (len(y) - 2), EVENTS, False),
+    "a mask of what is padded": (mean_of_the_events, lambda w, y: ROWS.T @ y / (len(y) - 2), KEPT, False),
+    "flags, compared": (mean_of_the_events, lambda w, y: ROWS[y == 1].sum(0) / len(ROWS[y == 1]), EVENTS, True),
+    "classes": (cross_entropy, lambda V, Y: ROWS.T @ (shares(V) - Y), CLASSES, True),
+    "classes, by their places": (
+        cross_entropy, lambda V, Y: ROWS.T @ (shares(V) - np.eye(3)[Y.argmax(1)]), CLASSES, True,
+    ),
+    "classes, written down": (
+        cross_entropy, lambda V, Y: ROWS.T @ (shares(V) - np.eye(3)[[0, 2, 1, 1, 0]]), CLASSES, False,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", LABELS.values(), ids=LABELS)
+def test_labels_may_be_others_of_their_kind(case):
+    model, hand, labels, right = case
+    at = {"V": np.array([[0.1, 0.2, 0.3], [-0.2, 0.4, 0.1]]), "Y": labels} if labels.ndim > 1 else {"w": W, "y": labels}
+    report = verify(model, hand, wrt=next(iter(at)), at=at)
+    assert report.ok is right, str(report)
+    assert right or str(report).startswith("Right for your ")

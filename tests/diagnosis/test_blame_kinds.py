@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from support.slips import agree, made_of, slip
 
 from symgrad import verify
@@ -360,3 +361,92 @@ def test_a_term_that_is_forgotten_within_a_recurrence(model, right, at, term, na
     report = judge(model, right, at, term, "")
     assert report.wrong_steps == (name,)
     assert report.repairs[0].why.startswith("a term is missing: ")
+
+
+def mixing(x, h, u, w, z):
+    for t in range(4):
+        g = torch.sigmoid(z * h)
+        h = g * h + (1 - g) * torch.tanh(u * x[t] + w * h)
+    return h**2 / 2
+
+
+def mixing_grad(x, h, u, w, z):
+    trace = []
+    for t in range(4):
+        g, c = torch.sigmoid(z * h), torch.tanh(u * x[t] + w * h)
+        trace.append((h, g, c))
+        h = g * h + (1 - g) * c
+    lam, du, dw, dz = h, 0, 0, 0
+    for t in reversed(range(4)):
+        prev, g, c = trace[t]
+        gg = lam * (prev - c) * g * (1 - g)
+        cc = lam * (1 - g) * (1 - c**2)
+        du, dw, dz = du + cc * x[t], dw + cc * prev, dz + gg * prev
+        lam = lam * g + gg * z + cc * w
+    return {"h": lam, "u": du, "w": dw, "z": dz}
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "name"),
+    [("(prev - c)", "(c - prev)", "gg"), ("(1 - c**2)", "(1 - c)", "cc"), ("lam * g + gg", "lam + gg", "lam")],
+)
+def test_what_a_line_of_a_recurrence_needs_is_looked_for_where_its_own_earlier_values_are_right(right, wrong, name):
+    """What the line sees in the second turn comes from what it gave in the first."""
+    at = {"h": torch.tensor(0.4), "u": torch.tensor(0.9), "w": torch.tensor(-0.7), "z": torch.tensor(1.3)}
+    at = {n: v.double() for n, v in at.items()}
+    x = torch.tensor([1.7, 0.4, -0.9, 2.2], dtype=torch.float64)
+    hand = slip(mixing_grad, right, wrong)
+    report = verify(mixing, hand, at={"x": x, **at}, wrt=list(at))
+    assert report.wrong_steps == (name,)
+    (repair,) = report.repairs
+    assert repair.proved
+    assert right in repair.after
+
+
+LENGTHS = [1.0, 0.8, 0.5]
+
+
+def reach(q):
+    a = np.cumsum(q)
+    return 0.5 * np.dot(LENGTHS, np.cos(a)) ** 2
+
+
+def reach_grad(q):
+    a = np.cumsum(q)
+    x = np.dot(LENGTHS, np.cos(a))
+    J = np.zeros(3)
+    for j in range(3):
+        for i in range(j, 3):
+            J[j] -= LENGTHS[i] * np.sin(a[i])
+    return {"q": x * J}
+
+
+@pytest.mark.parametrize("slipped", ["range(3)", "range(j + 1)", "range(j + 1, 3)", "range(j)"])
+def test_a_loop_inside_of_a_loop_may_go_through_other_turns(slipped):
+    report = judge(reach, reach_grad, {"q": np.array([0.3, 0.9, -0.4])}, "range(j, 3)", slipped)
+    assert [r.after for r in report.repairs] == ["range(j, 3)"]
+
+
+def nearer(a, b, c):
+    cosine = lambda u, v: (u @ v) / (np.sqrt(u @ u) * np.sqrt(v @ v))  # noqa: E731
+    return cosine(a, c) - cosine(a, b)
+
+
+def nearer_grad(a, b, c):
+    n, n_b, n_c = np.sqrt(a @ a), np.sqrt(b @ b), np.sqrt(c @ c)
+    s_b, s_c = (a @ b) / (n * n_b), (a @ c) / (n * n_c)
+    to_b = b / (n * n_b) - s_b * a / n**2
+    to_c = c / (n * n_c) - s_c * a / n**2
+    return {"a": to_c - to_b}
+
+
+@pytest.mark.parametrize("line", ["b", "c"])
+def test_of_two_lines_that_are_written_alike_the_other_tells_what_one_lacks(line):
+    at = {n: R.standard_normal(4) for n in ("a", "b", "c")}
+    term = f" - s_{line} * a / n**2"
+    other = "c" if line == "b" else "b"
+    hand = slip(nearer_grad, term, "")
+    report = verify(nearer, hand, at=at, wrt=["a"])
+    assert report.wrong_steps == (f"to_{line}",)
+    assert report.repairs[0].after.endswith(term)
+    assert report.repairs[0].why.startswith(f"to_{line} is to to_{other} as its names are to that line's")

@@ -79,10 +79,12 @@ def without_prose(text: str) -> str:
 
 @dataclass(frozen=True)
 class FormulaQuestion:
-    """Rows that define a function and then claim derivatives of it, and the line of the text that the claims are in."""
+    """Rows that define a function and then claim derivatives of it, the line of the text that the claims are in, and
+    those that the rows are in."""
 
     text: str
     line: int
+    lines: tuple[int, ...] = ()
 
 
 def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = None) -> Iterator[FormulaQuestion]:
@@ -94,37 +96,48 @@ def questions_of(displays: Sequence[Display], unread: dict[int, str] | None = No
     >>> [q.text for q in questions_of(displays_in("$$f = x^2$$ $$f' = 2x$$ $$g = x^3$$ $$\\frac{dg}{dx} = 3x^2$$"))]
     ["f = x^2 \\\\\nf' = 2x", 'f = x^2 \\\\\ng = x^3 \\\\\n\\frac{dg}{dx} = 3x^2']
     """
-    defined: dict[str, str] = {}  # each function's own row, the last that was written
-    waiting: list[str] = []
+    defined: dict[str, _Row] = {}  # each function's own row, the last that was written
+    waiting: list[_Row] = []
     of, line = "", 0
     unread = {} if unread is None else unread
     for display in displays:
         try:
-            rows = [(e.left, *_row(display, e.span)) for e in equations(display.text)]
+            rows = [(e.left, _row(display, e.span)) for e in equations(display.text)]
         except SymgradError as error:
             if display.claims:
                 unread[display.line] = error.what
             continue
-        for left, row, place in rows:
+        for left, row in rows:
             name, claims = _name(left), left is not None and left.head == "derivative"
             if waiting and (name != of or not claims):
-                yield FormulaQuestion(_joined(defined, of, waiting), line)
+                yield _joined(defined, of, waiting, line)
                 waiting = []
             if not claims:
                 defined.pop(name, None)
                 defined |= {name: row} if name else {}
             elif name not in defined and name != _A_FORMULA:
-                unread[place] = f"no row says what {name} is."
+                unread[row.line] = f"no row says what {name} is."
             else:
-                of, line = name, line if waiting else place
+                of, line = name, line if waiting else row.line
                 waiting.append(row)
     if waiting:
-        yield FormulaQuestion(_joined(defined, of, waiting), line)
+        yield _joined(defined, of, waiting, line)
 
 
-def _row(display: Display, span: tuple[int, int]) -> tuple[str, int]:
-    """A row of a display, and the line of the text that it is in."""
-    return display.text[slice(*span)], display.line + display.text.count("\n", 0, span[0])
+@dataclass(frozen=True)
+class _Row:
+    """An equation, which may go on for more rows, and the line of the text that it begins in."""
+
+    text: str
+    line: int
+
+    def lines(self) -> Iterator[int]:
+        for found in re.finditer(r"(?:^|\\\\)\s*", self.text):
+            yield self.line + self.text.count("\n", 0, found.end())
+
+
+def _row(display: Display, span: tuple[int, int]) -> _Row:
+    return _Row(display.text[slice(*span)], display.line + display.text.count("\n", 0, span[0]))
 
 
 def _name(left: object) -> str:
@@ -133,7 +146,10 @@ def _name(left: object) -> str:
     return getattr(getattr(node, "value", None), "base", "")
 
 
-def _joined(defined: Mapping[str, str], of: str, claims: list[str]) -> str:
+def _joined(defined: Mapping[str, _Row], of: str, claims: list[_Row], line: int) -> FormulaQuestion:
     """The definitions, that of the function which is differentiated last, and the claims below them."""
     above = [row for name, row in defined.items() if name != of] if of in defined else []
-    return " \\\\\n".join([*above, *([defined[of]] if of in defined else []), *claims])
+    rows = [*above, *([defined[of]] if of in defined else []), *claims]
+    return FormulaQuestion(
+        " \\\\\n".join(row.text for row in rows), line, tuple(n for row in rows for n in row.lines())
+    )

@@ -25,7 +25,7 @@ import tempfile
 import threading
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -36,10 +36,14 @@ import torch
 
 from symgrad.errors import BadInput, SymgradError, UserCodeFailed
 from symgrad.lifting.tracing.sources import is_users_file
+from symgrad.progress import Interrupted, interrupt
 
 T = TypeVar("T")
 
-_START = "from symgrad.lifting.scripts.child_process import serve_alone; serve_alone()"
+_START = (  # until it can answer, an interrupt ends it without a word
+    "import signal; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "from symgrad.lifting.scripts.child_process import serve_alone; serve_alone()"
+)
 _FRAME = re.compile(r'File "(.*)", line (\d+) in ')
 _DEEP = 100_000  # how deep an answer may be
 _ENDED = "The process that it ran in has ended with it; nothing else was touched."
@@ -88,8 +92,10 @@ def answer_apart(question: Callable[[], T]) -> T:
     ('1', False)
 
     Raises `BadInput` where a `limited` block in it takes too long, `UserCodeFailed` where the process is ended by what
-    it runs: by ``os._exit``, or by a crash of the interpreter.  The answer has to be plain data that can be pickled,
-    and so has the question where there is no fork.  Where this process is already one of its own, it answers itself.
+    it runs: by ``os._exit``, or by a crash of the interpreter.  A Ctrl-C here is passed on to the process, which has
+    some seconds to end with the answer that it knows by then; where it has none, and at a second one, that is a
+    `KeyboardInterrupt`.  The answer has to be plain data that can be pickled, and so has the question where there is
+    no fork.  Where this process is already one of its own, it answers itself.
     """
     if _ROOM is not None:
         return question()
@@ -99,6 +105,8 @@ def answer_apart(question: Callable[[], T]) -> T:
         if not room.answer.exists():
             raise _told_end(room, ended)
         answer: _Answer = pickle.loads(room.answer.read_bytes())
+    if isinstance(answer.error, Interrupted):
+        raise KeyboardInterrupt
     if answer.error is not None:
         raise answer.error from answer.cause
     return answer.value
@@ -113,12 +121,12 @@ def _forked(question: Callable[[], Any], room: Room) -> int:
         pid = os.fork()
     if pid == 0:
         try:
-            os.setsid()  # what it starts ends with it; an interrupt at the terminal is not its own
+            os.setsid()  # what it starts ends with it; an interrupt at the terminal is passed on to it
             _serve(question, room)
         finally:
             os._exit(0)
     try:
-        return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return _waited(lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pid)
     finally:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
@@ -134,9 +142,48 @@ def _spawned(question: Callable[[], Any], room: Room) -> int:
         [sys.executable, "-c", _START, str(room.folder)], env=environment, start_new_session=True
     )
     try:
-        return process.wait()
+        return _waited(process.wait, process.pid)
     finally:
         process.kill()
+
+
+_RUNNING: dict[int, bool] = {}  # the processes that are waited for, and whether they were asked to end
+_GRACE = 5.0  # seconds that they have for it
+
+
+def _waited(wait: Callable[[], int], pid: int) -> int:
+    """The exit code that ``wait`` returns; the first Ctrl-C meanwhile is passed on."""
+    try:
+        try:
+            _RUNNING[pid] = False
+            ended = wait()
+        except KeyboardInterrupt:
+            _RUNNING[pid] = False
+            end_all()
+            ended = wait()
+        if ended < 0 and _RUNNING[pid]:
+            raise KeyboardInterrupt
+        return ended
+    finally:
+        _RUNNING.pop(pid, None)
+
+
+def end_all(grace: float = _GRACE) -> None:
+    """Ask all processes that are waited for to end with what they know, and end them where they have not after the
+    grace: the user's own code may not be at its end."""
+    asked = tuple(_RUNNING)
+    _RUNNING.update(dict.fromkeys(asked, True))
+    _send(asked, signal.SIGINT)
+    last = threading.Timer(grace, _send, [asked, signal.SIGKILL])
+    last.daemon = True
+    last.start()
+
+
+def _send(pids: Sequence[int], number: signal.Signals) -> None:
+    for pid in pids:
+        if pid in _RUNNING:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, number)
 
 
 def _sent(thing: Any) -> bytes:
@@ -284,6 +331,7 @@ def _settle(room: Room) -> None:
     """Make this process one whose doings stay in it."""
     global _ROOM, _HOME
     _ROOM, _HOME = room, Path.cwd()
+    signal.signal(signal.SIGINT, interrupt)
     torch.set_num_threads(1)  # a fork has none of the threads that its parent's libraries count on
     sys.stdin = _NoInput()
     sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # it ends with the process

@@ -251,12 +251,19 @@ class Pairs:
                 continue
             seen.add(key)
             named = [other for other in self._inputs(event) if cues.names_gradient(event.path, other.path)]
+            named = [other for other in named if not self._is_for_namesake(event, other)]
             own = [other for other in named if other.owner == event.owner]
             for other in own or named:
                 pair = event.path, event.line, self.variable_of(other)
                 if pair not in paired:
                     paired.add(pair)
                     yield self._pair(other, event, NAMED, 4.0)
+
+    def _is_for_namesake(self, claim: Event, other: Event) -> bool:
+        """Whether a claim is spelled as that of another variable, of the same letters: dX is for X, and not for x."""
+        said, mine = cues.tail(claim.path), cues.tail(other.path)
+        names = {cues.tail(e.path) for e in self.events if e.path != claim.path}
+        return mine not in said and any(n in said and cues.core(n) == cues.core(mine) for n in names)
 
     def _pair(self, base: Event, event: Event, why: str, weight: float) -> Pair:
         return Pair(base, (Place(event.key),), ((-1, event.step),), (1,), event.path, why, weight, event.step)

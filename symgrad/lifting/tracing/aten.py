@@ -23,6 +23,7 @@ from symgrad.program.program import Strided, size
 from symgrad.program.selection import select
 
 PLAIN: Any = object()
+OWN = frozenset(("aten", "prims"))  # the namespaces whose names the rules are for
 _RULES: dict[str, Callable[..., Any]] = {}
 
 # what these return depends on shapes only
@@ -367,3 +368,32 @@ def _angle(t: Recorder, a: Any, out: Any, name: str) -> Any:
         return t.piecewise("sign", [x], plain(out), dtype)
     parts = [b.emit(part, (x,), None, tuple(out.shape), dtype) for part in ("imag", "real")]
     return b.apply("atan2", *parts)
+
+
+# ------------------------------------------------------------------------------------------------ schemas
+
+
+@functools.cache
+def named(func: Any) -> tuple[str, tuple[int | None, str] | None]:
+    """An operation's name, and the argument that it writes to: its position (None: by keyword) and its name."""
+    space, name = func._schema.name.split("::")
+    if space not in OWN:  # it may mean anything by a name that aten has
+        name = f"{space}::{name}"
+    for k, a in enumerate(func._schema.arguments):
+        if a.alias_info is not None and a.alias_info.is_write:
+            return name, (None if a.kwarg_only else k, a.name)
+    return name, None
+
+
+@functools.cache
+def functional(func: Any) -> tuple[Any, int | None]:
+    """The operation that returns what ``func`` writes, and the position of what is written, None for ``out=``."""
+    name, target = named(func)
+    assert target is not None
+    kept = [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
+    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
+    for overload in packet.overloads() if packet is not None else ():
+        found = getattr(packet, overload)
+        if [(a.name, str(a.type)) for a in found._schema.arguments] == kept and named(found)[1] is None:
+            return found, target[0]
+    return None, None

@@ -344,9 +344,11 @@ def called_forward(
 def _no_function(thing: Any) -> BadInput:
     if isinstance(thing, _BASE) or (inspect.ismethod(thing) and issubclass(getattr(thing, "__self__", int), _BASE)):
         return BadInput(f"{thing!r} is not the Function itself.", instead="Pass the class, not its apply.")
+    what = f"a {type(thing).__name__}" if not isinstance(thing, type) else f"the class {thing.__name__}, which is none"
     return BadInput(
-        f"verify_function takes a torch.autograd.Function, not a {type(thing).__name__}.",
-        instead="Pass the class itself. For a model and its gradient as functions, use verify(model, hand).",
+        f"verify_function takes a torch.autograd.Function, not {what}.",
+        instead="Pass a class whose backward is to be judged. For a model and its gradient as functions, use "
+        "verify(model, hand).",
     )
 
 

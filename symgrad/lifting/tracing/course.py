@@ -60,7 +60,9 @@ class _Looks(Protocol):
 
     def is_traced(self, x: Any) -> bool: ...
 
-    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None) -> Any: ...
+    def decide(
+        self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None, made: Any = None
+    ) -> Any: ...
 
 
 @dataclass(eq=False)
@@ -165,7 +167,7 @@ class Course:
         """A bound of a slice, or a number of times."""
         if type(key) not in (Whole, Written) or not key.looks:
             return key
-        self._tracer.decide("index", key.looks, plainly(key), None)
+        self._tracer.decide("index", key.looks, plainly(key), None, made=getattr(key, "made", None))
         return plainly(key)
 
     def entry(self, box: Any, place: Any) -> Any:
@@ -196,15 +198,17 @@ class Course:
     def _decided(self, box: Any, place: Any, may_miss: bool) -> None:
         """The code reads at a place that was made of looks: each place of a list or a table is a way to go on."""
         ways, outcome, box = None, plainly(place), self._numbers(box)
+        made = getattr(place, "made", None)
         if (type(box) in (list, tuple) or (isinstance(box, np.ndarray) and box.ndim == 1)) and len(box) <= _WIDEST:
             ways = tuple(range(len(box)))
+            made = made and ("mod", made, len(box))
             outcome = outcome % len(box) if -len(box) <= outcome < len(box) else OTHER
         elif type(box) is dict and len(box) <= _WIDEST and all(type(k) in (int, str) for k in box):
             ways = tuple(box)
             outcome = outcome if outcome in box else OTHER
         if ways is not None and may_miss:
             ways = (*ways, OTHER)
-        self._tracer.decide("index", place.looks, outcome, None, ways, _table(box))
+        self._tracer.decide("index", place.looks, outcome, None, ways, _table(box), made)
 
     def _numbers(self, box: Any) -> Any:
         """What is read in; an array or a tensor of data as its numbers, and None where it is no data."""

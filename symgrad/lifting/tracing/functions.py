@@ -91,17 +91,20 @@ class Function:
         differentiates = not stops and library == "torch" and "autograd" in set(_libraries(function, set()))
         return cls(function, names, library, stops, differentiates=differentiates)
 
+    @functools.cached_property
+    def parameters(self) -> Mapping[str, inspect.Parameter]:
+        return inspect.signature(self.function).parameters
+
     @property
     def required(self) -> tuple[str, ...]:
         """The arguments that have no default."""
-        parameters = inspect.signature(self.function).parameters
-        optional = {n for n, p in parameters.items() if p.default is not p.empty}
+        optional = {n for n, p in self.parameters.items() if p.default is not p.empty}
         return tuple(n for n in self.names if n not in spread(sorted(optional), self.nests))
 
     @property
     def is_open(self) -> bool:
         """Whether the function takes arguments of any name."""
-        return any(p.kind is p.VAR_KEYWORD for p in inspect.signature(self.function).parameters.values())
+        return any(p.kind is p.VAR_KEYWORD for p in self.parameters.values())
 
     def run(self, point: Mapping[str, Any], dtypes: Mapping[str, str] | str = "float64") -> Run:
         """Run the code at a point, under a tracer, and once more without; both must give the same values.
@@ -158,8 +161,9 @@ class Function:
         return named(gradients_by_input(result, self.returns))
 
     def passed(self, value: Any) -> Any:
-        """Labels, masks and the like as the code gets them: as they are, or as tensors or arrays."""
-        if self.converts and self.library == "torch" and isinstance(value, (np.ndarray, np.generic)):
+        """Labels, masks and the like as the code gets them: as they are, or as tensors or arrays, if they can be."""
+        of_numbers = isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc"
+        if self.converts and self.library == "torch" and of_numbers:
             return torch.as_tensor(value)
         is_tensor = self.converts and self.library != "torch" and isinstance(value, torch.Tensor)
         return value.numpy() if is_tensor else value

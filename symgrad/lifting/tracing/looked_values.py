@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import functools
 import operator
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
-from symgrad.program.program import Decided
+from symgrad.program.primitives import number_of
+from symgrad.program.program import Decided, Guard, Step
 
 
 class Look(NamedTuple):
@@ -44,11 +46,38 @@ def looks_in(x: Any) -> Looks:
 
 
 def decision(
-    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None, table: int | None = None
+    word: str, looks: Looks, other: Any, ways: tuple[Any, ...] | None = None, table: int | None = None, made: Any = None
 ) -> tuple[tuple[int, ...], Decided]:
     """The arguments and parameters of a guard for a decision by looks."""
     bases = tuple((look.op, len(look.args), look.params) for look in looks)
-    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways, table)
+    return tuple(a for look in looks for a in look.args), Decided(word, bases, other, ways, table, made)
+
+
+def told_of_looks(guard: Guard, steps: Sequence[Step], looks_of: Callable[[int], Looks]) -> Guard | None:
+    """The decision that a guard is whose sides are no values but were made of looks at some; None without a look."""
+    looks = joined(map(looks_of, guard.args))
+    if not looks:
+        return None
+    others = [n for a in guard.args if not looks_of(a) and (n := number_of(steps, a)) is not None]
+    sides = [_made(steps, a) for a in guard.args[:2]]
+    made = None if None in sides or len(sides) < 2 else (guard.op, *sides)
+    args, decided = decision(guard.op, looks, float(others[0]) if others else None, made=made)
+    return replace(guard, op="decided", args=args, params=decided)
+
+
+def _made(steps: Sequence[Step], i: int) -> Any:
+    """What a number is made of that was made whole; or the plain number that it is."""
+    step = steps[i]
+    while step.op in ("pick", "cast", "name") and len(step.args) == 1:
+        step = steps[step.args[0]]
+    return (step.params.made or number_of(steps, i)) if step.op == "constant" else None
+
+
+def is_found_by_hash(equal: Guard, before: Guard) -> bool:
+    """Whether it was decided that something is equal to what it was found by, in a table, just before."""
+    hashed = replace(equal.params, word="hash", other=None, made=getattr(before.params, "made", None))
+    same = (before.args, before.source, before.params) == (equal.args, equal.source, hashed)
+    return equal.params.word == "eq" and bool(equal.outcome.all()) and same
 
 
 def looks_of_length(x: Any) -> Looks:
@@ -88,7 +117,14 @@ class _Looked:
 
 
 class Whole(_Looked, int):
-    """A whole number that was made of values."""
+    """A whole number that was made of values; ``made`` says how, as a constant of a Program has it."""
+
+    made: Any
+
+    def __new__(cls, value: int, tracer: Recorder, looks: Looks, made: Any = None) -> Whole:
+        out = super().__new__(cls, value, tracer, looks)
+        out.made = made
+        return out
 
     def __reduce__(self) -> Any:
         return int, (int(self),)
@@ -97,10 +133,10 @@ class Whole(_Looked, int):
         return float(int(self))
 
     def __bool__(self) -> bool:
-        return self.tracer.decide("ne", self.looks, int(self) != 0, 0)
+        return self.tracer.decide("ne", self.looks, int(self) != 0, 0, made=_operation("ne", self, 0))
 
     def __hash__(self) -> int:
-        self.tracer.decide("hash", self.looks, int(self), None)
+        self.tracer.decide("hash", self.looks, int(self), None, made=self.made)
         return hash(int(self))
 
     def __format__(self, spec: str) -> str:
@@ -116,6 +152,12 @@ class Whole(_Looked, int):
         return TracedFloat(float(int(self)), self.tracer.step_of(self), self.tracer)
 
 
+def _operation(name: str, *sides: Any) -> Any:
+    """What an operation makes of whole numbers, as a constant has it; None where that is not known of a side."""
+    told = [side.made if type(side) is Whole else int(side) for side in sides]
+    return None if None in told else (name, *told)
+
+
 def _whole_comparison(name: str) -> Callable[[Whole, Any], Any]:
     compare = getattr(operator, name)
 
@@ -123,7 +165,8 @@ def _whole_comparison(name: str) -> Callable[[Whole, Any], Any]:
         if type(other) is TracedFloat or not isinstance(other, (int, float)):
             return NotImplemented
         looks = joined([self.looks, looks_in(other)])
-        return self.tracer.decide(name, looks, compare(int(self), plainly(other)), plainly(other))
+        made = _operation(name, self, other) if isinstance(other, int) else None
+        return self.tracer.decide(name, looks, compare(int(self), plainly(other)), plainly(other), made=made)
 
     return method
 
@@ -137,17 +180,17 @@ def _whole_arithmetic(name: str, swapped: bool) -> Callable[..., Any]:
         if isinstance(other, float) or name == "truediv":
             sides = [self.real_number(), other.real_number() if type(other) is Whole else float(other)]
             return plain(*(reversed(sides) if swapped else sides))
-        sides = [int(self), int(other)]
-        value = plain(*(reversed(sides) if swapped else sides))
+        sides = [other, self] if swapped else [self, other]
+        value = plain(*map(int, sides))
         looks = joined([self.looks, looks_in(other)])
-        return Whole(value, self.tracer, looks) if type(value) is int else value
+        return Whole(value, self.tracer, looks, _operation(name, *sides)) if type(value) is int else value
 
     return method
 
 
 def _whole_unary(name: str) -> Callable[[Whole], Any]:
     plain = getattr(operator, name)
-    return lambda self: Whole(plain(int(self)), self.tracer, self.looks)
+    return lambda self: Whole(plain(int(self)), self.tracer, self.looks, _operation(name, self))
 
 
 for _name in ("eq", "ne", "lt", "le", "gt", "ge"):

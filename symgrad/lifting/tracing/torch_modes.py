@@ -40,7 +40,6 @@ _COMPARED = frozenset(("gt", "ge", "lt", "le", "eq", "ne"))
 _RANDOM = frozenset("normal uniform bernoulli random exponential geometric cauchy log_normal".split())
 _TEXTS = ("__format__", "__repr__")
 _MAKERS = ("tensor", "as_tensor", "asarray", "scalar_tensor")
-_OWN = frozenset(("aten", "prims"))  # the namespaces whose names the rules are for
 _FILLERS = ("full", "full_like", "new_full")
 
 
@@ -97,6 +96,8 @@ class Functions(TorchFunctionMode):
             if out is not NotImplemented:
                 return out
         tensors = self.tracer.tensors
+        if any(type(a) is Whole for a in args):
+            args = tuple(_operand(self.tracer, name.strip("_").lstrip("r"), a, args) for a in args)
         for a in (*args, *kwargs.values()):
             kind = type(a)
             if kind in _TRACED or (kind in (list, tuple) and tensors.holds_numbers(a)):
@@ -111,7 +112,17 @@ class Functions(TorchFunctionMode):
             tensors.calling = before
 
 
+def _operand(t: Recorder, name: str, a: Any, args: Any) -> Any:
+    """A whole number made of values, beside a tensor: as a number it is followed, by a power it is decided."""
+    if type(a) is not Whole or next(floats(args), None) is None:
+        return a
+    if name == "pow":
+        t.decide("power", a.looks, int(a), None, made=a.made)
+    return a.real_number() if name in _WITH_NUMBERS else a
+
+
 _TRACED = (TracedFloat, TracedArray)
+_WITH_NUMBERS = frozenset("add sub mul div truediv true_divide subtract multiply divide".split())
 _BRIDGES: dict[str, Any] = {}
 
 
@@ -315,7 +326,7 @@ class Dispatch(TorchDispatchMode):
         """Whole numbers and truths that are made of looks at values remember these."""
         t, tensors = self.tracer, self.tracer.tensors
         results = out if isinstance(out, (list, tuple)) else (out,)
-        self._remember_length(results, args, _named(func)[0])
+        self._remember_length(results, args, aten.named(func)[0])
         made = [x for x in results if isinstance(x, torch.Tensor) and not (aten.is_float(x) and tensors.is_known(x))]
         truth = isinstance(out, bool)
         if not made and not truth:
@@ -324,7 +335,7 @@ class Dispatch(TorchDispatchMode):
         given = [x for x in given if isinstance(x, torch.Tensor)]
         looks = joined(tensors.looks_of(x) for x in given)
         seen = tuple(tensors.step(x) for x in given if aten.is_float(x) and tensors.is_known(x))
-        name = _named(func)[0]
+        name = aten.named(func)[0]
         if seen and name not in _LOOKS:
             op = next((op for word, op in _PLACES.items() if name.startswith(word)), "argsort")
             looks = joined([looks, t.looks_at(op, seen)])
@@ -361,7 +372,7 @@ class Dispatch(TorchDispatchMode):
 
     def _seen(self, func: Any, args: Any, kwargs: Any) -> Any:
         tensors = self.tracer.tensors
-        name, target = _named(func)
+        name, target = aten.named(func)
         known = tensors.any_known(args) or (bool(kwargs) and tensors.any_known(kwargs.values()))
         if target is not None:
             x = kwargs.get(target[1]) if target[0] is None else args[target[0]] if target[0] < len(args) else None
@@ -459,7 +470,7 @@ class Dispatch(TorchDispatchMode):
             decomposition = _decompositions().get(func) or (func._can_decompose() and func.decompose)
             if decomposition:
                 return self._steps_of(self._run(decomposition, name, args, kwargs))
-            if func.namespace in _OWN:
+            if func.namespace in aten.OWN:
                 is_entrywise = func.namespace == "prims" or torch.Tag.pointwise in func.tags
                 raise self._unknown(name, entrywise=is_entrywise)
             steps = self._of_kernel(func, name, args, kwargs)
@@ -551,7 +562,7 @@ class Dispatch(TorchDispatchMode):
             tensors.write(x, t.data(tensors.value(x), dtype), before)
             return x
         else:
-            functional, position = _functional(func)
+            functional, position = aten.functional(func)
             if functional is None:
                 raise self._unknown(name)
             rest = {k: v for k, v in kwargs.items() if k != "out"}
@@ -570,29 +581,3 @@ class Dispatch(TorchDispatchMode):
         out = func(*args, **kwargs)
         tensors.write(x, new, before)
         return out
-
-
-@functools.cache
-def _named(func: Any) -> tuple[str, tuple[int | None, str] | None]:
-    """An operation's name, and the argument that it writes to: its position (None: by keyword) and its name."""
-    space, name = func._schema.name.split("::")
-    if space not in _OWN:  # it may mean anything by a name that aten has
-        name = f"{space}::{name}"
-    for k, a in enumerate(func._schema.arguments):
-        if a.alias_info is not None and a.alias_info.is_write:
-            return name, (None if a.kwarg_only else k, a.name)
-    return name, None
-
-
-@functools.cache
-def _functional(func: Any) -> tuple[Any, int | None]:
-    """The operation that returns what ``func`` writes, and the position of what is written, None for ``out=``."""
-    name, target = _named(func)
-    assert target is not None
-    kept = [(a.name, str(a.type)) for a in func._schema.arguments if not a.is_out]
-    packet = getattr(torch.ops.aten, name.removesuffix("_"), None)
-    for overload in packet.overloads() if packet is not None else ():
-        found = getattr(packet, overload)
-        if [(a.name, str(a.type)) for a in found._schema.arguments] == kept and _named(found)[1] is None:
-            return found, target[0]
-    return None, None

@@ -34,10 +34,12 @@ from symgrad.lifting.tracing.looked_values import (
     Whole,
     Written,
     decision,
+    is_found_by_hash,
     joined,
     looks_in,
     looks_of_length,
     plainly,
+    told_of_looks,
 )
 from symgrad.lifting.tracing.numpy_arrays import Arrays
 from symgrad.lifting.tracing.sources import Places, instrument, is_users, place, unwrapped, whole_numbers
@@ -48,8 +50,7 @@ from symgrad.ops.scalars import unknown
 from symgrad.program import constants as numbers
 from symgrad.program.builder import Builder
 from symgrad.program.expressions import lower
-from symgrad.program.primitives import number_of
-from symgrad.program.program import Guard, Program
+from symgrad.program.program import UNKNOWN, WHOLE, Guard, Program, whole_number
 
 _COMPARE: dict[str, Callable[[Any, Any], bool]] = {n: getattr(operator, n) for n in "eq ne lt le gt ge".split()}
 # builtins that call what they are given
@@ -173,7 +174,8 @@ class Tracer:
             return self.builder.stack([self.step_of(i, dtype) for i in x])
         if isinstance(x, LookedArray) or kind is Whole:
             value = np.asarray(plainly(x))
-            step = self.builder.constant(value.astype(np.float64) if value.dtype.kind in "iub" else value, dtype)
+            value = value.astype(np.float64) if value.dtype.kind in "iub" else value
+            step = self.builder.constant(value, dtype, made=x.made if kind is Whole else None)
             self.remember(step, looks_in(x))
             return step
         if isinstance(x, (bool, np.bool_)):
@@ -255,18 +257,10 @@ class Tracer:
         steps = {name: self.step_of(x) for name, x in outputs.items()}
         self.builder.course = self.course.guards()
         built = self.builder.build(steps)
-        return replace(built, guards=tuple(g for g in map(self._of_looks, built.guards) if g is not None))
-
-    def _of_looks(self, guard: Guard) -> Guard | None:
-        """The guard, or the decision that it is where its sides are no values but were made of looks at some."""
-        if any(self.depends(a) for a in guard.args):
-            return guard
-        looks = joined(self.looks_of(a) for a in guard.args)
-        if not looks:
-            return None
-        others = [n for a in guard.args if not self.looks_of(a) and (n := number_of(self.builder.steps, a)) is not None]
-        args, decided = decision(guard.op, looks, float(others[0]) if others else None)
-        return replace(guard, op="decided", args=args, params=decided)
+        told = (
+            g if any(map(self.depends, g.args)) else told_of_looks(g, built.steps, self.looks_of) for g in built.guards
+        )
+        return replace(built, guards=tuple(g for g in told if g is not None))
 
     def looks_of(self, step: int) -> Looks:
         """The looks at values that a step's value was made of, where it is none itself."""
@@ -282,14 +276,15 @@ class Tracer:
         b = self.at_line()
         b.guard(op, [self.step_of(a) for a in args], params, outcome)
 
-    def decide(self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None) -> Any:
+    def decide(
+        self, word: str, looks: Looks, outcome: Any, other: Any, ways: Any = None, table: Any = None, made: Any = None
+    ) -> Any:
         """Remember that the code decided by something that was made of looks; the outcome."""
         if looks:
-            b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table)
-            last = b.guards[-1] if b.guards else None
-            found = word == "eq" and outcome and last is not None and last.args == args and last.source == b.source
-            if not (found and last is not None and last.params == replace(decided, word="hash", other=None)):
-                b.guard("decided", args, decided, outcome)  # what was found by its hash is equal to it
+            b, (args, decided) = self.at_line(), decision(word, looks, other, ways, table, made)
+            told = Guard("decided", args, decided, np.array(outcome), b.source)
+            if not (b.guards and is_found_by_hash(told, b.guards[-1])):
+                b.guards.append(told)
         return outcome
 
     def looked(self, op: str, args: list[Any], params: Any, value: Any) -> Any:
@@ -314,6 +309,9 @@ class Tracer:
         if looks:
             self._looks[step] = joined([self._looks.get(step, ()), looks])
             del self._looked[step:]
+            b, at = self.builder, self.builder.steps[step]
+            if at.op == "constant" and at.params.made is None and any(look.op in WHOLE for look in looks):
+                b.steps[step] = replace(at, params=replace(at.params, made=UNKNOWN))
 
     def look(self, op: str, x: Any) -> Looks:
         """The look that makes something else of ``x``; those that it was made of itself, if it is no value."""
@@ -322,8 +320,8 @@ class Tracer:
     def whole(self, op: str, x: Any, outcome: int) -> int:
         """``x`` made an integer."""
         self.guard(op, [x], None, outcome)
-        looks = self.look(op, x)
-        return Whole(outcome, self, looks) if looks else outcome
+        looks, made = self.look(op, x), whole_number(self.builder.steps, op, [self.step_of(x)])
+        return Whole(outcome, self, looks, made) if looks else outcome
 
     def written(self, x: Any, text: str) -> str:
         """``x`` as a text."""
@@ -352,9 +350,7 @@ class Tracer:
 
     def piecewise(self, op: str, steps: list[int], value: Any, dtype: str, params: Any = None) -> int:
         """The step of a piecewise constant function of ``steps``: its value, and a guard for the piece."""
-        b = self.builder
-        b.guard(op, steps, params, value)
-        made = b.constant(np.asarray(value), dtype)
+        made = self.builder.whole(op, steps, np.asarray(value), dtype, params)
         self.remember(made, self.looks_at(op, tuple(steps), params))
         return made
 

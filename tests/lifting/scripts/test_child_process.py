@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 import threading
+import time
 import warnings
 from pathlib import Path
 
@@ -20,11 +21,12 @@ import pytest
 import torch
 
 from symgrad import Limits, verify_many, verify_script
-from symgrad.api.batches import Processes
-from symgrad.errors import BadInput, SymgradError, UserCodeFailed
+from symgrad.api.batches import Processes, answer_many
+from symgrad.errors import BadInput, UserCodeFailed
 from symgrad.lifting.scripts import child_process
 from symgrad.lifting.scripts.child_process import answer_apart, can_fork
 from symgrad.notebook import judge_cell
+from symgrad.progress import Interrupted, doing
 
 RIGHT = """
 import torch
@@ -327,20 +329,56 @@ def test_torch_with_threads_goes_on_in_a_fork():
         torch.set_num_threads(before)
 
 
-def test_an_interrupt_of_the_one_who_asks_ends_the_other(monkeypatch):
+@contextlib.contextmanager
+def ctrl_c():
+    """A function to be called in the other process: then a Ctrl-C comes to this one."""
     if not can_fork():
         pytest.skip("there is no fork here")
-    import time
+    told, tell = os.pipe()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
-    started = time.monotonic()
-    previous = signal.signal(signal.SIGALRM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
-    signal.setitimer(signal.ITIMER_REAL, 0.5)
+    def press() -> None:
+        os.read(told, 1)
+        time.sleep(0.5)  # the other may be there before this one waits for it
+        os.kill(os.getpid(), signal.SIGINT)
+
+    finger = threading.Thread(target=press)
+    finger.start()
     try:
-        with pytest.raises(KeyboardInterrupt):
-            answer_apart(lambda: time.sleep(60))
+        yield lambda: os.write(tell, b".")
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, previous)
-    assert time.monotonic() - started < 30
-    with contextlib.suppress(SymgradError, ChildProcessError):
+        finger.join()
+        signal.signal(signal.SIGINT, before)
+        os.close(told)
+        os.close(tell)
+
+
+def wait_until_it_is_ended(ready) -> str:
+    ready()
+    try:
+        while True:
+            doing("waiting")
+            time.sleep(0.01)
+    except Interrupted:
+        return "what is known so far"
+
+
+def test_an_interrupt_ends_the_other_with_what_it_knows():
+    with ctrl_c() as ready:
+        assert answer_apart(lambda: wait_until_it_is_ended(ready)) == "what is known so far"
+
+
+def test_an_interrupt_ends_the_other_where_its_code_does_not_listen(monkeypatch):
+    monkeypatch.setattr(child_process.end_all, "__defaults__", (0.2,))
+    with ctrl_c() as ready, pytest.raises(KeyboardInterrupt):
+        answer_apart(lambda: ready() and time.sleep(600))
+    with contextlib.suppress(ChildProcessError):
         assert os.waitpid(-1, os.WNOHANG)[0] == 0
+
+
+def test_an_interrupt_ends_many_with_what_is_known():
+    with ctrl_c() as ready, Processes(1) as one:
+        asks = [lambda: "done", lambda: wait_until_it_is_ended(ready), lambda: "not begun"]
+        done, waited, other = answer_many(asks, one)
+    assert (done, waited) == ("done", "what is known so far")
+    assert str(other) == "nothing was known when it was ended by Ctrl-C."

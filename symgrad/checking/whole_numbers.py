@@ -1,0 +1,172 @@
+"""Numbers that the code made whole and then used as numbers: what was seen with some of them is to hold for all.
+
+A run records such a number as a constant, so that a branch on which ``floor(x)`` was 0 wherever it was looked at says
+nothing of what the number is multiplied by.  Each branch is read once more at one of its points with other numbers in
+their place, of those with which the code decides the same: where the two sides are still equal, one formula holds
+whatever comes out.  Where they are not, what was seen holds for the numbers that were seen, and points of the same
+branch at which there are others are sought.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symgrad.checking.choices import Look
+from symgrad.checking.comparison import Branch, compare_at
+from symgrad.checking.verdicts import WHOLE_NUMBERS, Choice, Outcome
+from symgrad.problem.point_search import Start, points_at
+from symgrad.problem.question import Problem
+from symgrad.problem.sampling import draw
+from symgrad.program.program import UNKNOWN, WHOLE, Constant, Decided, Guard, Program, Source, whole_number, written
+
+_ENOUGH = 3  # different numbers after which what was seen does not hold for these alone
+_OTHERS = 4  # other numbers with which a branch is read
+_DRAWN = 24  # that are drawn for these
+_FAR = (4, 60)  # how far apart they are at most, of every other one
+_STARTS = 2  # points from which other numbers are sought
+_SCATTERED = 64  # points far and wide that are asked for them
+_FEW = 6  # values that are told one by one
+_MIDDLE = {"floor": 0.5, "ceil": -0.5}  # of the numbers that are made one whole number
+
+Numbers = dict[Any, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Narrow:
+    """A branch of the code, with those that differ from it in such numbers alone, on which some claims hold for what
+    was seen, and not for other numbers."""
+
+    path: str
+    looks: tuple[Look, ...]
+
+    @property
+    def branch(self) -> Branch:
+        return self.looks[0][0]
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether so many different ones came up that they are no exceptions."""
+        return (
+            len({tuple(b.program.steps[i].params.value.tobytes() for i in _made(b.program)) for b, _ in self.looks})
+            >= _ENOUGH
+        )
+
+    def described(self) -> Choice:
+        """The choice as a report tells it."""
+        number = next(iter(_made(self.branch.program)))
+        source = self.branch.program.steps[number].source or Source("a number made whole", "", None)
+        seen: dict[str, Any] = {}
+        for branch, look in self.looks:
+            for value in np.unique(branch.program.steps[number].params.value).tolist():
+                seen.setdefault(f"{value:g}", look.point)
+        told = [Outcome(value, "reached", point) for value, point in list(seen.items())[:_FEW]]
+        other = Outcome("other numbers", "not reached")
+        return Choice(WHOLE_NUMBERS, source.text, source.file, source.line, (*told, other), not self.is_enough)
+
+
+def _made(program: Program) -> dict[int, Any]:
+    """The constants that were made of numbers made whole, each with what it is made of: where that is not known, of
+    itself."""
+    if not any(g.op in WHOLE for g in program.guards):
+        return {}
+    found = {i: s.params.made for i, s in enumerate(program.steps) if s.op == "constant" and s.params.made}
+    return {i: ("whole", i) if made == UNKNOWN else made for i, made in found.items()}
+
+
+def path_of(branch: Branch) -> str:
+    """What is the same for two branches that differ in numbers made whole alone."""
+    hands = [p.hand for p in branch.pairs if p.hand is not None]
+    return " ".join(written(branch.program.steps, [branch.model, *hands]))
+
+
+def narrow(looks: Iterable[Look], free: Collection[str]) -> list[Narrow]:
+    """The branches, among looks off every edge, on which claims hold for some numbers made whole alone."""
+    paths: dict[str, list[Look]] = {}
+    for branch, seen in looks:
+        if not seen.ties and _made(branch.program):
+            paths.setdefault(path_of(branch), []).append((branch, seen))
+    return [Narrow(path, tuple(mine)) for path, mine in paths.items() if _differs_for_others(*mine[0], free)]
+
+
+# ------------------------------------------------------------------------------------------------ other numbers
+
+
+def _differs_for_others(branch: Branch, seen: Any, free: Collection[str]) -> bool:
+    """Whether two sides that are equal at a look differ with other numbers that lead the code the same way."""
+    equal = [n for n, view in seen.views.items() if view.state == "agrees"]
+    for k, program in enumerate(_with_others(branch.program, seen.guards)):
+        views = compare_at(replace(branch, program=program), seen.point, tuple(free), guards=()).views
+        if any(views[n].state == "differs" for n in equal):
+            return True
+        if k + 1 == _OTHERS:
+            break
+    return False
+
+
+def _with_others(program: Program, guards: Iterable[Guard]) -> Iterator[Program]:
+    """The Program with other numbers in the place of those that were made whole."""
+    made = _made(program)
+    own: Numbers = {
+        whole_number(program.steps, g.op, g.args, g.params): np.asarray(g.outcome) for g in guards if g.op in WHOLE
+    }
+    own |= {m: program.steps[i].params.value for i, m in made.items() if m == ("whole", i)}
+    decided = [(g.params.made, g.outcome) for g in guards if isinstance(g.params, Decided) and g.params.made]
+    rng = np.random.default_rng(len(program))
+    for k in range(_DRAWN):
+        others = {key: _another(value, _FAR[k % 2], rng) for key, value in own.items()}
+        try:
+            same = all(np.array_equal(_value(m, others), outcome) for m, outcome in decided)
+            values = {i: _value(m, others) for i, m in made.items()} if same else {}
+        except (KeyError, ArithmeticError, ValueError):  # made of what is not known, or of none of these numbers
+            continue
+        if values:
+            steps = list(program.steps)
+            for i, value in values.items():
+                value = np.broadcast_to(value, steps[i].shape).astype(steps[i].params.value.dtype)
+                steps[i] = replace(steps[i], params=Constant(value))
+            yield replace(program, steps=tuple(steps))
+
+
+def _another(value: np.ndarray, far: int, rng: np.random.Generator) -> np.ndarray:
+    """Numbers beside these, on the same side of zero."""
+    way = np.where(value == 0, rng.choice((-1, 1), value.shape), np.sign(value))
+    return value + way * rng.integers(1, far, value.shape, endpoint=True)
+
+
+def _value(made: Any, numbers: Numbers) -> Any:
+    """The value of what is made of numbers made whole."""
+    match made:
+        case ("whole", _):
+            return numbers[made]
+        case ("allclose" | "isclose", left, right):
+            return _value(left, numbers) == _value(right, numbers)
+        case (str() as name, *sides):
+            return getattr(operator, name)(*(_value(side, numbers) for side in sides))
+    return float(made)
+
+
+# ------------------------------------------------------------------------------------------------ where they are sought
+
+
+def points_with_others(problem: Problem, found: Narrow) -> Iterator[dict[str, Any]]:
+    """Points at which the numbers may be others: beside those that were seen, and far and wide."""
+    for branch, seen in found.looks[:_STARTS]:
+        start = Start(branch.program, seen.point, problem.inputs.free, problem.inputs.bounds)
+        for guard in (g for g in seen.guards if g.op in WHOLE and np.size(g.outcome) and g.params is None):
+            value = float(np.reshape(guard.outcome, -1)[0])
+            for goal in (value + 1, value - 1, value + 2, value - 2, 2 * value + 3):
+                shift = _MIDDLE.get(guard.op, np.sign(goal) / 2 if guard.op == "trunc" else 0.0)
+                yield from points_at(start, guard.args[0], 0, goal + shift, 0.25)
+    rng = np.random.default_rng((problem.seed, 8))
+    for _ in range(_SCATTERED):
+        point = dict(problem.inputs.point)
+        for name in problem.inputs.free:
+            bounds = problem.inputs.bounds.get(name, (None, None))
+            drawn = draw(np.shape(point[name]), rng, bounds)
+            point[name] = drawn if any(b is not None for b in bounds) else drawn * 2.0 ** int(rng.integers(-2, 6))
+        yield point
