@@ -435,8 +435,7 @@ def _mean_for_sum(s: Slip) -> str | None:
         return f"a {s.new} belongs here, and no {s.old}: {s.edit.before} becomes {s.edit.after}."
     if not ({".mean(" in s.old, ".sum(" in s.new} == {True} or {".sum(" in s.old, ".mean(" in s.new} == {True}):
         return None
-    word = "sum" if ".sum(" in s.new else "mean"
-    return f"a {word} belongs here: {s.old} becomes {s.new}."
+    return f"a {'sum' if '.sum(' in s.new else 'mean'} belongs here: {s.old} becomes {s.new}."
 
 
 def _matrix_order(s: Slip) -> str | None:

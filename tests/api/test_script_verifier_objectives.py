@@ -136,6 +136,42 @@ def test_a_part_of_the_objective_is_no_other_objective():
     assert verdicts(REGULARISED.replace("D / 6", "D / 6 + 0.2 * W2")) == {"W1": "proved", "W2": "proved"}
 
 
+IN_TURNS = """
+import numpy as np
+rng = np.random.RandomState(0)
+def sig(z):
+    return 1 / (1 + np.exp(-z))
+a, c, u, v = 0.8, 0.1, 0.5, -0.3
+for step in range(30):
+    z, real = rng.randn(4), 3.0 + 0.5 * rng.randn(4)
+    fake = a * z + c
+    d_real, d_fake = sig(u * real + v), sig(u * fake + v)
+    d_loss = -np.mean(np.log(d_real)) - np.mean(np.log(1 - d_fake))
+    grad_u = np.mean(-(1 - d_real) * real) + np.mean(d_fake * fake)
+    grad_v = np.mean(-(1 - d_real)) + np.mean(d_fake)
+    u -= 0.05 * grad_u
+    v -= 0.05 * grad_v
+    z = rng.randn(4)
+    fake = a * z + c
+    d_fake = sig(u * fake + v)
+    g_loss = -np.mean(np.log(d_fake))
+    grad_fake = -(1 - d_fake) * u / 4
+    grad_a = np.sum(grad_fake * z)
+    grad_c = np.sum(grad_fake)
+    a -= 0.05 * grad_a
+    c -= 0.05 * grad_c
+    print(step, d_loss, g_loss)
+"""
+
+
+def test_an_update_in_between_is_no_part_of_what_is_differentiated():
+    """The second loss is computed with what the first step has made of u and v, which depends on a and c too."""
+    right = verdicts(IN_TURNS)
+    assert {n: right[n] for n in "acuv"} == dict.fromkeys("acuv", "proved")
+    wrong = verdicts(IN_TURNS.replace("grad_a = np.sum(grad_fake * z)", "grad_a = np.sum(grad_fake * fake)"))
+    assert [n for n, v in wrong.items() if v == "refuted"] == ["a"]
+
+
 BOOTSTRAPPED = """
 import numpy as np
 omega, phi, phi_next = np.array([0.3, -0.2]), np.array([1.0, 0.5]), np.array([-0.4, 0.7])

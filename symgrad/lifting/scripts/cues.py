@@ -37,6 +37,7 @@ _MARKS += [m + "of" for m in _MARKS]
 _GRADIENT = re.compile(
     r"(^|_)(d(?=[A-Z_0-9])|d_|grad|g_|nabla|delta|deriv|jac|jacobian)|grad|^d[a-z]{1,2}\d*$", re.IGNORECASE
 )
+_OF_TWO = re.compile(r"[dg]_(loss|cost)(_(real|fake|total))?", re.IGNORECASE)
 _SMALL = re.compile(r"h|hh|eps|epsilon|delta|dx|dw|step|step_size|bump|tiny|small|perturbation|h_?step", re.IGNORECASE)
 _COTANGENT = re.compile(
     r"d_?out(put)?s?|grad_?out(put)?s?|out_?grad|g_?out|upstream\w*|d[yz]|d_[yz]|d_?l_?d_?(out|y|z)|cotangent|gy|df",
@@ -102,7 +103,13 @@ def is_derivative(function: str, path: str) -> bool:
 
 
 def is_gradient(path: str) -> bool:
-    """Whether a value is called as a gradient is called, of whatever it may be."""
+    """Whether a value is called as a gradient is called, of whatever it may be; ``d_loss`` is a discriminator's loss.
+
+    >>> is_gradient("d_loss_w"), is_gradient("d_loss"), is_gradient("g_loss")
+    (True, False, False)
+    """
+    if _OF_TWO.fullmatch(tail(path)):
+        return False
     return bool(_GRADIENT.search(tail(path))) or "grad" in path.lower()
 
 

@@ -113,13 +113,14 @@ class Scaled:
 
 @dataclass(frozen=True)
 class Held:
-    """What the script computes, with the value of one of its variables held constant."""
+    """What the script computes, with the values of some of its variables held constant."""
 
-    value: Place
-    held: Key
+    value: Place | Centre | Paired | Scaled
+    held: tuple[Key, ...]
 
     def step(self, run: ScriptRun, trails: Trails) -> int:
-        hold(run.trace.builder.steps, Place(self.held).step(run, trails))
+        for key in self.held:
+            hold(run.trace.builder.steps, Place(key).step(run, trails))
         return self.value.step(run, trails)
 
 
@@ -156,15 +157,15 @@ class Hypothesis:
     @property
     def until(self) -> frozenset[Key]:
         """The events after which nothing more is needed; none where that is the end."""
-        output = self.output.value if isinstance(self.output, Scaled) else self.output
+        held = self.output.held if isinstance(self.output, Held) else ()
+        output = self.output.value if isinstance(self.output, Held) else self.output
+        output = output.value if isinstance(output, Scaled) else output
         if isinstance(output, Centre):
             return frozenset()
-        found = {key for c in self.claims for key in (c.input, c.value.key)}
+        found = {*held, *(key for c in self.claims for key in (c.input, c.value.key))}
         match output:
             case Place(key=key):
                 found.add(key)
-            case Held(value=Place(key=key), held=held):
-                found |= {key, held}
             case Paired(value=a, cotangent=t):
                 found |= {a, t}
             case _:

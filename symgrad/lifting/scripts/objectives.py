@@ -92,7 +92,7 @@ def _held(w: Weighing, row: Row) -> Row:
         if named and event.step in before & inputs and words & _TARGETS and event.step != row.output.step:
             changed = Builder(list(steps), dict(w.run.trace.builder.inputs))
             hold(changed.steps, event.step)
-            output = replace(row.output, place=Held(place, event.key))
+            output = replace(row.output, place=Held(place, (event.key,)))
             made = w.row(output, changed, [s.pair for s in row.sights])
             if made.rights == len(row.sights):
                 return replace(made, held=event.path)
@@ -118,11 +118,12 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
         return [top]
     depends = _variables_of(w, top)
     rows = [replace(r, sights=tuple(s for s in r.sights if s.pair in fresh)) for r in rows]
-    others = [r for r in rows if r.cue >= STATED and not _is_of_one_formula(w, top, r)]
+    apart = [r for r in rows if r.sights and not _is_of_one_formula(w, top, r)]
     given: dict[int, list[Variable]] = {}  # by the place of an output in ``rows``
     for v in primary - own:
-        may = [r for r in others if v in _judged(w, r) and (v not in depends or _place(r) != _place(top))]
-        right = [r for r in may if _judged(w, r)[v].word == "right"]
+        others = [r for r in apart if v in _judged(w, r) and (v not in depends or _place(r) != _place(top))]
+        right = [r for r in others if _judged(w, r)[v].word == "right"]  # whatever it is called
+        may = [r for r in others if r.cue >= STATED]
         if right:
             best = max(right, key=lambda r: (r.cue, r.score))
         elif v in depends:
@@ -130,8 +131,8 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
             best = max(speaking, key=lambda r: (_judged(w, r)[v].score, r.cue), default=None)
         else:
             best = max(may, key=lambda r: (r.cue, _judged(w, r)[v].score), default=None)
-            apart = {r.output.name for r in may if best is not None and r.cue == best.cue}
-            if len(apart) > 1:
+            names = {r.output.name for r in may if best is not None and r.cue == best.cue}
+            if len(names) > 1:
                 raise _tie(w, [_only(w, r, {v}) for r in may if best is not None and r.cue == best.cue])
         if best is not None:
             given.setdefault(rows.index(best), []).append(v)
@@ -474,8 +475,14 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
     named = {s.pair.input.step: given[s.pair.input.key] for s in sights}
     given |= {w.trails.event_of[c].key: named[i] for s in sights for c, i in s.renewed if i in named}
+    held = tuple(w.trails.event_of[c].key for c in _held_updates(w, row, sights))
+    output = w.steady(row.output.place)
+    if isinstance(output, Held):
+        output = replace(output, held=(*output.held, *held))
+    elif held and not isinstance(output, Assumed):
+        output = Held(output, held)
     return Hypothesis(
-        w.steady(row.output.place),
+        output,
         row.output.name,
         tuple(claims),
         tuple(names),
@@ -484,6 +491,16 @@ def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
         row.is_stated and row.rights > 0,
         tuple(_of_updated(w, row, sights)),
     )
+
+
+def _held_updates(w: Weighing, row: Row, sights: Sequence[Sight]) -> list[int]:
+    """The updated values that an output is computed from, which are no functions of its inputs: it is asked about the
+    values that variables have where it is computed."""
+    if row.assumed is not None:
+        return []
+    inputs = {s.pair.input.step for s in sights}
+    before, after = w.trails.before(row.output.step, w.run.trace.builder.steps), w.trails.after(inputs)
+    return sorted((w.changed & before & after) - inputs)
 
 
 def _by_name(w: Weighing, pair: Pair) -> Pair:

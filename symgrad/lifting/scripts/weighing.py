@@ -20,7 +20,7 @@ import torch
 
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
-from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared
+from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared, hold
 from symgrad.lifting.scripts.pairs import UNNAMED, UPDATED, Pair, Pairs, is_called
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Quotient, between
@@ -110,7 +110,7 @@ class Weighing:
         self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
         self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
         self.length = len(self.steps)  # of the record alone
-        self._changed = {step for p in self.pairs for step in p.changed}
+        self.changed = {step for p in self.pairs for step in p.changed}
         self._uses: dict[int, set[int]] = {}
         self.asked = {self.trails.stripped(i) for i in self.run.trace.functions}
         claims = {self.trails.stripped(i) for p in self.pairs for _, i in p.steps}
@@ -270,6 +270,8 @@ class Weighing:
         step = output.step
         b = Builder(list(program.steps), dict(program.inputs))
         inputs = sorted({p.input.step for p in pairs})
+        for c in self.changed & self.trails.before(step, b.steps):  # an update is no part of what is differentiated
+            hold(b.steps, c)
         of, _ = reverse(b, {step: b.ones(b.shape(step), b.dtype(step))}, set(inputs))
         built = b.build({})
         before = self.trails.before(step, b.steps)
@@ -313,8 +315,8 @@ class Weighing:
 
     def _is_mixed(self, i: int, steps: Sequence[Step]) -> bool:
         """Whether a value is computed from a variable as it was before and after an update, as a sum over turns is."""
-        mine = dependencies(steps, [i], self._changed)
-        used = {a for k in mine for a in steps[k].args if a in self._changed}
+        mine = dependencies(steps, [i], self.changed)
+        used = {a for k in mine for a in steps[k].args if a in self.changed}
         used |= {p.input.step for p in self.pairs} & mine
         variables = [self.all.variable_of(self.trails.event_of[k]) for k in used if k in self.trails.event_of]
         return len(variables) > len(set(variables))
@@ -346,7 +348,7 @@ class Weighing:
         """The updated values, of any variable, that a pair's gradient is computed from."""
         place = p.steps[0][1]
         if place not in self._uses:
-            self._uses[place] = self.trails.before(place) & self._changed
+            self._uses[place] = self.trails.before(place) & self.changed
         return self._uses[place]
 
     def _leaves(self, inputs: Sequence[int]) -> list[int]:
