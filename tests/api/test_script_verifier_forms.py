@@ -195,3 +195,8 @@ array([[ 0.3, -0.8]])
 def test_a_guess_in_a_session_is_judged():
     assert verdicts(GUESS) == {"W": "refuted"}
     assert verdicts(GUESS.replace("p * (1 - p)", "p - np.eye(3)[t]")) == {"W": "proved"}
+
+
+def test_the_magics_of_an_exported_notebook_do_nothing():
+    exported = "# coding: utf-8\n# In[1]:\nget_ipython().run_line_magic('matplotlib', 'inline')\n" + PAIRS_OF_ARRAYS
+    assert verdicts(exported) == {"w": "proved"}

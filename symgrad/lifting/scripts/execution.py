@@ -91,8 +91,16 @@ def _states() -> tuple[Any, ...]:
     return random.getstate(), numpy[1].tobytes(), numpy[2], torch.get_rng_state().numpy().tobytes()
 
 
+class _Notebook:
+    """What ``get_ipython()`` gives in a script that was a notebook: its magics do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+
 def namespace(file: str) -> dict[str, Any]:
-    return {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
+    own = {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
+    return {**own, "get_ipython": _Notebook}
 
 
 # ----------------------------------------------------------------------------------------------------------- execution
