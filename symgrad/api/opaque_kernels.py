@@ -19,7 +19,7 @@ import torch
 from symgrad.checking.exploration import Findings
 from symgrad.checking.judge import judge
 from symgrad.checking.verdicts import Agrees, Refuted, Undecided, Verdict
-from symgrad.errors import BadInput, SymgradError, UnknownName, UserCodeFailed, close_names
+from symgrad.errors import BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.problem.arguments import dtype_name, is_shape, plain_point
 from symgrad.problem.question import Asked, Problem, pose
 from symgrad.problem.sampling import draw
@@ -106,6 +106,8 @@ def judge_kernel(
                 judged.setdefault(name, []).append(_Judged(trial, problem, found))
         except UserCodeFailed as error:
             failed.append((trial, error.what))
+        except NoPoint as error:  # zeros, say, of what is divided by
+            failed.append((trial, f"the reference has no value or no derivative: {error.what.rpartition(': ')[2]}"))
     if not judged:
         raise UserCodeFailed(failed[0][1], where=f"    at {failed[0][0].what}")
     where = min(itertools.chain.from_iterable(judged.values()), key=_how_bad).trial
@@ -469,10 +471,10 @@ def _rules(n: str, lengths: Sequence[int]) -> Iterator[tuple[str, Callable[[int]
     periods = [d for d in reversed(lengths) if d > 1]
     for d in periods:
         yield f"{n} is no multiple of {d}", lambda k, d=d: k % d != 0
-        yield f"{n} is a multiple of {d}", lambda k, d=d: k % d == 0
     for least in lengths[1:]:
         yield f"{n} is {least} or more", lambda k, least=least: k >= least
         yield f"{n} is less than {least}", lambda k, least=least: k < least
     for d in periods:
+        yield f"{n} is a multiple of {d}", lambda k, d=d: k % d == 0
         yield f"{n} is more than {d} and no multiple of it", lambda k, d=d: k > d and k % d != 0
         yield f"{n} is more than 1 and no multiple of {d}", lambda k, d=d: k > 1 and k % d != 0

@@ -31,6 +31,11 @@ _FURTHER = (
         "torch.nn.functional.layer_norm(x[0], (1,), x[1], x[2])",
         [[[[3.0]], [1.0], [0.5]], [[[1e6]], [1.0], [0.5]]],
     ),
+    (
+        "cholesky_solve",  # one right-hand side for several matrices
+        "torch.cholesky_solve(x[0], x[1].tril())",
+        [[[[1.0, 2.0], [-1.0, 3.0]], [[[2.0, 0.0], [0.5, 3.0]], [[3.0, 0.0], [2.0, 2.0]]]]],
+    ),
 )
 
 
@@ -118,8 +123,15 @@ def _points(leaves: list[Tensor]) -> list[tuple[str, list[Tensor]]]:
     def unit(x: Tensor) -> Tensor:
         return torch.eye(*x.shape[-2:], dtype=x.dtype).expand(x.shape).clone() if x.dim() > 1 else torch.ones_like(x)
 
+    def drawn(x: Tensor) -> Tensor:  # samples may be special, such as diagonal; of a square a matrix to solve with
+        seeded = torch.Generator().manual_seed(x.numel())
+        found = torch.randint(-16, 17, x.shape, generator=seeded).to(x.dtype) / 8
+        square = x.dim() > 1 and x.shape[-1] == x.shape[-2]
+        return found + 8 * torch.eye(x.shape[-1], dtype=x.dtype) if square else found
+
     moves: dict[str, Callable[[Tensor], Tensor]] = {
         "": lambda x: x,
+        "drawn entries": drawn,
         "zeros": torch.zeros_like,
         "equal entries": torch.ones_like,
         "whole numbers": lambda x: x.round(),
@@ -158,7 +170,8 @@ def _calls(op: Any, most: int) -> Iterator[tuple[str, list[Tensor]]]:
         leaves = []
         try:
             call = _call(op, s, leaves)
-            right = [t for t in tree_leaves(op(s.input, *s.args, **s.kwargs)) if isinstance(t, Tensor)]
+            wrapped = op.gradcheck_wrapper(op.get_op(), s.input, *s.args, **s.kwargs)
+            right = [t for t in tree_leaves(wrapped) if isinstance(t, Tensor)]
             again = eval(call, {"torch": torch, "x": leaves})
             same = all(map(torch.equal, right, (t for t in tree_leaves(again) if isinstance(t, Tensor))))
         except Exception:  # not to be written as one call, or random
@@ -184,15 +197,28 @@ def _call(op: Any, sample: Any, leaves: list[Tensor]) -> str:
             return "..." if x is Ellipsis else repr(x)
         raise ValueError
 
-    first, *rest = [told(sample.input), *map(told, sample.args)]
-    rest += [f"{n}={told(v)}" for n, v in sample.kwargs.items()]
-    match op.gradcheck_wrapper.__name__:
+    tensors = [sample.input, *sample.args]
+    parts, options = [*map(told, tensors)], dict(sample.kwargs)
+    wrapper = op.gradcheck_wrapper
+    name = wrapper.__name__
+    if name == "<lambda>":
+        name = next((n for n in wrapper.__code__.co_names if n.startswith("gradcheck")), name)
+    match name:  # what torch's own tests make of a matrix of which a half is looked at
         case "<lambda>":
             pass
         case "gradcheck_wrapper_hermitian_input":
-            first = f"({first} + {first}.mH)"
+            parts[0] = f"({parts[0]} + {parts[0]}.mH)"
+        case "gradcheck_wrapper_triangular_input" | "gradcheck_wrapper_triangular_input_real_positive_diagonal":
+            upper = bool(options.setdefault("upper", False))
+            k = 1 if wrapper.__name__ == "<lambda>" else 0
+            if name == "gradcheck_wrapper_triangular_input":
+                parts[k] = f"{parts[k]}.tri{'u' if upper else 'l'}()"
+            else:
+                half = f"{parts[k]}.triu(1)" if upper else f"{parts[k]}.tril(-1)"
+                parts[k] = f"({half} + torch.eye({tensors[k].shape[-1]}, dtype=x[0].dtype))"
         case _:
             raise ValueError
+    first, *rest = [*parts, *(f"{n}={told(v)}" for n, v in options.items())]
     place: Any = torch
     for part in op.name.split("."):
         place = getattr(place, part, None)

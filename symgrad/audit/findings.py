@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import sympy as sp
 import torch
 from torch import Tensor
 from torch.func import grad, jvp
@@ -175,7 +176,8 @@ def _derivatives(
 def _numbers(program: Program, step: int, point: Sequence[Tensor]) -> list[tuple[float, float]]:
     """Each entry of a derivative, NaN where it has none, with what accuracy its inputs and its constants allow."""
     at = {f"x{k}": x for k, x in enumerate(point)}
-    values = value_at(program, step, program.outputs["value"], {n: x.numpy() for n, x in at.items()}).reshape(-1)
+    values = value_at(program, step, program.outputs["value"], {n: x.numpy() for n, x in at.items()}, one_sided=True)
+    values = values.reshape(-1)
     open_program, more = _with_constants_as_inputs(program)
     floors = zip(
         condition(open_program, {**at, **more}, step, entries=range(values.size)).tolist(),
@@ -186,16 +188,24 @@ def _numbers(program: Program, step: int, point: Sequence[Tensor]) -> list[tuple
 
 
 def _with_constants_as_inputs(program: Program) -> tuple[Program, dict[str, Tensor]]:
-    """So that what weights and direction let cancel is no fault: they are rounded as inputs are."""
+    """So that what weights and direction let cancel is no fault: they are rounded as inputs are.
+
+    Numbers such as a root of pi are not: everybody can have more digits of them.
+    """
     steps, values = list(program.steps), {}
     for i, step in enumerate(steps):
-        value = step.params.value if step.op == "constant" and not step.is_complex else 0
+        is_open = step.op == "constant" and not step.is_complex and not _is_irrational(step.params.exact)
+        value = step.params.value if is_open else 0
         if np.size(value) > 1 or np.any(np.mod(value, 1)):  # a whole number is what it is: an exponent, a half of two
             name = f"constant {i}"
             values[name] = torch.as_tensor(np.broadcast_to(np.asarray(value, float), step.shape).copy())
             steps[i] = replace(step, op="input", args=(), params=name)
     inputs = {**program.inputs, **{n: int(n.split()[1]) for n in values}}
     return replace(program, steps=tuple(steps), inputs=inputs), values
+
+
+def _is_irrational(exact: Any) -> bool:
+    return isinstance(exact, sp.Expr) and exact.is_rational is False
 
 
 def _differs(value: float, truth: float, attainable: float, dtype: str, size: float) -> bool:

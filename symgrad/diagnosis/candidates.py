@@ -248,8 +248,13 @@ def _never_used(whole: ast.AST) -> frozenset[str]:
     return frozenset(stored - loaded)
 
 
-def _written(whole: ast.AST) -> Iterator[tuple[int, str]]:
-    """Small expressions that the user wrote in the same function."""
+@functools.lru_cache(64)  # each line of a function asks for the same
+def _written(whole: ast.AST) -> tuple[tuple[int, str], ...]:
+    """Small expressions that the user wrote in the same function, each with its size."""
+    return tuple(_small_parts(whole))
+
+
+def _small_parts(whole: ast.AST) -> Iterator[tuple[int, str]]:
     seen: set[str] = set()
     for node in ast.walk(whole):
         if isinstance(node, (ast.Subscript, ast.Attribute, ast.Call, ast.BinOp)) and isinstance(

@@ -349,10 +349,13 @@ def phrase(entry: Entry, called: Mapping[int, str], output: int) -> str:
     return "a step of the derivative"
 
 
-def called_by(names: Names) -> dict[int, str]:
+def called_by(names: Names, program: Program) -> dict[int, str]:
     """What to call each step of the model: its name, with a number where the name is bound several times."""
     found: dict[int, str] = {}
     for name, steps in names.steps.items():
         for k, i in enumerate(steps):
             found.setdefault(i, name if len(steps) == 1 else f"{name}[{k}]")
+    for i, name in list(found.items()):
+        if program.steps[i].op == "name":  # its value has the name, whichever step holds it
+            found.setdefault(program.steps[i].args[0], name)
     return found

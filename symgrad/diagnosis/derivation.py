@@ -148,7 +148,7 @@ def derivation_of(problem: Problem, findings: Findings, words: Mapping[str, str]
         users,
         finals,
         names,
-        called_by(names),
+        called_by(names, table.program),
         derivatives,
         model,
         branch.typed,

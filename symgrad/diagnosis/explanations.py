@@ -8,13 +8,13 @@ how far-fetched it is.  Lines that claim nothing are judged by their repairs (`s
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from symgrad.diagnosis.claims import Meaning, is_derivative_like, is_short
 from symgrad.diagnosis.derivation import Derivation, Final
-from symgrad.diagnosis.propagation import Fix, Over, Repair, Status, Walk, as_value_of, path, recompute, repeats, walk
-from symgrad.diagnosis.suspects import alike, increments, ranked, refit, scales_used, suspects, times
+from symgrad.diagnosis.propagation import Fix, Over, Repair, Status, Walk, as_value_of, recompute, repeats, walk, ways
+from symgrad.diagnosis.suspects import Goals, alike, increments, ranked, refit, scales_used, suspects, times
 from symgrad.diagnosis.truth_table import Entry
 from symgrad.diagnosis.value_matching import entries_of, same, simple_ratio
 from symgrad.program.program import size
@@ -25,6 +25,8 @@ from symgrad.progress import doing
 _TARGETS = 4
 _OPTIONS = 5
 _PATH = 120
+_SUSPECTS = 8
+_SOURCE = 0.05  # how much likelier a line is than one that it puts right
 
 Key = tuple[str, int | None]
 
@@ -169,34 +171,55 @@ def _price(key: Key, cost: float, blame: Blame) -> float:
 def _earlier(
     d: Derivation, w: Walk, step: int, goals: Sequence[Any], final: Final | None, blame: Blame, only: int | None = None
 ) -> list[Explanation]:
-    """Earlier lines that, put right, make this one one of the ``goals``; ``only`` one of them."""
+    """Earlier lines that, put right, make this one one of the ``goals``; ``only`` one of them.
+
+    A line that feeds others which explain is put right for these, so that a chain of lines is followed to where it
+    begins, however long it is; the search ends after so many lines that explain nothing.
+    """
     if final is not None and not final.fits:
         return []
-    found: list[Explanation] = []
+    chain: dict[int, list[Explanation]] = {}
+    floors: dict[int, float] = {}  # the least that explaining a line costs, or one that it puts right
     known = {i for i, s in w.statuses.items() if _is_adjoint(s) and d.lines[i].key in blame.misread}
+    failed = 0
     for u in suspects(d, w, step, known) if only is None else [only]:
-        way = path(d, u, step, w.fixes)
-        if way is None or len(way) > _PATH:
-            continue
-        line, status = d.lines[u], w.statuses[u]
-        moved = all(d.program.steps[i].op in ("name", "pick", "cast") for i in way)
-        if moved and (status.kind == "forward" or (step in d.lines and d.lines[step].name == line.name)):
-            continue  # it is only passed on: nothing speaks for its being meant as something else
-        named = is_derivative_like(line.name)
-        unlike = 0.0 if named else 0.25
-        unlike += (0.2 if named else 0.6) if status.kind == "forward" else 0.0
-        unlike += 0.5 if status.kind == "step" and not named else 0.0
-        unlike += 0.4 if status.kind == "right" else 0.0
-        unlike += 0.3 if status.kind == "zero" and line.binding.version == 0 and not line.last else 0.0
-        refits = refit(d, w, u, way, goals)
-        for entry, value, scale in refits:
-            cost = 0.75 + 0.4 * unlike + 0.05 * min(entry.rank, 2) + (0.1 if scale is not None else 0.0)
-            meaning = d.meanings.get(u, Meaning())
-            cost += 0.5 * meaning.sure if meaning.whole and entry not in meaning.all else 0.0
-            cost += 0.5 if _is_held(d, w, u, value) else 0.0
-            fix = Fix(u, value, entry, "value", scale=scale)
-            found.append(Explanation(_price(line.key, cost, blame), {u: fix}, line.key))
-    return _sources_first(d, w, found)
+        if failed >= _SUSPECTS:
+            break
+        truths = {v: [entries_of(e.fixes[v].value) for e in explained] for v, explained in chain.items()}
+        found = _refitted(d, w, u, step, {**truths, step: goals}, blame)
+        if not found and chain:
+            found = _refitted(d, w, u, step, {step: goals}, blame)
+        if found:
+            found, floors[u] = _sources_first(d, w, u, found, chain, floors)
+            chain[u] = found
+        failed += not found
+    return [e for found in chain.values() for e in found]
+
+
+def _refitted(d: Derivation, w: Walk, u: int, step: int, goals: Goals, blame: Blame) -> list[Explanation]:
+    """The true quantities that make the goals of a line ``u``, each with its price."""
+    way, ends = ways(d, u, goals, w.fixes)
+    if not ends or len(way) > _PATH:
+        return []
+    line, status = d.lines[u], w.statuses[u]
+    moved = ends == [step] and all(d.program.steps[i].op in ("name", "pick", "cast") for i in way)
+    if moved and (status.kind == "forward" or (step in d.lines and d.lines[step].name == line.name)):
+        return []  # it is only passed on: nothing speaks for its being meant as something else
+    named = is_derivative_like(line.name)
+    unlike = 0.0 if named else 0.25
+    unlike += (0.2 if named else 0.6) if status.kind == "forward" else 0.0
+    unlike += 0.5 if status.kind == "step" and not named else 0.0
+    unlike += 0.4 if status.kind == "right" else 0.0
+    unlike += 0.3 if status.kind == "zero" and line.binding.version == 0 and not line.last else 0.0
+    found = []
+    for entry, value, scale in refit(d, w, u, way, {i: goals[i] for i in ends}):
+        cost = 0.75 + 0.4 * unlike + 0.05 * min(entry.rank, 2) + (0.1 if scale is not None else 0.0)
+        meaning = d.meanings.get(u, Meaning())
+        cost += 0.5 * meaning.sure if meaning.whole and entry not in meaning.all else 0.0
+        cost += 0.5 if _is_held(d, w, u, value) else 0.0
+        fix = Fix(u, value, entry, "value", scale=scale)
+        found.append(Explanation(_price(line.key, cost, blame), {u: fix}, line.key))
+    return found
 
 
 def _in_rounds(d: Derivation, w: Walk, final: Final, blame: Blame) -> list[Explanation]:
@@ -218,23 +241,34 @@ def _is_held(d: Derivation, w: Walk, u: int, value: Any) -> bool:
     return any(same(entries_of(w.values[i]), mine, d.typed) for i in others)
 
 
-def _sources_first(d: Derivation, w: Walk, found: Sequence[Explanation]) -> list[Explanation]:
-    """Of two lines, either of which explains, the earlier one is the likelier if it puts the later one right too."""
-    best = list(found)
-    for n, e in enumerate(best):
-        ((u, fix),) = e.fixes.items()
-        if fix.entry is None and w.statuses[u].kind in ("forward", "step"):
-            continue
-        for other in found:
-            ((v, theirs),) = other.fixes.items()
-            if u < v and e.cost > other.cost - 0.05 and (way := path(d, u, v, w.fixes)) is not None:
-                local = Over({u: fix.value}, w.values)
-                recompute(d, way, local)
-                if simple_ratio(entries_of(fix.value), entries_of(theirs.value)) is not None:
-                    e = best[n] = Explanation(other.cost + 0.2, e.fixes, e.key)  # then the later line would do nothing
-                elif same(entries_of(local[v]), entries_of(theirs.value), d.typed):
-                    e = best[n] = Explanation(other.cost - 0.05, e.fixes, e.key)
-    return best
+def _sources_first(
+    d: Derivation,
+    w: Walk,
+    u: int,
+    found: Sequence[Explanation],
+    chain: Mapping[int, Sequence[Explanation]],
+    floors: Mapping[int, float],
+) -> tuple[list[Explanation], float]:
+    """Of two lines, either of which explains, the earlier one is the likelier if it puts the later one right too.
+
+    The explanations of line ``u`` by that, and the least price among them and those that they put right.
+    """
+    way, ends = ways(d, u, chain, w.fixes) if chain else ([], [])
+    best, floor = [], min(e.cost for e in found)
+    for e in found:
+        value, cost = e.fixes[u].value, e.cost
+        local = Over({u: value}, w.values)
+        recompute(d, way, local)
+        for v, other in [(end, other) for end in ends for other in chain[end]]:
+            theirs = entries_of(other.fixes[v].value)
+            if cost <= floors[v] - _SOURCE:
+                continue
+            if simple_ratio(entries_of(value), theirs) is not None:
+                cost = other.cost + 0.2  # then the later line would do nothing
+            elif same(entries_of(local[v]), theirs, d.typed):
+                cost, floor = floors[v] - _SOURCE, min(floor, floors[v])
+        best.append(replace(e, cost=cost))
+    return best, floor
 
 
 def key_of(d: Derivation, step: int) -> Key:

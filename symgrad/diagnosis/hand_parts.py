@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy as np
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings, branch_at
 from symgrad.checking.held_data import other_labels
+from symgrad.checking.verdicts import Refuted
 from symgrad.diagnosis.bench import Edit
 from symgrad.diagnosis.scope import Scene
 from symgrad.errors import SymgradError
@@ -99,6 +100,7 @@ def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[li
             if branch_at(problem, near, [branch]) is branch:
                 points.append(near)
     points = points[:_POINTS] or [problem.inputs.point]
+    points += _witnesses(problem, findings, branch)
     moved = []
     for k in range(_MOVED):
         other = with_data_moved(problem, points[k % len(points)], branch, k)
@@ -106,6 +108,16 @@ def points_for(problem: Problem, findings: Findings, branch: Branch) -> tuple[li
             if other is not None and branch_at(problem, other, [branch]) is branch:
                 moved.append(other)
     return [*points, *moved], len(points)
+
+
+def _witnesses(problem: Problem, findings: Findings, branch: Branch) -> Iterator[Mapping[str, Any]]:
+    """The simplest point that shows a number to be wrong: there what a settled recurrence hides is large."""
+    for verdict in findings.verdicts.values():
+        if isinstance(verdict, Refuted) and verdict.witness.reason == "differs" and verdict.witness.entry is None:
+            with contextlib.suppress(SymgradError):
+                if branch_at(problem, verdict.witness.point, [branch]) is branch:
+                    yield verdict.witness.point
+                    return
 
 
 def with_data_moved(problem: Problem, point: Mapping[str, Any], branch: Branch, seed: int) -> dict[str, Any] | None:

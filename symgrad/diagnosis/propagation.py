@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heappop, heappush
@@ -134,40 +134,29 @@ def status_of(d: Derivation, line: Line, value: np.ndarray) -> Status:
 
 def path(d: Derivation, start: int, end: int, fixed: Iterable[int] = ()) -> list[int] | None:
     """The steps by which ``start`` reaches ``end``, in order, none of them fixed; None if it does not."""
-    fixed = set(fixed)
-    reached = {start}
-    for i in _downstream(d, [start]):
-        if i > end:
-            break
-        if i not in fixed:
-            reached.add(i)
-    if end not in reached:
-        return None
-    needed, stack = {end}, [end]
-    while stack:
-        for a in d.program.steps[stack.pop()].args:
-            if a in reached and a not in needed and a > start:
-                needed.add(a)
-                stack.append(a)
-    return sorted(needed)
+    return ways(d, start, [end], fixed)[0] or None
 
 
-def _downstream(d: Derivation, starts: Iterable[int]) -> Iterable[int]:
-    """The steps that use the given ones, at any distance, in order."""
-    heap: list[int] = []
-    seen = set()
-    for s in starts:
-        for u in d.users.get(s, ()):
-            if u not in seen:
-                seen.add(u)
-                heappush(heap, u)
+def ways(d: Derivation, start: int, ends: Collection[int], fixed: Iterable[int] = ()) -> tuple[list[int], list[int]]:
+    """The steps by which ``start`` reaches some later ones and passes by no other of these, in order, none of them
+    fixed; and those that it reaches.
+    """
+    last, closed = max(ends), {*fixed, *ends}
+    heap, seen = [start], {start}
     while heap:
         i = heappop(heap)
-        yield i
-        for u in d.users.get(i, ()):
-            if u not in seen:
+        for u in d.users.get(i, ()) if i == start or i not in closed else ():
+            if u not in seen and u <= last and (u in ends or u not in closed):
                 seen.add(u)
                 heappush(heap, u)
+    reached = sorted(i for i in ends if i in seen and i != start)
+    needed, stack = set(reached), list(reached)
+    while stack:
+        for a in d.program.steps[stack.pop()].args:
+            if a in seen and a > start and a not in needed and a not in closed:
+                needed.add(a)
+                stack.append(a)
+    return sorted(needed), reached
 
 
 def recompute(d: Derivation, steps: Iterable[int], values: Any) -> None:

@@ -5,6 +5,7 @@ of statements, the same slice in several places.
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -50,6 +51,8 @@ def reordered(unit: Unit) -> Iterator[tuple[Place, Edit]]:
             if not all(isinstance(s, (ast.Assign, ast.AugAssign)) for s in some):
                 continue
             first, last = _may_follow(some[1:], some[:1], unit), j > i + 1 and _may_follow(some[-1:], some[:-1], unit)
+            if not first and not last:
+                continue
             spans = [span(unit.text, s) for s in some]
             start, end = spans[0][0], spans[-1][1]
             texts = [unit.text[a:b] for a, b in spans]
@@ -75,25 +78,31 @@ def _may_follow(now: Sequence[ast.stmt], then: Sequence[ast.stmt], unit: Unit) -
     """Whether statements may come before others that stand before them, and not all is then as it was: the outermost
     two meet in a name, and what is read too early has another value.
     """
-    reads, wrote = _names(now)[0], _names(then)[1]
-    (first, puts), (last, put) = _names(then[:1]), _names(now[-1:])
+    (first, puts), (last, put) = _names(then[0]), _names(now[-1])
     if not (puts & (last | put) or put & first):
         return False
-    stored = Counter(n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
-    stored.update(a.arg for a in ast.walk(unit.node) if isinstance(a, ast.arg))
+    reads, wrote = ({name for s in some for name in _names(s)[k]} for k, some in ((0, now), (1, then)))
+    stored = _stored(unit)
     return all(stored[name] > 1 for name in wrote & reads)
 
 
-def _names(some: Sequence[ast.stmt]) -> tuple[set[str], set[str]]:
-    """The names that assignments read, and those that they write."""
-    reads, writes = set(), set()
-    for s in some:
-        nodes = [n for n in ast.walk(s) if isinstance(n, ast.Name)]
-        targets = s.targets if isinstance(s, ast.Assign) else [s.target] if isinstance(s, ast.AugAssign) else []
-        writes |= {n.id for n in nodes if isinstance(n.ctx, ast.Store)} | {base_name(t) for t in targets}
-        reads |= {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
-        reads |= {base_name(t) for t in targets} if isinstance(s, ast.AugAssign) else set()
-    return reads, writes
+@functools.lru_cache(64)
+def _stored(unit: Unit) -> Counter[str]:
+    """How often a unit gives each name a value."""
+    found = Counter(n.id for n in ast.walk(unit.node) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
+    found.update(a.arg for a in ast.walk(unit.node) if isinstance(a, ast.arg))
+    return found
+
+
+@functools.lru_cache(4096)
+def _names(s: ast.stmt) -> tuple[frozenset[str], frozenset[str]]:
+    """The names that an assignment reads, and those that it writes."""
+    nodes = [n for n in ast.walk(s) if isinstance(n, ast.Name)]
+    targets = s.targets if isinstance(s, ast.Assign) else [s.target] if isinstance(s, ast.AugAssign) else []
+    bases = {base_name(t) for t in targets}
+    writes = {n.id for n in nodes if isinstance(n.ctx, ast.Store)} | bases
+    reads = {n.id for n in nodes if isinstance(n.ctx, ast.Load)}
+    return frozenset(reads | bases if isinstance(s, ast.AugAssign) else reads), frozenset(writes)
 
 
 def _name(s: ast.stmt) -> str:

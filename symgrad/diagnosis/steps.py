@@ -197,8 +197,8 @@ def _finding(d: Derivation, first: Walk, after: Walk, wrong: Mapping[int, Fix], 
         }.get(status.kind, "unknown")
         if status.kind == "right" and status.entry is not None and status.entry.kind == "value":
             verdict = "forward"
-        if verdict == "misnamed" and not _is_a_name(line.name):
-            verdict = "right"
+        if verdict == "misnamed" and not (meaning.whole and _is_a_name(line.name)):
+            verdict = "right"  # its name says nothing that is known
     error = None if entry is None else _error(first.values[i], d.values[entry.step])
     return StepFinding(line.name, line.binding.version, line.binding.source, claims, verdict, error)
 

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -182,24 +183,23 @@ def _distance(a: np.ndarray, b: np.ndarray) -> float:
 
 # ------------------------------------------------------------------------------------------------------------ suspects
 
-_SUSPECTS = 8
 _REFITS = 600  # true quantities that are tried in one line's place
 _SCALED = 24  # and so many up to a factor
 
 Refit = tuple[Entry, Any, Fraction | None]
+Goals = Mapping[int, Sequence[np.ndarray]]  # for each step what it may be
 
 
-def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> list[int]:
+def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> Iterator[int]:
     """The lines before this one that are not known to be right, the nearest first.
 
     A line that was taken for right by its value alone may still be meant as something else.
     """
-    found: list[int] = []
-    stack = list(d.program.steps[step].args)
+    heap = [-a for a in d.program.steps[step].args]
+    heapify(heap)
     seen = set()
-    while stack:
-        i = max(stack)
-        stack.remove(i)
+    while heap:
+        i = -heappop(heap)
         if i in seen or i in w.fixes:
             continue
         seen.add(i)
@@ -209,23 +209,28 @@ def suspects(d: Derivation, w: Walk, step: int, known: Collection[int] = ()) -> 
             under_way = step in d.lines and d.lines[i].name == d.lines[step].name and d.lines[i].accumulates
             if i in known or under_way or (sure and not repeats(d, i, w.statuses)):
                 continue
+            if status.kind != "forward" or (name not in d.names.own and name not in d.names.inputs):
+                yield i
             if status.kind == "forward":
-                if name not in d.names.own and name not in d.names.inputs:
-                    found.append(i)
                 continue
-            found.append(i)
-            if len(found) >= _SUSPECTS:
-                break
-        stack += [a for a in d.program.steps[i].args if a not in seen]
-    return found
+        for a in d.program.steps[i].args:
+            if a not in seen:
+                heappush(heap, -a)
 
 
-def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[Any]) -> list[Refit]:
-    """The true quantities which, in the place of line ``u``, give one of the goals; if there are none, those that do
-    up to a simple factor, which is told too.
+def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> list[Refit]:
+    """The true quantities which, in the place of line ``u``, give one of the goals at each step that has some; if there
+    are none, those that do up to a simple factor, which is told too.
+
+    ``way`` are the steps by which the line reaches these.
     """
     mine = entries_of(w.values[u])
     entries = _candidates(d, u)
+    solutions = _solutions(d, w, u, way, goals)
+    if solutions is not None:
+        keys = {k for s in solutions for index in (d.derivatives, d.model) for k, _ in index.matches(s, ())}
+        fitting = {d.entry(k) for k in keys}
+        entries = [e for e in entries if e in fitting]
     found: list[Refit] = []
     tried: list[Any] = []
     for entry in entries[:_REFITS]:
@@ -233,13 +238,32 @@ def refit(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[An
         if value is None or same(entries_of(value), mine, d.typed):
             continue
         got = _ahead(d, w, u, way, value)
-        if any(same(got, goal, d.typed) for goal in goals):
+        if all(any(same(entries_of(got[i]), g, d.typed) for g in wanted) for i, wanted in goals.items()):
             if not any(same(entries_of(value), t, d.typed) for t in tried):
                 found.append((entry, value, None))
                 tried.append(entries_of(value))
             if len(found) >= 3:
                 break
-    return found or list(_scaled(d, w, u, way, goals, [e for e in entries if e.kind == "adjoint"]))
+    if found or len(goals) > 1:
+        return found
+    ((end, wanted),) = goals.items()
+    return list(_scaled(d, w, u, way, end, wanted, [e for e in entries if e.kind == "adjoint"]))
+
+
+def _solutions(d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Goals) -> list[np.ndarray] | None:
+    """The numbers which, in the place of a line, give the goals at the first step that has some; None where that step
+    is not linear in one number.
+    """
+    end, wanted = next(iter(goals.items()))
+    if d.typed or d.program.shape(u) or d.program.shape(end):
+        return None
+    at = [_ahead(d, w, u, way, arb(k))[end] for k in range(3)]
+    slope = at[1] - at[0]
+    if not all(isinstance(x, arb) and x.is_finite() for x in at) or not (at[2] - at[1] - slope).contains(0):
+        return None
+    if slope.contains(0):
+        return None
+    return [np.array([(g - at[0]) / slope], dtype=object) for (g,) in wanted if isinstance(g, arb)]
 
 
 def _candidates(d: Derivation, u: int) -> list[Entry]:
@@ -249,15 +273,15 @@ def _candidates(d: Derivation, u: int) -> list[Entry]:
     return sorted((d.entry(k) for k in keys), key=lambda e: (named.get(e, len(named)), e.rank, -e.step))
 
 
-def _ahead(d: Derivation, w: Walk, u: int, way: Sequence[int], value: Any) -> np.ndarray:
-    """What the last step of a way is with another value in the place of line ``u``."""
+def _ahead(d: Derivation, w: Walk, u: int, way: Sequence[int], value: Any) -> Mapping[int, Any]:
+    """The values on a way with another one in the place of line ``u``."""
     local = Over({u: value}, w.values)
     recompute(d, way, local)
-    return entries_of(local[way[-1]])
+    return local
 
 
 def _scaled(
-    d: Derivation, w: Walk, u: int, way: Sequence[int], goals: Sequence[Any], entries: Sequence[Entry]
+    d: Derivation, w: Walk, u: int, way: Sequence[int], end: int, goals: Sequence[Any], entries: Sequence[Entry]
 ) -> Iterator[Refit]:
     """``err`` is often an adjoint but for a factor such as -1/2; a line that is so already is no suspect."""
     n = size(d.program.shape(u))
@@ -266,17 +290,17 @@ def _scaled(
         return
     shape = d.program.shape(u)
     nothing = np.array([arb(0)] * n, dtype=object).reshape(shape)
-    base = _ahead(d, w, u, way, nothing)
+    base = entries_of(_ahead(d, w, u, way, nothing)[end])
     for entry in entries[:_SCALED]:
         value = as_value_of(d, entry, u)
         if value is None or any(type(x) is not arb for x in entries_of(value)):
             continue
-        moved = _ahead(d, w, u, way, value) - base
+        moved = entries_of(_ahead(d, w, u, way, value)[end]) - base
         for goal in goals:
             c = simple_ratio(goal - base, moved)
             if c is not None and c != 1:
                 made = times(c, value)
-                if same(_ahead(d, w, u, way, made), goal, d.typed):
+                if same(entries_of(_ahead(d, w, u, way, made)[end]), goal, d.typed):
                     yield entry, made, c
                     return
 

@@ -26,8 +26,10 @@ _NOTHING = arb(2) ** -200  # what the distance of the nearer rays leaves of a li
 _LARGEST = 100_000  # entries of all steps together
 
 
-def value_at(program: Program, step: int, of: int, point: Mapping[str, Any]) -> np.ndarray:
+def value_at(program: Program, step: int, of: int, point: Mapping[str, Any], *, one_sided: bool = False) -> np.ndarray:
     """The entries of ``step``, a derivative of the step ``of``, at a point of floats; NaN where it has no value there.
+
+    ``one_sided`` says that at the edge of where it is defined the limit from that side will do.
 
     Large Programs, and points where ``of`` itself has no value, are left without one.
     """
@@ -40,7 +42,7 @@ def value_at(program: Program, step: int, of: int, point: Mapping[str, Any]) -> 
             if all(x.is_finite() for x in flat(read[of])):
                 exact = flat(read[step])
                 if not all(x.is_finite() for x in exact):
-                    exact = _with_limits(exact, _means(program, step, inputs))
+                    exact = _with_limits(exact, _means(program, step, inputs, one_sided))
                 for k, x in enumerate(exact):
                     if x.is_finite():  # what may be zero, at so many bits, is taken for zero
                         middle = 0 if x.contains(0) else x.mid()
@@ -59,7 +61,7 @@ def _with_limits(exact: np.ndarray, means: list[np.ndarray]) -> np.ndarray:
     return out
 
 
-def _means(program: Program, step: int, inputs: Mapping[str, Any]) -> list[np.ndarray]:
+def _means(program: Program, step: int, inputs: Mapping[str, Any], one_sided: bool) -> list[np.ndarray]:
     """The means of the step's entries over pairs of opposite rays, nearer and nearer to the point."""
     rng = np.random.default_rng(0)
     rays = [{n: rng.standard_normal(np.shape(x)) for n, x in inputs.items()} for _ in range(_PAIRS)]
@@ -69,8 +71,14 @@ def _means(program: Program, step: int, inputs: Mapping[str, Any]) -> list[np.nd
             sides = (arb(2) ** -halvings, -(arb(2) ** -halvings))
             beside = [{n: _moved(x, ray[n], tiny) for n, x in inputs.items()} for tiny in sides]
             first, second = (flat(interpret(program, Balls(), there, [step])[step]) for there in beside)
-            out.append((first + second) / 2)
+            out.append(array_of([_mean(x, y, one_sided) for x, y in zip(first, second, strict=True)], first.shape))
     return out
+
+
+def _mean(x: Any, y: Any, one_sided: bool) -> Any:
+    if one_sided and x.is_finite() != y.is_finite():
+        return x if x.is_finite() else y
+    return (x + y) / 2
 
 
 def _moved(x: Any, direction: Any, tiny: Any) -> Any:

@@ -6,7 +6,9 @@ balls, ``high`` one matrix in mpmath; their derivatives follow from the equation
 
 Eigenpairs are of a Hermitian matrix (what is not is read as (A + A^H)/2); ``params`` say which, in the order of their
 eigenvalues.  The result has a row for each pair: the vector, of length one and turned so that its product with
-`direction` is positive, and the eigenvalue.
+`direction` is positive, and the eigenvalue.  General eigenpairs are of any matrix, all of them, in the order in which
+LAPACK finds them in float64, for real matrices (``params`` say so) another than for complex ones; the vector's product
+with `direction` is one, so that it is analytic in the entries.
 """
 
 from __future__ import annotations
@@ -78,15 +80,21 @@ def _one_pair(a: np.ndarray, values: np.ndarray, vectors: np.ndarray, i: int) ->
     to n units of the matrix's norm, lie farther apart than that.
     """
     n = len(values)
-    nothing = [arb("nan")] * (n + 1)
     scale = max(float(np.abs(values).max(initial=0.0)), 1e-300)
     if n > 1 and float(np.abs(np.delete(values, i) - values[i]).min()) <= 1e-9 * scale:
-        return nothing
-    is_complex = vectors.dtype.kind == "c"
+        return [arb("nan")] * (n + 1)
+    found = _in_a_box(a, values[i], vectors[:, i], scale)
+    return [arb("nan")] * (n + 1) if found is None else _turned(found[:n], found[n])
+
+
+def _in_a_box(a: np.ndarray, value: Any, vector: np.ndarray, scale: float) -> list[Any] | None:
+    """The one eigenpair near an approximate one whose vector has the product 1 with that vector; None if not proved."""
+    n = len(vector)
+    is_complex = vector.dtype.kind == "c"
     kind: Any = acb_mat if is_complex else arb_mat
     number: Any = acb if is_complex else arb
-    c = [number(x.real, x.imag) if is_complex else number(x) for x in vectors[:, i].tolist()]
-    x = [*c, number(float(values[i]))]
+    c = [number(x.real, x.imag) if is_complex else number(x) for x in vector.tolist()]
+    x = [*c, number(value.real, value.imag) if is_complex else number(float(value))]
 
     def matrix(v: list[Any], t: Any) -> Any:
         rows = [[a[r, s] - t if r == s else a[r, s] for s in range(n)] + [-v[r]] for r in range(n)]
@@ -102,7 +110,7 @@ def _one_pair(a: np.ndarray, values: np.ndarray, vectors: np.ndarray, i: int) ->
             x = [_mid(p - q) for p, q in zip(x, moved.entries(), strict=True)]
         inverse = matrix(x[:n], x[n]).mid().inv()
     except ZeroDivisionError:
-        return nothing
+        return None
     off = (inverse * residual(x[:n], x[n])).entries()
     radius = [2 * abs(q).upper() + arb(2) ** (8 - ctx.prec) * scale for q in off]
     box = [_fat(p, r) for p, r in zip(x, radius, strict=True)]
@@ -111,8 +119,8 @@ def _one_pair(a: np.ndarray, values: np.ndarray, vectors: np.ndarray, i: int) ->
     inner = ((one - inverse * matrix(box[:n], box[n])) * spread).entries()
     found = [p - q + r for p, q, r in zip(x, off, inner, strict=True)]
     if not all(abs(f - p).upper() < r for f, p, r in zip(found, x, radius, strict=True)):
-        return nothing
-    return _turned(found[:n], found[n])
+        return None
+    return found
 
 
 def _turned(v: list[Any], value: Any) -> list[Any]:
@@ -147,6 +155,54 @@ def _simple(x: Any) -> Any:
     return x.real if isinstance(x, mpmath.mpc) and x.imag == 0 else x
 
 
+# ------------------------------------------------------------------------------------------------ general eigenpairs
+
+
+def _general_torch(a: torch.Tensor, is_real: bool) -> torch.Tensor:
+    a = a.to(torch.complex128 if a.is_complex() else torch.float64)
+    values, vectors = torch.linalg.eig(a.real if is_real and a.is_complex() else a)
+    vectors = vectors.mT
+    along = (vectors * torch.as_tensor(direction(a.shape[-1]), device=a.device)).sum(-1, keepdim=True)
+    return torch.cat([vectors / along, values[..., None]], -1)
+
+
+def _general_guess(a: np.ndarray, is_real: bool) -> tuple[np.ndarray, np.ndarray]:
+    """LAPACK's pairs: other matrices' order is that of the nearest float64."""
+    values, vectors = torch.linalg.eig(torch.as_tensor(np.real(a) if is_real else a + 0j))
+    return values.numpy(), vectors.numpy()
+
+
+def _general_ball(a: np.ndarray, is_real: bool) -> np.ndarray:
+    """Each pair in a box that has one eigenpair; where no two boxes meet, these are all."""
+    n = a.shape[0]
+    guess = np.array([[_middle(x) for x in row] for row in a]).reshape(n, n)
+    nothing = np.full((n, n + 1), arb("nan"), dtype=object)
+    if not np.isfinite(guess).all():
+        return nothing
+    values, vectors = _general_guess(guess, is_real)
+    scale = max(float(np.abs(values).max(initial=0.0)), 1e-300)
+    found = [_in_a_box(a, values[i], vectors[:, i], scale) for i in range(n)]
+    rows = [x for x in found if x is not None]
+    meet = any(x[n].overlaps(y[n]) for k, x in enumerate(rows) for y in rows[:k])
+    if meet or len(rows) < n:
+        return nothing
+    along = [sum((x * w for x, w in zip(row, _weights(n), strict=False)), acb(0)) for row in rows]
+    out = [[*(x / p for x in row[:n]), row[n]] for row, p in zip(rows, along, strict=True)]
+    return np.array(out, dtype=object).reshape(n, n + 1)
+
+
+def _general_high(a: np.ndarray, is_real: bool) -> np.ndarray:
+    values, vectors = mpmath.eig(mpmath.matrix(a.tolist()))
+    left, rows = list(range(len(values))), []
+    for guess in _general_guess(a.astype(complex), is_real)[0]:
+        k = min(left, key=lambda i: abs(values[i] - complex(guess)))
+        left.remove(k)
+        v = [vectors[r, k] for r in range(len(values))]
+        along = mpmath.fsum(x * mpmath.mpf(w) for x, w in zip(v, direction(len(v)).tolist(), strict=True))
+        rows.append([*(x / along for x in v), values[k]])
+    return np.array(rows, dtype=object)
+
+
 def _shaped(entries: Any, shape: tuple[int, ...]) -> np.ndarray:
     out = np.empty(len(entries), dtype=object)
     out[:] = entries
@@ -175,5 +231,6 @@ MATRICES = {
     for f in (
         MatrixFunction("matrix_exp", lambda a, _: torch.linalg.matrix_exp(a), _exp_ball, _exp_high),
         MatrixFunction("eigenpairs", _pairs_torch, _pairs_ball, _pairs_high),
+        MatrixFunction("general_eigenpairs", _general_torch, _general_ball, _general_high),
     )
 }

@@ -18,6 +18,7 @@ import numpy as np
 import sympy as sp
 
 from symgrad.errors import UnknownOperation
+from symgrad.ops.matrices import direction
 from symgrad.ops.row import ARGUMENTS, X
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
@@ -146,7 +147,7 @@ def pull(b: Builder, i: int, g: int, active: set[int]) -> list[tuple[int, int]]:
             found = _pull_linear_algebra(b, i, g, on)
         case "matrix_exp":
             found = [(args[0], _pull_exponential(b, i, g))]
-        case "eigenpairs":
+        case "eigenpairs" | "general_eigenpairs":
             found = [(args[0], _pull_eigenpairs(b, i, g))]
         case "constant" | "input" | "stop":
             found = []
@@ -320,11 +321,19 @@ def _pull_exponential(b: Builder, i: int, g: int) -> int:
 
 
 def _pull_eigenpairs(b: Builder, i: int, g: int) -> int:
-    """A v = t v and v^H v = 1, differentiated: [[A - t, -v], [v^H, 0]] (dv, dt) = (-dA v, 0)."""
+    """A v = t v and c^H v = 1, differentiated: [[A - t, -v], [c^H, 0]] (dv, dt) = (-dA v, 0).
+
+    Of a Hermitian matrix c is v, elsewhere the constant that general eigenvectors are measured by.
+    """
     (a,) = b.steps[i].args
+    is_general = b.steps[i].op == "general_eigenpairs"
     batch, count, m = b.shape(i)
-    n = m - 1
-    if b.steps[i].is_complex and not _vanishes(b, g, np.arange(1, batch * count * m + 1).reshape(-1, m)[:, :n]):
+    n, dtype = m - 1, b.dtype(i)
+    if (
+        b.steps[i].is_complex
+        and not is_general
+        and not _vanishes(b, g, np.arange(1, batch * count * m + 1).reshape(-1, m)[:, :n])
+    ):
         raise UnknownOperation(
             "the eigenvectors (or singular vectors) of a complex matrix are known up to a phase each, which nothing "
             "fixes: they have no derivative.",
@@ -333,16 +342,21 @@ def _pull_eigenpairs(b: Builder, i: int, g: int) -> int:
     pair = b.reshape(i, (batch * count, m, 1))
     where = np.arange(1, batch * count * m + 1).reshape(batch * count, m, 1)
     v, t = b.pick([pair], where[:, :n], (batch * count, n, 1)), b.pick([pair], where[:, n:], (batch * count, 1, 1))
-    each = b.broadcast(b.reshape(a, (batch, 1, n, n)), (batch, count, n, n))
+    each = b.broadcast(b.reshape(b.cast(a, dtype), (batch, 1, n, n)), (batch, count, n, n))
     shift = b.mul(
-        b.broadcast(t, (batch * count, n, n)), b.broadcast(b.constant(np.eye(n), b.dtype(a)), (batch * count, n, n))
+        b.broadcast(t, (batch * count, n, n)), b.broadcast(b.constant(np.eye(n), dtype), (batch * count, n, n))
     )
     above = b.sub(b.reshape(each, (batch * count, n, n)), shift)
-    matrix = _blocks(b, [[above, b.neg(v)], [b.conj(b.transpose(v)), None]])
+    measure = b.conj(b.transpose(v))
+    if is_general:
+        measure = b.broadcast(b.constant(direction(n), dtype), (batch * count, 1, n))
+    matrix = _blocks(b, [[above, b.neg(v)], [measure, None]])
     seed = b.reshape(g, (batch * count, m, 1))
     solved = b.emit("solve", (b.conj(b.transpose(matrix)), seed), None, (batch * count, m, 1))
     w = b.reshape(b.pick([solved], where[:, :n], (batch * count, n, 1)), (batch, count, n))
     found = b.emit("matmul", (b.transpose(w), b.conj(b.reshape(v, (batch, count, n)))), None, (batch, n, n))
+    if is_general:
+        return b.neg(found)
     both = b.add(found, b.conj(b.transpose(found)))  # the argument is read as Hermitian
     return b.neg(b.div(both, b.number(2, b.dtype(found))))
 

@@ -42,12 +42,12 @@ Shape = tuple[int, ...]
 # | name, cast        | the identity: the user's binding of a name; rounding to another dtype        |
 # | conj real imag    | of a complex value                                                           |
 # | inverse solve det logabsdet cholesky | linear algebra on (batch, n, n); rows of their own        |
-# | matrix_exp eigenpairs | functions of (batch, n, n): see `symgrad.ops.matrices`             |
+# | matrix_exp (general_)eigenpairs | functions of (batch, n, n): see `symgrad.ops.matrices`   |
 # | softmax log_softmax logsumexp | composites: one kernel in floats, written out in every other system |
 
 STRUCTURE = frozenset(
     "input constant pick scatter matmul add sub mul div neg powi pow stop name cast conj real imag "
-    "inverse solve det logabsdet cholesky matrix_exp eigenpairs polygamma".split()
+    "inverse solve det logabsdet cholesky matrix_exp eigenpairs general_eigenpairs polygamma".split()
 )
 
 # ------------------------------------------------------------------------------------------------ the data

@@ -82,6 +82,7 @@ _DOMAIN = {
     "solve": (0, "is invertible"),
     "cholesky": (0, "is positive definite"),
     "eigenpairs": (0, "has no repeated eigenvalue"),
+    "general_eigenpairs": (0, "has no repeated eigenvalue"),
 }
 _ALWAYS: dict[str, Callable[[Range], bool]] = {
     _NONZERO: lambda r: r.is_nonzero,

@@ -244,7 +244,7 @@ class Reader:
                 return self._each((step.args[0], left), one=one) + self._each((step.args[1], right), one=one)
             case "inverse" | "det" if self._is_opened(step, view):
                 return self._matrix(step, view)
-            case "inverse" | "solve" | "det" | "cholesky" | "matrix_exp" | "eigenpairs":
+            case "inverse" | "solve" | "det" | "cholesky" | "matrix_exp" | "eigenpairs" | "general_eigenpairs":
                 return [(self.rank(a), self.views.whole(size(self.steps[a].shape))) for a in step.args]
         return [(self.rank(a), view) for a in step.args]
 
@@ -363,7 +363,7 @@ class Reader:
                 return self._matmul(step, view, a)
             case "inverse" | "det" if self._is_opened(step, view):
                 return self._cramer(step, view, a)
-            case "inverse" | "solve" | "det" | "cholesky" | "matrix_exp" | "eigenpairs":
+            case "inverse" | "solve" | "det" | "cholesky" | "matrix_exp" | "eigenpairs" | "general_eigenpairs":
                 key = (op, *(f.key(x) for x in a), tuple(self.steps[x].shape for x in step.args))
                 return self.terms.leaf(key, size(step.shape), view, step.is_complex)
             case "conj":

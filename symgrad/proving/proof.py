@@ -13,6 +13,7 @@ Residues only choose what to try; every link is proved over the rationals, with 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -25,6 +26,8 @@ from symgrad.proving.congruence import Equalities, Link
 
 EFFORT = 300_000
 _SWEPT = 1200  # steps of a formula that is searched for what a proof did not need
+_LINES = 40  # and lines of a derivation, each of which is held against
+_ALIKE = 2  # so many steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,13 +182,18 @@ class Classes:
     joined: tuple[tuple[Link, int], ...]
 
 
-def classes_of(program: Program, proof: Proof) -> Classes:
-    """The classes of equal steps: what a `sweep` finds, for a proof of the whole may pass by what a person would prove
-    first; and as the proof joins them, which is not checked again."""
+def classes_of(program: Program, proof: Proof, lines: Sequence[int] = ()) -> Classes:
+    """The classes of equal steps: what a `sweep` finds, and which step of the right side each of the ``lines`` is, for
+    a proof of the whole may pass by what a person would prove first; and as the proof joins them, which is not checked
+    again."""
     known = Equalities(program, proof.roots, EFFORT // 10, proof.stated)
     known.close({})
     if len(known.steps) <= _SWEPT:
         known.sweep()
+        rights = [i for i in program.needed([proof.right]) if i in known.place]
+        for line in [i for i in lines if i in known.place][:_LINES]:
+            alike = (i for i in rights if known.looks_equal(line, i))
+            any(known.settle(line, i, last=True) for i in itertools.islice(alike, _ALIKE))
     known.follow(proof.links, known.put)
     of = {i: known.find(k) for i, k in known.place.items()}
     return Classes(of, known.place, tuple((link, known.find(link.left)) for link in known.links))

@@ -181,7 +181,16 @@ class _Scalars:
                 rows = ((k, i, j) for k in range(len(a)) for i in range(a.shape[1]) for j in range(b.shape[2]))
                 pairs = (zip(a[k, i], b[k, :, j], strict=True) for k, i, j in rows)
                 return [self.total(self.apply("mul", (int(x), int(y))) for x, y in row) for row in pairs]
-            case "inverse" | "det" | "solve" | "logabsdet" | "cholesky" | "matrix_exp" | "eigenpairs":
+            case (
+                "inverse"
+                | "det"
+                | "solve"
+                | "logabsdet"
+                | "cholesky"
+                | "matrix_exp"
+                | "eigenpairs"
+                | "general_eigenpairs"
+            ):
                 raise NoScalars(f"{step.op} is no function of few entries.")
         return [
             self.apply(step.op, tuple(map(int, each)), step.params)

@@ -1,39 +1,51 @@
 """A proof as equations that a person follows: each in the user's own names, with what it uses of a function.
 
-The lines of the derivation come first, each as the exact derivative has it, in terms of the other lines and of the
-model's values; then the claim itself; last what else the proof joins.
+What the proof joins on the way comes first; then the lines of the derivation, each as the exact derivative has it, in
+terms of the other lines and of the model's values; last the claim itself.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
+import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import sympy as sp
 
-from symgrad.ops.row import X
+from symgrad.ops.row import ARGUMENTS
 from symgrad.ops.scalars import OPS
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import local_derivative
 from symgrad.program.expressions import lower
 from symgrad.program.primitives import number_of
-from symgrad.program.program import Program, derivation_lines
+from symgrad.program.program import EXTREME, Binding, Program, derivation_lines
 from symgrad.proving.proof import Proof, classes_of
 from symgrad.report.step_text import Speller
 
 _STEPS = 3000  # of a Program that is still read for its equations
+_FEW = 6  # outcomes of a comparison that are told
+_COMPARED = {"gt": (">", "<="), "ge": (">=", "<"), "lt": ("<", ">="), "le": ("<=", ">"), "sign": (">", "<")}
+_ASSIGNED = re.compile(r"\s*(\w+)\s*=(?!=)\s*([^=\n]+)")  # a name and what it is
+_COMPARED |= {"eq": ("==", "!="), "ne": ("!=", "==")}
 
 
 @dataclass(frozen=True)
 class Equation:
-    """``left`` = ``right``, which uses ``since``; ``rule`` is how the two were joined, "congruence" for no link."""
+    """``left`` = ``right``, which uses ``since``; ``rule`` is how the two were joined: "congruence" for no link, and
+    "written" for a line as its author wrote it, which is no step of the exact derivative."""
 
     left: str
     right: str
     since: tuple[str, ...] = ()
     rule: str = "congruence"
+
+    @property
+    def sides(self) -> tuple[str, ...]:
+        return (self.left, *self.right.split(" = "))
 
     def __str__(self) -> str:
         since = f", since {' and '.join(self.since)}" if self.since else ""
@@ -42,18 +54,32 @@ class Equation:
 
 @functools.lru_cache(maxsize=32)  # the same report is read as text, as HTML and in full
 def equations_of(proof: Proof, name: str) -> tuple[Equation, ...]:
-    """The equations of a proof that the hand formula is the derivative by ``name``, those that matter most first.
+    """The equations of a proof that the hand formula is the derivative by ``name``; the last one says so.
 
     >>> from symgrad import verify
     >>> (proof,) = verify("tanh(w*x)", "w*(1 - tanh(w*x)**2)", wrt="x").claims["x"].verdict.proofs
     >>> print(*equations_of(proof, "x"))
     w*(1 - tanh(w*x)**2) = ∂f/∂x = (1 - tanh(w*x)**2)*w, since tanh'(u) = 1 - tanh(u)**2
     """
+    reader = _reader(proof, name)
+    return () if reader is None else tuple(reader.equations())
+
+
+@functools.lru_cache(maxsize=32)
+def branch_of(proof: Proof, name: str, signs: bool) -> tuple[str, ...]:
+    """What the code found on the branch that a proof is about, each comparison in the user's own names; with ``signs``
+    also on which side of a kink it was.
+    """
+    reader = _reader(proof, name)
+    return () if reader is None else tuple(dict.fromkeys(reader.compared(signs)))
+
+
+@functools.lru_cache(maxsize=32)
+def _reader(proof: Proof, name: str) -> _Reader | None:
     program = proof.program
     if program is None or "model" not in program.outputs or len(program) > _STEPS:
-        return ()
-    wrt = name.partition(" (")[0]  # a script's claim is called by its variable too
-    return tuple(_Reader(program, proof, wrt).equations())
+        return None
+    return _Reader(program, proof, name.partition(" (")[0])  # a script's claim is called by its variable too
 
 
 class _Reader:
@@ -61,9 +87,9 @@ class _Reader:
 
     def __init__(self, program: Program, proof: Proof, name: str) -> None:
         self.program, self.proof, self.wrt = program, proof, name
-        self.classes = classes_of(program, proof)
-        self.of = self.classes.of
         model = program.outputs["model"]
+        self.classes = classes_of(program, proof, [b.step for b in derivation_lines(program, model)])
+        self.of = self.classes.of
         self.model = set(program.needed([model]))
         self.moving = {program.outputs.get("by", -1)}  # what of the model depends on the input
         for i in sorted(self.model):
@@ -72,6 +98,7 @@ class _Reader:
         self.exact = [i for i in program.needed([proof.right]) if i not in self.model]
         hand = set(program.needed([proof.left]))
         found = [b for b in derivation_lines(program, model) if b.step in hand and b.step in self.of]
+        others = [b for b in program.bindings if b.step in hand - self.model and b.step in self.of]
         again = {b.name for b in program.bindings if b.version}
         self.titles = {b: f"{b.name}[{b.version}]" if b.name in again else b.name for b in program.bindings}
         lines = Counter((b.name, b.source and b.source.line) for b in program.bindings)
@@ -85,48 +112,100 @@ class _Reader:
         self.values |= {i: text for text, i in program.inputs.items()}
         self.numbers = {k for i, k in self.of.items() if number_of(program.steps, i) is not None}  # told as they are
         self.named = {self.of[i]: text for i, text in reversed(self.values.items()) if i in self.of}
+        for b in others:  # what the derivation calls a value that has no name in the model
+            self.named.setdefault(self.of[b.step], self.titles[b])
+        self.results = {self.of[b.step]: self.titles[b] for b in others}
 
     def _of_model(self) -> set[int]:
         return {self.of[i] for i in self.model if i in self.of}
 
     def equations(self) -> Iterator[Equation]:
-        told: set[int] = set()
+        lines, told = [], set[int]()
         for b in sorted(self.lines, key=lambda b: b.step):
             kind = self.of[b.step]
             step = next((i for i in self.exact if self.of.get(i) == kind), None)
             right = None if step is None else self._formula(step, kind)
             if right is not None and right[0] != self.titles[b]:
                 told.add(kind)
-                yield Equation(self.titles[b], *right, self._rule(kind))
-        yield from self._claim(told)
+                lines.append(Equation(self.titles[b], *right, self._rule(kind)))
+            elif (own := self._written(b, kind)) is not None:
+                lines.append(Equation(self.titles[b], own, (), "written"))
+        claim = self._claim(told)
         told.add(self.of[self.proof.left])
+        said = {frozenset(pair) for e in (claim, *lines) for pair in itertools.combinations(e.sides, 2)}
+        yield from self._joined(told, said)
+        yield from dict.fromkeys(lines)
+        yield claim
+
+    def _written(self, b: Binding, kind: int) -> str | None:
+        """What a line says, as its author wrote it; of one that ran several times what it computed."""
+        if number_of(self.program.steps, b.step) is not None:
+            return None
+        line = _ASSIGNED.fullmatch(b.source.text) if b.source is not None else None
+        if line is not None and line[1] == self.titles[b]:
+            return line[2]
+        own = self._formula(b.step, kind, tidy=False)
+        return None if own is None or own[0] in (self.titles[b], "0") else own[0]
+
+    def _joined(self, told: set[int], said: set[frozenset[str]]) -> Iterator[Equation]:
+        """What else the proof joins, which the lines and the claim do not say."""
         mine = {self.of[i] for i in self.program.needed([self.proof.left, self.proof.right]) if i in self.of}
         for link, kind in self.classes.joined:
             sides = [self._side(i, kind) for i in (link.right, link.left)] if kind in mine - told else [None]
             if None not in sides and sides[0] != sides[1]:
                 told.add(kind)
-                name = self.names.get(kind)
+                name = self.names.get(kind) or self.named.get(kind)
                 left, right = (name, min(map(str, sides), key=len)) if name is not None else map(str, sides)
-                yield Equation(left, right, (), link.rule)
+                if frozenset((left, right)) not in said:
+                    said.add(frozenset((left, right)))
+                    yield Equation(left, right, (), link.rule)
 
-    def _claim(self, told: set[int]) -> Iterator[Equation]:
-        """That the hand formula is the derivative: as it is written, or by its name."""
+    def compared(self, signs: bool) -> Iterator[str]:
+        """What the code found where it compared values; of what has a kink too, with ``signs``."""
+        bound = {b.step: self.titles[b] for b in self.program.bindings}
+        speller = Speller(self.program.steps, lambda i: bound.get(i) or self._name(i, ()))
+        for guard in self.program.guards:
+            if (
+                (guard.op == "sign" and not signs)
+                or guard.op not in _COMPARED
+                or len(guard.args) not in (1, 2)
+                or guard.params == EXTREME
+            ):
+                continue
+            sides = [speller.called(a) for a in guard.args]
+            inputs = (i for i in self.program.needed(guard.args) if self.program.steps[i].op == "input")
+            if None in sides or next(inputs, None) is None:
+                continue
+            left, right = (*sides, "0")[:2]
+            yes, no = _COMPARED[guard.op]
+            ways = np.asarray(guard.outcome).reshape(-1).tolist()
+            if guard.op == "sign":
+                ways = [w > 0 for w in ways] if all(ways) else []
+            if len(set(ways)) == 1:
+                yield f"{left} {yes if ways[0] else no} {right}"
+            elif 0 < len(ways) <= _FEW:
+                yield f"{left} {yes} {right} is {ways}"
+
+    def _claim(self, told: set[int]) -> Equation:
+        """That the hand formula is the derivative: by its name, or as it is written."""
         left, right = self.proof.left, self.proof.right
         kind = self.of[left]
         values = right == self.program.outputs["model"] and self.wrt not in self.program.inputs
-        slope = "the first side" if values else f"∂f/∂{self.wrt}"
-        mine = self.names.get(kind) or (self._formula(left, kind, inner=True) or (None,))[0]
+        by, _, rest = self.wrt.partition(", of the gradient")
+        slope = "the first side" if values else f"∂{'∇' if self.wrt != by + rest else ''}f/∂{by}{rest}"
+        written = self._formula(left, kind, tidy=False, inner=True)
+        mine = (
+            self.names.get(kind) or self.results.get(kind) or (self.named.get(kind) if written is None else written[0])
+        )
         exact = self._formula(right, kind)
-        if kind in told and mine is not None:
-            yield Equation(mine, slope)
-        elif exact is not None and mine is not None and exact[0] != mine:
-            yield Equation(mine, f"{slope} = {exact[0]}", exact[1], self._rule(kind))
-        elif mine is not None:
-            since = exact[1] if exact is not None else self._slopes(set(self.exact))
-            yield Equation(mine, slope, tuple(since), self._rule(kind))
-        else:
-            since = self._slopes(set(self.exact))
-            yield Equation(f"your derivative for {self.wrt}", slope, tuple(since), self._rule(kind))
+        if exact is None and right in self.model:
+            exact = (self.named.get(kind), ()) if kind in self.named else None
+        since = () if kind in told else tuple(self._slopes(set(self.exact))) if exact is None else exact[1]
+        known = (mine, (self._formula(left, kind) or (None,))[0])
+        if exact is not None and kind not in told and exact[0] not in known:
+            slope = f"{slope} = {exact[0]}"
+        rule = "congruence" if kind in told else self._rule(kind)
+        return Equation(mine or f"your derivative for {self.wrt}", slope, since, rule)
 
     def _rule(self, kind: int) -> str:
         """The rule of the last link that joined steps of a class."""
@@ -137,22 +216,24 @@ class _Reader:
         step = next((i for i, k in self.classes.place.items() if k == primitive), None)
         return None if step is None else (self._formula(step, kind) or (None,))[0]
 
-    def _formula(self, step: int, kind: int, inner: bool = False) -> tuple[str, tuple[str, ...]] | None:
+    def _name(self, i: int, apart: Collection[int], all_names: bool = True) -> str | None:
+        """What a step is called: no number, none of the steps ``apart``, which are written out, and but for
+        ``all_names`` not by a name that was given again, which says not which is meant.
+        """
+        called = self.values.get(i)
+        if called is None and i not in apart and (k := self.of.get(i)) is not None and k not in self.numbers:
+            called = self.names.get(k) or self.named.get(k)
+        return called if all_names or called not in self.rebound else None
+
+    def _formula(
+        self, step: int, kind: int, *, tidy: bool = True, inner: bool = False
+    ) -> tuple[str, tuple[str, ...]] | None:
         """A step written out, down to what has a name, and what it uses of functions; with ``inner``, a part that is
         equal to the whole is called by its name too."""
-        chain = self._behind(step)
-
-        def name(i: int, all_names: bool) -> str | None:
-            if i in self.values:
-                return self.values[i] if all_names or self.values[i] not in self.rebound else None
-            k = self.of.get(i)
-            if k is None or k in self.numbers or (k == kind and (not inner or i in chain)):
-                return None
-            called = self.names.get(k) or self.named.get(k)
-            return called if all_names or called not in self.rebound else None
-
-        for all_names in (False, True):  # a name that was given again is avoided: it says not which is meant
-            speller = Speller(self.program.steps, functools.partial(name, all_names=all_names))
+        apart = self._behind(step) if inner else [i for i, k in self.of.items() if k == kind]
+        for all_names in (False, True):
+            name = functools.partial(self._name, apart=apart, all_names=all_names)
+            speller = Speller(self.program.steps, name, tidy)
             text = speller.formula(step)
             if text is not None:
                 return text, tuple(self._slopes(speller.seen))
@@ -167,20 +248,39 @@ class _Reader:
 
     def _slopes(self, steps: Sequence[int] | set[int]) -> Iterator[str]:
         """The derivatives of functions that steps of the exact derivative were written from."""
-        sources = {id(self.program.steps[i].source) for i in steps if self.program.steps[i].source is not None}
-        used = {self.program.steps[i].op for i in self.moving if id(self.program.steps[i].source) in sources}
-        for op in sorted(used):
-            if op in OPS and OPS[op].arity == 1 and not OPS[op].branches:
-                yield f"{op}'(u) = {_slope(op)}"
+        sources = {id(self.program.steps[i].source) for i in steps}
+        used = {
+            (step.op, k)
+            for i in self.moving
+            if id((step := self.program.steps[i]).source) in sources
+            and (step.op in _SLOPES or (step.op in OPS and OPS[step.op].arity < 3 and not OPS[step.op].branches))
+            for k, a in enumerate(step.args)
+            if a in self.moving
+        }
+        for op, k in sorted(used):
+            of = _WRITTEN.get(op, f"{op}(u, v)")
+            if op in _SLOPES:
+                yield f"∂({of})/∂{'uv'[k]} = {_SLOPES[op][k]}"
+            elif OPS[op].arity > 1:
+                yield f"∂{of}/∂{'uv'[k]} = {_slope(op, k)}"
+            else:
+                yield f"{_WRITTEN.get(op, op)}'{'' if op in _WRITTEN else '(u)'} = {_slope(op, 0)}"
+
+
+_SLOPES = {"pow": ("v*u**(v - 1)", "u**v*log(u)")}
+_WRITTEN = {"reciprocal": "(1/u)", "rsqrt": "(1/sqrt(u))", "square": "(u**2)", "pow": "u**v"}
 
 
 @functools.cache
-def _slope(op: str) -> str:
-    """The derivative of a function at u, as the exact derivative has it; as SymPy has it, where that is too long."""
+def _slope(op: str, argument: int) -> str:
+    """The derivative of a function at u (and v), as the exact derivative has it; as SymPy has it, where that is too
+    long.
+    """
     b = Builder()
-    u = b.input("u", ())
-    value = b.apply(op, u)
-    slope = local_derivative(op)
-    names = {u: "u", value: f"{op}(u)"}
-    text = Speller(b.steps, names.get).formula(lower(b, slope, {OPS[op].exact: value, X: u}))
-    return str(slope.subs(X, sp.Symbol("u"))) if text is None else text
+    given = [b.input(name, ()) for name in "uv"[: OPS[op].arity]]
+    value = b.apply(op, *given)
+    slope = local_derivative(op, argument)
+    names = {**dict(zip(given, "uv", strict=False)), value: _WRITTEN.get(op, f"{op}({', '.join('uv'[: len(given)])})")}
+    known = {OPS[op].exact: value, **dict(zip(ARGUMENTS, given, strict=False))}
+    text = Speller(b.steps, names.get, tidy=True).formula(lower(b, slope, known))
+    return str(slope.subs(dict(zip(ARGUMENTS, sp.symbols("u v"), strict=False)))) if text is None else text

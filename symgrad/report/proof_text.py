@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Sequence
 
-from symgrad.checking.results import Results
-from symgrad.checking.verdicts import Agrees, Proved
+from symgrad.checking.results import Claim, Results
+from symgrad.checking.verdicts import Agrees, Proved, Undecided
 from symgrad.evaluation.residues import Certificate
 from symgrad.proving.proof import Proof
+from symgrad.report.exact_formulas import exact_text
 from symgrad.report.page import Block, Items, Paragraph
-from symgrad.report.proof_equations import equations_of
+from symgrad.report.proof_equations import Equation, branch_of, equations_of
+from symgrad.report.size_claims import links, whom
 from symgrad.report.wording import counted, listed
 
 # -------------------------------------------------------------------------------------------------------- residue text
@@ -88,6 +91,7 @@ RULES = {
     "shared": "exact arithmetic of fractions",
 }
 _SHOWN = 3  # conditions that a short report names
+_WIDE = 80  # characters of what tells branches apart
 
 
 def rules(proofs: Sequence[Proof]) -> tuple[str, ...]:
@@ -119,23 +123,67 @@ def in_brief(proofs: Sequence[Proof]) -> str:
 
 
 def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Block]:
-    """The equations of the proofs of one claim, those that matter first, and how many more there are."""
-    told = list(dict.fromkeys(str(e) for proof in proofs for e in equations_of(proof, name)))
-    if len(told) > most:
-        told[most - 1 :] = [f"and {counted(len(told) - most + 1, 'more equation')}: proof() has them all."]
-    if told:
-        yield Items(tuple(told))
+    """The equations of the proofs of one claim, and how many more there are: the last one, which is the claim, stays.
+
+    What is told on all branches alike is told once; of the rest it is said on which branch it holds.
+    """
+    each = [equations_of(proof, name) for proof in proofs]
+    where = branches(proofs, name)
+    every = list(dict.fromkeys(itertools.chain(*each)))
+    written = [e for e in every if e.rule == "written"] if len(each) > 1 else []
+    alike = [e for e in every if e not in written and all(e in found for found in each)]
+    some = [(p, e) for p, found in zip(where, each, strict=True) for e in found if e not in (*written, *alike)]
+    lines = [*map(str, written), *(f"where {p}: {e}" for p, e in some), *map(str, alike)]
+    if len(lines) > most:
+        last = lines[-1:] if most > 1 else []
+        left = len(lines) - most + 1
+        lines = [*lines[: most - 1 - len(last)], f"and {counted(left, 'more equation')}: proof() has them all.", *last]
+    if lines:
+        yield Items(tuple(lines))
+
+
+def branches(proofs: Sequence[Proof], name: str) -> list[str]:
+    """What the code found on each of the branches that proofs are about, and not on all of them."""
+    for signs in (False, True):
+        each = [branch_of(proof, name, signs) for proof in proofs]
+        own = [[found for found in one if not all(found in other for other in each)] for one in each]
+        texts = [" and ".join(found) for found in own]
+        if texts and all(texts) and len(set(texts)) == len(texts) and max(map(len, texts)) <= _WIDE:
+            return texts
+    return [f"the code takes branch {k}" for k in range(1, len(proofs) + 1)]
+
+
+def _why(e: Equation) -> str:
+    return "your own line" if e.rule == "written" else f"by {RULES[e.rule]}"
 
 
 def in_full(report: Results) -> str:
     """All equations of all proofs, with the rule that each is joined by, and where they hold."""
     lines: list[str] = []
     for claim in report.claims.values():
-        proofs = claim.verdict.proofs if isinstance(claim.verdict, Proved) else ()
-        for k, proof in enumerate(proofs, 1):
-            branch = f", on branch {k} of the {len(proofs)} that were reached" if len(proofs) > 1 else ""
-            lines += ["", f"{claim.name}{branch}:"]
-            lines += [f"    {e}  [by {RULES[e.rule]}]" for e in equations_of(proof, claim.name)]
-        if proofs and isinstance(claim.verdict, Proved) and claim.verdict.domain:
-            lines.append(f"    where {listed(list(claim.verdict.domain))}")
-    return "\n".join(lines[1:]) if lines else "Nothing is proved at sizes that are numbers."
+        verdict = _proved(claim)
+        if verdict is None:
+            continue
+        places = branches(verdict.proofs, claim.name)
+        for place, proof in zip(places, verdict.proofs, strict=True):
+            lines += ["", f"{claim.name}{f', where {place}' if len(places) > 1 else ''}:"]
+            lines += [
+                f"    {e}  [{'' if e.rule == 'written' else 'by '}{RULES[e.rule]}]"
+                for e in equations_of(proof, claim.name)
+            ]
+        if verdict.proofs and verdict.domain:
+            lines.append(f"    where {listed(list(verdict.domain))}")
+        if verdict.for_all is not None and (found := list(links(verdict.for_all))):
+            exact = exact_text(report, claim)
+            found = [*([exact] if exact is not None else []), *found]
+            where = f"for {whom(verdict.for_all)}" if verdict.for_all.sizes else "at your own sizes"
+            lines += ["", f"{claim.name}, {where}:", *(f"    {text}" for text in found)]
+    return "\n".join(lines[1:]) if lines else "Nothing is proved."
+
+
+def _proved(claim: Claim) -> Proved | None:
+    """What of a claim is proved: all of it, or what was looked at."""
+    match claim.verdict:
+        case (Proved() as proved) | Undecided(where_looked=Proved() as proved) | Agrees(proved=Proved() as proved):
+            return proved
+    return None

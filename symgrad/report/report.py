@@ -102,8 +102,8 @@ class Report(Results):
         >>> from symgrad import verify
         >>> print(verify("exp(2*x)", "2*exp(x)**2", wrt="x").proof())
         x:
-            2*exp(x)**2 = ∂f/∂x = 2*exp(2*x), since exp'(u) = exp(u)  [by exact arithmetic of fractions]
             exp(x)**2 = exp(2*x)  [by exact arithmetic of fractions]
+            2*exp(x)**2 = ∂f/∂x = 2*exp(2*x), since exp'(u) = exp(u)  [by exact arithmetic of fractions]
         """
         return in_full(self)
 

@@ -31,7 +31,7 @@ def at_sizes(sizes: Mapping[str, int]) -> str:
     return ", ".join(f"{n} = {v}" for n, v in sizes.items())
 
 
-def _for_all(found: ForAll) -> str:
+def whom(found: ForAll) -> str:
     """The sizes that a proof is for: "all m and d"."""
     least = "" if found.least == 1 else f" of at least {found.least}"
     return f"all {listed(found.sizes)}{least}{f' at {at_sizes(found.at)}' if found.at else ''}"
@@ -42,7 +42,7 @@ def scope(report: Results, claims: Sequence[Claim]) -> str:
     if report.sizes is None or not claims:
         return ""
     proofs = [c.verdict.for_all for c in claims if isinstance(c.verdict, Proved)]
-    words = {_for_all(p) if p is not None else "" for p in proofs}
+    words = {whom(p) if p is not None else "" for p in proofs}
     if words == {""}:
         return f" at {at_sizes(report.sizes.own)}"
     if "" in words:
@@ -76,8 +76,8 @@ def _where(found: ForAll, full: bool) -> str:
     where = [*found.facts, *(["no comparison is a tie"] if found.ties else []), *conditions(found)]
     if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
         where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
-    whom = f"It holds for {_for_all(found)}" if found.sizes else "It holds"
-    line = f"{whom}, wherever both have a value{f' and {listed(where)}' if where else ''}."
+    those = f" for {whom(found)}" if found.sizes else ""
+    line = f"It holds{those}, wherever both have a value{f' and {listed(where)}' if where else ''}."
     if found.literals:
         line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
     return line
@@ -163,7 +163,7 @@ def _lettered(e: Any) -> Any:
 def evidence(sizes: AllSizes, claim: Claim) -> str:
     """What is known of a claim that was not proved for all sizes."""
     for_all = claim.verdict.for_all if isinstance(claim.verdict, Proved) else None
-    where = f"at {at_sizes(sizes.own)}" if for_all is None else f"for {_for_all(for_all)}"
+    where = f"at {at_sizes(sizes.own)}" if for_all is None else f"for {whom(for_all)}"
     line = f"{'Proved' if claim.kind == 'proved' else 'Judged'} {where} alone"
     why = sizes.why_not.get(claim.name, "")
     line += f": {why.rstrip('.')}." if why else "."

@@ -146,6 +146,12 @@ def linear_algebra(op: str, args: list[Bound], c: Tensor, params: Any = None) ->
             there = c[..., -1:].real.double()
             others = (values[:, None] - there).abs().sort(-1).values[..., 1:2]
             own = (a.sum(-1).amax(-1).reshape(-1, 1, 1) * (1 + 1 / others)).expand(c.shape)
+        case "general_eigenpairs":  # and how far from orthogonal the vectors are
+            values, vectors = torch.linalg.eig(args[0].value.to(torch.complex128))
+            spread = torch.linalg.cond(vectors).reshape(-1, 1, 1)
+            others = (values[:, None] - c[..., -1:]).abs().sort(-1).values[..., 1:2]
+            long = c.abs().double().amax(-1, keepdim=True)
+            own = (a.sum(-1).amax(-1).reshape(-1, 1, 1) * spread * (1 + long**2 / others)).expand(c.shape)
         case _:
             own = a.amax((-2, -1), keepdim=True) * magnitude(torch.linalg.inv(c.to(torch.complex128))).amax()
             own = own.expand(c.shape)

@@ -232,6 +232,20 @@ def test_a_kernel_that_refuses_a_layout_is_judged_on_the_others():
     )
 
 
+def test_a_reference_that_has_no_value_at_zeros_is_asked_elsewhere():
+    length = lambda x: np.linalg.norm(x, axis=-1, keepdims=True)  # noqa: E731
+
+    def backward(v, x):
+        with np.errstate(all="ignore"):
+            y = x / length(x)
+            return (v - y * (y * v).sum(-1, keepdims=True)) / length(x)
+
+    unit = kernel(lambda x: x / np.maximum(length(x), 1e-30), backward)
+    report = verify_function(unit, reference=lambda x: x / x.norm(dim=-1, keepdim=True), at={"x": (3, 4)})
+    assert report.verdict == "agrees"
+    assert any("With the first row of x being zero the reference has no value" in n for n in report.notes)
+
+
 def test_other_arguments_and_several_outputs():
     def both(x, scale, causal=False):
         out = torch.from_numpy(np.sin(memory(x)) * scale)

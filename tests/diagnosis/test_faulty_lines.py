@@ -6,6 +6,8 @@ those that were tuned on; the full numbers are printed by ``python -m derivation
 
 from __future__ import annotations
 
+import runpy
+
 import numpy as np
 import pytest
 from derivations.diagnosing import diagnosed, measure
@@ -138,6 +140,31 @@ def test_no_tolerance_hides_a_wrong_part_that_has_vanished():
     """The last round's part is some 1e-24 of the whole: floats cannot see that it is three times too large."""
     report = verify(rnn, vanishing, wrt=["w", "v"], at={"w": 1e-8, "v": 0.7, "h0": 1.0})
     assert report.wrong_steps == ("dw",)
+
+
+def unrolled(folder, lines, slip):
+    """A recurrence and its derivative forwards, a line for each; line d{slip} forgets a square."""
+    slopes = [f"(1 - h{t}{'' if t == slip else '**2'}) * (h{t - 1} + w * d{t - 1})" for t in range(1, lines + 1)]
+    text = ["import math", "def model(w, h0):"]
+    text += [f"    h{t + 1} = math.tanh(w * h{t})" for t in range(lines)]
+    text += [f"    return h{lines}", "def hand(w, h0):", "    d0 = 0"]
+    text += [f"    h{t + 1} = math.tanh(w * h{t})" for t in range(lines)]
+    text += [f"    d{t} = {slope}" for t, slope in enumerate(slopes, 1)]
+    file = folder / f"unrolled_{lines}_{slip}.py"
+    file.write_text("\n".join([*text, f"    return {{'w': d{lines}}}", ""]))
+    return runpy.run_path(str(file))
+
+
+@pytest.mark.parametrize("slip", [1, 2, 15, 29, 30])
+def test_a_slip_is_found_however_many_lines_it_goes_through(tmp_path, slip):
+    """Each line after the slip would make the result right if it were put right; the first of them is to blame."""
+    made = unrolled(tmp_path, 30, slip)
+    report = verify(made["model"], made["hand"], wrt="w", at={"w": 1.25, "h0": 0.5})
+    assert report.wrong_steps == (f"d{slip}",)
+    (repair,) = report.repairs
+    assert repair.proved
+    assert repair.after == f"(1 - h{slip}**2) * (h{slip - 1} + w * d{slip - 1})"
+    assert "misnamed" not in {s.verdict for s in report.steps}  # that d7 is a derivative by w is all that it says
 
 
 def layer(W, b, X, g):

@@ -34,7 +34,8 @@ def test_balls_are_narrow_and_hold_what_mpmath_computes(name, is_complex):
     row = MATRICES[name]
     for n in (1, 2, 5):
         a = matrix(n, n, is_complex)
-        params = tuple(range(n)) if name == "eigenpairs" else None
+        params = {"eigenpairs": tuple(range(n)), "general_eigenpairs": not is_complex}.get(name)
+        a = a + np.triu(a, 1) if name == "general_eigenpairs" else a
         with mpmath.workprec(600):
             high = row.high(np.frompyfunc(mpmath.mpmathify, 1, 1)(a), params)
             with precision(240):
@@ -51,8 +52,10 @@ def test_balls_are_narrow_and_hold_what_mpmath_computes(name, is_complex):
 def test_no_ball_is_given_for_eigenvalues_that_may_be_equal():
     with precision(240):
         found = MATRICES["eigenpairs"].ball(binary(np.diag([1.0, 1.0, 2.0])), (0, 2))
+        jordan = MATRICES["general_eigenpairs"].ball(binary(np.array([[1.0, 1.0], [0.0, 1.0]])), True)
     assert not found[0, -1].is_finite()
     assert found[1, -1].contains(2)
+    assert not any(x.is_finite() for x in jordan.flat)
 
 
 def weighed(x):
@@ -71,6 +74,12 @@ FUNCTIONS = {
     "svdvals": (lambda A: weighed(LA.svdvals(A[..., :2])), True),
     "svd": (lambda A: sum(map(weighed, LA.svd(A[..., :2], full_matrices=False))), False),
     "svd of wide matrices": (lambda A: sum(map(weighed, LA.svd(A[..., :2, :], full_matrices=False))), False),
+    "eigvals": (lambda A: weighed(LA.eigvals(A)), True),
+    "eigvals of 6 x 6 matrices": (
+        lambda A: weighed(LA.eigvals(torch.cat([A, A.mT, A + A, A.mT @ A], -1).reshape(2, 6, 6))),
+        True,
+    ),
+    "eig": (lambda A: sum(map(weighed, (LA.eig(A)[0], LA.eig(A)[1].abs()))), True),
     "nuclear norm": (lambda A: LA.matrix_norm(A, "nuc").sum(), True),
     "spectral norm": (lambda A: LA.matrix_norm(A, 2).sum() + LA.cond(A).sum(), True),
 }
@@ -108,6 +117,14 @@ def test_verdicts_of_an_eigenvalue():
     x = torch.tensor([[1.0, 0.3], [-0.2, 2.0]], dtype=torch.float64)
     assert symgrad.verify(largest, largest_by_hand, at={"A": x}).ok
     assert symgrad.verify(largest, lambda A: largest_by_hand(A, 1), at={"A": x}).verdict == "refuted"
+
+
+def test_verdicts_of_the_eigenvalues_of_any_matrix():
+    """The sum of their cubes is the trace of A^3."""
+    x = torch.tensor([[1.0, 0.3], [-0.2, 2.0]], dtype=torch.float64)
+    cubes = lambda A: (LA.eigvals(A) ** 3).sum().real  # noqa: E731
+    assert symgrad.verify(cubes, lambda A: 3 * (A @ A).T, at={"A": x}, points=8).ok
+    assert symgrad.verify(cubes, lambda A: 3 * A @ A, at={"A": x}, points=8).verdict == "refuted"
 
 
 def test_complex_eigenvectors_have_no_derivative():

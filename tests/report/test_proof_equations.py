@@ -76,9 +76,15 @@ def test_the_equations_are_true_in_floats():
         (
             "log(1 + exp(x))**2",
             "2*log(1 + exp(x))*sigmoid(x)",
-            "2*log(1 + exp(x))*sigmoid(x) = ∂f/∂x = 2*log(1 + exp(x))/(1 + exp(x))*exp(x), since exp'(u) = exp(u) and "
+            "2*log(1 + exp(x))*sigmoid(x) = ∂f/∂x = 2*log(1 + exp(x))*exp(x)/(1 + exp(x)), since exp'(u) = exp(u) and "
             "log'(u) = 1/u",
         ),
+        (
+            "x/(1 + x**2)",
+            "(1 - x**2)/(1 + x**2)**2",
+            "(1 - x**2)/(1 + x**2)**2 = ∂f/∂x = 1/(1 + x**2) - 2*x**2/(1 + x**2)**2",
+        ),
+        ("x**y", "y*x**(y - 1)", "y*x**(y - 1) = ∂f/∂x, since ∂(u**v)/∂u = v*u**(v - 1)"),
         ("sin(x)**2", "sin(2*x)", "sin(2*x) = ∂f/∂x = 2*sin(x)*cos(x), since sin'(u) = cos(u)"),
     ],
 )
@@ -121,4 +127,104 @@ def test_a_long_derivation_is_told_in_about_ten_equations_and_the_rest_are_count
 
 
 def test_what_is_not_proved_has_no_equations():
-    assert verify("x**3", "3*x", wrt="x").proof() == "Nothing is proved at sizes that are numbers."
+    assert verify("x**3", "3*x", wrt="x").proof() == "Nothing is proved."
+
+
+def forward_chain(w, x):
+    h1 = torch.tanh(w * x)
+    return torch.tanh(w * h1)
+
+
+def by_chain(w, x):
+    h1 = torch.tanh(w * x)
+    h2 = torch.tanh(w * h1)
+    dh1 = (1 - h1**2) * x
+    dh2 = (1 - h2**2) * (h1 + w * dh1)
+    return {"w": dh2}
+
+
+def test_a_line_that_the_exact_derivative_does_not_have_is_told_as_it_was_written():
+    """The exact derivative goes backwards: no step of it is dh1.  What the hand code calls h2 has no other name."""
+    assert told(verify(forward_chain, by_chain, wrt="w", at={"w": 2.0, "x": 0.5}), "w") == [
+        "dh1 = (1 - h1**2) * x",
+        "dh2 = (1 - h2**2)*h1 + (1 - h2**2)*w*(1 - h1**2)*x, since tanh'(u) = 1 - tanh(u)**2",
+        "dh2 = ∂f/∂w",
+    ]
+
+
+def cross_entropy(X, y, w):
+    z = X @ w
+    p = 1 / (1 + torch.exp(-z))
+    return -(y * torch.log(p) + (1 - y) * torch.log(1 - p)).mean()
+
+
+def by_difference(X, y, w):
+    p = 1 / (1 + torch.exp(-(X @ w)))
+    dz = (p - y) / len(y)
+    return X.T @ dz
+
+
+def test_what_is_joined_on_the_way_comes_first_and_the_claim_last():
+    texts = told(verify(cross_entropy, by_difference, wrt="w", at={"X": (3, 2), "y": (3,), "w": (2,)}), "w")
+    assert texts[0] == "1/p = exp(-z) + 1"
+    assert texts[1].startswith("dz = ((1 - y)/(3*(1 - p)) - y/(3*p))*exp(-z)/(exp(-z) + 1)**2, since exp'(u) = exp(u)")
+    assert texts[-1].startswith("X.T @ dz = ∂f/∂w")
+
+
+def huber(r, d):
+    if abs(r) < d:
+        return r**2 / 2
+    return d * (abs(r) - d / 2)
+
+
+def clipped(r, d):
+    if abs(r) < d:
+        return r
+    return d if r > 0 else -d
+
+
+def test_each_branch_is_told_by_what_the_code_found_there():
+    report = verify(huber, clipped, wrt="r", at={"r": 0.3, "d": 1.0})
+    text = " ".join(str(report).split())
+    assert "- where abs(r) < d: r = ∂f/∂r" in text
+    assert "- where abs(r) >= d and r > 0: d = ∂f/∂r = d*sign(r), since abs'(u) = sign(u)" in text
+    assert "- where abs(r) >= d and r <= 0: -d = ∂f/∂r = d*sign(r), since abs'(u) = sign(u)" in text
+    assert "r, where abs(r) < d:" in report.proof()
+
+
+def layer(W, x, v):
+    z = W @ x
+    return (v * torch.relu(z)).sum()
+
+
+def masked(W, x, v):
+    z = W @ x
+    dz = v * (z > 0)
+    dW = torch.outer(dz, x)
+    return dW
+
+
+def test_what_holds_on_all_branches_is_told_once():
+    text = " ".join(str(verify(layer, masked, wrt="W", at={"W": (2, 3), "x": (3,), "v": (2,)})).split())
+    _, first, *branches, last = text.partition(" Before the proof")[0].partition("reached. ")[2].split("- ")
+    assert first.strip() == "dz = v * (z > 0)"
+    assert [b.strip() for b in branches] == [
+        "where z > 0 is [True, False]: dW = outer([v[0], 0], x)",
+        "where z <= 0: dW = 0",
+        "where z > 0: dW = outer(v, x)",
+        "where z > 0 is [False, True]: dW = outer([0, v[1]], x)",
+    ]
+    assert last.strip() == "dW = ∂f/∂W"
+
+
+def test_what_is_proved_for_all_sizes_is_told_in_sums():
+    def square(X, w, y):
+        return ((X @ w - y) ** 2).sum()
+
+    def hand(X, w, y):
+        return 2 * X.T @ (X @ w - y)
+
+    at = {"X": ("m", "n"), "w": ("n",), "y": ("m",)}
+    text = verify(square, hand, wrt="w", at=at).proof()
+    assert "w, for all m and n:" in text
+    assert "∂f/∂w[i] = sum_s 2*((sum_j X[s,j]*w[j]) - y[s])*X[s,i]" in text

@@ -290,6 +290,18 @@ def _copysign(t: Recorder, a: Any, out: Any, name: str) -> int:
     return t.builder.mul(x, t.piecewise("sign", [x, y], turned, dtype))
 
 
+@rule("nextafter")
+def _nextafter(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """x and a last place of it, up or down, which is constant by pieces."""
+    b, dtype = t.builder, dtype_of(out)
+    x, y = t.step_of(a.self, dtype), t.step_of(a.other, dtype)
+    side = np.sign(double(a.other) - double(a.self))
+    if not side.all():
+        return NotImplemented
+    b.guard("sign", [b.binary("sub", y, x, dtype)], None, side)
+    return b.binary("add", x, t.data(double(out) - double(a.self), dtype), dtype)
+
+
 @rule("pow")
 def _pow(t: Recorder, a: Any, out: Any, name: str) -> int:
     dtype = dtype_of(out)

@@ -94,17 +94,14 @@ def _triangle(t: Recorder, square: int, upper: bool, unit: bool) -> int:
 @rule("cholesky_solve", "cholesky_inverse")
 def _cholesky_solve(t: Recorder, a: Any, out: Any, name: str) -> Any:
     """Solve (L L^H) X = B."""
-    b = t.builder
-    factor = a.input2 if name == "cholesky_solve" else a.self
-    square, batch, n = _square(t, factor)
-    lower = _triangle(t, square, a.upper, False)
+    b, batch = t.builder, tuple(out.shape[:-2])
+    wide = lambda x: b.reshape(b.broadcast(t.step_of(x), (*batch, *x.shape[-2:])), (size(batch), *x.shape[-2:]))  # noqa: E731
+    lower = _triangle(t, wide(a.input2 if name == "cholesky_solve" else a.self), a.upper, False)
     turned = b.conj(b.transpose(lower))
     whole = b.matmul(turned, lower) if a.upper else b.matmul(lower, turned)
     if name == "cholesky_inverse":
         return b.reshape(b.emit("inverse", (whole,), None, b.shape(whole)), tuple(out.shape))
-    if batch != tuple(a.self.shape[:-2]):
-        return NotImplemented
-    right = b.reshape(t.step_of(a.self), (size(batch), n, a.self.shape[-1]))
+    right = wide(a.self)
     return b.reshape(b.emit("solve", (whole, right), None, b.shape(right)), tuple(out.shape))
 
 
@@ -224,7 +221,10 @@ def _pinv(t: Recorder, a: Any, out: Any, name: str) -> Any:
     given |= {"rtol": a.rcond} if hasattr(a, "rcond") else {}
     rank = torch.linalg.matrix_rank(x.detach(), hermitian=a.hermitian, **given)
     if x.numel() and bool((rank < min(x.shape[-2:])).any()):
-        return NotImplemented
+        raise t.unknown(
+            "torch.linalg.pinv, of a matrix whose rank is not full: it jumps there",
+            instead="Write the pseudo-inverse of the factors that the matrix is a product of.",
+        )
     b, step = t.builder, _batched(t, x)
     if a.hermitian:
         step = b.div(b.add(step, b.conj(b.transpose(step))), b.number(2, b.dtype(step)))
@@ -266,6 +266,37 @@ def _eigh(t: Recorder, a: Any, out: Any, name: str) -> Any:
     square, _, n = _square(t, a.A)
     values, vectors = _pairs(t, square, range(n), plain(out[1]) if a.compute_v else None)
     return [_back(t, values, out[0]), _back(t, t.builder.transpose(vectors), out[1]) if a.compute_v else PLAIN]
+
+
+@rule("linalg_eig", "linalg_eigvals", "_linalg_eigvals")
+def _eig(t: Recorder, a: Any, out: Any, name: str) -> Any:
+    """Eigenvalues, and eigenvectors as LAPACK scales them: of length one, the largest entry real."""
+    b, has_vectors = t.builder, isinstance(out, (list, tuple))
+    values, dtype = (out[0], dtype_of(out[0])) if has_vectors else (out, dtype_of(out))
+    square, batch, n = _square(t, a.self)
+    count = size(batch)
+    pairs = b.emit("general_eigenpairs", (square,), not a.self.is_complex(), (count, n, n + 1), dtype)
+    at = np.arange(1, count * n * (n + 1) + 1).reshape(count, n, n + 1)
+    found = b.reshape(b.pick([pairs], at[..., n], (count, n)), tuple(values.shape))
+    if not has_vectors:
+        return found
+    if t.tensors.calling is torch.linalg.eigvals:  # by the same kernel, whose vectors nobody sees
+        return [found, PLAIN]
+    vectors = b.pick([pairs], at[..., :n], (count, n, n))  # a row for each pair
+    seen = plain(out[1].mT).reshape(count, n, n)
+    real = real_dtype(dtype)
+    sizes = b.apply("abs", vectors, dtype=real)
+    largest = np.abs(seen).argmax(-1)
+    b.guard("argmax", [sizes], 2, largest)
+    places = np.take_along_axis(np.arange(1, count * n * n + 1).reshape(count, n, n), largest[..., None], -1)
+    turn = b.conj(b.apply("sign", b.pick([vectors], places, (count, n, 1)), dtype=dtype))
+    length = b.apply("sqrt", b.sum(b.mul(sizes, sizes), -1, True))
+    unit = b.div(b.mul(vectors, b.broadcast(turn, (count, n, n))), b.cast(b.broadcast(length, (count, n, n)), dtype))
+    signs = np.sign(np.real(np.take_along_axis(seen, largest[..., None], -1)))
+    if (signs < 0).any():
+        towards = b.emit("real", (b.pick([unit], places, (count, n, 1)),), None, (count, n, 1), real)
+        unit = b.mul(unit, t.piecewise("sign", [towards], signs, dtype))
+    return [found, _back(t, b.transpose(unit), out[1])]
 
 
 @rule("_linalg_svd")

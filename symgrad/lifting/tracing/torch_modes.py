@@ -22,6 +22,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from symgrad.errors import BadInput, UnknownOperation
 from symgrad.lifting.tracing import aten, aten_linalg, aten_rules, aten_transforms  # noqa: F401  # rules enter
+from symgrad.lifting.tracing.aten_decompositions import DECOMPOSITIONS
 from symgrad.lifting.tracing.looked_values import LookedArray, Whole, joined
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -48,7 +49,7 @@ def _decompositions() -> dict[Any, Any]:
     import torch._decomp
     import torch._refs
 
-    return {**torch._decomp.decomposition_table, **torch._decomp.core_aten_decompositions()}
+    return {**torch._decomp.decomposition_table, **torch._decomp.core_aten_decompositions(), **DECOMPOSITIONS}
 
 
 class quiet:  # a context manager, used as a verb; a class, for it is entered for every operation

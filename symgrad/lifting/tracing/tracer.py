@@ -148,6 +148,8 @@ class Tracer:
         """The error for an operation that has no rule; an entrywise function is one more row of the table."""
         if entrywise:
             return self._raising(unknown(name.rpartition(".")[2], self.where()))
+        if "sparse" in name:
+            instead = "Keep tensors dense: those that leave out zeros are not followed."
         return self._raising(
             UnknownOperation(
                 f"symgrad cannot follow {name}.",

@@ -44,6 +44,10 @@ FUNCTIONS = {
         lambda A: several(torch.triangular_solve(A[..., :2], A, upper=False, transpose=True)[0]),
         SQUARE,
     ),
+    "cholesky_solve of one right-hand side": (
+        lambda A: several(torch.cholesky_solve(A[0, :, :2], A.tril() + 3 * torch.eye(4))),
+        SQUARE,
+    ),
     "slogdet": (lambda A: several(*LA.slogdet(A)), SQUARE),
     "pinv": (lambda A: several(LA.pinv(A)), TALL),
     "pinv of wide matrices": (lambda A: several(LA.pinv(A)), WIDE),
