@@ -136,6 +136,13 @@ def test_a_part_of_the_objective_is_no_other_objective():
     assert verdicts(REGULARISED.replace("D / 6", "D / 6 + 0.2 * W2")) == {"W1": "proved", "W2": "proved"}
 
 
+def test_a_critic_whose_loss_is_not_written_down_is_not_judged_as_an_actor():
+    script = ACTOR_CRITIC.replace("    value_loss = 0.5 * advantage**2\n", "").replace("value_loss, ", "")
+    report = verify_script(script)
+    assert {n: c.kind for n, c in report.claims.items()} == {"theta": "proved", "v": "proved"}
+    assert any(n.endswith("I assumed that it is half the sum of squares of advantage.") for n in report.notes)
+
+
 IN_TURNS = """
 import numpy as np
 rng = np.random.RandomState(0)

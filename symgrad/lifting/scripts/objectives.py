@@ -137,8 +137,22 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
         if best is not None:
             given.setdefault(rows.index(best), []).append(v)
     taken = {v for several in given.values() for v in several}
+    unwritten = _unwritten(w, top, [p for p in fresh if w.all.variable_of(p.input) in primary - own - taken])
+    taken |= {*_judged(w, unwritten)} if unwritten is not None else set()
     first = _only(w, top, {v for v in _judged(w, top) if v not in taken})
-    return [r for r in [first, *(_only(w, rows[k], set(vs)) for k, vs in sorted(given.items()))] if r.sights]
+    found = [first, *(_only(w, rows[k], set(vs)) for k, vs in sorted(given.items()))]
+    return [r for r in [*found, *([unwritten] if unwritten is not None else [])] if r.sights]
+
+
+def _unwritten(w: Weighing, top: Row, pairs: Sequence[Pair]) -> Row | None:
+    """A loss that is not written down, of variables that are wrong under ``top``: all are right under it, and its error
+    has nothing to do with the variables that are right under ``top``, as a critic's has not with the actor's."""
+    settled = w.trails.after({s.pair.input.step for s in top.sights if s.word == "right"})
+    found = _assumed(w, w.run.trace.builder, pairs) if pairs and top.rights else None
+    if found is None or found.rights < len(found.sights) or not isinstance(found.output.place, Assumed):
+        return None
+    error = found.output.place.error.step(w.steps)
+    return found if error is not None and error not in settled else None
 
 
 Variable = tuple[str, int]
@@ -379,7 +393,8 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
     moved = w.trails.after({p.input.step for p in pairs})
     best: tuple[tuple[bool, bool, bool, float], Row] | None = None
     found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
-    found = [(e, i) for e, i in found if any(map(w.trails.variable, w.steps[i].args))]
+    named = {w.trails.stripped(e.step): e.path for e in reversed(w.events)}
+    found = [(e, i) for e, i in found if i in named or any(map(w.trails.variable, w.steps[i].args))]
     for error, step in found[:_ERRORS]:
         for name, loss in LOSSES.items():
             trial = Builder(list(b.steps), dict(b.inputs))
@@ -396,7 +411,9 @@ def _assumed(w: Weighing, b: Builder, pairs: Sequence[Pair]) -> Row | None:
             if factor != 1:
                 made = trial.mul(trial.number(factor), plain.step)
                 row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
-            text = loss.text.format(a=_called(w, a), t=_called(w, t))
+            whole = named.get(step) if w.trails.variable(a) is None else None  # an error that has a name of its own
+            text = loss.text if whole is None else loss.text.replace("{a} - {t}", whole)
+            text = text.format(a=_called(w, a), t=_called(w, t))
             has_slope = name == "sigmoid" and w.has_complement(a, pairs)
             speaks = (row.rights == len(row.sights), not has_slope, *_plausibility(row, trial))
             if best is None or speaks > best[0]:
