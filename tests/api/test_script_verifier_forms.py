@@ -132,6 +132,27 @@ def test_a_right_one_is_proved_and_a_slip_is_refuted_alone(script: str, right: s
     assert lines == {1 + script[: script.index(right)].count("\n")}
 
 
+IN_BATCHES = """
+import numpy as np
+rng = np.random.RandomState(0)
+X, y, w = rng.randn(12, 3), rng.randn(12), np.zeros(3)
+for epoch in range(5):
+    for k in range(0, 12, 4):
+        xb, yb = X[k : k + 4], y[k : k + 4]
+        err = xb @ w - yb
+        gw = xb.T @ err / 4
+        w -= 0.1 * gw
+    loss = 0.5 * np.mean((X @ w - y) ** 2)
+    print(epoch, loss)
+"""
+
+
+def test_the_gradient_of_a_batch_is_not_that_of_the_loss_of_all():
+    report = verify_script(IN_BATCHES)
+    assert report.verdict == "proved"
+    assert any("I assumed that it is" in n for n in report.notes)
+
+
 def test_a_mean_where_a_sum_belongs_is_told_so():
     (repair,) = verify_script(ONE_BIAS.replace("dZ.sum()", "dZ.mean()")).repairs
     assert repair.after == "dZ.sum()"

@@ -28,7 +28,7 @@ from symgrad.lifting.scripts.roles import NAMED
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, full_paths
 from symgrad.lifting.scripts.weighing import NAMED_SO, NICE, STATED, Candidate, Row, Sight, Weighing
 from symgrad.program.builder import Builder
-from symgrad.program.program import size
+from symgrad.program.program import dependencies, size
 
 _STARTS = frozenset("start initial init guess begin x0 p0".split())  # words of what a solver begins with
 _TARGETS = frozenset("target targets advantage advantages adv baseline bootstrap".split())
@@ -427,7 +427,7 @@ def _is_written(w: Weighing, top: Row, assumed: Row) -> bool:
     place, steps = assumed.output.place, w.run.trace.builder.steps
     if top.cue < STATED or not isinstance(place, Assumed):
         return False
-    before = w.trails.before(top.output.step, steps)
+    before = dependencies(steps, [top.output.step], w.changed)  # and not by way of an update
     error = place.error.step(steps)
     is_called_so = not {"error", "err", "errors", "e", "mae"} & {*cues.words(top.output.name)}
     if is_called_so and error is not None and parts(w.run.trace.builder, error)[0] in before:

@@ -139,7 +139,8 @@ class Weighing:
             core, said = self.trails.stripped(event.step), self.run.trace.objects.get(event.owner, event.path)
             if event.step in self.numeric or core in self.displaced or (self.pairs and event.step not in after):
                 continue
-            if wanted is not None and not (is_called(event.path, wanted) or said == wanted):
+            full = f"{said}.{cues.tail(event.path)}" if event.owner in self.run.trace.objects else None
+            if wanted is not None and not (is_called(event.path, wanted) or wanted in (said, full)):
                 continue
             if wanted is None and (event.path in claims or core in starts or not self._is_computed(event, core)):
                 continue
@@ -150,7 +151,7 @@ class Weighing:
             if n <= _TURNS:
                 cue = self._cue(event, core) + 1.0 * (core in shown) + 6.0 * (event.owner in roots) - 0.01 * n
                 if core not in found or found[core].cue < cue:
-                    name = said if event.owner in self.run.trace.objects else cues.tail(event.path)
+                    name = cues.tail(event.path) if full is None else said if self.text.engine is not None else full
                     found[core] = Candidate(Place(event.key), name, event.step, cue, wanted or said)
         return list(found.values())
 
