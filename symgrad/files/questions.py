@@ -118,7 +118,7 @@ def _anyhow(target: Target, text: str) -> Held:
 def _formulas(target: Target, text: str) -> Iterator[Question | Skipped | Answer]:
     """Each question of the displays of a text; or the text as a whole, where it has none."""
     from symgrad.files.answers import Skipped
-    from symgrad.lifting.latex.displays import Display, displays_in, questions_of
+    from symgrad.lifting.latex.displays import displays_in, questions_of
 
     body, first = _body(text)
     shown = displays_in(body)
@@ -128,7 +128,7 @@ def _formulas(target: Target, text: str) -> Iterator[Question | Skipped | Answer
         yield Question(target, "formulas", body, lines=lines)
         return
     unread: dict[int, str] = {}
-    found = list(questions_of([Display(d.text, d.line + first) for d in shown], unread))
+    found = list(questions_of([replace(d, line=d.line + first) for d in shown], unread))
     several = len(found) > 1
     for one in found:
         label = f"line {one.line}" if several else None

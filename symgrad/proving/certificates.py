@@ -182,7 +182,7 @@ class _Writer:
             self.primitive
         )  # where the derivative stands, the search has no operations before
         steps = [*self.primitive, *(_search_step(s, len(self.primitive), shift) for s in own)]
-        goal = None if last is None else last - shift
+        goal = None if last is None else last - shift if last >= len(self.steps) else last
         exact = self.written[proof.right]
         known = Equalities(
             Program({}, tuple(steps), {}), [exact, *([] if goal is None else [goal])], EFFORT, is_primitive=True

@@ -190,3 +190,22 @@ def test_an_error_names_the_file_as_it_was_asked_about(file):
     sides = "def model(x):\n    return x[0]\n\n\ndef hand(x):\n    return 1\n"
     found = answer_all(found_in(file("a.py", sides), file("b.py", sides)), Options(), Wanted(), 2).answers
     assert [a.error.where for a in found] == ["    a.py:2    return x[0]", "    b.py:2    return x[0]"]
+
+
+INLINE = r"""Let $L(w) = \|Xw - y\|^2 + \lambda g(w)$ with $g(w) = w^\top w$ and $n = 3$. At $w = 0$ is $L = 1$.
+
+$$\nabla L = 2X^\top(Xw - y) + {}\lambda w$$
+"""
+
+
+@pytest.mark.parametrize(("factor", "verdict"), [("2", "proved"), ("", "refuted")])
+def test_a_function_that_no_display_defines_is_what_the_prose_says(file, factor, verdict):
+    (question,) = found_in(file("ridge.md", INLINE.replace("{}", factor)))
+    assert question.line == 3
+    assert report_on(question, Options()).verdict == verdict
+
+
+def test_prose_defines_nothing_that_a_display_defines_and_claims_nothing(file):
+    text = "Not $f(x) = x^3$ and its $f'(x) = 0$:\n$$f(x) = x^2$$\nSo at $f(x) = x_0$\n$$f'(x) = 2x$$"
+    (question,) = found_in(file("square.tex", text))
+    assert report_on(question, Options()).verdict == "proved"

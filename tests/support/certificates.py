@@ -9,10 +9,12 @@ import json
 import warnings
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from symgrad.checking.verdicts import Proved
-from symgrad.proving.checker import check_certificate
+from symgrad.proving.certificates import certify
+from symgrad.proving.checker import FORMAT, VERSION, Checked, check_certificate
+from symgrad.proving.proof import Proof
 from symgrad.report.report import Report
 
 
@@ -55,6 +57,17 @@ class Tally:
         lines = [f"{self.whole} of {self.proved} certificates hold whole; {self.by_sizes} proofs are for all sizes."]
         lines += [f"  {n}: {what}" for what, n in self.lacking.most_common()]
         return "\n".join([*lines, *(f"  rejected: {what}" for what in self.rejected)])
+
+
+def checked(proof: Proof) -> Checked:
+    """A proof that two steps of a Program are equal, checked as one of values: both are the "model", and no derivative
+    is taken."""
+    assert proof.program is not None
+    values = replace(proof, program=replace(proof.program, outputs={"model": proof.right}))
+    branch = certify(values, "x", 0)
+    claim = {"name": "equality", "branches": [branch], "whole": False}
+    (found,) = check_certificate({"format": FORMAT, "version": VERSION, "claims": [claim]})
+    return found
 
 
 def listen(heard: Callable[[Report], None]) -> None:

@@ -91,8 +91,16 @@ def _states() -> tuple[Any, ...]:
     return random.getstate(), numpy[1].tobytes(), numpy[2], torch.get_rng_state().numpy().tobytes()
 
 
+class _Notebook:
+    """What ``get_ipython()`` gives in a script that was a notebook: its magics do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+
 def namespace(file: str) -> dict[str, Any]:
-    return {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
+    own = {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
+    return {**own, "get_ipython": _Notebook}
 
 
 # ----------------------------------------------------------------------------------------------------------- execution
@@ -378,6 +386,17 @@ class _Complemented(ast.NodeTransformer):
             start = isinstance(node.body[0], ast.Expr) and isinstance(node.body[0].value, ast.Constant)
             node.body = [*node.body[:start], *made, *node.body[start:]]
         return node
+
+    def visit_For(self, node: Any) -> Any:
+        """A loop, whose turns begin with it."""
+        self.generic_visit(node)
+        made: Any = ast.parse(self._more.get(node.lineno, "")).body
+        for part in (x for s in made for x in ast.walk(s)):
+            ast.copy_location(part, node.body[0])
+        node.body = [*made, *node.body]
+        return node
+
+    visit_While = visit_For
 
     def visit_If(self, node: ast.If) -> Any:
         self.generic_visit(node)
