@@ -26,7 +26,7 @@ from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter t
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
-from symgrad.diagnosis.typeset_rows import judge_rows, judge_sides, rows_of
+from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
 from symgrad.lifting.symbol_table import symbols_of
@@ -189,6 +189,31 @@ def _lines_alone(findings: Findings) -> _Lines:
 
 
 def _find_lines(problem: Problem, findings: Findings) -> _Lines:
+    """The lines of the model, where they say what is equal, and of the hand code: what follows from a wrong line of the
+    model is no fault of its own."""
+    found = _lines_of_hand(problem, findings)
+    steps, wrong, notes = judge_model(problem)
+    other = by_last_sides(problem) if wrong and found.wrong else None
+    if other is not None:
+        found = _where_they_do_not_follow(found, _lines_of_hand(other, judge(other)).steps)
+    return replace(found, steps=(*steps, *found.steps), wrong=(*wrong, *found.wrong), notes=(*notes, *found.notes))
+
+
+def _where_they_do_not_follow(found: _Lines, others: Sequence[StepFinding]) -> _Lines:
+    """The lines, of which those that are right by another model follow from that."""
+    follow = [s.verdict == "wrong" and o.verdict == "right" for s, o in zip(found.steps, others, strict=True)]
+    fed = zip(found.steps, follow, strict=True)
+    steps = tuple(replace(s, verdict="fed wrong values") if f else s for s, f in fed)
+    faults = [s for s in steps if s.verdict == "wrong"]
+    places = {(s.name, None if s.source is None else s.source.line) for s in faults}
+    wrong, repairs = (
+        tuple(dict.fromkeys(s.name for s in faults)),
+        [r for r in found.repairs if (r.step, r.line) in places],
+    )
+    return replace(found, steps=steps, wrong=wrong, repairs=tuple(repairs), source=None)
+
+
+def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
     if problem.rows:
         steps, wrong, notes = judge_sides(problem, findings.verdicts)
         return _Lines(steps, wrong, notes=notes)

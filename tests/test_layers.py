@@ -51,7 +51,7 @@ FILES = {
 TESTS = {path.relative_to(ROOT / "tests").as_posix(): path for path in sorted((ROOT / "tests").rglob("*.py"))}
 # Tests of the whole, which are tests of no module.
 WHOLE = {f"test_{name}.py" for name in ("corpus", "docs", "layers", "package", "posts", "questions", "trust")}
-WHOLE |= {"benchmarks/test_speed.py"}
+WHOLE |= {"benchmarks/test_peers.py", "benchmarks/test_speed.py"}
 
 
 def room_of(module: str) -> int:

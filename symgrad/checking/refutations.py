@@ -17,7 +17,7 @@ from symgrad.evaluation.balls import Balls, array_of, binary
 from symgrad.evaluation.residues import certificate
 from symgrad.indices.terms import Fact, Symmetric
 from symgrad.ops.row import precision
-from symgrad.problem.constraints import impose, settle, standard_facts, written
+from symgrad.problem.constraints import beside_transposed, impose, settle, standard_facts, written
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours, nice_points
@@ -231,8 +231,19 @@ def find_missing_assumption(problem: Problem, found: Findings) -> None:
                 # shares that do not sum to one may be meant to; a matrix that is not symmetric is no other by mistake
                 is_own = fact.name in problem.wrt or isinstance(fact, Symmetric)
                 broken = told and is_own and pair.name in at_own
-                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=not broken)
+                is_meant = not broken and _may_be_meant(own, fact, problem.seed)
+                found.verdicts[pair.name] = replace(verdict, true_if=(str(fact), said), is_meant=is_meant)
                 open_pairs = [p for p in open_pairs if p is not pair]
+
+
+def _may_be_meant(own: Branch, fact: Fact, seed: int) -> bool:
+    """Whether the model does not tell the matrix from its transpose, as ``x'Ax`` and ``log det A`` do not: of another
+    matrix nobody thinks as symmetric who does not say so, and a transpose that is missing is a slip.
+    """
+    if not isinstance(fact, Symmetric):
+        return True
+    program, both = beside_transposed(own.program, own.model, fact.name)
+    return certificate(program, [both], seed=seed).equal is True
 
 
 def _with_data_as_inputs(own: Branch, point: Mapping[str, Any]) -> tuple[Branch, dict[str, Any]]:

@@ -56,6 +56,7 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
     assert steps is not None
     judged = Lines(problem, steps)
     before: Line | None = None  # the last line, where it is wrong
+    mistaken: Lines | None = None  # the steps by what a line says wrongly of a name
     findings: list[StepFinding] = []
     wrong: list[str] = []
     conditions: list[str] = []
@@ -64,6 +65,16 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
         version = count.get(line.label, 0)
         count[line.label] = version + 1
         source = Source(line.whole, None, line.place)
+        if line.of is None and line is not steps.definitions[line.name]:
+            word, note = word_of(judged.equal(steps.definitions[line.name], line), source)
+            conditions += note
+            if word == "wrong" and before is not None and before.label == line.label and judged.follows(before, line):
+                word = "fed wrong values"
+            before = line if word in ("wrong", "fed wrong values") else None
+            mistaken = mistaken if before is None else Lines(problem, steps.by(line))
+            findings.append(StepFinding(line.label, version, source, line.label, word))
+            wrong += [line.label] if word == "wrong" and line.label not in wrong else []
+            continue
         if line.of is None:
             broken = judged.is_another(line.name)
             finding = StepFinding(line.label, version, source)
@@ -72,8 +83,10 @@ def judge_lines(problem: Problem) -> tuple[tuple[StepFinding, ...], tuple[str, .
             continue
         verdict = judged.verdict(line)
         word, note = (None, []) if verdict is None else word_of(verdict, source)
-        if wrong and word == "wrong" and wrong[0] in steps.definitions:  # by another model than it is about
-            word = "unknown"
+        if word == "wrong" and mistaken is not None and mistaken.is_true(line):
+            word = "fed wrong values"
+        elif word == "wrong" and mistaken is None and wrong and wrong[0] in steps.definitions:
+            word = "unknown"  # by another model than it is about
         conditions += note
         is_wrong = word == "wrong"
         if is_wrong and before is not None and before.label == line.label and judged.follows(before, line):
@@ -108,15 +121,24 @@ class Lines:
         except SymgradError:
             return None
 
+    def is_true(self, line: Line) -> bool:
+        verdict = self.verdict(line)
+        return verdict is not None and verdict.kind in ("proved", "agrees")
+
     def follows(self, one: Line, other: Line) -> bool:
         """Whether a wrong line says the same as the wrong one before it, which is then the fault."""
+        verdict = self.equal(one, other)
+        return verdict is not None and verdict.kind in ("proved", "agrees")
+
+    def equal(self, one: Line, other: Line) -> Verdict | None:
+        """The verdict on whether two lines say the same, None where one of them has no value."""
         p = self.problem
         sides = [_Side(self, line, 1, tuple(p.dtypes)) for line in (one, other)]
         try:
             whole = Problem(sides[0], sides[1], p.inputs, p.dtypes, ("claim",), 0, p.points, p.seed, effort=p.effort)
-            return decide(whole).verdicts["claim"].kind in ("proved", "agrees")
+            return decide_with_conditions(whole).verdicts["claim"]
         except SymgradError:
-            return False
+            return None
 
     def _is_unknown(self, pair: tuple[str, str | None]) -> bool:
         """Whether a derivative is one of the model by a quantity of which only the lines, and not the model, know."""

@@ -18,7 +18,7 @@ from symgrad.checking.verdicts import Refuted, Verdict, Witness
 from symgrad.errors import SymgradError, WrongShape
 from symgrad.lifting.derived_formulas import PartialFormula
 from symgrad.lifting.formulas import Formula, Several
-from symgrad.lifting.latex.equations import Claim
+from symgrad.lifting.latex.equations import Claim, Definition
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.token_reader import parts
 from symgrad.problem.question import Keyed, Problem
@@ -27,9 +27,9 @@ from symgrad.program.program import Source
 
 @dataclass(frozen=True, eq=False)
 class TypesetRow:
-    """One right side: the claim that it belongs to, the formula that it is, as it is typeset, and the row it is in."""
+    """One right side: the line that it belongs to, the formula that it is, as it is typeset, and the row it is in."""
 
-    claim: Claim
+    claim: Claim | Definition
     formula: Latex
     source: Source
     first: bool  # whether it stands beside the claim's own left side
@@ -61,12 +61,12 @@ def _latex(hand: Any) -> Latex | None:
 def _rows(whole: Latex) -> Iterator[TypesetRow]:
     text = whole.text
     for k, line in enumerate(whole.document.lines):
-        if not isinstance(line, Claim):
-            continue
-        for j, side in enumerate((*line.others, line.body)):
+        for j, side in enumerate(line.sides):
             start, stop = side.span
-            shown = f"{text[slice(*line.span)]} = {text[start:stop]}" if j == 0 else f"= {text[start:stop]}"
-            yield TypesetRow(line, replace(whole, row=(k, j)), Source(shown, None, whole.row_of(start)), j == 0)
+            if isinstance(line, Claim) or j:  # what a definition says first is what it means
+                left = text[slice(*line.span)] if isinstance(line, Claim) and j == 0 else ""
+                source = Source(f"{left} = {text[start:stop]}".strip(), None, whole.row_of(start))
+                yield TypesetRow(line, replace(whole, row=(k, j)), source, j == 0)
 
 
 _Judged = tuple[tuple[StepFinding, ...], tuple[str, ...], tuple[str, ...]]
@@ -84,22 +84,37 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...], verdicts: Mapping
     count: dict[str, int] = {}
     before: TypesetRow | None = None  # the last wrong side of this claim
     for row in rows:
-        key = row.claim.key
+        key = _key(row.claim)
         version = count.get(key, 0)
         count[key] = version + 1
-        alone = [r.claim.key for r in rows].count(key) == 1
+        alone = [_key(r.claim) for r in rows].count(key) == 1
         verdict = verdicts.get(key) if alone else None
         word, note = word_of(verdict or _verdict(problem, row), row.source, row.formula)
         notes += note
-        same = before is not None and before.claim.key == key
+        same = before is not None and before.claim is row.claim
         if before is not None and word == "wrong" and same and _are_equal(_same(problem, before.formula, row.formula)):
             word = "fed wrong values"
         elif word == "wrong" and key not in wrong:
             wrong.append(key)
         before = row if word in ("wrong", "fed wrong values") else None
-        what = _slope(row.claim)
-        findings.append(StepFinding(key, version, row.source, what, word))
+        findings.append(StepFinding(key, version, row.source, _what(row.claim), word))
     return tuple(findings), tuple(wrong), tuple(notes)
+
+
+def judge_model(problem: Problem) -> _Judged:
+    """Whether what the model's rows say is equal is so, ``f = (x + 1)^2 = x^2 + 2x + 1``; nothing of other models."""
+    found = _latex(problem.model)
+    rows = () if found is None or problem.rows else tuple(r for r in _rows(found) if isinstance(r.claim, Definition))
+    return judge_rows(problem, rows, {})
+
+
+def by_last_sides(problem: Problem) -> Problem | None:
+    """The question by what the model is said to be last; None where it is said once."""
+    found = _latex(problem.model)
+    k = -1 if found is None else found.document.lines.index(found.line)
+    if found is None or not found.line.others:
+        return None
+    return replace(problem, model=replace(found, row=(k, len(found.line.sides) - 1)), first=None)
 
 
 def judge_sides(problem: Problem, verdicts: Mapping[str, Verdict]) -> _Judged:
@@ -127,7 +142,7 @@ def word_of(verdict: Verdict | None, source: Source, formula: Any = None) -> tup
     if isinstance(verdict, Refuted) and verdict.true_if is not None and verdict.is_meant:
         condition = verdict.true_if[0]
         if ">" in condition or ((match := _SYMMETRIC.fullmatch(condition)) and match[1] not in _transposed(formula)):
-            return "right", [f"Line {source.line} is right if {condition}, and wrong in general."]
+            return "right", [f"Line {source.line} is right if {condition}, and wrong without that."]
     return ("unknown" if verdict is None else _WORDS.get(verdict.kind, "unknown")), []
 
 
@@ -140,7 +155,7 @@ def _transposed(formula: Any) -> set[str]:
     if found is None:
         return set()
     documents = [found.document, *([found.model.document] if isinstance(found.model, Latex) else [])]
-    sides = [x for d in documents for line in d.lines for x in (line.body, *line.others)]
+    sides = [x for d in documents for line in d.lines for x in line.sides]
     return {str(p.args[0].value) for x in sides for p in parts(x) if p.head == "transpose"}
 
 
@@ -154,8 +169,14 @@ def _part(hand: Any, name: str) -> Formula:
     return hand.parts[name]
 
 
-def _slope(claim: Claim) -> str:
-    """The derivative that a row claims: ``∂f/∂x``, ``∂²f/∂x²``, ``∂²f/∂x∂y``."""
+def _key(line: Claim | Definition) -> str:
+    return line.key if isinstance(line, Claim) else str(line.name)
+
+
+def _what(claim: Claim | Definition) -> str:
+    """The derivative that a row claims, ``∂f/∂x``, ``∂²f/∂x²``, ``∂²f/∂x∂y``, or what it defines."""
+    if isinstance(claim, Definition):
+        return str(claim.name)
     times = {name: claim.wrt.count(name) for name in claim.wrt}
     below = "".join(f"∂{name}{_raised(n)}" for name, n in times.items())
     return f"∂{_raised(len(claim.wrt))}{claim.of}/{below or '∂'}"
@@ -167,12 +188,16 @@ def _raised(n: int) -> str:
 
 def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
     """The verdict on one side, None where its truth is not known."""
-    claim, formula, order = row.claim, row.formula, row.claim.order
+    claim, formula = row.claim, row.formula
+    if isinstance(claim, Definition):
+        assert formula.row is not None
+        return _same(problem, replace(formula, row=(formula.row[0], 0)), formula)
+    order = claim.order
     model = problem.model.formula if isinstance(problem.model, PartialFormula) else problem.model
     own = formula.model
-    if isinstance(own, Latex) and own.defined.intersection(claim.wrt):
+    if isinstance(own, Latex) and (own.defined.intersection(claim.wrt) or claim.is_of_some):
         assert formula.row is not None
-        return _same(problem, replace(formula, row=(formula.row[0], len(claim.others) + 1)), formula)
+        return _same(problem, replace(formula, row=(formula.row[0], len(claim.sides))), formula)
     if isinstance(own, Latex) and own.document.output not in (None, claim.of):
         model = _defined(own, claim.of)
     if model is None or not (claim.wrt or len(problem.wrt) == 1):

@@ -106,7 +106,7 @@ def _of_latex(formula: Latex, shapes: Mapping[str, Sequence[Any]]) -> Iterator[S
 
     for name in document.names:
         yield _input(name, formula.rename.get(name, name), shapes)
-    bodies = [b for line in (*document.lines, *document.functions) for b in (line.body, *line.others)]
+    bodies = [b for line in (*document.lines, *document.functions) for b in line.sides]
     for line in document.functions:
         yield Symbol(str(line.name), "function", "a function that a row defines")
     for line in document.definitions:

@@ -16,7 +16,7 @@ import sympy as sp
 
 from symgrad.errors import BadFormula, BadInput, caret
 from symgrad.lifting.formulas import evaluated
-from symgrad.lifting.latex.equations import Equation, indices_of
+from symgrad.lifting.latex.equations import Equation, indices_of, logarithms_of
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.names_in_rows import names_of
 from symgrad.lifting.latex.token_reader import Node, parts
@@ -96,7 +96,11 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
     used = {names_of(p) for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
     of = names_of(last.left) if last.left is not None else ""
     following = next(e for e in after if e.left is None or _is_needed(e.left, used | {of}))
-    return replace(whole, text=text[before[0].span[0] : last.span[1]]), _from(whole, following.span[0])
+    start, (first, end) = before[0].span[0], last.span
+    row = text[first:end]
+    if last.left is not None and (name := logarithms_of([last]).get(of)) and name in _differentiated(found):
+        row = f"{name} = \\exp\\left({text[slice(*last.sides[0].span)]}\\right)"
+    return replace(whole, text=text[start:first] + row, above=whole.row_of(start) - 1), _from(whole, following.span[0])
 
 
 def _with_means(whole: Latex) -> Latex:
@@ -141,9 +145,14 @@ def _is_needed(left: Node, used: Set[str]) -> bool:
     return left.head == "derivative" or names_of(left) in used or left.value.base.startswith("log_")
 
 
+def _differentiated(found: Sequence[Equation]) -> list[str]:
+    """Of what derivatives are claimed."""
+    return [names_of(e.left.args[0]) for e in found if e.left is not None and e.left.head == "derivative"]
+
+
 def _model_of(before: Sequence[Equation], found: Sequence[Equation]) -> Equation:
     r"""The last row of the model: of ``y = \sin u^2, u = 3x``, where dy/dx is claimed, it may be the first."""
-    of = [names_of(e.left.args[0]) for e in found if e.left is not None and e.left.head == "derivative"][-1]
+    of = _differentiated(found)[-1]
     said = [names_of(e.left) if e.left is not None else "" for e in before]
     if of not in said or (said[-1] == of == said[said.index(of)] and said.count(of) == 1):
         return before[-1]

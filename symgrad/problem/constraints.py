@@ -266,6 +266,29 @@ def impose(program: Program, facts: Sequence[Fact]) -> tuple[Program, list[int]]
     return replace(made, guards=tuple(guards)), place
 
 
+def beside_transposed(program: Program, output: int, name: str) -> tuple[Program, tuple[int, int]]:
+    """A step of a Program, and below it the same step of the matrix ``name`` transposed; where both are.
+
+    >>> b = Builder()
+    >>> x, A = b.input("x", (2,)), b.input("A", (2, 2))
+    >>> program = b.build({"f": b.matmul(A, x)})
+    >>> [len(p) for p in (program, beside_transposed(program, program.output, "A")[0])]
+    [3, 6]
+    """
+    b = Builder()
+    b.steps += program.steps
+    place: list[int] = []
+    for i, step in enumerate(program.steps[: output + 1]):
+        if step.op == "input":
+            rows, columns = step.shape if step.params == name else (1, 1)
+            turned = np.arange(1, rows * columns + 1).reshape(rows, columns).T
+            place.append(b.pick([i], turned, turned.shape) if step.params == name else i)
+        else:
+            b.steps.append(replace(step, args=tuple(place[a] for a in step.args)))
+            place.append(len(b.steps) - 1)
+    return replace(program, steps=tuple(b.steps), guards=()), (output, place[output])
+
+
 def _made(b: Builder, i: int, fact: Fact) -> int:
     """The constrained tensor, made of a free one."""
     shape = b.shape(i)

@@ -15,7 +15,7 @@ from symgrad.errors import BadInput, NoPoint, SymgradError, UserCodeFailed
 from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
-from symgrad.lifting.latex.value_chains import Chain, valued
+from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued
 from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
@@ -45,6 +45,7 @@ from symgrad.problem.shapes import (
     named_in,
     named_shapes,
     ranks,
+    subscripted_in,
     vectors,
     with_shapes,
 )
@@ -232,6 +233,11 @@ def _pose(formula: Any, hand: Any, asked: Asked) -> Problem:
     if isinstance(hand, Chain):
         problem = _pose(formula, hand.others, replace(asked, values=True))
         return replace(problem, rows=hand.sources, notes=(*problem.notes, *hand.notes))
+    if isinstance(formula, Latex):
+        formula = with_shapes(formula, subscripted_in(asked.at))
+    if isinstance(formula, Latex) and isinstance(hand, Latex) and (chain := entries_claimed(formula, hand)) is not None:
+        asked, _ = _with_unstated_shapes(formula, asked)
+        return _pose(chain.first, chain, asked)
     formula, hand = valued(formula, hand)
     sides = plain_sides(Sides(formula, hand, asked.wrt), 0 if asked.values else asked.order)
     try:
@@ -251,7 +257,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
         asked, wrt=wrt, domain=both(asked.domain, sides.condition), order=1 if sides.gradient else asked.order
     )
     asked, long = _with_unstated_shapes(model, asked, numbers=_are_numbers(hand))
-    told = {**declared_shapes(model), **named_in(asked.at)}
+    told = {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)}
     model = with_shapes(model, told)
     what = "the second formula" if asked.values else "the hand formula"
     opened = _open_hand(hand, model, told, asked)
@@ -350,7 +356,7 @@ def alone(formula: Any, asked: Asked) -> Alone:
 def _alone(formula: Any, asked: Asked) -> Alone:
     model, asked = open_alone(formula, asked)
     asked, _ = _with_unstated_shapes(model, asked)
-    model = with_shapes(model, {**declared_shapes(model), **named_in(asked.at)})
+    model = with_shapes(model, {**declared_shapes(model), **subscripted_in(asked.at), **named_in(asked.at)})
     given = given_to(model, asked)
 
     def run(at: Mapping[str, Any] | None) -> tuple[Inputs, dict[str, str], Run]:

@@ -95,7 +95,7 @@ def _is_entrywise(program: Program, inputs: Mapping[str, int]) -> bool:
 # -------------------------------------------------------------------------------------------------------------- shapes
 
 Shape = tuple[int | str, ...]
-_LEAST = (2, 5, 9)  # where the sizes begin; code with a window of three does not run at two
+_LEAST = (2, 5, 9, 16)  # where the sizes begin: a window needs three, a loop over whole blocks a multiple
 _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
 
 
@@ -252,6 +252,13 @@ def named_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
     }
 
 
+def subscripted_in(at: Mapping[str, Any] | None) -> dict[str, Shape]:
+    """The shapes of what ``at`` calls by a name with a subscript: ``w_0`` is then no entry of w."""
+    return {
+        n: v if isinstance(v, tuple) else np.shape(v) for n, v in (at or {}).items() if "_" in n and n.isidentifier()
+    }
+
+
 def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[str] = ()) -> Formula:
     """The formula with the names in these shapes read as sizes, unless an input is called so."""
     kept = tuple((name.replace(".", "_"), shape) for name, shape in shapes.items() if not set(shape) & set(inputs))
@@ -259,7 +266,8 @@ def with_shapes(formula: Formula, shapes: Mapping[str, Shape], inputs: Sequence[
         case Several():
             return replace(formula, parts={k: with_shapes(f, shapes, inputs) for k, f in formula.parts.items()})
         case Symbolic() if isinstance(formula.source, Expression):
-            return replace(formula, source=replace(formula.source, declared=kept))
+            named = tuple((n, shape) for n, shape in kept if any(isinstance(x, str) for x in shape))
+            return replace(formula, source=replace(formula.source, declared=named))
         case Latex():
             return replace(formula, shapes={**dict(kept), **formula.shapes})
         case _:

@@ -16,7 +16,17 @@ from sympy.matrices.expressions.matexpr import MatrixElement
 
 from symgrad.errors import BadFormula, UnknownName, WrongShape
 from symgrad.program.builder import Builder
+from symgrad.program.piecewise import choose
 from symgrad.program.program import Index, Shape, Strided
+
+_RELATIONS = {
+    sp.Eq: np.equal,
+    sp.Ne: np.not_equal,
+    sp.StrictLessThan: np.less,
+    sp.LessThan: np.less_equal,
+    sp.StrictGreaterThan: np.greater,
+    sp.GreaterThan: np.greater_equal,
+}
 
 Plan = tuple[list[Any], Callable[[list[int]], int]]
 
@@ -65,6 +75,8 @@ class Indices:
             return [], lambda steps: b.constant((left == right).astype(float), self.dtype)
         if isinstance(e, (sp.Sum, sp.Product)):
             return self.fold(e)
+        if isinstance(e, sp.Piecewise):
+            return self.chosen(e)
         return None
 
     def tensor(self, e: Any) -> int:
@@ -151,6 +163,46 @@ class Indices:
 
         return [e.function.xreplace(renamed)], folded
 
+    # -------------------------------------------------------------------------------- choices
+    def chosen(self, e: Any) -> Plan | None:
+        """A quotient or root that indices alone choose, ``1/(x[i] - x[j])`` where i < j; None for other choices.
+
+        Elsewhere it may have no value, and is written at indices that choose it.
+        """
+        (body, condition), *rest = e.args
+        indices = self.depends(condition)
+        is_safe = all(p.exp.is_Integer and p.exp > 0 for p in body.atoms(sp.Pow)) and not body.has(sp.log)
+        if len(rest) != 1 or rest[0].cond != sp.true or not indices or is_safe:
+            return None
+        mask = self.holds(condition)
+        if mask is None or mask.all() or not mask.any():
+            return None
+        place = tuple(np.argwhere(mask)[0])
+        fresh: dict[Any, sp.Basic] = {}
+        for i in indices:
+            axis, along = self.ranges[i]
+            whole = np.broadcast_to(along, mask.shape)
+            fresh[i] = sp.Dummy(str(i), integer=True)
+            self.ranges[fresh[i]] = axis, np.where(mask, whole, whole[place])
+        return [body.xreplace(fresh), rest[0].expr], lambda steps: choose(
+            self.builder, [(lambda: steps[0], lambda: mask)], lambda: steps[1]
+        )
+
+    def holds(self, condition: Any) -> np.ndarray | None:
+        """Where a condition on indices holds; None for one on other values."""
+        if isinstance(condition, (sp.And, sp.Or)):
+            parts = [self.holds(c) for c in condition.args]
+            known = [p for p in parts if p is not None]
+            together = np.logical_and if isinstance(condition, sp.And) else np.logical_or
+            return together.reduce(np.broadcast_arrays(*known)) if len(known) == len(parts) else None
+        if not isinstance(condition, sp.core.relational.Relational):
+            return None
+        try:
+            left, right = map(self.integers, condition.args)
+        except BadFormula:
+            return None
+        return np.asarray(_RELATIONS[type(condition)](left, right))
+
     def depends(self, e: Any) -> set[Any]:
         found: set[Any] = set()
         stack: list[Any] = [e]
@@ -201,7 +253,9 @@ def _range(low: np.ndarray, high: np.ndarray, axis: int) -> tuple[np.ndarray, np
     mask = (along >= low) & (along <= high)
     if mask.all():
         return along, None
-    return np.clip(along, low, np.maximum(low, high)), mask  # elsewhere stay on the border, where the body is defined
+    ends = np.where(low > along.max(), along.min(), along.max())  # of a range without a value: as far from it as can be
+    low, high = np.where(high < low, ends, low), np.where(high < low, ends, high)
+    return np.clip(along, low, high), mask  # elsewhere stay on the border, where the body is defined
 
 
 def _shown(e: Any) -> Any:

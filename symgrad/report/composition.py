@@ -141,9 +141,8 @@ def headline(report: Results) -> str:
         tends = f"{_yours(report, wrong)} {one} of what it tends to"
         return f"Right for {listed(sorted(map(str, loops)))}, and wrong for the code as it stops: {tends}."
     if meant:
-        rest = _with(right)
         what = f"{_yours(report, wrong)} {_not_the_derivative(report, wrong)} without that"
-        return f"Right if {meant}; wrong in general: {what}{rest}."
+        return f"Wrong unless {meant}: {what}{_with(right)}."
     if wrong:
         rest = "; ".join(filter(None, (right, _are(open_, "undecided"))))
         return f"Wrong: {_yours(report, wrong)} {_not_the_derivative(report, wrong)}{_with(rest)}."
@@ -174,7 +173,7 @@ def _of_chain(report: Results, wrong: Sequence[Claim], open_: Sequence[Claim], r
     """The answer about values that are said to be equal."""
     follow = {s.name for s in report.steps if s.verdict == "fed wrong values"}
     if conditions := _meant(wrong):
-        return f"Right if {conditions}; wrong in general: without that not all sides are equal."
+        return f"Wrong unless {conditions}: without that not all sides are equal."
     if wrong:
         faults = [c for c in wrong if c.name not in follow]
         later = [c.name for c in wrong if c.name in follow]

@@ -99,3 +99,47 @@ def test_a_derivative_of_the_models_own_quantity_has_its_exact_value():
     claim = report.claims["z"]
     assert claim.kind == "proved"
     assert np.allclose(np.asarray(claim.hand_value), p - point["y"], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("formula", "hand"),
+    [
+        (r"f = x^\top A y", r"\nabla_y f = A x"),
+        (r"f = \operatorname{tr}(A X)", r"\nabla_X f = A"),
+        (r"f = \|A x - b\|^2", r"\nabla_x f = 2 A (A x - b)"),
+    ],
+)
+def test_a_transpose_that_is_missing_is_a_slip_where_the_formula_tells_the_matrix_from_its_transpose(formula, hand):
+    square = {"A": (3, 3), "X": (3, 3), "x": (3,), "y": (3,), "b": (3,)}
+    at = {n: s for n, s in square.items() if n in formula.split("=")[1].replace("operatorname", "")}
+    report = verify(Latex(formula), Latex(hand), at=at)
+    assert not report
+    assert report.verdict == "refuted"
+    assert str(report).startswith("Wrong: ")
+    assert "It is true if A is symmetric" in str(report)
+    rows = verify(Latex(rf"{formula} \\ {hand} \\ = 1 \cdot {hand.split('=')[1]}"), at=at)
+    assert [s.verdict for s in rows.steps] == ["wrong", "fed wrong values"]
+
+
+def test_of_a_quadratic_form_it_is_told_first_that_the_matrix_has_to_be_symmetric():
+    report = verify(Latex(r"f = x^\top A x"), Latex(r"\nabla_x f = 2 A x"))
+    assert not report
+    assert str(report).startswith("Wrong unless A is symmetric: ")
+    assert verify(Latex(r"f = x^\top A x"), Latex(r"\nabla_x f = 2 A x"), assuming="A = A.T").verdict == "proved"
+
+
+@pytest.mark.parametrize(
+    ("slope", "wrong"),
+    [
+        (r"s_i - s_i^2 = s_i(1 - s_i)", []),
+        (r"s_i - s_i^2 = s_i(1 + s_i)", ["side 3"]),
+        (r"s_i = s_i + s_i^2", ["side 2", "side 3"]),
+    ],
+)
+def test_of_the_entries_with_one_index_nothing_is_claimed_of_the_others(slope, wrong):
+    formula = Latex(r"s_i = \frac{e^{z_i}}{\sum_k e^{z_k}}")
+    report = verify(formula, Latex(rf"\frac{{\partial s_i}}{{\partial z_i}} = {slope}"))
+    assert [name for name, claim in report.claims.items() if claim.kind == "refuted"] == wrong
+    assert bool(report) is (not wrong)
+    other = verify(formula, Latex(r"\frac{\partial s_i}{\partial z_j} = s_i(1 - s_i)"))
+    assert other.verdict == "refuted"

@@ -72,3 +72,71 @@ def test_the_row_with_the_slip_is_the_one_that_is_named(title):
     else:
         assert len(named) == 1, str(report)
         assert slip in named[0]
+
+
+SQUARE = r"f(x) = (x + 1)^2 \\ = x^2 + {}x + 1"
+
+
+@pytest.mark.parametrize(
+    ("slope", "rewritten", "verdicts"),
+    [
+        (r"f'(x) = 2x + 2", 2, ["right"]),
+        (r"f'(x) = 2(x + 1) \\ = 2x + 2", 2, ["right", "right", "right"]),
+        (r"f'(x) = 2(x + 1) \\ = 2x + 2", 1, ["wrong", "right", "right"]),
+        (r"f'(x) = 2x + 1", 1, ["wrong"]),
+        (r"f'(x) = 1 + x + x \\ = 2x + 1", 1, ["wrong", "fed wrong values", "fed wrong values"]),
+        (r"f'(x) = 2x + 1 \\ = 2x", 1, ["wrong", "fed wrong values", "wrong"]),
+    ],
+)
+def test_a_function_is_what_is_said_of_it_first_and_what_else_is_said_is_judged(slope, rewritten, verdicts):
+    report = verify(Latex(rf"{SQUARE.replace('{}', str(rewritten))} \\ {slope}"))
+    assert [s.verdict for s in report.steps] == verdicts
+    assert bool(report) is (set(verdicts) == {"right"})
+    if verdicts == ["wrong", "right", "right"]:
+        assert str(report).startswith("The result is right, and proved; the derivation is not: line 2 is wrong.")
+
+
+def test_the_rows_of_a_model_of_tensors_are_judged_too():
+    model = r"f(x) = \|A x - b\|^2 = (A x - b)^\top (A x - b) \\ = x^\top A^\top A x - {}b^\top A x + b^\top b"
+    hand = Latex(r"\nabla f(x) = 2 A^\top (A x - b)")
+    at = {"A": (3, 2), "x": (2,), "b": (3,)}
+    assert verify(Latex(model.replace("{}", "2")), hand, at=at).verdict == "proved"
+    broken = verify(Latex(model.replace("{}", "")), hand, at=at)
+    assert [s.verdict for s in broken.steps] == ["right", "wrong"]
+    assert not broken
+
+
+@pytest.mark.parametrize("between", [" = ", "\nf = "])
+def test_steps_in_text_that_say_a_name_twice_say_that_both_are_equal(between):
+    right = verify(f"f = (x + 1)**2{between}x**2 + 2*x + 1\ndf/dx = 2*x + 2")
+    assert right.verdict == "proved"
+    wrong = verify(f"f = (x + 1)**2{between}x**2 + x + 1\ndf/dx = 2*x + 1")
+    assert [s.verdict for s in wrong.steps] == [None, "wrong", "fed wrong values"]
+    assert wrong.verdict == "refuted"
+
+
+LOGARITHMIC = r"y = x^{\ln x} \\ \ln y = {} \\ \frac{y'}{y} = {} \\ y' = 2 x^{\ln x - 1} \ln x"
+
+
+@pytest.mark.parametrize(
+    ("log", "share", "wrong"),
+    [
+        (r"(\ln x)^2", r"\frac{2 \ln x}{x}", []),
+        (r"(\ln x)^2", r"\frac{2 \ln x}{x^2}", [3]),
+        (r"(\ln x)^3", r"\frac{2 \ln x}{x}", [2]),
+    ],
+)
+def test_logarithmic_differentiation_is_judged_row_by_row(log, share, wrong):
+    report = verify(Latex(LOGARITHMIC.replace("{}", log, 1).replace("{}", share, 1)))
+    assert [s.source.line for s in report.steps if s.verdict == "wrong"] == wrong
+    assert bool(report) is (not wrong)
+
+
+@pytest.mark.parametrize("left", ["ln y", "ln(y)", "log(y)"])
+def test_the_logarithm_of_a_function_says_in_text_what_it_is(left):
+    steps = f"{left} = x*ln(x)\n1/y * dy/dx = ln(x) + 1\ndy/dx = x**x*(ln(x) + 1)"
+    assert verify(steps).verdict == "proved"
+    wrong = verify(steps.replace("ln(x) + 1", "ln(x) - 1"))
+    assert [s.verdict for s in wrong.steps][1:] == ["wrong", "fed wrong values"]
+    again = verify(f"y = x**x\n{left} = x**2*ln(x)\n(1/y) dy/dx = x + 2*x*ln(x)")
+    assert [s.verdict for s in again.steps][1:] == ["wrong", "fed wrong values"]

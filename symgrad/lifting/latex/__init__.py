@@ -6,7 +6,7 @@ text -> `tokens` -> tree (`nodes`) -> `equations` -> what each symbol is (`resol
 The tree is read by functions that a `token_reader` is handed to: its tokens, the place in them, what is known of names.
 `grammar` has sums, products, scripts and fences, and knows no macro: what a factor begins with is a row of the table in
 `constructs`, which says how a macro reads its arguments and what node it makes.  The rows' readings are there, and in
-`calls`, `choices`, `names`, `derivatives` and `folds`.
+`indicators`, `names`, `derivatives` and `folds`.
 
 The parser is our own.  Of those that exist, pylatexenc gives macros and groups but leaves scripts, primes and fences as
 text, which is what a formula is made of; those that give SymPy (its own two, latex2sympy2_extended) read a formula that

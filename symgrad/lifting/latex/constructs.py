@@ -24,13 +24,15 @@ from symgrad.lifting.latex.grammar import (
     term,
     visible,
 )
-from symgrad.lifting.latex.names import bare_name, cases, condition, function_call, letters, named, sure_name
+from symgrad.lifting.latex.indicators import cases, condition
+from symgrad.lifting.latex.names import bare_name, function_call, letters, named, sure_name
 from symgrad.lifting.latex.token_reader import (
     PHYSICS,
     Node,
     Reader,
     Reading,
     Row,
+    Undecided,
     differential,
     letters_below,
     moment_word,
@@ -190,11 +192,16 @@ def _differential_of(r: Reader, macro: Token) -> int:
 
 
 def moment(r: Reader) -> Node | None:
-    """``\\mathbb{E}[X^2]``, ``E[X]``, ``\\operatorname{Var}(X)``; None for a name."""
-    if r.knows("E", "V") or (found := moment_word(r)) is None:
+    """``\\mathbb{E}[X^2]``, ``E[X]``, ``\\operatorname{Var}(X)``; None for a name, and for E that a row defines as a
+    function, or that the model has as an input.
+    """
+    if (found := moment_word(r)) is None:
         return None
     kind, count = found
     start, mark = r.token.start, r.at
+    letter = r.token.text if r.token.kind == "letter" else f"{r.token.text[1:]}{{{kind}}}"
+    if letter in r.functions or r.knows(letter):
+        return None
     r.at += count
     inner = fenced(r, commas=True)
     args = inner.args if inner.head == "several" else (inner,)
@@ -202,6 +209,13 @@ def moment(r: Reader) -> Node | None:
     if len(args) != 1 + (kind == "Cov") or not capital:  # what is random is not said, or E is a name
         r.at = mark
         return None
+    if letter in r.numbers:
+        r.fail(
+            "E with brackets is an expectation, and E stands for a number elsewhere.",
+            r.since(start),
+            "Write E \\cdot (...) for the product; for the expectation give the number another letter.",
+            Undecided,
+        )
     return Node("moment", args, r.since(start), kind)
 
 

@@ -145,13 +145,13 @@ def _differentiated(r: Reader, end: str = "end") -> Node:
 
 
 def named_arguments(r: Reader) -> tuple[Node, ...]:
-    """``(x, y; W)`` after a function's name: names alone."""
+    """``(x, y; W)`` and ``(p \\| q)`` after a function's name: names alone."""
     opening, found = r.take(), []
 
     def refuse() -> NoReturn:
         r.fail(_NAMES, (opening.start, r.token.stop))
 
-    while not found or r.token.text in (",", ";", "|", "\\mid"):
+    while not found or r.token.text in (",", ";", "|", "\\mid", "\\|", "\\parallel"):
         r.at += bool(found)
         node = whole_name(r)
         if node is None or node.head != "symbol":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import pairwise
 
 from symgrad.errors import BadFormula, SymgradError
 from symgrad.lifting.latex.constructs import open_reader
 from symgrad.lifting.latex.derivatives import derivative, named_arguments, quantity
 from symgrad.lifting.latex.grammar import CLOSING, argument, expression, fenced, subscript, term
+from symgrad.lifting.latex.rows_of_tokens import pieces_of
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
@@ -24,7 +27,7 @@ from symgrad.lifting.latex.token_reader import (
     spelled,
     unexpected,
 )
-from symgrad.lifting.latex.tokens import LIKE_FUNCTIONS, Token, is_prose, tokens
+from symgrad.lifting.latex.tokens import Token, tokens
 
 # ------------------------------------------------------------------------------------------------------------ document
 # The equations of a text in LaTeX, once every symbol in them is resolved.
@@ -32,7 +35,10 @@ from symgrad.lifting.latex.tokens import LIKE_FUNCTIONS, Token, is_prose, tokens
 
 @dataclass(frozen=True, slots=True)
 class Definition:
-    """``name_{indices}(arguments) = body``; the name of a formula without a left side is None."""
+    """``name_{indices}(arguments) = body``; the name of a formula without a left side is None.
+
+    It is what its first side says; ``others`` are said to be equal to that.
+    """
 
     name: str | None
     indices: tuple[str, ...]
@@ -41,10 +47,18 @@ class Definition:
     arguments: tuple[str, ...] = ()
     before: frozenset[str] = frozenset()  # the names that were defined before it
 
+    @property
+    def sides(self) -> tuple[Node, ...]:
+        """All right sides, as they stand."""
+        return self.body, *self.others
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """d ``of`` / d ``wrt`` is ``body``; the indices are the axes in order."""
+    """d ``of`` / d ``wrt`` is ``body``; the indices are the axes in order, each once.
+
+    Of ``\\partial a_i / \\partial z_i`` only the entries with one i are claimed.
+    """
 
     of: str
     wrt: tuple[str, ...]
@@ -54,6 +68,17 @@ class Claim:
     span: tuple[int, int]
     others: tuple[Node, ...] = ()
     below: tuple[tuple[str, ...], ...] = ()  # the indices of each name in wrt
+    above: tuple[str, ...] = ()  # the indices of what is differentiated
+
+    @property
+    def sides(self) -> tuple[Node, ...]:
+        """All right sides, as they stand; what later rows mean by it is the last."""
+        return *self.others, self.body
+
+    @property
+    def is_of_some(self) -> bool:
+        """Whether an index stands above and below: no other entries are claimed."""
+        return not set(self.above).isdisjoint(x for letters in self.below for x in letters)
 
     @property
     def key(self) -> str:
@@ -107,12 +132,6 @@ def indices_of(node: Node) -> tuple[str, ...]:
 
 # ----------------------------------------------------------------------------------------------------------- equations
 
-_FOLLOWS = frozenset(
-    "\\implies \\Rightarrow \\Longrightarrow \\therefore \\iff \\Leftrightarrow \\because prose".split()
-)
-_BETWEEN = _FOLLOWS | {",", ";", "."}
-_EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
-
 
 @dataclass(frozen=True, slots=True)
 class Equation:
@@ -139,15 +158,16 @@ def equations(
     functions: Mapping[str, tuple[str, ...]] | None = None,
     words: frozenset[str] = frozenset(),
     beside: str = "",
+    outputs: Mapping[str, tuple[str, ...]] | None = None,
 ) -> tuple[Equation, ...]:
     """The equations of ``text``.
 
     ``known`` are names that are inputs, if they are known, ``functions`` names that are called with arguments, with
     these arguments, and ``words`` names of several letters; those that the text itself defines are added.
-    ``beside`` is the text of the model.
+    ``beside`` is the text of the model, and ``outputs`` what it defines, with its inputs: ``u_{xx}`` is a derivative.
     Raises `BadFormula` where the text is no formula, with the place.
     """
-    pieces = _pieces(text, tokens(text))
+    pieces = pieces_of(text, tokens(text))
     if not pieces:
         raise BadFormula("the formula is empty.", instead="Write an expression, for example w \\tanh(x).")
     numbers = _numbers(pieces)
@@ -163,7 +183,7 @@ def equations(
     for sides in pieces:
         made = Equation(None, (), (), (0, 0))
         if len(sides) > 1 and sides[0]:
-            made = _left_or_value(reader(sides[0], names), takes)
+            made = _left_or_value(reader(sides[0], names), {**(outputs or {}), **takes})
             if made.arguments and made.left is not None and made.left.head == "symbol":
                 listed = tuple(spelled(a) or a.value.base for a in made.arguments)
                 takes |= dict.fromkeys(called_names(made.left), listed)
@@ -314,7 +334,7 @@ def _negative(node: Node) -> Node:
 
 def have_left_sides(text: str) -> bool:
     """Whether each equation of ``text`` has a left side."""
-    return all(len(sides) > 1 and sides[0] for sides in _pieces(text, tokens(text)))
+    return all(len(sides) > 1 and sides[0] for sides in pieces_of(text, tokens(text)))
 
 
 def _side(r: Reader, bound: tuple[str, ...], by: tuple[Node, ...]) -> Node:
@@ -380,17 +400,16 @@ def _left_or_value(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation:
 
 
 def _multiple(r: Reader, takes: Mapping[str, tuple[str, ...]]) -> Equation | None:
-    """``\\frac{1}{y}\\frac{dy}{dx} = ...``, which says what y times the right side is; None for other left sides."""
+    """``\\frac{1}{y}\\frac{dy}{dx} = ...`` and ``\\frac{y'}{y} = ...``, which tell dy/dx by its share of y; or None."""
     mark = r.at
     with contextlib.suppress(SymgradError):
         node = term(r)
+        if node.head == "frac" and node.args[0].head == "symbol":
+            one = Node("number", (), node.span, Fraction(1))
+            node = Node("mul", (replace(node, args=(one, node.args[1])), node.args[0]), node.span, ("",))
         slope = _by_marks(node.args[-1], (), takes) if node.head == "mul" else node
-        if (
-            node.head == "mul"
-            and slope.head == "derivative"
-            and slope.args[0].head == "symbol"
-            and r.token.kind == "end"
-        ):
+        is_slope = slope.head == "derivative" and slope.args[0].head == "symbol"
+        if node.head == "mul" and is_slope and r.token.kind == "end":
             one = Node("number", (), node.span, Fraction(1))
             first, *rest = node.args[:-1]
             before = replace(node, args=(first, *rest), value=node.value[:-1]) if rest else first
@@ -470,110 +489,16 @@ def _symbol(name: str, where: Node) -> Node:
     return Node("symbol", (), where.span, Name(name, "", name))
 
 
+_MEAN = re.compile(r"(\\(?:mathbb|mathrm|mathsf|operatorname)) (?:\{ E \}|E)(?= )")
+_CALLED = frozenset("\\sigma \\Gamma E \\mathbb{E}".split())
+_OPENS = frozenset("( [ \\{ _ '".split())
+
+
 def _numbers(pieces: list[list[list[Token]]]) -> frozenset[str]:
-    """The letters that can be functions, where they stand without a parenthesis somewhere."""
+    """The letters that can be functions or means, where they stand without a parenthesis somewhere."""
     found = set()
     for sides in pieces:
         for side in sides:
-            for here, following in zip(side, [*side[1:], None], strict=False):
-                text = following.text if following is not None else ""
-                if here.text in ("\\sigma", "\\Gamma") and text not in ("(", "[", "\\{", "_", "'"):
-                    found.add(here.text[1:])
-    return frozenset(found)
-
-
-# ------------------------------------------------------------------------------------------------ rows and sides
-
-
-def _pieces(text: str, found: list[Token]) -> list[list[list[Token]]]:
-    """The sides of each equation, as tokens."""
-    pieces: list[list[list[Token]]] = []
-    for row in _rows(found):
-        for part in _parts(row):
-            sides = _sides(part)
-            if pieces and (len(sides) == 1 or not sides[0]):
-                if len(sides) == 1:  # the row goes on where the last one ended
-                    pieces[-1][-1] += sides[0]
-                else:
-                    pieces[-1] += sides[1:]
-            elif any(sides):
-                pieces.append(sides)
-    for k in range(len(pieces) - 1, -1, -1):
-        if len(sides := pieces[k]) > 2 and _is_call(sides[0]) != _is_call(sides[1]) and not _is_call(sides[0]):
-            pieces[k : k + 1] = [sides[1:], sides[:2]]  # z = f(x) = ... says what f(x) is, and that z is that
-    for sides in pieces:
-        for k, side in enumerate(sides):
-            while side and ((side[-1].kind == "sign" and side[-1].text in (",", ".", ";")) or _is_remark(side)):
-                side.pop()
-            if not side and (k or len(sides) == 1):
-                where = next((t for s in sides[::-1] for t in s[::-1]), found[-1])
-                raise BadFormula("a side of this equation is missing.", where=place(text, where.span))
-    return pieces
-
-
-def _is_call(side: list[Token]) -> bool:
-    """``f(x, y)``, of letters alone, which is no product."""
-    texts = [t.text for t in side]
-    return (
-        texts[1:2] == ["("]
-        and texts[-1] == ")"
-        and side[0].text in LIKE_FUNCTIONS
-        and all(t.kind == "letter" or t.text == "," for t in side[2:-1])
-    )
-
-
-def _is_remark(side: list[Token]) -> bool:
-    """Whether a text that can be no name ends this side."""
-    return (
-        len(side) > 1 and side[-1].kind == "text" and (is_prose(side[-1]) or not side[-1].text.strip(" .:").isalnum())
-    )
-
-
-def _rows(found: list[Token]) -> list[list[Token]]:
-    rows: list[list[Token]] = [[]]
-    depth = 0
-    for k, token in enumerate(found[:-1]):
-        depth += token.text.startswith("\\begin{")
-        depth -= token.text.startswith("\\end{")
-        if token.kind == "row" and depth <= 0:
-            rows.append([])
-        elif depth > 0 or token.text != "&" or not (_aligns(found[k + 1]) or not rows[-1] or _aligns(rows[-1][-1])):
-            rows[-1].append(token)
-    return [row for row in rows if row]
-
-
-def _aligns(token: Token) -> bool:
-    """Whether a row is aligned at this token: ``&`` may stand beside it."""
-    return token.text in _EQUALS or token.text in ("+", "-", ":", "&") or token.kind in ("row", "end", "text")
-
-
-def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:
-    """The row cut at signs outside of all parentheses."""
-    pieces: list[list[Token]] = [[]]
-    depth = 0
-    for token in row:
-        depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
-        depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
-        mark = "prose" if is_prose(token) else token.text
-        if depth <= 0 and mark in at and token.kind in ("sign", "macro", "text"):
-            pieces.append([])
-        else:
-            pieces[-1].append(token)
-    return pieces
-
-
-def _parts(row: list[Token]) -> list[list[Token]]:
-    """The equations of one row, between commas, semicolons, arrows or words."""
-    for between in (_BETWEEN, _FOLLOWS):
-        parts = [p for p in _split(row, between) if p]
-        if parts and all(len(_sides(p)) > 1 for p in parts):
-            return parts
-    return [row]
-
-
-def _sides(part: list[Token]) -> list[list[Token]]:
-    sides = _split(part, _EQUALS)
-    for side in sides[:-1]:
-        if side and side[-1].text == ":" and side[-1].kind == "sign":
-            side.pop()
-    return sides
+            texts = _MEAN.sub(r"\1{E}", " ".join([*(t.text for t in side), ";"])).split()
+            found |= {x for x, after in pairwise(texts) if x in _CALLED and after not in _OPENS}
+    return frozenset(x.removeprefix("\\") for x in found)

@@ -112,12 +112,15 @@ class Latex:
         functions: dict[str, tuple[str, ...]] = {}
         words: frozenset[str] = frozenset()
         beside = ""
+        outputs: dict[str, tuple[str, ...]] = {}
         if known is not None and isinstance(self.model, Latex):
             known |= self.model.defined
             defined = self.model.document.functions
             functions = {n: d.arguments for d in defined for n in (str(d.name), f"{d.name}_" if d.indices else "") if n}
             words, beside = words_of(self.model.equations), self.model.text
-        return equations(self.text, known, functions, words, beside)
+            last = self.model.document.definitions[-1:]
+            outputs = {str(d.name): self.model.document.names for d in last if not (d.indices or d.arguments)}
+        return equations(self.text, known, functions, words, beside, outputs)
 
     @functools.cached_property
     def document(self) -> Document:
@@ -180,7 +183,7 @@ class Latex:
                 where="    " + plain_text(replace_lines(self.document, line)),
                 instead="Begin with a name, f(x) = ...; or pass the equation alone, to have each side judged.",
             )
-        if line.others and (self.model is None or isinstance(line, Definition)):
+        if line.others and self.model is None and isinstance(line, Claim):
             raise BadInput(
                 "this equation has several right sides.",
                 where="    " + plain_text(replace_lines(self.document, line)),
@@ -316,13 +319,13 @@ class Latex:
 def _exact(line: Definition | Claim) -> Node:
     """The derivative that a row claims, as the node of its exact value."""
     assert isinstance(line, Claim)
-    span, outer = line.span, line.indices[: len(line.indices) - sum(map(len, line.below))]
+    span = line.span
 
     def name(n: str, indices: Sequence[str]) -> Node:
         base = Node("name", (), span, n)
         return Node("entry", (base, *(Node("index", (), span, i) for i in indices)), span) if indices else base
 
-    return Node("partial", (name(line.of, outer), *map(name, line.wrt, line.below)), span)
+    return Node("partial", (name(line.of, line.above), *map(name, line.wrt, line.below)), span)
 
 
 def replace_lines(document: Document, line: Definition | Claim) -> Document:
@@ -356,7 +359,7 @@ class _Writer:
             self.model_shapes |= {
                 back.get(n, n): np.shape(v) for n, v in outside.items() if back.get(n, n) not in self.values
             }
-        bodies = [b for d in self.documents for line in (*d.lines, *d.functions) for b in (line.body, *line.others)]
+        bodies = [b for d in self.documents for line in (*d.lines, *d.functions) for b in line.sides]
         self.said = {p.value for body in bodies for p in parts(body) if p.head == "name"}
         self.outside = outside
 
@@ -389,8 +392,7 @@ class _Writer:
                     meaning.rows.append((line, meaning))
         line = latex.line
         if latex.row is not None:
-            sides = (*line.others, line.body)
-            body = sides[latex.row[1]] if latex.row[1] < len(sides) else _exact(line)
+            body = line.sides[latex.row[1]] if latex.row[1] < len(line.sides) else _exact(line)
             line = replace(line, body=body, others=())
         return meaning.read(line), meaning.decimals, sizes, counting.first
 

@@ -6,10 +6,8 @@ from dataclasses import replace
 
 from symgrad.errors import UnknownOperation
 from symgrad.lifting.latex.grammar import (
-    CLOSING,
     argument,
     braced,
-    expression,
     factor,
     fenced,
     plain_name,
@@ -18,17 +16,19 @@ from symgrad.lifting.latex.grammar import (
     subscript,
     subscripted,
 )
+from symgrad.lifting.latex.indicators import indicator
 from symgrad.lifting.latex.token_reader import (
     Name,
     Node,
     Reader,
     Undecided,
     called_names,
+    differential,
+    group_length,
     is_slope,
     place,
     spelled,
     starts_name,
-    unexpected,
 )
 from symgrad.lifting.latex.tokens import (
     ACCENTS,
@@ -44,116 +44,10 @@ from symgrad.lifting.latex.tokens import (
 from symgrad.lifting.text.lexicon import resolve
 from symgrad.ops.scalars import unknown
 
-# ------------------------------------------------------------------------------------------------------------- choices
-# What is chosen by a condition in formulas in LaTeX: cases and indicators.
-
-_IF = frozenset("if for when".split())
-_ELSE = frozenset("otherwise else".split())
-_JOINED = {"\\land": "and", "\\wedge": "and", "and": "and", ",": "and", "\\lor": "or", "\\vee": "or", "or": "or"}
-
-
-def cases(r: Reader) -> Node:
-    """``\\begin{cases} a & \\text{if } x > 0 \\\\ b & \\text{otherwise} \\end{cases}``."""
-    start = r.take()
-    parts: list[Node] = []
-    while r.token.text != "\\end{cases}":
-        if len(parts) % 2:
-            r.fail("nothing follows the last choice.", r.token.span)
-        r.fences.append("cases")
-        parts.append(expression(r))
-        while r.accept("&", ","):
-            pass
-        word = r.token.text.strip(" ,.:").lower() if r.token.kind == "text" else ""
-        r.at += word in _IF or word in _ELSE
-        if word not in _ELSE:
-            if not word and (r.token.kind in ("row", "end") or r.token.text == "\\end{cases}"):
-                r.fail("this choice has no condition.", parts[-1].span, "Write x > 0 or \\text{otherwise} after &.")
-            parts.append(condition(r))
-        r.fences.pop()
-        while r.accept(",", ".", ";", "&"):
-            pass
-        if r.token.kind == "row":
-            r.at += 1
-        elif r.token.kind == "end":
-            r.fail("\\begin{cases} is never closed.", start.span, "Write \\end{cases}.")
-        elif r.token.text != "\\end{cases}":
-            unexpected(r)
-    if not parts:
-        r.fail("there is nothing to choose from.", (start.start, r.token.stop))
-    r.at += 1
-    return Node("cases", tuple(parts), r.since(start.start))
-
-
-def indicator(r: Reader, ones: Node) -> Node:
-    """``\\mathbb{1}[x > 0]``, ``\\mathbf{1}_{x > 0}``; without a condition, ones."""
-    below = r.accept("_")
-    if not _compares(r):
-        if ones.head == "symbol":
-            r.at -= below
-            return subscripted(r, ones)
-        if below:
-            subscript(r)  # the length, which the other tensors tell too
-            return Node("ones", (), r.since(ones.span[0]))
-        if r.token.text in ("(", "["):
-            where = ones.span[0], r.token.stop
-            r.fail("an indicator needs a condition.", where, "Write \\mathbb{1}[x > 0].")
-        return ones
-    closing = []
-    while r.token.kind == "open" or r.token.text in ("(", "[", "\\{"):
-        opening = r.take()
-        closing.append(CLOSING.get(opening.text, "}"))
-        r.fences.append(opening.text)
-    if not closing:
-        r.fail("an indicator's condition stands in brackets.", ones.span, "Write \\mathbb{1}[x > 0].")
-    inner = condition(r)
-    for mark in reversed(closing):
-        if r.token.text != mark:
-            unexpected(r) if r.token.kind != "end" else r.fail("this is never closed.", ones.span)
-        r.at += 1
-        r.fences.pop()
-    return Node("indicator", (inner,), r.since(ones.span[0]))
-
-
-def condition(r: Reader) -> Node:
-    """Comparisons: ``x > 0``, ``0 < x \\le 1``, ``x > 0, y > 0``."""
-    left = _comparison(r)
-    while (joined := _JOINED.get(r.token.text.lower())) is not None and r.token.kind != "letter":
-        r.at += 1
-        right = _comparison(r)
-        left = Node(joined, (left, right), (left.span[0], right.span[1]))
-    return left
-
-
-def _comparison(r: Reader) -> Node:
-    left = expression(r)
-    whole = None
-    while r.token.text in RELATIONS:
-        relation = RELATIONS[r.take().text]
-        right = expression(r)
-        here = Node("compare", (left, right), (left.span[0], right.span[1]), relation)
-        whole = here if whole is None else Node("and", (whole, here), (whole.span[0], here.span[1]))
-        left = right
-    if whole is None:
-        r.fail("a condition must be a comparison.", left.span, "Write, for example, x > 0.")
-    return whole
-
-
-def _compares(r: Reader) -> bool:
-    """Whether a comparison stands between here and where this group closes."""
-    depth = 0
-    for token in r.tokens[r.at :]:
-        depth += token.kind == "open" or token.text in ("(", "[", "\\{")
-        depth -= token.kind == "close" or token.text in (")", "]", "\\}")
-        if token.text in RELATIONS:
-            return True
-        if depth <= 0:
-            return False
-    return False
-
-
 # --------------------------------------------------------------------------------------------------------------- calls
 # Functions in formulas in LaTeX: their names, their scripts, and where their arguments end.
 
+_HAVE_INVERSES = frozenset("sin cos tan sec csc cot sinh cosh tanh".split())
 _OPEN, _CLOSE = ("(", "[", "\\{"), (")", "]", "\\}")
 _ENDS = frozenset("+ - ) ] } , = < > & : ; . * \\} \\rangle \\cdot \\times \\odot \\oslash \\div \\circ".split())
 _ENDS |= frozenset(RELATIONS) | {"\\end{cases}", "\\land", "\\lor"}
@@ -203,13 +97,17 @@ def call(r: Reader, name: str, count: int, start: int | None = None) -> Node:
             base = argument(r, "_")
         elif sign.text == "^" and power is None:
             texts = script_tokens(r)
-            if texts and texts[0].text == "-":
+            if name in _HAVE_INVERSES and [t.text for t in texts] == ["-", "1"] and not primes:
+                argument(r, "^")
+                name = str(function(f"arc{name}"))
+            elif texts and texts[0].text == "-":
                 r.fail(
                     f"{shown}^{{-1}} is the inverse function to some and the reciprocal to others.",
                     (start, texts[-1].stop),
-                    f"Write \\frac{{1}}{{{shown} x}}, or the inverse by its name, such as \\arcsin.",
+                    f"Write \\frac{{1}}{{{shown} x}}, or the inverse by its name, such as \\exp.",
                 )
-            power = argument(r, "^")
+            else:
+                power = argument(r, "^")
         else:
             r.fail(f"two scripts stand on {shown}.", (start, sign.stop))
     args = _arguments(r, name, shown, start)
@@ -265,12 +163,33 @@ def _arguments(r: Reader, name: str, shown: str, start: int) -> tuple[Node, ...]
                 f"Write {shown}\\left({r.written(inner.span)[1:-1].strip()}\\right).",
             )
     else:
+        first = token
         inner = factor(r)
-        if inner.head == "number" and (starts_name(r.token) or r.token.text == "\\frac"):
+        while _goes_on(r, first, inner):
             right = factor(r)
-            inner = Node("mul", (inner, right), (inner.span[0], right.span[1]), ("",))
+            items = (*inner.args, right) if inner.head == "mul" else (inner, right)
+            inner = Node("mul", items, (inner.span[0], right.span[1]), ("",) * (len(items) - 1))
     _refuse_more(r, shown, start, inner)
     return (inner,)
+
+
+def _goes_on(r: Reader, first: Token, inner: Node) -> bool:
+    """Whether an argument without parentheses goes on: ``\\sin 2\\pi f t``, ``\\cos\\omega t``, ``\\sin kx``.
+
+    One that begins with a number, with pi or with omega takes names; of letters only those that stand together, as
+    ``\\ln x y`` may be read in two ways.
+    """
+    token, before = r.token, r.before
+    names = [p for p in (inner.args if inner.head == "mul" else (inner,)) if p.head != "number"]
+    if not starts_name(token) or token.kind == "text" or any(p.head != "symbol" for p in names):
+        return token.text == "\\frac" and inner.head == "number"
+    if differential(r, r.at) or _function_word(r) or is_slope(r, r.at):
+        return False
+    follows = r.peek(1 + group_length(r, r.at + 2)) if r.peek().text == "_" else r.peek()
+    if follows.text in ("(", "[") or (follows.text == "^" and first.kind != "number"):
+        return False
+    together = before.kind == "letter" and before.stop == token.start
+    return together or first.kind == "number" or first.text in ("\\pi", "\\omega")
 
 
 def _is_wrapped(r: Reader) -> bool:
@@ -552,8 +471,9 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
     if style == "blackboard" or (base in ("E", "P") and r.token.text == "["):
         r.fail(f"{letter} with brackets is an expectation or a probability.", node.span, "Write out its value.")
     product = f"for a product write {letter} \\cdot (...)"
-    named_function = {"sigma": "sigmoid", "Gamma": "gamma"}.get(base)
-    if named_function and not node.args and not style:
+    stem, primes = base.replace("_prime", ""), base.count("_prime")
+    named_function = {"sigma": "sigmoid", "Gamma": "gamma"}.get(stem)
+    if named_function and not node.args and (not style or (stem == "sigma" and primes)):
         if base in r.numbers:
             what = "logistic function" if base == "sigma" else "function"
             r.fail(
@@ -562,9 +482,7 @@ def _before_parenthesis(r: Reader, node: Node) -> Node:
                 f"{product[0].upper()}{product[1:]}; the {what} is \\operatorname{{{named_function}}}.",
                 Undecided,
             )
-        return call(r, named_function, 0, node.span[0])
-    if base.replace("_prime", "") == "sigma" and not node.args:
-        return call(r, "sigmoid" + "'" * base.count("_prime"), 0, node.span[0])
+        return call(r, named_function + "'" * primes, 0, node.span[0])
     if base in LIKE_FUNCTIONS or base.endswith("_prime"):
         what = f"{letter}(...) reads as a function, and which one is not known."
         r.fail(what, here, f"Write out what it is; {product}{_by_name(base)}.", Undecided)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from fractions import Fraction
 
 from symgrad.lifting.latex.equations import Definition, Equation, indices_of
@@ -51,6 +52,27 @@ def names_unbound(side: Node, left: Node | None) -> Iterator[str]:
         ):
             yield spelled(node) or node.value.base
         stack.extend((a, scope) for a in node.args)
+
+
+def with_another_letter(fold: Node, taken: Iterable[str]) -> Node:
+    """A sum over a letter that nothing else has: of ``\\sum_k u_{ik} v_{jk}`` beside a k that is free."""
+    index, span = fold.value
+    used = {p.value.base for p in parts(fold) if p.head == "symbol"} | set(taken)
+    fresh = next(x for x in "lqstuvwzabcd" if x not in used)
+
+    def renamed(node: Node) -> Node:
+        if node.head in ("sum", "prod") and node.value[0] == index:
+            return node
+        args = tuple(map(renamed, node.args))
+        if node.head != "symbol":
+            return replace(node, args=args)
+        base = fresh if node.value.base == index and not node.args else node.value.base
+        return replace(
+            node, args=args, value=replace(node.value, base=base, label=tuple(map(renamed, node.value.label)))
+        )
+
+    body, *ends = fold.args
+    return replace(fold, args=(renamed(body), *ends), value=(fresh, span))
 
 
 def in_order(found: Sequence[Equation]) -> Sequence[Equation]:

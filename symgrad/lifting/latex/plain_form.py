@@ -17,7 +17,7 @@ def plain_text(document: Document) -> str:
 
 def plain_line(line: Definition | Claim) -> str:
     """``f[i] = ...`` or ``df/dw[k] = ...``."""
-    sides = " = ".join(plain(side) for side in (*line.others, line.body))
+    sides = " = ".join(plain(side) for side in line.sides)
     if isinstance(line, Definition):
         left = "" if line.name is None else line.name + _bracketed(line.indices)
     elif line.order == 1:

@@ -24,6 +24,7 @@ from symgrad.lifting.latex.names_in_rows import (
     possible_transposes,
     said_power,
     unindexed,
+    with_another_letter,
 )
 from symgrad.lifting.latex.plain_form import plain
 from symgrad.lifting.latex.token_reader import (
@@ -89,6 +90,7 @@ class _Resolver:
         self.bound: frozenset[str] = frozenset()  # the arguments of the function whose row is read
         self.formals: dict[str, tuple[int, int]] = {}  # the arguments of functions, which may be no inputs
         self.logarithms = logarithms_of(found)
+        self.free: frozenset[str] = frozenset()  # the indices of the row's left side
         self.claiming = ""  # the derivative that the row claims
         self.claimed: tuple[str, ...] = ()  # for what
         self.steps = letters_of_steps(found)
@@ -119,22 +121,25 @@ class _Resolver:
             self.bound = frozenset(arguments if name != self.output else ()) - self.lets - (self.known or frozenset())
             self.claimed = () if slope is None else tuple(dict.fromkeys(slope[1]))
             self.claiming = "" if slope is None else f"d{slope[0]}/d{'/d'.join(slope[1])}"
+            self.free = frozenset(indices)
             bodies = [self.walk(side, frozenset(indices)) for side in equation.sides]
-            body, others = bodies[-1], tuple(bodies[:-1])
             if slope is None:
-                made = Definition(name, indices, body, others, arguments, frozenset(self.lets))
+                made = Definition(name, indices, bodies[0], tuple(bodies[1:]), arguments, frozenset(self.lets))
                 lines.append(made)
                 if name is not None:
                     self.functions.pop(name, None)
                     if arguments:
                         self.functions[name] = self.own[name] = made
                     self.lets.add(name)
-                    self.names.pop(name, None) if self.beside is not None else self.check(name, equation)
+                    if (span := self.names.pop(name, None)) is not None and self.beside is None:
+                        self.used_too_early(name, span)
             else:
-                of, wrt, below = slope
-                assert equation.left is not None
+                of, wrt, below, above = slope
+                node = equation.left
+                assert node is not None
                 of = of if equation.formula is None else self.model_of(equation.formula)
-                claim = Claim(of, wrt, indices, body, equation.left.value, equation.left.span, others, below)
+                *others, body = bodies
+                claim = Claim(of, wrt, indices, body, node.value, node.span, tuple(others), below, above)
                 lines.append(claim)
                 self.slopes.add(claim.key)
         self.same_style()
@@ -176,7 +181,7 @@ class _Resolver:
 
     def kept(self, lines: list[Definition | Claim]) -> list[Definition | Claim]:
         """The lines without functions that are only called, whose arguments are no inputs then."""
-        said = {p.value for x in lines for side in (x.body, *x.others) for p in parts(side) if p.head == "name"}
+        said = {p.value for x in lines for side in x.sides for p in parts(side) if p.head == "name"}
         for name, f in self.own.items():
             for a in f.arguments if name in said else ():
                 if a in self.formals:
@@ -189,15 +194,8 @@ class _Resolver:
         return [x for x in lines if isinstance(x, Claim) or x.name not in called]
 
     def used_too_early(self, name: str, span: tuple[int, int]) -> NoReturn:
-        self.fail(
-            f"{name} is said by means of itself, or used before it is defined.",
-            span,
-            "Write the rows in the order in which they need each other.",
-        )
-
-    def check(self, name: str, equation: Equation) -> None:
-        if name in self.names:
-            self.used_too_early(name, self.names[name])
+        what = f"{name} is said by means of itself, or used before it is defined."
+        self.fail(what, span, "Write the rows in the order in which they need each other.")
 
     def same_style(self) -> None:
         """Refuse one letter in two fonts, unless one is a tensor and the other its entries."""
@@ -247,11 +245,11 @@ class _Resolver:
         ):
             full = of.value.base
             indices += letters
-        indices += under
-        self.once(tuple(indices), e.left)
-        if not wrt:
-            return full, tuple(indices), (full, (), ())
-        return full, tuple(indices), (full, tuple(names), tuple(each))
+        for one in (indices, *each):
+            self.once(one, e.left)
+        slope = full, tuple(names), tuple(each), tuple(indices)
+        self.borrowed |= not set(indices).isdisjoint(under)
+        return full, tuple(dict.fromkeys((*indices, *under))), slope
 
     def is_indexed(self, w: Node, full: str, letters: tuple[str, ...]) -> bool:
         names = self.known
@@ -308,12 +306,10 @@ class _Resolver:
                 return Node("entry", (base, *items), node.span)
             case "sum" | "prod":
                 index, span = node.value
+                if index in self.free & scope:  # inside of the sum it is the sum's, and outside the left side's
+                    return self.walk(with_another_letter(node, scope), scope)
                 if index in scope:
-                    self.fail(
-                        f"the index {index} is bound already, by a sum around it or by the left side.",
-                        span,
-                        "Use another letter.",
-                    )
+                    self.fail(f"the index {index} is bound already, by a sum around it.", span, "Use another letter.")
                 for factor in constant_factors(node, index):
                     instead = f"Write \\prod_{index} (...) with parentheses, or the factor first."
                     self.fail("it is not clear whether this factor is inside the product.", factor.span, instead)
@@ -448,6 +444,8 @@ class _Resolver:
             return self.slope(Node("derivative", (symbol, *given * primes), node.span, primes), scope)
         if own and not primes:
             return self.symbol(symbol, scope)
+        if not primes and len(given) == 1 and name in names_bare(given[0]):
+            return self.walk(Node("mul", (symbol, *given), node.span, ("",)), scope)  # N(1 - N/K), where N is N(t)
         if name in self.bare:
             self.fail(
                 f"{name}(...) is a call of {shown} to some, and a product with {name} to others.",
@@ -489,6 +487,8 @@ class _Resolver:
             return self.with_subscript(node, scope)
         if base in scope:
             return Node("index", (), node.span, base)
+        if base == "pi" and base in self.tensors and self.text[: node.span[0]].rstrip()[-1:].isdigit():
+            return Node("constant", (), node.span, "pi")  # 2\pi, where \pi_k are weights
         taken = base in self.lets or base in (self.known or ()) or base in self.arguments or base in self.shapes
         if base.endswith("_prime") and not taken and (slope := self.primed(node, scope)) is not None:
             return slope
@@ -547,7 +547,7 @@ class _Resolver:
         bound = letters & scope
         if full is not None and full in self.lets and not bound:
             return self.named(full, node, entry=False)
-        if full is not None and full in known and base not in known:
+        if full is not None and not bound and (full in known or full in self.shapes):
             return self.named(full, node, entry=False)
         if base == "I" and not bound and len(letters) == 1 and letters <= self.sizes and base not in self.tensors:
             return Node("identity", (), node.span)

@@ -74,7 +74,7 @@ class Meaning:
         """The meaning of the line that is asked for."""
         known: dict[str, int] = {}
         if isinstance(line, Claim):
-            outer = line.indices[: len(line.indices) - sum(map(len, line.below))]
+            outer = line.above
             if line.of in self.values and len(self.values[line.of].shape) == len(outer):
                 known |= {i: n for i, n in zip(outer, self.values[line.of].shape, strict=True) if n is not None}
             for name, below in zip(line.wrt, line.below, strict=False):

@@ -370,7 +370,17 @@ def tokens(text: str) -> list[Token]:
         side = ""
     end = len(text.rstrip())
     found.append(Token("end", "", end, end + 1))
-    return _with_words(found)
+    return _with_words(_with_inner_products(found))
+
+
+def _with_inner_products(found: list[Token]) -> list[Token]:
+    """A point between names that stand beside it, ``v.u``, as the product that it is."""
+    for k in range(1, len(found) - 1):
+        before, here, after = found[k - 1 : k + 2]
+        beside = before.stop == here.start and here.stop == after.start
+        if here.text == "." and beside and before.kind in ("letter", "close") and after.kind in ("letter", "macro"):
+            found[k] = Token("macro", "\\cdot", here.start, here.stop)
+    return found
 
 
 _PROSE = frozenset(

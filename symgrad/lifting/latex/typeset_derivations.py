@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -39,7 +40,7 @@ def joined(formulas: Sequence[Latex]) -> Latex:
 
 def derivation(formula: Latex) -> Steps | None:
     """A derivation in numbers as a list of steps, each of which is judged; None for one formula, or for tensors."""
-    document = formula.document
+    document = _with_the_one_input(formula)
     if not document.claims or formula.rename:
         return None
     chained = document.definitions or document.open or any(line.others for line in document.lines)
@@ -51,7 +52,11 @@ def derivation(formula: Latex) -> Steps | None:
         return None
     before, after = _borrowed(formula)
     logs = [x for x in document.lines if isinstance(formula.model, Latex) and _is_log(x, formula.model)]
-    lines = [x for x in document.lines if x not in logs]  # what is differentiated is the last to be defined
+    said = [p.value for p in _nodes(document) if p.head == "name"]
+    slopes = {c.body.span for c in document.claims}  # F = -\frac{dU}{dx} = -kx says what F is, and nobody may ask
+    names = [x for x in document.definitions if x.body.span in slopes and x.name not in said]
+    lines = [x for x in document.lines if x not in (*logs, *names)]  # what is differentiated is the last to be defined
+    before, after = ([replace(x, others=()) for x in rows] for rows in (before, after))  # judged with the model
     document = replace(document, lines=(*logs, *before, *lines, *after))
     if any(map(_is_tensor, _nodes(document))):
         return None
@@ -62,10 +67,19 @@ def derivation(formula: Latex) -> Steps | None:
     written = [
         (plain_line(replace(x, body=s, others=())), _typeset(formula, x, k))
         for x in document.lines
-        for k, s in enumerate((*x.others, x.body))
+        for k, s in enumerate(x.sides)
     ]
     shown = tuple((plain, None) if typeset is None else typeset for plain, typeset in written)
     return Steps("\n".join(plain for plain, _ in written), shown=shown)
+
+
+def _with_the_one_input(formula: Latex) -> Document:
+    """The document, where of a model of one input ``y'`` is a derivative for that."""
+    document, names = formula.document, () if formula.model is None else formula.model.names
+    if len(names) != 1:
+        return document
+    lines = (x if isinstance(x, Definition) or x.wrt else replace(x, wrt=names * x.order) for x in document.lines)
+    return replace(document, lines=tuple(lines))
 
 
 def _is_log(line: Definition | Claim, model: Latex) -> bool:
@@ -74,11 +88,15 @@ def _is_log(line: Definition | Claim, model: Latex) -> bool:
 
 
 def _typeset(formula: Latex, line: Definition | Claim, k: int) -> tuple[str, int] | None:
-    """One side of a claim as the text has it, and its row; None of what is borrowed, and of definitions."""
-    if not isinstance(line, Claim):
+    """One side as the text has it, and its row; None of what is borrowed."""
+    if isinstance(line, Definition) and not any(line is x for x in formula.document.lines):
         return None
-    start, stop = (*line.others, line.body)[k].span
-    written = f"{formula.text[slice(*line.span)] if not k else ''} = {formula.text[start:stop]}".strip()
+    start, stop = line.sides[k].span
+    if isinstance(line, Definition) and not k:
+        before = re.sub(r"\\begin\{\w+\*?\}|&", "", formula.text[:start].rpartition("\\\\")[2]).strip()
+        return f"{before} {formula.text[start:stop]}", formula.row_of(start)
+    left = "" if k or isinstance(line, Definition) else formula.text[slice(*line.span)]
+    written = f"{left} = {formula.text[start:stop]}".strip()
     return written, formula.row_of(start)
 
 
@@ -126,7 +144,7 @@ def _goes_through(line: Definition, rows: Sequence[Definition]) -> bool:
 
 
 def _nodes(document: Document) -> list[Node]:
-    return [p for line in document.lines for side in (line.body, *line.others) for p in parts(side)]
+    return [p for line in document.lines for side in line.sides for p in parts(side)]
 
 
 def _is_tensor(node: Node) -> bool:

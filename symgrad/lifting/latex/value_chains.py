@@ -43,7 +43,7 @@ def chain_of(whole: Latex) -> Chain | None:
         return None
     k = found[-1]
     line = lines[k]
-    nodes = (*line.others, line.body)
+    nodes = line.sides
     _refuse_substitutions(whole, lines[:k], nodes)
     formulas = [replace(whole, row=(k, j)) for j in range(len(nodes))]
     means, told = _moments(whole)
@@ -60,6 +60,24 @@ def chain_of(whole: Latex) -> Chain | None:
         dict(zip(names[1:], sources[1:], strict=True)),
         tuple(notes),
     )
+
+
+def entries_claimed(formula: Latex, hand: Latex) -> Chain | None:
+    r"""What is claimed of some entries, ``\frac{\partial a_i}{\partial z_i} = 1 - a_i^2``, as sides that are equal to
+    the exact derivative; None of claims of all entries.
+    """
+    beside = replace(hand, model=formula)
+    claims = [(k, line) for k, line in enumerate(beside.document.lines) if isinstance(line, Claim)]
+    if not claims or not claims[-1][1].is_of_some:
+        return None
+    k, line = claims[-1]
+    exact, *others = (replace(beside, row=(k, j)) for j in (len(line.sides), *range(len(line.sides))))
+    text = hand.text
+    sources = [Source(f"= {text[slice(*x.span)]}", None, hand.row_of(x.span[0])) for x in line.sides]
+    names = _names([sources[0].line or 1, *(s.line or 1 for s in sources)])[1:]
+    left = text[slice(*line.span)]
+    note = f"The first side is {left}: of these entries alone it is told, and the others may be anything."
+    return Chain(exact, dict(zip(names, others, strict=True)), dict(zip(names, sources, strict=True)), (note,))
 
 
 def _names(rows: list[int]) -> list[str]:
@@ -114,7 +132,7 @@ def valued(formula: Any, hand: Any) -> tuple[Any, Any]:
 
 
 def _nodes(formula: Latex) -> list[Node]:
-    return [p for line in formula.document.lines for side in (line.body, *line.others) for p in parts(side)]
+    return [p for line in formula.document.lines for side in line.sides for p in parts(side)]
 
 
 def _moments(whole: Latex) -> tuple[dict[Any, Any], list[str]]:

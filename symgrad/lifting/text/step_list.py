@@ -1,8 +1,8 @@
 """A derivation on paper, as a list of steps: each line defines a name, or claims a derivative.
 
 ``h1 = tanh(w*h0)`` defines; ``dh1/dw = (1 - h1**2)*h0`` claims.  A claim may use the derivatives that other lines
-claim, in any order; several sides (``a = b = c``) are claims of the same.  What is differentiated is the name that no
-line defines, or the last one defined.
+claim, in any order; several sides (``a = b = c``) are claims of the same, and so are several lines about one name: it
+is what the first of them says.  What is differentiated is the name that no line defines, or the last one defined.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class Line:
     whole: str
     uses: Mapping[str, tuple[str, str]]
     said: str = ""
+    means: str = ""  # what the name is by it: of ``ln y = u`` it is exp(u)
     side: int = 0  # which of the equation's sides it is
     row: int | None = None  # where it stands as it is typeset, if it is
 
@@ -130,11 +131,17 @@ class Steps:
 
     @functools.cached_property
     def definitions(self) -> dict[str, Line]:
+        """What each name is: what the first line about it says; others say what is equal to that."""
         found: dict[str, Line] = {}
         for line in self.lines:
             if line.of is None:
-                found[line.name] = line
+                found.setdefault(line.name, line)
         return found
+
+    def by(self, other: Line) -> Steps:
+        """The same steps, where a name is what another line says of it than the first."""
+        kept = [x for x in self.lines if x is other or x.label != other.name]
+        return Steps("\n".join(f"{x.label} = {x.means}" for x in kept))
 
     @functools.cached_property
     def claims(self) -> dict[tuple[str, str], Line]:
@@ -345,6 +352,7 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 where=f"    line {number}    {row}",
                 instead="Write name = formula, or dA/dB = formula.",
             )
+        left, factor = _unfolded(left, sides)
         name, of = _left(left, number, row, plain, words)
         for k, side in enumerate(sides):
             uses: dict[str, tuple[str, str]] = {}
@@ -354,14 +362,28 @@ def _read(source: str | Sequence[Any]) -> Iterator[Line]:
                 uses[made] = m[1], m[2]
                 return f"({made})"
 
-            text = _ATOM.sub(atom, side)
+            text = _ATOM.sub(atom, factor.format(side))
             for n in re.findall(_NAME, text):
                 written = _written(n, plain, words)
                 if written is not None and n not in uses:
                     uses[n] = written
-            line = Line(name, of, text, number, row, uses, side, k)
+            line = Line(name, of, text, number, row, uses, side, factor.format(side), k)
             text_of(line)
             yield line
+
+
+_LOGARITHM = re.compile(rf"(?:ln|log)(?:\s+({_NAME})|\s*\(\s*({_NAME})\s*\))")
+_SHARE = re.compile(rf"\(?\s*1\s*/\s*({_NAME})\s*\)?\s*\*?\s*(?=[d∂(])\(?({_ATOM.pattern})\)?")
+
+
+def _unfolded(left: str, sides: Sequence[str]) -> tuple[str, str]:
+    """What a left side is about, and what its right sides make of it: ``ln y = u`` says that y is exp(u), and
+    ``1/y * dy/dx = u`` that dy/dx is y*u."""
+    if (log := _LOGARITHM.fullmatch(left)) is not None:
+        return log[1] or log[2], "exp({})"
+    if (share := _SHARE.fullmatch(left)) is not None:
+        return share[2], f"{share[1]}*({{}})"
+    return left, "{}"
 
 
 def _left(left: str, number: int, row: str, plain: set[str], words: set[str]) -> tuple[str, str | None]:

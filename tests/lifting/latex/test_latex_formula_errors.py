@@ -106,10 +106,10 @@ it is not clear where the argument of \sin ends.
     ^^^^^^^
 Write \sin(x) /... or \sin(x /...).
 
-\sin^{-1} is the inverse function to some and the reciprocal to others.
-    \sin^{-1} x
-    ^^^^^^^^
-Write \frac{1}{\sin x}, or the inverse by its name, such as \arcsin.
+\ln^{-1} is the inverse function to some and the reciprocal to others.
+    \ln^{-1} x
+    ^^^^^^^
+Write \frac{1}{\ln x}, or the inverse by its name, such as \exp.
 
 \sin has no argument.
     \sin
@@ -309,7 +309,7 @@ the sum over k has ended before this: it goes to the next plus or minus.
                  ^^^
 Put what is summed in parentheses.
 
-the index k is bound already, by a sum around it or by the left side.
+the index k is bound already, by a sum around it.
     \sum_k a_k \sum_k b_k
                ^^^^^^
 Use another letter.
@@ -458,8 +458,8 @@ f takes 2 arguments, and 1 are given.
 It is defined as f(x, y).
 
 a(...) is a call of a(z) to some, and a product with a to others.
-    a(z) = \tanh(z) \\ z = w x \\ y = a (1 - a)
-                                      ^^^^^^^^^
+    a(z) = \tanh(z) \\ y = a (1 - z) + a
+                           ^^^^^^^^^
 For the product write a \cdot (...); for the call write a(z) where a stands alone.
 
 what f(n) is at other arguments is not clear: n is a size or another name in its row.

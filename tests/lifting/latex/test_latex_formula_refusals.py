@@ -10,11 +10,6 @@ from symgrad.errors import SymgradError
 
 VECTOR, MATRIX = {"x": (3,)}, {"X": (3, 2)}
 REFUSED = {
-    "two right sides": (
-        (r"f(X) = \|X\|_F = \sqrt{\operatorname{tr}(X^\top X)}", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
-        "Pass the one that is meant",
-        (r"f(X) = \|X\|_F", r"\nabla f = \frac{X}{\|X\|_F}", MATRIX),
-    ),
     "psi": (
         (r"L = a \log b - \psi(b)", r"\frac{\partial L}{\partial a} = \log b", {}),
         r"\operatorname{digamma}",
@@ -36,7 +31,11 @@ REFUSED = {
         (r"f(x) = \|a x\|^2", r"\nabla f = 2 a^2 x", {"a": 1.0, "x": ("n",)}),
     ),
     "a point between vectors": (
-        (r"E = \sigma(v.x)", r"\frac{\partial E}{\partial v} = \sigma(v.x)(1 - \sigma(v.x)) x", {"v": (3,), **VECTOR}),
+        (
+            r"E = \sigma(v . x)",
+            r"\frac{\partial E}{\partial v} = \sigma(v . x)(1 - \sigma(v . x)) x",
+            {"v": (3,), **VECTOR},
+        ),
         r"v^\top u",
         (
             r"E = \sigma(v^\top x)",
@@ -45,17 +44,9 @@ REFUSED = {
         ),
     ),
     "an index that stands twice": (
-        (
-            r"e_{ij} = \sum_k u_{ik} v_{jk}",
-            r"\frac{\partial e_{ij}}{\partial u_{ik}} = v_{jk}",
-            {"u": (3, 2), "v": (4, 2)},
-        ),
+        (r"f = \sum_i \sum_k u_{ik}^2", r"\frac{\partial f}{\partial u_{ii}} = 2 u_{ii}", {"u": (3, 3)}),
         "Use a letter for each axis.",
-        (
-            r"e_{ij} = \sum_k u_{ik} v_{jk}",
-            r"\frac{\partial e_{ij}}{\partial u_{mn}} = \delta_{im} v_{jn}",
-            {"u": (3, 2), "v": (4, 2)},
-        ),
+        (r"f = \sum_i \sum_k u_{ik}^2", r"\frac{\partial f}{\partial u_{mn}} = 2 u_{mn}", {"u": (3, 3)}),
     ),
     "bars around a vector": (
         (r"y = |x|^2", r"\nabla_x y = 2 x", VECTOR),
@@ -63,9 +54,9 @@ REFUSED = {
         (r"y = \|x\|^2", r"\nabla_x y = 2 x", VECTOR),
     ),
     "an inverse function": (
-        (r"y = \sin^{-1}(2x)", r"\frac{dy}{dx} = \frac{2}{\sqrt{1-4x^2}}", {}),
-        r"\arcsin",
-        (r"y = \arcsin(2x)", r"\frac{dy}{dx} = \frac{2}{\sqrt{1-4x^2}}", {}),
+        (r"y = \ln^{-1}(2x)", r"\frac{dy}{dx} = -\frac{1}{x (\ln 2x)^2}", {}),
+        r"\frac{1}{\ln x}",
+        (r"y = \frac{1}{\ln 2x}", r"\frac{dy}{dx} = -\frac{1}{x (\ln 2x)^2}", {}),
     ),
     "a fraction on the line": (
         (r"y = 1/2x", r"\frac{dy}{dx} = -\frac{1}{2x^2}", {}),

@@ -240,3 +240,46 @@ def test_a_backward_pass_names_the_rows_of_its_model():
     assert (report.verdict, report.wrong_steps) == ("proved", ())
     report = verify(model, Latex(hand.replace("(1-a^2)", "(1-z^2)")))
     assert (report.verdict, report.wrong_steps) == ("refuted", ("dL/dz",))
+
+
+PAIRS = r"U = \sum_{i<j} \frac{q_i q_j}{|r_i - r_j|}"
+
+
+@pytest.mark.parametrize(("power", "verdict"), [("3", "proved"), ("2", "refuted")])
+def test_a_quotient_that_indices_choose_needs_no_value_elsewhere(power, verdict):
+    hand = (
+        rf"\frac{{\partial U}}{{\partial r_k}} = -\sum_{{j \ne k}} \frac{{q_k q_j (r_k - r_j)}}{{|r_k - r_j|^{power}}}"
+    )
+    assert verify(Latex(PAIRS), Latex(hand), at={"q": (4,), "r": (4,)}).verdict == verdict
+    q, r = np.array([1.0, 2.0, 0.5]), np.array([0.25, 1.5, 3.0])
+    (value,) = Latex(PAIRS).run({"q": q, "r": r}).values.values()
+    assert float(value) == pytest.approx(sum(q[i] * q[j] / abs(r[i] - r[j]) for i in range(3) for j in range(i)))
+
+
+def test_a_sum_without_terms_takes_no_index_out_of_its_tensor():
+    formula = Latex(r"y = \sum_{i=1}^{n} \sum_{j=i+1}^{n} \frac{1}{x_j - x_i}")
+    x = np.array([0.5, 1.5, 4.0])
+    (value,) = formula.run({"x": x}).values.values()
+    assert float(value) == pytest.approx(1 + 1 / 3.5 + 1 / 2.5)
+
+
+def test_the_letter_of_a_sum_is_its_own_where_the_left_side_has_it_too():
+    formula = Latex(r"e_{ij} = (r_{ij} - \sum_k u_{ik} v_{jk})^2")
+    at = {"r": (3, 4), "u": (3, 2), "v": (4, 2)}
+    left = r"\frac{\partial e_{ij}}{\partial u_{ik}}"
+    right = Latex(rf"{left} = -2(r_{{ij}} - \sum_k u_{{ik}} v_{{jk}}) v_{{jk}}")
+    assert verify(formula, right, at=at).verdict == "proved"
+    assert verify(formula, Latex(rf"{left} = -2(r_{{ij}} - u_{{ik}} v_{{jk}}) v_{{jk}}"), at=at).verdict == "refuted"
+
+
+@pytest.mark.parametrize(
+    ("slope", "verdict"),
+    [
+        (r"u_{xx} = -k^2 u", "proved"),
+        (r"u_t = -k^2 u", "proved"),
+        (r"u_{xx} = -k u", "refuted"),
+        (r"u_{xt} = -k^3 e^{-k^2 t} \cos kx", "proved"),
+    ],
+)
+def test_letters_below_the_model_are_what_it_is_differentiated_for(slope, verdict):
+    assert verify(Latex(r"u = e^{-k^2 t} \sin kx"), Latex(slope)).verdict == verdict

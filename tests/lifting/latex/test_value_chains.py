@@ -65,13 +65,13 @@ def test_what_is_right_for_positive_numbers_says_so_first_and_accuses_no_row():
     report = verify(Latex(r"\sqrt{x^2} = x"))
     assert not report
     assert report.wrong_steps == ()
-    assert str(report).startswith("Right if x > 0; wrong in general")
+    assert str(report).startswith("Wrong unless x > 0: ")
     length = Latex(
         r"T = 2\pi\sqrt{\frac{L}{g}} \\ \frac{dT}{dL} = \frac{\pi}{g}\sqrt{\frac{g}{L}} = \frac{\pi}{\sqrt{gL}}"
     )
     report = verify(length)
     assert report.wrong_steps == ()
-    assert str(report).startswith("Right if g > 0; wrong in general")
+    assert str(report).startswith("Wrong unless g > 0: ")
     assert verify(length, assuming="L > 0, g > 0").verdict == "proved"
 
 

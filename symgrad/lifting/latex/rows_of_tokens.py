@@ -1,0 +1,107 @@
+"""The rows of a text in LaTeX, as tokens: the equations in each, and the sides of each equation."""
+
+from __future__ import annotations
+
+from symgrad.errors import BadFormula
+from symgrad.lifting.latex.token_reader import place
+from symgrad.lifting.latex.tokens import LIKE_FUNCTIONS, Token, is_prose
+
+_FOLLOWS = frozenset(
+    "\\implies \\Rightarrow \\Longrightarrow \\therefore \\iff \\Leftrightarrow \\because prose".split()
+)
+_BETWEEN = _FOLLOWS | {",", ";", "."}
+_EQUALS = frozenset(("=", "\\equiv", "\\triangleq", "\\coloneqq", "\\doteq"))
+
+
+def pieces_of(text: str, found: list[Token]) -> list[list[list[Token]]]:
+    """The sides of each equation, as tokens."""
+    pieces: list[list[list[Token]]] = []
+    for row in _rows(found):
+        for part in _parts(row):
+            sides = _sides(part)
+            if pieces and (len(sides) == 1 or not sides[0]):
+                if len(sides) == 1:  # the row goes on where the last one ended
+                    pieces[-1][-1] += sides[0]
+                else:
+                    pieces[-1] += sides[1:]
+            elif any(sides):
+                pieces.append(sides)
+    for k in range(len(pieces) - 1, -1, -1):
+        if len(sides := pieces[k]) > 2 and _is_call(sides[0]) != _is_call(sides[1]) and not _is_call(sides[0]):
+            pieces[k : k + 1] = [sides[1:], sides[:2]]  # z = f(x) = ... says what f(x) is, and that z is that
+    for sides in pieces:
+        for k, side in enumerate(sides):
+            while side and ((side[-1].kind == "sign" and side[-1].text in (",", ".", ";")) or _is_remark(side)):
+                side.pop()
+            if not side and (k or len(sides) == 1):
+                where = next((t for s in sides[::-1] for t in s[::-1]), found[-1])
+                raise BadFormula("a side of this equation is missing.", where=place(text, where.span))
+    return pieces
+
+
+def _is_call(side: list[Token]) -> bool:
+    """``f(x, y)``, of letters alone, which is no product."""
+    texts = [t.text for t in side]
+    return (
+        texts[1:2] == ["("]
+        and texts[-1] == ")"
+        and side[0].text in LIKE_FUNCTIONS
+        and all(t.kind == "letter" or t.text == "," for t in side[2:-1])
+    )
+
+
+def _is_remark(side: list[Token]) -> bool:
+    """Whether a text that can be no name ends this side."""
+    return (
+        len(side) > 1 and side[-1].kind == "text" and (is_prose(side[-1]) or not side[-1].text.strip(" .:").isalnum())
+    )
+
+
+def _rows(found: list[Token]) -> list[list[Token]]:
+    rows: list[list[Token]] = [[]]
+    depth = 0
+    for k, token in enumerate(found[:-1]):
+        depth += token.text.startswith("\\begin{")
+        depth -= token.text.startswith("\\end{")
+        if token.kind == "row" and depth <= 0:
+            rows.append([])
+        elif depth > 0 or token.text != "&" or not (_aligns(found[k + 1]) or not rows[-1] or _aligns(rows[-1][-1])):
+            rows[-1].append(token)
+    return [row for row in rows if row]
+
+
+def _aligns(token: Token) -> bool:
+    """Whether a row is aligned at this token: ``&`` may stand beside it."""
+    return token.text in _EQUALS or token.text in ("+", "-", ":", "&") or token.kind in ("row", "end", "text")
+
+
+def _split(row: list[Token], at: frozenset[str]) -> list[list[Token]]:
+    """The row cut at signs outside of all parentheses."""
+    pieces: list[list[Token]] = [[]]
+    depth = 0
+    for token in row:
+        depth += token.kind == "open" or token.text in ("(", "[", "\\{") or token.text.startswith("\\begin{")
+        depth -= token.kind == "close" or token.text in (")", "]", "\\}") or token.text.startswith("\\end{")
+        mark = "prose" if is_prose(token) else token.text
+        if depth <= 0 and mark in at and token.kind in ("sign", "macro", "text"):
+            pieces.append([])
+        else:
+            pieces[-1].append(token)
+    return pieces
+
+
+def _parts(row: list[Token]) -> list[list[Token]]:
+    """The equations of one row, between commas, semicolons, arrows or words."""
+    for between in (_BETWEEN, _FOLLOWS):
+        parts = [p for p in _split(row, between) if p]
+        if parts and all(len(_sides(p)) > 1 for p in parts):
+            return parts
+    return [row]
+
+
+def _sides(part: list[Token]) -> list[list[Token]]:
+    sides = _split(part, _EQUALS)
+    for side in sides[:-1]:
+        if side and side[-1].text == ":" and side[-1].kind == "sign":
+            side.pop()
+    return sides
