@@ -70,12 +70,12 @@ def test_code_that_asserts_its_own_point_is_judged_there():
     """At every other point it raises; what was read at its own is the same formula."""
 
     def square(x):
-        assert float(x[0]) == 0.5
+        assert x.detach()[0] == 0.5
         return (x * x).sum()
 
     at = {"x": torch.tensor([0.5, -1.25], dtype=torch.float64)}
     assert symgrad.verify(square, lambda x: 2 * x, at=at).ok
-    assert symgrad.verify(square, lambda x: 3 * x, at=at).verdict == "refuted"
+    assert not symgrad.verify(square, lambda x: 3 * x, at=at).ok
 
 
 NO_NUMBERS = {

@@ -122,9 +122,17 @@ def _positive(b: Builder, guard: Guard, way: Any) -> list[int]:
 
 
 def _fixed(guards: Sequence[Guard]) -> set[Any]:
-    """The numbers made whole that can be no others on a path, for the code found them equal to a number."""
-    decided = ((g.params.made, g.outcome) for g in guards if isinstance(g.params, Decided) and g.params.made)
-    return {made[1] for made, outcome in decided if made[0] == "eq" and outcome.all() and isinstance(made[2], int)}
+    """The numbers made whole that can be no others on a path, for the code found them equal to a number, or read at
+    their place."""
+    out: set[Any] = set()
+    for g in guards:
+        match g.params.made if isinstance(g.params, Decided) else None:
+            case ("whole", _) as number:
+                out.add(number)
+            case (("eq" | "allclose" | "isclose") as word, *sides) | (("ne") as word, *sides):
+                if (g.outcome != (word == "ne")).all() and sum(isinstance(side, tuple) for side in sides) == 1:
+                    out |= {side for side in sides if isinstance(side, tuple)}
+    return out
 
 
 def _beside_whole(b: Builder, program: Program, guard: Guard, places: Mapping[Any, int], fixed: set[Any]) -> list[int]:

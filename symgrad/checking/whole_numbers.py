@@ -122,7 +122,12 @@ def _with_others(program: Program, guards: Iterable[Guard]) -> Iterator[Program]
         try:
             same = all(np.array_equal(_value(m, others), outcome) for m, outcome in decided)
             values = {i: _value(m, others) for i, m in made.items()} if same else {}
-        except (KeyError, ArithmeticError, ValueError):  # made of what is not known, or of none of these numbers
+        except (
+            KeyError,
+            ArithmeticError,
+            TypeError,
+            ValueError,
+        ):  # made of what is not known, or of none of these numbers
             continue
         if values:
             steps = list(program.steps)

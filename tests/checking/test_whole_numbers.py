@@ -63,6 +63,12 @@ RIGHT = {
         lambda x, y: sum((y for _ in range(int(x))), 0 * y),
         lambda x, y: {"x": 0 * x, "y": int(x) + 0 * y},
     ),
+    "a tensor compared with a tensor leads there": (
+        lambda x, y: y if torch.allclose(torch.floor(x), torch.zeros_like(x)) and x < 1.5 else 2 * y,
+        lambda x, y: {"x": 0 * x, "y": 1 + (torch.floor(x) != 0).to(x.dtype)},
+    ),
+    "bits": (lambda x, y: (int(x) & 3) * y, lambda x, y: {"x": 0 * x, "y": (int(x) & 3) + 0 * y}),
+    "longs": (lambda x, y: x.long() * y, lambda x, y: {"x": 0 * x, "y": x.long() + 0 * y}),
     "the part after the point": (lambda x, y: (x - torch.floor(x)) * y, lambda x, y: {"x": y, "y": x - x.floor()}),
 }
 

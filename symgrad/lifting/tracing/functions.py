@@ -162,9 +162,8 @@ class Function:
 
     def passed(self, value: Any) -> Any:
         """Labels, masks and the like as the code gets them: as they are, or as tensors or arrays, if they can be."""
-        of_numbers = isinstance(value, (np.ndarray, np.generic)) and value.dtype.kind in "biufc"
-        if self.converts and self.library == "torch" and of_numbers:
-            return torch.as_tensor(value)
+        if self.converts and self.library == "torch" and isinstance(value, (np.ndarray, np.generic)):
+            return torch.as_tensor(value) if value.dtype.kind in "biufc" else value
         is_tensor = self.converts and self.library != "torch" and isinstance(value, torch.Tensor)
         return value.numpy() if is_tensor else value
 

@@ -19,7 +19,7 @@ import numpy as np
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 from symgrad.program.primitives import number_of
-from symgrad.program.program import Decided, Guard, Step
+from symgrad.program.program import UNKNOWN, Decided, Guard, Step
 
 
 class Look(NamedTuple):
@@ -59,18 +59,25 @@ def told_of_looks(guard: Guard, steps: Sequence[Step], looks_of: Callable[[int],
     if not looks:
         return None
     others = [n for a in guard.args if not looks_of(a) and (n := number_of(steps, a)) is not None]
-    sides = [_made(steps, a) for a in guard.args[:2]]
-    made = None if None in sides or len(sides) < 2 else (guard.op, *sides)
+    made = compared(guard.op, steps, guard.args)
     args, decided = decision(guard.op, looks, float(others[0]) if others else None, made=made)
     return replace(guard, op="decided", args=args, params=decided)
+
+
+def compared(op: str, steps: Sequence[Step], args: Sequence[int]) -> Any:
+    """A comparison of two steps as a constant has it, where they are numbers made whole, and plain ones."""
+    sides = [_made(steps, a) for a in args[:2]]
+    return None if None in sides or UNKNOWN in sides or len(sides) < 2 else (op, *sides)
 
 
 def _made(steps: Sequence[Step], i: int) -> Any:
     """What a number is made of that was made whole; or the plain number that it is."""
     step = steps[i]
-    while step.op in ("pick", "cast", "name") and len(step.args) == 1:
+    while step.op in ("pick", "cast", "name", "stop") and len(step.args) == 1:
         step = steps[step.args[0]]
-    return (step.params.made or number_of(steps, i)) if step.op == "constant" else None
+    if step.op != "constant" or step.params.made is not None:
+        return None if step.op != "constant" else step.params.made
+    return float(step.params.value.item()) if step.params.value.size == 1 and not step.is_complex else None
 
 
 def is_found_by_hash(equal: Guard, before: Guard) -> bool:

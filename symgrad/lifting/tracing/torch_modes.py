@@ -24,6 +24,7 @@ from symgrad.errors import BadInput, UnknownOperation
 from symgrad.lifting.tracing import aten, aten_linalg, aten_rules, aten_transforms  # noqa: F401  # rules enter
 from symgrad.lifting.tracing.aten_decompositions import DECOMPOSITIONS
 from symgrad.lifting.tracing.looked_values import LookedArray, Whole, joined
+from symgrad.lifting.tracing.looked_values import compared as compared_steps
 from symgrad.lifting.tracing.recorder import Recorder
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
 
@@ -347,7 +348,9 @@ class Dispatch(TorchDispatchMode):
                 t.decide(name, looks, tensors.value(x), other)
             tensors.remember(x, looks, told=compared and x.numel() == 1)
         if truth and looks:
-            t.decide(name, looks, out, None)
+            t.decide(
+                name, looks, out, None, made=compared_steps(name, t.builder.steps, [tensors.step(x) for x in given])
+            )
 
     def _remember_length(self, results: Any, args: Any, name: str) -> None:
         """A tensor that is as long as a mask has truths: of their places, of the entries in them, or made of one."""
