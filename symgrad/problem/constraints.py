@@ -275,7 +275,7 @@ def beside_transposed(program: Program, output: int, name: str) -> tuple[Program
     >>> b = Builder()
     >>> program = b.build({"f": b.sum(b.input("A", (2, 2)), 0)})
     >>> both, places = beside_transposed(program, program.output, "A")
-    >>> values = interpret(both, Floats(), {"A": torch.tensor([[1.0, 2.0], [3.0, 4.0]])})
+    >>> values = interpret(both, Floats(), {"A": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}, places)
     >>> [values[i].tolist() for i in places]
     [[4.0, 6.0], [3.0, 7.0]]
     """
