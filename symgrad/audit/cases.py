@@ -120,6 +120,9 @@ def _points(leaves: list[Tensor]) -> list[tuple[str, list[Tensor]]]:
     def equal_rows(x: Tensor) -> Tensor:
         return torch.cat([x[..., :-1, :], x[..., :1, :]], -2) if x.dim() > 1 and x.shape[-2] > 1 else x
 
+    def a_zero(x: Tensor) -> Tensor:
+        return torch.where(torch.arange(x.numel()).reshape(x.shape) == x.numel() // 2, 0, x)
+
     def unit(x: Tensor) -> Tensor:
         return torch.eye(*x.shape[-2:], dtype=x.dtype).expand(x.shape).clone() if x.dim() > 1 else torch.ones_like(x)
 
@@ -133,6 +136,7 @@ def _points(leaves: list[Tensor]) -> list[tuple[str, list[Tensor]]]:
         "": lambda x: x,
         "drawn entries": drawn,
         "zeros": torch.zeros_like,
+        "a zero": a_zero,
         "equal entries": torch.ones_like,
         "whole numbers": lambda x: x.round(),
         "equal rows": equal_rows,

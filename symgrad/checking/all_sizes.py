@@ -32,6 +32,7 @@ from symgrad.problem.question import Problem
 from symgrad.problem.shapes import Shapes
 
 _BRANCHES = 8  # of the code, on each of which a reading is held against what was computed
+_WINDOW = 9  # what a code that runs from some size on runs at
 _BESIDE = 24  # assignments of sizes beside the numbers in the code at which a reading is held against it
 _LARGEST = 1 << 13  # entries of an input there
 _MOST = 16  # assignments of sizes that are looked at for evidence, or for a smaller counterexample
@@ -233,7 +234,7 @@ def _shrink(problem: Problem, found: Findings, shapes: Shapes) -> None:
     for sizes in _smaller(shapes):
         if not wrong:
             return
-        for name, smaller in _looked(problem, shapes, sizes, wrong).items():
+        for name, smaller in (_looked(problem, shapes, sizes, wrong) or {}).items():
             before = found.verdicts[name]
             assert isinstance(before, Refuted)
             others = (before.witness, *before.others)
@@ -253,21 +254,27 @@ def _evidence(problem: Problem, found: Findings, shapes: Shapes, names: list[str
     """Look at the claims in a fixed list of other sizes; what differs there is refuted.  The sizes looked at."""
     own, free = shapes.own(), shapes.free
     changed = [dict.fromkeys(free, 1), *({m: own[m] + 2} for m in free), dict.fromkeys(free, 3)]
+    if shapes.least > _WINDOW:  # code that does not run at few may want a multiple of a block
+        changed = [{m: 2 * own[m]} for m in free] + changed
     looked = []
     large = Sizes.of(shapes.names, shapes.fixed, rank=_rank(found)).runs[3:]
     for change in (*changed[:_MOST], *large, *_beside(found, shapes)) if free else ():
         sizes = {**own, **change}
         if sizes in (own, *looked):
             continue
-        for name, verdict in _looked(problem, shapes, sizes, names).items():
+        there = _looked(problem, shapes, sizes, names)
+        for name, verdict in (there or {}).items():
             found.verdicts[name] = verdict
             names.remove(name)
-        looked.append(sizes)
+        if there is not None:
+            looked.append(sizes)
     return tuple(looked)
 
 
-def _looked(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: Sequence[str]) -> dict[str, Refuted]:
-    """The claims that are refuted at these sizes."""
+def _looked(
+    problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: Sequence[str]
+) -> dict[str, Refuted] | None:
+    """The claims that are refuted at these sizes; None where the code does not run at them."""
     try:
         there = resized(problem, shapes, sizes)
         assert there.first is not None
@@ -275,7 +282,7 @@ def _looked(problem: Problem, shapes: Shapes, sizes: Mapping[str, int], names: S
         seen = Findings(own, compare_at(own, there.inputs.point, there.inputs.free), [own])
         next(explore_points(there, seen), None)
     except SymgradError:
-        return {}
+        return None
     out = {}
     for pair in own.pairs:
         if pair.name in names and pair.hand is not None:

@@ -95,7 +95,7 @@ def _is_entrywise(program: Program, inputs: Mapping[str, int]) -> bool:
 # -------------------------------------------------------------------------------------------------------------- shapes
 
 Shape = tuple[int | str, ...]
-_LEAST = (2, 5, 9)  # where the sizes begin; code with a window of three does not run at two
+_LEAST = (2, 5, 9, 16)  # where the sizes begin: a window needs three, a loop over whole blocks a multiple
 _ENTRY = re.compile(r"\s*([^\W\d]\w*)\s*(?:=\s*(\d+)\s*)?")
 
 

@@ -91,3 +91,32 @@ class Chunks(torch.autograd.Function):
 def test_what_autograd_computes_in_a_backward_is_judged_as_any_other_code(function, kinds):
     report = verify_function(function, at={"x": (2, 2), "w": (2, 2)}, points=8)
     assert {n: c.kind in ("proved", "agrees") for n, c in report.claims.items()} == kinds
+
+
+def in_blocks(how_much, block=8):
+    """The sum of squares of whole blocks; the backward fills the first ``how_much`` entries, all if None."""
+
+    class Blocks(torch.autograd.Function):
+        @staticmethod
+        def forward(ctx, x):
+            assert len(x) % block == 0
+            ctx.save_for_backward(x)
+            return sum((x[k : k + block] ** 2).sum() for k in range(0, len(x), block))
+
+        @staticmethod
+        def backward(ctx, v):
+            (x,) = ctx.saved_tensors
+            found = torch.zeros_like(x)
+            for k in range(0, len(x) if how_much is None else how_much, block):
+                found[k : k + block] = 2 * v * x[k : k + block]
+            return found
+
+    return Blocks
+
+
+def test_code_that_runs_at_multiples_of_a_block_only_is_judged_at_some():
+    report = verify_function(in_blocks(None), at={"x": ("n",)})
+    assert str(report).startswith("Right, and proved at n = 16: your gradient for x is the derivative.")
+    told = " ".join(str(report).split())
+    assert "the code fails at n = 17. At n = 32 it was looked at, and nothing was found wrong there." in told
+    assert verify_function(in_blocks(16), at={"x": ("n",)}).verdict == "refuted"

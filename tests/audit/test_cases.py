@@ -16,7 +16,9 @@ def test_a_case_is_text_that_gives_a_number_of_its_point():
     for one in found:
         assert one.function()(one.point).shape == ()
         assert one.cast(torch.float32).point[0].dtype is torch.float32
-    assert {"", "zeros", "equal rows", "the identity", "times 2**20"} <= {one.where for one in found}
+    assert {"", "zeros", "a zero", "drawn entries", "equal rows", "the identity", "times 2**20"} <= {
+        one.where for one in found
+    }
 
 
 def test_of_a_matrix_that_is_looked_at_in_part_the_rest_is_no_variable():

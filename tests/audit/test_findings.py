@@ -65,6 +65,13 @@ def test_a_tangent_whose_factors_are_in_the_wrong_order_is_found():
     assert "forward" in {one.mode for one in judge(shared)}
 
 
+def test_a_second_derivative_at_one_zero_factor_is_found():
+    wrong = {one.mode: one for one in judge(case("torch.cumprod(x[0], 0)", [1.0, 0.0, 3.0]))}
+    v = torch.linspace(1, 2, 3, dtype=torch.float64)
+    assert wrong["forward over forward"].exact == 2 * (v[0] * v[1] * (1 + 3) + v[1] * v[2])
+    assert set(wrong) == {"reverse over forward", "forward over forward"}
+
+
 def test_two_answers_at_a_tie_are_told_as_such():
     found = list(judge(case("torch.fmax(x[0], x[1])", [1.0], [1.0])))
     assert [(one.mode, one.torch, one.exact) for one in found] == [(AGAINST, 2.0, 1.0)]
