@@ -31,13 +31,23 @@ from symgrad.lifting.scripts.cues import Cues, complements, read_cues
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.extraction import Pasted, ranges, read_pasted
 from symgrad.lifting.scripts.hypotheses import Hypothesis
+from symgrad.lifting.scripts.objectives import weigh
 from symgrad.lifting.scripts.pairs import Told
-from symgrad.lifting.scripts.roles import AS_TOLD, COMPARED, NAMED, Roles, find_roles, leaf_names, origins, outputs
+from symgrad.lifting.scripts.roles import (
+    AS_TOLD,
+    BESIDE,
+    COMPARED,
+    NAMED,
+    Roles,
+    find_roles,
+    leaf_names,
+    origins,
+    outputs,
+)
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.script_tracer import Limits
 from symgrad.lifting.scripts.sides import Execution, Side
 from symgrad.lifting.scripts.training_loops import is_all_seen
-from symgrad.lifting.scripts.weighing import weigh
 from symgrad.lifting.tracing.functions import Run, nearly_equal
 from symgrad.lifting.tracing.sources import place
 from symgrad.problem.arguments import domain_of
@@ -92,7 +102,9 @@ def verify_script(
     quotient or scipy's ``check_grad`` beside a gradient, numbers that know their gradient, names.  What may be the
     output is differentiated exactly, and the output under which the gradients come out right, or that is named so, is
     taken.  Where the script writes down no loss, that of a small catalogue under which an update is right is assumed,
-    and told.  Where the evidence does not decide, nothing is judged: the error says what was found, and what to add.
+    and told.  Where several outputs have gradients (a generator and a discriminator, an actor and a critic), each
+    gradient is judged as that of its own; a target that only held constant makes them right is told as held.  Where the
+    evidence does not decide, nothing is judged: the error says what was found, and what to add.
 
     ``output`` names the output, ``wrt`` the inputs, and ``gradients`` maps inputs to the variables that are meant as
     their gradients, where the script does not tell; ``domain``, ``assuming``, ``meanings``, ``points``, ``effort``,
@@ -206,7 +218,7 @@ def _answer_of(
 ) -> Report:
     asked = tuple(options.names) if options.wrt is not None else None
     if not first.trace.calls and not (first.trace.leaves and output is not None):
-        return answer(*_problems(_weighed(script, Told(output, asked, gradients)), options))
+        return answer(*_of_outputs(_weighed(script, Told(output, asked, gradients)), options))
     several = outputs(first.trace) if (output, asked, gradients) == (None, None, None) else {}
     if len(several) > 1:
         return _of_several(script, first, options, [n for n, call in several.items() if call.name == n])
@@ -237,45 +249,59 @@ def _of_several(script: Script, first: ScriptRun, options: Asked, names: Sequenc
     problems, given = [], origins(first)
     run = script.run(given=given) if given else first
     for name in names:
-        find = partial(find_roles, output=name)
-        try:
+        find = partial(_compared, name=name)
+        with contextlib.suppress(BadInput):  # nothing is meant as a gradient of this one
             roles = find(run)
-        except BadInput:  # nothing is meant as a gradient of this one
-            continue
-        if all(d.why == COMPARED for d in roles.derivations):  # a name may be meant for any of them
-            found = _problems(Execution(script, given, find, first.trace.bound_values, run, roles), options)
-            taken = {n for p in problems for n in p.wrt}
-            problems += [
-                replace(p, labels={**{n: f"{n} ({name})" for n in p.wrt if n in taken}, **p.labels}) for p in found
-            ]
+            if roles.derivations:
+                problems.append(Execution(script, given, find, first.trace.bound_values, run, roles))
     if not problems:
         find_roles(first)  # it says what to add
-    return answer(*problems)
+    return answer(*_of_outputs(problems, options))
 
 
-def _weighed(script: Script, told: Told) -> Execution:
-    """The runs of a script that does not call autograd, with the parts that the evidence supports."""
+def _compared(run: ScriptRun, name: str) -> Roles:
+    """The parts under one output of several: what stands beside autograd's gradient of it, as a name may be of any."""
+    roles = find_roles(run, output=name)
+    return replace(roles, derivations=tuple(d for d in roles.derivations if d.why in (COMPARED, BESIDE)))
+
+
+def _of_outputs(executions: Sequence[Execution], asked: Asked) -> list[Problem]:
+    """The questions about each output of a script; what has one name under several is told with its output's."""
+    problems: list[Problem] = []
+    for execution in executions:
+        taken, name = {n for p in problems for n in p.wrt}, execution.roles.output_name
+        for p in _problems(execution, asked):
+            labels = {**{n: f"{n} ({name})" for n in p.wrt if n in taken}, **p.labels}
+            problems.append(replace(p, labels=labels))
+    return problems
+
+
+def _weighed(script: Script, told: Told) -> list[Execution]:
+    """The runs of a script that does not call autograd, with the parts that the evidence supports, for each output."""
     cues = read_cues(script.pasted.tree, told.names)
     script = replace(script, followed=cues.followed)
     whole = run = script.run()
-    found = _hypothesis(run, cues, told)
-    if not isinstance(found, Hypothesis) or not found.is_sure:  # its output may be computed at another point
+    found = _hypotheses(run, cues, told)
+    if isinstance(found, SymgradError) or not found[0].is_sure:  # its output may be computed at another point
         more = replace(script, more=complements(script.pasted.tree))
-        again = more.run() if more.more else run
-        other = _hypothesis(again, cues, told) if more.more else found
-        if isinstance(other, Hypothesis):
-            script, run, found = more, again, other
-    if not isinstance(found, Hypothesis):
+        with contextlib.suppress(SymgradError):  # what it computes besides may fail there
+            again = more.run() if more.more else run
+            other = _hypotheses(again, cues, told) if more.more else found
+            if not isinstance(other, SymgradError):
+                script, run, found = more, again, other
+    if isinstance(found, SymgradError):
         raise found
-    hypothesis = found
+    return [_execution(script, run, whole, hypothesis) for hypothesis in found]
+
+
+def _execution(script: Script, first: ScriptRun, whole: ScriptRun, hypothesis: Hypothesis) -> Execution:
     script = replace(script, until=hypothesis.until)
-    values = run.trace.bound_values
     run = script.run(given=hypothesis.given)
-    roles = hypothesis.roles(run)
+    roles, values = hypothesis.roles(run), first.trace.bound_values
     return Execution(script, hypothesis.given, hypothesis.roles, values, run, roles, to_the_end=whole)
 
 
-def _hypothesis(run: ScriptRun, cues: Cues, told: Told) -> Hypothesis | SymgradError:
+def _hypotheses(run: ScriptRun, cues: Cues, told: Told) -> tuple[Hypothesis, ...] | SymgradError:
     try:
         return weigh(run, cues, told)
     except SymgradError as asked:
@@ -331,14 +357,17 @@ def _opened(source: str | Path, known: Collection[str]) -> tuple[Pasted, str | N
 def _problems(execution: Execution, asked: Asked) -> list[Problem]:
     """The groups of derivations as questions, at the script's own point; the first tells what was understood."""
     firsts = execution.first()
-    _replay(execution, firsts)
+    more = _replay(execution, firsts)
     problems = [_problem(execution, k, first, asked) for k, first in enumerate(firsts)]
     pasted = execution.script.pasted
+    whole = execution.complete
+    printed = other_outputs(pasted, whole.printed, whole.random) if not whole.trace.checked else ()  # of solvers
     notes = (
         *_notes(execution),
+        *more,
         *other_formulas(pasted),
         *typeset_formulas(pasted, problems[0], asked),
-        *other_outputs(pasted, execution.complete.printed, execution.complete.random),
+        *printed,
     )
     return [replace(problems[0], notes=notes), *problems[1:]]
 
@@ -378,8 +407,8 @@ def _as_used(value: np.ndarray, name: str, runs: Sequence[Run]) -> np.ndarray:
     return value.astype(kinds.pop()).astype(value.dtype)
 
 
-def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
-    """A second run must record the same, and a plain one give the same."""
+def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> list[str]:
+    """A second run must record the same, and a plain one give the same.  What is told of solvers, which it runs."""
     script, run, roles = execution.script, execution.own, execution.roles
     again = execution.again()
     pairs = [
@@ -397,9 +426,18 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
             instead=f"{why}Write the values into the script, and give every random generator a seed.",
         )
     full = execution.complete
+    solvers = dict.fromkeys(c.solver for c in full.trace.checked if c.solver != "check_grad")
+    told = [f"`{s}` was not run: what it is given was judged from the point where it begins." for s in solvers]
     if full.trace.loops.left_at:  # a run without a tracer goes on for longer
-        return
-    space = replace(script, until=frozenset()).plain()
+        return told
+    try:
+        space = replace(script, until=frozenset()).plain()
+    except SymgradError:
+        raise
+    except Exception as error:
+        if not full.trace.checked:
+            raise
+        return [*told, f"Where the script is run as it stands, it fails: {type(error).__name__}: {error}"]
     local = script.pasted.lines_of_functions
     bindings = [b for b in full.trace.builder.bindings if b.source is None or b.source.line not in local]
     for d in roles.derivations:
@@ -418,6 +456,7 @@ def _replay(execution: Execution, first: Sequence[tuple[Run, Run]]) -> None:
                 instead="Something in it changes from run to run: the clock, a file, or random numbers with a seed of "
                 "their own. Write the values into the script.",
             )
+    return told
 
 
 # ------------------------------------------------------------------------------------------------ what is told
@@ -455,6 +494,7 @@ def _notes(execution: Execution) -> list[str]:
         notes.append(
             f"The script writes down no loss that its updates are those of. I assumed that it is {roles.assumed}."
         )
+    notes += roles.notes
     if roles.alone:
         notes.append(f"Nothing was found that is meant as a gradient for {_code(roles.alone)}.")
     calls = [c for c in trace.calls if c.name == (roles.call.name if roles.call else None)]
@@ -470,7 +510,7 @@ def _notes(execution: Execution) -> list[str]:
     told = {f"leaf {k}": name for k, name in enumerate(leaf_names(trace))}
     for key, inner in execution.given.items():
         leaf = told.get(inner) if isinstance(inner, str) else None
-        if leaf is not None and leaf != key[0]:
+        if leaf is not None and leaf.rpartition(".")[2] != key[0].rpartition(".")[2]:
             notes.append(f"The numbers in `{key[0]}` are those of `{leaf}`: I took the two for one input.")
     if run.random:
         notes.append(

@@ -60,10 +60,13 @@ def _held(problem: Problem, found: Findings) -> list[str]:
     for run in (own.model_run, own.hand_run):
         names = [n for n in names if not with_given_numbers(run.program, inputs.point, [n], problem.dtypes)[1]]
     values = {n: np.asarray(inputs.point[n]) for n in names}
+    beside = {m: np.asarray(v) for m, v in inputs.point.items() if m not in inputs.free}
     return [
         n
         for n, v in values.items()
-        if v.dtype.kind == "f" and np.isfinite(v).all() and not any(_are_related(v, values[m]) for m in names if m != n)
+        if v.dtype.kind == "f"
+        and np.isfinite(v).all()
+        and not any(_are_related(v, other) for m, other in beside.items() if m != n and other.dtype.kind in "biuf")
     ]
 
 
@@ -93,7 +96,7 @@ def _is_number(step: Step) -> bool:
 def _are_related(a: np.ndarray, b: np.ndarray) -> bool:
     """Whether one of two arrays seems to be computed of the other."""
     if a.shape != b.shape:
-        return False
+        return _says(a, b) or _says(b, a)
     with np.errstate(all="ignore"):
         pairs = (
             (a, b),
@@ -106,6 +109,14 @@ def _are_related(a: np.ndarray, b: np.ndarray) -> bool:
             (b, np.exp(a)),
         )
         return any(np.allclose(x, y, rtol=_SLACK, atol=0) for x, y in pairs)
+
+
+def _says(rows: np.ndarray, numbers: np.ndarray) -> bool:
+    """Whether rows of flags say the same as numbers do: the class of each, or how many are set."""
+    if rows.ndim != 2 or numbers.size != len(rows) or not np.isin(rows, (0, 1)).all():
+        return False
+    places = rows.argmax(1)
+    return any(np.array_equal(numbers.reshape(-1), said) for said in (places, places + 1, rows.sum(1)))
 
 
 def _differences(problem: Problem, found: Findings, name: str, suspects: set[str]) -> Iterator[tuple[str, Witness]]:

@@ -98,9 +98,10 @@ class Bench:
                 raise RuntimeError("the expression takes many more lines of code than as it was written") from None
 
     def chance(self, number: float | Fraction) -> float:
-        """What it costs that a number is the size of an array in scope: rather that size is meant."""
+        """What it costs that a number is the size of an array in scope, or one over it: rather that size is meant."""
         shapes = (getattr(v, "shape", ()) for v in self.scopes[0].values() if isinstance(v, (np.ndarray, torch.Tensor)))
-        return 0.8 if number > 2 and any(number in shape for shape in shapes) else 0.0
+        size = max(number, 1 / number) if number > 0 else 0
+        return 0.8 if size > 2 and any(size in shape for shape in shapes) else 0.0
 
     def goes_through(self, text: str) -> bool:
         """Whether a loop may go through what an expression gives."""
@@ -222,7 +223,7 @@ def _clipped(whole: ast.AST) -> dict[str, set[str]]:
         match node:
             case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=f) as call):
                 called = f.attr if isinstance(f, ast.Attribute) else getattr(f, "id", "")
-                if called in ("clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "max", "min"):
+                if called in ("clamp", "clip", "clamp_min", "clamp_max", "maximum", "minimum", "max", "min", "relu"):
                     found[name] = {n.id for n in ast.walk(call) if isinstance(n, ast.Name)}
     return found
 

@@ -244,16 +244,21 @@ def _through_names(branch: Branch) -> Branch:
     """The branch with every later use of a value that has a name going through the name.
 
     A view of an array is traced to the memory it looks at, which is older than the name; truth has to reach it too.
+    A value that was used before it got the name is another's, which goes on being what it is.
     """
     steps = list(branch.program.steps)
     named: dict[int, int] = {}
+    used: set[int] = set()
     names = {b.step for b in branch.program.bindings}
     for i, step in enumerate(steps):
         args = tuple(named.get(a, a) for a in step.args)
         if args != step.args:
             steps[i] = replace(step, args=args)
         if i in names and step.op == "name" and steps[args[0]].op not in ("name", "input", "constant"):
-            named.setdefault(step.args[0], i)
+            if step.args[0] not in used:
+                named.setdefault(step.args[0], i)
+        elif step.op != "name":
+            used.update(step.args)
     return replace(branch, program=replace(branch.program, steps=tuple(steps)))
 
 

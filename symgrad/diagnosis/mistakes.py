@@ -130,7 +130,7 @@ def _other_name(s: Slip) -> str | None:
 def _not_carried(s: Slip) -> str | None:
     if not (re.search(r"zeros(_like)?\(", s.old) or s.old in ("0", "0.0")) or s.kind == "constant":
         return None
-    if not s.new.isidentifier():
+    if not s.new.isidentifier() or s.is_an_index:
         return None
     return f"{s.name} is set to zero, so nothing flows back along this path; the gradient computed as {s.new} goes on."
 
@@ -431,10 +431,11 @@ def _scatter_add(s: Slip) -> str | None:
 
 
 def _mean_for_sum(s: Slip) -> str | None:
+    if (s.old, s.new) in (("mean", "sum"), ("sum", "mean")):
+        return f"a {s.new} belongs here, and no {s.old}: {s.edit.before} becomes {s.edit.after}."
     if not ({".mean(" in s.old, ".sum(" in s.new} == {True} or {".sum(" in s.old, ".mean(" in s.new} == {True}):
         return None
-    word = "sum" if ".sum(" in s.new else "mean"
-    return f"a {word} belongs here: {s.old} becomes {s.new}."
+    return f"a {'sum' if '.sum(' in s.new else 'mean'} belongs here: {s.old} becomes {s.new}."
 
 
 def _matrix_order(s: Slip) -> str | None:

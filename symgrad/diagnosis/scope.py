@@ -392,6 +392,8 @@ def as_array(x: Any) -> np.ndarray:
     if isinstance(x, torch.Tensor):
         return x.detach().resolve_conj().numpy()
     try:
+        if isinstance(x, (list, tuple)):  # of tensors, some of which may require a gradient
+            x = [as_array(v) if isinstance(v, (torch.Tensor, list, tuple)) else v for v in x]
         return np.asarray(x)
     except (ValueError, LostValue):  # of a run that is over
         return np.empty((), dtype=object)

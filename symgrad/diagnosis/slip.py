@@ -53,6 +53,13 @@ class Slip:
     def kind(self) -> str:
         return self.edit.kind
 
+    @property
+    def is_an_index(self) -> bool:
+        """Whether the name that was put in stands in indices alone."""
+        tree = ast.parse(self.edit.text, mode="eval")
+        inside = {id(n) for s in ast.walk(tree) if isinstance(s, ast.Subscript) for n in ast.walk(s.slice)}
+        return all(id(n) in inside for n in ast.walk(tree) if isinstance(n, ast.Name) and n.id == self.new)
+
     def function_of(self, outer: str, inner: str) -> str | None:
         """f, where ``outer`` holds f(``inner``): as the user wrote it, or by their values."""
         try:

@@ -246,13 +246,13 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             if sign is ast.Pow:
                 yield 1.1, "exponent", ta
                 yield from ((1.15, "exponent", f"{wrapped(ta)}**{n}") for n in _other_exponents(b))
+                if not isinstance(b, ast.Constant):
+                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
+                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
             if sign is ast.Mult and isinstance(a, ast.Constant) and a.value == 2:
                 yield 1.15, "square", f"{wrapped(tb)}**2"
             if sign is ast.Mult and isinstance(a, ast.UnaryOp) and isinstance(a.operand, ast.Constant):  # -2 * b
                 yield 1.1, "drop factor", f"-{wrapped(tb)}"
-                if not isinstance(b, ast.Constant):
-                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} - 1)"
-                    yield 1.4, "exponent", f"{wrapped(ta)}**({tb} + 1)"
             if sign is ast.MatMult:
                 for fa, fb in itertools.product((ta, f"{wrapped(ta)}.T"), (tb, f"{wrapped(tb)}.T")):
                     if (fa, fb) != (ta, tb):
@@ -295,13 +295,16 @@ def _changes(t: Text, node: ast.expr, bench: Bench) -> Iterator[tuple[float, str
             yield 0.9, "transpose", t.of(v)
 
 
+_LARGEST = 8  # exponents that one may mistake
+
+
 def _other_exponents(b: ast.expr) -> Iterator[int]:
     """One or two more or less than a whole exponent, and twice as much; one next to it is a number like others."""
     try:
         n = ast.literal_eval(b)
     except ValueError:
         return
-    if type(n) is int:
+    if type(n) is int and abs(n) <= _LARGEST:  # 1 + 2**-40 is next to 1, and nobody means it
         yield from (m for m in dict.fromkeys((n - 1, n + 1, n - 2, n + 2, 2 * n)) if m not in (0, 1, n))
 
 
@@ -463,8 +466,8 @@ def _call_changes(
     for family in _FAMILIES:
         if name in family:
             for other in family:
-                if other != name:
-                    yield 1.2, "function", f"{prefix}{other}{inside}"
+                if other != name:  # a mean differs from a sum by a number, which says less than the other word
+                    yield 0.95 if {name, other} == {"mean", "sum"} else 1.2, "function", f"{prefix}{other}{inside}"
     method = isinstance(f, ast.Attribute) and not (isinstance(f.value, ast.Name) and f.value.id in MODULES)
     if len(args) == 1 and not keywords and not method:
         yield 1.3, "drop function", t.of(args[0])
@@ -505,13 +508,25 @@ def _call_changes(
                 )
 
 
+def _reduced(tree: ast.AST) -> Iterator[ast.expr]:
+    """The parts whose entries are added up as they stand: ``x`` of ``x.sum()`` and of ``np.mean(x)``."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=module), attr="sum" | "mean"), args=[x, *_]) if (
+                module in MODULES
+            ):
+                yield x
+            case ast.Call(func=ast.Attribute(value=x, attr="sum" | "mean")):
+                yield x
+
+
 def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
     """Transposes, reductions and broadcasts of every part that is an array; masks, conjugates and known Jacobians."""
     if bench.batch:
         return
     keep = "keepdim" if uses_tensors(bench) else "keepdims"
     axis = (lambda k: str(k)) if uses_tensors(bench) else (lambda k: f"axis={k}")
-    multiplied = _multiplied(t.tree)
+    multiplied, reduced = _multiplied(t.tree), set(map(id, _reduced(t.tree)))
     for node, depth in sub_values(t.tree):
         try:
             value = as_array(bench.run(bench.compiled(t.of(node)), 0))
@@ -538,8 +553,9 @@ def _array_changes(t: Text, bench: Bench) -> Iterator[_Change]:
         if value.ndim:
             spread = f"{text}.mean().expand_as({text})" if uses_tensors(bench) else f"0 * {text} + {text}.mean()"
             yield 1.5 + more, "block mean", start, end, spread
-            yield 1.1 + more, "reduction", start, end, f"{text}.sum()"
-            yield 1.3 + more, "reduction", start, end, f"{text}.mean()"
+            if id(node) not in reduced:  # what is one number has no mean
+                yield 1.1 + more, "reduction", start, end, f"{text}.sum()"
+                yield 1.3 + more, "reduction", start, end, f"{text}.mean()"
         if value.ndim == 1:
             yield 1.3 + more, "flip", start, end, f"{text}.flip(0)" if uses_tensors(bench) else f"{text}[::-1]"
             yield 1.4 + more, "broadcast", start, end, f"{text}[:, None]"

@@ -124,7 +124,9 @@ class Answer:
     @property
     def label(self) -> str:
         """The file, and what in it is meant."""
-        return self.file if self.name is None else f"{self.file}::{self.name}"
+        if self.name is None:
+            return f"{self.file}:{self.line}" if self.line is not None and self.error is not None else self.file
+        return f"{self.file}::{self.name}"
 
 
 @dataclass(frozen=True)

@@ -266,10 +266,22 @@ def _of_definitions(question: Question, options: Options) -> Report:
         about = _OF_FUNCTIONS if names.hand in bound else bound
         function = wanted(module, str(question.name), "::")
         said = {**options.defaults, **settings(module, bound.intersection(about)), **options.told}
-        return verify_function(function, at=point_of(function, module, names), **said)
+        return _in_its_file(verify_function(function, at=point_of(function, module, names), **said), target)
     names = names if question.name is None else replace(names, hand=question.name)
     model, hand, at = sides(module, names)
-    return verify(model, hand, at=at, **{**options.defaults, **settings(module, bound), **options.told})
+    report = verify(model, hand, at=at, **{**options.defaults, **settings(module, bound), **options.told})
+    return _in_its_file(report, target)
+
+
+def _in_its_file(report: Report, target: Target) -> Report:
+    """The report on code that was read out of a notebook or a text, which its lines are those of."""
+    of: dict[str | None, str] = {f"<code of {target.path.name}>": str(target.path)}
+
+    def own(source: Any) -> Any:
+        return source if source is None else replace(source, file=of.get(source.file, source.file))
+
+    steps = tuple(replace(s, source=own(s.source)) for s in report.steps)
+    return replace(report, steps=steps, repairs=tuple(replace(r, file=of.get(r.file, r.file)) for r in report.repairs))
 
 
 def import_pipeline() -> None:

@@ -269,11 +269,15 @@ def impose(program: Program, facts: Sequence[Fact]) -> tuple[Program, list[int]]
 def beside_transposed(program: Program, output: int, name: str) -> tuple[Program, tuple[int, int]]:
     """A step of a Program, and below it the same step of the matrix ``name`` transposed; where both are.
 
+    >>> import torch
+    >>> from symgrad.evaluation.floats import Floats
+    >>> from symgrad.program.program import interpret
     >>> b = Builder()
-    >>> x, A = b.input("x", (2,)), b.input("A", (2, 2))
-    >>> program = b.build({"f": b.matmul(A, x)})
-    >>> [len(p) for p in (program, beside_transposed(program, program.output, "A")[0])]
-    [3, 6]
+    >>> program = b.build({"f": b.sum(b.input("A", (2, 2)), 0)})
+    >>> both, places = beside_transposed(program, program.output, "A")
+    >>> values = interpret(both, Floats(), {"A": torch.tensor([[1.0, 2.0], [3.0, 4.0]])}, places)
+    >>> [values[i].tolist() for i in places]
+    [[4.0, 6.0], [3.0, 7.0]]
     """
     b = Builder()
     b.steps += program.steps

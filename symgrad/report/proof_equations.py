@@ -100,15 +100,17 @@ class _Reader:
         found = [b for b in derivation_lines(program, model) if b.step in hand and b.step in self.of]
         others = [b for b in program.bindings if b.step in hand - self.model and b.step in self.of]
         again = {b.name for b in program.bindings if b.version}
-        self.titles = {b: f"{b.name}[{b.version}]" if b.name in again else b.name for b in program.bindings}
-        lines = Counter((b.name, b.source and b.source.line) for b in program.bindings)
+        bindings = [b for b in program.bindings if b.name != "return"]  # of a helper, whose value has its own name
+        self.titles = {b: f"{b.name}[{b.version}]" if b.name in again else b.name for b in bindings}
+        lines = Counter((b.name, b.source and b.source.line) for b in bindings)
         turns = {name for (name, _), n in lines.items() if n > 1}  # of a loop, whose versions are counted
-        self.rebound = {self.titles[b] for b in program.bindings if b.name in again - turns}
-        self.lines = list({self.of[b.step]: b for b in found if self.of[b.step] not in self._of_model()}.values())
+        self.rebound = {self.titles[b] for b in bindings if b.name in again - turns}
+        mine = [b for b in found if b in self.titles and self.of[b.step] not in self._of_model()]
+        self.lines = list({self.of[b.step]: b for b in mine}.values())
         self.names: dict[int, str] = {}  # of classes
         for b in self.lines:
             self.names.setdefault(self.of[b.step], self.titles[b])
-        self.values = {b.step: self.titles[b] for b in program.bindings if b.step in self.model}
+        self.values = {b.step: self.titles[b] for b in bindings if b.step in self.model}
         self.values |= {i: text for text, i in program.inputs.items()}
         self.numbers = {k for i, k in self.of.items() if number_of(program.steps, i) is not None}  # told as they are
         self.named = {self.of[i]: text for i, text in reversed(self.values.items()) if i in self.of}

@@ -3,6 +3,7 @@
 import pytest
 
 from symgrad import verify_script
+from symgrad.errors import BadInput
 
 QUADRATIC = """
 import numpy as np
@@ -173,6 +174,28 @@ for k in range(60):
 """
     assert verdicts(script) == {"w": "proved"}
     assert verdicts(script.replace("0.2 * w", "0.1 * w")) == {"w": "refuted"}
+
+
+def test_a_solver_that_is_not_run_is_told():
+    report = verify_script(
+        QUADRATIC.format(f="height", g="slope", factor="", asked="optimize.minimize(height, start, jac=slope)")
+    )
+    assert "`minimize` was not run: what it is given was judged from the point where it begins." in report.notes
+
+
+def test_a_solver_that_fails_is_told_and_what_it_is_given_is_judged():
+    asked = "found = optimize.minimize(height, start, jac=slope, method='Bisection')\nprint(found.x)"
+    report = verify_script(QUADRATIC.format(f="height", g="slope", factor="2 * ", asked=asked))
+    assert report.verdict == "refuted"
+    assert any("it fails: ValueError: Unknown solver" in n for n in report.notes)
+
+
+def test_the_line_that_calls_a_function_and_its_gradient_is_advised_and_works():
+    script = QUADRATIC.format(f="cost", g="grad_cost", factor="", asked="")
+    with pytest.raises(BadInput, match="calls no function whose gradient") as asked:
+        verify_script(script)
+    _, _, line = str(asked.value).partition("to be judged: ")
+    assert verdicts(script + line) == {"start": "proved"}
 
 
 @pytest.mark.parametrize(

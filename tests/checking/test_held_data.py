@@ -127,3 +127,12 @@ def test_labels_may_be_others_of_their_kind(case):
     report = verify(model, hand, wrt=next(iter(at)), at=at)
     assert report.ok is right, str(report)
     assert right or str(report).startswith("Right for your ")
+
+
+def test_classes_that_are_given_twice_are_not_moved_alone():
+    """The model reads them as rows, the hand formula as numbers."""
+    at = {"V": np.array([[0.1, 0.2, 0.3], [-0.2, 0.4, 0.1]]), "Y": CLASSES, "k": CLASSES.argmax(1)}
+    report = verify(
+        lambda V, Y, k: cross_entropy(V, Y), lambda V, k: ROWS.T @ (shares(V) - np.eye(3)[k]), wrt="V", at=at
+    )
+    assert report.ok, str(report)

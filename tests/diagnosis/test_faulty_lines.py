@@ -118,6 +118,38 @@ def test_a_loop_is_accused_once_with_all_its_rounds():
     assert wrong == [("dh", 1), ("dh", 2)]  # the last round's is used by nothing
 
 
+def long_rnn(w, v, h0):
+    import math
+
+    h = h0
+    for _ in range(12):
+        h = math.tanh(w * h)
+    return v * h
+
+
+def second_last(w, v, h0):
+    import math
+
+    hs = [h0]
+    for _ in range(12):
+        hs.append(math.tanh(w * hs[-1]))
+    dv = hs[-2]
+    dw = 0.0
+    dh = v
+    for t in reversed(range(12)):
+        dz = (1 - hs[t + 1] ** 2) * dh
+        dw = dw + dz * hs[t]
+        dh = w * dz
+    return {"w": dw, "v": dv}
+
+
+def test_a_value_that_is_given_a_second_name_stays_what_it_is():
+    """What dv should be is no reason to change hs[11], which dw rightly uses."""
+    report = verify(long_rnn, second_last, wrt=["w", "v"], at=POINT)
+    assert report.wrong_steps == ("dv",)
+    assert [(r.before, r.after, r.proved) for r in report.repairs] == [("hs[-2]", "hs[-1]", True)]
+
+
 def vanishing(w, v, h0):
     import math
 

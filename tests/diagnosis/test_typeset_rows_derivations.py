@@ -6,27 +6,13 @@ the last place where it stands, and how.  That they are right is textbook mathem
 
 from __future__ import annotations
 
-import re
-from pathlib import Path
-
 import pytest
+from derivations.typeset import derivations, measure, squeezed
 
 from symgrad import Latex, verify
 from symgrad.errors import WrongShape
 
-_FILE = Path(__file__).parents[1] / "corpus" / "typeset_derivations.txt"
-
-
-def _derivations() -> dict[str, tuple[str, str, str]]:
-    found = {}
-    for part in _FILE.read_text().split("# ")[1:]:
-        title, *rows, slip = part.strip().splitlines()
-        right, wrong = slip.removeprefix("! ").split(" => ")
-        found[title] = "\n".join(rows), right, wrong
-    return found
-
-
-DERIVATIONS = _derivations()
+DERIVATIONS = derivations()
 QUICK = (
     "quotient, aligned",
     "chain rule, u-substitution with let",
@@ -43,10 +29,6 @@ UNFIT = (
 ALL = [pytest.param(t, marks=() if t in QUICK else pytest.mark.slow) for t in DERIVATIONS]
 
 
-def _squeezed(text: str) -> str:
-    return re.sub(r"\s|&|\\\\", "", text)
-
-
 @pytest.mark.parametrize("title", ALL)
 def test_what_is_right_has_no_wrong_row(title):
     report = verify(Latex(DERIVATIONS[title][0]))
@@ -58,15 +40,15 @@ def test_what_is_right_has_no_wrong_row(title):
 def test_the_row_with_the_slip_is_the_one_that_is_named(title):
     rows, right, wrong = DERIVATIONS[title]
     before, after = rows.rsplit(right, 1)
-    slip = _squeezed(wrong).lstrip("=")
+    slip = squeezed(wrong).lstrip("=")
     asked = Latex(before + wrong + after)
     if title in UNFIT:
         with pytest.raises(WrongShape) as error:
             verify(asked)
-        assert slip in _squeezed(error.value.where or "")
+        assert slip in squeezed(error.value.where or "")
         return
     report = verify(asked)
-    named = [_squeezed(s.source.text) for s in report.steps if s.verdict == "wrong"]
+    named = [squeezed(s.source.text) for s in report.steps if s.verdict == "wrong"]
     if not report.steps:
         assert report.verdict == "refuted"
     else:
@@ -140,3 +122,10 @@ def test_the_logarithm_of_a_function_says_in_text_what_it_is(left):
     assert [s.verdict for s in wrong.steps][1:] == ["wrong", "fed wrong values"]
     again = verify(f"y = x**x\n{left} = x**2*ln(x)\n(1/y) dy/dx = x + 2*x*ln(x)")
     assert [s.verdict for s in again.steps][1:] == ["wrong", "fed wrong values"]
+
+
+@pytest.mark.parametrize("seeds", [range(100, 103), pytest.param(range(100, 160), marks=pytest.mark.slow)], ids=len)
+def test_slips_in_random_rows_are_named_by_their_rows(seeds):
+    count, missed = measure(seeds)
+    assert count["named"] >= 0.95 * count["made"], missed
+    assert not count["accused"], missed

@@ -1,6 +1,7 @@
 """Questions in files, asked: each kind at its door, each in a process of its own where there are several."""
 
 import json
+import re
 
 import pytest
 
@@ -82,6 +83,17 @@ def test_each_formula_of_a_text_is_a_question_at_its_line(file):
     assert [v for _, v in verdicts(found)] == ["proved", "refuted"]
 
 
+def test_a_wrong_line_of_formulas_is_told_by_its_line_of_the_file(file):
+    rows = NOTES.replace(r"g'(x) &= 1 - x^2 \label{slope}", "g'(x) &= 1 - x^2 \\\\\n  g''(x) &= -2x")
+    for name, text, places in (
+        ("notes.md", rows, ["notes.md:12", "notes.md:13"]),
+        ("slope.txt", "\n\ny = tanh(w*x)\ndy/dw = x*(1 - y)\n", ["slope.txt:4"]),
+    ):
+        report = report_on(found_in(file(name, text))[-1], Options())
+        told = re.findall(r"^    (\S+\.\w+:\d+):", str(report), re.M)
+        assert told == places
+
+
 def test_an_article_is_read_between_its_ends(file):
     name = file("paper.tex", "\\documentclass{article}\n\\newcommand{\\R}{x}\n\\begin{document}\n" + NOTES)
     assert [q.line for q in found_in(name)] == [10, 15]
@@ -113,6 +125,7 @@ def test_a_notebook_is_its_cells_in_order(file):
     assert told.verdict == "refuted"
     (line,) = told.wrong_lines
     assert (line.name, line.cell, line.line) == ("dw", 2, 2)
+    assert "\n    net.ipynb, cell 2, line 2:\n    - dw = x\n" in told.text
 
 
 def test_a_file_that_was_named_is_told_what_it_lacks(file):

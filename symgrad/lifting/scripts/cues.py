@@ -8,6 +8,7 @@ and `symgrad.lifting.scripts.hypotheses` weigh them, by value.
 from __future__ import annotations
 
 import ast
+import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -37,6 +38,7 @@ _MARKS += [m + "of" for m in _MARKS]
 _GRADIENT = re.compile(
     r"(^|_)(d(?=[A-Z_0-9])|d_|grad|g_|nabla|delta|deriv|jac|jacobian)|grad|^d[a-z]{1,2}\d*$", re.IGNORECASE
 )
+_OF_TWO = re.compile(r"[dg]_(loss|cost)(_(real|fake|total))?", re.IGNORECASE)
 _SMALL = re.compile(r"h|hh|eps|epsilon|delta|dx|dw|step|step_size|bump|tiny|small|perturbation|h_?step", re.IGNORECASE)
 _COTANGENT = re.compile(
     r"d_?out(put)?s?|grad_?out(put)?s?|out_?grad|g_?out|upstream\w*|d[yz]|d_[yz]|d_?l_?d_?(out|y|z)|cotangent|gy|df",
@@ -49,6 +51,7 @@ _STEP = 2e-2  # a number at most so large may be the h of a difference quotient
 # ------------------------------------------------------------------------------------------------ names
 
 
+@functools.lru_cache(maxsize=4096)  # the names of each run are looked at again
 def core(name: str) -> str:
     """A variable's name without what tells one form of it from another: ``W_h``, ``w_h_np`` and ``wh`` are one."""
     words = [w for w in re.split(r"[_.\W]+", name.lower()) if w]
@@ -102,7 +105,13 @@ def is_derivative(function: str, path: str) -> bool:
 
 
 def is_gradient(path: str) -> bool:
-    """Whether a value is called as a gradient is called, of whatever it may be."""
+    """Whether a value is called as a gradient is called, of whatever it may be; ``d_loss`` is a discriminator's loss.
+
+    >>> is_gradient("d_loss_w"), is_gradient("d_loss"), is_gradient("g_loss")
+    (True, False, False)
+    """
+    if _OF_TWO.fullmatch(tail(path)):
+        return False
     return bool(_GRADIENT.search(tail(path))) or "grad" in path.lower()
 
 
@@ -209,16 +218,37 @@ def complements(tree: ast.Module) -> More:
                 found[g.lineno] = "; ".join(named or others)
         if isinstance(scope, (ast.For, ast.While)):
             found |= {n.lineno: "" for n in scope.body if isinstance(n, ast.If) and _only_tells(n)}
+            if calls := _objectives_of(scope, tree):
+                found[scope.lineno] = "; ".join(calls)
     return frozenset(found.items())
+
+
+def _objectives_of(loop: ast.For | ast.While, tree: ast.Module) -> list[str]:
+    """The calls of an objective, elsewhere in the script, for variables that a loop updates by itself."""
+    updated = {_root(ast.unparse(t)) for s in loop.body for t, change, _ in _changes(s) if not _is_counter(change)}
+    functions = {f.name: f for f in tree.body if isinstance(f, ast.FunctionDef) and is_loss(f.name) and _computes(f)}
+    inside = {id(n) for n in ast.walk(loop)}
+    found: dict[str, None] = {}
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(func=ast.Name(id=name), args=args, keywords=[]) if (
+                name in functions and id(node) not in inside
+            ):
+                given = {ast.unparse(a) for a in args} if args else _read(functions[name])
+                if all(isinstance(a, ast.Name) for a in args) and updated & given:
+                    found[ast.unparse(node)] = None
+    return list(found)
+
+
+def _read(f: ast.FunctionDef) -> set[str]:
+    """The variables around a function that it reads, and may so be about."""
+    names = [n for n in ast.walk(f) if isinstance(n, ast.Name)]
+    return {n.id for n in names} - {n.id for n in names if isinstance(n.ctx, ast.Store)}
 
 
 def _call(f: ast.FunctionDef, g: ast.FunctionDef) -> str | None:
     """A call of f, which only computes, with arguments of g; None where it does more, or has others."""
-    used = {
-        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(f) if isinstance(n, (ast.Name, ast.Attribute))
-    }
-    stored = [n for n in ast.walk(f) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
-    if stored or used & {*_DOING, g.name} or not any(isinstance(n, ast.Return) and n.value for n in ast.walk(f)):
+    if not _computes(f, g.name):
         return None
     mine, its = [a.arg for a in f.args.args], [a.arg for a in g.args.args]
     needed = mine[: len(mine) - len(f.args.defaults)]
@@ -226,6 +256,16 @@ def _call(f: ast.FunctionDef, g: ast.FunctionDef) -> str | None:
         return None
     given = [f"{a}={a}" for a in mine if a in its and a != "self"] if set(needed) <= set(its) else its
     return f"{'self.' if mine[:1] == ['self'] else ''}{f.name}({', '.join(a for a in given if a != 'self')})"
+
+
+def _computes(f: ast.FunctionDef, other: str = "") -> bool:
+    """Whether a function gives a value and does nothing beside; and does not call the ``other`` one."""
+    used = {
+        n.id if isinstance(n, ast.Name) else n.attr for n in ast.walk(f) if isinstance(n, (ast.Name, ast.Attribute))
+    }
+    stored = [n for n in ast.walk(f) if isinstance(n, ast.Attribute) and isinstance(n.ctx, ast.Store)]
+    gives = any(isinstance(n, ast.Return) and n.value for n in ast.walk(f))
+    return gives and not stored and not used & {*_DOING, other}
 
 
 def _only_tells(node: ast.If) -> bool:

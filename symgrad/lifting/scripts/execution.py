@@ -91,8 +91,16 @@ def _states() -> tuple[Any, ...]:
     return random.getstate(), numpy[1].tobytes(), numpy[2], torch.get_rng_state().numpy().tobytes()
 
 
+class _Notebook:
+    """What ``get_ipython()`` gives in a script that was a notebook: its magics do nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **options: None
+
+
 def namespace(file: str) -> dict[str, Any]:
-    return {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
+    own = {"__name__": "__main__", "__file__": file, "__doc__": None, "__annotations__": {}}
+    return {**own, "get_ipython": _Notebook}
 
 
 # ----------------------------------------------------------------------------------------------------------- execution
@@ -379,6 +387,17 @@ class _Complemented(ast.NodeTransformer):
             node.body = [*node.body[:start], *made, *node.body[start:]]
         return node
 
+    def visit_For(self, node: Any) -> Any:
+        """A loop, whose turns begin with it."""
+        self.generic_visit(node)
+        made: Any = ast.parse(self._more.get(node.lineno, "")).body
+        for part in (x for s in made for x in ast.walk(s)):
+            ast.copy_location(part, node.body[0])
+        node.body = [*made, *node.body]
+        return node
+
+    visit_While = visit_For
+
     def visit_If(self, node: ast.If) -> Any:
         self.generic_visit(node)
         if node.lineno in self._more:
@@ -432,8 +451,10 @@ def _is_repeatable(e: ast.expr) -> bool:
 def _instrumented(pasted: Pasted, file: str, more: More) -> tuple[types.CodeType, ast.Module]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        tree = _numbered(pasted.tree, pasted.numbers)
-        made = _ScriptRewriter().visit(_Complemented(more).visit(copy.deepcopy(tree)))
+        tree, other = (
+            _numbered(pasted.tree, pasted.numbers) for _ in range(2)
+        )  # reading it again is cheaper than a copy
+        made = _ScriptRewriter().visit(_Complemented(more).visit(other))
         return compile(ast.fix_missing_locations(made), file, "exec"), tree
 
 

@@ -6,7 +6,7 @@ A value is named by the event that gave it: a variable, by its path and how ofte
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +17,7 @@ from symgrad.lifting.scripts.losses import LOSSES, Error, parts
 from symgrad.lifting.scripts.roles import Derivation, Roles
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.scripts.trails import Trails, between
-from symgrad.program.program import size
+from symgrad.program.program import Step, size
 
 CLOSE = 1e-7
 
@@ -112,6 +112,24 @@ class Scaled:
 
 
 @dataclass(frozen=True)
+class Held:
+    """What the script computes, with the values of some of its variables held constant."""
+
+    value: Place | Centre | Paired | Scaled
+    held: tuple[Key, ...]
+
+    def step(self, run: ScriptRun, trails: Trails) -> int:
+        for key in self.held:
+            hold(run.trace.builder.steps, Place(key).step(run, trails))
+        return self.value.step(run, trails)
+
+
+def hold(steps: list[Step], i: int) -> None:
+    """Let nothing be differentiated through a step that names a value."""
+    steps[i] = replace(steps[i], op="stop", params=None)
+
+
+@dataclass(frozen=True)
 class Paired:
     """The sum of a value's entries, weighted by a cotangent of the script's own."""
 
@@ -127,21 +145,24 @@ class Paired:
 class Hypothesis:
     """What the parts of a script are, said so that they are found in every run of it."""
 
-    output: Place | Centre | Assumed | Paired | Scaled
+    output: Place | Centre | Assumed | Paired | Scaled | Held
     output_name: str
     claims: tuple[Claim, ...]
     names: tuple[str, ...]  # of the inputs, one for each claim
     given: Mapping[Key, Given]  # the variables that hold inputs
     assumed: str | None = None  # what is told of an output that the script does not compute
     is_sure: bool = True  # whether the script itself says what is differentiated, and by value it is so
+    notes: tuple[str, ...] = ()  # what is told of the parts that are not in it
 
     @property
     def until(self) -> frozenset[Key]:
         """The events after which nothing more is needed; none where that is the end."""
-        output = self.output.value if isinstance(self.output, Scaled) else self.output
+        held = self.output.held if isinstance(self.output, Held) else ()
+        output = self.output.value if isinstance(self.output, Held) else self.output
+        output = output.value if isinstance(output, Scaled) else output
         if isinstance(output, Centre):
             return frozenset()
-        found = {key for c in self.claims for key in (c.input, c.value.key)}
+        found = {*held, *(key for c in self.claims for key in (c.input, c.value.key))}
         match output:
             case Place(key=key):
                 found.add(key)
@@ -168,7 +189,7 @@ class Hypothesis:
                 step = b.name(step, c.label)
             inputs[name] = node
             derivations.append(Derivation(name, c.label, node, step, c.why, None))
-        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed)
+        return Roles(output, self.output_name, None, inputs, tuple(derivations), (), self.assumed, self.notes)
 
 
 def compared(mine: Sequence[np.ndarray], truth: Sequence[np.ndarray]) -> tuple[str, float | None, float]:

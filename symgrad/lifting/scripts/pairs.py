@@ -115,13 +115,15 @@ class Pairs:
     def _updated(self) -> Iterator[Pair]:
         groups: list[dict[int, tuple[Move, int, Term]]] = []
         common: list[set[int]] = []
-        for move in self._moves():
-            base = self.trails.event_of[move.bases[-1]]
+        moves = [(move, self.trails.event_of[move.bases[-1]]) for move in self._moves()]
+        paths = {base.path for _, base in moves}
+        for move, base in moves:
             shape = self.steps[base.step].shape
-            if (cues.is_loss(base.path) and size(shape) == 1) or cues.is_gradient(base.path):
+            is_one = cues.is_gradient(base.path) or any(cues.names_gradient(base.path, p) for p in paths)
+            if (cues.is_loss(base.path) and size(shape) == 1) or is_one:
                 continue
             if move.entries is None:
-                named = {t.step: self.trails.event_of[t.step].path for t in move.terms if t.named}
+                named = {t.step: self._path(t) for t in move.terms if t.named}
                 called = any(t.named and not t.is_part and cues.is_gradient(named[t.step]) for t in move.terms)
                 for k, term in enumerate(move.terms):
                     if term.is_part and not (term.named and cues.names_gradient(named[term.step], base.path)):
@@ -168,10 +170,13 @@ class Pairs:
         if not term.named:
             source = self.steps[term.step].source
             return f"{UNNAMED} of line {source.line if source else '?'}", 4.0
-        path = self.trails.event_of[term.step].path
+        path = self._path(term)
         if cues.names_gradient(path, base.path):
             return path, 9.0
         return path, 7.0 if cues.is_gradient(path) else 5.0
+
+    def _path(self, term: Term) -> str:
+        return self.trails.name_of(term.step) or UNNAMED
 
     def _compared(self) -> Iterator[Pair]:
         """What stands beside a difference quotient: printed with it, subtracted from it, compared."""

@@ -50,6 +50,7 @@ class Roles:
     derivations: tuple[Derivation, ...]
     alone: tuple[str, ...]  # inputs that nothing was found for
     assumed: str | None = None  # the loss, where the script computes none
+    notes: tuple[str, ...] = ()  # what is told of other parts
 
 
 # ------------------------------------------------------------------------------------------------ inputs

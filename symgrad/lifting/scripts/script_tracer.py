@@ -31,7 +31,15 @@ from symgrad.lifting.scripts.script_record import (
     Reached,
 )
 from symgrad.lifting.scripts.training_loops import TrainingLoops
-from symgrad.lifting.scripts.watcher import Bound, entry_path, holds_values, is_counted, may_be_bound, returned_parts
+from symgrad.lifting.scripts.watcher import (
+    Bound,
+    entry_path,
+    holds_values,
+    is_counted,
+    may_be_bound,
+    returned_parts,
+    shape_of,
+)
 from symgrad.lifting.tracing.aten import dtype_of, is_float
 from symgrad.lifting.tracing.torch_modes import quiet
 from symgrad.lifting.tracing.traced_values import TracedArray, TracedFloat
@@ -166,7 +174,7 @@ class ScriptTracer(Tracer):
         elif type(value) is float:
             self.bound_values[key] = np.asarray(value)
             value = self._fresh(value, key)
-        if type(value) is list and self._is_followed(name) and self.is_traced(value):
+        if type(value) is list and self._is_followed(name) and self._is_array(value):
             made = self._list(name, value)
         else:
             made = super().bind(name, value)
@@ -177,7 +185,7 @@ class ScriptTracer(Tracer):
             if id(made) not in self.objects or sys._getframe(1).f_code.co_name == "<module>":
                 self.objects[id(made)] = name
             self.held.append(made)
-        if self.is_traced(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
+        if self._is_array(made) and (not isinstance(made, (list, tuple)) or self._is_followed(name)):
             step = self.builder.bindings[-1].step if type(made) is list else self.step_of(made)
             self.key_of[step] = key
             self.value_at[step] = np.array(self.value_of(made))
@@ -241,7 +249,7 @@ class ScriptTracer(Tracer):
             self._returns.add(self.step_of(value))
         for path, part in returned_parts(f"{function}()", value):
             key = self._bound.key(path)
-            if self.is_traced(part):
+            if self._is_array(part):
                 part = self.arrays.array(part) if isinstance(part, list) else part
                 if not isinstance(part, tuple):
                     self._happened(Event(key, self.step_of(part), self.line()))
@@ -288,6 +296,10 @@ class ScriptTracer(Tracer):
             return self.arrays.new(np.array(value, dtype=float), self.data(np.array(value, dtype=float))).tolist()
         return None
 
+    def _is_array(self, value: Any) -> bool:
+        """Whether a value carries steps and is one array: if it is a list, one whose parts have one shape."""
+        return self.is_traced(value) and (not isinstance(value, (list, tuple)) or shape_of(value) is not None)
+
     def _list(self, name: str, value: list[Any]) -> list[Any]:
         """A list of numbers that got a name: its entries are those of what was named, and it stays the same list."""
         array = self.arrays.bound(self.arrays.array(value), name)
@@ -322,12 +334,9 @@ class ScriptTracer(Tracer):
             return self._from_cells(name, value)
         if isinstance(value, torch.Tensor):
             dtype, shape = dtype_of(value), tuple(value.shape)
-        elif type(value) in (float, int, TracedFloat):
-            dtype, shape = "float64", ()
-        elif np.asarray(self.value_of(value)).dtype.kind in "iu":
-            dtype, shape = "float64", tuple(np.shape(self.value_of(value)))
         else:
-            dtype, shape = str(np.asarray(self.value_of(value)).dtype), tuple(np.shape(self.value_of(value)))
+            plain = np.asarray(self.value_of(value))
+            dtype, shape = "float64" if plain.dtype.kind in "iu" else str(plain.dtype), plain.shape
         new = self.values.get(name, self.value_of(value))
         self.put_in[name] = np.asarray(new)
         step = self.builder.cast(self._shared(name, shape, dtype), dtype)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from symgrad.evaluation.floats import Floats
-from symgrad.lifting.scripts.cues import is_gradient
+from symgrad.lifting.scripts.cues import is_derivative, is_gradient
 from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.script_tracer import ScriptTracer
 from symgrad.program.builder import Builder
@@ -68,6 +68,24 @@ class Trails:
         for e in self.events:
             if self.steps[e.step].op == "name" and "()" not in e.path:
                 self.event_of.setdefault(e.step, e)
+        functions = {e.path for e in self.events if e.path.endswith("()")}
+        self._given: dict[int, Event] = {}  # what functions gave that are called as derivatives are
+        for e in self.events:
+            of = any(is_derivative(e.path.partition("(")[0], path) for path in functions)
+            if "()" in e.path and (of or is_gradient(e.path)):
+                self._given.setdefault(e.step, e)
+
+    def name_of(self, i: int) -> str | None:
+        """What a step's value is called: the variable that it is, or is an entry of; or the function that gave it, if
+        it is called as a derivative is."""
+        event = self.event_of.get(i) or self._given.get(i)
+        if event is not None:
+            return event.path
+        s = self.steps[i]
+        if s.op != "pick" or size(s.shape) != 1 or self._is_same(i):
+            return None
+        found = self.origins(i, 0)
+        return f"{self.event_of[found[0][0]].path}[{found[0][1]}]" if found else None
 
     # ------------------------------------------------------------------------------------ before and after
     def after(self, start: set[int]) -> set[int]:
@@ -91,7 +109,10 @@ class Trails:
             return True
         if s.op != "pick" or len(s.args) != 1 or size(self.steps[s.args[0]].shape) != size(s.shape):
             return False
-        return isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape))
+        is_one = (
+            size(s.shape) == 1 and positions(s.params, s.shape).all()
+        )  # a number in as many brackets as there may be
+        return is_one or (isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape)))
 
     def origin(self, i: int) -> int | None:
         """The first variable of which ``i`` is another name, an entry or a part; None where it is computed.
@@ -173,7 +194,16 @@ class Trails:
             if not entries or size(s.shape) != len(entries):
                 return None
         if s.op == "pick" and len(s.args) == size(s.shape) > 1:
-            return self._move_of_list(event, s)
+            stay = [
+                k for k, a in enumerate(s.args) if any(p == k for b, p in self.origins(a, 0) if self._is_like(b, i))
+            ]
+            if len(stay) < len(s.args) - 1:
+                return self._move_of_list(event, s)
+            entries = tuple({*range(len(s.args))} - {*stay})
+            if not entries:
+                return None
+            i = self.stripped(s.args[entries[0]])
+            s = self.steps[i]
         if s.op not in ("add", "sub"):
             return None
         for own, other, sign in ((s.args[0], s.args[1], -1 if s.op == "sub" else 1), (s.args[1], s.args[0], 1)):
@@ -184,6 +214,9 @@ class Trails:
                 terms = () if self._approaches(other, bases[-1]) else tuple(self._terms(other, sign, bases[-1]))
                 return Move(event, bases, entries, terms) if terms else None
         return None
+
+    def _is_like(self, a: int, b: int) -> bool:
+        return self.steps[a].shape == self.steps[b].shape
 
     def _move_of_list(self, event: Event, s: Step) -> Move | None:
         """The update of a list, each of whose entries is one: by a multiple of a list's entries that has a name."""
@@ -242,8 +275,8 @@ class Trails:
                 continue
             seen.add(i)
             s = self.steps[i]
-            if i in self.event_of:
-                has_name, name = True, self.event_of[i].path
+            if (called := self.name_of(i)) is not None:
+                has_name, name = True, called
                 whole = whole or is_gradient(name)
                 yield Term(i, sign, True, part)
             elif not has_name and not self._is_same(i):
@@ -377,6 +410,8 @@ def between(b: Builder, high: int, low: int) -> int | None:
         return own if is_small(h) else None
 
     def is_small(i: int) -> bool:
+        if any(b.steps[k].op == "input" for k in dependencies(b.steps, [i])):
+            return False
         value = interpret(Program({}, tuple(b.steps), {}), Floats(), {}, [i])[i]
         return float(value.abs().max()) <= SMALL
 

@@ -19,6 +19,7 @@ import torch
 from symgrad.lifting.scripts.script_record import Cell, Given, Key, Reached
 from symgrad.lifting.scripts.solvers import NAMES, solve
 from symgrad.lifting.tracing.sources import TRACE
+from symgrad.lifting.tracing.traced_values import TracedFloat
 
 _PARTS_RETURNED = 64
 
@@ -50,6 +51,20 @@ def holds_values(value: Any) -> bool:
     return type(value) is dict or (
         type(value) is list and any(isinstance(x, (np.ndarray, torch.Tensor)) and np.ndim(x) for x in value)
     )
+
+
+def shape_of(value: Any) -> tuple[int, ...] | None:
+    """The shape of numbers, arrays and tensors, and of lists of such whose parts have one shape; None of all others.
+
+    >>> shape_of([(1.0, 2.0), (3.0, 4.0)]), shape_of([(np.ones(2), 1), (np.ones(2), 0)])
+    ((2, 2), None)
+    """
+    if isinstance(value, (list, tuple)):
+        shapes = {shape_of(part) for part in value}
+        inner = shapes.pop() if len(shapes) == 1 else None
+        return None if inner is None else (len(value), *inner)
+    is_one = hasattr(value, "shape") or isinstance(value, (float, int, complex, TracedFloat))
+    return tuple(getattr(value, "shape", ())) if is_one else None
 
 
 def returned_parts(path: str, value: Any, depth: int = 2) -> Iterator[tuple[str, Any]]:

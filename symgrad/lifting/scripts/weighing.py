@@ -18,44 +18,29 @@ from typing import Any
 import numpy as np
 import torch
 
-from symgrad.errors import BadInput
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts import cues
-from symgrad.lifting.scripts.cues import Cues
-from symgrad.lifting.scripts.execution import ScriptRun
-from symgrad.lifting.scripts.hypotheses import (
-    CLOSE,
-    Assumed,
-    Centre,
-    Claim,
-    Hypothesis,
-    Paired,
-    Place,
-    Scaled,
-    compared,
-)
-from symgrad.lifting.scripts.losses import LOSSES, errors, parts
-from symgrad.lifting.scripts.pairs import NOTHING, PRIMARY, UNNAMED, UPDATED, Pair, Pairs, Told, is_called
-from symgrad.lifting.scripts.roles import NAMED
-from symgrad.lifting.scripts.script_record import Cell, Event, Given, Key, full_paths
+from symgrad.lifting.scripts.hypotheses import CLOSE, Assumed, Centre, Held, Paired, Place, Scaled, compared, hold
+from symgrad.lifting.scripts.pairs import UNNAMED, UPDATED, Pair, Pairs, is_called
+from symgrad.lifting.scripts.script_record import Event
 from symgrad.lifting.scripts.trails import Quotient, between
 from symgrad.program.builder import Builder
 from symgrad.program.derivative import reverse
-from symgrad.program.program import Program, interpret, size
+from symgrad.program.program import Program, Step, dependencies, interpret, size
 
 _POINTS = 3  # the script's own numbers, and so many less one beside them
 _QUOTIENTS = 64  # difference quotients whose middle is looked for
 _CENTRES = 4  # difference quotients, and cotangents, that are looked at
 _TURNS = 4  # values of one variable that are tried
 _OUTPUTS = 24  # values that are tried as the output
-_ERRORS = 12  # differences that are tried as where a loss begins
 _WORTH = {"right": 10.0, "factor": 5.0, "partly": 3.5, "wrong": 0.0, "unknown": -1.0}
-_NICE = 10_000  # the largest denominator of a loss's factor
+NICE = 10_000  # the largest denominator of a loss's factor
 
 
-_NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
-_STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
-Output = Place | Centre | Assumed | Paired | Scaled
+NAMED_SO = 8.0  # of the function whose derivative's name says so, or that a library is asked about
+_MIXED = 1.5  # what an output loses that is no function of one point
+STATED = 3.0  # a cue that is strong enough for an output under which nothing is right
+Output = Place | Centre | Assumed | Paired | Scaled | Held
 
 
 @dataclass(frozen=True)
@@ -67,6 +52,8 @@ class Sight:
     factor: float | None
     score: float
     rate: Fraction = Fraction(1)  # of a step without a name: the constant in it that is no part of a gradient
+    late: tuple[int, ...] = ()  # updated values that it is computed with, and the output is not
+    renewed: tuple[tuple[int, int], ...] = ()  # those that stand for values of before, see `Weighing.row`
 
     def without(self, rate: Fraction) -> Pair:
         """The pair with a rate taken out of its step."""
@@ -92,6 +79,7 @@ class Row:
     sights: tuple[Sight, ...]
     score: float
     assumed: str | None = None
+    held: str | None = None  # a variable through which nothing is differentiated
 
     @property
     def cue(self) -> float:
@@ -101,8 +89,8 @@ class Row:
     def is_stated(self) -> bool:
         """Whether the script itself says that this is what its gradients are of, and not all of them deny it, or by
         more than a name."""
-        return self.cue >= _NAMED_SO or (
-            self.cue >= _STATED and any(s.word in ("right", "factor", "partly") for s in self.sights)
+        return self.cue >= NAMED_SO or (
+            self.cue >= STATED and any(s.word in ("right", "factor", "partly") for s in self.sights)
         )
 
     @property
@@ -122,22 +110,23 @@ class Weighing:
         self.trails, self.steps, self.events = pairs.trails, pairs.steps, pairs.events
         self.pairs, self.quotients, self.numeric = pairs.found, pairs.quotients, pairs.numeric
         self.length = len(self.steps)  # of the record alone
-        self._changed = {step for p in self.pairs for step in p.changed}
+        self.changed = {step for p in self.pairs for step in p.changed}
         self._uses: dict[int, set[int]] = {}
         self.asked = {self.trails.stripped(i) for i in self.run.trace.functions}
         claims = {self.trails.stripped(i) for p in self.pairs for _, i in p.steps}
         self.derivatives = {
             e.path.partition("(")[0] for e in self.events if "(" in e.path and self.trails.stripped(e.step) in claims
         }
+        self._sums = self._added_to()
         self.centred = self._centred()
         self.displaced = self._displaced()
 
     # ------------------------------------------------------------------------------------ outputs
-    def outputs(self) -> list[Candidate]:
+    def outputs(self, wanted: str | None = None) -> list[Candidate]:
         """What may be the output, the likeliest first: the numbers that depend on an input and are no claim."""
-        return sorted(self.candidates(), key=lambda o: -o.cue)[:_OUTPUTS]
+        return sorted(self.candidates(wanted), key=lambda o: -o.cue)[:_OUTPUTS]
 
-    def candidates(self) -> list[Candidate]:
+    def candidates(self, wanted: str | None = None) -> list[Candidate]:
         """The numbers that the script computes, each under its likeliest name; or those that the user names."""
         starts = {p.input.step for p in self.pairs}
         after = self.trails.after(starts)
@@ -148,10 +137,10 @@ class Weighing:
         count: Counter[tuple[str, int | None]] = Counter()
         for event in self.events:
             core, said = self.trails.stripped(event.step), self.run.trace.objects.get(event.owner, event.path)
-            wanted = self.all.told.output
             if event.step in self.numeric or core in self.displaced or (self.pairs and event.step not in after):
                 continue
-            if wanted is not None and not (is_called(event.path, wanted) or said == wanted):
+            full = f"{said}.{cues.tail(event.path)}" if event.owner in self.run.trace.objects else None
+            if wanted is not None and not (is_called(event.path, wanted) or wanted in (said, full)):
                 continue
             if wanted is None and (event.path in claims or core in starts or not self._is_computed(event, core)):
                 continue
@@ -162,14 +151,14 @@ class Weighing:
             if n <= _TURNS:
                 cue = self._cue(event, core) + 1.0 * (core in shown) + 6.0 * (event.owner in roots) - 0.01 * n
                 if core not in found or found[core].cue < cue:
-                    name = said if event.owner in self.run.trace.objects else cues.tail(event.path)
+                    name = cues.tail(event.path) if full is None else said if self.text.engine is not None else full
                     found[core] = Candidate(Place(event.key), name, event.step, cue, wanted or said)
         return list(found.values())
 
     def _is_computed(self, event: Event, core: int) -> bool:
         """Whether a value is one number that is computed: no entry of a variable, no constant, no running sum."""
         s = self.steps[core]
-        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or self._is_running_sum(event):
+        if size(self.steps[event.step].shape) != 1 or s.op in ("constant", "input") or event.step in self._sums:
             return False
         return s.op != "pick" or self.trails.origin(core) is None
 
@@ -251,12 +240,17 @@ class Weighing:
         first = next(((e, x) for e, i in own if (x := self.trails.number(i, of_variables=True)) != 0), None)
         return found or ({first[0].owner} if first is not None and first[1] == 1.0 else set())
 
-    def _is_running_sum(self, event: Event) -> bool:
-        """Whether a value is the same variable's of before, with something added, and more is added to it later."""
-        if event.line not in self.text.updates or self.run.trace.event_at[*event.key[:2], -1] is event:
-            return False
-        move = self.trails.move(event)
-        return move is not None and any(self.trails.event_of[k].path == event.path for k in move.bases)
+    def _added_to(self) -> set[int]:
+        """The values of variables to which something is added later, under the same name, as to a sum that goes on."""
+        found: set[int] = set()
+        for event in self.events:
+            s = self.steps[self.trails.stripped(event.step)]
+            if s.op not in ("add", "sub") or size(s.shape) != 1:
+                continue
+            for i in s.args:
+                own = [k for k, _ in self.trails.origins(i, 0) if size(self.steps[k].shape) == 1]
+                found |= {k for k in own if self.trails.event_of[k].path == event.path}
+        return found
 
     def steady(self, place: Any) -> Any:
         """A place as it is found where conditions come out otherwise: by a name that it gets below none, or as the last
@@ -277,6 +271,8 @@ class Weighing:
         step = output.step
         b = Builder(list(program.steps), dict(program.inputs))
         inputs = sorted({p.input.step for p in pairs})
+        for c in self.changed & self.trails.before(step, b.steps):  # an update is no part of what is differentiated
+            hold(b.steps, c)
         of, _ = reverse(b, {step: b.ones(b.shape(step), b.dtype(step))}, set(inputs))
         built = b.build({})
         before = self.trails.before(step, b.steps)
@@ -285,8 +281,15 @@ class Weighing:
         early = {self.all.variable_of(p.input) for p in pairs if self.uses(p) <= before}
         pairs = [p for p in pairs if self.uses(p) <= before or self.all.variable_of(p.input) not in early]
         wanted = sorted({s for p in pairs for _, s in p.steps} | {of[i] for i in inputs if i in of})
-        values = [interpret(built, Floats(), {}, wanted, replaced=self._moved(leaves, k)) for k in range(_POINTS)]
-        sights = [self._sight(p, of[p.input.step], values) for p in pairs if p.input.step in of]
+        points = [self._moved(leaves, k) for k in range(_POINTS)]
+        values = [interpret(built, Floats(), {}, wanted, replaced=at) for at in points]
+        sights: list[Sight] = []
+        for p in [p for p in pairs if p.input.step in of]:
+            renewed = self._renewed(p, before, leaves)
+            moved = [interpret(built, Floats(), {}, wanted, replaced={**at, **{c: at[i] for c, i in renewed}})
+                     for at in points] if renewed else values  # fmt: skip
+            late = tuple(sorted(self.uses(p) - before))
+            sights.append(replace(self._sight(p, of[p.input.step], moved), late=late, renewed=renewed))
         chosen: list[Sight] = []
         taken: set[object] = set()
         for s in sorted(sights, key=lambda s: -(s.score + s.pair.weight)):
@@ -296,7 +299,43 @@ class Weighing:
             if not keys & taken:
                 taken |= keys
                 chosen.append(s)
-        return Row(output, tuple(chosen), output.cue + sum(s.score + s.pair.weight for s in chosen))
+        renewed = {c for s in chosen for c, _ in s.renewed}
+        mine = {
+            self.all.variable_of(s.pair.input)
+            for s in chosen
+            if not s.renewed and (s.pair.values[0].term is None or s.pair.steps[0][1] in self.trails.event_of)
+        }
+        chosen = [
+            s
+            for s in chosen
+            if all(self.all.variable_of(self.trails.event_of[i]) in mine for _, i in s.renewed)
+            and (s.renewed or not self.uses(s.pair) & renewed)
+        ]
+        cue = output.cue - _MIXED * self._is_mixed(step, b.steps)
+        return Row(output, tuple(chosen), cue + sum(s.score + s.pair.weight for s in chosen))
+
+    def _is_mixed(self, i: int, steps: Sequence[Step]) -> bool:
+        """Whether a value is computed from a variable as it was before and after an update, as a sum over turns is."""
+        mine = dependencies(steps, [i], self.changed)
+        used = {a for k in mine for a in steps[k].args if a in self.changed}
+        used |= {p.input.step for p in self.pairs} & mine
+        variables = [self.all.variable_of(self.trails.event_of[k]) for k in used if k in self.trails.event_of]
+        return len(variables) > len(set(variables))
+
+    def _renewed(self, p: Pair, before: set[int], leaves: Sequence[int]) -> tuple[tuple[int, int], ...]:
+        """The updated values of other variables that a gradient is computed with, each with the value of before that
+        the output has, where the gradient is computed with none of those: then it is that at the updated values, as in
+        an alternation of steps for one variable and for another.
+        """
+        late = self.uses(p) - before
+        found: list[tuple[int, int]] = []
+        for c in late:
+            variable = self.all.variable_of(self.trails.event_of[c])
+            own = [i for i in leaves if self.all.variable_of(self.trails.event_of[i]) == variable]
+            found += [(c, own[0])] if len(own) == 1 and variable != self.all.variable_of(p.input) else []
+        behind = dependencies(self.steps, [s for _, s in p.steps], late)
+        is_at_one_point = len(found) == len(late) and behind.isdisjoint(i for _, i in found)
+        return tuple(sorted(found)) if is_at_one_point else ()
 
     def has_complement(self, i: int, pairs: Sequence[Pair]) -> bool:
         """Whether gradients are computed from one less a value: then they have the slope of its sigmoid in them."""
@@ -310,7 +349,7 @@ class Weighing:
         """The updated values, of any variable, that a pair's gradient is computed from."""
         place = p.steps[0][1]
         if place not in self._uses:
-            self._uses[place] = self.trails.before(place) & self._changed
+            self._uses[place] = self.trails.before(place) & self.changed
         return self._uses[place]
 
     def _leaves(self, inputs: Sequence[int]) -> list[int]:
@@ -330,6 +369,19 @@ class Weighing:
             out[i] = value.to(own[i].dtype)
         return out
 
+    def is_any(self, i: int, others: Sequence[int]) -> bool:
+        """Whether a number is, at all points that are looked at, another one of the record."""
+        program = Program({}, tuple(self.run.trace.builder.steps), {})
+        inputs = sorted({p.input.step for p in self.pairs})
+        before = self.trails.before(i, program.steps)
+        leaves = self._leaves([k for k in inputs if k in before])
+        same = set(others)
+        for k in range(_POINTS if same else 0):
+            at = interpret(program, Floats(), {}, [i, *same], replaced=self._moved(leaves, k))
+            mine = at[i].reshape(())
+            same = {j for j in same if bool((at[j].reshape(()) - mine).abs() <= CLOSE * mine.abs())}
+        return bool(same)
+
     def _sight(self, p: Pair, adjoint: int, values: Sequence[Mapping[int, torch.Tensor]]) -> Sight:
         mine, truth = [], []
         for at in values:
@@ -343,7 +395,7 @@ class Weighing:
                 mine.append(g)
                 truth.append(d)
         word, factor, near = compared(mine, truth)
-        rate = Fraction(factor).limit_denominator(_NICE) if word == "factor" and factor is not None else Fraction(1)
+        rate = Fraction(factor).limit_denominator(NICE) if word == "factor" and factor is not None else Fraction(1)
         if word == "factor" and self.has_rate(p, rate):
             word, factor = "right", 1.0
         else:
@@ -362,233 +414,3 @@ class Weighing:
         for x in (c if isinstance(c, float) else float(known[c]) for c in said if isinstance(c, float) or c in known):
             found |= {x * f for f in found} | {f / x for f in found if x}
         return any(abs(rate / f - 1) < CLOSE for f in found if f)
-
-
-# ------------------------------------------------------------------------------------------------ the hypothesis
-
-
-def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> Hypothesis:
-    """The hypothesis that the evidence of a run supports best.
-
-    Raises `BadInput` where nothing does, or where two outputs fit alike, with what was found and what to say;
-    `UnknownName` where the user names what the script does not have.
-    """
-    w = Weighing(Pairs(run, text, told))
-    b = run.trace.builder
-    rows = [w.row(o, b, w.pairs) for o in [*w.outputs(), *w.centres()]]
-    if not any(r.cue >= _STATED and r.rights for r in rows):
-        rows += [w.row(o, b, w.pairs) for o in w.weighted(b)]
-    if told.output is not None:
-        rows = [r for r in rows if r.output.said is not None and is_called(r.output.said, told.output)]
-    rows = sorted((r for r in rows if r.sights), key=lambda r: (r.cue < _NAMED_SO, -r.score))
-    top = rows[0] if rows else None
-    if told.output is None and (top is None or not (top.rights or top.is_stated)):
-        assumed = _assumed(w, b)
-        top = assumed if assumed is not None and (top is None or assumed.rights > top.rights) else top
-    if top is None or (told == NOTHING and _is_on_the_way(w, top)):
-        raise asked_for(w, told)
-    w.all.refuse_namesakes([s.pair for s in top.sights])
-    if told.output is None and top.assumed is None and not top.rights:
-        if top.cue < _STATED:
-            raise asked_for(w, told)
-        rivals = [r for r in rows[1:] if r.cue >= top.cue and r.output.name != top.output.name]
-        rivals = [r for r in rivals if r.score > top.score - 1 and r.words != top.words]
-        if rivals:
-            raise _tie(w, [top, *rivals])
-    return _hypothesis(w, _scaled(top))
-
-
-def _is_on_the_way(w: Weighing, row: Row) -> bool:
-    """Whether all claims are of computed values where the script updates others, of which nothing would be said."""
-
-    def is_computed(i: int) -> bool:
-        own = w.trails.origin(i)
-        own = i if own is None else own
-        if w.trails.event_of[own].line in w.text.updates:
-            return False
-        return any(k in w.trails.event_of and w.trails.origin(k) != own for k in w.trails.before(own))
-
-    named = all(s.pair.why == NAMED and is_computed(s.pair.input.step) for s in row.sights)
-    return named and bool(w.text.updates) and row.assumed is None
-
-
-def _scaled(row: Row) -> Row:
-    """A row all of whose claims are steps without a name and one multiple of the gradient: the rate has absorbed it."""
-    factors = [s.factor for s in row.sights if s.word == "factor" and s.factor is not None and s.factor > 0]
-    unnamed = all(s.pair.why == UPDATED and s.pair.label.startswith(UNNAMED) for s in row.sights)
-    if (
-        not factors
-        or len(factors) < len(row.sights)
-        or not unnamed
-        or max(factors) - min(factors) > CLOSE * max(factors)
-    ):
-        return row
-    factor = Fraction(factors[0]).limit_denominator(_NICE)
-    if abs(float(factor) / factors[0] - 1) > CLOSE or isinstance(row.output.place, (Assumed, Scaled)):
-        return row
-    output = replace(row.output, place=Scaled(row.output.place, factor), name=f"{factor} * {row.output.name}")
-    return replace(row, output=output)
-
-
-# ------------------------------------------------------------------------------------------------ questions
-
-
-def asked_for(w: Weighing, told: Told) -> BadInput:
-    """What was understood of a script whose parts the evidence does not tell, and the line that says them."""
-    losses = [o.name for o in sorted(w.candidates(), key=lambda o: -o.cue)]
-    first: dict[str, str] = {}
-    for p in sorted(w.pairs, key=lambda p: -p.weight):
-        if not p.label.startswith(UNNAMED) and "," not in p.label:
-            first.setdefault(p.name or cues.tail(p.input.path), p.label.lstrip("-"))
-    found = list(dict.fromkeys(e.path for e in w.events if "()" not in e.path and e.step not in w.numeric))
-    where = []
-    if losses:
-        where.append(f"    numbers that it computes: {', '.join(dict.fromkeys(losses[:6]))}")
-    if first:
-        where.append(f"    gradients, as it seems: {', '.join(f'{g} for {x}' for x, g in list(first.items())[:6])}")
-    elif found:
-        where.append(f"    variables that hold numbers: {', '.join(found[:8])}")
-    lacking = "what is differentiated" if first else "what is meant as a gradient"
-    output = told.output or (losses[0] if losses else "loss")
-    pairs = first or _guesses(w)
-    return BadInput(
-        f"the script does not call autograd, and nothing in it says {lacking}.",
-        where="\n".join(where) or None,
-        instead=_say(output, pairs) if pairs else "Add the backward pass, or a loss and an update, to the script.",
-    )
-
-
-def _guesses(w: Weighing) -> dict[str, str]:
-    """An input and a variable of its shape that may be its gradient, to show how one says it."""
-    events = [e for e in w.events if "()" not in e.path and w.trails.event_of.get(e.step) is e]
-    for e in reversed(events):
-        for other in events:
-            fits = w.steps[e.step].shape == w.steps[other.step].shape and other.step in w.trails.before(e.step)
-            if fits and other.path != e.path and other.step != e.step and e.step not in w.numeric:
-                return {cues.tail(other.path): cues.tail(e.path)}
-    return {}
-
-
-def _tie(w: Weighing, rows: Sequence[Row]) -> BadInput:
-    names = list(dict.fromkeys(r.output.name for r in rows))
-    where = []
-    for r in rows:
-        said = ", ".join(f"{s.pair.label} for {s.pair.name or cues.tail(s.pair.input.path)}" for s in r.sights)
-        where.append(f"    {r.output.name}    {said}")
-    first = {s.pair.name or cues.tail(s.pair.input.path): s.pair.label.lstrip("-") for s in rows[0].sights}
-    return BadInput(
-        f"the script computes {' and '.join(names)}, and nothing tells which one the gradients are of.",
-        where="\n".join(dict.fromkeys(where)),
-        instead=_say(names[0], {x: g for x, g in first.items() if not g.startswith(UNNAMED) and "," not in g}),
-    )
-
-
-def _say(output: str, pairs: Mapping[str, str]) -> str:
-    """The keywords, and the options, that say which is which."""
-    some = dict(list(pairs.items())[:3])
-    options = " ".join(f"--gradient {x}={g}" for x, g in some.items())
-    keyword = f", gradients={some!r}" if some else ""
-    return (
-        f"Say which is which: output={output!r}{keyword}; or, on the command line: --output {output} {options}".rstrip()
-        + "."
-    )
-
-
-# ------------------------------------------------------------------------------------------------ what is assumed
-
-
-def _assumed(w: Weighing, b: Builder) -> Row | None:
-    """The loss of the catalogue under which most updates are right."""
-    pairs = [p for p in w.pairs if p.why == UPDATED]
-    if not pairs:
-        return None
-    last = max(p.at for p in pairs)
-    moved = w.trails.after({p.input.step for p in pairs})
-    best: tuple[tuple[bool, bool, bool, float], Row] | None = None
-    found = [(e, i) for e, i in errors(w.trails, moved, last) if i not in w.numeric]
-    found = [(e, i) for e, i in found if any(map(w.trails.variable, w.steps[i].args))]
-    for error, step in found[:_ERRORS]:
-        for name, loss in LOSSES.items():
-            trial = Builder(list(b.steps), dict(b.inputs))
-            a, t = parts(trial, step, moved)
-            plain = Candidate(Assumed(name, error, Fraction(1)), "the loss", loss.write(trial, a, t), 0.0)
-            row = w.row(plain, trial, pairs)
-            factors = [s.factor for s in row.sights if s.word in ("right", "factor") and s.factor]
-            if not factors:
-                continue
-            ratio = max(factors, key=lambda f: sum(abs(f / g - 1) < 1e-6 for g in factors))
-            factor = Fraction(ratio).limit_denominator(_NICE)
-            if factor <= 0 or abs(float(factor) / ratio - 1) > 1e-9:
-                continue
-            if factor != 1:
-                made = trial.mul(trial.number(factor), plain.step)
-                row = w.row(replace(plain, place=Assumed(name, error, factor), step=made), trial, pairs)
-            text = loss.text.format(a=_called(w, a), t=_called(w, t))
-            has_slope = name == "sigmoid" and w.has_complement(a, pairs)
-            speaks = (row.rights == len(row.sights), not has_slope, *_plausibility(row, trial))
-            if best is None or speaks > best[0]:
-                best = speaks, replace(row, assumed=text if factor == 1 else f"{factor} times {text}")
-    return best[1] if best is not None else None
-
-
-def _plausibility(row: Row, trial: Builder) -> tuple[bool, float]:
-    """What speaks for a loss that is assumed, where something is wrong: that what is nearest to the output is right.
-
-    A slip goes on from the last layer to the first, so that no layer is right behind one that is wrong.
-    """
-    steps, depth, level = trial.steps, {row.output.step: 0}, [row.output.step]
-    while level:
-        level = [a for i in level for a in steps[i].args if depth.setdefault(a, depth[i] + 1) == depth[i] + 1]
-        level = list(dict.fromkeys(level))
-    known = [s for s in row.sights if s.pair.input.step in depth]
-    nearest = min((depth[s.pair.input.step] for s in known), default=0)
-    first = any(s.word == "right" for s in known if depth[s.pair.input.step] == nearest)
-    return first, row.score
-
-
-def _called(w: Weighing, i: int) -> str:
-    event = w.trails.variable(i) if i < len(w.steps) else None
-    return event.path if event is not None else "the targets"
-
-
-def _hypothesis(w: Weighing, row: Row) -> Hypothesis:
-    """A row's claims that are evidence enough: names alone where there is nothing else, or where they are right."""
-    strong = any(s.pair.why in PRIMARY for s in row.sights)
-    sights = [s for s in row.sights if s.pair.why in PRIMARY or s.word == "right" or not strong]
-    before = {s.pair.input.step: w.trails.before(s.pair.input.step) for s in sights}
-    sights = [s for s in sights if not any(k != s.pair.input.step and k in before[s.pair.input.step] for k in before)]
-    sights.sort(key=lambda s: s.pair.input.step)
-    rates = {s.rate for s in sights if s.word == "right" and s.pair.label.startswith(UNNAMED)}
-    if len(rates) == 1:  # the wrong steps have it as well
-        (rate,) = rates
-        sights = [replace(s, rate=rate) if s.word != "right" and w.has_rate(s.pair, rate) else s for s in sights]
-    sights = [replace(s, pair=s.without(s.rate)) for s in sights]
-    tails = [s.pair.name or cues.tail(s.pair.input.path) for s in sights]
-    paths = full_paths([s.pair.input for s in sights], w.run.namespace)
-    claims: list[Claim] = []
-    names: list[str] = []
-    given: dict[Key, Given] = {}
-    for s, tail in zip(sights, tails, strict=True):
-        key, why = s.pair.input.key, s.pair.why
-        given |= {s.pair.weights: "weights"} if s.pair.weights is not None else {}
-        name = tail if tails.count(tail) == 1 else paths[s.pair.input]
-        if s.pair.steps[0][0] < 0:
-            claims.append(Claim(key, w.steady(s.pair.values[0]), s.pair.label, why))
-            names.append(name)
-            given[key] = name
-            continue
-        shape = w.steps[s.pair.input.step].shape
-        own = {e: f"{name}[{', '.join(map(str, np.unravel_index(e, shape)))}]" for e, _ in s.pair.steps}
-        for (entry, _), value, label in zip(s.pair.steps, s.pair.values, s.pair.label.split(", "), strict=True):
-            claims.append(Claim(key, value, label, why, entry))
-            names.append(own[entry])
-        given[key] = tuple(Cell(own[e]) if e in own else None for e in range(size(shape)))
-    return Hypothesis(
-        w.steady(row.output.place),
-        row.output.name,
-        tuple(claims),
-        tuple(names),
-        given,
-        row.assumed,
-        row.is_stated and row.rights > 0,
-    )

@@ -346,8 +346,9 @@ class Rewriter(ast.NodeTransformer):
         return ast.copy_location(ast.Call(target, args, list(keywords)), at)
 
     def _bound(self, node: Any, targets: list[ast.expr]) -> list[ast.stmt]:
+        names = dict.fromkeys(n for target in targets for n in assigned_names(target))  # as the user wrote them
         out: list[ast.stmt] = [self.generic_visit(node)]  # type: ignore[list-item]
-        for name in dict.fromkeys(n for target in targets for n in assigned_names(target)):
+        for name in names:
             if self._own and name not in self._own[-1]:
                 continue
             out.append(self._again("bind", name, node))

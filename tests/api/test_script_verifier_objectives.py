@@ -1,0 +1,227 @@
+"""Scripts that minimise several things: each gradient is judged as that of its own objective.
+
+The truth is the pencil's: each script is written with right gradients, and with one slip.
+"""
+
+import pytest
+
+from symgrad import verify_script
+
+GAN = """
+import numpy as np
+rng = np.random.RandomState(0)
+def sig(z):
+    return 1 / (1 + np.exp(-z))
+Wg = rng.randn(2, 3) * 0.5
+Wd = rng.randn(3) * 0.5
+for step in range(20):
+    z = rng.randn(5, 2)
+    real = rng.randn(5, 3) + 1.0
+    fake = np.tanh(z @ Wg)
+    pr, pf = sig(real @ Wd), sig(fake @ Wd)
+    loss_d = -np.mean(np.log(pr) + np.log(1 - pf))
+    dWd = (real.T @ (pr - 1) + fake.T @ pf) / 5
+    loss_g = -np.mean(np.log(pf))
+    dfake = np.outer((pf - 1) / 5, Wd)
+    dWg = z.T @ (dfake * (1 - fake**2))
+    Wd -= 0.05 * dWd
+    Wg -= 0.05 * dWg
+    print(step, loss_d, loss_g)
+"""
+ACTOR_CRITIC = """
+import numpy as np
+rng = np.random.default_rng(3)
+theta = rng.normal(size=(2, 3)) * 0.3
+v = rng.normal(size=3) * 0.3
+for t in range(5):
+    s = rng.normal(size=3)
+    probs = np.exp(theta @ s) / np.exp(theta @ s).sum()
+    a = t % 2
+    advantage = (1.0 if a == 0 else -0.5) - v @ s
+    value_loss = 0.5 * advantage**2
+    policy_loss = -np.log(probs[a]) * advantage
+    dv = -advantage * s
+    dtheta = advantage * np.outer(probs - np.eye(2)[a], s)
+    v -= 0.1 * dv
+    theta -= 0.1 * dtheta
+    print(value_loss, policy_loss)
+"""
+TWO_FITS = """
+import numpy as np
+x = np.array([0.5, -1.0, 2.0])
+y = np.array([1.0, 0.2, 3.1])
+t = np.array([1.0, 0.0, 1.0])
+w = 0.3
+for i in range(20):
+    loss = np.mean((w * x - y) ** 2)
+    dw = np.mean(2 * (w * x - y) * x)
+    w -= 0.1 * dw
+v = -0.2
+for i in range(20):
+    p = 1 / (1 + np.exp(-v * x))
+    cost = -np.mean(t * np.log(p) + (1 - t) * np.log(1 - p))
+    dv = np.mean((p - t) * x)
+    v -= 0.1 * dv
+print(w, loss, v, cost)
+"""
+
+
+def verdicts(script: str, **told) -> dict[str, str]:
+    return {n: c.verdict.kind for n, c in verify_script(script, **told).claims.items()}
+
+
+@pytest.mark.parametrize(
+    ("script", "right", "slip", "whose"),
+    [
+        (GAN, "real.T @ (pr - 1) +", "real.T @ pr +", "Wd"),
+        (GAN, "(1 - fake**2)", "(1 - fake)", "Wg"),
+        (ACTOR_CRITIC, "np.outer(probs - np.eye(2)[a], s)", "np.outer(probs, s)", "theta"),
+        (ACTOR_CRITIC, "dv = -advantage * s", "dv = -advantage", "v"),
+        (TWO_FITS, "(p - t) * x", "(p - t)", "v"),
+        (TWO_FITS, "2 * (w * x - y)", "(w * x - y)", "w"),
+    ],
+)
+def test_each_gradient_is_judged_under_its_own_objective(script: str, right: str, slip: str, whose: str):
+    assert set(verdicts(script).values()) == {"proved"}
+    report = verify_script(script.replace(right, slip))
+    assert [n for n, c in report.claims.items() if c.verdict.kind == "refuted"] == [whose]
+    assert {*verdicts(script)} <= {*report.claims}
+    if report.repaired_source is not None:
+        assert set(verdicts(report.repaired_source).values()) == {"proved"}
+
+
+def test_each_objective_is_told_with_its_variables():
+    notes = verify_script(GAN).notes
+    assert "I took `loss_g` as the output, and `Wg` as its input." in notes
+    assert "I took `loss_d` as the output, and `Wd` as its input." in notes
+
+
+def test_an_output_that_is_named_is_asked_about_alone():
+    assert verdicts(GAN, output="loss_d") == {"Wd": "proved"}
+    assert verdicts(GAN, output="loss_g") == {"Wg": "proved"}
+
+
+def test_a_gradient_of_the_other_objective_is_told():
+    """Uphill and downhill of one loss: the step of the generator is that of the discriminator's, by all its values."""
+    report = verify_script(GAN.replace("np.outer((pf - 1) / 5, Wd)", "np.outer(pf / 5, Wd)"))
+    assert "Nothing was found that is meant as a gradient of `loss_g`." in report.notes
+
+
+def test_two_wrong_gradients_of_two_objectives_are_no_right_ones():
+    wrong = TWO_FITS.replace("2 * (w * x - y) * x", "2 * (w * x - y)").replace("(p - t) * x", "(p - t)")
+    assert verdicts(wrong) == {"w": "refuted", "v": "refuted"}
+
+
+REGULARISED = """
+import numpy as np
+rng = np.random.RandomState(1)
+X, Y = rng.randn(6, 3), rng.randn(6, 2)
+W1, W2 = rng.randn(3, 4), rng.randn(4, 2)
+for i in range(10):
+    H = np.tanh(X @ W1)
+    D = H @ W2 - Y
+    data_loss = np.mean(D**2)
+    loss = np.mean((H @ W2 - Y) ** 2) + 0.1 * np.sum(W1**2) + 0.1 * np.sum(W2**2)
+    dW2 = H.T @ D / 6
+    dW1 = X.T @ (D @ W2.T * (1 - H**2)) / 6 + 0.2 * W1
+    W1 -= 0.1 * dW1
+    W2 -= 0.1 * dW2
+    print(data_loss, loss)
+"""
+
+
+def test_a_part_of_the_objective_is_no_other_objective():
+    """What lacks the regulariser is the exact gradient of the data's loss; the script trains on the sum of both."""
+    assert verdicts(REGULARISED) == {"W1": "proved", "W2": "refuted"}
+    assert verdicts(REGULARISED.replace("D / 6", "D / 6 + 0.2 * W2")) == {"W1": "proved", "W2": "proved"}
+
+
+def test_a_critic_whose_loss_is_not_written_down_is_not_judged_as_an_actor():
+    script = ACTOR_CRITIC.replace("    value_loss = 0.5 * advantage**2\n", "").replace("value_loss, ", "")
+    report = verify_script(script)
+    assert {n: c.kind for n, c in report.claims.items()} == {"theta": "proved", "v": "proved"}
+    assert any(n.endswith("I assumed that it is half the sum of squares of advantage.") for n in report.notes)
+
+
+IN_TURNS = """
+import numpy as np
+rng = np.random.RandomState(0)
+def sig(z):
+    return 1 / (1 + np.exp(-z))
+a, c, u, v = 0.8, 0.1, 0.5, -0.3
+for step in range(30):
+    z, real = rng.randn(4), 3.0 + 0.5 * rng.randn(4)
+    fake = a * z + c
+    d_real, d_fake = sig(u * real + v), sig(u * fake + v)
+    d_loss = -np.mean(np.log(d_real)) - np.mean(np.log(1 - d_fake))
+    grad_u = np.mean(-(1 - d_real) * real) + np.mean(d_fake * fake)
+    grad_v = np.mean(-(1 - d_real)) + np.mean(d_fake)
+    u -= 0.05 * grad_u
+    v -= 0.05 * grad_v
+    z = rng.randn(4)
+    fake = a * z + c
+    d_fake = sig(u * fake + v)
+    g_loss = -np.mean(np.log(d_fake))
+    grad_fake = -(1 - d_fake) * u / 4
+    grad_a = np.sum(grad_fake * z)
+    grad_c = np.sum(grad_fake)
+    a -= 0.05 * grad_a
+    c -= 0.05 * grad_c
+    print(step, d_loss, g_loss)
+"""
+
+
+def test_an_update_in_between_is_no_part_of_what_is_differentiated():
+    """The second loss is computed with what the first step has made of u and v, which depends on a and c too."""
+    right = verdicts(IN_TURNS)
+    assert {n: right[n] for n in "acuv"} == dict.fromkeys("acuv", "proved")
+    wrong = verdicts(IN_TURNS.replace("grad_a = np.sum(grad_fake * z)", "grad_a = np.sum(grad_fake * fake)"))
+    assert [n for n, v in wrong.items() if v == "refuted"] == ["a"]
+
+
+BOOTSTRAPPED = """
+import numpy as np
+omega, phi, phi_next = np.array([0.3, -0.2]), np.array([1.0, 0.5]), np.array([-0.4, 0.7])
+for t in range(10):
+    target = 1.0 + 0.9 * (omega @ phi_next)
+    critic_loss = 0.5 * (omega @ phi - target) ** 2
+    grad_omega = (omega @ phi - target) * phi
+    omega = omega - 0.05 * grad_omega
+    print(t, critic_loss)
+"""
+
+
+def test_a_target_may_be_held_constant():
+    report = verify_script(BOOTSTRAPPED)
+    assert report.claims["omega"].kind == "proved"
+    assert "I took `target` as held constant, though the inputs are in it: a semi-gradient." in report.notes
+    assert verdicts(BOOTSTRAPPED.replace("- target) * phi", "- target) * phi_next")) == {"omega": "refuted"}
+    full = BOOTSTRAPPED.replace("- target) * phi", "- target) * (phi - 0.9 * phi_next)")
+    report = verify_script(full)
+    assert report.claims["omega"].kind == "proved"
+    assert not any("held constant" in n for n in report.notes)
+
+
+IN_TORCH = """
+import torch
+torch.manual_seed(0)
+Wg, Wd = torch.randn(2, 3, requires_grad=True), torch.randn(3, requires_grad=True)
+z, real = torch.randn(5, 2), torch.randn(5, 3) + 1.0
+fake = torch.tanh(z @ Wg)
+loss_d = -(torch.log(torch.sigmoid(real @ Wd)) + torch.log(1 - torch.sigmoid(fake.detach() @ Wd))).mean()
+loss_d.backward()
+pr, pf = torch.sigmoid(real @ Wd), torch.sigmoid(fake @ Wd)
+dWd = (real.T @ (pr - 1) + fake.T @ pf) / 5
+print(torch.allclose(Wd.grad, dWd))
+loss_g = -torch.log(torch.sigmoid(fake @ Wd)).mean()
+loss_g.backward()
+dWg = z.T @ (torch.outer((pf - 1) / 5, Wd) * (1 - fake**2))
+print(torch.allclose(Wg.grad, dWg))
+"""
+
+
+def test_each_gradient_is_that_of_the_output_whose_autograd_it_is_compared_with():
+    assert verdicts(IN_TORCH).keys() == {"Wd", "Wg"}
+    assert "refuted" not in verdicts(IN_TORCH).values()
+    wrong = verdicts(IN_TORCH.replace("(1 - fake**2)", "(1 - fake)"))
+    assert [n for n, v in wrong.items() if v == "refuted"] == ["Wg"]
