@@ -177,12 +177,16 @@ def other_labels(value: np.ndarray, rng: np.random.Generator) -> Iterator[np.nda
 
     >>> [x.tolist() for x in itertools.islice(other_labels(np.array([1.0, 1.0, 0.0]), np.random.default_rng(0)), 1)]
     [[1.0, 0.0, 0.0]]
+    >>> [x.tolist() for x in itertools.islice(other_labels(np.array([0.0, 1.0, 0.0]), np.random.default_rng(0)), 1)]
+    [[0.0, 0.0, 1.0]]
     >>> list(other_labels(np.tri(3), np.random.default_rng(0)))
     []
     """
     kinds = np.unique(value)
     for _ in range(_DRAWN if len(kinds) == 2 else 0):
-        if value.size == max(value.shape):
+        if value.size == max(value.shape) and set(kinds) == {0.0, 1.0} and value.sum() == 1:  # the class of one example
+            other = np.eye(value.size)[rng.integers(0, value.size)].reshape(value.shape)
+        elif value.size == max(value.shape):
             order = np.diff(value.reshape(-1))
             chosen = kinds[rng.integers(0, 2, value.size)]
             chosen = np.sort(chosen) if (order >= 0).all() else np.sort(chosen)[::-1] if (order <= 0).all() else chosen

@@ -136,3 +136,20 @@ def test_classes_that_are_given_twice_are_not_moved_alone():
         lambda V, Y, k: cross_entropy(V, Y), lambda V, k: ROWS.T @ (shares(V) - np.eye(3)[k]), wrt="V", at=at
     )
     assert report.ok, str(report)
+
+
+@pytest.mark.parametrize("shape", [(3,), (1, 3), (3, 1)])
+def test_the_class_of_one_example_stays_one_class(shape):
+    """``p - y`` is the gradient of the cross-entropy for each y that adds up to one, and for no other."""
+
+    def loss(z, y):
+        return -(y * (z - torch.log(torch.exp(z).sum()))).sum()
+
+    report = verify(
+        loss,
+        lambda z, y: np.exp(z) / np.exp(z).sum() - y,
+        at={"z": np.array([0.5, -3.0, 4.0]).reshape(shape), "y": np.array([0.0, 1.0, 0.0]).reshape(shape)},
+        wrt=["z"],
+    )
+    assert report.ok
+    assert not any("right for your" in n for n in report.notes)

@@ -109,9 +109,7 @@ class Trails:
             return True
         if s.op != "pick" or len(s.args) != 1 or size(self.steps[s.args[0]].shape) != size(s.shape):
             return False
-        is_one = (
-            size(s.shape) == 1 and positions(s.params, s.shape).all()
-        )  # a number in as many brackets as there may be
+        is_one = size(s.shape) == 1 and bool(positions(s.params, s.shape).all())  # a number, whatever brackets it is in
         return is_one or (isinstance(s.params, Strided) and s.params == Strided(0, dense(s.shape)))
 
     def origin(self, i: int) -> int | None:
