@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
-from symgrad.checking.judge import judge
+from symgrad.checking.judge import as_data_mean, judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.shortcuts import reading_of
@@ -136,7 +136,7 @@ def answer(*problems: Problem, findings: Sequence[Findings] = ()) -> Report:
         floats = FloatFindings()
         found = findings[k] if findings else None
         try:
-            found = judge(problem) if found is None else found
+            problem, found = as_data_mean(problem, judge(problem) if found is None else found)
             with reading_of(found):
                 if not problem.rows:  # of values that are equal nobody asks what floats did
                     floats = measure_at_user_point(problem, found)  # what floats did at the user's own point

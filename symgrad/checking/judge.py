@@ -44,7 +44,7 @@ from symgrad.errors import SymgradError
 from symgrad.evaluation.balls import DATA_UNITS
 from symgrad.evaluation.residues import EFFORT as RESIDUES
 from symgrad.evaluation.residues import Certificate, certificate
-from symgrad.problem.constraints import impose
+from symgrad.problem.constraints import impose, misses, parse_assuming, settle
 from symgrad.problem.definedness import branches_on
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import mirrored
@@ -80,6 +80,28 @@ def _judged(problem: Problem) -> Findings:
         _find_what_is_missing(problem, found)
         found.sizes = judge_all_sizes(problem, found)
     return found
+
+
+def as_data_mean(problem: Problem, found: Findings) -> tuple[Problem, Findings]:
+    """The question and its verdicts under a constraint that given data meet up to their rounding, if all is right then:
+    rows of shares that a softmax gave sum to one but for an ulp, and the numbers meant by them do.  Else as they are.
+    """
+    refuted = [v for v in found.verdicts.values() if isinstance(v, Refuted)]
+    texts = {v.true_if[1] for v in refuted if v.true_if is not None and v.true_if[1]}
+    if len(texts) != 1 or any(v.true_if is None for v in refuted):
+        return problem, found
+    inputs = problem.inputs
+    ranks = {n: np.ndim(v) for n, v in inputs.point.items()}
+    facts = parse_assuming(tuple(texts), tuple(inputs.point), ranks).facts
+    data = inputs.given - set(inputs.free)
+    if any(f.name not in data or misses(f.name, np.asarray(inputs.point[f.name]), f) for f in facts):
+        return problem, found
+    meant = replace(problem, inputs=replace(inputs, facts=facts, point=settle(inputs.point, facts)), first=None)
+    again = judge(meant)
+    if any(isinstance(v, Refuted) for v in again.verdicts.values()):
+        return problem, found
+    again.notes += [f"as given, {f} but for rounding; that was taken to be exact" for f in facts]
+    return meant, again
 
 
 def decide_with_conditions(problem: Problem) -> Findings:

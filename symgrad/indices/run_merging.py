@@ -234,9 +234,10 @@ def composed(program: Program, chosen: Sequence[Selector] = ()) -> Program:
     def at(a: int) -> int:
         """Where a step went; a constant is written once for each use, for 2 and n - 1 are one step where n is 3.
 
-        Raises `KeyError` where it comes later than what is written now.
+        Raises `KeyError` where it comes later than what is written now, or is that: rows of which the largest is
+        chosen may be a layout themselves.
         """
-        if a > here:
+        if a >= here:
             raise KeyError(a)
         step = program.steps[a]
         if step.op == "constant":

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
+import torch
 
 from symgrad import verify, verify_script
 
@@ -143,7 +146,7 @@ def test_the_class_of_one_example_stays_one_class(shape):
     """``p - y`` is the gradient of the cross-entropy for each y that adds up to one, and for no other."""
 
     def loss(z, y):
-        return -(y * (z - torch.log(torch.exp(z).sum()))).sum()
+        return -(y * (z - z.exp().sum().log())).sum()
 
     report = verify(
         loss,
@@ -153,3 +156,27 @@ def test_the_class_of_one_example_stays_one_class(shape):
     )
     assert report.ok
     assert not any("right for your" in n for n in report.notes)
+
+
+SHARES = np.array([[0.1, 0.7, 0.2], [0.6, 0.3, 0.1], [0.3, 0.3, 0.4], [0.15, 0.25, 0.6], [0.7, 0.1, 0.2]])
+
+
+def of_shares(W, Y):
+    return -(Y * torch.log_softmax(torch.as_tensor(ROWS) @ W, 1)).sum()
+
+
+def grad_of_shares(W, Y):
+    return {"W": ROWS.T @ (shares(W) - Y)}
+
+
+def test_shares_that_sum_to_one_but_for_rounding_are_shares():
+    """Tenths are no binary numbers: the sums of these rows in exact arithmetic are not one."""
+    assert any(sum(map(Fraction, row)) != 1 for row in SHARES.tolist())
+    report = verify(of_shares, grad_of_shares, at={"W": ROWS[:2, [0, 1, 1]] / 3, "Y": SHARES}, wrt=["W"])
+    assert report.verdict == "proved"
+    assert "as given, the rows of Y sum to one but for rounding; that was taken to be exact" in report.notes
+
+
+def test_shares_that_do_not_sum_to_one_are_none():
+    report = verify(of_shares, grad_of_shares, at={"W": ROWS[:2, [0, 1, 1]] / 3, "Y": 1.001 * SHARES}, wrt=["W"])
+    assert report.verdict == "refuted"

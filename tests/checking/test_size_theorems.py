@@ -249,3 +249,21 @@ def test_a_place_that_is_always_the_same_is_sought_elsewhere():
         return (x * 1e-9 + torch.arange(len(x))).max() + last
 
     assert verdicts(model, {"x": by_hand}, {"x": rand(50)}) == {"refuted"}
+
+
+def test_the_largest_of_rows_that_are_a_layout_themselves():
+    """The stable softmax of a product takes the largest of rows that no step but the choice looks at."""
+
+    def shares(Z):
+        E = torch.exp(Z - Z.max(1, keepdim=True).values)
+        return E / E.sum(1, keepdim=True)
+
+    X, W, Y = rand(5, 3), rand(3, 3, seed=1), torch.eye(3, dtype=torch.float64)[[0, 2, 1, 1, 0]]
+    report = verify(
+        lambda W, X, Y: -(Y * torch.log_softmax(X @ W, 1)).sum() / 5,
+        lambda W, X, Y: {"W": X.T @ (shares(X @ W) - Y) / len(X)},
+        at={"W": W, "X": X, "Y": Y},
+        wrt=["W"],
+    )
+    assert report.verdict == "proved"
+    assert not report.notes
