@@ -290,10 +290,9 @@ def _suspect(
         needed = (needs[j].values or ()) if needs else ()
         if not needs:
             pairs = [(env, returned[j]) for env in rounds]
-        elif len(rounds) > 1 and place.role == "value":
-            pairs = look_where_right(trials, place, j, needed)
         else:
-            pairs = [
+            repeated = len(rounds) > 1 and place.role == "value"
+            pairs = (look_where_right(trials, place, j, needed) if repeated else []) or [
                 (env, wanted_of(scene.site, env, torch.as_tensor(value)))
                 for env, value in zip(rounds, needed, strict=False)
                 if value is not None
