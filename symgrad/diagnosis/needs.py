@@ -165,6 +165,7 @@ def _forms(rank: int, tensors: bool) -> Iterator[_Form]:
         axis, keep = ("", "keepdim") if tensors else ("axis=", "keepdims")
         yield "{}.sum()", 0.3, lambda v: v.sum()
         yield f"{{}}.sum({axis}-1, {keep}=True)", 0.35, lambda v: v.sum(-1, keepdims=True)
+        yield f"{{}}.mean({axis}-1, {keep}=True)", 0.35, lambda v: v.mean(-1, keepdims=True)
         for k in (0, 1):
             yield f"{{}}.sum({axis}{k})", 0.3, lambda v, k=k: v.sum(k) if v.ndim > 1 else v[:0]
 

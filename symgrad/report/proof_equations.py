@@ -116,7 +116,7 @@ class _Reader:
         self.named = {self.of[i]: text for i, text in reversed(self.values.items()) if i in self.of}
         for b in others:  # what the derivation calls a value that has no name in the model
             self.named.setdefault(self.of[b.step], self.titles[b])
-        self.results = {self.of[b.step]: self.titles[b] for b in others}
+        self.results = {self.of[b.step]: self.titles[b] for b in others if b in self.titles}
 
     def _of_model(self) -> set[int]:
         return {self.of[i] for i in self.model if i in self.of}
@@ -164,7 +164,7 @@ class _Reader:
 
     def compared(self, signs: bool) -> Iterator[str]:
         """What the code found where it compared values; of what has a kink too, with ``signs``."""
-        bound = {b.step: self.titles[b] for b in self.program.bindings}
+        bound = {b.step: title for b, title in self.titles.items()}
         speller = Speller(self.program.steps, lambda i: bound.get(i) or self._name(i, ()))
         for guard in self.program.guards:
             if (

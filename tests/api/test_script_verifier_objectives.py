@@ -225,3 +225,35 @@ def test_each_gradient_is_that_of_the_output_whose_autograd_it_is_compared_with(
     assert "refuted" not in verdicts(IN_TORCH).values()
     wrong = verdicts(IN_TORCH.replace("(1 - fake**2)", "(1 - fake)"))
     assert [n for n, v in wrong.items() if v == "refuted"] == ["Wg"]
+
+
+EACH_SAMPLE = """
+import numpy as np
+
+def s(x):
+    return 1/(1+np.exp(-x))
+
+X = np.array([[0.0, 1.0], [1.0, 0.5], [0.5, 1.0]])
+y = np.array([0.0, 1.0, 1.0])
+u = np.array([0.9, 0.3])
+v = np.array([0.8, 0.7])
+for epoch in range(2):
+    for i in range(3):
+        h = s(u[0]*X[i][0] + u[1]*X[i][1])
+        o = s(v[0]*h + v[1])
+        E = 0.5*(y[i]-o)**2
+        g = -(y[i]-o)
+        gu = g*o*(1-o)*v[0]*h*(1-h)*X[i]
+        gv = np.array([g*h, g])
+        u = u - 0.1*gu
+        v = v - 0.1*gv
+    print(E)
+"""
+
+
+def test_no_other_loss_is_assumed_for_a_layer_whose_loss_is_written_down():
+    """Without the slope of the last sigmoid a gradient is that of the cross-entropy; the loss here is half a square,
+    and the sample at which each layer is judged need not be one."""
+    report = verify_script(EACH_SAMPLE)
+    assert {n: c.kind for n, c in report.claims.items()} == {"u": "proved", "v": "refuted"}
+    assert not [n for n in report.notes if "assumed" in n]

@@ -147,7 +147,8 @@ def _shared(w: Weighing, top: Row, rows: Sequence[Row]) -> list[Row]:
 def _unwritten(w: Weighing, top: Row, pairs: Sequence[Pair]) -> Row | None:
     """A loss that is not written down, of variables that are wrong under ``top``: all are right under it, and its error
     has nothing to do with the variables that are right under ``top``, as a critic's has not with the actor's."""
-    settled = w.trails.after({s.pair.input.step for s in top.sights if s.word == "right"})
+    own = {w.all.variable_of(s.pair.input) for s in top.sights if s.word == "right"}
+    settled = w.trails.after({p.input.step for p in w.pairs if w.all.variable_of(p.input) in own})  # in every turn
     found = _assumed(w, w.run.trace.builder, pairs) if pairs and top.rights else None
     if found is None or found.rights < len(found.sights) or not isinstance(found.output.place, Assumed):
         return None
