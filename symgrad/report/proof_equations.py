@@ -98,7 +98,9 @@ class _Reader:
         self.exact = [i for i in program.needed([proof.right]) if i not in self.model]
         hand = set(program.needed([proof.left]))
         found = [b for b in derivation_lines(program, model) if b.step in hand and b.step in self.of]
-        others = [b for b in program.bindings if b.step in hand - self.model and b.step in self.of]
+        others = [
+            b for b in program.bindings if b.name != "return" and b.step in hand - self.model and b.step in self.of
+        ]
         again = {b.name for b in program.bindings if b.version}
         bindings = [b for b in program.bindings if b.name != "return"]  # of a helper, whose value has its own name
         self.titles = {b: f"{b.name}[{b.version}]" if b.name in again else b.name for b in bindings}
@@ -116,7 +118,7 @@ class _Reader:
         self.named = {self.of[i]: text for i, text in reversed(self.values.items()) if i in self.of}
         for b in others:  # what the derivation calls a value that has no name in the model
             self.named.setdefault(self.of[b.step], self.titles[b])
-        self.results = {self.of[b.step]: self.titles[b] for b in others if b in self.titles}
+        self.results = {self.of[b.step]: self.titles[b] for b in others}
 
     def _of_model(self) -> set[int]:
         return {self.of[i] for i in self.model if i in self.of}

@@ -228,3 +228,18 @@ def test_what_is_proved_for_all_sizes_is_told_in_sums():
     text = verify(square, hand, wrt="w", at=at).proof()
     assert "w, for all m and n:" in text
     assert "∂f/∂w[i] = sum_s 2*((sum_j X[s,j]*w[j]) - y[s])*X[s,i]" in text
+
+
+def test_what_a_helper_returns_has_no_name_of_its_own():
+    """The slope of a sigmoid that a helper computes is told by the line that calls it."""
+
+    def slope(s):
+        return s * (1 - s)
+
+    def hand(w, x):
+        s = torch.sigmoid(w * x)
+        return {"w": slope(s) * x}
+
+    report = verify(lambda w, x: torch.sigmoid(w * x), hand, at={"w": 0.5, "x": 2.0}, wrt=["w"])
+    assert report.verdict == "proved"
+    assert "return" not in str(report)
