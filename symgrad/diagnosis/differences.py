@@ -19,6 +19,8 @@ def changed(before: str, after: str) -> tuple[str, str]:
     ('scatter', 'scatter_add')
     >>> changed("array([[a, b], [c, d]])", "array([[a, b], [-c, d]])")
     ('c', '-c')
+    >>> changed("p.sum(-2)", "p.sum(-1)")
+    ('-2', '-1')
     """
     a, b = (ast.parse(f"({t}\n)", mode="eval").body for t in (before, after))
     while True:
@@ -47,7 +49,7 @@ def lines_changed(before: str, after: str) -> tuple[int, int] | None:
 
 def _only_child(a: ast.expr, b: ast.expr) -> tuple[ast.expr, ast.expr] | None:
     """The one pair of children in which two nodes of a kind differ."""
-    if type(a) is not type(b):
+    if type(a) is not type(b) or (_is_number(a) and _is_number(b)):  # -2 is one number, and no sign of another
         return None
     left, right = list(ast.iter_child_nodes(a)), list(ast.iter_child_nodes(b))
     if len(left) != len(right):
