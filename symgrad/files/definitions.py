@@ -28,7 +28,8 @@ SETTINGS = ("wrt", "order", "domain", "assuming", "dtype", "seed")
 
 
 def load(path: Path, code: str | None = None) -> ModuleType:
-    """The file as a module, with the files beside it importable, as when Python runs it.
+    """The file as a module, with the files beside it importable, as when Python runs it; nothing is written there, no
+    bytecode either, which would stand for a file that was changed within the second.
 
     ``code`` is what is run where the file holds more than code: the cells of a notebook, the blocks of a post.
 
@@ -44,6 +45,7 @@ def load(path: Path, code: str | None = None) -> ModuleType:
     sys.path.insert(0, str(path.resolve().parent))
     kept = sys.modules.get(name)
     sys.modules[name] = module
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     try:
         with limited(str(path), limits.seconds, limits.memory):
             if code is not None:
@@ -57,6 +59,7 @@ def load(path: Path, code: str | None = None) -> ModuleType:
         why = "" if isinstance(error, SystemExit) else f"    {type(error).__name__}: {error}"
         raise UserCodeFailed(f"{path} {what} before anything could be checked.", where=why or None) from error
     finally:
+        sys.dont_write_bytecode = writes
         sys.path.remove(str(path.resolve().parent))
         if kept is not None:
             sys.modules[name] = kept

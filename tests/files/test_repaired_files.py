@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import sys
 
 from symgrad.files.answers import Wanted
 from symgrad.files.questions import Options, answer_all, find
@@ -47,8 +48,10 @@ def test_all_repairs_of_a_file_are_one_patch(tmp_path, monkeypatch):
 
 def test_where_there_is_no_repair_nothing_is_written(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)  # as Python comes
     (tmp_path / "net.py").write_text("model = 'x**3'\nhand = 5.0\nat = {'x': 2.0}\n")
     found = [q for t in targets_of(["net.py"]) for q in find(t, Options())]
     (told,) = repair(answer_all(found, Options(), Wanted(), None), found, Options(), None)
     assert told.text == "symgrad: no repair was found that could be written; no file was written."
     assert [p.name for p in tmp_path.iterdir()] == ["net.py"]
+    assert not sys.dont_write_bytecode
