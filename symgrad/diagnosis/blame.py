@@ -28,7 +28,7 @@ from symgrad.diagnosis.other_functions import whose_gradient
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
 from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of
 from symgrad.diagnosis.source_code import code_of
-from symgrad.diagnosis.steps import Diagnosis, diagnose
+from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Place, Trials, names_of, outcome, trials_of
 from symgrad.problem.question import Problem
@@ -314,6 +314,10 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] | None) -> Accusation:
     """Small edits first: of lines that miss what they claim, then of any place; larger ones where there are none."""
     diagnosis = diagnose(problem, findings, words)
+    if is_permuted(diagnosis.derivation):
+        found = _blamed(problem, diagnosis, _searches(problem, findings, diagnosis))
+        if found is not None:
+            return found
     proposals = propose(problem, findings, diagnosis)
     mine = Accusation(diagnosis.steps, diagnosis.wrong_steps, (), None)
     if all(p.edits for p in proposals) and sum(p.edits[0].cost for p in proposals) <= PLAIN * len(proposals):
