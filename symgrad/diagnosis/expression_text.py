@@ -177,7 +177,7 @@ class Hole:
     start: int
     end: int
     text: str  # of the sub-expression
-    node: ast.AST
+    node: ast.expr
     depth: int
     size: int
     left: str = ""  # what is written before and after what fills the hole

@@ -32,7 +32,7 @@ from symgrad.program.program import Program, Step, interpret
 # shape of the line, so that ``x[:, None]`` and ``x`` are two candidates; the first product of two is kept as a table,
 # and a third factor is looked up by what is left.
 
-_ATOMS = 48  # values that are multiplied with one another
+_ATOMS = 192  # values that are multiplied with one another
 _SUMMED = 14  # values of which products are summed
 _LARGE = 4096  # entries of such a value
 _TRIPLES = 28  # and those of which three are
@@ -203,7 +203,7 @@ def _factors(bench: Bench, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ..
             if np.isfinite(flat).all() and flat.any():
                 text = form.format(atom.text if form == "{}" else wrapped(atom.text))
                 found.setdefault(np.round(flat, 10).tobytes(), _Factor(text, flat, atom.cost + more))
-    return sorted(found.values(), key=lambda f: f.cost)[: 2 * _ATOMS]
+    return sorted(found.values(), key=lambda f: f.cost)[:_ATOMS]
 
 
 def _means(bench: Bench, atoms: Sequence[Atom], shapes: Sequence[tuple[int, ...]]) -> list[_Factor]:
@@ -241,22 +241,21 @@ def _products(goal: np.ndarray, factors: Sequence[_Factor], means: Sequence[_Fac
     """The products that are the goal times a simple number: of one factor, of two, and if there are none, of three; or
     of a mean and up to two factors.
     """
-    few = factors[:_ATOMS]
     places = places_in(goal)
     there, table = goal[places], np.array([f.value[places] for f in factors]).reshape(len(factors), -1)
     found = list(_checked(goal, [(factors[i],) for i, _ in multiples(there, table)]))
-    pairs = [(i, i + j) for i in range(len(few)) for j, _ in multiples(there, table[i] * table[i : len(few)])]
-    found += _checked(goal, [(few[i], few[j]) for i, j in pairs])
+    pairs = [(i, i + j) for i in range(len(factors)) for j, _ in multiples(there, table[i] * table[i:])]
+    found += _checked(goal, [(factors[i], factors[j]) for i, j in pairs])
     yield from found
-    triples = range(0 if found else min(_TRIPLES, len(few)))
+    triples = range(0 if found else min(_TRIPLES, len(factors)))
     for i, j in itertools.combinations_with_replacement(triples, 2):
         hits = multiples(there, table[i] * table[j] * table[j : len(triples)])
-        yield from _checked(goal, [(few[i], few[j], few[j + k]) for k, _ in hits])
-    pairs = list(_up_to_two(len(few), _BESIDE_A_MEAN))
-    beside = np.array([math.prod((table[i] for i in pair), start=np.ones(len(places))) for pair in pairs])
+        yield from _checked(goal, [(factors[i], factors[j], factors[j + k]) for k, _ in hits])
+    chosen = list(_up_to_two(len(factors), _BESIDE_A_MEAN))
+    beside = np.array([math.prod((table[i] for i in those), start=np.ones(len(places))) for those in chosen])
     for mean in () if found else means:
         hits = multiples(there, mean.value[places] * beside)
-        yield from _checked(goal, [(*(few[i] for i in pairs[k]), mean) for k, _ in hits])
+        yield from _checked(goal, [(*(factors[i] for i in chosen[k]), mean) for k, _ in hits])
 
 
 def _up_to_two(one: int, two: int) -> Iterator[tuple[int, ...]]:

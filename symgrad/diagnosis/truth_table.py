@@ -190,7 +190,7 @@ def _through(b: Builder, branch: Branch, model: set[int], of: Mapping[int, int],
         uses[a] = uses.get(a, 0) + 1
     found = []
     for i in dict.fromkeys(named):
-        start = _origin(b, i)
+        start = argument_of(b, i)
         if start == i or start not in wanted or uses.get(start, 0) < 2 or i not in of or b.shape(i) != b.shape(start):
             continue
         slope, _ = reverse(b, {i: b.ones(b.shape(i), b.dtype(i))}, {start})
@@ -199,8 +199,8 @@ def _through(b: Builder, branch: Branch, model: set[int], of: Mapping[int, int],
     return found
 
 
-def _origin(b: Builder, i: int) -> int:
-    """The step that a value is a function of entry by entry, with nothing but constants beside it."""
+def argument_of(b: Builder | Program, i: int) -> int:
+    """The step that a value is a function of entry by entry, with nothing but constants beside it: itself, if none."""
     shape = b.shape(i)
     while b.steps[i].op in _ENTRYWISE or b.steps[i].op in OPS:
         moving = [a for a in set(b.steps[i].args) if not _is_constant(b, a)]
@@ -210,7 +210,7 @@ def _origin(b: Builder, i: int) -> int:
     return i
 
 
-def _is_constant(b: Builder, i: int) -> bool:
+def _is_constant(b: Builder | Program, i: int) -> bool:
     while b.steps[i].op in ("pick", "name", "cast") and len(b.steps[i].args) == 1:
         i = b.steps[i].args[0]
     return b.steps[i].op == "constant"

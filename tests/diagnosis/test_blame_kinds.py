@@ -484,3 +484,71 @@ def test_a_sum_may_be_meant_as_a_product(right, wrong):
     report = verify(model, slip(grad, right, wrong), at={"x": np.array([0.2, 0.9, 1.4]), "b": 1.3}, wrt=["x"])
     assert report.repairs[0].proved
     assert right in report.repairs[0].after
+
+
+# ------------------------------------------------------------------------------------------------ recurrences
+
+
+SEQUENCE = R.standard_normal((4, 2))
+
+
+def updated(Wz, Wc):
+    h = np.zeros(3)
+    for x in SEQUENCE[:3]:
+        xh = np.concatenate([x, h])
+        z = 1 / (1 + np.exp(-Wz @ xh))
+        h = (1 - z) * h + z * np.tanh(Wc @ xh)
+    return h.sum()
+
+
+def updated_grad(Wz, Wc):
+    h, tape = np.zeros(3), []
+    for x in SEQUENCE[:3]:
+        xh = np.concatenate([x, h])
+        z = 1 / (1 + np.exp(-Wz @ xh))
+        c = np.tanh(Wc @ xh)
+        tape.append((xh, z, c, h))
+        h = (1 - z) * h + z * c
+    gWz, gWc, gh = np.zeros_like(Wz), np.zeros_like(Wc), np.ones(3)
+    for xh, z, c, before in reversed(tape):
+        gz = gh * (c - before) * z * (1 - z)
+        gc = gh * z * (1 - c**2)
+        gWz += np.outer(gz, xh)
+        gWc += np.outer(gc, xh)
+        gxh = Wz.T @ gz + Wc.T @ gc
+        gh = gh * (1 - z) + gxh[2:]
+    return {"Wz": gWz, "Wc": gWc}
+
+
+def test_a_gate_whose_gradient_is_that_of_what_its_sigmoid_is_of_is_no_wrong_line():
+    at = {"Wz": R.standard_normal((3, 5)), "Wc": R.standard_normal((3, 5))}
+    report = judge(updated, updated_grad, at, "gh = gh * (1 - z) + gxh[2:]", "gh = gxh[2:]")
+    assert report.wrong_steps == ("gh",)
+
+
+def summed(Wx, Wh, b):
+    h, loss = np.zeros(2), 0.0
+    for t in range(4):
+        h = np.tanh(Wx @ SEQUENCE[t] + Wh @ h + b)
+        loss = loss + 0.5 * ((h - SEQUENCE[t, ::-1]) ** 2).sum()
+    return loss
+
+
+def summed_grad(Wx, Wh, b):
+    h = [np.zeros(2)]
+    for t in range(4):
+        h.append(np.tanh(Wx @ SEQUENCE[t] + Wh @ h[t] + b))
+    gWx, gWh, gb, carry = np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(b), np.zeros(2)
+    for t in range(3, -1, -1):
+        raw = (carry + h[t + 1] - SEQUENCE[t, ::-1]) * (1 - h[t + 1] ** 2)
+        gWx += np.outer(raw, SEQUENCE[t])
+        gWh += np.outer(raw, h[t])
+        gb += raw
+        carry = Wh.T @ raw
+    return {"Wx": gWx, "Wh": gWh, "b": gb}
+
+
+def test_a_statement_that_forgets_to_add_beside_another_slip():
+    at = {"Wx": R.standard_normal((2, 2)), "Wh": R.standard_normal((2, 2)), "b": R.standard_normal(2)}
+    report = judge(summed, summed_grad, at, "gb += raw", "gb = raw", "Wh.T @ raw", "Wh @ raw")
+    assert set(lines_of(report)) == {"gb = raw", "carry = Wh @ raw"}
