@@ -160,7 +160,8 @@ class _Reader:
                 told.add(kind)
                 name = self.names.get(kind) or self.named.get(kind)
                 left, right = (name, min(map(str, sides), key=len)) if name is not None else map(str, sides)
-                if frozenset((left, right)) not in said:
+                copies = {left, right} <= set(self.values.values())  # one value under two names tells nothing
+                if frozenset((left, right)) not in said and not copies:
                     said.add(frozenset((left, right)))
                     yield Equation(left, right, (), link.rule)
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Agrees, Proved, Undecided
 from symgrad.evaluation.residues import Certificate
+from symgrad.program.primitives import primitive
 from symgrad.proving.proof import Proof
 from symgrad.report.exact_formulas import exact_text
 from symgrad.report.page import Block, Items, Paragraph
@@ -90,6 +91,7 @@ RULES = {
     "field": "exact arithmetic of fractions",
     "shared": "exact arithmetic of fractions",
 }
+IN_EXP = "written in exp"  # tanh and sigmoid, or that of them which there is
 _SHOWN = 3  # conditions that a short report names
 _WIDE = 80  # characters of what tells branches apart
 
@@ -112,14 +114,21 @@ def holds_where(domain: Sequence[str]) -> Iterator[Block]:
 def in_brief(proofs: Sequence[Proof]) -> str:
     """A sentence: by which rules, and in how many branches."""
     text = f"By {listed(rules(proofs))}"
-    if any(link.expanded for proof in proofs for link in proof.links):
-        text += ", with tanh and sigmoid written in exp"
+    if expanded := [proof for proof in proofs if any(link.expanded for link in proof.links)]:
+        text += f", with {listed(_in_exp(expanded))} {IN_EXP}"
     links = sum(len(proof.links) for proof in proofs)
     if links > 1:
         text += f", in {counted(links, 'step')}"
     if len(proofs) > 1:
         text += f", for each of the {len(proofs)} branches that were reached"
     return f"{text}."
+
+
+def _in_exp(proofs: Sequence[Proof]) -> list[str]:
+    """Which functions a proof that needed it has in exponentials."""
+    programs = {(proof.program, proof.roots) for proof in proofs if proof.program is not None}
+    used = {step.op for program, roots in programs for step in primitive(program, roots)[0]}
+    return [name for name in ("tanh", "sigmoid") if name in used or not programs]
 
 
 def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Block]:
