@@ -55,7 +55,9 @@ def propose_whole(
         scopes = [{n: np.asarray(p[leaf.of.get(n, n)], float)[()] for n in _inputs(problem)} for p in points]
         kept = [k for k, g in enumerate(goals) if np.isfinite(g).all()]
         bench = Bench([scopes[k] for k in kept], [goals[k] for k in kept], sum(k < plain for k in kept), True)
-        if not (any(map(np.ndim, scopes[0].values())) or bench.lay_side_by_side(text)) or not _says(bench, text, branch, leaf, faults, [points[k] for k in kept]):
+        if not (any(map(np.ndim, scopes[0].values())) or bench.lay_side_by_side(text)) or not _says(
+            bench, text, branch, leaf, faults, [points[k] for k in kept]
+        ):
             continue
         names = dict(bench.scopes[0])
         tree = ast.parse(f"({text}\n)", mode="eval").body

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from symgrad.checking.results import Claim, Results
@@ -13,7 +14,7 @@ from symgrad.program.primitives import primitive
 from symgrad.proving.proof import Proof
 from symgrad.report.exact_formulas import exact_text
 from symgrad.report.page import Block, Items, Paragraph
-from symgrad.report.proof_equations import Equation, branch_of, equations_of
+from symgrad.report.proof_equations import Equation, branch_of, equations_of, titles
 from symgrad.report.size_claims import links, whom
 from symgrad.report.wording import counted, listed
 
@@ -131,12 +132,13 @@ def _in_exp(proofs: Sequence[Proof]) -> list[str]:
     return [name for name in ("tanh", "sigmoid") if name in used or not programs]
 
 
-def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Block]:
-    """The equations of the proofs of one claim, and how many more there are: the last one, which is the claim, stays.
+def in_equations(proofs: Sequence[Proof], name: str, order: int, most: int) -> Iterator[Block]:
+    """The equations of the proofs of one claim about derivatives of an order, and how many more there are; the last
+    one, which is the claim, stays.
 
     What is told on all branches alike is told once; of the rest it is said on which branch it holds.
     """
-    each = [equations_of(proof, name) for proof in proofs]
+    each = [equations_of(proof, name, order) for proof in proofs]
     where = branches(proofs, name)
     every = list(dict.fromkeys(itertools.chain(*each)))
     written = [e for e in every if e.rule == "written"] if len(each) > 1 else []
@@ -149,6 +151,10 @@ def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Bloc
         lines = [*lines[: most - 1 - len(last)], f"and {counted(left, 'more equation')}: proof() has them all.", *last]
     if lines:
         yield Items(tuple(lines))
+    again = titles(proofs[0], name)
+    first = next((t for line in lines for t in re.findall(r"\w+\[0\]", line) if t in again), None)
+    if first is not None:
+        yield Paragraph(f"{first} is what {first[:-3]} is given the first time, and so on.")
 
 
 def branches(proofs: Sequence[Proof], name: str) -> list[str]:
@@ -176,10 +182,7 @@ def in_full(report: Results) -> str:
         places = branches(verdict.proofs, claim.name)
         for place, proof in zip(places, verdict.proofs, strict=True):
             lines += ["", f"{claim.name}{f', where {place}' if len(places) > 1 else ''}:"]
-            lines += [
-                f"    {e}  [{'' if e.rule == 'written' else 'by '}{RULES[e.rule]}]"
-                for e in equations_of(proof, claim.name)
-            ]
+            lines += [f"    {e}  [{_why(e)}]" for e in equations_of(proof, claim.name, report.order)]
         if verdict.proofs and verdict.domain:
             lines.append(f"    where {listed(list(verdict.domain))}")
         if verdict.for_all is not None and (found := list(links(verdict.for_all))):

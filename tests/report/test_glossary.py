@@ -29,7 +29,7 @@ def test_every_rule_of_a_proof_is_explained():
 def test_every_error_is_explained_by_its_own_docstring(name):
     kind = getattr(errors, name)
     assert issubclass(kind, SymgradError)
-    assert "".join(explain(name).split()) == name + "".join(kind.__doc__.split())
+    assert "".join(explain(name).split()) == name + "".join((kind.__doc__ or "").split())
 
 
 def test_the_command_line_explains(capsys):
