@@ -2,7 +2,7 @@
 
 The exact derivative is symgrad's, of torch's own forward pass as it was recorded, in balls.  A difference is told if it
 is far more than rounding explains (`is_unstable`), *and* torch's own forward pass sides with the exact number
-(`differences`, from the five lines that are told).  So a rule of symgrad's that were wrong would be told by nobody.
+(`quotients`, from the five lines that are told).  So a rule of symgrad's that were wrong would be told by nobody.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch.func import grad, jvp
 
 from symgrad.api.gradients import lift
 from symgrad.audit.cases import Case
-from symgrad.audit.differences import confirms, has_two_answers, is_the_derivative, line
+from symgrad.audit.quotients import confirms, has_two_answers, is_the_derivative, line
 from symgrad.errors import SymgradError
 from symgrad.evaluation.singular_points import value_at
 from symgrad.program.builder import Builder

@@ -8,8 +8,8 @@ import mpmath
 import pytest
 import torch
 
-from symgrad.audit import differences
-from symgrad.audit.differences import NONE, around, bends, confirms, has_two_answers, is_the_derivative, one_sided, unit
+from symgrad.audit import quotients
+from symgrad.audit.quotients import NONE, around, bends, confirms, has_two_answers, is_the_derivative, one_sided, unit
 
 SLOPES = [  # a function, the point, the size of what moves, by mpmath
     (math.sin, mpmath.sin, 0.5, 0.5),
@@ -77,8 +77,8 @@ def test_two_answers_need_a_kink_and_both_numbers():
 
 
 def test_it_uses_nothing_else_of_the_package():
-    assert differences.__file__
-    tree = ast.parse(Path(differences.__file__).read_text())
+    assert quotients.__file__
+    tree = ast.parse(Path(quotients.__file__).read_text())
     modules = {n.module for n in ast.walk(tree) if isinstance(n, ast.ImportFrom)}
     modules |= {a.name for n in ast.walk(tree) if isinstance(n, ast.Import) for a in n.names}
     assert not [m for m in modules if m and m.startswith("symgrad")]
