@@ -22,6 +22,7 @@ from torch.utils._pytree import tree_leaves
 from symgrad.errors import BadInput
 
 _SAMPLES, _ENTRIES = 3, 60  # of an operator, and of all differentiable tensors of a sample
+_LARGEST = 500  # entries of the only sample of an operator that has no smaller one
 _NUMBERS = (0.5, 0.0, 1.0, -1.0, 3.0, -3.0, 1e-4, -30.0, 89.0, -89.0, 1e5, -1e8)
 _COMPLEX = (
     (0.5, 0.25),
@@ -44,6 +45,18 @@ _FURTHER = (
         "nn.functional.layer_norm",
         "torch.nn.functional.layer_norm(x[0], (1,), x[1], x[2])",
         [[[[3.0]], [1.0], [0.5]], [[[1e6]], [1.0], [0.5]]],
+    ),
+    ("bmm", "torch.bmm(x[0], x[1])", [[[[[1.0, 2.0], [0.0, -1.0]]], [[[3.0], [0.5]]]]]),
+    ("nn.functional.rrelu", "torch.nn.functional.rrelu(x[0])", [[[v]] for v in _NUMBERS]),
+    (
+        "nn.functional.ctc_loss",
+        "torch.nn.functional.ctc_loss(x[0].log_softmax(2), torch.tensor([[1, 2]]), [3], [2])",
+        [[[[[0.5, -1.0, 2.0]], [[1.0, 0.0, 0.25]], [[-0.5, 0.75, 1.0]]]]],
+    ),
+    (
+        "nn.functional.ctc_loss",  # the loss is a function of any numbers
+        "torch.nn.functional.ctc_loss(x[0], torch.tensor([[1, 2]]), [3], [2])",
+        [[[[[0.5, -1.0, 2.0]], [[1.0, 0.0, 0.25]], [[-0.5, 0.75, 1.0]]]]],
     ),
     (
         "cholesky_solve",  # one right-hand side for several matrices
@@ -195,27 +208,32 @@ def _calls(op: Any, dtype: torch.dtype, most: int) -> Iterator[tuple[str, list[T
         leaves = [t for t in tree_leaves((s.input, s.args, s.kwargs)) if isinstance(t, Tensor) and t.requires_grad]
         count = sum(t.numel() for t in leaves)
         fits = {t.is_complex() for t in leaves} <= {False, dtype.is_complex}
-        if 0 < count <= most and fits and all(t.layout is torch.strided for t in leaves):
+        if 0 < count <= max(most, _LARGEST) and fits and all(t.layout is torch.strided for t in leaves):
             sized.append((count, k, s))
     told: set[str] = set()
     ordered = sorted(sized, key=lambda one: one[:2])
-    for _, _, s in [*ordered[:1], *ordered[-1:], *ordered[1:-1]]:
-        leaves = []
-        try:
-            call = _call(op, s, leaves)
-            wrapped = op.gradcheck_wrapper(op.get_op(), s.input, *s.args, **s.kwargs)
-            right = [t for t in tree_leaves(wrapped) if isinstance(t, Tensor)]
-            again = eval(call, {"torch": torch, "x": leaves})
-            same = all(map(torch.equal, right, (t for t in tree_leaves(again) if isinstance(t, Tensor))))
-        except Exception:  # not to be written as one call, or random
-            continue
-        if same and call not in told and len(told) < _SAMPLES:
-            told.add(call)
-            yield call, [(x.detach() * 64).round() / 64 for x in leaves]  # short to write
+    for count, _, s in [*ordered[:1], *ordered[-1:], *ordered[1:-1]]:
+        for swapped in (False, True):
+            leaves = []
+            try:
+                call = _call(op, s, leaves, swapped)
+                wrapped = op.gradcheck_wrapper(op.get_op(), s.input, *s.args, **s.kwargs)
+                right = [t for t in tree_leaves(wrapped) if isinstance(t, Tensor)]
+                again = eval(call, {"torch": torch, "x": leaves})
+                same = all(map(torch.equal, right, (t for t in tree_leaves(again) if isinstance(t, Tensor))))
+            except Exception:  # not to be written as one call, or random
+                continue
+            if same and call not in told and len(told) < (_SAMPLES if count <= most else 1):
+                told.add(call)
+                yield call, [(x.detach() * 64).round() / 64 for x in leaves]  # short to write
+                break
 
 
-def _call(op: Any, sample: Any, leaves: list[Tensor]) -> str:
-    """The call as text; what is differentiable in it is added to ``leaves``.  Raises ValueError where it has none."""
+def _call(op: Any, sample: Any, leaves: list[Tensor], swapped: bool = False) -> str:
+    """The call as text; what is differentiable in it is added to ``leaves``.  Raises ValueError where it has none.
+
+    torch's tests have the differentiable tensor first, which with some operators is the second argument (``swapped``).
+    """
     own = {torch.float64: "x[0].dtype", torch.complex128: "x[0].dtype.to_complex()"}
 
     def told(x: Any) -> str:
@@ -223,7 +241,7 @@ def _call(op: Any, sample: Any, leaves: list[Tensor]) -> str:
             leaves.extend([x.real, x.imag] if x.is_complex() else [x])
             last = len(leaves) - 1
             return f"torch.complex(x[{last - 1}], x[{last}])" if x.is_complex() else f"x[{last}]"
-        if isinstance(x, Tensor) and x.layout is torch.strided and x.numel() <= _ENTRIES:
+        if isinstance(x, Tensor) and x.layout is torch.strided and x.numel() <= _LARGEST:
             return f"torch.tensor({x.tolist()}, dtype={own.get(x.dtype, x.dtype)})"
         if isinstance(x, (tuple, list)):
             inside = ", ".join(map(told, x))
@@ -241,6 +259,9 @@ def _call(op: Any, sample: Any, leaves: list[Tensor]) -> str:
     match name:  # what torch's own tests make of a matrix of which a half is looked at
         case "<lambda>":
             pass
+        case "gradcheck_wrapper_masked_operation" | "gradcheck_wrapper_masked_pointwise_operation":
+            if options.get("mask") is not None or options.get("input_mask") is not None:
+                raise ValueError
         case "gradcheck_wrapper_hermitian_input":
             parts[0] = f"({parts[0]} + {parts[0]}.mH)"
         case "gradcheck_wrapper_triangular_input" | "gradcheck_wrapper_triangular_input_real_positive_diagonal":
@@ -253,12 +274,16 @@ def _call(op: Any, sample: Any, leaves: list[Tensor]) -> str:
                 parts[k] = f"({half} + torch.eye({tensors[k].shape[-1]}, dtype={own[tensors[k].dtype]}))"
         case _:
             raise ValueError
+    if swapped:
+        parts[:2] = parts[1::-1]
     first, *rest = [*parts, *(f"{n}={told(v)}" for n, v in options.items())]
     place: Any = torch
     for part in op.name.split("."):
         place = getattr(place, part, None)
     if callable(place):
         return f"torch.{op.name}({', '.join([first, *rest])})"
-    if hasattr(Tensor, op.name):
+    if callable(getattr(Tensor, op.name, None)):
         return f"{first}.{op.name}({', '.join(rest)})"
+    if hasattr(Tensor, op.name):
+        return f"{first}.{op.name}"
     raise ValueError
