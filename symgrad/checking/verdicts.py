@@ -64,7 +64,8 @@ class ForAll:
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
     code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
     compares values, and that the proof is for points where none of these comparisons is a tie.  ``at`` are other sizes
-    that have names, for whose own values alone the proof is.
+    that have names, for whose own values alone the proof is.  ``blocks`` are sizes whose multiples alone it is for: the
+    length of a block, by the name of the size; the proof speaks of their numbers, which it calls ``n/8``.
     """
 
     sizes: tuple[str, ...]
@@ -75,6 +76,12 @@ class ForAll:
     facts: tuple[str, ...] = ()
     ties: bool = False
     at: Mapping[str, int] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left open about sizes."""
+        return not self.at and not self.blocks
 
 
 @dataclass(frozen=True, eq=False)
