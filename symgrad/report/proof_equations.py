@@ -169,7 +169,7 @@ class _Reader:
                 told.add(kind)
                 name = self.names.get(kind) or self.named.get(kind)
                 left, right = (name, min(map(str, sides), key=len)) if name is not None else map(str, sides)
-                copies = {left, right} <= set(self.values.values())  # one value under two names tells nothing
+                copies = {left, right} <= {*self.values.values(), *self.titles.values()}  # which tells nothing
                 if frozenset((left, right)) not in said and not copies:
                     said.add(frozenset((left, right)))
                     told_of = _NAME.findall(f"{left} {right}")
