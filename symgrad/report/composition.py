@@ -29,6 +29,7 @@ from symgrad.report.wording import (
     own_text,
     place_of,
     plural,
+    row_of_hessian,
     sentence,
     together,
     unmoved,
@@ -205,6 +206,9 @@ def _yours(report: Results, claims: Sequence[Claim]) -> str:
         values = [c for c in claims if _kind_of_derivative(report, c) == "value"]
         return f"{_yours(report, [c for c in claims if c not in values])} and {_yours(report, values)}"
     word = kinds.pop() if len(kinds) == 1 else "derivative"
+    rows = [row for c in claims if (row := row_of_hessian(c.name)) is not None]
+    if len(rows) == len(claims):
+        return f"your {'row' if len(rows) == 1 else 'rows'} {listed(rows)} of the Hessian"
     return f"your {word if len(claims) == 1 else plural(word)} for {listed(merged([c.name for c in claims]))}"
 
 
