@@ -108,7 +108,7 @@ _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not pro
 
 
 def _word(claim: Claim) -> str:
-    only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    only = claim.verdict.only if isinstance(claim.verdict, (Refuted, Agrees)) else None
     if isinstance(claim.verdict, Refuted) and claim.verdict.limit is not None:
         return f"right for {claim.verdict.limit[0]} only"
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
@@ -153,6 +153,11 @@ def headline(report: Results) -> str:
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
+        for_these = {c.verdict.only for c in agreeing if isinstance(c.verdict, Agrees)}
+        if None not in for_these:
+            are = f"is {_DERIVATIVE[report.order]}" if len(agreeing) == 1 else f"are {_DERIVATIVE[report.order]}s"
+            data = listed(sorted(map(str, for_these)))
+            return f"Right for your {data} only: {_yours(report, agreeing)} {are} there, and not at others{rest}."
         if all(isinstance(c.verdict, Agrees) and c.verdict.proved is not None for c in agreeing):
             are = "is the derivative" if len(agreeing) == 1 else "are the derivatives"
             return f"Right{turns(report.coverage)}, and proved for these: {_yours(report, agreeing)} {are} there{rest}."
