@@ -115,20 +115,34 @@ def _word(claim: Claim) -> str:
 
 
 def headline(report: Results) -> str:
-    """The answer in a sentence."""
+    """The answer in a sentence, with what floats do not give at the user's own point."""
+    said = _answer(report)
+    odd = [f"{_own_value(report.claims[n], k)} for {_entry(n, k)}" for n, k in report.no_numbers.items()]
+    return f"{said[:-1]}; at your own point it gives {listed(odd)}, where the derivative is a number." if odd else said
+
+
+def _entry(name: str, entry: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, entry))}]" if entry else name
+
+
+def _own_value(claim: Claim, entry: tuple[int, ...]) -> str:
+    return "NaN" if np.isnan(at_entry(claim.hand_value, entry)) else "an infinity"
+
+
+def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
     broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
     meant = _meant(wrong)
-    if is_chain(report):
-        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
         what = "could be neither proved nor refuted" if open_ else "is right" if agreeing else "is right, and proved"
         return f"The result {what}; the derivation is not{' right' * bool(open_)}: {lines} {are} wrong."
+    if is_chain(report):
+        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     right = _are([*agreeing, *proved], "right")
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:
