@@ -26,12 +26,13 @@ from symgrad.checking.refutations import witness_of
 from symgrad.checking.verdicts import Agrees, Proved, Refuted, Witness
 from symgrad.errors import SymgradError
 from symgrad.indices.terms import Fact, SumsTo, Symmetric
+from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.constraints import misses, settle
 from symgrad.problem.held_numbers import numbers_of, with_numbers
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import with_given_numbers
 from symgrad.problem.sampling import rounded
-from symgrad.program.program import Program, Step, size
+from symgrad.program.program import Step, size
 from symgrad.typing import Bounds
 
 _WORK = 200_000  # entries of all steps, in a Program whose data are moved
@@ -68,29 +69,29 @@ def _by_data(problem: Problem, found: Findings) -> None:
 
 
 def _by_names(problem: Problem, found: Findings) -> None:
-    """Refute the claims that are right for the value of a number alone which the hand formula itself reads by its name;
-    where it does not, or says the number too, tell that they are right for this one only."""
+    """Refute the claims that are right for the value of a number alone which the hand formula, as the model, reads by
+    its name; where it does not, or writes the number too, tell that they are right for this one only.  What the model
+    does not read, such as the 1 that a backward pass begins with, is the hand formula's own."""
     numbers = {n: v for n, v in numbers_of(problem).items() if n not in problem.inputs.point}
     others = {n: [float(x) for x in _moves(np.asarray(v), n, problem.seed)][:_TRIED] for n, v in numbers.items()}
     others = dict(itertools.islice(((n, tried) for n, tried in others.items() if tried), _NAMES))
     if not others or not _where_numbers_are(problem, found, {n: tried[0] for n, tried in others.items()}):
         return
     for name, tried in others.items():
+        value, beside = np.asarray(numbers[name]), [np.asarray(v) for n, v in numbers.items() if n != name]
         for other in tried:
             differ = _where_numbers_are(problem, found, {name: other})
+            in_model, in_hand = _read(problem, found, {name: other}) if differ else (False, False)
+            if not in_model:
+                continue
+            typed = abs(numbers[name]) in _written(with_numbers(problem, {name: other}).runs(problem.inputs.point)[1])
+            counts = float(value).is_integer() and _may_be_length(problem, found, value)
+            alone = in_hand and not typed and not counts and not any(_are_related(value, v) for v in beside)
             for claim, witness in differ.items():
-                said = f"{claim}: right for your {name} only; where {name} is {other:g}, the two differ."
-                beside = [np.asarray(v) for n, v in numbers.items() if n != name]
-                value = np.asarray(numbers[name])
-                alone = not any(_are_related(value, v) for v in beside)
-                counts = float(value).is_integer() and _may_be_length(problem, found, value)
-                if alone and not counts and _is_read(problem, found, name, other):
-                    found.verdicts[claim] = Refuted(witness, only=name)
-                else:
-                    found.verdicts[claim] = _right_for(found, claim, name)
-                found.notes.append(said)
-            if differ:
-                break
+                right = _right_for(found, claim, name)
+                found.verdicts[claim] = Refuted(witness, only=name) if alone else right
+                found.notes.append(f"{claim}: right for your {name} only; where {name} is {other:g}, the two differ.")
+            break
 
 
 def _where_numbers_are(problem: Problem, found: Findings, numbers: Mapping[str, float]) -> dict[str, Witness]:
@@ -107,18 +108,17 @@ def _where_numbers_are(problem: Problem, found: Findings, numbers: Mapping[str, 
     return {n: replace(w, point={**w.point, **point}) for n, w in witnesses.items() if w is not None}
 
 
-def _is_read(problem: Problem, found: Findings, name: str, other: float) -> bool:
-    """Whether the hand formula reads the number by its name, and writes it nowhere else."""
-    before = _written(found.own.hand_run.program)
-    try:
-        after = _written(with_numbers(problem, {name: other}).runs(problem.inputs.point)[1].program)
-    except SymgradError:
-        return False
-    return before != after and not {abs(numbers_of(problem)[name])} & after.keys()
+def _read(problem: Problem, found: Findings, numbers: Mapping[str, float]) -> tuple[bool, bool]:
+    """Whether the model, and whether the hand formula, is made of named numbers."""
+    before = (found.own.model_run, found.own.hand_run)
+    after = with_numbers(problem, numbers).runs(problem.inputs.point)
+    changed = [_written(a) != _written(b) for a, b in zip(before, after, strict=True)]
+    return changed[0], changed[1]
 
 
-def _written(program: Program) -> Counter[float]:
-    """The numbers that the outputs of a Program are made of."""
+def _written(run: Run) -> Counter[float]:
+    """The numbers that what a run gives is made of."""
+    program = run.program
     needed = (program.steps[i] for i in program.needed(program.outputs.values()))
     return Counter(abs(float(s.params.value)) for s in needed if _is_number(s))
 

@@ -170,9 +170,10 @@ class Claim:
         """The indices of what is NaN or infinite at the user's own point, and not for its size."""
         value = np.asarray(self.hand_value if self.hand_value is not None else 0.0)
         odd = ~np.isfinite(value)
-        if odd.any() and np.shape(self.exact_value) == value.shape and value.dtype.kind == "f":
+        exact = np.asarray(self.exact_value if self.exact_value is not None else np.nan)
+        if odd.any() and exact.shape == value.shape and value.dtype.kind == "f":
             with np.errstate(all="ignore"):
-                odd &= np.asarray(self.exact_value).astype(value.dtype) != value
+                odd &= exact.astype(value.dtype) != value
         return np.argwhere(odd)
 
     @property

@@ -148,9 +148,10 @@ def judge_sides(problem: Problem, verdicts: Mapping[str, Verdict]) -> _Judged:
 def _other_rows(problem: Problem) -> Iterator[TypesetRow]:
     """The sides in rows beside the chain that the question is about."""
     hand = _latex(problem.hand)
-    for row in _rows(replace(hand, row=None)) if hand is not None and hand.row is not None else ():
-        assert row.formula.row is not None
-        if isinstance(row.claim, Definition) and row.formula.row[0] != hand.row[0]:
+    if hand is None or hand.row is None:
+        return
+    for row in _rows(replace(hand, row=None)):
+        if isinstance(row.claim, Definition) and row.formula.row is not None and row.formula.row[0] != hand.row[0]:
             yield row
 
 

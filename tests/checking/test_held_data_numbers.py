@@ -99,3 +99,12 @@ def test_counts_known_numbers_and_numbers_that_follow_from_others_are_not_held_a
     assert report.ok
     assert all(c.verdict.kind != "refuted" for c in report.claims.values())
     assert "only" in str(report)
+
+
+def test_what_the_model_does_not_read_is_the_hand_formulas_own():
+    """A backward pass begins with 1, and its result is what it is multiplied with."""
+
+    def hand(x, upstream=1.0, two=2.0):
+        return upstream * two * x
+
+    assert verify(lambda x: (x**2).sum(), hand, at={"x": X}).verdict == "proved"
