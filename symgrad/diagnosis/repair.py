@@ -26,8 +26,10 @@ from symgrad.diagnosis.scope import Site
 from symgrad.diagnosis.slip import Slip
 from symgrad.diagnosis.source_code import Code, Unit, code_of, edited
 from symgrad.diagnosis.statement_edits import KINDS
+from symgrad.diagnosis.typeset_edits import typeset_edit, typeset_side
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Formula, open_formula
+from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.problem.question import Problem
 from symgrad.progress import doing
 
@@ -47,7 +49,10 @@ def rewritten(problem: Problem, proposals: Sequence[Proposal], choice: Sequence[
         code = code_of(leaf.formula)
         if code is None:
             text = pairs[0][1].text
-            new = open_formula(text, known=None)
+            made = typeset_edit(leaf.formula, text) if isinstance(leaf.formula, Latex) else None
+            if made is None and isinstance(leaf.formula, Latex):
+                return None
+            new, text = (open_formula(text, known=None), text) if made is None else (made[0], made[0].text)
         else:
             written = _with_edits(code, pairs)
             if written is None:
@@ -186,8 +191,11 @@ def repairs_of(proposals: Sequence[Proposal], choice: Sequence[Edit | None], kin
         why = explain(Slip(p.name, replace(e, kind=family), old, new, p.scene, operand)) + alone
         site = None if p.scene is None else p.scene.site
         span, file = (None, None) if site is None else ((site.expression.start, site.expression.end), site.unit.file)
-        proved = kind == "proved"
-        yield Repair(p.name, p.line, p.text, e.text, why, proved, family, (old, new), span, e.cost, file)
+        before, after, proved = p.text, e.text, kind == "proved"
+        formula = p.site[0].formula
+        if isinstance(formula, Latex) and (made := typeset_edit(formula, e.text)) is not None:
+            before, after, (old, new) = typeset_side(formula), typeset_side(made[0]), made[1]
+        yield Repair(p.name, p.line, before, after, why, proved, family, (old, new), span, e.cost, file)
 
 
 # ------------------------------------------------------------------------------------------------ leaves

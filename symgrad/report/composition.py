@@ -435,9 +435,8 @@ def _proof(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     if verdict.proofs:
         yield Paragraph(in_brief(verdict.proofs))
         others = sum(isinstance(c.verdict, Proved) for c in report.claims.values())
-        yield from in_equations(
-            verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // max(1, others))
-        )
+        most = _EQUATIONS if full else max(4, _EQUATIONS // max(1, others))
+        yield from in_equations(verdict.proofs, claim.name, report.order, most)
     where = verdict.domain if full else ()
     if where:
         yield Paragraph("It is proved where:")
