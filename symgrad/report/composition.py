@@ -116,27 +116,41 @@ _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not pro
 
 
 def _word(claim: Claim) -> str:
-    only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    only = claim.verdict.only if isinstance(claim.verdict, (Refuted, Agrees)) else None
     if isinstance(claim.verdict, Refuted) and claim.verdict.limit is not None:
         return f"right for {claim.verdict.limit[0]} only"
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
 
 
 def headline(report: Results) -> str:
-    """The answer in a sentence."""
+    """The answer in a sentence, with what floats do not give at the user's own point."""
+    said = _answer(report)
+    odd = [f"{_own_value(report.claims[n], k)} for {_entry(n, k)}" for n, k in report.no_numbers.items()]
+    return f"{said[:-1]}; at your own point it gives {listed(odd)}, where the derivative is a number." if odd else said
+
+
+def _entry(name: str, entry: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, entry))}]" if entry else name
+
+
+def _own_value(claim: Claim, entry: tuple[int, ...]) -> str:
+    return "NaN" if np.isnan(at_entry(claim.hand_value, entry)) else "an infinity"
+
+
+def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
     broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
     meant = _meant(wrong)
-    if is_chain(report):
-        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
         what = "could be neither proved nor refuted" if open_ else "is right" if agreeing else "is right, and proved"
         return f"The result {what}; the derivation is not{' right' * bool(open_)}: {lines} {are} wrong."
+    if is_chain(report):
+        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     right = _are([*agreeing, *proved], "right")
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:
@@ -161,6 +175,11 @@ def headline(report: Results) -> str:
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
+        for_these = {c.verdict.only for c in agreeing if isinstance(c.verdict, Agrees)}
+        if None not in for_these:
+            are = f"is {_DERIVATIVE[report.order]}" if len(agreeing) == 1 else f"are {_DERIVATIVE[report.order]}s"
+            data = listed(sorted(map(str, for_these)))
+            return f"Right for your {data} only: {_yours(report, agreeing)} {are} there, and not at others{rest}."
         if all(isinstance(c.verdict, Agrees) and c.verdict.proved is not None for c in agreeing):
             are = "is the derivative" if len(agreeing) == 1 else "are the derivatives"
             return f"Right{turns(report.coverage)}, and proved for these: {_yours(report, agreeing)} {are} there{rest}."
