@@ -110,7 +110,7 @@ def _of_latex(whole: Latex) -> tuple[Any, Any]:
     after = found[found.index(last) + 1 :]
     used = {names_of(p) for e in found for x in e.bodies for p in parts(x) if p.head == "symbol"}
     of = names_of(last.left) if last.left is not None else ""
-    following = next(e for e in after if e.left is None or _is_needed(e.left, used | {of}))
+    following = next(e for e in after if e.left is None or e.sides[1:] or _is_needed(e.left, used | {of}))
     start, (first, end) = before[0].span[0], last.span
     row = text[first:end]
     if last.left is not None and (name := logarithms_of([last]).get(of)) and name in _differentiated(found):

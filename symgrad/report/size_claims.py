@@ -76,8 +76,8 @@ def _where(found: ForAll, full: bool) -> str:
     where = [*found.facts, *(["no comparison is a tie"] if found.ties else []), *conditions(found)]
     if not full and (len(where) > _SHOWN or any(len(w) > _WIDE for w in where)):
         where = [w for w in where if len(w) <= _WIDE][: _SHOWN - 1]
-    those = f" for {whom(found)}" if found.sizes else ""
-    line = f"It holds{those}, wherever both have a value{f' and {listed(where)}' if where else ''}."
+    those = f" for {whom(found)}," if found.sizes else ""
+    line = f"It holds{those} wherever both have a value{f' and {listed(where)}' if where else ''}."
     if found.literals:
         line += f" {listed([f'{v} was read as {n}' for n, v in found.literals.items()])}."
     return line
@@ -97,6 +97,12 @@ def proof_for_all(claim: Claim, full: bool) -> Iterator[Block]:
         f"Both were written as sums over indices, in which sizes are letters, and are equal by {rules}. The code was "
         f"read at {found.read_at}{own}."
     )
+    sides = [text(_lettered(side)) for side in (found.proof.left, found.proof.right)]
+    if not found.sizes and max(map(len, sides)) <= _LONGEST:  # with named sizes the exact one is told already
+        both = ("both",) if sides[0] == sides[1] else ("yours", "the exact derivative")
+        for whose, side in zip(both, sides, strict=False):
+            yield Paragraph(f"An entry of {whose}:")
+            yield Code(side)
     if full:
         if found.sizes:
             yield Paragraph("What was read gives what running the code gives, at other sizes too.")

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from symgrad.audit import findings
-from symgrad.audit.cases import Case
+from symgrad.audit.cases import Case, cases
 from symgrad.audit.findings import AGAINST, audit, judge
 
 
@@ -41,6 +41,16 @@ def test_a_second_derivative_through_forward_mode_is_found():
     assert set(wrong) == {"reverse over forward", "forward over forward"}
     v = torch.linspace(1, 2, 4, dtype=torch.float64)
     assert wrong["forward over forward"].exact == pytest.approx(float(2 * (v[0] * v[3] - v[1] * v[2])))
+
+
+def test_a_fault_with_complex_numbers_is_found_as_one():
+    """What a scatter replaces has no effect: the derivative by it is zero, and torch says the cotangent."""
+    call = "torch.view_as_real(torch.as_strided_scatter(torch.complex(x[0], x[1]), torch.ones(1) + 0j, (1,), (1,)))"
+    a = Case(
+        "as_strided_scatter", f"lambda x: {call}.sum()", (torch.ones(1).double(), torch.zeros(1).double()), "", True
+    )
+    found = list(judge(a))
+    assert [(one.mode, one.dtype, one.torch, one.exact) for one in found] == [("reverse", "complex128", 1.0, 0.0)]
 
 
 def test_a_sum_that_cancels_with_an_irrational_number_is_found():
@@ -105,6 +115,13 @@ def test_what_the_forward_pass_does_not_confirm_is_not_told(monkeypatch):
     monkeypatch.setattr(findings, "_numbers", false)
     assert list(judge(HARD)) == []
     assert list(judge(case("torch.tanh(x[0])", [0.5]))) == []
+
+
+@pytest.mark.slow
+def test_operators_whose_rules_are_right_have_no_row():
+    """All of them at ties, edges, zeros, far scales, and on complex numbers."""
+    pytest.importorskip("expecttest", reason="torch's operator tests need it")
+    assert audit(cases(["add", "mul", "tanh", "matmul", "nn.functional.relu", "cos", "cumsum", "linalg.vecdot"])) == []
 
 
 def test_points_of_one_fault_are_counted_and_what_cannot_be_followed_is_told():

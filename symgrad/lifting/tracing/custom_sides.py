@@ -103,21 +103,35 @@ class Runs:
 
     def recorded(self, point: Mapping[str, Any]) -> Recorded:
         """One run at a point, whole."""
-        return self.beside(self.custom, {**self.arguments.values, **self.extra, **point}, self.arguments.dtypes)
+        return self.beside(self.custom, self._whole(point), self.arguments.dtypes)
 
     def at(self, point: Mapping[str, Any]) -> tuple[Run, Run]:
         if self._last is not None and all(
             np.array_equal(v, self._last[0][n], equal_nan=True) for n, v in point.items()
         ):
             return self._last[1]
-        whole = {**self.arguments.values, **self.extra, **point}
         out = self.recorded(point).sides()
-        self._last = whole, out
+        self._last = self._whole(point), out
         return out
+
+    def _whole(self, point: Mapping[str, Any]) -> dict[str, Any]:
+        """All values; arguments lie in memory as the given ones do, for code may look at their strides."""
+        given = self.arguments.values
+        moved = {n: _laid_out(v, given[n]) if n in given else v for n, v in point.items()}
+        return {**given, **self.extra, **moved}
 
     def variant(self, custom: Custom) -> Runs:
         """The same runs of another version of the function."""
         return Runs(custom, self.arguments, self.beside, self.extra)
+
+
+def _laid_out(value: Any, like: Any) -> Any:
+    """The same numbers, with the axes in memory in the order of another array."""
+    if not isinstance(like, np.ndarray) or like.flags.c_contiguous or like.shape != np.shape(value):
+        return value
+    out = np.empty_like(like, dtype=np.asarray(value).dtype)
+    out[...] = value
+    return out
 
 
 @dataclass(frozen=True, eq=False)
