@@ -373,6 +373,10 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
         if real not in model.names:
             near = close_names(name, model.names)
             what = "wrt names" if wrt is not None else "the hand formulas have"
+            if "," in name:
+                near = (
+                    "Second derivatives by several inputs stand in one matrix: pass the Hessian, and wrt in its order."
+                )
             raise UnknownName(
                 f"{what} {name!r}, but the model has only {', '.join(model.names)}.", instead=near or None
             )

@@ -16,7 +16,7 @@ from symgrad.lifting.derived_formulas import GradientFormula, PartialFormula
 from symgrad.lifting.formulas import Formula, Several, code_values, open_formula, readings, rename
 from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.latex.value_chains import Chain, entries_claimed, valued
-from symgrad.lifting.sympy_forms import Sides, in_the_plane, plain_sides
+from symgrad.lifting.sympy_forms import ROW_OF_HESSIAN, Sides, in_the_plane, plain_sides
 from symgrad.lifting.text.step_list import are_steps
 from symgrad.lifting.tracing.functions import Function, Module, Run, with_nests
 from symgrad.lifting.tracing.nests import Nest, gradients_by_input, open_nests, spread
@@ -283,7 +283,7 @@ def _posed(sides: Sides, asked: Asked) -> Problem:
     if before:
         problem = replace(problem, labels={after: f"{after}, of ∂f/{''.join(f'∂{n}' for n in before)}"})
     if sides.gradient:
-        problem = replace(problem, labels={n: f"{n}, of the gradient" for n in sides.gradient})
+        problem = replace(problem, labels={n: ROW_OF_HESSIAN.format(n) for n in sides.gradient})
     notes = (*sides.notes, *notes)
     return replace(problem, shapes=shapes, letters=letters_of(hand), meanings=asked.meanings, notes=notes)
 
