@@ -18,11 +18,12 @@ from dataclasses import replace
 import numpy as np
 import sympy as sp
 
-from symgrad.checking.comparison import Pair, PointComparison, branch_of, compare_at
+from symgrad.checking.comparison import Branch, Pair, PointComparison, branch_of, compare_at
 from symgrad.checking.exploration import Findings, clear, explore_points
 from symgrad.checking.index_claims import Reading, agrees, gives, read_problem, resized
 from symgrad.checking.recurrences import prove_by_turns
 from symgrad.checking.refutations import simplest, witness_of
+from symgrad.checking.size_theorems import named_lengths
 from symgrad.checking.verdicts import Agrees, AllSizes, ForAll, IndexForm, Proved, Refuted, Witness
 from symgrad.errors import SymgradError
 from symgrad.indices.equality import prove_equal
@@ -70,12 +71,20 @@ def judge_all_sizes(problem: Problem, found: Findings) -> AllSizes | None:
     return AllSizes(shapes.names, shapes.own(), dict(shapes.fixed), looked, {n: why[n] for n in rest}, forms)
 
 
-def holds_at_other_sizes(problem: Problem, hand: Formula) -> bool:
-    """Whether another hand formula is refuted at none of a few other sizes, where sizes have names."""
+def holds_at_other_sizes(problem: Problem, hand: Formula, branch: Branch | None = None) -> bool:
+    """Whether another hand formula is refuted at none of a few other sizes, where sizes have names; with its
+    ``branch``, at no other lengths of the axes, where these have none."""
     shapes = problem.shapes
-    if shapes is None:
+    there = replace(problem, hand=hand, first=None)
+    if shapes is None and branch is not None:
+        try:
+            shapes, _, own = named_lengths(problem, branch)
+        except Unread:
+            return True
+    elif shapes is not None:
+        own = shapes.own()
+    else:
         return True
-    there, own = replace(problem, hand=hand, first=None), shapes.own()
     others = [
         {**own, **{n: own[n] + 2 + k for k, n in enumerate(shapes.free)}},
         {**own, **dict.fromkeys(shapes.free, 3)},

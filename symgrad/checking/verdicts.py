@@ -135,7 +135,8 @@ class Agrees:
 
     ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size;
     of ``faint`` entries, which are near zero, it hides more; ``runs`` of a black box gave them.  ``proved`` is a proof
-    for the turns that loops were seen to make, where they may make others.
+    for the turns that loops were seen to make, where they may make others.  ``only`` names what it is right for the
+    given value of alone: data of a script, or a number that the code reads by its name.
     """
 
     points: int
@@ -147,6 +148,7 @@ class Agrees:
     faint: int = 0
     runs: int = 1
     proved: Proved | None = None
+    only: str | None = None
     kind: Kind = "agrees"
 
     @property

@@ -26,7 +26,7 @@ from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
 from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_detach
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
-from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of
+from symgrad.diagnosis.repair import judged_right, lengths_last, propose, repair, repairs_of
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose
 from symgrad.diagnosis.structural_edits import structure
@@ -438,11 +438,11 @@ def _blamed(
         if cures.is_right:
             continue
         found = (cures.all() if most is None else cures.small(most))[:_JUDGED]
-        for cure in found:
+        for cure, lengths in lengths_last(found, lambda cure: [r.edit for r in cure.remedies]):
             doing("looking for a repair")
             proposals = _proposals(cure, leaf)
             choice = [r.edit for r in cure.remedies]
-            if (made := judged_right(problem, proposals, choice)) is not None:
+            if (made := judged_right(problem, proposals, choice, lengths)) is not None:
                 repairs = tuple(repairs_of(proposals, choice, made[1]))
                 if (other := _as_good(cure, found)) is not None:
                     line, text = _statement_line(other.place), other.edit.text
