@@ -26,6 +26,7 @@ from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter t
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
+from symgrad.diagnosis.typeset_edits import typed_and_wrong
 from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
@@ -237,7 +238,9 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
                 return _Lines(steps, (), found.repairs, found.repaired_source)
             found = accuse(problem, findings, problem.meanings)
             whose = () if found.whose is None else (found.whose,)
-            return _Lines(found.steps, found.wrong_steps, found.repairs, found.repaired_source, belongs_to=whose)
+            whole = () if found.repairs or found.whose else typed_and_wrong(problem, findings.verdicts)
+            steps = (*found.steps, *whole)
+            return _Lines(steps, found.wrong_steps, found.repairs, found.repaired_source, belongs_to=whose)
     except UnknownOperation as error:  # of an input that the question is not about
         return _Lines(steps, notes=(f"the wrong line could not be looked for: {error.what}",))
     except SymgradError:

@@ -78,8 +78,9 @@ def verify_function(
     ``register_autograd`` is taken likewise.
 
     ``at`` maps forward's arguments (without ctx) to tensors, arrays or shapes, or lists them in order; anything else
-    (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``: the claims are
-    then about all n.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
+    (numbers beside tensors, flags, None) is passed on as it is.  A shape may hold names, ``("n", 3)``, or whole blocks,
+    ``("16*n", 3)``: the claims are then about all n.  Of code that runs at multiples of a block alone they are about
+    these.  The claims go by the names of forward's arguments.  Each of them is also judged alone, where
     backward does something else for ``ctx.needs_input_grad``; a None for a tensor counts as zero, and a gradient of a
     shape that the argument can be broadcast to is summed, as autograd does it.  Where ``set_materialize_grads(False)``
     asks for it, every choice of outputs that are not used is judged too, with None for their cotangents.
@@ -395,17 +396,17 @@ def _with_outputs(setting: _Setting, named: Mapping[str, str], cotangents: Mappi
     shapes = setting.shapes
     if shapes is None:
         return None
-    sizes = Sizes.of(shapes.names, shapes.fixed, least=max(3, shapes.least))
-    rng = np.random.default_rng((setting.asked.seed, 7))
-    found: dict[str, list[tuple[int, ...]]] = {n: [] for n in named.values()}
-    for run in sizes.runs:
-        point = {**setting.inputs.point, **{n: draw(shape, rng) for n, shape in shapes.at(run).items()}}
+    any_sizes = Sizes.of(shapes.names, shapes.fixed, least=max(3, shapes.least))
+    own = shapes.own()
+    multiples = [{n: v * (1 if n in shapes.fixed else k) for n, v in own.items()} for k in (1, 2, 3)]
+    for sizes in (any_sizes, Sizes(shapes.names, tuple(multiples))):  # it may run at multiples of a block only
         try:
-            _, out = find_point(setting.forward, replace(setting.inputs, point=point), setting.dtypes, 0)
-        except UserCodeFailed:  # it runs at some sizes only, such as multiples of a block: claims are about those
-            return replace(shapes, of={**shapes.of, **{n: np.shape(v) for n, v in cotangents.items()}})
-        for output, i in out.program.outputs.items():
-            found[named[output]].append(out.program.shape(i))
+            found = _lengths_met(setting, shapes, named, sizes)
+            break
+        except UserCodeFailed:
+            continue
+    else:
+        return replace(shapes, of={**shapes.of, **{n: np.shape(v) for n, v in cotangents.items()}})
     of = dict(shapes.of)
     for n, lengths in found.items():
         try:
@@ -416,6 +417,20 @@ def _with_outputs(setting: _Setting, named: Mapping[str, str], cotangents: Mappi
                 instead="Pass shapes of numbers: the claims are then about these.",
             ) from None
     return replace(shapes, of=of)
+
+
+def _lengths_met(
+    setting: _Setting, shapes: Shapes, named: Mapping[str, str], sizes: Sizes
+) -> dict[str, list[tuple[int, ...]]]:
+    """The shapes of the outputs at some sizes, by their cotangents' names.  Raises what the code raises there."""
+    rng = np.random.default_rng((setting.asked.seed, 7))
+    found: dict[str, list[tuple[int, ...]]] = {n: [] for n in named.values()}
+    for run in sizes.runs:
+        point = {**setting.inputs.point, **{n: draw(shape, rng) for n, shape in shapes.at(run).items()}}
+        _, out = find_point(setting.forward, replace(setting.inputs, point=point), setting.dtypes, 0)
+        for output, i in out.program.outputs.items():
+            found[named[output]].append(out.program.shape(i))
+    return found
 
 
 def _length(sizes: Sizes, numbers: Sequence[int]) -> Any:

@@ -24,9 +24,9 @@ from symgrad.diagnosis.differences import lines_changed
 from symgrad.diagnosis.edits import PLAIN
 from symgrad.diagnosis.expression_text import Text
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, leaves
-from symgrad.diagnosis.other_functions import whose_gradient
+from symgrad.diagnosis.other_functions import Owner, whose_gradient, without_detach
 from symgrad.diagnosis.remedies import Known, Remedy, Suspect, by_running, by_value, suspects_of, value_stamp
-from symgrad.diagnosis.repair import judged_right, propose, repair, repairs_of
+from symgrad.diagnosis.repair import judged_right, lengths_last, propose, repair, repairs_of
 from symgrad.diagnosis.source_code import code_of
 from symgrad.diagnosis.steps import Diagnosis, diagnose, is_permuted
 from symgrad.diagnosis.structural_edits import structure
@@ -320,6 +320,8 @@ def accuse(problem: Problem, findings: Findings, words: Mapping[str, str] | None
 def _accusation(problem: Problem, findings: Findings, words: Mapping[str, str] | None) -> Accusation:
     """Small edits first: of lines that miss what they claim, then of any place; larger ones where there are none."""
     diagnosis = diagnose(problem, findings, words)
+    if (owner := without_detach(problem, findings)) is not None:
+        return _belonging(Accusation(diagnosis.steps, (), (), None), owner)
     if is_permuted(diagnosis.derivation):
         found = _blamed(problem, diagnosis, _searches(problem, findings, diagnosis))
         if found is not None:
@@ -389,8 +391,10 @@ def _of_lines(one: Repair, first: int, end: int) -> Repair:
 def _of_another(mine: Accusation, problem: Problem, findings: Findings) -> Accusation:
     """Where all lines belong to another function, none of them is wrong by itself."""
     owner = whose_gradient(problem, findings)
-    if owner is None:
-        return mine
+    return mine if owner is None else _belonging(mine, owner)
+
+
+def _belonging(mine: Accusation, owner: Owner) -> Accusation:
     steps = tuple(replace(s, verdict="unknown") if s.verdict == "wrong" else s for s in mine.steps)
     return Accusation(steps, (), (), None, f"No line is wrong by itself: {owner.told}.")
 
@@ -444,11 +448,11 @@ def _blamed(
         if cures.is_right:
             continue
         found = (cures.all() if most is None else cures.small(most))[:_JUDGED]
-        for cure in found:
+        for cure, lengths in lengths_last(found, lambda cure: [r.edit for r in cure.remedies]):
             doing("looking for a repair")
             proposals = _proposals(cure, leaf)
             choice = [r.edit for r in cure.remedies]
-            if (made := judged_right(problem, proposals, choice)) is not None:
+            if (made := judged_right(problem, proposals, choice, lengths)) is not None:
                 repairs = tuple(repairs_of(proposals, choice, made[1]))
                 if (other := _as_good(cure, found)) is not None:
                     line, text = _statement_line(other.place), other.edit.text

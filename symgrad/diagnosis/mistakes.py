@@ -19,7 +19,7 @@ import torch
 from symgrad.diagnosis.claims import is_derivative_like
 from symgrad.diagnosis.expression_text import divisors_of
 from symgrad.diagnosis.scope import scope_of
-from symgrad.diagnosis.slip import Slip, canonical, numbers
+from symgrad.diagnosis.slip import Slip, canonical, is_difference, numbers
 
 # ------------------------------------------------------------------------------------------------------------ mistakes
 
@@ -303,7 +303,7 @@ def _extra_term(s: Slip) -> str | None:
 
 
 def _sign_of_difference(s: Slip) -> str | None:
-    if s.kind != "operand order" or " - " not in s.new:
+    if s.kind != "operand order" or not is_difference(s.new):
         return None
     return f"the difference is the wrong way round: it is {s.new}, the derivative of which carries the sign."
 
@@ -594,6 +594,6 @@ ROWS: tuple[Row, ...] = (
     _row("a function too much", ("drop function",), "no function is applied here: {old} becomes {new}."),
     _row("a constant", ("constant",), "the constant is {new}, not {old}."),
     _row("zero", ("zero",), "this derivative is zero."),
-    _row("the whole formula", ("formula",), "no small edit puts this line right; by the chain rule {name} is {new}."),
+    _row("the whole formula", ("formula",), "no small edit puts this line right; by the chain rule it is {new}."),
     Row("anything else", _anything),
 )

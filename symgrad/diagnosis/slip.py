@@ -115,6 +115,19 @@ class Slip:
         return min(found, key=lambda n: (len(n), n)) if found else None
 
 
+def is_difference(text: str) -> bool:
+    """Whether an expression is a difference as a whole.
+
+    >>> is_difference("a - b"), is_difference("(1 - s) @ W")
+    (True, False)
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return False
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
+
+
 def canonical(text: str) -> str:
     try:
         return ast.unparse(ast.parse(f"({text}\n)", mode="eval").body)

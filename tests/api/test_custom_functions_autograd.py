@@ -194,3 +194,24 @@ def test_once_differentiable_is_no_second_order():
     assert verify_function(Once, at={"x": (2,)}).verdict == "proved"
     with pytest.raises(BadInput, match="marked with @once_differentiable"):
         verify_function(Once, at={"x": (2,)}, order=2)
+
+
+class Strides(torch.autograd.Function):
+    """Right where w lies row by row, and wrong where it is the transpose of what does."""
+
+    @staticmethod
+    def forward(ctx, x, w):
+        ctx.save_for_backward(x, w)
+        return (x * w).sum(1)
+
+    @staticmethod
+    def backward(ctx, g):
+        x, w = ctx.saved_tensors
+        return g[:, None] * torch.as_strided(w, x.shape, x.stride()), g[:, None] * x
+
+
+def test_arguments_lie_in_memory_as_they_are_given():
+    x, w = torch.randn(2, 3, 4, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
+    assert {c.kind for c in verify_function(Strides, at={"x": x, "w": w}).claims.values()} == {"proved"}
+    report = verify_function(Strides, at={"x": x, "w": w.t().contiguous().t()})
+    assert {n: c.kind for n, c in report.claims.items()} == {"x": "refuted", "w": "proved"}

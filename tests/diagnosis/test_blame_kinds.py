@@ -386,6 +386,7 @@ def mixing_grad(x, h, u, w, z):
     return {"h": lam, "u": du, "w": dw, "z": dz}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("right", "wrong", "name"),
     [("(prev - c)", "(c - prev)", "gg"), ("(1 - c**2)", "(1 - c)", "cc"), ("lam * g + gg", "lam + gg", "lam")],

@@ -62,7 +62,8 @@ class FunctionRun:
 
     ``cotangents`` are the names of the outputs' cotangents.  ``missing`` are the tensor arguments for which backward
     returned None, ``summed`` those whose gradient has a larger shape, with that shape; ``forward`` is the number of
-    steps that forward made, and ``materialize`` says that backward is given zeros for outputs that are not used.
+    steps that forward made, and ``materialize`` says that backward is given zeros for outputs that are not used;
+    ``numbers`` are the whole numbers that the code writes.
     """
 
     program: Program
@@ -75,6 +76,7 @@ class FunctionRun:
     summed: Mapping[str, tuple[int, ...]]
     forward: int
     materialize: bool
+    numbers: frozenset[int]
 
 
 @dataclass(frozen=True, eq=False)
@@ -185,7 +187,8 @@ class Custom:
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         return FunctionRun(
-            program, outputs, along, gradients, moved, values, tuple(missing), summed, made, ctx.materialize
+            program, outputs, along, gradients, moved, values, tuple(missing), summed, made, ctx.materialize,
+            frozenset(trace.numbers),
         )  # fmt: skip
 
     def _reduced(
