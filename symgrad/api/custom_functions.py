@@ -21,6 +21,7 @@ from symgrad.errors import (
     close_names,
 )
 from symgrad.indices.sizes import Sizes, Unread
+from symgrad.lifting.formulas import Numbers, Several
 from symgrad.lifting.tracing.autograd_functions import Custom, FunctionRun
 from symgrad.lifting.tracing.custom_sides import (
     Arguments,
@@ -355,20 +356,30 @@ def _second_order_problems(setting: _Setting) -> list[Problem]:
     wrt = (*along, *seeded.named.values())
     problem = setting.problem(beside, extra, wrt, 1)
     assert problem.first is not None
-    _by_torch_twice(setting, seeded, seeds, problem.first[1].values)
+    model, read = problem.first
+    numbers, called = _by_torch_twice(setting, seeded, seeds, read.values)
+    notes: tuple[str, ...] = ()
+    if numbers:  # another Function's backward, which was not read
+        hand = Several({n: Numbers(numbers[n]) for n in wrt})
+        problem = replace(problem, hand=hand, first=(model, hand.run({})), values_only=True)
+        notes = (
+            f"Backward calls {listed(called)}, which autograd differentiates by the backward that is written there: "
+            "of the second order its numbers at your own point were judged.",
+        )
     shapes = seeded.shapes
     if shapes is not None:
         shapes = replace(shapes, of={**shapes.of, **{along[n]: s for n, s in shapes.of.items() if n in along}})
-    return [replace(problem, shapes=shapes, labels={n: f"{n} (second order)" for n in wrt})]
+    return [replace(problem, shapes=shapes, labels={n: f"{n} (second order)" for n in wrt}, notes=notes)]
 
 
 def _by_torch_twice(
     setting: _Setting, seeded: _Seeded, seeds: Mapping[str, Any], mine: Mapping[str, np.ndarray]
-) -> None:
-    """Autograd, differentiating backward itself, must get what was read of it."""
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Autograd, differentiating backward itself, must get what was read of it.  Where it does not, because other
+    Functions are called there, what it gets, and their names."""
     custom = setting.custom
     try:
-        found = custom.by_torch_twice(setting.arguments.values, seeded.cotangents, seeds, setting.dtypes)
+        found, called = custom.by_torch_twice(setting.arguments.values, seeded.cotangents, seeds, setting.dtypes)
     except SymgradError:
         raise
     except Exception as error:
@@ -378,11 +389,14 @@ def _by_torch_twice(
         ) from error
     for name, g in found.items():
         if name in mine and not nearly_equal(mine[name].astype(g.dtype), g, _nearness(setting)):
+            if called:
+                return found, called
             raise ReplayMismatch(
                 f"what was read of {custom.name}.backward does not give the second derivative for {name} that autograd "
                 "computes.",
                 instead="This is a fault of symgrad: no verdict is given. Ask for order=1.",
             )
+    return {}, []
 
 
 def _like(run: FunctionRun, step: int, rng: np.random.Generator) -> np.ndarray:
