@@ -16,7 +16,7 @@ import numpy as np
 import torch
 
 from symgrad.checking.exploration import Findings, as_far_as_known, how_ended
-from symgrad.checking.judge import as_data_mean, judge
+from symgrad.checking.judge import as_data_mean, decide, judge
 from symgrad.checking.refutations import middle
 from symgrad.checking.results import Claim, Instability, StepFinding
 from symgrad.checking.shortcuts import reading_of
@@ -26,6 +26,7 @@ from symgrad.diagnosis import edited_code  # noqa: F401  # kinds of code enter t
 from symgrad.diagnosis.blame import accuse
 from symgrad.diagnosis.repair import Mended, mend_together
 from symgrad.diagnosis.step_lists import judge_lines, repair_lines, steps_of
+from symgrad.diagnosis.typeset_edits import typed_and_wrong
 from symgrad.diagnosis.typeset_rows import by_last_sides, judge_model, judge_rows, judge_sides, rows_of
 from symgrad.errors import SymgradError, UnknownOperation
 from symgrad.evaluation.balls import DATA_UNITS
@@ -226,21 +227,36 @@ def _lines_of_hand(problem: Problem, findings: Findings) -> _Lines:
     branch, steps = findings.own, _lines_alone(findings).steps
     wrong = [v for v in findings.verdicts.values() if isinstance(v, Refuted)]
     about_inputs = not problem.order or all(n in branch.program.inputs for n in problem.wrt)
-    excused = all((v.true_if and v.is_meant) or v.only or v.limit for v in wrong)
-    if problem.values_only or not about_inputs or excused:
-        return _Lines(steps)  # where a constraint is missing, data are special, or a limit is meant, no line is wrong
+    excused = all(v.is_excused for v in wrong)
+    if problem.values_only or not about_inputs or (excused and any(v.limit for v in wrong)):
+        return _Lines(steps)  # where a limit is meant, no line is wrong
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of edits that were tried, which are not the user's
+            if excused:  # where a constraint is missing, or data are special, no line is wrong
+                found = accuse(*_without_excuse(problem, findings, wrong), problem.meanings)
+                return _Lines(steps, (), found.repairs, found.repaired_source)
             found = accuse(problem, findings, problem.meanings)
             whose = () if found.whose is None else (found.whose,)
-            return _Lines(found.steps, found.wrong_steps, found.repairs, found.repaired_source, belongs_to=whose)
+            whole = () if found.repairs or found.whose else typed_and_wrong(problem, findings.verdicts)
+            steps = (*found.steps, *whole)
+            return _Lines(steps, found.wrong_steps, found.repairs, found.repaired_source, belongs_to=whose)
     except UnknownOperation as error:  # of an input that the question is not about
         return _Lines(steps, notes=(f"the wrong line could not be looked for: {error.what}",))
     except SymgradError:
         raise
     except Exception as error:  # the verdict rests on none of this, and must not be lost with it
         return _Lines(steps, notes=(f"the wrong line could not be looked for, by a fault of symgrad: {error!r}",))
+
+
+def _without_excuse(problem: Problem, findings: Findings, wrong: Sequence[Refuted]) -> tuple[Problem, Findings]:
+    """The question at a point where what is right for the given data only is wrong."""
+    special = {v.only: v.witness.point[v.only] for v in wrong if v.only is not None}
+    if not special:
+        return problem, findings
+    inputs = replace(problem.inputs, point={**problem.inputs.point, **special})
+    moved = replace(problem, inputs=inputs, first=None)
+    return moved, decide(moved)
 
 
 # ------------------------------------------------------------------------------------------------ the report

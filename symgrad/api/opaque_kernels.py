@@ -338,10 +338,13 @@ def _is_dense(t: torch.Tensor) -> bool:
 
 
 def _as_it_lies(t: torch.Tensor) -> torch.Tensor:
-    room = torch.empty(t.untyped_storage().nbytes() // t.element_size(), dtype=t.dtype, device=t.device)
-    copy = room.as_strided(t.shape, t.stride(), t.storage_offset())
-    copy.copy_(t)
-    return copy.detach().requires_grad_()
+    """A copy of all of its memory: fresh room between the entries may hold what an earlier run left there."""
+    return _memory(t).clone().as_strided(t.shape, t.stride(), t.storage_offset()).requires_grad_()
+
+
+def _memory(t: torch.Tensor) -> torch.Tensor:
+    """Everything that lies in the tensor's memory, between its entries too."""
+    return t.detach().as_strided((t.untyped_storage().nbytes() // t.element_size(),), (1,), 0)
 
 
 def _cotangent(out: torch.Tensor, spread: bool, rng: np.random.Generator) -> torch.Tensor:
@@ -382,8 +385,7 @@ def _in_double(kernel: _Kernel, trial: _Trial, asked: Asked, name: str, problem:
 
 def _in(t: torch.Tensor, kind: torch.dtype) -> torch.Tensor:
     """The tensor in another dtype, with its strides."""
-    room = torch.empty(t.untyped_storage().nbytes() // t.element_size(), dtype=kind, device=t.device)
-    return room.as_strided(t.shape, t.stride(), t.storage_offset()).copy_(t)
+    return _memory(t).to(kind).as_strided(t.shape, t.stride(), t.storage_offset())
 
 
 # ------------------------------------------------------------------------------------------------ all runs

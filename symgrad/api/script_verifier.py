@@ -532,9 +532,7 @@ def _notes(execution: Execution) -> list[str]:
         if leaf is not None and leaf.rpartition(".")[2] != key[0].rpartition(".")[2]:
             notes.append(f"The numbers in `{key[0]}` are those of `{leaf}`: I took the two for one input.")
     if run.random:
-        notes.append(
-            f"The script draws random numbers; the seeds of Python, NumPy and torch were set to {script.seed}."
-        )
+        notes.append(f"The script draws random numbers; a seed that it does not set itself was {script.seed}.")
     stopped = execution.complete.stopped or run.stopped
     if execution.complete.trace.loops.left_at:
         notes.append(f"Not all of the script was run: {stopped}.")

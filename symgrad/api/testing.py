@@ -81,12 +81,11 @@ def assert_gradient(
         return _as_meant(report, meant)
     if not report.ok:
         raise AssertionError("\n".join(_message(report, asked, claimed, options)))
-    for claim in report.claims.values():
-        if (index := _no_number(report, claim)) is not None:
-            raise AssertionError(
-                f"Gradient for {claim.name} is {np.asarray(claim.hand_value)[index]} at your own point, index {index}, "
-                f"where the derivative is a number!\n\n{report}"
-            )
+    for name, index in report.no_numbers.items():
+        raise AssertionError(
+            f"Gradient for {name} is {np.asarray(report.claims[name].hand_value)[index]} at your own point, index "
+            f"{index}, where the derivative is a number!\n\n{report}"
+        )
     return report
 
 
@@ -136,17 +135,6 @@ def _as_meant(report: Report, meant: Surrogate) -> Report:
             f"It was declared to be no derivative ({meant.reason}), and {said}. Leave surrogate() out.\n\n{report}"
         )
     return replace(report, notes=(f"It is meant to be no derivative: {meant.reason}.", *report.notes))
-
-
-def _no_number(report: Report, claim: Claim) -> tuple[int, ...] | None:
-    """The first entry of a gradient that is NaN or infinite at the user's own point, where the formula has a slope.
-
-    At a kink the gradient is a convention, and beside a slope without bound it may be infinite.
-    """
-    value = np.asarray(claim.hand_value)
-    kinks = {k.entry or () for k in report.kinks if k.input == claim.name}
-    odd = (tuple(map(int, k)) for k in np.argwhere(~np.isfinite(value)))
-    return next((k for k in odd if k not in kinks), None)
 
 
 def _message(report: Report, formula: Any, hand: Any, options: Mapping[str, Any]) -> Iterator[str]:

@@ -30,6 +30,8 @@ from symgrad.checking.choices import (
     turned,
 )
 from symgrad.checking.comparison import BITS, Branch, compare_at
+from symgrad.checking.data_flow import Idle, idle_values, is_used
+from symgrad.checking.data_flow import described as idle_described
 from symgrad.checking.exploration import Findings, inside, inside_looks, rerun
 from symgrad.checking.impossibility import is_impossible
 from symgrad.checking.kink_sides import with_kinks
@@ -63,6 +65,7 @@ _EACH = 24  # runs for one outcome
 _SWEPT = 8  # runs for a decision that may come out in ways without an end
 _WALK = 8  # steps across an edge that led to other branches
 _TURNS = 24  # numbers of turns that are sought
+_USES = 48  # runs that look for the use of values that no claim was made of
 _POINTS = 64  # that a question asks for, where nothing else is said
 _LEAST = 4  # runs of each kind, where it asks for fewer
 _LEAST_FORKS = 12  # of those that look between two thresholds
@@ -81,6 +84,7 @@ def cross(problem: Problem, found: Findings) -> None:
     were not seen; what appears there, likewise.  Where a claim is refuted already, nothing is sought for it."""
     _seek(problem, found, {_other_ways: (_CROSSINGS, _LEAST), _combinations: (_FORKS, _LEAST_FORKS)})
     _seek_turns(problem, found)
+    _seek_uses(problem, found)
     _seek_numbers(problem, found)
 
 
@@ -138,6 +142,38 @@ def _seek_turns(problem: Problem, found: Findings) -> None:
         point = point_of_turns(problem, loop, count)
         if point is not None:
             _look_at(problem, found, point, None)
+
+
+def _seek_uses(problem: Problem, found: Findings) -> None:
+    """Look where lines that ran, and had no say in any claim, have one."""
+    tried: set[Any] = set()
+    budget = max(_EACH, int(_USES * min(1.0, problem.points / _POINTS) * problem.effort))
+    while budget > 0 and _may_differ(found):
+        idle = next((i for i in idle_values(inside_looks(found)) if i.place not in tried), None)
+        if idle is None:
+            return
+        tried.add(idle.place)
+        for point in itertools.islice(_points_of_use(problem, idle), min(_EACH, budget)):
+            budget -= 1
+            settled = problem.inputs.settled(point)
+            there = None if settled is None else rerun(problem, found, settled)
+            if isinstance(there, tuple) and is_used(idle, there[0]):
+                look = _look_at(problem, found, point, None)
+                if look is not None and inside(look[1]) and not look[1].ties:
+                    break
+
+
+def _points_of_use(problem: Problem, idle: Idle) -> Iterator[dict[str, Any]]:
+    """Points at which an idle value may be used: with some inputs as where its line ran and others as where another
+    value was used, and across each choice where it was not used."""
+    free, rng = problem.inputs.free, np.random.default_rng((problem.seed, 9))
+    points = [look[1].point for look in (*idle.unused, *idle.used)]
+    drawn = dict.fromkeys(map(tuple, rng.integers(0, len(points), (_EACH, len(free))).tolist()))
+    mixed = ({**points[0], **{n: points[k][n] for n, k in zip(free, of, strict=True)}} for of in drawn)
+    turned_round = (target.points(problem) for target in _turned_round(idle.unused, free))
+    across = itertools.chain.from_iterable(itertools.islice(p, 2) for p in turned_round)
+    for some in itertools.zip_longest(mixed, itertools.chain(across, _wide_points(problem, points[0], free))):
+        yield from (p for p in some if p is not None)
 
 
 def _seek_numbers(problem: Problem, found: Findings) -> None:
@@ -279,9 +315,13 @@ def _other_signs(problem: Problem, found: Findings) -> list[_Target]:
 
 def _combinations(problem: Problem, found: Findings) -> list[_Target]:
     """The comparisons that came out one way after the same choices before them."""
+    return _turned_round(inside_looks(found), problem.inputs.free)
+
+
+def _turned_round(looks: Sequence[Look], free: Sequence[str]) -> list[_Target]:
     return [
         _Target(f.key, f.guard, [(f.branch, f.guard, f.point)], entry=f.entry, keep=f.before)
-        for f in forks(inside_looks(found), problem.inputs.free)
+        for f in forks(looks, free)
     ]
 
 
@@ -475,7 +515,8 @@ def cover(problem: Problem, found: Findings) -> None:
     closed, still = _closed(coverage), courses(inside_looks(found), problem.inputs.free)
     running = [turns_described(c) for c in still if not (c.is_loop and set(c.outcomes) == {0} and c.place in closed)]
     numbers = [few.described() for few in narrow(inside_looks(found), free)]
-    found.coverage = (*found.coverage, *coverage, *running, *numbers)
+    idle = [idle_described(i) for i in idle_values(inside_looks(found))]
+    found.coverage = (*found.coverage, *coverage, *running, *idle, *numbers)
     found.notes += told(decisions(inside_looks(found), free))
     settle_coverage(problem, found)
 

@@ -6,22 +6,29 @@ holds for all values of the data, each of them is moved by itself, in what it se
 zeros and signs stay, and so do sums of one or zero, symmetry and order.  Labels stay labels: of flags others are set,
 of classes others are chosen, and what is sorted stays so.  What follows from other data is not moved; of a number that
 may be a length, where the model computes with one, it is only told.
+
+So are numbers that the code reads by a name (``alpha = 0.5`` in a script, a global, a default): the code is run with
+other numbers there, proved or not, for a run takes a number as a constant.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 
+from symgrad.checking.comparison import BITS
 from symgrad.checking.exploration import Findings, comparison_at, inside
 from symgrad.checking.refutations import witness_of
-from symgrad.checking.verdicts import Agrees, Refuted, Witness
+from symgrad.checking.verdicts import Agrees, Proved, Refuted, Witness
 from symgrad.errors import SymgradError
 from symgrad.indices.terms import Fact, SumsTo, Symmetric
+from symgrad.lifting.tracing.functions import Run
 from symgrad.problem.constraints import misses, settle
+from symgrad.problem.held_numbers import numbers_of, with_numbers
 from symgrad.problem.question import Problem
 from symgrad.problem.replay import with_given_numbers
 from symgrad.problem.sampling import rounded
@@ -30,6 +37,8 @@ from symgrad.typing import Bounds
 
 _WORK = 200_000  # entries of all steps, in a Program whose data are moved
 _MOVES = 3
+_NAMES = 12  # numbers with a name that are moved, one by one
+_TRIED = 2  # other values of each
 _DRAWN = 12  # other labels, of which some are the same ones again
 _SLACK = 1e-6  # within which data are taken to follow from others
 
@@ -38,19 +47,87 @@ def refute_coincidences(problem: Problem, found: Findings) -> None:
     """Refute, or in scripts note, the claims that are right for the values of some data only."""
     if problem.values_only or sum(size(s.shape) for s in found.own.program.steps) > _WORK:
         return
+    _by_data(problem, found)
+    _by_names(problem, found)
+
+
+def _by_data(problem: Problem, found: Findings) -> None:
     suspects = {n for n, v in found.verdicts.items() if isinstance(v, Agrees) or n in found.for_given_data}
     for name in _held(problem, found) if suspects else ():
-        is_length = _may_be_length(problem, found, name)
+        is_length = _may_be_length(problem, found, np.asarray(problem.inputs.point[name]))
         for claim, witness in _differences(problem, found, name, suspects):
             suspects.discard(claim)
             said = f"{claim}: right for your {name} only; where {name} is another, the two differ."
             if problem.pasted:
                 found.notes.append(f"{said} If a number in the script stands for {name}, write {name}.")
+                found.verdicts[claim] = _right_for(found, claim, name)
             elif is_length:
                 found.notes.append(f"{said} Nothing is wrong with that if {name} follows from a shape, as it may.")
             else:
                 found.verdicts[claim] = Refuted(witness, only=name)
                 found.notes.append(said)
+
+
+def _by_names(problem: Problem, found: Findings) -> None:
+    """Refute the claims that are right for the value of a number alone which the hand formula, as the model, reads by
+    its name; where it does not, or writes the number too, tell that they are right for this one only.  What the model
+    does not read, such as the 1 that a backward pass begins with, is the hand formula's own."""
+    numbers = {n: v for n, v in numbers_of(problem).items() if n not in problem.inputs.point}
+    others = {n: [float(x) for x in _moves(np.asarray(v), n, problem.seed)][:_TRIED] for n, v in numbers.items()}
+    others = dict(itertools.islice(((n, tried) for n, tried in others.items() if tried), _NAMES))
+    if not others or not _where_numbers_are(problem, found, {n: tried[0] for n, tried in others.items()}):
+        return
+    for name, tried in others.items():
+        value, beside = np.asarray(numbers[name]), [np.asarray(v) for n, v in numbers.items() if n != name]
+        for other in tried:
+            differ = _where_numbers_are(problem, found, {name: other})
+            in_model, in_hand = _read(problem, found, {name: other}) if differ else (False, False)
+            if not in_model:
+                continue
+            typed = abs(numbers[name]) in _written(with_numbers(problem, {name: other}).runs(problem.inputs.point)[1])
+            counts = float(value).is_integer() and _may_be_length(problem, found, value)
+            alone = in_hand and not typed and not counts and not any(_are_related(value, v) for v in beside)
+            for claim, witness in differ.items():
+                right = _right_for(found, claim, name)
+                found.verdicts[claim] = Refuted(witness, only=name) if alone else right
+                found.notes.append(f"{claim}: right for your {name} only; where {name} is {other:g}, the two differ.")
+            break
+
+
+def _where_numbers_are(problem: Problem, found: Findings, numbers: Mapping[str, float]) -> dict[str, Witness]:
+    """The claims, among those that are right, that differ where named numbers are others, each with such a point."""
+    right = {n for n, v in found.verdicts.items() if v.kind in ("proved", "agrees")}
+    try:
+        branch, there = comparison_at(with_numbers(problem, numbers), problem.inputs.point)
+    except SymgradError:
+        return {}
+    if there.ties:
+        return {}
+    witnesses = {p.name: witness_of(there, p, states=("differs",)) for p in branch.pairs if p.name in right}
+    point = {n: np.asarray(v) for n, v in numbers.items()}
+    return {n: replace(w, point={**w.point, **point}) for n, w in witnesses.items() if w is not None}
+
+
+def _read(problem: Problem, found: Findings, numbers: Mapping[str, float]) -> tuple[bool, bool]:
+    """Whether the model, and whether the hand formula, is made of named numbers."""
+    before = (found.own.model_run, found.own.hand_run)
+    after = with_numbers(problem, numbers).runs(problem.inputs.point)
+    changed = [_written(a) != _written(b) for a, b in zip(before, after, strict=True)]
+    return changed[0], changed[1]
+
+
+def _written(run: Run) -> Counter[float]:
+    """The numbers that what a run gives is made of."""
+    program = run.program
+    needed = (program.steps[i] for i in program.needed(program.outputs.values()))
+    return Counter(abs(float(s.params.value)) for s in needed if _is_number(s))
+
+
+def _right_for(found: Findings, claim: str, name: str) -> Agrees:
+    """A verdict that is right, for the given value of something alone."""
+    verdict = found.verdicts[claim]
+    agrees = verdict if isinstance(verdict, Agrees) else Agrees(sum(inside(s) for _, s in found.looks) + 1, BITS)
+    return replace(agrees, only=name, proved=verdict if isinstance(verdict, Proved) else agrees.proved)
 
 
 def _held(problem: Problem, found: Findings) -> list[str]:
@@ -70,16 +147,15 @@ def _held(problem: Problem, found: Findings) -> list[str]:
     ]
 
 
-def _may_be_length(problem: Problem, found: Findings, name: str) -> bool:
-    """Whether an input is a length of an array, or made of one as means are, and the model has such a number too."""
+def _may_be_length(problem: Problem, found: Findings, value: np.ndarray) -> bool:
+    """Whether data are a length of an array, or made of one as means are, and the model has such a number too."""
     point = problem.inputs.point
-    if np.ndim(point[name]):
+    if value.ndim:
         return False
     lengths = {k for v in point.values() for k in (np.size(v), *np.shape(v)) if k > 1}
     written = [float(s.params.value) for s in found.own.model_run.program.steps if _is_number(s)]
     return any(
-        abs(float(np.asarray(point[name])) - made) <= _SLACK
-        and any(abs(x - other) <= _SLACK for x in written for other in _made_of(k))
+        abs(float(value) - made) <= _SLACK and any(abs(x - other) <= _SLACK for x in written for other in _made_of(k))
         for k in lengths
         for made in _made_of(k)
     )

@@ -166,6 +166,17 @@ class Claim:
         return None if self.measured is None else self.measured()
 
     @property
+    def no_numbers(self) -> np.ndarray:
+        """The indices of what is NaN or infinite at the user's own point, and not for its size."""
+        value = np.asarray(self.hand_value if self.hand_value is not None else 0.0)
+        odd = ~np.isfinite(value)
+        exact = np.asarray(self.exact_value if self.exact_value is not None else np.nan)
+        if odd.any() and exact.shape == value.shape and value.dtype.kind == "f":
+            with np.errstate(all="ignore"):
+                odd &= exact.astype(value.dtype) != value
+        return np.argwhere(odd)
+
+    @property
     def witness(self) -> Witness | None:
         return self.verdict.witness if isinstance(self.verdict, Refuted) else None
 
@@ -232,6 +243,21 @@ class Results:
     def ok(self) -> bool:
         """Whether every claim is proved or agrees, and no line is wrong."""
         return self.verdict in ("proved", "agrees")
+
+    @property
+    def no_numbers(self) -> dict[str, tuple[int, ...]]:
+        """The right gradients that are NaN or infinite at the user's own point where the derivative is a number: the
+        first such entry of each.
+
+        At a kink the gradient is a convention, and beside a slope without bound it may be infinite.
+        """
+        found = {}
+        for name, claim in self.claims.items():
+            kinks = {k.entry or () for k in self.kinks if k.input == claim.name}
+            odd = claim.no_numbers.tolist() if claim.kind in ("proved", "agrees") else []
+            entry = next((tuple(k) for k in odd if tuple(k) not in kinks), None)
+            found |= {} if entry is None else {name: entry}
+        return found
 
     def __bool__(self) -> bool:
         return self.ok

@@ -64,7 +64,8 @@ class ForAll:
     ``literals`` are the numbers in the code that were read as a size, by its name; ``read_at`` says at which sizes the
     code was read; ``facts`` are the declared constraints that the proof uses, in words; ``ties`` says that the code
     compares values, and that the proof is for points where none of these comparisons is a tie.  ``at`` are other sizes
-    that have names, for whose own values alone the proof is.
+    that have names, for whose own values alone the proof is.  ``blocks`` are sizes whose multiples alone it is for: the
+    length of a block, by the name of the size; the proof speaks of their numbers, which it calls ``n/8``.
     """
 
     sizes: tuple[str, ...]
@@ -75,6 +76,12 @@ class ForAll:
     facts: tuple[str, ...] = ()
     ties: bool = False
     at: Mapping[str, int] = field(default_factory=dict)
+    blocks: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing is left open about sizes."""
+        return not self.at and not self.blocks
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +135,8 @@ class Agrees:
 
     ``told_to`` is set for numbers alone: they agree within rounding, which hides differences up to this relative size;
     of ``faint`` entries, which are near zero, it hides more; ``runs`` of a black box gave them.  ``proved`` is a proof
-    for the turns that loops were seen to make, where they may make others.
+    for the turns that loops were seen to make, where they may make others.  ``only`` names what it is right for the
+    given value of alone: data of a script, or a number that the code reads by its name.
     """
 
     points: int
@@ -140,6 +148,7 @@ class Agrees:
     faint: int = 0
     runs: int = 1
     proved: Proved | None = None
+    only: str | None = None
     kind: Kind = "agrees"
 
     @property
@@ -169,6 +178,11 @@ class Refuted:
     only: str | None = None
     limit: tuple[str, str] | None = None
     kind: Kind = "refuted"
+
+    @property
+    def is_excused(self) -> bool:
+        """Whether it is right for what may be meant: under a constraint, for the given data, or in a limit."""
+        return bool((self.true_if and self.is_meant) or self.only or self.limit)
 
     def __str__(self) -> str:
         return f"refuted: {self.witness}"

@@ -13,7 +13,7 @@ import functools
 import math
 import operator
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -23,8 +23,12 @@ import torch
 
 from symgrad.diagnosis.line_limits import SLOWER, TooLong, calls_functions, counted
 from symgrad.diagnosis.scope import Scene, as_array, same, scope_of
+from symgrad.evaluation.floats import Floats
+from symgrad.lifting.text.tensor_words import ATTRIBUTES, SAME_WORD, WORDS
 from symgrad.lifting.tracing.sources import is_users_file
 from symgrad.ops.scalars import OPS, find
+from symgrad.program.builder import Builder
+from symgrad.program.program import Program, interpret
 
 HOLE = "_X_"
 _NEAR = 1e-8  # a filter, not a verdict
@@ -305,11 +309,38 @@ def _read(node: Any, scope: Mapping[str, Any], hole: Any) -> Any:
             return _read(a, scope, hole)
         case ast.BinOp(left=a, op=op, right=b):
             return _BINARY[type(op)](_read(a, scope, hole), _read(b, scope, hole))
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=[]):
+        case ast.Attribute(value=a, attr=name) if name in ATTRIBUTES:
+            return _of_arrays(ATTRIBUTES[name], [_read(a, scope, hole)])
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=options):
+            given = [_read(a, scope, hole) for a in args]
+            word = SAME_WORD.get(name, name)
+            if word in WORDS and np.ndim(given[0]):
+                named = [_read(k.value, scope, hole) for k in options]
+                count = WORDS[word].count
+                return _of_arrays(word, given[:count], *(int(x) for x in (*given[count:], *named)))
             row = find(name) if name not in OPS else OPS[name]
-            if row is None:
+            if row is None or options:
                 raise KeyError(name)
             row = OPS[row] if isinstance(row, str) else row
-            given = [torch.as_tensor(np.asarray(_read(a, scope, hole), dtype=np.float64)) for a in args]
-            return row.torch(*given).numpy()
+            return row.torch(*(torch.as_tensor(np.asarray(x, dtype=np.float64)) for x in given)).numpy()
     raise KeyError(type(node).__name__)
+
+
+def _of_arrays(word: str, given: Sequence[Any], option: int | None = None) -> np.ndarray:
+    """What a word about arrays gives: its own steps, run in floats."""
+    arrays = [np.asarray(x, dtype=np.float64) for x in given]
+    looked = arrays if WORDS[word].looks else ()
+    shapes = tuple(x.shape for x in arrays)
+    program = _steps_of(word, shapes, option) if not len(looked) else _written(word, shapes, option, looked)
+    values = {f"x{k}": torch.from_numpy(np.ascontiguousarray(x)) for k, x in enumerate(arrays)}
+    return interpret(program, Floats(), values)[program.outputs["value"]].numpy()
+
+
+def _written(word: str, shapes: Sequence[Any], option: int | None, looked: Sequence[Any] = ()) -> Program:
+    b = Builder()
+    inputs = [b.input(f"x{k}", shape) for k, shape in enumerate(shapes)]
+    WORDS[word].shape(word, shapes, option)  # raises where it does not take them
+    return b.build({"value": WORDS[word].steps(b, inputs, option, looked)})
+
+
+_steps_of = functools.lru_cache(256)(_written)

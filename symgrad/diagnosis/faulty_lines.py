@@ -17,15 +17,17 @@ from sympy.printing.pycode import PythonCodePrinter
 
 from symgrad.checking.comparison import Branch
 from symgrad.checking.exploration import Findings
-from symgrad.diagnosis.bench import Bench, Edit, bench_of, same
+from symgrad.diagnosis.bench import Bench, Edit, as_array, bench_of, same
 from symgrad.diagnosis.candidates import Atom, atoms_in
 from symgrad.diagnosis.derivative_text import spell_truth
 from symgrad.diagnosis.edits import PLAIN, search
 from symgrad.diagnosis.hand_parts import Leaf, Proposal, hand_bindings, leaves, points_for, source_of
 from symgrad.diagnosis.scope import Scene, Site, look_around, values_at
 from symgrad.diagnosis.source_code import Code, Unit, code_of, expression_of, statement_at
+from symgrad.diagnosis.typeset_edits import parsed, plain_side
 from symgrad.errors import SymgradError
 from symgrad.lifting.formulas import Symbolic
+from symgrad.lifting.latex.latex_formula import Latex
 from symgrad.lifting.text.text_formula import Text
 from symgrad.problem.question import Problem
 from symgrad.program.expressions import Expression
@@ -42,8 +44,6 @@ def propose_whole(
     problem: Problem, findings: Findings, branch: Branch, diagnosis: Any, leaf: Leaf, faults: Sequence[Any]
 ) -> list[Proposal]:
     """The edits of a formula that make it right by value."""
-    if not isinstance(leaf.formula, Symbolic):
-        return []
     text = formula_text(leaf.formula)
     if text is None:
         return []
@@ -51,13 +51,13 @@ def propose_whole(
     for fault in faults[:1]:
         truth = next(iter(fault.truths.values()))
         points, plain = points_for(problem, findings, branch)
-        if diagnosis.program.shape(truth):
-            continue
         goals = [values_at(diagnosis.program, [truth], p)[truth].numpy() for p in points]
-        scopes = [{n: np.float64(p[leaf.of.get(n, n)]) for n in _inputs(problem)} for p in points]
+        scopes = [{n: np.asarray(p[leaf.of.get(n, n)], float)[()] for n in _inputs(problem)} for p in points]
         kept = [k for k, g in enumerate(goals) if np.isfinite(g).all()]
         bench = Bench([scopes[k] for k in kept], [goals[k] for k in kept], sum(k < plain for k in kept), True)
-        if not bench.lay_side_by_side(text) or not _says(bench, text, branch, leaf, faults, [points[k] for k in kept]):
+        if not (any(map(np.ndim, scopes[0].values())) or bench.lay_side_by_side(text)) or not _says(
+            bench, text, branch, leaf, faults, [points[k] for k in kept]
+        ):
             continue
         names = dict(bench.scopes[0])
         tree = ast.parse(f"({text}\n)", mode="eval").body
@@ -75,20 +75,22 @@ def propose_whole(
 def _says(bench: Bench, text: str, branch: Branch, leaf: Leaf, faults: Sequence[Any], points: Sequence[Any]) -> bool:
     """Whether the text gives what the formula gives: SymPy was printed, and may have been printed wrongly."""
     hand = next(iter(faults[0].truths))
-    own = np.array([float(values_at(branch.program, [hand], p)[hand]) for p in points])
-    return same(np.asarray(bench.values(text)), own)
+    try:
+        said = bench.values(text)
+    except Exception:  # words that are not read here: of entries, of choices
+        return False
+    own = [values_at(branch.program, [hand], p)[hand].numpy() for p in points]
+    return all(same(as_array(a), b) for a, b in zip(said, own, strict=True))
 
 
 def _inputs(problem: Problem) -> list[str]:
-    return [
-        n for n, v in problem.inputs.point.items() if isinstance(v, np.ndarray) and not v.ndim and v.dtype.kind == "f"
-    ]
+    return [n for n, v in problem.inputs.point.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"]
 
 
 def _applications(problem: Problem, bench: Bench, hand: ast.expr) -> Iterator[Atom]:
     """The function applications of the formula and of the model, their arguments, and the tree's other small parts."""
-    model = formula_text(problem.model) if isinstance(problem.model, Symbolic) else None
-    trees = [hand] + ([ast.parse(f"({model}\n)", mode="eval").body] if model else [])
+    model = parsed(formula_text(problem.model) or "")
+    trees = [hand] + ([model] if model is not None else [])
     seen: set[str] = set()
     for tree in trees:
         for node in ast.walk(tree):
@@ -121,9 +123,11 @@ class _Printer(PythonCodePrinter):
         return "exp(1)"
 
 
-def formula_text(formula: Symbolic) -> str | None:
+def formula_text(formula: Any) -> str | None:
     """The formula as text that `Text` reads; None where it has none."""
-    source = formula.source
+    if isinstance(formula, Latex):
+        return plain_side(formula)
+    source = formula.source if isinstance(formula, Symbolic) else None
     if isinstance(source, Text):
         return source.text
     if not isinstance(source, Expression) or not isinstance(source.formula, sp.Expr):

@@ -24,6 +24,7 @@ from symgrad.diagnosis.source_code import Code, code_of
 from symgrad.diagnosis.structural_edits import structure
 from symgrad.diagnosis.trials import Place, is_near, places_of
 from symgrad.errors import SymgradError
+from symgrad.lifting.tracing.functions import Function, Module
 from symgrad.problem.question import Problem
 from symgrad.problem.sampling import neighbours
 from symgrad.progress import doing
@@ -55,7 +56,7 @@ class Owner:
     @property
     def told(self) -> str:
         sure = "proved" if self.proved else "it agrees wherever it was looked at"
-        return f"it is the gradient of {self.words} (line {self.line}; {sure})"
+        return f"it is the gradient of {self.words} ({f'line {self.line}; ' if self.line else ''}{sure})"
 
 
 def whose_gradient(problem: Problem, findings: Findings, kinds: Set[str] = _KINDS) -> Owner | None:
@@ -88,6 +89,30 @@ def whose_gradient(problem: Problem, findings: Findings, kinds: Set[str] = _KIND
         except (RuntimeError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError):
             continue
     return None
+
+
+def without_detach(problem: Problem, findings: Findings) -> Owner | None:
+    """The model with what it detaches followed, where a derivation is the gradient of that; None where it is not.
+
+    Guarantee: that of `whose_gradient`.
+    """
+    program, model = findings.own.program, findings.own.model
+    inputs = {program.inputs[n] for n in problem.wrt if n in program.inputs}
+    cut = [
+        program.steps[i].source
+        for i in program.needed([model])
+        if program.steps[i].op == "stop" and not inputs.isdisjoint(program.needed([i]))
+    ]
+    if not cut or not isinstance(problem.model, (Function, Module)):
+        return None
+    asked = replace(problem, model=replace(problem.model, stops=False), first=None)
+    kind = judged(asked, problem.hand)
+    if kind not in ("proved", "agrees"):
+        return None
+    places = [s for s in cut if s is not None and s.line is not None]
+    how = "its detach" if all("detach" in s.text for s in places) else "what detaches in it"
+    words = f"your model without {how}, through which no gradient flows"
+    return Owner(words, min((s.line or 0 for s in places), default=0), kind == "proved")
 
 
 def _others(code: Code, kinds: Set[str]) -> Iterator[OtherModel]:

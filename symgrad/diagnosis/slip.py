@@ -83,6 +83,20 @@ class Slip:
                 return name
         return None
 
+    def value_of(self, text: str) -> float | None:
+        """The number that a text is where the line was looked at first; None where it is none."""
+        if self.scene is None or not self.scene.envs:
+            return None
+        try:
+            return float(eval(text, scope_of(self.scene, 0)))
+        except Exception:  # a size is told only where it can be computed
+            return None
+
+    @property
+    def is_of_a_whole_number(self) -> bool:
+        value = self.value_of(self.old)
+        return value is not None and value == round(value)
+
     def named_ratio(self) -> str | None:
         """The name in scope that what was put in is times what was there, at every sample."""
         if self.scene is None:
@@ -99,6 +113,19 @@ class Slip:
                 return None
             found = fits if found is None else found & fits
         return min(found, key=lambda n: (len(n), n)) if found else None
+
+
+def is_difference(text: str) -> bool:
+    """Whether an expression is a difference as a whole.
+
+    >>> is_difference("a - b"), is_difference("(1 - s) @ W")
+    (True, False)
+    """
+    try:
+        node = ast.parse(text.strip(), mode="eval").body
+    except SyntaxError:
+        return False
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Sub)
 
 
 def canonical(text: str) -> str:

@@ -44,7 +44,7 @@ def rows_of(hand: Any) -> tuple[TypesetRow, ...] | None:
     if found is None or found.model is None:
         return None
     rows = tuple(_rows(replace(found, only=None, keyed=True)))
-    return rows if len(rows) > 1 else None
+    return rows if len(rows) > 1 or any(_restates(r) for r in rows) else None
 
 
 def _latex(hand: Any) -> Latex | None:
@@ -59,14 +59,22 @@ def _latex(hand: Any) -> Latex | None:
 
 
 def _rows(whole: Latex) -> Iterator[TypesetRow]:
+    """The right sides of a text; what a definition says first is what it means, unless the model says what that is."""
     text = whole.text
+    model = whole.model.document.lines if isinstance(whole.model, Latex) else ()
+    said = {line.name for line in model if isinstance(line, Definition)} - {None}
     for k, line in enumerate(whole.document.lines):
         for j, side in enumerate(line.sides):
             start, stop = side.span
-            if isinstance(line, Claim) or j:  # what a definition says first is what it means
+            if isinstance(line, Claim) or j or line.name in said:
                 left = text[slice(*line.span)] if isinstance(line, Claim) and j == 0 else ""
                 source = Source(f"{left} = {text[start:stop]}".strip(), None, whole.row_of(start))
                 yield TypesetRow(line, replace(whole, row=(k, j)), source, j == 0)
+
+
+def _restates(row: TypesetRow) -> bool:
+    """Whether it says again what a row of the model says."""
+    return isinstance(row.claim, Definition) and row.first
 
 
 _Judged = tuple[tuple[StepFinding, ...], tuple[str, ...], tuple[str, ...]]
@@ -84,10 +92,10 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...], verdicts: Mapping
     count: dict[str, int] = {}
     before: TypesetRow | None = None  # the last wrong side of this claim
     for row in rows:
-        key = _key(row.claim)
+        key = _key(row)
         version = count.get(key, 0)
         count[key] = version + 1
-        alone = [_key(r.claim) for r in rows].count(key) == 1
+        alone = [_key(r) for r in rows].count(key) == 1
         verdict = verdicts.get(key) if alone else None
         word, note = word_of(verdict or _verdict(problem, row), row.source, row.formula)
         notes += note
@@ -97,7 +105,7 @@ def judge_rows(problem: Problem, rows: tuple[TypesetRow, ...], verdicts: Mapping
         elif word == "wrong" and key not in wrong:
             wrong.append(key)
         before = row if word in ("wrong", "fed wrong values") else None
-        findings.append(StepFinding(key, version, row.source, _what(row.claim), word))
+        findings.append(StepFinding(key, version, row.source, _what(row), word))
     return tuple(findings), tuple(wrong), tuple(notes)
 
 
@@ -119,10 +127,11 @@ def by_last_sides(problem: Problem) -> Problem | None:
 
 def judge_sides(problem: Problem, verdicts: Mapping[str, Verdict]) -> _Judged:
     """Whether each side of a chain is equal to the first, and those at which it breaks: of sides that are wrong and
-    equal to each other the first is the fault.
+    equal to each other the first is the fault.  Other rows of the text that say what is equal come first.
     """
-    findings: list[StepFinding] = []
-    notes: list[str] = []
+    others = tuple(_other_rows(problem))
+    earlier, wrong, told = judge_rows(problem, others, {})
+    findings, notes = list(earlier), list(told)
     before = ""  # the side before, where it is wrong
     for name, source in problem.rows.items():
         word, note = word_of(verdicts[name], source, problem.model)
@@ -132,7 +141,18 @@ def judge_sides(problem: Problem, verdicts: Mapping[str, Verdict]) -> _Judged:
             word = "fed wrong values"
         before = "" if word in ("right", "unknown") else name
         findings.append(StepFinding(name, 0, source, "the first side", word))
-    return tuple(findings), tuple(f.name for f in findings if f.verdict == "wrong"), tuple(notes)
+    mine = findings[len(earlier) :]
+    return tuple(findings), (*wrong, *(f.name for f in mine if f.verdict == "wrong")), tuple(notes)
+
+
+def _other_rows(problem: Problem) -> Iterator[TypesetRow]:
+    """The sides in rows beside the chain that the question is about."""
+    hand = _latex(problem.hand)
+    if hand is None or hand.row is None:
+        return
+    for row in _rows(replace(hand, row=None)):
+        if isinstance(row.claim, Definition) and row.formula.row is not None and row.formula.row[0] != hand.row[0]:
+            yield row
 
 
 def word_of(verdict: Verdict | None, source: Source, formula: Any = None) -> tuple[str, list[str]]:
@@ -169,14 +189,17 @@ def _part(hand: Any, name: str) -> Formula:
     return hand.parts[name]
 
 
-def _key(line: Claim | Definition) -> str:
-    return line.key if isinstance(line, Claim) else str(line.name)
+def _key(row: TypesetRow) -> str:
+    """The derivative, or the name that is defined; of values without a name, where they stand."""
+    line = row.claim
+    return line.key if isinstance(line, Claim) else line.name or f"row {row.source.line}"
 
 
-def _what(claim: Claim | Definition) -> str:
+def _what(row: TypesetRow) -> str:
     """The derivative that a row claims, ``∂f/∂x``, ``∂²f/∂x²``, ``∂²f/∂x∂y``, or what it defines."""
+    claim = row.claim
     if isinstance(claim, Definition):
-        return str(claim.name)
+        return claim.name or "the first side"
     times = {name: claim.wrt.count(name) for name in claim.wrt}
     below = "".join(f"∂{name}{_raised(n)}" for name, n in times.items())
     return f"∂{_raised(len(claim.wrt))}{claim.of}/{below or '∂'}"
@@ -191,7 +214,14 @@ def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
     claim, formula = row.claim, row.formula
     if isinstance(claim, Definition):
         assert formula.row is not None
-        return _same(problem, replace(formula, row=(formula.row[0], 0)), formula)
+        if not row.first:
+            return _same(problem, replace(formula, row=(formula.row[0], 0)), formula)
+        own = _defined(formula.model, str(claim.name)) if isinstance(formula.model, Latex) else None
+        return (
+            None
+            if own is None
+            else _equal(problem, Keyed(own, {own.key: "value"}), Keyed(formula, {formula.key: "value"}))
+        )
     order = claim.order
     model = problem.model.formula if isinstance(problem.model, PartialFormula) else problem.model
     own = formula.model
@@ -218,7 +248,7 @@ def _verdict(problem: Problem, row: TypesetRow) -> Verdict | None:
         return None
 
 
-def _defined(model: Latex, name: str) -> Formula | None:
+def _defined(model: Latex, name: str) -> Latex | None:
     """One of the model's rows as a formula."""
     for k, line in enumerate(model.document.lines):
         if getattr(line, "name", None) == name:

@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 import torch
 
-from symgrad.errors import ReplayMismatch
+from symgrad.errors import LostValue, ReplayMismatch
 from symgrad.evaluation.floats import Floats, tensors_of, to_numpy
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import Constant, Program, Step, interpret
@@ -89,7 +89,8 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
 
     The two may differ by what rounding can do, since kernels are free in the order in which they add: by the sum of
     both their running error bounds, and no more.  Where a bound is infinite nothing
-    can be said of that entry, nor of results whose values the run does not tell.  Raises `ReplayMismatch` otherwise.
+    can be said of that entry, nor of results whose values the run does not tell.  Raises `ReplayMismatch` otherwise,
+    and `LostValue` where the record has memory that was made empty, and the code a number in it.
     """
     program, inputs = run.program, tensors_of(point, run.program.dtypes)
     with torch.no_grad():
@@ -101,6 +102,14 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
     for name in odd:
         i = program.outputs[name]
         here, there = to_numpy(values[i]), np.asarray(run.values[name])
+        if (hole := _filled_elsewhere(program, i, here, there)) is not None:
+            source = hole.source
+            raise LostValue(
+                f"memory that {what} made empty was filled in a way that cannot be followed.",
+                where=None if source is None else f"    {source.file}:{source.line}    {source.text}",
+                instead="Fill it with torch or NumPy; a kernel that writes by address is judged by what it gives: "
+                "verify_function(kernel, reference=...).",
+            )
         allowed = 2 * bounds[i].error.numpy()
         with np.errstate(all="ignore"):
             if here.shape == there.shape and np.all((np.abs(here - there) <= allowed) | ~np.isfinite(allowed)):
@@ -113,6 +122,14 @@ def replay(run: Run, point: Mapping[str, Any], what: str) -> None:
             else f"    {source.file}:{source.line}    {source.text}",
             instead="This is a fault of symgrad: it has misread an operation in the code. No verdict is given.",
         )
+
+
+def _filled_elsewhere(program: Program, output: int, here: np.ndarray, there: np.ndarray) -> Step | None:
+    """The empty memory, which is recorded as NaN, that makes an output NaN where the code has a number."""
+    if here.shape != there.shape or not (np.isnan(here) & np.isfinite(there)).any():
+        return None
+    steps = (program.steps[k] for k in program.needed([output]))
+    return next((s for s in steps if s.op == "constant" and np.isnan(np.asarray(s.params.value, float)).any()), None)
 
 
 def gives(run: Run, point: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> bool:

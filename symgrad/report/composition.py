@@ -6,6 +6,7 @@ computed and nothing else.  The parts of a sentence about one kind of finding st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from symgrad.report.wording import (
     own_text,
     place_of,
     plural,
+    row_of_hessian,
     sentence,
     together,
     unmoved,
@@ -35,7 +37,7 @@ from symgrad.report.wording import (
 )
 from symgrad.report.wrong_lines import REPAIRED, derivation_of, error_lines, is_chain
 
-_EQUATIONS = 10  # of the proofs that are told at once
+_EQUATIONS = 12  # of the proofs that are told at once
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
 
@@ -45,7 +47,16 @@ def blocks(report: Results, *, full: bool = False, repaired: str = REPAIRED) -> 
     ``full`` adds what the short report leaves out: more of each proof, each side's rounding, all values at the
     user's own point, and the versions.  ``repaired`` says where the repaired code is: "report.repaired_source holds".
     """
-    return tuple(_blocks(report, full, repaired))
+    found = tuple(_blocks(report, full, repaired))
+    said = repr(found)
+    ulps = re.search(r"\bulps?\b", said) and "ulp is the gap" not in said
+    footers = [f"{_footer(report)} {_ULP}" if ulps else _footer(report)]
+    if full:
+        footers.append(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
+    return (*found, *map(Footer, footers))
+
+
+_ULP = "One ulp is the gap between two neighbouring floats."
 
 
 def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
@@ -87,16 +98,13 @@ def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
         yield Section("Assumed", (Items(tuple(sentence(a, names_in(report)) for a in assumed)),))
-    yield Footer(_footer(report))
-    if full:
-        yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
 
 
 def _open_sizes(report: Results, claims: Sequence[Claim]) -> Iterator[Block]:
     """What is known of the claims that are not proved for all sizes, where sizes have names."""
     for claim in claims:
         for_all = getattr(claim.verdict, "for_all", None)
-        if report.sizes is not None and (for_all is None or for_all.at):
+        if report.sizes is not None and not (for_all is not None and for_all.is_whole):
             yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
 
 
@@ -108,27 +116,41 @@ _WORD = {"refuted": "wrong", "undecided": "undecided", "agrees": "right, not pro
 
 
 def _word(claim: Claim) -> str:
-    only = claim.verdict.only if isinstance(claim.verdict, Refuted) else None
+    only = claim.verdict.only if isinstance(claim.verdict, (Refuted, Agrees)) else None
     if isinstance(claim.verdict, Refuted) and claim.verdict.limit is not None:
         return f"right for {claim.verdict.limit[0]} only"
     return _WORD[claim.kind] if only is None else f"right for your {only} only"
 
 
 def headline(report: Results) -> str:
-    """The answer in a sentence."""
+    """The answer in a sentence, with what floats do not give at the user's own point."""
+    said = _answer(report)
+    odd = [f"{_own_value(report.claims[n], k)} for {_entry(n, k)}" for n, k in report.no_numbers.items()]
+    return f"{said[:-1]}; at your own point it gives {listed(odd)}, where the derivative is a number." if odd else said
+
+
+def _entry(name: str, entry: tuple[int, ...]) -> str:
+    return f"{name}[{', '.join(map(str, entry))}]" if entry else name
+
+
+def _own_value(claim: Claim, entry: tuple[int, ...]) -> str:
+    return "NaN" if np.isnan(at_entry(claim.hand_value, entry)) else "an infinity"
+
+
+def _answer(report: Results) -> str:
     of: dict[str, list[Claim]] = {kind: [] for kind in _RANK}
     for claim in report.claims.values():
         of[claim.kind].append(claim)
     wrong, open_, agreeing, proved = of["refuted"], of["undecided"], of["agrees"], of["proved"]
     broken = dict.fromkeys(s.source.line for s in report.steps if s.verdict == "wrong" and s.source is not None)
     meant = _meant(wrong)
-    if is_chain(report):
-        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     if not wrong and broken:
         lines = f"line{'s' * (len(broken) > 1)} {listed([str(n) for n in broken])}"
         are = "are" if len(broken) > 1 else "is"
         what = "could be neither proved nor refuted" if open_ else "is right" if agreeing else "is right, and proved"
         return f"The result {what}; the derivation is not{' right' * bool(open_)}: {lines} {are} wrong."
+    if is_chain(report):
+        return _of_chain(report, wrong, open_, [*agreeing, *proved])
     right = _are([*agreeing, *proved], "right")
     for_these = {c.verdict.only for c in wrong if isinstance(c.verdict, Refuted)}
     if wrong and None not in for_these:
@@ -153,6 +175,11 @@ def headline(report: Results) -> str:
         return f"Undecided: {_yours(report, open_)} could be neither proved nor refuted{rest}."
     if agreeing:
         rest = f" ({_are(proved, 'proved')})" if proved else ""
+        for_these = {c.verdict.only for c in agreeing if isinstance(c.verdict, Agrees)}
+        if None not in for_these:
+            are = f"is {_DERIVATIVE[report.order]}" if len(agreeing) == 1 else f"are {_DERIVATIVE[report.order]}s"
+            data = listed(sorted(map(str, for_these)))
+            return f"Right for your {data} only: {_yours(report, agreeing)} {are} there, and not at others{rest}."
         if all(isinstance(c.verdict, Agrees) and c.verdict.proved is not None for c in agreeing):
             are = "is the derivative" if len(agreeing) == 1 else "are the derivatives"
             return f"Right{turns(report.coverage)}, and proved for these: {_yours(report, agreeing)} {are} there{rest}."
@@ -198,6 +225,9 @@ def _yours(report: Results, claims: Sequence[Claim]) -> str:
         values = [c for c in claims if _kind_of_derivative(report, c) == "value"]
         return f"{_yours(report, [c for c in claims if c not in values])} and {_yours(report, values)}"
     word = kinds.pop() if len(kinds) == 1 else "derivative"
+    rows = [row for c in claims if (row := row_of_hessian(c.name)) is not None]
+    if len(rows) == len(claims):
+        return f"your {'row' if len(rows) == 1 else 'rows'} {listed(rows)} of the Hessian"
     return f"your {word if len(claims) == 1 else plural(word)} for {listed(merged([c.name for c in claims]))}"
 
 
@@ -416,9 +446,8 @@ def _proof(report: Results, claim: Claim, full: bool) -> Iterator[Block]:
     if verdict.proofs:
         yield Paragraph(in_brief(verdict.proofs))
         others = sum(isinstance(c.verdict, Proved) for c in report.claims.values())
-        yield from in_equations(
-            verdict.proofs, claim.name, _EQUATIONS if full else max(2, _EQUATIONS // max(1, others))
-        )
+        most = _EQUATIONS if full else max(4, _EQUATIONS // max(1, others))
+        yield from in_equations(verdict.proofs, claim.name, report.order, most)
     where = verdict.domain if full else ()
     if where:
         yield Paragraph("It is proved where:")

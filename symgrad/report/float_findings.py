@@ -14,6 +14,7 @@ from symgrad.checking.verdicts import COMPUTED, Agrees
 from symgrad.program.program import Source
 from symgrad.report.page import Block, Code, Paragraph, Section, Table, code_of
 from symgrad.report.wording import (
+    counted,
     entries_of,
     exactly,
     listed,
@@ -106,7 +107,7 @@ def only_rounding(report: Results) -> Iterator[Block]:
     """Where all is right and the values still differ from autograd's: that it is rounding, and whose are closer."""
     found = [(c, c.rounding) for c in report.claims.values() if c.rounding is not None and not _is_typed(c)]
     differing = [(c, r) for c, r in found if r.is_only_rounding]
-    if not report.ok or not report.given or report.instabilities or report.kinks or not differing:
+    if not report.ok or not report.given or report.no_numbers or report.instabilities or report.kinks or not differing:
         return
     if any(not (r.equal or r.is_only_rounding) for _, r in found if r.autograd is not None):
         return
@@ -148,11 +149,14 @@ def _off_by(side: Side) -> str:
 
 
 def _summed(found: Sequence[tuple[Claim, Rounding]]) -> str:
-    mine = sum(r.who_is_closer == "yours" for _, r in found)
-    other = sum(r.who_is_closer == "autograd" for _, r in found)
-    if max(mine, other) == len(found):
-        return f"{'Yours' if mine else 'Autograd'} is closer to the truth for all {len(found)} inputs."
-    return f"Yours is closer to the truth for {mine} inputs, autograd for {other} inputs."
+    counts = {who: sum(r.who_is_closer == who for _, r in found) for who in ("yours", "autograd")}
+    for who, n in counts.items():
+        if n == len(found):
+            return f"{who.capitalize()} is closer to the truth for all {n} inputs."
+    told = [f"{who} for {counted(n, 'input')}" for who, n in counts.items() if n]
+    both = len(found) - sum(counts.values())
+    told += [f"both are equally close for {both}"] * bool(both)
+    return f"Closer to the truth: {', '.join(told)}."
 
 
 def _is_typed(claim: Claim, *words: str) -> bool:

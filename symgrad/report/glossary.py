@@ -38,7 +38,7 @@ WORDS: Mapping[str, str] = {
         Both are brought to one fraction of polynomials, whose numerators are the same when multiplied out in whole
         numbers. Functions of equal values count as one unknown.
     """,
-    "with tanh and sigmoid written in exp": """
+    "written in exp": """
         tanh(u) = (exp(2u) - 1)/(exp(2u) + 1) and sigmoid(u) = 1/(1 + exp(-u)): then arithmetic alone shows what is true
         of them, such as 1 - sigmoid(u) = sigmoid(-u).
     """,

@@ -1,7 +1,7 @@
 """A proof as equations that a person follows: each in the user's own names, with what it uses of a function.
 
-What the proof joins on the way comes first; then the lines of the derivation, each as the exact derivative has it, in
-terms of the other lines and of the model's values; last the claim itself.
+The lines of the derivation come in their order, each as the exact derivative has it, in terms of the other lines and of
+the model's values; what the proof joins on the way stands behind the lines that it speaks of.  Last comes the claim.
 """
 
 from __future__ import annotations
@@ -25,11 +25,13 @@ from symgrad.program.primitives import number_of
 from symgrad.program.program import EXTREME, Binding, Program, derivation_lines
 from symgrad.proving.proof import Proof, classes_of
 from symgrad.report.step_text import Speller
+from symgrad.report.wording import row_of_hessian
 
 _STEPS = 3000  # of a Program that is still read for its equations
 _FEW = 6  # outcomes of a comparison that are told
 _COMPARED = {"gt": (">", "<="), "ge": (">=", "<"), "lt": ("<", ">="), "le": ("<=", ">"), "sign": (">", "<")}
 _ASSIGNED = re.compile(r"\s*(\w+)\s*=(?!=)\s*([^=\n]+)")  # a name and what it is
+_NAME = re.compile(r"\w+(?:\[\d+\])?")
 _COMPARED |= {"eq": ("==", "!="), "ne": ("!=", "==")}
 
 
@@ -53,8 +55,8 @@ class Equation:
 
 
 @functools.lru_cache(maxsize=32)  # the same report is read as text, as HTML and in full
-def equations_of(proof: Proof, name: str) -> tuple[Equation, ...]:
-    """The equations of a proof that the hand formula is the derivative by ``name``; the last one says so.
+def equations_of(proof: Proof, name: str, order: int = 1) -> tuple[Equation, ...]:
+    """The equations of a proof that the hand formula is the derivative by ``name``, of an order; the last one says so.
 
     >>> from symgrad import verify
     >>> (proof,) = verify("tanh(w*x)", "w*(1 - tanh(w*x)**2)", wrt="x").claims["x"].verdict.proofs
@@ -62,7 +64,13 @@ def equations_of(proof: Proof, name: str) -> tuple[Equation, ...]:
     w*(1 - tanh(w*x)**2) = ∂f/∂x = (1 - tanh(w*x)**2)*w, since tanh'(u) = 1 - tanh(u)**2
     """
     reader = _reader(proof, name)
-    return () if reader is None else tuple(reader.equations())
+    return () if reader is None else tuple(reader.equations(order))
+
+
+def titles(proof: Proof, name: str) -> frozenset[str]:
+    """What the variables of a proof are called that are given a value several times: ``h[0]``, ``h[1]``."""
+    reader = _reader(proof, name)
+    return frozenset() if reader is None else frozenset(t for b, t in reader.titles.items() if t != b.name)
 
 
 @functools.lru_cache(maxsize=32)
@@ -123,22 +131,22 @@ class _Reader:
     def _of_model(self) -> set[int]:
         return {self.of[i] for i in self.model if i in self.of}
 
-    def equations(self) -> Iterator[Equation]:
-        lines, told = [], set[int]()
+    def equations(self, order: int) -> Iterator[Equation]:
+        lines, told = list[tuple[int, Equation]](), set[int]()
         for b in sorted(self.lines, key=lambda b: b.step):
             kind = self.of[b.step]
             step = next((i for i in self.exact if self.of.get(i) == kind), None)
             right = None if step is None else self._formula(step, kind)
             if right is not None and right[0] != self.titles[b]:
                 told.add(kind)
-                lines.append(Equation(self.titles[b], *right, self._rule(kind)))
+                lines.append((b.step, Equation(self.titles[b], *right, self._rule(kind))))
             elif (own := self._written(b, kind)) is not None:
-                lines.append(Equation(self.titles[b], own, (), "written"))
-        claim = self._claim(told)
+                lines.append((b.step, Equation(self.titles[b], own, (), "written")))
+        claim = self._claim(told, order)
         told.add(self.of[self.proof.left])
-        said = {frozenset(pair) for e in (claim, *lines) for pair in itertools.combinations(e.sides, 2)}
-        yield from self._joined(told, said)
-        yield from dict.fromkeys(lines)
+        said = {frozenset(pair) for e in (claim, *(e for _, e in lines)) for pair in itertools.combinations(e.sides, 2)}
+        lines += self._joined(told, said)
+        yield from dict.fromkeys(e for _, e in sorted(lines, key=lambda line: line[0]))
         yield claim
 
     def _written(self, b: Binding, kind: int) -> str | None:
@@ -151,8 +159,10 @@ class _Reader:
         own = self._formula(b.step, kind, tidy=False)
         return None if own is None or own[0] in (self.titles[b], "0") else own[0]
 
-    def _joined(self, told: set[int], said: set[frozenset[str]]) -> Iterator[Equation]:
-        """What else the proof joins, which the lines and the claim do not say."""
+    def _joined(self, told: set[int], said: set[frozenset[str]]) -> Iterator[tuple[int, Equation]]:
+        """What else the proof joins, which the lines and the claim do not say, each with the last line that it speaks
+        of."""
+        steps = {self.titles[b]: b.step for b in self.lines}
         mine = {self.of[i] for i in self.program.needed([self.proof.left, self.proof.right]) if i in self.of}
         for link, kind in self.classes.joined:
             sides = [self._side(i, kind) for i in (link.right, link.left)] if kind in mine - told else [None]
@@ -160,9 +170,11 @@ class _Reader:
                 told.add(kind)
                 name = self.names.get(kind) or self.named.get(kind)
                 left, right = (name, min(map(str, sides), key=len)) if name is not None else map(str, sides)
-                if frozenset((left, right)) not in said:
+                copies = {left, right} <= {*self.values.values(), *self.titles.values()}  # which tells nothing
+                if frozenset((left, right)) not in said and not copies:
                     said.add(frozenset((left, right)))
-                    yield Equation(left, right, (), link.rule)
+                    told_of = _NAME.findall(f"{left} {right}")
+                    yield max((steps.get(n, -1) for n in told_of), default=-1), Equation(left, right, (), link.rule)
 
     def compared(self, signs: bool) -> Iterator[str]:
         """What the code found where it compared values; of what has a kink too, with ``signs``."""
@@ -190,13 +202,14 @@ class _Reader:
             elif 0 < len(ways) <= _FEW:
                 yield f"{left} {yes} {right} is {ways}"
 
-    def _claim(self, told: set[int]) -> Equation:
+    def _claim(self, told: set[int], order: int) -> Equation:
         """That the hand formula is the derivative: by its name, or as it is written."""
         left, right = self.proof.left, self.proof.right
         kind = self.of[left]
         values = right == self.program.outputs["model"] and self.wrt not in self.program.inputs
-        by, _, rest = self.wrt.partition(", of the gradient")
-        slope = "the first side" if values else f"∂{'∇' if self.wrt != by + rest else ''}f/∂{by}{rest}"
+        by = row_of_hessian(self.wrt)
+        slope = f"∂²f/∂{self.wrt}²" if order == 2 else f"∂f/∂{self.wrt}" if by is None else f"∂∇f/∂{by}"
+        slope = "the first side" if values else slope
         written = self._formula(left, kind, tidy=False, inner=True)
         mine = (
             self.names.get(kind) or self.results.get(kind) or (self.named.get(kind) if written is None else written[0])

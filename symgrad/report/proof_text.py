@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections.abc import Iterator, Sequence
 
 from symgrad.checking.results import Claim, Results
 from symgrad.checking.verdicts import Agrees, Proved, Undecided
 from symgrad.evaluation.residues import Certificate
+from symgrad.program.primitives import primitive
 from symgrad.proving.proof import Proof
 from symgrad.report.exact_formulas import exact_text
 from symgrad.report.page import Block, Items, Paragraph
-from symgrad.report.proof_equations import Equation, branch_of, equations_of
+from symgrad.report.proof_equations import Equation, branch_of, equations_of, titles
 from symgrad.report.size_claims import links, whom
 from symgrad.report.wording import counted, listed
 
@@ -90,6 +92,7 @@ RULES = {
     "field": "exact arithmetic of fractions",
     "shared": "exact arithmetic of fractions",
 }
+IN_EXP = "written in exp"  # tanh and sigmoid, or that of them which there is
 _SHOWN = 3  # conditions that a short report names
 _WIDE = 80  # characters of what tells branches apart
 
@@ -112,8 +115,8 @@ def holds_where(domain: Sequence[str]) -> Iterator[Block]:
 def in_brief(proofs: Sequence[Proof]) -> str:
     """A sentence: by which rules, and in how many branches."""
     text = f"By {listed(rules(proofs))}"
-    if any(link.expanded for proof in proofs for link in proof.links):
-        text += ", with tanh and sigmoid written in exp"
+    if expanded := [proof for proof in proofs if any(link.expanded for link in proof.links)]:
+        text += f", with {listed(_in_exp(expanded))} {IN_EXP}"
     links = sum(len(proof.links) for proof in proofs)
     if links > 1:
         text += f", in {counted(links, 'step')}"
@@ -122,12 +125,20 @@ def in_brief(proofs: Sequence[Proof]) -> str:
     return f"{text}."
 
 
-def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Block]:
-    """The equations of the proofs of one claim, and how many more there are: the last one, which is the claim, stays.
+def _in_exp(proofs: Sequence[Proof]) -> list[str]:
+    """Which functions a proof that needed it has in exponentials."""
+    programs = {(proof.program, proof.roots) for proof in proofs if proof.program is not None}
+    used = {step.op for program, roots in programs for step in primitive(program, roots)[0]}
+    return [name for name in ("tanh", "sigmoid") if name in used or not programs]
+
+
+def in_equations(proofs: Sequence[Proof], name: str, order: int, most: int) -> Iterator[Block]:
+    """The equations of the proofs of one claim about derivatives of an order, and how many more there are; the last
+    one, which is the claim, stays.
 
     What is told on all branches alike is told once; of the rest it is said on which branch it holds.
     """
-    each = [equations_of(proof, name) for proof in proofs]
+    each = [equations_of(proof, name, order) for proof in proofs]
     where = branches(proofs, name)
     every = list(dict.fromkeys(itertools.chain(*each)))
     written = [e for e in every if e.rule == "written"] if len(each) > 1 else []
@@ -140,6 +151,10 @@ def in_equations(proofs: Sequence[Proof], name: str, most: int) -> Iterator[Bloc
         lines = [*lines[: most - 1 - len(last)], f"and {counted(left, 'more equation')}: proof() has them all.", *last]
     if lines:
         yield Items(tuple(lines))
+    again = titles(proofs[0], name)
+    first = next((t for line in lines for t in re.findall(r"\w+\[0\]", line) if t in again), None)
+    if first is not None:
+        yield Paragraph(f"{first} is what {first[:-3]} is given the first time, and so on.")
 
 
 def branches(proofs: Sequence[Proof], name: str) -> list[str]:
@@ -167,10 +182,7 @@ def in_full(report: Results) -> str:
         places = branches(verdict.proofs, claim.name)
         for place, proof in zip(places, verdict.proofs, strict=True):
             lines += ["", f"{claim.name}{f', where {place}' if len(places) > 1 else ''}:"]
-            lines += [
-                f"    {e}  [{'' if e.rule == 'written' else 'by '}{RULES[e.rule]}]"
-                for e in equations_of(proof, claim.name)
-            ]
+            lines += [f"    {e}  [{_why(e)}]" for e in equations_of(proof, claim.name, report.order)]
         if verdict.proofs and verdict.domain:
             lines.append(f"    where {listed(list(verdict.domain))}")
         if verdict.for_all is not None and (found := list(links(verdict.for_all))):

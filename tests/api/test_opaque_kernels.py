@@ -285,6 +285,24 @@ def test_the_values_of_a_kernel_are_compared_with_a_references(fault, kind):
     assert found.kind == kind
 
 
+def test_what_lies_between_the_entries_is_not_left_to_chance(monkeypatch):
+    """Fresh memory may hold the very numbers that a kernel which is blind to strides should not find there."""
+    seen, empty = [], torch.empty
+
+    def poisoned(*shape, **options):
+        return empty(*shape, **options).fill_(torch.nan)
+
+    def gaps(x):
+        if x.dim() and x.stride(0) == 2:
+            seen.append(x.detach().as_strided((len(x) - 1,), (2,), x.storage_offset() + 1).clone())
+        return x.detach() * 1
+
+    monkeypatch.setattr(torch, "empty", poisoned)
+    assert compare(gaps, lambda x: x * 1, at={"x": ("n",)}, opaque=True, tile=TILE).kind == "agrees"
+    assert seen
+    assert all(bool((gap == 7.0).all()) for gap in seen)
+
+
 def test_numbers_are_compared_at_their_own_point():
     x = torch.linspace(-1, 1, 5)
     assert compare(lambda x: torch.tanh(x), torch.tanh(x), at={"x": x}).kind == "agrees"

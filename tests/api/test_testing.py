@@ -11,7 +11,7 @@ import pytest
 import sympy as sp
 import torch
 
-from symgrad import SymgradError, assert_gradient, surrogate
+from symgrad import SymgradError, assert_gradient, surrogate, verify
 
 
 def model(W, x):
@@ -262,3 +262,38 @@ def test_a_surrogate_that_is_none_is_said_so():
 def test_a_surrogate_has_a_reason(reason):
     with pytest.raises(SymgradError, match="Say why it is meant"):
         surrogate(Reversed, reason=reason)
+
+
+def _of_prefixes(x):
+    return x.cumprod(0).sum()
+
+
+def _of_prefixes_by_division(x):
+    return _suffix_sums(x.cumprod(0)) / x
+
+
+def _suffix_sums(x):
+    return x.flip(0).cumsum(0).flip(0)
+
+
+@pytest.mark.parametrize(
+    ("model", "hand", "where"),
+    [(_of_prefixes, _of_prefixes_by_division, "x[1]"), (lambda x: (x**2).sum(), lambda x: 2 * x * x / x, "x[1]")],
+)
+def test_a_right_formula_that_is_no_number_at_the_point_fails_every_guard_and_the_answer_says_so(model, hand, where):
+    """0/0 at the zero: what torch gives there is NaN, and the derivative is a number."""
+    at = {"x": torch.tensor([0.5, 0.0, 2.0, 3.0], dtype=torch.float64)}
+    report = verify(model, hand, at=at)
+    assert report.verdict == "proved"
+    answer = " ".join(str(report).split())
+    assert f"; at your own point it gives NaN for {where}, where the derivative is a number." in answer
+    assert "Nothing is wrong" not in answer
+    with pytest.raises(AssertionError, match="at your own point"):
+        report.assert_ok()
+    with pytest.raises(AssertionError, match="is nan at your own point"):
+        assert_gradient(model, hand, at=at)
+
+
+def test_a_value_too_large_for_its_dtype_is_no_fault_of_the_gradient():
+    at = {"x": torch.tensor([1.0, 800.0], dtype=torch.float64)}
+    assert_gradient(lambda x: torch.exp(x).sum(), torch.exp, at=at).assert_ok()

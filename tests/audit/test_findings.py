@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from symgrad.audit import findings
-from symgrad.audit.cases import Case
+from symgrad.audit.cases import Case, cases
 from symgrad.audit.findings import AGAINST, audit, judge
 
 
@@ -43,6 +43,16 @@ def test_a_second_derivative_through_forward_mode_is_found():
     assert wrong["forward over forward"].exact == pytest.approx(float(2 * (v[0] * v[3] - v[1] * v[2])))
 
 
+def test_a_fault_with_complex_numbers_is_found_as_one():
+    """What a scatter replaces has no effect: the derivative by it is zero, and torch says the cotangent."""
+    call = "torch.view_as_real(torch.as_strided_scatter(torch.complex(x[0], x[1]), torch.ones(1) + 0j, (1,), (1,)))"
+    a = Case(
+        "as_strided_scatter", f"lambda x: {call}.sum()", (torch.ones(1).double(), torch.zeros(1).double()), "", True
+    )
+    found = list(judge(a))
+    assert [(one.mode, one.dtype, one.torch, one.exact) for one in found] == [("reverse", "complex128", 1.0, 0.0)]
+
+
 def test_a_sum_that_cancels_with_an_irrational_number_is_found():
     """erfcx' is 2 x erfcx(x) - 2/sqrt(pi), which is written down so: far out nothing of it is left."""
     wrong = {one.mode: one for one in judge(case("torch.special.erfcx(x[0])", [1e5], dtype=torch.float32))}
@@ -57,6 +67,7 @@ def test_a_derivative_at_the_edge_of_the_domain_is_that_of_its_inside():
     assert all(math.isnan(one.torch) for one in found)
 
 
+@pytest.mark.slow
 def test_a_tangent_whose_factors_are_in_the_wrong_order_is_found():
     lower = [[2.0, 0.0], [0.5, 3.0]], [[3.0, 0.0], [2.0, 2.0]]
     inverse = case("torch.cholesky_inverse(x[0].tril())", lower[0])
@@ -105,6 +116,13 @@ def test_what_the_forward_pass_does_not_confirm_is_not_told(monkeypatch):
     monkeypatch.setattr(findings, "_numbers", false)
     assert list(judge(HARD)) == []
     assert list(judge(case("torch.tanh(x[0])", [0.5]))) == []
+
+
+@pytest.mark.slow
+def test_operators_whose_rules_are_right_have_no_row():
+    """All of them at ties, edges, zeros, far scales, and on complex numbers."""
+    pytest.importorskip("expecttest", reason="torch's operator tests need it")
+    assert audit(cases(["add", "mul", "tanh", "matmul", "nn.functional.relu", "cos", "cumsum", "linalg.vecdot"])) == []
 
 
 def test_points_of_one_fault_are_counted_and_what_cannot_be_followed_is_told():

@@ -55,6 +55,7 @@ SAID = [
     ("a", "a / n_rows", "divide", "a division by n_rows is missing: a becomes a / n_rows."),
     ("z = v", "z += v", "overwritten", "this line writes over what dz held; every use adds its own part to a gradient"),
     ("a - b", "b - a", "operand order", "the difference is the wrong way round"),
+    ("W @ (1 - s)", "(1 - s) @ W", "operand order", "the factors of a matrix product do not commute"),
     ("a @ b", "b @ a", "operand order", "the factors of a matrix product do not commute: b @ a, not a @ b."),
     ("a / b", "b / a", "operand order", "the operands are the wrong way round"),
     ("a", "-a", "sign", "the sign is wrong: a becomes -a."),

@@ -62,6 +62,38 @@ def test_a_forgotten_regulariser_is_named_as_the_user_wrote_it():
     assert report.belongs_to == ()
 
 
+class Gated(torch.nn.Module):
+    def forward(self, x):
+        gate = torch.sigmoid(x).detach()
+        return (gate * x**2).sum()
+
+
+def by_number(x):
+    return x * x.item()
+
+
+@pytest.mark.parametrize(
+    ("model", "hand", "told"),
+    [
+        (lambda x: x.detach() * x, lambda x: 2 * x, "without its detach"),
+        (Gated(), lambda x: torch.sigmoid(x) * (2 * x + (1 - torch.sigmoid(x)) * x**2), "without its detach"),
+        (by_number, lambda x: 2 * x, "without what detaches in it"),
+    ],
+)
+def test_a_derivation_that_follows_what_the_code_detaches_is_told_so(model, hand, told: str):
+    report = verify(model, hand, at={"x": 2.0})
+    assert report.verdict == "refuted"  # autograd, and the code, have another gradient
+    assert report.repairs == report.wrong_steps == ()
+    assert told in report.belongs_to[0]
+    assert "proved" in report.belongs_to[0]
+
+
+def test_a_wrong_derivation_of_code_that_detaches_is_repaired():
+    report = verify(lambda x: x.detach() * x, lambda x: 3 * x, at={"x": 2.0})
+    assert report.belongs_to == ()
+    assert report.repairs[0].after == "x"
+
+
 def test_nothing_is_said_where_no_such_function_is_found():
     report = verify(tanh_of_products, of_cosines, wrt="w", at=AT)
     assert report.verdict == "refuted"

@@ -129,3 +129,38 @@ def test_slips_in_random_rows_are_named_by_their_rows(seeds):
     count, missed = measure(seeds)
     assert count["named"] >= 0.95 * count["made"], missed
     assert not count["accused"], missed
+
+
+@pytest.mark.parametrize(
+    ("rows", "wrong"),
+    [
+        (r"(x+1)^2 &= x^2 + 2x + {} \\ (x-1)^2 &= x^2 - 2x + 1", [1]),
+        (r"a &= (x+1)^2 = x^2 + 2x + {} \\ b &= (x-1)^2 = x^2 - 2x + 1", [1]),
+        (r"(x-1)^2 &= x^2 - 2x + 1 \\ (x+1)^2 &= x^2 + 2x + {}", [2]),
+        (r"f(x) &= x^2 \\ g(x) &= x^2 + 1 = x^2 + {} \\ f'(x) &= 2x", [2]),
+        (r"g(x) &= x^2 + 1 = x^2 + {} \\ f(x) &= x^2 \\ f'(x) &= 2x", [1]),
+    ],
+)
+def test_a_row_beside_what_is_asked_says_what_is_equal_too(rows, wrong):
+    for number, faults in (("1", []), ("2", wrong)):
+        report = verify(Latex(f"\\begin{{aligned}} {rows.format(number)} \\end{{aligned}}"))
+        assert [s.source.line for s in report.steps if s.verdict == "wrong"] == faults
+        assert report.verdict == ("refuted" if faults else "proved")
+        assert bool(report.wrong_steps) is bool(faults)
+
+
+@pytest.mark.parametrize(
+    ("loss", "verdict"),
+    [
+        (r"(Xw-y)^\top (Xw-y)", "proved"),
+        (r"(Xw-y)^\top (Xw+y)", "refuted"),
+        (r"w^\top X^\top X w - 2y^\top X w + y^\top y", "proved"),
+        (r"w^\top X^\top X w - y^\top X w + y^\top y", "refuted"),
+    ],
+)
+def test_a_row_that_says_again_what_the_model_is_is_compared_with_it(loss, verdict):
+    rows = rf"\begin{{aligned}} L &= {loss} \\ \nabla_w L &= 2X^\top(Xw-y) \end{{aligned}}"
+    report = verify(Latex(r"L(w) = \|Xw - y\|^2"), Latex(rows))
+    assert report.claims["w"].kind == "proved"
+    assert report.verdict == verdict
+    assert [s.name for s in report.steps if s.verdict == "wrong"] == ["L"] * (verdict == "refuted")

@@ -10,7 +10,7 @@ from symgrad import errors
 from symgrad.cli import main
 from symgrad.errors import BadInput, SymgradError
 from symgrad.report.glossary import WORDS, explain
-from symgrad.report.proof_text import RULES
+from symgrad.report.proof_text import IN_EXP, RULES
 
 INDICES = Path(symgrad.__file__).parent / "indices"
 RULE = re.compile(r'(?:note|Link)\(\s*"([^"]+)"|\("(a [^"]+)", _|^_SAME, _CASES, _CASE = "(.+)", "(.+)", "(.+)"$', re.M)
@@ -22,14 +22,14 @@ def test_every_rule_of_a_proof_is_explained():
     }
     assert len(of_sums) >= 13
     assert explain("induction over n").startswith("induction\n    The two are equal after no turns")
-    assert of_sums | set(RULES.values()) <= set(WORDS)
+    assert of_sums | {*RULES.values(), IN_EXP} <= set(WORDS)
 
 
 @pytest.mark.parametrize("name", [n for n in vars(errors) if n[0].isupper() and n not in ("Any", "Iterable")])
 def test_every_error_is_explained_by_its_own_docstring(name):
     kind = getattr(errors, name)
     assert issubclass(kind, SymgradError)
-    assert "".join(explain(name).split()) == name + "".join(kind.__doc__.split())
+    assert "".join(explain(name).split()) == name + "".join((kind.__doc__ or "").split())
 
 
 def test_the_command_line_explains(capsys):

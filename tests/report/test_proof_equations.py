@@ -17,6 +17,11 @@ def told(report, name):
     return [str(e) for e in equations_of(proof, name)]
 
 
+def told_of(report, name, order):
+    (proof,) = report.claims[name].verdict.proofs
+    return [str(e) for e in equations_of(proof, name, order)]
+
+
 def model(w, v, h0):
     h1 = torch.tanh(w * h0)
     h2 = torch.tanh(w * h1)
@@ -164,11 +169,106 @@ def by_difference(X, y, w):
     return X.T @ dz
 
 
-def test_what_is_joined_on_the_way_comes_first_and_the_claim_last():
+def test_what_is_joined_on_the_way_comes_behind_what_it_speaks_of_and_the_claim_last():
     texts = told(verify(cross_entropy, by_difference, wrt="w", at={"X": (3, 2), "y": (3,), "w": (2,)}), "w")
     assert texts[0] == "1/p = exp(-z) + 1"
     assert texts[1].startswith("dz = ((1 - y)/(3*(1 - p)) - y/(3*p))*exp(-z)/(exp(-z) + 1)**2, since exp'(u) = exp(u)")
     assert texts[-1].startswith("X.T @ dz = ∂f/∂w")
+
+
+def scaled(g, x):
+    v = (x**2).mean()
+    return (g * x / torch.sqrt(v)).sum()
+
+
+def by_scale(g, x):
+    inv = 1 / np.sqrt((x**2).mean())
+    xhat = x * inv
+    return {"g": xhat, "x": inv * (g - xhat * (g * xhat).mean())}
+
+
+def test_an_equation_stands_behind_the_lines_that_it_speaks_of():
+    texts = told(verify(scaled, by_scale, at={"g": (3,), "x": (3,)}), "x")
+    names = ["inv", "xhat"]
+    first = {n: next(k for k, text in enumerate(texts) if text.startswith(f"{n} = ")) for n in names}
+    for k, text in enumerate(texts):
+        for n in names:
+            assert k >= first[n] or not re.search(rf"\b{n}\b", text)
+
+
+def test_a_proof_of_a_line_as_it_was_written_says_so():
+    proof = verify(forward_chain, by_chain, wrt="w", at={"w": 2.0, "x": 0.5}).proof()
+    assert "    dh1 = (1 - h1**2) * x  [your own line]\n" in proof
+
+
+def test_a_hessian_is_a_second_derivative():
+    report = verify("x**3*y", {"x": "6*x*y"}, order=2, wrt="x")
+    assert told_of(report, "x", 2) == ["6*x*y = ∂²f/∂x² = 6*y*x"]
+    assert "6*x*y = ∂²f/∂x²" in str(report)
+    assert "∂²f/∂x²" in report.proof()
+
+
+@pytest.mark.parametrize(
+    ("formula", "gradient", "words"),
+    [
+        ("tanh(x)", "4*exp(2*x)/(exp(2*x) + 1)**2", "with tanh written in exp."),
+        ("sigmoid(x)", "exp(x)/(exp(x) + 1)**2", "with sigmoid written in exp."),
+        ("tanh(x)*sigmoid(x)", "4*exp(2*x)/(exp(2*x)+1)**2/(1+exp(-x)) + tanh(x)*exp(x)/(exp(x)+1)**2", None),
+    ],
+)
+def test_only_functions_that_there_are_are_written_in_exponentials(formula, gradient, words):
+    text = " ".join(str(verify(formula, gradient)).split())
+    assert (words or "with tanh and sigmoid written in exp") in text
+
+
+def test_one_value_under_two_names_is_no_equation():
+    def model(w, x):
+        a = x
+        return torch.tanh(w * a)
+
+    def hand(w, x):
+        inp = x.reshape(())
+        return {"w": inp * (1 - torch.tanh(w * inp) ** 2)}
+
+    texts = told(verify(model, hand, wrt="w", at={"w": 2.0, "x": 0.5}), "w")
+    assert not any(re.fullmatch(r"\w+ = \w+", text) for text in texts)
+
+
+def test_turns_of_a_loop_are_explained():
+    def recurrent(w, x):
+        h = 0.0
+        for t in range(2):
+            h = torch.tanh(w * h + x[t])
+        return h
+
+    def by_hand(w, x):
+        hs = [0.0]
+        for t in range(2):
+            hs.append(np.tanh(w * hs[-1] + x[t]))
+        dh, dw = 1.0, 0.0
+        for t in reversed(range(2)):
+            da = dh * (1 - hs[t + 1] ** 2)
+            dw = dw + da * hs[t]
+            dh = da * w
+        return dw
+
+    text = str(verify(recurrent, by_hand, wrt="w", at={"w": 0.5, "x": np.array([1.0, -0.5])}))
+    assert "        da[0] is what da is given the first time, and so on.\n" in text
+
+
+def entropy(z, y):
+    return -(y * torch.log_softmax(z, -1)).sum()
+
+
+def of_entropy(z, y):
+    p = np.exp(z) / np.exp(z).sum(-1, keepdims=True)
+    return {"z": p * y.sum(-1, keepdims=True) - y}
+
+
+def test_a_proof_in_sums_shows_an_entry():
+    report = verify(entropy, of_entropy, wrt="z", at={"z": (4, 3), "y": np.eye(3)[[0, 1, 2, 1]]})
+    text = " ".join(str(report).split())
+    assert "An entry of yours: exp(z[i,j])*(sum_k y[i,k])/(sum_k exp(z[i,k])) - y[i,j] An entry of the exact" in text
 
 
 def huber(r, d):

@@ -17,6 +17,7 @@ from symgrad.errors import NotReproducible
 from symgrad.evaluation.floats import Floats
 from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.roles import Derivation, Roles, leaf_names
+from symgrad.lifting.scripts.script_numbers import script_numbers, with_numbers
 from symgrad.lifting.scripts.script_record import Given, Key
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import (
@@ -150,7 +151,15 @@ class Execution:
 
     def variant(self, code: str, more: Mapping[str, Any] | None = None) -> Execution:
         """The same questions about another text of the script, which finds ``more`` names around it."""
-        pasted, around = self.script.pasted.edited(code), {**self.script.around, **(more or {})}
+        made = self._of_text(code, more or {})
+        pairs = zip(self.first(), made.first(), strict=True)
+        if not all(same_structure(_alone(old.program), _alone(new.program)) for (old, _), (new, _) in pairs):
+            raise NotReproducible("with another text, the script computes another output.")
+        return made
+
+    def _of_text(self, code: str, more: Mapping[str, Any]) -> Execution:
+        """Runs of another text of the script, which computes gradients of the same names."""
+        pasted, around = self.script.pasted.edited(code), {**self.script.around, **more}
         script = replace(self.script, pasted=pasted, around=around)
         run = script.run(given=self.given)
         roles = self.find(run)
@@ -159,9 +168,17 @@ class Execution:
         )
         if [list(g.derivations) for g in made.groups] != [list(g.derivations) for g in self.groups]:
             raise NotReproducible("with another text, the script computes other gradients.")
-        pairs = zip(self.first(), made.first(), strict=True)
-        if not all(same_structure(_alone(old.program), _alone(new.program)) for (old, _), (new, _) in pairs):
-            raise NotReproducible("with another text, the script computes another output.")
+        return made
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers that the script names."""
+        return script_numbers(self.script.pasted.code)
+
+    def with_numbers(self, numbers: Mapping[str, float]) -> Execution:
+        """The same questions where some of the numbers that the script names are others."""
+        made = self._of_text(with_numbers(self.script.pasted.code, numbers), {})
+        made.first()  # it gives the inputs their names
         return made
 
     # ------------------------------------------------------------------------------------ Programs

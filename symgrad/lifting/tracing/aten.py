@@ -166,6 +166,13 @@ def _view(t: Recorder, func: Any, name: str, args: Any, kwargs: Any) -> Any:
     return found if many else found[0]
 
 
+@rule("as_strided", "as_strided_copy")
+def _as_strided(t: Recorder, a: Any, out: torch.Tensor, name: str) -> Any:
+    """Other entries of the memory in which a tensor lies, row by row or not."""
+    offset = a.self.storage_offset() if a.storage_offset is None else a.storage_offset
+    return t.tensors.elsewhere(a.self, Strided(int(offset), tuple(a.stride)), tuple(out.shape))
+
+
 def _layout(t: Recorder, func: Any, name: str, given: dict[str, Any], out: Any) -> Any:
     """Entries moved, repeated, dropped: run the operation once more, on positions."""
     b = t.builder

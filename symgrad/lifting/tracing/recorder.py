@@ -18,6 +18,7 @@ import torch
 
 from symgrad.errors import LostValue, SymgradError
 from symgrad.program.builder import Builder
+from symgrad.program.program import Strided
 
 
 class ArrayRecorder(Protocol):
@@ -72,6 +73,8 @@ class TensorRecorder(Protocol):
     def value(self, x: torch.Tensor) -> np.ndarray: ...
 
     def step(self, x: torch.Tensor) -> int: ...
+
+    def elsewhere(self, x: torch.Tensor, index: Strided, shape: tuple[int, ...]) -> int: ...
 
     def is_known(self, x: torch.Tensor) -> bool: ...
 

@@ -121,6 +121,13 @@ class Tensors:
             self._known[id(x)] = (x, step, memory, memory.version)
             return step
 
+    def elsewhere(self, x: torch.Tensor, index: Strided, shape: tuple[int, ...]) -> int:
+        """The step for other entries of the memory in which ``x`` lies."""
+        step, memory = self.step(x), self._memory(x)
+        if memory is None or x.is_conj() or x.is_neg():  # a constant, row by row
+            return self.tracer.builder.pick([step], index, shape)
+        return memory.read(self.tracer.builder, index, shape)
+
     def known_step(self, x: torch.Tensor) -> int | None:
         """The step of a tensor that was followed until now; None where it takes more to say.  Asks nothing of torch."""
         record = self._known.get(id(x))

@@ -98,3 +98,24 @@ print(grad_f(x0, a))
 def test_a_derivative_inside_of_the_formula_is_told():
     with pytest.raises(BadInput, match="a derivative inside of the formula"):
         verify_script("import torch\nx = torch.tensor([1.0])\ny = torch.func.vmap(torch.func.grad(lambda z: z * z))(x)")
+
+
+DIFFERENCE_LOOP = """
+import numpy as np
+x = np.array([1.0, 2.0])
+W = np.array([0.3, -0.1])
+def loss(W):
+    return np.tanh(x @ W)
+dW = (1 - ({})**2) * x
+for i in range(2):
+    step = np.zeros(2)
+    step[i] = 1e-5
+    print(dW[i], (loss(W + step) - loss(W - step)) / 2e-5)
+"""
+
+
+def test_a_loop_of_differences_says_what_is_meant_as_a_gradient():
+    """No autograd is called: entries of dW are printed beside quotients of the loss."""
+    assert verify_script(DIFFERENCE_LOOP.format("np.tanh(x @ W)")).verdict == "proved"
+    wrong = verify_script(DIFFERENCE_LOOP.format("x @ W"))
+    assert (wrong.verdict, wrong.wrong_steps) == ("refuted", ("dW",))
