@@ -234,3 +234,31 @@ def test_an_attribute_is_another_one_wherever_a_line_has_it():
     line = "np.outer(error, self.W2_) * self.{0} * (1 - self.{0})"
     report = verify_script(REGRESSOR.replace(line.format("a_"), line.format("z_")))
     assert [(r.before, r.after) for r in report.repairs] == [(line.format("z_"), line.format("a_"))]
+
+
+MINIBATCHES = """
+import numpy as np
+rng = np.random.RandomState(0)
+X, w_true = rng.randn(12, 2), rng.randn(2)
+y = X @ w_true + 0.1 * rng.randn(12)
+
+def mse(w, A, t):
+    return np.mean((A @ w - t) ** 2)
+
+def mse_grad(w, A, t):
+    return 2 * A.T @ (A @ w - t) / len(t)
+
+w = np.zeros(2)
+for start in (0, 6):
+    w = w - 0.1 * mse_grad(w, X[start:start + 6], y[start:start + 6])
+print(mse(w, X, y))
+
+w0 = rng.randn(2)
+print(np.array([(mse(w0 + 1e-6 * e, X, y) - mse(w0 - 1e-6 * e, X, y)) / 2e-6 for e in np.eye(2)]) - mse_grad(w0, X, y))
+"""
+
+
+def test_a_gradient_is_not_that_for_what_the_data_were_made_of():
+    """The difference quotient moves w0; w_true has its shape, and the data that the loss depends on are made of it."""
+    assert judged(MINIBATCHES)[0] == {"w": "proved", "w0": "proved"}
+    assert judged(MINIBATCHES.replace("return 2 * A", "return A"))[0]["w0"] == "refuted"

@@ -74,9 +74,21 @@ def weigh(run: ScriptRun, text: Cues, told: Told = NOTHING) -> tuple[Hypothesis,
         others = [w.row(o, b, w.pairs) for o in w.outputs()]
         mine = next((r for r in _shared(w, top, [*rows, *others]) if r.output == top.output), top)
         return (_hypothesis(w, _scaled(mine)),)
-    found = [_held(w, r) for r in _shared(w, top, rows)]
+    found = _of_one_each([_held(w, r) for r in _shared(w, top, rows)])
     first, *more = (_hypothesis(w, _scaled(r)) for r in found)
     return replace(first, notes=(*first.notes, *_left_out(w, found, rows))), *more
+
+
+def _of_one_each(rows: Sequence[Row]) -> list[Row]:
+    """The rows without what is wrong as one gradient and right as another: a value is the gradient of one thing."""
+    right = {step for r in rows for s in r.sights if s.word == "right" for _, step in s.pair.steps}
+    own = [
+        replace(
+            r, sights=tuple(s for s in r.sights if s.word == "right" or right.isdisjoint(i for _, i in s.pair.steps))
+        )
+        for r in rows
+    ]
+    return [r for r in own if r.sights]
 
 
 def _held(w: Weighing, row: Row) -> Row:
