@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 RIGHT, WRONG, UNDECIDED, COULD_NOT_RUN = 0, 1, 2, 3
 ENDED = 130  # as shells say it of Ctrl-C
 _VERIFIES = ("wrt", "order", "domain", "assuming", "dtype", "points", "effort", "unreached", "seed", "timeout")
+_NEEDED = frozenset("torch numpy sympy flint rich jinja2 pygments cloudpickle".split())
 _FORMATS: Mapping[str, str] = {  # how all answers are written: a row each, imported when it is asked for
     "text": "summary.render_summary",
     "json": "json_document.render_json",
@@ -60,7 +61,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("symgrad: ended by Ctrl-C before anything was known.", file=sys.stderr)
         return ENDED
-    except Exception:  # Python's own exit code for it is 1, which would say "wrong"
+    except Exception as error:  # Python's own exit code for it is 1, which would say "wrong"
+        if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] in _NEEDED:
+            print(f"symgrad: {error.name} is not installed in {sys.executable}: pip install symgrad", file=sys.stderr)
+            return COULD_NOT_RUN
         traceback.print_exc()
         print("symgrad: this is a fault in symgrad, not in your file. Please report it.", file=sys.stderr)
     return COULD_NOT_RUN

@@ -103,7 +103,7 @@ def _proved(
 ) -> Iterator[tuple[str, Proved]]:
     branch = found.own
     others = _other_runs(found, choices) if problem.pasted else ()
-    shapes, sizes, own = _own_lengths(problem, branch, len(others)) if others else _named(problem, branch)
+    shapes, sizes, own = _own_lengths(problem, branch, len(others)) if others else named_lengths(problem, branch)
     here = replace(problem, first=(branch.model_run, branch.hand_run))
     for name, reading in read_problem(here, shapes, sizes, pairs, own=own, selecting=True, others=others).items():
         if not isinstance(reading, Reading) or reading.hand is None:
@@ -143,7 +143,7 @@ def _other_runs(found: Findings, choices: Sequence[Guard]) -> tuple[tuple[Run, R
     return tuple(runs[:_RUNS])
 
 
-def _named(problem: Problem, branch: Branch) -> tuple[Shapes, Sizes, dict[str, int]]:
+def named_lengths(problem: Problem, branch: Branch) -> tuple[Shapes, Sizes, dict[str, int]]:
     """A name for each length that an axis has, the sizes that are run, and the lengths.  Raises `Unread` where no axis
     may have another."""
     point = problem.inputs.point

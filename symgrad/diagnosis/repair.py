@@ -8,7 +8,8 @@ pipeline as any other; it is proved, or it agrees, or it is not offered.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -126,9 +127,9 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
     """
     if not any(p.edits for p in proposals):
         return (), None
-    for choice in itertools.islice(_choices(proposals), _JUDGED):
+    for choice, lengths in lengths_last(itertools.islice(_choices(proposals), _JUDGED), lambda choice: choice):
         doing("looking for a repair")
-        if (made := judged_right(problem, proposals, choice)) is None:
+        if (made := judged_right(problem, proposals, choice, lengths)) is None:
             continue
         dear = sorted((k for k, e in enumerate(choice) if e is not None), key=lambda k: -choice[k].cost)  # type: ignore[union-attr]
         for k in dear if len(dear) > 1 else ():  # a line that may stay as it is has not to be changed
@@ -140,15 +141,31 @@ def repair(problem: Problem, proposals: Sequence[Proposal]) -> tuple[tuple[Repai
     return (), None
 
 
+_SIZED = re.compile(r"\.(?:shape|size|numel)\b|\blen\(")
+
+
+def lengths_last(
+    choices: Iterable[Any], edits_of: Callable[[Any], Sequence[Edit | None]]
+) -> Iterator[tuple[Any, bool]]:
+    """Choices of edits, each with whether it is to be right at other lengths of the axes too: an edit that brings in a
+    length, which may be a 3 by chance, is taken for these lengths alone where no other is right."""
+    again = []
+    for choice in choices:
+        lengths = any(len(_SIZED.findall(e.after)) > len(_SIZED.findall(e.before)) for e in edits_of(choice) if e)
+        yield choice, lengths
+        again += [choice] * lengths
+    yield from ((choice, False) for choice in again)
+
+
 def judged_right(
-    problem: Problem, proposals: Sequence[Proposal], choice: Sequence[Edit | None]
+    problem: Problem, proposals: Sequence[Proposal], choice: Sequence[Edit | None], lengths: bool = False
 ) -> tuple[str, str] | None:
-    """The user's code with edits made and the verdict on it, if that is right."""
+    """The user's code with edits made and the verdict on it, if that is right; with ``lengths``, at others too."""
     try:
         made = rewritten(problem, proposals, choice)
     except SymgradError:  # the edited code fails where it is run
         return None
-    kind = "undecided" if made is None else judged(problem, made[0])
+    kind = "undecided" if made is None else judged(problem, made[0], lengths)
     return (made[1], kind) if made is not None and kind not in ("undecided", "refuted") else None
 
 
@@ -162,8 +179,9 @@ def _choices(proposals: Sequence[Proposal]) -> Iterator[tuple[Edit | None, ...]]
         yield tuple(o[k] for o, k in zip(offered, r, strict=True))
 
 
-def judged(problem: Problem, hand: Formula) -> str:
-    """The worst verdict on another hand side; of one that is right for the data given alone, which these are."""
+def judged(problem: Problem, hand: Formula, lengths: bool = False) -> str:
+    """The worst verdict on another hand side; of one that is right for the data given alone, which these are.  With
+    ``lengths`` it is refuted where it is at other lengths of the axes, though these have no names."""
     try:
         asked = replace(problem, hand=hand, points=min(problem.points, 12), first=None, unreached="accept")
         asked = replace(asked, effort=_SHARE * problem.effort)
@@ -174,7 +192,7 @@ def judged(problem: Problem, hand: Formula) -> str:
     only = {v.only for v in found.verdicts.values() if isinstance(v, Refuted)}
     if only and None not in only:
         return f"right for your {' and '.join(sorted(map(str, only)))} only"
-    if kinds <= {"proved", "agrees"} and not holds_at_other_sizes(problem, hand):
+    if kinds <= {"proved", "agrees"} and not holds_at_other_sizes(problem, hand, found.own if lengths else None):
         return "refuted"
     return next((k for k in ("refuted", "undecided", "agrees") if k in kinds), "proved")
 

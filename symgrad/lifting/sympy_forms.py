@@ -24,6 +24,8 @@ from symgrad.program.lowering import WithSlopes
 
 _KINDS = (sp.Basic, sp.MatrixBase, sp.NDimArray)
 
+ROW_OF_HESSIAN = "row {} of the Hessian"  # what a claim about the gradient's derivative by one input is called
+
 
 @dataclass(frozen=True)
 class Sides:

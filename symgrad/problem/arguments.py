@@ -16,6 +16,8 @@ from torch.masked import is_masked_tensor
 
 from symgrad.errors import AmbiguousBranch, BadInput, NoPoint, SymgradError, UnknownName, UserCodeFailed, close_names
 from symgrad.lifting.formulas import Formula, Symbolic
+from symgrad.lifting.latex.latex_formula import Latex
+from symgrad.lifting.latex.stated_conditions import stated_conditions
 from symgrad.lifting.tracing.functions import Module, Run
 from symgrad.lifting.tracing.nests import is_nest
 from symgrad.problem.constraints import settle_data
@@ -267,6 +269,8 @@ def _refuse_unknown(what: str, names: Iterable[str], known: Collection[str], the
 
 
 def _assumptions(model: Formula) -> Mapping[str, Mapping[str, bool]]:
+    if isinstance(model, Latex):
+        return stated_conditions(model.text)[1]
     source = model.source if isinstance(model, Symbolic) else None
     return source.assumptions if isinstance(source, Expression) else {}
 
@@ -379,6 +383,10 @@ def differentiated(model: Formula, hand_keys: Sequence[str], wrt: Any, floats: S
         if real not in model.names:
             near = close_names(name, model.names)
             what = "wrt names" if wrt is not None else "the hand formulas have"
+            if "," in name:
+                near = (
+                    "Second derivatives by several inputs stand in one matrix: pass the Hessian, and wrt in its order."
+                )
             raise UnknownName(
                 f"{what} {name!r}, but the model has only {', '.join(model.names)}.", instead=near or None
             )

@@ -6,6 +6,7 @@ computed and nothing else.  The parts of a sentence about one kind of finding st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,7 @@ from symgrad.report.wording import (
     own_text,
     place_of,
     plural,
+    row_of_hessian,
     sentence,
     together,
     unmoved,
@@ -35,7 +37,7 @@ from symgrad.report.wording import (
 )
 from symgrad.report.wrong_lines import REPAIRED, derivation_of, error_lines, is_chain
 
-_EQUATIONS = 10  # of the proofs that are told at once
+_EQUATIONS = 12  # of the proofs that are told at once
 _SECTIONS = 4  # right claims that get a section each; more of them make a table
 
 
@@ -45,7 +47,16 @@ def blocks(report: Results, *, full: bool = False, repaired: str = REPAIRED) -> 
     ``full`` adds what the short report leaves out: more of each proof, each side's rounding, all values at the
     user's own point, and the versions.  ``repaired`` says where the repaired code is: "report.repaired_source holds".
     """
-    return tuple(_blocks(report, full, repaired))
+    found = tuple(_blocks(report, full, repaired))
+    said = repr(found)
+    ulps = re.search(r"\bulps?\b", said) and "ulp is the gap" not in said
+    footers = [f"{_footer(report)} {_ULP}" if ulps else _footer(report)]
+    if full:
+        footers.append(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
+    return (*found, *map(Footer, footers))
+
+
+_ULP = "One ulp is the gap between two neighbouring floats."
 
 
 def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
@@ -87,16 +98,13 @@ def _blocks(report: Results, full: bool, repaired: str) -> Iterator[Block]:
     assumed = [a for a in report.assumptions if a not in domains]  # the proofs' own are told with them
     if assumed:
         yield Section("Assumed", (Items(tuple(sentence(a, names_in(report)) for a in assumed)),))
-    yield Footer(_footer(report))
-    if full:
-        yield Footer(", ".join(f"{name} {version}" for name, version in report.environment.items()) + ".")
 
 
 def _open_sizes(report: Results, claims: Sequence[Claim]) -> Iterator[Block]:
     """What is known of the claims that are not proved for all sizes, where sizes have names."""
     for claim in claims:
         for_all = getattr(claim.verdict, "for_all", None)
-        if report.sizes is not None and (for_all is None or for_all.at):
+        if report.sizes is not None and not (for_all is not None and for_all.is_whole):
             yield Paragraph(f"{claim.name}: {evidence(report.sizes, claim)}")
 
 
@@ -217,6 +225,9 @@ def _yours(report: Results, claims: Sequence[Claim]) -> str:
         values = [c for c in claims if _kind_of_derivative(report, c) == "value"]
         return f"{_yours(report, [c for c in claims if c not in values])} and {_yours(report, values)}"
     word = kinds.pop() if len(kinds) == 1 else "derivative"
+    rows = [row for c in claims if (row := row_of_hessian(c.name)) is not None]
+    if len(rows) == len(claims):
+        return f"your {'row' if len(rows) == 1 else 'rows'} {listed(rows)} of the Hessian"
     return f"your {word if len(claims) == 1 else plural(word)} for {listed(merged([c.name for c in claims]))}"
 
 

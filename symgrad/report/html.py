@@ -140,7 +140,7 @@ def _marked(code: Code) -> Markup:
 
 
 _SIGNS = r"\w_\w|[a-zA-Z]\w*\.[a-zA-Z]|\w[(\[]|\*\*|\xa0[-+*/@=]\xa0"  # what no word of a sentence has
-_CODE = re.compile(rf"`([^`]+)`|(?<![^ ])[^ ]*(?:{_SIGNS})[^ ]*")
+_CODE = re.compile(rf"`([^`]+)`|(?<![^ ])(?:[^ ]*(?:{_SIGNS})[^ ]*|\w+(?= =\xa0))")
 
 
 def _prose(text: str) -> Markup:

@@ -50,6 +50,7 @@ def of_claim(text: str) -> str | None:
     if found is None:
         return None
     first, top, below, last = found.groups()
+    top = "f" if top == "out" else top  # the output, which is called so beside it
     parts = (_times("<mo>&part;</mo>", first) + _name(top), "<mo>&part;</mo>" + _times(_name(below), last))
     halves = "".join(f"<mrow>{x}</mrow>" for x in parts)
     return f"<math displaystyle='true'><mfrac>{halves}</mfrac></math>"

@@ -25,6 +25,7 @@ from symgrad.program.primitives import number_of
 from symgrad.program.program import EXTREME, Binding, Program, derivation_lines
 from symgrad.proving.proof import Proof, classes_of
 from symgrad.report.step_text import Speller
+from symgrad.report.wording import row_of_hessian
 
 _STEPS = 3000  # of a Program that is still read for its equations
 _FEW = 6  # outcomes of a comparison that are told
@@ -169,7 +170,7 @@ class _Reader:
                 told.add(kind)
                 name = self.names.get(kind) or self.named.get(kind)
                 left, right = (name, min(map(str, sides), key=len)) if name is not None else map(str, sides)
-                copies = {left, right} <= set(self.values.values())  # one value under two names tells nothing
+                copies = {left, right} <= {*self.values.values(), *self.titles.values()}  # which tells nothing
                 if frozenset((left, right)) not in said and not copies:
                     said.add(frozenset((left, right)))
                     told_of = _NAME.findall(f"{left} {right}")
@@ -206,9 +207,8 @@ class _Reader:
         left, right = self.proof.left, self.proof.right
         kind = self.of[left]
         values = right == self.program.outputs["model"] and self.wrt not in self.program.inputs
-        by, _, rest = self.wrt.partition(", of the gradient")
-        twice = order == 2 and self.wrt == by + rest
-        slope = f"∂{'∇' if self.wrt != by + rest else '²' if twice else ''}f/∂{by}{'²' if twice else ''}{rest}"
+        by = row_of_hessian(self.wrt)
+        slope = f"∂²f/∂{self.wrt}²" if order == 2 else f"∂f/∂{self.wrt}" if by is None else f"∂∇f/∂{by}"
         slope = "the first side" if values else slope
         written = self._formula(left, kind, tidy=False, inner=True)
         mine = (

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from symgrad.checking.results import Results
+from symgrad.lifting.sympy_forms import ROW_OF_HESSIAN
 
 # ------------------------------------------------------------------------------------------------------------- numbers
 # Numbers, entries and points as a report prints them.
@@ -18,6 +19,16 @@ _SHORT = 6  # entries of an array that is printed in full
 _DIGITS = 6
 _SHAPE = re.compile(r"\[\d[\d, ]{0,20}\]")
 _EXPONENT = re.compile(r"e(-?)\+?0*(\d+)")
+
+
+def row_of_hessian(name: str) -> str | None:
+    """The input by which a claim is a row of a Hessian; None where it is none.
+
+    >>> row_of_hessian("row x of the Hessian"), row_of_hessian("x")
+    ('x', None)
+    """
+    before, _, after = ROW_OF_HESSIAN.partition("{}")
+    return name[len(before) : -len(after)] if name.startswith(before) and name.endswith(after) else None
 
 
 def number(x: Any, digits: int = _DIGITS, zeros: str = "") -> str:

@@ -72,7 +72,7 @@ def test_the_sigmoid_net_post_as_it_stands():
         "For `linear1.weight` I took `du_calc`, which is compared with autograd's gradient.",
         "For `linear2.weight` I took `dw_calc`, which is printed next to autograd's gradient.",
     )
-    assert any("seeds of Python, NumPy and torch were set to 0" in n for n in report.notes)
+    assert any("a seed that it does not set itself was 0" in n for n in report.notes)
     rounding = report.claims["linear1.weight"].rounding
     assert rounding.dtype == "float32"
     assert rounding.hand.largest < 16

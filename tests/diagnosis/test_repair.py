@@ -7,6 +7,7 @@ right derivation computes.
 from __future__ import annotations
 
 import ast
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +17,7 @@ import torch
 from support.planted import ARRAYS, Derivation, arrays, chain, function, slips
 from support.repairs import POST, Diagnosis, Fault, beside, problem_of, repaired
 
+from symgrad import verify
 from symgrad.checking.judge import judge
 from symgrad.checking.results import Repair
 from symgrad.diagnosis.differences import changed
@@ -246,3 +248,37 @@ def test_a_rebuilt_function_keeps_its_closure_and_defaults():
 def test_the_smallest_part_that_changed(before: str, after: str, part: tuple[str, str]):
     assert changed(before, after) == part
     assert ast.parse(after)
+
+
+# ------------------------------------------------------------------------------------------------ sizes by chance
+
+
+def gelu_inner(x):
+    return torch.tanh(x + 0.25 * x**3).sum()
+
+
+def of_gelu_inner(x):
+    t = np.tanh(x + 0.25 * x**3)
+    return (1 - t**2) * (1 + 0.25 * x**2)
+
+
+def test_a_factor_that_is_a_length_by_chance_is_the_number():
+    report = verify(gelu_inner, of_gelu_inner, at={"x": (5, 3)})
+    (one,) = report.repairs
+    assert one.proved
+    assert "shape" not in one.after
+    x = np.linspace(-1, 1, 8).reshape(2, 4)  # of another shape it is the derivative all the same
+    mended = eval(one.after, {"np": np, "x": x, "t": np.tanh(x + 0.25 * x**3)})
+    t = torch.tensor(x, requires_grad=True)
+    gelu_inner(t).backward()
+    assert t.grad is not None
+    np.testing.assert_allclose(mended, t.grad.numpy(), rtol=1e-12)
+
+
+def test_a_length_is_a_length_where_it_is_meant():
+    def hand(x):
+        return 2 * x
+
+    report = verify(lambda x: (x**2).mean(), hand, at={"x": (3,)})
+    (one,) = report.repairs
+    assert re.search(r"len\(x\)|x\.shape\[0\]|x\.size|\.mean", one.after)

@@ -42,8 +42,8 @@ def test_what_has_no_notation_is_left_as_code(code):
 
 
 def test_claims_are_fractions_and_other_words_are_left():
-    assert "".join(Page(of_claim("d out / d w_h")).words) == "∂out∂wh"
-    assert "".join(Page(of_claim("d out / d h_raw[2]")).words) == "∂out∂hraw2"
+    assert "".join(Page(of_claim("d out / d w_h")).words) == "∂f∂wh"
+    assert "".join(Page(of_claim("d out / d h_raw[2]")).words) == "∂f∂hraw2"
     assert of_claim("a part of d out / d w") is None
 
 

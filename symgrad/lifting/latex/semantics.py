@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from typing import Any, NoReturn
 
 import sympy as sp
@@ -124,6 +126,10 @@ class Meaning:
                     shape = self.values[base.value].shape
                     if axis < len(shape) and shape[axis] is not None:
                         yield shape[axis] or 0, self.first, node
+                elif base.head == "call":  # softmax(z)_i
+                    with contextlib.suppress(SymgradError, KeyError):
+                        if (n := self.value(base, {}).shape[axis]) is not None:
+                            yield n, self.first, node
 
     def squeezed(self, shape: tuple[int, ...], count: int) -> tuple[int, ...]:
         """A shape without axes of one entry, where an entry has fewer indices."""
@@ -240,6 +246,10 @@ class Meaning:
                 return a.scalar(moment(node.value, [self.number(x, scope) for x in args], random))
             case "infinity":
                 return a.scalar(sp.oo)
+            case "matrix":
+                return self.literal(node, scope)
+            case "jacobian":
+                return self.jacobian(node, scope)
             case "indicator" | "cases":
                 return self.chosen(node, scope)
             case "slice" | "compare" | "and" | "or":
@@ -252,6 +262,14 @@ class Meaning:
         if value.shape:
             self.fail(f"an integral of {value.kind} is not read.", node, "Write it by entries.", WrongShape)
         return value.at()
+
+    def literal(self, node: Node, scope: Scope) -> Value:
+        """A matrix of entries, each a number."""
+        entries = [self.algebra.number(self.value(x, scope)) for x in node.args]
+        for x, entry in zip(node.args, entries, strict=True):
+            if entry.shape:
+                self.fail(f"this entry of a matrix is {entry.kind}.", x, "Write the matrix by numbers.", WrongShape)
+        return self.algebra.literal(sp.ImmutableMatrix(*node.value, [x.at() for x in entries]))
 
     def name(self, node: Node) -> Value:
         name = node.value
@@ -445,6 +463,18 @@ class Meaning:
             else:
                 body = body.replace(lambda e, b=base: isinstance(e, sp.Indexed) and e.base == b, _at_entry(value))
         return self.algebra.scalar(body)
+
+    def jacobian(self, node: Node, scope: Scope) -> Value:
+        """The matrix of derivatives of names, or of the entries of one, a row for each."""
+        of, wrt = node.args[: node.value], node.args[node.value :]
+        rows: list[Node] = []
+        for x in of:
+            count = next(iter(self.value(x, scope).shape), None)
+            places = () if count is None else range(self.first, self.first + count)
+            numbers = [Node("number", (), x.span, Fraction(k)) for k in places]
+            rows += [Node("entry", (x, k), x.span) for k in numbers] if count is not None else [x]
+        found = [self.partial(Node("partial", (x, w), node.span), scope).at() for x in rows for w in wrt]
+        return self.algebra.literal(sp.ImmutableMatrix(len(rows), len(wrt), found))
 
     # -------------------------------------------------------------------------------- functions of rows
     def applied(self, node: Node, scope: Scope) -> Value:

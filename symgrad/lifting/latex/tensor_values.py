@@ -86,6 +86,23 @@ class Algebra:
     def identity(self) -> Value:
         return Value((None, None), lambda i, j: sp.KroneckerDelta(i, j), unit=sp.Integer(1))
 
+    def literal(self, entries: sp.ImmutableMatrix) -> Value:
+        """A matrix of entries that are written out; of one column a vector, of one row its transpose."""
+        (rows, columns), first = entries.shape, self.first
+
+        def at(*given: Any) -> Any:
+            i, j = given if len(given) == 2 else (given[0], first) if columns == 1 else (first, given[0])
+            marks = {
+                (a, b): sp.KroneckerDelta(i, a + first) * sp.KroneckerDelta(j, b + first)
+                for a in range(rows)
+                for b in range(columns)
+            }
+            return sp.Add(*(entries[place] * mark for place, mark in marks.items()))
+
+        if columns == 1 or rows == 1:
+            return Value((rows * columns,), at, row=columns > 1)
+        return Value((rows, columns), at, matrix=entries)
+
     def total(self, n: Size, body: Callable[[Any], Any]) -> Any:
         """The sum of ``body`` over an axis of n entries."""
         if n is None:
@@ -257,10 +274,14 @@ class Algebra:
         if not a.shape:
             return a
         self.square(a, "the determinant")
+        if isinstance(a.matrix, sp.MatrixBase):
+            return self.scalar(a.matrix.det(method="berkowitz"))
         return self.scalar(sp.Determinant(self.whole(a, "a determinant")))
 
     def inverse(self, a: Value) -> Value:
         n = self.square(a, "the inverse")
+        if isinstance(a.matrix, sp.MatrixBase):
+            return self.literal(sp.ImmutableMatrix(a.matrix.adjugate() / a.matrix.det(method="berkowitz")))
         matrix = sp.Inverse(self.whole(a, "an inverse"))
         first = self.first
         return Value((n, n), lambda i, j: MatrixElement(matrix, i - first, j - first), matrix=matrix)

@@ -353,6 +353,8 @@ def tokens(text: str) -> list[Token]:
                 inside, at = _argument(text, at)
                 if inside in _AROUND:
                     continue
+                if inside == "array" and name == "begin":  # how its columns are set
+                    at = _argument(text, at)[1]
                 piece = f"{piece}{{{'cases' if inside == 'dcases' else inside}}}"
             side = _FIXED_SIDE.get(name, side)
             kind, piece = ("sign", _OTHER_NAME[name]) if name in _OTHER_NAME else ("macro", piece)

@@ -116,18 +116,25 @@ def _forked(question: Callable[[], Any], room: Room) -> int:
     for stream in (sys.stdout, sys.stderr):
         with contextlib.suppress(Exception):
             stream.flush()
+    asking = os.getpid()
+    here, there = os.pipe()  # closed when this process ends, however it does
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # other threads are not in the copy, and are not missed there
         pid = os.fork()
     if pid == 0:
         try:
             os.setsid()  # what it starts ends with it; an interrupt at the terminal is passed on to it
+            os.close(there)
+            if not _killed_with(asking):
+                _end_with(here)
             _serve(question, room)
         finally:
             os._exit(0)
+    os.close(here)
     try:
         return _waited(lambda: os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), pid)
     finally:
+        os.close(there)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
 
@@ -138,13 +145,14 @@ def _spawned(question: Callable[[], Any], room: Room) -> int:
     except Exception as error:
         raise _not_sent("sent to", error) from error
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}
-    process = subprocess.Popen(
-        [sys.executable, "-c", _START, str(room.folder)], env=environment, start_new_session=True
-    )
+    command = [sys.executable, "-c", _START, str(room.folder)]
+    process = subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, start_new_session=True)
     try:
         return _waited(process.wait, process.pid)
     finally:
         process.kill()
+        if process.stdin is not None:
+            process.stdin.close()
 
 
 _RUNNING: dict[int, bool] = {}  # the processes that are waited for, and whether they were asked to end
@@ -174,7 +182,7 @@ def end_all(grace: float = _GRACE) -> None:
     asked = tuple(_RUNNING)
     _RUNNING.update(dict.fromkeys(asked, True))
     _send(asked, signal.SIGINT)
-    last = threading.Timer(grace, _send, [asked, signal.SIGKILL])
+    last = threading.Timer(grace, _send, [asked, getattr(signal, "SIGKILL", signal.SIGTERM)])
     last.daemon = True
     last.start()
 
@@ -262,6 +270,7 @@ _GUARDED = False  # whether changes of files are looked at
 def serve_alone() -> None:
     """What a new interpreter does."""
     room = Room(Path(sys.argv[1]))
+    _end_with(os.dup(0))
     try:
         question = pickle.loads(room.question.read_bytes())
     except Exception as error:  # it goes by names that this process does not have
@@ -269,6 +278,37 @@ def serve_alone() -> None:
     sys.argv = [""]
     _serve(question, room)
     os._exit(0)
+
+
+_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
+
+
+def _killed_with(asking: int) -> bool:
+    """Whether the system kills this process when the one that asked has ended; Linux does."""
+    if sys.platform != "linux":
+        return False
+    import ctypes
+
+    try:
+        if ctypes.CDLL(None).prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0) != 0:
+            return False
+    except (OSError, AttributeError):
+        return False
+    if os.getppid() != asking:  # it has ended already
+        os._exit(1)
+    return True
+
+
+def _end_with(pipe: int) -> None:
+    """End this process, and what it started, when the other end of a pipe is closed: whoever asked is gone."""
+
+    def watch() -> None:
+        os.read(pipe, 1)
+        if hasattr(os, "killpg"):
+            os.killpg(0, signal.SIGKILL)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _raise(error: Exception) -> None:

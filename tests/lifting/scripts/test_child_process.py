@@ -9,6 +9,7 @@ import os
 import random
 import re
 import signal
+import subprocess
 import sys
 import tempfile
 import threading
@@ -382,3 +383,57 @@ def test_an_interrupt_ends_many_with_what_is_known():
         done, waited, other = answer_many(asks, one)
     assert (done, waited) == ("done", "what is known so far")
     assert str(other) == "nothing was known when it was ended by Ctrl-C."
+
+
+# ------------------------------------------------------------------------------------------------ whoever asked is gone
+
+ASKING = """
+import functools, sys, threading, time
+from symgrad.lifting.scripts import child_process
+
+if {forks} is False:
+    child_process.can_fork = lambda: False
+ask = functools.partial(child_process.answer_apart, functools.partial(time.sleep, 300))
+threading.Thread(target=ask, daemon=True).start()
+while not child_process._RUNNING:
+    time.sleep(0.01)
+print(*child_process._RUNNING, flush=True)
+time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of Unix")
+@pytest.mark.parametrize(("forks", "number"), [(True, "SIGTERM"), (True, "SIGKILL"), (False, "SIGKILL")])
+def test_a_process_ends_with_the_one_that_asked(forks: bool, number: str):
+    if forks and not can_fork():
+        pytest.skip("this system does not fork")
+    asking = subprocess.Popen([sys.executable, "-c", ASKING.format(forks=forks)], stdout=subprocess.PIPE, text=True)
+    assert asking.stdout is not None
+    try:
+        child = int(asking.stdout.readline())
+        assert alive(child)
+        asking.send_signal(getattr(signal, number))
+        asking.wait(60)
+        assert waited_for(lambda: not alive(child))
+    finally:
+        asking.kill()
+        asking.stdout.close()
+
+
+def waited_for(what, seconds: float = 60.0) -> bool:
+    last = time.monotonic() + seconds
+    while time.monotonic() < last:
+        if what():
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and that nobody has waited for does not."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    state = Path(f"/proc/{pid}/stat")
+    return not (state.exists() and state.read_text().rpartition(")")[2].split()[0] == "Z")
