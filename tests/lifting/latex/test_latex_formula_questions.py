@@ -143,6 +143,12 @@ QUESTIONS = [  # the formula, its derivative, a slip in that
         ("3", "5"),
         {},
     ),
+    (
+        r"P = \sum_{t=1}^{n} \frac{c}{(1+y)^t} + \frac{F}{(1+y)^n}",
+        r"\frac{dP}{dy} = -\sum_{t=1}^{n} \frac{t\,c}{(1+y)^{t+1}} - \frac{nF}{(1+y)^{n+1}}",
+        ("^{n+1}", "^n"),
+        {},
+    ),
     (r"Q(P) = a P^{-2}", r"\varepsilon = \frac{dQ}{dP}\frac{P}{Q} = -2", ("-2", "-1"), {}),
     (
         r"C = S N(d_1) - Ke^{-r\tau} N(d_2), \; d_{1,2} = \frac{\ln(S/K) + (r \pm \sigma^2/2)\tau}{\sigma\sqrt{\tau}}",
