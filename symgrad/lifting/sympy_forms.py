@@ -401,8 +401,9 @@ def _by_terms(sides: Sides, sums: Sequence[Any]) -> Sides | None:
     """
     formula: Any = sides.formula
     ends = {x for s in sums for limit in s.limits for x in limit[1:]}
-    claims = _claimed(sides)
-    if not claims or not ends or any(x.is_infinite for x in ends) or not isinstance(formula, sp.Expr):
+    if not ends or any(x.is_infinite for x in ends) or not isinstance(formula, sp.Expr):
+        return None
+    if not (claims := _claimed(sides)):
         return None
     if not any(_has_none(_value_of(s)[0]) for s in sums):
         return None
