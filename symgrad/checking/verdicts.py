@@ -179,6 +179,11 @@ class Refuted:
     limit: tuple[str, str] | None = None
     kind: Kind = "refuted"
 
+    @property
+    def is_excused(self) -> bool:
+        """Whether it is right for what may be meant: under a constraint, for the given data, or in a limit."""
+        return bool((self.true_if and self.is_meant) or self.only or self.limit)
+
     def __str__(self) -> str:
         return f"refuted: {self.witness}"
 
