@@ -79,7 +79,7 @@ class Pairs:
         self.steps = self.trails.steps
         self.events = self.trails.events
         self.quotients = self.trails.quotients()
-        self.numeric = self.trails.after({*(q.step for q in self.quotients), *run.trace.differences})
+        self.numeric = self.trails.after({*(q.step for q in self.quotients), *run.trace.opaque})
         self.found = self._asked(self._best())
 
     def variable_of(self, event: Event) -> tuple[str, int]:
