@@ -262,3 +262,37 @@ def test_a_gradient_is_not_that_for_what_the_data_were_made_of():
     """The difference quotient moves w0; w_true has its shape, and the data that the loss depends on are made of it."""
     assert judged(MINIBATCHES)[0] == {"w": "proved", "w0": "proved"}
     assert judged(MINIBATCHES.replace("return 2 * A", "return A"))[0]["w0"] == "refuted"
+
+
+CHECKS = """
+import numpy as np
+X, y = np.array([[1.0, 2.0], [0.3, -1.0], [2.0, 0.7]]), np.array([1.0, 0.0, 2.0])
+
+def loss_and_grad(w, b):
+    r = X @ w + b - y
+    return r @ r, 2 * X.T @ r, 2 * np.sum(r) * np.ones(1)
+
+def check(f, x):
+    fx, grad = f(x)
+    h = 1e-5
+    for k in range(len(x)):
+        x[k] += h
+        high = f(x)[0]
+        x[k] -= 2 * h
+        low = f(x)[0]
+        x[k] += h
+        if abs((high - low) / 2 / h - grad[k]) > 1e-4:
+            print("wrong at", k)
+            return
+    print("fine")
+
+w, b = np.array([0.5, -0.3]), np.array([0.1])
+check(lambda v: loss_and_grad(v, b)[:2], w)
+check(lambda v: loss_and_grad(w, v)[::2], b)
+"""
+
+
+def test_that_a_check_never_fails_is_no_branch_that_was_not_reached():
+    """The second gradient is computed behind the check of the first one, which returns early where it fails."""
+    assert judged(CHECKS)[0] == {"w": "proved", "b": "proved"}
+    assert judged(CHECKS.replace("2 * np.sum(r)", "np.sum(r)"))[0] == {"w": "proved", "b": "refuted"}

@@ -19,6 +19,8 @@ from symgrad.lifting.scripts.execution import Script, ScriptRun
 from symgrad.lifting.scripts.roles import Derivation, Roles, leaf_names
 from symgrad.lifting.scripts.script_numbers import script_numbers, with_numbers
 from symgrad.lifting.scripts.script_record import Given, Key
+from symgrad.lifting.scripts.script_tracer import ScriptTracer
+from symgrad.lifting.scripts.trails import Trails
 from symgrad.lifting.tracing.functions import Run
 from symgrad.program.program import (
     Binding,
@@ -191,7 +193,7 @@ class Execution:
         program = trace.builder.build({})
         renamed = self._inputs(self.own, program, {d.variable for g in self.groups for d in g.derivations.values()})
         outputs = {label: d.step for label, d in found.items()}
-        opaque = dependents(trace.builder.steps, trace.opaque)
+        opaque = dependents(trace.builder.steps, [*trace.opaque, *_quotients(trace)])
         needed = kept(program, outputs, inputs=renamed, opaque=opaque)
         bindings = [b for b in derivation_lines(program, self.roles.output) if b.step in needed]
         steps, inputs = list(program.steps), {n: i for n, i in program.inputs.items() if i not in renamed}
@@ -210,7 +212,7 @@ class Execution:
         trace.builder.course = trace.course.guards()
         program = trace.builder.build({})
         renamed = self._inputs(run, program, {d.variable for g in groups for d in g.values()})
-        opaque = dependents(trace.builder.steps, trace.opaque)
+        opaque = dependents(trace.builder.steps, [*trace.opaque, *_quotients(trace)])
         value = next((c.value for c in trace.calls if c.output == output), None)
         value = _evaluated(program, output, run) if value is None else value
         out = []
@@ -254,6 +256,11 @@ class Execution:
                 self.data_steps.setdefault(b.name, b.step)
                 taken.add(b.name)
         return out
+
+
+def _quotients(trace: ScriptTracer) -> list[int]:
+    """The difference quotients of a script that asks no autograd: what it decides by them is a check of its own."""
+    return [] if trace.calls else [q.step for q in Trails(trace).quotients()]
 
 
 def _alone(model: Program) -> Program:
